@@ -1,0 +1,1 @@
+"""Music paired with motion."""

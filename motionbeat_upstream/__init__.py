@@ -1,0 +1,8 @@
+"""MotionBeat as an upstream: audio in, features at 50 Hz out.
+
+Importing this package needs torch, torchaudio, numpy, librosa and safetensors only.
+"""
+
+from motionbeat_upstream.version import __version__
+
+__all__ = ["__version__"]

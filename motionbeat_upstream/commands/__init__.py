@@ -1,0 +1,1 @@
+"""The subcommands of `motionbeat` that need the upstream alone."""

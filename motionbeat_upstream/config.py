@@ -1,0 +1,138 @@
+"""The shape of the music tower, and the architectures that have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+SAMPLE_RATE = 16_000
+"""Samples a second that every upstream of S3PRL is given."""
+
+STRIDE = 320
+"""Samples from one feature to the next: 50 Hz, whatever the architecture."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built; the message lists everything that is wrong."""
+
+
+@dataclass(frozen=True)
+class MusicTowerConfig:
+    """Sizes of the music tower. All defaults are ours [O]; the paper's text was not to be had."""
+
+    arch: str = "tiny"
+    """Name of the architecture, for messages and model cards."""
+
+    n_mels: int = 96
+    """Mel bands between 30 Hz and 8 kHz."""
+
+    dim: int = 192
+    """Width D of the trunk, the token layers and every hidden state."""
+
+    trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    """One dilated convolution of the frame trunk each; the sum sets how far it sees."""
+
+    trunk_kernel: int = 7
+    """Taps of those convolutions; odd. The view is (kernel - 1) * sum(dilations) frames of 20 ms."""
+
+    token_layers: int = 4
+    """N, layers of phase rotation, attention and feed-forward over beat-synchronous tokens."""
+
+    heads: int = 4
+    """Attention heads; each is dim / heads wide, an even number."""
+
+    expansion: int = 4
+    """Width of a feed-forward part in multiples of ``dim``."""
+
+    subdivisions: int = 4
+    """S, tokens per beat."""
+
+    harmonics: tuple[int, ...] = (0, 1, 2, 3, 4, 6, 8, 12)
+    """Turns per bar of a head's pairs of dimensions, dealt out in this order; integers >= 0."""
+
+    hypermetre: tuple[int, ...] = (2, 4, 8, 16)
+    """Periods in bars that tell the order between bars, dealt to the pairs with harmonic 0."""
+
+    embedding_dim: int = 256
+    """Width of the pooled embedding z_a."""
+
+    dropout: float = 0.1
+    """Share of activations dropped in training, in [0, 1)."""
+
+    def validate(self) -> None:
+        """Raise ``ConfigError`` with every fault found, or return in silence."""
+        faults = [
+            f"{name} must be at least {least}, got {getattr(self, name)!r}"
+            for name, least in {
+                "n_mels": 8,
+                "dim": 2,
+                "trunk_kernel": 1,
+                "token_layers": 1,
+                "heads": 1,
+                "expansion": 1,
+                "subdivisions": 1,
+                "embedding_dim": 1,
+            }.items()
+            if not _is_int(getattr(self, name)) or getattr(self, name) < least
+        ]
+        if not faults:
+            if self.trunk_kernel % 2 == 0:
+                faults.append(f"trunk_kernel must be odd, got {self.trunk_kernel}")
+            if self.dim % (2 * self.heads):
+                faults.append(
+                    f"dim must be a multiple of 2 * heads, got dim {self.dim} and heads {self.heads}"
+                )
+        if not self.trunk_dilations or not all(_is_int(d) and d >= 1 for d in self.trunk_dilations):
+            faults.append(f"trunk_dilations must be integers of at least 1, got {self.trunk_dilations}")
+        if not self.harmonics or not all(_is_int(h) and h >= 0 for h in self.harmonics):
+            faults.append(
+                f"harmonics must be integers of at least 0, or a bar is no full turn, got {self.harmonics}"
+            )
+        if not all(_is_int(p) and p >= 2 for p in self.hypermetre):
+            faults.append(f"hypermetre must be whole numbers of at least 2 bars, got {self.hypermetre}")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            faults.append(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        if faults:
+            raise ConfigError(f"music tower {self.arch!r}: " + "; ".join(faults))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint keeps them."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MusicTowerConfig:
+        """The reverse of :meth:`to_dict`, validated; unknown or missing keys raise ``ConfigError``."""
+        known = {field.name for field in fields(cls)}
+        faults = [f"unknown key {key!r}" for key in sorted(set(values) - known)]
+        faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
+        if faults:
+            raise ConfigError("music tower: " + "; ".join(faults))
+        config = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        config.validate()
+        return config
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+ARCHITECTURES: Mapping[str, MusicTowerConfig] = {
+    "tiny": MusicTowerConfig(),
+    "base": MusicTowerConfig(
+        arch="base",
+        dim=768,
+        trunk_dilations=(1, 2, 4, 8, 16, 32, 1, 2),
+        token_layers=8,
+        heads=12,
+        embedding_dim=512,
+    ),
+}
+"""``tiny`` (the default that ships) and ``base`` (about the size of HuBERT base)."""
+
+
+def architecture(name: str) -> MusicTowerConfig:
+    """The named architecture; ``ConfigError`` lists the names when there is none such."""
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"unknown architecture {name!r}; there are {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]

@@ -1,0 +1,1 @@
+"""What is done with the upstream and the data: tasks, benchmarks, pretraining, launching."""

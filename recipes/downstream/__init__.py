@@ -1,0 +1,1 @@
+"""Tasks in the layout of S3PRL, and the command that runs them."""
