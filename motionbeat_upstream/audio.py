@@ -76,7 +76,9 @@ def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:
     if wav.dtype in (torch.int16, torch.int32):
         return wav.float() / -float(torch.iinfo(wav.dtype).min)
     if not wav.is_floating_point():
-        raise AudioError(f"{name}: expected floats in [-1, 1], int16 or int32, got {wav.dtype}; convert it first")
+        raise AudioError(
+            f"{name}: expected floats in [-1, 1], int16 or int32, got {wav.dtype}; convert it first"
+        )
     wav = wav.float()
     if not bool(torch.isfinite(wav).all()):
         bad = int((~torch.isfinite(wav)).sum())
