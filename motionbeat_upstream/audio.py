@@ -46,7 +46,7 @@ def read_audio(path: str | Path) -> Tensor:
         raise AudioError(f"{path}: the file holds no samples; fetch or export it again")
     if not np.isfinite(samples).all():
         raise AudioError(
-            f"{path}: {int((~np.isfinite(samples)).sum())} of its samples are NaN or infinite; export it again"
+            f"{path}: holds {int((~np.isfinite(samples)).sum())} samples that are NaN or infinite; export it anew"
         )
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
