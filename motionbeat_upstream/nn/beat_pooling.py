@@ -1,0 +1,78 @@
+"""Frames pooled into beat-synchronous tokens, and tokens spread back over their frames.
+
+Beat segmentation is the paper's [P]; pooling by exact overlap is ours [O]: each token is the
+overlap-weighted mean of its frames, so one shorter than a frame still gets a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.nn.grid import Tokens
+
+FRAME_SECONDS = STRIDE / SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Which frame meets which token for how long.
+
+    The borders of frames and tokens cut a clip into E stretches; each lies in one frame and one
+    token. So the table is as long as frames and tokens together, never their product.
+    """
+
+    frame: Tensor
+    """(B, E) index of the stretch's frame, int64."""
+    token: Tensor
+    """(B, E) index of the stretch's token, int64."""
+    seconds: Tensor
+    """(B, E) float32 length of the stretch; 0 where borders coincide and in padding."""
+    frames: int
+    """F, frames of the padded batch."""
+    tokens: int
+    """N, tokens of the padded batch."""
+
+    def to(self, device: torch.device) -> Overlaps:
+        """The same table on another device."""
+        return Overlaps(
+            self.frame.to(device), self.token.to(device), self.seconds.to(device), self.frames, self.tokens
+        )
+
+
+def overlaps(tokens: Tokens, frames: int) -> Overlaps:
+    """Measure how the tokens of a batch overlap with ``frames`` frames of 20 ms."""
+    batch = tokens.start.shape[0]
+    borders = (torch.arange(frames + 1, dtype=torch.float64) * FRAME_SECONDS).expand(batch, -1)
+    end = tokens.stop.max(1, keepdim=True).values
+    cuts = torch.cat([borders.minimum(end), tokens.start, tokens.stop], 1).sort(1).values
+    middle = (cuts[:, 1:] + cuts[:, :-1]) / 2
+    frame = (middle / FRAME_SECONDS).long().clamp(max=frames - 1)
+    token = torch.searchsorted(tokens.stop, middle, right=True).clamp(max=tokens.start.shape[1] - 1)
+    seconds = (cuts[:, 1:] - cuts[:, :-1]).float()
+    return Overlaps(frame, token, seconds, frames, tokens.start.shape[1])
+
+
+def pool(x: Tensor, table: Overlaps) -> Tensor:
+    """(B, F, D) frames to (B, N, D) tokens, each the overlap-weighted mean of its frames."""
+    return _weighted_mean(x, table.frame, table.token, table.seconds, table.tokens)
+
+
+def spread(x: Tensor, table: Overlaps) -> Tensor:
+    """(B, N, D) tokens to (B, F, D) frames, each the overlap-weighted mean of its tokens."""
+    return _weighted_mean(x, table.token, table.frame, table.seconds, table.frames)
+
+
+def _weighted_mean(x: Tensor, source: Tensor, target: Tensor, weight: Tensor, size: int) -> Tensor:
+    batch, _, dim = x.shape
+    row = torch.arange(batch, device=x.device)[:, None]
+    into = (row * size + target).flatten()
+    total = torch.zeros(batch * size, device=x.device).index_add(0, into, weight.flatten())
+    share = (weight.flatten() / total[into].clamp(min=torch.finfo(torch.float32).tiny)).to(x.dtype)
+    picked = x[row, source].flatten(0, 1) * share[:, None]
+    # Half precision would lose small shares while adding; sums are kept in float32 at least.
+    summed = torch.zeros(batch * size, dim, device=x.device, dtype=torch.promote_types(x.dtype, torch.float32))
+    return summed.index_add(0, into, picked.to(summed.dtype)).to(x.dtype).view(batch, size, dim)
