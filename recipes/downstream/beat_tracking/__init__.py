@@ -1,0 +1,1 @@
+"""Beats and downbeats from features, as an S3PRL task."""
