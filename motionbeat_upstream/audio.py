@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import librosa
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
 
 AUDIO_SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"}
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .m4a .aac .mp4 .wma .webm .mka".split()
 )
 """File names that a folder is searched for."""
 
@@ -23,7 +25,7 @@ class AudioError(ValueError):
 
 
 def read_audio(path: str | Path) -> Tensor:
-    """Read a file of any format, rate and number of channels that libsndfile knows.
+    """Read a file of any rate and number of channels, in any format libsndfile or ffmpeg knows.
 
     Returns:
         (T,) float32 at 16 kHz, the mean of the channels, T at least 1.
@@ -36,22 +38,35 @@ def read_audio(path: str | Path) -> Tensor:
         raise AudioError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); fetch or export it again")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        raise AudioError(
-            f"{path}: not audio that libsndfile can read ({error}); convert it to WAV or FLAC first"
-        ) from error
-    if len(samples) == 0:
+    samples, rate = _decode(path)
+    if samples.size == 0:
         raise AudioError(f"{path}: the file holds no samples; fetch or export it again")
-    if not np.isfinite(samples).all():
-        raise AudioError(
-            f"{path}: holds {int((~np.isfinite(samples)).sum())} samples that are NaN or infinite; export it anew"
-        )
-    mono = samples.mean(axis=1)
+    bad = int((~np.isfinite(samples)).sum())
+    if bad:
+        raise AudioError(f"{path}: {bad} of {samples.size} samples are NaN or infinite; export it again")
+    mono = samples if samples.ndim == 1 else samples.mean(axis=0)
     if rate != SAMPLE_RATE:
         mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
     return torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))
+
+
+def _decode(path: Path) -> tuple[NDArray[np.float32], float]:
+    """Samples (T,) or (C, T) at the file's own rate."""
+    try:
+        samples, rate = soundfile.read(path, dtype="float32")
+        return samples.T, rate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        fault = str(error)
+    try:
+        with warnings.catch_warnings():
+            # librosa announces that it will drop what it does here for files libsndfile cannot read.
+            warnings.simplefilter("ignore")
+            return librosa.load(path, sr=None, mono=False)
+    except Exception as error:  # every decoder behind librosa raises errors of its own
+        raise AudioError(
+            f"{path}: not audio that libsndfile ({fault}) or an installed ffmpeg can read; "
+            f"check that it plays, or convert it to WAV or FLAC"
+        ) from error
 
 
 def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:

@@ -122,7 +122,7 @@ ARCHITECTURES: Mapping[str, MusicTowerConfig] = {
     "base": MusicTowerConfig(
         arch="base",
         dim=768,
-        trunk_dilations=(1, 2, 4, 8, 16, 32, 1, 2),
+        trunk_dilations=(1, 1, 2, 4, 8, 16, 32),
         token_layers=8,
         heads=12,
         embedding_dim=512,

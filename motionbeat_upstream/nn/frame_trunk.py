@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.nn.feed_forward import feed_forward
 from motionbeat_upstream.nn.frontend import length_mask
 
 
@@ -67,14 +68,3 @@ class DilatedLayer(nn.Module):
         """(B, F, D) to (B, F, D)."""
         seen: Tensor = self.norm(self.look(x.transpose(1, 2)).transpose(1, 2))
         return x + self.feed_forward(seen)
-
-
-def feed_forward(dim: int, expansion: int, dropout: float) -> nn.Sequential:
-    """Two affine maps with a GELU between, (…, D) to (…, D)."""
-    return nn.Sequential(
-        nn.Linear(dim, expansion * dim),
-        nn.GELU(),
-        nn.Dropout(dropout),
-        nn.Linear(expansion * dim, dim),
-        nn.Dropout(dropout),
-    )

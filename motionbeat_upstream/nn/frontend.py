@@ -17,6 +17,9 @@ HOP = 160
 WINDOW = 1024
 """Samples of the Hann window: 64 ms."""
 
+BLOCK = 16_384
+"""Mel frames computed at a time: 164 s."""
+
 FLOOR = 1e-5
 """Power added before the logarithm; a clip is brought to a root mean square of 0.1 before it."""
 
@@ -54,17 +57,21 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
         size = 2 * -(-wav.shape[1] // STRIDE)
         before = (WINDOW - HOP) // 2
         after = (size - 1) * HOP + WINDOW - before - wav.shape[1]
-        spectrum = torch.stft(
-            F.pad(wav, (before, after)),
-            WINDOW,
-            HOP,
-            window=torch.hann_window(WINDOW, device=wav.device),
-            center=False,
-            return_complex=True,
-        )
-        mel = spectrum.abs().square().transpose(1, 2) @ _filters(n_mels).to(wav.device)
-        features = (torch.log(mel + FLOOR) - MEAN) / SCALE
+        padded = F.pad(wav, (before, after))
+        window = torch.hann_window(WINDOW, device=wav.device)
+        filters = _filters(n_mels).to(wav.device)
+        # Block by block, or the spectrum of an hour would fill the memory.
+        blocks = [
+            _mel_power(padded[:, first * HOP : (min(first + BLOCK, size) - 1) * HOP + WINDOW], window, filters)
+            for first in range(0, size, BLOCK)
+        ]
+        features = (torch.log(torch.cat(blocks, 1) + FLOOR) - MEAN) / SCALE
         return features * length_mask(frames, size)[..., None], frames
+
+
+def _mel_power(wav: Tensor, window: Tensor, filters: Tensor) -> Tensor:
+    spectrum = torch.stft(wav, WINDOW, HOP, window=window, center=False, return_complex=True)
+    return torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2) @ filters
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.config import MusicTowerConfig
 from motionbeat_upstream.nn.attention import PhaseRotatedAttention
-from motionbeat_upstream.nn.frame_trunk import feed_forward
+from motionbeat_upstream.nn.feed_forward import feed_forward
 from motionbeat_upstream.nn.phase_rotation import PhaseRotation, Rotation
 
 

@@ -1,0 +1,19 @@
+"""torch.hub's door: ``torch.hub.load(repository, "motionbeat")``."""
+
+from motionbeat_upstream.hubconf import (
+    dependencies,
+    motionbeat,
+    motionbeat_base,
+    motionbeat_local,
+    motionbeat_tiny,
+    motionbeat_url,
+)
+
+__all__ = [
+    "dependencies",
+    "motionbeat",
+    "motionbeat_base",
+    "motionbeat_local",
+    "motionbeat_tiny",
+    "motionbeat_url",
+]

@@ -1,0 +1,128 @@
+"""Checkpoints: one safetensors file with weights, configuration, format version and provenance.
+
+safetensors holds numbers and text only, so reading a file from a stranger runs none of its code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.config import ConfigError, MusicTowerConfig
+from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
+
+FORMAT = "motionbeat.music_tower"
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file, the fault and the remedy."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where weights come from, for model cards and tables."""
+
+    training: str
+    """What they were trained on, or ``none``."""
+    details: Mapping[str, Any]
+    """Whatever else is known: step, seed, hash of the corpus, versions."""
+
+    @property
+    def trained(self) -> bool:
+        """False for a random initialisation."""
+        return self.training != "none"
+
+
+def save_music_tower(tower: MusicTower, path: str | Path, provenance: Provenance) -> None:
+    """Write a tower to ``path``; the file appears there only when it is whole."""
+    path = Path(path)
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(tower.config.to_dict()),
+        "provenance": json.dumps({"training": provenance.training, "details": dict(provenance.details)}),
+    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tower.state_dict().items()}
+    with atomic_path(path) as draft:
+        save_file(weights, draft, metadata)
+
+
+def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
+    """Read a tower, in eval mode and on the CPU.
+
+    Raises:
+        CheckpointError: no such file, not a safetensors file, truncated, of another format or
+            version, or weights that do not fit the configuration beside them.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise CheckpointError(
+            f"{path}: expected a MotionBeat checkpoint (one .safetensors file), found {found}; check the path"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            config, provenance = _read_metadata(path, metadata)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({error}); found {path.stat().st_size} bytes. "
+            f"Fetch it again, or export it again from the training run"
+        ) from error
+    tower = untrained_music_tower(config)
+    _fit(path, tower, weights)
+    return tower.eval(), provenance
+
+
+def _read_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[MusicTowerConfig, Provenance]:
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected format {FORMAT!r} in the file's metadata, found {metadata.get('format')!r}; "
+            f"this is a safetensors file of another model"
+        )
+    if metadata.get("format_version") != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path}: format version {metadata.get('format_version')!r}, but this release reads version "
+            f"{FORMAT_VERSION}; install the release of MotionBeat that wrote the file"
+        )
+    try:
+        config = MusicTowerConfig.from_dict(json.loads(metadata["config"]))
+        origin = json.loads(metadata["provenance"])
+        return config, Provenance(str(origin["training"]), dict(origin["details"]))
+    except (KeyError, TypeError, AttributeError, ConfigError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path}: its configuration or provenance cannot be read ({error!s}); export the file again"
+        ) from error
+
+
+def _fit(path: Path, tower: MusicTower, weights: Mapping[str, Tensor]) -> None:
+    expected = tower.state_dict()
+    faults = [f"missing {name}" for name in expected if name not in weights]
+    faults += [f"unexpected {name}" for name in weights if name not in expected]
+    faults += [
+        f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    faults += [
+        f"{name} holds values that are NaN or infinite"
+        for name, tensor in weights.items()
+        if name in expected and not bool(tensor.isfinite().all())
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CheckpointError(
+            f"{path}: its weights do not fit its configuration {tower.config.arch!r}: "
+            f"{'; '.join(faults[:5])}{more}. Export the file again"
+        )
+    tower.load_state_dict(dict(weights))

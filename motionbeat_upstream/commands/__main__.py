@@ -1,0 +1,60 @@
+"""The command ``motionbeat``: gathers the subcommands of every part, and imports one when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+from motionbeat_upstream.version import __version__
+
+GROUP = "motionbeat.commands"
+
+
+def main() -> int:
+    """Run the subcommand named first on the command line; 2 for a user's mistake, 130 for Ctrl-C."""
+    commands = {entry.name: entry for entry in entry_points(group=GROUP)}
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):
+        print(f"motionbeat {__version__}")
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage(commands))
+        return 0
+    name, *rest = arguments
+    if name not in commands:
+        print(f"motionbeat: unknown command {name!r}\n\n{_usage(commands)}", file=sys.stderr)
+        return 2
+    return _run(commands[name], rest)
+
+
+def _run(command: EntryPoint, arguments: list[str]) -> int:
+    # The parts are imported here, so `motionbeat --help` does not wait for torch.
+    from motionbeat_upstream.audio import AudioError
+    from motionbeat_upstream.checkpoint import CheckpointError
+    from motionbeat_upstream.config import ConfigError
+
+    try:
+        return int(command.load()(arguments))
+    except (AudioError, CheckpointError, ConfigError, OSError) as error:
+        print(f"motionbeat {command.name}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(
+            f"motionbeat {command.name}: needs {error.name}, which is not installed; "
+            f"pip install 'motionbeat[all]'",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print(f"motionbeat {command.name}: interrupted; what is finished is kept", file=sys.stderr)
+        return 130
+
+
+def _usage(commands: dict[str, EntryPoint]) -> str:
+    listed = "\n".join(f"  motionbeat {name} --help" for name in sorted(commands))
+    missing = "  (none: install the project with pip first)"
+    return f"usage: motionbeat COMMAND ...\n\nThe commands explain themselves:\n{listed or missing}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

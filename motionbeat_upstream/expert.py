@@ -1,0 +1,73 @@
+"""The upstream expert: S3PRL's contract around the music tower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from motionbeat_upstream.audio import AudioError, as_waveform
+from motionbeat_upstream.checkpoint import Provenance
+from motionbeat_upstream.config import STRIDE
+from motionbeat_upstream.nn.frontend import HOP
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.music_tower import MusicTower
+
+DOWNSAMPLE_RATES = {"hidden_states": STRIDE, "last_hidden_state": STRIDE, "onset_envelope": HOP}
+
+
+class UpstreamExpert(nn.Module):
+    """MotionBeat's music tower as S3PRL and torch.hub know an upstream.
+
+    Called with a list of waveforms, it returns
+
+    - ``hidden_states``: list of (B, ceil(T/320), D), the trunk's states and the token layers';
+    - ``last_hidden_state``: the last of them;
+    - ``embedding``: (B, E), one vector a clip;
+    - ``beat_tokens``: (B, N, D), S tokens a beat, and ``token_times``: (B, N, 2), their start and
+      end in seconds (equal in padding);
+    - ``onset_envelope``: (B, 2·ceil(T/320)), onset strength at 100 Hz;
+    - ``grids``: the estimated :class:`~motionbeat_upstream.nn.grid.Grid` of each clip.
+    """
+
+    def __init__(self, tower: MusicTower, provenance: Provenance) -> None:
+        super().__init__()
+        self.tower = tower
+        self.provenance = provenance
+
+    def get_downsample_rates(self, key: str) -> int:
+        """Samples from one feature to the next; ``ValueError`` for what has no fixed rate."""
+        if key not in DOWNSAMPLE_RATES:
+            raise ValueError(
+                f"{key!r} has no fixed frame rate; features per frame are {', '.join(DOWNSAMPLE_RATES)}"
+            )
+        return DOWNSAMPLE_RATES[key]
+
+    def forward(self, wavs: Sequence[Tensor], grids: Sequence[Grid] | None = None) -> dict[str, Any]:
+        """Features of a list of waveforms.
+
+        Args:
+            wavs: (T_i,) tensors at 16 kHz, floats in about [-1, 1] or int16 or int32; or one (B, T).
+            grids: beats and bars where they are known; estimated from the audio otherwise.
+
+        Raises:
+            AudioError: an item of another shape or type, without samples, or not finite.
+        """
+        if len(wavs) == 0:
+            raise AudioError("wavs: expected at least one waveform, got an empty list")
+        device = next(self.tower.parameters()).device
+        clips = [as_waveform(wav, f"wavs[{index}]").to(device) for index, wav in enumerate(wavs)]
+        lengths = torch.tensor([len(clip) for clip in clips], device=device)
+        features = self.tower(pad_sequence(clips, batch_first=True), lengths, grids)
+        return {
+            "hidden_states": features.hidden_states,
+            "last_hidden_state": features.hidden_states[-1],
+            "embedding": features.embedding,
+            "beat_tokens": features.beat_tokens,
+            "token_times": torch.stack([features.tokens.start, features.tokens.stop], -1),
+            "onset_envelope": features.onset_envelope,
+            "grids": features.grids,
+        }

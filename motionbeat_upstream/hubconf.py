@@ -1,0 +1,66 @@
+"""The entries that torch.hub and S3PRL's hub list.
+
+Every entry takes what S3PRL passes (``ckpt``, ``model_config``, ``refresh``) and ignores the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower
+from motionbeat_upstream.config import architecture
+from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+
+dependencies = ["torch", "torchaudio", "numpy", "librosa", "safetensors"]
+
+
+def motionbeat(ckpt: str | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
+    """The model that ships: ``tiny``; with ``ckpt`` a checkpoint's path or URL instead."""
+    if ckpt is None:
+        return motionbeat_tiny()
+    if urlparse(str(ckpt)).scheme in ("http", "https"):
+        return motionbeat_url(ckpt=ckpt, refresh=refresh)
+    return motionbeat_local(ckpt=ckpt)
+
+
+def motionbeat_tiny(**kwargs: object) -> UpstreamExpert:
+    """The architecture ``tiny``. No weights are trained yet: a fixed random initialisation."""
+    return _untrained("tiny")
+
+
+def motionbeat_base(**kwargs: object) -> UpstreamExpert:
+    """The architecture ``base``. No weights are trained yet: a fixed random initialisation."""
+    return _untrained("base")
+
+
+def motionbeat_local(ckpt: str | Path | None = None, **kwargs: object) -> UpstreamExpert:
+    """A checkpoint from a file (S3PRL's ``-k``)."""
+    if ckpt is None:
+        raise CheckpointError("motionbeat_local: expected a checkpoint's path (ckpt=…, or -k), got none")
+    return UpstreamExpert(*load_music_tower(ckpt))
+
+
+def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
+    """A checkpoint from a URL, kept in torch.hub's folder; ``refresh`` fetches it again."""
+    if ckpt is None:
+        raise CheckpointError("motionbeat_url: expected a checkpoint's address (ckpt=…, or -k), got none")
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    # The address goes into the name, so that two files of one name do not pass for each other.
+    target = folder / f"{hashlib.sha256(ckpt.encode()).hexdigest()[:12]}-{Path(urlparse(ckpt).path).name}"
+    if refresh or not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(ckpt, str(target))
+        except OSError as error:
+            raise CheckpointError(f"{ckpt}: could not be fetched ({error}); fetch it by hand and use its path") from error
+    return motionbeat_local(ckpt=target)
+
+
+def _untrained(name: str) -> UpstreamExpert:
+    tower = untrained_music_tower(architecture(name)).eval()
+    return UpstreamExpert(tower, Provenance("none", {"seed": 0}))

@@ -1,0 +1,90 @@
+"""The music tower: waveform in; features per frame, beat tokens and one embedding out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.nn.beat_estimation import estimate_grids
+from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
+from motionbeat_upstream.nn.frame_trunk import FrameTrunk
+from motionbeat_upstream.nn.frontend import frame_count, log_mel
+from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
+from motionbeat_upstream.nn.token_encoder import TokenEncoder
+
+
+@dataclass(frozen=True)
+class MusicFeatures:
+    """What the tower says of a batch; everything is 0 beyond a clip's end."""
+
+    hidden_states: list[Tensor]
+    """The trunk's states, then the token layers' spread over their frames, each (B, F, D)."""
+    frame_lengths: Tensor
+    """(B,) frames of each clip: ceil(samples / 320)."""
+    embedding: Tensor
+    """(B, E) the pooled embedding z_a, not normalised."""
+    beat_tokens: Tensor
+    """(B, N, D) the last layer's beat-synchronous tokens."""
+    tokens: Tokens
+    """Where the tokens lie in time and in the bar."""
+    onset_envelope: Tensor
+    """(B, 2F) onset strength at 100 Hz, at least 0."""
+    grids: list[Grid]
+    """The grid the tokens were cut on, one a clip."""
+
+
+class MusicTower(nn.Module):
+    """Front end, frame trunk [O], beat segmentation [P], phase-rotated token layers [P], pooling [P]."""
+
+    def __init__(self, config: MusicTowerConfig) -> None:
+        super().__init__()
+        config.validate()
+        self.config = config
+        self.trunk = FrameTrunk(config)
+        self.encoder = TokenEncoder(config)
+        self.embed = nn.Sequential(
+            nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
+        )
+
+    def forward(self, wav: Tensor, lengths: Tensor, grids: Sequence[Grid] | None = None) -> MusicFeatures:
+        """Features of a padded batch, for each clip the same as if it were alone.
+
+        Args:
+            wav: (B, T) at 16 kHz, 0 beyond a clip's length.
+            lengths: (B,) samples of each clip, int64, at least 1.
+            grids: beats and bars of each clip where they are known; else they are estimated from
+                the onset envelope.
+        """
+        mel, mel_lengths = log_mel(wav, lengths, self.config.n_mels)
+        onset = onset_envelope(mel, mel_lengths)
+        durations = (lengths.double() / SAMPLE_RATE).tolist()
+        if grids is None:
+            grids = estimate_grids(onset, mel, mel_lengths, durations)
+
+        states = self.trunk(mel.to(self.embed[0].weight.dtype), mel_lengths)
+        tokens = cut_tokens(grids, durations, self.config.subdivisions)
+        table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
+        tokens = tokens.to(wav.device)
+        layers = self.encoder(pool(states[-1], table), tokens.phase, tokens.bar, tokens.mask)
+        pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
+        return MusicFeatures(
+            hidden_states=states + [spread(layer, table) for layer in layers],
+            frame_lengths=frame_count(lengths),
+            embedding=self.embed(pooled),
+            beat_tokens=layers[-1],
+            tokens=tokens,
+            onset_envelope=onset,
+            grids=list(grids),
+        )
+
+
+def untrained_music_tower(config: MusicTowerConfig, seed: int = 0) -> MusicTower:
+    """A tower at its random initialisation, the same at every call; the caller's generator is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MusicTower(config)
