@@ -14,10 +14,11 @@ from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
 
-AUDIO_SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .m4a .aac .mp4 .wma .webm .mka".split()
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"),
+    *(".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka"),
 )
-"""File names that a folder is searched for."""
+"""File names that a folder is searched for; the second row needs ffmpeg."""
 
 
 class AudioError(ValueError):

@@ -60,6 +60,11 @@ class MusicTowerConfig:
     dropout: float = 0.1
     """Share of activations dropped in training, in [0, 1)."""
 
+    @property
+    def layers(self) -> int:
+        """Number of hidden states: the stem's, the trunk's layers and the token layers."""
+        return 1 + len(self.trunk_dilations) + self.token_layers
+
     def validate(self) -> None:
         """Raise ``ConfigError`` with every fault found, or return in silence."""
         faults = [
@@ -108,7 +113,8 @@ class MusicTowerConfig:
         faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
         if faults:
             raise ConfigError("music tower: " + "; ".join(faults))
-        config = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        config = cls(**plain)
         config.validate()
         return config
 

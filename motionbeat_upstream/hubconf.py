@@ -57,7 +57,9 @@ def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: obj
         try:
             torch.hub.download_url_to_file(ckpt, str(target))
         except OSError as error:
-            raise CheckpointError(f"{ckpt}: could not be fetched ({error}); fetch it by hand and use its path") from error
+            raise CheckpointError(
+                f"{ckpt}: could not be fetched ({error}); fetch it by hand and use its path"
+            ) from error
     return motionbeat_local(ckpt=target)
 
 

@@ -74,5 +74,7 @@ def _weighted_mean(x: Tensor, source: Tensor, target: Tensor, weight: Tensor, si
     share = (weight.flatten() / total[into].clamp(min=torch.finfo(torch.float32).tiny)).to(x.dtype)
     picked = x[row, source].flatten(0, 1) * share[:, None]
     # Half precision would lose small shares while adding; sums are kept in float32 at least.
-    summed = torch.zeros(batch * size, dim, device=x.device, dtype=torch.promote_types(x.dtype, torch.float32))
+    summed = torch.zeros(
+        batch * size, dim, device=x.device, dtype=torch.promote_types(x.dtype, torch.float32)
+    )
     return summed.index_add(0, into, picked.to(summed.dtype)).to(x.dtype).view(batch, size, dim)

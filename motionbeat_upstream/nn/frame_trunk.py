@@ -67,4 +67,5 @@ class DilatedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, F, D) to (B, F, D)."""
         seen: Tensor = self.norm(self.look(x.transpose(1, 2)).transpose(1, 2))
-        return x + self.feed_forward(seen)
+        out: Tensor = x + self.feed_forward(seen)
+        return out

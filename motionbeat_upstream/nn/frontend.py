@@ -62,7 +62,9 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
         filters = _filters(n_mels).to(wav.device)
         # Block by block, or the spectrum of an hour would fill the memory.
         blocks = [
-            _mel_power(padded[:, first * HOP : (min(first + BLOCK, size) - 1) * HOP + WINDOW], window, filters)
+            _mel_power(
+                padded[:, first * HOP : (min(first + BLOCK, size) - 1) * HOP + WINDOW], window, filters
+            )
             for first in range(0, size, BLOCK)
         ]
         features = (torch.log(torch.cat(blocks, 1) + FLOOR) - MEAN) / SCALE
@@ -71,7 +73,9 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
 
 def _mel_power(wav: Tensor, window: Tensor, filters: Tensor) -> Tensor:
     spectrum = torch.stft(wav, WINDOW, HOP, window=window, center=False, return_complex=True)
-    return torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2) @ filters
+    power = torch.view_as_real(spectrum).square().sum(-1)
+    mel: Tensor = power.transpose(1, 2) @ filters
+    return mel
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:

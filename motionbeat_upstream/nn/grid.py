@@ -63,7 +63,8 @@ class Grid:
     @property
     def downbeats(self) -> NDArray[np.float64]:
         """(M,) times of the downbeats in seconds."""
-        return self.beats[self.positions == 1]
+        downbeats: NDArray[np.float64] = self.beats[self.positions == 1]
+        return downbeats
 
     @property
     def bpm(self) -> float:

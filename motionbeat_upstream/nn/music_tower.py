@@ -66,7 +66,7 @@ class MusicTower(nn.Module):
         if grids is None:
             grids = estimate_grids(onset, mel, mel_lengths, durations)
 
-        states = self.trunk(mel.to(self.embed[0].weight.dtype), mel_lengths)
+        states = self.trunk(mel.to(self.trunk.stem.weight.dtype), mel_lengths)
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
         tokens = tokens.to(wav.device)
@@ -88,3 +88,12 @@ def untrained_music_tower(config: MusicTowerConfig, seed: int = 0) -> MusicTower
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MusicTower(config)
+
+
+@torch.inference_mode()
+def estimate_grid(wav: Tensor, n_mels: int = MusicTowerConfig.n_mels) -> Grid:
+    """Beats, downbeats and metre of one waveform (T,) at 16 kHz, without a tower."""
+    lengths = torch.tensor([len(wav)], device=wav.device)
+    mel, mel_lengths = log_mel(wav[None], lengths, n_mels)
+    onset = onset_envelope(mel, mel_lengths)
+    return estimate_grids(onset, mel, mel_lengths, [len(wav) / SAMPLE_RATE])[0]

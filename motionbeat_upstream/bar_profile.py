@@ -1,0 +1,43 @@
+"""Accent mass over the bar: how strong the onsets are at each phase, bar by bar."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat_upstream.nn.grid import Grid, bar_turns
+
+
+def turns_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Position counted in bars at ``times`` (seconds); whole numbers are downbeats.
+
+    Beyond the outer beats the position goes on at the tempo found there.
+    """
+    turns, step = bar_turns(grid)
+    beats = grid.beats
+    inside = np.interp(times, beats, turns)
+    before = turns[0] + (times - beats[0]) / (beats[1] - beats[0]) * step[0]
+    after = turns[-1] + (times - beats[-1]) / (beats[-1] - beats[-2]) * step[-1]
+    return np.where(times < beats[0], before, np.where(times > beats[-1], after, inside))
+
+
+def bar_profile(strength: NDArray[np.float32], rate: float, grid: Grid, bins: int) -> NDArray[np.float64]:
+    """Mean strength in each phase bin of each bar.
+
+    Args:
+        strength: (F,) onset strength; frame j is centred at (j + 0.5) / rate seconds.
+        rate: frames a second.
+        grid: the beats and bars of the clip.
+        bins: phase bins a bar; bin 0 is centred on the downbeat.
+
+    Returns:
+        (bars, bins), the first row the bar that the clip starts in; NaN where a bin has no frame.
+    """
+    turns = turns_at(grid, (np.arange(len(strength)) + 0.5) / rate)
+    cell = np.floor(turns * bins + 0.5).astype(np.int64)
+    cell -= int(np.floor(cell[0] / bins)) * bins
+    bars = int(cell[-1]) // bins + 1
+    total = np.bincount(cell, weights=strength, minlength=bars * bins)
+    count = np.bincount(cell, minlength=bars * bins)
+    mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return mean.reshape(bars, bins)

@@ -1,0 +1,45 @@
+"""The options by which a subcommand is told which model to use, and where."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import torch
+
+from motionbeat_upstream import hubconf
+from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.expert import UpstreamExpert
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``-k`` and ``--device``."""
+    parser.add_argument(
+        "-k", "--checkpoint", metavar="FILE", help="a checkpoint instead of the model that ships"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
+
+
+def load_model(options: argparse.Namespace) -> UpstreamExpert:
+    """The upstream that the options name, in eval mode; says so when its weights are not trained.
+
+    Raises:
+        ConfigError: the device is unknown or not there.
+        CheckpointError: the checkpoint cannot be used.
+    """
+    name = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"--device {name}: not to be had here ({reason}); leave it out for the CPU"
+        ) from error
+    expert = hubconf.motionbeat(ckpt=options.checkpoint).to(device).eval()
+    if not expert.provenance.trained:
+        print(
+            f"note: the {expert.tower.config.arch} tower is not trained; these are features of its "
+            f"random initialisation",
+            file=sys.stderr,
+        )
+    return expert

@@ -1,0 +1,244 @@
+"""``motionbeat plot``: a picture of a song's rhythm."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
+from numpy.typing import NDArray
+
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.bar_profile import bar_profile
+from motionbeat_upstream.commands.model_option import add_model_options, load_model
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.nn.grid import Grid
+
+DESCRIPTION = """\
+Draw a song: its waveform and onset envelope with beats and bars; the bar as a wheel of accent
+mass, downbeat at the top, clockwise; every bar as one row; and how alike its bars are to the model."""
+
+ONSET_RATE = 100.0
+BINS_PER_BEAT = 12
+
+INK = "#1d2433"
+SOFT = "#8a93a6"
+WAVE = "#5b7db1"
+ONSET = "#e07a3f"
+BEAT = "#b9c0cc"
+BAR = "#c2364b"
+
+
+@dataclass(frozen=True)
+class Song:
+    """What is drawn of a song."""
+
+    name: str
+    wav: NDArray[np.float32]
+    """(T,) at 16 kHz."""
+    onset: NDArray[np.float32]
+    """(F,) at 100 Hz."""
+    grid: Grid
+    similarity: NDArray[np.float32]
+    """(bars, bars) cosine between the model's bars, their mean taken off."""
+    trained: bool
+    """Whether the model that was asked is trained."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when the picture is written."""
+    parser = argparse.ArgumentParser("motionbeat plot", description=DESCRIPTION)
+    parser.add_argument("file", metavar="FILE", type=Path, help="audio of any format and rate")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="PNG", help="also .pdf or .svg")
+    parser.add_argument(
+        "--start", type=float, default=None, metavar="S", help="first second of the excerpt on top"
+    )
+    parser.add_argument("--length", type=float, default=16.0, metavar="S", help="its length; default: 16")
+    add_model_options(parser)
+    options = parser.parse_args(arguments)
+    if options.output.suffix.lower() not in (".png", ".pdf", ".svg"):
+        parser.error(f"-o {options.output}: expected a name that ends in .png, .pdf or .svg")
+    if not options.length > 0 or (options.start is not None and not options.start >= 0):
+        parser.error("--length must be above 0 and --start at least 0 seconds")
+
+    wav = read_audio(options.file)
+    song = listen(options.file.name, wav, load_model(options))
+    duration = len(wav) / SAMPLE_RATE
+    # A third into the song the band is usually playing.
+    start = duration / 3 if options.start is None else options.start
+    start = max(0.0, min(start, duration - options.length))
+    figure = draw(song, start, min(options.length, duration))
+    with atomic_path(options.output) as draft:
+        figure.savefig(draft, dpi=150)
+    print(f"wrote {options.output}", file=sys.stderr)
+    return 0
+
+
+def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert) -> Song:
+    """Ask the model about a waveform (T,) at 16 kHz."""
+    device = next(expert.parameters()).device
+    with torch.inference_mode():
+        said = expert.tower(wav[None].to(device), torch.tensor([len(wav)], device=device))
+    return Song(
+        name=name,
+        wav=wav.numpy(),
+        onset=said.onset_envelope[0].float().cpu().numpy(),
+        grid=said.grids[0],
+        similarity=bar_similarity(
+            said.beat_tokens[0].float().cpu().numpy(), said.tokens.bar[0].cpu().numpy()
+        ),
+        trained=expert.provenance.trained,
+    )
+
+
+def bar_similarity(tokens: NDArray[np.float32], bar: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(bars, bars) cosine between mean tokens of bars.
+
+    Args:
+        tokens: (N, D) beat tokens.
+        bar: (N,) index of each token's bar, from 0.
+    """
+    count = np.maximum(np.bincount(bar), 1)
+    means = np.zeros((len(count), tokens.shape[1]), dtype=np.float32)
+    np.add.at(means, bar, tokens)
+    means /= count[:, None]
+    means -= means.mean(0)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
+    return means @ means.T
+
+
+def draw(song: Song, start: float, length: float) -> Figure:
+    """The picture; ``start`` and ``length`` in seconds choose the excerpt of its upper half."""
+    with matplotlib.rc_context(
+        {"font.size": 9, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}
+    ):
+        figure = Figure(figsize=(12, 8.2), layout="constrained")
+        rows = figure.add_gridspec(3, 1, height_ratios=[1, 1, 2.6])
+        wave = figure.add_subplot(rows[0])
+        onset = figure.add_subplot(rows[1], sharex=wave)
+        lower = rows[2].subgridspec(1, 3, width_ratios=[1, 1, 1])
+        profile = bar_profile(song.onset, ONSET_RATE, song.grid, BINS_PER_BEAT * song.grid.metre)
+        _draw_title(figure, song)
+        _draw_wave(wave, song, start, length)
+        _draw_onset(onset, song, start, length)
+        wheel = figure.add_subplot(lower[0], projection="polar")
+        assert isinstance(wheel, PolarAxes)
+        _draw_wheel(wheel, profile, song.grid.metre)
+        _draw_bars(figure.add_subplot(lower[1]), profile, song.grid.metre)
+        _draw_similarity(figure.add_subplot(lower[2]), song)
+    return figure
+
+
+def _draw_title(figure: Figure, song: Song) -> None:
+    grid = song.grid
+    minutes, seconds = divmod(round(len(song.wav) / SAMPLE_RATE), 60)
+    if grid.confidence == 0:
+        pulse = f"no pulse was heard; drawn on the fixed grid of {grid.bpm:.0f} bpm"
+    else:
+        pulse = f"{grid.bpm:.1f} bpm · {grid.metre} beats a bar · confidence {grid.confidence:.2f}"
+    figure.suptitle(f"{song.name}   {minutes}:{seconds:02d} · {pulse}", fontsize=12, x=0.01, ha="left")
+
+
+def _draw_wave(axes: Axes, song: Song, start: float, length: float) -> None:
+    first, last = int(start * SAMPLE_RATE), int((start + length) * SAMPLE_RATE)
+    piece = song.wav[first:last]
+    # Highest and lowest sample of each of about 1,600 columns: what an audio editor shows.
+    size = max(1, len(piece) // 1600)
+    columns = piece[: len(piece) // size * size].reshape(-1, size)
+    times = start + (np.arange(len(columns)) + 0.5) * size / SAMPLE_RATE
+    axes.fill_between(times, columns.min(1), columns.max(1), color=WAVE, linewidth=0)
+    peak = max(float(np.abs(piece).max()), 1e-3)
+    axes.set(xlim=(start, start + length), ylim=(-1.05 * peak, 1.05 * peak), yticks=[], ylabel="waveform")
+    axes.tick_params(labelbottom=False)
+    _draw_beats(axes, song.grid, start, length, numbers=True)
+
+
+def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
+    first, last = int(start * ONSET_RATE), int((start + length) * ONSET_RATE) + 1
+    piece = song.onset[first:last]
+    times = (first + np.arange(len(piece)) + 0.5) / ONSET_RATE
+    axes.fill_between(times, 0, piece, color=ONSET, linewidth=0)
+    peak = max(float(piece.max(initial=0)), 1e-3)
+    axes.set(ylim=(0, 1.08 * peak), yticks=[], ylabel="onset envelope", xlabel="time (s)")
+    _draw_beats(axes, song.grid, start, length, numbers=False)
+
+
+def _draw_beats(axes: Axes, grid: Grid, start: float, length: float, numbers: bool) -> None:
+    bar = np.cumsum(grid.positions == 1)
+    for beat, position, number in zip(grid.beats, grid.positions, bar, strict=True):
+        if not start <= beat <= start + length:
+            continue
+        downbeat = position == 1
+        axes.axvline(beat, color=BAR if downbeat else BEAT, linewidth=1.4 if downbeat else 0.8, zorder=0.5)
+        if downbeat and numbers:
+            axes.annotate(
+                str(number),
+                (beat, 1),
+                (2, 2),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                color=BAR,
+                fontsize=8,
+                va="bottom",
+            )
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw_wheel(axes: PolarAxes, profile: NDArray[np.float64], metre: int) -> None:
+    mass = np.nan_to_num(np.nanmean(profile, axis=0)) if len(profile) else np.zeros(BINS_PER_BEAT * metre)
+    mass = mass / max(mass.max(), 1e-9)
+    angle = np.arange(len(mass)) / len(mass) * 2 * np.pi
+    on_beat = np.arange(len(mass)) % BINS_PER_BEAT == 0
+    colours = [BAR if i == 0 else ONSET if beat else "#f0b491" for i, beat in enumerate(on_beat)]
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    axes.bar(angle, mass, width=2 * np.pi / len(mass) * 0.9, bottom=0.35, color=colours)
+    axes.set_ylim(0, 1.4)
+    axes.set_yticks([])
+    axes.set_xticks(np.arange(metre) / metre * 2 * np.pi, [str(i + 1) for i in range(metre)], fontsize=12)
+    axes.xaxis.grid(color=BEAT, linewidth=0.8)
+    axes.spines["polar"].set_visible(False)
+    axes.set_title("the bar: accent mass by beat", fontsize=10)
+
+
+def _draw_bars(axes: Axes, profile: NDArray[np.float64], metre: int) -> None:
+    top = np.nanpercentile(profile, 99) if np.isfinite(profile).any() else 1.0
+    half = 0.5 / BINS_PER_BEAT
+    axes.imshow(
+        profile,
+        aspect="auto",
+        cmap="magma",
+        vmin=0,
+        vmax=max(float(top), 1e-9),
+        interpolation="nearest",
+        extent=(1 - half, metre + 1 - half, len(profile) + 0.5, 0.5),
+    )
+    axes.set_xticks(range(1, metre + 1))
+    axes.set(xlabel="beat", ylabel="bar")
+    axes.set_title("every bar: onset strength", fontsize=10)
+
+
+def _draw_similarity(axes: Axes, song: Song) -> None:
+    count = len(song.similarity)
+    axes.imshow(
+        song.similarity,
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        interpolation="nearest",
+        extent=(0.5, count + 0.5, count + 0.5, 0.5),
+    )
+    axes.set(xlabel="bar", ylabel="bar")
+    model = "features" if song.trained else "features of the untrained tower"
+    axes.set_title(f"self-similarity of {model}", fontsize=10)
