@@ -52,7 +52,9 @@ def overlaps(tokens: Tokens, frames: int) -> Overlaps:
     middle = (cuts[:, 1:] + cuts[:, :-1]) / 2
     frame = (middle / FRAME_SECONDS).long().clamp(max=frames - 1)
     token = torch.searchsorted(tokens.stop, middle, right=True).clamp(max=tokens.start.shape[1] - 1)
-    seconds = (cuts[:, 1:] - cuts[:, :-1]).float()
+    seconds = cuts[:, 1:] - cuts[:, :-1]
+    # Borders that coincide but for rounding make no stretch: a sample is 6e-5 s.
+    seconds = torch.where(seconds > 1e-9, seconds, 0.0).float()
     return Overlaps(frame, token, seconds, frames, tokens.start.shape[1])
 
 

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motionbeat_upstream.nn.grid import Grid, bar_turns, cut_tokens, fallback_grid, regular_grid
+
+tempi = st.floats(30, 300)
+metres = st.integers(2, 7)
+durations = st.floats(0.001, 60)
+offsets = st.floats(-5, 65)
+
+
+@given(durations, tempi, metres, offsets, st.integers(1, 8))
+def test_tokens_tile_the_clip(
+    duration: float, bpm: float, metre: int, offset: float, subdivisions: int
+) -> None:
+    tokens = cut_tokens([regular_grid(duration, bpm, metre, offset)], [duration], subdivisions)
+    start, stop = tokens.start[0].numpy(), tokens.stop[0].numpy()
+    assert tokens.mask.all()
+    assert (stop > start).all()
+    assert abs(start[0]) < 1e-5
+    assert abs(stop[-1] - duration) < 1e-5
+    np.testing.assert_allclose(start[1:], stop[:-1], atol=1e-9)
+
+
+@given(durations, tempi, metres, offsets)
+def test_phase_turns_once_a_bar(duration: float, bpm: float, metre: int, offset: float) -> None:
+    tokens = cut_tokens([regular_grid(duration, bpm, metre, offset)], [duration], 4)
+    # An uncut token's middle tells its phase from the tempo alone.
+    whole = (tokens.stop - tokens.start)[0] > 60 / bpm / 4 - 1e-6
+    middle = ((tokens.start + tokens.stop) / 2)[0][whole].numpy()
+    bars = (middle - offset) * bpm / 60 / metre
+    turn = tokens.phase[0][whole].numpy() / (2 * np.pi)
+    distance = np.abs((bars - turn + 0.5) % 1 - 0.5)
+    assert (distance < 1e-4).all()
+    position = (tokens.bar[0] + tokens.phase[0] / (2 * np.pi)).numpy()
+    np.testing.assert_allclose(np.diff(position), 1 / (4 * metre), atol=1e-4)
+    assert tokens.bar[0, 0] == 0
+
+
+def test_a_bar_is_one_turn_whatever_its_metre() -> None:
+    grid = Grid(np.arange(9) * 0.5, np.array([4, 1, 2, 3, 1, 2, 3, 4, 1]), 4)
+    turns, step = bar_turns(grid)
+    np.testing.assert_allclose(turns, [-0.25, 0, 1 / 3, 2 / 3, 1, 1.25, 1.5, 1.75, 2], atol=1e-12)
+    np.testing.assert_allclose(step[1:4], 1 / 3)
+
+
+def test_a_grid_without_a_downbeat_keeps_its_phase() -> None:
+    turns, _ = bar_turns(Grid(np.array([1.0, 2.0]), np.array([2, 3]), 4))
+    np.testing.assert_allclose(turns, [0.25, 0.5])
+
+
+def test_a_clip_is_cut_the_same_in_a_batch() -> None:
+    grids = [regular_grid(3, 90, 3, 0.4), fallback_grid(0.05), regular_grid(10, 171, 4, 1.0)]
+    durations = [3, 0.05, 10]
+    together = cut_tokens(grids, durations, 4)
+    for row, (grid, duration) in enumerate(zip(grids, durations, strict=True)):
+        alone = cut_tokens([grid], [duration], 4)
+        count = alone.mask.shape[1]
+        assert together.mask[row].sum() == count
+        for name in ("start", "stop", "bar", "phase"):
+            assert (getattr(together, name)[row, :count] == getattr(alone, name)[0]).all()
+        assert (together.start[row, count:] == together.stop[row, count:]).all()
+
+
+def test_the_fallback_grid_is_the_documented_one() -> None:
+    grid = fallback_grid(2.2)
+    np.testing.assert_allclose(grid.beats, [0, 0.5, 1, 1.5, 2.0])
+    assert grid.positions.tolist() == [1, 2, 3, 4, 1]
+    assert (grid.metre, grid.confidence, grid.bpm) == (4, 0.0, 120.0)
+    assert len(fallback_grid(0.01).beats) == 2
+
+
+@pytest.mark.parametrize(
+    ("beats", "positions", "metre", "message"),
+    [
+        ([0.0], [1], 4, "at least 2 beats"),
+        ([0.0, 1.0], [1], 4, "positions of shape"),
+        ([0.0, float("nan")], [1, 2], 4, "finite"),
+        ([0.0, 1.0, 1.0], [1, 2, 3], 4, "beat 2 at 1.000 s follows beat 1"),
+        ([0.0, 1.0], [0, 1], 4, "count from 1"),
+        ([0.0, 1.0], [1, 2], 0, "metre must be at least 1"),
+    ],
+)
+def test_an_impossible_grid_is_refused(
+    beats: list[float], positions: list[int], metre: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Grid(np.array(beats), np.array(positions), metre)

@@ -1,0 +1,129 @@
+"""The properties of the phase rotation that DESIGN calls for, over random inputs in float64."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.nn.phase_rotation import PhaseRotation, Rotation
+from motionbeat_upstream.nn.token_encoder import TokenEncoder
+
+angles = st.floats(-50, 50, allow_nan=False)
+harmonics = st.lists(st.integers(0, 16), min_size=1, max_size=8)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def bar_rotation(turns: list[int], phase: float) -> Rotation:
+    return PhaseRotation(len(turns), turns).bar_rotation(torch.tensor([phase], dtype=torch.float64))
+
+
+def vectors(pairs: int, seed: int) -> torch.Tensor:
+    return torch.randn(3, 1, 2 * pairs, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@given(harmonics, angles, angles, seeds)
+def test_rotations_add(turns: list[int], a: float, b: float, seed: int) -> None:
+    x = vectors(len(turns), seed)
+    one_after_other = bar_rotation(turns, a).apply(bar_rotation(turns, b).apply(x))
+    torch.testing.assert_close(one_after_other, bar_rotation(turns, a + b).apply(x), rtol=0, atol=1e-11)
+    composed = bar_rotation(turns, b).then(bar_rotation(turns, a))
+    torch.testing.assert_close(composed.apply(x), one_after_other, rtol=0, atol=1e-11)
+
+
+@given(harmonics, angles)
+def test_rotation_is_orthogonal(turns: list[int], a: float) -> None:
+    matrix = bar_rotation(turns, a).apply(torch.eye(2 * len(turns), dtype=torch.float64)[:, None])[:, 0]
+    torch.testing.assert_close(
+        matrix @ matrix.T, torch.eye(2 * len(turns), dtype=torch.float64), rtol=0, atol=1e-12
+    )
+
+
+@given(harmonics, angles, seeds)
+def test_inverse_undoes(turns: list[int], a: float, seed: int) -> None:
+    x, turned = vectors(len(turns), seed), bar_rotation(turns, a)
+    torch.testing.assert_close(turned.inverse().apply(turned.apply(x)), x, rtol=0, atol=1e-12)
+
+
+@given(harmonics, angles, st.integers(-8, 8), seeds)
+def test_a_whole_bar_is_the_identity(turns: list[int], a: float, bars: int, seed: int) -> None:
+    x = vectors(len(turns), seed)
+    rolled = bar_rotation(turns, a + 2 * math.pi * bars).apply(x)
+    torch.testing.assert_close(rolled, bar_rotation(turns, a).apply(x), rtol=0, atol=1e-11)
+
+
+def test_a_harmonic_turns_its_own_pair_that_often() -> None:
+    x = torch.tensor([[[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]]], dtype=torch.float64)
+    quarter = bar_rotation([0, 1, 2], math.pi / 2).apply(x)
+    expected = torch.tensor([[[1.0, 0.0, 0.0, 1.0, -1.0, 0.0]]], dtype=torch.float64)
+    torch.testing.assert_close(quarter, expected, rtol=0, atol=1e-12)
+
+
+@given(st.integers(0, 100_000), st.floats(0, 6.28))
+def test_hypermetre_has_its_period_in_bars(bar: int, phase: float) -> None:
+    rotation = PhaseRotation(2, [0], [2, 16])
+    theta = torch.tensor([phase], dtype=torch.float64)
+
+    def turned(index: int) -> torch.Tensor:
+        place = rotation.position_rotation(theta, torch.tensor([index]))
+        return torch.stack([place.cos, place.sin])
+
+    torch.testing.assert_close(turned(bar), turned(bar + 16), rtol=0, atol=1e-11)
+    assert not torch.allclose(turned(bar), turned(bar + 1), atol=1e-2)
+
+
+def encoder(seed: int) -> TokenEncoder:
+    torch.manual_seed(seed)
+    return TokenEncoder(MusicTowerConfig(dim=32, heads=2, token_layers=2)).double().eval()
+
+
+def tokens_of(bars: int, per_bar: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, bars * per_bar, 32, dtype=torch.float64, generator=generator)
+    index = torch.arange(bars * per_bar).expand(2, -1)
+    phase = (index % per_bar + 0.5).double() / per_bar * 2 * math.pi
+    return x, phase, index // per_bar
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.sampled_from([8, 12, 16]), st.floats(-10, 10))
+def test_one_offset_on_every_phase_changes_nothing(seed: int, per_bar: int, offset: float) -> None:
+    layers = encoder(seed % 5)
+    x, phase, bar = tokens_of(5, per_bar, seed)
+    mask = torch.ones(x.shape[:2], dtype=torch.bool)
+    mask[1, -7:] = False
+    for plain, shifted in zip(layers(x, phase, bar, mask), layers(x, phase + offset, bar, mask), strict=True):
+        torch.testing.assert_close(shifted, plain, rtol=0, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.sampled_from([8, 12, 16]), st.integers(1, 15))
+def test_rolling_a_loop_by_whole_bars_rolls_the_tokens(seed: int, per_bar: int, bars: int) -> None:
+    layers = encoder(seed % 5)
+    x, phase, bar = tokens_of(16, per_bar, seed)
+    mask = torch.ones(x.shape[:2], dtype=torch.bool)
+    plain = layers(x, phase, bar, mask)[-1]
+    rolled = layers(x.roll(bars * per_bar, 1), phase, bar, mask)[-1]
+    torch.testing.assert_close(rolled, plain.roll(bars * per_bar, 1), rtol=0, atol=1e-9)
+    torch.testing.assert_close(rolled.mean(1), plain.mean(1), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("shift", [1, 5, 8])
+def test_a_part_that_moves_against_the_rest_of_the_bar_is_heard(shift: int) -> None:
+    layers = encoder(0)
+    x, phase, bar = tokens_of(16, 16, 0)
+    mask = torch.ones(x.shape[:2], dtype=torch.bool)
+    moved = torch.cat([x[..., :16].roll(shift, 1), x[..., 16:]], -1)
+    plain, other = layers(x, phase, bar, mask)[-1], layers(moved, phase, bar, mask)[-1]
+    assert (other.mean(1) - plain.mean(1)).abs().max() > 1e-3
+
+
+def test_the_order_of_bars_is_heard() -> None:
+    layers = encoder(0)
+    x, phase, bar = tokens_of(8, 16, 0)
+    mask = torch.ones(x.shape[:2], dtype=torch.bool)
+    swapped = x.view(2, 8, 16, 32)[:, [1, 0, 2, 3, 4, 5, 6, 7]].flatten(1, 2)
+    plain, other = layers(x, phase, bar, mask)[-1], layers(swapped, phase, bar, mask)[-1]
+    assert (plain.mean(1) - other.mean(1)).abs().max() > 1e-3
