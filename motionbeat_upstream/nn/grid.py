@@ -117,7 +117,7 @@ def bar_turns(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 class Tokens:
     """Beat-synchronous tokens of a batch of clips, padded to the longest.
 
-    All tensors are float32 but ``bar`` (int64) and ``mask`` (bool).
+    Cut in float64 on the CPU, so that borders of tokens and frames meet exactly.
     """
 
     start: Tensor
@@ -131,9 +131,15 @@ class Tokens:
     mask: Tensor
     """(B, N) true where there is a token, false in padding."""
 
-    def to(self, device: torch.device | str) -> Tokens:
-        """The same tokens on another device."""
-        return Tokens(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+    def to(self, device: torch.device) -> Tokens:
+        """The same tokens on another device, times and phases in float32."""
+        return Tokens(
+            self.start.float().to(device),
+            self.stop.float().to(device),
+            self.bar.to(device),
+            self.phase.float().to(device),
+            self.mask.to(device),
+        )
 
 
 def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -> Tokens:
@@ -162,8 +168,8 @@ def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -
         edges[0, row, :count], edges[1, row, :count] = clip_start, clip_stop
         edges[:, row, count:] = clip_stop[-1]
         bar[row, :count], phase[row, :count], mask[row, :count] = clip_bar, clip_phase, True
-    start, stop = torch.from_numpy(edges).float()
-    return Tokens(start, stop, torch.from_numpy(bar), torch.from_numpy(phase).float(), torch.from_numpy(mask))
+    start, stop = torch.from_numpy(edges)
+    return Tokens(start, stop, torch.from_numpy(bar), torch.from_numpy(phase), torch.from_numpy(mask))
 
 
 def _cut_clip(
