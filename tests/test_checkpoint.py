@@ -1,0 +1,123 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower, save_music_tower
+from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+
+SMALL = MusicTowerConfig(dim=16, heads=2, token_layers=1, trunk_dilations=(1, 2), embedding_dim=8)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_music_tower(
+        untrained_music_tower(SMALL, seed=3), path, Provenance("made clips", {"step": 7, "seed": 3})
+    )
+    return path
+
+
+def resave(path: Path, changes: dict[str, str | None], weights: dict[str, Any] | None = None) -> Path:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        metadata = {**file.metadata(), **changes}
+    kept = {key: value for key, value in metadata.items() if value is not None}
+    save_file({**load_file(path), **(weights or {})}, path, kept)
+    return path
+
+
+def test_what_is_saved_is_loaded(saved: Path) -> None:
+    tower, provenance = load_music_tower(saved)
+    assert tower.config == SMALL
+    assert provenance == Provenance("made clips", {"step": 7, "seed": 3})
+    assert provenance.trained
+    assert not tower.training
+    for name, tensor in untrained_music_tower(SMALL, seed=3).state_dict().items():
+        assert (tower.state_dict()[name] == tensor).all()
+    assert [p.name for p in saved.parent.iterdir()] == ["small.safetensors"]
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors.*found nothing"):
+        load_music_tower(tmp_path / "nowhere.safetensors")
+    with pytest.raises(CheckpointError, match="found a folder"):
+        load_music_tower(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
+def test_a_truncated_file(saved: Path, keep: float) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else int(keep)])
+    with pytest.raises(CheckpointError, match=r"small\.safetensors: not a whole safetensors file"):
+        load_music_tower(saved)
+
+
+def test_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    class Harmful:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (ran.touch, ())
+
+    for name, data in (
+        ("a.pt", pickle.dumps(Harmful())),
+        ("b.safetensors", pickle.dumps(Harmful(), protocol=0)),
+    ):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+            load_music_tower(path)
+    zipped = tmp_path / "c.ckpt"
+    torch.save({"weights": Harmful()}, zipped)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_music_tower(zipped)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": None}, "found None; this is a safetensors file of another model"),
+        ({"format_version": "99"}, "format version '99', but this release reads version 1"),
+        ({"config": None}, "configuration or provenance cannot be read"),
+        ({"config": "[]"}, "configuration or provenance cannot be read"),
+        ({"config": "{}"}, "missing key 'arch'"),
+        ({"config": "{"}, "configuration or provenance cannot be read"),
+        ({"provenance": "3"}, "configuration or provenance cannot be read"),
+    ],
+)
+def test_wrong_metadata(saved: Path, changes: dict[str, str | None], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_music_tower(resave(saved, changes))
+
+
+def test_weights_that_do_not_fit(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"stem.bias has shape \(3,\), expected \(16,\)"):
+        load_music_tower(resave(saved, {}, {"trunk.stem.bias": torch.zeros(3)}))
+
+
+def test_weights_that_are_unknown_or_not_numbers(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"unexpected extra.*stem.bias holds values that are NaN"):
+        load_music_tower(
+            resave(saved, {}, {"extra": torch.zeros(1), "trunk.stem.bias": torch.full((16,), torch.nan)})
+        )
+
+
+def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def full_disk(weights: object, path: Path, metadata: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("motionbeat_upstream.checkpoint.save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_music_tower(untrained_music_tower(SMALL), saved, Provenance("none", {}))
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]

@@ -1,0 +1,71 @@
+import itertools
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from motionbeat_upstream.config import ARCHITECTURES, ConfigError, MusicTowerConfig, architecture
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_named_architectures_are_valid_and_survive_a_checkpoint(name: str) -> None:
+    config = architecture(name)
+    config.validate()
+    assert config.arch == name
+    assert MusicTowerConfig.from_dict(config.to_dict()) == config
+
+
+def test_all_faults_are_told_at_once() -> None:
+    faulty = replace(
+        architecture("tiny"),
+        dim=190,
+        trunk_kernel=4,
+        trunk_dilations=(),
+        harmonics=(0.5,),  # type: ignore[arg-type]
+        hypermetre=(1,),
+        dropout=1.0,
+    )
+    with pytest.raises(ConfigError) as caught:
+        faulty.validate()
+    for part in ("dim must", "trunk_kernel", "trunk_dilations", "harmonics", "hypermetre", "dropout"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field", ["n_mels", "dim", "heads", "token_layers", "expansion", "subdivisions", "embedding_dim"]
+)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "4", None, True])
+def test_a_size_must_be_a_whole_number(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        replace(architecture("tiny"), **{field: value}).validate()
+
+
+def test_unknown_and_missing_keys_are_named() -> None:
+    values = architecture("tiny").to_dict()
+    del values["dim"]
+    with pytest.raises(ConfigError, match=r"unknown key 'width'.*missing key 'dim'"):
+        MusicTowerConfig.from_dict({**values, "width": 3})
+
+
+def test_an_unknown_architecture_is_answered_with_the_known() -> None:
+    with pytest.raises(ConfigError, match="'huge'; there are tiny, base"):
+        architecture("huge")
+
+
+def test_every_field_is_explained() -> None:
+    import ast
+    import inspect
+
+    from motionbeat_upstream import config
+
+    tree = ast.parse(inspect.getsource(config))
+    body = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "MusicTowerConfig").body
+    explained = {
+        line.target.id
+        for line, following in itertools.pairwise(body)
+        if isinstance(line, ast.AnnAssign)
+        and isinstance(line.target, ast.Name)
+        and isinstance(following, ast.Expr)
+        and isinstance(following.value, ast.Constant)
+    }
+    assert explained == {field.name for field in fields(MusicTowerConfig)}

@@ -1,0 +1,165 @@
+"""The music tower as a whole: one clip is one clip, whatever it is batched with."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from motionbeat_upstream.config import MusicTowerConfig, architecture
+from motionbeat_upstream.nn.frontend import frame_count, log_mel
+from motionbeat_upstream.nn.grid import Grid, regular_grid
+from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
+
+SAMPLES = 16_000
+SMALL = MusicTowerConfig(
+    arch="small", dim=32, heads=2, token_layers=2, trunk_dilations=(1, 4), embedding_dim=8
+)
+"""The tiny architecture's parts, narrow enough for a test."""
+
+
+@pytest.fixture(scope="module")
+def tower() -> MusicTower:
+    return untrained_music_tower(SMALL).eval()
+
+
+def music(seconds: float, bpm: float, seed: int) -> Tensor:
+    """Made: decaying noise bursts on the beats, louder on downbeats, over a chord and some noise."""
+    generator = torch.Generator().manual_seed(seed)
+    count = max(1, round(seconds * SAMPLES))
+    time = torch.arange(count) / SAMPLES
+    wav = 0.01 * torch.randn(count, generator=generator)
+    for pitch in (220.0, 277.2, 329.6):
+        wav += 0.05 * torch.sin(2 * torch.pi * pitch * time)
+    for beat in range(int(seconds * bpm / 60) + 1):
+        after = time - beat * 60 / bpm
+        burst = torch.randn(count, generator=generator) * torch.exp(-after.clamp(min=0) * 40) * (after >= 0)
+        wav += (0.6 if beat % 4 == 0 else 0.3) * burst
+    return wav
+
+
+def run(tower: MusicTower, clips: list[Tensor], grids: list[Grid] | None = None) -> MusicFeatures:
+    lengths = torch.tensor([len(clip) for clip in clips])
+    with torch.no_grad():
+        return tower(torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), lengths, grids)
+
+
+def test_the_named_architectures_have_their_sizes() -> None:
+    tiny, base = (MusicTower(architecture(name)) for name in ("tiny", "base"))
+    assert sum(p.numel() for p in tiny.parameters()) <= 4_000_000
+    assert 90e6 <= sum(p.numel() for p in base.parameters()) <= 100e6
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.lists(st.tuples(st.floats(0.001, 5), st.floats(60, 190)), min_size=2, max_size=3), st.integers(0, 99)
+)
+def test_alone_and_in_a_padded_batch_agree(clips: list[tuple[float, float]], seed: int) -> None:
+    tower = untrained_music_tower(SMALL).eval()
+    wavs = [music(seconds, bpm, seed + index) for index, (seconds, bpm) in enumerate(clips)]
+    together = run(tower, wavs)
+    for row, wav in enumerate(wavs):
+        alone = run(tower, [wav])
+        frames = int(alone.frame_lengths[0])
+        np.testing.assert_array_equal(alone.grids[0].beats, together.grids[row].beats)
+        for one, many in zip(alone.hidden_states, together.hidden_states, strict=True):
+            torch.testing.assert_close(many[row, :frames], one[0], rtol=0, atol=1e-4)
+            assert (many[row, frames:] == 0).all()
+        torch.testing.assert_close(together.embedding[row], alone.embedding[0], rtol=0, atol=1e-4)
+
+
+def test_a_sample_decides_the_number_of_frames(tower: MusicTower) -> None:
+    for count in (1, 319, 320, 321, 800, 16_001):
+        features = run(tower, [0.1 * torch.randn(count)])
+        assert features.hidden_states[-1].shape == (1, -(-count // 320), 32)
+        assert int(frame_count(torch.tensor(count))) == -(-count // 320)
+
+
+def test_gain_changes_nothing(tower: MusicTower) -> None:
+    wav = music(6, 120, 0)
+    quiet, loud = run(tower, [0.01 * wav]), run(tower, [5 * wav])
+    np.testing.assert_array_equal(quiet.grids[0].beats, loud.grids[0].beats)
+    torch.testing.assert_close(quiet.embedding, loud.embedding, rtol=0, atol=1e-3)
+
+
+def test_a_wrong_guess_of_the_downbeat_costs_nothing(tower: MusicTower) -> None:
+    wav = music(8, 120, 1)
+    right = regular_grid(8, 120, 4)
+    # Starting the clip within its first bar moves every phase, but no border of a token.
+    wrong = Grid(right.beats, (right.positions + 1) % 4 + 1, 4)
+    a, b = run(tower, [wav], [right]), run(tower, [wav], [wrong])
+    assert (a.tokens.phase - b.tokens.phase).abs().max() > 1
+    torch.testing.assert_close(a.embedding, b.embedding, rtol=0, atol=1e-4)
+    torch.testing.assert_close(a.hidden_states[-1], b.hidden_states[-1], rtol=0, atol=1e-4)
+
+
+def test_the_tempo_of_the_grid_is_heard(tower: MusicTower) -> None:
+    wav = music(8, 120, 1)
+    a, b = run(tower, [wav], [regular_grid(8, 120, 4)]), run(tower, [wav], [regular_grid(8, 90, 3)])
+    assert (a.embedding - b.embedding).abs().max() > 1e-3
+
+
+def test_a_click_arrives_at_its_own_frame() -> None:
+    for sample in (4000, 8123, 15_999):
+        wav = torch.zeros(1, 32_000)
+        wav[0, sample] = 1
+        mel, lengths = log_mel(wav, torch.tensor([32_000]), 96)
+        assert int(lengths) == 200
+        energy = mel[0].exp().sum(-1)
+        centre = float((energy - energy.min()) @ torch.arange(200.0) / (energy - energy.min()).sum())
+        assert abs((centre + 0.5) * 160 - sample) < 16
+
+
+def test_blocks_of_the_spectrogram_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    from motionbeat_upstream.nn import frontend
+
+    wav, lengths = music(3, 100, 3)[None], torch.tensor([48_000])
+    whole, _ = log_mel(wav, lengths, 96)
+    monkeypatch.setattr(frontend, "BLOCK", 37)
+    torch.testing.assert_close(log_mel(wav, lengths, 96)[0], whole)
+
+
+def test_gradients_reach_every_parameter(tower: MusicTower) -> None:
+    fresh = untrained_music_tower(SMALL).train()
+    wavs = [music(3, 120, 0), music(1, 90, 1)]
+    features = fresh(
+        torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True), torch.tensor([len(w) for w in wavs])
+    )
+    (features.embedding.square().sum() + features.hidden_states[-1].square().sum()).backward()
+    for name, parameter in fresh.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_eval_is_deterministic_and_initialisation_leaves_the_generator_alone(tower: MusicTower) -> None:
+    wav = music(4, 100, 2)
+    torch.testing.assert_close(run(tower, [wav]).embedding, run(tower, [wav]).embedding, rtol=0, atol=0)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    again = untrained_music_tower(SMALL)
+    assert (torch.rand(3) == expected).all()
+    for a, b in zip(tower.parameters(), again.parameters(), strict=True):
+        assert (a == b).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_stays_close(dtype: torch.dtype) -> None:
+    wav = music(4, 120, 4)
+    full = run(untrained_music_tower(SMALL).eval(), [wav])
+    half = run(untrained_music_tower(SMALL).eval().to(dtype), [wav])
+    np.testing.assert_array_equal(half.grids[0].beats, full.grids[0].beats)
+    assert half.hidden_states[-1].dtype == dtype
+    difference = (half.hidden_states[-1].float() - full.hidden_states[-1]).abs().mean()
+    assert difference < (0.005 if dtype == torch.float16 else 0.03)
+
+
+def test_autocast_stays_close(tower: MusicTower) -> None:
+    wav = music(4, 120, 4)
+    full = run(tower, [wav])
+    with torch.autocast("cpu", torch.bfloat16):
+        half = run(tower, [wav])
+    np.testing.assert_array_equal(half.grids[0].beats, full.grids[0].beats)
+    assert (half.hidden_states[-1].float() - full.hidden_states[-1]).abs().mean() < 0.03
