@@ -1,0 +1,18 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+import torch
+
+# Small tensors gain nothing from threads, and threads that wait for each other on a busy machine
+# make the suite a hundred times slower. Commands that tests start inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip the test for want of data or a program; where CI=true nothing may be wanting, so fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
