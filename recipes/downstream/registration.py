@@ -1,0 +1,83 @@
+"""Makes our tasks and our upstream known to an installed S3PRL, for as long as a run takes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TASKS = Path(__file__).parent
+"""Folder of tasks in S3PRL's layout: ``<task>/expert.py`` and ``<task>/config.yaml``.
+
+A folder with a config.yaml alone holds our configuration of a task that is S3PRL's own: its wheel
+packages none.
+"""
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Within, S3PRL finds our tasks beside its own and MotionBeat among its upstreams.
+
+    Nothing of it is left afterwards, but for what the process had registered before.
+    """
+    from s3prl import downstream, hub
+
+    search_path = list(downstream.__path__)
+    loaded = set(sys.modules)
+    entries = dict(vars(hub))
+    try:
+        # At the end, so that no task of ours can stand in for one of S3PRL's.
+        downstream.__path__.append(str(TASKS))
+        importlib.invalidate_caches()
+        from motionbeat_upstream.register import register
+
+        register()
+        yield
+    finally:
+        downstream.__path__[:] = search_path
+        _forget_tasks(loaded)
+        for name in set(vars(hub)) - set(entries):
+            delattr(hub, name)
+        for name, value in entries.items():
+            setattr(hub, name, value)
+
+
+def _forget_tasks(keep: set[str]) -> None:
+    """Unload our tasks' modules under S3PRL's name: the name is not theirs without the search path."""
+    from s3prl import downstream
+
+    for task in own_tasks():
+        name = f"{downstream.__name__}.{task}"
+        if name in sys.modules and name not in keep:
+            delattr(downstream, task)
+        for module in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
+            if module not in keep:
+                del sys.modules[module]
+
+
+def own_tasks() -> list[str]:
+    """Names of the tasks that are ours."""
+    return sorted(expert.parent.name for expert in TASKS.glob("*/expert.py"))
+
+
+def s3prl_tasks() -> list[str]:
+    """Names of the tasks that S3PRL's wheel brings, whether or not what they import is installed."""
+    from s3prl import downstream
+
+    folder = Path(downstream.__file__).parent
+    return sorted(expert.parent.name for expert in folder.glob("*/expert.py"))
+
+
+def upstreams() -> list[str]:
+    """Names that ``-u`` takes; MotionBeat's are among them while :func:`registered`."""
+    from s3prl import hub
+
+    return sorted(name for name in hub.options() if not isinstance(getattr(hub, name), type))
+
+
+def packaged_config(task: str) -> Path | None:
+    """Our configuration of a task of ours or of S3PRL's, or None."""
+    path = TASKS / task / "config.yaml"
+    return path if path.is_file() else None
