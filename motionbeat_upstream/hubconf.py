@@ -42,7 +42,7 @@ def motionbeat_local(ckpt: str | Path | None = None, **kwargs: object) -> Upstre
     """A checkpoint from a file (S3PRL's ``-k``)."""
     if ckpt is None:
         raise CheckpointError("motionbeat_local: expected a checkpoint's path (ckpt=…, or -k), got none")
-    return UpstreamExpert(*load_music_tower(ckpt))
+    return UpstreamExpert(*load_music_tower(ckpt)).eval()
 
 
 def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
@@ -64,5 +64,5 @@ def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: obj
 
 
 def _untrained(name: str) -> UpstreamExpert:
-    tower = untrained_music_tower(architecture(name)).eval()
-    return UpstreamExpert(tower, Provenance("none", {"seed": 0}))
+    tower = untrained_music_tower(architecture(name))
+    return UpstreamExpert(tower, Provenance("none", {"seed": 0})).eval()
