@@ -48,27 +48,24 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
         (B, 2·ceil(T/320), n_mels) about zero mean and unit variance, 0 beyond a clip's frames,
         and the (B,) number of mel frames of each clip, even.
     """
-    with torch.autocast(wav.device.type, enabled=False):
-        wav = wav.float()
-        loudness = (wav.square().sum(1) / lengths).sqrt()
-        wav = wav * torch.where(loudness > 1e-6, 0.1 / loudness.clamp(min=1e-6), 1.0)[:, None]
+    wav = wav.float()
+    loudness = (wav.square().sum(1) / lengths).sqrt()
+    wav = wav * torch.where(loudness > 1e-6, 0.1 / loudness.clamp(min=1e-6), 1.0)[:, None]
 
-        frames = 2 * frame_count(lengths)
-        size = 2 * -(-wav.shape[1] // STRIDE)
-        before = (WINDOW - HOP) // 2
-        after = (size - 1) * HOP + WINDOW - before - wav.shape[1]
-        padded = F.pad(wav, (before, after))
-        window = torch.hann_window(WINDOW, device=wav.device)
-        filters = _filters(n_mels).to(wav.device)
-        # Block by block, or the spectrum of an hour would fill the memory.
-        blocks = [
-            _mel_power(
-                padded[:, first * HOP : (min(first + BLOCK, size) - 1) * HOP + WINDOW], window, filters
-            )
-            for first in range(0, size, BLOCK)
-        ]
-        features = (torch.log(torch.cat(blocks, 1) + FLOOR) - MEAN) / SCALE
-        return features * length_mask(frames, size)[..., None], frames
+    frames = 2 * frame_count(lengths)
+    size = 2 * -(-wav.shape[1] // STRIDE)
+    before = (WINDOW - HOP) // 2
+    after = (size - 1) * HOP + WINDOW - before - wav.shape[1]
+    padded = F.pad(wav, (before, after))
+    window = torch.hann_window(WINDOW, device=wav.device)
+    filters = _filters(n_mels).to(wav.device)
+    # Block by block, or the spectrum of an hour would fill the memory.
+    blocks = [
+        _mel_power(padded[:, first * HOP : (min(first + BLOCK, size) - 1) * HOP + WINDOW], window, filters)
+        for first in range(0, size, BLOCK)
+    ]
+    features = (torch.log(torch.cat(blocks, 1) + FLOOR) - MEAN) / SCALE
+    return features * length_mask(frames, size)[..., None], frames
 
 
 def _mel_power(wav: Tensor, window: Tensor, filters: Tensor) -> Tensor:

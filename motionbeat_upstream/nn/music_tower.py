@@ -60,11 +60,13 @@ class MusicTower(nn.Module):
             grids: beats and bars of each clip where they are known; else they are estimated from
                 the onset envelope.
         """
-        mel, mel_lengths = log_mel(wav, lengths, self.config.n_mels)
-        onset = onset_envelope(mel, mel_lengths)
-        durations = (lengths.double() / SAMPLE_RATE).tolist()
-        if grids is None:
-            grids = estimate_grids(onset, mel, mel_lengths, durations)
+        durations = [length / SAMPLE_RATE for length in lengths.tolist()]
+        # Spectra and beats are not to be had in half precision.
+        with torch.autocast(wav.device.type, enabled=False):
+            mel, mel_lengths = log_mel(wav, lengths, self.config.n_mels)
+            onset = onset_envelope(mel, mel_lengths)
+            if grids is None:
+                grids = estimate_grids(onset, mel, mel_lengths, durations)
 
         states = self.trunk(mel.to(self.trunk.stem.weight.dtype), mel_lengths)
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
