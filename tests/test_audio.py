@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import skip_or_fail
 
 from motionbeat_upstream.audio import AudioError, as_waveform, read_audio
+from tests.conftest import skip_or_fail
 
 
 def tone(rate: int, seconds: float = 0.5, channels: int = 1) -> np.ndarray:

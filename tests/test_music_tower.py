@@ -7,36 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.config import MusicTowerConfig, architecture
+from motionbeat_upstream.config import architecture
 from motionbeat_upstream.nn.frontend import frame_count, log_mel
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
-
-SAMPLES = 16_000
-SMALL = MusicTowerConfig(
-    arch="small", dim=32, heads=2, token_layers=2, trunk_dilations=(1, 4), embedding_dim=8
-)
-"""The tiny architecture's parts, narrow enough for a test."""
+from tests.small import SMALL, music
 
 
 @pytest.fixture(scope="module")
 def tower() -> MusicTower:
     return untrained_music_tower(SMALL).eval()
-
-
-def music(seconds: float, bpm: float, seed: int) -> Tensor:
-    """Made: decaying noise bursts on the beats, louder on downbeats, over a chord and some noise."""
-    generator = torch.Generator().manual_seed(seed)
-    count = max(1, round(seconds * SAMPLES))
-    time = torch.arange(count) / SAMPLES
-    wav = 0.01 * torch.randn(count, generator=generator)
-    for pitch in (220.0, 277.2, 329.6):
-        wav += 0.05 * torch.sin(2 * torch.pi * pitch * time)
-    for beat in range(int(seconds * bpm / 60) + 1):
-        after = time - beat * 60 / bpm
-        burst = torch.randn(count, generator=generator) * torch.exp(-after.clamp(min=0) * 40) * (after >= 0)
-        wav += (0.6 if beat % 4 == 0 else 0.3) * burst
-    return wav
 
 
 def run(tower: MusicTower, clips: list[Tensor], grids: list[Grid] | None = None) -> MusicFeatures:

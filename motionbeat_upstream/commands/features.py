@@ -40,6 +40,8 @@ is taken up by calling it again."""
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when every file is done, 1 when some could not be."""
     options = _parse(arguments)
+    if Path(options.output).exists() and not Path(options.output).is_dir():
+        raise NotADirectoryError(f"-o {options.output}: expected a folder, found a file")
     audio = find_audio([Path(name) for name in options.files])
     expert = load_model(options)
     count = expert.tower.config.layers
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 # The next file would fare no better.
                 raise OSError(
-                    error.errno, f"{error.strerror} while writing {target}; {done} files are done"
+                    error.errno, f"{error.strerror} while writing {target}; {done} finished before it"
                 ) from error
             failed.append(f"{path}: {error}")
     print(f"{done} extracted, {skipped} there already, {len(failed)} failed", file=sys.stderr)

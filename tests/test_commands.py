@@ -1,0 +1,255 @@
+"""The command `motionbeat`: features, beats and plot, on good days and on bad ones."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from matplotlib.image import imread
+
+from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+from motionbeat_upstream.commands.__main__ import main
+from motionbeat_upstream.commands.features import find_audio
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from tests.small import SMALL, music
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["motionbeat", *map(str, arguments)])
+        try:
+            return main()
+        except SystemExit as stop:  # argparse
+            return int(stop.code or 0)
+
+    return call
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_music_tower(untrained_music_tower(SMALL), path, Provenance("made", {}))
+    return path
+
+
+def write(path: Path, seconds: float = 3.0, bpm: float = 120.0, rate: int = 16_000) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.5 * music(seconds, bpm, 0).numpy(), rate)
+    return path
+
+
+def test_features_of_a_folder(run: Run, small: Path, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.wav")
+    write(tmp_path / "in" / "deep" / "b.flac", 2.0)
+    (tmp_path / "in" / "notes.txt").write_text("no audio")
+    assert run("features", tmp_path / "in", "-o", tmp_path / "out", "-k", small) == 0
+    found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert found == {"a.wav.npz", "deep/b.flac.npz"}
+    with np.load(tmp_path / "out" / "a.wav.npz") as stored:
+        assert stored["features"].shape == (150, 32)
+        np.testing.assert_allclose(stored["times"], (np.arange(150) + 0.5) * 0.02)
+        assert stored["embedding"].shape == (8,)
+        assert stored["beats"].shape == stored["positions"].shape
+        assert len(stored["beat_tokens"]) == len(stored["token_times"])
+        assert stored["onset_envelope"].shape == (300,)
+        assert '"training": "made"' in str(stored["made_by"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"), [("last", (150, 32)), ("all", (SMALL.layers, 150, 32)), ("0,2", (2, 150, 32))]
+)
+def test_layers_and_half(run: Run, small: Path, tmp_path: Path, layers: str, shape: tuple[int, ...]) -> None:
+    path = write(tmp_path / "a.wav")
+    assert run("features", path, "-o", "out", "-k", small, "--layers", layers, "--half") == 0
+    with np.load("out/a.wav.npz") as stored:
+        assert stored["features"].shape == shape
+        assert stored["features"].dtype == np.float16
+
+
+def test_features_are_taken_up_where_they_stopped(run: Run, small: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        write(tmp_path / "in" / f"{name}.wav", 1.0)
+    assert run("features", "in", "-o", "out", "-k", small) == 0
+    whole = {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    Path("out/b.wav.npz").write_bytes(Path("out/b.wav.npz").read_bytes()[:500])
+    assert run("features", "in", "-o", "out", "-k", small) == 0
+    again = {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    assert [name for name in whole if whole[name] != again[name]] == ["b.wav.npz"]
+    # Another model's features are not taken for this one's.
+    save_music_tower(untrained_music_tower(SMALL, seed=1), small, Provenance("made", {}))
+    assert run("features", "in", "-o", "out", "-k", small) == 0
+    assert all(path.stat().st_mtime_ns != again[path.name] for path in Path("out").iterdir())
+
+
+def test_one_missing_among_many(
+    run: Run, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [write(tmp_path / f"{index:03d}.wav", 0.05) for index in range(60)]
+    files[20].unlink()
+    files[40].write_text("not audio")
+    assert run("features", *files, "-o", "out", "-k", small) == 1
+    assert len(list(Path("out").glob("*.npz"))) == 58
+    said = capsys.readouterr().err
+    assert "58 extracted, 0 there already, 2 failed" in said
+    assert "020.wav: no such file" in said
+    assert "040.wav: not audio" in said
+    assert "Traceback" not in said
+
+
+def test_a_full_disk_stops_the_run(
+    run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [write(tmp_path / f"{name}.wav", 0.5) for name in "abc"]
+    real, calls = np.savez, []
+
+    def savez(file: object, **arrays: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, **arrays)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(np, "savez", savez)
+    assert run("features", *files, "-o", "out", "-k", small) == 2
+    assert [path.name for path in Path("out").iterdir()] == ["a.wav.npz"]
+    assert (
+        "No space left on device while writing out/b.wav.npz; 1 finished before it" in capsys.readouterr().err
+    )
+
+
+def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path) -> None:
+    for index in range(400):
+        write(tmp_path / "in" / f"{index:03d}.wav", 2.0)
+    command = [
+        sys.executable,
+        "-m",
+        "motionbeat_upstream.commands",
+        "features",
+        "in",
+        "-o",
+        "out",
+        "-k",
+        small,
+    ]
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("out/*.npz"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "interrupted; what is finished is kept" in said
+    assert "Traceback" not in said
+    left = list((tmp_path / "out").iterdir())
+    assert 3 <= len(left) < 400
+    for path in left:
+        with np.load(path) as stored:
+            assert stored["features"].shape == (100, 32)
+
+
+def test_find_audio_refuses_two_files_of_one_name(tmp_path: Path) -> None:
+    one, other = write(tmp_path / "x" / "a.wav", 0.1), write(tmp_path / "y" / "a.wav", 0.1)
+    assert find_audio([one, one]) == [(one, Path("a.wav"))]
+    with pytest.raises(ValueError, match="would both be written"):
+        find_audio([one, other])
+    (tmp_path / "z").mkdir()
+    with pytest.raises(ValueError, match="no audio in this folder"):
+        find_audio([tmp_path / "z"])
+
+
+def test_beats_are_printed_and_clicks_written(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.wav", 12.0, 120.0)
+    assert run("beats", path, "--click", "click.wav") == 0
+    out, err = capsys.readouterr()
+    rows = np.array([line.split("\t") for line in out.splitlines()], dtype=float)
+    truth = np.arange(24) * 0.5
+    # Every beat of the made clip but those at its borders has an estimate within 70 ms.
+    assert all(np.abs(rows[:, 0] - beat).min() < 0.07 for beat in truth[2:-2])
+    assert "bpm" in err
+    clicks, rate = soundfile.read("click.wav")
+    assert (len(clicks), rate) == (12 * 16_000, 16_000)
+    assert np.abs(clicks).max() <= 1
+    assert run("beats", path, "-o", "a.beats") == 0
+    assert Path("a.beats").read_text() == out
+
+
+def test_no_beats_are_made_up(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(64_000), 16_000)
+    assert run("beats", "silence.wav", "-o", "a.beats", "--click", "c.wav") == 1
+    assert "no pulse was heard; nothing is written" in capsys.readouterr().err
+    assert not Path("a.beats").exists()
+    assert not Path("c.wav").exists()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 2.0, 20.0])
+def test_plot_draws_clips_of_any_length(run: Run, small: Path, tmp_path: Path, seconds: float) -> None:
+    path = write(tmp_path / "a.wav", seconds)
+    assert run("plot", path, "-o", "a.png", "-k", small) == 0
+    picture = imread("a.png")
+    assert picture.shape[0] > 500
+    assert picture.std() > 0.05
+
+
+def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(64_000), 16_000)
+    assert run("plot", "silence.wav", "-o", "a.png", "-k", small) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nonsense"], 2, "unknown command 'nonsense'"),
+        (["features", "a.wav"], 2, "required: -o"),
+        (["features", "gone", "-o", "out"], 1, "gone: no such file"),
+        (["features", "a.wav", "-o", "out", "--layers", "x"], 2, "expected last, all, or numbers"),
+        (["features", "a.wav", "-o", "out", "--layers", "99"], 2, "has layers 0 to 10"),
+        (
+            ["features", "a.wav", "-o", "out", "-k", "gone.safetensors"],
+            2,
+            "gone.safetensors: expected a MotionBeat",
+        ),
+        (["features", "a.wav", "-o", "out", "--device", "abacus"], 2, "--device abacus: not to be had here"),
+        (["features", "a.wav", "-o", "a.wav"], 2, "-o a.wav: expected a folder, found a file"),
+        (["beats", "gone.wav"], 2, "gone.wav: no such file"),
+        (["plot", "a.wav", "-o", "a.txt"], 2, "expected a name that ends in .png, .pdf or .svg"),
+        (["plot", "a.wav", "-o", "a.png", "--length", "-1"], 2, "--length must be above 0"),
+    ],
+)
+def test_mistakes_get_one_clear_line(
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    write(tmp_path / "a.wav", 0.1)
+    assert run(*arguments) == code
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_help_and_version_do_not_wait_for_torch(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == run("--help") == run("--version") == 0
+    assert "motionbeat features --help" in capsys.readouterr().out
+    script = "import sys, motionbeat_upstream.commands.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+    assert torch.__version__
