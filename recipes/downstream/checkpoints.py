@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -48,18 +47,23 @@ def read_settings(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
         with safe_classes():
             # On the meta device no weight is read: this is a look at the label.
             checkpoint = torch.load(path, map_location="meta", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except PermissionError:
+        raise
+    except Exception as error:  # torch's unpickler raises whatever the bytes of another file lead it to
         raise TaskError(f"{path}: {_why_unreadable(path)}") from error
-    if not isinstance(checkpoint, dict) or not {"Args", "Config"} <= set(checkpoint):
-        raise TaskError(f"{path}: not a checkpoint of run_downstream.py (no Args and Config in it)")
-    return checkpoint["Args"], checkpoint["Config"]
+    match checkpoint:
+        case {"Args": argparse.Namespace() as settings, "Config": dict() as config}:
+            return settings, config
+    raise TaskError(f"{path}: not a checkpoint of run_downstream.py (no Args and Config in it)")
 
 
 def _why_unreadable(path: Path) -> str:
     try:
         with safe_classes():
             strangers = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (pickle.UnpicklingError, RuntimeError, ValueError):
+    except Exception:
+        strangers = []
+    if not strangers:
         return f"not a whole checkpoint ({path.stat().st_size} bytes); take an earlier one (-e FILE)"
     return (
         f"holds what a checkpoint of S3PRL does not ({', '.join(strangers)}), and loading that could run "

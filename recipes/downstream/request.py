@@ -58,11 +58,13 @@ def complete(args: argparse.Namespace) -> None:
         settings.mode = args.mode
     else:
         _check_given(args)
+        _check_task(args.downstream)
         if args.config is None:
             args.config = str(find_config(args.downstream))
         settings, config = copy.deepcopy(args), _read_config(Path(args.config))
     _apply_override(args.override, settings, config)
-    _check_choice(settings)
+    _check_upstream(settings)
+    _check_task(settings.downstream)
     _check_config(settings, config)
     if Path(settings.expdir or ".").is_file():
         raise TaskError(f"-p {settings.expdir}: expected a folder, found a file; give another -p")
@@ -72,12 +74,6 @@ def complete(args: argparse.Namespace) -> None:
             f"-o args.expdir={checkpoint.parent} puts them beside the checkpoint",
             file=sys.stderr,
         )
-
-
-def _check_choice(args: argparse.Namespace) -> None:
-    if args.hub == "torch":
-        _check_upstream(args)
-    _check_task(args.downstream)
 
 
 def _check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
@@ -160,8 +156,9 @@ def _apply_override(override: str | None, settings: argparse.Namespace, config: 
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    # The loader that S3PRL reads it with.
-    config = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.FullLoader)
+    with path.open(encoding="utf-8") as file:
+        # The loader that S3PRL reads it with.
+        config = yaml.load(file, Loader=yaml.FullLoader)
     if not isinstance(config, dict):
         raise TaskError(f"{path}: expected the sections runner, optimizer and downstream_expert in YAML")
     return config
@@ -193,6 +190,8 @@ def _check_given(args: argparse.Namespace) -> None:
 
 
 def _check_upstream(args: argparse.Namespace) -> None:
+    if args.hub != "torch":
+        return
     name, known = args.upstream, upstreams()
     if name not in known:
         raise TaskError(f"-u {name}: no such upstream{_near(name, known)}; -h lists all")
