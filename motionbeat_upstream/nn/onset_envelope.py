@@ -1,0 +1,41 @@
+"""Onset strength: how much new sound sets in at each moment."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LAG = 4
+"""Frames between the two spectra compared. The mel window is 64 ms long, so spectra 40 ms or more
+apart share no click: a click then stands out the most in the frame whose centre is nearest to it,
+and not, as with neighbouring frames, in the frame that first sees it come into the window [O]."""
+
+BLOCK = 1024
+"""Frames compared at a time, so that what is in between stays in the processor's cache."""
+
+
+def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
+    """Half-wave rectified spectral flux [P], the mean over mel bands.
+
+    A logarithmic spectrum of a clip at one loudness makes it independent of gain; it is the same
+    for a clip alone and in any batch. The sound that a clip starts with is no onset.
+
+    Args:
+        log_mel: (B, F, M) log-mel at 100 Hz, see :func:`~motionbeat_upstream.nn.frontend.log_mel`.
+        lengths: (B,) frames of each clip, int64.
+
+    Returns:
+        (B, F) at 100 Hz, at least 0, in units of ``log_mel``; frame j stands for (j + 0.5) · 10 ms;
+        0 beyond a clip's frames.
+    """
+    size = log_mel.shape[1]
+    before = torch.cat([log_mel[:, :1].expand(-1, min(LAG, size), -1), log_mel[:, : max(size - LAG, 0)]], 1)
+    flux = torch.cat(
+        [
+            F.relu(log_mel[:, first : first + BLOCK] - before[:, first : first + BLOCK]).mean(-1)
+            for first in range(0, size, BLOCK)
+        ],
+        dim=1,
+    )
+    return flux * (torch.arange(size, device=flux.device) < lengths[:, None])
