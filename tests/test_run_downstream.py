@@ -268,7 +268,7 @@ MISTAKES = {
     "-m train -u Path -d loudness -p exp": "-u Path: no such upstream",
     "-m train -u fbank -d loudnes -p exp": "-d loudnes: no such task; did you mean loudness",
     "-m train -u fbank -d zzz -p exp": "-d zzz: no such task; there are loudness",
-    "-m train -u fbank -d asr -p exp": "-d asr: needs the Python module 'editdistance'",
+    "-m train -u fbank -d unmet -p exp": "-d unmet: needs the Python module 'no_such_package'",
     "-m train -u motionbeat_local -d loudness -p exp": "give its path or address with -k",
     "-m train -u motionbeat_local -k a.safetensors -d loudness -p exp": "-k a.safetensors: no such file",
     "-m train": "missing: -u UPSTREAM",

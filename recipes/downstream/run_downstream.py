@@ -1,7 +1,7 @@
 """The command ``run_downstream.py``: S3PRL's own, with MotionBeat's tasks and upstream added.
 
     run_downstream.py -m train    -u motionbeat -d beat_tracking -p result/beats
-    run_downstream.py -m evaluate -e result/beats
+    run_downstream.py -m evaluate -e result/beats/dev-best.ckpt
 
 The options are S3PRL's, parsed by S3PRL's parser, and the run is S3PRL's. What is added: the tasks
 of this folder, MotionBeat among the upstreams, a task's configuration found by itself, the CPU
@@ -38,7 +38,12 @@ from recipes.downstream.request import complete
 MISTAKES = (TaskError, AudioError, CheckpointError, ConfigError, yaml.YAMLError)
 """Errors whose message is all that the user needs."""
 
-NOTICES = (".*torchaudio._backend.*deprecated", ".*load_with_torchcodec", ".*torch.cuda.amp")
+NOTICES = (
+    ".*torchaudio._backend.*deprecated",
+    ".*from the 2.9 release",
+    ".*load_with_torchcodec",
+    ".*cuda.amp",
+)
 """What every run would be told about S3PRL's age, and nobody can act on."""
 
 EPILOG = """\
@@ -53,9 +58,9 @@ added by MotionBeat to S3PRL's command:
   --device                 left out: cuda if there is one, else cpu
 
 examples:
-  run_downstream.py -m train -u motionbeat -d example -p result/example
-  run_downstream.py -m evaluate -e result/example
-  run_downstream.py -m train -e result/example -o config.runner.total_steps=2000
+  run_downstream.py -m train -u motionbeat -d beat_tracking -p result/beats
+  run_downstream.py -m evaluate -e result/beats/dev-best.ckpt
+  run_downstream.py -m train -e result/beats -o config.runner.total_steps=2000
 """
 
 
