@@ -369,6 +369,13 @@ class TestMistakes:
         assert main(["-m", "inference", "-e", "exp", "-t", str(clips / "loud-1.wav")]) == 2
         assert "task loudness has none" in the_line(capsys)
 
+    def test_without_s3prl(
+        self, train: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "s3prl.run_downstream", None)
+        assert main(train) == 2
+        assert "pip install 'motionbeat[downstream]'" in the_line(capsys)
+
     @pytest.mark.parametrize("error", ["RuntimeError", "ValueError", "KeyError", "AssertionError"])
     def test_a_bug_is_not_a_mistake(self, error: str, train: list[str]) -> None:
         with pytest.raises(getattr(builtins, error), match="as the test asked"):
