@@ -1,0 +1,120 @@
+"""Annotated beats and the ``.beats`` files that hold them.
+
+A line is a beat: its time in seconds, a tab or spaces, its position in the bar, 1 being the
+downbeat. That is how GTZAN-Rhythm, Ballroom and most of the field's corpora are handed round.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat_upstream.atomic_write import atomic_path
+from recipes.downstream.errors import TaskError
+
+UNKNOWN = 0
+"""Position of a beat whose place in the bar is not known."""
+
+
+class DataError(TaskError):
+    """Data that cannot be used; the message names the file and line, the fault and the remedy."""
+
+
+@dataclass(frozen=True)
+class Beats:
+    """The beats of one piece, annotated or estimated, at times that are not rounded to frames."""
+
+    times: NDArray[np.float64]
+    """(N,) seconds from the start of the audio, increasing."""
+    positions: NDArray[np.int64]
+    """(N,) position in the bar, counted from 1; 1 is a downbeat, 0 is not known."""
+
+    @property
+    def downbeats(self) -> NDArray[np.float64]:
+        """(M,) times of the downbeats in seconds."""
+        times: NDArray[np.float64] = self.times[self.positions == 1]
+        return times
+
+    @property
+    def downbeats_known(self) -> bool:
+        """Whether at least two downbeats are marked; a piece without is left out for downbeats."""
+        return len(self.downbeats) >= 2
+
+
+def read_beats(path: str | Path) -> Beats:
+    """Read a ``.beats`` file.
+
+    Blank lines, lines that start with ``#`` and one line of column names are passed over. Files
+    with the times alone are understood too: every position is 0, not known.
+
+    Raises:
+        DataError: no such file, or a line that is wrong; the message gives its number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file ({error}); expected lines of time and position") from error
+    rows: list[tuple[int, float, int | None]] = []
+    header_allowed = True
+    for number, line in enumerate(lines, 1):
+        fields = line.split("#", 1)[0].split()
+        if not fields:
+            continue
+        if header_allowed and not _is_number(fields[0]):
+            header_allowed = False
+            continue
+        header_allowed = False
+        rows.append((number, *_parse_beat(fields, f"{path}:{number}", line)))
+    if len(rows) < 2:
+        raise DataError(f"{path}: holds {len(rows)} beats, expected at least 2; annotate it or leave it out")
+    for (_, time, position), (number, following, other) in itertools.pairwise(rows):
+        if following <= time:
+            raise DataError(
+                f"{path}:{number}: beats must increase, but {following:g} s follows {time:g} s; sort them"
+            )
+        if (position is None) != (other is None):
+            raise DataError(f"{path}:{number}: some lines have a position in the bar and some have none")
+    return Beats(
+        np.array([time for _, time, _ in rows]),
+        np.array([UNKNOWN if position is None else position for _, _, position in rows], dtype=np.int64),
+    )
+
+
+def write_beats(path: str | Path, beats: Beats) -> None:
+    """Write a ``.beats`` file, whole or not at all; times to a tenth of a millisecond."""
+    lines = (f"{time:.4f}\t{position}\n" for time, position in zip(beats.times, beats.positions, strict=True))
+    with atomic_path(path) as draft:
+        draft.write_text("".join(lines), encoding="utf-8")
+
+
+def _parse_beat(fields: list[str], place: str, line: str) -> tuple[float, int | None]:
+    if len(fields) > 2 or not all(_is_number(field) for field in fields):
+        raise DataError(
+            f"{place}: expected a time in seconds and a position in the bar, got {line.strip()!r}"
+        )
+    time = float(fields[0])
+    if not (np.isfinite(time) and time >= 0):
+        raise DataError(f"{place}: the time must be finite and at least 0 s, got {fields[0]}")
+    if len(fields) == 1:
+        return time, None
+    position = float(fields[1])
+    if not position.is_integer() or position < 0:
+        raise DataError(
+            f"{place}: the position in the bar must be a whole number from 1 (0: not known), got {fields[1]}"
+        )
+    return time, int(position)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

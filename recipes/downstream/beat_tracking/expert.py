@@ -1,0 +1,295 @@
+"""The task as S3PRL's runner drives it: see ``s3prl/downstream/example/expert.py`` for the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.config import SAMPLE_RATE
+from recipes.downstream.beat_tracking.annotations import Beats, write_beats
+from recipes.downstream.beat_tracking.dataset import Recording, load_splits
+from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks
+from recipes.downstream.beat_tracking.loss import (
+    balancing_weight,
+    frame_targets,
+    shift_tolerant_bce,
+    tolerance_frames,
+)
+from recipes.downstream.beat_tracking.made_clips import made_splits
+from recipes.downstream.beat_tracking.model import Probe
+from recipes.downstream.beat_tracking.plot import plot_piece
+from recipes.downstream.beat_tracking.report import Evaluation, write_report
+from recipes.downstream.beat_tracking.scores import PieceScores, score_piece
+from recipes.downstream.beat_tracking.settings import read_settings
+from recipes.downstream.beat_tracking.thresholds import DEFAULT, choose_thresholds
+from recipes.downstream.beat_tracking.windows import (
+    AudioCache,
+    Chunk,
+    Chunks,
+    Crop,
+    TrainCrops,
+    collate,
+    stitch,
+)
+
+MADE = "the made data set (synthesised clips; figures on it say nothing about real music)"
+
+
+class DownstreamExpert(nn.Module):
+    """Beats and downbeats from frozen or fine-tuned features.
+
+    The checkpoint ``dev-best.ckpt`` is chosen on dev, and so are the peak picker's thresholds in
+    it. In training the test split is scored only where dev says that the weights are kept, so
+    ``scores-test.json`` is always that of ``dev-best.ckpt``.
+
+    Args:
+        upstream_dim: D, numbers per frame.
+        upstream_rate: samples at 16 kHz per frame.
+        downstream_expert: the section of ``config.yaml``.
+        expdir: folder for everything that is written.
+        **options: the rest of ``config.yaml``, and the command line's options.
+
+    Raises:
+        SettingsError, DataError, AudioError: what is wrong with the settings or the data.
+    """
+
+    positive_weights: Tensor
+    """(2, 1) factor of the loss on frames with a beat, and with a downbeat."""
+    thresholds: Tensor
+    """(2,) of the peak picker."""
+    best: Tensor
+    """Highest criterion on dev so far."""
+
+    def __init__(
+        self,
+        upstream_dim: int,
+        upstream_rate: float,
+        downstream_expert: Mapping[str, Any],
+        expdir: str,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.settings = read_settings(downstream_expert)
+        self.options = options
+        self.expdir = Path(expdir)
+        self.stride = round(upstream_rate)
+        self.frame_rate = SAMPLE_RATE / upstream_rate
+        self.seed = int(options.get("seed", 0))
+        self.tolerance = tolerance_frames(self.settings.lossrc.tolerance_seconds, self.frame_rate)
+        self.splits = {} if options.get("mode") == "inference" else self._load_splits()
+        megabytes = self.settings.datarc.cache_megabytes / max(len(self.splits), 1)
+        self.caches = {split: AudioCache(of, megabytes) for split, of in self.splits.items()}
+        self.probe = Probe(upstream_dim, self.frame_rate, **asdict(self.settings.modelrc))
+        # Buffers, so that every checkpoint carries them.
+        self.register_buffer("positive_weights", self._positive_weights())
+        self.register_buffer("thresholds", torch.tensor([DEFAULT, DEFAULT], dtype=torch.float64))
+        self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
+        self._fell_behind = False
+
+    # S3PRL's interface
+
+    def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
+        """Random crops of ``split`` if an epoch is given, as in training; else whole pieces in chunks."""
+        data, cache = self.settings.datarc, self.caches[split]
+        if epoch is None:
+            # Weights that are not kept are not tested either.
+            recordings = [] if self._fell_behind and split != "dev" else self.splits[split]
+            chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
+            return DataLoader(chunks, data.eval_batch_size, num_workers=data.num_workers, collate_fn=collate)
+        # What trains has S3PRL; the tests of everything else need not import it.
+        from s3prl.utility.data import get_ddp_sampler
+
+        crops = TrainCrops(self.splits[split], cache, data.crop_seconds, self.seed, epoch)
+        sampler = get_ddp_sampler(crops, epoch)
+        return DataLoader(
+            crops,
+            data.train_batch_size,
+            shuffle=sampler is None,
+            sampler=sampler,
+            num_workers=data.num_workers,
+            collate_fn=collate,
+        )
+
+    def forward(
+        self,
+        split: str,
+        features: Sequence[Tensor],
+        labels: Sequence[Crop | Chunk],
+        records: dict[str, list[Any]],
+        **kwargs: Any,
+    ) -> Tensor:
+        """The loss of a batch of crops in training; else the logits are put aside in ``records``.
+
+        Args:
+            split: train, dev or test.
+            features: (T_i, D) each.
+            labels: what the data loader gave with the audio.
+            records: S3PRL's store until ``log_records``.
+            **kwargs: what else S3PRL passes.
+        """
+        logits = self.probe(features)
+        if not self.training:
+            records["chunks"] += zip(labels, (clip.float().cpu() for clip in logits), strict=True)
+            return torch.zeros(())
+        self._fell_behind = False
+        losses = [
+            self.loss(clip, crop.times, crop.times[crop.is_downbeat], crop.downbeats_known)
+            for clip, crop in zip(logits, labels, strict=True)
+            if isinstance(crop, Crop)
+        ]
+        loss = torch.stack(losses).mean()
+        records["loss"].append(loss.item())
+        return loss
+
+    def log_records(
+        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
+    ) -> list[str]:
+        """Log training, or decode, score and report whole pieces; names the checkpoint to keep, if any."""
+        if self.training:
+            logger.add_scalar(
+                f"beat_tracking/{split}-loss", np.mean(records["loss"]), global_step=global_step
+            )
+            return []
+        logits = stitch(records["chunks"])
+        if not logits:
+            return []
+        evaluated = [(self.splits[split][index], frames) for index, frames in logits.items()]
+        if split == "dev":
+            self._choose_thresholds(evaluated)
+        loss = self._mean_loss(evaluated)
+        rows = self._score(split, evaluated)
+        beat_f = float(np.mean([row.beat["F"] for row in rows if row.decoder == rows[0].decoder]))
+        for name, value in (("loss", loss), ("beat-F", beat_f)):
+            logger.add_scalar(f"beat_tracking/{split}-{name}", value, global_step=global_step)
+        # S3PRL evaluates at step 0 where the command is evaluate.
+        choosing = split == "dev" and global_step > 0
+        if choosing:
+            criterion = -loss if self.settings.scoringrc.select_by == "loss" else beat_f
+            print(
+                f"\n[beat_tracking] step {global_step}: dev loss {loss:.4f}, beat F {beat_f:.3f}", flush=True
+            )
+            self._fell_behind = criterion <= self.best.item()
+            if self._fell_behind:
+                return []
+            self.best.fill_(criterion)
+        text = write_report(self.expdir, self._evaluation(split, global_step, loss), rows)
+        if not choosing:
+            print(f"\n{text}", flush=True)
+        return ["dev-best.ckpt"] if choosing else []
+
+    def inference(self, features: Sequence[Tensor], filenames: Sequence[str]) -> None:
+        """Write ``expdir/NAME.beats`` for each clip."""
+        for logits, name in zip(self.probe(features), filenames, strict=True):
+            beats = self.decode(logits.float().cpu(), self.settings.decodingrc.decoders[0])
+            path = self.expdir / f"{name}.beats"
+            write_beats(path, beats)
+            print(
+                f"[beat_tracking] {len(beats.times)} beats, {len(beats.downbeats)} of them downbeats: {path}"
+            )
+
+    def load_audio(self, path: str | Path) -> Tensor:
+        """Audio for inference, of any format and rate."""
+        return read_audio(path)
+
+    # The parts
+
+    def loss(
+        self,
+        logits: Tensor,
+        beats: NDArray[np.float64],
+        downbeats: NDArray[np.float64],
+        downbeats_known: bool,
+    ) -> Tensor:
+        """The loss of (T, 2) logits against times in seconds; a scalar."""
+        targets = torch.stack(
+            [frame_targets(times, len(logits), self.frame_rate) for times in (beats, downbeats)]
+        )
+        known = torch.tensor([[True], [downbeats_known]])
+        device = logits.device
+        return shift_tolerant_bce(
+            logits.T, targets.to(device), self.tolerance, self.positive_weights, known.to(device)
+        )
+
+    def decode(self, logits: Tensor, decoder: str) -> Beats:
+        """Beats from the logits of a piece, (T, 2) on the CPU."""
+        if decoder == "peaks":
+            return decode_peaks(logits, self.thresholds.tolist(), self.frame_rate)
+        rules = self.settings.decodingrc
+        logits = logits - rules.unbalance * self.positive_weights.cpu().log().T
+        return decode_dbn(logits, rules.metres, rules.min_bpm, rules.max_bpm, self.frame_rate)
+
+    def _load_splits(self) -> dict[str, list[Recording]]:
+        data = self.settings.datarc
+        if data.root is None:
+            print(f"[beat_tracking] no datarc.root given: this is {MADE}", flush=True)
+            return made_splits()
+        return load_splits(data.root, data.split_ratios, data.split_seed, data.test_fold)
+
+    def _positive_weights(self) -> Tensor:
+        weight = self.settings.lossrc.positive_weight
+        if not isinstance(weight, str):
+            return torch.full((2, 1), weight)
+        train = self.splits.get("train", [])
+        counts = (
+            [(recording.seconds, len(recording.beats.times)) for recording in train],
+            [(r.seconds, len(r.beats.downbeats)) for r in train if r.beats.downbeats_known],
+        )
+        return torch.tensor([[balancing_weight(of, self.frame_rate, self.tolerance)] for of in counts])
+
+    def _choose_thresholds(self, evaluated: Sequence[tuple[Recording, Tensor]]) -> None:
+        beats = [recording.beats for recording, _ in evaluated]
+        chosen = choose_thresholds([logits for _, logits in evaluated], beats, self.frame_rate)
+        self.thresholds.copy_(torch.tensor(chosen))
+
+    def _mean_loss(self, evaluated: Sequence[tuple[Recording, Tensor]]) -> float:
+        losses = [
+            self.loss(
+                logits.to(self.positive_weights.device),
+                recording.beats.times,
+                recording.beats.downbeats,
+                recording.beats.downbeats_known,
+            ).item()
+            for recording, logits in evaluated
+        ]
+        return float(np.mean(losses))
+
+    def _score(self, split: str, evaluated: Sequence[tuple[Recording, Tensor]]) -> list[PieceScores]:
+        """Scores of every piece by each decoder, the first one's first; draws the test pieces if asked."""
+        rows = []
+        decoders = self.settings.decodingrc.decoders
+        for decoder in decoders:
+            for recording, logits in evaluated:
+                estimated = self.decode(logits, decoder)
+                row = score_piece(
+                    recording.name, decoder, recording.beats, estimated, self.settings.scoringrc.trim_seconds
+                )
+                rows.append(row)
+                if self.settings.plots and split == "test" and decoder == decoders[0]:
+                    path = self.expdir / "plots" / f"{recording.name}.png"
+                    plot_piece(path, logits, self.frame_rate, recording.beats, estimated, row)
+        return rows
+
+    def _evaluation(self, split: str, step: int, loss: float) -> Evaluation:
+        data = self.settings.datarc
+        beat, downbeat = self.thresholds.tolist()
+        return Evaluation(
+            split=split,
+            data=MADE if data.root is None else data.root,
+            sizes={name: len(recordings) for name, recordings in self.splits.items()},
+            upstream=str(self.options.get("upstream")),
+            seed=self.seed,
+            step=step or None,
+            thresholds=(beat, downbeat),
+            loss=loss,
+            settings=self.settings,
+            options=self.options,
+        )

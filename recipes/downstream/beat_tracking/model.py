@@ -1,0 +1,83 @@
+"""Probes: what turns the features of a frame into a beat and a downbeat logit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+OUTPUTS = 2
+"""Logits per frame: beat, downbeat."""
+
+
+class Probe(nn.Module):
+    """Normalised features, then a linear, MLP or convolutional map to logits.
+
+    The normalisation is one mean and deviation per feature, without a gain of its own: with it the
+    linear probe stays one affine map a frame, and one learning rate suits features of any scale.
+
+    Args:
+        dim: D, numbers per frame.
+        frame_rate: frames a second.
+        probe: ``linear``; ``mlp``, one hidden layer as in MARBLE; ``conv``, two convolutions in time.
+        normalise: whether to normalise.
+        hidden: width of the MLP.
+        dropout: share of hidden activations dropped in training, in MLP and convolutions.
+        conv_channels: width of the convolutions.
+        conv_seconds: time that one convolution spans; the taps follow from the frame rate.
+
+    Raises:
+        ValueError: another name of a probe.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        frame_rate: float,
+        probe: str = "linear",
+        normalise: bool = True,
+        hidden: int = 512,
+        dropout: float = 0.2,
+        conv_channels: int = 32,
+        conv_seconds: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.normalisation = nn.BatchNorm1d(dim, affine=False) if normalise else nn.Identity()
+        self.head: nn.Module
+        if probe == "linear":
+            self.head = nn.Linear(dim, OUTPUTS)
+        elif probe == "mlp":
+            self.head = nn.Sequential(
+                nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, OUTPUTS)
+            )
+        elif probe == "conv":
+            taps = 2 * round(conv_seconds * frame_rate / 2) + 1
+            self.head = ConvHead(dim, conv_channels, taps, dropout)
+        else:
+            raise ValueError(f"unknown probe {probe!r}; expected linear, mlp or conv")
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Features of clips, (T_i, D) each, to logits, (T_i, 2) each; no clip touches another."""
+        lengths = [len(feature) for feature in features]
+        frames = self.normalisation(torch.cat(list(features)).float())
+        if isinstance(self.head, ConvHead):
+            return [self.head(clip) for clip in torch.split(frames, lengths)]
+        return list(torch.split(self.head(frames), lengths))
+
+
+class ConvHead(nn.Module):
+    """Two convolutions in time over one clip, (T, D) to (T, 2)."""
+
+    def __init__(self, dim: int, channels: int, taps: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(dim, channels, taps, padding=taps // 2)
+        self.second = nn.Conv1d(channels, OUTPUTS, taps, padding=taps // 2)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(T, D) to (T, 2)."""
+        hidden = self.dropout(F.relu(self.first(clip.T[None])))
+        logits: Tensor = self.second(hidden)
+        return logits[0].T

@@ -1,0 +1,146 @@
+"""An evaluation's results: a JSON file with everything, a table to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.version import __version__
+from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS, Mean, PieceScores, mean_scores
+from recipes.downstream.beat_tracking.settings import TaskSettings
+
+PACKAGES = ("torch", "torchaudio", "s3prl", "mir_eval", "metricon", "numpy")
+
+PIECES_IN_TABLE = 40
+"""With more than these, the pieces are in the JSON file only."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was evaluated, for the record."""
+
+    split: str
+    data: str
+    """The data set's place, or what it is."""
+    sizes: Mapping[str, int]
+    """Recordings of each split."""
+    upstream: str
+    seed: int
+    step: int | None
+    """Training steps of the evaluated weights, none where they are not known."""
+    thresholds: tuple[float, float]
+    """Of the peak picker, beat and downbeat; chosen on dev."""
+    loss: float
+    settings: TaskSettings
+    """The section downstream_expert, with what was left out filled in."""
+    options: Mapping[str, Any]
+    """The rest of config.yaml, and the command line's options."""
+
+
+def write_report(folder: Path, evaluation: Evaluation, rows: Sequence[PieceScores]) -> str:
+    """Write ``scores-SPLIT.json`` and ``scores-SPLIT.md`` and return the latter's text."""
+    resamples = evaluation.settings.scoringrc.resamples
+    by_decoder = {
+        decoder: [row for row in rows if row.decoder == decoder]
+        for decoder in dict.fromkeys(row.decoder for row in rows)
+    }
+    means = {
+        decoder: mean_scores(scored, resamples, evaluation.seed) for decoder, scored in by_decoder.items()
+    }
+    content = {
+        **asdict(evaluation),
+        "interval": f"95 %, percentile bootstrap over pieces, {resamples} resamples, seed {evaluation.seed}",
+        "means": {
+            decoder: {
+                target: {name: asdict(mean) for name, mean in of.items()} for target, of in table.items()
+            }
+            for decoder, table in means.items()
+        },
+        "pieces": [asdict(row) for row in rows],
+        "command": sys.argv,
+        "versions": {"motionbeat": __version__} | {name: metadata.version(name) for name in PACKAGES},
+    }
+    text = table_text(evaluation, by_decoder, means)
+    with atomic_path(folder / f"scores-{evaluation.split}.json") as draft:
+        draft.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    with atomic_path(folder / f"scores-{evaluation.split}.md") as draft:
+        draft.write_text(text, encoding="utf-8")
+    return text
+
+
+def table_text(
+    evaluation: Evaluation,
+    by_decoder: Mapping[str, Sequence[PieceScores]],
+    means: Mapping[str, Mapping[str, Mapping[str, Mean]]],
+) -> str:
+    """The results as markdown: the means, what must be known about them, the pieces."""
+    rows = next(iter(by_decoder.values()))
+    step = "" if evaluation.step is None else f", step {evaluation.step}"
+    sizes = ", ".join(f"{split} {size}" for split, size in evaluation.sizes.items())
+    probe = evaluation.settings.modelrc.probe
+    test_fold = evaluation.settings.datarc.test_fold
+    fold = "" if test_fold is None else f", test fold {test_fold}"
+    lines = [
+        f"## beat_tracking, {evaluation.split}: {evaluation.upstream}, {probe} probe{step}",
+        "",
+        f"Data: {evaluation.data}{fold}; {sizes}. Seed {evaluation.seed}.",
+        "",
+        "| decoder | of | pieces | F | CMLt | AMLt |",
+        "|---|---|---|---|---|---|",
+    ]
+    for decoder, table in means.items():
+        for target, of in table.items():
+            cells = " | ".join(_interval_text(of[measure]) for measure in MEASURES)
+            lines.append(f"| {decoder} | {target} | {of[MEASURES[0]].pieces} | {cells} |")
+    lines += ["", *_notes(evaluation, rows), ""]
+    if len(rows) <= PIECES_IN_TABLE:
+        lines += _piece_lines(by_decoder)
+    return "\n".join(lines)
+
+
+def _notes(evaluation: Evaluation, rows: Sequence[PieceScores]) -> list[str]:
+    notes = ["Means over pieces, 95 % bootstrap intervals over pieces in brackets; F at ±70 ms."]
+    trim = evaluation.settings.scoringrc.trim_seconds
+    whole = [row.name for row in rows if not row.trimmed]
+    if trim > 0 and len(whole) < len(rows):
+        notes.append(f"Beats in the first {trim:g} s of a piece are not scored.")
+    if trim > 0 and whole:
+        notes.append(f"Too short to leave out the first {trim:g} s, so scored whole: {_names(whole)}.")
+    without = [row.name for row in rows if row.downbeat is None]
+    if without:
+        notes.append(f"No downbeats marked, so not scored for them: {_names(without)}.")
+    late = sorted(row.bias * 1000 for row in rows if row.bias is not None)
+    if late:
+        notes.append(f"Matched beats are late by {late[len(late) // 2]:.0f} ms, the median over pieces.")
+    return notes
+
+
+def _piece_lines(by_decoder: Mapping[str, Sequence[PieceScores]]) -> list[str]:
+    columns = [f"{target} {measure}" for target in TARGETS for measure in MEASURES]
+    lines = [f"| piece | decoder | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for rows in zip(*by_decoder.values(), strict=True):
+        for row in rows:
+            cells = [
+                "–" if (scores := getattr(row, target)) is None else f"{scores[measure]:.3f}"
+                for target in TARGETS
+                for measure in MEASURES
+            ]
+            lines.append(f"| {row.name} | {row.decoder} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _interval_text(mean: Mean) -> str:
+    if mean.low is None or mean.high is None:
+        return f"{mean.mean:.3f}"
+    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more (see the JSON file)"

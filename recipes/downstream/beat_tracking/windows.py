@@ -1,0 +1,190 @@
+"""What the task hands to the upstream: random crops to train on, chunks of whole pieces to evaluate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from motionbeat_upstream.config import SAMPLE_RATE
+from recipes.downstream.beat_tracking.dataset import Recording
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The beats inside one training crop."""
+
+    times: NDArray[np.float64]
+    """(N,) seconds from the start of the crop; may be empty."""
+    is_downbeat: NDArray[np.bool_]
+    """(N,) true on downbeats."""
+    downbeats_known: bool
+    """False where the piece's annotation marks no downbeat at all."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of one recording, and which of its frames count."""
+
+    recording: int
+    """Index of the recording in its split."""
+    samples: tuple[int, int]
+    """Start and end in samples of what is heard."""
+    keep: tuple[int, int | None]
+    """First and end frame, counted from the start of the chunk, that no neighbour gives; None: all."""
+    of: int
+    """Chunks that the recording is cut into."""
+
+
+class AudioCache:
+    """Decoded audio of the recordings used last, as much as fits into a set size."""
+
+    def __init__(self, recordings: Sequence[Recording], megabytes: float) -> None:
+        self._recordings = recordings
+        self._limit = megabytes * 1e6
+        self._held: OrderedDict[int, Tensor] = OrderedDict()
+        self._bytes = 0
+
+    def load(self, index: int) -> Tensor:
+        """Audio of one recording, (T,) float32 at 16 kHz; do not write to it."""
+        if index in self._held:
+            self._held.move_to_end(index)
+            return self._held[index]
+        audio = self._recordings[index].load()
+        self._held[index] = audio
+        self._bytes += audio.nbytes
+        while self._bytes > self._limit and len(self._held) > 1:
+            _, dropped = self._held.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        return audio
+
+
+class TrainCrops(Dataset[tuple[Tensor, Crop]]):
+    """Random crops; an epoch has as many of a recording as fit into it, at least one.
+
+    The crops are set by ``seed``, the epoch and the index alone, so a resumed run hears the same.
+    """
+
+    def __init__(
+        self, recordings: Sequence[Recording], cache: AudioCache, seconds: float, seed: int, epoch: int
+    ) -> None:
+        self._recordings = recordings
+        self._cache = cache
+        self._size = round(seconds * SAMPLE_RATE)
+        self._key = (seed, epoch)
+        self._owners = [
+            index
+            for index, recording in enumerate(recordings)
+            for _ in range(max(1, int(recording.seconds / seconds)))
+        ]
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Crop]:
+        owner = self._owners[index]
+        audio = self._cache.load(owner)
+        draw = np.random.default_rng((*self._key, index))
+        start = int(draw.integers(0, max(len(audio) - self._size, 0) + 1))
+        # A copy: some upstreams normalise in place.
+        audio = audio[start : start + self._size].clone()
+        beats = self._recordings[owner].beats
+        times = beats.times - start / SAMPLE_RATE
+        inside = (times >= 0) & (times < len(audio) / SAMPLE_RATE)
+        return audio, Crop(times[inside], beats.positions[inside] == 1, beats.downbeats_known)
+
+
+class Chunks(Dataset[tuple[Tensor, Chunk]]):
+    """Whole recordings, those that are longer than a chunk in overlapping pieces, in order."""
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        cache: AudioCache,
+        seconds: float,
+        overlap: float,
+        stride: int,
+    ) -> None:
+        self._cache = cache
+        self._chunks = [
+            chunk
+            for index, recording in enumerate(recordings)
+            for chunk in plan_chunks(index, recording.seconds, seconds, overlap, stride)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Chunk]:
+        chunk = self._chunks[index]
+        start, stop = chunk.samples
+        return self._cache.load(chunk.recording)[start:stop].clone(), chunk
+
+
+def plan_chunks(recording: int, duration: float, seconds: float, overlap: float, stride: int) -> list[Chunk]:
+    """Cut one recording into chunks that start on whole frames; each frame is kept exactly once.
+
+    Neighbours share at least ``overlap`` seconds, and the border lies in the middle of what they
+    share, so no kept frame is nearer than half the overlap to a cut.
+
+    Args:
+        recording: its index, handed on.
+        duration: its length in seconds.
+        seconds: longest chunk; a recording no longer than this is one chunk.
+        overlap: seconds, less than ``seconds``.
+        stride: samples per frame of the upstream.
+    """
+    total = math.ceil(duration * SAMPLE_RATE)
+    size = max(int(seconds * SAMPLE_RATE / stride), 1)
+    if total <= size * stride:
+        return [Chunk(recording, (0, total), (0, None), 1)]
+    hop = max(size - math.ceil(overlap * SAMPLE_RATE / stride), 1)
+    frames = math.ceil(total / stride)
+    count = math.ceil((frames - size) / hop) + 1
+    # Spread evenly, so that the last chunk is as long as the others.
+    starts = [round(k * (frames - size) / (count - 1)) for k in range(count)]
+    borders = [0, *((before + size + after) // 2 for before, after in itertools.pairwise(starts))]
+    chunks = []
+    for k, start in enumerate(starts):
+        last = k == count - 1
+        stop = total if last else (start + size) * stride
+        keep = (borders[k] - start, None if last else borders[k + 1] - start)
+        chunks.append(Chunk(recording, (start * stride, stop), keep, count))
+    return chunks
+
+
+def stitch(chunks: Iterable[tuple[Chunk, Tensor]]) -> dict[int, Tensor]:
+    """Whole recordings from their chunks.
+
+    Args:
+        chunks: in any order, each with what was made of its frames, (T_i, ...).
+
+    Returns:
+        (T, ...) by the index of the recording; those that lack a chunk are left out.
+    """
+    parts: dict[int, list[tuple[Chunk, Tensor]]] = {}
+    for chunk, frames in chunks:
+        parts.setdefault(chunk.recording, []).append((chunk, frames))
+    return {
+        recording: torch.cat(
+            [frames[slice(*chunk.keep)] for chunk, frames in sorted(of, key=lambda part: part[0].samples)]
+        )
+        for recording, of in sorted(parts.items())
+        if len(of) == of[0][0].of
+    }
+
+
+def collate(
+    items: Sequence[tuple[Tensor, Crop]] | Sequence[tuple[Tensor, Chunk]],
+) -> tuple[list[object], ...]:
+    """A batch as S3PRL's runner wants it: the list of waveforms, then the list of the rest."""
+    wavs, rest = zip(*items, strict=True)
+    return list(wavs), list(rest)
