@@ -1,0 +1,197 @@
+"""Corpora of MIDI with beats, as they lie on a user's disk: Groove, ASAP, POP909."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+from recipes.downstream.beat_tracking.annotations import Beats, DataError
+from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
+
+RATIOS = (0.8, 0.1, 0.1)
+"""Shares of train, dev and test, by piece, where a corpus has no split of its own."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """One MIDI file and how to get its beats."""
+
+    name: str
+    piece: str
+    midi: Path
+    split: str
+    beats: Callable[[], Beats]
+    """Reads the annotation; raises ``DataError``."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that can be rendered."""
+
+    find: Callable[[Path], list[Take]]
+    """The takes in a folder; raises ``DataError`` if it is not the corpus."""
+    about: str
+    """Origin, licence and what the beats are, for the README."""
+
+
+def find_groove(source: Path) -> list[Take]:
+    """Groove's takes of whole beats, no fills, in the official split; metres in quarters, or 6/8."""
+    index = source / "info.csv"
+    if not index.is_file():
+        raise DataError(
+            f"{index}: no such file; SOURCE must be the Groove MIDI Dataset's folder with info.csv "
+            f"(magenta.tensorflow.org/datasets/groove)"
+        )
+    takes = []
+    with index.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            numerator, denominator = row["time_signature"].split("-")
+            if row["beat_type"] != "beat" or (denominator != "4" and (numerator, denominator) != ("6", "8")):
+                continue
+            midi = source / row["midi_filename"]
+            name = row["id"].replace("/", "_")
+            takes.append(Take(name, name, midi, SPLIT_NAMES[row["split"]], partial(midi_beats, midi)))
+    return takes
+
+
+def find_asap(source: Path) -> list[Take]:
+    """ASAP's performances; those of one score are one piece, and stay in one split."""
+    annotations = sorted(source.rglob("*_annotations.txt"))
+    annotations = [path for path in annotations if not path.name.startswith("midi_score")]
+    if not annotations:
+        raise DataError(
+            f"{source}: no *_annotations.txt below it; SOURCE must be the ASAP data set's folder "
+            f"(github.com/fosfrancesco/asap-dataset)"
+        )
+    pieces = ["_".join(path.parent.relative_to(source).parts) for path in annotations]
+    splits = split_by_ratio(pieces, RATIOS, 0)
+    return [
+        Take(
+            f"{piece}_{path.name.removesuffix('_annotations.txt')}",
+            piece,
+            path.with_name(path.name.removesuffix("_annotations.txt") + ".mid"),
+            splits[piece],
+            partial(asap_beats, path),
+        )
+        for path, piece in zip(annotations, pieces, strict=True)
+    ]
+
+
+def find_pop909(source: Path) -> list[Take]:
+    """POP909's songs."""
+    annotations = sorted(source.glob("*/beat_midi.txt"))
+    if not annotations:
+        raise DataError(
+            f"{source}: no */beat_midi.txt below it; SOURCE must be POP909's folder of numbered folders "
+            f"(github.com/music-x-lab/POP909-Dataset)"
+        )
+    names = [path.parent.name for path in annotations]
+    splits = split_by_ratio(names, RATIOS, 0)
+    return [
+        Take(
+            f"pop909_{name}",
+            name,
+            path.with_name(f"{name}.mid"),
+            splits[name],
+            partial(pop909_beats, path),
+        )
+        for path, name in zip(annotations, names, strict=True)
+    ]
+
+
+def midi_beats(midi: Path) -> Beats:
+    """The grid of a MIDI file's tempi and time signatures, from its first note to its last."""
+    score = _read_midi(midi)
+    times, downbeats = score.get_beats(), score.get_downbeats()
+    if len(times) == 0 or len(downbeats) == 0:
+        raise DataError(f"{midi}: has no beats; leave it out")
+    opening = np.searchsorted(downbeats, times + 1e-6)
+    starts = np.searchsorted(times, downbeats - 1e-6)
+    positions = np.arange(len(times)) - starts[opening - 1] + 1
+    return _while_sounding(Beats(times, positions), score)
+
+
+def asap_beats(path: Path) -> Beats:
+    """The beats of an ASAP annotation: lines of time, time and ``b``, ``bR`` or ``db,METRE,…``.
+
+    Beats before the first downbeat are counted back from it by the metre written there.
+    """
+    times: list[float] = []
+    positions: list[int] = []
+    opening: int | None = None
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.split("\t")
+        label = fields[-1].split(",")[0]
+        if len(fields) != 3 or label not in ("b", "bR", "db"):
+            raise DataError(f"{path}:{number}: expected time, time and b, bR or db, got {line!r}")
+        times.append(float(fields[0]))
+        if label == "db" and opening is None:
+            opening = len(times) - 1
+        positions.append(1 if label == "db" else positions[-1] + 1 if opening is not None else 0)
+    if opening is None:
+        raise DataError(f"{path}: marks no downbeat")
+    following = next(
+        (k for k, position in enumerate(positions) if k > opening and position == 1), len(positions)
+    )
+    metre = max(following - opening, opening + 1)
+    positions[:opening] = range(metre - opening + 1, metre + 1)
+    return Beats(np.array(times), np.array(positions))
+
+
+def pop909_beats(path: Path) -> Beats:
+    """The beats of POP909's beat_midi.txt (time, half-bar mark, downbeat mark) while there are notes."""
+    table = np.loadtxt(path, ndmin=2)
+    if table.shape[1] != 3:
+        raise DataError(f"{path}: expected three columns, got {table.shape[1]}")
+    downbeat = table[:, 2] == 1
+    since = np.maximum.accumulate(np.where(downbeat, np.arange(len(table)), -1))
+    positions = np.where(since >= 0, np.arange(len(table)) - since + 1, 0)
+    return _while_sounding(
+        Beats(table[:, 0], positions), _read_midi(path.with_name(f"{path.parent.name}.mid"))
+    )
+
+
+def _read_midi(path: Path) -> pretty_midi.PrettyMIDI:
+    try:
+        return pretty_midi.PrettyMIDI(str(path))
+    except (OSError, ValueError, EOFError, KeyError, IndexError) as error:
+        raise DataError(f"{path}: not readable as MIDI ({error})") from error
+
+
+def _while_sounding(beats: Beats, score: pretty_midi.PrettyMIDI) -> Beats:
+    """The beats from the first note's start to the last one's: before and after there is nothing to hear."""
+    starts = [note.start for track in score.instruments for note in track.notes]
+    if not starts:
+        return Beats(beats.times[:0], beats.positions[:0])
+    # A beat may be played a little early or late.
+    inside = (beats.times >= min(starts) - 0.07) & (beats.times <= max(starts) + 0.07)
+    return Beats(beats.times[inside], beats.positions[inside])
+
+
+CORPORA = {
+    "groove": Corpus(
+        find_groove,
+        "Groove MIDI Dataset, Google LLC, CC BY 4.0 (Gillick et al., ICML 2019). Human drumming to a "
+        "metronome. The beats are the metronome's: the grid of tempo and time signature, while there is "
+        "drumming; 6/8 counts as two beats. The drums are ahead of it by 15 ms in the median take, by more "
+        "than 40 ms in 13 of 471. The split is the official one. Fills, 5/8 and the like are left out.",
+    ),
+    "asap": Corpus(
+        find_asap,
+        "ASAP, Foscarin et al., ISMIR 2020, CC BY-NC-SA 4.0: not for commercial use, and what is made of it "
+        "under the same terms. Human piano performances with human beats and downbeats. Splits by score. The "
+        "performances are played anew by a soundfont: this is not the audio of MAESTRO.",
+    ),
+    "pop909": Corpus(
+        find_pop909,
+        "POP909, Wang et al., ISMIR 2020, repository under the MIT licence; the songs are arrangements of "
+        "commercial pop songs, whose authors keep their rights. Beats of beat_midi.txt, with its downbeats, "
+        "while there are notes. (beat_audio.txt fits the original recordings, and not these notes.)",
+    ),
+}

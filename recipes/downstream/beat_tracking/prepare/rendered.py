@@ -1,0 +1,210 @@
+"""Data sets of rendered MIDI with human or exact beats: Groove, ASAP, POP909.
+
+    python -m recipes.downstream.beat_tracking.prepare.rendered groove|asap|pop909 SOURCE OUT
+
+plays each MIDI file of a corpus on disk through a soundfont and writes ``OUT/audio/<name>.flac``
+(mono, 16 kHz), ``OUT/beats/<name>.beats``, ``OUT/splits.csv`` and ``OUT/README.md``. A second run
+keeps what is already whole. The licences of the corpora hold for what is made of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pretty_midi
+import soundfile
+import symusic
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.config import SAMPLE_RATE
+from recipes.downstream.beat_tracking.annotations import Beats, DataError, read_beats, write_beats
+from recipes.downstream.beat_tracking.dataset import SPLITS, deal
+from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
+
+SOUNDFONT = Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
+"""The soundfont that pretty_midi brings along. Its notes sound some 3 ms late: not worth correcting."""
+
+RENDER_RATE = 48_000
+"""Hz at which the synthesiser plays; three times the result's, so that what aliases is filtered out."""
+
+PEAK = 0.9
+"""Loudest sample of a rendered file."""
+
+FEWEST_BEATS = 8
+"""Files with fewer beats are left out."""
+
+
+def render(midi: Path, soundfont: Path) -> NDArray[np.float32]:
+    """Play a MIDI file; mono at 16 kHz.
+
+    Raises:
+        DataError: not a MIDI file, or nothing sounds.
+    """
+    try:
+        score = symusic.Score(str(midi))
+    except Exception as error:  # symusic raises plain exceptions of several kinds
+        raise DataError(f"{midi}: not readable as MIDI ({error})") from error
+    synthesiser = symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
+    played = np.asarray(synthesiser.render(score, stereo=True)).mean(axis=0)
+    audio = librosa.resample(played, orig_sr=RENDER_RATE, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    peak = float(np.abs(audio).max(initial=0))
+    if peak == 0:
+        raise DataError(f"{midi}: nothing sounds; does {soundfont} have its instruments?")
+    return (audio * (PEAK / peak)).astype(np.float32)
+
+
+def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -> None:
+    """Write one take's audio and, once that is whole, its beats.
+
+    Raises:
+        DataError: the take cannot be used; the message says why.
+    """
+    beats = take.beats()
+    audio = render(take.midi, soundfont)
+    if seconds is not None:
+        audio = audio[: round(seconds * SAMPLE_RATE)]
+    inside = (beats.times >= 0) & (beats.times < len(audio) / SAMPLE_RATE)
+    if inside.sum() < FEWEST_BEATS:
+        raise DataError(f"{take.midi}: {inside.sum()} beats in what is rendered, fewer than {FEWEST_BEATS}")
+    audio_path, beats_path = take_paths(take, out)
+    with atomic_path(audio_path) as draft:
+        soundfile.write(draft, audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    write_beats(beats_path, Beats(beats.times[inside], beats.positions[inside]))
+
+
+def take_paths(take: Take, out: Path) -> tuple[Path, Path]:
+    """Where a take's audio and beats lie in the data set."""
+    return out / "audio" / f"{take.name}.flac", out / "beats" / f"{take.name}.beats"
+
+
+def choose(takes: Sequence[Take], limit: int | None) -> list[Take]:
+    """At most ``limit`` takes, spread over the corpus, of every split in its share."""
+    if limit is None or limit >= len(takes):
+        return list(takes)
+    by_split = {split: [take for take in takes if take.split == split] for split in SPLITS}
+    counts = deal(limit, {split: len(of) for split, of in by_split.items() if of})
+    return [
+        by_split[split][index * len(by_split[split]) // count]
+        for split, count in counts.items()
+        for index in range(count)
+    ]
+
+
+def prepare(
+    corpus: str,
+    source: Path,
+    out: Path,
+    limit: int | None = None,
+    seconds: float | None = None,
+    soundfont: Path = SOUNDFONT,
+) -> list[str]:
+    """Write the data set to ``out``; takes that are already whole are kept.
+
+    Args:
+        corpus: groove, asap or pop909.
+        source: its folder.
+        out: folder of the data set.
+        limit: most takes to render.
+        seconds: render no more than this of each.
+        soundfont: .sf2 or .sf3 file.
+
+    Returns:
+        Why takes are left out, a line each.
+
+    Raises:
+        DataError: ``source`` is not the corpus, there is no such soundfont, or ``out`` holds another
+            rendering.
+    """
+    if not soundfont.is_file():
+        raise DataError(f"{soundfont}: no such soundfont; give a .sf2 file with --soundfont, or leave it out")
+    takes = choose(CORPORA[corpus].find(source), limit)
+    _same_rendering(out, {"corpus": corpus, "seconds": seconds, "soundfont": soundfont.name})
+    left_out = []
+    done = []
+    for take in tqdm(takes, desc=corpus, unit="file"):
+        if not all(path.is_file() for path in take_paths(take, out)):
+            try:
+                render_take(take, out, soundfont, seconds)
+            except DataError as error:
+                left_out.append(str(error))
+                continue
+        done.append(take)
+    if not done:
+        raise DataError(f"{source}: none of {len(takes)} files could be used; the first: {left_out[0]}")
+    _write_index(out, done, CORPORA[corpus].about, soundfont.name, seconds)
+    return left_out
+
+
+def _same_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
+    """Refuse to mix two renderings in one folder; leave a note of this one."""
+    note = out / "rendering.json"
+    if note.is_file() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
+        raise DataError(f"{out}: holds a rendering with {found}, not {settings}; give another folder as OUT")
+    with atomic_path(note) as draft:
+        draft.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+
+def _write_index(out: Path, takes: Sequence[Take], about: str, soundfont: str, seconds: float | None) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["audio", "beats", "piece", "split"])
+    for take in takes:
+        paths = [path.relative_to(out).as_posix() for path in take_paths(take, out)]
+        table.writerow([*paths, take.piece, take.split])
+    minutes = sum(soundfile.info(take_paths(take, out)[0]).duration for take in takes) / 60
+    beats = sum(len(read_beats(take_paths(take, out)[1]).times) for take in takes)
+    cut = "" if seconds is None else f", the first {seconds:g} s of each"
+    readme = (
+        f"# Rendered MIDI with beats\n\n{about}\n\n{len(takes)} files{cut}, {minutes:.0f} minutes, "
+        f"{beats} beats. Rendered through {soundfont}; mono FLAC at 16 kHz. The licence above holds for "
+        f"these files too.\n"
+    )
+    for name, content in (("splits.csv", text.getvalue()), ("README.md", readme)):
+        with atomic_path(out / name) as draft:
+            draft.write_text(content, encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; 0 when all is well, 1 when nothing could be made."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.downstream.beat_tracking.prepare.rendered",
+        description="Render a corpus of MIDI with beats to a data set for the task beat_tracking.",
+    )
+    parser.add_argument("corpus", choices=sorted(CORPORA))
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the corpus's folder")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to (1 MB a minute)")
+    parser.add_argument("--limit", type=int, metavar="N", help="render at most N files, of every split some")
+    parser.add_argument("--seconds", type=float, metavar="S", help="render the first S seconds of each")
+    parser.add_argument(
+        "--soundfont", type=Path, default=SOUNDFONT, metavar="SF2", help="default: %(default)s"
+    )
+    options = parser.parse_args(argv)
+    if options.limit is not None and options.limit < 3:
+        parser.error("--limit must be at least 3: train, dev and test need a file each")
+    if options.seconds is not None and options.seconds <= 0:
+        parser.error("--seconds must be above 0")
+    try:
+        left_out = prepare(**vars(options))
+    except (DataError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
