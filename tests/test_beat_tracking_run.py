@@ -1,0 +1,101 @@
+"""The task end to end, by the command, on S3PRL's own features."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from recipes.downstream.beat_tracking.annotations import read_beats
+from recipes.downstream.run_downstream import main
+from tests.beat_tracking_clicks import write_clicks
+
+TASK = "config.downstream_expert"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and the experiment ``exp``, trained for a moment."""
+    folder = tmp_path_factory.mktemp("run")
+    write_clicks(folder / "data", seconds=16.0)
+    overrides = {
+        f"{TASK}.datarc.root": folder / "data",
+        f"{TASK}.datarc.crop_seconds": 6.0,
+        f"{TASK}.datarc.chunk_seconds": 9.0,
+        f"{TASK}.datarc.overlap_seconds": 2.0,
+        f"{TASK}.scoringrc.resamples": 50,
+        "config.runner.total_steps": 80,
+        "config.runner.eval_step": 40,
+        "config.runner.save_step": 40,
+        "config.runner.log_step": 5,
+        "config.optimizer.lr": 0.05,
+    }
+    options = ",,".join(f"{key}={value}" for key, value in overrides.items())
+    command = ["-m", "train", "-u", "fbank", "-d", "beat_tracking", "-p", str(folder / "exp"), "-o", options]
+    assert main(command) == 0
+    return folder
+
+
+def scores(folder: Path, split: str = "test") -> dict[str, object]:
+    content: dict[str, object] = json.loads((folder / f"scores-{split}.json").read_text())
+    return content
+
+
+def test_training_leaves_checkpoint_and_scores(trained: Path) -> None:
+    names = {path.name for path in (trained / "exp").iterdir()}
+    assert {"dev-best.ckpt", "states-80.ckpt", "scores-test.json", "scores-test.md"} <= names
+    content = scores(trained / "exp")
+    assert content["upstream"] == "fbank"
+    assert content["data"] == str(trained / "data")
+    means = content["means"]
+    assert isinstance(means, dict)
+    assert means["dbn"]["beat"]["F"]["mean"] > 0.9
+    assert scores(trained / "exp", "dev")["step"] == content["step"]
+
+
+def test_evaluating_the_best_checkpoint_gives_its_scores_again(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = scores(trained / "exp")
+    assert main(["-m", "evaluate", "-e", str(trained / "exp" / "dev-best.ckpt")]) == 0
+    after = scores(trained / "exp")
+    assert after["pieces"] == before["pieces"]
+    assert after["means"] == before["means"]
+    assert after["thresholds"] == before["thresholds"]
+    assert "## beat_tracking, test: fbank, linear probe" in capsys.readouterr().out
+
+
+def test_inference_writes_a_beats_file(trained: Path) -> None:
+    checkpoint = str(trained / "exp" / "dev-best.ckpt")
+    assert main(["-m", "inference", "-e", checkpoint, "-t", str(trained / "data" / "p4.wav")]) == 0
+    found, truth = read_beats(trained / "exp" / "p4.beats"), read_beats(trained / "data" / "p4.beats")
+    assert abs(len(found.times) - len(truth.times)) <= 2
+
+
+def test_training_goes_on_where_it_stopped(trained: Path) -> None:
+    best = torch.load(trained / "exp" / "dev-best.ckpt", weights_only=False)["Downstream"]["best"]
+    more = "config.runner.total_steps=120"
+    assert main(["-m", "train", "-e", str(trained / "exp"), "-o", more]) == 0
+    states = torch.load(trained / "exp" / "states-120.ckpt", weights_only=False)
+    assert states["Step"] == 120
+    assert states["Downstream"]["best"] >= best
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (f"{TASK}.datarc.root=/nowhere", "/nowhere: no such folder or CSV file"),
+        (f"{TASK}.datarc.rooot=x", "unknown key datarc.rooot"),
+        (f"{TASK}.modelrc.probe=deep", "modelrc.probe must be one of linear, mlp, conv"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, said: str
+) -> None:
+    command = ["-m", "train", "-u", "fbank", "-d", "beat_tracking", "-p", str(tmp_path / "exp")]
+    assert main([*command, "-o", override]) == 2
+    error = capsys.readouterr().err
+    assert said in error.splitlines()[-1]
+    assert "Traceback" not in error
