@@ -7,12 +7,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from torch import Tensor
 
 from recipes.downstream.beat_tracking.annotations import read_beats
+from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.settings import SettingsError, TaskSettings, read_settings
@@ -146,6 +148,17 @@ def test_thresholds_come_from_dev_and_go_with_the_checkpoint(clicks: Path, tmp_p
     other.load_state_dict(task.state_dict())
     assert other.thresholds.tolist() == chosen
     assert float(other.best) == float(task.best)
+
+
+def test_the_dbn_gets_logits_without_part_of_the_training_weight(clicks: Path, tmp_path: Path) -> None:
+    logits = torch.randn(1000, 2)
+    for share in (0.0, 0.5, 1.0):
+        task = expert(clicks, tmp_path, decodingrc={"unbalance": share})
+        assert float(task.positive_weights.min()) > 2
+        weighted = logits + share * task.positive_weights.log().T
+        found = task.decode(weighted, "dbn")
+        expected = decode_dbn(logits, (2, 3, 4), 55.0, 215.0, 50.0)
+        np.testing.assert_allclose(found.times, expected.times, atol=1e-3)
 
 
 def test_inference_writes_beats_and_needs_no_data(clicks: Path, tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def test_times_go_to_the_frames_that_hold_them() -> None:
     targets = frame_targets([0.0, 0.019, 0.02, 0.5, 0.999, 1.0, 1.01, 1.03, -0.1], 50, 50.0)
     assert torch.nonzero(targets)[:, 0].tolist() == [0, 1, 25, 49]
     assert frame_targets([], 10, 50.0).sum() == 0
+    assert frame_targets([1.0], 50, 50.0)[49] == 1  # the audio's last beat, features a frame short
 
 
 @given(
