@@ -19,12 +19,12 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 dependencies = ["torch", "torchaudio", "numpy", "librosa", "safetensors"]
 
 
-def motionbeat(ckpt: str | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
+def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
     """The model that ships: ``tiny``; with ``ckpt`` a checkpoint's path or URL instead."""
     if ckpt is None:
         return motionbeat_tiny()
     if urlparse(str(ckpt)).scheme in ("http", "https"):
-        return motionbeat_url(ckpt=ckpt, refresh=refresh)
+        return motionbeat_url(ckpt=str(ckpt), refresh=refresh)
     return motionbeat_local(ckpt=ckpt)
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from numpy.typing import NDArray
 
 from motionbeat_upstream.audio import AudioError, as_waveform, read_audio
 from tests.conftest import skip_or_fail
 
 
-def tone(rate: int, seconds: float = 0.5, channels: int = 1) -> np.ndarray:
+def tone(rate: int, seconds: float = 0.5, channels: int = 1) -> NDArray[np.float32]:
     wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(rate * seconds)) / rate)
     return np.tile(wave[:, None], (1, channels)).astype(np.float32)
 

@@ -30,7 +30,8 @@ def expert() -> UpstreamExpert:
 
 def ask(expert: UpstreamExpert, wavs: Any) -> dict[str, Any]:
     with torch.no_grad():
-        return expert(wavs)
+        said: dict[str, Any] = expert(wavs)
+    return said
 
 
 def test_what_is_returned(expert: UpstreamExpert) -> None:

@@ -22,7 +22,10 @@ def tower() -> MusicTower:
 def run(tower: MusicTower, clips: list[Tensor], grids: list[Grid] | None = None) -> MusicFeatures:
     lengths = torch.tensor([len(clip) for clip in clips])
     with torch.no_grad():
-        return tower(torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), lengths, grids)
+        features: MusicFeatures = tower(
+            torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), lengths, grids
+        )
+    return features
 
 
 def test_the_named_architectures_have_their_sizes() -> None:

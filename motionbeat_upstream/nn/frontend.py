@@ -70,7 +70,7 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
 
 def _mel_power(wav: Tensor, window: Tensor, filters: Tensor) -> Tensor:
     spectrum = torch.stft(wav, WINDOW, HOP, window=window, center=False, return_complex=True)
-    power = spectrum.real.square() + spectrum.imag.square()
+    power: Tensor = spectrum.real.square() + spectrum.imag.square()
     mel: Tensor = power.transpose(1, 2) @ filters
     return mel
 

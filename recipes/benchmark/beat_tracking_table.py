@@ -1,0 +1,152 @@
+"""The README's table of beat tracking: every upstream on every fold with every seed, then one row each.
+
+    python -m recipes.benchmark.beat_tracking_table data/debian_songs/splits.csv result/beat_tracking_table
+
+Each run is ``run_downstream.py``'s own. A finished run is not repeated, so an interrupted table is
+taken up by the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.version import __version__
+from recipes.downstream import run_downstream
+
+RESAMPLES = 10_000
+TARGETS = ("beat", "downbeat")
+MEASURES = ("F", "CMLt", "AMLt")
+
+Scores = Mapping[str, NDArray[np.float64]]
+"""(2, 3) targets by measures, the mean over seeds, for each piece."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is missing and print the table; 2 when a run fails."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
+    parser.add_argument("data", type=Path, help="CSV of a beat tracking data set with a column fold")
+    parser.add_argument("out", type=Path, help="folder of the runs and of table.md")
+    parser.add_argument("-u", "--upstreams", nargs="+", default=["motionbeat", "fbank", "mfcc"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--probe", default="linear", choices=["linear", "mlp", "conv"])
+    parser.add_argument("--decoder", default="dbn", choices=["dbn", "peaks"])
+    options = parser.parse_args(argv)
+    try:
+        folds = read_folds(options.data)
+    except (OSError, ValueError) as error:
+        print(f"beat_tracking_table: {error}", file=sys.stderr)
+        return 2
+
+    # A run with other data, or by another version, is no part of this table.
+    made_of = f"{__version__} {hashlib.sha256(options.data.read_bytes()).hexdigest()}"
+    runs = [(u, seed, fold) for u in options.upstreams for seed in options.seeds for fold in folds]
+    for number, (upstream, seed, fold) in enumerate(runs, 1):
+        folder = options.out / f"{upstream}-{options.probe}-seed{seed}-fold{fold}"
+        if (folder / "done").is_file() and (folder / "done").read_text(encoding="utf-8") == made_of:
+            continue
+        print(f"run {number} of {len(runs)}: {folder.name}", file=sys.stderr)
+        overrides = ",,".join(_overrides(options.data, fold, options.probe))
+        arguments = ["-m", "train", "-u", upstream, "-d", "beat_tracking", "-p", str(folder)]
+        code = run_downstream.main([*arguments, "--seed", str(seed), "-o", overrides])
+        if code:
+            return code
+        (folder / "done").write_text(made_of, encoding="utf-8")
+
+    scores = {
+        upstream: read_scores(
+            [
+                options.out / f"{upstream}-{options.probe}-seed{s}-fold{f}"
+                for s in options.seeds
+                for f in folds
+            ],
+            options.decoder,
+        )
+        for upstream in options.upstreams
+    }
+    text = table_text(scores)
+    with atomic_path(options.out / "table.md") as draft:
+        draft.write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+def read_folds(data: Path) -> list[str]:
+    """The folds of a data set.
+
+    Raises:
+        ValueError: the CSV has no column ``fold``, or fewer than three folds.
+    """
+    with data.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    folds = sorted({row["fold"] for row in rows if row.get("fold")})
+    if len(folds) < 3:
+        raise ValueError(
+            f"{data}: expected a column 'fold' with at least 3 values (train, dev, test), found {folds}"
+        )
+    return folds
+
+
+def _overrides(data: Path, fold: str, probe: str) -> list[str]:
+    section = "config.downstream_expert"
+    return [
+        f"{section}.datarc.root={data}",
+        f"{section}.datarc.test_fold={fold}",
+        f"{section}.modelrc.probe={probe}",
+    ]
+
+
+def read_scores(folders: Sequence[Path], decoder: str) -> Scores:
+    """Scores of each test piece by one decoder, averaged over the runs that tested it."""
+    found: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for folder in folders:
+        for row in json.loads((folder / "scores-test.json").read_text(encoding="utf-8"))["pieces"]:
+            if row["decoder"] == decoder:
+                values = [
+                    [np.nan if row[target] is None else row[target][measure] for measure in MEASURES]
+                    for target in TARGETS
+                ]
+                found[row["name"]].append(np.array(values))
+    return {name: np.mean(values, axis=0) for name, values in sorted(found.items())}
+
+
+def table_text(scores: Mapping[str, Scores]) -> str:
+    """A markdown table of means and 95 % intervals, and of each upstream's margin over the others."""
+    head = [f"{target} {measure}" for target in TARGETS for measure in MEASURES]
+    lines = ["| upstream | pieces | " + " | ".join(head) + " |", "|---" * (len(head) + 2) + "|"]
+    stacked = {upstream: np.stack(list(of.values())) for upstream, of in scores.items()}
+    for upstream, values in stacked.items():
+        cells = [_cell(values[:, t, m]) for t in range(2) for m in range(3)]
+        lines.append(f"| {upstream} | {len(values)} | " + " | ".join(cells) + " |")
+    first = next(iter(stacked))
+    for other in list(stacked)[1:]:
+        difference = stacked[first] - stacked[other]
+        cells = [_cell(difference[:, t, m], sign="+") for t in range(2) for m in range(3)]
+        lines.append(f"| {first} − {other} | {len(difference)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: NDArray[np.float64], sign: str = "") -> str:
+    """Mean and percentile bootstrap over pieces."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return "–"
+    draw = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.percentile(values[draw].mean(axis=1), [2.5, 97.5])
+    return f"{values.mean():{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
