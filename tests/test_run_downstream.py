@@ -203,7 +203,7 @@ def state_of_the_process() -> dict[str, object]:
         "parser, runner": (command.argparse, command.Runner),
         "saving": (torch.save, runner.os),
         "safe classes": set(torch.serialization.get_safe_globals()),
-        "sharing": torch.multiprocessing.get_sharing_strategy(),  # type: ignore[no-untyped-call]
+        "sharing": torch.multiprocessing.get_sharing_strategy(),
         "cudnn": (cudnn.enabled, cudnn.deterministic, cudnn.benchmark),
         "hub folder": torch.hub.get_dir(),
         "logging": (logging.root.level, list(logging.root.handlers)),

@@ -82,4 +82,7 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _filters(n_mels: int) -> Tensor:
-    return melscale_fbanks(WINDOW // 2 + 1, 30.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, "slaney", "slaney")
+    filters: Tensor = melscale_fbanks(
+        WINDOW // 2 + 1, 30.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, "slaney", "slaney"
+    )
+    return filters
