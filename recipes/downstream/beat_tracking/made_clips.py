@@ -30,8 +30,11 @@ SLOWEST, FASTEST = 70, 180
 
 Audio = NDArray[np.float32]
 
+ROOTS = (0, 5, 7, 9, 2)
+"""Semitones above a clip's key on which its harmony may stand."""
+
 Notes = tuple[Audio, ...]
-"""An instrument: its sound at 0 to 11 semitones above the clip's key, or the one sound of a drum."""
+"""An instrument: its sound on each of the roots, or the one sound of a drum."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def make_audio(split: str, index: int) -> Tensor:
     mix = np.zeros(int(SECONDS * SAMPLE_RATE), dtype=np.float32)
     bars = int(np.ceil((SECONDS - start) / (metre.beats * period)))
     for bar in range(bars):
-        root = draw.choice([0, 5, 7, 9, 2])
+        root = int(draw.integers(len(ROOTS)))
         for chance, strength, notes in layers:
             played = (draw.uniform(size=slots) < chance) & (draw.uniform(size=slots) > 0.08)
             for slot in np.flatnonzero(played):
@@ -183,7 +186,7 @@ def _tones(draw: np.random.Generator, frequency: float, intervals: tuple[int, ..
                     sound += weight * np.sin(2 * np.pi * pitch * partial_number * time)
         return np.asarray(sound * envelope / len(intervals), dtype=np.float32)
 
-    return tuple(at(root) for root in range(12))
+    return tuple(at(root) for root in ROOTS)
 
 
 def _add(mix: Audio, onset: float, sound: Audio) -> None:

@@ -134,8 +134,10 @@ def _interval(
     if len(values) < 2:
         return None, None
     draw = np.random.default_rng(seed)
-    means = np.stack(
-        [values[draw.integers(0, len(values), len(values))].mean(axis=0) for _ in range(resamples)]
-    )
+    count = len(values)
+    # How often each piece is drawn, in blocks that bound the memory.
+    blocks = [min(1000, resamples - done) for done in range(0, resamples, 1000)]
+    drawn = (draw.multinomial(count, np.full(count, 1 / count), size) for size in blocks)
+    means = np.concatenate([times @ values / count for times in drawn])
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
     return low, high
