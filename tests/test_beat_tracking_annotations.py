@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.downstream.beat_tracking.annotations import Beats, DataError, read_beats, write_beats
 from recipes.downstream.errors import TaskError
 
 
+@settings(deadline=None)
 @given(
     gaps=st.lists(st.floats(0.001, 5), min_size=2, max_size=40),
     positions=st.lists(st.integers(0, 12), min_size=40, max_size=40),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbeat_upstream.audio import AudioError
@@ -127,6 +127,7 @@ def test_recordings_of_one_stem_keep_names_apart(tmp_path: Path) -> None:
     }
 
 
+@settings(deadline=None)
 @given(
     pieces=st.sets(st.text(min_size=1, max_size=5), min_size=3, max_size=60),
     ratios=st.tuples(st.floats(0.1, 1), st.floats(0.1, 1), st.floats(0.1, 1)),
@@ -146,6 +147,7 @@ def test_dealing_keeps_every_piece_once_whatever_the_order(
         assert abs(counts[split] - wanted) < 3
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.dictionaries(st.text(max_size=3), st.floats(0.01, 10), min_size=1, max_size=4))
 def test_dealt_numbers_add_up(count: int, shares: dict[str, float]) -> None:
     dealt = deal(count, shares)

@@ -30,6 +30,7 @@ def activations(
     return torch.from_numpy(logits).float()
 
 
+@settings(deadline=None)
 @given(
     times=st.lists(st.floats(0.2, 0.9), min_size=1, max_size=20),
     rate=st.sampled_from(RATES),

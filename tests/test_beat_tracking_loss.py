@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -37,6 +37,7 @@ def oracle(
     return total, looked_at
 
 
+@settings(deadline=None)
 @given(
     size=st.integers(1, 60),
     tolerance=st.integers(0, 6),
@@ -61,6 +62,7 @@ def test_it_equals_the_definition(
     torch.testing.assert_close(loss.item(), expected, rtol=1e-9, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_without_tolerance_it_is_weighted_bce(seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -124,6 +126,7 @@ def test_times_go_to_the_frames_that_hold_them() -> None:
     assert frame_targets([1.0], 50, 50.0)[49] == 1  # the audio's last beat, features a frame short
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 9.99), max_size=30),
     st.sampled_from([160, 200, 256, 320, 640]),

@@ -83,6 +83,11 @@ def test_training_goes_on_where_it_stopped(trained: Path) -> None:
     assert states["Downstream"]["best"] >= best
 
 
+def test_a_split_that_is_not_there_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-m", "evaluate", "-e", str(trained / "exp" / "dev-best.ckpt"), "-t", "tset"]) == 2
+    assert "no split 'tset'; there are train, dev, test" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.downstream.beat_tracking.annotations import Beats
@@ -20,6 +20,7 @@ def grid(seconds: float = 30.0, bpm: float = 120.0, start: float = 0.2, metre: i
     return Beats(times, np.arange(len(times)) % metre + 1)
 
 
+@settings(deadline=None)
 @given(seconds=st.floats(9, 60), bpm=st.floats(60, 200), start=st.floats(0, 0.3), late=st.floats(-0.06, 0.06))
 def test_beats_within_the_window_are_right_and_their_lateness_is_told(
     seconds: float, bpm: float, start: float, late: float
@@ -103,6 +104,7 @@ def row_of(value: float, name: str = "a", decoder: str = "dbn") -> PieceScores:
     return PieceScores(name, decoder, scores, scores, True, 0.01)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30), st.integers(0, 5))
 def test_the_interval_holds_the_mean_and_is_set_by_the_seed(values: list[float], seed: int) -> None:
     mean = mean_scores([row_of(value) for value in values], 200, seed)["beat"]["F"]

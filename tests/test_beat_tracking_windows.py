@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.downstream.beat_tracking.annotations import Beats
@@ -27,6 +27,7 @@ def recording(name: str, seconds: float, bpm: float = 120.0, positions: bool = T
     return Recording(name, name, Beats(times, places), seconds, audio.clone)
 
 
+@settings(deadline=None)
 @given(
     samples=st.integers(1, 30 * RATE),
     seconds=st.floats(1, 8),

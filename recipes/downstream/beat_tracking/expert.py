@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.annotations import Beats, write_beats
+from recipes.downstream.beat_tracking.annotations import Beats, DataError, write_beats
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
 from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks
 from recipes.downstream.beat_tracking.loss import (
@@ -98,7 +98,13 @@ class DownstreamExpert(nn.Module):
     # S3PRL's interface
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
-        """Random crops of ``split`` if an epoch is given, as in training; else whole pieces in chunks."""
+        """Random crops of ``split`` if an epoch is given, as in training; else whole pieces in chunks.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        if split not in self.splits:
+            raise DataError(f"no split {split!r}; there are {', '.join(self.splits)}")
         data, cache = self.settings.datarc, self.caches[split]
         if epoch is None:
             # Weights that are not kept are not tested either.
@@ -216,7 +222,7 @@ class DownstreamExpert(nn.Module):
         known = torch.tensor([[True], [downbeats_known]])
         device = logits.device
         return shift_tolerant_bce(
-            logits.T, targets.to(device), self.tolerance, self.positive_weights, known.to(device)
+            logits.float().T, targets.to(device), self.tolerance, self.positive_weights, known.to(device)
         )
 
     def decode(self, logits: Tensor, decoder: str) -> Beats:
