@@ -33,11 +33,22 @@ def bar_profile(strength: NDArray[np.float32], rate: float, grid: Grid, bins: in
     Returns:
         (bars, bins), the first row the bar that the clip starts in; NaN where a bin has no frame.
     """
-    turns = turns_at(grid, (np.arange(len(strength)) + 0.5) / rate)
-    cell = np.floor(turns * bins + 0.5).astype(np.int64)
-    cell -= int(np.floor(cell[0] / bins)) * bins
+    cell = _cells(grid, (np.arange(len(strength)) + 0.5) / rate, bins)
     bars = int(cell[-1]) // bins + 1
     total = np.bincount(cell, weights=strength, minlength=bars * bins)
     count = np.bincount(cell, minlength=bars * bins)
     mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     return mean.reshape(bars, bins)
+
+
+def bar_numbers(grid: Grid, times: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Number of the bar at ``times`` (seconds), as :func:`bar_profile` has them: its first row is 1."""
+    numbers: NDArray[np.int64] = _cells(grid, times, bins) // bins + 1
+    return numbers
+
+
+def _cells(grid: Grid, times: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Phase bins counted through all bars, from the downbeat of the bar that the clip starts in."""
+    first, *cells = np.floor(turns_at(grid, np.concatenate([[0.0], times])) * bins + 0.5).astype(np.int64)
+    cell: NDArray[np.int64] = np.array(cells, dtype=np.int64) - first // bins * bins
+    return cell

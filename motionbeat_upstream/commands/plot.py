@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.bar_profile import bar_profile
+from motionbeat_upstream.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.expert import UpstreamExpert
@@ -174,13 +174,13 @@ def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
 
 
 def _draw_beats(axes: Axes, grid: Grid, start: float, length: float, numbers: bool) -> None:
-    bar = np.cumsum(grid.positions == 1)
+    bar = bar_numbers(grid, grid.beats, BINS_PER_BEAT * grid.metre)
     for beat, position, number in zip(grid.beats, grid.positions, bar, strict=True):
         if not start <= beat <= start + length:
             continue
         downbeat = position == 1
         axes.axvline(beat, color=BAR if downbeat else BEAT, linewidth=1.4 if downbeat else 0.8, zorder=0.5)
-        if downbeat and numbers:
+        if downbeat and numbers and beat < start + 0.98 * length:
             axes.annotate(
                 str(number),
                 (beat, 1),
