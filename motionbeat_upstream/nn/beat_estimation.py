@@ -1,0 +1,125 @@
+"""A metrical grid from audio alone: beats, downbeats and metre, for a batch at once [O].
+
+The beat period comes from :mod:`~motionbeat_upstream.nn.tempo`, the beats from
+:mod:`~motionbeat_upstream.nn.beat_decoding`, the bars from :mod:`~motionbeat_upstream.nn.metre`.
+Sums run over whole numbers, and what a Fourier transform gives is rounded before it decides
+anything, so a clip has the same grid alone and in any batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from motionbeat_upstream.nn.accents import bass_accents, change_accents, running_total
+from motionbeat_upstream.nn.beat_decoding import decode_beats
+from motionbeat_upstream.nn.grid import Grid, fallback_grid
+from motionbeat_upstream.nn.local_contrast import local_contrast
+from motionbeat_upstream.nn.metre import bar_positions
+from motionbeat_upstream.nn.tempo import beat_periods
+
+TRUST = 0.3
+"""Weight of an onset envelope against the accents heard in the log-mel."""
+
+BASS_SHARE = 2 / 3
+"""Share of the bass in those accents; the rest is change of sound."""
+
+NOISE_CLARITY = (0.05, 0.45)
+"""a and b in a + b / √seconds, which the autocorrelation at the beat period stays below on white,
+pink and brown noise, 1 s to 30 s long, in 99 of 100 clips."""
+
+FULL_CLARITY = 0.6
+"""The autocorrelation at the beat period from which on confidence is 1."""
+
+
+@torch.no_grad()
+def estimate_grids(
+    activation: Tensor,
+    log_mel: Tensor,
+    lengths: Tensor,
+    durations: Sequence[float],
+    rate: float = 100.0,
+    trust: float = TRUST,
+) -> list[Grid]:
+    """Beats, bars and metre (2, 3 or 4; 6/8 counts as two) of each clip.
+
+    Args:
+        activation: (B, F) at least 0, of the order of 1 at its peaks: the onset envelope, or what a
+            trained head says of beats. Frame j stands for (j + 0.5) / ``rate`` seconds.
+        log_mel: (B, k·F, M) log-mel at ``rate`` or k times as many frames a second, for a whole k.
+        lengths: (B,) frames of ``activation`` of each clip.
+        durations: (B,) lengths of the clips in seconds.
+        rate: frames of ``activation`` a second, at least 20.
+        trust: weight in [0, 1] of the activation as to where beats lie, the rest going to accents in
+            the log-mel; 1 suits an activation that is trained on beats.
+
+    Returns:
+        One grid a clip. Where no pulse can be heard it is
+        :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
+
+    Raises:
+        ValueError: shapes that do not fit each other.
+    """
+    size = activation.shape[1]
+    if log_mel.shape[1] % size or lengths.shape != (len(activation),) or len(durations) != len(activation):
+        raise ValueError(
+            f"{len(activation)} activations of {size} frames do not fit {len(lengths)} lengths, "
+            f"{len(durations)} durations and a log-mel of shape {tuple(log_mel.shape)}; expected one of each "
+            f"a clip, and a whole number of mel frames to a frame of activation"
+        )
+    log_mel = log_mel.unflatten(1, (size, -1)).mean(2)
+    contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
+    bass = bass_accents(log_mel, lengths, rate)
+    total = running_total(log_mel)
+    accents = BASS_SHARE * bass + (1 - BASS_SHARE) * change_accents(total, lengths, rate)
+    periods, choice, clarity = beat_periods(contrast, bass, log_mel, lengths, rate)
+    beats = decode_beats(trust * contrast + (1 - trust) * accents, periods, choice, lengths, rate)
+
+    count = torch.tensor([len(frames) for frames in beats], device=lengths.device)
+    frames = pad_sequence([torch.from_numpy(frames) for frames in beats], batch_first=True).to(lengths.device)
+    positions, metres = bar_positions(contrast, bass, total, frames, count)
+    times = (frames + 0.5 + _peak_offset(contrast, frames)).cpu().numpy().astype(np.float64) / rate
+    return [
+        _grid(times[row, :n], places[:n], metre, clear, duration)
+        for row, (n, places, metre, clear, duration) in enumerate(
+            zip(
+                count.tolist(),
+                positions.cpu().numpy(),
+                metres.tolist(),
+                clarity.tolist(),
+                durations,
+                strict=True,
+            )
+        )
+    ]
+
+
+def _grid(
+    times: NDArray[np.float64], positions: NDArray[np.int64], metre: int, clarity: float, duration: float
+) -> Grid:
+    """The grid of one clip, or the fallback where its pulse is no clearer than that of noise."""
+    noise = NOISE_CLARITY[0] + NOISE_CLARITY[1] / math.sqrt(max(duration, 1e-3))
+    confidence = min(1.0, (clarity - noise) / max(FULL_CLARITY - noise, 0.05))
+    inside = times < duration
+    if confidence <= 0 or inside.sum() < 2:
+        return fallback_grid(duration)
+    return Grid(times[inside], positions[inside], metre, confidence)
+
+
+def _peak_offset(activation: Tensor, frames: Tensor) -> Tensor:
+    """Where between the frames an activation peaks: the vertex of a parabola, in ±0.5 frames.
+
+    0 where a frame is no peak.
+    """
+    padded = F.pad(activation, (1, 1))
+    near = [padded.gather(1, frames + step) for step in (0, 1, 2)]
+    bend = near[0] - 2 * near[1] + near[2]
+    peak = (near[1] >= near[0]) & (near[1] >= near[2]) & (bend < 0)
+    return torch.where(peak, 0.5 * (near[0] - near[2]) / bend.clamp(max=-1e-6), 0.0)
