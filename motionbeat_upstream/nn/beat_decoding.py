@@ -85,11 +85,13 @@ def _forward(activation: Tensor, periods: Tensor, choice: Tensor) -> tuple[Tenso
         (ratio < SHORTEST_STEP) | (ratio > LONGEST_STEP), -math.inf
     )
     score = F.pad(torch.zeros_like(activation), (longest, 0))
-    step = torch.zeros_like(choice)
+    steps = []
     for first in range(0, size, shortest):
         stop = min(first + shortest, size)
         before = score[:, first : stop + longest - shortest].unfold(1, len(lags), 1)
-        best, which = (before + cost[choice[:, first:stop]]).max(-1)
-        score[:, longest + first : longest + stop] = activation[:, first:stop] + best.clamp(min=0)
-        step[:, first:stop] = torch.where(best > 0, lags[which], 0)
+        best, which = (before + F.embedding(choice[:, first:stop], cost)).max(-1)
+        begun = best > 0
+        score[:, longest + first : longest + stop] = activation[:, first:stop] + best * begun
+        steps.append((longest - which) * begun)
+    step = torch.cat(steps, 1)
     return score[:, longest:], step

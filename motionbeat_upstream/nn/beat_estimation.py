@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.nn.accents import bass_accents, change_accents, running_total
+from motionbeat_upstream.nn.accents import bass_accents, change_accents, running_total, sound_bands
 from motionbeat_upstream.nn.beat_decoding import decode_beats
 from motionbeat_upstream.nn.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.local_contrast import local_contrast
@@ -74,12 +74,14 @@ def estimate_grids(
             f"{len(durations)} durations and a log-mel of shape {tuple(log_mel.shape)}; expected one of each "
             f"a clip, and a whole number of mel frames to a frame of activation"
         )
-    log_mel = log_mel.unflatten(1, (size, -1)).mean(2)
+    if log_mel.shape[1] > size:
+        log_mel = log_mel.unflatten(1, (size, -1)).mean(2)
     contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
     bass = bass_accents(log_mel, lengths, rate)
-    total = running_total(log_mel)
+    bands = sound_bands(log_mel)
+    total = running_total(bands)
     accents = BASS_SHARE * bass + (1 - BASS_SHARE) * change_accents(total, lengths, rate)
-    periods, choice, clarity = beat_periods(contrast, bass, log_mel, lengths, rate)
+    periods, choice, clarity = beat_periods(contrast, bass, bands, lengths, rate)
     beats = decode_beats(trust * contrast + (1 - trust) * accents, periods, choice, lengths, rate)
 
     count = torch.tensor([len(frames) for frames in beats], device=lengths.device)

@@ -31,7 +31,7 @@ def local_contrast(activation: Tensor, lengths: Tensor, rate: float) -> Tensor:
     Returns:
         (B, F) float32, 0 beyond a clip's frames.
     """
-    deviation = local_deviation(activation, lengths, round(MEAN_REACH * rate))
+    deviation = local_deviation(whole_steps(activation), lengths, round(MEAN_REACH * rate))
     power = deviation.square()
     total, count = _window_sum(power, lengths, round(POWER_REACH * rate))
     local = (total / count).sqrt()
@@ -39,11 +39,15 @@ def local_contrast(activation: Tensor, lengths: Tensor, rate: float) -> Tensor:
     return deviation / (local + GLOBAL_SHARE * overall + FLOOR / STEP)
 
 
-def local_deviation(x: Tensor, lengths: Tensor, reach: int) -> Tensor:
-    """(B, F) int64: what ``x`` is above its mean within ``reach`` frames, in whole ``STEP``."""
-    inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-    steps = (x.float() / STEP).round().long() * inside
-    total, count = _window_sum(steps, lengths, reach)
+def whole_steps(x: Tensor) -> Tensor:
+    """``x`` in whole numbers of ``STEP``, int64."""
+    return (x.float() / STEP).round().long()
+
+
+def local_deviation(steps: Tensor, lengths: Tensor, reach: int) -> Tensor:
+    """(B, F) int64: what each of the (B, F) whole numbers is above their mean within ``reach`` frames."""
+    inside = torch.arange(steps.shape[1], device=steps.device) < lengths[:, None]
+    total, count = _window_sum(steps * inside, lengths, reach)
     return (steps - torch.div(total, count, rounding_mode="floor")) * inside
 
 

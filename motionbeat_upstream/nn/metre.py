@@ -49,7 +49,7 @@ def bar_positions(
     Args:
         activation: (B, F) of unit variance.
         bass: (B, F) onsets in the bass, of unit variance.
-        total: (B, F + 1, C) as :func:`~motionbeat_upstream.nn.accents.running_total` gives it.
+        total: (B, C, F + 1) as :func:`~motionbeat_upstream.nn.accents.running_total` gives it.
         frames: (B, N) frame of each beat, increasing; what lies beyond ``count`` does not matter.
         count: (B,) beats of each clip, at least 2.
 
@@ -117,7 +117,7 @@ def _cues(activation: Tensor, bass: Tensor, total: Tensor, frames: Tensor, count
     Args:
         activation: (B, F) of unit variance.
         bass: (B, F) onsets in the bass, of unit variance.
-        total: (B, F + 1, C) as :func:`~motionbeat_upstream.nn.accents.running_total` gives it.
+        total: (B, C, F + 1) as :func:`~motionbeat_upstream.nn.accents.running_total` gives it.
         frames: (B, N) frame of each beat, increasing; what lies beyond ``count`` does not matter.
         count: (B,) beats of each clip, at least 2.
 

@@ -27,9 +27,6 @@ WINDOW, HOP = 8.0, 2.0
 RATE = 50.0
 """Frames a second that periodicity is measured at, or the nearest whole fraction of the input's."""
 
-SHAPE_BANDS = 8
-"""Bands that stand for the spectrum's shape."""
-
 SHAPE_REACH = 1.5
 """Seconds to either side of the mean that the spectrum's shape is seen against."""
 
@@ -56,14 +53,14 @@ SCORE_STEP = 1e-3
 
 
 def beat_periods(
-    activation: Tensor, bass: Tensor, log_mel: Tensor, lengths: Tensor, rate: float
+    activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The local beat period of each clip, smooth over time.
 
     Args:
         activation: (B, F) as :func:`~motionbeat_upstream.nn.local_contrast.local_contrast` gives it.
         bass: (B, F) likewise, of the onsets in the bass.
-        log_mel: (B, F, M) log-mel at the same rate, 0 beyond a clip's frames.
+        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.nn.accents.sound_bands` gives it.
         lengths: (B,) frames of each clip.
         rate: frames a second.
 
@@ -74,7 +71,7 @@ def beat_periods(
     pool = max(1, round(rate / RATE))
     template, scores = (x.to(activation.device) for x in _template(rate / pool))
     periodicity = []
-    for signal, kind in zip(_signals(activation, bass, log_mel, lengths, pool, rate), template, strict=True):
+    for signal, kind in zip(_signals(activation, bass, bands, lengths, pool, rate), template, strict=True):
         periodicity.append(_autocorrelation(signal, rate / pool))
         scores = scores + periodicity[-1] @ kind
     scores = (scores / SCORE_STEP).round()
@@ -106,15 +103,15 @@ def tempi() -> Tensor:
 
 
 def _signals(
-    activation: Tensor, bass: Tensor, log_mel: Tensor, lengths: Tensor, pool: int, rate: float
+    activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, pool: int, rate: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Activation (B, 1, F'), bass onsets (B, 1, F') and shape (B, ``SHAPE_BANDS``, F'), pooled."""
+    """Activation (B, 1, F'), bass onsets (B, 1, F') and shape (B, C, F'), pooled over time."""
     onsets = F.avg_pool1d(torch.stack([activation, bass], 1), pool)
-    bands = F.adaptive_avg_pool1d(log_mel.float(), SHAPE_BANDS).transpose(1, 2)
-    bands = F.avg_pool1d(bands, pool).flatten(0, 1)
-    within = torch.div(lengths, pool, rounding_mode="floor").repeat_interleave(SHAPE_BANDS)
-    shape = local_deviation(bands, within, round(SHAPE_REACH * rate / pool)) * STEP
-    return onsets[:, :1], onsets[:, 1:], shape.unflatten(0, (-1, SHAPE_BANDS))
+    size = bands.shape[2] // pool * pool
+    pooled = bands[:, :, :size].unflatten(2, (-1, pool)).sum(3).flatten(0, 1)
+    within = torch.div(lengths, pool, rounding_mode="floor").repeat_interleave(bands.shape[1])
+    shape = local_deviation(pooled, within, round(SHAPE_REACH * rate / pool)) * (STEP / pool)
+    return onsets[:, :1], onsets[:, 1:], shape.unflatten(0, bands.shape[:2])
 
 
 def _autocorrelation(signal: Tensor, rate: float) -> Tensor:

@@ -17,18 +17,18 @@ def best_path(scores: Tensor, transition: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         (B, T) int64, the state at each step; beyond a row's length its last state.
     """
-    steps = scores.shape[1]
-    best = scores[:, 0]
+    arrival = transition.T.contiguous()
+    best = [scores[:, 0]]
     came_from = []
-    stay = torch.arange(scores.shape[2], device=scores.device)
-    for step in range(1, steps):
-        value, state = (best[:, :, None] + transition).max(1)
-        inside = (step < lengths)[:, None]
-        best = torch.where(inside, value + scores[:, step], best)
-        came_from.append(torch.where(inside, state, stay))
-    state = best.argmax(1)
+    for step in range(1, scores.shape[1]):
+        value, state = (best[-1][:, None] + arrival).max(-1)
+        best.append(value + scores[:, step])
+        came_from.append(state)
+    # Each row's path is traced from its own last step; from further on, the last state is kept.
+    last = lengths - 1
+    state = torch.stack(best, 1)[torch.arange(len(last), device=last.device), last].argmax(1)
     path = [state]
-    for previous in reversed(came_from):
-        state = previous.gather(1, state[:, None])[:, 0]
+    for step in range(scores.shape[1] - 2, -1, -1):
+        state = torch.where(step < last, came_from[step].gather(1, state[:, None])[:, 0], state)
         path.append(state)
     return torch.stack(path[::-1], 1)
