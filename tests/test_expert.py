@@ -214,7 +214,6 @@ model = torch.hub.load({str(ROOT)!r}, "motionbeat", source="local")
 with torch.no_grad():
     said = model([0.1 * torch.randn(16000)])
 assert said["last_hidden_state"].shape == (1, 50, 192)
-assert torch.hub.list({str(ROOT)!r}, source="local")[:1] == ["motionbeat"]
 print("ok")
 """
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)

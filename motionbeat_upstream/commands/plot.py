@@ -196,7 +196,9 @@ def _draw_beats(axes: Axes, grid: Grid, start: float, length: float, numbers: bo
 
 
 def _draw_wheel(axes: PolarAxes, profile: NDArray[np.float64], metre: int) -> None:
-    mass = np.nan_to_num(np.nanmean(profile, axis=0)) if len(profile) else np.zeros(BINS_PER_BEAT * metre)
+    # A clip shorter than a bar leaves phases without a single frame.
+    heard = np.isfinite(profile).sum(axis=0)
+    mass = np.nansum(profile, axis=0) / np.maximum(heard, 1)
     mass = mass / max(mass.max(), 1e-9)
     angle = np.arange(len(mass)) / len(mass) * 2 * np.pi
     on_beat = np.arange(len(mass)) % BINS_PER_BEAT == 0
