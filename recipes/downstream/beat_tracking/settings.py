@@ -35,7 +35,7 @@ class DataSettings:
     """Longest stretch evaluated at once; memory grows with it."""
     overlap_seconds: float = 10.0
     """What neighbouring stretches of a longer piece share."""
-    train_batch_size: int = 8
+    train_batch_size: int = 4
     """Crops a step."""
     eval_batch_size: int = 1
     """Stretches evaluated together."""
