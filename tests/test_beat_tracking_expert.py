@@ -18,6 +18,7 @@ from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.settings import SettingsError, TaskSettings, read_settings
+from recipes.downstream.errors import TaskError
 from tests.beat_tracking_clicks import write_clicks
 
 CONFIG = Path(__file__).parent.parent / "recipes" / "downstream" / "beat_tracking" / "config.yaml"
@@ -131,9 +132,19 @@ def test_the_test_split_is_heard_only_where_dev_keeps_the_weights(clicks: Path, 
     assert (tmp_path / "scores-test.json").read_text() == kept
     assert json.loads((tmp_path / "scores-dev.json").read_text())["step"] == 10
     # Asked for by the command, where nothing is chosen, it is heard.
-    train(task, 1)
+    task = expert(clicks, tmp_path)
     assert evaluate(task, "test", 0)[1] == 3
     assert json.loads((tmp_path / "scores-test.json").read_text())["step"] is None
+
+
+def test_a_diverged_probe_is_told_and_not_kept(clicks: Path, tmp_path: Path) -> None:
+    task = expert(clicks, tmp_path)
+    with torch.no_grad():
+        for weight in task.probe.parameters():
+            weight.fill_(float("nan"))
+    with pytest.raises(TaskError, match=r"diverged.*lower config.optimizer.lr"):
+        evaluate(task, "dev", 30)
+    assert not (tmp_path / "scores-dev.json").exists()
 
 
 def test_thresholds_come_from_dev_and_go_with_the_checkpoint(clicks: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from recipes.downstream.beat_tracking.windows import (
     collate,
     stitch,
 )
+from recipes.downstream.errors import TaskError
 
 MADE = "the made data set (synthesised clips; figures on it say nothing about real music)"
 
@@ -111,7 +112,7 @@ class DownstreamExpert(nn.Module):
             recordings = [] if self._fell_behind and split != "dev" else self.splits[split]
             chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
             return DataLoader(chunks, data.eval_batch_size, num_workers=data.num_workers, collate_fn=collate)
-        # What trains has S3PRL; the tests of everything else need not import it.
+        # Imported here: a task is driven without S3PRL too, but for its distributed training.
         from s3prl.utility.data import get_ddp_sampler
 
         crops = TrainCrops(self.splits[split], cache, data.crop_seconds, self.seed, epoch)
@@ -141,9 +142,17 @@ class DownstreamExpert(nn.Module):
             labels: what the data loader gave with the audio.
             records: S3PRL's store until ``log_records``.
             **kwargs: what else S3PRL passes.
+
+        Raises:
+            TaskError: logits of an evaluation that are not finite.
         """
         logits = self.probe(features)
         if not self.training:
+            if not all(bool(torch.isfinite(clip).all()) for clip in logits):
+                raise TaskError(
+                    "the probe gives no numbers (NaN or infinite): the training has diverged, or the "
+                    "upstream's features are no numbers; lower config.optimizer.lr"
+                )
             records["chunks"] += zip(labels, (clip.float().cpu() for clip in logits), strict=True)
             return torch.zeros(())
         self._fell_behind = False
