@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 
 from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import AudioError
@@ -18,6 +17,7 @@ from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.grid import cut_tokens, fallback_grid
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.small import SMALL
 
 ROOT = Path(__file__).parent.parent
