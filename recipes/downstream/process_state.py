@@ -26,7 +26,7 @@ def restored() -> Iterator[None]:
     with ExitStack() as undo:
         undo.enter_context(warnings.catch_warnings())
         undo.callback(setattr, builtins, "isinstance", builtins.isinstance)
-        sharing = torch.multiprocessing.get_sharing_strategy()  # type: ignore[no-untyped-call]
+        sharing = torch.multiprocessing.get_sharing_strategy()
         undo.callback(torch.multiprocessing.set_sharing_strategy, sharing)
         for flag in ("enabled", "deterministic", "benchmark"):
             undo.callback(setattr, torch.backends.cudnn, flag, getattr(torch.backends.cudnn, flag))
