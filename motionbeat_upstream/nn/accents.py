@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,17 +37,22 @@ def change_accents(total: Tensor, lengths: Tensor, rate: float) -> Tensor:
         lengths: (B,) frames of each clip.
         rate: frames a second.
     """
-    frame = torch.arange(total.shape[2] - 1, device=total.device).expand(len(total), -1)
     reach = round(REACH * rate)
-    change = spectral_change(
-        total, (frame - reach).clamp(min=0), frame, (frame + reach).minimum(lengths[:, None])
-    )
-    return local_contrast(change, lengths, rate)
+    size = total.shape[2] - 1
+    edges = total[..., :1].expand(-1, -1, reach), total[..., -1:].expand(-1, -1, reach)
+    padded = torch.cat([edges[0], total, edges[1]], 2)
+    at = [padded[..., start : start + size] for start in (0, reach, 2 * reach)]
+    frame = torch.arange(size, device=total.device)
+    before = frame.clamp(max=reach).expand(len(total), -1)
+    after = (lengths[:, None] - frame).clamp(min=0, max=reach)
+    return local_contrast(spectral_change(at, before, after), lengths, rate)
 
 
 def sound_bands(log_mel: Tensor) -> Tensor:
-    """(B, C, F) the (B, F, M) log-mel in a few bands, in whole steps."""
-    bands = F.adaptive_avg_pool1d(log_mel.float(), min(BANDS, log_mel.shape[2]))
+    """(B, C, F) the (B, F, M) log-mel in about ``BANDS`` bands, in whole steps; 0 stays 0."""
+    width = max(1, log_mel.shape[2] // BANDS)
+    count = log_mel.shape[2] // width
+    bands = log_mel[..., : count * width].float().unflatten(2, (count, width)).mean(3)
     return whole_steps(bands.transpose(1, 2).contiguous())
 
 
@@ -57,16 +64,14 @@ def running_total(bands: Tensor) -> Tensor:
     return F.pad(bands.cumsum(2), (1, 0))
 
 
-def spectral_change(total: Tensor, first: Tensor, middle: Tensor, stop: Tensor) -> Tensor:
+def spectral_change(at: Sequence[Tensor], before: Tensor, after: Tensor) -> Tensor:
     """(B, N) root mean square difference of two mean spectra, or 0 where one of them is of no frame.
 
     Args:
-        total: (B, C, F + 1) as :func:`running_total` gives it.
-        first, middle, stop: (B, N) frames; one spectrum is of [first, middle), the other of
-            [middle, stop).
+        at: (B, C, N) running totals at the start of the first spectrum, where the second follows
+            on the first, and at the end of the second.
+        before, after: (B, N) frames of the first and of the second.
     """
-    at = [total.gather(2, frame[:, None].expand(-1, total.shape[1], -1)) for frame in (first, middle, stop)]
-    before, after = (middle - first)[:, None], (stop - middle)[:, None]
-    difference = (at[2] - at[1]) / after.clamp(min=1) - (at[1] - at[0]) / before.clamp(min=1)
-    both = ((before > 0) & (after > 0))[:, 0]
-    return STEP * difference.square().mean(1).sqrt() * both
+    mean_before = (at[1] - at[0]) / before.clamp(min=1)[:, None]
+    difference = (at[2] - at[1]) / after.clamp(min=1)[:, None] - mean_before
+    return STEP * difference.square().mean(1).sqrt() * ((before > 0) & (after > 0))

@@ -24,11 +24,12 @@ the activation has a standard deviation of about 1."""
 SHORTEST_STEP, LONGEST_STEP = 0.7, 1.42
 """Range of steps between beats, in local periods: half or double tempo is out of reach."""
 
-CHUNK = 20.0
+CHUNK = 30.0
 """Seconds decided by one chunk."""
 
-RUN_IN = 10.0
-"""Seconds decoded ahead of each chunk."""
+RUN_IN = 30.0
+"""Seconds decoded ahead of each chunk. On 152 development clips and on eight whole songs the beats were
+the same as without chunks; with 10 s, the phase of some doubtful passages came out differently."""
 
 
 def decode_beats(

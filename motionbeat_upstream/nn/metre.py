@@ -128,9 +128,12 @@ def _cues(activation: Tensor, bass: Tensor, total: Tensor, frames: Tensor, count
     last = (count - 1)[:, None]
 
     def change(reach: int) -> Tensor:
-        first, stop = ((beat + step).clamp(min=0).minimum(last) for step in (-reach, reach))
-        middle = beat.minimum(last)
-        return spectral_change(total, *(frames.gather(1, index) for index in (first, middle, stop)))
+        places = [(beat + step).clamp(min=0).minimum(last) for step in (-reach, 0, reach)]
+        first, middle, stop = (frames.gather(1, place) for place in places)
+        at = [
+            total.gather(2, frame[:, None].expand(-1, total.shape[1], -1)) for frame in (first, middle, stop)
+        ]
+        return spectral_change(at, middle - first, stop - middle)
 
     near = F.max_pool1d(torch.stack([activation, bass], 1), 7, stride=1, padding=3)
     at_beat = near.gather(2, frames.clamp(max=activation.shape[1] - 1)[:, None].expand(-1, 2, -1))

@@ -145,7 +145,7 @@ def read_index(dataset: Path) -> list[tuple[str, Path, Path]]:
 def compare(dataset: Path, repeats: int) -> list[Row]:
     """Both trackers on every piece of a data set."""
     pieces = read_index(dataset)
-    rows = []
+    rows: list[Row] = []
     for piece, audio, beats_file in pieces:
         try:
             samples, rate = soundfile.read(audio, dtype="float32", always_2d=True)

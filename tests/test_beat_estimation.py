@@ -1,0 +1,279 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.beat_estimation import estimate_grids
+from motionbeat_upstream.nn.frontend import log_mel
+from motionbeat_upstream.nn.grid import Grid, fallback_grid
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
+from tests.drum_patterns import beat_times, piece
+
+N_MELS = 96
+SECONDS = 16.0
+
+
+def grids_of(*clips: Tensor) -> list[Grid]:
+    lengths = torch.tensor([len(clip) for clip in clips])
+    mel, frames = log_mel(pad_sequence(list(clips), batch_first=True), lengths, N_MELS)
+    return estimate_grids(onset_envelope(mel, frames), mel, frames, (lengths / SAMPLE_RATE).tolist())
+
+
+def away(times: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of each time to the nearest reference, for times between the outer references."""
+    inner = times[(times > references[0] - 0.1) & (times < references[-1] + 0.1)]
+    assert len(inner) >= 2
+    distance: NDArray[np.float64] = np.abs(inner[:, None] - references).min(1)
+    return distance
+
+
+def assert_same(one: Grid, other: Grid) -> None:
+    np.testing.assert_array_equal(one.beats, other.beats)
+    np.testing.assert_array_equal(one.positions, other.positions)
+    assert (one.metre, one.confidence) == (other.metre, other.confidence)
+
+
+def is_fallback(grid: Grid, duration: float) -> bool:
+    assert_same(grid, fallback_grid(duration))
+    return grid.confidence == 0
+
+
+@pytest.mark.parametrize("metre", [3, 4])
+def test_beats_of_clear_patterns_are_found_up_to_the_octave(metre: int) -> None:
+    tempi = [60.0, 72.0, 85.0, 100.0, 118.0, 135.0, 150.0, 170.0, 190.0]
+    clips = [piece(beat_times(bpm, SECONDS), metre, SECONDS, parts=2) for bpm in tempi]
+    for bpm, grid in zip(tempi, grids_of(*clips), strict=True):
+        level = round(2 * grid.bpm / bpm) / 2
+        assert level in (0.5, 1.0, 2.0)
+        assert grid.bpm == pytest.approx(level * bpm, rel=0.02)
+        beats = beat_times(bpm * max(1.0, level), SECONDS)
+        assert away(grid.beats, beats).max() < 0.02
+        # Every level's beats are all there, from the first second to the last.
+        assert np.diff(grid.beats).max() < 1.2 * 60 / grid.bpm
+        assert grid.beats[0] < 1.5
+        assert grid.beats[-1] > SECONDS - 1.5
+
+
+@pytest.mark.parametrize(
+    ("metre", "parts", "tempi"),
+    [
+        (4, 2, (80.0, 96.0, 110.0, 128.0, 145.0)),
+        (3, 2, (85.0, 100.0, 120.0, 150.0)),
+        (2, 3, (80.0, 90.0, 110.0)),
+    ],
+)
+def test_beats_and_bars_of_patterns_with_accents_are_exact(
+    metre: int, parts: int, tempi: tuple[float, ...]
+) -> None:
+    clips = [piece(beat_times(bpm, SECONDS), metre, SECONDS, parts=parts) for bpm in tempi]
+    for bpm, grid in zip(tempi, grids_of(*clips), strict=True):
+        beats = beat_times(bpm, SECONDS)
+        assert grid.metre == metre
+        assert grid.confidence > 0.5
+        assert away(grid.beats, beats).max() < 0.015
+        assert away(beats, grid.beats).max() < 0.015
+        assert away(grid.downbeats, beats[::metre]).max() < 0.015
+
+
+def test_beat_times_have_no_bias() -> None:
+    beats = beat_times(113.0, 30.0, first=0.4)
+    (grid,) = grids_of(piece(beats, 4, 30.0))
+    nearest = beats[np.abs(grid.beats[:, None] - beats).argmin(1)]
+    assert abs(float(np.mean((grid.beats - nearest)[1:-1]))) < 0.005
+
+
+def test_a_change_of_tempo_is_followed() -> None:
+    first = beat_times(100.0, 15.0)
+    beats = np.concatenate([first, first[-1] + np.arange(1, 34) * 60 / 135.0])
+    duration = float(beats[-1]) + 0.5
+    (grid,) = grids_of(piece(beats, 4, duration))
+    clear = grid.beats[np.abs(grid.beats - first[-1]) > 3.0]
+    assert away(clear, beats).max() < 0.03
+    for part, bpm in ((clear < first[-1], 100.0), (clear > first[-1], 135.0)):
+        assert 60 / np.median(np.diff(clear[part])) == pytest.approx(bpm, rel=0.02)
+
+
+@given(delay=st.integers(1, 150))
+@settings(max_examples=8, deadline=None)
+def test_a_delay_of_the_audio_delays_the_beats(delay: int) -> None:
+    clip = piece(beat_times(120.0, SECONDS), 4, SECONDS)
+    hiss = 0.001 * torch.randn(delay * 160, generator=torch.Generator().manual_seed(delay))
+    early, late = grids_of(clip, torch.cat([hiss, clip]))
+    moved = early.beats + delay * 0.01
+    assert away(moved[1:-1], late.beats).max() < 0.011
+    assert away(early.downbeats + delay * 0.01, late.downbeats).max() < 0.011
+
+
+@given(gain=st.floats(1e-3, 1e2))
+@settings(max_examples=6, deadline=None)
+def test_gain_moves_no_beat(gain: float) -> None:
+    clip = piece(beat_times(104.0, 8.0), 4, 8.0)
+    plain, scaled = grids_of(clip)[0], grids_of(gain * clip)[0]
+    np.testing.assert_allclose(scaled.beats, plain.beats, atol=1e-3)
+    np.testing.assert_array_equal(scaled.positions, plain.positions)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Tensor]:
+    clips = []
+    for seed in range(draw(st.integers(2, 4))):
+        seconds = draw(st.floats(0.05, 9.0))
+        kind = draw(st.sampled_from(["music", "noise", "silence", "pulses"]))
+        generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+        clip = 0.1 * torch.randn(max(1, round(seconds * SAMPLE_RATE)), generator=generator)
+        if kind == "music" and seconds > 1.5:
+            beats = beat_times(draw(st.floats(55, 195)), seconds, first=0.1)
+            clip = piece(beats, draw(st.integers(2, 4)), seconds, seed)
+        elif kind == "silence":
+            clip = torch.zeros_like(clip)
+        elif kind == "pulses":
+            clip = clip * (torch.rand(len(clip), generator=generator) > 0.9995)
+        clips.append(clip)
+    return clips
+
+
+@given(clips=batches(), padding=st.integers(0, 5000), data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_clip_has_exactly_the_same_grid_alone_and_in_any_batch(
+    clips: list[Tensor], padding: int, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(clips))))
+    lengths = torch.tensor([len(clip) for clip in clips])
+    durations = (lengths / SAMPLE_RATE).tolist()
+    mels = [log_mel(clip[None], length[None], N_MELS) for clip, length in zip(clips, lengths, strict=True)]
+    frames = torch.cat([count for _, count in mels])
+    size = int(frames.max()) + padding
+    mel = torch.cat([F.pad(mel, (0, 0, 0, size - mel.shape[1])) for mel, _ in mels])
+    onset = onset_envelope(mel, frames)
+    together = estimate_grids(onset[order], mel[order], frames[order], [durations[row] for row in order])
+    for grid, row in zip(together, order, strict=True):
+        count = int(frames[row])
+        (alone,) = estimate_grids(
+            onset[row : row + 1, :count], mel[row : row + 1, :count], frames[row : row + 1], [durations[row]]
+        )
+        assert_same(grid, alone)
+        assert np.isfinite(grid.beats).all()
+        assert 0 <= grid.confidence <= 1
+
+
+def test_float_noise_in_the_features_decides_nothing() -> None:
+    clips = [piece(beat_times(bpm, 12.0), 4, 12.0) for bpm in (70.0, 95.0, 128.0, 160.0)]
+    lengths = torch.tensor([len(clip) for clip in clips])
+    mel, frames = log_mel(torch.stack(clips), lengths, N_MELS)
+    onset = onset_envelope(mel, frames)
+    plain = estimate_grids(onset, mel, frames, [12.0] * 4)
+    noise = 1e-6 * torch.randn(mel.shape, generator=torch.Generator().manual_seed(0))
+    noisy = estimate_grids(onset_envelope(mel + noise, frames), mel + noise, frames, [12.0] * 4)
+    for one, other in zip(plain, noisy, strict=True):
+        np.testing.assert_allclose(other.beats, one.beats, atol=1e-4)
+        np.testing.assert_array_equal(other.positions, one.positions)
+
+
+def noises() -> dict[str, Tensor]:
+    count = 10 * SAMPLE_RATE
+    time = torch.arange(count) / SAMPLE_RATE
+    white = torch.randn(count, generator=torch.Generator().manual_seed(0))
+    spectrum = torch.fft.rfft(white)
+    pink = torch.fft.irfft(spectrum / torch.arange(1, len(spectrum) + 1).sqrt(), n=count)
+    click = torch.zeros(count)
+    click[50_000] = 1.0
+    return {
+        "silence": torch.zeros(count),
+        "white noise": 0.1 * white,
+        "pink noise": pink / pink.abs().max(),
+        "a tone": torch.sin(2 * torch.pi * 440 * time),
+        "a chord": sum(
+            (torch.sin(2 * torch.pi * f * time) for f in (220.0, 277.2, 329.6)), torch.zeros(count)
+        ),
+        "DC": torch.full((count,), 0.3),
+        "one click": click,
+        "one sample": torch.ones(1),
+        "0.05 s of noise": white[:800],
+        "less than two beats of music": piece(beat_times(100.0, 5.0), 4, 5.0)[:8000],
+    }
+
+
+@pytest.mark.parametrize("name", noises())
+def test_without_a_pulse_the_fixed_grid_stands_in(name: str) -> None:
+    clip = noises()[name]
+    (grid,) = grids_of(clip)
+    assert is_fallback(grid, len(clip) / SAMPLE_RATE)
+
+
+def test_noise_of_many_lengths_has_hardly_ever_a_pulse() -> None:
+    generator = torch.Generator().manual_seed(3)
+    clips = [
+        0.1 * torch.randn(round(seconds * SAMPLE_RATE), generator=generator)
+        for seconds in (0.5, 1.0, 2.0, 4.0, 8.0)
+        for _ in range(12)
+    ]
+    assert sum(grid.confidence > 0 for grid in grids_of(*clips)) <= 2
+
+
+def test_confidence_falls_as_noise_drowns_the_pulse() -> None:
+    clip = piece(beat_times(110.0, SECONDS), 4, SECONDS)
+    hiss = torch.randn(len(clip), generator=torch.Generator().manual_seed(0))
+    confidence = [grid.confidence for grid in grids_of(*(clip + level * hiss for level in (0, 0.05, 0.3, 3)))]
+    assert confidence == sorted(confidence, reverse=True)
+    assert confidence[0] == 1.0
+    assert confidence[-1] < 0.1
+
+
+@pytest.mark.parametrize("rate", [50.0, 100.0])
+def test_another_activation_at_another_rate(rate: float) -> None:
+    beats = beat_times(96.0, SECONDS)
+    frames = torch.tensor([int(SECONDS * rate)])
+    time = (torch.arange(int(frames)) + 0.5) / rate
+    pulse = torch.exp(-0.5 * ((time[:, None] - torch.from_numpy(beats).float()) / 0.02) ** 2).amax(1)[None]
+    mel, _ = log_mel(piece(beats, 4, SECONDS)[None], torch.tensor([int(SECONDS * SAMPLE_RATE)]), N_MELS)
+    (grid,) = estimate_grids(pulse, mel, frames, [SECONDS], rate=rate, trust=1.0)
+    assert away(grid.beats, beats).max() < 0.01
+    assert grid.bpm == pytest.approx(96.0, rel=0.01)
+
+
+def test_what_is_not_finite_in_an_activation_harms_nothing() -> None:
+    mel, frames = log_mel(
+        piece(beat_times(120.0, 8.0), 4, 8.0)[None], torch.tensor([8 * SAMPLE_RATE]), N_MELS
+    )
+    onset = onset_envelope(mel, frames)
+    onset[0, 100] = float("nan")
+    (grid,) = estimate_grids(onset, mel, frames, [8.0])
+    assert np.isfinite(grid.beats).all()
+    assert grid.confidence > 0
+
+
+def test_ten_minutes_are_one_steady_grid() -> None:
+    beats = beat_times(124.0, 60.0, first=0.25)
+    lengths = torch.tensor([60 * SAMPLE_RATE])
+    mel, _ = log_mel(piece(beats, 4, 60.0)[None], lengths, N_MELS)
+    # Ten times the same minute of 124 beats: the pulse goes on across the seams.
+    mel = mel.repeat(1, 10, 1)
+    frames = torch.tensor([mel.shape[1]])
+    (grid,) = estimate_grids(onset_envelope(mel, frames), mel, frames, [600.0])
+    assert len(grid.beats) == pytest.approx(1240, abs=4)
+    assert np.diff(grid.beats).max() < 0.55
+    assert (np.diff(np.flatnonzero(grid.positions == 1)) == 4).mean() > 0.98
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lengths": torch.tensor([100, 100])}, {"durations": [1.0, 1.0]}, {"log_mel": torch.zeros(1, 150, 8)}],
+)
+def test_shapes_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {
+        "activation": torch.zeros(1, 100),
+        "log_mel": torch.zeros(1, 100, 8),
+        "lengths": torch.tensor([100]),
+        "durations": [1.0],
+    }
+    estimate_grids(**arguments)
+    with pytest.raises(ValueError, match="do not fit"):
+        estimate_grids(**{**arguments, **change})
