@@ -21,7 +21,7 @@ TIGHTNESS = 100.0
 """Cost of a step between beats that is off the local period by a factor e, squared in the logarithm;
 the activation has a standard deviation of about 1."""
 
-SHORTEST_STEP, LONGEST_STEP = 0.7, 1.42
+SHORTEST_STEP, LONGEST_STEP = 0.75, 1.34
 """Range of steps between beats, in local periods: half or double tempo is out of reach."""
 
 CHUNK = 30.0
@@ -86,13 +86,16 @@ def _forward(activation: Tensor, periods: Tensor, choice: Tensor) -> tuple[Tenso
         (ratio < SHORTEST_STEP) | (ratio > LONGEST_STEP), -math.inf
     )
     score = F.pad(torch.zeros_like(activation), (longest, 0))
-    steps = []
+    gains, places = [], []
     for first in range(0, size, shortest):
         stop = min(first + shortest, size)
         before = score[:, first : stop + longest - shortest].unfold(1, len(lags), 1)
-        best, which = (before + F.embedding(choice[:, first:stop], cost)).max(-1)
-        begun = best > 0
-        score[:, longest + first : longest + stop] = activation[:, first:stop] + best * begun
-        steps.append((longest - which) * begun)
-    step = torch.cat(steps, 1)
+        gain, place = (before + F.embedding(choice[:, first:stop], cost)).max(-1)
+        torch.add(
+            activation[:, first:stop], gain.clamp(min=0), out=score[:, longest + first : longest + stop]
+        )
+        gains.append(gain)
+        places.append(place)
+    # A beat that gains nothing from an earlier one is a first beat.
+    step = (longest - torch.cat(places, 1)) * (torch.cat(gains, 1) > 0)
     return score[:, longest:], step

@@ -111,10 +111,15 @@ def _signals(
     """Activation (B, 1, F'), bass onsets (B, 1, F') and shape (B, C, F'), pooled over time."""
     onsets = F.avg_pool1d(torch.stack([activation, bass], 1), pool)
     size = bands.shape[2] // pool * pool
-    pooled = bands[:, :, :size].unflatten(2, (-1, pool)).sum(3).flatten(0, 1)
-    within = torch.div(lengths, pool, rounding_mode="floor").repeat_interleave(bands.shape[1])
-    shape = local_deviation(pooled, within, round(SHAPE_REACH * rate / pool)) * (STEP / pool)
-    return onsets[:, :1], onsets[:, 1:], shape.unflatten(0, bands.shape[:2])
+    pairs = bands.shape[1] // 2 * 2
+    pooled = bands[:, 0:pairs:2, :size] + bands[:, 1:pairs:2, :size]
+    pooled = pooled.unflatten(2, (-1, pool)).sum(3)
+    count = pooled.shape[1]
+    within = torch.div(lengths, pool, rounding_mode="floor").repeat_interleave(count)
+    shape = local_deviation(pooled.flatten(0, 1), within, round(SHAPE_REACH * rate / pool)) * (
+        STEP / 2 / pool
+    )
+    return onsets[:, :1], onsets[:, 1:], shape.unflatten(0, (-1, count))
 
 
 def _autocorrelation(signal: Tensor, rate: float) -> Tensor:

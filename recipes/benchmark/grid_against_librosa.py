@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=int, default=2, help="threads for torch (default 2); see OMP_NUM_THREADS"
     )
     parser.add_argument(
-        "--repeats", type=int, default=3, help="calls of which the fastest counts (default 3)"
+        "--repeats", type=int, default=5, help="calls of which the fastest counts (default 5)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures there as well")
