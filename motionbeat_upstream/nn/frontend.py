@@ -17,8 +17,9 @@ HOP = 160
 WINDOW = 1024
 """Samples of the Hann window: 64 ms."""
 
-BLOCK = 16_384
-"""Mel frames computed at a time: 164 s."""
+BLOCK = 256
+"""Mel frames computed at a time, over the whole batch: their spectra stay in the processor's cache,
+three times as fast as all at once, and an hour takes no more memory than a minute."""
 
 FLOOR = 1e-5
 """Power added before the logarithm; a clip is brought to a root mean square of 0.1 before it."""
@@ -59,19 +60,18 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
     padded = F.pad(wav, (before, after))
     window = torch.hann_window(WINDOW, device=wav.device)
     filters = _filters(n_mels).to(wav.device)
-    # Block by block, or the spectrum of an hour would fill the memory.
+    block = max(1, BLOCK // len(wav))
     blocks = [
-        _mel_power(padded[:, first * HOP : (min(first + BLOCK, size) - 1) * HOP + WINDOW], window, filters)
-        for first in range(0, size, BLOCK)
+        _mel_power(padded[:, first * HOP : (min(first + block, size) - 1) * HOP + WINDOW], window, filters)
+        for first in range(0, size, block)
     ]
     features = (torch.log(torch.cat(blocks, 1) + FLOOR) - MEAN) / SCALE
     return features * length_mask(frames, size)[..., None], frames
 
 
 def _mel_power(wav: Tensor, window: Tensor, filters: Tensor) -> Tensor:
-    spectrum = torch.stft(wav, WINDOW, HOP, window=window, center=False, return_complex=True)
-    power: Tensor = spectrum.real.square() + spectrum.imag.square()
-    mel: Tensor = power.transpose(1, 2) @ filters
+    spectrum = torch.fft.rfft(wav.unfold(1, WINDOW, HOP) * window)
+    mel: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ filters
     return mel
 
 
