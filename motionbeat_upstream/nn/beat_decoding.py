@@ -24,7 +24,7 @@ the activation has a standard deviation of about 1."""
 SHORTEST_STEP, LONGEST_STEP = 0.75, 1.34
 """Range of steps between beats, in local periods: half or double tempo is out of reach."""
 
-CHUNK = 30.0
+CHUNK = 15.0
 """Seconds decided by one chunk."""
 
 RUN_IN = 30.0
