@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.nn.frontend import length_mask
+
 STEP = 1e-4
 """Steps that an activation is counted in. Sums of whole numbers are exact in any order, so a clip
 gets the same numbers in any batch, and rounding in what made the activation decides nothing."""
@@ -46,7 +48,7 @@ def whole_steps(x: Tensor) -> Tensor:
 
 def local_deviation(steps: Tensor, lengths: Tensor, reach: int) -> Tensor:
     """(B, F) int64: what each of the (B, F) whole numbers is above their mean within ``reach`` frames."""
-    inside = torch.arange(steps.shape[1], device=steps.device) < lengths[:, None]
+    inside = length_mask(lengths, steps.shape[1])
     total, count = _window_sum(steps * inside, lengths, reach)
     return (steps - torch.div(total, count, rounding_mode="floor")) * inside
 

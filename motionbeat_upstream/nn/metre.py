@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.nn.accents import spectral_change
+from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.local_contrast import STEP
 from motionbeat_upstream.nn.viterbi import best_path
 
@@ -57,7 +58,7 @@ def bar_positions(
         (B, N) positions from 1, and the (B,) metre that most beats are in: 2, 3 or 4.
     """
     weights = torch.tensor(CUE_WEIGHTS, device=frames.device)
-    inside = torch.arange(frames.shape[1], device=frames.device) < count[:, None]
+    inside = length_mask(count, frames.shape[1])
     evidence = _standardise((_cues(activation, bass, total, frames, count) * weights).sum(-1), inside)
 
     states = [(metre, place) for metre in METRE_PRIOR for place in range(metre)]
@@ -88,7 +89,7 @@ def _is_compound(activation: Tensor, frames: Tensor, count: Tensor) -> Tensor:
     """(B,) true where beats fall into three parts: sound sets in at both thirds, not at the half."""
     near = F.max_pool1d(activation[:, None], 3, stride=1, padding=1)[:, 0]
     gap = frames[:, 1:] - frames[:, :-1]
-    inside = torch.arange(gap.shape[1], device=frames.device) < (count - 1)[:, None]
+    inside = length_mask(count - 1, gap.shape[1])
 
     def at(part: float) -> Tensor:
         place = (frames[:, :-1] + (gap * part).round().long()).clamp(0, near.shape[1] - 1)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.nn.frontend import length_mask
+
 LAG = 4
 """Frames between the two spectra compared. The mel window is 64 ms long, so spectra 40 ms or more
 apart share no click: a click then stands out the most in the frame whose centre is nearest to it,
@@ -38,4 +40,4 @@ def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
         ],
         dim=1,
     )
-    return flux * (torch.arange(size, device=flux.device) < lengths[:, None])
+    return flux * length_mask(lengths, size)

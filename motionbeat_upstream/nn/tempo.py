@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.local_contrast import STEP, local_deviation
 from motionbeat_upstream.nn.viterbi import best_path
 
@@ -94,7 +95,7 @@ def _clarity(periodicity: Tensor, path: Tensor, windows: Tensor, rate: float) ->
     period = 60.0 * rate / tempi().to(path.device)[path]
     lags = torch.stack([period, 2 * period], 2).round().long().clamp(max=periodicity.shape[2] - 1)
     at_period = periodicity.gather(2, lags).amax(2)
-    inside = torch.arange(path.shape[1], device=path.device) < windows[:, None]
+    inside = length_mask(windows, path.shape[1])
     clarity: Tensor = ((at_period / SCORE_STEP).round() * inside).sum(1) * SCORE_STEP / windows
     return clarity
 

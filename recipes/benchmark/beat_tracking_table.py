@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.version import __version__
 from recipes.downstream import run_downstream
+from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
 
 RESAMPLES = 10_000
-TARGETS = ("beat", "downbeat")
-MEASURES = ("F", "CMLt", "AMLt")
 
 Scores = Mapping[str, NDArray[np.float64]]
 """(2, 3) targets by measures, the mean over seeds, for each piece."""

@@ -30,18 +30,13 @@ import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.beat_estimation import estimate_grids
-from motionbeat_upstream.nn.frontend import log_mel
-from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
+from motionbeat_upstream.nn.music_tower import estimate_grid
 
 T = TypeVar("T")
 
 LIBROSA_RATE = 22_050
-N_MELS = 96
 LEAST_SPEED_UP = 5.0
 RESAMPLES = 10_000
 
@@ -87,13 +82,6 @@ class Summary:
         if self.speed_up < LEAST_SPEED_UP:
             missed.append(f"{self.speed_up:.1f} times as fast as librosa, not {LEAST_SPEED_UP:g} times")
         return missed
-
-
-def our_grid(wav: Tensor) -> Grid:
-    """The grid of one (1, T) waveform at 16 kHz."""
-    lengths = torch.tensor([wav.shape[1]])
-    mel, frames = log_mel(wav, lengths, N_MELS)
-    return estimate_grids(onset_envelope(mel, frames), mel, frames, [wav.shape[1] / SAMPLE_RATE])[0]
 
 
 def librosa_beats(wav: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -153,12 +141,12 @@ def compare(dataset: Path, repeats: int) -> list[Row]:
         except (OSError, ValueError, soundfile.LibsndfileError) as error:
             raise BenchmarkError(f"{piece}: cannot be read ({error}); prepare the data set again") from error
         mono = samples.mean(axis=1)
-        wav = torch.from_numpy(librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE))[None]
+        wav = torch.from_numpy(librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE))
         other = librosa.resample(mono, orig_sr=rate, target_sr=LIBROSA_RATE)
         if not rows:  # one throwaway call each, so that both are warm
-            our_grid(wav)
+            estimate_grid(wav)
             librosa_beats(other)
-        grid, ours_seconds = fastest(partial(our_grid, wav), repeats)
+        grid, ours_seconds = fastest(partial(estimate_grid, wav), repeats)
         theirs, librosa_seconds = fastest(partial(librosa_beats, other), repeats)
         reference, downbeats = annotation[:, 0], annotation[annotation[:, 1] == 1, 0]
         rows.append(
