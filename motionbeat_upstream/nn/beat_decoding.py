@@ -53,49 +53,60 @@ def decode_beats(
     padding = (run_in, chunks * chunk - activation.shape[1])
     pieces = F.pad(activation, padding).unfold(1, run_in + chunk, chunk).flatten(0, 1)
     local = F.pad(choice[:, None].to(periods.dtype), padding, mode="replicate")[:, 0].long()
-    score, step = _forward(pieces, periods, local.unfold(1, run_in + chunk, chunk).flatten(0, 1))
-    scores = score.unflatten(0, (-1, chunks)).cpu().numpy()
-    steps = step.unflatten(0, (-1, chunks))[:, :, run_in:].flatten(1).cpu().numpy()
+    lags, cost = _steps(periods, choice)
+    scores = _best_scores(pieces, local.unfold(1, run_in + chunk, chunk).flatten(0, 1), lags, cost)
 
     beats = []
-    ends = lengths - 1
-    last_periods = periods[choice.gather(1, ends[:, None])[:, 0]].ceil().long()
-    for row, (end, period) in enumerate(zip(ends.tolist(), last_periods.tolist(), strict=True)):
+    by_clip = zip(
+        scores.unflatten(0, (-1, chunks)).cpu().numpy(),
+        choice.cpu().numpy(),
+        (lengths - 1).tolist(),
+        periods[choice.gather(1, lengths[:, None] - 1)[:, 0]].ceil().long().tolist(),
+        strict=True,
+    )
+    steps = lags.cpu().numpy()
+    costs = cost.cpu().numpy()
+    for score, chosen, end, period in by_clip:
         # The last beat is the best within a period of the end. The chunk that holds the end has
         # those frames, if need be in its run-in; scores of different chunks do not compare.
         begin = max(end - period + 1, 0)
         offset = end // chunk * chunk - run_in
-        frame = begin + int(scores[row, end // chunk, begin - offset : end + 1 - offset].argmax())
+        frame = begin + int(score[end // chunk, begin - offset : end + 1 - offset].argmax())
         frames = [frame]
-        while steps[row, frame]:
-            frame -= int(steps[row, frame])
+        while True:
+            at = frame % chunk + run_in
+            gains = score[frame // chunk, at - steps[0] : at - steps[-1] + 1] + costs[chosen[frame]]
+            best = int(gains.argmax())
+            # A beat that gains nothing from an earlier one is a first beat.
+            if gains[best] <= 0:
+                break
+            frame -= int(steps[best])
             frames.append(frame)
         beats.append(np.array(frames[::-1], dtype=np.int64))
     return beats
 
 
-def _forward(activation: Tensor, periods: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """The best score of a beat at each frame, and the step to the beat before it; 0 for none."""
-    size = activation.shape[1]
+def _steps(periods: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """The (L,) steps in frames that the chosen periods allow, longest first, and their (S, L) gain."""
     used = periods[choice.unique()]
     shortest = max(1, math.floor(float(used.min()) * SHORTEST_STEP))
     longest = math.ceil(float(used.max()) * LONGEST_STEP)
-    lags = torch.arange(longest, shortest - 1, -1, device=activation.device)
+    lags = torch.arange(longest, shortest - 1, -1, device=periods.device)
     ratio = lags / periods[:, None]
-    cost = (-TIGHTNESS * torch.log(ratio).square()).masked_fill(
-        (ratio < SHORTEST_STEP) | (ratio > LONGEST_STEP), -math.inf
-    )
+    outside = (ratio < SHORTEST_STEP) | (ratio > LONGEST_STEP)
+    return lags, (-TIGHTNESS * torch.log(ratio).square()).masked_fill(outside, -math.inf)
+
+
+def _best_scores(activation: Tensor, choice: Tensor, lags: Tensor, cost: Tensor) -> Tensor:
+    """(B, F): of all series of beats that end at a frame, the greatest sum of activation and cost."""
+    size = activation.shape[1]
+    longest, shortest = int(lags[0]), int(lags[-1])
     score = F.pad(torch.zeros_like(activation), (longest, 0))
-    gains, places = [], []
     for first in range(0, size, shortest):
         stop = min(first + shortest, size)
         before = score[:, first : stop + longest - shortest].unfold(1, len(lags), 1)
-        gain, place = (before + F.embedding(choice[:, first:stop], cost)).max(-1)
+        gain = (before + F.embedding(choice[:, first:stop], cost)).amax(-1)
         torch.add(
             activation[:, first:stop], gain.clamp(min=0), out=score[:, longest + first : longest + stop]
         )
-        gains.append(gain)
-        places.append(place)
-    # A beat that gains nothing from an earlier one is a first beat.
-    step = (longest - torch.cat(places, 1)) * (torch.cat(gains, 1) > 0)
-    return score[:, longest:], step
+    return score[:, longest:]

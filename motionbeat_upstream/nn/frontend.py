@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -17,9 +18,12 @@ HOP = 160
 WINDOW = 1024
 """Samples of the Hann window: 64 ms."""
 
-BLOCK = 256
+BLOCK = 512
 """Mel frames computed at a time, over the whole batch: their spectra stay in the processor's cache,
 three times as fast as all at once, and an hour takes no more memory than a minute."""
+
+GROUPS = 8
+"""Groups of mel bands, each summed over the bins that it reaches only."""
 
 FLOOR = 1e-5
 """Power added before the logarithm; a clip is brought to a root mean square of 0.1 before it."""
@@ -27,18 +31,23 @@ FLOOR = 1e-5
 MEAN, SCALE = -6.0, 3.7
 """Rounded mean and standard deviation of the log-mel of music, so that the tower sees about unit variance."""
 
+UNIT = math.exp(MEAN)
+"""Power that the features call 0; dividing by it takes ``MEAN`` from the logarithm."""
+
 
 def frame_count(samples: Tensor) -> Tensor:
     """Features of a clip of so many samples: ceil(samples / 320)."""
     return torch.div(samples + STRIDE - 1, STRIDE, rounding_mode="floor")
 
 
+@torch.no_grad()
 def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
     """Log-mel spectrogram of a padded batch, the same for a clip alone and in any batch.
 
     Each clip is first brought to one loudness, so gain changes nothing; digital silence stays
     silence. Mel frame j is centred at (j + 0.5) · 10 ms, so that feature k, made of frames 2k and
-    2k + 1, is centred at (k + 0.5) · 20 ms. It is computed in float32 whatever the input.
+    2k + 1, is centred at (k + 0.5) · 20 ms. It is computed in float32 whatever the input,
+    and no gradient flows back to the waveform.
 
     Args:
         wav: (B, T) at 16 kHz, 0 beyond a clip's length.
@@ -49,30 +58,40 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
         (B, 2·ceil(T/320), n_mels) about zero mean and unit variance, 0 beyond a clip's frames,
         and the (B,) number of mel frames of each clip, even.
     """
-    wav = wav.float()
-    loudness = (wav.square().sum(1) / lengths).sqrt()
-    wav = wav * torch.where(loudness > 1e-6, 0.1 / loudness.clamp(min=1e-6), 1.0)[:, None]
-
     frames = 2 * frame_count(lengths)
     size = 2 * -(-wav.shape[1] // STRIDE)
-    before = (WINDOW - HOP) // 2
-    after = (size - 1) * HOP + WINDOW - before - wav.shape[1]
-    padded = F.pad(wav, (before, after))
+    gain = _gain(wav, lengths)
     window = torch.hann_window(WINDOW, device=wav.device)
-    filters = _filters(n_mels).to(wav.device)
+    groups = [(bins, weights.to(wav.device)) for bins, weights in _filters(n_mels)]
+    scale = length_mask(frames, size)[..., None] / SCALE
+    features = torch.empty(len(wav), size, n_mels, device=wav.device)
     block = max(1, BLOCK // len(wav))
-    blocks = [
-        _mel_power(padded[:, first * HOP : (min(first + block, size) - 1) * HOP + WINDOW], window, filters)
-        for first in range(0, size, block)
-    ]
-    features = (torch.log(torch.cat(blocks, 1) + FLOOR) - MEAN) / SCALE
-    return features * length_mask(frames, size)[..., None], frames
+    for first in range(0, size, block):
+        stop = min(first + block, size)
+        start = first * HOP - (WINDOW - HOP) // 2
+        power = _power(_excerpt(wav, start, start + (stop - first - 1) * HOP + WINDOW) * gain, window)
+        mel = torch.cat([power[..., bins] @ weights for bins, weights in groups], -1)
+        torch.mul(mel.add_(FLOOR / UNIT).log_(), scale[:, first:stop], out=features[:, first:stop])
+    return features, frames
 
 
-def _mel_power(wav: Tensor, window: Tensor, filters: Tensor) -> Tensor:
-    spectrum = torch.fft.rfft(wav.unfold(1, WINDOW, HOP) * window)
-    mel: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ filters
-    return mel
+def _gain(wav: Tensor, lengths: Tensor) -> Tensor:
+    """(B, 1) what brings each clip to a root mean square of 0.1; 1 for digital silence."""
+    parts = [torch.linalg.vecdot(part.float(), part.float()) for part in wav.split(BLOCK * HOP, 1)]
+    loudness = (torch.stack(parts).sum(0) / lengths).sqrt()
+    return torch.where(loudness > 1e-6, 0.1 / loudness.clamp(min=1e-6), 1.0)[:, None]
+
+
+def _excerpt(wav: Tensor, start: int, stop: int) -> Tensor:
+    """(B, stop - start) samples in float32, 0 where there are none."""
+    inside = wav[:, max(start, 0) : stop].float()
+    return F.pad(inside, (max(-start, 0), stop - max(start, 0) - inside.shape[1]))
+
+
+def _power(wav: Tensor, window: Tensor) -> Tensor:
+    """(B, N, WINDOW / 2 + 1) power spectra of the windows that lie in ``wav``."""
+    parts = torch.view_as_real(torch.fft.rfft(wav.unfold(1, WINDOW, HOP) * window)).square_()
+    return parts[..., 0] + parts[..., 1]
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:
@@ -81,8 +100,13 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _filters(n_mels: int) -> Tensor:
-    filters: Tensor = melscale_fbanks(
-        WINDOW // 2 + 1, 30.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, "slaney", "slaney"
-    )
-    return filters
+def _filters(n_mels: int) -> list[tuple[slice, Tensor]]:
+    """The mel filters, in ``UNIT``, in ``GROUPS`` groups of bands: the bins of each, and (bins, bands)."""
+    filters = melscale_fbanks(WINDOW // 2 + 1, 30.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, "slaney", "slaney")
+    groups = []
+    for bands in torch.arange(n_mels).tensor_split(GROUPS):
+        first, stop = int(bands[0]), int(bands[-1]) + 1
+        used = filters[:, first:stop].any(1).nonzero()
+        bins = slice(int(used.min()), int(used.max()) + 1)
+        groups.append((bins, filters[bins, first:stop] / UNIT))
+    return groups

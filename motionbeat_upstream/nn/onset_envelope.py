@@ -32,12 +32,8 @@ def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
         0 beyond a clip's frames.
     """
     size = log_mel.shape[1]
-    before = torch.cat([log_mel[:, :1].expand(-1, min(LAG, size), -1), log_mel[:, : max(size - LAG, 0)]], 1)
-    flux = torch.cat(
-        [
-            F.relu(log_mel[:, first : first + BLOCK] - before[:, first : first + BLOCK]).mean(-1)
-            for first in range(0, size, BLOCK)
-        ],
-        dim=1,
-    )
+    opening = F.relu(log_mel[:, :LAG] - log_mel[:, :1]).mean(-1)
+    later, earlier = log_mel[:, LAG:].split(BLOCK, 1), log_mel[:, : max(size - LAG, 0)].split(BLOCK, 1)
+    rises = [F.relu(now - before).mean(-1) for now, before in zip(later, earlier, strict=True)]
+    flux = torch.cat([opening, *rises], 1)
     return flux * length_mask(lengths, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,16 +20,20 @@ def best_path(scores: Tensor, transition: Tensor, lengths: Tensor) -> Tensor:
     """
     arrival = transition.T.contiguous()
     best = [scores[:, 0]]
-    came_from = []
+    came_from = [torch.zeros_like(scores[:, 0], dtype=torch.int64)]
     for step in range(1, scores.shape[1]):
         value, state = (best[-1][:, None] + arrival).max(-1)
         best.append(value + scores[:, step])
         came_from.append(state)
-    # Each row's path is traced from its own last step; from further on, the last state is kept.
-    last = lengths - 1
-    state = torch.stack(best, 1)[torch.arange(len(last), device=last.device), last].argmax(1)
-    path = [state]
+    # Each row's path is traced from its own last step; from further on, the last state is kept. This
+    # runs on the CPU whatever the device: a step is a look-up, and a kernel for each would cost more.
+    last = (lengths - 1).cpu().numpy()
+    rows = np.arange(len(last))
+    states = torch.stack(best, 1).cpu().numpy()[rows, last].argmax(1)
+    before = torch.stack(came_from, 1).cpu().numpy()
+    path = np.empty(scores.shape[:2], dtype=np.int64)
+    path[:, -1] = states
     for step in range(scores.shape[1] - 2, -1, -1):
-        state = torch.where(step < last, came_from[step].gather(1, state[:, None])[:, 0], state)
-        path.append(state)
-    return torch.stack(path[::-1], 1)
+        states = np.where(step < last, before[rows, step + 1, states], states)
+        path[:, step] = states
+    return torch.from_numpy(path).to(scores.device)
