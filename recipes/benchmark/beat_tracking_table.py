@@ -24,8 +24,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.version import __version__
 from recipes.downstream import run_downstream
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
-
-RESAMPLES = 10_000
+from recipes.downstream.mean_interval import mean_interval
 
 Scores = Mapping[str, NDArray[np.float64]]
 """(2, 3) targets by measures, the mean over seeds, for each piece."""
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__.splitlines()[0] if __doc__ else None,
     )
     parser.add_argument("data", type=Path, help="CSV of a beat tracking data set with a column fold")
-    parser.add_argument("out", type=Path, help="folder of the runs and of table.md")
+    parser.add_argument("out", type=Path, help="folder of the runs and of table_DECODER.md")
     parser.add_argument("-u", "--upstreams", nargs="+", default=["motionbeat", "fbank", "mfcc"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--probe", default="linear", choices=["linear", "mlp", "conv"])
@@ -76,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for upstream in options.upstreams
     }
     text = table_text(scores)
-    with atomic_path(options.out / "table.md") as draft:
+    with atomic_path(options.out / f"table_{options.decoder}.md") as draft:
         draft.write_text(text, encoding="utf-8")
     print(text)
     return 0
@@ -142,9 +141,10 @@ def _cell(values: NDArray[np.float64], sign: str = "") -> str:
     values = values[~np.isnan(values)]
     if not len(values):
         return "–"
-    draw = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(values[draw].mean(axis=1), [2.5, 97.5])
-    return f"{values.mean():{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    interval = mean_interval(values)
+    if interval is None:
+        return f"{values.mean():{sign}.3f}"
+    return f"{values.mean():{sign}.3f} [{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"
 
 
 if __name__ == "__main__":

@@ -33,12 +33,12 @@ from numpy.typing import NDArray
 
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import estimate_grid
+from recipes.downstream.mean_interval import mean_interval
 
 T = TypeVar("T")
 
 LIBROSA_RATE = 22_050
 LEAST_SPEED_UP = 5.0
-RESAMPLES = 10_000
 
 
 class BenchmarkError(RuntimeError):
@@ -68,8 +68,8 @@ class Summary:
     ours_f: float
     librosa_f: float
     difference: float
-    interval: tuple[float, float]
-    """95 % bootstrap interval of the mean difference, over pieces."""
+    interval: tuple[float, float] | None
+    """95 % bootstrap interval of the mean difference, over pieces; None for a single one."""
     ours_downbeat_f: float
     speed_up: float
 
@@ -105,14 +105,6 @@ def fastest(call: Callable[[], T], repeats: int) -> tuple[T, float]:
         result = call()
         seconds.append(time.perf_counter() - start)
     return result, min(seconds)
-
-
-def bootstrap_interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean of ``values`` (N,)."""
-    generator = np.random.default_rng(seed)
-    means = values[generator.integers(0, len(values), (RESAMPLES, len(values)))].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def read_index(dataset: Path) -> list[tuple[str, Path, Path]]:
@@ -169,11 +161,12 @@ def compare(dataset: Path, repeats: int) -> list[Row]:
 def summarise(rows: Sequence[Row], seed: int) -> Summary:
     """Means over pieces and the interval of their difference."""
     ours, theirs = (np.array([getattr(row, name) for row in rows]) for name in ("ours_f", "librosa_f"))
+    interval = mean_interval(ours - theirs, seed=seed)
     return Summary(
         ours_f=float(ours.mean()),
         librosa_f=float(theirs.mean()),
         difference=float((ours - theirs).mean()),
-        interval=bootstrap_interval(ours - theirs, seed),
+        interval=interval and (float(interval[0]), float(interval[1])),
         ours_downbeat_f=float(np.mean([row.ours_downbeat_f for row in rows])),
         speed_up=sum(row.librosa_seconds for row in rows) / sum(row.ours_seconds for row in rows),
     )
@@ -198,11 +191,11 @@ def table(rows: Sequence[Row], summary: Summary) -> str:
         f"{'mean':{width}}  {summary.ours_f:7.3f} {summary.librosa_f:8.3f}  {summary.ours_downbeat_f:10.3f}  "
         f"{'':16}  {1e3 * ours / len(rows):7.0f} {1e3 * theirs / len(rows):8.0f}  {summary.speed_up:5.1f}x"
     )
-    low, high = summary.interval
-    lines.append(
-        f"difference of mean F, ours - librosa: {summary.difference:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}] (95 % bootstrap over {len(rows)} pieces)"
-    )
+    said = f"difference of mean F, ours - librosa: {summary.difference:+.3f}"
+    if summary.interval:
+        low, high = summary.interval
+        said += f" [{low:+.3f}, {high:+.3f}] (95 % bootstrap over {len(rows)} pieces)"
+    lines.append(said)
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from mir_eval.util import match_events
 from numpy.typing import NDArray
 
 from recipes.downstream.beat_tracking.annotations import Beats
+from recipes.downstream.mean_interval import mean_interval
 
 MEASURES = ("F", "CMLt", "AMLt")
 TARGETS = ("beat", "downbeat")
@@ -89,12 +90,12 @@ def mean_scores(rows: Sequence[PieceScores], resamples: int, seed: int) -> dict[
         if not scored:
             continue
         values = np.array([[score[measure] for measure in MEASURES] for score in scored])
-        low, high = _interval(values, resamples, seed)
+        interval = mean_interval(values, resamples, seed)
         means[target] = {
             measure: Mean(
                 float(values[:, column].mean()),
-                None if low is None else float(low[column]),
-                None if high is None else float(high[column]),
+                None if interval is None else float(interval[0][column]),
+                None if interval is None else float(interval[1][column]),
                 len(values),
             )
             for column, measure in enumerate(MEASURES)
@@ -125,19 +126,3 @@ def _bias(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) -> flo
     if not pairs:
         return None
     return float(np.median([estimated[found] - annotated[true] for true, found in pairs]))
-
-
-def _interval(
-    values: NDArray[np.float64], resamples: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
-    """2.5 and 97.5 % points of the means of (N, M) values drawn anew by rows; none if N is 1."""
-    if len(values) < 2:
-        return None, None
-    draw = np.random.default_rng(seed)
-    count = len(values)
-    # How often each piece is drawn, in blocks that bound the memory.
-    blocks = [min(1000, resamples - done) for done in range(0, resamples, 1000)]
-    drawn = (draw.multinomial(count, np.full(count, 1 / count), size) for size in blocks)
-    means = np.concatenate([times @ values / count for times in drawn])
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    return low, high
