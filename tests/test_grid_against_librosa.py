@@ -17,7 +17,9 @@ def test_it_compares_and_writes_what_it_prints(tmp_path: Path, capsys: pytest.Ca
     beats = beat_times(120.0, 15.0)
     soundfile.write(tmp_path / "a.flac", piece(beats, 4, 15.0).numpy(), SAMPLE_RATE)
     np.savetxt(tmp_path / "a.beats", np.stack([beats, np.arange(len(beats)) % 4 + 1], 1))
-    (tmp_path / "splits.csv").write_text("audio,beats,piece,split\na.flac,a.beats,a,test\na.flac,a.beats,b,test\n")
+    (tmp_path / "splits.csv").write_text(
+        "audio,beats,piece,split\na.flac,a.beats,a,test\na.flac,a.beats,b,test\n"
+    )
     code = main([str(tmp_path), "--threads", "1", "--repeats", "1", "--json", str(tmp_path / "out.json")])
     figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["pieces"][0]["ours_f"] == 1.0

@@ -28,16 +28,17 @@ def main() -> int:
 
 
 def _run(command: EntryPoint, arguments: list[str]) -> int:
-    # The parts are imported here, so `motionbeat --help` does not wait for torch.
-    from motionbeat_upstream.audio import AudioError
-    from motionbeat_upstream.checkpoint import CheckpointError
-    from motionbeat_upstream.config import ConfigError
-
     try:
-        return int(command.load()(arguments))
-    except (AudioError, CheckpointError, ConfigError, OSError) as error:
-        print(f"motionbeat {command.name}: {error}", file=sys.stderr)
-        return 2
+        # The parts are imported here, so `motionbeat --help` does not wait for torch.
+        from motionbeat_upstream.audio import AudioError
+        from motionbeat_upstream.checkpoint import CheckpointError
+        from motionbeat_upstream.config import ConfigError
+
+        try:
+            return int(command.load()(arguments))
+        except (AudioError, CheckpointError, ConfigError, OSError) as error:
+            print(f"motionbeat {command.name}: {error}", file=sys.stderr)
+            return 2
     except ModuleNotFoundError as error:
         print(
             f"motionbeat {command.name}: needs {error.name}, which is not installed; "
