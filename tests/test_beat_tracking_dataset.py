@@ -8,8 +8,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
-from recipes.downstream.beat_tracking.annotations import DataError
 from recipes.downstream.beat_tracking.dataset import SPLITS, Recording, deal, load_splits, split_by_ratio
 
 RATE = 8000

@@ -9,7 +9,7 @@ from mir_eval.beat import f_measure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recipes.downstream.beat_tracking.annotations import Beats
+from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks, pick_peaks
 from recipes.downstream.beat_tracking.thresholds import CANDIDATES, DEFAULT, choose_thresholds
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from recipes.downstream.beat_tracking.annotations import read_beats
+from motion_data.beats_file import read_beats
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe

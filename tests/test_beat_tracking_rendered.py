@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from recipes.downstream.beat_tracking.annotations import Beats, DataError, read_beats
+from motion_data.beats_file import Beats, read_beats
+from motion_data.errors import DataError
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import Take, asap_beats
 from recipes.downstream.beat_tracking.prepare.rendered import SOUNDFONT, choose, main, prepare

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.downstream.beat_tracking.annotations import read_beats
+from motion_data.beats_file import read_beats
 from recipes.downstream.run_downstream import main
 from tests.beat_tracking_clicks import write_clicks
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.downstream.beat_tracking.annotations import Beats
+from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.report import Evaluation, write_report
 from recipes.downstream.beat_tracking.scores import PieceScores, mean_scores, score_piece
 from recipes.downstream.beat_tracking.settings import TaskSettings

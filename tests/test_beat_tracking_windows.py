@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.downstream.beat_tracking.annotations import Beats
+from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.dataset import Recording
 from recipes.downstream.beat_tracking.windows import (
     AudioCache,

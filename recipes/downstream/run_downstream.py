@@ -26,6 +26,7 @@ from functools import partial
 import torch
 import yaml
 
+from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.config import ConfigError
@@ -35,7 +36,7 @@ from recipes.downstream.process_state import replaced, restored
 from recipes.downstream.registration import own_tasks, registered
 from recipes.downstream.request import complete
 
-MISTAKES = (TaskError, AudioError, CheckpointError, ConfigError, yaml.YAMLError)
+MISTAKES = (TaskError, DataError, AudioError, CheckpointError, ConfigError, yaml.YAMLError)
 """Errors whose message is all that the user needs."""
 
 NOTICES = (

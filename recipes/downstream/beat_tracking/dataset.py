@@ -21,9 +21,10 @@ from typing import Literal
 import soundfile
 from torch import Tensor
 
+from motion_data.beats_file import Beats, read_beats
+from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.annotations import Beats, DataError, read_beats
 
 SPLITS = ("train", "dev", "test")
 

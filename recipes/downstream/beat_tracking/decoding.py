@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from recipes.downstream.beat_tracking.annotations import UNKNOWN, Beats
+from motion_data.beats_file import UNKNOWN, Beats
 
 PEAK_WINDOW = 0.07
 """Seconds to either side over which a peak must be the highest frame."""

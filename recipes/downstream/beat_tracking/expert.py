@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from motion_data.beats_file import Beats, write_beats
+from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.annotations import Beats, DataError, write_beats
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
 from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks
 from recipes.downstream.beat_tracking.loss import (

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motion_data.beats_file import Beats
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.annotations import Beats
 from recipes.downstream.beat_tracking.dataset import SPLITS, Recording
 
 SECONDS = 16.0

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from mir_eval.util import match_events
 from torch import Tensor
 
+from motion_data.beats_file import Beats
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.downstream.beat_tracking.annotations import Beats
 from recipes.downstream.beat_tracking.scores import F_WINDOW, PieceScores
 
 STRETCH = 20.0

@@ -16,7 +16,7 @@ from mir_eval import beat as mir_beat
 from mir_eval.util import match_events
 from numpy.typing import NDArray
 
-from recipes.downstream.beat_tracking.annotations import Beats
+from motion_data.beats_file import Beats
 from recipes.downstream.mean_interval import mean_interval
 
 MEASURES = ("F", "CMLt", "AMLt")

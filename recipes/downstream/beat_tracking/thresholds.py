@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from recipes.downstream.beat_tracking.annotations import Beats
+from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.decoding import decode_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pretty_midi
 
-from recipes.downstream.beat_tracking.annotations import Beats, DataError
+from motion_data.beats_file import Beats
+from motion_data.errors import DataError
 from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)

@@ -25,9 +25,10 @@ import symusic
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from motion_data.beats_file import Beats, read_beats, write_beats
+from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.annotations import Beats, DataError, read_beats, write_beats
 from recipes.downstream.beat_tracking.dataset import SPLITS, deal
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
 

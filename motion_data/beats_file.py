@@ -13,15 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.downstream.errors import TaskError
 
 UNKNOWN = 0
 """Position of a beat whose place in the bar is not known."""
-
-
-class DataError(TaskError):
-    """Data that cannot be used; the message names the file and line, the fault and the remedy."""
 
 
 @dataclass(frozen=True)
