@@ -33,7 +33,9 @@ def _run(command: EntryPoint, arguments: list[str]) -> int:
         from motionbeat_upstream.audio import AudioError
         from motionbeat_upstream.checkpoint import CheckpointError
         from motionbeat_upstream.config import ConfigError
+        from motionbeat_upstream.threads import use_idle_cores
 
+        use_idle_cores()
         try:
             return int(command.load()(arguments))
         except (AudioError, CheckpointError, ConfigError, OSError) as error:

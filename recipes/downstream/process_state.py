@@ -20,8 +20,8 @@ def restored() -> Iterator[None]:
     """Put back on leaving, also by an exception, what S3PRL's command changes for good.
 
     These are ``builtins.isinstance``, torch's sharing strategy, cudnn flags and hub folder, the
-    root logger, the warning filters, ``sys.path``, the states of the random generators, and the
-    process group of a distributed run.
+    root logger, the warning filters, ``sys.path``, the number of threads, the states of the random
+    generators, and the process group of a distributed run.
     """
     with ExitStack() as undo:
         undo.enter_context(warnings.catch_warnings())
@@ -33,6 +33,7 @@ def restored() -> Iterator[None]:
         undo.callback(_restore_hub_folder, torch.hub.get_dir())
         undo.callback(_restore_root_logger, logging.root.level, list(logging.root.handlers))
         undo.callback(sys.path.__setitem__, slice(None), list(sys.path))
+        undo.callback(torch.set_num_threads, torch.get_num_threads())
         undo.callback(random.setstate, random.getstate())
         undo.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 (S3PRL seeds this one)
         undo.callback(torch.set_rng_state, torch.get_rng_state())
