@@ -1,0 +1,1 @@
+"""The subcommands of ``motionbeat`` that motion data brings."""

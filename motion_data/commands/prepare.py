@@ -1,0 +1,51 @@
+"""``motionbeat data prepare NAME RAW OUT``: make a corpus ready; a second call goes on or finds it whole."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from motion_data.corpora import CORPORA, corpus_module
+from motion_data.manifest import Corpus
+from motion_data.pair import SPLITS
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 when pairs had to be left out."""
+    chooser = argparse.ArgumentParser("motionbeat data prepare", add_help=False)
+    chooser.add_argument("name", choices=CORPORA, metavar="NAME")
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: motionbeat data prepare NAME [RAW] OUT\n\nNAME: {', '.join(CORPORA)}")
+        print("`motionbeat data prepare NAME --help` says what RAW must look like.")
+        return 0
+    name = chooser.parse_args(arguments[:1]).name
+    module = corpus_module(name)
+    parser = argparse.ArgumentParser(
+        f"motionbeat data prepare {name}",
+        description=f"{module.LAYOUT}\n\nLicence: {module.LICENCE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if name != "constructed":
+        parser.add_argument("raw", type=Path, metavar="RAW", help="the corpus as it was obtained")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the prepared corpus")
+    module.add_options(parser)
+    options = parser.parse_args(arguments[1:])
+    corpus = module.prepare(getattr(options, "raw", None), options.out, options)
+    print(summary(corpus))
+    left_out = corpus.made["left_out"]
+    for pair, why in left_out.items():
+        print(f"left out: {pair}: {why}", file=sys.stderr)
+    return 1 if left_out else 0
+
+
+def summary(corpus: Corpus) -> str:
+    """Pairs, pieces and hours of each split, a line each."""
+    lines = [f"{corpus.folder}: {len(corpus.pairs)} pairs"]
+    for split in SPLITS:
+        pairs = corpus.split(split)
+        pieces, takes = len({pair.piece for pair in pairs}), len({pair.take for pair in pairs})
+        hours = sum(pair.seconds for pair in pairs) / 3600
+        lines.append(f"  {split:5}  {len(pairs):6} pairs  {pieces:5} pieces  {takes:5} takes  {hours:7.2f} h")
+    return "\n".join(lines)

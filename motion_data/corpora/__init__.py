@@ -1,0 +1,36 @@
+"""The corpora that people have, each with a reader, its layout, its licence, and a preparation.
+
+A corpus is a module of this package with ``LAYOUT`` and ``LICENCE`` (text for the user),
+``add_options(parser)`` for what it needs beyond RAW and OUT, and ``prepare(raw, out, options) -> Corpus``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+from motion_data.manifest import Corpus
+
+CORPORA = ("aistpp", "bvh", "constructed", "folder", "stepmania", "video")
+
+
+class CorpusModule(Protocol):
+    """What each module of this package offers."""
+
+    LAYOUT: str
+    """What RAW must look like, and where it is obtained."""
+    LICENCE: str
+    """What may be done with the corpus."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the corpus's own options."""
+
+    def prepare(self, raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+        """Prepare the corpus; raises DataError where RAW is not what LAYOUT says."""
+
+
+def corpus_module(name: str) -> CorpusModule:
+    """The module of a corpus, imported only now: some need libraries that others do not."""
+    return cast(CorpusModule, importlib.import_module(f"motion_data.corpora.{name}"))

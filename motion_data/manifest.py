@@ -1,0 +1,134 @@
+"""A prepared corpus on disk: ``manifest.jsonl``, a line a pair, and ``prepared.json``, its mark."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motion_data.errors import DataError
+from motion_data.pair import MotionPair, from_record, to_record
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.version import __version__
+
+MANIFEST, MARK = "manifest.jsonl", "prepared.json"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A prepared corpus."""
+
+    folder: Path
+    pairs: tuple[MotionPair, ...]
+    made: Mapping[str, Any]
+    """What ``prepared.json`` says: corpus, options, version, number of pairs, what was left out."""
+    sha256: str
+    """Of the manifest; a training that goes on with another one is refused by it."""
+
+    def split(self, name: str) -> tuple[MotionPair, ...]:
+        """The pairs of train, dev or test."""
+        return tuple(pair for pair in self.pairs if pair.split == name)
+
+
+def write_manifest(
+    folder: str | Path,
+    pairs: Sequence[MotionPair],
+    corpus: str,
+    options: Mapping[str, Any],
+    left_out: Mapping[str, str] | None = None,
+) -> Corpus:
+    """Check the pairs against each other and write manifest and mark, the mark last.
+
+    Args:
+        folder: of the corpus.
+        pairs: sorted by name in the manifest.
+        corpus: its name.
+        options: what it was prepared with.
+        left_out: what could not be used, and why.
+
+    Raises:
+        DataError: no pair at all, a name given twice, or splits that share a piece, a take or a recording.
+    """
+    folder = Path(folder)
+    if not pairs:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list((left_out or {}).items())[:3])
+        raise DataError(f"{folder}: not one pair could be prepared" + (f" ({reasons})" if reasons else ""))
+    pairs = sorted(pairs, key=lambda pair: pair.name)
+    check_splits(pairs)
+    text = "".join(json.dumps(to_record(pair), ensure_ascii=False) + "\n" for pair in pairs)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    made = {
+        "corpus": corpus,
+        "version": __version__,
+        "options": dict(options),
+        "pairs": len(pairs),
+        "left_out": dict(left_out or {}),
+        "sha256": sha256,
+    }
+    with atomic_path(folder / MANIFEST) as draft:
+        draft.write_text(text, encoding="utf-8")
+    with atomic_path(folder / MARK) as draft:
+        draft.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Corpus(folder, tuple(pairs), made, sha256)
+
+
+def read_corpus(folder: str | Path) -> Corpus:
+    """Read a prepared corpus.
+
+    Raises:
+        DataError: not prepared, not to its end, or changed since.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file() or not (folder / MARK).is_file():
+        raise DataError(
+            f"{folder}: no prepared corpus ({MANIFEST} with {MARK}); "
+            f"`motionbeat data prepare NAME RAW {folder}` makes one, or goes on with an interrupted one"
+        )
+    text = (folder / MANIFEST).read_text(encoding="utf-8")
+    try:
+        made = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        expected = made["sha256"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / MARK}: not the mark of a corpus ({error}); prepare it again") from error
+    found = hashlib.sha256(text.encode()).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{folder / MANIFEST}: changed since it was prepared (sha256 {found[:12]}, expected "
+            f"{expected[:12]}); prepare the corpus again"
+        )
+    pairs = []
+    for number, line in enumerate(text.splitlines(), 1):
+        place = f"{folder / MANIFEST}:{number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{place}: not JSON ({error})") from error
+        pairs.append(from_record(record, place))
+    return Corpus(folder, tuple(pairs), made, found)
+
+
+def check_splits(pairs: Sequence[MotionPair]) -> None:
+    """Refuse names given twice, and what is in two splits.
+
+    Raises:
+        DataError: naming the piece, take or recording and the two pairs.
+    """
+    names: dict[str, MotionPair] = {}
+    seen: dict[tuple[str, str], MotionPair] = {}
+    for pair in pairs:
+        if pair.name in names:
+            raise DataError(f"pair {pair.name!r} is there twice; names must differ")
+        names[pair.name] = pair
+        keys = [("piece", pair.piece), ("take", pair.take)]
+        if pair.audio is not None:
+            keys.append(("recording", pair.audio.sha256))
+        for key in keys:
+            first = seen.setdefault(key, pair)
+            if first.split != pair.split:
+                raise DataError(
+                    f"the {key[0]} {key[1]!r} is in two splits: {first.name!r} in {first.split}, "
+                    f"{pair.name!r} in {pair.split}; put all its pairs into one"
+                )

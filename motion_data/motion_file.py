@@ -1,0 +1,63 @@
+"""A motion and its grid as one .npz file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.nn.grid import Grid
+
+PULSE = "pulse_"
+"""Beginning of the names of the arrays of touch-downs."""
+
+
+def write_motion(path: str | Path, motion: Motion, grid: Grid | None) -> None:
+    """Write a motion, whole or not at all."""
+    arrays: dict[str, NDArray[Any]] = {
+        "fps": np.array(motion.fps),
+        "start": np.array(motion.start),
+        "names": np.array(motion.names, dtype=np.str_),
+        "joints": motion.joints,
+        **{PULSE + limb: times for limb, times in motion.pulses.items()},
+    }
+    if motion.rotations is not None:
+        arrays["rotations"] = motion.rotations
+    if grid is not None:
+        arrays |= {"beats": grid.beats, "positions": grid.positions, "metre": np.array(grid.metre)}
+        arrays["confidence"] = np.array(grid.confidence)
+    with atomic_path(path) as draft:
+        np.savez(draft, **arrays)
+
+
+def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
+    """Read what :func:`write_motion` wrote; nothing pickled is loaded.
+
+    Raises:
+        DataError: no such file, not such a file, or arrays that do not fit each other.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; prepare the corpus again")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            motion = Motion(
+                float(arrays["fps"]),
+                tuple(str(name) for name in arrays["names"]),
+                arrays["joints"],
+                float(arrays["start"]),
+                arrays.get("rotations"),
+                {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
+            )
+            if "beats" not in arrays:
+                return motion, None
+            confidence = float(arrays["confidence"])
+            return motion, Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence)
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a motion of this project ({error}); prepare it again") from error

@@ -1,0 +1,129 @@
+"""Preparing a corpus of files: pair by pair, so that an interrupted preparation goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from motion_data.errors import DataError
+from motion_data.manifest import MARK, Corpus, write_manifest
+from motion_data.motion import Motion
+from motion_data.motion_file import read_motion, write_motion
+from motion_data.pair import MotionPair, from_record, to_record
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.version import __version__
+
+LENGTH_TOLERANCE = 0.05
+"""Share by which a motion may be longer or shorter than its audio."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pair to be made."""
+
+    name: str
+    sources: tuple[Path, ...]
+    """Files it is made of: when one of them changes, it is made again."""
+    make: Callable[[], tuple[MotionPair, Motion, Grid | None]]
+    """Gives pair (its ``motion`` is filled in later), motion and grid.
+
+    Raises DataError or AudioError where the sources cannot be used."""
+
+
+def prepare_pairs(
+    out: str | Path, corpus: str, options: Mapping[str, Any], jobs: Sequence[Job], progress: bool = True
+) -> Corpus:
+    """Make every pair that is not made yet, then write the manifest.
+
+    A pair that cannot be made is left out and listed in ``prepared.json``; the others are done.
+
+    Args:
+        out: folder of the corpus.
+        corpus: its name.
+        options: what the preparation depends on; with other options every pair is made again.
+        jobs: the pairs.
+        progress: whether to show a bar.
+
+    Raises:
+        DataError: not one pair could be made, or the splits share something.
+    """
+    out = Path(out)
+    (out / MARK).unlink(missing_ok=True)
+    pairs, left_out = [], {}
+    for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair", disable=not progress):
+        fingerprint = _fingerprint(job.sources, options)
+        pair = _kept(out, job.name, fingerprint)
+        if pair is None:
+            try:
+                pair = _make(out, job, fingerprint)
+            except (DataError, AudioError) as error:
+                left_out[job.name] = str(error)
+                continue
+        pairs.append(pair)
+    return write_manifest(out, pairs, corpus, options, left_out)
+
+
+def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> None:
+    """Refuse a motion that is longer or shorter than its audio by more than 5 %.
+
+    Raises:
+        DataError: with both lengths.
+    """
+    if abs(motion_seconds - audio_seconds) > LENGTH_TOLERANCE * audio_seconds:
+        raise DataError(
+            f"{place}: {motion_seconds:.2f} s of motion beside {audio_seconds:.2f} s of audio; expected "
+            f"lengths within {100 * LENGTH_TOLERANCE:g} %: cut one of them, or check the frame rate"
+        )
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hash of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make(out: Path, job: Job, fingerprint: str) -> MotionPair:
+    pair, motion, grid = job.make()
+    pair = replace(pair, name=job.name, motion=f"motion/{job.name}.npz")
+    write_motion(out / f"motion/{job.name}.npz", motion, grid)
+    with atomic_path(_record_path(out, job.name)) as draft:
+        text = json.dumps({"fingerprint": fingerprint, "pair": to_record(pair)}, ensure_ascii=False)
+        draft.write_text(text, encoding="utf-8")
+    return pair
+
+
+def _kept(out: Path, name: str, fingerprint: str) -> MotionPair | None:
+    """The pair as an earlier preparation made it, if its sources are the same and it is whole."""
+    path = _record_path(out, name)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["fingerprint"] != fingerprint:
+            return None
+        read_motion(out / f"motion/{name}.npz")
+        return from_record(record["pair"], str(path))
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, DataError):
+        return None
+
+
+def _record_path(out: Path, name: str) -> Path:
+    return out / "pairs" / f"{name}.json"
+
+
+def _fingerprint(sources: Sequence[Path], options: Mapping[str, Any]) -> str:
+    states = []
+    for source in sources:
+        try:
+            state = source.stat()
+            states.append([str(source), state.st_size, state.st_mtime_ns])
+        except OSError:
+            states.append([str(source), 0, 0])
+    told = json.dumps([__version__, states, dict(options)], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()
