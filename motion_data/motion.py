@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,11 @@ class Motion:
     """Frames a second."""
     names: tuple[str, ...]
     """(J,) names of the joints; those of :data:`~motion_data.skeleton.JOINTS` for a body."""
-    joints: NDArray[np.float32]
-    """(T, J, 3) positions in metres, y up, the floor near y = 0."""
+    joints: NDArray[np.floating[Any]]
+    """(T, J, 3) positions in metres, y up, the floor near y = 0; float32, whatever is given."""
     start: float = 0.0
     """Seconds from the start of the audio to frame 0; may be negative."""
-    rotations: NDArray[np.float32] | None = None
+    rotations: NDArray[np.floating[Any]] | None = None
     """(T, K, 3) rotations of joints ``names[:K]`` against their parents, as axis times angle in radians."""
     pulses: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """Touch-downs by limb (``left_foot``, ``right_foot``, ``left_hand``, ...): (N,) seconds of the audio,

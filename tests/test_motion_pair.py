@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from motion_data.clip import load_clip, read_span
 from motion_data.errors import DataError
@@ -64,7 +65,7 @@ class TestMotion:
             (30.0, np.full((5, 1, 3), np.nan), "15 coordinates"),
         ],
     )
-    def test_what_cannot_be_is_refused(self, fps: float, joints: np.ndarray, said: str) -> None:
+    def test_what_cannot_be_is_refused(self, fps: float, joints: NDArray[np.float64], said: str) -> None:
         with pytest.raises(ValueError, match=said):
             Motion(fps, ("pelvis",), joints)
 
