@@ -1,0 +1,1 @@
+"""The rhythm of a motion: contacts, beats, tempo, accents, and how they lock to music."""

@@ -1,0 +1,169 @@
+"""Contacts: what was planted is found, whatever the frame rate, and never flickers."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from motion_data.errors import DataError
+from motion_data.rhythm.contacts import (
+    SHORTEST_CONTACT,
+    SHORTEST_GAP,
+    contact_pulses,
+    foot_contacts,
+    smoothed_speed,
+)
+from tests.conftest import skip_or_fail
+
+SALSA = "motion/cmu_salsa/salsa_joints_60fps.npz"
+NAMES = ("left_ankle", "left_foot", "right_ankle", "right_foot", "head")
+RATES = (30.0, 60.0, 100.0, 120.0)
+
+
+def data(name: str) -> Path:
+    """A real file of the development machines' shared data."""
+    folder = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parents[2] / "shared/data"))
+    if not (folder / name).exists():
+        skip_or_fail(f"no {folder / name}; MOTIONBEAT_DATA names the folder that holds {name}")
+    return folder / name
+
+
+def salsa(take: str) -> tuple[NDArray[np.float32], list[str], float]:
+    """Joints, common names of the feet, and frame rate of a take of CMU's salsa."""
+    renamed = {
+        **{"lFoot": "left_ankle", "rFoot": "right_ankle"},
+        **{"lFoot_End": "left_foot", "rFoot_End": "right_foot"},
+    }
+    with np.load(data(SALSA)) as arrays:
+        names = [renamed.get(name, name) for name in arrays["names"].tolist()]
+        return arrays[f"take_{take}"], names, float(arrays["fps"])
+
+
+def stepping(
+    steps: list[tuple[float, float]], seconds: float, fps: float, tilt: float = 0.0
+) -> NDArray[np.float64]:
+    """A body whose left foot swings during ``steps`` (from, until) and stands between them.
+
+    The right foot always stands; the floor rises by ``tilt`` metres over the clip.
+    """
+    times = np.arange(int(seconds * fps) + 1) / fps
+    joints = np.zeros((len(times), len(NAMES), 3))
+    joints[:, :, 1] = [0.09, 0.02, 0.09, 0.02, 1.6]
+    joints[:, :, 1] += tilt * times[:, None] / seconds
+    for begin, end in steps:
+        part = np.clip((times - begin) / (end - begin), 0, 1)
+        swing = part - np.sin(2 * np.pi * part) / (2 * np.pi)
+        joints[:, :2, 2] += 0.5 * swing[:, None]
+        joints[:, :2, 1] += 0.15 * np.sin(np.pi * part)[:, None] ** 2
+    return joints
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> tuple[list[tuple[float, float]], float]:
+    """Swings of 0.25 to 0.6 s with rests of 0.2 to 1 s between them, and how long it all takes."""
+    steps, now = [], draw(st.floats(0.3, 1.0))
+    for _ in range(draw(st.integers(1, 6))):
+        end = now + draw(st.floats(0.25, 0.6))
+        steps.append((now, end))
+        now = end + draw(st.floats(0.2, 1.0))
+    return steps, now + 0.3
+
+
+@settings(deadline=None, max_examples=30)
+@given(walks(), st.sampled_from(RATES), st.floats(-0.03, 0.03), st.floats(-5, 5))
+def test_planted_feet_are_found(
+    walk: tuple[list[tuple[float, float]], float], fps: float, tilt: float, start: float
+) -> None:
+    steps, seconds = walk
+    pulses = contact_pulses(stepping(steps, seconds, fps, tilt), NAMES, fps, start)
+    landings = np.array([end for _, end in steps])
+    assert len(pulses["left_foot"]) == len(steps)
+    # A foot comes to rest gently: the speed falls below the threshold shortly before the swing ends.
+    late = pulses["left_foot"] - start - landings
+    assert late.min() > -0.14
+    assert late.max() < 0.03
+    assert len(pulses["right_foot"]) == 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(walks())
+def test_contacts_do_not_depend_on_the_frame_rate(walk: tuple[list[tuple[float, float]], float]) -> None:
+    steps, seconds = walk
+    found = [foot_contacts(stepping(steps, seconds, fps), NAMES, fps)["left_foot"] for fps in RATES]
+    for one, other in pairwise(found):
+        assert one.intervals.shape == other.intervals.shape
+        np.testing.assert_allclose(one.onsets, other.onsets, atol=0.008)
+        np.testing.assert_allclose(one.intervals[:-1, 1], other.intervals[:-1, 1], atol=0.008)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(RATES), st.floats(0.0, 0.1))
+def test_no_contact_and_no_gap_is_too_short(seed: int, fps: float, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    wander = np.cumsum(rng.normal(size=(int(4 * fps), len(NAMES), 3)), axis=0) * noise / np.sqrt(fps)
+    for contacts in foot_contacts(np.abs(wander), NAMES, fps).values():
+        begin, end = contacts.intervals.T
+        assert (end - begin >= SHORTEST_CONTACT - 1e-9).all()
+        assert (begin[1:] - end[:-1] >= SHORTEST_GAP - 1e-9).all()
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_speed_is_in_metres_a_second(scale: float) -> None:
+    for fps in RATES:
+        line = np.arange(int(2 * fps))[:, None] / fps * np.array([scale, 0.0, 0.0])
+        np.testing.assert_allclose(smoothed_speed(line, fps)[10:-10], scale, rtol=0.02)
+
+
+def test_hands_stand_in_where_no_foot_is_named() -> None:
+    fps, bpm = 30.0, 100.0
+    times = np.arange(300) / fps
+    joints = np.zeros((300, 3, 3))
+    joints[:, 0, 1] = 1.0 - 0.03 * np.cos(2 * np.pi * (times - 0.123) * bpm / 60)
+    joints[:, 1, 1] = 1.0
+    pulses = contact_pulses(joints, ("left_wrist", "right_wrist", "head"), fps, start=2.0)
+    assert set(pulses) == {"left_hand", "right_hand"}
+    assert len(pulses["right_hand"]) == 0
+    expected = 2.123 + np.arange(20) * 60 / bpm
+    inside = expected[(expected > 2.1) & (expected < 2.0 + 299 / fps)]
+    np.testing.assert_allclose(pulses["left_hand"], inside, atol=0.004)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda x: (x[:1], NAMES, 60.0), "at least 2"),
+        (lambda x: (x, NAMES[:3], 60.0), r"expected \(T, 3, 3\)"),
+        (lambda x: (x, NAMES, 0.0), "true rate"),
+        (lambda x: (x, NAMES, float("nan")), "true rate"),
+        (lambda x: (np.where(np.arange(len(x))[:, None, None] == 7, np.nan, x), NAMES, 60.0), "5 joint"),
+    ],
+)
+def test_what_cannot_be_is_refused(change: Any, fault: str) -> None:
+    with pytest.raises(DataError, match=fault):
+        contact_pulses(*change(stepping([(0.4, 0.8)], 2.0, 60.0)))
+
+
+@pytest.mark.parametrize("take", ["60_01", "61_05", "60_12", "61_14"])
+def test_salsa_has_no_flicker_and_steps_like_salsa(take: str) -> None:
+    joints, names, fps = salsa(take)
+    for contacts in foot_contacts(joints, names, fps).values():
+        begin, end = contacts.intervals.T
+        assert (end - begin).min() >= SHORTEST_CONTACT - 1e-9
+        assert 1.0 < len(begin) * fps / len(joints) < 2.5
+        assert 0.4 < (end - begin).sum() * fps / len(joints) < 0.85
+
+
+def test_salsa_at_half_the_frame_rate_has_nearly_the_same_contacts() -> None:
+    joints, names, fps = salsa("60_01")
+    for limb, contacts in foot_contacts(joints, names, fps).items():
+        halved = foot_contacts(joints[::2], names, fps / 2)[limb].onsets
+        apart = np.abs(contacts.onsets[:, None] - halved).min(axis=1)
+        assert np.mean(apart < 0.010) > 0.9
