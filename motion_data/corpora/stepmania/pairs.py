@@ -1,0 +1,277 @@
+"""From a folder of songs to pairs: charts, their audio, their splits."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import DisjointSet
+
+from motion_data.corpora.stepmania.footing import PANELS, foot_steps
+from motion_data.corpora.stepmania.grid import chart_grid
+from motion_data.corpora.stepmania.mp3_lead import mp3_lead
+from motion_data.corpora.stepmania.song import Chart, Song, read_song, seconds_at
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.pair import SPLITS, AudioSpan, MotionPair
+from motion_data.preparation import Job, file_sha256
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.grid import Grid
+
+FPS = 60.0
+"""Frames a second of the empty motion that carries the steps; the steps themselves are not rounded."""
+
+OUTSIDE = 0.05
+"""Share of a chart's steps that may lie outside its song."""
+
+LICENCE = "of the song's and the chart's makers; for use from the user's own disk"
+
+
+@dataclass(frozen=True)
+class _Source:
+    file: Path
+    label: str
+    """Path from RAW, for messages."""
+    song: Song
+    music: Path
+    sha256: str
+
+
+def chart_jobs(raw: Path, splits: Mapping[str, str], types: Sequence[str], bias: float) -> list[Job]:
+    """A job for every chart under a folder; a song that cannot be read is a job that says why.
+
+    Args:
+        raw: folder of packs, a pack, or a song.
+        splits: split of a piece by name; pieces it does not name go by their hash, 80/10/10.
+        types: types of chart to take, keys of ``PANELS``.
+        bias: seconds by which charts are ahead of the sound by convention.
+
+    Raises:
+        DataError: no such folder, or no song in it.
+    """
+    files = song_files(raw)
+    jobs: list[Job] = []
+    sources: list[_Source] = []
+    columns = {name: len(PANELS[name]) for name in types}
+    for file in files:
+        label = file.relative_to(raw).as_posix()
+        try:
+            song = read_song(file, columns)
+            music = find_music(file, raw, song.charts[0].music)
+            sources.append(_Source(file, label, song, music, file_sha256(music)))
+        except DataError as error:
+            jobs.append(Job(_fit(label), (file,), _refusal(error)))
+    pieces = _pieces(sources)
+    names: set[str] = {job.name for job in jobs}
+    for source, piece in zip(sources, pieces, strict=True):
+        split = splits.get(piece) or hashed_split(piece)
+        for chart in source.song.charts:
+            base = _fit("-".join(filter(None, (source.label, chart.steps_type, chart.difficulty))))
+            described = base if base not in names else _fit(f"{base}-{chart.description}")
+            name, count = described, 2
+            while name in names:
+                name, count = f"{described}-{count}", count + 1
+            names.add(name)
+            jobs.append(
+                Job(name, (source.file, source.music), _making(source, chart, name, piece, split, bias))
+            )
+    unknown = sorted(set(splits) - set(pieces))
+    if unknown:
+        raise DataError(
+            f"the splits name the piece {unknown[0]!r}, which no song under {raw} has; pieces are called "
+            f"'artist - title', such as {pieces[0] if pieces else 'none here'!r}"
+        )
+    return jobs
+
+
+def song_files(raw: Path) -> list[Path]:
+    """The .ssc files of every folder, or its .sm files where it has none, as StepMania takes them.
+
+    Raises:
+        DataError: no such folder, or no song in it.
+    """
+    if not raw.is_dir():
+        raise DataError(f"{raw}: no such folder; expected StepMania's Songs, a pack or a song")
+    folders: dict[Path, list[Path]] = {}
+    for path in sorted(raw.rglob("*")):
+        if path.suffix.lower() in (".sm", ".ssc") and path.is_file() and not path.name.startswith("."):
+            folders.setdefault(path.parent, []).append(path)
+    files = [
+        path
+        for paths in folders.values()
+        for path in ([path for path in paths if path.suffix.lower() == ".ssc"] or paths)
+    ]
+    if not files:
+        raise DataError(f"{raw}: holds no .ssc or .sm file; expected StepMania's Songs, a pack or a song")
+    return files
+
+
+def find_music(file: Path, raw: Path, name: str) -> Path:
+    """The audio of a song: what #MUSIC names, in any case, or, where it names nothing, the folder's only one.
+
+    Raises:
+        DataError: it is missing, or lies outside RAW.
+    """
+    folder = file.parent
+    if not name:
+        found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES]
+        if len(found) != 1:
+            raise DataError(
+                f"{file}: no audio: MUSIC is empty and {len(found)} audio files lie beside it, expected 1; "
+                f"name it in MUSIC"
+            )
+        return found[0].resolve()
+    path = (folder / name.replace("\\", "/")).resolve()
+    if not path.is_relative_to(raw.resolve()):
+        raise DataError(
+            f"{file}: MUSIC is {name!r}, which lies outside {raw}; put the audio beside the chart"
+        )
+    if not path.is_file() and path.parent.is_dir():
+        alike = [other for other in path.parent.iterdir() if other.name.lower() == path.name.lower()]
+        path = alike[0] if alike else path
+    if not path.is_file():
+        raise DataError(f"{file}: no audio: MUSIC is {name!r}, which is not there; put it beside the chart")
+    return path
+
+
+def hashed_split(piece: str) -> str:
+    """train, dev or test, 80/10/10, always the same for a piece."""
+    share = int.from_bytes(hashlib.sha256(piece.encode()).digest()[:8]) / 2**64
+    return SPLITS[0] if share < 0.8 else SPLITS[1] if share < 0.9 else SPLITS[2]
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """Split by piece from a CSV with the columns piece and split.
+
+    Raises:
+        DataError: no such file, other columns, a split that is none, or a piece in two.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); expected a CSV with piece and split") from error
+    splits: dict[str, str] = {}
+    for number, row in enumerate(rows, 2):
+        piece, split = (row.get("piece") or "").strip(), (row.get("split") or "").strip()
+        if not piece or split not in SPLITS or splits.get(piece, split) != split:
+            raise DataError(
+                f"{path}:{number}: piece {piece!r} in split {split!r}; expected one of "
+                f"{', '.join(SPLITS)}, the same for all of a piece"
+            )
+        splits[piece] = split
+    return splits
+
+
+def _pieces(sources: Sequence[_Source]) -> list[str]:
+    """Artist and title of each song; songs that share these or the recording are one piece."""
+    titles = [_title(source.song) for source in sources]
+    shared: DisjointSet = DisjointSet()
+    for source, title in zip(sources, titles, strict=True):
+        for key in (("title", title), ("audio", source.sha256)):
+            shared.add(key)
+        shared.merge(("title", title), ("audio", source.sha256))
+    first: dict[object, str] = {}
+    return [first.setdefault(shared[("title", title)], title) for title in titles]
+
+
+def _title(song: Song) -> str:
+    return " ".join(f"{song.artist} - {song.title}".casefold().split())
+
+
+def _fit(label: str) -> str:
+    """A name that any file system takes."""
+    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"\.(ssc|sm)\b", "", plain, flags=re.IGNORECASE)).strip("_")
+    # A title without a Latin letter still needs a name of its own.
+    lost = len(plain) < len(unicodedata.normalize("NFC", label))
+    digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+    return f"{name[:120]}_{digest}" if lost or len(name) > 120 else name
+
+
+def _refusal(error: DataError) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
+    def make() -> tuple[MotionPair, Motion, Grid | None]:
+        raise error
+
+    return make
+
+
+def _making(
+    source: _Source, chart: Chart, name: str, piece: str, split: str, bias: float
+) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
+    def make() -> tuple[MotionPair, Motion, Grid | None]:
+        seconds = _seconds(source.music)
+        lead = bias + mp3_lead(source.music)
+        grid = chart_grid(chart, seconds, lead)
+        pulses, outside = step_pulses(chart, seconds, lead, source.label)
+        motion = Motion(FPS, (), np.zeros((max(2, round(seconds * FPS)), 0, 3)), 0.0, None, pulses)
+        pair = MotionPair(
+            name=name,
+            corpus="stepmania",
+            piece=piece,
+            take=name,
+            split=split,
+            licence=LICENCE,
+            seconds=seconds,
+            fps=0.0,
+            joints=(),
+            pulses={limb: len(times) for limb, times in pulses.items()},
+            grid="exact",
+            metre=grid.metre,
+            bpm=grid.bpm,
+            audio=AudioSpan(str(source.music), 0.0, seconds, source.sha256),
+            provenance={
+                "file": source.label,
+                "title": source.song.title,
+                "artist": source.song.artist,
+                "steps_type": chart.steps_type,
+                "difficulty": chart.difficulty,
+                "description": chart.description,
+                "meter": chart.meter,
+                **chart.gimmicks,
+                "steps_outside": outside,
+                "lead": lead,
+                "feet": "assigned by this project, not by the chart",
+            },
+        )
+        return pair, motion, grid
+
+    return make
+
+
+@lru_cache(maxsize=1)
+def _seconds(music: Path) -> float:
+    """Length of a song, decoded whole, so that damage is found now; its charts follow one another."""
+    return len(read_audio(music)) / SAMPLE_RATE
+
+
+def step_pulses(chart: Chart, seconds: float, lead: float, label: str) -> tuple[dict[str, NDArray[np.float64]], int]:
+    """Seconds of each foot's steps within the song, and the number of steps outside it.
+
+    Raises:
+        DataError: more than 5 % of the steps lie outside the song.
+    """
+    times = [seconds_at(chart, step.beat) - lead for step in chart.steps]
+    releases = [seconds_at(chart, step.release) - lead for step in chart.steps]
+    columns = [step.column for step in chart.steps]
+    # A warp's end and its start are one moment, and float sums differ in their last digits.
+    times, releases = [round(t, 6) for t in times], [round(t, 6) for t in releases]
+    outside = sum(not 0 <= time <= seconds for time in times)
+    if outside > OUTSIDE * len(times):
+        raise DataError(
+            f"{label}: {outside} of {len(times)} steps of {chart.steps_type} {chart.difficulty} lie outside "
+            f"the {seconds:.2f} s of the song ({min(times):.2f} to {max(times):.2f} s); check that it is the "
+            f"right song"
+        )
+    left, right = foot_steps(times, releases, columns, PANELS[chart.steps_type])
+    inside = {"left_foot": left, "right_foot": right}
+    return {limb: t[(t >= 0) & (t <= seconds)] for limb, t in inside.items()}, outside
