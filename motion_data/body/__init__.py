@@ -1,0 +1,1 @@
+"""What a body is made of and how it moves: rotations, kinematics, SMPL, resampling, gaps, retargeting."""

@@ -1,0 +1,178 @@
+"""Joints of an SMPL body from the user's own, licensed model file.
+
+The model is not in this package and may not be: https://smpl.is.tue.mpg.de (SMPL),
+https://mano.is.tue.mpg.de (SMPL+H), https://smpl-x.is.tue.mpg.de (SMPL-X). Of the three the first 22
+joints are the same. Only joints are computed, with smplx's own functions: they need neither
+skinning weights nor pose blend shapes, so a second of motion takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from smplx.lbs import blend_shapes, vertices2joints
+
+from motion_data.body.kinematics import forward_kinematics
+from motion_data.errors import DataError
+from motion_data.safe_pickle import load_arrays
+from motion_data.skeleton import JOINTS, PARENTS
+
+Floats = NDArray[np.floating[Any]]
+
+CONVERSION = (
+    "import pickle, numpy as np; m = pickle.load(open('MODEL.pkl', 'rb'), encoding='latin1'); "
+    "np.savez('MODEL.npz', v_template=np.array(m['v_template']), shapedirs=np.array(m['shapedirs']), "
+    "J_regressor=m['J_regressor'].toarray(), kintree_table=m['kintree_table'])"
+)
+"""Turns the official pickle into arrays, in an environment with chumpy and scipy."""
+
+
+@dataclass(frozen=True)
+class BodyModel:
+    """What of an SMPL model tells where its joints are."""
+
+    template: NDArray[np.float64]
+    """(V, 3) vertices of the mean shape, metres, y up."""
+    shape_directions: NDArray[np.float64]
+    """(V, 3, B) displacement of the vertices by each coefficient of shape."""
+    joint_regressor: NDArray[np.float64]
+    """(J, V) weights of the vertices in each joint, J at least 22."""
+
+    def rest(self, shape: Floats | None = None) -> NDArray[np.float64]:
+        """(22, 3) joints in the rest pose; ``shape`` (up to B,) coefficients, 0 where not given.
+
+        Raises:
+            DataError: more coefficients than the model has.
+        """
+        vertices = torch.from_numpy(self.template)[None]
+        if shape is not None:
+            shape = np.asarray(shape, dtype=np.float64)
+            known = self.shape_directions.shape[2]
+            if shape.ndim != 1 or len(shape) > known:
+                raise DataError(f"shape of {np.shape(shape)} coefficients; the model has {known}")
+            directions = torch.from_numpy(self.shape_directions[:, :, : len(shape)])
+            vertices = vertices + blend_shapes(torch.from_numpy(shape)[None], directions)
+        regressor = torch.from_numpy(self.joint_regressor[: len(JOINTS)])
+        joints: NDArray[np.float64] = vertices2joints(regressor, vertices)[0].numpy()
+        return joints
+
+
+def smpl_joints(
+    model: BodyModel, poses: Floats, translation: Floats, shape: Floats | None = None
+) -> NDArray[np.float64]:
+    """The 22 common joints of a posed body; of SMPL's 24 the two hands are left away.
+
+    Args:
+        model: from :func:`read_body_model`.
+        poses: (T, 72) as SMPL has them, or (T, K, 3) with K at least 22: axis times angle of each
+            joint against its parent, radians.
+        translation: (T, 3) metres.
+        shape: (B,) coefficients of shape; the mean shape where not given.
+
+    Returns:
+        (T, 22, 3) metres.
+
+    Raises:
+        DataError: shapes that do not fit.
+    """
+    return forward_kinematics(body_rotations(poses), translation, model.rest(shape))
+
+
+def body_rotations(poses: Floats) -> NDArray[np.float64]:
+    """(T, 72) or (T, K, 3) of SMPL as (T, 22, 3): without its hands.
+
+    Raises:
+        DataError: another shape.
+    """
+    poses = np.asarray(poses, dtype=np.float64)
+    if poses.ndim == 2 and poses.shape[1] % 3 == 0:
+        poses = poses.reshape(len(poses), -1, 3)
+    if poses.ndim != 3 or poses.shape[2] != 3 or poses.shape[1] < len(JOINTS):
+        raise DataError(f"poses of shape {poses.shape}; expected (T, 72) or (T, 24, 3)")
+    return poses[:, : len(JOINTS)]
+
+
+def read_body_model(path: str | Path) -> BodyModel:
+    """Read SMPL, SMPL+H or SMPL-X from its .npz, or from a .pkl of plain arrays; kept for the next call.
+
+    The official SMPL .pkl holds objects of chumpy and scipy, which only run code could bring back:
+    it is refused, and the message gives the line that converts it.
+
+    Raises:
+        DataError: no such file, such a pickle, or arrays that are no body model.
+    """
+    path = Path(path)
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: no such file; give the .npz of an SMPL model") from error
+    return _read(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, size: int, changed: int) -> BodyModel:
+    arrays = _arrays(path)
+    missing = [
+        key for key in ("v_template", "shapedirs", "J_regressor", "kintree_table") if key not in arrays
+    ]
+    if missing:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; expected the .npz or .pkl of an SMPL model")
+    try:
+        template, directions, regressor = (
+            np.asarray(arrays[key], dtype=np.float64) for key in ("v_template", "shapedirs", "J_regressor")
+        )
+        # The root's parent is written as -1, or as the same in unsigned numbers.
+        parents = np.asarray(arrays["kintree_table"]).astype(np.int64)[0]
+    except (TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{path}: not arrays of numbers ({error}); expected an SMPL model") from error
+    vertices = len(template)
+    fits = (
+        template.shape == (vertices, 3)
+        and directions.ndim == 3
+        and directions.shape[:2] == (vertices, 3)
+        and regressor.shape == (len(parents), vertices)
+        and np.isfinite(template).all()
+        and np.isfinite(directions).all()
+        and np.isfinite(regressor).all()
+    )
+    if not fits:
+        raise DataError(
+            f"{path}: v_template {template.shape}, shapedirs {directions.shape}, J_regressor "
+            f"{regressor.shape} for {len(parents)} joints do not fit each other, or hold NaN"
+        )
+    if tuple(parents[1 : len(PARENTS)]) != PARENTS[1:]:
+        raise DataError(
+            f"{path}: its joints hang together otherwise than SMPL's first 22 (parents "
+            f"{', '.join(map(str, parents[: len(PARENTS)]))}); expected SMPL, SMPL+H or SMPL-X"
+        )
+    return BodyModel(template, directions, regressor)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {
+                    key: file[key] for key in file if key in ("v_template", "shapedirs", "J_regressor")
+                } | {key: file[key] for key in file if key == "kintree_table"}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: not a whole .npz of plain arrays ({error}); fetch it again") from error
+    try:
+        arrays = load_arrays(path)
+    except DataError as error:
+        if "the pickle asks for" not in str(error):
+            raise
+        raise DataError(
+            f"{error}. The official SMPL pickles hold chumpy and scipy objects; convert yours once, in an "
+            f'environment with chumpy and scipy, by python -c "{CONVERSION}"'
+        ) from error
+    if not isinstance(arrays, dict):
+        raise DataError(f"{path}: a pickle of {type(arrays).__name__}; expected an SMPL model's dictionary")
+    return arrays
