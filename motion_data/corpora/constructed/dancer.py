@@ -1,0 +1,255 @@
+"""A parametric dancer: a body whose feet come down on a grid, and which knows the bar. No capture needed [O].
+
+Phrases begin on downbeats; how far, how high and how hard a step, a bounce and an arm go depends on
+the position in the bar. Footfalls carry human error, and a take has its own body, habits and accents,
+all drawn from its random generator: the same generator gives the same dance. So a take is a seed
+with a style, named by :func:`take_name`, and takes are kept apart by keeping seeds apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from motion_data.corpora.constructed.figure import Body, Foot, Posture, draw_body, pose, turned
+from motion_data.corpora.constructed.footfalls import (
+    NEAREST,
+    Dance,
+    Footfall,
+    choreograph,
+    continued,
+    swing_seconds,
+)
+from motion_data.corpora.constructed.step_patterns import ACCENTS, PATTERNS, Arms, Pattern
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.skeleton import JOINTS
+from motionbeat_upstream.nn.grid import Grid
+
+Array = NDArray[np.float64]
+
+STYLES: dict[int, tuple[str, ...]] = {metre: tuple(patterns) for metre, patterns in sorted(PATTERNS.items())}
+"""Styles by metre in beats a bar; 2 is 6/8, felt in two."""
+
+LEAD, MARGIN = 6.0, 0.5
+"""Seconds danced before the span, so that it begins in the middle of a dance, and computed around it."""
+
+
+def take_name(style: str, seed: int) -> str:
+    """Name of what :func:`dance` makes of a style with ``numpy.random.default_rng(seed)``.
+
+    The body, the habits and every error come from the seed: give each split seeds of its own.
+    """
+    return f"dancer-{style}-{seed}"
+
+
+def dance(
+    grid: Grid, style: str, seconds: float, energy: float, rng: np.random.Generator, fps: float = 60.0
+) -> Motion:
+    """Dance to a grid.
+
+    Args:
+        grid: beats and bars; continued at its outer tempo where it does not cover the span.
+        style: one of ``STYLES[grid.metre]``. Too fast music is danced at half time, slow music with
+            much energy at double time.
+        seconds: length of the span, from 0.
+        energy: 0 (calm) to 1 (wild): size of steps, bounce and arms.
+        rng: body, habits, variation and human error.
+        fps: frames a second.
+
+    Returns:
+        22 joints in metres, y up, floor at 0; bones keep their length; a standing foot keeps its place.
+        ``pulses``: the touch-downs of the dance's steps between 0 and ``seconds``, between frames as
+        they fall; scuffs and extra taps off the beat are in the joints, and not in the pulses.
+
+    Raises:
+        DataError: no such style in this metre; a span or an energy that cannot be.
+    """
+    if style not in PATTERNS.get(grid.metre, {}):
+        known = ", ".join(STYLES.get(grid.metre, ())) or f"none (metres: {', '.join(map(str, STYLES))})"
+        raise DataError(f"style {style!r} in a metre of {grid.metre} beats; the dancer knows: {known}")
+    if not (np.isfinite(seconds) and seconds * fps >= 2):
+        raise DataError(f"a dance of {seconds:g} s at {fps:g} frames a second; expected two frames or more")
+    if not 0 <= energy <= 1:
+        raise DataError(f"energy {energy:g}; expected 0 (calm) to 1 (wild)")
+    pattern = PATTERNS[grid.metre][style]
+    body = draw_body(rng)
+    accents = ACCENTS[grid.metre][int(rng.integers(len(ACCENTS[grid.metre])))]
+    bar = grid.metre * float(np.median(np.diff(grid.beats)))
+    beats = continued(grid, -LEAD - 2 * bar, seconds + MARGIN + 4 * bar)
+    plan = choreograph(beats, pattern, accents, energy, body.height / 1.70, rng)
+
+    margin = round(MARGIN * fps)
+    frames = round(seconds * fps)
+    times = np.arange(-margin, frames + margin) / fps
+    feet = _feet(plan, body, energy, times)
+    posture = _posture(plan, pattern, body, energy, times, fps, rng)
+    joints = pose(body, feet, posture)[margin : margin + frames]
+    pulses = {
+        limb: np.array(
+            [
+                f.time
+                for f in plan.footfalls
+                if f.foot == foot and f.main and f.lift > 0 and 0 <= f.time < seconds
+            ]
+        )
+        for foot, limb in enumerate(("left_foot", "right_foot"))
+    }
+    return Motion(fps, JOINTS, joints, 0.0, None, pulses)
+
+
+def _feet(plan: Dance, body: Body, energy: float, times: Array) -> tuple[Foot, Foot]:
+    """Each foot stands, and swings from one place to the next."""
+    seconds = swing_seconds(plan.footfalls, energy)
+    plants = [np.zeros(2), np.zeros(2)]
+    rows: list[list[tuple[float, ...]]] = [[], []]
+    for fall, swing in zip(plan.footfalls, seconds, strict=True):
+        if fall.lift == 0:
+            continue
+        begin, end = plants[fall.foot], np.array(fall.place)
+        aside = _detour(begin, end, plants[1 - fall.foot], fall, NEAREST * 0.9 * body.height / 1.70)
+        rows[fall.foot].append((fall.time, swing, *begin, *end, *aside, fall.yaw, fall.lift))
+        plants[fall.foot] = end
+    left, right = (_foot_track(np.array(foot_rows), body, times) for foot_rows in rows)
+    return left, right
+
+
+def _detour(begin: Array, end: Array, other: Array, fall: Footfall, clearance: float) -> Array:
+    """How far the middle of a foot's way bends away from the other foot that stands there."""
+    way = end - begin
+    share = np.clip((other - begin) @ way / max(float(way @ way), 1e-6), 0.2, 0.8)
+    apart = begin + share * way - other
+    distance = float(np.hypot(*apart))
+    if distance >= clearance:
+        return np.zeros(2)
+    if distance < 0.02:
+        own = 1.0 if fall.foot == 0 else -1.0
+        apart, distance = own * np.array([np.cos(fall.heading), -np.sin(fall.heading)]), 1.0
+        return clearance * apart
+    bend: Array = (clearance - distance) / distance * apart
+    return bend
+
+
+def _foot_track(rows: Array, body: Body, times: Array) -> Foot:
+    landing, swing, x0, z0, x1, z1, bend_x, bend_z, yaw, lift = rows.T
+    coming = np.minimum(np.searchsorted(landing, times), len(landing) - 1)
+    share = np.clip(1 - (landing[coming] - times) / swing[coming], 0.0, 1.0)
+    # The foot is over its place a little before it comes down on it.
+    way = np.minimum(share / 0.94, 1.0)
+    way = way**3 * (10 - 15 * way + 6 * way**2)
+    around = 16 * share**2 * (1 - share) ** 2
+    height = lift[coming] * (4 * share * (1 - share)) ** 1.25
+    before = np.concatenate([yaw[:1], yaw[:-1]])
+    ball = np.stack(
+        [
+            x0[coming] + way * (x1 - x0)[coming] + around * bend_x[coming],
+            body.ball + height,
+            z0[coming] + way * (z1 - z0)[coming] + around * bend_z[coming],
+        ],
+        -1,
+    )
+    # The heel leaves first: it is highest a third of the way.
+    pitch = 6.75 * share * (1 - share) ** 2 * np.minimum(0.55, 3.0 * lift[coming])
+    return Foot(ball, before[coming] + way * (yaw - before)[coming], pitch)
+
+
+def _posture(
+    plan: Dance,
+    pattern: Pattern,
+    body: Body,
+    energy: float,
+    times: Array,
+    fps: float,
+    rng: np.random.Generator,
+) -> Posture:
+    """The body over its feet: weight, bounce, turn, and arms that tell the bar."""
+    scale = body.height / 1.70
+
+    def smooth(values: Array, seconds: float) -> Array:
+        softened: Array = gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
+        return softened
+
+    falls = [fall for fall in plan.footfalls if fall.weight]
+    stand = np.array([fall.time for fall in falls])
+    # The weight arrives on a foot after the foot has come down.
+    gap = np.diff(stand, append=stand[-1] + 0.5)
+    arrival = stand + np.minimum(0.15, 0.4 * gap)
+    place = np.array([fall.place for fall in falls])
+    middle = np.array([fall.middle for fall in falls])
+    goal = middle + 0.45 * (place - middle)
+    x, z = (smooth(np.interp(times, arrival, axis), 0.09) for axis in goal.T)
+    heading = smooth(np.interp(times, arrival, np.array([fall.heading for fall in falls])), 0.10)
+    weight = smooth(np.interp(times, arrival, np.array([1.0 - 2.0 * fall.foot for fall in falls])), 0.07)
+
+    beat = float(np.median(np.diff(plan.beat_times)))
+    depth = pattern.bounce * scale * (0.35 + 0.9 * energy) * (0.45 + 1.1 * plan.beat_accents)
+    low = plan.beat_times + rng.normal(0.02, 0.006)
+    bounce = _bumps(times, low, -depth, beat)
+    rise = np.interp(times, plan.beat_times + 0.3 * beat, plan.beat_rises * scale)
+    hops = _hops(plan, energy, times)
+    height = body.ankle + 0.985 * body.leg + body.hip_drop - (0.012 + 0.02 * energy) * scale
+    y = smooth(height + bounce + rise, min(0.05, 0.1 * beat)) + smooth(hops, 0.03)
+
+    accent = smooth(_bumps(times, plan.beat_times, np.clip(plan.beat_accents, 0, 1.2), 1.2 * beat), 0.04)
+    lean = rng.uniform(0.0, 0.10) + 0.06 * energy
+    sway = pattern.hips * rng.uniform(0.7, 1.2)
+    twist = rng.uniform(0.05, 0.16) * (0.5 + energy)
+    nod = rng.uniform(0.04, 0.18) * (0.4 + energy)
+    posture_turns = (
+        turned(heading - 0.14 * sway * weight, 0.3 * lean + 0 * y, 0.13 * sway * weight),
+        turned(heading + 0.3 * twist * weight, lean + 0.05 * accent, -0.08 * sway * weight),
+        turned(heading + twist * weight, 0.8 * lean + (0.04 + 0.08 * energy) * accent, -0.10 * sway * weight),
+        turned(heading, 0.3 * lean + nod * accent, -0.04 * sway * weight),
+    )
+    arms = _arms(plan, pattern.arms, energy, times, weight, accent, rng, fps)
+    return Posture(np.stack([x, y, z], -1), *posture_turns, arms)
+
+
+def _bumps(times: Array, peaks: Array, heights: Array, width: float) -> Array:
+    """A raised cosine of a height at each peak, 0 half a width away; the nearest peak counts."""
+    middles = (peaks[1:] + peaks[:-1]) / 2
+    nearest = np.searchsorted(middles, times)
+    away = np.clip(np.abs(times - peaks[nearest]) / (width / 2), 0.0, 1.0)
+    bumps: Array = heights[nearest] * 0.5 * (1 + np.cos(np.pi * away))
+    return bumps
+
+
+def _hops(plan: Dance, energy: float, times: Array) -> Array:
+    """Metres that hops raise the body."""
+    rise = np.zeros(len(times))
+    for fall in plan.footfalls:
+        if fall.hop:
+            share = np.clip((times - fall.time + 0.24) / 0.24, 0.0, 1.0)
+            rise += 4 * share * (1 - share) * (0.02 + 0.03 * energy)
+    return rise
+
+
+def _arms(
+    plan: Dance,
+    arms: Arms,
+    energy: float,
+    times: Array,
+    weight: Array,
+    accent: Array,
+    rng: np.random.Generator,
+    fps: float,
+) -> tuple[Array, Array]:
+    """Arms swing against the feet and go to the phrase's accent on strong beats."""
+    choice = rng.integers(len(arms.accents), size=len(plan.phrase_times))
+    one_sided = rng.random((len(plan.phrase_times), 2)) < 0.3
+    phrase = np.clip(np.searchsorted(plan.phrase_times, times, side="right") - 1, 0, None)
+    habit = rng.normal(0.0, 5.0, (2, 4))
+    both = []
+    for side, sign in ((0, 1.0), (1, -1.0)):
+        accents = np.array(arms.accents)[choice][phrase]
+        strength = np.where(one_sided[phrase, side], 0.35, 1.0) * (0.35 + 0.6 * energy)
+        accents = gaussian_filter1d(accents, 0.12 * fps, axis=0, mode="nearest")
+        strength = gaussian_filter1d(strength, 0.12 * fps, mode="nearest")
+        rest = np.array(arms.rest) + habit[side]
+        swing = np.array(arms.swing) * (0.6 + 0.7 * energy)
+        # The left arm comes forward while the right foot carries.
+        base = rest - sign * weight[:, None] * swing
+        share = (np.clip(accent, 0, 1) * strength)[:, None]
+        both.append(np.radians(base + share * (accents - base)))
+    return both[0], both[1]
