@@ -19,8 +19,8 @@ from motion_data.rhythm.contacts import (
     SHORTEST_GAP,
     contact_pulses,
     foot_contacts,
-    smoothed_speed,
 )
+from motion_data.rhythm.speed import smoothed_speed
 from tests.conftest import skip_or_fail
 
 SALSA = "motion/cmu_salsa/salsa_joints_60fps.npz"

@@ -14,20 +14,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.signal import find_peaks
 
 from motion_data.errors import DataError
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.rhythm.speed import sampled, smoothed, smoothed_speed
 from motion_data.skeleton import FEET, HANDS
 
 RATE = 120.0
 """Samples a second that contacts are looked for at, whatever the motion's frame rate."""
-
-SMOOTHING = 0.025
-"""Standard deviation in seconds of the Gaussian that positions are smoothed by. It passes 6 % at
-15 Hz, all that 30 frames a second can hold, so that more frames a second add nothing."""
 
 STILL, MOVING = 0.35, 0.60
 """m/s: a joint comes to rest below the first, and is in motion again above the second."""
@@ -90,7 +86,7 @@ def foot_contacts(
         seen = tuple(name for name in candidates if name in names)
         if not seen:
             continue
-        runs = [_rests(_sampled(joints[:, names.index(name)], fps)) for name in seen]
+        runs = [_rests(sampled(joints[:, names.index(name)], fps, RATE)) for name in seen]
         intervals = _debounce(np.concatenate(runs))
         span = (start, start + (len(joints) - 1) / fps)
         contacts[limb] = Contacts(np.clip(start + intervals / RATE, *span), seen, span)
@@ -114,8 +110,8 @@ def hand_strokes(
         seen = [names.index(name) for name in candidates if name in names]
         if not seen:
             continue
-        track = _sampled(joints[:, seen].mean(axis=1), fps)
-        height = gaussian_filter1d(track[:, 1], SMOOTHING * RATE, mode="nearest")
+        track = sampled(joints[:, seen].mean(axis=1), fps, RATE)
+        height = smoothed(track[:, 1], RATE)
         lowest, _ = find_peaks(-height, prominence=STROKE_DEPTH, distance=max(1, round(STROKE_GAP * RATE)))
         strokes[limb] = start + (lowest + _vertex(height, lowest)) / RATE
     return strokes
@@ -139,15 +135,6 @@ def contact_pulses(
     return hand_strokes(joints, names, fps, start)
 
 
-def smoothed_speed(track: NDArray[np.floating[Any]], rate: float) -> NDArray[np.float64]:
-    """(T, ...) speed in m/s of (T, ..., 3) positions sampled ``rate`` times a second, smoothed by
-    a Gaussian of ``SMOOTHING`` seconds."""
-    position = np.asarray(track, dtype=np.float64)
-    velocity = gaussian_filter1d(position, SMOOTHING * rate, axis=0, order=1, mode="nearest") * rate
-    speed: NDArray[np.float64] = np.linalg.norm(velocity, axis=-1)
-    return speed
-
-
 def _check(joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float) -> None:
     if joints.ndim != 3 or joints.shape[1:] != (len(names), 3) or len(joints) < 2:
         raise DataError(
@@ -163,19 +150,10 @@ def _check(joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float) 
         raise DataError(f"{count} joint positions are NaN or infinite; expected numbers: fill the gaps first")
 
 
-def _sampled(track: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
-    """(S, 3) positions at ``RATE`` from (T, 3) at ``fps``: a cubic spline through the frames."""
-    seconds = np.arange(len(track)) / fps
-    spline = make_interp_spline(seconds, np.asarray(track, dtype=np.float64), k=min(3, len(track) - 1))
-    times = np.arange(int(np.floor(seconds[-1] * RATE + 1e-6)) + 1) / RATE
-    sampled: NDArray[np.float64] = spline(np.minimum(times, seconds[-1]))
-    return sampled
-
-
 def _rests(track: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, 2) samples, not whole, from and until which one joint rests on its floor."""
     speed = smoothed_speed(track, RATE)
-    height = gaussian_filter1d(track[:, 1], SMOOTHING * RATE, mode="nearest")
+    height = smoothed(track[:, 1], RATE)
     height = height - _floor(height)
     # How far inside (above 0) or outside the tighter and the wider pair of thresholds a sample is.
     enter = np.minimum(1 - speed / STILL, 1 - height / LOW)
