@@ -1,0 +1,216 @@
+"""The unit and the up axis of a motion, found from the body itself, and the way to metres, y up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from motion_data.errors import DataError
+from motion_data.skeleton import INDEX
+
+Floats = NDArray[np.floating[Any]]
+
+UNITS: Mapping[str, float] = {
+    "m": 1.0,
+    "dm": 0.1,
+    "cm": 0.01,
+    "mm": 0.001,
+    "in": 0.0254,
+    "asf": 0.0254 / 0.45,
+}
+"""Metres in each unit; ``asf`` is that of CMU's files, 0.45 of which are an inch."""
+
+HUMAN = (1.2, 2.1)
+"""Metres a body may stand tall for its unit to be believed. No two units share a height."""
+
+GIVEN = (0.5, 3.0)
+"""The same where the user gives the unit: children, giants and cartoon figures pass."""
+
+STATURE_OF_BONES = 0.491 + 0.288
+"""Hip to ankle and hip to shoulder as shares of stature (Winter, Biomechanics and Motor Control of Human
+Movement, after Drillis and Contini: hip .530, ankle .039, shoulder .818)."""
+
+AXES = {sign + axis: (k, -1.0 if sign else 1.0) for k, axis in enumerate("xyz") for sign in ("", "-")}
+
+CLEARLY_UP = 0.8
+"""Least share of the mean head-above-feet direction along one axis: about 37 degrees off."""
+
+FLOOR_SHARE = 2.0
+"""The floor is this percentile of the lower foot's height over the frames."""
+
+MIRRORED_SHARE = 0.7
+"""Share of frames that must show toes and knees behind a body for it to count as mirrored."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """What was found, and why."""
+
+    unit: str
+    """A name of ``UNITS``, or metres a unit as a number."""
+    stature: float
+    """Metres, reckoned from the bones of legs and trunk."""
+    unit_reason: str
+    up: str
+    """x, y or z, with - where it points down."""
+    up_reason: str
+    mirrored: bool
+    """Whether the axes were left-handed (or the sides' names swapped) and z was turned round."""
+    mirrored_reason: str
+    floor: float
+    """Metres at which the floor was, before it was moved to y = 0."""
+
+    def report(self) -> dict[str, Any]:
+        """For a pair's provenance."""
+        return {
+            "unit": f"{self.unit} ({self.unit_reason})",
+            "stature_m": round(self.stature, 3),
+            "up": f"{self.up} ({self.up_reason})",
+            "mirrored": f"{'yes' if self.mirrored else 'no'} ({self.mirrored_reason})",
+            "floor_m": round(self.floor, 4),
+        }
+
+
+def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tuple[Floats, Orientation]:
+    """Bring a motion on the common skeleton to metres, y up, right-handed, the floor at y = 0.
+
+    The up axis is the one that the mean direction from the feet to the head points along. The unit is
+    the one in which the body is as tall as a human. Axes are left-handed when toes and knees lie behind
+    the body.
+
+    Args:
+        joints: (T, 22, 3) in any unit and axes, finite.
+        unit: overrides: a name of ``UNITS``, or metres a unit as a number.
+        up: overrides: x, y, z, -x, -y or -z.
+
+    Raises:
+        DataError: no human size, no clear up axis, or an override that cannot be.
+    """
+    joints = np.asarray(joints, dtype=np.float64)
+    scale, unit, stature, unit_reason = _unit(joints, unit)
+    up, up_reason = _up(joints, up)
+    turned = joints @ _to_y_up(up).T * scale
+    mirrored, mirrored_reason = _mirrored(turned)
+    if mirrored:
+        turned = turned * np.array([1.0, 1.0, -1.0])
+    feet = [INDEX[name] for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
+    floor = float(np.percentile(turned[:, feet, 1].min(axis=1), FLOOR_SHARE))
+    turned = turned - np.array([0.0, floor, 0.0])
+    found = Orientation(
+        *(unit, stature, unit_reason, up, up_reason, mirrored, mirrored_reason, floor),
+    )
+    return turned, found
+
+
+def stature_of(joints: Floats) -> float:
+    """Height of the body when it stands, in the joints' unit: from the median lengths of legs and trunk."""
+    legs = [
+        _length(joints, f"{side}_hip", f"{side}_knee") + _length(joints, f"{side}_knee", f"{side}_ankle")
+        for side in ("left", "right")
+    ]
+    hips = (joints[:, INDEX["left_hip"]] + joints[:, INDEX["right_hip"]]) / 2
+    shoulders = (joints[:, INDEX["left_shoulder"]] + joints[:, INDEX["right_shoulder"]]) / 2
+    # The trunk bends: its length is that of its straighter frames.
+    trunk = float(np.percentile(np.linalg.norm(shoulders - hips, axis=1), 75))
+    return (sum(legs) / 2 + trunk) / STATURE_OF_BONES
+
+
+def _length(joints: Floats, one: str, other: str) -> float:
+    return float(np.median(np.linalg.norm(joints[:, INDEX[one]] - joints[:, INDEX[other]], axis=1)))
+
+
+def _unit(joints: Floats, given: str | None) -> tuple[float, str, float, str]:
+    """Metres a unit, the unit, the stature in metres, and why."""
+    stature = stature_of(joints)
+    if given is not None:
+        scale = _given_unit(given)
+        if not GIVEN[0] <= stature * scale <= GIVEN[1]:
+            raise DataError(
+                f"the body is {stature * scale:.3g} m tall in the unit given ({given}); expected "
+                f"{GIVEN[0]:g} to {GIVEN[1]:g} m: leave the unit out to have it detected, or correct it"
+            )
+        return scale, given, stature * scale, "given"
+    for unit, scale in UNITS.items():
+        if HUMAN[0] <= stature * scale <= HUMAN[1]:
+            reason = f"the bones make a body {stature:.4g} tall, {stature * scale:.2f} m in this unit"
+            return scale, unit, stature * scale, reason
+    ranges = ", ".join(f"{HUMAN[0] / scale:.3g}-{HUMAN[1] / scale:.3g} {u}" for u, scale in UNITS.items())
+    raise DataError(
+        f"the bones make a body {stature:.4g} tall, no human size in any unit; expected {ranges}: give the "
+        f"unit, as a name or as metres a unit"
+    )
+
+
+def _given_unit(given: str) -> float:
+    if given in UNITS:
+        return UNITS[given]
+    try:
+        scale = float(given)
+    except ValueError:
+        scale = float("nan")
+    if not (np.isfinite(scale) and scale > 0):
+        raise DataError(
+            f"unit {given!r} is not known; expected one of {', '.join(UNITS)}, or metres a unit as a number"
+        )
+    return scale
+
+
+def _up(joints: Floats, given: str | None) -> tuple[str, str]:
+    if given is not None:
+        if given not in AXES:
+            raise DataError(f"up axis {given!r} is not known; expected one of {', '.join(AXES)}")
+        return given, "given"
+    feet = (joints[:, INDEX["left_ankle"]] + joints[:, INDEX["right_ankle"]]) / 2
+    rise = joints[:, INDEX["head"]] - feet
+    length = np.linalg.norm(rise, axis=1, keepdims=True)
+    mean = (rise / np.where(length > 0, length, 1.0)).mean(axis=0)
+    norm = float(np.linalg.norm(mean))
+    axis = int(np.abs(mean).argmax())
+    if norm < 0.1 or abs(mean[axis]) < CLEARLY_UP * norm:
+        raise DataError(
+            f"no axis is clearly up: from feet to head the body points along ({mean[0]:.2f}, {mean[1]:.2f}, "
+            f"{mean[2]:.2f}) on average, expected one of them near 1 or -1: give the up axis"
+        )
+    up = ("-" if mean[axis] < 0 else "") + "xyz"[axis]
+    return up, f"from feet to head the body points {abs(mean[axis]):.2f} along it on average"
+
+
+def _to_y_up(up: str) -> NDArray[np.float64]:
+    """The rotation, no mirroring, that takes an axis to y; a turn of 90 or 180 degrees about x or z."""
+    axis, sign = AXES[up]
+    turn = {
+        (0, 1.0): ("z", 90),
+        (0, -1.0): ("z", -90),
+        (1, 1.0): ("x", 0),
+        (1, -1.0): ("x", 180),
+        (2, 1.0): ("x", -90),
+        (2, -1.0): ("x", 90),
+    }[axis, sign]
+    matrix: NDArray[np.float64] = np.round(Rotation.from_euler(turn[0], turn[1], degrees=True).as_matrix())
+    return matrix
+
+
+def _mirrored(joints: Floats) -> tuple[bool, str]:
+    """Whether left, up and forward make a left-handed frame: in a right-handed one, left × up is ahead.
+
+    Ahead is where the toes point from the ankles and the knees from the line between hip and ankle.
+    """
+    left = joints[:, INDEX["left_hip"]] - joints[:, INDEX["right_hip"]]
+    ahead = np.cross(left, [0.0, 1.0, 0.0])
+    length = np.linalg.norm(ahead, axis=1, keepdims=True)
+    ahead = ahead / np.where(length > 0, length, 1.0)
+    seen = np.zeros(len(joints))
+    for side in ("left", "right"):
+        hip, knee, ankle, foot = (
+            joints[:, INDEX[f"{side}_{part}"]] for part in ("hip", "knee", "ankle", "foot")
+        )
+        seen += np.einsum("ti,ti->t", foot - ankle, ahead)
+        seen += np.einsum("ti,ti->t", knee - (hip + ankle) / 2, ahead)
+    behind = float((seen < 0).mean())
+    reason = f"toes and knees behind the hips in {100 * behind:.0f} % of the frames"
+    return behind > MIRRORED_SHARE, reason

@@ -1,0 +1,253 @@
+"""From any skeleton to the common one, by the names of its joints.
+
+Names come in a dozen fashions: CMU's LeftUpLeg, DAZ's lThigh, Bandai Namco's UpperLeg_L, Mixamo's
+mixamorig:LeftUpLeg, Biped's Bip01 L Thigh, MediaPipe's LEFT_HIP. They agree in what they name once case,
+prefix, separators and side are taken off. Only positions are mapped; bones keep their lengths.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.errors import DataError
+from motion_data.skeleton import JOINTS
+
+WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
+
+LEADS = {
+    *("bip", "joint", "jnt", "bone", "def", "org", "rig", "mixamorig", "armature", "skeleton"),
+    *("character", "cc", "base", "valvebiped"),
+}
+"""Words that programs put before a joint's name."""
+
+LIMBS: Mapping[str, tuple[str, ...]] = {
+    "knee": ("knee", "shin", "calf", "lowerleg", "lowleg", "leg"),
+    "hip": ("upleg", "upperleg", "thigh", "thighbend", "hip", "hipjoint", "leg", "buttock"),
+    "ankle": ("ankle", "foot"),
+    "foot": (
+        *("toebase", "toes", "toe", "toe0", "toe1", "ball", "footindex", "bigtoe", "foot"),
+        *("footend", "ankleend"),
+    ),
+    "shoulder": ("upperarm", "uparm", "shldr", "shldrbend", "arm", "shoulder"),
+    "collar": ("collar", "clavicle", "collarbone", "shoulder"),
+    "elbow": ("elbow", "forearm", "forearmbend", "lowerarm", "lowarm"),
+    "wrist": ("wrist", "hand"),
+}
+"""What a joint of a side is called, the surest name first; a name serves one joint only, in this order,
+so that LeftShoulder is the collar where there is a LeftArm and the shoulder where there is none."""
+
+MIDDLE: Mapping[str, tuple[str, ...]] = {
+    "pelvis": ("hips", "hip", "pelvis"),
+    "neck": ("lowerneck", "neck", "neck1", "necklower", "neckbase"),
+    "head": ("head",),
+}
+
+TRUNK = re.compile(
+    r"(spine\d*|lowerback|abdomen\d*|abdomen(lower|upper)|chest\d*|chest(lower|upper)|upperchest|torso"
+    r"|upperbody\d*|(lower|mid|upper)spine|l[35]|t(8|12))"
+)
+"""Joints between pelvis and neck, whatever their number."""
+
+SPINE = {"spine1": 0.25, "spine2": 0.5, "spine3": 0.6}
+"""Where SMPL's spine joints lie on the way from pelvis to neck, roughly."""
+
+NEEDED = tuple(
+    f"{side}_{part}"
+    for part in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    for side in ("left", "right")
+)
+"""What nothing can stand in for; head or neck must be there as well."""
+
+NEAR_HIPS = 0.35
+"""Share of a thigh's length within which a joint called root counts as the pelvis."""
+
+HEAD_ABOVE_NECK = 0.2
+"""Where there is no head: how far it lies beyond the neck, as a share of the way from the hips to it [O]."""
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Retargeted:
+    """A motion on the common skeleton."""
+
+    joints: Floats
+    """(T, 22, 3) in the order of :data:`~motion_data.skeleton.JOINTS`, in the source's unit and axes."""
+    missed: tuple[str, ...]
+    """Joints the source does not have, inferred from their neighbours."""
+    sources: Mapping[str, str]
+    """The source's name of every joint it has."""
+
+
+def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
+    """Map a motion to the common skeleton.
+
+    What is missing within the body lies between its neighbours: spine joints on the line from pelvis to
+    neck, collars between upper spine and shoulder, the pelvis amid the hips, the neck amid the shoulders,
+    the head amid the ears (or at the nose, or beyond the neck), the ball of a foot at its ankle. All of it
+    is linear in the source's positions, so unit and axes do not matter, and NaN stays NaN.
+
+    Args:
+        names: (J,) in any case, with or without a common prefix.
+        joints: (T, J, 3).
+
+    Raises:
+        DataError: hips, knees, ankles, shoulders, elbows, wrists, or both head and neck are not there; the
+            message lists them and the names that were found.
+    """
+    if joints.ndim != 3 or joints.shape[1:] != (len(names), 3):
+        raise DataError(
+            f"joints of shape {joints.shape}; expected (T, {len(names)}, 3) for {len(names)} names"
+        )
+    keys = _keys(names)
+    columns = _assigned(keys)
+    lacking = [name for name in NEEDED if name not in columns]
+    # Ears or a nose tell where the head is.
+    face = _face(keys)
+    if not {"head", "neck"} & columns.keys() and not face:
+        lacking.append("head or neck")
+    if lacking:
+        shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+        raise DataError(
+            f"the skeleton lacks {', '.join(lacking)}; found the joints {shown}: rename them as CMU, DAZ, "
+            f"Mixamo or SMPL do, or leave this motion out"
+        )
+    body = {name: joints[:, column] for name, column in columns.items()}
+    _infer_ends(body, joints, keys, face)
+    columns |= _infer_trunk(body, joints, keys, set(columns.values()))
+    common = np.stack([body[name] for name in JOINTS], axis=1)
+    missed = tuple(name for name in JOINTS if name not in columns)
+    return Retargeted(common, missed, {name: names[columns[name]] for name in JOINTS if name in columns})
+
+
+def _keys(names: Sequence[str]) -> dict[str, int]:
+    """Column by name without case, prefix and separators; sided ones begin with ``left`` or ``right``."""
+    stems = [re.split(r"[:|]", name)[-1] for name in names]
+    cut = len(_shared_prefix(stems))
+    keys: dict[str, int] = {}
+    for column, stem in enumerate(stems):
+        # Digits keep their value, not their zeros: spine_01 is spine1.
+        words = [word.lower().lstrip("0") or "0" for word in WORD.findall(stem[cut:])]
+        while len(words) > 1 and (words[0] in LEADS or words[0].isdigit()):
+            words = words[1:]
+        for key in _readings(words):
+            keys.setdefault(key, column)
+    return keys
+
+
+def _shared_prefix(stems: Sequence[str]) -> str:
+    """What all names begin with, up to a separator: m_avg_, Actor1_."""
+    first, last = min(stems, default=""), max(stems, default="")
+    same = sum(
+        1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    )
+    prefix = first[:same] if len(stems) > 1 else ""
+    return prefix[: max(prefix.rfind("_"), prefix.rfind(" ")) + 1]
+
+
+def _readings(words: list[str]) -> Iterator[str]:
+    """The ways a name can be meant: the side in front, at the end, or grown together with the part."""
+    for place in (0, len(words) - 1):
+        if len(words) > 1 and words[place] in SIDES:
+            yield SIDES[words[place]] + "".join(words[:place] + words[place + 1 :])
+            return
+    joined = "".join(words)
+    yield joined
+    if joined[:1] in SIDES and any(joined[1:] in called for called in LIMBS.values()):
+        yield SIDES[joined[0]] + joined[1:]
+
+
+def _assigned(keys: Mapping[str, int]) -> dict[str, int]:
+    """Column of each joint of the common skeleton that the source has; the trunk is not among them."""
+    columns: dict[str, int] = {}
+    for side in ("left", "right"):
+        for part, called in LIMBS.items():
+            for name in called:
+                column = keys.get(side + name)
+                if column is not None and column not in columns.values():
+                    columns[f"{side}_{part}"] = column
+                    break
+    for part, called in MIDDLE.items():
+        found = [keys[name] for name in called if name in keys]
+        if found:
+            columns[part] = found[0]
+    return columns
+
+
+def _face(keys: Mapping[str, int]) -> list[int]:
+    """Columns whose mean stands for the head."""
+    ears = [keys[name] for name in ("leftear", "rightear") if name in keys]
+    nose = [keys[name] for name in ("nose",) if name in keys]
+    return ears if len(ears) == 2 else nose
+
+
+def _infer_ends(body: dict[str, Floats], joints: Floats, keys: Mapping[str, int], face: list[int]) -> None:
+    """Pelvis, neck, head and the balls of the feet, where the source has none."""
+    hips = (body["left_hip"] + body["right_hip"]) / 2
+    if "pelvis" not in body:
+        body["pelvis"] = _root(joints, keys, hips, body["left_knee"] - body["left_hip"])
+    if "neck" not in body:
+        body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
+    if "head" not in body:
+        beyond = body["neck"] + HEAD_ABOVE_NECK * (body["neck"] - hips)
+        body["head"] = joints[:, face].mean(axis=1) if face else beyond
+    for side in ("left", "right"):
+        body.setdefault(f"{side}_foot", body[f"{side}_ankle"])
+
+
+def _infer_trunk(
+    body: dict[str, Floats], joints: Floats, keys: Mapping[str, int], taken: set[int]
+) -> dict[str, int]:
+    """Spine and collars; returns the columns of those the source has.
+
+    Of the source's joints between pelvis and neck, in order of their height on that line, the lowest, the
+    middle and the highest become spine1 to spine3; two become spine1 and spine3, one the nearest.
+    """
+    trunk = sorted({column for name, column in keys.items() if TRUNK.fullmatch(name)} - taken)
+    line = body["neck"] - body["pelvis"]
+    order = {column: _mean_dot(joints[:, column] - body["pelvis"], line) for column in trunk}
+    trunk.sort(key=order.__getitem__)
+    match len(trunk):
+        case 0:
+            found = {}
+        case 1:
+            share = order[trunk[0]] / max(_mean_dot(line, line), 1e-12)
+            found = {min(SPINE, key=lambda name: abs(SPINE[name] - share)): trunk[0]}
+        case 2:
+            found = {"spine1": trunk[0], "spine3": trunk[1]}
+        case count:
+            found = {"spine1": trunk[0], "spine2": trunk[(count - 1) // 2], "spine3": trunk[-1]}
+    body |= {name: joints[:, column] for name, column in found.items()}
+    chain = ("pelvis", *SPINE, "neck")
+    known = [place for place, name in enumerate(chain) if name in body]
+    for place, name in enumerate(chain):
+        if name not in body:
+            below, above = max(k for k in known if k < place), min(k for k in known if k > place)
+            share = (place - below) / (above - below)
+            body[name] = (1 - share) * body[chain[below]] + share * body[chain[above]]
+    for side in ("left", "right"):
+        body.setdefault(f"{side}_collar", (body["spine3"] + body["neck"] + 2 * body[f"{side}_shoulder"]) / 4)
+    return found
+
+
+def _root(joints: Floats, keys: Mapping[str, int], hips: Floats, thigh: Floats) -> Floats:
+    """A joint called root if it is the pelvis and no mark on the floor, or else amid the hips."""
+    if "root" in keys:
+        root = joints[:, keys["root"]]
+        away = np.nanmedian(np.linalg.norm(root - hips, axis=1))
+        if away < NEAR_HIPS * np.nanmedian(np.linalg.norm(thigh, axis=1)):
+            return root
+    return hips
+
+
+def _mean_dot(a: Floats, b: Floats) -> float:
+    return float(np.nanmean(np.einsum("ti,ti->t", a, b)))

@@ -1,0 +1,132 @@
+"""The user's own pairs: a CSV of audio and motion files."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from motion_data.corpora.hashed_split import hashed_split
+from motion_data.corpora.paired_files import PairedFiles, make_pair
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.motion import Motion
+from motion_data.pair import SPLITS, MotionPair
+from motion_data.preparation import Job, prepare_pairs
+from motionbeat_upstream.nn.grid import Grid
+
+NEEDED = ("audio", "motion")
+
+OPTIONAL = ("offset", "piece", "take", "split", "beats", "fps", "unit", "up", "licence")
+
+LAYOUT = """\
+RAW: a CSV, a pair a line, paths from the CSV's folder. Columns:
+  audio    any file that libsndfile or ffmpeg reads
+  motion   .bvh; .npz with joints (T, J, 3), names (J,) and fps, or file.npz#array; AIST++'s .pkl
+  offset   seconds from the motion's first frame to the audio's beginning, negative where the audio is
+           first; empty: what the .npz says as audio_offset_s, or 0
+  piece, take, split   empty: the audio's name, the motion's name, dealt 80/10/10 by piece
+  beats    .beats of the audio: a line a beat, seconds and position in the bar
+  fps, unit, up        override what the file says and what is detected: unit m, dm, cm, mm, in, asf or
+           metres a unit; up x, y, z, -x, -y, -z
+  licence  recorded with the pair
+audio and motion are needed; the order is free."""
+
+LICENCE = "the user's own; give it in the column licence."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """``motionbeat data prepare folder`` has no options: all stands in the CSV."""
+
+
+def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+    """Prepare the pairs of a CSV.
+
+    A line that cannot be used is left out, and its fault recorded with file, line and column.
+
+    Raises:
+        DataError: no such file, no such columns, no line, or not one pair.
+    """
+    if raw is None or not raw.is_file():
+        raise DataError(f"{raw}: no such file; expected a CSV with the columns {', '.join(NEEDED)}")
+    try:
+        with raw.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = tuple(reader.fieldnames or ())
+            rows = [(f"{raw}:{reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{raw}: not a CSV in UTF-8 ({error}); save it as one") from error
+    lacking = [name for name in NEEDED if name not in columns]
+    unknown = [name for name in columns if name not in NEEDED + OPTIONAL]
+    if lacking or unknown:
+        fault = f"lacks {', '.join(lacking)}" if lacking else f"has unknown columns {', '.join(unknown)}"
+        raise DataError(f"{raw}:1: {fault}; the columns are {', '.join(NEEDED + OPTIONAL)}")
+    if not rows:
+        raise DataError(f"{raw}: no line below the header; expected a pair a line")
+    wanted = [_name(row.get("motion") or place.rpartition(":")[2]) for place, row in rows]
+    count = Counter(wanted)
+    names = [
+        name if count[name] == 1 else f"{name}-{place.rpartition(':')[2]}"
+        for name, (place, _) in zip(wanted, rows, strict=True)
+    ]
+    jobs = [_job(name, place, row, raw.parent) for name, (place, row) in zip(names, rows, strict=True)]
+    # What a line says belongs to its pair's fingerprint, through the whole text.
+    return prepare_pairs(out, "folder", {"csv": raw.read_text(encoding="utf-8-sig")}, jobs)
+
+
+def _name(motion: str) -> str:
+    file, _, array = motion.partition("#")
+    return "-".join(filter(None, (Path(file).stem, array.replace("/", "-")))).lstrip(".") or "motion"
+
+
+def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Path) -> Job:
+    cells = {column: (row.get(column) or "").strip() for column in NEEDED + OPTIONAL}
+    sources = [folder / cells[column].partition("#")[0] for column in ("audio", "motion", "beats")]
+
+    def make() -> tuple[MotionPair, Motion, Grid | None]:
+        if None in row:
+            raise DataError(f"{place}: more cells than columns; quote cells that hold a comma")
+        for column in (*NEEDED, "beats"):
+            path = folder / cells[column].partition("#")[0]
+            if (column in NEEDED and not cells[column]) or (cells[column] and not path.is_file()):
+                raise DataError(f"{place}: {column} is {cells[column]!r}; expected a file, none is at {path}")
+        piece = cells["piece"] or Path(cells["audio"]).stem
+        split = cells["split"] or hashed_split(piece)
+        if split not in SPLITS:
+            raise DataError(f"{place}: split is {split!r}; expected {', '.join(SPLITS)}, or nothing")
+        files = PairedFiles(
+            name=name,
+            corpus="folder",
+            audio=folder / cells["audio"],
+            motion=str(folder / cells["motion"]),
+            piece=piece,
+            take=cells["take"] or name,
+            split=split,
+            licence=cells["licence"] or "the user's own",
+            offset=_number(place, "offset", cells["offset"]),
+            beats=folder / cells["beats"] if cells["beats"] else None,
+            fps=_number(place, "fps", cells["fps"]),
+            unit=cells["unit"] or None,
+            up=cells["up"] or None,
+        )
+        try:
+            return make_pair(files)
+        except ValueError as error:  # DataError and AudioError are both of this kind
+            raise DataError(f"{place}: {error}") from error
+
+    return Job(name, tuple(path for path in sources if path != folder), make)
+
+
+def _number(place: str, column: str, cell: str) -> float | None:
+    if not cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{place}: {column} is {cell!r}; expected a number, or nothing")
+    return value

@@ -1,0 +1,168 @@
+"""An audio file and a motion file become a pair: overlap, length, pulses, grid."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.beats_file import UNKNOWN, read_beats
+from motion_data.body.normalisation import Body, normalise
+from motion_data.corpora.motion_source import MotionSource, read_source
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.pair import AudioSpan, MotionPair
+from motion_data.preparation import check_lengths, file_sha256
+from motion_data.rhythm.contacts import contact_pulses
+from motion_data.skeleton import FEET, INDEX, JOINTS
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.grid import Grid
+
+SEATED = 0.7
+"""Median height of the hips above the lower ankle, as a share of the legs' length, below which a body sits
+(or lies): its hands make the rhythm then. Standing is about 1, deep steps 0.85 [O]."""
+
+
+@dataclass(frozen=True)
+class PairedFiles:
+    """Two files, and what the user says of them."""
+
+    name: str
+    """Of the pair; fit for a file name."""
+    corpus: str
+    audio: Path
+    motion: str
+    """Path of the motion; ``file.npz#array`` chooses an array."""
+    piece: str
+    take: str
+    split: str
+    licence: str
+    offset: float | None = None
+    """Seconds from the motion's first frame to the audio's beginning, negative where the audio is first;
+    None takes what the motion's file says, or 0."""
+    beats: Path | None = None
+    """``.beats`` of the audio file."""
+    fps: float | None = None
+    unit: str | None = None
+    up: str | None = None
+
+
+def as_motion(source: MotionSource, unit: str | None = None, up: str | None = None) -> tuple[Motion, Body]:
+    """A source's motion on the common skeleton, frame 0 at the seconds it has in its file.
+
+    Raises:
+        DataError: what :func:`~motion_data.body.normalisation.normalise` refuses.
+    """
+    body = normalise(source.names, source.joints, source.fps, unit, up)
+    pulses = _pulses(body, _limbs(source, body)[0], source.start)
+    return Motion(body.fps, JOINTS, body.joints, source.start, pulses=pulses), body
+
+
+def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
+    """Read both files and lay them over each other; the pair is what they share.
+
+    Raises:
+        DataError: a motion that cannot be used, lengths that differ by more than 5 %, no overlap, or beats
+            that are no grid.
+        AudioError: audio that cannot be read.
+    """
+    source = read_source(files.motion, files.fps)
+    audio_seconds = len(read_audio(files.audio)) / SAMPLE_RATE
+    try:
+        body = normalise(source.names, source.joints, source.fps, files.unit, files.up)
+    except DataError as error:
+        raise DataError(f"{files.motion}: {error}") from error
+    offset = files.offset if files.offset is not None else (source.offset or 0.0)
+    ends = source.start + len(source.joints) / source.fps
+    beyond, before = max(offset, 0.0), max(-offset, 0.0)
+    if beyond >= ends or before >= audio_seconds:
+        raise DataError(
+            f"{files.motion}: with the audio beginning {offset:g} s after the motion, {ends:.2f} s of motion "
+            f"and {audio_seconds:.2f} s of audio do not meet; correct the offset"
+        )
+    check_lengths(files.motion, ends - beyond, audio_seconds - before)
+    # Seconds of the audio file that the motion covers.
+    begin, stop = max(source.start - offset, 0.0), min(ends - offset, audio_seconds)
+    limbs, why = _limbs(source, body)
+    motion = _cut(files.motion, body, limbs, source.start - offset - begin, stop - begin)
+    grid = None if files.beats is None else _grid(files.beats, begin, stop)
+    pair = MotionPair(
+        name=files.name,
+        corpus=files.corpus,
+        piece=files.piece,
+        take=files.take,
+        split=files.split,
+        licence=files.licence,
+        seconds=stop - begin,
+        fps=motion.fps,
+        joints=motion.names,
+        pulses={limb: len(times) for limb, times in motion.pulses.items()},
+        grid="none" if grid is None else "annotated",
+        metre=None if grid is None else grid.metre,
+        bpm=None if grid is None else grid.bpm,
+        audio=AudioSpan(str(files.audio.resolve()), begin, stop, file_sha256(files.audio)),
+        provenance={
+            "motion": files.motion,
+            "source_joints": len(source.names),
+            **body.report(),
+            "rest_frames_dropped": source.dropped,
+            "offset": offset,
+            "limbs": why,
+        },
+    )
+    return pair, motion, grid
+
+
+def _cut(place: str, body: Body, limbs: Sequence[str], start: float, seconds: float) -> Motion:
+    """The frames that lie within the pair, frame 0 standing at ``start`` on its clock, and the pulses."""
+    first = max(0, math.floor(-start * body.fps + 1e-6))
+    last = min(len(body.joints), math.ceil((seconds - start) * body.fps - 1e-6))
+    if last - first < 2:
+        raise DataError(f"{place}: {last - first} frame(s) meet the audio; expected at least 2")
+    # Pulses come from the whole motion: a cut makes no touch-down.
+    pulses = {
+        limb: times[(times >= 0) & (times < seconds)] for limb, times in _pulses(body, limbs, start).items()
+    }
+    return Motion(body.fps, JOINTS, body.joints[first:last], start + first / body.fps, pulses=pulses)
+
+
+def _pulses(body: Body, names: Sequence[str], start: float) -> dict[str, NDArray[np.float64]]:
+    return contact_pulses(body.joints[:, [INDEX[name] for name in names]], names, body.fps, start)
+
+
+def _limbs(source: MotionSource, body: Body) -> tuple[tuple[str, ...], str]:
+    """The joints that pulses are taken from, and which limbs those are, and why."""
+    hands = tuple(name for name in JOINTS if not any(name in foot for foot in FEET.values()))
+    if not source.feet_in_view:
+        return hands, "hands: the feet are out of view"
+    height = body.joints[:, :, 1]
+    hips = (height[:, INDEX["left_hip"]] + height[:, INDEX["right_hip"]]) / 2
+    ankle = np.minimum(height[:, INDEX["left_ankle"]], height[:, INDEX["right_ankle"]])
+    chain = [body.joints[:, INDEX[f"left_{part}"]] for part in ("hip", "knee", "ankle")]
+    leg = sum(float(np.median(np.linalg.norm(a - b, axis=1))) for a, b in itertools.pairwise(chain))
+    share = float(np.median(hips - ankle)) / leg
+    if share < SEATED:
+        return hands, f"hands: the hips are {share:.2f} of the legs' length above the feet, a body that sits"
+    return JOINTS, "feet"
+
+
+def _grid(path: Path, begin: float, stop: float) -> Grid:
+    """The beats of the audio file that lie in the pair, on its clock."""
+    beats = read_beats(path)
+    inside = (beats.times >= begin) & (beats.times < stop)
+    times, positions = beats.times[inside], beats.positions[inside]
+    if len(times) < 2:
+        raise DataError(f"{path}: {len(times)} beats within {begin:.2f} to {stop:.2f} s; expected at least 2")
+    if (positions == UNKNOWN).any():
+        raise DataError(
+            f"{path}: beats without a position in the bar; add it as a second column, or give none"
+        )
+    metre = Counter(np.diff(np.flatnonzero(beats.positions == 1)).tolist()).most_common(1)
+    return Grid(times - begin, positions, metre[0][0] if metre else int(beats.positions.max()))
