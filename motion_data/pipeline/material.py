@@ -1,0 +1,161 @@
+"""Pairs decoded and brought to the pipeline's rates, kept in memory while there is room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motion_data.body.resampling import resample_positions
+from motion_data.clip import load_clip, read_span
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.motion_file import read_motion
+from motion_data.pair import MotionPair
+from motion_data.pipeline.stages import StageClock
+from motion_data.skeleton import JOINTS
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.grid import Grid
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Material:
+    """A whole pair at the pipeline's rates; all times are seconds from its start."""
+
+    seconds: float
+    """Length of the sound."""
+    wav: Tensor | None
+    """(T,) float32 at 16 kHz; None where clips of it are decoded one by one."""
+    joints: NDArray[np.float32] | None
+    """(F, 22, 3) in metres, y up, at the pipeline's rate; None where the pair has pulses alone."""
+    motion_start: float
+    """Where frame 0 stands."""
+    motion_seconds: float
+    """How long the motion lasts."""
+    pulses: dict[str, NDArray[np.float64]]
+    """Touch-downs by limb."""
+    grid: Grid | None
+
+    @property
+    def megabytes(self) -> float:
+        """What it takes in memory."""
+        size = 0 if self.wav is None else self.wav.numel() * 4
+        return (size + (0 if self.joints is None else self.joints.nbytes)) / MEGABYTE
+
+
+class Materials:
+    """Gives the material of pairs, from memory where it has been made before; may be asked by many threads.
+
+    Sound in files is decoded whole and kept if the whole split fits in memory, else a stretch at a
+    time. What is rendered is rendered whole, and kept while there is room.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pairs: Sequence[MotionPair],
+        fps: float,
+        memory_megabytes: float,
+        clock: StageClock,
+    ) -> None:
+        """See above.
+
+        Args:
+            folder: of the corpus.
+            pairs: those that will be asked for.
+            fps: frames of motion a second.
+            memory_megabytes: room for what is decoded.
+            clock: counts the time of each stage.
+        """
+        self._folder = folder
+        self._fps = fps
+        self._room = memory_megabytes
+        self._clock = clock
+        bytes_a_second = 4 * SAMPLE_RATE + 12 * len(JOINTS) * fps
+        self.fits = sum(pair.seconds for pair in pairs) * bytes_a_second / MEGABYTE <= memory_megabytes
+        self._kept: OrderedDict[str, Material] = OrderedDict()
+        self._used = 0.0
+        self._lock = Lock()
+
+    def material(self, pair: MotionPair) -> Material:
+        """The pair at the pipeline's rates.
+
+        Raises:
+            DataError: files are missing or not what they should be.
+            AudioError: sound that cannot be read.
+        """
+        with self._lock:
+            if pair.name in self._kept:
+                self._kept.move_to_end(pair.name)
+                return self._kept[pair.name]
+        material = self._make(pair)
+        if material.wav is not None:
+            self._keep(pair.name, material)
+        return material
+
+    def sound(self, pair: MotionPair, material: Material, start: int, stop: int) -> Tensor:
+        """(stop - start,) the samples of a stretch at 16 kHz; raises as :meth:`material` does."""
+        if material.wav is not None:
+            wav = material.wav[start:stop]
+        else:
+            assert pair.audio is not None
+            offset = pair.audio.start
+            span = replace(pair.audio, start=offset + start / SAMPLE_RATE, stop=offset + stop / SAMPLE_RATE)
+            with self._clock.stage("audio"):
+                wav = read_span(self._folder / span.path, span)
+        if not bool(torch.isfinite(wav).all()):
+            raise DataError(f"{pair.name}: the sound holds samples that are NaN or infinite; export it again")
+        return wav
+
+    def _make(self, pair: MotionPair) -> Material:
+        wav: Tensor | None = None
+        if pair.audio is None or pair.motion is None:
+            with self._clock.stage("audio"):
+                clip = load_clip(pair, self._folder)
+            wav, motion, grid = clip.wav, clip.motion, clip.grid
+            seconds = len(wav) / SAMPLE_RATE
+        else:
+            with self._clock.stage("motion"):
+                motion, grid = read_motion(self._folder / pair.motion)
+            seconds = pair.audio.stop - pair.audio.start
+            if self.fits:
+                with self._clock.stage("audio"):
+                    wav = read_span(self._folder / pair.audio.path, pair.audio)
+        with self._clock.stage("resample"):
+            joints = _joints(pair.name, motion, self._fps)
+        pulses = dict(motion.pulses)
+        return Material(seconds, wav, joints, motion.start, motion.seconds, pulses, grid)
+
+    def _keep(self, name: str, material: Material) -> None:
+        with self._lock:
+            if name in self._kept:  # another thread was first
+                return
+            self._kept[name] = material
+            self._used += material.megabytes
+            while self._used > self._room:
+                self._used -= self._kept.popitem(last=False)[1].megabytes
+
+
+def _joints(name: str, motion: Motion, fps: float) -> NDArray[np.float32] | None:
+    if not motion.names:
+        return None
+    missing = [joint for joint in JOINTS if joint not in motion.names]
+    if missing:
+        raise DataError(
+            f"{name}: the motion lacks the joints {', '.join(missing)}; prepare it on the common skeleton"
+        )
+    joints = motion.joints
+    if motion.names != JOINTS:
+        joints = joints[:, [motion.names.index(joint) for joint in JOINTS]]
+    if motion.fps != fps:
+        joints = resample_positions(joints, motion.fps, fps).astype(np.float32)
+    return joints

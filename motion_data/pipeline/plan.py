@@ -1,0 +1,91 @@
+"""An epoch before anything is read: which clips make which batch on which rank.
+
+A batch holds one metre and near tempos, or the bar phases and token counts of the in-batch
+negatives would give them away [O]; clips of one piece, which are never each other's negatives,
+are spread over the batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from motion_data.pair import MotionPair
+from motion_data.pipeline.config import PipelineConfig
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A clip to be cut."""
+
+    pair: int
+    """Index of the pair in the corpus."""
+    number: int
+    """Which of the pair's clips of the epoch."""
+
+
+def plan_epoch(
+    pairs: Sequence[tuple[int, MotionPair]],
+    config: PipelineConfig,
+    epoch: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> list[list[Draw]]:
+    """The batches of one rank, in order; over all ranks every clip comes once.
+
+    Ranks have equally many batches, and the batches at one step are of one bucket on all ranks,
+    so negatives may be gathered across them. Where a bucket has fewer clips than ranks, a batch is empty.
+
+    Args:
+        pairs: index in the corpus and pair, of one split.
+        config: of the pipeline.
+        epoch: counted from 0.
+        rank: this process, from 0.
+        world_size: number of processes.
+    """
+    draw = np.random.default_rng([config.seed, 0 if config.same_every_epoch else epoch])
+    shift_tempo, shift_length = draw.random(2)
+    buckets: dict[tuple[int, float, float], list[tuple[Draw, str]]] = defaultdict(list)
+    for index, pair in pairs:
+        # The borders move from epoch to epoch, so that no two near tempos are apart for ever.
+        tempo = _bin(pair.bpm, config.tempo_octaves, shift_tempo)
+        length = _bin(expected_seconds(pair, config), config.length_octaves, shift_length)
+        key = (pair.metre or 0, tempo, length)
+        buckets[key] += [(Draw(index, number), pair.piece) for number in range(config.clips_per_pair)]
+    most = config.batch_size * world_size
+    groups: list[list[Draw]] = []
+    for key in sorted(buckets):
+        clips = _spread_pieces(buckets[key], draw)
+        count = math.ceil(len(clips) / most)
+        groups += [[clips[i] for i in part] for part in np.array_split(np.arange(len(clips)), count)]
+    kept = [group for group in groups if len(group) >= config.least_clips * world_size]
+    return [kept[index][rank::world_size] for index in draw.permutation(len(kept))]
+
+
+def expected_seconds(pair: MotionPair, config: PipelineConfig) -> float:
+    """How long a clip of this pair will be, by the manifest alone."""
+    if config.bars is None or pair.bpm is None or pair.metre is None:
+        return min(pair.seconds, config.seconds)
+    bar = 60.0 * pair.metre / pair.bpm
+    return min(pair.seconds, bar * max(1, min(config.bars, int(config.longest_seconds / bar + 1e-9))))
+
+
+def _bin(value: float | None, width: float, shift: float) -> float:
+    return -math.inf if value is None else math.floor(math.log2(value) / width + shift)
+
+
+def _spread_pieces(clips: Sequence[tuple[Draw, str]], draw: np.random.Generator) -> list[Draw]:
+    """At random, with the clips of each piece evenly over the whole length."""
+    counts = Counter(piece for _, piece in clips)
+    seen: Counter[str] = Counter()
+    offset = {piece: draw.random() for piece in sorted(counts)}
+    places = []
+    for index in draw.permutation(len(clips)):
+        clip, piece = clips[index]
+        places.append(((seen[piece] + offset[piece]) / counts[piece], clip.pair, clip.number))
+        seen[piece] += 1
+    return [Draw(pair, number) for _, pair, number in sorted(places)]

@@ -1,0 +1,265 @@
+"""A corpus read batch by batch, on fairseq2's data pipeline.
+
+An epoch is planned before anything is read, so where a run stands is its epoch and batch, and
+going on means reading the rest of the plan: no half-filled buffer has to be saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fairseq2.data.data_pipeline import DataPipeline, read_sequence
+
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.pipeline.batch import Batch, collate
+from motion_data.pipeline.config import PipelineConfig, settings_of_batches
+from motion_data.pipeline.example import Example, cut_example
+from motion_data.pipeline.material import Materials
+from motion_data.pipeline.plan import Draw, plan_epoch
+from motion_data.pipeline.stages import StageClock
+from motionbeat_upstream.audio import AudioError
+
+log = logging.getLogger(__name__)
+
+LIMBS = ("left_foot", "right_foot", "left_hand", "right_hand")
+"""Order of the limbs that a batch begins with; others of a corpus follow by name."""
+
+DrawNegatives = Callable[[Sequence[Example], np.random.Generator], Sequence[Any]]
+"""Gives the recipes of each clip's hard negatives, one entry a clip."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What was planned as a batch, as it came out."""
+
+    batch: Batch | None
+    outcomes: tuple[_Failure | None, ...]
+    """Of each clip in order; None for one that is in the batch."""
+
+
+class ClipReader(Iterator[Batch]):
+    """Iterates over the batches of an epoch; the next ``for`` loop over it reads the next epoch.
+
+    Clips that cannot be used are left out of their batch, logged once a pair and counted in
+    ``failures``; ``config.failures_in_row`` of them one after the other stop the reading.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        config: PipelineConfig,
+        rank: int = 0,
+        world_size: int = 1,
+        draw_negatives: DrawNegatives | None = None,
+        clock: StageClock | None = None,
+    ) -> None:
+        """Plan the first epoch; nothing is read yet.
+
+        Args:
+            corpus: a prepared one.
+            split: train, dev or test.
+            config: how to cut, bucket and read it.
+            rank: this process, from 0.
+            world_size: number of processes that share the split.
+            draw_negatives: gives the recipes in ``Batch.negatives``; has to depend on its arguments alone.
+            clock: counts the time of each stage.
+
+        Raises:
+            DataError: faults in the configuration, an empty split, or no batch of ``least_clips``.
+        """
+        config.validate()
+        if not 0 <= rank < world_size:
+            raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
+        self._pairs = [(index, pair) for index, pair in enumerate(corpus.pairs) if pair.split == split]
+        if not self._pairs:
+            raise DataError(
+                f"{corpus.folder}: the split {split!r} has no pairs; choose another or prepare it"
+            )
+        self._corpus, self._split, self._config = corpus, split, config
+        self._rank, self._world_size = rank, world_size
+        self._draw_negatives = draw_negatives
+        self._clock = clock or StageClock()
+        self._materials = Materials(
+            corpus.folder,
+            [pair for _, pair in self._pairs],
+            config.fps,
+            config.memory_megabytes,
+            self._clock,
+        )
+        self._pieces = _numbers(pair.piece for pair in corpus.pairs)
+        self._takes = _numbers(pair.take for pair in corpus.pairs)
+        known = {limb for pair in corpus.pairs for limb in pair.pulses}
+        self.limbs = tuple(limb for limb in LIMBS if limb in known) + tuple(sorted(known - set(LIMBS)))
+        self.failures: dict[str, int] = {}
+        """Pairs that could not be used, and how often."""
+        self._failed_in_row: list[_Failure] = []
+        self._running: list[Iterator[_Step]] = []
+        # Threads that still fetch ahead when the interpreter is taken down would crash it.
+        weakref.finalize(self, self._running.clear)
+        self._open(0, 0)
+        if not self._plan:
+            raise DataError(
+                f"{corpus.folder}: {len(self._pairs)} pairs of {split} make no batch of {config.least_clips} "
+                f"clips on {world_size} ranks (least_clips); lower it, or widen tempo_octaves"
+            )
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is being read, from 0."""
+        return self._epoch
+
+    def __len__(self) -> int:
+        """Batches of this epoch on this rank, where no clip fails."""
+        return sum(1 for batch in self._plan if batch)
+
+    def __iter__(self) -> ClipReader:
+        if self._position == len(self._plan):
+            self._open(self._epoch + 1, 0)
+        return self
+
+    def __next__(self) -> Batch:
+        """The next batch of the epoch.
+
+        Raises:
+            StopIteration: the epoch is over.
+            DataError: too many clips in a row could not be used.
+        """
+        while True:
+            if not self._running:
+                self._running.append(iter(self._pipeline(self._plan[self._position :])))
+            step = next(self._running[0])
+            self._position += 1
+            self._count(step.outcomes)
+            if step.batch is not None:
+                return step.batch
+
+    def reset(self) -> None:
+        """Go to the first batch of the next epoch, unless this one has not been begun."""
+        if self._position or not self._plan:
+            self._open(self._epoch + 1, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the reading stands, and what it depends on."""
+        return {
+            "depends_on": self._depends_on(),
+            "epoch": self._epoch,
+            "position": self._position,
+            "failures": dict(self.failures),
+            "failed_in_row": [(failure.name, failure.reason) for failure in self._failed_in_row],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another reader stood: the next batch is the one that it would have given.
+
+        Raises:
+            DataError: the corpus, the split, the ranks or the settings are not those of the state.
+        """
+        now, then = self._depends_on(), state["depends_on"]
+        differing = [
+            f"{key} is {now.get(key)!r}, was {then.get(key)!r}"
+            for key in sorted(now.keys() | then.keys())
+            if now.get(key) != then.get(key)
+        ]
+        if differing:
+            raise DataError(
+                f"{self._corpus.folder}: a run cannot go on with other data than it began with: "
+                f"{'; '.join(differing)}; restore them, or begin anew"
+            )
+        self.failures = dict(state["failures"])
+        self._failed_in_row = [_Failure(name, reason) for name, reason in state["failed_in_row"]]
+        self._open(int(state["epoch"]), int(state["position"]))
+
+    def _depends_on(self) -> dict[str, Any]:
+        return {
+            "corpus": self._corpus.sha256,
+            "split": self._split,
+            "rank": self._rank,
+            "world_size": self._world_size,
+            **settings_of_batches(self._config),
+        }
+
+    def _open(self, epoch: int, position: int) -> None:
+        self._epoch, self._position = epoch, position
+        self._plan = plan_epoch(self._pairs, self._config, epoch, self._rank, self._world_size)
+        self._running.clear()
+
+    def _pipeline(self, plan: Sequence[Sequence[Draw]]) -> DataPipeline:
+        first = len(self._plan) - len(plan)
+        size = self._config.batch_size
+        # Clips, not batches, are loaded in parallel; a short batch is filled up to be bucketed with them.
+        clips = [
+            (number, draw)
+            for number, batch in enumerate(plan, first)
+            for draw in [*batch, *[None] * (size - len(batch))]
+        ]
+        epoch = 0 if self._config.same_every_epoch else self._epoch
+        pairs = dict(self._pairs)
+
+        def load(clip: tuple[int, Draw | None]) -> tuple[int, Example | _Failure | None]:
+            number, draw = clip
+            if draw is None:
+                return number, None
+            pair = pairs[draw.pair]
+            try:
+                return number, cut_example(self._materials, pair, draw, self._config, epoch, self._clock)
+            except (DataError, AudioError, OSError) as error:
+                return number, _Failure(pair.name, str(error))
+
+        def stack(loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
+            number = loaded[0][0]
+            clips = [clip for _, clip in loaded if clip is not None]
+            outcomes = tuple(clip if isinstance(clip, _Failure) else None for clip in clips)
+            examples = [clip for clip in clips if isinstance(clip, Example)]
+            return _Step(self._collate(examples, epoch, number) if examples else None, outcomes)
+
+        return (
+            read_sequence(clips)
+            .map(load, num_parallel_calls=self._config.workers)
+            .bucket(size)
+            .map(stack)
+            .prefetch(self._config.prefetch)
+            .and_return()
+        )
+
+    def _collate(self, examples: Sequence[Example], epoch: int, number: int) -> Batch:
+        negatives: tuple[Any, ...] = ()
+        if self._draw_negatives is not None:
+            with self._clock.stage("negatives"):
+                rng = np.random.default_rng([self._config.seed, epoch, self._rank, number])
+                negatives = tuple(self._draw_negatives(examples, rng))
+        with self._clock.stage("collate"):
+            return collate(examples, self.limbs, self._pieces, self._takes, self._config.fps, negatives)
+
+    def _count(self, outcomes: Sequence[_Failure | None]) -> None:
+        for failure in outcomes:
+            if failure is None:
+                self._failed_in_row = []
+                continue
+            if failure.name not in self.failures:
+                log.warning("skipped %s: %s", failure.name, failure.reason)
+            self.failures[failure.name] = self.failures.get(failure.name, 0) + 1
+            self._failed_in_row.append(failure)
+            if len(self._failed_in_row) >= self._config.failures_in_row:
+                names = ", ".join(dict.fromkeys(failed.name for failed in self._failed_in_row))
+                raise DataError(
+                    f"{self._corpus.folder}: {len(self._failed_in_row)} clips in a row could not be used "
+                    f"(failures_in_row): {names}; the last one: {failure.reason}"
+                )
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    """A number for each name, by the order of the names."""
+    return {name: number for number, name in enumerate(sorted(set(names)))}

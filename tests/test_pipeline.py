@@ -1,0 +1,327 @@
+"""The pipeline on small corpora of files: what a batch holds, and that nothing but the seed decides it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus, read_corpus, write_manifest
+from motion_data.pipeline.batch import Batch
+from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.example import Example
+from motion_data.pipeline.reader import ClipReader
+from motionbeat_upstream.nn.grid import Grid
+from tests.made_corpus import Made, write_corpus
+
+CONFIG = PipelineConfig(bars=2, batch_size=4, clips_per_pair=2)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Two metres, tempos of 90 to 160, three sample rates, three frame rates, charts, one without a grid."""
+    made = [
+        Made(
+            f"p{i:02d}",
+            bpm=90 + 7 * i % 70,
+            metre=3 + i % 2,
+            seconds=6.0 + i % 3,
+            piece=f"piece{i // 2}",
+            rate=(16_000, 44_100, 22_050)[i % 3],
+            fps=(30.0, 60.0, 120.0)[i % 3],
+            joints=i % 5 != 0,
+            motion_start=(0.0, -0.315, 0.1)[i % 3],
+        )
+        for i in range(14)
+    ]
+    made += [Made("nogrid", bpm=None), Made("dev", split="dev"), Made("test", split="test")]
+    return write_corpus(tmp_path_factory.mktemp("corpus"), made)
+
+
+def fingerprint(batch: Batch) -> str:
+    """A hash of everything in a batch, bit by bit."""
+    digest = hashlib.sha256()
+    for f in fields(batch):
+        value = getattr(batch, f.name)
+        if isinstance(value, Tensor):
+            digest.update(f"{f.name}{value.dtype}{tuple(value.shape)}".encode() + value.numpy().tobytes())
+        elif f.name == "grids":
+            for grid in value:
+                digest.update(b"-" if grid is None else grid.beats.tobytes() + grid.positions.tobytes())
+        else:
+            digest.update(repr(value).encode())
+    return digest.hexdigest()
+
+
+def fingerprints(batches: Iterator[Batch]) -> list[str]:
+    return [fingerprint(batch) for batch in batches]
+
+
+def row(batch: Batch, index: int) -> tuple[Tensor, Tensor]:
+    """Sound and joints of one clip without padding."""
+    wav = batch.wav[index, : batch.wav_lengths[index]]
+    return wav, batch.joints[index, : batch.joint_lengths[index]]
+
+
+def test_sound_motion_pulses_and_grid_are_on_one_clock(corpus: Corpus) -> None:
+    found = {pair.name: pair for pair in corpus.pairs}
+    clips = 0
+    for batch in ClipReader(corpus, "train", CONFIG):
+        for index, name in enumerate(batch.names):
+            clips += 1
+            wav, joints = row(batch, index)
+            start, seconds = float(batch.starts[index]), len(wav) / 16_000
+            # The sound's value and the body's place tell the time; the clicks lie on the beats.
+            quiet = torch.where(wav - wav.median() > 0.1, torch.nan, wav)
+            time = start + torch.arange(len(wav)) / 16_000
+            assert float((quiet * 120 - time).nanmedian().abs()) < 0.02
+            pair, grid = found[name], batch.grids[index]
+            assert bool(batch.has_joints[index]) == bool(pair.joints)
+            if pair.joints:
+                assert len(joints) == -(-round(seconds * 30, 6) // 1)
+                frames = start + torch.arange(len(joints)) / 30
+                assert joints[:, 0, 2].numpy() == pytest.approx(frames.numpy(), abs=2e-3)
+            assert (grid is None) == (pair.grid == "none")
+            if grid is not None:
+                assert grid.metre == pair.metre
+                assert grid.bpm == pytest.approx(pair.bpm)
+                # The clip begins less than a frame before a downbeat, and ends on one.
+                assert np.abs(grid.downbeats).min() <= (1 / 30 if pair.joints else 1e-4)
+                assert np.abs(grid.beats - seconds).min() <= 1e-3
+                heard = grid.beats[(grid.beats >= 0.02) & (grid.beats < seconds - 0.02)]
+                for beat in heard:
+                    at = round(beat * 16_000)
+                    assert float(wav[at + 16 : at + 48].mean() - wav[at - 100 : at - 30].mean()) > 0.2
+                counts = batch.pulse_counts[index]
+                pulses = [batch.pulse_times[index, limb, : counts[limb]] for limb in range(2)]
+                felt = torch.cat(pulses).sort().values.numpy()
+                felt = felt[(felt >= 0.02) & (felt < seconds - 0.02)]
+                assert felt == pytest.approx(heard, abs=1e-4)
+    assert clips == 2 * len(corpus.split("train"))
+
+
+def test_padding_is_zero_and_lengths_fit(corpus: Corpus) -> None:
+    for batch in ClipReader(corpus, "train", CONFIG):
+        size = len(batch)
+        assert batch.wav.shape == (size, int(batch.wav_lengths.max()))
+        assert batch.joints.shape == (size, int(batch.joint_lengths.max()), 22, 3)
+        assert batch.pulse_frames.shape == (size, 2, int(batch.feature_lengths.max()))
+        assert batch.limbs == ("left_foot", "right_foot")
+        for index in range(size):
+            assert not batch.wav[index, batch.wav_lengths[index] :].any()
+            assert not batch.joints[index, batch.joint_lengths[index] :].any()
+            assert not batch.pulse_frames[index, :, batch.feature_lengths[index] :].any()
+        assert torch.equal(batch.pulse_frames.sum(2).round().long(), batch.pulse_counts)
+        assert bool(batch.has_pulses.all())
+        assert bool(batch.has_joints.any()) or batch.joints.shape[1] == 0
+
+
+def test_ids_are_those_of_the_whole_corpus(corpus: Corpus) -> None:
+    pieces = sorted({pair.piece for pair in corpus.pairs})
+    found = {pair.name: pair for pair in corpus.pairs}
+    for split in ("train", "dev", "test"):
+        for batch in ClipReader(corpus, split, CONFIG):
+            assert [pieces[piece] for piece in batch.pieces] == [found[n].piece for n in batch.names]
+            assert len(set(zip(batch.takes.tolist(), batch.names, strict=True))) == len(set(batch.names))
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_and_prefetch_do_not_change_the_batches(corpus: Corpus, workers: int) -> None:
+    expected = fingerprints(ClipReader(corpus, "train", replace(CONFIG, workers=1, prefetch=1)))
+    assert fingerprints(ClipReader(corpus, "train", replace(CONFIG, workers=workers, prefetch=4))) == expected
+
+
+def test_another_seed_and_another_epoch_give_other_clips(corpus: Corpus) -> None:
+    reader = ClipReader(corpus, "train", CONFIG)
+    first, second = fingerprints(reader), fingerprints(reader)
+    assert reader.epoch == 1
+    assert first != second
+    assert first != fingerprints(ClipReader(corpus, "train", replace(CONFIG, seed=1)))
+
+
+def test_validation_is_the_same_every_time(corpus: Corpus) -> None:
+    reader = ClipReader(corpus, "train", replace(CONFIG, same_every_epoch=True))
+    first = fingerprints(reader)
+    assert fingerprints(reader) == first
+    next(iter(reader))
+    reader.reset()
+    assert fingerprints(reader) == first
+
+
+def test_two_ranks_share_the_split(corpus: Corpus) -> None:
+    def clips(rank: int, world_size: int) -> list[tuple[str, float]]:
+        reader = ClipReader(corpus, "train", CONFIG, rank, world_size)
+        return [pair for b in reader for pair in zip(b.names, b.starts.tolist(), strict=True)]
+
+    one, two = clips(0, 2), clips(1, 2)
+    assert sorted(one + two) == sorted(clips(0, 1))
+
+
+@pytest.mark.parametrize("read", [0, 1, 3, 7])
+def test_a_run_goes_on_at_the_very_next_batch(corpus: Corpus, read: int) -> None:
+    whole = ClipReader(corpus, "train", CONFIG)
+    expected = fingerprints(whole) + fingerprints(whole)
+    stopped = ClipReader(corpus, "train", CONFIG)
+    before = fingerprints(islice(stopped, read))
+    state = json.loads(json.dumps(stopped.state_dict()))  # plain values, whatever they are saved with
+    resumed = ClipReader(corpus, "train", replace(CONFIG, workers=1))
+    resumed.load_state_dict(state)
+    rest = fingerprints(resumed)
+    assert before + rest + fingerprints(resumed) == expected
+    # The reader that gave the state is not disturbed by it.
+    assert fingerprints(stopped) == rest
+
+
+RESUME = """
+import json, sys
+from motion_data.manifest import read_corpus
+from motion_data.pipeline.reader import ClipReader
+from tests.test_pipeline import CONFIG, fingerprints
+reader = ClipReader(read_corpus(sys.argv[1]), "train", CONFIG)
+reader.load_state_dict(json.loads(sys.argv[2]))
+print("\\n".join(fingerprints(reader)))
+"""
+
+
+def test_a_run_goes_on_in_another_process(corpus: Corpus) -> None:
+    reader = ClipReader(corpus, "train", CONFIG)
+    for _ in islice(reader, 3):
+        pass
+    command = [sys.executable, "-c", RESUME, str(corpus.folder), json.dumps(reader.state_dict())]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout.split() == fingerprints(reader)
+
+
+def test_a_process_may_end_in_the_middle_of_an_epoch(corpus: Corpus) -> None:
+    """Threads that fetch ahead must not crash an interpreter that is being taken down."""
+    command = [sys.executable, "-c", RESUME.replace("fingerprints(reader)", "[str(len(next(reader)))]")]
+    state = json.dumps(ClipReader(corpus, "train", CONFIG).state_dict())
+    root = Path(__file__).parent.parent
+    done = subprocess.run([*command, str(corpus.folder), state], capture_output=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_does_not_go_on_with_other_data(corpus: Corpus, tmp_path: Path) -> None:
+    state = ClipReader(corpus, "train", CONFIG).state_dict()
+    changed = write_manifest(tmp_path, corpus.pairs[1:], "folder", {})
+    with pytest.raises(DataError, match=r"cannot go on with other data.*corpus is '.*', was '"):
+        ClipReader(changed, "train", CONFIG).load_state_dict(state)
+    with pytest.raises(DataError, match=r"batch_size is 3, was 4; fps is 25\.0, was 30\.0"):
+        ClipReader(corpus, "train", replace(CONFIG, batch_size=3, fps=25.0)).load_state_dict(state)
+    with pytest.raises(DataError, match="rank is 1, was 0; world_size is 2, was 1"):
+        ClipReader(corpus, "train", CONFIG, 1, 2).load_state_dict(state)
+
+
+def test_sound_read_clip_by_clip_is_that_read_whole(tmp_path: Path) -> None:
+    """At 16 kHz bit by bit; at other rates the resampler's edges differ."""
+    for rate, largest in ((16_000, 0.0), (44_100, 5e-3)):
+        made = [Made(f"{rate}-{i}", seconds=8.0, rate=rate) for i in range(4)]
+        corpus = write_corpus(tmp_path / str(rate), made)
+        whole = list(ClipReader(corpus, "train", CONFIG))
+        parts = list(ClipReader(corpus, "train", replace(CONFIG, memory_megabytes=0.0)))
+        for one, other in zip(whole, parts, strict=True):
+            assert one.names == other.names
+            assert float((one.wav - other.wav).abs().mean()) <= largest
+            assert torch.equal(one.joints, other.joints)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Corpus:
+    """Twelve pairs: sound cut off, no sound, no motion, a motion that is no motion."""
+    corpus = write_corpus(tmp_path, [Made(f"p{i:02d}") for i in range(12)])
+    sound = corpus.folder / "audio/p01.wav"
+    sound.write_bytes(sound.read_bytes()[:20_000])
+    (corpus.folder / "audio/p04.wav").write_bytes(b"not sound")
+    (corpus.folder / "motion/p07.npz").unlink()
+    (corpus.folder / "motion/p08.npz").write_bytes(b"not motion")
+    return read_corpus(corpus.folder)
+
+
+BAD = {"p01", "p04", "p07", "p08"}
+
+
+@pytest.mark.parametrize("memory", [0.0, 1024.0])
+def test_clips_that_cannot_be_used_are_skipped_counted_and_named(
+    damaged: Corpus, memory: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(CONFIG, memory_megabytes=memory)
+    reader = ClipReader(damaged, "train", config)
+    names = [name for batch in reader for name in batch.names]
+    assert set(names) == {pair.name for pair in damaged.pairs} - BAD
+    assert len(names) == 2 * 8
+    assert reader.failures == dict.fromkeys(BAD, 2)
+    for name in BAD:
+        assert caplog.text.count(f"skipped {name}: ") == 1
+    # What was skipped before belongs to the state.
+    resumed = ClipReader(damaged, "train", config)
+    resumed.load_state_dict(reader.state_dict())
+    assert resumed.failures == reader.failures
+
+
+def test_too_many_in_a_row_stop_the_reading(damaged: Corpus) -> None:
+    for path in (damaged.folder / "motion").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"5 clips in a row.*p\d\d, p\d\d.*no such file"):
+        list(ClipReader(damaged, "train", replace(CONFIG, failures_in_row=5)))
+
+
+def test_a_batch_without_one_good_clip_is_passed_over(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path, [Made("a", bpm=80.0), Made("b", bpm=150.0)])
+    (tmp_path / "motion/a.npz").unlink()
+    reader = ClipReader(corpus, "train", CONFIG)
+    assert [batch.names for batch in reader] == [("b", "b")]
+
+
+def test_sound_that_is_not_finite_is_not_used(tmp_path: Path) -> None:
+    import soundfile
+
+    corpus = write_corpus(tmp_path, [Made("a"), Made("b")])
+    soundfile.write(tmp_path / "audio/a.wav", np.full(6 * 16_000, np.nan), 16_000, subtype="FLOAT")
+    reader = ClipReader(corpus, "train", CONFIG)
+    assert {name for batch in reader for name in batch.names} == {"b"}
+    assert set(reader.failures) == {"a"}
+
+
+def test_negatives_are_drawn_by_the_function_that_is_given(corpus: Corpus) -> None:
+    def draw(examples: Sequence[Example], rng: np.random.Generator) -> list[Any]:
+        return [(example.pair.name, int(rng.integers(1000))) for example in examples]
+
+    reader = ClipReader(corpus, "train", CONFIG, draw_negatives=draw)
+    first = list(reader)
+    for batch in first:
+        assert [name for name, _ in batch.negatives] == list(batch.names)
+    again = ClipReader(corpus, "train", replace(CONFIG, workers=4), draw_negatives=draw)
+    assert [batch.negatives for batch in again] == [batch.negatives for batch in first]
+
+
+def test_a_split_that_is_not_there_is_told(corpus: Corpus) -> None:
+    with pytest.raises(DataError, match="the split 'tset' has no pairs"):
+        ClipReader(corpus, "tset", CONFIG)
+    with pytest.raises(DataError, match=r"1 pairs of dev make no batch of 4 clips"):
+        ClipReader(corpus, "dev", replace(CONFIG, least_clips=4))
+    with pytest.raises(DataError, match="rank 2 of 2"):
+        ClipReader(corpus, "train", CONFIG, 2, 2)
+
+
+def test_a_batch_moves_whole(corpus: Corpus) -> None:
+    batch = next(ClipReader(corpus, "train", CONFIG))
+    moved = batch.to("meta")
+    assert all(
+        getattr(moved, f.name).is_meta for f in fields(batch) if isinstance(getattr(batch, f.name), Tensor)
+    )
+    assert moved.names == batch.names
+    grid = moved.grids[0]
+    assert grid is None or isinstance(grid, Grid)
