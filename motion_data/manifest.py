@@ -39,6 +39,7 @@ def write_manifest(
     corpus: str,
     options: Mapping[str, Any],
     left_out: Mapping[str, str] | None = None,
+    notes: Mapping[str, int] | None = None,
 ) -> Corpus:
     """Check the pairs against each other and write manifest and mark, the mark last.
 
@@ -48,6 +49,7 @@ def write_manifest(
         corpus: its name.
         options: what it was prepared with.
         left_out: what could not be used, and why.
+        notes: what was passed over on purpose, and how often.
 
     Raises:
         DataError: no pair at all, a name given twice, or splits that share a piece, a take or a recording.
@@ -66,6 +68,7 @@ def write_manifest(
         "options": dict(options),
         "pairs": len(pairs),
         "left_out": dict(left_out or {}),
+        "notes": dict(notes or {}),
         "sha256": sha256,
     }
     with atomic_path(folder / MANIFEST) as draft:

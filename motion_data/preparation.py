@@ -39,7 +39,12 @@ class Job:
 
 
 def prepare_pairs(
-    out: str | Path, corpus: str, options: Mapping[str, Any], jobs: Sequence[Job], progress: bool = True
+    out: str | Path,
+    corpus: str,
+    options: Mapping[str, Any],
+    jobs: Sequence[Job],
+    progress: bool = True,
+    notes: Mapping[str, int] | None = None,
 ) -> Corpus:
     """Make every pair that is not made yet, then write the manifest.
 
@@ -51,6 +56,7 @@ def prepare_pairs(
         options: what the preparation depends on; with other options every pair is made again.
         jobs: the pairs.
         progress: whether to show a bar.
+        notes: what was passed over on purpose, and how often; told in ``prepared.json``.
 
     Raises:
         DataError: not one pair could be made, or the splits share something.
@@ -68,7 +74,7 @@ def prepare_pairs(
                 left_out[job.name] = str(error)
                 continue
         pairs.append(pair)
-    return write_manifest(out, pairs, corpus, options, left_out)
+    return write_manifest(out, pairs, corpus, options, left_out, notes)
 
 
 def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> None:

@@ -32,26 +32,31 @@ def load_arrays(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    return arrays_from_bytes(path.read_bytes(), str(path))
+
+
+def arrays_from_bytes(data: bytes, place: str) -> Any:
+    """The same from a pickle in memory, called ``place`` in messages; raises as :func:`load_arrays`."""
     try:
-        return _Arrays(io.BytesIO(path.read_bytes()), path).load()
+        return _Arrays(io.BytesIO(data), place).load()
     except DataError:
         raise
     except Exception as error:  # a damaged pickle raises errors of many kinds
         raise DataError(
-            f"{path}: not a whole pickle ({type(error).__name__}: {error}); fetch it again"
+            f"{place}: not a whole pickle ({type(error).__name__}: {error}); fetch it again"
         ) from error
 
 
 class _Arrays(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, path: Path) -> None:
+    def __init__(self, file: io.BytesIO, place: str) -> None:
         super().__init__(file, encoding="latin1")
-        self._path = path
+        self._place = place
 
     def find_class(self, module: str, name: str) -> Any:
         # Protocol 4 allows dotted names, which would reach through an allowed one.
         if (module, name) not in ALLOWED:
             raise DataError(
-                f"{self._path}: the pickle asks for {module}.{name}; only numpy arrays are read from "
+                f"{self._place}: the pickle asks for {module}.{name}; only numpy arrays are read from "
                 f"pickles, and nothing in this one was run. Do not use it unless you know who made it"
             )
         return super().find_class(module, name)

@@ -41,11 +41,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def summary(corpus: Corpus) -> str:
-    """Pairs, pieces and hours of each split, a line each."""
+    """Pairs, pieces and hours of each split, and what was passed over, a line each."""
     lines = [f"{corpus.folder}: {len(corpus.pairs)} pairs"]
     for split in SPLITS:
         pairs = corpus.split(split)
         pieces, takes = len({pair.piece for pair in pairs}), len({pair.take for pair in pairs})
         hours = sum(pair.seconds for pair in pairs) / 3600
         lines.append(f"  {split:5}  {len(pairs):6} pairs  {pieces:5} pieces  {takes:5} takes  {hours:7.2f} h")
+    lines += [f"  {count:5}  {note}" for note, count in corpus.made.get("notes", {}).items()]
     return "\n".join(lines)

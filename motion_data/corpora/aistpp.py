@@ -1,0 +1,307 @@
+"""AIST++: dancers in motion, reconstructed from the AIST Dance Video Database, with the music they dance to.
+
+In the published cross-modal lists, validation and test are danced to the same ten pieces
+(choreography 1 for the one, 2 for the other). Here nothing of a piece may be in two splits:
+the test list stays as published, so that its numbers can be compared; takes of the validation list
+whose piece is in another list are passed over; and a development split is made of some pieces of the
+training list [O]. Its choreographies occur in training too, danced to other pieces: those of
+the test list do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.body.kinematics import forward_kinematics
+from motion_data.body.smpl import BodyModel, body_rotations, read_body_model, smpl_joints
+from motion_data.corpora.aistpp_annotations import (
+    FPS,
+    IGNORED,
+    LISTS,
+    Annotations,
+    Take,
+    find_annotations,
+    parse_name,
+)
+from motion_data.corpora.known_tempo import HeardGrid, heard_grid
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.motion import Motion
+from motion_data.pair import AudioSpan, MotionPair
+from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
+from motion_data.skeleton import FEET, INDEX, JOINTS
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.grid import Grid
+
+LAYOUT = """The annotations of AIST++ as Google publishes them (https://google.github.io/aistplusplus_dataset),
+as the zip or unpacked, and the music of the AIST Dance Video Database (https://aistdancedb.ongaaccel.jp).
+
+  RAW[/FOLDER]/motions/*.pkl             smpl_poses (T, 72), smpl_trans (T, 3), smpl_scaling (1,) at 60 fps
+  RAW[/FOLDER]/splits/crossmodal_*.txt   takes of train, val and test, a name a line
+  RAW[/FOLDER]/ignore_list.txt           takes that are not to be used
+  --audio AUDIO/mBR0.wav ...             the 60 pieces; or gBR_sBM_cAll_d04_mBR0_ch02.wav ..., one a take
+  --smpl SMPL_NEUTRAL.npz                the SMPL model (https://smpl.is.tue.mpg.de); without it joints are
+                                         those of an approximate skeleton, centimetres off
+
+Validation and test of the published lists share their pieces, which is not allowed here: test stays,
+validation takes of a test piece are passed over, and some training pieces become the dev split."""
+
+LICENCE = """annotations: CC BY 4.0, Google LLC; music: the AIST Dance Video Database's own terms of use,
+for research that is not commercial (read them at https://aistdancedb.ongaaccel.jp before use)"""
+
+METRE = 4
+"""Beats a bar: the database's choreographies are counted in eights [O: no file says it]."""
+
+DEV_PIECES = 5
+
+FLOOR_PERCENTILE = 5.0
+"""Of the height of the lower foot over time: where the floor is taken to be."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--audio``, ``--smpl`` and ``--dev-pieces``."""
+    parser.add_argument("--audio", type=Path, required=True, metavar="AUDIO", help="folder of the music")
+    parser.add_argument("--smpl", type=Path, metavar="FILE", help=".npz of the SMPL model")
+    parser.add_argument(
+        "--dev-pieces",
+        type=int,
+        default=DEV_PIECES,
+        metavar="N",
+        help="training pieces to be dev; 0 keeps the published training list whole (default: %(default)s)",
+    )
+
+
+def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+    """Prepare the takes of the cross-modal lists.
+
+    Raises:
+        DataError: RAW is not what ``LAYOUT`` says, or not one take could be used.
+    """
+    if raw is None:
+        raise DataError("aistpp: expected RAW, the annotations of AIST++ as a folder or a zip")
+    if not options.audio.is_dir():
+        raise DataError(f"--audio {options.audio}: no such folder; expected the music of AIST, mBR0.wav ...")
+    if options.dev_pieces < 0:
+        raise DataError(f"--dev-pieces {options.dev_pieces}: expected 0 or more")
+    annotations = find_annotations(raw)
+    splits = assign_splits(
+        {split: annotations.names(file) for split, file in LISTS.items()},
+        annotations.names(IGNORED),
+        options.dev_pieces,
+    )
+    body = read_body_model(options.smpl) if options.smpl else None
+    music = Music(options.audio.resolve())
+    takes = {take: split for take, split in splits.takes.items() if take in annotations.motions}
+    jobs = [_job(annotations, take, split, body, options.smpl, music) for take, split in takes.items()]
+    told = {
+        "audio": str(music.folder),
+        "smpl": file_sha256(options.smpl) if options.smpl else None,
+        "splits": hashlib.sha256(json.dumps(sorted(takes.items())).encode()).hexdigest(),
+    }
+    notes = dict(splits.passed_over)
+    notes["takes of the lists without a motion in RAW"] = len(splits.takes) - len(takes)
+    notes["motions that no cross-modal list names"] = len(set(annotations.motions) - splits.named)
+    return prepare_pairs(
+        out, "aistpp", told, jobs, notes={note: count for note, count in notes.items() if count}
+    )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which takes are used, and as what."""
+
+    takes: Mapping[str, str]
+    """Split of each take, in the order of the lists."""
+    named: frozenset[str]
+    """Every take that a list names."""
+    passed_over: Mapping[str, int]
+    """Why takes of the lists are not used, and how many."""
+
+
+def assign_splits(lists: Mapping[str, Sequence[str]], ignored: Sequence[str], dev_pieces: int) -> Splits:
+    """Train, dev and test from the published lists, apart by piece.
+
+    Args:
+        lists: takes of ``train``, ``val`` and ``test``.
+        ignored: takes not to be used.
+        dev_pieces: how many pieces of ``train`` become dev, spread evenly over their names, at most all
+            but one. Validation takes of pieces that no other list has are dev in any case.
+
+    Raises:
+        DataError: a take in two lists.
+    """
+    lists = {name: list(dict.fromkeys(takes)) for name, takes in lists.items()}
+    seen: dict[str, str] = {}
+    for name, takes in lists.items():
+        for take in takes:
+            if seen.setdefault(take, name) != name:
+                raise DataError(
+                    f"{take}: in crossmodal_{seen[take]}.txt and in crossmodal_{name}.txt; fetch them again"
+                )
+    skipped = set(ignored)
+    used = {name: [take for take in takes if take not in skipped] for name, takes in lists.items()}
+    elsewhere = {_piece(take) for take in (*used["train"], *used["test"])}
+    apart = [take for take in used["val"] if _piece(take) not in elsewhere]
+
+    pieces = sorted({_piece(take) for take in used["train"]} - {_piece(take) for take in used["test"]})
+    count = min(dev_pieces, len(pieces) - 1)
+    dev = {pieces[(2 * k + 1) * len(pieces) // (2 * count)] for k in range(count)}
+    splits = {take: "dev" if _piece(take) in dev else "train" for take in used["train"]}
+    splits |= dict.fromkeys(apart, "dev") | dict.fromkeys(used["test"], "test")
+    return Splits(
+        splits,
+        frozenset(seen),
+        {
+            f"takes of the lists that {IGNORED} names": len(skipped & set(seen)),
+            "takes of crossmodal_val.txt whose piece is in another list": len(used["val"]) - len(apart),
+        },
+    )
+
+
+def _piece(take: str) -> str:
+    """Of a name that is perhaps none: then a piece of its own, and its job says what is wrong."""
+    try:
+        return parse_name(take).music
+    except DataError:
+        return take
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file of music, as far as pairs need it."""
+
+    seconds: float
+    sha256: str
+    heard: HeardGrid
+
+
+@dataclass(frozen=True)
+class Music:
+    """The folder of the music; a piece is read once for all its takes."""
+
+    folder: Path
+    _recordings: dict[Path, Recording] = field(default_factory=dict, compare=False)
+
+    def path(self, take: str, piece: str) -> Path:
+        """The file of a take, or of its piece; where there is none, the one that is expected."""
+        for stem in (take, piece):
+            for suffix in AUDIO_SUFFIXES:
+                if (self.folder / (stem + suffix)).is_file():
+                    return self.folder / (stem + suffix)
+        return self.folder / f"{piece}.wav"
+
+    def recording(self, path: Path, bpm: float) -> Recording:
+        """Length, hash and grid of a file.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        if path not in self._recordings:
+            wav = read_audio(path)
+            heard = heard_grid(wav, bpm, METRE)
+            self._recordings[path] = Recording(len(wav) / SAMPLE_RATE, file_sha256(path), heard)
+        return self._recordings[path]
+
+
+def _job(
+    annotations: Annotations, take: str, split: str, body: BodyModel | None, smpl: Path | None, music: Music
+) -> Job:
+    audio = music.path(take, _piece(take))
+
+    def make() -> tuple[MotionPair, Motion, Grid | None]:
+        return _pair(annotations, take, split, body, smpl, music, audio)
+
+    return Job(take, (annotations.source(take), audio), make)
+
+
+def _pair(
+    annotations: Annotations,
+    take: str,
+    split: str,
+    body: BodyModel | None,
+    smpl: Path | None,
+    music: Music,
+    audio: Path,
+) -> tuple[MotionPair, Motion, Grid | None]:
+    from motion_data.rhythm.contacts import contact_pulses
+
+    name = parse_name(take)
+    raw = annotations.take(take)
+    recording = music.recording(audio, name.bpm)
+    # The music goes on after the dance; it may not end before it.
+    seconds = len(raw.poses) / FPS
+    check_lengths(take, seconds, min(seconds, recording.seconds))
+    frames = min(len(raw.poses), int(recording.seconds * FPS))
+    joints, floor = on_the_floor(_joints(raw, body)[:frames])
+    rotations = body_rotations(raw.poses)[:frames]
+    pulses = contact_pulses(joints, JOINTS, FPS)
+    motion = Motion(FPS, JOINTS, joints, 0.0, rotations, pulses)
+    heard = recording.heard
+    stop = min(motion.seconds, recording.seconds)
+    provenance: dict[str, Any] = {
+        "motion": f"{annotations.root.name}/{annotations.motions[take]}",
+        "dance": name.genre,
+        "situation": name.situation,
+        "dancer": name.dancer,
+        "choreography": name.choreography,
+        "smpl_scaling": raw.scaling,
+        "joints": f"SMPL, mean shape, {smpl.name}"
+        if smpl
+        else "approximate rest skeleton: no SMPL file given",
+        "floor_taken_off": round(floor, 4),
+        "grid": {
+            "tempo": "from the name of the piece, taken as constant",
+            "metre": "4 assumed",
+            "phase_from": heard.beats_from,
+            "bars_from": heard.bars_from,
+            "lock": round(heard.lock, 3),
+            "heard_bpm": round(heard.heard_bpm, 2),
+        },
+    }
+    pair = MotionPair(
+        name=take,
+        corpus="aistpp",
+        piece=name.music,
+        take=take,
+        split=split,
+        licence=" ".join(LICENCE.split()),
+        seconds=stop,
+        fps=FPS,
+        joints=JOINTS,
+        pulses={limb: len(times) for limb, times in pulses.items()},
+        grid="estimated",
+        metre=METRE,
+        bpm=name.bpm,
+        audio=AudioSpan(str(audio), 0.0, stop, recording.sha256),
+        provenance=provenance,
+    )
+    return pair, motion, _until(heard.grid, stop)
+
+
+def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
+    if body is None:
+        return forward_kinematics(body_rotations(take.poses), take.translation)
+    return smpl_joints(body, take.poses, take.translation)
+
+
+def on_the_floor(joints: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Joints (T, 22, 3) moved so that the lower foot rests at y = 0, and the metres taken off."""
+    feet = [INDEX[name] for names in FEET.values() for name in names]
+    floor = float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_PERCENTILE))
+    return joints - [0.0, floor, 0.0], floor
+
+
+def _until(grid: Grid, stop: float) -> Grid:
+    """The beats up to the first at or after ``stop``, so that the grid covers the pair."""
+    count = max(2, int(np.searchsorted(grid.beats, stop)) + 1)
+    return Grid(grid.beats[:count], grid.positions[:count], grid.metre, grid.confidence)

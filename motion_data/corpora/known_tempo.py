@@ -1,0 +1,98 @@
+"""The grid of music whose tempo is known and constant, and whose beats are not: phase and bars are heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.nn.frontend import log_mel
+from motionbeat_upstream.nn.grid import Grid, regular_grid
+from motionbeat_upstream.nn.music_tower import estimate_grid
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
+
+SAME_TEMPO = 0.04
+"""Share by which the tempo heard may differ from the known one and still be it."""
+
+ENVELOPE_RATE = 100.0
+
+
+@dataclass(frozen=True)
+class HeardGrid:
+    """A grid of the known tempo, and how it came about."""
+
+    grid: Grid
+    """From the start of the audio to its end; its confidence is ``lock``."""
+    beats_from: str
+    """``beats``: the estimated beats agree with the tempo and gave the phase. ``onsets``: they do not
+    (half, double, or no pulse), and the onsets gave it."""
+    bars_from: str
+    """``downbeats``: estimated downbeats were voted on. ``start``: the first beat is taken for one."""
+    lock: float
+    """Resultant length in [0, 1] of beats (or onsets) on the circle of one beat: 1 is in step throughout."""
+    heard_bpm: float
+    """Tempo that was heard, before the known one took its place."""
+
+
+def heard_grid(wav: Tensor, bpm: float, metre: int) -> HeardGrid:
+    """Lay a grid of constant tempo onto audio [O].
+
+    Beats, downbeats and metre are estimated from the audio. Where the tempo heard is the known one
+    within 4 %, the circular mean of the beats gives the phase, otherwise that of the onset envelope does.
+    Estimated downbeats vote for the first beat of the bar where their metre fits.
+
+    Args:
+        wav: (T,) at 16 kHz.
+        bpm: beats a minute.
+        metre: beats a bar.
+    """
+    period = 60.0 / bpm
+    seconds = len(wav) / SAMPLE_RATE
+    heard = estimate_grid(wav)
+    agrees = heard.confidence > 0 and abs(heard.bpm / bpm - 1) <= SAME_TEMPO
+    if agrees:
+        phase, lock = _circular_mean(heard.beats, np.ones(len(heard.beats)), period)
+    else:
+        envelope = _envelope(wav)
+        phase, lock = _circular_mean((np.arange(len(envelope)) + 0.5) / ENVELOPE_RATE, envelope, period)
+    first = _first_downbeat(heard, phase, period, metre) if agrees else None
+    start = phase + period * (first or 0)
+    return HeardGrid(
+        regular_grid(seconds, bpm, metre, start, confidence=lock),
+        "beats" if agrees else "onsets",
+        "start" if first is None else "downbeats",
+        lock,
+        heard.bpm if heard.confidence > 0 else 0.0,
+    )
+
+
+def _circular_mean(
+    times: NDArray[np.float64], weights: NDArray[np.float64], period: float
+) -> tuple[float, float]:
+    """Mean of times modulo a period, in [0, period), and the resultant length."""
+    total = weights.sum()
+    if not total > 0:
+        return 0.0, 0.0
+    mean = (weights * np.exp(2j * np.pi * times / period)).sum() / total
+    return float(np.angle(mean) / (2 * np.pi) % 1.0 * period), float(min(1.0, abs(mean)))
+
+
+def _first_downbeat(heard: Grid, phase: float, period: float, metre: int) -> int | None:
+    """Which of the beats from ``phase`` on begins a bar, by the vote of the beats heard; None if they
+    count other bars. Of a bar of half as many beats, the earlier of the two candidates is taken."""
+    if metre % heard.metre:
+        return None
+    places = np.round((heard.beats - phase) / period).astype(np.int64) - (heard.positions - 1)
+    return int(np.bincount(places % heard.metre, minlength=heard.metre).argmax())
+
+
+@torch.no_grad()
+def _envelope(wav: Tensor) -> NDArray[np.float64]:
+    lengths = torch.tensor([len(wav)])
+    mel, mel_lengths = log_mel(wav[None], lengths, MusicTowerConfig.n_mels)
+    envelope: NDArray[np.float64] = onset_envelope(mel, mel_lengths)[0].double().numpy()
+    return envelope
