@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 SAMPLE_RATE = 16_000
 """Samples a second that every upstream of S3PRL is given."""
@@ -18,14 +18,11 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class MusicTowerConfig:
-    """Sizes of the music tower. All defaults are ours [O]; the paper's text was not to be had."""
+class TowerConfig:
+    """Sizes that both towers have. All defaults are ours [O]; the paper's text was not to be had."""
 
     arch: str = "tiny"
     """Name of the architecture, for messages and model cards."""
-
-    n_mels: int = 96
-    """Mel bands between 30 Hz and 8 kHz."""
 
     dim: int = 192
     """Width D of the trunk, the token layers and every hidden state."""
@@ -55,7 +52,7 @@ class MusicTowerConfig:
     """Periods in bars that tell the order between bars, dealt to the pairs with harmonic 0."""
 
     embedding_dim: int = 256
-    """Width of the pooled embedding z_a."""
+    """Width of the pooled embedding, the same in both towers."""
 
     dropout: float = 0.1
     """Share of activations dropped in training, in [0, 1)."""
@@ -67,18 +64,48 @@ class MusicTowerConfig:
 
     def validate(self) -> None:
         """Raise ``ConfigError`` with every fault found, or return in silence."""
+        faults = self._faults()
+        if faults:
+            raise ConfigError(f"{self._name()} {self.arch!r}: " + "; ".join(faults))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint keeps them."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of :meth:`to_dict`, validated; unknown or missing keys raise ``ConfigError``."""
+        known = {field.name for field in fields(cls)}
+        faults = [f"unknown key {key!r}" for key in sorted(set(values) - known)]
+        faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
+        if faults:
+            raise ConfigError(f"{cls._name()}: " + "; ".join(faults))
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        config = cls(**plain)
+        config.validate()
+        return config
+
+    @classmethod
+    def _name(cls) -> str:
+        return "tower"
+
+    @classmethod
+    def _least(cls) -> dict[str, int]:
+        """The least value of each whole number."""
+        return {
+            "dim": 2,
+            "trunk_kernel": 1,
+            "token_layers": 1,
+            "heads": 1,
+            "expansion": 1,
+            "subdivisions": 1,
+            "embedding_dim": 1,
+        }
+
+    def _faults(self) -> list[str]:
         faults = [
             f"{name} must be at least {least}, got {getattr(self, name)!r}"
-            for name, least in {
-                "n_mels": 8,
-                "dim": 2,
-                "trunk_kernel": 1,
-                "token_layers": 1,
-                "heads": 1,
-                "expansion": 1,
-                "subdivisions": 1,
-                "embedding_dim": 1,
-            }.items()
+            for name, least in self._least().items()
             if not _is_int(getattr(self, name)) or getattr(self, name) < least
         ]
         if not faults:
@@ -98,25 +125,45 @@ class MusicTowerConfig:
             faults.append(f"hypermetre must be whole numbers of at least 2 bars, got {self.hypermetre}")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             faults.append(f"dropout must lie in [0, 1), got {self.dropout!r}")
-        if faults:
-            raise ConfigError(f"music tower {self.arch!r}: " + "; ".join(faults))
+        return faults
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as a checkpoint keeps them."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+@dataclass(frozen=True)
+class MusicTowerConfig(TowerConfig):
+    """Sizes of the music tower."""
+
+    n_mels: int = 96
+    """Mel bands between 30 Hz and 8 kHz."""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MusicTowerConfig:
-        """The reverse of :meth:`to_dict`, validated; unknown or missing keys raise ``ConfigError``."""
-        known = {field.name for field in fields(cls)}
-        faults = [f"unknown key {key!r}" for key in sorted(set(values) - known)]
-        faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
-        if faults:
-            raise ConfigError("music tower: " + "; ".join(faults))
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        config = cls(**plain)
-        config.validate()
-        return config
+    def _name(cls) -> str:
+        return "music tower"
+
+    @classmethod
+    def _least(cls) -> dict[str, int]:
+        return {"n_mels": 8, **super()._least()}
+
+
+@dataclass(frozen=True)
+class MotionTowerConfig(TowerConfig):
+    """Sizes of the motion tower."""
+
+    trunk_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    """As above; a motion needs less context than a sound."""
+
+    contact_guidance: bool = True
+    """Whether contacts draw attention [P]; without, the attention is plain."""
+
+    contact_harmonics: int = 4
+    """Highest harmonic of the guidance's function of the relative bar phase."""
+
+    @classmethod
+    def _name(cls) -> str:
+        return "motion tower"
+
+    @classmethod
+    def _least(cls) -> dict[str, int]:
+        return {"contact_harmonics": 0, **super()._least()}
 
 
 def _is_int(value: object) -> bool:

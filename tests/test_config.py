@@ -1,10 +1,19 @@
+import ast
+import inspect
 import itertools
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from motionbeat_upstream.config import ARCHITECTURES, ConfigError, MusicTowerConfig, architecture
+from motionbeat_upstream.config import (
+    ARCHITECTURES,
+    ConfigError,
+    MotionTowerConfig,
+    MusicTowerConfig,
+    TowerConfig,
+    architecture,
+)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -52,20 +61,18 @@ def test_an_unknown_architecture_is_answered_with_the_known() -> None:
         architecture("huge")
 
 
-def test_every_field_is_explained() -> None:
-    import ast
-    import inspect
-
-    from motionbeat_upstream import config
-
-    tree = ast.parse(inspect.getsource(config))
-    body = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "MusicTowerConfig").body
-    explained = {
-        line.target.id
-        for line, following in itertools.pairwise(body)
-        if isinstance(line, ast.AnnAssign)
-        and isinstance(line.target, ast.Name)
-        and isinstance(following, ast.Expr)
-        and isinstance(following.value, ast.Constant)
-    }
-    assert explained == {field.name for field in fields(MusicTowerConfig)}
+@pytest.mark.parametrize("kind", [MusicTowerConfig, MotionTowerConfig])
+def test_every_field_is_explained(kind: type[TowerConfig]) -> None:
+    explained = set()
+    for part in kind.__mro__[:-1]:
+        (tree,) = ast.parse(inspect.getsource(part)).body
+        assert isinstance(tree, ast.ClassDef)
+        explained |= {
+            line.target.id
+            for line, following in itertools.pairwise(tree.body)
+            if isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        }
+    assert explained == {field.name for field in fields(kind)}

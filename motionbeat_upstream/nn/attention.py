@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motionbeat_upstream.nn.contact_guidance import Guide
 from motionbeat_upstream.nn.phase_rotation import Rotation
 
 
@@ -22,7 +26,9 @@ class PhaseRotatedAttention(nn.Module):
         self.project_in = nn.Linear(dim, 3 * dim)
         self.project_out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, place: Rotation, phase: Rotation, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, place: Rotation, phase: Rotation, mask: Tensor, guide: Guide | None = None
+    ) -> Tensor:
         """Attend over the tokens of each clip.
 
         Args:
@@ -30,6 +36,7 @@ class PhaseRotatedAttention(nn.Module):
             place: rotation of queries and keys, (B, 1, N, D / heads / 2).
             phase: R(θ), rotation of the values, of the same shape.
             mask: (B, N) true where there is a token.
+            guide: what contacts add to the logits.
 
         Returns:
             (B, N, D); what stands in padding is of no meaning.
@@ -37,12 +44,17 @@ class PhaseRotatedAttention(nn.Module):
         batch, count, dim = x.shape
         projected = self.project_in(x).view(batch, count, 3, self.heads, dim // self.heads)
         query, key, value = projected.permute(2, 0, 3, 1, 4)
+        query, key = place.apply(query) / math.sqrt(query.shape[-1]), place.apply(key)
+        if guide is not None:
+            query = torch.cat([query, guide.query.expand(-1, self.heads, -1, -1).to(query.dtype)], -1)
+            key = torch.cat([key, guide.key.to(key.dtype)], -1)
         seen = F.scaled_dot_product_attention(
-            place.apply(query),
-            place.apply(key),
+            query,
+            key,
             phase.apply(value),
             attn_mask=mask[:, None, None, :],
             dropout_p=self.dropout if self.training else 0.0,
+            scale=1.0,
         )
         turned_back = phase.inverse().apply(seen)
         out: Tensor = self.project_out(turned_back.transpose(1, 2).reshape(batch, count, dim))

@@ -1,0 +1,116 @@
+"""The motion tower: a body's frames and contacts in; features per frame and one embedding out.
+
+It sees no audio, so retrieval between music and motion is honest. Contact-guided attention is the
+paper's [P]; what stands before it, and the formula, are ours [O].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
+from motionbeat_upstream.nn.beat_pooling import overlaps, pool
+from motionbeat_upstream.nn.frame_trunk import DilatedLayer
+from motionbeat_upstream.nn.frontend import length_mask
+from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
+from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
+from motionbeat_upstream.nn.token_encoder import TokenEncoder
+
+RATE = SAMPLE_RATE / STRIDE
+"""Frames a second: frame k stands for (k + 0.5) · 20 ms, as the music tower's does."""
+
+
+@dataclass(frozen=True)
+class MotionFeatures:
+    """What the tower says of a batch; everything is 0 beyond a motion's end."""
+
+    frames: Tensor
+    """(B, F, D) the trunk's last state."""
+    embedding: Tensor
+    """(B, E) the pooled embedding z_m, not normalised."""
+    beat_tokens: Tensor
+    """(B, N, D) the last layer's beat-synchronous tokens."""
+    tokens: Tokens
+    """Where the tokens lie in time and in the bar."""
+    contact: Tensor
+    """(B, N) the contact pulse of each token, in [0, 1]."""
+
+
+class MotionTower(nn.Module):
+    """Frames of a motion, a trunk of dilated convolutions, and contact-guided token layers."""
+
+    def __init__(self, config: MotionTowerConfig) -> None:
+        super().__init__()
+        config.validate()
+        self.config = config
+        self.stem = nn.Conv1d(CHANNELS, config.dim, 5, padding=2)
+        self.activation = nn.GELU()
+        self.norm = nn.LayerNorm(config.dim)
+        self.layers = nn.ModuleList(
+            DilatedLayer(config.dim, config.trunk_kernel, dilation, config.expansion, config.dropout)
+            for dilation in config.trunk_dilations
+        )
+        self.encoder = TokenEncoder(config, config.contact_harmonics if config.contact_guidance else None)
+        self.embed = nn.Sequential(
+            nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
+        )
+
+    def forward(
+        self, joints: Tensor, pulses: Tensor, has_joints: Tensor, lengths: Tensor, grids: Sequence[Grid]
+    ) -> MotionFeatures:
+        """Features of a padded batch, for each motion the same as if it were alone.
+
+        Args:
+            joints: (B, F, 22, 3) in metres at 50 Hz, y up; frame k stands for (k + 0.5) · 20 ms. What
+                lies beyond a motion's length does not matter.
+            pulses: (B, F, 2) contact pulses, left and right, in [0, 1].
+            has_joints: (B,) false where a motion is pulses alone.
+            lengths: (B,) frames of each motion, int64, at least 1.
+            grids: beats and bars of each.
+        """
+        mask = length_mask(lengths, joints.shape[1])[..., None]
+        pulses = pulses * mask
+        seen = motion_frames(_continued(joints, lengths), pulses, has_joints, RATE) * mask
+        x = self.activation(self.stem(seen.to(self.stem.weight.dtype).transpose(1, 2)))
+        x = self.norm(x.transpose(1, 2)) * mask
+        for layer in self.layers:
+            x = layer(x) * mask
+
+        durations = (lengths / RATE).tolist()
+        tokens = cut_tokens(grids, durations, self.config.subdivisions)
+        table = overlaps(tokens, x.shape[1]).to(x.device)
+        tokens = tokens.to(x.device)
+        contact = token_contacts(pulses, tokens)
+        layers = self.encoder(pool(x, table), tokens.phase, tokens.bar, tokens.mask, contact)
+        pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
+        return MotionFeatures(x, self.embed(pooled), layers[-1], tokens, contact)
+
+
+def _continued(joints: Tensor, lengths: Tensor) -> Tensor:
+    """Joints that go on as they last moved, so that velocities end as they would without padding."""
+    row = torch.arange(len(joints), device=joints.device)
+    last, before = joints[row, lengths - 1], joints[row, (lengths - 2).clamp(min=0)]
+    beyond = torch.arange(joints.shape[1], device=joints.device) - (lengths - 1)[:, None]
+    drift = (last - before)[:, None] * beyond[..., None, None]
+    return torch.where((beyond > 0)[..., None, None], last[:, None] + drift, joints)
+
+
+def token_contacts(pulses: Tensor, tokens: Tokens) -> Tensor:
+    """(B, N) the strongest pulse of either side within each token.
+
+    A mean would make the pulse of a long token weaker than that of a short one.
+
+    Args:
+        pulses: (B, F, 2) at 50 Hz, in [0, 1], 0 beyond a motion's end.
+        tokens: of the batch.
+    """
+    either = pulses.amax(-1)
+    first = (tokens.start * RATE).floor().long()
+    last = (tokens.stop * RATE).ceil().long()
+    frame = torch.arange(pulses.shape[1], device=pulses.device)
+    inside = (frame >= first[..., None]) & (frame < last[..., None])
+    return torch.where(inside, either[:, None], 0.0).amax(-1) * tokens.mask
