@@ -108,7 +108,7 @@ def _feet(plan: Dance, body: Body, energy: float, times: Array) -> tuple[Foot, F
         if fall.lift == 0:
             continue
         begin, end = plants[fall.foot], np.array(fall.place)
-        aside = _detour(begin, end, plants[1 - fall.foot], fall, NEAREST * 0.9 * body.height / 1.70)
+        aside = _detour(begin, end, plants[1 - fall.foot], fall, 1.1 * NEAREST * body.height / 1.70)
         rows[fall.foot].append((fall.time, swing, *begin, *end, *aside, fall.yaw, fall.lift))
         plants[fall.foot] = end
     left, right = (_foot_track(np.array(foot_rows), body, times) for foot_rows in rows)
@@ -188,7 +188,7 @@ def _posture(
     bounce = _bumps(times, low, -depth, beat)
     rise = np.interp(times, plan.beat_times + 0.3 * beat, plan.beat_rises * scale)
     hops = _hops(plan, energy, times)
-    height = body.ankle + 0.985 * body.leg + body.hip_drop - (0.012 + 0.02 * energy) * scale
+    height = body.ankle + 0.98 * body.leg + body.hip_drop - (0.012 + 0.02 * energy) * scale
     y = smooth(height + bounce + rise, min(0.05, 0.1 * beat)) + smooth(hops, 0.03)
 
     accent = smooth(_bumps(times, plan.beat_times, np.clip(plan.beat_accents, 0, 1.2), 1.2 * beat), 0.04)
@@ -240,14 +240,16 @@ def _arms(
     one_sided = rng.random((len(plan.phrase_times), 2)) < 0.3
     phrase = np.clip(np.searchsorted(plan.phrase_times, times, side="right") - 1, 0, None)
     habit = rng.normal(0.0, 5.0, (2, 4))
+    # On fast beats there is no time for wide gestures.
+    wide = min(1.0, float(np.median(np.diff(plan.beat_times))) / 0.5)
     both = []
     for side, sign in ((0, 1.0), (1, -1.0)):
         accents = np.array(arms.accents)[choice][phrase]
-        strength = np.where(one_sided[phrase, side], 0.35, 1.0) * (0.35 + 0.6 * energy)
+        strength = np.where(one_sided[phrase, side], 0.35, 1.0) * (0.35 + 0.6 * energy) * wide
         accents = gaussian_filter1d(accents, 0.12 * fps, axis=0, mode="nearest")
         strength = gaussian_filter1d(strength, 0.12 * fps, mode="nearest")
         rest = np.array(arms.rest) + habit[side]
-        swing = np.array(arms.swing) * (0.6 + 0.7 * energy)
+        swing = np.array(arms.swing) * (0.6 + 0.7 * energy) * wide
         # The left arm comes forward while the right foot carries.
         base = rest - sign * weight[:, None] * swing
         share = (np.clip(accent, 0, 1) * strength)[:, None]

@@ -12,7 +12,7 @@ from motion_data.skeleton import INDEX, JOINTS
 
 Array = NDArray[np.float64]
 
-REACH = 0.995
+REACH = 0.985
 """Share of a leg's length that it may stretch to; a knee is never quite straight."""
 
 SIDES = (("left", 1.0), ("right", -1.0))

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 STANCE = 0.10
 """Metres from the middle to each foot."""
 
-NEAREST, WIDEST = 0.15, 0.68
+NEAREST, WIDEST = 0.16, 0.60
 """Metres that two standing feet are apart, at least and at most."""
 
 FASTEST_FOOT = 4.2
@@ -171,11 +171,13 @@ def swing_seconds(footfalls: tuple[Footfall, ...], energy: float) -> Array:
         own, other = landed[fall.foot], landed[1 - fall.foot]
         since = fall.time - own[0] if own else 1.0
         free = fall.time - other[0] if other else 0.5
-        wanted = min(0.42, 0.9 * free) if not fall.hop else 0.26
+        wanted = min(0.42, 0.9 * free) if not fall.hop else 0.22
         if not fall.main:
             wanted = 0.22
         wanted *= 1.1 - 0.25 * energy
         way = float(np.hypot(fall.place[0] - own[1][0], fall.place[1] - own[1][1])) if own else 0.0
+        # A small step is a quick one: nobody hovers.
+        wanted = min(wanted, (way + 2 * fall.lift) / 0.6)
         seconds[index] = min(max(wanted, 0.20, 1.9 * way / FASTEST_FOOT), 0.8 * since)
         if fall.lift > 0:
             landed[fall.foot] = (fall.time, fall.place)
@@ -198,7 +200,7 @@ class _Dancer:
         self.lag = float(np.clip(rng.normal(0.0, 0.004), -0.01, 0.01))
         self.spin = float(rng.choice([-1.0, 1.0]))
         self.turnout = float(rng.uniform(0.05, 0.3))
-        self.missing, self.scuffing = float(rng.uniform(0, 0.02)), float(rng.uniform(0.01, 0.05))
+        self.missing, self.scuffing = float(rng.uniform(0, 0.02)), float(rng.uniform(0.02, 0.09))
         self.force = self.size = self.forward = self.side = 1.0
         self.turn_at_end = 0.0
 
@@ -231,9 +233,8 @@ class _Dancer:
         own = 1.0 if foot == 0 else -1.0
         self.middle = self.middle + self._turned(self.side * step.dx * size, self.forward * step.dz * size)
         across = self.side * step.ox * size + own * STANCE * self.scale
-        place = self._clear(
-            foot, self._local(across, self.forward * step.oz * size), crossing=abs(step.oz) > 0.1
-        )
+        crosses = self.side * own * step.ox < -0.12
+        place = self._clear(foot, self._local(across, self.forward * step.oz * size), crosses)
         self.error = 0.35 * self.error + 0.94 * float(rng.normal(0, self.sigma))
         time += self.lag + float(np.clip(self.error, -2.2 * self.sigma, 2.2 * self.sigma))
         moved = float(np.hypot(*(place - self.plants[foot])))
@@ -253,7 +254,7 @@ class _Dancer:
         if rng.random() < self.scuffing and beat > 0.40 and step.kind == "step":
             nudge = self.plants[self.free] + rng.normal(0, 0.02, 2)
             place = self._clear(self.free, nudge, crossing=True)
-            extra = rng.random() < 0.3
+            extra = rng.random() < 0.4
             off = time + (0.5 if len(self.pattern.steps) <= self.pattern.beats else 0.25) * beat
             self._fall(off, self.free, place, 0.06 if extra else 0.025, False, False, False)
 
