@@ -16,9 +16,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from motion_data.corpora.splits import read_splits
 from motion_data.corpora.stepmania.footing import PANELS
 from motion_data.corpora.stepmania.pairs import LICENCE as LICENCE
-from motion_data.corpora.stepmania.pairs import chart_jobs, read_splits
+from motion_data.corpora.stepmania.pairs import chart_jobs
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.preparation import prepare_pairs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 import unicodedata
@@ -15,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 
+from motion_data.corpora.splits import hashed_split
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.mp3_lead import mp3_lead
 from motion_data.corpora.stepmania.song import Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
 from motion_data.motion import Motion
-from motion_data.pair import SPLITS, AudioSpan, MotionPair
+from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, file_sha256
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -143,35 +143,6 @@ def find_music(file: Path, raw: Path, name: str) -> Path:
     return path
 
 
-def hashed_split(piece: str) -> str:
-    """train, dev or test, 80/10/10, always the same for a piece."""
-    share = int.from_bytes(hashlib.sha256(piece.encode()).digest()[:8]) / 2**64
-    return SPLITS[0] if share < 0.8 else SPLITS[1] if share < 0.9 else SPLITS[2]
-
-
-def read_splits(path: Path) -> dict[str, str]:
-    """Split by piece from a CSV with the columns piece and split.
-
-    Raises:
-        DataError: no such file, other columns, a split that is none, or a piece in two.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected a CSV with piece and split") from error
-    splits: dict[str, str] = {}
-    for number, row in enumerate(rows, 2):
-        piece, split = (row.get("piece") or "").strip(), (row.get("split") or "").strip()
-        if not piece or split not in SPLITS or splits.get(piece, split) != split:
-            raise DataError(
-                f"{path}:{number}: piece {piece!r} in split {split!r}; expected one of "
-                f"{', '.join(SPLITS)}, the same for all of a piece"
-            )
-        splits[piece] = split
-    return splits
-
-
 def _pieces(sources: Sequence[_Source]) -> list[str]:
     """Artist and title of each song; songs that share these or the recording are one piece."""
     titles = [_title(source.song) for source in sources]
@@ -254,7 +225,9 @@ def _seconds(music: Path) -> float:
     return len(read_audio(music)) / SAMPLE_RATE
 
 
-def step_pulses(chart: Chart, seconds: float, lead: float, label: str) -> tuple[dict[str, NDArray[np.float64]], int]:
+def step_pulses(
+    chart: Chart, seconds: float, lead: float, label: str
+) -> tuple[dict[str, NDArray[np.float64]], int]:
     """Seconds of each foot's steps within the song, and the number of steps outside it.
 
     Raises:

@@ -255,8 +255,7 @@ def _signatures(place: str, text: str) -> tuple[tuple[Fraction, int, int], ...]:
             ) from error
         if beat < 0 or not 1 <= numerator <= 64 or denominator not in (1, 2, 4, 8, 16, 32, 64):
             raise DataError(
-                f"{place}: TIMESIGNATURES has {entry!r}, expected a numerator from 1 to 64 "
-                f"over a power of 2"
+                f"{place}: TIMESIGNATURES has {entry!r}, expected a numerator from 1 to 64 over a power of 2"
             )
         found[beat] = (numerator, denominator)
     if not found or min(found) > 0:

@@ -1,0 +1,206 @@
+"""Any video of someone who dances, with its sound: poses by MediaPipe, beats estimated from the sound.
+
+What is known of the body is what MediaPipe says: joints in metres about the hips. Where the body is in the
+room is estimated across the picture and unknown in depth, see ``stretches``. Each stretch in which the
+whole body is seen becomes a pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from motion_data.corpora.splits import hashed_split, read_splits
+from motion_data.corpora.video.container import Container, extract_sound, probe
+from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
+from motion_data.corpora.video.stretches import Stretch, find_stretches
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.motion import Motion
+from motion_data.pair import AudioSpan, MotionPair
+from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
+from motion_data.rhythm.contacts import foot_contacts, hand_strokes
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.music_tower import estimate_grid
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv")
+
+LAYOUT = """Videos with their sound: RAW is a folder, searched with its folders, or one video.
+
+  RAW/**/*.mp4, .mov, .avi, .mkv, .webm ...
+
+One person should be in view, from head to foot, and the camera should stand still (--moving-camera where
+it does not). Poses are found by MediaPipe (the extra `video`), about real time on one core, and kept in
+OUT/poses; the sound goes to OUT/audio. Beats are estimated from the sound. Of each video the stretches in
+which every joint is seen become pairs. Needs ffmpeg."""
+
+LICENCE = (
+    "of the videos' makers and of those who are seen and heard in them; for use from the user's own disk"
+)
+
+SHORTEST = 4.0
+"""Seconds; two bars at 120 bpm."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--seconds``, ``--shortest``, ``--moving-camera`` and ``--splits``."""
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="take the first S seconds of each video (default: all)"
+    )
+    parser.add_argument(
+        "--shortest",
+        type=float,
+        default=SHORTEST,
+        metavar="S",
+        help="drop stretches below S seconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--moving-camera", action="store_true", help="leave the hips in place: the picture does not tell"
+    )
+    parser.add_argument(
+        "--splits",
+        type=Path,
+        metavar="CSV",
+        help="columns piece (the video's path from RAW) and split; the rest goes by hash, 80/10/10",
+    )
+
+
+def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+    """Prepare the videos under ``raw``.
+
+    Raises:
+        DataError: RAW is not what ``LAYOUT`` says, MediaPipe or ffmpeg is not installed, or no video could
+            be used.
+    """
+    if raw is None or not raw.exists():
+        raise DataError(f"{raw}: no such video or folder")
+    for name, value in (("--seconds", options.seconds), ("--shortest", options.shortest)):
+        if value is not None and not 0 < value < float("inf"):
+            raise DataError(f"{name} {value:g}: expected seconds above 0")
+    paths = [raw] if raw.is_file() else sorted(p for p in raw.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise DataError(f"{raw}: holds no video ({', '.join(SUFFIXES)})")
+    splits = read_splits(options.splits) if options.splits else {}
+    jobs: list[Job] = []
+    pieces: dict[str, str] = {}
+    for path in tqdm(paths, desc="poses", unit="video"):
+        label = path.name if raw.is_file() else path.relative_to(raw).as_posix()
+        # The same video under two names is one piece.
+        piece = pieces.setdefault(file_sha256(path), label)
+        jobs += _video_jobs(path, label, piece, splits.get(piece) or hashed_split(piece), out, options)
+    told = {
+        "seconds": options.seconds,
+        "shortest": options.shortest,
+        "moving_camera": options.moving_camera,
+        "splits": splits,
+    }
+    return prepare_pairs(out, "video", told, jobs)
+
+
+def _video_jobs(
+    path: Path, label: str, piece: str, split: str, out: Path, options: argparse.Namespace
+) -> list[Job]:
+    """A job for every stretch of a video; one that says why where there is none."""
+    name = re.sub(r"\W+", "_", label).strip("_")
+    try:
+        container = probe(path)
+        state = f"{path.stat().st_size} {path.stat().st_mtime_ns} {options.seconds}"
+        store = out / "poses" / f"{name}.npz"
+        poses = kept_poses(store, state)
+        if poses is None:
+            poses = read_poses(path, container, options.seconds)
+            write_poses(store, poses, state)
+        stretches = find_stretches(poses, options.shortest, options.moving_camera)
+        if not stretches:
+            raise DataError(
+                f"{label}: no stretch of {options.shortest:g} s in which every joint that is in view is seen "
+                f"(a body in {100 * (poses.visibility > 0).any(axis=1).mean():.0f} % of the pictures); "
+                f"lower --shortest, or leave it out"
+            )
+        sound = out / "audio" / f"{name}.flac"
+        extract_sound(path, container, sound, options.seconds)
+        heard = len(read_audio(sound)) / SAMPLE_RATE
+        check_lengths(
+            label, float(poses.times[-1] + poses.times[1] - 2 * poses.times[0]), heard - float(poses.times[0])
+        )
+    except DataError as error:
+        return [Job(name, (path,), _refusal(error))]
+    sha256 = file_sha256(sound)
+    return [
+        Job(
+            f"{name}-{number}" if len(stretches) > 1 else name,
+            (path,),
+            _making(stretch, container, label, name, piece, split, sound, sha256, heard),
+        )
+        for number, stretch in enumerate(stretches, 1)
+    ]
+
+
+def _refusal(error: DataError) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
+    def make() -> tuple[MotionPair, Motion, Grid | None]:
+        raise error
+
+    return make
+
+
+def _making(
+    stretch: Stretch,
+    container: Container,
+    label: str,
+    name: str,
+    piece: str,
+    split: str,
+    sound: Path,
+    sha256: str,
+    heard: float,
+) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
+    def make() -> tuple[MotionPair, Motion, Grid | None]:
+        start = max(0.0, stretch.start)
+        stop = min(stretch.start + stretch.seconds, heard)
+        wav = read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
+        offset = stretch.start - start
+        body = (stretch.joints, stretch.names, stretch.fps, offset)
+        pulses = {limb: contacts.onsets for limb, contacts in foot_contacts(*body).items()} | hand_strokes(
+            *body
+        )
+        grid: Grid | None = estimate_grid(wav)
+        if grid is not None and grid.confidence == 0:
+            grid = None
+        motion = Motion(stretch.fps, stretch.names, stretch.joints, offset, None, pulses)
+        pair = MotionPair(
+            name=name,
+            corpus="video",
+            piece=piece,
+            take=label,
+            split=split,
+            licence=LICENCE,
+            seconds=stop - start,
+            fps=stretch.fps,
+            joints=stretch.names,
+            pulses={limb: len(times) for limb, times in pulses.items()},
+            grid="none" if grid is None else "estimated",
+            metre=None if grid is None else grid.metre,
+            bpm=None if grid is None else grid.bpm,
+            audio=AudioSpan(f"audio/{sound.name}", start, stop, sha256),
+            provenance={
+                "file": label,
+                "codecs": container.codecs,
+                "picture_start": container.video_start,
+                "sound_start": container.audio_start,
+                "pose": "mediapipe, complexity 1",
+                "filled": stretch.filled,
+                "missed": list(stretch.missed),
+                "visibility": stretch.visibility,
+                "root": stretch.root,
+                "grid_confidence": 0.0 if grid is None else grid.confidence,
+            },
+        )
+        return pair, motion, grid
+
+    return make
