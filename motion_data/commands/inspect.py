@@ -1,0 +1,118 @@
+"""``motionbeat data inspect``: a pair as a picture, a film, or a page that plays."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from motion_data.clip import load_clip
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus, read_corpus
+from motion_data.pair import MotionPair
+
+FIGURE_SECONDS = 16.0
+"""Stretch that a picture shows where none is asked for: what can still be read on one line."""
+
+DESCRIPTION = """\
+Look at a pair of a prepared corpus. The suffix of -o says as what:
+  .png .pdf .svg  onset envelope, beats, contacts, speed and accent mass on one time axis
+  .mp4            a stick figure with the sound (needs ffmpeg)
+  .html           one page that plays in a browser, without a network: the skeleton can be turned
+Without -o, what the manifest says of the pair."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when all is written.
+
+    Raises:
+        DataError: no such corpus, pair or stretch, or ffmpeg is wanting.
+    """
+    parser = argparse.ArgumentParser(
+        "motionbeat data inspect",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the pair; default: the first")
+    parser.add_argument(
+        "-o", "--output", action="append", default=[], type=Path, metavar="FILE", help="may be given again"
+    )
+    parser.add_argument("--list", action="store_true", help="list the pairs instead")
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="first second that is shown; default: 0"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help=f"how much is shown; default: {FIGURE_SECONDS:g} in a picture, all in a film or page",
+    )
+    options = parser.parse_args(arguments)
+    from motion_data.looking import figure, film, page
+
+    known = (*figure.SUFFIXES, film.SUFFIX, page.SUFFIX)
+    for output in options.output:
+        if output.suffix.lower() not in known:
+            parser.error(f"-o {output}: expected a name that ends in {', '.join(known)}")
+    corpus = read_corpus(options.corpus)
+    if options.list:
+        print("\n".join(f"{pair.name}\t{pair.split}\t{figure.headline(pair)}" for pair in corpus.pairs))
+        return 0
+    pair = find_pair(corpus, options.name)
+    if not options.output:
+        print(describe(pair))
+        return 0
+    from motion_data.looking.excerpt import cut_excerpt
+
+    clip = load_clip(pair, corpus.folder)
+    for output in options.output:
+        suffix = output.suffix.lower()
+        picture = suffix in figure.SUFFIXES
+        seconds = FIGURE_SECONDS if picture and options.seconds is None else options.seconds
+        excerpt = cut_excerpt(clip, corpus.folder, options.start, seconds)
+        if picture:
+            figure.write_figure(output, excerpt)
+        elif suffix == film.SUFFIX:
+            film.write_film(output, excerpt)
+        else:
+            page.write_page(output, excerpt)
+        print(f"wrote {output}", file=sys.stderr)
+    return 0
+
+
+def find_pair(corpus: Corpus, name: str | None) -> MotionPair:
+    """The pair of that name, or the first.
+
+    Raises:
+        DataError: there is none; the message names those that come close.
+    """
+    if name is None:
+        return corpus.pairs[0]
+    for pair in corpus.pairs:
+        if pair.name == name:
+            return pair
+    near = [pair.name for pair in corpus.pairs if name.lower() in pair.name.lower()][:5]
+    hint = f"; did you mean {', '.join(near)}?" if near else "; --list names them all"
+    raise DataError(f"{corpus.folder}: no pair {name!r} among {len(corpus.pairs)}{hint}")
+
+
+def describe(pair: MotionPair) -> str:
+    """What the manifest says, a field a line."""
+    facts = {
+        "name": pair.name,
+        "corpus": f"{pair.corpus}, split {pair.split}",
+        "piece": pair.piece,
+        "take": pair.take,
+        "length": f"{pair.seconds:.2f} s",
+        "motion": f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "pulses, no joints",
+        "touch-downs": ", ".join(f"{limb} {count}" for limb, count in pair.pulses.items()) or "none",
+        "grid": pair.grid
+        if pair.bpm is None
+        else f"{pair.grid}, {pair.bpm:.1f} bpm, {pair.metre} beats a bar",
+        "audio": "played when loaded" if pair.audio is None else pair.audio.path,
+        "licence": pair.licence,
+        **{key: str(value) for key, value in pair.provenance.items()},
+    }
+    return "\n".join(f"{key:12}  {value}" for key, value in facts.items())

@@ -1,0 +1,1 @@
+"""Looking at a pair: as a picture, as a film, and as a page that plays."""

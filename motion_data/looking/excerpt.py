@@ -1,0 +1,225 @@
+"""A stretch of a pair with all that is drawn of it, on a clock that starts with the stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from motion_data.clip import Clip
+from motion_data.errors import DataError
+from motion_data.pair import MotionPair
+from motion_data.rhythm.contacts import foot_contacts
+from motion_data.rhythm.speed import smoothed_speed
+from motionbeat_upstream.bar_profile import bar_numbers, bar_profile, turns_at
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.nn.frontend import HOP, log_mel
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
+
+ONSET_RATE = SAMPLE_RATE / HOP
+"""Frames of the onset envelope a second."""
+
+ACCENT_BINS = 4
+"""Accent bins a beat, each centred on its share of the beat."""
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What is drawn of a stretch; all times are seconds from its start."""
+
+    pair: MotionPair
+    start: float
+    """Seconds from the start of the pair to the stretch's."""
+    seconds: float
+    """Length of the stretch."""
+    sound: NDArray[np.float32]
+    """(N, C) samples of the stretch."""
+    rate: int
+    """Samples a second."""
+    onset: NDArray[np.float32]
+    """(F,) onset envelope at 100 Hz; frame j is centred at (j + 0.5) · 10 ms."""
+    beats: NDArray[np.float64]
+    """(B,) times; none where the pair has no grid."""
+    positions: NDArray[np.int64]
+    """(B,) position of each beat in its bar, from 1."""
+    bars: NDArray[np.int64]
+    """(B,) number of each beat's bar, the bar that the pair begins in being 1."""
+    metre: int
+    """Beats a bar, most of the time; 0 without a grid."""
+    fps: float
+    """Frames of motion a second."""
+    names: tuple[str, ...]
+    joints: NDArray[np.float32]
+    """(T, J, 3) metres, y up; J = 0 for a step chart."""
+    times: NDArray[np.float64]
+    """(T,) of the frames of motion."""
+    foot_speed: Mapping[str, NDArray[np.float64]]
+    """(T,) m/s of the fastest joint of each foot."""
+    body_speed: NDArray[np.float64]
+    """(T,) m/s, the mean over all joints; (0,) without joints."""
+    pulses: Mapping[str, NDArray[np.float64]]
+    """(P,) touch-downs of each limb."""
+    contacts: Mapping[str, NDArray[np.float64]]
+    """(C, 2) from and until, of each foot that joints are known of."""
+    music_accents: NDArray[np.float64]
+    """(F,) share of its bar's onset strength that each frame's phase bin holds; (0,) without a grid."""
+    motion_accents: NDArray[np.float64]
+    """(F,) likewise share of its bar's touch-downs; 0 in a bar without."""
+
+    @property
+    def stop(self) -> float:
+        """Seconds from the start of the pair to the end of the stretch."""
+        return self.start + self.seconds
+
+
+def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | None = None) -> Excerpt:
+    """Cut a stretch of a pair.
+
+    What is derived (onsets, contacts, speed, accents) is derived from the whole pair and then cut,
+    so it is the same in every stretch.
+
+    Args:
+        clip: the pair.
+        folder: of its corpus, where the sound is read from at its own rate.
+        start: seconds from the start of the pair; rounded to 10 ms, a frame of the onset envelope.
+        seconds: how long; to the end where it is None or reaches beyond it.
+
+    Raises:
+        DataError: the stretch begins before the pair or at its end, or has no length.
+    """
+    whole = len(clip.wav) / SAMPLE_RATE
+    start = round(start * ONSET_RATE) / ONSET_RATE
+    if not 0 <= start < whole or (seconds is not None and not seconds > 0):
+        raise DataError(
+            f"pair {clip.pair.name!r}: a stretch from {start:g} s"
+            + ("" if seconds is None else f" of {seconds:g} s")
+            + f" was asked for; expected more than 0 s, from within the {whole:.2f} s of the pair"
+        )
+    length = whole - start if seconds is None else min(seconds, whole - start)
+    stop = start + length
+    onset = _onsets(clip)
+    motion = clip.motion
+    shown = (motion.times > start - 1 / motion.fps) & (motion.times < stop + 1 / motion.fps)
+    foot_speed, body_speed = _speeds(clip)
+    beats, positions, bars = _beats(clip.grid, start, stop)
+    first, last = round(start * ONSET_RATE), round(stop * ONSET_RATE)
+    accents = [
+        _accents(strength, clip.grid)[first:last] for strength in (onset, _pulse_strength(clip, len(onset)))
+    ]
+    sound, rate = read_sound(clip, folder)
+    return Excerpt(
+        pair=clip.pair,
+        start=start,
+        seconds=length,
+        sound=sound[round(start * rate) : round(stop * rate)],
+        rate=rate,
+        onset=onset[first:last],
+        beats=beats - start,
+        positions=positions,
+        bars=bars,
+        metre=0 if clip.grid is None else clip.grid.metre,
+        fps=motion.fps,
+        names=motion.names,
+        joints=np.asarray(motion.joints, dtype=np.float32)[shown],
+        times=motion.times[shown] - start,
+        foot_speed={foot: speed[shown] for foot, speed in foot_speed.items()},
+        body_speed=body_speed[shown] if len(body_speed) else body_speed,
+        pulses={
+            limb: times[(times >= start) & (times < stop)] - start for limb, times in motion.pulses.items()
+        },
+        contacts={foot: _clipped(spans, start, stop) for foot, spans in _contacts(clip).items()},
+        music_accents=accents[0],
+        motion_accents=accents[1],
+    )
+
+
+def read_sound(clip: Clip, folder: Path) -> tuple[NDArray[np.float32], int]:
+    """(N, C) samples of the whole pair and their rate.
+
+    A recording keeps its own rate and channels where libsndfile reads it; what is played from
+    notes, or needs ffmpeg, is mono at 16 kHz.
+    """
+    span = clip.pair.audio
+    if span is not None:
+        try:
+            with soundfile.SoundFile(folder / span.path) as file:
+                rate = int(file.samplerate)
+                file.seek(min(round(span.start * rate), file.frames))
+                wanted = round((span.stop - span.start) * rate)
+                sound: NDArray[np.float32] = file.read(wanted, dtype="float32", always_2d=True)
+            return np.pad(sound, ((0, wanted - len(sound)), (0, 0)))[:, :2], rate
+        except (soundfile.LibsndfileError, RuntimeError):
+            pass  # load_clip has read it through ffmpeg
+    return clip.wav.numpy()[:, None], SAMPLE_RATE
+
+
+def _onsets(clip: Clip) -> NDArray[np.float32]:
+    mel, frames = log_mel(clip.wav[None], torch.tensor([len(clip.wav)]), MusicTowerConfig().n_mels)
+    onsets: NDArray[np.float32] = onset_envelope(mel, frames)[0].numpy()
+    return onsets
+
+
+def _speeds(clip: Clip) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    motion = clip.motion
+    if not motion.names:
+        return {}, np.empty(0)
+    speed = smoothed_speed(motion.joints, motion.fps)
+    feet = {
+        side + "_foot": [
+            i for i, name in enumerate(motion.names) if name in (side + "_ankle", side + "_foot")
+        ]
+        for side in ("left", "right")
+    }
+    return {foot: speed[:, among].max(1) for foot, among in feet.items() if among}, speed.mean(1)
+
+
+def _contacts(clip: Clip) -> dict[str, NDArray[np.float64]]:
+    motion = clip.motion
+    if not motion.names:
+        return {}
+    found = foot_contacts(motion.joints, motion.names, motion.fps, motion.start)
+    return {foot: contacts.intervals for foot, contacts in found.items()}
+
+
+def _clipped(spans: NDArray[np.float64], start: float, stop: float) -> NDArray[np.float64]:
+    inside = spans[(spans[:, 1] > start) & (spans[:, 0] < stop)]
+    clipped: NDArray[np.float64] = np.clip(inside, start, stop) - start
+    return clipped
+
+
+def _beats(
+    grid: Grid | None, start: float, stop: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    if grid is None:
+        return np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    inside = (grid.beats >= start) & (grid.beats < stop)
+    numbers = bar_numbers(grid, grid.beats, ACCENT_BINS * grid.metre)
+    return grid.beats[inside], grid.positions[inside], numbers[inside]
+
+
+def _pulse_strength(clip: Clip, frames: int) -> NDArray[np.float32]:
+    """(F,) touch-downs of all limbs in each frame of the onset envelope."""
+    times = np.concatenate([np.empty(0), *clip.motion.pulses.values()])
+    cell = np.floor(times * ONSET_RATE).astype(np.int64)
+    cell = cell[(cell >= 0) & (cell < frames)]
+    return np.bincount(cell, minlength=frames).astype(np.float32)
+
+
+def _accents(strength: NDArray[np.float32], grid: Grid | None) -> NDArray[np.float64]:
+    """(F,) each frame's bin's share of its bar's strength; (0,) without a grid."""
+    if grid is None:
+        return np.empty(0)
+    bins = ACCENT_BINS * grid.metre
+    mass = np.nan_to_num(bar_profile(strength, ONSET_RATE, grid, bins))
+    mass /= np.maximum(mass.sum(1, keepdims=True), 1e-9)
+    times = (np.arange(len(strength)) + 0.5) / ONSET_RATE
+    row = bar_numbers(grid, times, bins) - 1
+    column = np.floor(turns_at(grid, times) * bins + 0.5).astype(np.int64) % bins
+    shares: NDArray[np.float64] = mass[row, column]
+    return shares

@@ -1,0 +1,189 @@
+"""A pair as a picture: what is heard and what the body does, on one time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from motion_data.looking.colours import BAR, BEAT, BODY, INK, MOTION, ONSET, SOFT, side_colour
+from motion_data.looking.excerpt import ONSET_RATE, Excerpt
+from motion_data.pair import MotionPair
+from motionbeat_upstream.atomic_write import atomic_path
+
+SUFFIXES = (".png", ".pdf", ".svg")
+
+MOST_BEATS = 120
+"""Lines beyond which only downbeats are drawn."""
+
+MOST_HEADS = 60
+"""Touch-downs of a limb beyond which they are strokes without arrowheads."""
+
+MOST_NUMBERS = 24
+"""Bar numbers beyond which only every 2nd, 4th, 8th ... is written."""
+
+
+def write_figure(path: Path, excerpt: Excerpt) -> None:
+    """Write the picture, whole or not at all; the suffix chooses its format."""
+    figure = draw(excerpt)
+    with atomic_path(path) as draft:
+        figure.savefig(draft, dpi=150)
+
+
+def draw(excerpt: Excerpt) -> Figure:
+    """Onset envelope, contacts, speed and accent mass, one row each, as far as the pair has them."""
+    rows: list[tuple[float, Callable[[Axes, Excerpt], None]]] = [(1.1, _draw_onset)]
+    if excerpt.pulses or excerpt.contacts:
+        rows.append((0.28 + 0.22 * len(_limbs(excerpt)), _draw_contacts))
+    if excerpt.foot_speed:
+        rows.append((1.1, _draw_foot_speed))
+    if len(excerpt.body_speed):
+        rows.append((0.8, _draw_body_speed))
+    if len(excerpt.music_accents):
+        rows.append((1.2, _draw_accents))
+    heights = [height for height, _ in rows]
+    with matplotlib.rc_context(
+        {"font.size": 9, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}
+    ):
+        figure = Figure(figsize=(12, 1.1 + 1.55 * sum(heights)), layout="constrained")
+        panels: list[Axes] = list(
+            figure.subplots(len(rows), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        )
+        figure.suptitle(headline(excerpt.pair), fontsize=12, x=0.01, ha="left")
+        for panel, (_, draw_row) in zip(panels, rows, strict=True):
+            draw_row(panel, excerpt)
+            _draw_beats(panel, excerpt)
+            panel.yaxis.set_label_coords(-0.066, 0.5)
+            for side in ("top", "right", "left"):
+                panel.spines[side].set_visible(False)
+        _number_bars(panels[0], excerpt)
+        panels[-1].set(xlim=(excerpt.start, excerpt.stop), xlabel="time (s)")
+    return figure
+
+
+def headline(pair: MotionPair) -> str:
+    """Name, length, tempo and motion of a pair, in one line."""
+    minutes, seconds = divmod(round(pair.seconds), 60)
+    beat = (
+        "no grid" if pair.bpm is None else f"{pair.bpm:.1f} bpm · {pair.metre} beats a bar · grid {pair.grid}"
+    )
+    body = f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "steps without joints"
+    # A name may hold what matplotlib would read as a formula.
+    name = pair.name if len(pair.name) <= 60 else pair.name[:59] + "…"
+    return f"{name}   {minutes}:{seconds:02d} · {beat} · {body}".replace("$", r"\$")
+
+
+def _limbs(excerpt: Excerpt) -> list[str]:
+    """All that touches down; left above right."""
+    return sorted({*excerpt.pulses, *excerpt.contacts})
+
+
+def _frame_times(excerpt: Excerpt) -> NDArray[np.float64]:
+    return excerpt.start + (np.arange(len(excerpt.onset)) + 0.5) / ONSET_RATE
+
+
+def _draw_onset(axes: Axes, excerpt: Excerpt) -> None:
+    axes.fill_between(_frame_times(excerpt), 0, excerpt.onset, color=ONSET, linewidth=0)
+    peak = max(float(excerpt.onset.max(initial=0)), 1e-3)
+    axes.set(ylim=(0, 1.06 * peak), yticks=[], ylabel="onset envelope")
+
+
+def _draw_contacts(axes: Axes, excerpt: Excerpt) -> None:
+    limbs = _limbs(excerpt)
+    for row, limb in enumerate(reversed(limbs)):
+        colour = side_colour(limb, BODY)
+        spans = excerpt.contacts.get(limb, np.empty((0, 2)))
+        bars = np.stack([excerpt.start + spans[:, 0], spans[:, 1] - spans[:, 0]], 1)
+        axes.broken_barh([(float(left), float(width)) for left, width in bars], (row - 0.3, 0.6),
+                         color=colour, alpha=0.28, linewidth=0)  # fmt: skip
+        pulses = excerpt.start + excerpt.pulses.get(limb, np.empty(0))
+        axes.vlines(
+            pulses, row - 0.38, row + 0.38, color=colour, linewidth=1.8 if len(pulses) <= MOST_HEADS else 1.0
+        )
+        if len(pulses) <= MOST_HEADS:
+            axes.plot(pulses, np.full(len(pulses), row + 0.38), "v", color=colour, markersize=5)
+    axes.set_yticks(range(len(limbs)), [limb.replace("_", " ") for limb in reversed(limbs)])
+    axes.tick_params(axis="y", length=0)
+    axes.set(ylim=(-0.6, len(limbs) - 0.3), ylabel="contacts")
+
+
+def _draw_foot_speed(axes: Axes, excerpt: Excerpt) -> None:
+    for foot, speed in excerpt.foot_speed.items():
+        axes.plot(
+            excerpt.start + excerpt.times, speed, color=side_colour(foot, BODY), linewidth=1.1,
+            label=foot.replace("_", " "),
+        )  # fmt: skip
+    _finish_speed(axes, "feet (m/s)")
+
+
+def _draw_body_speed(axes: Axes, excerpt: Excerpt) -> None:
+    axes.fill_between(
+        excerpt.start + excerpt.times, 0, excerpt.body_speed, color=MOTION, alpha=0.55, linewidth=0
+    )
+    _finish_speed(axes, "body (m/s)")
+
+
+def _finish_speed(axes: Axes, label: str) -> None:
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.set_ylabel(label)
+
+
+def _draw_accents(axes: Axes, excerpt: Excerpt) -> None:
+    times = _frame_times(excerpt)
+    for sign, accents, colour in (
+        (1.0, excerpt.music_accents, ONSET),
+        (-1.0, excerpt.motion_accents, MOTION),
+    ):
+        # Each half has its own scale: a few steps hold all the mass of a bar, onsets spread it.
+        shares = accents / max(float(accents.max(initial=0)), 1e-9)
+        axes.fill_between(times, 0, sign * shares, color=colour, linewidth=0, step="mid")
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    axes.set_yticks([0.5, -0.5], ["music", "motion"])
+    axes.tick_params(axis="y", length=0)
+    axes.set(ylim=(-1.08, 1.08), ylabel="accents by bar")
+
+
+def _draw_beats(axes: Axes, excerpt: Excerpt) -> None:
+    down = excerpt.positions == 1
+    if len(excerpt.beats) <= MOST_BEATS:
+        for beat in excerpt.beats[~down]:
+            axes.axvline(excerpt.start + beat, color=BEAT, linewidth=0.8, zorder=0.5)
+    width = 1.4 if len(excerpt.beats) <= MOST_BEATS else 0.6
+    for beat in excerpt.beats[down]:
+        axes.axvline(excerpt.start + beat, color=BAR, linewidth=width, zorder=0.5)
+
+
+def _number_bars(axes: Axes, excerpt: Excerpt) -> None:
+    down = excerpt.positions == 1
+    for beat, number in _thinned(excerpt.beats[down], excerpt.bars[down]):
+        if beat > 0.985 * excerpt.seconds:
+            continue
+        axes.annotate(
+            str(number),
+            (excerpt.start + beat, 1),
+            (2, 2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            color=BAR,
+            fontsize=8,
+            va="bottom",
+        )
+
+
+def _thinned(beats: NDArray[np.float64], numbers: NDArray[np.int64]) -> Sequence[tuple[float, int]]:
+    """Downbeats with their bar's number; of many, those of every 2nd, 4th, 8th ... bar, from the first."""
+    every = 1
+    while len(beats) / every > MOST_NUMBERS:
+        every *= 2
+    return [
+        (float(beat), int(number))
+        for beat, number in zip(beats, numbers, strict=True)
+        if (number - 1) % every == 0
+    ]
