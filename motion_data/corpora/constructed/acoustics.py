@@ -1,0 +1,208 @@
+"""What lies between a band and a listener: room, tone, noise, level, overload, codec. No onset is moved."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+
+from motionbeat_upstream.config import SAMPLE_RATE
+
+Audio = NDArray[np.float32]
+
+COLOURS = ("white", "pink", "brown", "babble")
+"""Noises: flat, falling by 3 and by 6 dB an octave, and many voices at once."""
+
+CODECS = ("vorbis", "mp3", "mu-law")
+
+CEILING = 0.99
+"""No sample is louder."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room, heard at some distance."""
+
+    seconds: float
+    """In which the reverberation falls by 60 dB."""
+    level: float
+    """Of all reflections together against the direct sound, in dB."""
+    damping: float
+    """Hz above which reflections fade out."""
+
+
+@dataclass(frozen=True)
+class Acoustics:
+    """What is done to a pair's sound; None leaves a stage out."""
+
+    room: Room | None = None
+    tilt: float = 0.0
+    """dB an octave, around 1 kHz."""
+    band: tuple[float, float] | None = None
+    """Hz between which it is heard."""
+    noise: tuple[str, float] | None = None
+    """One of :data:`COLOURS`, and the sound's level over it in dB."""
+    drive: float | None = None
+    """dB by which the loudest sample would pass full scale, and is bent back."""
+    codec: tuple[str, float] | None = None
+    """One of :data:`CODECS`, and how much it takes away, in [0, 1]."""
+    gain: float = 0.0
+    """dB of the result."""
+
+
+def draw(rng: np.random.Generator) -> Acoustics:
+    """Random acoustics: about one in eight pairs is left as it is but for its level."""
+
+    def chance(share: float) -> bool:
+        return bool(rng.random() < share)
+
+    # All is drawn each time, so that one stage's share does not move the others' draws.
+    room = Room(
+        float(np.exp(rng.uniform(np.log(0.12), np.log(1.2)))),
+        float(rng.uniform(-18, -2)),
+        float(np.exp(rng.uniform(np.log(1500), np.log(7000)))),
+    )
+    tilt = float(np.clip(rng.normal(0, 1.5), -4, 4))
+    band = (float(rng.uniform(30, 350)), float(np.exp(rng.uniform(np.log(2800), np.log(7500)))))
+    noise = (str(rng.choice(COLOURS)), float(rng.uniform(3, 35)))
+    drive = float(rng.uniform(1, 12))
+    codec = (str(rng.choice(CODECS, p=(0.5, 0.3, 0.2))), float(rng.uniform(0, 0.9)))
+    gain = -float(min(rng.exponential(6.0), 30.0))
+    return Acoustics(
+        room if chance(0.45) else None,
+        tilt if chance(0.6) else 0.0,
+        band if chance(0.2) else None,
+        noise if chance(0.45) else None,
+        drive if chance(0.15) else None,
+        codec if chance(0.2) else None,
+        gain,
+    )
+
+
+def apply(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
+    """The sound as it is heard.
+
+    The direct sound stays where it is: rooms only add what comes after it, tone is changed without
+    phase, and the codecs' own delay is taken out by libsndfile.
+
+    Args:
+        audio: (T,) at 16 kHz.
+        acoustics: what to do.
+        rng: for reflections and noise.
+
+    Returns:
+        (T,) at 16 kHz, no sample beyond :data:`CEILING`.
+    """
+    heard = _filtered(audio, acoustics, rng)
+    if acoustics.noise is not None:
+        colour, ratio = acoustics.noise
+        noise = make_noise(colour, len(audio), rng)
+        heard = heard + noise * np.float32(_level(heard) / max(_level(noise), 1e-9) * 10 ** (-ratio / 20))
+    peak = max(float(np.abs(heard).max()), 1e-9)
+    if acoustics.drive is not None:
+        heard = np.tanh(heard * np.float32(10 ** (acoustics.drive / 20) / peak))
+        peak = max(float(np.abs(heard).max()), 1e-9)
+    heard = (heard * np.float32(10 ** (acoustics.gain / 20) * CEILING / peak)).astype(np.float32)
+    if acoustics.codec is not None:
+        heard = coded(heard, *acoustics.codec)
+    return np.clip(heard, -CEILING, CEILING)
+
+
+def _level(audio: Audio) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
+
+
+def _filtered(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
+    """Room, tilt and band, as one product in the frequency domain."""
+    room, tilt, band = acoustics.room, acoustics.tilt, acoustics.band
+    if room is None and tilt == 0 and band is None:
+        return audio
+    response = impulse_response(room, rng) if room is not None else np.ones(1, dtype=np.float32)
+    # Room for what a filter without phase puts before the first sample and after the last.
+    size = next_fast_len(len(audio) + len(response) + SAMPLE_RATE // 10, real=True)
+    spectrum = rfft(audio, size)
+    if room is not None:
+        spectrum *= rfft(response, size)
+    octaves = np.log2(np.maximum(rfftfreq(size, 1 / SAMPLE_RATE), 30.0) / 1000.0)
+    decibels = tilt * octaves
+    if band is not None:
+        low, high = np.log2(np.array(band) / 1000.0)
+        # 24 dB an octave: a filter without phase that is any steeper is heard before an onset.
+        decibels = decibels - 24.0 * (np.maximum(low - octaves, 0) + np.maximum(octaves - high, 0))
+    if tilt or band is not None:
+        spectrum *= (10 ** (np.minimum(decibels, 30.0) / 20)).astype(np.float32)
+    filtered: Audio = irfft(spectrum, size)[: len(audio)].astype(np.float32)
+    return filtered
+
+
+def impulse_response(room: Room, rng: np.random.Generator) -> Audio:
+    """A synthetic room: the direct sound at sample 0, early reflections, and noise that decays after them.
+
+    Exponentially decaying noise is the late field of a diffuse room (Moorer, 1979).
+    """
+    count = int(room.seconds * SAMPLE_RATE)
+    times = np.arange(count, dtype=np.float32) / SAMPLE_RATE
+    late = rng.standard_normal(count, dtype=np.float32) * np.exp(np.float32(-6.91 / room.seconds) * times)
+    first = int(rng.uniform(0.003, 0.02) * SAMPLE_RATE)
+    late[:first] = 0
+    early = rng.integers(first, max(first + 1, min(count, int(0.08 * SAMPLE_RATE))), 8)
+    late[early] += (
+        rng.choice([-1.0, 1.0], 8) * rng.uniform(2, 8, 8) * np.exp(-6.91 / room.seconds * times[early])
+    )
+    # A low pass that only looks back, so that no reflection comes early.
+    decay = np.exp(-2 * np.pi * room.damping / SAMPLE_RATE)
+    taps = np.arange(64)
+    kernel = ((1 - decay) * decay**taps).astype(np.float32)
+    late = np.convolve(late, kernel)[:count].astype(np.float32)
+    late *= np.float32(10 ** (room.level / 20) / max(float(np.sqrt(np.sum(np.square(late)))), 1e-9))
+    late[0] += 1.0
+    return late
+
+
+def make_noise(colour: str, length: int, rng: np.random.Generator) -> Audio:
+    """(length,) noise of one of :data:`COLOURS`, at any level."""
+    noise: Audio = rng.standard_normal(length, dtype=np.float32)
+    if colour == "white":
+        return noise
+    size = next_fast_len(length, real=True)
+    hertz = np.maximum(rfftfreq(size, 1 / SAMPLE_RATE), 20.0)
+    if colour == "babble":
+        # The long-term spectrum of speech, about: flat to 500 Hz, then falling by 9 dB an octave.
+        shape = np.where(hertz < 100, hertz / 100, np.minimum(1.0, (500 / hertz) ** 1.5))
+    else:
+        shape = hertz ** (-0.5 if colour == "pink" else -1.0)
+    noise = irfft(rfft(noise, size) * shape.astype(np.float32), size)[:length].astype(np.float32)
+    if colour == "babble":
+        # Syllables: a few a second, of several voices, so that the level never falls to nothing.
+        knots = rng.gamma(3.0, 1.0, length * 5 // SAMPLE_RATE + 3)
+        times = np.arange(length) * (5 / SAMPLE_RATE)
+        noise = (noise * (0.3 + np.interp(times, np.arange(len(knots)), knots / 3))).astype(np.float32)
+    return noise
+
+
+def coded(audio: Audio, codec: str, loss: float) -> Audio:
+    """(T,) what is left after a codec, at the same times.
+
+    Args:
+        audio: (T,) at 16 kHz in [-1, 1].
+        codec: vorbis and mp3 through libsndfile, in memory; mu-law with 4 to 8 bits.
+        loss: 0 for the best quality, towards 1 for the worst.
+    """
+    if codec == "mu-law":
+        steps = 2.0 ** (8 - 4 * loss) - 1
+        bent = np.sign(audio) * np.log1p(255 * np.abs(audio)) / np.log(256)
+        bent = np.round((bent + 1) / 2 * steps) / steps * 2 - 1
+        straight: Audio = (np.sign(bent) * np.expm1(np.abs(bent) * np.log(256)) / 255).astype(np.float32)
+        return straight
+    kind, subtype = {"vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}[codec]
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio, SAMPLE_RATE, format=kind, subtype=subtype, compression_level=loss)
+    buffer.seek(0)
+    decoded, _ = soundfile.read(buffer, dtype="float32")
+    decoded = decoded[: len(audio)]
+    return np.pad(decoded, (0, len(audio) - len(decoded))).astype(np.float32)

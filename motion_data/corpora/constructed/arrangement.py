@@ -1,0 +1,346 @@
+"""A tune arranged for a band: notes in seconds and the exact grid they were written on.
+
+Everything is written in beats first. Swing and the tempo map are then applied to notes and grid alike;
+what players add (early and late strokes, loud and soft ones) is applied to the notes alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.corpora.constructed.harmony import chords_of
+from motion_data.corpora.constructed.styles import (
+    BASS,
+    CHORDS,
+    CRASHES,
+    FILL,
+    LANES,
+    STYLE,
+    Style,
+    programs_of,
+)
+from motion_data.corpora.constructed.tempo import (
+    COURSE_SHARES,
+    COURSES,
+    FASTEST,
+    SLOWEST,
+    TempoMap,
+    swing_warp,
+    tempo_map,
+)
+from motion_data.corpora.constructed.tunes import TICKS, Tune
+from motionbeat_upstream.nn.grid import Grid
+
+LEAD = 2.0
+"""Seconds of music before a pair's first sample, so that it does not begin with an attack of everything."""
+
+PHRASE = 4
+"""Bars a phrase."""
+
+FASTEST_MELODY = 9.5
+"""Notes a second beyond which a tune is not played."""
+
+LOOSEST = 0.03
+"""Seconds by which a player may be early or late at most."""
+
+ACCENT = {"X": 1.12, "x": 1.0, "o": 0.62}
+"""Loudness of the signs of a drum pattern."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one player plays."""
+
+    role: str
+    """melody, chords, bass or drums."""
+    program: int
+    """General MIDI program; of the drums, their kit."""
+    drums: bool
+    notes: NDArray[np.float64]
+    """(N, 4) start and duration in seconds from the start of the pair, MIDI pitch, MIDI velocity."""
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A piece ready to be rendered."""
+
+    parts: tuple[Part, ...]
+    grid: Grid
+    """Exact; beats from 0 s to the end of the pair."""
+    style: str
+    bpm: float
+    energy: float
+    """How much it asks a dancer to move, in [0, 1]."""
+    swing: float
+    course: str
+    """How the tempo moves: one of :data:`~motion_data.corpora.constructed.tempo.COURSES`."""
+    seconds: float
+
+
+@dataclass
+class _Written:
+    """Notes of one part in beats while they are collected."""
+
+    starts: list[float]
+    lengths: list[float]
+    pitches: list[int]
+    loudness: list[float]
+
+    def add(self, start: float, length: float, pitch: int, loudness: float) -> None:
+        self.starts.append(start)
+        self.lengths.append(length)
+        self.pitches.append(pitch)
+        self.loudness.append(loudness)
+
+    def array(self) -> NDArray[np.float64]:
+        """(N, 4), in order of their starts."""
+        columns = np.array([self.starts, self.lengths, self.pitches, self.loudness], dtype=np.float64).T
+        return columns.reshape(-1, 4)[np.argsort(self.starts, kind="stable")]
+
+
+def arrange(
+    tune: Tune, style_name: str, melody_program: int, split: str, seconds: float, rng: np.random.Generator
+) -> Arrangement:
+    """Arrange a tune.
+
+    Args:
+        tune: of the style's metre; it is repeated as often as is needed.
+        style_name: one of :data:`~motion_data.corpora.constructed.styles.STYLES`.
+        melody_program: General MIDI program of the melody.
+        split: train, dev or test: chords are played by a program of that split.
+        seconds: length of the pair.
+        rng: for all choices.
+    """
+    style = STYLE[style_name]
+    if style.metre != tune.metre:
+        raise ValueError(f"style {style.name} has {style.metre} beats a bar, the tune {tune.metre}")
+    metre = tune.metre
+    bpm = _bpm(tune, style, rng)
+    course = str(rng.choice(COURSES, p=COURSE_SHARES))
+    swing = float(rng.uniform(*style.swing))
+    lead_beats = LEAD * FASTEST / 60
+    # The pair begins anywhere in a bar.
+    zero = metre * int(np.ceil(lead_beats / metre)) + float(rng.uniform(0, metre))
+    length = zero + seconds * bpm * 1.3 / 60 + metre
+    tempo = tempo_map(bpm, length, metre, course, zero, rng)
+    bars = int(np.ceil(length / metre))
+
+    first_bar = PHRASE * int(rng.integers(max(1, tune.bars // PHRASE)))
+    transposition = int(rng.integers(-5, 7))
+    chords = (chords_of(tune)[(first_bar + np.arange(bars + 1)) % tune.bars] + transposition) % 12
+    players = _band(rng)
+    sections = _sections(bars, pauses=len(players) > 2, rng=rng)
+
+    written = [
+        ("drums", int(rng.choice(style.kits)), _drums(style, bars, sections, rng)),
+        ("bass", int(rng.choice(BASS)), _bass(style, chords, sections, rng)),
+        ("chords", int(rng.choice(programs_of(split, CHORDS))), _chords(style, chords, sections, rng)),
+        ("melody", melody_program, _melody(tune, first_bar, bars, transposition, sections, rng)),
+    ]
+    looseness = float(rng.choice([0.0, 0.004, 0.008, 0.012]))
+    parts = []
+    for role, program, notes in written:
+        part = _play(role, program, notes, style, swing, tempo, looseness, rng)
+        part = replace(part, notes=part.notes[(part.notes[:, 0] >= -LEAD) & (part.notes[:, 0] < seconds)])
+        if role in players and len(part.notes):
+            parts.append(part)
+
+    beats = np.arange(0, int(np.ceil(length)) + 1)
+    times = tempo.at(beats)
+    inside = (times >= 0) & (times < seconds)
+    grid = Grid(times[inside], beats[inside] % metre + 1, metre)
+    speed = np.log(bpm / SLOWEST) / np.log(FASTEST / SLOWEST)
+    energy = float(np.clip(0.7 * style.energy + 0.3 * speed + rng.normal(0, 0.08), 0.05, 1.0))
+    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, course, seconds)
+
+
+def _bpm(tune: Tune, style: Style, rng: np.random.Generator) -> float:
+    """A tempo that fits the style and at which the tune can be played."""
+    density = len(tune.notes) / (tune.bars * tune.metre)
+    fastest = min(style.bpm[1], max(FASTEST_MELODY * 60 / density, SLOWEST * 1.05))
+    slowest = min(style.bpm[0], fastest * 0.9)
+    return float(np.clip(np.exp(rng.uniform(np.log(slowest), np.log(fastest))), SLOWEST, FASTEST))
+
+
+def _band(rng: np.random.Generator) -> set[str]:
+    """Who plays: the whole band half of the time, and never without something that marks the beat."""
+    bands = (
+        {"drums", "bass", "chords", "melody"},
+        {"drums", "bass", "chords"},
+        {"drums", "bass", "melody"},
+        {"drums", "chords", "melody"},
+        {"bass", "chords", "melody"},
+        {"chords", "melody"},
+        {"drums", "bass"},
+        {"drums"},
+    )
+    return bands[rng.choice(len(bands), p=(0.5, 0.1, 0.08, 0.06, 0.14, 0.05, 0.04, 0.03))]
+
+
+def _sections(bars: int, pauses: bool, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(bars, 4) whether drums, bass, chords and melody play: with ``pauses`` one may rest for a phrase."""
+    plays = np.ones((bars, 4), dtype=bool)
+    for start in range(0, bars, PHRASE):
+        if pauses and rng.random() < 0.12:
+            plays[start : start + PHRASE, rng.integers(4)] = False
+    return plays
+
+
+def _drums(
+    style: Style, bars: int, sections: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    written = _Written([], [], [], [])
+    lanes = {lane: int(rng.choice(LANES[lane])) for lane in style.drums}
+    if len(lanes) > 2 and rng.random() < 0.2:
+        lanes.pop(str(rng.choice(list(lanes))))
+    fills, crashes = rng.random() < 0.65, rng.random() < 0.6
+    crash = int(rng.choice(CRASHES))
+    phrase = PHRASE * int(rng.choice([1, 2]))
+    dropped = rng.uniform(0, 0.12)  # soft strokes that are left out here and there
+    for bar in range(bars):
+        if not sections[bar, 0]:
+            continue
+        at = bar * style.metre
+        filled = style.metre
+        if fills and bar % phrase == phrase - 1 and rng.random() < 0.8:
+            filled = style.metre - int(rng.integers(1, min(style.metre, 3)))
+            _fill(written, at + filled, at + style.metre, 3 if style.metre == 2 else 4, rng)
+        if crashes and bar % phrase == 0:
+            written.add(at, 1.0, crash, 1.05)
+        for lane, pitch in lanes.items():
+            pattern = style.drums[lane].split(" ")
+            signs = pattern[bar % len(pattern)]
+            for step, sign in enumerate(signs):
+                place = step * style.metre / len(signs)
+                if sign == "." or place >= filled or (sign == "o" and rng.random() < dropped):
+                    continue
+                written.add(at + place, 0.2, pitch, ACCENT[sign] * (1.08 if step == 0 else 1.0))
+    return written.array()
+
+
+def _fill(written: _Written, start: float, stop: float, steps: int, rng: np.random.Generator) -> None:
+    """A run over snare and toms that leads into the next bar."""
+    count = int(stop - start) * steps
+    order = np.sort(rng.integers(0, len(FILL), count))
+    for step in range(count):
+        if step == 0 or rng.random() < 0.8:
+            written.add(start + step / steps, 0.2, FILL[order[step]], 0.8 + 0.3 * step / count)
+
+
+def _bass(
+    style: Style, chords: NDArray[np.int64], sections: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    written = _Written([], [], [], [])
+    pattern = str(rng.choice(style.bass)).split(" ")
+    lowest = int(rng.integers(28, 34))
+    held = rng.uniform(0.6, 1.0)
+    for bar in range(len(chords) - 1):
+        if not sections[bar, 1]:
+            continue
+        signs = pattern[bar % len(pattern)]
+        root, third, fifth = (lowest + (chords[bar] - lowest) % 12).tolist()
+        following = int(lowest + (chords[bar + 1][0] - lowest) % 12)
+        step_to = following + (1 if root > following else -1)
+        pitches = {"r": root, "t": third, "f": fifth, "o": root + 12, "w": step_to}
+        struck = [step for step, sign in enumerate(signs) if sign != "."]
+        for step, until in zip(struck, [*struck[1:], len(signs)], strict=True):
+            beats = style.metre / len(signs)
+            loudness = 1.12 if step == 0 else 0.95
+            written.add(
+                bar * style.metre + step * beats,
+                (until - step) * beats * held,
+                pitches[signs[step]],
+                loudness,
+            )
+    return written.array()
+
+
+def _chords(
+    style: Style, chords: NDArray[np.int64], sections: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    written = _Written([], [], [], [])
+    pattern = str(rng.choice(style.chords)).split(" ")
+    lowest = int(rng.integers(50, 60))
+    short = rng.uniform(0.12, 0.3)
+    strum = rng.choice([0.0, 0.0, 0.015])
+    for bar in range(len(chords) - 1):
+        if not sections[bar, 2]:
+            continue
+        signs = pattern[bar % len(pattern)]
+        voices = sorted((lowest + (chords[bar] - lowest) % 12).tolist())
+        ladder = [*voices, voices[0] + 12, voices[1] + 12]
+        beats = style.metre / len(signs)
+        struck = [step for step, sign in enumerate(signs) if sign != "."]
+        for step, until in zip(struck, [*struck[1:], len(signs)], strict=True):
+            at, sign = bar * style.metre + step * beats, signs[step]
+            loudness = 1.08 if step == 0 else 0.9
+            if sign.isdigit():
+                written.add(at, (until - step) * beats * 1.5, ladder[int(sign)], loudness)
+                continue
+            length = short if sign == "s" else (until - step) * beats * 0.95
+            for voice, pitch in enumerate(voices):
+                written.add(at + voice * strum, length, pitch, loudness)
+    return written.array()
+
+
+def _melody(
+    tune: Tune,
+    first_bar: int,
+    bars: int,
+    transposition: int,
+    sections: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    whole = tune.bars * tune.metre
+    starts = tune.notes[:, 0] / TICKS - first_bar * tune.metre
+    lengths = tune.notes[:, 1] / TICKS
+    rounds = np.arange(0, bars * tune.metre // whole + 2) * whole
+    starts = (starts[None, :] + rounds[:, None]).ravel()
+    pitches = tune.notes[:, 2] + transposition
+    octave = 12 * round((float(rng.uniform(66, 79)) - float(np.median(pitches))) / 12)
+    pitches = np.tile(pitches + octave, len(rounds))
+    lengths = np.tile(lengths, len(rounds)) * rng.uniform(0.7, 1.0)
+    loudness = 1.0 + 0.08 * (starts % tune.metre == 0) - 0.1 * (starts % 1 != 0)
+    notes = np.stack([starts, lengths, pitches, loudness], axis=1)
+    notes = notes[(starts >= 0) & (starts < bars * tune.metre)]
+    notes = notes[sections[(notes[:, 0] // tune.metre).astype(int), 3]]
+    if rng.random() < 0.15:
+        notes = np.concatenate([notes, notes + np.array([0, 0, -12, -0.15])])
+    ordered: NDArray[np.float64] = notes[np.argsort(notes[:, 0], kind="stable")]
+    return ordered
+
+
+LEVELS = {"drums": 96.0, "bass": 92.0, "chords": 76.0, "melody": 92.0}
+"""Middle velocities."""
+
+
+def _play(
+    role: str,
+    program: int,
+    notes: NDArray[np.float64],
+    style: Style,
+    swing: float,
+    tempo: TempoMap,
+    looseness: float,
+    rng: np.random.Generator,
+) -> Part:
+    """Written notes as they are played: swung, in seconds, with a player's timing and loudness."""
+    start, length, pitch, loudness = notes.T
+    stop = swing_warp(start + length, swing, style.swung)
+    begin = tempo.at(swing_warp(start, swing, style.swung))
+    lasting = np.maximum(tempo.at(stop) - begin, 0.04)
+    # A player is a little ahead or behind as a habit; all notes of a stroke move together.
+    habit = 0.0 if role == "drums" else rng.normal(0, looseness / 2)
+    strokes, of = np.unique(start, return_inverse=True)
+    scatter = rng.normal(0, looseness * (0.5 if role == "drums" else 1.0), len(strokes))[of]
+    begin = begin + np.clip(habit + scatter, -LOOSEST, LOOSEST)
+    level = LEVELS[role] * rng.uniform(0.75, 1.15)
+    velocity = level * loudness * np.exp(rng.normal(0, rng.uniform(0.02, 0.1), len(notes)))
+    # Accents of the bar: downbeats loudest, beats before what lies between them.
+    weight = np.where(start % style.metre == 0, 1.08, np.where(start % 1 == 0, 1.0, 0.93))
+    velocity = np.clip(velocity * weight ** rng.uniform(0.3, 1.5), 12, 127)
+    played = np.stack([begin, lasting, np.clip(pitch, 12, 115), velocity], axis=1)
+    return Part(role, program, role == "drums", played[np.argsort(begin, kind="stable")])
