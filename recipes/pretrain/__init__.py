@@ -1,0 +1,1 @@
+"""Pretraining of both towers on music paired with motion."""

@@ -1,0 +1,115 @@
+"""The Embodied Contrastive Loss: InfoNCE with tempo-aware and beat-jitter negatives [P idea, S form].
+
+    L_i = −log  e^{s(a_i, m_i)/τ} / ( e^{s(a_i, m_i)/τ} + Σ_{j≠i} e^{s(a_i, m_j)/τ}
+                                      + Σ_{T_i} e^{s(a_i, m_t)/τ} + Σ_{J_i} e^{s(a_i, m_u)/τ} )
+
+s is the cosine, a the music, m the motion. Anchored in the audio as in the paper [S]; the symmetric
+term, and leaving pairs of one piece or one take out of the negatives, are ours [O].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+COLDEST, HOTTEST = 0.01, 1.0
+"""Bounds of the temperature: below, one outlier decides a batch; above, nothing is told apart."""
+
+
+@dataclass(frozen=True)
+class ECLTerms:
+    """The loss, and what to watch beside it; all scalars in float32."""
+
+    loss: Tensor
+    positive_cosine: Tensor
+    """Mean of s(a_i, m_i)."""
+    negative_cosine: Tensor
+    """Mean of s(a_i, m_j) over the in-batch negatives."""
+    in_batch_accuracy: Tensor
+    """Share of anchors whose own motion is nearer than every in-batch negative."""
+    hard_accuracy: Tensor
+    """Share of anchors whose own motion is nearer than each of its hard negatives; NaN without any."""
+
+
+class Temperature(nn.Module):
+    """τ, learned in its logarithm and bounded.
+
+    Args:
+        start: value before training, in [0.01, 1].
+    """
+
+    def __init__(self, start: float = 0.07) -> None:
+        super().__init__()
+        if not COLDEST <= start <= HOTTEST:
+            raise ValueError(f"temperature must lie in [{COLDEST:g}, {HOTTEST:g}], got {start:g}")
+        # A parameter in the middle of its range has the steepest slope; at a bound it can still turn back.
+        share = math.log(start / COLDEST) / math.log(HOTTEST / COLDEST)
+        share = min(max(share, 1e-3), 1 - 1e-3)
+        self.raw = nn.Parameter(torch.tensor(math.log(share / (1 - share))))
+
+    def forward(self) -> Tensor:
+        """τ, a scalar strictly between its bounds."""
+        share = torch.sigmoid(self.raw.float())
+        return COLDEST * torch.exp(share * math.log(HOTTEST / COLDEST))
+
+
+def embodied_contrastive_loss(
+    music: Tensor,
+    motion: Tensor,
+    may_contrast: Tensor,
+    temperature: Tensor,
+    hard: Tensor | None = None,
+    hard_mask: Tensor | None = None,
+    own: Tensor | None = None,
+    symmetric: bool = False,
+) -> ECLTerms:
+    """ECL of a batch.
+
+    Args:
+        music: (A, E) embeddings of the anchors, of any length.
+        motion: (M, E) embeddings of the motions; over several ranks those of all of them.
+        may_contrast: (A, M) false where a motion is of the anchor's piece or take, its own included.
+        temperature: τ, a scalar above 0.
+        hard: (A, H, E) embeddings of each anchor's tempo-aware and beat-jitter negatives.
+        hard_mask: (A, H) true where there is one.
+        own: (A,) index of each anchor's own motion; by default anchor i's is motion i.
+        symmetric: whether to add the motion-anchored term, over in-batch negatives, and take the mean.
+
+    Returns:
+        The terms; the loss is the mean over anchors, in float32 at least whatever the input.
+    """
+    dtype = torch.promote_types(music.dtype, torch.float32)
+    with torch.autocast(music.device.type, enabled=False):
+        music, motion = (F.normalize(x.to(dtype), dim=-1) for x in (music, motion))
+        row = torch.arange(len(music), device=music.device)
+        own = row if own is None else own
+        cosine = music @ motion.T
+        positive = cosine[row, own]
+        near = cosine[:, :0]
+        if hard is not None:
+            near = torch.einsum("ae,ahe->ah", music, F.normalize(hard.to(dtype), dim=-1))
+        there = torch.ones_like(near, dtype=torch.bool) if hard_mask is None else hard_mask
+        temperature = temperature.to(dtype)
+        # Masked after the division: the temperature's gradient at minus infinity would be no number.
+        own_logit = (positive / temperature)[:, None]
+        others = (cosine / temperature).masked_fill(~may_contrast, -math.inf)
+        closest = (near / temperature).masked_fill(~there, -math.inf)
+        loss = -F.log_softmax(torch.cat([own_logit, others, closest], 1), 1)[:, 0].mean()
+        if symmetric:
+            backwards = torch.cat([own_logit, others.T[own]], 1)
+            loss = (loss - F.log_softmax(backwards, 1)[:, 0].mean()) / 2
+        return ECLTerms(loss, *_watched(positive, cosine, may_contrast, near, there))
+
+
+@torch.no_grad()
+def _watched(
+    positive: Tensor, cosine: Tensor, may_contrast: Tensor, near: Tensor, there: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    negative = (cosine * may_contrast).sum() / may_contrast.sum().clamp(min=1)
+    beaten = (positive[:, None] > cosine) | ~may_contrast
+    ahead = ((positive[:, None] > near) | ~there).all(1)[there.any(1)]
+    return positive.mean(), negative, beaten.all(1).to(cosine.dtype).mean(), ahead.to(cosine.dtype).mean()
