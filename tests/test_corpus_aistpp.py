@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -26,12 +25,12 @@ from motion_data.clip import load_clip
 from motion_data.commands.prepare import main as prepare_command
 from motion_data.corpora.aistpp import assign_splits, on_the_floor, prepare
 from motion_data.corpora.aistpp_annotations import find_annotations, parse_name
-from motion_data.corpora.known_tempo import heard_grid
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, read_corpus
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import INDEX, PARENTS
 from motionbeat_upstream.config import SAMPLE_RATE
+from tests.clicks_at_tempo import clicks
 from tests.fabricated_smpl import fabricated_smpl, posed_by_hand, write_npz
 
 TRAIN = (
@@ -45,19 +44,6 @@ TEST = ("gBR_sBM_cAll_d04_mBR0_ch02", "gBR_sBM_cAll_d05_mBR0_ch02")
 IGNORED = "gLO_sBM_cAll_d14_mLO5_ch04"
 UNLISTED = "gBR_sBM_cAll_d06_mBR0_ch05"
 SCALING = 93.7
-
-
-def clicks(bpm: float, seconds: float, phase: float = 0.2, downbeat: int = 0) -> NDArray[np.float32]:
-    """Short tones at every beat, a low and loud one at each fourth."""
-    draw = np.random.default_rng(0)
-    wav = 1e-4 * draw.normal(size=round(seconds * SAMPLE_RATE))
-    time = np.arange(800) / SAMPLE_RATE
-    for beat, start in enumerate(np.arange(phase, seconds - 0.06, 60 / bpm)):
-        down = beat % 4 == downbeat
-        tone = np.sin(2 * np.pi * (80 if down else 1500) * time) * np.exp(-time * 60) * (0.9 if down else 0.4)
-        first = round(start * SAMPLE_RATE)
-        wav[first : first + len(tone)] += tone
-    return wav.astype(np.float32)
 
 
 def motion(frames: int = 600, seed: int = 0) -> dict[str, NDArray[Any]]:
@@ -153,6 +139,7 @@ class TestSplits:
         with pytest.raises(DataError, match=r"crossmodal_train\.txt and in crossmodal_test\.txt"):
             assign_splits({"train": TRAIN, "val": (), "test": TRAIN[:1]}, [], 0)
 
+    @settings(deadline=None)
     @given(st.integers(0, 60), st.integers(1, 12), st.integers(0, 10**6))
     def test_splits_are_apart_by_piece_and_dev_never_takes_all(
         self, dev: int, pieces: int, seed: int
@@ -185,47 +172,6 @@ class TestSplits:
         assert [len(pieces[name]) for name in ("train", "dev", "test")] == [45, 5, 10]
         assert len({piece[:3] for piece in pieces["dev"]}) == 5  # of five genres
         assert "takes of crossmodal_val.txt whose piece is in another list" in splits.passed_over
-
-
-class TestGrid:
-    @settings(max_examples=15, deadline=None)
-    @given(
-        st.sampled_from([80, 90, 100, 110, 115, 120, 125, 130, 135]),
-        st.floats(0, 0.4),
-        st.integers(0, 3),
-        st.floats(10, 20),
-    )
-    def test_clicks_are_met_within_20_ms(
-        self, bpm: float, phase: float, downbeat: int, seconds: float
-    ) -> None:
-        wav = torch.from_numpy(clicks(bpm, seconds, phase, downbeat))
-        heard = heard_grid(wav, bpm, 4)
-        assert heard.grid.bpm == pytest.approx(bpm)
-        off = (heard.grid.beats - phase + 30 / bpm) % (60 / bpm) - 30 / bpm
-        assert np.abs(off).max() < 0.02
-        assert heard.lock > 0.8
-        assert heard.grid.beats[0] < 60 / bpm
-        assert heard.grid.beats[-1] > seconds - 60 / bpm
-
-    def test_downbeats_are_voted_on(self) -> None:
-        for downbeat in range(4):
-            heard = heard_grid(torch.from_numpy(clicks(120, 16, 0.2, downbeat)), 120, 4)
-            assert heard.bars_from == "downbeats"
-            first = heard.grid.downbeats[0]
-            assert abs((first - 0.2 - downbeat * 0.5 + 1) % 2 - 1) < 0.02
-
-    def test_half_the_tempo_is_told_and_the_onsets_give_the_phase(self) -> None:
-        heard = heard_grid(torch.from_numpy(clicks(100, 16)), 50, 4)
-        assert (heard.beats_from, heard.bars_from) == ("onsets", "start")
-        assert heard.grid.bpm == pytest.approx(50)
-        assert heard.heard_bpm == pytest.approx(100, rel=0.02)
-
-    @pytest.mark.parametrize("seconds", [1 / SAMPLE_RATE, 0.05, 5.0])
-    def test_silence_gets_a_grid_that_is_not_trusted(self, seconds: float) -> None:
-        heard = heard_grid(torch.zeros(round(seconds * SAMPLE_RATE)), 120, 4)
-        assert heard.grid.confidence == heard.lock < 0.1
-        assert heard.heard_bpm == 0
-        assert heard.grid.bpm == pytest.approx(120)
 
 
 class TestPrepared:
@@ -492,6 +438,7 @@ class TestBadInput:
             prepare(raw, tmp_path / "out", options(audio))
 
 
+@settings(deadline=None)
 @given(st.floats(-3, 3), st.integers(0, 10**6))
 def test_the_floor_is_where_the_lower_foot_rests(height: float, seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -18,6 +18,9 @@ from motionbeat_upstream.nn.onset_envelope import onset_envelope
 SAME_TEMPO = 0.04
 """Share by which the tempo heard may differ from the known one and still be it."""
 
+LEAST_LOCK = 0.2
+"""Resultant length below which the beats heard are on the beat as often as between two."""
+
 ENVELOPE_RATE = 100.0
 
 
@@ -28,8 +31,8 @@ class HeardGrid:
     grid: Grid
     """From the start of the audio to its end; its confidence is ``lock``."""
     beats_from: str
-    """``beats``: the estimated beats agree with the tempo and gave the phase. ``onsets``: they do not
-    (half, double, or no pulse), and the onsets gave it."""
+    """``beats``: the estimated beats agree with the tempo and gave the phase. ``onsets``: they do not, or
+    no pulse was heard, and the onsets gave it."""
     bars_from: str
     """``downbeats``: estimated downbeats were voted on. ``start``: the first beat is taken for one."""
     lock: float
@@ -41,9 +44,9 @@ class HeardGrid:
 def heard_grid(wav: Tensor, bpm: float, metre: int) -> HeardGrid:
     """Lay a grid of constant tempo onto audio [O].
 
-    Beats, downbeats and metre are estimated from the audio. Where the tempo heard is the known one
-    within 4 %, the circular mean of the beats gives the phase, otherwise that of the onset envelope does.
-    Estimated downbeats vote for the first beat of the bar where their metre fits.
+    Beats and downbeats are estimated from the audio. Where the tempo heard is the known one, or half of
+    it, within 4 %, and the beats keep step, their circular mean gives the phase, otherwise that of the
+    onset envelope does. The estimated downbeats then vote for the beat that begins a bar.
 
     Args:
         wav: (T,) at 16 kHz.
@@ -53,10 +56,10 @@ def heard_grid(wav: Tensor, bpm: float, metre: int) -> HeardGrid:
     period = 60.0 / bpm
     seconds = len(wav) / SAMPLE_RATE
     heard = estimate_grid(wav)
-    agrees = heard.confidence > 0 and abs(heard.bpm / bpm - 1) <= SAME_TEMPO
-    if agrees:
-        phase, lock = _circular_mean(heard.beats, np.ones(len(heard.beats)), period)
-    else:
+    same_tempo = any(abs(heard.bpm * k / bpm - 1) <= SAME_TEMPO for k in (1, 2))
+    phase, lock = _circular_mean(heard.beats, np.ones(len(heard.beats)), period)
+    agrees = heard.confidence > 0 and same_tempo and lock >= LEAST_LOCK
+    if not agrees:
         envelope = _envelope(wav)
         phase, lock = _circular_mean((np.arange(len(envelope)) + 0.5) / ENVELOPE_RATE, envelope, period)
     first = _first_downbeat(heard, phase, period, metre) if agrees else None
@@ -82,12 +85,11 @@ def _circular_mean(
 
 
 def _first_downbeat(heard: Grid, phase: float, period: float, metre: int) -> int | None:
-    """Which of the beats from ``phase`` on begins a bar, by the vote of the beats heard; None if they
-    count other bars. Of a bar of half as many beats, the earlier of the two candidates is taken."""
-    if metre % heard.metre:
-        return None
-    places = np.round((heard.beats - phase) / period).astype(np.int64) - (heard.positions - 1)
-    return int(np.bincount(places % heard.metre, minlength=heard.metre).argmax())
+    """Which of the beats from ``phase`` on begins a bar, by the vote of the downbeats heard; None if less
+    than half of them agree. Where bars of half the length were heard, the earlier candidate is taken."""
+    places = np.round((heard.downbeats - phase) / period).astype(np.int64) % metre
+    votes = np.bincount(places, minlength=metre)
+    return int(votes.argmax()) if 2 * votes.max() >= max(len(places), 1) else None
 
 
 @torch.no_grad()
