@@ -101,9 +101,7 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
     feet = [INDEX[name] for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
     floor = float(np.percentile(turned[:, feet, 1].min(axis=1), FLOOR_SHARE))
     turned = turned - np.array([0.0, floor, 0.0])
-    found = Orientation(
-        *(unit, stature, unit_reason, up, up_reason, mirrored, mirrored_reason, floor),
-    )
+    found = Orientation(unit, stature, unit_reason, up, up_reason, mirrored, mirrored_reason, floor)
     return turned, found
 
 

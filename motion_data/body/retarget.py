@@ -122,7 +122,10 @@ def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
             f"Mixamo or SMPL do, or leave this motion out"
         )
     body = {name: joints[:, column] for name, column in columns.items()}
-    _infer_ends(body, joints, keys, face)
+    if "pelvis" not in columns and _is_pelvis(keys.get("root"), joints, body):
+        columns["pelvis"] = keys["root"]
+        body["pelvis"] = joints[:, keys["root"]]
+    _infer_ends(body, joints, face)
     columns |= _infer_trunk(body, joints, keys, set(columns.values()))
     common = np.stack([body[name] for name in JOINTS], axis=1)
     missed = tuple(name for name in JOINTS if name not in columns)
@@ -157,8 +160,10 @@ def _shared_prefix(stems: Sequence[str]) -> str:
 def _readings(words: list[str]) -> Iterator[str]:
     """The ways a name can be meant: the side in front, at the end, or grown together with the part."""
     for place in (0, len(words) - 1):
-        if len(words) > 1 and words[place] in SIDES:
-            yield SIDES[words[place]] + "".join(words[:place] + words[place + 1 :])
+        part = "".join(words[:place] + words[place + 1 :])
+        # L5 is a vertebra.
+        if words and words[place] in SIDES and part and not part.isdigit():
+            yield SIDES[words[place]] + part
             return
     joined = "".join(words)
     yield joined
@@ -190,11 +195,10 @@ def _face(keys: Mapping[str, int]) -> list[int]:
     return ears if len(ears) == 2 else nose
 
 
-def _infer_ends(body: dict[str, Floats], joints: Floats, keys: Mapping[str, int], face: list[int]) -> None:
+def _infer_ends(body: dict[str, Floats], joints: Floats, face: list[int]) -> None:
     """Pelvis, neck, head and the balls of the feet, where the source has none."""
     hips = (body["left_hip"] + body["right_hip"]) / 2
-    if "pelvis" not in body:
-        body["pelvis"] = _root(joints, keys, hips, body["left_knee"] - body["left_hip"])
+    body.setdefault("pelvis", hips)
     if "neck" not in body:
         body["neck"] = (body["left_shoulder"] + body["right_shoulder"]) / 2
     if "head" not in body:
@@ -239,14 +243,14 @@ def _infer_trunk(
     return found
 
 
-def _root(joints: Floats, keys: Mapping[str, int], hips: Floats, thigh: Floats) -> Floats:
-    """A joint called root if it is the pelvis and no mark on the floor, or else amid the hips."""
-    if "root" in keys:
-        root = joints[:, keys["root"]]
-        away = np.nanmedian(np.linalg.norm(root - hips, axis=1))
-        if away < NEAR_HIPS * np.nanmedian(np.linalg.norm(thigh, axis=1)):
-            return root
-    return hips
+def _is_pelvis(root: int | None, joints: Floats, body: Mapping[str, Floats]) -> bool:
+    """Whether a joint called root is the pelvis, and no mark on the floor."""
+    if root is None:
+        return False
+    hips = (body["left_hip"] + body["right_hip"]) / 2
+    thigh = np.linalg.norm(body["left_knee"] - body["left_hip"], axis=1)
+    away = np.linalg.norm(joints[:, root] - hips, axis=1)
+    return bool(np.nanmedian(away) < NEAR_HIPS * np.nanmedian(thigh))
 
 
 def _mean_dot(a: Floats, b: Floats) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from motion_data.corpora.hashed_split import hashed_split
-from motion_data.corpora.paired_files import PairedFiles, make_pair
+from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
@@ -20,7 +20,7 @@ from motionbeat_upstream.nn.grid import Grid
 
 NEEDED = ("audio", "motion")
 
-OPTIONAL = ("offset", "piece", "take", "split", "beats", "fps", "unit", "up", "licence")
+OPTIONAL = ("offset", "piece", "take", "split", "beats", "fps", "unit", "up", "limbs", "licence")
 
 LAYOUT = """\
 RAW: a CSV, a pair a line, paths from the CSV's folder. Columns:
@@ -32,6 +32,8 @@ RAW: a CSV, a pair a line, paths from the CSV's folder. Columns:
   beats    .beats of the audio: a line a beat, seconds and position in the bar
   fps, unit, up        override what the file says and what is detected: unit m, dm, cm, mm, in, asf or
            metres a unit; up x, y, z, -x, -y, -z
+  limbs    feet or hands, whose touch-downs are taken; empty: hands where feet are out of view or the
+           body sits
   licence  recorded with the pair
 audio and motion are needed; the order is free."""
 
@@ -97,6 +99,9 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
         split = cells["split"] or hashed_split(piece)
         if split not in SPLITS:
             raise DataError(f"{place}: split is {split!r}; expected {', '.join(SPLITS)}, or nothing")
+        limbs = cells["limbs"] or None
+        if limbs not in (None, *LIMBS):
+            raise DataError(f"{place}: limbs is {limbs!r}; expected {', '.join(LIMBS)}, or nothing")
         files = PairedFiles(
             name=name,
             corpus="folder",
@@ -111,6 +116,7 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
             fps=_number(place, "fps", cells["fps"]),
             unit=cells["unit"] or None,
             up=cells["up"] or None,
+            limbs=limbs,
         )
         try:
             return make_pair(files)
