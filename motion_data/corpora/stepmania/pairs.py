@@ -156,7 +156,7 @@ def _pieces(sources: Sequence[_Source]) -> list[str]:
 
 
 def _title(song: Song) -> str:
-    return " ".join(f"{song.artist} - {song.title}".casefold().split())
+    return " ".join(" - ".join(filter(None, (song.artist, song.title))).casefold().split())
 
 
 def _fit(label: str) -> str:

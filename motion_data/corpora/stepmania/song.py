@@ -268,6 +268,11 @@ def seconds_at(chart: Chart, beat: Fraction) -> float:
     return float(chart.engine.time_at(Beat(beat)))
 
 
+def hittable(chart: Chart, beat: Fraction) -> bool:
+    """Whether an arrow on a beat could be hit: not from a warp's start to its end, but for stops in it."""
+    return bool(chart.engine.hittable(Beat(beat)))
+
+
 def jumped_over(chart: Chart, beat: Fraction) -> bool:
     """Whether a beat lies within a warp, its start and end excluded."""
-    return not chart.engine.hittable(Beat(beat)) and not chart.engine.hittable(Beat(beat) - Beat.tick())
+    return not hittable(chart, beat) and not hittable(chart, beat - Beat.tick())
