@@ -1,1 +1,51 @@
 """Pairs that are made: tunes arranged and rendered, danced to by a parametric dancer or by real capture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from motion_data.manifest import Corpus
+
+LAYOUT = """\
+Needs no RAW. Dance tunes of music21's corpus, melodies of --midi folders and made ones are arranged for a
+band by metre and style (4/4, 3/4, 6/8; 60 to 190 bpm; swing, rubato, tempo changes) and danced to. OUT gets
+a manifest; sound and motion are made when a pair is loaded, the same each time. Splits are apart by tune,
+by take, and by the program that plays the melody or chords."""
+
+LICENCE = (
+    "the tunes are in the public domain (music21: BSD; a MIDI folder: its own), arrangement and dance come "
+    "under this project's licence; captured motion under its own."
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of ``motionbeat data prepare constructed``."""
+    parser.add_argument("--pairs", type=int, default=3000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=float, default=16.0, metavar="S", help="length of a pair; default: %(default)s"
+    )
+    parser.add_argument(
+        "--tunes", type=int, metavar="N", help="most tunes of music21; 0: made tunes only; default: all"
+    )
+    parser.add_argument(
+        "--midi", type=Path, action="append", default=[], metavar="DIR", help="folder of MIDI files to add"
+    )
+    parser.add_argument(
+        "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
+    )
+
+
+def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+    """Write the manifest of a constructed corpus.
+
+    Raises:
+        DataError: options that cannot be, or what they name cannot be used.
+    """
+    from motion_data.corpora.constructed.preparing import Settings, prepare_corpus
+
+    soundfont = options.soundfont.resolve() if options.soundfont is not None else None
+    midi = tuple(folder.resolve() for folder in options.midi)
+    settings = Settings(options.pairs, options.seed, options.seconds, options.tunes, midi, soundfont)
+    return prepare_corpus(out, settings)

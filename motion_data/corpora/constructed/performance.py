@@ -1,0 +1,69 @@
+"""A planned pair performed: arranged, danced, rendered and heard in a room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from motion_data.clip import Clip
+from motion_data.corpora.constructed import acoustics
+from motion_data.corpora.constructed.arrangement import Arrangement, arrange
+from motion_data.corpora.constructed.dancer import dance
+from motion_data.corpora.constructed.plan import Plan, from_provenance, soundfont_sha256, stage_rng
+from motion_data.corpora.constructed.rendering import default_soundfont, render
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.pair import MotionPair
+
+FPS = 60.0
+"""Frames of motion a second."""
+
+
+def perform(pair: MotionPair) -> Clip:
+    """Play and dance a constructed pair; the same, bit by bit, each time on one machine.
+
+    Args:
+        pair: from a manifest; its ``provenance`` holds the plan.
+
+    Raises:
+        DataError: no such plan, or the soundfont or the captured take it needs is gone or another one.
+    """
+    plan = from_provenance(pair.provenance, f"pair {pair.name!r}")
+    arrangement = play(plan)
+    motion = move(plan, arrangement)
+    return Clip(pair, torch.from_numpy(hear(plan, arrangement)), motion, arrangement.grid)
+
+
+def play(plan: Plan) -> Arrangement:
+    """The notes and the grid of a plan; no sound yet."""
+    rng = stage_rng(plan.seed, plan.index, "arrangement")
+    return arrange(plan.tune, plan.style, plan.program, plan.split, plan.seconds, rng)
+
+
+def move(plan: Plan, arrangement: Arrangement) -> Motion:
+    """The motion of a plan, to its grid.
+
+    Raises:
+        DataError: the take cannot be found, or does not fit the music.
+    """
+    rng = np.random.default_rng(plan.dancer)
+    return dance(arrangement.grid, plan.dance, plan.seconds, arrangement.energy, rng, FPS)
+
+
+def hear(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
+    """(T,) the sound of a plan at 16 kHz.
+
+    Raises:
+        DataError: the soundfont is gone or another one.
+    """
+    soundfont = Path(plan.soundfont) if plan.soundfont is not None else default_soundfont()
+    if (found := soundfont_sha256(soundfont)) != plan.soundfont_sha256:
+        raise DataError(
+            f"{soundfont}: another soundfont than the corpus was prepared with (sha256 {found[:12]}, "
+            f"expected {plan.soundfont_sha256[:12]}); put that one back, or prepare the corpus again"
+        )
+    rng = stage_rng(plan.seed, plan.index, "acoustics")
+    return acoustics.apply(render(arrangement, soundfont), acoustics.draw(rng), rng)

@@ -1,0 +1,160 @@
+"""The manifest of a constructed corpus: pairs planned, arranged and danced, but not rendered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from motion_data.corpora.constructed.dancer import take_name
+from motion_data.corpora.constructed.performance import FPS, move, play
+from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, to_provenance
+from motion_data.corpora.constructed.rendering import default_soundfont, synthesiser
+from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes
+from motion_data.errors import DataError
+from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
+from motion_data.pair import MotionPair
+
+SHORTEST, LONGEST = 4.0, 120.0
+"""Seconds a pair may last."""
+
+LICENCE_OF = {
+    "music21": "tune in the public domain, as encoded in music21's corpus; arrangement and dance: Apache-2.0",
+    "midi": "the MIDI file's own; arrangement and dance: Apache-2.0",
+    "made": "Apache-2.0",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a preparation was asked for."""
+
+    pairs: int
+    seed: int
+    seconds: float
+    tunes: int | None
+    """Most tunes of music21's corpus; None for all."""
+    midi: tuple[Path, ...]
+    soundfont: Path | None
+
+
+def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corpus:
+    """Plan every pair and write the manifest; a second call with the same settings finds it whole.
+
+    Raises:
+        DataError: settings that cannot be, or what they name cannot be used.
+    """
+    if settings.pairs < 1:
+        raise DataError(f"--pairs {settings.pairs}: expected 1 or more")
+    if not SHORTEST <= settings.seconds <= LONGEST:
+        raise DataError(f"--seconds {settings.seconds:g}: expected {SHORTEST:g} to {LONGEST:g}")
+    synthesiser(settings.soundfont or default_soundfont())
+    said = {key: str(value) if value is not None else None for key, value in vars(settings).items()}
+    if (out / MARK).is_file():
+        try:
+            corpus = read_corpus(out)
+        except DataError:
+            pass  # broken, or of another version: made again
+        else:
+            if corpus.made["corpus"] == "constructed" and corpus.made["options"] == said:
+                return corpus
+    tunes, left_out = gather(settings, progress)
+    planner = _Planner(settings, pool(tunes))
+    pairs = []
+    workers = min(len(os.sched_getaffinity(0)), 8)
+    with ProcessPoolExecutor(workers, get_context("fork"), _begin, (planner,)) as workers_pool:
+        made = workers_pool.map(_make, range(settings.pairs), chunksize=8)
+        for pair, why in tqdm(
+            made, desc="prepare constructed", total=settings.pairs, unit="pair", disable=not progress
+        ):
+            if isinstance(pair, MotionPair):
+                pairs.append(pair)
+            else:
+                left_out[pair] = why
+    return write_manifest(out, pairs, "constructed", said, left_out)
+
+
+def gather(settings: Settings, progress: bool) -> tuple[list[Tune], dict[str, str]]:
+    """The tunes that settings ask for, and what was left out of them, and why."""
+    tunes: list[Tune] = []
+    left_out: dict[str, str] = {}
+    if settings.tunes is None or settings.tunes > 0:
+        found = corpus_tunes(progress)
+        tunes += found if settings.tunes is None else spread(found, settings.tunes)
+    for folder in settings.midi:
+        more, unusable = midi_tunes(folder)
+        tunes += more
+        left_out |= unusable
+    return tunes, left_out
+
+
+def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
+    """At most ``count`` tunes, of each metre as many as of the others as far as there are, evenly apart."""
+    chosen: list[Tune] = []
+    by_metre = sorted(([tune for tune in tunes if tune.metre == metre] for metre in METRES), key=len)
+    for place, of in enumerate(by_metre):
+        share = min(len(of), (count - len(chosen)) // (len(by_metre) - place))
+        chosen += [of[number * len(of) // share] for number in range(share)]
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Planner:
+    settings: Settings
+    tunes: Pools
+
+
+_planner: list[_Planner] = []
+"""Of this process: handed over once and not with every pair."""
+
+
+def _begin(planner: _Planner) -> None:
+    _planner[:] = [planner]
+
+
+def _make(index: int) -> tuple[MotionPair | str, str]:
+    """A pair, or its name and why there is none."""
+    settings, tunes = _planner[0].settings, _planner[0].tunes
+    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont)
+    try:
+        return make_pair(plan), ""
+    except DataError as error:
+        return pair_name(index), str(error)
+
+
+def pair_name(index: int) -> str:
+    """Name of a pair in its corpus."""
+    return f"constructed-{index:06}"
+
+
+def make_pair(plan: Plan) -> MotionPair:
+    """The manifest's line of a plan: all but the sound is made for it.
+
+    Raises:
+        DataError: the motion cannot be made.
+    """
+    arrangement = play(plan)
+    motion = move(plan, arrangement)
+    provenance: Mapping[str, Any] = to_provenance(plan)
+    return MotionPair(
+        pair_name(plan.index),
+        "constructed",
+        plan.tune.piece,
+        plan.take or take_name(plan.dance, plan.dancer),
+        plan.split,
+        LICENCE_OF[plan.tune.source.split(":")[0]],
+        plan.seconds,
+        FPS,
+        motion.names,
+        {limb: len(times) for limb, times in motion.pulses.items()},
+        "exact",
+        arrangement.grid.metre,
+        arrangement.grid.bpm,
+        provenance=provenance,
+    )
