@@ -38,7 +38,7 @@ def load_arrays(path: str | Path) -> Any:
 def arrays_from_bytes(data: bytes, place: str) -> Any:
     """The same from a pickle in memory, called ``place`` in messages; raises as :func:`load_arrays`."""
     try:
-        return _Arrays(io.BytesIO(data), place).load()
+        return ArrayUnpickler(io.BytesIO(data), place).load()
     except DataError:
         raise
     except Exception as error:  # a damaged pickle raises errors of many kinds
@@ -47,12 +47,15 @@ def arrays_from_bytes(data: bytes, place: str) -> Any:
         ) from error
 
 
-class _Arrays(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickles arrays in plain containers; anything else that a pickle names is a DataError."""
+
     def __init__(self, file: io.BytesIO, place: str) -> None:
         super().__init__(file, encoding="latin1")
         self._place = place
 
     def find_class(self, module: str, name: str) -> Any:
+        """Only what is allowed."""
         # Protocol 4 allows dotted names, which would reach through an allowed one.
         if (module, name) not in ALLOWED:
             raise DataError(

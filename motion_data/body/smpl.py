@@ -20,18 +20,13 @@ from numpy.typing import NDArray
 from smplx.lbs import blend_shapes, vertices2joints
 
 from motion_data.body.kinematics import forward_kinematics
+from motion_data.body.smpl_pickle import read_smpl_pickle
 from motion_data.errors import DataError
-from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import JOINTS, PARENTS
 
 Floats = NDArray[np.floating[Any]]
 
-CONVERSION = (
-    "import pickle, numpy as np; m = pickle.load(open('MODEL.pkl', 'rb'), encoding='latin1'); "
-    "np.savez('MODEL.npz', v_template=np.array(m['v_template']), shapedirs=np.array(m['shapedirs']), "
-    "J_regressor=m['J_regressor'].toarray(), kintree_table=m['kintree_table'])"
-)
-"""Turns the official pickle into arrays, in an environment with chumpy and scipy."""
+NEEDED = ("v_template", "shapedirs", "J_regressor", "kintree_table")
 
 
 @dataclass(frozen=True)
@@ -100,28 +95,23 @@ def body_rotations(poses: Floats) -> NDArray[np.float64]:
 
 
 def read_body_model(path: str | Path) -> BodyModel:
-    """Read SMPL, SMPL+H or SMPL-X from its .npz, or from a .pkl of plain arrays; kept for the next call.
-
-    The official SMPL .pkl holds objects of chumpy and scipy, which only run code could bring back:
-    it is refused, and the message gives the line that converts it.
+    """Read SMPL, SMPL+H or SMPL-X from its .npz or .pkl; kept for the next call.
 
     Raises:
-        DataError: no such file, such a pickle, or arrays that are no body model.
+        DataError: no such file, a pickle with code in it, or arrays that are no body model.
     """
     path = Path(path)
     try:
         state = path.stat()
     except OSError as error:
-        raise DataError(f"{path}: no such file; give the .npz of an SMPL model") from error
+        raise DataError(f"{path}: no such file; give the .npz or .pkl of an SMPL model") from error
     return _read(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
 def _read(path: Path, size: int, changed: int) -> BodyModel:
     arrays = _arrays(path)
-    missing = [
-        key for key in ("v_template", "shapedirs", "J_regressor", "kintree_table") if key not in arrays
-    ]
+    missing = [key for key in NEEDED if key not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; expected the .npz or .pkl of an SMPL model")
     try:
@@ -156,23 +146,10 @@ def _read(path: Path, size: int, changed: int) -> BodyModel:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {
-                    key: file[key] for key in file if key in ("v_template", "shapedirs", "J_regressor")
-                } | {key: file[key] for key in file if key == "kintree_table"}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path}: not a whole .npz of plain arrays ({error}); fetch it again") from error
+    if path.suffix != ".npz":
+        return read_smpl_pickle(path)
     try:
-        arrays = load_arrays(path)
-    except DataError as error:
-        if "the pickle asks for" not in str(error):
-            raise
-        raise DataError(
-            f"{error}. The official SMPL pickles hold chumpy and scipy objects; convert yours once, in an "
-            f'environment with chumpy and scipy, by python -c "{CONVERSION}"'
-        ) from error
-    if not isinstance(arrays, dict):
-        raise DataError(f"{path}: a pickle of {type(arrays).__name__}; expected an SMPL model's dictionary")
-    return arrays
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in NEEDED if key in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a whole .npz of plain arrays ({error}); fetch it again") from error

@@ -50,7 +50,7 @@ as the zip or unpacked, and the music of the AIST Dance Video Database (https://
   RAW[/FOLDER]/splits/crossmodal_*.txt   takes of train, val and test, a name a line
   RAW[/FOLDER]/ignore_list.txt           takes that are not to be used
   --audio AUDIO/mBR0.wav ...             the 60 pieces; or gBR_sBM_cAll_d04_mBR0_ch02.wav ..., one a take
-  --smpl SMPL_NEUTRAL.npz                the SMPL model (https://smpl.is.tue.mpg.de); without it joints are
+  --smpl SMPL_NEUTRAL.pkl                the SMPL model (https://smpl.is.tue.mpg.de); without it joints are
                                          those of an approximate skeleton, centimetres off
 
 Validation and test of the published lists share their pieces, which is not allowed here: test stays,
@@ -71,7 +71,7 @@ FLOOR_PERCENTILE = 5.0
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--audio``, ``--smpl`` and ``--dev-pieces``."""
     parser.add_argument("--audio", type=Path, required=True, metavar="AUDIO", help="folder of the music")
-    parser.add_argument("--smpl", type=Path, metavar="FILE", help=".npz of the SMPL model")
+    parser.add_argument("--smpl", type=Path, metavar="FILE", help="the SMPL model, .pkl or .npz")
     parser.add_argument(
         "--dev-pieces",
         type=int,
