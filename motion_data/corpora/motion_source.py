@@ -120,10 +120,10 @@ def rest_frames(joints: NDArray[np.floating[Any]], fps: float) -> int:
         return 0
     body = joints - joints[:, :1]
     speed = np.nanmean(np.linalg.norm(np.diff(body, axis=0), axis=2), axis=1)
-    later = speed[head:]
-    if not speed[0] > LEAP * np.nanmax(later):
+    fastest = np.nanmax(speed[head:])
+    if not speed[0] > LEAP * fastest:
         return 0
-    return int(np.flatnonzero(speed[: max(1, head // 2)] > np.nanpercentile(later, 99))[-1]) + 1
+    return int(np.argmax(speed <= fastest))
 
 
 def _from_bvh(path: Path, fps: float | None) -> MotionSource:
