@@ -1,0 +1,100 @@
+"""The Structural Rhythm Alignment Loss: music accents against motion events [P idea, S form].
+
+Per beat, soft-DTW between the onset envelope that the music tower predicts and the contact pulses that
+the motion tower predicts [S]; per bar, the earth mover's distance between their accent mass [S], on the
+circle [O]. Each head is also regressed on its own target, or both could agree on nothing [O].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recipes.pretrain.criterion.beat_windows import BeatWindows
+from recipes.pretrain.criterion.circular_emd import circular_emd
+from recipes.pretrain.criterion.soft_dtw import soft_dtw_divergence
+
+
+@dataclass(frozen=True)
+class SRALSettings:
+    """Weights and shapes of SRAL; all values are ours [O]."""
+
+    per_beat: float = 1.0
+    """Weight of soft-DTW."""
+    per_bar: float = 1.0
+    """Weight of the earth mover's distance."""
+    regression: float = 1.0
+    """Weight of each head's regression on its own target."""
+    gamma: float = 0.05
+    """Softness of soft-DTW, in squared units of the curves, which lie in [0, 1]."""
+    band: int = 4
+    """How far a warping path may leave the diagonal, in steps of a beat."""
+    places: int = 24
+    """Places of a bar that accent mass is counted at."""
+
+
+@dataclass(frozen=True)
+class SRALTerms:
+    """The loss and its parts, scalars in float32; a part that nothing in the batch speaks of is 0."""
+
+    loss: Tensor
+    per_beat: Tensor
+    per_bar: Tensor
+    music_regression: Tensor
+    motion_regression: Tensor
+
+
+def structural_rhythm_alignment_loss(
+    onset: Tensor,
+    contact: Tensor,
+    onset_target: Tensor,
+    contact_target: Tensor,
+    mask: Tensor,
+    windows: BeatWindows,
+    settings: SRALSettings,
+) -> SRALTerms:
+    """SRAL of a batch.
+
+    Args:
+        onset: (B, F) logits of the music tower's head, at 50 Hz.
+        contact: (B, F) logits of the motion tower's head.
+        onset_target: (B, F) onset envelope in [0, 1].
+        contact_target: (B, F) contact pulses in [0, 1].
+        mask: (B, F) true within a clip.
+        windows: its whole beats and bars.
+        settings: weights and shapes.
+    """
+    with torch.autocast(onset.device.type, enabled=False):
+        onset, contact = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (onset, contact))
+        regressions = [
+            _regression(logits, target.to(logits.dtype), mask)
+            for logits, target in ((onset, onset_target), (contact, contact_target))
+        ]
+        none = onset.sum() * 0.0
+        music, motion = (windows.per_beat(torch.sigmoid(x) * mask) for x in (onset, contact))
+        per_beat = per_bar = none
+        if len(music):
+            warped = soft_dtw_divergence(
+                music[..., None], motion[..., None], settings.gamma, band=settings.band
+            )
+            per_beat = warped.mean() / windows.steps
+        if len(windows.bars):
+            masses = (windows.per_bar(x, settings.places) for x in (music, motion))
+            per_bar = circular_emd(*masses).mean()
+        loss = (
+            settings.per_beat * per_beat
+            + settings.per_bar * per_bar
+            + settings.regression * (regressions[0] + regressions[1])
+        )
+        return SRALTerms(loss, per_beat, per_bar, *regressions)
+
+
+def _regression(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of a curve in [0, 1], less what the target itself leaves: 0 where it is met."""
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    least = F.binary_cross_entropy(target, target, reduction="none")
+    excess: Tensor = ((loss - least) * mask).sum() / mask.sum().clamp(min=1)
+    return excess

@@ -1,0 +1,131 @@
+"""Beats and bars cut out of curves, and the Structural Rhythm Alignment Loss on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from motionbeat_upstream.nn.grid import Grid, regular_grid
+from recipes.pretrain.criterion.beat_windows import BeatWindows, beat_windows
+from recipes.pretrain.criterion.sral import SRALSettings, structural_rhythm_alignment_loss
+
+CPU = torch.device("cpu")
+
+
+def cut(grids: list[Grid], frames: int, steps: int = 8) -> BeatWindows:
+    return beat_windows(grids, [frames / 50] * len(grids), frames, steps, CPU)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(50, 200), st.integers(2, 4), st.floats(-1, 1), st.integers(1, 12))
+def test_beats_and_bars_are_the_whole_ones_inside(bpm: float, metre: int, first: float, steps: int) -> None:
+    grid, seconds = regular_grid(8.0, bpm, metre, first), 8.0
+    windows = cut([grid], 400, steps)
+    inside = grid.beats[(grid.beats >= 0) & (grid.beats <= seconds)]
+    assert len(windows.clip) == len(inside) - 1
+    downbeats = grid.downbeats[(grid.downbeats >= 0) & (grid.downbeats <= seconds)]
+    assert len(windows.bars) == max(len(downbeats) - 1, 0)
+    assert (windows.bars == metre).all()
+    # Time itself as a curve: every step's mean is the middle of the step.
+    clock = (torch.arange(400)[None] + 0.5) / 50
+    middle = inside[:-1, None] + np.diff(inside)[:, None] * (np.arange(steps) + 0.5) / steps
+    assert np.abs(windows.per_beat(clock).numpy() - middle).max() < 0.02 / 2 + 1e-4
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 4), st.integers(3, 30), st.integers(0, 10**6))
+def test_a_bar_keeps_its_mass_wherever_its_places_lie(metre: int, places: int, seed: int) -> None:
+    windows = cut([regular_grid(8.0, 120.0, metre)], 400)
+    beats = torch.rand(len(windows.clip), 8, generator=torch.Generator().manual_seed(seed))
+    mass = windows.per_bar(beats, places)
+    assert mass.shape == (len(windows.bars), places)
+    whole = torch.stack([beats[windows.bar == k].sum() / metre for k in range(len(windows.bars))])
+    assert torch.allclose(mass.sum(1), whole, atol=1e-4)
+
+
+def test_an_accent_lands_at_its_place() -> None:
+    windows = cut([regular_grid(4.0, 120.0, 4)], 200)
+    curve = torch.zeros(1, 200)
+    curve[0, 25 * 2 : 25 * 2 + 3] = 1  # the third beat of the first bar
+    mass = windows.per_bar(windows.per_beat(curve), 4)
+    assert mass[0].argmax() == 2
+    assert mass[0, [0, 1, 3]].sum() == 0
+    assert mass[1].sum() == 0
+
+
+def loss_of(onset: Tensor, contact: Tensor, windows: BeatWindows, per_beat: float = 1.0) -> Tensor:
+    mask = torch.ones_like(onset, dtype=torch.bool)
+    given_settings = SRALSettings(per_beat=per_beat, regression=0.0)
+    return structural_rhythm_alignment_loss(
+        torch.logit(onset, 1e-4), torch.logit(contact, 1e-4), onset, contact, mask, windows, given_settings
+    ).loss
+
+
+def clicks(beats: list[float]) -> Tensor:
+    time = (torch.arange(400) + 0.5) / 50
+    return sum((torch.exp(-(((time - beat) / 0.03) ** 2)) for beat in beats), torch.zeros(400))[None].clamp(
+        0, 1
+    )
+
+
+def test_aligned_is_better_than_apart() -> None:
+    windows = cut([regular_grid(8.0, 120.0, 4)], 400, 16)
+    beats = [0.5 * k for k in range(16)]
+    downbeats = beats[::4]
+    music = clicks(downbeats)
+    same, near, opposite = (
+        loss_of(music, clicks([beat + shift for beat in downbeats]), windows) for shift in (0.0, 0.05, 1.0)
+    )
+    assert same.item() == pytest.approx(0, abs=1e-3)
+    assert same < near < opposite
+    # Half a bar away the beats look alike, and only the bar tells.
+    assert loss_of(music, clicks([beat + 1.0 for beat in downbeats]), windows, per_beat=0.0) > 0.4
+
+
+def test_meeting_the_targets_costs_nothing_and_missing_them_does() -> None:
+    windows = cut([regular_grid(8.0, 120.0, 4)], 400)
+    target = clicks([0.5 * k for k in range(16)])
+    mask = torch.ones_like(target, dtype=torch.bool)
+    met = torch.logit(target, 1e-6)
+    said = structural_rhythm_alignment_loss(met, met, target, target, mask, windows, SRALSettings())
+    assert said.loss.item() == pytest.approx(0, abs=1e-3)
+    missed = structural_rhythm_alignment_loss(-met, met, target, target, mask, windows, SRALSettings())
+    assert missed.music_regression > 1
+    assert missed.motion_regression.item() == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "grid", [Grid(np.array([20.0, 21.0]), np.array([1, 2]), 4), regular_grid(0.9, 60.0, 4)]
+)
+def test_without_a_whole_beat_or_bar_the_heads_still_learn(grid: Grid) -> None:
+    windows = cut([grid], 45)
+    onset, contact = (torch.randn(1, 45, requires_grad=True) for _ in range(2))
+    target, mask = torch.rand(1, 45), torch.ones(1, 45, dtype=torch.bool)
+    said = structural_rhythm_alignment_loss(onset, contact, target, target, mask, windows, SRALSettings())
+    assert said.per_beat.item() == said.per_bar.item() == 0
+    said.loss.backward()
+    assert onset.grad is not None
+    assert torch.isfinite(onset.grad).all()
+    assert onset.grad.any()
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 60), st.integers(0, 10**6))
+def test_padding_does_not_matter(extra: int, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    onset, contact = torch.randn(2, 2, 200, generator=draw)
+    target = torch.rand(2, 200, generator=draw)
+    grids = [regular_grid(4.0, 100.0, 4, 0.3), regular_grid(4.0, 140.0, 3)]
+    mask = torch.ones(2, 200, dtype=torch.bool)
+    plain = structural_rhythm_alignment_loss(
+        onset, contact, target, target, mask, beat_windows(grids, [4.0, 4.0], 200, 8, CPU), SRALSettings()
+    )
+    onset, contact = (torch.nn.functional.pad(x, (0, extra), value=9.0) for x in (onset, contact))
+    target, mask = (torch.nn.functional.pad(x, (0, extra)) for x in (target, mask))
+    windows = beat_windows(grids, [4.0, 4.0], 200 + extra, 8, CPU)
+    padded = structural_rhythm_alignment_loss(onset, contact, target, target, mask, windows, SRALSettings())
+    assert torch.allclose(plain.loss, padded.loss, atol=1e-5)
