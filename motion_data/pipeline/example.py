@@ -68,7 +68,7 @@ def cut_example(
         AudioError: sound that cannot be read.
     """
     material = materials.material(pair)
-    with clock.stage("cut"):
+    with clock.stage("window"):
         rng = np.random.default_rng([config.seed, epoch, draw.pair, draw.number])
         low = max(0.0, material.motion_start)
         high = min(material.seconds, material.motion_start + material.motion_seconds)

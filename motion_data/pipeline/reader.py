@@ -7,9 +7,9 @@ going on means reading the rest of the plan: no half-filled buffer has to be sav
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,69 @@ class _Step:
     batch: Batch | None
     outcomes: tuple[_Failure | None, ...]
     """Of each clip in order; None for one that is in the batch."""
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """What the threads of the pipeline do.
+
+    It must not know the reader: a pipeline that is held by what it holds is never freed, and
+    fairseq2 crashes over it when the interpreter ends.
+    """
+
+    corpus: Corpus
+    config: PipelineConfig
+    rank: int
+    limbs: tuple[str, ...]
+    materials: Materials
+    draw_negatives: DrawNegatives | None
+    clock: StageClock
+    pieces: Mapping[str, int]
+    takes: Mapping[str, int]
+
+    def pipeline(self, plan: Sequence[Sequence[Draw]], first: int, epoch: int) -> DataPipeline:
+        """Steps for the batches of a plan, of which the first has the number ``first`` in the epoch."""
+        size = self.config.batch_size
+        # Clips, not batches, are loaded in parallel; a short batch is filled up to be bucketed with them.
+        clips = [
+            (number, draw)
+            for number, batch in enumerate(plan, first)
+            for draw in [*batch, *[None] * (size - len(batch))]
+        ]
+        return (
+            read_sequence(clips)
+            .map(partial(self._load, epoch), num_parallel_calls=self.config.workers)
+            .bucket(size)
+            .map(partial(self._step, epoch))
+            .prefetch(self.config.prefetch)
+            .and_return()
+        )
+
+    def _load(self, epoch: int, clip: tuple[int, Draw | None]) -> tuple[int, Example | _Failure | None]:
+        number, draw = clip
+        if draw is None:
+            return number, None
+        pair = self.corpus.pairs[draw.pair]
+        try:
+            return number, cut_example(self.materials, pair, draw, self.config, epoch, self.clock)
+        except (DataError, AudioError, OSError) as error:
+            return number, _Failure(pair.name, str(error))
+
+    def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
+        number = loaded[0][0]
+        clips = [clip for _, clip in loaded if clip is not None]
+        outcomes = tuple(clip if isinstance(clip, _Failure) else None for clip in clips)
+        examples = [clip for clip in clips if isinstance(clip, Example)]
+        return _Step(self._collate(examples, epoch, number) if examples else None, outcomes)
+
+    def _collate(self, examples: Sequence[Example], epoch: int, number: int) -> Batch:
+        negatives: tuple[Any, ...] = ()
+        if self.draw_negatives is not None:
+            with self.clock.stage("negatives"):
+                rng = np.random.default_rng([self.config.seed, epoch, self.rank, number])
+                negatives = tuple(self.draw_negatives(examples, rng))
+        with self.clock.stage("collate"):
+            return collate(examples, self.limbs, self.pieces, self.takes, self.config.fps, negatives)
 
 
 class ClipReader(Iterator[Batch]):
@@ -90,25 +153,24 @@ class ClipReader(Iterator[Batch]):
             )
         self._corpus, self._split, self._config = corpus, split, config
         self._rank, self._world_size = rank, world_size
-        self._draw_negatives = draw_negatives
-        self._clock = clock or StageClock()
-        self._materials = Materials(
-            corpus.folder,
-            [pair for _, pair in self._pairs],
-            config.fps,
-            config.memory_megabytes,
-            self._clock,
-        )
-        self._pieces = _numbers(pair.piece for pair in corpus.pairs)
-        self._takes = _numbers(pair.take for pair in corpus.pairs)
         known = {limb for pair in corpus.pairs for limb in pair.pulses}
-        self.limbs = tuple(limb for limb in LIMBS if limb in known) + tuple(sorted(known - set(LIMBS)))
+        clock = clock or StageClock()
+        pairs = [pair for _, pair in self._pairs]
+        self._loader = _Loader(
+            corpus=corpus,
+            config=config,
+            rank=rank,
+            limbs=tuple(limb for limb in LIMBS if limb in known) + tuple(sorted(known - set(LIMBS))),
+            materials=Materials(corpus.folder, pairs, config.fps, config.memory_megabytes, clock),
+            draw_negatives=draw_negatives,
+            clock=clock,
+            pieces=_numbers(pair.piece for pair in corpus.pairs),
+            takes=_numbers(pair.take for pair in corpus.pairs),
+        )
         self.failures: dict[str, int] = {}
         """Pairs that could not be used, and how often."""
         self._failed_in_row: list[_Failure] = []
-        self._running: list[Iterator[_Step]] = []
-        # Threads that still fetch ahead when the interpreter is taken down would crash it.
-        weakref.finalize(self, self._running.clear)
+        self._steps: Iterator[_Step] | None = None
         self._open(0, 0)
         if not self._plan:
             raise DataError(
@@ -138,9 +200,11 @@ class ClipReader(Iterator[Batch]):
             DataError: too many clips in a row could not be used.
         """
         while True:
-            if not self._running:
-                self._running.append(iter(self._pipeline(self._plan[self._position :])))
-            step = next(self._running[0])
+            if self._steps is None:
+                rest = self._plan[self._position :]
+                epoch = 0 if self._config.same_every_epoch else self._epoch
+                self._steps = iter(self._loader.pipeline(rest, self._position, epoch))
+            step = next(self._steps)
             self._position += 1
             self._count(step.outcomes)
             if step.batch is not None:
@@ -194,54 +258,7 @@ class ClipReader(Iterator[Batch]):
     def _open(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
         self._plan = plan_epoch(self._pairs, self._config, epoch, self._rank, self._world_size)
-        self._running.clear()
-
-    def _pipeline(self, plan: Sequence[Sequence[Draw]]) -> DataPipeline:
-        first = len(self._plan) - len(plan)
-        size = self._config.batch_size
-        # Clips, not batches, are loaded in parallel; a short batch is filled up to be bucketed with them.
-        clips = [
-            (number, draw)
-            for number, batch in enumerate(plan, first)
-            for draw in [*batch, *[None] * (size - len(batch))]
-        ]
-        epoch = 0 if self._config.same_every_epoch else self._epoch
-        pairs = dict(self._pairs)
-
-        def load(clip: tuple[int, Draw | None]) -> tuple[int, Example | _Failure | None]:
-            number, draw = clip
-            if draw is None:
-                return number, None
-            pair = pairs[draw.pair]
-            try:
-                return number, cut_example(self._materials, pair, draw, self._config, epoch, self._clock)
-            except (DataError, AudioError, OSError) as error:
-                return number, _Failure(pair.name, str(error))
-
-        def stack(loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
-            number = loaded[0][0]
-            clips = [clip for _, clip in loaded if clip is not None]
-            outcomes = tuple(clip if isinstance(clip, _Failure) else None for clip in clips)
-            examples = [clip for clip in clips if isinstance(clip, Example)]
-            return _Step(self._collate(examples, epoch, number) if examples else None, outcomes)
-
-        return (
-            read_sequence(clips)
-            .map(load, num_parallel_calls=self._config.workers)
-            .bucket(size)
-            .map(stack)
-            .prefetch(self._config.prefetch)
-            .and_return()
-        )
-
-    def _collate(self, examples: Sequence[Example], epoch: int, number: int) -> Batch:
-        negatives: tuple[Any, ...] = ()
-        if self._draw_negatives is not None:
-            with self._clock.stage("negatives"):
-                rng = np.random.default_rng([self._config.seed, epoch, self._rank, number])
-                negatives = tuple(self._draw_negatives(examples, rng))
-        with self._clock.stage("collate"):
-            return collate(examples, self.limbs, self._pieces, self._takes, self._config.fps, negatives)
+        self._steps = None
 
     def _count(self, outcomes: Sequence[_Failure | None]) -> None:
         for failure in outcomes:

@@ -12,7 +12,8 @@ STAGES = {
     "audio": "decode or render the sound",
     "motion": "read the motion",
     "resample": "bring the motion to one frame rate",
-    "cut": "choose and cut the clip",
+    "window": "choose where the clip lies",
+    "cut": "cut motion, pulses and grid",
     "collate": "pad and stack the batch",
     "negatives": "draw the negatives' recipes",
 }
@@ -20,10 +21,11 @@ STAGES = {
 
 
 class StageClock:
-    """Seconds of work by stage; stages do not contain each other."""
+    """Seconds of work by stage, and how often each was done; stages do not contain each other."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.calls: dict[str, int] = defaultdict(int)
         self._lock = Lock()
 
     @contextmanager
@@ -36,3 +38,4 @@ class StageClock:
             spent = time.perf_counter() - begin
             with self._lock:
                 self.seconds[name] += spent
+                self.calls[name] += 1

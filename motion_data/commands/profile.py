@@ -1,0 +1,123 @@
+"""``motionbeat data profile CORPUS``: how fast the pipeline gives batches, in all and by stage."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from motion_data.manifest import Corpus, read_corpus
+from motion_data.pair import SPLITS
+from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.stages import STAGES, StageClock
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What was measured."""
+
+    batches: int
+    clips: int
+    pairs: int
+    """Different pairs among the clips."""
+    audio_seconds: float
+    """Of the clips."""
+    wall_seconds: float
+    skipped: int
+    clock: StageClock
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    defaults = PipelineConfig()
+    parser = argparse.ArgumentParser("motionbeat data profile", description=__doc__)
+    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
+    parser.add_argument("--split", choices=SPLITS, default="train")
+    parser.add_argument(
+        "--batches", type=int, default=50, help="over as many epochs as it takes (%(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=defaults.workers, help="threads (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="clips (%(default)s)")
+    parser.add_argument("--clips-per-pair", type=int, default=defaults.clips_per_pair, help="(%(default)s)")
+    parser.add_argument(
+        "--memory-megabytes",
+        type=float,
+        default=defaults.memory_megabytes,
+        help="room for decoded pairs (%(default)s); 0 decodes or renders each time",
+    )
+    cutting = parser.add_mutually_exclusive_group()
+    cutting.add_argument("--bars", type=int, default=defaults.bars, help="of a clip (%(default)s)")
+    cutting.add_argument("--seconds", type=float, help="of a clip, in place of bars")
+    options = parser.parse_args(arguments)
+    if options.batches < 1:
+        parser.error("--batches must be at least 1")
+    config = PipelineConfig(
+        bars=None if options.seconds else options.bars,
+        seconds=options.seconds or defaults.seconds,
+        longest_seconds=max(defaults.longest_seconds, options.seconds or 0.0),
+        clips_per_pair=options.clips_per_pair,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        memory_megabytes=options.memory_megabytes,
+    )
+    corpus = read_corpus(options.corpus)
+    print(report(corpus, options.split, config, measure(corpus, options.split, config, options.batches)))
+    return 0
+
+
+def measure(corpus: Corpus, split: str, config: PipelineConfig, batches: int) -> Profile:
+    """Read so many batches, through several epochs if need be.
+
+    Raises:
+        DataError: as the reader does.
+    """
+    # fairseq2 takes a second to import, which `--help` need not wait for.
+    from motion_data.pipeline.reader import ClipReader
+
+    clock = StageClock()
+    reader = ClipReader(corpus, split, config, clock=clock)
+    count, clips, seconds = 0, 0, 0.0
+    pairs: set[str] = set()
+    begin = time.perf_counter()
+    while count < batches:
+        for batch in reader:
+            count += 1
+            clips += len(batch)
+            pairs.update(batch.names)
+            seconds += float(batch.wav_lengths.sum()) / 16_000
+            if count == batches:
+                break
+    wall = time.perf_counter() - begin
+    return Profile(count, clips, len(pairs), seconds, wall, sum(reader.failures.values()), clock)
+
+
+def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile) -> str:
+    """The measurement in lines of text.
+
+    A stage's rate is what one thread would reach that did nothing else; batches made ahead are in it.
+    """
+    loaded = max(1, profile.clock.calls["cut"])
+    seconds_a_clip = profile.audio_seconds / profile.clips
+    rate = profile.clips / profile.wall_seconds
+    cut = f"{config.seconds:g} s" if config.bars is None else f"{config.bars} bars"
+    lines = [
+        f"{corpus.folder}: {len(corpus.split(split))} pairs of {split}; {profile.batches} batches, "
+        f"{profile.clips} clips of {cut} ({seconds_a_clip:.1f} s on average) of {profile.pairs} pairs, "
+        f"{profile.skipped} skipped; {config.workers} workers, {profile.wall_seconds:.2f} s",
+        f"{'':10}{'pairs/s':>10}{'clips/s':>10}{'h of audio/min':>16}{'x real time':>13}{'ms/clip':>10}",
+        _line("in all", rate, config.clips_per_pair, seconds_a_clip),
+    ]
+    for stage, meaning in STAGES.items():
+        spent = profile.clock.seconds.get(stage, 0.0)
+        if spent:
+            text = _line(stage, loaded / spent, config.clips_per_pair, seconds_a_clip)
+            lines.append(f"{text}   {meaning}")
+    return "\n".join(lines)
+
+
+def _line(name: str, clips: float, clips_per_pair: int, seconds: float) -> str:
+    speed = clips * seconds
+    rates = f"{clips / clips_per_pair:10.1f}{clips:10.1f}{speed / 60:16.2f}{speed:13.0f}"
+    return f"{name:10}{rates}{1000 / clips:10.3f}"
