@@ -1,0 +1,194 @@
+"""Which negatives each clip of a batch gets.
+
+- *Other*: the motion of a pair of similar tempo, of another piece and another take, laid beat by
+  beat on this music's grid, in another bar phase or with other accents [S].
+- *Stretched*: the paired motion, slower or faster [O].
+- *Jittered*: the paired motion, moved by a whole beat [S], a half or a quarter [O].
+
+What would be no negative is left out, so a clip may get fewer than were asked for; see
+:mod:`~motion_data.negatives.likeness`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.negatives.descriptor import BINS_PER_BEAT, RATE, Descriptor
+from motion_data.negatives.grid_error import GridError, draw_grid_error
+from motion_data.negatives.likeness import (
+    SAME_ACCENTS,
+    SAME_RHYTHM,
+    accent_difference,
+    rhythm_difference,
+)
+from motion_data.negatives.recipe import Negative, seen_at
+from motion_data.rhythm.beat_clock import times_at
+from motionbeat_upstream.nn.grid import Grid
+
+SHIFTS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
+"""Beats by which a motion is moved: whole ones are the paper's [S], parts are ours [O]."""
+
+STRETCHES = (0.75, 1.33)
+"""Range of factors that a motion's length is multiplied by."""
+
+NO_STRETCH = 0.04
+"""A factor within so much of 1 is too small a change to be told."""
+
+TRIES = 8
+"""Stretches drawn for one, before none is given."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many negatives of each kind a clip is to get."""
+
+    jittered: int = 2
+    """Of at most six, one for each of ``SHIFTS``."""
+    stretched: int = 1
+    others: int = 1
+    similar: float = 0.15
+    """Octaves by which the tempo of others may differ, δ; 0.15 is 11 %."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for one clip."""
+
+    error: GridError
+    """Of the grid that music, motion and negatives are all seen on."""
+    negatives: tuple[Negative, ...]
+
+
+def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) -> NDArray[np.bool_]:
+    """(B, B) true at i, j where motion j may be a negative of music i: another piece and another take."""
+    numbers = [np.unique(np.array(names), return_inverse=True)[1] for names in (pieces, takes)]
+    mask: NDArray[np.bool_] = np.logical_and(*(number[:, None] != number for number in numbers))
+    return mask
+
+
+def draw_negatives(
+    batch: Sequence[Descriptor], rng: np.random.Generator, wanted: Wanted = Wanted()
+) -> list[Drawn]:
+    """Draw the grid error and the negatives of every clip; the same for the same batch and generator.
+
+    Returns:
+        One for each clip. ``source`` in a recipe counts the clips of ``batch``.
+    """
+    allowed = may_be_negatives([clip.piece for clip in batch], [clip.take for clip in batch])
+    drawn = []
+    for row, clip in enumerate(batch):
+        error = draw_grid_error(clip.grid.metre, rng)
+        candidates = rng.permutation(np.flatnonzero(allowed[row]))
+        negatives = [
+            *_jittered(row, clip, rng, wanted),
+            *_stretched(row, clip, rng, wanted),
+            *_others(clip, batch, candidates, rng, wanted),
+        ]
+        drawn.append(Drawn(error, tuple(negatives)))
+    return drawn
+
+
+def _jittered(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wanted) -> list[Negative]:
+    found: list[Negative] = []
+    for shift in rng.permutation(SHIFTS).tolist():
+        if len(found) == wanted.jittered:
+            break
+        negative = _laid_on("jittered", row, shift, clip, clip, -shift)
+        if _differs(negative, clip):
+            found.append(negative)
+    return found
+
+
+def _stretched(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wanted) -> list[Negative]:
+    found: list[Negative] = []
+    for _ in range(TRIES * wanted.stretched):
+        if len(found) == wanted.stretched:
+            break
+        factor = float(np.exp(rng.uniform(*np.log(STRETCHES))))
+        # The moment that keeps its place; drawn in any case, so that each try takes two numbers.
+        anchor = float(rng.uniform(0, clip.duration))
+        if abs(factor - 1) <= NO_STRETCH:
+            continue
+        ends = np.array([0.0, clip.duration])
+        seen = anchor + (ends - anchor) / factor
+        negative = Negative("stretched", row, factor, ends, seen, clip.duration, _loop(clip))
+        if _differs(negative, clip):
+            found.append(negative)
+    return found
+
+
+def _others(
+    clip: Descriptor,
+    batch: Sequence[Descriptor],
+    candidates: NDArray[np.int64],
+    rng: np.random.Generator,
+    wanted: Wanted,
+) -> list[Negative]:
+    found: list[Negative] = []
+    for source in candidates.tolist():
+        if len(found) == wanted.others:
+            break
+        other = batch[source]
+        metre = clip.grid.metre
+        if other.grid.metre != metre or abs(np.log2(other.grid.bpm / clip.grid.bpm)) > wanted.similar:
+            continue
+        for shift in rng.permutation(metre).tolist():
+            moved = np.roll(other.accents, shift * BINS_PER_BEAT)
+            if accent_difference(clip.accents, moved) > SAME_ACCENTS:
+                offset = _same_place(clip, other) - shift
+                found.append(_laid_on("other", source, float(shift), clip, other, offset))
+                break
+    return found
+
+
+def _differs(negative: Negative, clip: Descriptor) -> bool:
+    clock = np.arange(clip.rhythm.shape[1]) / RATE
+    return rhythm_difference(clip, seen_at(negative, clock)) > SAME_RHYTHM
+
+
+def _laid_on(
+    kind: str, source: int, amount: float, clip: Descriptor, other: Descriptor, offset: float
+) -> Negative:
+    """Beat b of the clip sees beat b + ``offset`` of the other, and time between beats likewise."""
+    first, last = clip.beats
+    # At both grids' beats the map may bend; a beat more at either end holds the tempo there.
+    whole = np.arange(np.floor(first) - 1, np.ceil(last) + 2)
+    knots = np.unique(np.concatenate([whole, np.arange(whole[0], whole[-1]) - offset % 1 + 1]))
+    return Negative(
+        kind,
+        source,
+        amount,
+        times_at(clip.grid, knots),
+        times_at(other.grid, knots + offset),
+        clip.duration,
+        _loop(other),
+    )
+
+
+def _same_place(clip: Descriptor, other: Descriptor) -> int:
+    """Beats from one count to the other such that bars fall on bars, and the clips' middles together."""
+    between = float(np.mean(other.beats) - np.mean(clip.beats))
+    phase = _bar_place(other.grid) - _bar_place(clip.grid)
+    metre = clip.grid.metre
+    return round((between + phase) / metre) * metre - phase
+
+
+def _bar_place(grid: Grid) -> int:
+    """Place of the grid's first beat in its bar, from 0, or the same less a bar, by the first downbeat."""
+    downbeats = np.flatnonzero(grid.positions == 1)
+    return -int(downbeats[0]) if len(downbeats) else int(grid.positions[0]) - 1
+
+
+def _loop(clip: Descriptor) -> float:
+    """Seconds of as many whole bars as the clip holds; of beats where it holds no bar."""
+    first, last = clip.beats
+    for unit in (clip.grid.metre, 1):
+        whole = int((last - first + 1e-6) // unit) * unit
+        if whole:
+            begin, end = times_at(clip.grid, np.array([first, first + whole]))
+            return float(end - begin)
+    return clip.duration

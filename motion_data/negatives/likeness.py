@@ -1,0 +1,72 @@
+"""Whether a bent motion is still the same to a listener: a negative must be a negative [O].
+
+A motion that repeats exactly after some time, moved by that time, is the same motion; so is one
+that stands still, whatever is done to it. Such would-be negatives are copies of the positive, and
+are left out. What is compared is what music can tell: the pulses of all limbs, and the speed of
+the whole body.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.negatives.descriptor import BINS_PER_BEAT, RATE, Descriptor
+from motion_data.rhythm.accent_mass import circular_distance
+
+SAME_RHYTHM = 0.2
+"""Two rhythms that differ by less are one: 0 is a copy, 1 are two that have nothing to do with each other.
+A human who repeats a step with 15 ms of jitter differs by about 0.1."""
+
+SAME_ACCENTS = 0.15
+"""Beats that mass has to move, on average, below which two spreads of accents over the bar are one."""
+
+FLAT = (0.01, 0.02)
+"""Standard deviation of pulses (1 at a mean pulse) and of speed (m/s) below which there is no rhythm."""
+
+EDGE = 0.15
+"""Seconds at either end of a clip that are not compared: a pulse just outside would reach into them."""
+
+OVERLAP = 2.0
+"""Beats that two rhythms must have in common to be compared; with less in common they are not the same."""
+
+
+def rhythm_difference(descriptor: Descriptor, seen: NDArray[np.float64]) -> float:
+    """How much the rhythm changes when at each sample another moment of it is seen.
+
+    Args:
+        descriptor: of the motion.
+        seen: (Q,) seconds seen at the samples of ``descriptor.rhythm``; those outside do not count.
+
+    Returns:
+        The larger of the two, for pulses and for speed: the mean squared difference over the sum
+        of both variances. 0 where there is no rhythm at all, and so nothing to change.
+    """
+    samples = descriptor.rhythm.shape[1]
+    last = (samples - 1) / RATE - EDGE
+    clock = np.arange(samples) / RATE
+    inside = (np.minimum(seen, clock) >= EDGE) & (np.maximum(seen, clock) <= last)
+    if inside.sum() < OVERLAP * 60 / descriptor.grid.bpm * RATE:
+        return float("inf")
+    # What is seen faster or slower than it was, has its speed changed by as much.
+    pace = np.stack([np.ones(samples), np.gradient(seen) * RATE])[:, inside]
+    differences = [0.0]
+    for row, scale, flat in zip(descriptor.rhythm, pace, FLAT, strict=True):
+        here, there = row[inside], scale * np.interp(seen[inside] * RATE, np.arange(samples), row)
+        if here.std() < flat:
+            continue
+        middle = (here.mean() + there.mean()) / 2
+        spread = np.square(here - middle).mean() + np.square(there - middle).mean()
+        differences.append(float(np.square(here - there).mean() / max(spread, flat**2)))
+    return max(differences)
+
+
+def accent_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Beats that the accents' mass has to move for one bar to become the other; 0 if one has none.
+
+    Args:
+        one, other: (4 · metre,) as in :class:`~motion_data.negatives.descriptor.Descriptor`.
+    """
+    if not one.sum() or not other.sum():
+        return 0.0
+    return circular_distance(one, other) * len(one) / BINS_PER_BEAT

@@ -1,0 +1,313 @@
+"""Negatives: every one that is drawn is one, and bends the motion as its recipe says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from motion_data.motion import Motion
+from motion_data.negatives.descriptor import Descriptor, describe
+from motion_data.negatives.drawing import (
+    NO_STRETCH,
+    SHIFTS,
+    STRETCHES,
+    Wanted,
+    draw_negatives,
+    may_be_negatives,
+)
+from motion_data.negatives.grid_error import GridError, displaced, draw_grid_error
+from motion_data.negatives.likeness import SAME_ACCENTS, accent_difference
+from motion_data.negatives.recipe import Negative, apply
+from motion_data.rhythm.beat_clock import beats_at, times_at
+from motion_data.rhythm.contacts import contact_pulses
+from motionbeat_upstream.nn.grid import Grid, regular_grid
+from tests.test_rhythm_contacts import data
+
+FPS = 60.0
+ALL = Wanted(jittered=len(SHIFTS), stretched=2, others=2)
+
+
+def dance(
+    grid: Grid, duration: float, period: float, steps: list[float], seed: int = 0, margin: float = 0.0
+) -> Motion:
+    """A motion that repeats every ``period`` beats, with touch-downs at ``steps`` beats of each."""
+    rng = np.random.default_rng(seed)
+    size, phase = rng.uniform(0.1, 0.3, (3, 3)), rng.uniform(0, 2 * np.pi, (3, 3))
+    frames = int(np.ceil((duration + 2 * margin) * FPS))
+    turns = beats_at(grid, np.arange(frames) / FPS - margin)[:, None, None] / period
+    # The second harmonic, in other proportions, so that the speed too repeats no sooner.
+    joints = size * np.sin(2 * np.pi * turns + phase) + size[::-1] / 3 * np.cos(4 * np.pi * turns)
+    first, last = beats_at(grid, np.array([-margin, duration + margin]))
+    laps = np.arange(np.floor(first / period) - 1, np.ceil(last / period) + 1)
+    pulses = times_at(grid, np.sort((laps[:, None] * period + np.array(steps)).ravel()))
+    pulses = pulses[(pulses >= -margin) & (pulses < duration + margin)]
+    return Motion(FPS, ("pelvis", "head", "neck"), joints, -margin, None, {"left_foot": pulses})
+
+
+def uneven_grid(seed: int, metre: int = 4, count: int = 16) -> Grid:
+    """Beats around 120 bpm that change by up to a tenth, from a little before 0 on."""
+    rng = np.random.default_rng(seed)
+    beats = rng.uniform(-0.4, 0.1) + np.concatenate([[0.0], np.cumsum(rng.uniform(0.45, 0.55, count - 1))])
+    return Grid(beats, (np.arange(count) + rng.integers(metre)) % metre + 1, metre)
+
+
+def random_dance(seed: int, piece: str = "a", take: str = "t") -> tuple[Descriptor, Motion]:
+    """A clip whose touch-downs follow no pattern."""
+    rng = np.random.default_rng(seed)
+    grid = uneven_grid(seed)
+    steps = np.cumsum(rng.uniform(0.3, 1.6, 20))
+    motion = dance(grid, 6.0, 40.0, steps[steps < 39].tolist(), seed)
+    return describe(piece, take, motion, grid, 6.0), motion
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8))
+def test_same_piece_or_same_take_is_never_a_negative(clips: list[tuple[int, int]]) -> None:
+    mask = may_be_negatives([str(piece) for piece, _ in clips], [take for _, take in clips])
+    for i, one in enumerate(clips):
+        for j, other in enumerate(clips):
+            assert mask[i, j] == (one[0] != other[0] and one[1] != other[1])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.25, 0.5, 1.0, 4.0]))
+def test_a_motion_moved_by_its_own_period_is_left_out(seed: int, period: float) -> None:
+    steps = {4.0: [0.0, 1.5, 2.25]}.get(period, [0.0])
+    # At 9 steps a second a tempo that jumps by a tenth leaves nothing to recognise.
+    uneven = [uneven_grid(seed, count=20)] if period > 0.25 else []
+    for grid in (regular_grid(8.0, 100.0, 4, 0.2), *uneven):
+        clip = describe("a", "t", dance(grid, 8.0, period, steps, seed % 100), grid, 8.0)
+        (drawn,) = draw_negatives([clip], np.random.default_rng(seed), Wanted(jittered=6))
+        moved = {negative.amount for negative in drawn.negatives if negative.kind == "jittered"}
+        assert moved == {shift for shift in SHIFTS if shift % period}
+
+
+def test_steps_alone_show_a_period_too() -> None:
+    """A step chart has no joints: a step on every beat, then one beat of four left out."""
+    grid = regular_grid(8.0, 120.0, 4)
+    for left_out, kept in ((0, {0.25, 0.5}), (4, {0.25, 0.5, 1.0})):
+        times = np.array([0.5 * beat + 0.01 for beat in range(16) if not left_out or beat % left_out != 3])
+        chart = Motion(60.0, (), np.zeros((480, 0, 3)), 0.0, None, {"left_foot": times})
+        (drawn,) = draw_negatives(
+            [describe("a", "t", chart, grid, 8.0)], np.random.default_rng(0), Wanted(jittered=6)
+        )
+        found = {abs(negative.amount) for negative in drawn.negatives if negative.kind == "jittered"}
+        assert found == kept
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_what_has_no_rhythm_has_no_negatives(moving: bool) -> None:
+    grid = regular_grid(6.0, 120.0, 4)
+    joints = np.zeros((360, 2, 3))
+    joints[:, :, 0] = np.arange(360)[:, None] / FPS * moving
+    clip = describe("a", "t", Motion(FPS, ("pelvis", "head"), joints), grid, 6.0)
+    (drawn,) = draw_negatives([clip], np.random.default_rng(0), ALL)
+    assert drawn.negatives == ()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_a_negative_is_a_negative(seed: int) -> None:
+    """Seen from outside: touch-downs have moved, for every recipe, and by what the recipe says."""
+    clips = [random_dance(seed % 1000 + n, piece=f"p{n % 3}", take=f"t{n}") for n in range(4)]
+    drawn = draw_negatives([clip for clip, _ in clips], np.random.default_rng(seed), ALL)
+    for row, ((clip, motion), own) in enumerate(zip(clips, drawn, strict=True)):
+        assert -0.5 <= own.error.beats < 0.5
+        assert 0 <= own.error.bar < clip.grid.metre
+        truth = motion.pulses["left_foot"]
+        for negative in own.negatives:
+            source, moved = clips[negative.source][0], apply(negative, clips[negative.source][1])
+            if negative.kind == "other":
+                assert source.piece != clip.piece
+                assert source.take != clip.take
+                assert abs(np.log2(source.grid.bpm / clip.grid.bpm)) <= ALL.similar
+            else:
+                assert negative.source == row
+            if negative.kind == "stretched":
+                assert STRETCHES[0] <= negative.amount <= STRETCHES[1]
+                assert abs(negative.amount - 1) > NO_STRETCH
+            assert moved.frames == 360
+            pulses = moved.pulses["left_foot"]
+            assert ((pulses >= 0) & (pulses < 6.0)).all()
+            away = np.abs(pulses[:, None] - truth).min(axis=1) * clip.grid.bpm / 60
+            assert np.mean(away > 0.1) > 0.2
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(SHIFTS))
+def test_jitter_moves_along_with_the_tempo(seed: int, shift: float) -> None:
+    grid = uneven_grid(seed, count=20)
+    motion = dance(grid, 6.0, 4.0, [0.0, 1.5, 2.25], seed % 100, margin=1.5)
+    moved = apply(drawn_shift(describe("a", "t", motion, grid, 6.0), shift), motion)
+    # The motion reaches beyond the clip, so what is seen is known everywhere.
+    beats = beats_at(grid, moved.times) - shift
+    clock = motion.times
+    expected = np.stack(
+        [np.interp(times_at(grid, beats), clock, row) for row in motion.joints.reshape(len(clock), -1).T], 1
+    )
+    np.testing.assert_allclose(moved.joints.reshape(moved.frames, -1), expected, atol=2e-3)
+    known = beats_at(grid, motion.pulses["left_foot"]) + shift
+    known = known[(times_at(grid, known) >= 0) & (times_at(grid, known) < 6.0)]
+    np.testing.assert_allclose(beats_at(grid, moved.pulses["left_foot"]), known, atol=1e-6)
+
+
+def drawn_shift(clip: Descriptor, shift: float) -> Negative:
+    (drawn,) = draw_negatives([clip], np.random.default_rng(0), Wanted(jittered=6))
+    return next(negative for negative in drawn.negatives if negative.amount == shift)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(SHIFTS), st.sampled_from([2, 3, 4]))
+def test_where_the_motion_ends_it_goes_on_at_the_same_place_in_the_bar(
+    seed: int, shift: float, metre: int
+) -> None:
+    """A motion that repeats every bar is filled in without a seam, by the very motion that was to come."""
+    grid = regular_grid(8.0, 90.0, metre)
+    steps = [0.0, 0.6, metre - 0.7]
+    motion = dance(grid, 8.0, float(metre), steps, seed % 100)
+    wider = dance(grid, 8.0, float(metre), steps, seed % 100, margin=2.0)
+    clip = describe("a", "t", motion, grid, 8.0)
+    moved, truth = apply(drawn_shift(clip, shift), motion), apply(drawn_shift(clip, shift), wider)
+    # The spline has less to go by at the very ends, and a seam looks one frame ahead along a straight line.
+    np.testing.assert_allclose(moved.joints, truth.joints, atol=0.01)
+    np.testing.assert_allclose(moved.pulses["left_foot"], truth.pulses["left_foot"], atol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_edges_neither_freeze_nor_jump(seed: int) -> None:
+    clip, motion = random_dance(seed % 1000)
+    fastest = np.abs(np.diff(motion.joints, axis=0)).max()
+    (drawn,) = draw_negatives([clip], np.random.default_rng(seed), ALL)
+    for negative in drawn.negatives:
+        steps = np.abs(np.diff(apply(negative, motion).joints, axis=0)).max(axis=(1, 2))
+        # A pose 0.6 m apart fades by up to a 4th a frame; faster than 1.5 times is the stretching.
+        assert steps.max() < 1.5 * fastest + 0.25
+        assert (steps > 1e-7).mean() > 0.98
+
+
+def test_rotations_turn_with_the_joints() -> None:
+    grid = regular_grid(6.0, 120.0, 4)
+    motion = dance(grid, 6.0, 4.0, [0.0, 1.5, 2.25], margin=1.0)
+    angle = 2.0 * motion.times
+    axes = np.array([[0.0, 1.0, 0.0], [0.6, 0.0, 0.8]])
+    vectors = angle[:, None, None] * axes
+    turning = Motion(FPS, motion.names, motion.joints, -1.0, vectors, motion.pulses)
+    moved = apply(drawn_shift(describe("a", "t", turning, grid, 6.0), 0.5), turning)
+    assert moved.rotations is not None
+    expected = Rotation.from_rotvec(((2.0 * (moved.times - 0.25))[:, None, None] * axes).reshape(-1, 3))
+    found = Rotation.from_rotvec(moved.rotations.reshape(-1, 3))
+    assert (found.inv() * expected).magnitude().max() < 1e-3
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_a_stretch_is_the_same_dance_at_another_speed(seed: int) -> None:
+    clip, motion = random_dance(seed % 1000)
+    (drawn,) = draw_negatives([clip], np.random.default_rng(seed), Wanted(jittered=0, stretched=3, others=0))
+    assert len(drawn.negatives) == 3
+    for negative in drawn.negatives:
+        np.testing.assert_allclose(np.diff(negative.clip), negative.amount * np.diff(negative.seen))
+        pulses = motion.pulses["left_foot"]
+        expected = negative.clip[0] + (pulses - negative.seen[0]) * negative.amount
+        expected = expected[(expected >= 0) & (expected < 6.0)]
+        found = apply(negative, motion).pulses["left_foot"]
+        assert np.abs(expected[:, None] - found).min(axis=1).max() < 1e-6
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3, 4]))
+def test_others_step_on_this_musics_beats_in_another_bar_phase(seed: int, metre: int) -> None:
+    """Two dances that step on the downbeat: the other, on this grid, must step on another beat."""
+    grids = [uneven_grid(seed + n, metre, 20) for n in range(2)]
+    clips, motions = [], []
+    for n, grid in enumerate(grids):
+        first = int(np.flatnonzero(grid.positions == 1)[0])
+        motions.append(dance(grid, 8.0, float(metre), [float(first)], n))
+        clips.append(describe(f"p{n}", f"t{n}", motions[n], grid, 8.0))
+    drawn = draw_negatives(clips, np.random.default_rng(seed), Wanted(0, 0, 1))
+    for n, own in enumerate(drawn):
+        (negative,) = own.negatives
+        assert negative.source == 1 - n
+        assert negative.amount in range(1, metre)
+        moved = apply(negative, motions[negative.source])
+        beats = beats_at(grids[n], moved.pulses["left_foot"])
+        # Away from where it had to be filled in, each step is on a beat, and never on the downbeat.
+        middle = np.abs(moved.pulses["left_foot"] - 4) < 1.4
+        np.testing.assert_allclose(beats[middle], np.rint(beats[middle]), atol=1e-6)
+        places = grids[n].positions[np.rint(beats[middle]).astype(int)]
+        assert set(places) == {int(negative.amount) + 1}
+        again = describe("x", "x", moved, grids[n], 8.0)
+        assert accent_difference(clips[n].accents, again.accents) > SAME_ACCENTS
+
+
+def test_others_of_another_tempo_metre_piece_or_take_are_passed_over() -> None:
+    def clip(piece: str, take: str, bpm: float, metre: int) -> Descriptor:
+        grid = regular_grid(8.0, bpm, metre)
+        return describe(piece, take, dance(grid, 8.0, float(metre), [0.0, 0.5]), grid, 8.0)
+
+    this = clip("a", "t", 120, 4)
+    for other, allowed in (
+        (clip("b", "u", 125, 4), True),
+        (clip("a", "u", 125, 4), False),
+        (clip("b", "t", 125, 4), False),
+        (clip("b", "u", 150, 4), False),
+        (clip("b", "u", 125, 3), False),
+    ):
+        for drawn in draw_negatives([this, other], np.random.default_rng(0), Wanted(0, 0, 1)):
+            assert len(drawn.negatives) == allowed
+
+
+def test_the_same_seed_draws_the_same_and_recipes_are_small() -> None:
+    clips = [random_dance(n, f"p{n}", f"t{n}")[0] for n in range(5)]
+    one, other = (draw_negatives(clips, np.random.default_rng(7), ALL) for _ in range(2))
+    assert sum(len(own.negatives) for own in one) > 20
+    for first, second in zip(one, other, strict=True):
+        assert first.error == second.error
+        for a, b in zip(first.negatives, second.negatives, strict=True):
+            assert (a.kind, a.source, a.amount) == (b.kind, b.source, b.amount)
+            np.testing.assert_array_equal(a.seen, b.seen)
+            assert a.seen.nbytes + a.clip.nbytes < 2000
+    another = draw_negatives(clips, np.random.default_rng(8), ALL)
+    assert [own.error for own in one] != [own.error for own in another]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3, 4]))
+def test_a_grid_error_moves_every_beat_alike(seed: int, metre: int) -> None:
+    grid = uneven_grid(seed, metre)
+    error = draw_grid_error(metre, np.random.default_rng(seed))
+    wrong = displaced(grid, error)
+    np.testing.assert_allclose(beats_at(grid, wrong.beats), np.arange(16) + error.beats, atol=1e-9)
+    assert (wrong.metre, wrong.confidence) == (metre, grid.confidence)
+    whole = displaced(grid, GridError(0.0, error.bar))
+    np.testing.assert_array_equal(whole.beats, grid.beats)
+    np.testing.assert_array_equal((whole.positions - 1 + error.bar) % metre, (grid.positions - 1) % metre)
+    assert set(whole.positions) == set(range(1, metre + 1))
+
+
+def test_a_real_dance_has_negatives_of_every_kind() -> None:
+    """Windows of 7 s of the wavefile dance, taken for pairs of different pieces and takes."""
+    with np.load(data("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
+        names = [name.replace("toe", "foot") for name in arrays["names"].tolist()]
+        joints: NDArray[np.float32] = arrays["pos_m"]
+        offset = float(arrays["audio_offset_s"])
+    clips, motions = [], []
+    for n in range(10):
+        start = -offset - 8.0 * n
+        motion = Motion(30.0, tuple(names), joints, start, None, contact_pulses(joints, names, 30.0, start))
+        grid = regular_grid(7.0, 135.0, 4, -8.0 * n % (240 / 135))
+        motions.append(motion)
+        clips.append(describe(f"p{n}", f"t{n}", motion, grid, 7.0))
+    drawn = draw_negatives(clips, np.random.default_rng(0), Wanted(6, 1, 1))
+    kinds = [negative.kind for own in drawn for negative in own.negatives]
+    assert kinds.count("jittered") > 45
+    assert kinds.count("stretched") == 10
+    assert kinds.count("other") >= 8
+    for own in drawn:
+        for negative in own.negatives:
+            assert np.isfinite(apply(negative, motions[negative.source]).joints).all()
