@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ def inner(x: NDArray[np.float64], fps: float, seconds: float) -> NDArray[np.floa
 
 
 class TestPositions:
+    @settings(deadline=None)
     @given(rates, rates, st.integers(1, 40))
     def test_a_body_at_rest_stays_at_rest(self, fps_in: float, fps_out: float, frames: int) -> None:
         x = np.broadcast_to(np.array([[1e3, -2.5], [0, 7]]), (frames, 2, 2))
@@ -38,12 +39,14 @@ class TestPositions:
         assert y.shape == (resampled_frames(frames, fps_in, fps_out), 2, 2)
         np.testing.assert_allclose(y, np.broadcast_to(x[:1], y.shape), rtol=1e-12)
 
+    @settings(deadline=None)
     @given(rates, rates)
     def test_a_straight_walk_stays_straight_to_its_ends(self, fps_in: float, fps_out: float) -> None:
         walk = 1.5 * np.arange(round(4 * fps_in)) / fps_in
         y = resample_positions(walk, fps_in, fps_out)
         np.testing.assert_allclose(y, 1.5 * np.arange(len(y)) / fps_out, atol=1e-4)
 
+    @settings(deadline=None)
     @given(rates, rates, st.floats(0.01, 0.8))
     def test_what_both_rates_can_show_is_kept_where_it_was(
         self, fps_in: float, fps_out: float, share: float
@@ -53,6 +56,7 @@ class TestPositions:
         expected = sine(hertz, len(y), fps_out)
         np.testing.assert_allclose(inner(y, fps_out, 1.5), inner(expected, fps_out, 1.5), atol=1e-2)
 
+    @settings(deadline=None)
     @given(
         st.sampled_from([(120, 30), (60, 30), (59.94, 25), (100, 29.97), (240, 60)]), st.floats(0.01, 0.99)
     )
@@ -63,6 +67,7 @@ class TestPositions:
         y = resample_positions(sine(hertz, round(6 * fps_in), fps_in), fps_in, fps_out)
         np.testing.assert_allclose(inner(y, fps_out, 1.5), 3, atol=1e-2)
 
+    @settings(deadline=None)
     @given(rates, st.sampled_from([1.5, 2, 2.5, 3.7]), st.integers(0, 10**6))
     def test_up_and_down_again_is_the_same(self, fps: float, factor: float, seed: int) -> None:
         draw = np.random.default_rng(seed)
@@ -76,6 +81,7 @@ class TestPositions:
             inner(back[: len(x)], fps, 1.5), inner(np.asarray(x), fps, 1.5), atol=1e-2 * np.abs(x).max()
         )
 
+    @settings(deadline=None)
     @given(rates, st.integers(1, 30), st.integers(0, 10**6))
     def test_the_same_rate_changes_nothing(self, fps: float, frames: int, seed: int) -> None:
         x = np.random.default_rng(seed).normal(size=(frames, 3, 3))
@@ -89,6 +95,7 @@ class TestPositions:
         for joint in range(4):
             np.testing.assert_allclose(y[:, joint], resample_positions(x[:, joint], 30, 50), atol=1e-12)
 
+    @settings(deadline=None)
     @given(st.integers(1, 10**5), rates, rates)
     def test_the_length_is_that_of_the_time(self, frames: int, fps_in: float, fps_out: float) -> None:
         seconds = frames / fps_in
@@ -98,6 +105,7 @@ class TestPositions:
 
 
 class TestRotations:
+    @settings(deadline=None)
     @given(rates, rates, st.integers(0, 10**6), st.floats(0, 2.5))
     def test_constant_angular_velocity_is_exact(
         self, fps_in: float, fps_out: float, seed: int, step: float
@@ -114,6 +122,7 @@ class TestRotations:
         expected = axis_angle_to_matrix((step * times * fps_in)[:, None] * axis)
         np.testing.assert_allclose(axis_angle_to_matrix(y[:, 0]), expected, atol=1e-6)
 
+    @settings(deadline=None)
     @given(rates, rates, st.integers(0, 10**6))
     def test_frames_at_the_same_time_are_the_same_and_none_overshoots(
         self, fps_in: float, fps_out: float, seed: int
@@ -131,6 +140,7 @@ class TestRotations:
         )
         np.testing.assert_allclose(first, second, atol=1e-9)
 
+    @settings(deadline=None)
     @given(rates, st.integers(1, 10), st.integers(0, 10**6))
     def test_the_same_rate_changes_nothing(self, fps: float, frames: int, seed: int) -> None:
         x = np.random.default_rng(seed).normal(size=(frames, 3, 3)) * 4

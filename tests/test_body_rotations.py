@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -63,11 +63,13 @@ def test_the_hard_angles() -> None:
     check(hard_rotations())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([(), (1,), (4,), (2, 3), (0,), (3, 0, 2)]))
 def test_random_rotations_of_any_shape(seed: int, shape: tuple[int, ...]) -> None:
     check(random_rotations(seed, shape))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_small_rotations_keep_their_digits(seed: int) -> None:
     small = random_rotations(seed, (5,)) * 1e-6
@@ -84,12 +86,14 @@ class TestSixD:
         matrix = np.arange(9.0).reshape(3, 3)
         np.testing.assert_array_equal(matrix_to_6d(matrix), [0, 3, 6, 1, 4, 7])
 
+    @settings(deadline=None)
     @given(st.integers(0, 10**6))
     def test_the_first_two_rows_are_those_of_the_inverse(self, seed: int) -> None:
         axis_angle = random_rotations(seed, (3,))
         rows = axis_angle_to_matrix(axis_angle)[:, :2].reshape(3, 6)
         np.testing.assert_allclose(rows, axis_angle_to_6d(-axis_angle), atol=1e-12)
 
+    @settings(deadline=None)
     @given(st.integers(0, 10**6))
     def test_any_two_directions_become_a_rotation(self, seed: int) -> None:
         six = np.random.default_rng(seed).normal(size=(4, 2, 6))
@@ -105,6 +109,7 @@ class TestSixD:
         np.testing.assert_allclose((matrix[..., 2] * six[..., 3:]).sum(-1), 0, atol=1e-9)
         assert ((matrix[..., 1] * six[..., 3:]).sum(-1) > 0).all()
 
+    @settings(deadline=None)
     @given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.floats(-3, 3))
     def test_lengths_and_skew_are_taken_out(self, seed: int, one: float, two: float, skew: float) -> None:
         matrix = axis_angle_to_matrix(random_rotations(seed, (6,)))

@@ -29,7 +29,7 @@ def model_of(arrays: dict[str, Any]) -> BodyModel:
 
 
 class TestForwardKinematics:
-    @settings(max_examples=30)
+    @settings(max_examples=30, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 4), st.sampled_from([1e-9, 0.5, 2, 7]))
     def test_it_is_that_written_by_hand(self, seed: int, frames: int, size: float) -> None:
         draw = np.random.default_rng(seed)
@@ -38,6 +38,7 @@ class TestForwardKinematics:
         posed = forward_kinematics(poses, root, rest)
         np.testing.assert_allclose(posed, posed_by_hand(rest, poses, root, PARENTS), atol=1e-9)
 
+    @settings(deadline=None)
     @given(st.integers(0, 10**6))
     def test_bones_keep_their_length(self, seed: int) -> None:
         draw = np.random.default_rng(seed)
@@ -87,7 +88,7 @@ class TestApproximateBody:
 
 
 class TestModel:
-    @settings(max_examples=20)
+    @settings(max_examples=20, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 3))
     def test_joints_are_those_written_by_hand(self, seed: int, frames: int) -> None:
         arrays = fabricated_smpl(seed)
