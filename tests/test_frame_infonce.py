@@ -1,0 +1,100 @@
+"""The frame-level loss against a loop; what is periodic is no negative of itself."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from recipes.pretrain.criterion.frame_infonce import (
+    FARTHEST,
+    NEAREST,
+    draw_shifts,
+    draw_windows,
+    frame_infonce,
+)
+
+WINDOW = 20
+
+
+def looped(
+    music: Tensor, motion: Tensor, first: Tensor, fits: Tensor, shifts: Tensor, may: Tensor, tau: float
+) -> Tensor:
+    def similar(i: int, j: int, begin: int, other: int) -> Tensor:
+        x, y = music[i, begin : begin + WINDOW].flatten(), motion[j, other : other + WINDOW].flatten()
+        return torch.exp(x @ y / x.norm() / y.norm() / tau)
+
+    terms = []
+    for i in range(len(music)):
+        for w in range(first.shape[1]):
+            if not fits[i]:
+                continue
+            begin = int(first[i, w])
+            positive = similar(i, i, begin, begin)
+            below = positive.clone()
+            for shift in shifts.tolist():
+                below = below + similar(i, i, begin, begin + shift)
+            for j in range(len(motion)):
+                if may[i, j] and fits[j]:
+                    below = below + similar(i, j, begin, int(first[j, w]))
+            terms.append(-torch.log(positive / below))
+    return torch.stack(terms).mean() if terms else torch.zeros((), dtype=music.dtype)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(60, 160), min_size=1, max_size=4), st.integers(0, 10**6))
+def test_equals_the_loop(lengths: list[int], seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    music, motion, seen = torch.randn(3, len(lengths), max(lengths), 3, generator=draw, dtype=torch.float64)
+    first, fits = draw_windows(torch.tensor(lengths), WINDOW, 2, draw)
+    shifts = draw_shifts(4, draw)
+    may = torch.rand(len(lengths), len(lengths), generator=draw) < 0.6
+    said = frame_infonce(music, motion, seen, first, fits, shifts, may, torch.tensor(0.2), WINDOW)
+    assert torch.allclose(said.loss, looped(music, motion, first, fits, shifts, may, 0.2), atol=1e-7)
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=5), st.integers(0, 10**6))
+def test_windows_and_their_moves_lie_inside(lengths: list[int], seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    first, fits = draw_windows(torch.tensor(lengths), WINDOW, 3, draw)
+    for row, length in enumerate(lengths):
+        assert bool(fits[row]) == (length >= WINDOW + 2 * FARTHEST)
+        if fits[row]:
+            assert int(first[row].min()) >= FARTHEST
+            assert int(first[row].max()) + WINDOW + FARTHEST <= length
+
+
+@given(st.integers(1, 20), st.integers(0, 10**6))
+def test_moves_are_80_to_800_ms_either_way(count: int, seed: int) -> None:
+    shifts = draw_shifts(count, torch.Generator().manual_seed(seed))
+    assert ((shifts.abs() >= NEAREST) & (shifts.abs() <= FARTHEST)).all()
+    assert abs(int(shifts.sign().sum())) <= 1
+
+
+def test_a_motion_moved_by_its_own_period_is_no_negative() -> None:
+    time = torch.arange(200) / 20
+    periodic = torch.stack([torch.sin(2 * math.pi * time), torch.cos(2 * math.pi * time)], -1)[None]
+    first, fits = draw_windows(torch.tensor([200]), WINDOW, 1)
+    none = torch.zeros(1, 1, dtype=torch.bool)
+    losses = [
+        frame_infonce(
+            periodic, periodic, periodic, first, fits, torch.tensor([shift]), none, torch.tensor(1.0), WINDOW
+        ).loss.item()
+        for shift in (20, 10)
+    ]
+    assert losses[0] == 0
+    assert losses[1] > 0
+
+
+def test_clips_too_short_for_a_window_cost_nothing() -> None:
+    x = torch.randn(2, 50, 3, requires_grad=True)
+    first, fits = draw_windows(torch.tensor([50, 30]), WINDOW, 2)
+    may = torch.ones(2, 2, dtype=torch.bool)
+    said = frame_infonce(x, x, x, first, fits, draw_shifts(2), may, torch.tensor(0.1), WINDOW)
+    said.loss.backward()
+    assert said.loss.item() == 0
+    assert x.grad is not None
+    assert not x.grad.any()
