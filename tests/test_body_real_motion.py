@@ -74,9 +74,10 @@ def test_positions_at_half_the_rate_are_those_of_every_second_frame() -> None:
 
 
 def test_up_and_down_again_leaves_a_dance_as_it_was() -> None:
-    """But for jumps from one frame to the next, which capture has here and there: they lose their edge."""
+    """To 1 mm in 99 of 100 joints; where capture flickers from frame to frame, edges are lost."""
+    off = []
     for x in salsa_positions():
         doubled = resample_positions(x, 60, 120)
         np.testing.assert_allclose(doubled[::2], x, atol=1e-9)
-        off = np.linalg.norm(resample_positions(doubled, 120, 60) - x, axis=-1)
-        assert np.percentile(off, 99) < 2e-3
+        off.append(np.linalg.norm(resample_positions(doubled, 120, 60) - x, axis=-1).ravel())
+    assert np.percentile(np.concatenate(off), 99) < 1e-3
