@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     from motion_data.looking import figure, film, page
+    from motion_data.looking.excerpt import caption, cut_excerpt
 
     known = (*figure.SUFFIXES, film.SUFFIX, page.SUFFIX)
     for output in options.output:
@@ -58,14 +59,13 @@ def main(arguments: Sequence[str]) -> int:
             parser.error(f"-o {output}: expected a name that ends in {', '.join(known)}")
     corpus = read_corpus(options.corpus)
     if options.list:
-        print("\n".join(f"{pair.name}\t{pair.split}\t{figure.headline(pair)}" for pair in corpus.pairs))
+        for pair in corpus.pairs:
+            print(f"{pair.name}\t{pair.split}\t{pair.seconds:.1f} s\t{caption(pair)}")
         return 0
     pair = find_pair(corpus, options.name)
     if not options.output:
         print(describe(pair))
         return 0
-    from motion_data.looking.excerpt import cut_excerpt
-
     clip = load_clip(pair, corpus.folder)
     for output in options.output:
         suffix = output.suffix.lower()

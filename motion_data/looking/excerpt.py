@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from motion_data.clip import Clip
 from motion_data.errors import DataError
 from motion_data.pair import MotionPair
+from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
 from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.bar_profile import bar_numbers, bar_profile, turns_at
@@ -70,7 +71,7 @@ class Excerpt:
     music_accents: NDArray[np.float64]
     """(F,) share of its bar's onset strength that each frame's phase bin holds; (0,) without a grid."""
     motion_accents: NDArray[np.float64]
-    """(F,) likewise share of its bar's touch-downs; 0 in a bar without."""
+    """(F,) likewise of its bar's touch-downs, by their weight; 0 in a bar without."""
 
     @property
     def stop(self) -> float:
@@ -109,9 +110,7 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
     foot_speed, body_speed = _speeds(clip)
     beats, positions, bars = _beats(clip.grid, start, stop)
     first, last = round(start * ONSET_RATE), round(stop * ONSET_RATE)
-    accents = [
-        _accents(strength, clip.grid)[first:last] for strength in (onset, _pulse_strength(clip, len(onset)))
-    ]
+    music, body = _accents(clip, onset)
     sound, rate = read_sound(clip, folder)
     return Excerpt(
         pair=clip.pair,
@@ -134,9 +133,18 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
             limb: times[(times >= start) & (times < stop)] - start for limb, times in motion.pulses.items()
         },
         contacts={foot: _clipped(spans, start, stop) for foot, spans in _contacts(clip).items()},
-        music_accents=accents[0],
-        motion_accents=accents[1],
+        music_accents=music[first:last],
+        motion_accents=body[first:last],
     )
+
+
+def caption(pair: MotionPair) -> str:
+    """Tempo, metre and motion of a pair, in one line."""
+    beat = (
+        "no grid" if pair.bpm is None else f"{pair.bpm:.1f} bpm · {pair.metre} beats a bar · grid {pair.grid}"
+    )
+    body = f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "steps without joints"
+    return f"{beat} · {body}"
 
 
 def read_sound(clip: Clip, folder: Path) -> tuple[NDArray[np.float32], int]:
@@ -203,23 +211,20 @@ def _beats(
     return grid.beats[inside], grid.positions[inside], numbers[inside]
 
 
-def _pulse_strength(clip: Clip, frames: int) -> NDArray[np.float32]:
-    """(F,) touch-downs of all limbs in each frame of the onset envelope."""
-    times = np.concatenate([np.empty(0), *clip.motion.pulses.values()])
-    cell = np.floor(times * ONSET_RATE).astype(np.int64)
-    cell = cell[(cell >= 0) & (cell < frames)]
-    return np.bincount(cell, minlength=frames).astype(np.float32)
-
-
-def _accents(strength: NDArray[np.float32], grid: Grid | None) -> NDArray[np.float64]:
-    """(F,) each frame's bin's share of its bar's strength; (0,) without a grid."""
+def _accents(clip: Clip, onset: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(F,) share of its bar's accent mass at each frame, of music and of motion; (0,) without a grid."""
+    grid = clip.grid
     if grid is None:
-        return np.empty(0)
+        return np.empty(0), np.empty(0)
     bins = ACCENT_BINS * grid.metre
-    mass = np.nan_to_num(bar_profile(strength, ONSET_RATE, grid, bins))
-    mass /= np.maximum(mass.sum(1, keepdims=True), 1e-9)
-    times = (np.arange(len(strength)) + 0.5) / ONSET_RATE
-    row = bar_numbers(grid, times, bins) - 1
-    column = np.floor(turns_at(grid, times) * bins + 0.5).astype(np.int64) % bins
-    shares: NDArray[np.float64] = mass[row, column]
-    return shares
+    heard = np.nan_to_num(bar_profile(onset, ONSET_RATE, grid, bins))
+    heard /= np.maximum(heard.sum(1, keepdims=True), 1e-9)
+    weights = pulse_weights(clip.motion)
+    times = np.concatenate([np.empty(0), *(clip.motion.pulses[limb] for limb in weights)])
+    seconds = len(clip.wav) / SAMPLE_RATE
+    danced = accent_mass(times, np.concatenate([np.empty(0), *weights.values()]), grid, bins, seconds)
+    frames = (np.arange(len(onset)) + 0.5) / ONSET_RATE
+    row = bar_numbers(grid, frames, bins) - 1
+    column = np.floor(turns_at(grid, frames) * bins + 0.5).astype(np.int64) % bins
+    # The envelope may end a frame after the sound does, in a bar of which nothing is danced.
+    return heard[row, column], danced[np.minimum(row, len(danced) - 1), column]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from motion_data.looking.colours import BAR, BEAT, BODY, INK, MOTION, ONSET, SOFT, side_colour
-from motion_data.looking.excerpt import ONSET_RATE, Excerpt
+from motion_data.looking.excerpt import ONSET_RATE, Excerpt, caption
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
 
@@ -70,13 +70,9 @@ def draw(excerpt: Excerpt) -> Figure:
 def headline(pair: MotionPair) -> str:
     """Name, length, tempo and motion of a pair, in one line."""
     minutes, seconds = divmod(round(pair.seconds), 60)
-    beat = (
-        "no grid" if pair.bpm is None else f"{pair.bpm:.1f} bpm · {pair.metre} beats a bar · grid {pair.grid}"
-    )
-    body = f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "steps without joints"
-    # A name may hold what matplotlib would read as a formula.
     name = pair.name if len(pair.name) <= 60 else pair.name[:59] + "…"
-    return f"{name}   {minutes}:{seconds:02d} · {beat} · {body}".replace("$", r"\$")
+    # A name may hold what matplotlib would read as a formula.
+    return f"{name}   {minutes}:{seconds:02d} · {caption(pair)}".replace("$", r"\$")
 
 
 def _limbs(excerpt: Excerpt) -> list[str]:

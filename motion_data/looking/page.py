@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from motion_data.looking.excerpt import ONSET_RATE, Excerpt
+from motion_data.looking.excerpt import ONSET_RATE, Excerpt, caption
 from motion_data.looking.stage import bones
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
@@ -87,10 +87,7 @@ def policy(template: str) -> str:
 def summary(excerpt: Excerpt) -> str:
     """Tempo, metre and stretch, in one line."""
     pair = excerpt.pair
-    parts = []
-    if pair.bpm is not None:
-        parts += [f"{pair.bpm:.1f} bpm", f"{pair.metre} beats a bar", f"grid {pair.grid}"]
-    parts.append(f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "steps without joints")
+    parts = [caption(pair)]
     if excerpt.start > 0 or excerpt.stop < pair.seconds - 0.05:
         parts.append(f"{excerpt.start:.1f} to {excerpt.stop:.1f} s of {pair.seconds:.1f} s")
     parts.append(pair.licence)

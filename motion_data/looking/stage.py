@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from motion_data.looking.colours import BAR, BEAT, BODY, INK, SOFT, side_colour
+from motion_data.looking.colours import BAR, BEAT, BODY, INK, ONSET, SOFT, side_colour
 from motion_data.looking.excerpt import Excerpt
 from motion_data.looking.pen import CIRCLE, PAPER, Pen
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
@@ -141,6 +141,19 @@ class BodyStage:
                 alpha = 0.45 * (step / len(steps)) ** 2
                 pen.stroke([at[step : step + 2]], size[step] * 0.025, side_colour(name, BODY), alpha, "butt")
 
+    def _nose(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(3,) in front of the face: across the shoulders, and up the neck, tell where that is."""
+        names = self._excerpt.names
+        head: NDArray[np.float64] = points[names.index("head")]
+        if not {"left_shoulder", "right_shoulder", "neck"} <= set(names):
+            return head
+        across = points[names.index("left_shoulder")] - points[names.index("right_shoulder")]
+        up = head - points[names.index("neck")]
+        front = np.cross(across, up)
+        up, front = (axis / max(float(np.linalg.norm(axis)), 1e-6) for axis in (up, front))
+        nose: NDArray[np.float64] = head + 0.04 * up + 0.105 * front
+        return nose
+
     def _draw_body(self, pen: Pen, view: View, points: NDArray[np.float64]) -> None:
         names = self._excerpt.names
         at, size = view.project(points)
@@ -148,7 +161,7 @@ class BodyStage:
         everything = [bone for part in self._parts.values() for bone in part]
         pen.stroke(shadow[everything], shadow_size.mean() * 0.08, INK, 0.13)
         near = {part: size[np.unique(part_bones)].mean() for part, part_bones in self._parts.items()}
-        skull = None
+        skull = nose = None
         if "head" in names:
             head = names.index("head")
             base = names.index("neck") if "neck" in names else head
@@ -156,10 +169,15 @@ class BodyStage:
             # The joint called head is where the skull sits on the neck; its middle lies beyond it.
             skull = view.project(points[head] + 0.06 * along / max(float(np.linalg.norm(along)), 1e-6))
             near["head"] = skull[1]
+            nose = view.project(self._nose(points))
+            near["nose"] = nose[1]
         for part in sorted(near, key=lambda part: float(near[part])):
             if part == "head" and skull is not None:
                 pen.disc(skull[0], float(skull[1]) * 0.105 + 2, PAPER)
                 pen.disc(skull[0], float(skull[1]) * 0.105, BODY)
+                continue
+            if part == "nose" and nose is not None:
+                pen.disc(nose[0], float(nose[1]) * 0.03, ONSET)
                 continue
             lines = at[self._parts[part]]
             width, colour = float(near[part]) * 0.054, side_colour(part, BODY)
