@@ -419,7 +419,8 @@ class TestPrepare:
             ssc(ARTIST="A")
             + ssc(difficulty="Easy", notes="1001\n0000\n0110\n0000")[ssc().index("#NOTEDATA") :]
         )
-        song(raw / "Pack" / "Good", two)
+        lights = ssc(steps_type="lights-cabinet")[ssc().index("#NOTEDATA") :]
+        song(raw / "Pack" / "Good", two + lights)
         song(raw / "Pack" / "Good", sm(), "song.sm")  # passed over beside an .ssc
         song(raw / "Pack" / "Old", sm(), "song.SM")
         song(raw / "Pack" / "Silent", ssc(TITLE="Silent", MUSIC="gone.ogg"))
@@ -440,6 +441,7 @@ class TestPrepare:
         assert "lies outside" in why["Pack_Wild_song"]
         assert "beats lie within the 8.00 s" in why["Pack_Elsewhere_song_dance_single_Hard"]
         assert len(why) == 4
+        assert corpus.made["notes"] == {"lights-cabinet charts": 1}
         easy, hard, old = corpus.pairs
         assert easy.piece == hard.piece == "a - t"
         assert old.piece == "a - t"

@@ -72,6 +72,6 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     if not abs(options.bias) <= LARGEST_BIAS:
         raise DataError(f"--bias {options.bias:g}: expected seconds, at most {LARGEST_BIAS:g}")
     splits = read_splits(options.splits) if options.splits else {}
-    jobs = chart_jobs(raw, splits, options.types, options.bias)
+    jobs, passed_over = chart_jobs(raw, splits, options.types, options.bias)
     told = {"types": list(options.types), "bias": options.bias, "splits": splits}
-    return prepare_pairs(out, "stepmania", told, jobs)
+    return prepare_pairs(out, "stepmania", told, jobs, notes=passed_over)

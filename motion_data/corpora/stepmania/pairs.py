@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,8 +47,12 @@ class _Source:
     sha256: str
 
 
-def chart_jobs(raw: Path, splits: Mapping[str, str], types: Sequence[str], bias: float) -> list[Job]:
+def chart_jobs(
+    raw: Path, splits: Mapping[str, str], types: Sequence[str], bias: float
+) -> tuple[list[Job], dict[str, int]]:
     """A job for every chart under a folder; a song that cannot be read is a job that says why.
+
+    Also the number of charts of other types, which are passed over, by type.
 
     Args:
         raw: folder of packs, a pack, or a song.
@@ -90,7 +95,8 @@ def chart_jobs(raw: Path, splits: Mapping[str, str], types: Sequence[str], bias:
             f"the splits name the piece {unknown[0]!r}, which no song under {raw} has; pieces are called "
             f"'artist - title', such as {pieces[0] if pieces else 'none here'!r}"
         )
-    return jobs
+    others = Counter(f"{name} charts" for source in sources for name in source.song.passed_over)
+    return jobs, dict(sorted(others.items()))
 
 
 def song_files(raw: Path) -> list[Path]:

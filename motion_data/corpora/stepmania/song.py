@@ -72,6 +72,8 @@ class Song:
     title: str
     artist: str
     charts: tuple[Chart, ...]
+    passed_over: tuple[str, ...]
+    """Types of its other charts."""
 
 
 def read_song(path: str | Path, steps_types: Mapping[str, int]) -> Song:
@@ -109,7 +111,13 @@ def read_song(path: str | Path, steps_types: Mapping[str, int]) -> Song:
     if not charts:
         found = ", ".join(sorted({str(chart.stepstype) for chart in simfile.charts})) or "no chart at all"
         raise DataError(f"{path}: expected a chart of {', '.join(steps_types)}, found {found}; leave it out")
-    return Song((simfile.title or path.stem).strip(), (simfile.artist or "").strip(), charts)
+    others = [(chart.stepstype or "").strip() for chart in simfile.charts]
+    return Song(
+        (simfile.title or path.stem).strip(),
+        (simfile.artist or "").strip(),
+        charts,
+        tuple(steps_type for steps_type in others if steps_type not in steps_types),
+    )
 
 
 def _decode(data: bytes) -> str:
