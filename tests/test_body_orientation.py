@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -59,6 +59,8 @@ def test_any_unit_and_axes_come_back_in_metres_y_up(
 
 @given(st.floats(0.001, 1e4))
 def test_no_height_fits_two_units_and_what_is_no_human_size_is_refused(height: float) -> None:
+    # Not within rounding of a border.
+    assume(all(abs(height * scale - border) > 1e-9 for scale in UNITS.values() for border in HUMAN))
     fits = [unit for unit, scale in UNITS.items() if HUMAN[0] <= height * scale <= HUMAN[1]]
     assert len(fits) <= 1
     body = moving_body(frames=3)

@@ -267,6 +267,30 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, how: str, message: st
     assert "\n" not in str(error.value)
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_no_damage_gets_through_or_raises_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    text = plain_bvh(frames=12)
+    # Mostly in the hierarchy, where the words are.
+    first = data.draw(st.integers(0, len(text) - 1) | st.integers(0, text.index("MOTION") + 60))
+    removed = data.draw(st.integers(0, 200))
+    put = data.draw(
+        st.sampled_from(["", "x", "-", "{", "}", " nan ", "\n", "\0", "1e999", "JOINT a\n", "\t"])
+    )
+    path = tmp_path_factory.mktemp("damaged") / "a.bvh"
+    path.write_text(text[:first] + put + text[first + removed :])
+    said = ""
+    try:
+        assert np.isfinite(bvh.read_bvh(path).joints).all()
+    except DataError as error:
+        said = str(error)
+    # Anything else that is raised fails the test.
+    assert "\n" not in said
+    assert not said or str(path) in said
+
+
 def test_short_runs_of_nan_are_filled_and_long_ones_refused(tmp_path: Path) -> None:
     text = plain_bvh()
     lines = text.splitlines()
@@ -365,7 +389,7 @@ def test_lengths_that_differ_by_more_than_five_percent_are_refused(tmp_path: Pat
         assert "3.00 s of motion beside" in corpus.made["left_out"][name]
 
 
-@pytest.mark.parametrize("offset", [0.5, -0.5])
+@pytest.mark.parametrize("offset", [0.5, -0.5, 0.013, -0.2071])
 def test_an_offset_moves_audio_and_motion_against_each_other(tmp_path: Path, offset: float) -> None:
     (tmp_path / "a.bvh").write_text(plain_bvh(frames=120))
     write_clicks(tmp_path / "a.wav", 4.0 - offset)

@@ -62,7 +62,8 @@ def normalise(
     Raises:
         DataError: joints that cannot be mapped, long gaps, no human size, no clear up axis.
     """
-    common = to_common(names, joints)
+    # Infinite is lost too, and NaN spreads through arithmetic without a warning.
+    common = to_common(names, np.where(np.isfinite(joints), joints, np.nan))
     whole, filled = fill_gaps(common.joints, fps, JOINTS)
     oriented, orientation = orient(whole, unit, up)
     kept = min(fps, FASTEST_KEPT)

@@ -250,8 +250,11 @@ def _is_pelvis(root: int | None, joints: Floats, body: Mapping[str, Floats]) -> 
     hips = (body["left_hip"] + body["right_hip"]) / 2
     thigh = np.linalg.norm(body["left_knee"] - body["left_hip"], axis=1)
     away = np.linalg.norm(joints[:, root] - hips, axis=1)
-    return bool(np.nanmedian(away) < NEAR_HIPS * np.nanmedian(thigh))
+    known = np.isfinite(away) & np.isfinite(thigh)
+    return bool(known.any() and np.median(away[known]) < NEAR_HIPS * np.median(thigh[known]))
 
 
 def _mean_dot(a: Floats, b: Floats) -> float:
-    return float(np.nanmean(np.einsum("ti,ti->t", a, b)))
+    products = np.einsum("ti,ti->t", a, b)
+    known = np.isfinite(products)
+    return float(products[known].mean()) if known.any() else 0.0

@@ -21,7 +21,7 @@ from motion_data.skeleton import JOINTS
 
 SUFFIXES = (".bvh", ".npz", ".pkl")
 
-POSITIONS = ("joints", "positions", "pos_m", "world", "keypoints3d", "poses")
+POSITIONS = ("joints", "positions", "pos_m", "world", "keypoints3d")
 """What arrays of positions are called in .npz files; another one is chosen as ``file.npz#name``."""
 
 COCO = (
@@ -119,8 +119,10 @@ def rest_frames(joints: NDArray[np.floating[Any]], fps: float) -> int:
     if len(joints) < 5 * head:
         return 0
     body = joints - joints[:, :1]
-    speed = np.nanmean(np.linalg.norm(np.diff(body, axis=0), axis=2), axis=1)
-    fastest = np.nanmax(speed[head:])
+    steps = np.linalg.norm(np.diff(body, axis=0), axis=2)
+    known = np.isfinite(steps)
+    speed = np.sum(steps, axis=1, where=known) / np.maximum(known.sum(axis=1), 1)
+    fastest = speed[head:].max()
     if not speed[0] > LEAP * fastest:
         return 0
     return int(np.argmax(speed <= fastest))
@@ -135,7 +137,7 @@ def _from_bvh(path: Path, fps: float | None) -> MotionSource:
 
 def _from_npz(path: Path, array: str, fps: float | None) -> MotionSource:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file if not array or name in ("names", "fps", array)}
             offset = float(file["audio_offset_s"]) if "audio_offset_s" in file else None
             listed = list(file)
