@@ -47,7 +47,8 @@ def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: i
     together = tower(*junk, *batch[2:])
     for row, length in enumerate(lengths):
         alone = tower(*(x[row : row + 1, :length] for x in batch[:2]), *(x[row : row + 1] for x in batch[2:]))
-        assert torch.allclose(together.embedding[row], alone.embedding[0], atol=1e-10)
+        # The shares of frames in tokens are kept in float32.
+        assert torch.allclose(together.embedding[row], alone.embedding[0], atol=1e-6)
         assert torch.allclose(together.frames[row, :length], alone.frames[0], atol=1e-10)
         assert not together.frames[row, length:].any()
 

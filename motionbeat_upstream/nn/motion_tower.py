@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
-from motionbeat_upstream.nn.beat_pooling import overlaps, pool
+from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import DilatedLayer
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
@@ -30,6 +30,8 @@ class MotionFeatures:
 
     frames: Tensor
     """(B, F, D) the trunk's last state."""
+    spread_tokens: Tensor
+    """(B, F, D) the last token layer, spread over its frames."""
     embedding: Tensor
     """(B, E) the pooled embedding z_m, not normalised."""
     beat_tokens: Tensor
@@ -87,7 +89,7 @@ class MotionTower(nn.Module):
         contact = token_contacts(pulses, tokens)
         layers = self.encoder(pool(x, table), tokens.phase, tokens.bar, tokens.mask, contact)
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
-        return MotionFeatures(x, self.embed(pooled), layers[-1], tokens, contact)
+        return MotionFeatures(x, spread(layers[-1], table), self.embed(pooled), layers[-1], tokens, contact)
 
 
 def _continued(joints: Tensor, lengths: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+"""MotionBeat as it is pretrained: both towers, and the heads that its losses speak to.
+
+Afterwards the music tower alone is used. That heads predict the onset envelope from the music and the
+contact pulses from the motion is the paper's [P]; the projections of frames, and a head that hears
+contact pulses in the music, are ours [O].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.motion_tower import MotionFeatures, MotionTower
+from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower
+
+
+@dataclass(frozen=True)
+class MusicSide:
+    """What the losses see of the music; logits and projections are at 50 Hz."""
+
+    features: MusicFeatures
+    frames: Tensor
+    """(B, F, P) for the frame-level contrast; from the trunk, which sees no grid."""
+    heard_onsets: Tensor
+    """(B, F) logits of the onset envelope, from the trunk."""
+    heard_contacts: Tensor
+    """(B, F) logits of the motion's contact pulses, as they can be heard in the music; from the trunk."""
+    onsets: Tensor
+    """(B, F) logits of the onset envelope, from trunk and token layers."""
+
+
+@dataclass(frozen=True)
+class MotionSide:
+    """What the losses see of the motion; logits and projections are at 50 Hz."""
+
+    features: MotionFeatures
+    frames: Tensor
+    """(B, F, P) for the frame-level contrast."""
+    contacts: Tensor
+    """(B, F) logits of the contact pulses, from trunk and token layers."""
+
+
+class MotionBeat(nn.Module):
+    """Music tower, motion tower and heads.
+
+    Args:
+        music: sizes of the music tower.
+        motion: sizes of the motion tower; its embedding is as wide as the music's.
+        projection: P, width of the frames that are contrasted.
+
+    Raises:
+        ConfigError: sizes that cannot be, or that do not fit each other.
+    """
+
+    def __init__(self, music: MusicTowerConfig, motion: MotionTowerConfig, projection: int = 32) -> None:
+        super().__init__()
+        for name in ("embedding_dim", "subdivisions"):
+            if getattr(music, name) != getattr(motion, name):
+                raise ConfigError(
+                    f"{name} is {getattr(music, name)} in the music tower and {getattr(motion, name)} in the "
+                    f"motion tower; give both the same"
+                )
+        if projection < 1:
+            raise ConfigError(f"projection must be at least 1, got {projection}")
+        self.music = MusicTower(music)
+        self.motion = MotionTower(motion)
+        self.project_music = nn.Linear(music.dim, projection)
+        self.project_motion = nn.Linear(motion.dim, projection)
+        self.hear_onsets = nn.Linear(music.dim, 1)
+        self.hear_contacts = nn.Linear(music.dim, 1)
+        self.onset_head = nn.Linear(2 * music.dim, 1)
+        self.contact_head = nn.Linear(2 * motion.dim, 1)
+
+    def encode_music(self, wav: Tensor, lengths: Tensor, grids: Sequence[Grid]) -> MusicSide:
+        """The music of a batch, on given grids; the arguments are the music tower's."""
+        said = self.music(wav, lengths, grids)
+        trunk = said.hidden_states[len(self.music.config.trunk_dilations)]
+        return MusicSide(
+            said,
+            self.project_music(trunk),
+            self.hear_onsets(trunk)[..., 0],
+            self.hear_contacts(trunk)[..., 0],
+            self.onset_head(torch.cat([trunk, said.hidden_states[-1]], -1))[..., 0],
+        )
+
+    def encode_motion(
+        self, joints: Tensor, pulses: Tensor, has_joints: Tensor, lengths: Tensor, grids: Sequence[Grid]
+    ) -> MotionSide:
+        """The motion of a batch, on given grids; the arguments are the motion tower's."""
+        said = self.motion(joints, pulses, has_joints, lengths, grids)
+        both = torch.cat([said.frames, said.spread_tokens], -1)
+        return MotionSide(said, self.project_motion(said.frames), self.contact_head(both)[..., 0])

@@ -1,0 +1,41 @@
+"""Both towers together: what the losses see, and that the music side hears nothing of the motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.nn.grid import regular_grid
+from motionbeat_upstream.nn.motionbeat import MotionBeat
+from tests import small, test_motion_tower
+
+
+def test_shapes_and_that_every_head_learns() -> None:
+    torch.manual_seed(0)
+    model = MotionBeat(small.SMALL, test_motion_tower.SMALL, projection=5)
+    lengths = torch.tensor([32_000, 20_000])
+    wav = torch.randn(2, 32_000) * (torch.arange(32_000) < lengths[:, None])
+    grids = [regular_grid(2.0, 120.0, 4), regular_grid(1.25, 90.0, 3)]
+    music = model.encode_music(wav, lengths, grids)
+    joints, pulses = torch.randn(2, 100, 22, 3), torch.rand(2, 100, 2)
+    motion = model.encode_motion(joints, pulses, torch.tensor([True, False]), torch.tensor([100, 63]), grids)
+    assert music.frames.shape == motion.frames.shape == (2, 100, 5)
+    for curve in (music.heard_onsets, music.heard_contacts, music.onsets, motion.contacts):
+        assert curve.shape == (2, 100)
+    assert music.features.embedding.shape == motion.features.embedding.shape
+    curves = [music.frames, music.heard_onsets, music.heard_contacts, music.onsets]
+    total = sum(
+        (curve.square().mean() for curve in [*curves, motion.frames, motion.contacts]), torch.zeros(())
+    )
+    (total + (music.features.embedding * motion.features.embedding).sum()).backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+@pytest.mark.parametrize("change", [{"embedding_dim": 9}, {"subdivisions": 2}])
+def test_towers_that_do_not_fit_are_refused(change: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(change))} is .* give both the same"):
+        MotionBeat(small.SMALL, replace(test_motion_tower.SMALL, **change))  # type: ignore[arg-type]
