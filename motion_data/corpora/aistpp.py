@@ -43,15 +43,17 @@ from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
 
-LAYOUT = """The annotations of AIST++ as Google publishes them (https://google.github.io/aistplusplus_dataset),
-as the zip or unpacked, and the music of the AIST Dance Video Database (https://aistdancedb.ongaaccel.jp).
+LAYOUT = """The annotations of AIST++ (https://google.github.io/aistplusplus_dataset: the complete dataset),
+fullset.zip or what is in it, and the music of the AIST Dance Video Database
+(https://aistdancedb.ongaaccel.jp).
 
   RAW[/FOLDER]/motions/*.pkl             smpl_poses (T, 72), smpl_trans (T, 3), smpl_scaling (1,) at 60 fps
   RAW[/FOLDER]/splits/crossmodal_*.txt   takes of train, val and test, a name a line
   RAW[/FOLDER]/ignore_list.txt           takes that are not to be used
   --audio AUDIO/mBR0.wav ...             the 60 pieces; or gBR_sBM_cAll_d04_mBR0_ch02.wav ..., one a take
-  --smpl SMPL_NEUTRAL.pkl                the SMPL model (https://smpl.is.tue.mpg.de); without it joints are
-                                         those of an approximate skeleton, centimetres off
+  --smpl SMPL_MALE.pkl                   the SMPL model (https://smpl.is.tue.mpg.de), the male one, which the
+                                         motions were fitted with; without it joints are those of an
+                                         approximate skeleton, centimetres off
 
 Validation and test of the published lists share their pieces, which is not allowed here: test stays,
 validation takes of a test piece are passed over, and some training pieces become the dev split."""

@@ -16,7 +16,8 @@ from motion_data.errors import DataError
 from motion_data.safe_pickle import arrays_from_bytes
 
 FPS = 60.0
-"""Frames a second of every motion; the files do not say it."""
+"""Frames a second of every motion. The files do not say it, and their makers took 60 for all, though some
+videos run slightly otherwise: of a long take, the end may stand some hundredths of a second off the music."""
 
 LISTS = {"train": "crossmodal_train.txt", "val": "crossmodal_val.txt", "test": "crossmodal_test.txt"}
 
@@ -139,10 +140,12 @@ class Annotations:
         except (TypeError, ValueError) as error:
             raise DataError(f"{place}: not arrays of numbers ({error}); fetch it again") from error
         frames = len(poses) if poses.ndim else 0
+        if poses.shape == (frames, 24, 3):
+            poses = poses.reshape(frames, 72)
         if poses.shape != (frames, 72) or translation.shape != (frames, 3) or scaling.size != 1:
             raise DataError(
                 f"{place}: smpl_poses {poses.shape}, smpl_trans {translation.shape}, smpl_scaling "
-                f"{scaling.shape}; expected (T, 72), (T, 3), (1,)"
+                f"{scaling.shape}; expected (T, 72) or (T, 24, 3), (T, 3), (1,)"
             )
         if frames < 2:
             raise DataError(f"{place}: {frames} frame; expected at least 2: leave the take out")
@@ -182,8 +185,8 @@ def find_annotations(raw: Path) -> Annotations:
         DataError: neither, or no motions in it.
     """
     if raw.is_dir():
-        found = [raw, *sorted(path for path in raw.iterdir() if path.is_dir())]
-        root = next((path for path in found if (path / MOTIONS).is_dir()), raw)
+        folders = [raw, *sorted(path for path in raw.iterdir() if path.is_dir())]
+        root = next((folder for folder in folders if (folder / MOTIONS).is_dir()), raw)
         members = [
             path.relative_to(root).as_posix()
             for folder in (root, root / MOTIONS, root / "splits")
@@ -201,10 +204,12 @@ def find_annotations(raw: Path) -> Annotations:
     else:
         raise DataError(f"{raw}: no such folder or zip; expected the annotations of AIST++")
     paths = [PurePosixPath(member) for member in members if "__MACOSX" not in member]
-    motions = {
-        path.stem: str(path) for path in paths if path.suffix == ".pkl" and path.parent.name == MOTIONS
-    }
-    lists = {path.name: str(path) for path in paths if path.name in (*LISTS.values(), IGNORED)}
+    found = [path for path in paths if path.suffix == ".pkl" and path.parent.name == MOTIONS]
+    motions = {path.stem: str(path) for path in found}
     if not motions:
         raise DataError(f"{raw}: no {MOTIONS}/*.pkl in it; expected the annotations of AIST++")
+    if len(motions) < len(found):
+        twice = next(path for path in found if str(path) != motions[path.stem])
+        raise DataError(f"{raw}: {twice.name} is there twice; leave one set of annotations in it")
+    lists = {path.name: str(path) for path in paths if path.name in (*LISTS.values(), IGNORED)}
     return Annotations(root, motions, lists)
