@@ -28,7 +28,7 @@ def test_it_tells_all_and_every_stage(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["profile", str(tmp_path), *options]) == 0
     head, columns, total, *stages = capsys.readouterr().out.splitlines()
     assert "5 pairs of train; 4 batches, 8 clips of 2 s (2.0 s on average)" in head
-    assert columns.split() == "pairs/s clips/s h of audio/min x real time ms/clip".split()
+    assert columns.split() == ["pairs/s", "clips/s", "h", "of", "audio/min", "x", "real", "time", "ms/clip"]
     assert [line.split()[0] for line in stages] == [stage for stage in STAGES if stage != "negatives"]
     for line in [total.removeprefix("in all"), *(line.split(maxsplit=1)[1] for line in stages)]:
         pairs, clips, hours, speed, milliseconds = (float(word) for word in line.split()[:5])

@@ -1,0 +1,287 @@
+"""A corpus written as a folder that a task of S3PRL reads, its files untouched.
+
+Sound becomes 16 kHz, 16-bit wav. An export that was interrupted goes on where it was; the tables that
+make it a data set come last.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import soundfile
+from torch import Tensor
+from tqdm import tqdm
+
+from motion_data.beats_file import Beats, write_beats
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.pair import SPLITS, MotionPair
+from motion_data.s3prl_adapter.datasets import has_true_beats
+from motion_data.s3prl_adapter.labels import STYLE_KEYS, UNKNOWN, metre_of, style_of, styles_of, tempo_of
+from motion_data.s3prl_adapter.recordings import cut_utterances, load_sound, one_a_recording
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.config import SAMPLE_RATE
+
+MARK = "exported.json"
+
+WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+"""The classes that S3PRL's speech_commands knows; a corpus's styles take their names, in order."""
+
+HASH_RANGES = {"dev": (0.0, 10.0), "test": (10.0, 20.0), "train": (20.0, 100.0)}
+"""Per cent of the hash of a speaker's name by which Speech Commands tells its splits apart."""
+
+MOST_A_CLASS = 2**27 - 1
+"""The number that Speech Commands' own splitting reckons its percentage with."""
+
+SPLIT_NAMES = {"train": "train", "dev": "valid", "test": "test"}
+"""What Fluent Speech Commands calls the splits."""
+
+
+@dataclass
+class Exported:
+    """What was written."""
+
+    folder: Path
+    clips: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    """Number of files of each split."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Pairs that were not, and why."""
+    classes: dict[str, str] = field(default_factory=dict)
+    """What the task calls a class, and the style it stands for."""
+
+
+def export(
+    corpus: Corpus, out: str | Path, layout: str, seconds: float = 10.0, progress: bool = True
+) -> Exported:
+    """Write a corpus in a task's layout.
+
+    Args:
+        corpus: a prepared one.
+        out: folder; new, or that of the same export interrupted.
+        layout: a key of ``LAYOUTS``.
+        seconds: longest clip of the classification layouts; recordings are cut.
+        progress: whether to show a bar.
+
+    Raises:
+        DataError: labels or splits that the task needs are missing, or ``out`` holds something else.
+    """
+    out = Path(out)
+    if layout not in LAYOUTS:
+        raise DataError(f"no layout {layout!r}; there are {', '.join(LAYOUTS)}")
+    if not seconds > 0:
+        raise DataError(f"clips of {seconds} s; expected more than 0")
+    _claim(out, {"corpus": corpus.sha256, "layout": layout, "seconds": seconds})
+    done = Exported(out)
+    LAYOUTS[layout](corpus, done, seconds, progress)
+    empty = [split for split, count in done.clips.items() if not count]
+    if empty:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(done.left_out.items())[:3])
+        raise DataError(
+            f"{corpus.folder}: nothing to export for {', '.join(empty)}, which the task needs"
+            + (f" ({reasons})" if reasons else "")
+            + "; prepare a corpus with pieces in every split"
+        )
+    told = {"classes": done.classes, "clips": done.clips, "left_out": done.left_out}
+    _write_json(out / MARK, {**json.loads((out / MARK).read_text("utf-8")), **told, "whole": True})
+    return done
+
+
+def _beat_tracking(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
+    """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it."""
+    rows = []
+    chosen = _choose(corpus, done, _no_true_beats)
+    for pair in tqdm(chosen, desc=done.folder.name, unit="pair", disable=not progress):
+        wav, beats = done.folder / f"wav/{pair.name}.wav", done.folder / f"beats/{pair.name}.beats"
+        if not (wav.is_file() and beats.is_file()):
+            try:
+                sound = load_sound(corpus, pair)
+            except (DataError, AudioError) as error:
+                done.left_out[pair.name] = str(error)
+                continue
+            if sound.grid is None:
+                done.left_out[pair.name] = "the manifest tells of a grid, its motion file holds none"
+                continue
+            # Times are written to a tenth of a millisecond: none may round to below 0 or beyond the end.
+            inside = (sound.grid.beats >= 0) & (sound.grid.beats < len(sound.wav) / SAMPLE_RATE - 1e-4)
+            if inside.sum() < 2:
+                done.left_out[pair.name] = f"{int(inside.sum())} beats in {pair.seconds:.1f} s"
+                continue
+            write_beats(beats, Beats(sound.grid.beats[inside], sound.grid.positions[inside]))
+            _write_wav(wav, sound.wav)
+        rows.append((f"wav/{pair.name}.wav", f"beats/{pair.name}.beats", pair.piece, pair.split))
+        done.clips[pair.split] += 1
+    _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split"), rows)
+
+
+def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
+    """``speech_commands_v0.01`` and ``speech_commands_test_set_v0.01``, a folder a class.
+
+    The task knows twelve classes by name, so styles are given the names of its words; which is
+    which stands in ``exported.json``. It tells the splits apart by a hash of the speaker's name in the
+    file's name, so a number is put into the name that makes the hash right.
+    """
+    styles = styles_of(corpus.pairs, str(corpus.folder))
+    if len(styles) > len(WORDS):
+        raise DataError(
+            f"{corpus.folder}: {len(styles)} styles, but speech_commands has {len(WORDS)} classes; "
+            f"use the layout fluent_commands"
+        )
+    done.classes = dict(zip(WORDS, styles, strict=False))
+    word_of = {style: word for word, style in done.classes.items()}
+    root, test = (done.folder / f"speech_commands{part}_v0.01" for part in ("", "_test_set"))
+    lists: dict[str, list[str]] = {split: [] for split in SPLITS}
+
+    def place(pair: MotionPair, number: int) -> Path:
+        style = style_of(pair)
+        assert style is not None
+        return root / word_of[style] / f"{_speaker(pair.name, pair.split)}_nohash_{number}.wav"
+
+    chosen = _choose(corpus, done, _no_style)
+    for pair, path in _write_clips(corpus, done, chosen, place, seconds, progress):
+        lists[pair.split].append(path.relative_to(root).as_posix())
+        if pair.split == "test":
+            _link(path, test / path.relative_to(root))
+    for name, split in (("validation_list.txt", "dev"), ("testing_list.txt", "test")):
+        with atomic_path(root / name) as draft:
+            draft.write_text("".join(f"{path}\n" for path in lists[split]), encoding="utf-8")
+
+
+def _fluent_commands(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
+    """``data/{train,valid,test}_data.csv`` with three slots: style as action, metre as object, and the
+    band of the tempo as location. [O]"""
+    styles = styles_of(corpus.pairs, str(corpus.folder))
+    done.classes = {style: style for style in styles}
+    learned = [set(column) for column in zip(*map(_slots, corpus.split("train")), strict=True)]
+
+    def why_not(pair: MotionPair) -> str | None:
+        unseen = [name for name, known in zip(_slots(pair), learned, strict=False) if name not in known]
+        return _no_style(pair) or (f"{', '.join(unseen)}: not in the training split" if unseen else None)
+
+    def place(pair: MotionPair, number: int) -> Path:
+        return done.folder / f"wavs/{pair.split}/{pair.name}_{number}.wav"
+
+    rows: dict[str, list[tuple[object, ...]]] = {split: [] for split in SPLITS}
+    for pair, path in _write_clips(corpus, done, _choose(corpus, done, why_not), place, seconds, progress):
+        name, slots = path.relative_to(done.folder).as_posix(), _slots(pair)
+        rows[pair.split].append((len(rows[pair.split]), name, pair.take, " ".join(slots), *slots))
+    header = ("", "path", "speakerId", "transcription", "action", "object", "location")
+    for split, name in SPLIT_NAMES.items():
+        _write_table(done.folder / f"data/{name}_data.csv", header, rows[split])
+
+
+LAYOUTS: Mapping[str, Callable[[Corpus, Exported, float, bool], None]] = {
+    "beat_tracking": _beat_tracking,
+    "speech_commands": _speech_commands,
+    "fluent_commands": _fluent_commands,
+}
+"""The layouts, by the name of the task that reads them."""
+
+
+def _write_clips(
+    corpus: Corpus,
+    done: Exported,
+    chosen: Sequence[MotionPair],
+    place: Callable[[MotionPair, int], Path],
+    seconds: float,
+    progress: bool,
+) -> list[tuple[MotionPair, Path]]:
+    """Every clip of the chosen pairs, written where ``place`` says."""
+    written = []
+    for pair in tqdm(chosen, desc=done.folder.name, unit="pair", disable=not progress):
+        stretches = cut_utterances(round(pair.seconds * SAMPLE_RATE), seconds)
+        paths = [place(pair, number) for number in range(len(stretches))]
+        if not all(path.is_file() for path in paths):
+            try:
+                wav = load_sound(corpus, pair).wav
+            except (DataError, AudioError) as error:
+                done.left_out[pair.name] = str(error)
+                continue
+            for path, (start, stop) in zip(paths, stretches, strict=True):
+                _write_wav(path, wav[start:stop])
+        written += [(pair, path) for path in paths]
+        done.clips[pair.split] += len(paths)
+    return written
+
+
+def _choose(
+    corpus: Corpus, done: Exported, why_not: Callable[[MotionPair], str | None]
+) -> Sequence[MotionPair]:
+    """The pairs that nothing speaks against, each recording once; notes those that are left out."""
+    reasons = {pair.name: why_not(pair) for pair in corpus.pairs}
+    done.left_out.update({name: reason for name, reason in reasons.items() if reason is not None})
+    return one_a_recording(pair for pair in corpus.pairs if reasons[pair.name] is None)
+
+
+def _no_true_beats(pair: MotionPair) -> str | None:
+    return None if has_true_beats(pair) else f"its grid is {pair.grid}, expected exact or annotated"
+
+
+def _slots(pair: MotionPair) -> tuple[str, str, str]:
+    return style_of(pair) or UNKNOWN, metre_of(pair), tempo_of(pair)
+
+
+def _no_style(pair: MotionPair) -> str | None:
+    return f"no {' or '.join(STYLE_KEYS)} in its provenance" if style_of(pair) is None else None
+
+
+def _speaker(name: str, split: str) -> str:
+    """The pair's name with the first number that brings its hash into the split's range."""
+    low, high = HASH_RANGES[split]
+    number = 0
+    while True:
+        speaker = f"{name}-{number}"
+        digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+        if low <= digest % (MOST_A_CLASS + 1) * (100.0 / MOST_A_CLASS) < high:
+            return speaker
+        number += 1
+
+
+def _claim(out: Path, fingerprint: Mapping[str, object]) -> None:
+    """Take a folder for this export, or find it taken for the same one."""
+    mark = out / MARK
+    if mark.is_file():
+        try:
+            found = json.loads(mark.read_text("utf-8"))
+        except json.JSONDecodeError:
+            found = {}
+        if {key: found.get(key) for key in fingerprint} != fingerprint:
+            raise DataError(f"{out}: holds another export; choose another folder, or delete it")
+    elif out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out}: not empty and no export of a corpus; choose another folder")
+    _write_json(mark, {**fingerprint, "whole": False})
+
+
+def _write_wav(path: Path, wav: Tensor) -> None:
+    with atomic_path(path) as draft:
+        soundfile.write(draft, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+
+
+def _link(path: Path, other: Path) -> None:
+    if other.is_file():
+        return
+    other.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:  # a file system without links
+        with atomic_path(other) as draft:
+            shutil.copyfile(path, draft)
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
+    with atomic_path(path) as draft:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

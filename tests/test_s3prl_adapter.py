@@ -1,0 +1,254 @@
+"""A motion-paired corpus in S3PRL's tasks: in memory, and exported for tasks whose files are untouched."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus, write_manifest
+from motion_data.pair import MotionPair
+from motion_data.s3prl_adapter.__main__ import main as export_command
+from motion_data.s3prl_adapter.datasets import BeatDataset, RetrievalDataset, StyleDataset
+from motion_data.s3prl_adapter.export import export
+from motion_data.s3prl_adapter.labels import style_of, tempo_of
+from motion_data.s3prl_adapter.recordings import Sound, cut_utterances, load_sound
+from recipes.downstream.beat_tracking.dataset import load_splits
+from recipes.downstream.run_downstream import main as run_downstream
+from tests.made_corpus import Made, write_corpus
+
+STYLES = ("breaking", "waltz", "salsa")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Three styles in every split, two pairs each, of 44.1 kHz; one pair without style or grid."""
+    made = [
+        Made(
+            f"{split}{i}",
+            bpm=100.0 + 20 * (i % 3),
+            metre=3 if i % 3 == 1 else 4,
+            seconds=5.0,
+            split=split,
+            style=STYLES[i % 3],
+            rate=44_100,
+        )
+        for split in ("train", "dev", "test")
+        for i in range(6)
+    ]
+    return write_corpus(tmp_path_factory.mktemp("corpus"), [*made, Made("plain", bpm=None)])
+
+
+def train(task: str, expdir: Path, **datarc: object) -> str:
+    """Two steps of a task, evaluated; the log of the run."""
+    short = {"total_steps": 2, "save_step": 2, "eval_step": 2, "log_step": 1, "gradient_accumulate_steps": 1}
+    options = [f"config.runner.{key}={value}" for key, value in short.items()]
+    options += [f"config.downstream_expert.datarc.{key}={value}" for key, value in datarc.items()]
+    command = ["-m", "train", "-u", "fbank", "-d", task, "-p", str(expdir), "-o", ",,".join(options)]
+    assert run_downstream(command) == 0
+    log = expdir / "log.log"
+    return log.read_text() if log.is_file() else ""
+
+
+class TestDatasets:
+    def test_style_is_s3prls_contract(self, corpus: Corpus) -> None:
+        dataset = StyleDataset(corpus, "train")
+        assert dataset.class_num == 3
+        wavs, labels, names = next(iter(DataLoader(dataset, 4, collate_fn=dataset.collate_fn)))
+        found = {pair.name: style_of(pair) for pair in corpus.pairs}
+        assert [dataset.styles[label] for label in labels] == [found[name] for name in names]
+        for wav in wavs:
+            assert wav.dtype == np.float32
+            assert wav.shape == (80_000,)
+        assert "plain" not in {dataset[i][2] for i in range(len(dataset))}
+
+    def test_beats_are_those_of_the_grid(self, corpus: Corpus) -> None:
+        dataset = BeatDataset(corpus, "dev")
+        assert len(dataset) == 6
+        for index in range(len(dataset)):
+            wav, beats, name = dataset[index]
+            number = int(name[-1])
+            period = 60 / (100 + 20 * (number % 3))
+            assert np.diff(beats.times) == pytest.approx(period)
+            assert beats.downbeats[0] == pytest.approx(0.25)
+            assert beats.times[0] >= 0
+            assert beats.times[-1] < len(wav) / 16_000
+
+    def test_retrieval_gives_both_sides(self, corpus: Corpus) -> None:
+        dataset = RetrievalDataset(corpus, "train")
+        assert len(dataset) == 7
+        wav, motion, piece, _, name = dataset[0]
+        assert sorted({pair.piece for pair in corpus.pairs})[piece] == name
+        assert motion.seconds == pytest.approx(len(wav) / 16_000)
+
+    def test_labels_that_are_missing_are_told(self, tmp_path: Path) -> None:
+        corpus = write_corpus(tmp_path, [Made("a", bpm=None), Made("b", bpm=None, style="waltz")])
+        with pytest.raises(DataError, match=r"needs two or more, found waltz among 2 pairs; put the style"):
+            StyleDataset(corpus, "train")
+        with pytest.raises(DataError, match="no pair of the split 'train' has an exact or annotated grid"):
+            BeatDataset(corpus, "train")
+        with pytest.raises(DataError, match="no pair of the split 'dev' has a motion"):
+            RetrievalDataset(corpus, "dev")
+
+    def test_one_recording_with_many_dances_is_one_item(self, corpus: Corpus, tmp_path: Path) -> None:
+        first = corpus.split("train")[1]
+        again = replace(first, name="again", take="another")
+        both = write_manifest(tmp_path, [*corpus.pairs, again], "folder", {})
+        moved = replace(both, folder=corpus.folder)
+        assert len(StyleDataset(moved, "train")) == len(StyleDataset(corpus, "train"))
+        assert len(RetrievalDataset(moved, "train")) == len(RetrievalDataset(corpus, "train")) + 1
+
+
+def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
+    done = export(corpus, tmp_path / "data", "beat_tracking", progress=False)
+    assert done.clips == {"train": 6, "dev": 6, "test": 6}
+    assert set(done.left_out) == {"plain"}
+    for split, recordings in load_splits(tmp_path / "data").items():
+        assert {recording.piece for recording in recordings} == {f"{split}{i}" for i in range(6)}
+        for recording in recordings:
+            wav = recording.load().numpy()
+            assert len(wav) == 80_000
+            for beat in recording.beats.times[1:]:
+                at = round(beat * 16_000)
+                assert wav[at + 16 : at + 48].mean() - wav[at - 100 : at - 30].mean() > 0.2
+    train("beat_tracking", tmp_path / "exp", root=tmp_path / "data", crop_seconds=2.0)
+    assert (tmp_path / "exp" / "scores-test.json").is_file()
+
+
+def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
+    from s3prl.downstream.speech_commands.expert import split_dataset
+
+    done = export(corpus, tmp_path / "data", "speech_commands", seconds=2.0, progress=False)
+    assert done.classes == dict(zip(("yes", "no", "up"), sorted(STYLES), strict=True))
+    # Five seconds become two, two and one: half a clip is not thrown away.
+    assert done.clips == {"train": 18, "dev": 18, "test": 18}
+    root = tmp_path / "data" / "speech_commands_v0.01"
+    test_root = tmp_path / "data" / "speech_commands_test_set_v0.01"
+    found = {pair.name: pair for pair in corpus.pairs}
+    parts = dict(zip(("train", "dev"), split_dataset(root), strict=True))
+    parts["test"] = [(path.parent.name, path) for path in test_root.rglob("*.wav")]
+    for split, files in parts.items():
+        assert len(files) == 18
+        for word, path in files:
+            pair = found[Path(path).name.rpartition("_nohash_")[0].rpartition("-")[0]]
+            assert (pair.split, style_of(pair)) == (split, done.classes[word])
+            assert soundfile.info(path).samplerate == 16_000
+    listed = (root / "validation_list.txt").read_text().split()
+    assert {root / name for name in listed} == {Path(path) for _, path in parts["dev"]}
+    log = train(
+        "speech_commands",
+        tmp_path / "exp",
+        speech_commands_root=root,
+        speech_commands_test_root=test_root,
+        batch_size=4,
+        num_workers=0,
+    )
+    assert "test at step 2: " in log
+
+
+def test_exported_fluent_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
+    done = export(corpus, tmp_path / "data", "fluent_commands", progress=False)
+    assert done.clips == {"train": 6, "dev": 6, "test": 6}
+    table = (tmp_path / "data/data/valid_data.csv").read_text().splitlines()
+    assert table[0] == ",path,speakerId,transcription,action,object,location"
+    first = "0,wavs/dev/dev0_0.wav,take-dev0,breaking 4 beats medium,breaking,4 beats,medium"
+    assert table[1] == first
+    options = {"train_batch_size": 4, "eval_batch_size": 4, "num_workers": 0}
+    log = train("fluent_commands", tmp_path / "exp", file_path=tmp_path / "data", **options)
+    assert "test at step 2: " in log
+
+
+def test_what_was_not_learned_is_not_tested(tmp_path: Path) -> None:
+    made = [Made("a", style="waltz"), Made("b", style="salsa"), Made("c", style="salsa", split="dev")]
+    made += [Made("d", style="waltz", split="test"), Made("e", style="tango", split="test")]
+    corpus = write_corpus(tmp_path / "corpus", made)
+    done = export(corpus, tmp_path / "out", "fluent_commands", progress=False)
+    assert done.left_out == {"e": "tango: not in the training split"}
+    assert not list((tmp_path / "out").rglob("e_0.wav"))
+
+
+def test_an_interrupted_export_goes_on(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    loaded: list[str] = []
+    again: list[str] = []
+
+    def interrupted(corpus: Corpus, pair: MotionPair) -> Sound:
+        if len(loaded) == 7:
+            raise KeyboardInterrupt
+        loaded.append(pair.name)
+        return load_sound(corpus, pair)
+
+    def whole(corpus: Corpus, pair: MotionPair) -> Sound:
+        again.append(pair.name)
+        return load_sound(corpus, pair)
+
+    monkeypatch.setattr("motion_data.s3prl_adapter.export.load_sound", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(corpus, out, "beat_tracking", progress=False)
+    assert not (out / "splits.csv").exists()
+    assert json.loads((out / "exported.json").read_text())["whole"] is False
+    monkeypatch.setattr("motion_data.s3prl_adapter.export.load_sound", whole)
+    export(corpus, out, "beat_tracking", progress=False)
+    assert not set(again) & set(loaded)
+    assert len(again) + len(loaded) == 18
+    assert json.loads((out / "exported.json").read_text())["whole"] is True
+    assert not list(out.rglob(".*"))
+
+
+def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/song.txt").touch()
+    with pytest.raises(DataError, match="not empty and no export"):
+        export(corpus, tmp_path / "mine", "beat_tracking", progress=False)
+    export(corpus, tmp_path / "out", "beat_tracking", progress=False)
+    with pytest.raises(DataError, match="holds another export"):
+        export(corpus, tmp_path / "out", "fluent_commands", progress=False)
+
+
+def test_the_command_says_what_it_did(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [str(corpus.folder), str(tmp_path / "out"), "--layout", "speech_commands"]
+    assert export_command(options) == 1
+    told = capsys.readouterr()
+    assert "6 of train, 6 of dev, 6 of test" in told.out
+    assert "yes: breaking" in told.out
+    assert "left out: plain: no style or dance in its provenance" in told.err
+    assert export_command([str(tmp_path), str(tmp_path / "other"), "--layout", "beat_tracking"]) == 2
+    assert "no prepared corpus" in capsys.readouterr().err
+
+
+def test_a_task_without_its_split_is_told(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", [Made("a"), Made("b", split="test")])
+    with pytest.raises(DataError, match="nothing to export for dev, which the task needs"):
+        export(corpus, tmp_path / "out", "beat_tracking", progress=False)
+
+
+@given(st.integers(1, 2_000_000), st.floats(0.5, 30.0))
+def test_stretches_follow_each_other(samples: int, seconds: float) -> None:
+    stretches = cut_utterances(samples, seconds)
+    size = round(seconds * 16_000)
+    assert stretches[0][0] == 0
+    assert all(stop == start for (_, stop), (start, _) in itertools.pairwise(stretches))
+    assert all(stop - start == size for start, stop in stretches[:-1])
+    first, last = stretches[-1]
+    assert 0 < last - first <= size
+    assert len(stretches) == 1 or last - first >= size // 2
+    assert samples - last < size / 2 + 1
+
+
+def test_bands_of_tempo(corpus: Corpus) -> None:
+    pair = corpus.split("train")[1]
+    bands = [tempo_of(replace(pair, bpm=bpm)) for bpm in (99.9, 100.0, 129.9, 130.0)]
+    assert bands == ["slow", "medium", "medium", "fast"]
