@@ -36,6 +36,8 @@ class Job:
     """Gives pair (its ``motion`` is filled in later), motion and grid.
 
     Raises DataError or AudioError where the sources cannot be used."""
+    facts: tuple[str, ...] = ()
+    """What else it depends on that other files may change, such as its piece and split."""
 
 
 def prepare_pairs(
@@ -65,7 +67,7 @@ def prepare_pairs(
     (out / MARK).unlink(missing_ok=True)
     pairs, left_out = [], {}
     for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair", disable=not progress):
-        fingerprint = _fingerprint(job.sources, options)
+        fingerprint = _fingerprint(job, options)
         pair = _kept(out, job.name, fingerprint)
         if pair is None:
             try:
@@ -123,13 +125,13 @@ def _record_path(out: Path, name: str) -> Path:
     return out / "pairs" / f"{name}.json"
 
 
-def _fingerprint(sources: Sequence[Path], options: Mapping[str, Any]) -> str:
+def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:
     states = []
-    for source in sources:
+    for source in job.sources:
         try:
             state = source.stat()
             states.append([str(source), state.st_size, state.st_mtime_ns])
         except OSError:
             states.append([str(source), 0, 0])
-    told = json.dumps([__version__, states, dict(options)], sort_keys=True, default=str)
+    told = json.dumps([__version__, states, job.facts, dict(options)], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()

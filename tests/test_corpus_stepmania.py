@@ -496,6 +496,32 @@ class TestPrepare:
         left_out = prepare(tmp_path / "raw", tmp_path / "out").made["left_out"]
         assert "2 audio files lie beside it" in left_out["none_song"]
 
+    def test_a_chart_with_music_of_its_own_is_paired_with_it(self, tmp_path: Path) -> None:
+        own = ssc(difficulty="Easy", chart="#MUSIC:cut.wav;\n")[ssc().index("#NOTEDATA") :]
+        song(tmp_path / "raw", ssc() + own)
+        soundfile.write(tmp_path / "raw" / "cut.wav", np.random.default_rng(1).uniform(-1, 1, 40000), 8000)
+        easy, hard = prepare(tmp_path / "raw", tmp_path / "out").pairs
+        assert (easy.seconds, hard.seconds) == (5.0, 8.0)
+        assert easy.piece == hard.piece == "t"
+
+    def test_a_song_that_joins_another_piece_is_made_again_under_it(self, tmp_path: Path) -> None:
+        song(tmp_path / "raw" / "b", ssc(TITLE="b"))
+        assert prepare(tmp_path / "raw", tmp_path / "out").pairs[0].piece == "b"
+        song(tmp_path / "raw" / "a", ssc(TITLE="a"))
+        shutil.copy(tmp_path / "raw" / "b" / "song.wav", tmp_path / "raw" / "a" / "song.wav")
+        assert [pair.piece for pair in prepare(tmp_path / "raw", tmp_path / "out").pairs] == ["a", "a"]
+
+    def test_how_far_the_sound_is_behind_the_beats_is_told(self, tmp_path: Path) -> None:
+        wav = np.zeros(8 * 8000)
+        for beat in range(1, 16):
+            wav[beat * 4000 : beat * 4000 + 400] = np.random.default_rng(beat).uniform(-1, 1, 400)
+        for name, offset in (("exact", 0.0), ("early", 0.03), ("late", -0.03)):
+            song(tmp_path / "raw" / name, ssc(notes=f"{'0000 ' * 4},{ROWS}", TITLE=name, OFFSET=str(offset)))
+            soundfile.write(tmp_path / "raw" / name / "song.wav", wav, 8000)
+        early, exact, late = prepare(tmp_path / "raw", tmp_path / "out").pairs
+        for pair, expected in ((early, 0.03), (exact, 0.0), (late, -0.03)):
+            assert pair.provenance["onset_lag"] == pytest.approx(expected, abs=0.008)
+
     def test_a_bias_moves_beats_and_steps_together(self, tmp_path: Path) -> None:
         song(tmp_path / "raw", ssc(OFFSET="-1"))
         pair = prepare(tmp_path / "raw", tmp_path / "out", bias=-0.009).pairs[0]

@@ -27,7 +27,8 @@ ENCODINGS = ("utf-8-sig", "cp1252", "cp932", "cp949", "latin-1")
 """Tried in turn, as StepMania does; the last one fits any bytes."""
 
 STEPS = {NoteType.TAP: "tap", NoteType.HOLD_HEAD: "hold", NoteType.ROLL_HEAD: "hold"}
-"""Notes that a foot comes down for. Mines, lifts, fakes and key sounds are none."""
+"""Notes that a foot comes down for; a roll, which asks for more, counts once. Mines, lifts, fakes and
+key sounds are none."""
 
 LARGEST_BPM = 10_000.0
 """Beyond it, a tempo is a trick to jump over beats, which files since version 0.7 write as WARPS."""

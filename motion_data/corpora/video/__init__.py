@@ -137,6 +137,7 @@ def _video_jobs(
             f"{name}-{number}" if len(stretches) > 1 else name,
             (path,),
             _making(stretch, container, label, name, piece, split, sound, sha256, heard),
+            (piece, split),
         )
         for number, stretch in enumerate(stretches, 1)
     ]
