@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from motion_data.corpora.hashed_split import hashed_split
+from motion_data.corpora.splits import hashed_split
 from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
