@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from motion_data.corpora.splits import hashed_split
 from motion_data.corpora.motion_source import read_source
 from motion_data.corpora.paired_files import PairedFiles, as_motion, make_pair
+from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion

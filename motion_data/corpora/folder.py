@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from motion_data.corpora.splits import hashed_split
 from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
+from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
