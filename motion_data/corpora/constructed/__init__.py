@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 
 LAYOUT = """\
 Needs no RAW. Dance tunes of music21's corpus, melodies of --midi folders and made ones are arranged for a
 band by metre and style (4/4, 3/4, 6/8; 60 to 190 bpm; swing, rubato, tempo changes) and danced to. OUT gets
 a manifest; sound and motion are made when a pair is loaded, the same each time. Splits are apart by tune,
-by take, and by the program that plays the melody or chords."""
+by take, and by the program that plays the melody or chords. With --motion, captured takes are warped to
+the music; where none fits (a salsa does not dance a waltz), the parametric dancer dances."""
 
 LICENCE = (
     "the tunes are in the public domain (music21: BSD; a MIDI folder: its own), arrangement and dance come "
@@ -33,6 +35,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--midi", type=Path, action="append", default=[], metavar="DIR", help="folder of MIDI files to add"
     )
     parser.add_argument(
+        "--dancer", choices=("parametric", "capture"), help="default: capture with --motion, else parametric"
+    )
+    parser.add_argument(
+        "--motion",
+        type=Path,
+        metavar="DIR",
+        help="folder of captured takes, .bvh or .npz, for --dancer capture",
+    )
+    parser.add_argument(
         "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
     )
 
@@ -47,5 +58,8 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
 
     soundfont = options.soundfont.resolve() if options.soundfont is not None else None
     midi = tuple(folder.resolve() for folder in options.midi)
-    settings = Settings(options.pairs, options.seed, options.seconds, options.tunes, midi, soundfont)
+    if (options.dancer == "capture") != (options.motion is not None) and options.dancer is not None:
+        raise DataError("--dancer capture and --motion DIR belong together; give both or neither")
+    motion = options.motion.resolve() if options.motion is not None else None
+    settings = Settings(options.pairs, options.seed, options.seconds, options.tunes, midi, soundfont, motion)
     return prepare_corpus(out, settings)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from motion_data.clip import Clip
 from motion_data.corpora.constructed import acoustics
 from motion_data.corpora.constructed.arrangement import Arrangement, arrange
+from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.constructed.plan import Plan, from_provenance, soundfont_sha256, stage_rng
 from motion_data.corpora.constructed.rendering import default_soundfont, render
@@ -50,7 +54,37 @@ def move(plan: Plan, arrangement: Arrangement) -> Motion:
         DataError: the take cannot be found, or does not fit the music.
     """
     rng = np.random.default_rng(plan.dancer)
+    if plan.motion is not None:
+        return _warped(plan, arrangement, rng)
     return dance(arrangement.grid, plan.dance, plan.seconds, arrangement.energy, rng, FPS)
+
+
+def _warped(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -> Motion:
+    take = takes_of(str(plan.motion)).get(plan.take)
+    if take is None or joints_sha256(take) != plan.take_sha256:
+        fault = "is not there any more" if take is None else "has changed since the corpus was prepared"
+        raise DataError(f"{plan.motion}: the take {plan.take!r} {fault}; prepare the corpus again")
+    motion = warp_onto(take, arrangement.grid, plan.seconds, rng)
+    if motion is None:
+        raise DataError(
+            f"{plan.motion}: the take {plan.take!r} does not fit the music; prepare the corpus again"
+        )
+    return motion
+
+
+@lru_cache(maxsize=2)
+def takes_of(folder: str) -> Mapping[str, Take]:
+    """The takes of a folder by name, read once a process.
+
+    Raises:
+        DataError: no such folder, or no takes in it.
+    """
+    return {take.name: take for take in read_takes(folder)}
+
+
+def joints_sha256(take: Take) -> str:
+    """Hash of a take's joints."""
+    return hashlib.sha256(np.ascontiguousarray(take.joints).tobytes()).hexdigest()
 
 
 def hear(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from motion_data.corpora.constructed.tunes import METRES, Tune, from_json, made_
 from motion_data.corpora.hashed_split import hashed_split
 from motion_data.errors import DataError
 
-STAGES = ("plan", "arrangement", "acoustics", "dance")
+STAGES = ("plan", "arrangement", "acoustics", "dance", "take")
 """Each has a random stream of its own, so that a change to one leaves the others as they were."""
 
 METRE_SHARES = {4: 0.5, 3: 0.25, 2: 0.25}
@@ -53,9 +53,11 @@ class Plan:
     """Its path; None for the default."""
     soundfont_sha256: str
     motion: str | None = None
-    """Folder of captured takes, for captured motion."""
+    """Folder of the captured take; None with the parametric dancer."""
     take: str = ""
-    """The captured take; empty with the parametric dancer."""
+    """Name of the captured take."""
+    take_sha256: str = ""
+    """Of the take's joints."""
 
 
 def stage_seed(seed: int, index: int, stage: str) -> np.random.SeedSequence:
@@ -90,9 +92,7 @@ def made_pools() -> Mapping[tuple[str, int], Sequence[tuple[int, int]]]:
     return pools
 
 
-def plan_pair(
-    seed: int, index: int, tunes: Pools, seconds: float, soundfont: Path | None, motion: str | None = None
-) -> Plan:
+def plan_pair(seed: int, index: int, tunes: Pools, seconds: float, soundfont: Path | None) -> Plan:
     """The plan of one pair, whatever others there are.
 
     Args:
@@ -101,7 +101,6 @@ def plan_pair(
         tunes: what :func:`pool` gave; made tunes stand in where it has none.
         seconds: length of the pair.
         soundfont: None for the default.
-        motion: folder of captured takes; its take is chosen when it is danced.
     """
     rng = stage_rng(seed, index, "plan")
     split = SPLIT_OF[index % len(SPLIT_OF)]
@@ -124,7 +123,6 @@ def plan_pair(
         seconds,
         None if soundfont is None else str(soundfont),
         soundfont_sha256(soundfont or default_soundfont()),
-        motion,
     )
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import take_name
-from motion_data.corpora.constructed.performance import FPS, move, play
-from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, to_provenance
+from motion_data.corpora.constructed.performance import joints_sha256, move, play
+from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, stage_rng, to_provenance
 from motion_data.corpora.constructed.rendering import default_soundfont, synthesiser
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
-from motion_data.pair import MotionPair
+from motion_data.motion_file import write_motion
+from motion_data.pair import SPLITS, MotionPair
 
 SHORTEST, LONGEST = 4.0, 120.0
 """Seconds a pair may last."""
+
+TAKES = "takes"
+"""Folder of the captured takes in a prepared corpus."""
+
+MOST_TRIES = 8
+"""Takes that are tried on one piece of music before the parametric dancer has to do."""
 
 LICENCE_OF = {
     "music21": "tune in the public domain, as encoded in music21's corpus; arrangement and dance: Apache-2.0",
@@ -42,6 +52,8 @@ class Settings:
     """Most tunes of music21's corpus; None for all."""
     midi: tuple[Path, ...]
     soundfont: Path | None
+    motion: Path | None
+    """Folder of captured takes; None for the parametric dancer alone."""
 
 
 def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corpus:
@@ -65,7 +77,8 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
             if corpus.made["corpus"] == "constructed" and corpus.made["options"] == said:
                 return corpus
     tunes, left_out = gather(settings, progress)
-    planner = _Planner(settings, pool(tunes))
+    takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
+    planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)
     pairs = []
     workers = min(len(os.sched_getaffinity(0)), 8)
     with ProcessPoolExecutor(workers, get_context("fork"), _begin, (planner,)) as workers_pool:
@@ -104,10 +117,38 @@ def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
     return chosen
 
 
+def keep_takes(folder: Path, kept: Path) -> dict[str, list[Take]]:
+    """Read a folder of takes, write them where they are read fast, and deal them to splits.
+
+    Raises:
+        DataError: no such folder, or no take in it.
+    """
+    takes = read_takes(folder)
+    for take in takes:
+        write_motion(kept / f"{take.name}.npz", take, None)
+    return deal_takes(takes)
+
+
+def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
+    """Takes by split, 80/10/10 by group, in an order that a hash of the groups' names gives."""
+    groups = sorted(
+        {take.group or take.name for take in takes}, key=lambda name: sha256(name.encode()).digest()
+    )
+    held = max(1, round(0.1 * len(groups))) if len(groups) >= len(SPLITS) else 0
+    # Train, the first split, has what is left.
+    split_of = {name: SPLITS[1 + number // held] for number, name in enumerate(groups[: 2 * held])}
+    dealt: dict[str, list[Take]] = {split: [] for split in SPLITS}
+    for take in takes:
+        dealt[split_of.get(take.group or take.name, SPLITS[0])].append(take)
+    return dealt
+
+
 @dataclass(frozen=True)
 class _Planner:
     settings: Settings
     tunes: Pools
+    folder: str
+    takes: Mapping[str, Sequence[Take]]
 
 
 _planner: list[_Planner] = []
@@ -120,10 +161,10 @@ def _begin(planner: _Planner) -> None:
 
 def _make(index: int) -> tuple[MotionPair | str, str]:
     """A pair, or its name and why there is none."""
-    settings, tunes = _planner[0].settings, _planner[0].tunes
-    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont)
+    settings = _planner[0].settings
+    plan = plan_pair(settings.seed, index, _planner[0].tunes, settings.seconds, settings.soundfont)
     try:
-        return make_pair(plan), ""
+        return make_pair(plan, _planner[0].folder, _planner[0].takes.get(plan.split, ())), ""
     except DataError as error:
         return pair_name(index), str(error)
 
@@ -133,13 +174,25 @@ def pair_name(index: int) -> str:
     return f"constructed-{index:06}"
 
 
-def make_pair(plan: Plan) -> MotionPair:
+def make_pair(plan: Plan, folder: str = "", takes: Sequence[Take] = ()) -> MotionPair:
     """The manifest's line of a plan: all but the sound is made for it.
+
+    Args:
+        plan: of the pair.
+        folder: of the takes.
+        takes: those of the plan's split. One that fits the music replaces the parametric dancer.
 
     Raises:
         DataError: the motion cannot be made.
     """
     arrangement = play(plan)
+    order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
+    for number in order[:MOST_TRIES]:
+        rng = np.random.default_rng(plan.dancer)
+        if warp_onto(takes[number], arrangement.grid, plan.seconds, rng) is not None:
+            take = takes[number]
+            plan = replace(plan, motion=folder, take=take.name, take_sha256=joints_sha256(take), dance="")
+            break
     motion = move(plan, arrangement)
     provenance: Mapping[str, Any] = to_provenance(plan)
     return MotionPair(
@@ -148,9 +201,9 @@ def make_pair(plan: Plan) -> MotionPair:
         plan.tune.piece,
         plan.take or take_name(plan.dance, plan.dancer),
         plan.split,
-        LICENCE_OF[plan.tune.source.split(":")[0]],
+        LICENCE_OF[plan.tune.source.split(":")[0]] + ("; the captured motion's own" if plan.take else ""),
         plan.seconds,
-        FPS,
+        motion.fps,
         motion.names,
         {limb: len(times) for limb, times in motion.pulses.items()},
         "exact",
