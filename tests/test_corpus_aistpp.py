@@ -195,6 +195,7 @@ class TestPrepared:
         assert pair.seconds == pair.audio.stop == 10.0
         assert "CC BY 4.0" in pair.licence
         assert "AIST" in pair.licence
+        assert "SMPL" in pair.licence
         assert pair.provenance["dancer"] == "d04"
         assert pair.provenance["joints"].startswith("SMPL")
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.body.kinematics import forward_kinematics
+from motion_data.body.orientation import FLOOR_SHARE
 from motion_data.body.smpl import BodyModel, body_rotations, read_body_model, smpl_joints
 from motion_data.corpora.aistpp_annotations import (
     FPS,
@@ -61,13 +62,12 @@ validation takes of a test piece are passed over, and some training pieces becom
 LICENCE = """annotations: CC BY 4.0, Google LLC; music: the AIST Dance Video Database's own terms of use,
 for research that is not commercial (read them at https://aistdancedb.ongaaccel.jp before use)"""
 
+SMPL_LICENCE = "joints made with SMPL: its own licence, for research that is not commercial"
+
 METRE = 4
 """Beats a bar: the database's choreographies are counted in eights [O: no file says it]."""
 
 DEV_PIECES = 5
-
-FLOOR_PERCENTILE = 5.0
-"""Of the height of the lower foot over time: where the floor is taken to be."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -276,7 +276,7 @@ def _pair(
         piece=name.music,
         take=take,
         split=split,
-        licence=" ".join(LICENCE.split()),
+        licence=" ".join(LICENCE.split()) + (f"; {SMPL_LICENCE}" if smpl else ""),
         seconds=stop,
         fps=FPS,
         joints=JOINTS,
@@ -299,7 +299,7 @@ def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
 def on_the_floor(joints: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Joints (T, 22, 3) moved so that the lower foot rests at y = 0, and the metres taken off."""
     feet = [INDEX[name] for names in FEET.values() for name in names]
-    floor = float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_PERCENTILE))
+    floor = float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_SHARE))
     return joints - [0.0, floor, 0.0], floor
 
 
