@@ -115,7 +115,9 @@ def _stretched(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wan
             continue
         ends = np.array([0.0, clip.duration])
         seen = anchor + (ends - anchor) / factor
-        negative = Negative("stretched", row, factor, ends, seen, clip.duration, _loop(clip))
+        negative = Negative(
+            "stretched", row, factor, tuple(ends.tolist()), tuple(seen.tolist()), clip.duration, _loop(clip)
+        )
         if _differs(negative, clip):
             found.append(negative)
     return found
@@ -162,8 +164,8 @@ def _laid_on(
         kind,
         source,
         amount,
-        times_at(clip.grid, knots),
-        times_at(other.grid, knots + offset),
+        tuple(times_at(clip.grid, knots).tolist()),
+        tuple(times_at(other.grid, knots + offset).tolist()),
         clip.duration,
         _loop(other),
     )

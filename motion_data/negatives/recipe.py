@@ -39,9 +39,9 @@ class Negative:
     """Row of the batch whose motion it is; the clip's own for the paired motion."""
     amount: float
     """Beats by which the motion comes later (jittered, other), or the factor its length takes (stretched)."""
-    clip: NDArray[np.float64]
+    clip: tuple[float, ...]
     """(K,) increasing seconds of the clip, K at least 2; beyond its ends the map goes straight on."""
-    seen: NDArray[np.float64]
+    seen: tuple[float, ...]
     """(K,) increasing seconds of the source's motion that are seen there."""
     duration: float
     """Seconds of the clip, from 0."""
@@ -51,7 +51,7 @@ class Negative:
 
 def seen_at(negative: Negative, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Seconds of the source that are seen at ``times`` of the clip, which its motion may not reach."""
-    return piecewise_line(times, negative.clip, negative.seen)
+    return piecewise_line(times, np.array(negative.clip), np.array(negative.seen))
 
 
 def apply(negative: Negative, motion: Motion) -> Motion:
@@ -166,7 +166,7 @@ def _pulses(
     # On the very seam a pulse belongs to both sides.
     sides = [_laps(moments + side, motion, loop) == lap for side in (-CLOSEST / 2, CLOSEST / 2)]
     moments = np.sort(moments[sides[0] | sides[1]])
-    moved = piecewise_line(moments, negative.seen, negative.clip)
+    moved = piecewise_line(moments, np.array(negative.seen), np.array(negative.clip))
     moved = moved[(moved >= 0) & (moved < negative.duration)]
     apart = np.diff(moved, prepend=-np.inf) > CLOSEST
     return moved[apart]
