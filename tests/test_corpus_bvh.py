@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.clip import load_clip
+from motion_data.commands import data
 from motion_data.corpora import bvh
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.corpora.motion_source import read_source, rest_frames
@@ -268,15 +269,15 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, how: str, message: st
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.data())
+@given(drawn=st.data())
 def test_no_damage_gets_through_or_raises_anything_else(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, drawn: st.DataObject
 ) -> None:
     text = plain_bvh(frames=12)
     # Mostly in the hierarchy, where the words are.
-    first = data.draw(st.integers(0, len(text) - 1) | st.integers(0, text.index("MOTION") + 60))
-    removed = data.draw(st.integers(0, 200))
-    put = data.draw(
+    first = drawn.draw(st.integers(0, len(text) - 1) | st.integers(0, text.index("MOTION") + 60))
+    removed = drawn.draw(st.integers(0, 200))
+    put = drawn.draw(
         st.sampled_from(["", "x", "-", "{", "}", " nan ", "\n", "\0", "1e999", "JOINT a\n", "\t"])
     )
     path = tmp_path_factory.mktemp("damaged") / "a.bvh"
@@ -363,6 +364,26 @@ def test_motoricas_layout_becomes_pairs_of_the_same_piece(tmp_path: Path) -> Non
     assert clip.motion.seconds == pytest.approx(3.0)
     assert pair.provenance["unit"].startswith("cm")
     assert set(pair.pulses) == {"left_foot", "right_foot"}
+
+
+def test_audio_may_lie_elsewhere_and_the_command_line_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, sound = tmp_path / "raw", tmp_path / "sound"
+    raw.mkdir()
+    sound.mkdir()
+    (raw / "a.bvh").write_text(plain_bvh(scale=1000.0))
+    (raw / "b.bvh").write_text(plain_bvh())
+    write_clicks(sound / "a.WAV", 3.0)
+    arguments = ["prepare", "bvh", str(raw), str(tmp_path / "out"), "--audio", str(sound), "--up=y"]
+    # 1: something was left out.
+    assert data.main(arguments) == 1
+    assert "1 pairs" in capsys.readouterr().out
+    (pair,) = read_corpus(tmp_path / "out").pairs
+    assert pair.provenance["up"] == "y (given)"
+    assert pair.provenance["unit"].startswith("mm")
+    assert data.main([*arguments, "--unit", "m"]) == 2
+    assert "not one pair could be prepared" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

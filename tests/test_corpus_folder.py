@@ -65,14 +65,20 @@ def test_a_line_becomes_a_pair(raw: Path) -> None:
     assert two.bpm == pytest.approx(120.0)
 
 
-def test_a_second_call_finds_it_whole_and_a_changed_line_is_made_again(raw: Path) -> None:
-    path = write(raw, "audio,motion,piece\na.wav,a.npz,one\n")
+def test_a_second_call_finds_it_whole_and_only_a_changed_line_is_made_again(raw: Path) -> None:
+    write_joints(raw / "b.npz", moving_body(seed=1))
+    path = write(raw, "audio,motion,piece\na.wav,a.npz,one\na.wav,b.npz,one\n")
     first = prepare(path, raw / "out")
-    made = (raw / "out/motion/a.npz").stat().st_mtime_ns
+
+    def made() -> list[int]:
+        return [(raw / f"out/motion/{name}.npz").stat().st_mtime_ns for name in ("a", "b")]
+
+    before = made()
     assert prepare(path, raw / "out").sha256 == first.sha256
-    assert (raw / "out/motion/a.npz").stat().st_mtime_ns == made
-    write(raw, "audio,motion,piece\na.wav,a.npz,two\n")
-    assert prepare(path, raw / "out").pairs[0].piece == "two"
+    assert made() == before
+    write(raw, "audio,motion,piece,licence\na.wav,b.npz,one,\na.wav,a.npz,one,CC0\n")
+    assert [pair.licence for pair in prepare(path, raw / "out").pairs] == ["CC0", "the user's own"]
+    assert (made()[0] == before[0], made()[1] == before[1]) == (False, True)
 
 
 def test_two_lines_of_one_motion_have_two_names(raw: Path) -> None:

@@ -87,10 +87,8 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         _job(path, raw, sounds.get(path.stem, []), told.get(path.stem), path.stem in twice, options)
         for path in motions
     ]
-    said = {name: value for name, value in vars(options).items() if name not in ("raw", "out")}
-    if options.splits is not None:
-        said["splits"] = options.splits.read_text(encoding="utf-8-sig")
-    return prepare_pairs(out, "bvh", said, jobs)
+    depends_on = {name: getattr(options, name) for name in ("offset", "unit", "up", "licence")}
+    return prepare_pairs(out, "bvh", depends_on, jobs)
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,8 @@ def _job(
             )
         )
 
-    return Job(name, (motion, *sounds, *beats), make)
+    facts = () if told is None else (told.piece, told.take, told.split)
+    return Job(name, (motion, *sounds, *beats), make, facts)
 
 
 def piece_of(stem: str) -> str:

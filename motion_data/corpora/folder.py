@@ -75,8 +75,7 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         for name, (place, _) in zip(wanted, rows, strict=True)
     ]
     jobs = [_job(name, place, row, raw.parent) for name, (place, row) in zip(names, rows, strict=True)]
-    # What a line says belongs to its pair's fingerprint, through the whole text.
-    return prepare_pairs(out, "folder", {"csv": raw.read_text(encoding="utf-8-sig")}, jobs)
+    return prepare_pairs(out, "folder", {"csv": raw.name}, jobs)
 
 
 def _name(motion: str) -> str:
@@ -123,7 +122,8 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
         except ValueError as error:  # DataError and AudioError are both of this kind
             raise DataError(f"{place}: {error}") from error
 
-    return Job(name, tuple(path for path in sources if path != folder), make)
+    # A pair is made again when its own line changes, and not when others do.
+    return Job(name, tuple(path for path in sources if path != folder), make, tuple(cells.values()))
 
 
 def _number(place: str, column: str, cell: str) -> float | None:
