@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
+from motion_data.corpora.constructed.dancer import STYLES, dance
 from motion_data.errors import DataError
 from motion_data.rhythm.contacts import (
     SHORTEST_CONTACT,
@@ -21,9 +23,15 @@ from motion_data.rhythm.contacts import (
     foot_contacts,
 )
 from motion_data.rhythm.speed import smoothed_speed
+from motionbeat_upstream.nn.grid import regular_grid
 from tests.conftest import skip_or_fail
 
 SALSA = "motion/cmu_salsa/salsa_joints_60fps.npz"
+RENAMED = {
+    **{"lFoot": "left_ankle", "rFoot": "right_ankle"},
+    **{"lFoot_End": "left_foot", "rFoot_End": "right_foot"},
+}
+"""Common names of the feet of CMU's salsa."""
 NAMES = ("left_ankle", "left_foot", "right_ankle", "right_foot", "head")
 RATES = (30.0, 60.0, 100.0, 120.0)
 
@@ -38,12 +46,8 @@ def data(name: str) -> Path:
 
 def salsa(take: str) -> tuple[NDArray[np.float32], list[str], float]:
     """Joints, common names of the feet, and frame rate of a take of CMU's salsa."""
-    renamed = {
-        **{"lFoot": "left_ankle", "rFoot": "right_ankle"},
-        **{"lFoot_End": "left_foot", "rFoot_End": "right_foot"},
-    }
     with np.load(data(SALSA)) as arrays:
-        names = [renamed.get(name, name) for name in arrays["names"].tolist()]
+        names = [RENAMED.get(name, name) for name in arrays["names"].tolist()]
         return arrays[f"take_{take}"], names, float(arrays["fps"])
 
 
@@ -151,14 +155,57 @@ def test_what_cannot_be_is_refused(change: Any, fault: str) -> None:
         contact_pulses(*change(stepping([(0.4, 0.8)], 2.0, 60.0)))
 
 
-@pytest.mark.parametrize("take", ["60_01", "61_05", "60_12", "61_14"])
-def test_salsa_has_no_flicker_and_steps_like_salsa(take: str) -> None:
-    joints, names, fps = salsa(take)
-    for contacts in foot_contacts(joints, names, fps).values():
-        begin, end = contacts.intervals.T
-        assert (end - begin).min() >= SHORTEST_CONTACT - 1e-9
-        assert 1.0 < len(begin) * fps / len(joints) < 2.5
-        assert 0.4 < (end - begin).sum() * fps / len(joints) < 0.85
+def test_salsa_has_no_flicker_and_steps_like_salsa() -> None:
+    """All 28 clips: no contact and no gap under 60 ms; 1 to 2.3 steps a second of each foot."""
+    with np.load(data(SALSA)) as arrays:
+        takes = [name.removeprefix("take_") for name in arrays.files if name.startswith("take_")]
+    assert len(takes) == 28
+    for take in takes:
+        joints, names, fps = salsa(take)
+        for contacts in foot_contacts(joints, names, fps).values():
+            begin, end = contacts.intervals.T
+            assert (end - begin).min() >= SHORTEST_CONTACT - 1e-9
+            assert (begin[1:] - end[:-1]).min() >= SHORTEST_GAP - 1e-9
+            assert 0.9 < len(begin) * fps / len(joints) < 2.5
+            assert 0.4 < (end - begin).sum() * fps / len(joints) < 0.85
+
+
+def test_the_same_capture_at_120_and_60_frames_has_the_same_contacts() -> None:
+    """The raw BVH has the frames that the arrays were thinned from, and one more at the beginning."""
+    joints, names, fps = salsa("60_01")
+    bvh = read_bvh_file(data("motion/cmu_salsa/60_01.bvh"))
+    raw = forward_kinematics(bvh)[1:]
+    assert bvh.fps == pytest.approx(120, abs=0.1)
+    assert len(raw) in (2 * len(joints), 2 * len(joints) - 1, 2 * len(joints) + 1)
+    raw *= np.ptp(joints[:, :, 1]) / np.ptp(raw[:, :, 1])
+    raw_names = [RENAMED.get(node.name, node.name) for node in bvh.nodes]
+    for limb, contacts in foot_contacts(joints, names, fps).items():
+        found = foot_contacts(raw, raw_names, bvh.fps)[limb].onsets
+        assert len(found) == len(contacts.onsets)
+        apart = np.abs(found - contacts.onsets)
+        # Where a foot comes down hesitating, the threshold is passed at a flat angle.
+        assert np.mean(apart < 0.01) > 0.95
+        assert apart.max() < 0.03
+
+
+@pytest.mark.parametrize("metre", list(STYLES))
+def test_the_parametric_dancers_touch_downs_are_found(metre: int) -> None:
+    """The dancer knows when its feet come down: 98 in 100 are found within 120 ms, most within 20 ms."""
+    late, missed = [], 0
+    for style in STYLES[metre]:
+        rng = np.random.default_rng([metre, len(style)])
+        grid = regular_grid(12.0, rng.uniform(80, 160), metre, rng.uniform(0, 0.5))
+        motion = dance(grid, style, 12.0, rng.uniform(0.2, 0.9), rng)
+        pulses = contact_pulses(motion.joints, motion.names, motion.fps, motion.start)
+        for limb, known in motion.pulses.items():
+            known = known[(known > 0.3) & (known < 11.7)]
+            if len(known):
+                nearest = np.concatenate([pulses[limb], [99.0]])
+                off = nearest[np.abs(nearest[:, None] - known).argmin(axis=0)] - known
+                late += off[np.abs(off) < 0.12].tolist()
+                missed += int((np.abs(off) >= 0.12).sum())
+    assert missed < 0.06 * (missed + len(late))
+    assert np.median(np.abs(late)) < 0.02
 
 
 def test_salsa_at_half_the_frame_rate_has_nearly_the_same_contacts() -> None:

@@ -27,7 +27,7 @@ def drawer(
 
     Args:
         fps: frames of motion a second of the pipeline.
-        wanted: how many of each kind; as in :class:`~motion_data.negatives.drawing.Wanted` where none is given.
+        wanted: how many of each kind; None is the default of :class:`~motion_data.negatives.drawing.Wanted`.
     """
 
     def draw(examples: Sequence[Example], rng: np.random.Generator) -> list[Drawn]:
