@@ -1,0 +1,309 @@
+"""Real capture danced to a grid: takes read from a folder and warped in time to meet the beats [O].
+
+A take keeps beats and a bar of its own (:mod:`take_rhythm`). Each of its beats is put on a beat of the
+music, or on a half beat, or on every second beat, whichever asks for the least change of tempo; its own
+strongest beat comes on a downbeat, and from there on beat follows beat, so that phrases and bars stay whole.
+Dynamic programming then moves each meeting point, by a quarter of a second at most, onto footfalls, with
+the rate held between ``SLOWEST`` and ``FASTEST``: time never stands still nor runs back. A take that is
+too short returns to an earlier bar of its own (:mod:`take_loop`).
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from motion_data.body.normalisation import normalise
+from motion_data.body.orientation import stature_of
+from motion_data.corpora.bvh import read_bvh
+from motion_data.corpora.constructed.footfalls import continued
+from motion_data.corpora.constructed.take_loop import LongTake, lengthened
+from motion_data.corpora.constructed.take_rhythm import (
+    TakeRhythm,
+    recurrence,
+    salience,
+    strongest_beat,
+    take_rhythm,
+)
+from motion_data.corpora.motion_source import rest_frames
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.motion_file import read_motion
+from motion_data.skeleton import JOINTS
+from motionbeat_upstream.nn.grid import Grid
+
+Array = NDArray[np.float64]
+
+SLOWEST, FASTEST = 0.7, 1.4
+"""Seconds of the take to a second of the music, at least and at most."""
+
+LEVELS = (1.0, 2.0, 0.5)
+"""Beats of the take to a beat of the music."""
+
+SOFTNESS = 0.04
+"""Seconds (standard deviation) over which the rate changes from one beat to the next."""
+
+REACH, STEP = 0.25, 0.01
+"""Seconds that a meeting point may move from the take's beat, and in what steps."""
+
+EVENNESS = 4.0
+"""Footfalls given up for not changing the rate by a factor of e."""
+
+SCUFF, SCUFF_SHARE = 0.12, 0.3
+"""A footfall further from every beat than so many seconds, or such a share of a beat, is a scuff."""
+
+LEAST_RECURRENCE = 0.05
+"""Share of what a take does that two of its bars must explain; below it the take has no bar of its own."""
+
+LEAP = 12.0
+"""m/s that no joint of a dancer reaches: beyond it the tracking jumped."""
+
+ADULT, STATURE = 1.45, 1.70
+"""Metres: a body under the first was scaled down by its publisher, and is brought to the second."""
+
+
+@dataclass(frozen=True)
+class Take(Motion):
+    """A captured motion with its name."""
+
+    name: str = ""
+    """From its file, and its array where a file has several."""
+    group: str = ""
+    """Takes of one group were captured together (partners): they belong in one split."""
+
+    @cached_property
+    def rhythm(self) -> TakeRhythm | None:
+        """Its own beats; None where it hardly steps."""
+        return take_rhythm(self)
+
+
+def read_takes(folder: str | Path) -> list[Take]:
+    """Every take in a folder, in order of name, on the common skeleton in metres.
+
+    Read are ``.bvh``; ``.npz`` as :func:`~motion_data.motion_file.write_motion` writes them; and ``.npz`` of
+    several takes: ``names`` (J,), ``fps``, and an array (T, J, 3) a take. Files or arrays called
+    ``SUBJECT_NUMBER``, as CMU's are, with the same number make one group: partners have the same.
+    A rest pose in front is dropped; where the tracking jumps, the longest stretch without a jump is the take.
+
+    Raises:
+        DataError: no such folder, no take in it, or a file that is none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one with takes as .bvh or .npz")
+    takes: list[Take] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() == ".bvh":
+            takes.append(_named(read_bvh(path), path.stem))
+        elif path.suffix.lower() == ".npz":
+            takes += _from_arrays(path)
+    if not takes:
+        raise DataError(f"{folder}: neither .bvh nor .npz in it; expected takes of captured motion")
+    return takes
+
+
+def warp_onto(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator) -> Motion | None:
+    """A take warped in time so that its footfalls meet the beats of a grid.
+
+    Args:
+        take: 22 joints that dance.
+        grid: beats and bars; continued at its outer tempo where it does not cover the span.
+        seconds: length of the span, from 0.
+        rng: which of its bars the take begins with.
+
+    Returns:
+        A motion at the take's rate of frames, with the touch-downs that lie near beats as ``pulses``: those
+        off them are scuffs and left out. None where the take hardly steps, keeps another metre than the
+        grid's, is too short for one bar to be repeated, or cannot follow within the limits of rate.
+
+    Raises:
+        DataError: joints that are no body's.
+    """
+    warp = plan_warp(take, grid, seconds, rng)
+    if warp is None:
+        return None
+    times = np.arange(round(seconds * take.fps)) / take.fps
+    joints = warp.take.at(warp.to_take(times))
+    return Motion(take.fps, take.names, joints, 0.0, None, warp.main_footfalls(seconds))
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How a take runs to a span of music."""
+
+    take: LongTake
+    ticks: Array
+    """(K,) seconds of the music at which beats of the take are meant to come."""
+    clock: Array
+    """(N,) seconds of the music."""
+    taken: Array
+    """(N,) seconds of the take at each."""
+
+    def to_take(self, times: Array) -> Array:
+        """Seconds of the take at seconds of the music."""
+        return np.interp(times, self.clock, self.taken)
+
+    def to_music(self, times: Array) -> Array:
+        """Seconds of the music at seconds of the take."""
+        return np.interp(times, self.taken, self.clock)
+
+    def footfalls(self, seconds: float) -> tuple[Array, NDArray[np.int64]]:
+        """(M,) touch-downs in the span, seconds of the music, and (M,) their feet: 0 left, 1 right."""
+        inside = (self.take.footfalls > self.taken[0]) & (self.take.footfalls < self.taken[-1])
+        times = self.to_music(self.take.footfalls[inside])
+        kept = (times >= 0) & (times < seconds)
+        return times[kept], self.take.feet[inside][kept]
+
+    def main_footfalls(self, seconds: float) -> dict[str, Array]:
+        """Those near a beat, by foot."""
+        times, feet = self.footfalls(seconds)
+        spacing = float(np.median(np.diff(self.ticks)))
+        near = np.abs(times[:, None] - self.ticks).min(axis=1) <= min(SCUFF, SCUFF_SHARE * spacing)
+        return {
+            limb: np.unique(times[near & (feet == k)]) for k, limb in enumerate(("left_foot", "right_foot"))
+        }
+
+
+def plan_warp(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator) -> Warp | None:
+    """The warp that :func:`warp_onto` applies; arguments, None and errors are the same."""
+    if take.names != JOINTS:
+        raise DataError(f"a take of {len(take.names)} joints; expected the 22 of the common skeleton")
+    rhythm = take.rhythm if isinstance(take, Take) else take_rhythm(take)
+    if rhythm is None:
+        return None
+    bar = 3 if grid.metre == 3 else 4
+    # Two bars each, since feet alternate: three steps a bar come back to the same foot after six.
+    if recurrence(rhythm.doings, 2 * bar) < max(recurrence(rhythm.doings, 2 * (7 - bar)), LEAST_RECURRENCE):
+        return None
+    strongest = strongest_beat(rhythm.accents, bar)
+    own = 60 / rhythm.bpm
+    period = float(np.median(np.diff(grid.beats)))
+    rates = {level: own * level / period for level in LEVELS}
+    fitting = [level for level in LEVELS if SLOWEST < rates[level] < FASTEST]
+    for level in sorted(fitting, key=lambda level: abs(np.log(rates[level]))):
+        ticks, downbeat = _ticks(grid, seconds, level)
+        # The take's strongest beat comes on the first downbeat.
+        choices = np.arange((strongest - downbeat) % bar, len(rhythm.beats) - 2, bar)
+        choices = choices[choices >= 1]
+        whole = choices[choices + len(ticks) < len(rhythm.beats)]
+        for begin in rng.permutation(whole if len(whole) else choices[: max(1, len(choices) // 2)])[:3]:
+            long = lengthened(take.joints, take.fps, rhythm, int(begin), len(ticks), bar)
+            if long is None:
+                continue
+            met = _meet(ticks, long.beats[begin : begin + len(ticks)], long.footfalls)
+            if met is not None:
+                return Warp(long, ticks, *_softened(ticks, met))
+    return None
+
+
+def _ticks(grid: Grid, seconds: float, level: float) -> tuple[Array, int]:
+    """Seconds at which the take's beats come, from the last at or before 0 to the first after the span
+    and one more, and the index of the first downbeat among them."""
+    period = float(np.median(np.diff(grid.beats)))
+    beats = continued(grid, -6 * grid.metre * period, seconds + 4 * period)
+    times, downbeats = beats.times, np.flatnonzero(beats.positions == 1)
+    if level == 2:
+        times = np.interp(np.arange(2 * len(times) - 1) / 2, np.arange(len(times)), times)
+        downbeats = 2 * downbeats
+    elif level == 0.5:
+        # Every second beat, counted from the first downbeat after 0 s, so that it is one of them.
+        anchor = downbeats[np.searchsorted(times[downbeats], 0.0)]
+        kept = np.arange(anchor % 2, len(times), 2)
+        times, downbeats = times[kept], np.array([np.flatnonzero(kept == anchor)[0]])
+    first = int(np.searchsorted(times, 0.0, side="right")) - 1
+    last = min(int(np.searchsorted(times, seconds)) + 1, len(times) - 1)
+    after = downbeats[downbeats >= first]
+    return times[first : last + 1], int(after[0] - first)
+
+
+def _meet(ticks: Array, beats: Array, footfalls: Array) -> Array | None:
+    """(K,) seconds of the take at each tick: on footfalls, near the take's beats, within the limits of rate.
+
+    Viterbi over how far each meeting point moves. None where the limits leave no way.
+    """
+    moves = np.arange(-REACH, REACH + STEP / 2, STEP)
+    taken = beats[:, None] + moves
+    cost = 0.3 * (moves / REACH) ** 2 - salience(taken, footfalls)
+    spans = np.diff(ticks)
+    usual = float(np.median(np.diff(beats) / spans))
+    total, back = cost[0], np.zeros(taken.shape, dtype=np.int64)
+    for k, span in enumerate(spans):
+        rate = (taken[k + 1][None, :] - taken[k][:, None]) / span
+        allowed = (rate >= SLOWEST) & (rate <= FASTEST)
+        change = np.where(allowed, np.log(np.where(allowed, rate, usual) / usual) ** 2, np.inf)
+        reached = total[:, None] + EVENNESS * change
+        back[k + 1] = reached.argmin(axis=0)
+        total = reached.min(axis=0) + cost[k + 1]
+        if not np.isfinite(total).any():
+            return None
+    choice = [int(total.argmin())]
+    for k in range(len(spans), 0, -1):
+        choice.append(int(back[k, choice[-1]]))
+    met: Array = taken[np.arange(len(ticks)), choice[::-1]]
+    return met
+
+
+def _softened(ticks: Array, met: Array) -> tuple[Array, Array]:
+    """Clock of the music and of the take, with the rate changing softly.
+
+    A weighted mean of straight lines is never steeper or flatter than they are: the limits hold.
+    """
+    rate, margin = 240.0, 6 * SOFTNESS
+    clock = np.arange(ticks[0] - margin, ticks[-1] + margin, 1 / rate)
+    first = (met[1] - met[0]) / (ticks[1] - ticks[0])
+    last = (met[-1] - met[-2]) / (ticks[-1] - ticks[-2])
+    lines = np.interp(clock, ticks, met)
+    lines += np.minimum(clock - ticks[0], 0) * first + np.maximum(clock - ticks[-1], 0) * last
+    taken = gaussian_filter1d(lines, SOFTNESS * rate, mode="nearest", truncate=5.0)
+    inside = (clock > ticks[0] - 1 / rate) & (clock < ticks[-1] + 1 / rate)
+    return clock[inside], taken[inside]
+
+
+def _from_arrays(path: Path) -> list[Take]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a whole .npz of arrays ({error}); export it again") from error
+    if {"joints", "names", "fps", "start"} <= arrays.keys():
+        return [_named(read_motion(path)[0], path.stem)]
+    if not {"names", "fps"} <= arrays.keys():
+        raise DataError(
+            f"{path}: holds {', '.join(arrays)}; expected names, fps and an array (T, J, 3) a take"
+        )
+    names, fps = [str(name) for name in arrays["names"]], float(arrays["fps"])
+    takes = []
+    for name, joints in sorted(arrays.items()):
+        if name in ("names", "fps"):
+            continue
+        if joints.ndim != 3 or joints.shape[1:] != (len(names), 3):
+            raise DataError(f"{path}: {name} has shape {joints.shape}; expected (T, {len(names)}, 3)")
+        body = normalise(names, joints[rest_frames(joints, fps) :], fps)
+        takes.append(_named(Motion(body.fps, JOINTS, body.joints), f"{path.stem}-{name}"))
+    return takes
+
+
+def _unbroken(joints: NDArray[Any], fps: float) -> slice:
+    """The longest stretch of frames in which no joint leaps."""
+    speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * fps
+    edges = np.concatenate([[-1], np.flatnonzero(speed > LEAP), [len(joints) - 1]])
+    longest = int(np.diff(edges).argmax())
+    return slice(int(edges[longest]) + 1, int(edges[longest + 1]) + 1)
+
+
+def _named(motion: Motion, name: str) -> Take:
+    partners = re.fullmatch(r"(?:.*-)?(?:take_)?\d+_(\d+)", name)
+    group = f"capture-{partners[1]}" if partners else name
+    joints: NDArray[Any] = motion.joints
+    if motion.names == JOINTS and (stature := stature_of(joints)) < ADULT:
+        joints = joints * (STATURE / stature)
+    joints = joints[_unbroken(joints, motion.fps)]
+    return Take(motion.fps, motion.names, joints, 0.0, None, {}, name, group)

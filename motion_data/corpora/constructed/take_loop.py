@@ -1,0 +1,153 @@
+"""A take made as long as one likes: it returns to an earlier bar of its own where the poses are alike [O].
+
+The return is a cross-fade of ``2 * FADE`` seconds between the take going on and the take as it was a
+whole number of its bars earlier, turned and moved on the floor so that the body stays where it is.
+What is blended are the directions of bones and their lengths apart, so bones keep their length; a foot may
+slide or leave the floor by centimetres while it lasts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline, make_interp_spline
+
+from motion_data.corpora.constructed.take_rhythm import TakeRhythm
+from motion_data.skeleton import INDEX, PARENTS
+
+Array = NDArray[np.float64]
+
+FADE = 0.2
+"""Seconds on either side of a return."""
+
+
+@dataclass(frozen=True)
+class LongTake:
+    """A take with its returns, on a clock of its own that begins with the take's."""
+
+    path: BSpline
+    """(J, 3) joints at a time of the take."""
+    first: float
+    """Beat at which it first returns, in seconds of the take; infinite where it never has to."""
+    again: float
+    """Where it returns to."""
+    turn: float
+    """Radians about y from where it returns to, to where it is."""
+    shift: tuple[Array, Array]
+    """Pelvis on the floor (x, z) where it returns to, and where it is."""
+    beats: Array
+    """(N,) the take's beats and what they become."""
+    accents_from: NDArray[np.int64]
+    """(N,) index of the take's own beat behind each."""
+    footfalls: Array
+    feet: NDArray[np.int64]
+
+    def at(self, times: Array) -> Array:
+        """(T, J, 3) joints at times of the long clock, increasing."""
+        joints: Array = self.path(np.minimum(times, self.first + FADE))
+        if not np.isfinite(self.first):
+            return joints
+        lap = self.first - self.again
+        returns = int(np.floor((times[-1] + FADE - self.first) / lap)) + 1
+        for number in range(max(0, returns)):
+            begin = self.first + number * lap
+            here = np.flatnonzero((times >= begin - FADE) & (times < begin + lap + FADE))
+            if not len(here):
+                continue
+            then = self._moved(self.path(self.again + times[here] - begin), number + 1)
+            share = np.clip((times[here] - begin + FADE) / (2 * FADE), 0.0, 1.0)
+            share = share**3 * (10 - 15 * share + 6 * share**2)
+            fading = share < 1
+            joints[here[fading]] = _blended(joints[here[fading]], then[fading], share[fading, None])
+            joints[here[~fading]] = then[~fading]
+        return joints
+
+    def _moved(self, joints: Array, number: int) -> Array:
+        """The same, turned and moved as after so many returns."""
+        moved = joints.copy()
+        cosine, sine = np.cos(self.turn), np.sin(self.turn)
+        for _ in range(number):
+            x, z = moved[..., 0] - self.shift[0][0], moved[..., 2] - self.shift[0][1]
+            moved[..., 0] = x * cosine + z * sine + self.shift[1][0]
+            moved[..., 2] = -x * sine + z * cosine + self.shift[1][1]
+        return moved
+
+
+def lengthened(
+    joints: NDArray[np.floating], fps: float, rhythm: TakeRhythm, begin: int, needed: int, bar: int
+) -> LongTake | None:
+    """A take that lasts ``needed`` of its beats after beat ``begin``, with returns by whole bars as needed.
+
+    None where it is too short for even one bar to be repeated.
+    """
+    times = np.arange(len(joints)) / fps
+    path = make_interp_spline(times, np.asarray(joints, dtype=np.float64), k=3)
+    beats = rhythm.beats
+    if begin + needed < len(beats):
+        nowhere = (np.zeros(2), np.zeros(2))
+        order = np.arange(len(beats))
+        return LongTake(path, np.inf, 0.0, 0.0, nowhere, beats, order, rhythm.footfalls, rhythm.feet)
+    inside = np.flatnonzero((beats > FADE) & (beats < times[-1] - FADE))
+    best, chosen = np.inf, None
+    poses = {int(k): _pose(path, beats[k]) for k in inside}
+    for to in inside:
+        for origin in inside[inside > max(to, begin)]:
+            bars, rest = divmod(int(origin - to), bar)
+            if rest:
+                continue
+            distance = float(np.linalg.norm(poses[int(to)] - poses[int(origin)], axis=-1).mean())
+            # A long way round is better: less is repeated.
+            distance -= 0.02 * min(bars, 6)
+            if distance < best:
+                best, chosen = distance, (int(to), int(origin))
+    if chosen is None:
+        return None
+    to, origin = chosen
+    lap, count = beats[origin] - beats[to], origin - to
+    laps = int(np.ceil((begin + needed + 1 - origin) / count)) + 1
+    order = np.concatenate([np.arange(origin), *[np.arange(to, origin)] * laps])
+    clock = np.concatenate([beats[:origin], *[beats[to:origin] + (k + 1) * lap for k in range(laps)]])
+    early = rhythm.footfalls < beats[origin]
+    again = early & (rhythm.footfalls >= beats[to])
+    falls = [rhythm.footfalls[early], *[rhythm.footfalls[again] + (k + 1) * lap for k in range(laps)]]
+    feet = [rhythm.feet[early], *[rhythm.feet[again]] * laps]
+    here, there = path(beats[origin]), path(beats[to])
+    turn = _facing(here) - _facing(there)
+    shift = (there[INDEX["pelvis"], [0, 2]], here[INDEX["pelvis"], [0, 2]])
+    return LongTake(
+        path, beats[origin], beats[to], turn, shift, clock, order, np.concatenate(falls), np.concatenate(feet)
+    )
+
+
+def _blended(one: Array, other: Array, share: Array) -> Array:
+    """(T, J, 3) from one body to the other as ``share`` (T, 1) goes from 0 to 1, bone by bone."""
+    straight = (1 - share[..., None]) * one + share[..., None] * other
+    blended = straight.copy()
+    for joint, parent in enumerate(PARENTS):
+        if parent < 0:
+            continue
+        bone = straight[:, joint] - straight[:, parent]
+        lengths = [np.linalg.norm(body[:, joint] - body[:, parent], axis=1)[:, None] for body in (one, other)]
+        length = (1 - share) * lengths[0] + share * lengths[1]
+        bone *= length / np.maximum(np.linalg.norm(bone, axis=1)[:, None], 1e-6)
+        blended[:, joint] = blended[:, parent] + bone
+    return blended
+
+
+def _facing(pose: Array) -> float:
+    """Radians about y, 0 along +z, of a body's hips."""
+    across = pose[INDEX["left_hip"]] - pose[INDEX["right_hip"]]
+    return float(np.arctan2(-across[2], across[0]))
+
+
+def _pose(path: BSpline, time: float) -> Array:
+    """(2J, 3) pose, and where it goes in a fifth of a second, without place and facing on the floor."""
+    pose, pace = path(time), 0.2 * path(time, nu=1)
+    facing = -_facing(pose)
+    cosine, sine = np.cos(facing), np.sin(facing)
+    turned = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+    still = pose - pose[INDEX["pelvis"]] * [1, 0, 1]
+    alike: Array = np.concatenate([still, pace]) @ turned.T
+    return alike
