@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.beat_clock import beats_at
-from motion_data.rhythm.speed import sampled, smoothed_speed
+from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.nn.grid import Grid
 
 RATE = 60.0
@@ -64,8 +64,7 @@ def describe(piece: str, take: str, motion: Motion, grid: Grid, duration: float)
         bumps = np.exp(-0.5 * ((clock[:, None] - times) / PULSE_WIDTH) ** 2)
         rhythm[0] = bumps @ (weight / weight.mean())
     if motion.joints.shape[1]:
-        speed = smoothed_speed(sampled(motion.joints, motion.fps, RATE), RATE).mean(axis=1)
-        rhythm[1] = np.interp(clock, motion.start + np.arange(len(speed)) / RATE, speed)
+        rhythm[1] = np.interp(clock, motion.times, smoothed_speed(motion.joints, motion.fps).mean(axis=1))
     bins = BINS_PER_BEAT * grid.metre
     mass = accent_mass(times, weight, grid, bins, duration).sum(axis=0)
     accents = mass / mass.sum() if mass.sum() else mass
