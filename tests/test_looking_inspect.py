@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from motion_data.commands.data import main
+from motion_data.looking.facts import LONGEST_FACT, facts
 from motion_data.manifest import Corpus
 from tests.conftest import skip_or_fail
 from tests.looking_pairs import make_corpus
@@ -32,8 +34,9 @@ def test_several_outputs_at_once(corpus: Corpus, tmp_path: Path, capsys: pytest.
 def test_the_first_pair_and_the_list(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(corpus.folder)]) == 0
     said = capsys.readouterr().out
-    assert "name          made\n" in said
-    assert "licence       CC0-1.0" in said
+    assert "name         made\n" in said
+    assert "licence      CC0-1.0" in said
+    assert "audio        clicks.wav" in said
     assert main(["inspect", str(corpus.folder), "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["made", "steps"]
@@ -64,6 +67,15 @@ def test_what_is_not_there(
     assert said in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_facts_of_a_source_do_not_hide_those_of_the_pair(corpus: Corpus) -> None:
+    pair = replace(corpus.pairs[0], provenance={"take": "reel 7", "note": "", "notes": list(range(1000))})
+    told = facts(pair)
+    assert (told["take"], told["take (source)"]) == ("made", "reel 7")
+    assert "note" not in told
+    assert len(told["notes"]) <= LONGEST_FACT + 2
+    assert told["notes"].endswith(" …")
 
 
 def test_another_suffix_is_refused(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:

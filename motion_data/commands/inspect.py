@@ -9,6 +9,7 @@ from pathlib import Path
 
 from motion_data.clip import load_clip
 from motion_data.errors import DataError
+from motion_data.looking.facts import caption, facts
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     from motion_data.looking import figure, film, page
-    from motion_data.looking.excerpt import caption, cut_excerpt
+    from motion_data.looking.excerpt import cut_excerpt
 
     known = (*figure.SUFFIXES, film.SUFFIX, page.SUFFIX)
     for output in options.output:
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     pair = find_pair(corpus, options.name)
     if not options.output:
-        print(describe(pair))
+        told = facts(pair)
+        width = max(len(key) for key in told)
+        print("\n".join(f"{key:{width}}  {value}" for key, value in told.items()))
         return 0
     clip = load_clip(pair, corpus.folder)
     for output in options.output:
@@ -96,23 +99,3 @@ def find_pair(corpus: Corpus, name: str | None) -> MotionPair:
     near = [pair.name for pair in corpus.pairs if name.lower() in pair.name.lower()][:5]
     hint = f"; did you mean {', '.join(near)}?" if near else "; --list names them all"
     raise DataError(f"{corpus.folder}: no pair {name!r} among {len(corpus.pairs)}{hint}")
-
-
-def describe(pair: MotionPair) -> str:
-    """What the manifest says, a field a line."""
-    facts = {
-        "name": pair.name,
-        "corpus": f"{pair.corpus}, split {pair.split}",
-        "piece": pair.piece,
-        "take": pair.take,
-        "length": f"{pair.seconds:.2f} s",
-        "motion": f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "pulses, no joints",
-        "touch-downs": ", ".join(f"{limb} {count}" for limb, count in pair.pulses.items()) or "none",
-        "grid": pair.grid
-        if pair.bpm is None
-        else f"{pair.grid}, {pair.bpm:.1f} bpm, {pair.metre} beats a bar",
-        "audio": "played when loaded" if pair.audio is None else pair.audio.path,
-        "licence": pair.licence,
-        **{key: str(value) for key, value in pair.provenance.items()},
-    }
-    return "\n".join(f"{key:12}  {value}" for key, value in facts.items())

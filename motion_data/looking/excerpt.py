@@ -138,15 +138,6 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
     )
 
 
-def caption(pair: MotionPair) -> str:
-    """Tempo, metre and motion of a pair, in one line."""
-    beat = (
-        "no grid" if pair.bpm is None else f"{pair.bpm:.1f} bpm · {pair.metre} beats a bar · grid {pair.grid}"
-    )
-    body = f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "steps without joints"
-    return f"{beat} · {body}"
-
-
 def read_sound(clip: Clip, folder: Path) -> tuple[NDArray[np.float32], int]:
     """(N, C) samples of the whole pair and their rate.
 

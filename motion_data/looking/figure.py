@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from motion_data.looking.colours import BAR, BEAT, BODY, INK, MOTION, ONSET, SOFT, side_colour
-from motion_data.looking.excerpt import ONSET_RATE, Excerpt, caption
+from motion_data.looking.excerpt import ONSET_RATE, Excerpt
+from motion_data.looking.facts import caption
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
 
@@ -137,8 +138,11 @@ def _draw_accents(axes: Axes, excerpt: Excerpt) -> None:
         (1.0, excerpt.music_accents, ONSET),
         (-1.0, excerpt.motion_accents, MOTION),
     ):
-        # Each half has its own scale: a few steps hold all the mass of a bar, onsets spread it.
-        shares = accents / max(float(accents.max(initial=0)), 1e-9)
+        # Each half has its own scale: a few steps hold all the mass of a bar, onsets spread it. The
+        # broken bars at either end, whose mass lies on what little is heard of them, do not set it.
+        whole = accents[_whole_bars(excerpt)]
+        peak = float(whole.max(initial=0)) or float(accents.max(initial=0))
+        shares = np.minimum(accents / max(peak, 1e-9), 1)
         axes.fill_between(times, 0, sign * shares, color=colour, linewidth=0, step="mid")
     axes.axhline(0, color=SOFT, linewidth=0.8)
     axes.set_yticks([0.5, -0.5], ["music", "motion"])
@@ -146,14 +150,22 @@ def _draw_accents(axes: Axes, excerpt: Excerpt) -> None:
     axes.set(ylim=(-1.08, 1.08), ylabel="accents by bar")
 
 
+def _whole_bars(excerpt: Excerpt) -> slice:
+    """Frames of the onset envelope from the first downbeat that is shown to the last."""
+    downbeats = excerpt.beats[excerpt.positions == 1]
+    if len(downbeats) < 2:
+        return slice(None)
+    return slice(round(downbeats[0] * ONSET_RATE), round(downbeats[-1] * ONSET_RATE))
+
+
 def _draw_beats(axes: Axes, excerpt: Excerpt) -> None:
     down = excerpt.positions == 1
     if len(excerpt.beats) <= MOST_BEATS:
         for beat in excerpt.beats[~down]:
             axes.axvline(excerpt.start + beat, color=BEAT, linewidth=0.8, zorder=0.5)
-    width = 1.4 if len(excerpt.beats) <= MOST_BEATS else 0.6
+    width, alpha = (1.4, 1.0) if len(excerpt.beats) <= MOST_BEATS else (0.6, 0.5)
     for beat in excerpt.beats[down]:
-        axes.axvline(excerpt.start + beat, color=BAR, linewidth=width, zorder=0.5)
+        axes.axvline(excerpt.start + beat, color=BAR, linewidth=width, alpha=alpha, zorder=0.5)
 
 
 def _number_bars(axes: Axes, excerpt: Excerpt) -> None:

@@ -147,7 +147,7 @@ def strip_tile(excerpt: Excerpt, index: int) -> NDArray[np.uint8]:
     first = max(0, math.floor((begin - 0.1) * ONSET_RATE))
     onset = excerpt.onset[first : math.ceil((end + 0.1) * ONSET_RATE)]
     if len(onset):
-        peak = max(float(np.quantile(excerpt.onset, 0.997)), 1e-6)
+        peak = max(float(np.quantile(excerpt.onset, 0.999)), 1e-6)
         times = (first + np.arange(len(onset)) + 0.5) / ONSET_RATE
         heights = ground + np.minimum(onset / peak, 1) * (top - ground)
         curve = np.stack([(times - begin) * SCALE, heights], 1)

@@ -22,9 +22,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from motion_data.looking.excerpt import ONSET_RATE, Excerpt, caption
+from motion_data.looking.excerpt import ONSET_RATE, Excerpt
+from motion_data.looking.facts import caption, facts
 from motion_data.looking.stage import bones
-from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
 
 SUFFIX = ".html"
@@ -94,24 +94,6 @@ def summary(excerpt: Excerpt) -> str:
     return " · ".join(parts)
 
 
-def facts(pair: MotionPair) -> dict[str, str]:
-    """What the manifest says, by the name of what is said."""
-    told = {
-        "corpus": f"{pair.corpus}, split {pair.split}",
-        "piece": pair.piece,
-        "take": pair.take,
-        "licence": pair.licence,
-        "audio": "played from notes" if pair.audio is None else Path(pair.audio.path).name,
-        "touch-downs": ", ".join(f"{limb.replace('_', ' ')} {n}" for limb, n in pair.pulses.items())
-        or "none",
-    }
-    origin = {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for key, value in pair.provenance.items()
-    }
-    return told | origin
-
-
 def script_json(data: Mapping[str, Any]) -> str:
     """JSON that cannot end the script element it stands in, nor begin a comment there."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
@@ -122,7 +104,7 @@ def page_data(excerpt: Excerpt) -> dict[str, Any]:
     """What the page's program reads: times in seconds of the stretch, joints as whole steps of ``scale``."""
     joints, scale = quantised(excerpt.joints)
     # A crash after a silence would press all else to the ground: the strongest few are cut off.
-    peak = max(float(np.quantile(excerpt.onset, 0.997)), 1e-6) if len(excerpt.onset) else 1.0
+    peak = max(float(np.quantile(excerpt.onset, 0.999)), 1e-6) if len(excerpt.onset) else 1.0
     onset = np.clip(np.round(excerpt.onset / peak * 255), 0, 255).astype(np.uint8)
     return {
         "seconds": excerpt.seconds,
@@ -139,6 +121,7 @@ def page_data(excerpt: Excerpt) -> dict[str, Any]:
         "positions": excerpt.positions.tolist(),
         "bars": excerpt.bars.tolist(),
         "metre": excerpt.metre,
+        "bpm": excerpt.pair.bpm,
         "pulses": {limb: _rounded(times) for limb, times in excerpt.pulses.items()},
         "contacts": {foot: _rounded(spans) for foot, spans in excerpt.contacts.items()},
         "audioType": "audio/ogg; codecs=opus",

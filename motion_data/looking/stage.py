@@ -199,7 +199,10 @@ class StepStage:
     def draw(self, pen: Pen, time: float) -> None:
         """Draw the steps around ``time`` seconds of the excerpt."""
         excerpt, count = self._excerpt, max(1, len(self._limbs))
-        lane, line, speed = 120.0, 0.76 * pen.height, 0.42 * pen.height
+        size, line = 0.062 * pen.height, 0.76 * pen.height
+        lane = 3.2 * size
+        # A beat has one height whatever the tempo, so fast steps do not lie upon each other.
+        speed = 0.24 * pen.height * (excerpt.pair.bpm or 120.0) / 60
         edge = lane * (count / 2 + 0.1)
         for beat, position in zip(excerpt.beats, excerpt.positions, strict=True):
             y = line - (beat - time) * speed
@@ -211,14 +214,14 @@ class StepStage:
             x = pen.width / 2 + lane * (row - (count - 1) / 2)
             colour = side_colour(limb, BODY)
             glow = max(0.0, 1 - since_touch(excerpt, limb, time) / 0.35)
-            outline = _arrow(limb, x, line, lane * (0.34 + 0.1 * glow))
+            outline = _arrow(limb, x, line, size * (1 + 0.3 * glow))
             if glow > 0:
                 pen.fill(outline, colour, 0.25 + 0.75 * glow)
             pen.stroke([[*outline, outline[0]]], 3, colour, 0.3 + 0.7 * glow)
             for pulse in excerpt.pulses[limb]:
                 y = line - (pulse - time) * speed
                 if pulse > time and y > -lane:
-                    pen.fill(_arrow(limb, x, y, lane * 0.34), colour)
+                    pen.fill(_arrow(limb, x, y, size), colour)
 
 
 def since_touch(excerpt: Excerpt, limb: str, time: float) -> float:
