@@ -47,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         default=defaults.memory_megabytes,
         help="room for decoded pairs (%(default)s); 0 decodes or renders each time",
     )
+    parser.add_argument("--negatives", action="store_true", help="draw hard negatives too")
     cutting = parser.add_mutually_exclusive_group()
     cutting.add_argument("--bars", type=int, default=defaults.bars, help="of a clip (%(default)s)")
     cutting.add_argument("--seconds", type=float, help="of a clip, in place of bars")
@@ -63,21 +64,33 @@ def main(arguments: Sequence[str]) -> int:
         memory_megabytes=options.memory_megabytes,
     )
     corpus = read_corpus(options.corpus)
-    print(report(corpus, options.split, config, measure(corpus, options.split, config, options.batches)))
+    profile = measure(corpus, options.split, config, options.batches, options.negatives)
+    print(report(corpus, options.split, config, profile))
     return 0
 
 
-def measure(corpus: Corpus, split: str, config: PipelineConfig, batches: int) -> Profile:
+def measure(
+    corpus: Corpus, split: str, config: PipelineConfig, batches: int, with_negatives: bool = False
+) -> Profile:
     """Read so many batches, through several epochs if need be.
+
+    Args:
+        corpus: a prepared one.
+        split: train, dev or test.
+        config: of the pipeline.
+        batches: at least 1.
+        with_negatives: whether hard negatives are drawn.
 
     Raises:
         DataError: as the reader does.
     """
     # fairseq2 takes a second to import, which `--help` need not wait for.
+    from motion_data.pipeline.negatives import HardNegatives
     from motion_data.pipeline.reader import ClipReader
 
     clock = StageClock()
-    reader = ClipReader(corpus, split, config, clock=clock)
+    negatives = HardNegatives() if with_negatives else None
+    reader = ClipReader(corpus, split, config, draw_negatives=negatives, clock=clock)
     count, clips, seconds = 0, 0, 0.0
     pairs: set[str] = set()
     begin = time.perf_counter()
@@ -102,6 +115,7 @@ def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile)
     seconds_a_clip = profile.audio_seconds / profile.clips
     rate = profile.clips / profile.wall_seconds
     cut = f"{config.seconds:g} s" if config.bars is None else f"{config.bars} bars"
+    made = profile.clock.decoded_seconds
     lines = [
         f"{corpus.folder}: {len(corpus.split(split))} pairs of {split}; {profile.batches} batches, "
         f"{profile.clips} clips of {cut} ({seconds_a_clip:.1f} s on average) of {profile.pairs} pairs, "
@@ -109,6 +123,11 @@ def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile)
         f"{'':10}{'pairs/s':>10}{'clips/s':>10}{'h of audio/min':>16}{'x real time':>13}{'ms/clip':>10}",
         _line("in all", rate, config.clips_per_pair, seconds_a_clip),
     ]
+    if made:
+        speed = made / profile.wall_seconds
+        lines.append(
+            f"{'made':30}{speed / 60:16.2f}{speed:13.0f}{'':10}   whole pairs decoded or rendered for it"
+        )
     for stage, meaning in STAGES.items():
         spent = profile.clock.seconds.get(stage, 0.0)
         if spent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from motion_data.motion import Motion
 from motion_data.pipeline.example import Example
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
@@ -66,6 +68,20 @@ class Batch:
         """(B,) int64 frames of music features, ceil(T / 320)."""
         lengths: Tensor = (self.wav_lengths + STRIDE - 1) // STRIDE
         return lengths
+
+    def motion(self, row: int) -> Motion:
+        """One clip's joints and pulses as a motion on its clock; (F, 0, 3) without joints."""
+        if self.has_joints[row]:
+            joints = self.joints[row, : self.joint_lengths[row]].cpu().numpy()
+        else:
+            seconds = int(self.wav_lengths[row]) / SAMPLE_RATE
+            joints = np.zeros((max(2, math.ceil(seconds * self.fps - 1e-6)), 0, 3), dtype=np.float32)
+        pulses = {
+            limb: self.pulse_times[row, index, : self.pulse_counts[row, index]].cpu().double().numpy()
+            for index, limb in enumerate(self.limbs)
+            if self.has_pulses[row, index]
+        }
+        return Motion(self.fps, JOINTS if self.has_joints[row] else (), joints, 0.0, None, pulses)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.material import Material, Materials
 from motion_data.pipeline.plan import Draw
 from motion_data.pipeline.stages import StageClock
 from motion_data.pipeline.windows import choose_window, relative_grid
+from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
 
@@ -32,6 +34,8 @@ class Example:
     """(T,) float32 at 16 kHz."""
     joints: NDArray[np.float32] | None
     """(F, 22, 3) in metres, frame k at k / fps; None where the pair has pulses alone."""
+    fps: float
+    """Frames of motion a second."""
     pulses: dict[str, NDArray[np.float64]]
     """Touch-downs by limb, in [0, seconds)."""
     grid: Grid | None
@@ -40,6 +44,14 @@ class Example:
     def seconds(self) -> float:
         """Length of the clip."""
         return len(self.wav) / SAMPLE_RATE
+
+    @property
+    def motion(self) -> Motion:
+        """Joints and pulses as a motion on the clip's clock; (F, 0, 3) without joints."""
+        if self.joints is not None:
+            return Motion(self.fps, JOINTS, self.joints, 0.0, None, self.pulses)
+        frames = max(2, math.ceil(self.seconds * self.fps - 1e-6))
+        return Motion(self.fps, (), np.zeros((frames, 0, 3)), 0.0, None, self.pulses)
 
 
 def cut_example(
@@ -88,7 +100,7 @@ def cut_example(
             limb: times[(times >= start) & (times < stop)] - start for limb, times in material.pulses.items()
         }
         grid = None if material.grid is None else relative_grid(material.grid, start, stop)
-    return Example(pair, draw.pair, start, wav, joints, pulses, grid)
+    return Example(pair, draw.pair, start, wav, joints, config.fps, pulses, grid)
 
 
 def _on_a_frame(material: Material, begin: float, low: float, fps: float) -> tuple[int, float]:

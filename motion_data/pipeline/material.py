@@ -112,6 +112,7 @@ class Materials:
             span = replace(pair.audio, start=offset + start / SAMPLE_RATE, stop=offset + stop / SAMPLE_RATE)
             with self._clock.stage("audio"):
                 wav = read_span(self._folder / span.path, span)
+            self._clock.decoded(len(wav) / SAMPLE_RATE)
         if not bool(torch.isfinite(wav).all()):
             raise DataError(f"{pair.name}: the sound holds samples that are NaN or infinite; export it again")
         return wav
@@ -130,6 +131,8 @@ class Materials:
             if self.fits:
                 with self._clock.stage("audio"):
                     wav = read_span(self._folder / pair.audio.path, pair.audio)
+        if wav is not None:
+            self._clock.decoded(len(wav) / SAMPLE_RATE)
         with self._clock.stage("resample"):
             joints = _joints(pair.name, motion, self._fps)
         pulses = dict(motion.pulses)

@@ -26,6 +26,8 @@ class StageClock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.calls: dict[str, int] = defaultdict(int)
+        self.decoded_seconds = 0.0
+        """Length of the sound that was decoded or rendered."""
         self._lock = Lock()
 
     @contextmanager
@@ -39,3 +41,8 @@ class StageClock:
             with self._lock:
                 self.seconds[name] += spent
                 self.calls[name] += 1
+
+    def decoded(self, seconds: float) -> None:
+        """Count sound that was decoded or rendered."""
+        with self._lock:
+            self.decoded_seconds += seconds
