@@ -116,6 +116,13 @@ def test_what_has_no_rhythm_has_no_negatives(moving: bool) -> None:
     assert drawn.negatives == ()
 
 
+def test_a_clip_too_short_to_compare_has_no_negatives() -> None:
+    grid = regular_grid(1.0, 120.0, 4)
+    clip = describe("a", "t", dance(grid, 1.0, 4.0, [0.0, 1.5]), grid, 1.0)
+    (drawn,) = draw_negatives([clip], np.random.default_rng(0), ALL)
+    assert drawn.negatives == ()
+
+
 @settings(deadline=None, max_examples=6)
 @given(st.integers(0, 2**32 - 1))
 def test_a_negative_is_a_negative(seed: int) -> None:

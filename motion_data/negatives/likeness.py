@@ -28,7 +28,7 @@ EDGE = 0.15
 """Seconds at either end of a clip that are not compared: a pulse just outside would reach into them."""
 
 OVERLAP = 2.0
-"""Beats that two rhythms must have in common to be compared; with less in common they are not the same."""
+"""Beats that two rhythms must have in common; with less, nobody knows that they differ."""
 
 
 def rhythm_difference(descriptor: Descriptor, seen: NDArray[np.float64]) -> float:
@@ -40,14 +40,15 @@ def rhythm_difference(descriptor: Descriptor, seen: NDArray[np.float64]) -> floa
 
     Returns:
         The larger of the two, for pulses and for speed: the mean squared difference over the sum
-        of both variances. 0 where there is no rhythm at all, and so nothing to change.
+        of both variances. 0 where there is no rhythm at all, and so nothing to change, and where less than
+        ``OVERLAP`` can be compared.
     """
     samples = descriptor.rhythm.shape[1]
     last = (samples - 1) / RATE - EDGE
     clock = np.arange(samples) / RATE
     inside = (np.minimum(seen, clock) >= EDGE) & (np.maximum(seen, clock) <= last)
     if inside.sum() < OVERLAP * 60 / descriptor.grid.bpm * RATE:
-        return float("inf")
+        return 0.0
     # What is seen faster or slower than it was, has its speed changed by as much.
     pace = np.stack([np.ones(samples), np.gradient(seen) * RATE])[:, inside]
     differences = [0.0]

@@ -20,7 +20,8 @@ from motion_data.motion import Motion
 from motion_data.rhythm.beat_clock import piecewise_line
 
 KINDS = ("jittered", "stretched", "other")
-"""The paired motion moved by beats; the paired motion slower or faster; the motion of another pair."""
+"""The paired motion moved by beats, which are the loss's beat-jitter negatives J; the paired motion slower or
+faster, and the motion of another pair, which are its tempo-aware negatives T."""
 
 SEAM = 0.2
 """Seconds in which the jump at a seam dies away."""

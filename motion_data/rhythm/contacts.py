@@ -8,7 +8,7 @@ frames a second, so that the same motion has the same contacts at any frame rate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +129,7 @@ def contact_pulses(
         (N,) increasing seconds for ``left_foot`` and ``right_foot``, or for ``left_hand`` and
         ``right_hand``; nothing where neither is named.
     """
-    feet: Mapping[str, Contacts] = foot_contacts(joints, names, fps, start)
+    feet = foot_contacts(joints, names, fps, start)
     if feet:
         return {limb: contacts.onsets for limb, contacts in feet.items()}
     return hand_strokes(joints, names, fps, start)
