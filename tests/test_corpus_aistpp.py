@@ -75,7 +75,7 @@ def fabricate(root: Path, motions: Mapping[str, bytes] | None = None, frames: in
         (raw / "splits" / f"crossmodal_{name}.txt").write_text("\n".join(takes))
     (raw / "ignore_list.txt").write_text(f"{IGNORED} \n\n")
     for piece, bpm in (("mBR0", 80), ("mBR1", 90), ("mHO0", 110), ("mLO5", 130)):
-        soundfile.write(audio / f"{piece}.wav", clicks(bpm, frames / 60 + 1), SAMPLE_RATE)
+        soundfile.write(audio / f"{piece}.wav", clicks(bpm, frames / 60 + 3), SAMPLE_RATE)
     return raw, audio
 
 
@@ -282,6 +282,18 @@ def test_without_the_licensed_model_joints_are_approximate_and_said_so(tmp_path:
         )
 
 
+def test_other_splits_or_another_body_make_the_pairs_anew(tmp_path: Path) -> None:
+    raw, audio = fabricate(tmp_path, frames=240)
+    out = tmp_path / "out"
+    first = prepare(raw, out, options(audio, dev_pieces=0))
+    assert not first.split("dev")
+    joints = read_motion(out / str(first.pairs[0].motion))[0].joints
+    second = prepare(raw, out, options(audio, dev_pieces=1))
+    assert second.split("dev")
+    prepare(raw, out, options(audio, dev_pieces=1, smpl=write_npz(tmp_path / "model.npz")))
+    assert not np.allclose(read_motion(out / str(first.pairs[0].motion))[0].joints, joints, atol=0.01)
+
+
 def test_music_a_take_goes_before_music_a_piece_and_other_formats_are_read(tmp_path: Path) -> None:
     raw, audio = fabricate(tmp_path, frames=240)
     soundfile.write(audio / f"{TEST[0]}.wav", clicks(80, 4.0, phase=0.4), SAMPLE_RATE)
@@ -334,7 +346,7 @@ BAD: dict[str, tuple[dict[str, Any] | list[int], str]] = {
     "words": (motion(240) | {"smpl_trans": np.array([["a", "b", "c"]] * 240)}, "not arrays of numbers"),
     "no scale": (motion(240) | {"smpl_scaling": np.array([0.0])}, "smpl_scaling is 0; expected above 0"),
     "no metres": (motion(240) | {"smpl_scaling": np.array([1.0])}, "m from the origin; expected"),
-    "longer than its music": (motion(480), "8.00 s of motion beside 5.00 s of audio"),
+    "longer than its music": (motion(480), "8.00 s of motion beside 7.00 s of audio"),
 }
 
 

@@ -59,6 +59,21 @@ class TestClicks:
         assert heard.grid.bpm == pytest.approx(50)
         assert heard.heard_bpm == pytest.approx(100, rel=0.02)
 
+    def test_onsets_alone_give_the_phase_too(self) -> None:
+        """A click on every third beat: no tempo that could be heard is the known one or half of it."""
+        heard = heard_grid(torch.from_numpy(clicks(50, 20, phase=0.3)), 150, 4)
+        assert heard.beats_from == "onsets"
+        assert heard.lock > 0.8
+        off = (heard.grid.beats - 0.3 + 0.2) % 0.4 - 0.2
+        assert np.abs(off).max() < 0.02
+
+    def test_beats_that_move_to_between_the_beats_are_not_averaged(self) -> None:
+        """Half of the piece on the beat, half of it between two: neither may be taken for the other."""
+        moved = np.concatenate([clicks(120, 16, phase=0.25), clicks(120, 16, phase=0.0)])
+        heard = heard_grid(torch.from_numpy(moved), 120, 4)
+        assert heard.beats_from == "onsets"
+        assert heard.grid.confidence < 0.2
+
     @pytest.mark.parametrize("seconds", [1 / SAMPLE_RATE, 0.05, 5.0])
     def test_silence_gets_a_grid_that_is_not_trusted(self, seconds: float) -> None:
         heard = heard_grid(torch.zeros(round(seconds * SAMPLE_RATE)), 120, 4)
