@@ -1,0 +1,122 @@
+"""The pipeline on the corpora themselves: what is in a batch is what the pair has at that place."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motion_data.clip import Clip, load_clip
+from motion_data.corpora import corpus_module
+from motion_data.manifest import Corpus
+from motion_data.pipeline.batch import Batch
+from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.reader import ClipReader
+from tests.conftest import skip_or_fail
+from tests.test_beat_tracking_rendered import SHARED
+from tests.test_pipeline import fingerprints
+
+CONFIG = PipelineConfig(bars=2, seconds=4.0, batch_size=4, clips_per_pair=2)
+
+
+def prepared(name: str, raw: Path | None, out: Path, *arguments: str) -> Corpus:
+    module = corpus_module(name)
+    parser = argparse.ArgumentParser()
+    module.add_options(parser)
+    return module.prepare(raw, out, parser.parse_args(arguments))
+
+
+def shared(path: str) -> Path:
+    if not (SHARED / path).exists():
+        skip_or_fail(f"no {SHARED / path}; MOTIONBEAT_DATA names the folder that holds it")
+    return SHARED / path
+
+
+@pytest.fixture(scope="module")
+def constructed(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return prepared(
+        "constructed", None, tmp_path_factory.mktemp("c"), "--pairs", "8", "--tunes", "0", "--seconds", "10"
+    )
+
+
+@pytest.fixture(scope="module")
+def danced(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The song that someone dances to, the pianist and the dancer, without beats."""
+    folder = tmp_path_factory.mktemp("f")
+    rows = [
+        ("wavefile/wavefile_short.mp3", "wavefile/wavefile_joints_30fps.npz"),
+        ("pianist_dancer/pianist.flac", "pianist_dancer/pianist_mediapipe33.npz"),
+        ("pianist_dancer/dancer.flac", "pianist_dancer/dancer_mediapipe33.npz"),
+    ]
+    lines = [f"{shared(f'motion/{audio}')},{shared(f'motion/{motion}')},train" for audio, motion in rows]
+    (folder / "pairs.csv").write_text("\n".join(["audio,motion,split", *lines]) + "\n")
+    return prepared("folder", folder / "pairs.csv", folder / "out")
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return prepared("stepmania", shared("audio/stepmania"), tmp_path_factory.mktemp("s"))
+
+
+def check_row(batch: Batch, row: int, clip: Clip) -> None:
+    """Compare a row with the whole pair, cut and interpolated here."""
+    first, length = round(float(batch.starts[row]) * 16_000), int(batch.wav_lengths[row])
+    start, stop = first / 16_000, (first + length) / 16_000
+    assert batch.wav[row, :length].equal(clip.wav[first : first + length])
+    if clip.motion.names:
+        frames = int(batch.joint_lengths[row])
+        assert abs(frames - (stop - start) * batch.fps) < 1 + 1e-6
+        times = start + np.arange(frames) / batch.fps
+        joints = clip.motion.joints
+        for axis in range(3):
+            expected = np.interp(times, clip.motion.times, joints[:, 0, axis])
+            # The pelvis moves slowly; interpolation, filter and a sample's rounding differ by little.
+            assert batch.joints[row, :frames, 0, axis].numpy() == pytest.approx(expected, abs=0.02)
+    else:
+        assert not batch.has_joints[row]
+    for limb, times in clip.motion.pulses.items():
+        column = batch.limbs.index(limb)
+        felt = batch.pulse_times[row, column, : batch.pulse_counts[row, column]].numpy() + start
+        assert felt == pytest.approx(times[(times >= start) & (times < stop)], abs=1e-5)
+    grid = batch.grids[row]
+    assert (grid is None) == (clip.grid is None)
+    if grid is not None and clip.grid is not None:
+        inside = (clip.grid.beats > start) & (clip.grid.beats < stop)
+        kept = (grid.beats + start > start) & (grid.beats + start < stop)
+        assert grid.beats[kept] + start == pytest.approx(clip.grid.beats[inside])
+        assert np.abs(grid.downbeats).min() <= 1 / batch.fps
+
+
+def check(corpus: Corpus, split: str) -> int:
+    clips = {pair.name: load_clip(pair, corpus.folder) for pair in corpus.split(split)}
+    reader = ClipReader(corpus, split, CONFIG, draw_negatives=HardNegatives())
+    count = 0
+    for batch in reader:
+        count += len(batch)
+        for row, name in enumerate(batch.names):
+            check_row(batch, row, clips[name])
+    assert not reader.failures
+    return count
+
+
+def test_constructed(constructed: Corpus) -> None:
+    assert check(constructed, "train") == 2 * len(constructed.split("train"))
+
+
+def test_constructed_is_the_same_with_any_threads_and_memory(constructed: Corpus) -> None:
+    expected = fingerprints(ClipReader(constructed, "train", replace(CONFIG, workers=1)))
+    many = replace(CONFIG, workers=4, memory_megabytes=0.0)
+    assert fingerprints(ClipReader(constructed, "train", many)) == expected
+
+
+def test_real_dances(danced: Corpus) -> None:
+    assert check(danced, "train") == 6
+
+
+def test_a_real_song_with_its_chart(charts: Corpus) -> None:
+    (split,) = {pair.split for pair in charts.pairs}
+    assert check(charts, split) == 2 * len(charts.pairs)
