@@ -26,6 +26,7 @@ from motion_data.corpora.splits import hashed_split, read_splits
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import beats_of_bar, chart_grid
 from motion_data.corpora.stepmania.mp3_lead import mp3_lead
+from motion_data.corpora.stepmania.pairs import step_pulses
 from motion_data.corpora.stepmania.song import Chart, hittable, jumped_over, read_song, seconds_at
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
@@ -350,27 +351,41 @@ class TestFeet:
 # --- files -----------------------------------------------------------------------------------------------
 
 
+DAMAGE = [
+    *(bytes([byte]) for byte in b";#=,-[]&/.39"),
+    b"1e999999999",
+    b"nan",
+    b"999999999",
+    b"0.0000001",
+    b"\n\n",
+]
+
+
 class TestBadFiles:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
             (ssc("0=0"), "BPMS at beat 0 is 0"),
             (ssc("0=120,4=-120"), "BPMS at beat 4 is -120.*WARPS"),
-            (ssc("0=NaN"), "BPMS at beat 0 is NaN"),
+            (ssc("0=NaN"), "BPMS has '0=NaN'"),
             (ssc("0=99999999"), "BPMS at beat 0 is 99999999.*at most 10000"),
             (ssc(""), "BPMS is empty"),
-            (ssc("0=fast"), "no list of beat=value"),
-            (ssc("120"), "no list of beat=value"),
+            (ssc("0=fast"), "BPMS has .* expected beat=value"),
+            (ssc("120"), "BPMS has .* expected beat=value"),
             (ssc(STOPS="4=-0.5"), "STOPS at beat 4 is -0.5"),
-            (ssc(DELAYS="4=inf"), "DELAYS at beat 4 is Infinity"),
-            (ssc(OFFSET="soon"), "no list of beat=value|OFFSET"),
-            (ssc(OFFSET="nan"), "OFFSET is NaN"),
+            (ssc(DELAYS="4=inf"), "DELAYS has '4=inf'"),
+            (ssc(OFFSET="soon"), "OFFSET is 'soon'"),
+            (ssc(OFFSET="nan"), "OFFSET is 'nan'"),
+            (ssc(OFFSET="99999999"), "OFFSET is '99999999'"),
+            (ssc(STOPS="1e999999999=1"), "STOPS has '1e999999999=1'"),
+            (ssc(WARPS="4=99999999999"), "WARPS at beat 4 is 99999999999"),
+            (ssc(notes="1000\n1[2000\n"), r"has the row '1\[2000'"),
             (ssc(TIMESIGNATURES="0=4=0"), "TIMESIGNATURES has '0=4=0'"),
             (ssc(TIMESIGNATURES="0=4"), "TIMESIGNATURES has '0=4'"),
             (ssc(notes="1000\n01000\n0000\n0000"), "measure 1 has the row '01000'"),
             (ssc(notes=f"{ROWS},\n1000\n00Z0"), "measure 2 has the row '00Z0'"),
             (ssc(notes="0000\n0M00\n0000\nF000"), "holds no step"),
-            (ssc(notes=""), "holds no rows"),
+            (ssc(notes=""), "holds no step"),
             (ssc(steps_type="lights-cabinet"), "expected a chart of .* found lights-cabinet"),
             ("#TITLE:nothing;", "no chart at all"),
             (b"\x89PNG\r\n\x1a\n\x00\x00", "no chart at all"),
@@ -383,6 +398,25 @@ class TestBadFiles:
         with pytest.raises(DataError, match=f"song.ssc.*({said})") as error:
             read(tmp_path, text)
         assert "\n" not in str(error.value)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.data())
+    def test_damage_anywhere_is_read_or_refused_and_never_a_crash(
+        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    ) -> None:
+        whole = ssc("0=120,4=90", STOPS="2=0.5", WARPS="6=1", TIMESIGNATURES="0=3=4").encode()
+        start = data.draw(st.integers(0, len(whole)))
+        length = data.draw(st.integers(0, 12))
+        put = data.draw(st.one_of(st.binary(max_size=6), st.sampled_from(DAMAGE)))
+        folder = tmp_path_factory.mktemp("damaged")
+        refused = ""
+        try:
+            chart = read(folder, whole[:start] + put + whole[start + length :])
+            step_pulses(chart, 5.0, 0.0, "damaged")
+            assert (np.diff(chart_grid(chart, 5.0).beats) > 0).all()
+        except DataError as error:
+            refused = str(error)
+        assert "\n" not in refused
 
     def test_no_offset_is_0_and_other_encodings_are_read(self, tmp_path: Path) -> None:
         bare = ssc().replace("#OFFSET:0;\n", "").replace("#TITLE:T", "#TITLE:Für Élise").encode("cp1252")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +19,6 @@ with warnings.catch_warnings():
     from simfile.sm import SMSimfile
     from simfile.ssc import SSCSimfile
     from simfile.timing import Beat, BeatValue, BeatValues, TimingData
-    from simfile.timing._private.timingsource import timing_source
     from simfile.timing.engine import TimingEngine
     from simfile.types import Chart as SimfileChart
     from simfile.types import Simfile
@@ -30,8 +30,34 @@ STEPS = {NoteType.TAP: "tap", NoteType.HOLD_HEAD: "hold", NoteType.ROLL_HEAD: "h
 """Notes that a foot comes down for; a roll, which asks for more, counts once. Mines, lifts, fakes and
 key sounds are none."""
 
-LARGEST_BPM = 10_000.0
-"""Beyond it, a tempo is a trick to jump over beats, which files since version 0.7 write as WARPS."""
+SPLIT_TIMING = 0.7
+"""Version of .ssc from which on charts have timing of their own."""
+
+TIMING_FIELDS = (
+    *("BPMS", "STOPS", "DELAYS", "WARPS", "TIMESIGNATURES", "TICKCOUNTS", "COMBOS", "SPEEDS", "SCROLLS"),
+    *("FAKES", "LABELS"),
+)
+"""What makes a chart one with timing of its own."""
+
+NUMBER = re.compile(r"[+-]?([0-9]{1,12}(\.[0-9]*)?|\.[0-9]+)")
+
+LARGEST_BEAT, LARGEST_SECONDS = 100_000, 3600.0
+"""Beyond these no song goes."""
+
+LIMITS = {
+    "BPMS": (0.0, 10_000.0),
+    "STOPS": (0.0, LARGEST_SECONDS),
+    "FREEZES": (0.0, LARGEST_SECONDS),
+    "DELAYS": (0.0, LARGEST_SECONDS),
+    "WARPS": (0.0, float(LARGEST_BEAT)),
+    "FAKES": (0.0, float(LARGEST_BEAT)),
+}
+"""Least and most of each field: beats a minute, seconds, or beats."""
+
+ROW = re.compile(r"([01234AFKLM](\[[0-9]*\])?)*")
+"""A row of a chart: a note for each column, with the number of a key sound or without."""
+
+KEY_SOUND = re.compile(r"\[[0-9]*\]")
 
 
 @dataclass(frozen=True)
@@ -105,17 +131,19 @@ def read_song(path: str | Path, steps_types: Mapping[str, int]) -> Song:
             f"{path}: not a StepMania file ({type(error).__name__}: {error}); fetch it again"
         ) from error
     charts = tuple(
-        _chart(path, simfile, chart, steps_types[chart.stepstype.strip()])
+        _chart(path, simfile, chart, steps_types[_line(chart.stepstype)])
         for chart in simfile.charts
-        if (chart.stepstype or "").strip() in steps_types
+        if _line(chart.stepstype) in steps_types
     )
     if not charts:
-        found = ", ".join(sorted({str(chart.stepstype) for chart in simfile.charts})) or "no chart at all"
+        found = (
+            ", ".join(sorted({_line(chart.stepstype)[:40] for chart in simfile.charts})) or "no chart at all"
+        )
         raise DataError(f"{path}: expected a chart of {', '.join(steps_types)}, found {found}; leave it out")
-    others = [(chart.stepstype or "").strip() for chart in simfile.charts]
+    others = [_line(chart.stepstype) for chart in simfile.charts]
     return Song(
-        (simfile.title or path.stem).strip(),
-        (simfile.artist or "").strip(),
+        _line(simfile.title) or path.stem,
+        _line(simfile.artist),
         charts,
         tuple(steps_type for steps_type in others if steps_type not in steps_types),
     )
@@ -131,34 +159,24 @@ def _decode(data: bytes) -> str:
 
 
 def _chart(path: Path, simfile: Simfile, chart: SimfileChart, columns: int) -> Chart:
-    place = f"{path}: chart {(chart.stepstype or '').strip()} {(chart.difficulty or '').strip()}"
-    try:
-        timing = TimingData(simfile, chart)
-    except (ValueError, InvalidOperation) as error:
-        raise DataError(
-            f"{place}: timing that is no list of beat=value ({error}); open and save it in StepMania"
-        ) from error
-    own = timing_source(simfile, chart) is chart
-    if own and not str(chart.get("OFFSET") or "").strip():
-        timing.offset = _number(place, "OFFSET", str(simfile.get("OFFSET") or 0))
-    _check_timing(place, timing)
-    source = chart if own else simfile
+    place = f"{path}: chart {_line(chart.stepstype)} {_line(chart.difficulty)}"
+    source = chart if _has_own_timing(simfile, chart) else simfile
+    timing = _timing(place, source, simfile)
     engine = TimingEngine(timing)
-    steps = _steps(place, str(chart.notes or ""), columns)
-    fakes = _values(place, "FAKES", str(source.get("FAKES") or ""))
+    fakes = _events(place, "FAKES", source)
     hit = tuple(
         step
-        for step in steps
+        for step in _steps(place, str(chart.notes or ""), columns)
         if engine.hittable(Beat(step.beat))
         and not any(fake.beat <= step.beat < fake.beat + Beat(fake.value) for fake in fakes)
     )
     if not hit:
         raise DataError(f"{place}: holds no step; leave it out")
     return Chart(
-        (chart.stepstype or "").strip(),
-        (chart.difficulty or "").strip() or "Edit",
-        (chart.get("CHARTNAME") or chart.description or "").strip(),
-        (chart.meter or "").strip(),
+        _line(chart.stepstype),
+        _line(chart.difficulty) or "Edit",
+        _line(chart.get("CHARTNAME") or chart.description),
+        _line(chart.meter),
         str(chart.get("MUSIC") or simfile.music or "").strip(),
         columns,
         hit,
@@ -173,64 +191,76 @@ def _chart(path: Path, simfile: Simfile, chart: SimfileChart, columns: int) -> C
     )
 
 
-def _number(place: str, field: str, text: str) -> Decimal:
-    try:
-        return Decimal(text.strip())
-    except InvalidOperation as error:
-        raise DataError(f"{place}: {field} is {text!r}, expected a number; correct it") from error
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
-def _values(place: str, field: str, text: str) -> BeatValues:
-    try:
-        return BeatValues.from_str(text)
-    except (ValueError, InvalidOperation) as error:
-        raise DataError(f"{place}: {field} is no list of beat=value ({error}); correct it") from error
+def _has_own_timing(simfile: Simfile, chart: SimfileChart) -> bool:
+    if not isinstance(simfile, SSCSimfile):
+        return False
+    version = str(simfile.version or "0").strip()
+    splits = float(version) >= SPLIT_TIMING if NUMBER.fullmatch(version) else True
+    return splits and any(str(chart.get(field) or "").strip() for field in TIMING_FIELDS)
 
 
-def _check_timing(place: str, timing: TimingData) -> None:
-    if not timing.offset.is_finite():
-        raise DataError(f"{place}: OFFSET is {timing.offset}, expected seconds; correct it")
-    for name, values, least in (
-        ("BPMS", timing.bpms, "above 0"),
-        ("STOPS", timing.stops, "at least 0"),
-        ("DELAYS", timing.delays, "at least 0"),
-        ("WARPS", timing.warps, "at least 0"),
-    ):
-        for event in values:
-            bad = not event.value.is_finite() or event.value < 0 or (least == "above 0" and event.value == 0)
-            if bad or (name == "BPMS" and event.value > LARGEST_BPM):
-                raise DataError(
-                    f"{place}: {name} at beat {float(event.beat):g} is {event.value}, "
-                    f"expected a number {least}"
-                    + (f" and at most {LARGEST_BPM:g}" if name == "BPMS" else "")
-                    + "; negative and huge values are old tricks to jump over beats: "
-                    "save the file as .ssc, which writes them as WARPS, or leave it out"
-                )
-        last = {event.beat: event for event in values if event.beat >= 0 and event.value > 0}
-        values[:] = sorted(last.values(), key=lambda event: event.beat)
+def _timing(place: str, source: Simfile | SimfileChart, simfile: Simfile) -> TimingData:
+    offset = str(source.get("OFFSET") or "").strip() or str(simfile.get("OFFSET") or "").strip() or "0"
+    if not NUMBER.fullmatch(offset) or abs(float(offset)) > LARGEST_SECONDS:
+        raise DataError(
+            f"{place}: OFFSET is {offset[:20]!r}, expected at most {LARGEST_SECONDS:g} seconds; correct it"
+        )
+    timing = TimingData(SSCSimfile.blank())
+    timing.offset = Decimal(offset)
+    timing.bpms = _events(place, "BPMS", source)
+    timing.stops = _events(place, "STOPS", source) or _events(place, "FREEZES", source)
+    timing.delays = _events(place, "DELAYS", source)
+    timing.warps = _events(place, "WARPS", source)
     if not timing.bpms:
         raise DataError(f"{place}: BPMS is empty, expected a tempo at beat 0; correct it")
     timing.bpms[0] = BeatValue(Beat(0), timing.bpms[0].value)
+    return timing
+
+
+def _events(place: str, field: str, source: Simfile | SimfileChart) -> BeatValues:
+    """A list of beat=value, sorted, one for a beat, none before beat 0 and none of no effect."""
+    found: dict[Beat, Decimal] = {}
+    for entry in filter(None, map(_line, str(source.get(field) or "").split(","))):
+        beat, _, value = (part.strip() for part in entry.partition("="))
+        # Only plain numbers: of 1e999999999 the fraction alone would fill the memory.
+        if not NUMBER.fullmatch(beat) or not NUMBER.fullmatch(value) or abs(float(beat)) > LARGEST_BEAT:
+            raise DataError(
+                f"{place}: {field} has {entry[:40]!r}, expected beat=value, two numbers, the beat at most "
+                f"{LARGEST_BEAT}; correct it"
+            )
+        least, most = LIMITS[field]
+        if not least <= float(value) <= most or (field == "BPMS" and float(value) == 0):
+            raise DataError(
+                f"{place}: {field} at beat {float(beat):g} is {value}, expected "
+                f"{'a number above' if field == 'BPMS' else 'at least'} {least:g} and at most {most:g}; "
+                f"negative and huge values are old tricks to jump over beats: save the file as .ssc, which "
+                f"writes them as WARPS, or leave it out"
+            )
+        if float(beat) >= 0:
+            found[Beat.from_str(beat)] = Decimal(value)
+    return BeatValues(BeatValue(beat, found[beat]) for beat in sorted(found) if found[beat] > 0)
 
 
 def _steps(place: str, notes: str, columns: int) -> tuple[Step, ...]:
     """Rows are checked first: the library would place the arrows of a row that is too long beside the pad."""
     # An & begins the second player's rows in charts for two; no type of chart that is read has one.
-    for number, measure in enumerate(notes.split(",")):
-        for row in measure.split():
-            plain = _without_key_sounds(row)
-            if len(plain) != columns or set(plain) - set("01234AFKLM"):
+    measures = [measure.split() or ["0" * columns] for measure in notes.split(",")]
+    for number, rows in enumerate(measures, 1):
+        for row in rows:
+            if not ROW.fullmatch(row) or len(KEY_SOUND.sub("", row)) != columns:
                 raise DataError(
-                    f"{place}: measure {number + 1} has the row {row[:20]!r}, expected {columns} of "
+                    f"{place}: measure {number} has the row {row[:20]!r}, expected {columns} of "
                     f"0, 1, 2, 3, 4, A, F, K, L or M; correct it"
                 )
-    if not notes.split():
-        raise DataError(f"{place}: holds no rows; leave it out")
     # One row a line, without blank lines, which the library would count as rows.
-    tidy = "\n,\n".join("\n".join(measure.split()) for measure in notes.split(","))
+    tidy = KEY_SOUND.sub("", "\n,\n".join("\n".join(rows) for rows in measures))
     open_holds: dict[int, int] = {}
     steps: list[Step] = []
-    for note in NoteData(tidy) if set(tidy) - set("0\n,") else ():
+    for note in NoteData(tidy):
         if note.note_type in STEPS:
             if STEPS[note.note_type] == "hold":
                 open_holds[note.column] = len(steps)
@@ -242,31 +272,20 @@ def _steps(place: str, notes: str, columns: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _without_key_sounds(row: str) -> str:
-    """A row without the [numbers] of key sounds."""
-    plain, inside = "", False
-    for character in row:
-        inside = character == "[" or (inside and character != "]")
-        if not inside and character != "]":
-            plain += character
-    return plain
-
-
 def _signatures(place: str, text: str) -> tuple[tuple[Fraction, int, int], ...]:
     found: dict[Fraction, tuple[int, int]] = {}
-    for entry in filter(None, (entry.strip() for entry in text.split(","))):
-        fields = entry.split("=")
-        try:
-            beat, numerator, denominator = Fraction(Beat(fields[0])), int(fields[1]), int(fields[2])
-        except (ValueError, IndexError) as error:
+    for entry in filter(None, map(_line, text.split(","))):
+        fields = [part.strip() for part in entry.split("=")]
+        numerator, denominator = (
+            (int(float(part)) if NUMBER.fullmatch(part) else 0) for part in [*fields, "", ""][1:3]
+        )
+        plain = len(fields) == 3 and NUMBER.fullmatch(fields[0]) and 0 <= float(fields[0]) <= LARGEST_BEAT
+        if not plain or not 1 <= numerator <= 64 or denominator not in (1, 2, 4, 8, 16, 32, 64):
             raise DataError(
-                f"{place}: TIMESIGNATURES has {entry!r}, expected beat=4=4; correct it"
-            ) from error
-        if beat < 0 or not 1 <= numerator <= 64 or denominator not in (1, 2, 4, 8, 16, 32, 64):
-            raise DataError(
-                f"{place}: TIMESIGNATURES has {entry!r}, expected a numerator from 1 to 64 over a power of 2"
+                f"{place}: TIMESIGNATURES has {entry[:40]!r}, expected beat=numerator=denominator, from "
+                f"1 to 64 over a power of 2; correct it"
             )
-        found[beat] = (numerator, denominator)
+        found[Fraction(Beat.from_str(fields[0]))] = (numerator, denominator)
     if not found or min(found) > 0:
         found[Fraction(0)] = (4, 4)
     return tuple((beat, *found[beat]) for beat in sorted(found))

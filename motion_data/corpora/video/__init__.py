@@ -136,7 +136,9 @@ def _video_jobs(
         Job(
             f"{name}-{number}" if len(stretches) > 1 else name,
             (path,),
-            _making(stretch, container, label, name, piece, split, sound, sha256, heard),
+            _making(
+                stretch, container, label, name, piece, split, sound, sha256, heard, float(poses.times[0])
+            ),
             (piece, split),
         )
         for number, stretch in enumerate(stretches, 1)
@@ -160,6 +162,7 @@ def _making(
     sound: Path,
     sha256: str,
     heard: float,
+    first_picture: float,
 ) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
     def make() -> tuple[MotionPair, Motion, Grid | None]:
         start = max(0.0, stretch.start)
@@ -192,7 +195,7 @@ def _making(
             provenance={
                 "file": label,
                 "codecs": container.codecs,
-                "picture_start": container.video_start,
+                "picture_start": first_picture,
                 "sound_start": container.audio_start,
                 "pose": "mediapipe, complexity 1",
                 "filled": stretch.filled,

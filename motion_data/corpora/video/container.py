@@ -43,10 +43,8 @@ class Container:
     """Length as the file tells it."""
     start: float
     """The container's own time at the beginning of the clock."""
-    video_start: float
-    """Seconds of the first picture on the clock of the container."""
     audio_start: float
-    """The same of the first sound."""
+    """Seconds of the first sound on the clock of the container."""
     codecs: str
     """Of pictures and sound."""
 
@@ -90,7 +88,6 @@ def probe(path: Path) -> Container:
         int(picture.get("nb_frames", 0)) or round(seconds * rate),
         seconds,
         start,
-        float(picture.get("start_time", start)) - start,
         float(sound.get("start_time", start)) - start,
         f"{picture.get('codec_name')} {sound.get('codec_name')}",
     )
