@@ -23,6 +23,7 @@ from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
+from motion_data.pipeline.stages import StageClock
 from motionbeat_upstream.nn.grid import Grid
 from tests.made_corpus import Made, write_corpus
 
@@ -188,6 +189,7 @@ RESUME = """
 import json, sys
 from motion_data.manifest import read_corpus
 from motion_data.pipeline.reader import ClipReader
+from motion_data.pipeline.stages import StageClock
 from tests.test_pipeline import CONFIG, fingerprints
 reader = ClipReader(read_corpus(sys.argv[1]), "train", CONFIG)
 reader.load_state_dict(json.loads(sys.argv[2]))
@@ -209,6 +211,7 @@ LEAVE = """
 import sys
 from motion_data.manifest import read_corpus
 from motion_data.pipeline.reader import ClipReader
+from motion_data.pipeline.stages import StageClock
 from tests.test_pipeline import CONFIG
 corpus = read_corpus(sys.argv[1])
 def leave_one():
@@ -249,6 +252,22 @@ def test_sound_read_clip_by_clip_is_that_read_whole(tmp_path: Path) -> None:
             assert one.names == other.names
             assert float((one.wav - other.wav).abs().mean()) <= largest
             assert torch.equal(one.joints, other.joints)
+
+
+@pytest.mark.parametrize(("memory", "decoded"), [(1024.0, 8.0), (0.5, None)])
+def test_a_recording_that_pairs_share_is_decoded_once(
+    tmp_path: Path, memory: float, decoded: float | None
+) -> None:
+    """As the charts of a song, or the dances to one, do; where it fits in memory."""
+    corpus = write_corpus(tmp_path, [Made("song", seconds=8.0)])
+    pairs = [replace(corpus.pairs[0], name=f"chart{i}", take=f"t{i}") for i in range(5)]
+    corpus = write_manifest(tmp_path, pairs, "folder", {})
+    clock = StageClock()
+    config = replace(CONFIG, memory_megabytes=memory, workers=1)
+    reader = ClipReader(corpus, "train", config, clock=clock)
+    clips = sum(len(batch) for batch in reader)
+    assert clips == 10
+    assert clock.decoded_seconds == decoded or (decoded is None and clock.decoded_seconds > 30)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from motion_data.clip import load_clip, read_span
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
-from motion_data.pair import MotionPair
+from motion_data.pair import AudioSpan, MotionPair
 from motion_data.pipeline.stages import StageClock
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -56,7 +56,8 @@ class Materials:
     """Gives the material of pairs, from memory where it has been made before; may be asked by many threads.
 
     Sound in files is decoded whole and kept if the whole split fits in memory, else a stretch at a
-    time. What is rendered is rendered whole, and kept while there is room.
+    time; a recording that several pairs share is kept once. What is rendered is rendered whole, and
+    kept while there is room.
     """
 
     def __init__(
@@ -80,8 +81,11 @@ class Materials:
         self._fps = fps
         self._room = memory_megabytes
         self._clock = clock
-        bytes_a_second = 4 * SAMPLE_RATE + 12 * len(JOINTS) * fps
-        self.fits = sum(pair.seconds for pair in pairs) * bytes_a_second / MEGABYTE <= memory_megabytes
+        sounds = {pair.audio or pair.name: pair.seconds for pair in pairs}
+        motions = sum(pair.seconds for pair in pairs)
+        size = 4 * SAMPLE_RATE * sum(sounds.values()) + 12 * len(JOINTS) * fps * motions
+        self.fits = size / MEGABYTE <= memory_megabytes
+        self._sounds: dict[AudioSpan, Tensor] = {}
         self._kept: OrderedDict[str, Material] = OrderedDict()
         self._used = 0.0
         self._lock = Lock()
@@ -123,20 +127,25 @@ class Materials:
             with self._clock.stage("audio"):
                 clip = load_clip(pair, self._folder)
             wav, motion, grid = clip.wav, clip.motion, clip.grid
+            self._clock.decoded(len(wav) / SAMPLE_RATE)
             seconds = len(wav) / SAMPLE_RATE
         else:
             with self._clock.stage("motion"):
                 motion, grid = read_motion(self._folder / pair.motion)
             seconds = pair.audio.stop - pair.audio.start
             if self.fits:
-                with self._clock.stage("audio"):
-                    wav = read_span(self._folder / pair.audio.path, pair.audio)
-        if wav is not None:
-            self._clock.decoded(len(wav) / SAMPLE_RATE)
+                wav = self._recording(pair.audio)
         with self._clock.stage("resample"):
             joints = _joints(pair.name, motion, self._fps)
         pulses = dict(motion.pulses)
         return Material(seconds, wav, joints, motion.start, motion.seconds, pulses, grid)
+
+    def _recording(self, span: AudioSpan) -> Tensor:
+        if span not in self._sounds:
+            with self._clock.stage("audio"):
+                self._sounds[span] = read_span(self._folder / span.path, span)
+            self._clock.decoded(len(self._sounds[span]) / SAMPLE_RATE)
+        return self._sounds[span]
 
     def _keep(self, name: str, material: Material) -> None:
         with self._lock:
@@ -144,7 +153,7 @@ class Materials:
                 return
             self._kept[name] = material
             self._used += material.megabytes
-            while self._used > self._room:
+            while self._used > self._room and not self.fits:
                 self._used -= self._kept.popitem(last=False)[1].megabytes
 
 
