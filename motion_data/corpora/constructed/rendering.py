@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
+import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.arrangement import LEAD, Arrangement
@@ -22,6 +22,9 @@ LOWEST, HIGHEST = 28, 96
 
 symusic 0.5.8 never returns from some programs of TimGM6mb.sf2 at some high pitches: at 48 kHz 80 pairs of
 program and pitch, all from 102 upwards; at 16 kHz already inside the range of melodies."""
+
+QUIETEST, LOUDEST = 1e-4, 100.0
+"""Peaks between which a rendering is believed."""
 
 PEAK = 0.9
 """Loudest sample of what is rendered; later stages may make it softer."""
@@ -109,13 +112,12 @@ def render(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
     # Lead and pair are cut exactly: both are whole samples at both rates.
     wanted = round((LEAD + arrangement.seconds) * RENDER_RATE)
     played = np.pad(played, (0, max(0, wanted - len(played))))[:wanted]
-    audio = librosa.resample(played, orig_sr=RENDER_RATE, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    audio = soxr.resample(played, RENDER_RATE, SAMPLE_RATE, quality=soxr.HQ)
     audio = audio[round(LEAD * SAMPLE_RATE) :][: round(arrangement.seconds * SAMPLE_RATE)]
     peak = float(np.abs(audio).max(initial=0.0))
-    if not np.isfinite(peak) or peak < 1e-4:
+    if not QUIETEST < peak < LOUDEST:
+        fault = "nothing sounds" if peak <= QUIETEST else "what sounds is no sound that can be"
         instruments = ", ".join(f"{part.role} {part.program}" for part in arrangement.parts)
-        raise DataError(
-            f"{soundfont}: nothing sounds ({instruments}); use a soundfont with all GM instruments"
-        )
+        raise DataError(f"{soundfont}: {fault} (programs: {instruments}); use another soundfont")
     scaled: NDArray[np.float32] = (audio * (PEAK / peak)).astype(np.float32)
     return scaled

@@ -38,7 +38,7 @@ FEWEST_BARS, FEWEST_NOTES = 8, 16
 CROWDED = 2.6
 """Notes a beat above which a 2/4 bar is in halved values: a reel of sixteenths has four beats a bar."""
 
-INDEX_FORMAT = 1
+INDEX_FORMAT = 2
 """Goes up when what is taken from the corpus changes, so that old caches are not read."""
 
 BAR_QUARTERS = {"4/4": Fraction(4), "2/4": Fraction(2), "3/4": Fraction(3), "6/8": Fraction(3)}
@@ -195,6 +195,8 @@ def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
                 return None
             continue
         length = Fraction(token.quarterLength).limit_denominator(96)
+        if token.activeTuplet is not None:
+            length *= Fraction(token.activeTuplet.tupletMultiplier()).limit_denominator(96)
         if not token.isRest:
             pitch = _highest(token)
             if tied and played and played[-1][2] == pitch and sum(played[-1][:2]) == time:
