@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from motion_data.looking.colours import BAR, BEAT, BODY, INK, MOTION, ONSET, SOFT, side_colour
-from motion_data.looking.excerpt import ONSET_RATE, Excerpt
+from motion_data.looking.excerpt import ACCENT_BINS, ONSET_RATE, Excerpt
 from motion_data.looking.facts import caption
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
@@ -151,11 +151,13 @@ def _draw_accents(axes: Axes, excerpt: Excerpt) -> None:
 
 
 def _whole_bars(excerpt: Excerpt) -> slice:
-    """Frames of the onset envelope from the first downbeat that is shown to the last."""
+    """Frames of the onset envelope in bars that are shown whole; a bar's first bin is about its downbeat."""
     downbeats = excerpt.beats[excerpt.positions == 1]
     if len(downbeats) < 2:
         return slice(None)
-    return slice(round(downbeats[0] * ONSET_RATE), round(downbeats[-1] * ONSET_RATE))
+    half = float(np.median(np.diff(excerpt.beats))) / ACCENT_BINS / 2
+    first, last = (max(0, round((beat - half) * ONSET_RATE)) for beat in downbeats[[0, -1]])
+    return slice(first, last)
 
 
 def _draw_beats(axes: Axes, excerpt: Excerpt) -> None:
