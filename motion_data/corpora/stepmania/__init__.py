@@ -50,7 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=tuple(PANELS),
         default=["dance-single", "dance-double"],
-        help="types of chart to take (default: %(default)s)",
+        metavar="TYPE",
+        help=f"types of chart to take, of {', '.join(PANELS)} (default: the first two)",
     )
     parser.add_argument(
         "--bias",
