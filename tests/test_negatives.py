@@ -25,14 +25,14 @@ from motion_data.negatives.drawing import (
 from motion_data.negatives.grid_error import GridError, displaced, draw_grid_error
 from motion_data.negatives.likeness import SAME_ACCENTS, accent_difference
 from motion_data.negatives.of_clips import drawer, motion_of
-from motion_data.negatives.recipe import Negative, apply
+from motion_data.negatives.recipe import SETTLING, Negative, apply
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at, times_at
 from motion_data.rhythm.contacts import contact_pulses
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from tests.made_corpus import Made, write_corpus
-from tests.test_rhythm_contacts import data
+from tests.test_rhythm_contacts import data, salsa
 
 FPS = 60.0
 ALL = Wanted(jittered=len(SHIFTS), stretched=2, others=2)
@@ -186,8 +186,8 @@ def test_where_the_motion_ends_it_goes_on_at_the_same_place_in_the_bar(
     wider = dance(grid, 8.0, float(metre), steps, seed % 100, margin=2.0)
     clip = describe("a", "t", motion, grid, 8.0)
     moved, truth = apply(drawn_shift(clip, shift), motion), apply(drawn_shift(clip, shift), wider)
-    # The spline has less to go by at the very ends, and a seam looks one frame ahead along a straight line.
-    np.testing.assert_allclose(moved.joints, truth.joints, atol=0.01)
+    # A seam looks a frame ahead along a straight line; what that misses of a turn, of 0.5 m here, is 3 cm.
+    np.testing.assert_allclose(moved.joints, truth.joints, atol=0.03)
     np.testing.assert_allclose(moved.pulses["left_foot"], truth.pulses["left_foot"], atol=1e-6)
 
 
@@ -195,13 +195,16 @@ def test_where_the_motion_ends_it_goes_on_at_the_same_place_in_the_bar(
 @given(st.integers(0, 2**32 - 1))
 def test_edges_neither_freeze_nor_jump(seed: int) -> None:
     clip, motion = random_dance(seed % 1000)
-    fastest = np.abs(np.diff(motion.joints, axis=0)).max()
+    fastest, roughest = (np.abs(np.diff(motion.joints, n=n, axis=0)).max() for n in (1, 2))
     (drawn,) = draw_negatives([clip], np.random.default_rng(seed), ALL)
     for negative in drawn.negatives:
-        steps = np.abs(np.diff(apply(negative, motion).joints, axis=0)).max(axis=(1, 2))
-        # A pose 0.6 m apart fades by up to a 4th a frame; faster than 1.5 times is the stretching.
-        assert steps.max() < 1.5 * fastest + 0.25
+        bent = apply(negative, motion).joints
+        steps = np.abs(np.diff(bent, axis=0)).max(axis=(1, 2))
+        # A body that comes back from 0.6 m away adds at most 0.6 · SETTLING / e metres a second.
+        assert steps.max() < 1.33 * fastest + 0.6 * 2 * SETTLING / np.e / FPS
         assert (steps > 1e-7).mean() > 0.98
+        # Nor does its speed jump.
+        assert np.abs(np.diff(bent, n=2, axis=0)).max() < 2.5 * roughest + 0.6 * 2 * (SETTLING / FPS) ** 2
 
 
 def test_rotations_turn_with_the_joints() -> None:
@@ -323,6 +326,29 @@ def test_a_real_dance_has_negatives_of_every_kind() -> None:
     for own in drawn:
         for negative in own.negatives:
             assert np.isfinite(apply(negative, motions[negative.source]).joints).all()
+
+
+@pytest.mark.parametrize("fps", [30, 60])
+def test_nobody_tells_negatives_by_their_roughness(fps: int) -> None:
+    """Cut from CMU's salsa with nothing around the clip, so that every moved motion has a seam."""
+    look: dict[str, list[tuple[float, float]]] = {"paired": [], "jittered": [], "stretched": []}
+    rng = np.random.default_rng(0)
+    for take in ("60_01", "60_05", "60_12", "61_03", "61_09", "61_14"):
+        joints, names, _ = salsa(take)
+        joints = joints[:: 60 // fps]
+        for first in range(0, len(joints) - 6 * fps, 2 * fps):
+            clip = joints[first : first + 6 * fps]
+            motion = Motion(fps, tuple(names), clip, 0.0, None, contact_pulses(clip, names, fps))
+            grid = regular_grid(6.0, 166.0, 4, rng.uniform(0, 1))
+            (drawn,) = draw_negatives([describe("a", "t", motion, grid, 6.0)], rng, Wanted(2, 1, 0))
+            for kind, seen in [("paired", motion), *((n.kind, apply(n, motion)) for n in drawn.negatives)]:
+                second, third = (np.diff(seen.joints.astype(np.float64), n=n, axis=0) for n in (2, 3))
+                look[kind].append((np.linalg.norm(second, axis=2).max(), float(np.square(third).mean())))
+    paired = np.array(look["paired"])
+    for kind in ("jittered", "stretched"):
+        area = (np.array(look[kind])[:, None] > paired).mean(axis=(0, 1))
+        assert len(look[kind]) > 30
+        assert ((area > 0.35) & (area < 0.65)).all(), (kind, area)
 
 
 def test_batches_of_the_pipeline_carry_recipes_for_their_own_clips(tmp_path: Path) -> None:
