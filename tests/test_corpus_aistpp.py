@@ -294,6 +294,20 @@ def test_other_splits_or_another_body_make_the_pairs_anew(tmp_path: Path) -> Non
     assert not np.allclose(read_motion(out / str(first.pairs[0].motion))[0].joints, joints, atol=0.01)
 
 
+def test_a_motion_that_comes_later_is_added_and_the_others_are_kept(tmp_path: Path) -> None:
+    raw, audio = fabricate(tmp_path, frames=240)
+    later = raw / "motions" / f"{TRAIN[0]}.pkl"
+    data = later.read_bytes()
+    later.unlink()
+    first = prepare(raw, tmp_path / "out", options(audio))
+    before = {pair.name: (tmp_path / "out" / str(pair.motion)).stat().st_mtime_ns for pair in first.pairs}
+    later.write_bytes(data)
+    second = prepare(raw, tmp_path / "out", options(audio))
+    assert {pair.name for pair in second.pairs} - set(before) == {TRAIN[0]}
+    for name, time in before.items():
+        assert (tmp_path / "out" / "motion" / f"{name}.npz").stat().st_mtime_ns == time
+
+
 def test_music_a_take_goes_before_music_a_piece_and_other_formats_are_read(tmp_path: Path) -> None:
     raw, audio = fabricate(tmp_path, frames=240)
     soundfile.write(audio / f"{TEST[0]}.wav", clicks(80, 4.0, phase=0.4), SAMPLE_RATE)

@@ -108,7 +108,7 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     told = {
         "audio": str(music.folder),
         "smpl": file_sha256(options.smpl) if options.smpl else None,
-        "splits": hashlib.sha256(json.dumps(sorted(takes.items())).encode()).hexdigest(),
+        "splits": hashlib.sha256(json.dumps(sorted(splits.takes.items())).encode()).hexdigest(),
     }
     notes = dict(splits.passed_over)
     notes["takes of the lists without a motion in RAW"] = len(splits.takes) - len(takes)
