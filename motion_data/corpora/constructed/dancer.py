@@ -183,7 +183,7 @@ def _posture(
     weight = smooth(np.interp(times, arrival, np.array([1.0 - 2.0 * fall.foot for fall in falls])), 0.07)
 
     beat = float(np.median(np.diff(plan.beat_times)))
-    depth = pattern.bounce * scale * (0.35 + 0.9 * energy) * (0.45 + 1.1 * plan.beat_accents)
+    depth = pattern.bounce * scale * (0.35 + 0.9 * energy) * (0.3 + 1.4 * plan.beat_accents)
     low = plan.beat_times + rng.normal(0.02, 0.006)
     bounce = _bumps(times, low, -depth, beat)
     rise = np.interp(times, plan.beat_times + 0.3 * beat, plan.beat_rises * scale)
@@ -197,7 +197,7 @@ def _posture(
     twist = rng.uniform(0.05, 0.16) * (0.5 + energy)
     nod = rng.uniform(0.04, 0.18) * (0.4 + energy)
     posture_turns = (
-        turned(heading - 0.14 * sway * weight, 0.3 * lean + 0 * y, 0.13 * sway * weight),
+        turned(heading - 0.14 * sway * weight, np.full(len(times), 0.3 * lean), 0.13 * sway * weight),
         turned(heading + 0.3 * twist * weight, lean + 0.05 * accent, -0.08 * sway * weight),
         turned(heading + twist * weight, 0.8 * lean + (0.04 + 0.08 * energy) * accent, -0.10 * sway * weight),
         turned(heading, 0.3 * lean + nod * accent, -0.04 * sway * weight),

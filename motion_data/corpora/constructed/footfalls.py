@@ -225,7 +225,7 @@ class _Dancer:
     def take(self, step: Step, time: float, accent: float, turning: float, beat: float) -> None:
         """One step of the pattern, at ``time`` but for human error."""
         rng = self.rng
-        size = self.size * (0.78 + 0.45 * accent) * (1 + float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)))
+        size = self.size * (0.72 + 0.55 * accent) * (1 + float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)))
         self.heading += turning + self.spin * np.radians(self.pattern.turn) * self.pattern.beats / len(
             self.pattern.steps
         )
@@ -308,19 +308,14 @@ def _beat_index(
 
 
 def _in_order(footfalls: list[Footfall]) -> list[Footfall]:
-    """In order, and each foot's own at least 0.12 s apart: what is not main gives way."""
-    kept: list[Footfall] = []
-    last = [-np.inf, -np.inf]
-    following: list[list[float]] = [
-        [f.time for f in footfalls if f.main and f.foot == foot] for foot in (0, 1)
-    ]
-    for fall in sorted(footfalls, key=lambda fall: fall.time):
-        if not fall.main:
-            near = np.asarray(following[fall.foot])
-            if len(near) and np.abs(near - fall.time).min() < 0.3:
-                continue
-        if fall.time - last[fall.foot] < 0.12:
-            continue
-        last[fall.foot] = fall.time
-        kept.append(fall)
-    return kept
+    """In order, without the scuffs that would leave their foot too little time for its steps."""
+    ordered = sorted(footfalls, key=lambda fall: fall.time)
+    main = [[fall for fall in ordered if fall.main and fall.foot == foot] for foot in (0, 1)]
+
+    def in_the_way(scuff: Footfall) -> bool:
+        ways = [
+            (abs(step.time - scuff.time), np.subtract(step.place, scuff.place)) for step in main[scuff.foot]
+        ]
+        return any(time < max(0.3, 1.25 * 1.9 * np.hypot(*way) / FASTEST_FOOT) for time, way in ways)
+
+    return [fall for fall in ordered if fall.main or not in_the_way(fall)]
