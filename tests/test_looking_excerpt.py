@@ -49,6 +49,9 @@ def test_what_is_shown_does_not_depend_on_the_stretch(
     inside = (whole.beats >= part.start) & (whole.beats < part.stop)
     assert part.beats + part.start == pytest.approx(whole.beats[inside])
     assert (part.bars == whole.bars[inside]).all()
+    # Beats are half a second apart from 0 s on.
+    under_way = int(np.floor(part.start * 2 + 1e-9))
+    assert part.opening == (under_way // 4 + 1, under_way % 4 + 1)
     for limb, times in whole.pulses.items():
         shown = times[(times >= part.start) & (times < part.stop)]
         assert part.pulses[limb] + part.start == pytest.approx(shown)
@@ -94,6 +97,13 @@ def test_steps_without_joints(corpus: Corpus) -> None:
     assert excerpt.contacts == excerpt.foot_speed == {}
     assert len(excerpt.body_speed) == 0
     assert len(excerpt.music_accents) == len(excerpt.motion_accents) == len(excerpt.onset) == 600
+
+
+def test_music_that_goes_on_after_the_motion(corpus: Corpus, clip: Clip) -> None:
+    short = replace(clip.motion, joints=clip.motion.joints[:150], rotations=None)
+    excerpt = cut_excerpt(replace(clip, motion=short), corpus.folder, 5.5)
+    assert (excerpt.joints == short.joints[-1:]).all()
+    assert excerpt.times == pytest.approx([149 / 30 - 5.5])
 
 
 def test_without_a_grid(corpus: Corpus, clip: Clip) -> None:

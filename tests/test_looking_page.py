@@ -289,6 +289,7 @@ class TestInABrowser:
             positions=none.astype(int),
             bars=none.astype(int),
             metre=0,
+            opening=None,
             pulses={},
         )
         with browser.opened(bare) as page:
@@ -298,6 +299,18 @@ class TestInABrowser:
             wait(page, "!document.getElementById('sound').seeking")
             assert sound_time(page) == pytest.approx(3.0, abs=1e-3)
             assert page.locator("#place").text_content() == "0:03.0"
+
+    def test_a_stretch_from_the_middle(self, browser: Browser, folder: Path) -> None:
+        """It begins in a bar, and reaches beyond the motion's end, where the body stands still."""
+        corpus = make_corpus(folder / "middle", 6.0, BPM)
+        clip = load_clip(corpus.pairs[0], corpus.folder)
+        clip = replace(clip, motion=replace(clip.motion, joints=clip.motion.joints[:100]))
+        excerpt = cut_excerpt(clip, corpus.folder, 3.7)
+        with browser.opened(excerpt) as page:
+            assert page.locator("#place").text_content() == "bar 2 · beat 4"
+            assert drawn_frame(page) == 0
+            seek(page, 0.4)
+            assert page.locator("#place").text_content() == "bar 3 · beat 1"
 
     def test_dark_and_light(self, browser: Browser, excerpts: dict[str, Excerpt]) -> None:
         means = {}

@@ -51,6 +51,8 @@ class Excerpt:
     """(B,) position of each beat in its bar, from 1."""
     bars: NDArray[np.int64]
     """(B,) number of each beat's bar, the bar that the pair begins in being 1."""
+    opening: tuple[int, int] | None
+    """Bar and position of the beat that is under way where the stretch begins; None before the first."""
     metre: int
     """Beats a bar, most of the time; 0 without a grid."""
     fps: float
@@ -107,8 +109,11 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
     onset = _onsets(clip)
     motion = clip.motion
     shown = (motion.times > start - 1 / motion.fps) & (motion.times < stop + 1 / motion.fps)
+    if not shown.any():
+        # Music that goes on after the motion, or begins before it: the body stands still.
+        shown[np.abs(motion.times - start).argmin()] = True
     foot_speed, body_speed = _speeds(clip)
-    beats, positions, bars = _beats(clip.grid, start, stop)
+    beats, positions, bars, opening = _beats(clip.grid, start, stop)
     first, last = round(start * ONSET_RATE), round(stop * ONSET_RATE)
     music, body = _accents(clip, onset)
     sound, rate = read_sound(clip, folder)
@@ -122,6 +127,7 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
         beats=beats - start,
         positions=positions,
         bars=bars,
+        opening=opening,
         metre=0 if clip.grid is None else clip.grid.metre,
         fps=motion.fps,
         names=motion.names,
@@ -194,12 +200,14 @@ def _clipped(spans: NDArray[np.float64], start: float, stop: float) -> NDArray[n
 
 def _beats(
     grid: Grid | None, start: float, stop: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], tuple[int, int] | None]:
     if grid is None:
-        return np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        return np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), None
     inside = (grid.beats >= start) & (grid.beats < stop)
     numbers = bar_numbers(grid, grid.beats, ACCENT_BINS * grid.metre)
-    return grid.beats[inside], grid.positions[inside], numbers[inside]
+    before = int(np.searchsorted(grid.beats, start, side="right")) - 1
+    opening = None if before < 0 else (int(numbers[before]), int(grid.positions[before]))
+    return grid.beats[inside], grid.positions[inside], numbers[inside], opening
 
 
 def _accents(clip: Clip, onset: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -174,8 +174,9 @@ def draw_counter(excerpt: Excerpt, beat: int, second: int) -> NDArray[np.uint8]:
     """The stage's backdrop, RGBA: bar and beat (by its index), name, seconds of the pair, what left and right
     look like."""
     pen = Pen(WIDTH, STAGE_HEIGHT)
-    if beat >= 0:
-        bar, position = int(excerpt.bars[beat]), int(excerpt.positions[beat])
+    place = (int(excerpt.bars[beat]), int(excerpt.positions[beat])) if beat >= 0 else excerpt.opening
+    if place is not None:
+        bar, position = place
         pen.text(28, pen.height - 50, f"bar {bar} · beat {position}", 30, INK, bold=True)
         for dot in range(excerpt.metre):
             centre, colour = (38 + 26 * dot, pen.height - 78), BAR if dot == 0 else INK
@@ -184,8 +185,7 @@ def draw_counter(excerpt: Excerpt, beat: int, second: int) -> NDArray[np.uint8]:
                 pen.disc(centre, 6, PAPER)
     name = excerpt.pair.name if len(excerpt.pair.name) <= 60 else excerpt.pair.name[:59] + "…"
     pen.text(28, 22, f"{name}   {second // 60}:{second % 60:02d}", 15, SOFT)
-    for place, side in enumerate(("left", "right")):
-        x = pen.width - 160 + 78 * place
+    for x, side in ((pen.width - 160, "left"), (pen.width - 82, "right")):
         pen.disc((x, pen.height - 41), 7, side_colour(side, BODY))
         pen.text(x + 13, pen.height - 46, side, 15, side_colour(side, BODY))
     return pen.pixels

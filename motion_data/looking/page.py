@@ -120,6 +120,7 @@ def page_data(excerpt: Excerpt) -> dict[str, Any]:
         "beats": _rounded(excerpt.beats),
         "positions": excerpt.positions.tolist(),
         "bars": excerpt.bars.tolist(),
+        "opening": excerpt.opening,
         "metre": excerpt.metre,
         "bpm": excerpt.pair.bpm,
         "pulses": {limb: _rounded(times) for limb, times in excerpt.pulses.items()},
