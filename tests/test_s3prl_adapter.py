@@ -167,6 +167,29 @@ def test_exported_fluent_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_
     assert "test at step 2: " in log
 
 
+def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
+    styles = [f"style{i:02d}" for i in range(12)]
+    made = [Made(f"{s}-{i}", style=s, seconds=2.0) for s in styles for i in range(1 + (s != "style03"))]
+    made += [
+        Made(f"{split}{s}", style=s, seconds=2.0, split=split) for split in ("dev", "test") for s in styles
+    ]
+    out = tmp_path / "out"
+    done = export(write_corpus(tmp_path / "corpus", made), out, "speech_commands", progress=False)
+    assert done.classes["_unknown_"] == "style03, style11"
+    assert done.classes["yes"] == "style00"
+    assert len(done.classes) == 11
+    train(
+        "speech_commands",
+        tmp_path / "exp",
+        speech_commands_root=out / "speech_commands_v0.01",
+        speech_commands_test_root=out / "speech_commands_test_set_v0.01",
+        batch_size=4,
+        num_workers=0,
+    )
+    truth = (tmp_path / "exp" / "test_truth.txt").read_text().splitlines()
+    assert sum(line.endswith(" _unknown_") for line in truth) == 2
+
+
 def test_what_was_not_learned_is_not_tested(tmp_path: Path) -> None:
     made = [Made("a", style="waltz"), Made("b", style="salsa"), Made("c", style="salsa", split="dev")]
     made += [Made("d", style="waltz", split="test"), Made("e", style="tango", split="test")]

@@ -56,8 +56,8 @@ class Materials:
     """Gives the material of pairs, from memory where it has been made before; may be asked by many threads.
 
     Sound in files is decoded whole and kept if the whole split fits in memory, else a stretch at a
-    time; a recording that several pairs share is kept once. What is rendered is rendered whole, and
-    kept while there is room.
+    time; a recording that several pairs share is kept once. Motions, and what is rendered, are made
+    whole and kept while there is room.
     """
 
     def __init__(
@@ -102,8 +102,7 @@ class Materials:
                 self._kept.move_to_end(pair.name)
                 return self._kept[pair.name]
         material = self._make(pair)
-        if material.wav is not None:
-            self._keep(pair.name, material)
+        self._keep(pair.name, material)
         return material
 
     def sound(self, pair: MotionPair, material: Material, start: int, stop: int) -> Tensor:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,9 @@ MARK = "exported.json"
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 """The classes that S3PRL's speech_commands knows; a corpus's styles take their names, in order."""
+
+OTHER_WORDS = "_unknown_"
+"""Its class for all other words."""
 
 HASH_RANGES = {"dev": (0.0, 10.0), "test": (10.0, 20.0), "train": (20.0, 100.0)}
 """Per cent of the hash of a speaker's name by which Speech Commands tells its splits apart."""
@@ -124,18 +128,14 @@ def _beat_tracking(corpus: Corpus, done: Exported, seconds: float, progress: boo
 def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
     """``speech_commands_v0.01`` and ``speech_commands_test_set_v0.01``, a folder a class.
 
-    The task knows twelve classes by name, so styles are given the names of its words; which is
-    which stands in ``exported.json``. It tells the splits apart by a hash of the speaker's name in the
+    The task knows twelve classes by name, so styles are given the names of its words, the rarest going
+    to its class of unknown words where there are more than ten; which is which stands in
+    ``exported.json``. It tells the splits apart by a hash of the speaker's name in the
     file's name, so a number is put into the name that makes the hash right.
     """
-    styles = styles_of(corpus.pairs, str(corpus.folder))
-    if len(styles) > len(WORDS):
-        raise DataError(
-            f"{corpus.folder}: {len(styles)} styles, but speech_commands has {len(WORDS)} classes; "
-            f"use the layout fluent_commands"
-        )
-    done.classes = dict(zip(WORDS, styles, strict=False))
-    word_of = {style: word for word, style in done.classes.items()}
+    word_of = _words(corpus)
+    for style, word in word_of.items():
+        done.classes[word] = f"{done.classes[word]}, {style}" if word in done.classes else style
     root, test = (done.folder / f"speech_commands{part}_v0.01" for part in ("", "_test_set"))
     lists: dict[str, list[str]] = {split: [] for split in SPLITS}
 
@@ -232,6 +232,15 @@ def _no_style(pair: MotionPair) -> str | None:
     return f"no {' or '.join(STYLE_KEYS)} in its provenance" if style_of(pair) is None else None
 
 
+def _words(corpus: Corpus) -> dict[str, str]:
+    """The word that stands for each style."""
+    styles = styles_of(corpus.pairs, str(corpus.folder))
+    counts = Counter(style_of(pair) for pair in corpus.split("train"))
+    frequent = sorted(styles, key=lambda style: (-counts[style], style))[: len(WORDS)]
+    words = dict(zip(sorted(frequent), WORDS, strict=False))
+    return {style: words.get(style, OTHER_WORDS) for style in styles}
+
+
 def _speaker(name: str, split: str) -> str:
     """The pair's name with the first number that brings its hash into the split's range."""
     low, high = HASH_RANGES[split]
@@ -247,14 +256,14 @@ def _speaker(name: str, split: str) -> str:
 def _claim(out: Path, fingerprint: Mapping[str, object]) -> None:
     """Take a folder for this export, or find it taken for the same one."""
     mark = out / MARK
-    if mark.is_file():
+    if mark.is_file() and [path for path in out.iterdir() if path != mark]:
         try:
             found = json.loads(mark.read_text("utf-8"))
         except json.JSONDecodeError:
             found = {}
         if {key: found.get(key) for key in fingerprint} != fingerprint:
             raise DataError(f"{out}: holds another export; choose another folder, or delete it")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and not mark.is_file() and any(out.iterdir()):
         raise DataError(f"{out}: not empty and no export of a corpus; choose another folder")
     _write_json(mark, {**fingerprint, "whole": False})
 
