@@ -253,8 +253,8 @@ def _heard(music: Path) -> tuple[float, NDArray[np.float32]]:
 def onset_lag(onsets: NDArray[np.float32], beats: NDArray[np.float64]) -> float:
     """Seconds that the sound is behind the beats, within ±``FARTHEST_LAG``: where onsets are strongest.
 
-    Told with each pair and not acted on: attacks differ by some 10 ms, but packs with a bias, or a song
-    that is not the chart's own recording, stand out.
+    Told with each pair and not acted on: it is -1 ms for made clicks and 2 ms for made drums, but soft
+    attacks take longer. Packs with a bias, or a song that is not the chart's own recording, stand out.
 
     Args:
         onsets: (F,) onset envelope at 100 Hz.

@@ -12,8 +12,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from motion_data.corpora.paired_files import SEATED, SIDES
 from motion_data.corpora.splits import hashed_split, read_splits
 from motion_data.corpora.video.container import Container, extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
@@ -24,6 +27,7 @@ from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
 from motion_data.rhythm.contacts import foot_contacts, hand_strokes
+from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
@@ -169,14 +173,11 @@ def _making(
         stop = min(stretch.start + stretch.seconds, heard)
         wav = read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
         offset = stretch.start - start
-        body = (stretch.joints, stretch.names, stretch.fps, offset)
-        pulses = {limb: contacts.onsets for limb, contacts in foot_contacts(*body).items()} | hand_strokes(
-            *body
-        )
+        pulses, limbs = _pulses(stretch, offset)
         grid: Grid | None = estimate_grid(wav)
         if grid is not None and grid.confidence == 0:
             grid = None
-        motion = Motion(stretch.fps, stretch.names, stretch.joints, offset, None, pulses)
+        motion = Motion(stretch.fps, JOINTS, stretch.joints, offset, None, pulses)
         pair = MotionPair(
             name=name,
             corpus="video",
@@ -186,7 +187,7 @@ def _making(
             licence=LICENCE,
             seconds=stop - start,
             fps=stretch.fps,
-            joints=stretch.names,
+            joints=JOINTS,
             pulses={limb: len(times) for limb, times in pulses.items()},
             grid="none" if grid is None else "estimated",
             metre=None if grid is None else grid.metre,
@@ -200,6 +201,8 @@ def _making(
                 "pose": "mediapipe, complexity 1",
                 "filled": stretch.filled,
                 "missed": list(stretch.missed),
+                "out_of_view": list(stretch.out_of_view),
+                "limbs": limbs,
                 "visibility": stretch.visibility,
                 "root": stretch.root,
                 "grid_confidence": 0.0 if grid is None else grid.confidence,
@@ -208,3 +211,23 @@ def _making(
         return pair, motion, grid
 
     return make
+
+
+def _pulses(stretch: Stretch, start: float) -> tuple[dict[str, NDArray[np.float64]], str]:
+    """Touch-downs of the feet, where they are in view and carry the body, and strokes of the hands, where
+    these are in view; and why."""
+    there = [name for name in JOINTS if name not in stretch.out_of_view]
+    joints = stretch.joints[:, [INDEX[name] for name in there]]
+    hands = hand_strokes(joints, there, stretch.fps, start)
+    feet = {name for pair in FEET.values() for name in pair}
+    if not feet <= set(there):
+        return hands, "hands: the feet are out of view"
+    thighs = np.stack(
+        [stretch.joints[:, INDEX[f"{side}_hip"]] - stretch.joints[:, INDEX[f"{side}_knee"]] for side in SIDES]
+    )
+    # The leg that carries: a kick in front of the body does not make it sit.
+    share = float(np.median(thighs[..., 1].max(axis=0)) / np.median(np.linalg.norm(thighs, axis=2)))
+    if share < SEATED:
+        return hands, f"hands: the body sits, its hips {share:.2f} of a thigh above the lower knee"
+    touched = foot_contacts(joints, there, stretch.fps, start)
+    return {limb: contacts.onsets for limb, contacts in touched.items()} | hands, "feet and hands"

@@ -2,7 +2,8 @@
 
 The clock begins where the container's does, at the earlier of its first picture and its first sound. So the
 offset between the two is in the times of the pictures and in silence put before the sound, and no one
-else has to know it. ffprobe and ffmpeg do the reading, as programs.
+else has to know it. ffprobe and ffmpeg do the reading, as programs. AVI has no times of its own for
+pictures: they are those that ffmpeg makes up from their order, which may be a frame or two late.
 """
 
 from __future__ import annotations

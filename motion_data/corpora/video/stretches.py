@@ -12,13 +12,17 @@ from motion_data.body.gaps import LONGEST_GAP, fill_gaps
 from motion_data.body.retarget import to_common
 from motion_data.corpora.video.pose import LANDMARKS, Poses
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.skeleton import FEET, JOINTS
+from motion_data.skeleton import FEET, INDEX, JOINTS
 
 SEEN = 0.5
 """Visibility below which a landmark is taken for hidden: a gap."""
 
 IN_VIEW = 0.5
-"""Share of a video in which a joint must be seen; one that is not is left out of its motions."""
+"""Share of the pictures with a body in which a joint must be seen. One that is not is out of view: it stays
+where MediaPipe believes it to be, is named, and makes no rhythm."""
+
+UPRIGHT = np.array([1.0, -1.0, -1.0])
+"""From MediaPipe's axes to y up, z towards the camera: half a turn about x."""
 
 FLOOR_SHARE = 5.0
 """Percentile of the lower foot's height that is put at y = 0."""
@@ -31,14 +35,14 @@ class Stretch:
     start: float
     """Seconds of the first frame on the clock of the container."""
     fps: float
-    names: tuple[str, ...]
-    """(J,) of the common skeleton."""
     joints: NDArray[np.float64]
-    """(T, J, 3) metres, y up, z towards the camera, no gaps."""
+    """(T, 22, 3) the common skeleton in metres, y up, z towards the camera, no gaps."""
     filled: int
     """Joints times frames that were filled."""
     missed: tuple[str, ...]
-    """Joints that were inferred from their neighbours, or are out of view."""
+    """Joints that were inferred from their neighbours."""
+    out_of_view: tuple[str, ...]
+    """Joints that are hardly ever seen."""
     visibility: dict[str, float]
     """Mean visibility of each landmark."""
     root: str
@@ -73,32 +77,35 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
     times, fps = _steady_times(poses.times)
     if not SLOWEST_RATE <= fps <= FASTEST_RATE:
         return []
+    believed = _at(times, poses.times, poses.world * UPRIGHT)
     hidden = ~(poses.visibility >= SEEN)
-    world = poses.world * np.array([1.0, -1.0, -1.0])
-    world[hidden] = np.nan
-    world = _at(times, poses.times, world)
+    seen = np.where(hidden[..., None], np.nan, poses.world * UPRIGHT)
+    world = _at(times, poses.times, seen)
     image = _at(times, poses.times, poses.image.astype(np.float64))
     visibility = _at(times, poses.times, poses.visibility.astype(np.float64))
+    found = np.isfinite(believed).all(axis=(1, 2))
     body = to_common(LANDMARKS, world)
-    known = np.isfinite(body.joints).all(axis=2)
-    view = known.mean(axis=0) >= IN_VIEW
+    view = (
+        np.isfinite(body.joints[found]).all(axis=2).mean(axis=0) >= IN_VIEW if found.any() else np.zeros(22)
+    )
     if not view.any():
         return []
-    names = tuple(name for name, seen in zip(JOINTS, view, strict=True) if seen)
-    missed = tuple(name for name in JOINTS if name in body.missed or name not in names)
+    whole = np.where(view[None, :, None], body.joints, to_common(LANDMARKS, believed).joints)
+    out_of_view = tuple(name for name, there in zip(JOINTS, view, strict=True) if not there)
     root = "in place" if moving_camera else "across the picture, depth unknown"
     stretches = []
-    for first, stop in _runs(known[:, view], fps):
+    for first, stop in _runs(np.isfinite(whole).all(axis=2), fps):
         if (stop - first) / fps < shortest:
             continue
-        joints, filled = fill_gaps(body.joints[first:stop, view], fps)
+        joints, filled = fill_gaps(whole[first:stop], fps)
         joints = joints.astype(np.float64)
         if not moving_camera:
             joints += _way(world[first:stop], image[first:stop], fps)[:, None]
-        joints[..., 1] -= _floor(joints, names)
+        joints[..., 1] -= _floor(joints)
         means = np.nan_to_num(np.nanmean(visibility[first:stop], axis=0))
         told = {name: round(float(mean), 3) for name, mean in zip(LANDMARKS, means, strict=True)}
-        stretches.append(Stretch(float(times[first]), fps, names, joints, filled, missed, told, root))
+        start = float(times[first])
+        stretches.append(Stretch(start, fps, joints, filled, body.missed, out_of_view, told, root))
     return stretches
 
 
@@ -165,8 +172,7 @@ def _way(world: NDArray[np.float64], image: NDArray[np.float64], fps: float) -> 
     return fill_gaps(way[:, None], fps)[0][:, 0].astype(np.float64)
 
 
-def _floor(joints: NDArray[np.float64], names: tuple[str, ...]) -> float:
-    """Height of the floor: of the lower foot, or of the lowest joint where no foot is in view."""
-    feet = [names.index(name) for pair in FEET.values() for name in pair if name in names]
-    lowest = joints[:, feet or slice(None), 1].min(axis=1)
-    return float(np.percentile(lowest, FLOOR_SHARE))
+def _floor(joints: NDArray[np.float64]) -> float:
+    """Height of the floor: of the lower foot."""
+    feet = [INDEX[name] for pair in FEET.values() for name in pair]
+    return float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_SHARE))
