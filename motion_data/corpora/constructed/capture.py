@@ -231,7 +231,8 @@ def _meet(ticks: Array, beats: Array, footfalls: Array) -> Array | None:
     """
     moves = np.arange(-REACH, REACH + STEP / 2, STEP)
     taken = beats[:, None] + moves
-    cost = 0.3 * (moves / REACH) ** 2 - salience(taken, footfalls)
+    fine = np.arange(taken.min(), taken.max() + STEP, STEP / 2)
+    cost = 0.3 * (moves / REACH) ** 2 - np.interp(taken, fine, salience(fine, footfalls))
     spans = np.diff(ticks)
     usual = float(np.median(np.diff(beats) / spans))
     total, back = cost[0], np.zeros(taken.shape, dtype=np.int64)

@@ -90,21 +90,16 @@ def lengthened(
         order = np.arange(len(beats))
         return LongTake(path, np.inf, 0.0, 0.0, nowhere, beats, order, rhythm.footfalls, rhythm.feet)
     inside = np.flatnonzero((beats > FADE) & (beats < times[-1] - FADE))
-    best, chosen = np.inf, None
-    poses = {int(k): _pose(path, beats[k]) for k in inside}
-    for to in inside:
-        for origin in inside[inside > max(to, begin)]:
-            bars, rest = divmod(int(origin - to), bar)
-            if rest:
-                continue
-            distance = float(np.linalg.norm(poses[int(to)] - poses[int(origin)], axis=-1).mean())
-            # A long way round is better: less is repeated.
-            distance -= 0.02 * min(bars, 6)
-            if distance < best:
-                best, chosen = distance, (int(to), int(origin))
-    if chosen is None:
+    poses = _poses(path, beats[inside])
+    apart = np.linalg.norm(poses[:, None] - poses[None], axis=-1).mean(axis=-1)
+    to, origin = inside[:, None], inside[None, :]
+    fits = (origin > np.maximum(to, begin)) & ((origin - to) % bar == 0)
+    if not fits.any():
         return None
-    to, origin = chosen
+    # A long way round is better: less is repeated.
+    cost = np.where(fits, apart - 0.02 * np.minimum((origin - to) // bar, 6), np.inf)
+    row, column = np.unravel_index(int(cost.argmin()), cost.shape)
+    to, origin = int(inside[row]), int(inside[column])
     lap, count = beats[origin] - beats[to], origin - to
     laps = int(np.ceil((begin + needed + 1 - origin) / count)) + 1
     order = np.concatenate([np.arange(origin), *[np.arange(to, origin)] * laps])
@@ -114,7 +109,7 @@ def lengthened(
     falls = [rhythm.footfalls[early], *[rhythm.footfalls[again] + (k + 1) * lap for k in range(laps)]]
     feet = [rhythm.feet[early], *[rhythm.feet[again]] * laps]
     here, there = path(beats[origin]), path(beats[to])
-    turn = _facing(here) - _facing(there)
+    turn = float(_facing(here) - _facing(there))
     shift = (there[INDEX["pelvis"], [0, 2]], here[INDEX["pelvis"], [0, 2]])
     return LongTake(
         path, beats[origin], beats[to], turn, shift, clock, order, np.concatenate(falls), np.concatenate(feet)
@@ -136,18 +131,20 @@ def _blended(one: Array, other: Array, share: Array) -> Array:
     return blended
 
 
-def _facing(pose: Array) -> float:
-    """Radians about y, 0 along +z, of a body's hips."""
-    across = pose[INDEX["left_hip"]] - pose[INDEX["right_hip"]]
-    return float(np.arctan2(-across[2], across[0]))
+def _facing(pose: Array) -> Array:
+    """Radians about y, 0 along +z, of the hips of (..., J, 3)."""
+    across = pose[..., INDEX["left_hip"], :] - pose[..., INDEX["right_hip"], :]
+    facing: Array = np.arctan2(-across[..., 2], across[..., 0])
+    return facing
 
 
-def _pose(path: BSpline, time: float) -> Array:
-    """(2J, 3) pose, and where it goes in a fifth of a second, without place and facing on the floor."""
-    pose, pace = path(time), 0.2 * path(time, nu=1)
-    facing = -_facing(pose)
-    cosine, sine = np.cos(facing), np.sin(facing)
-    turned = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
-    still = pose - pose[INDEX["pelvis"]] * [1, 0, 1]
-    alike: Array = np.concatenate([still, pace]) @ turned.T
+def _poses(path: BSpline, times: Array) -> Array:
+    """(N, 2J, 3) poses, and where they go in a fifth of a second, without place and facing on the floor."""
+    poses, pace = path(times), 0.2 * path(times, nu=1)
+    cosine, sine = np.cos(_facing(poses)), np.sin(_facing(poses))
+    zero, one = np.zeros(len(times)), np.ones(len(times))
+    # Rows are vectors: multiplied from the right, this turns them back to face +z.
+    turn = np.stack([cosine, zero, sine, zero, one, zero, -sine, zero, cosine], axis=-1).reshape(-1, 3, 3)
+    still = poses - poses[:, [INDEX["pelvis"]]] * [1, 0, 1]
+    alike: Array = np.concatenate([still, pace], axis=1) @ turn
     return alike
