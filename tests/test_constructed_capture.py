@@ -249,6 +249,28 @@ class TestRealSalsa:
         assert len(after) > 15 * 40
         assert np.median(after) < 0.5 * np.median(before)
 
+    def test_their_bar_is_kept(self, salsa: list[Take]) -> None:
+        """Even and odd bars are alike; rolled by half a bar, or by a beat, they are not."""
+        grid = regular_grid(40, 160, 4, 0.3)
+        same, half, beat, seen = [], [], [], []
+        for index, take in enumerate(salsa):
+            motion = warp_onto(take, grid, 40.0, rng(index))
+            if motion is None:
+                continue
+            profile = accent_profile(motion, grid)
+            mean = profile.mean(axis=0)
+            same.append(far(profile[::2].mean(axis=0), profile[1::2].mean(axis=0)))
+            half.append(far(mean, np.roll(mean, 12)))
+            beat.append(far(mean, np.roll(mean, 6)))
+            found = contact_pulses(motion.joints, motion.names, motion.fps)
+            for limb, times in motion.pulses.items():
+                inside = times[(times > 0.2) & (times < 39.8)]
+                seen.append(float(np.mean(distances(inside, found[limb]) < 0.05)))
+        assert np.median(half) > 1.5 * np.median(same)
+        assert np.median(beat) > 1.5 * np.median(same)
+        # The pulses are touch-downs that can be seen in the warped joints.
+        assert np.mean(seen) > 0.9
+
 
 def test_rhythm_of_a_known_dance() -> None:
     take = dance(regular_grid(20, 110, 4, 0.25), "grapevine", 20, 0.5, rng(0))
