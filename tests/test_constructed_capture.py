@@ -251,6 +251,7 @@ class TestRealSalsa:
 
     def test_their_bar_is_kept(self, salsa: list[Take]) -> None:
         """Even and odd bars are alike; rolled by half a bar, or by a beat, they are not."""
+        # 40 s are 26 bars; most takes have ten or so of their own and come back to them.
         grid = regular_grid(40, 160, 4, 0.3)
         same, half, beat, seen = [], [], [], []
         for index, take in enumerate(salsa):
