@@ -1,8 +1,8 @@
 """The music of constructed pairs: tunes, arrangement on one time map, rendering, acoustics."""
 
 import os
-import subprocess
-import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from motion_data.corpora.constructed import soundfont_check
 from motion_data.corpora.constructed import tunes as tunes_module
 from motion_data.corpora.constructed.acoustics import (
     CODECS,
@@ -28,12 +29,11 @@ from motion_data.corpora.constructed.acoustics import (
 from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange
 from motion_data.corpora.constructed.harmony import chords_of
 from motion_data.corpora.constructed.rendering import (
-    HIGHEST,
-    LOWEST,
     PEAK,
     default_soundfont,
     render,
 )
+from motion_data.corpora.constructed.soundfont_check import check_soundfont
 from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,
@@ -383,33 +383,32 @@ def test_rendering_is_loud_finite_and_repeatable() -> None:
 
 def test_programs_return_and_repeat_at_every_pitch() -> None:
     """symusic hangs or reads past samples at some programs and pitches: not at those that are used."""
-    code = f"""
-import sys, numpy as np
-from motion_data.corpora.constructed.arrangement import Arrangement, Part
-from motion_data.corpora.constructed.rendering import default_soundfont, render
-from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY
-from motionbeat_upstream.nn.grid import regular_grid
-grid = regular_grid(4.0, 120, 4)
-pitches = np.arange({LOWEST} - 5, {HIGHEST} + 20.0, 2)
-notes = np.stack([np.linspace(0, 3, len(pitches)), 0 * pitches + 0.9, pitches, 0 * pitches + 90], axis=1)
-for program in sorted({{*BASS, *CHORDS, *MELODY}}):
-    part = Part("melody", program, False, notes)
-    piece = Arrangement((part,), grid, "rock", 120.0, 0.5, 0.5, "steady", 4.0)
-    first = render(piece, default_soundfont())
-    waste = [np.full(n, np.nan, np.float32) for n in (1000, 30000, 100000, 200000)]
-    del waste
-    assert np.array_equal(first, render(piece, default_soundfont())), program
-print("all")
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ},
-    )
-    assert ran.stdout.strip() == "all", ran.stderr[-500:]
+    check_soundfont(default_soundfont())
+
+
+def hang(soundfont: Path, program: int) -> str:
+    time.sleep(60)
+    return ""
+
+
+def crash(soundfont: Path, program: int) -> str:
+    os._exit(11)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (hang, "does not return from GM program 0"),
+        (crash, "crashes on GM program 0"),
+        (lambda soundfont, program: "nothing sounds" if program == 40 else "", "nothing sounds; use another"),
+    ],
+)
+def test_a_soundfont_that_cannot_be_played_is_refused(
+    fault: Callable[[Path, int], str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundfont_check, "program_fault", fault)
+    with pytest.raises(DataError, match=message):
+        check_soundfont(default_soundfont(), patience=0.3)
 
 
 def test_a_soundfont_that_is_none_is_refused(tmp_path: Path) -> None:

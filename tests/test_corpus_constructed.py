@@ -179,6 +179,8 @@ def test_another_seed_is_another_corpus_and_more_pairs_keep_the_first(tmp_path: 
     ("words", "message"),
     [
         (("--pairs", "0"), "--pairs 0"),
+        (("--seed", "-1"), "--seed -1"),
+        (("--tunes", "-1"), "--tunes -1"),
         (("--seconds", "0.5"), "--seconds 0.5"),
         (("--soundfont", "no/such.sf2"), "no/such.sf2: not readable"),
         (("--dancer", "capture"), "--motion DIR belong together"),

@@ -19,6 +19,7 @@ from motion_data.corpora.constructed.dancer import take_name
 from motion_data.corpora.constructed.performance import joints_sha256, move, play
 from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, stage_rng, to_provenance
 from motion_data.corpora.constructed.rendering import default_soundfont, synthesiser
+from motion_data.corpora.constructed.soundfont_check import check_soundfont
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
@@ -62,8 +63,13 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
     Raises:
         DataError: settings that cannot be, or what they name cannot be used.
     """
-    if settings.pairs < 1:
-        raise DataError(f"--pairs {settings.pairs}: expected 1 or more")
+    for option, value, least in (
+        ("--pairs", settings.pairs, 1),
+        ("--seed", settings.seed, 0),
+        ("--tunes", 0 if settings.tunes is None else settings.tunes, 0),
+    ):
+        if value < least:
+            raise DataError(f"{option} {value}: expected {least} or more")
     if not SHORTEST <= settings.seconds <= LONGEST:
         raise DataError(f"--seconds {settings.seconds:g}: expected {SHORTEST:g} to {LONGEST:g}")
     synthesiser(settings.soundfont or default_soundfont())
@@ -76,6 +82,8 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
         else:
             if corpus.made["corpus"] == "constructed" and corpus.made["options"] == said:
                 return corpus
+    if settings.soundfont is not None:
+        check_soundfont(settings.soundfont)
     tunes, left_out = gather(settings, progress)
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
     planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)

@@ -1,0 +1,81 @@
+"""Whether symusic can play a soundfont: it may hang on a program, or read past a sample, and says nothing."""
+
+from __future__ import annotations
+
+from ctypes import c_int
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+import numpy as np
+
+from motion_data.corpora.constructed.arrangement import Arrangement, Part
+from motion_data.corpora.constructed.rendering import HIGHEST, LOWEST, render, synthesiser
+from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY
+from motion_data.errors import DataError
+from motionbeat_upstream.nn.grid import regular_grid
+
+PATIENCE = 30.0
+"""Seconds after which a program is believed to hang; it takes some 0.02 s."""
+
+HOLD = 2.0
+"""Seconds that a note is held: long enough for a sample's loop to come round."""
+
+
+def check_soundfont(soundfont: Path, patience: float = PATIENCE) -> None:
+    """Play every program that pairs may use at every second pitch, twice, in a process of its own.
+
+    Raises:
+        DataError: no soundfont, or a program that hangs, is silent, or sounds differently each time.
+    """
+    synthesiser(soundfont)
+    context = get_context("fork")
+    playing: Synchronized[int] = context.Value(c_int, -1)
+    listener, teller = context.Pipe(duplex=False)
+    process = context.Process(target=_play_all, args=(soundfont, playing, teller), daemon=True)
+    process.start()
+    # The child holds the only open end now, so that its death is noticed.
+    teller.close()
+    while not listener.poll(patience):
+        before = playing.value
+        if not listener.poll(patience) and playing.value == before:
+            process.kill()
+            process.join()
+            raise DataError(
+                f"{soundfont}: symusic does not return from GM program {before}; use another soundfont"
+            )
+    try:
+        fault = listener.recv()
+    except EOFError:
+        fault = f"symusic crashes on GM program {playing.value}"
+    process.join()
+    if fault:
+        raise DataError(f"{soundfont}: {fault}; use another soundfont")
+
+
+def _play_all(soundfont: Path, playing: Synchronized[int], teller: Connection) -> None:
+    fault = ""
+    for program in sorted({*BASS, *CHORDS, *MELODY}):
+        playing.value = program
+        if fault := program_fault(soundfont, program):
+            break
+    teller.send(fault)
+
+
+def program_fault(soundfont: Path, program: int) -> str:
+    """What is wrong with a program; empty where nothing is."""
+    pitches = np.arange(LOWEST, HIGHEST + 1.0, 2)
+    starts = np.linspace(0, 4, len(pitches))
+    notes = np.stack([starts, 0 * pitches + HOLD, pitches, 0 * pitches + 90], axis=1)
+    part = Part("melody", program, False, notes)
+    piece = Arrangement((part,), regular_grid(6.0, 120, 4), "rock", 120.0, 0.5, 0.5, "steady", 6.0)
+    try:
+        first = render(piece, soundfont)
+        # What a read past a sample finds depends on what the memory held before.
+        waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
+        del waste
+        again = render(piece, soundfont)
+    except DataError as error:
+        return str(error)
+    return "" if np.array_equal(first, again) else f"GM program {program} sounds differently each time"
