@@ -254,6 +254,13 @@ def test_sound_read_clip_by_clip_is_that_read_whole(tmp_path: Path) -> None:
             assert torch.equal(one.joints, other.joints)
 
 
+def test_a_run_goes_on_with_other_memory_unless_sound_is_read_otherwise(corpus: Corpus) -> None:
+    state = ClipReader(corpus, "train", CONFIG).state_dict()
+    ClipReader(corpus, "train", replace(CONFIG, memory_megabytes=2048.0)).load_state_dict(state)
+    with pytest.raises(DataError, match="sound read whole is False, was True"):
+        ClipReader(corpus, "train", replace(CONFIG, memory_megabytes=1.0)).load_state_dict(state)
+
+
 @pytest.mark.parametrize(("memory", "decoded"), [(1024.0, 8.0), (0.5, None)])
 def test_a_recording_that_pairs_share_is_decoded_once(
     tmp_path: Path, memory: float, decoded: float | None

@@ -60,7 +60,7 @@ class PipelineConfig:
 
     memory_megabytes: float = 1024.0
     """Decoded pairs kept in memory; an hour is 260 MB. A split of files that does not fit is read clip by
-    clip, which resamples from other edges: to continue a run, this must stay."""
+    clip, which resamples from other edges: a run can only go on in the way it began."""
 
     def validate(self) -> None:
         """Raise ``DataError`` with every fault found, or return in silence."""
@@ -102,7 +102,7 @@ class PipelineConfig:
             raise DataError(f"pipeline: {'; '.join(faults)}")
 
 
-NOT_IN_BATCHES = ("workers", "prefetch", "failures_in_row")
+NOT_IN_BATCHES = ("workers", "prefetch", "failures_in_row", "memory_megabytes")
 """Settings that may change when a run goes on."""
 
 

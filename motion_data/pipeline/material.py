@@ -84,7 +84,9 @@ class Materials:
         sounds = {pair.audio or pair.name: pair.seconds for pair in pairs}
         motions = sum(pair.seconds for pair in pairs)
         size = 4 * SAMPLE_RATE * sum(sounds.values()) + 12 * len(JOINTS) * fps * motions
-        self.fits = size / MEGABYTE <= memory_megabytes
+        self._fits = size / MEGABYTE <= memory_megabytes
+        self.whole = self._fits or all(pair.audio is None for pair in pairs)
+        """Whether all sound is decoded or rendered whole."""
         self._sounds: dict[AudioSpan, Tensor] = {}
         self._kept: OrderedDict[str, Material] = OrderedDict()
         self._used = 0.0
@@ -132,7 +134,7 @@ class Materials:
             with self._clock.stage("motion"):
                 motion, grid = read_motion(self._folder / pair.motion)
             seconds = pair.audio.stop - pair.audio.start
-            if self.fits:
+            if self._fits:
                 wav = self._recording(pair.audio)
         with self._clock.stage("resample"):
             joints = _joints(pair.name, motion, self._fps)
@@ -152,7 +154,7 @@ class Materials:
                 return
             self._kept[name] = material
             self._used += material.megabytes
-            while self._used > self._room and not self.fits:
+            while self._used > self._room and not self._fits:
                 self._used -= self._kept.popitem(last=False)[1].megabytes
 
 

@@ -48,20 +48,18 @@ def plan_epoch(
         world_size: number of processes.
     """
     draw = np.random.default_rng([config.seed, 0 if config.same_every_epoch else epoch])
-    shift_tempo, shift_length = draw.random(2)
-    buckets: dict[tuple[int, float, float], list[tuple[Draw, str]]] = defaultdict(list)
+    # The borders move from epoch to epoch, so that no two near tempos are apart for ever.
+    shift = draw.random()
+    of_tempo: dict[tuple[int, float], list[tuple[int, MotionPair]]] = defaultdict(list)
     for index, pair in pairs:
-        # The borders move from epoch to epoch, so that no two near tempos are apart for ever.
-        tempo = _bin(pair.bpm, config.tempo_octaves, shift_tempo)
-        length = _bin(expected_seconds(pair, config), config.length_octaves, shift_length)
-        key = (pair.metre or 0, tempo, length)
-        buckets[key] += [(Draw(index, number), pair.piece) for number in range(config.clips_per_pair)]
+        of_tempo[pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift)].append((index, pair))
     most = config.batch_size * world_size
     groups: list[list[Draw]] = []
-    for key in sorted(buckets):
-        clips = _spread_pieces(buckets[key], draw)
-        count = math.ceil(len(clips) / most)
-        groups += [[clips[i] for i in part] for part in np.array_split(np.arange(len(clips)), count)]
+    for key in sorted(of_tempo):
+        for bucket in _by_length(of_tempo[key], config):
+            clips = _spread_pieces(bucket, config.clips_per_pair, draw)
+            count = math.ceil(len(clips) / most)
+            groups += [[clips[i] for i in part] for part in np.array_split(np.arange(len(clips)), count)]
     kept = [group for group in groups if len(group) >= config.least_clips * world_size]
     return [kept[index][rank::world_size] for index in draw.permutation(len(kept))]
 
@@ -74,12 +72,27 @@ def expected_seconds(pair: MotionPair, config: PipelineConfig) -> float:
     return min(pair.seconds, bar * max(1, min(config.bars, int(config.longest_seconds / bar + 1e-9))))
 
 
-def _bin(value: float | None, width: float, shift: float) -> float:
-    return -math.inf if value is None else math.floor(math.log2(value) / width + shift)
+def _tempo_bin(bpm: float | None, width: float, shift: float) -> float:
+    return -math.inf if bpm is None else math.floor(math.log2(bpm) / width + shift)
 
 
-def _spread_pieces(clips: Sequence[tuple[Draw, str]], draw: np.random.Generator) -> list[Draw]:
-    """At random, with the clips of each piece evenly over the whole length."""
+def _by_length(
+    pairs: Sequence[tuple[int, MotionPair]], config: PipelineConfig
+) -> list[list[tuple[int, MotionPair]]]:
+    """The pairs apart by their clips' lengths, counted from the shortest: most often all in one."""
+    lengths = [math.log2(expected_seconds(pair, config)) for _, pair in pairs]
+    least = min(lengths)
+    buckets: dict[int, list[tuple[int, MotionPair]]] = defaultdict(list)
+    for pair, length in zip(pairs, lengths, strict=True):
+        buckets[math.floor((length - least) / config.length_octaves)].append(pair)
+    return [buckets[key] for key in sorted(buckets)]
+
+
+def _spread_pieces(
+    pairs: Sequence[tuple[int, MotionPair]], clips_per_pair: int, draw: np.random.Generator
+) -> list[Draw]:
+    """Their clips at random, with those of each piece evenly over the whole length."""
+    clips = [(Draw(index, number), pair.piece) for index, pair in pairs for number in range(clips_per_pair)]
     counts = Counter(piece for _, piece in clips)
     seen: Counter[str] = Counter()
     offset = {piece: draw.random() for piece in sorted(counts)}

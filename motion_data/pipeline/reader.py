@@ -252,6 +252,7 @@ class ClipReader(Iterator[Batch]):
             "split": self._split,
             "rank": self._rank,
             "world_size": self._world_size,
+            "sound read whole": self._loader.materials.whole,
             **settings_of_batches(self._config),
         }
 
