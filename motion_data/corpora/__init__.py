@@ -11,6 +11,7 @@ import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
+from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 
 CORPORA = ("aistpp", "bvh", "constructed", "folder", "stepmania", "video")
@@ -32,5 +33,17 @@ class CorpusModule(Protocol):
 
 
 def corpus_module(name: str) -> CorpusModule:
-    """The module of a corpus, imported only now: some need libraries that others do not."""
-    return cast(CorpusModule, importlib.import_module(f"motion_data.corpora.{name}"))
+    """The module of a corpus, imported only now: some need libraries that others do not.
+
+    Raises:
+        DataError: a library that it needs is not installed.
+    """
+    try:
+        return cast(CorpusModule, importlib.import_module(f"motion_data.corpora.{name}"))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("motion_data", "motionbeat_upstream"):
+            raise
+        raise DataError(
+            f"{name}: needs the Python module {error.name!r}, which is not installed; "
+            f"pip install 'motionbeat[data]'"
+        ) from error

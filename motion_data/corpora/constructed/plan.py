@@ -15,7 +15,7 @@ from motion_data.corpora.constructed.dancer import STYLES as DANCES
 from motion_data.corpora.constructed.rendering import default_soundfont
 from motion_data.corpora.constructed.styles import MELODY, programs_of, styles_of
 from motion_data.corpora.constructed.tunes import METRES, Tune, from_json, made_tune, to_json
-from motion_data.corpora.hashed_split import hashed_split
+from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
 
 STAGES = ("plan", "arrangement", "acoustics", "dance", "take")
