@@ -9,6 +9,7 @@ slide or leave the floor by centimetres while it lasts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +40,10 @@ class LongTake:
     """Pelvis on the floor (x, z) where it returns to, and where it is."""
     beats: Array
     """(N,) the take's beats and what they become."""
-    accents_from: NDArray[np.int64]
-    """(N,) index of the take's own beat behind each."""
     footfalls: Array
+    """(M,) the take's touch-downs and what they become."""
     feet: NDArray[np.int64]
+    """(M,) 0 left, 1 right."""
 
     def at(self, times: Array) -> Array:
         """(T, J, 3) joints at times of the long clock, increasing."""
@@ -57,8 +58,8 @@ class LongTake:
             if not len(here):
                 continue
             then = self._moved(self.path(self.again + times[here] - begin), number + 1)
-            share = np.clip((times[here] - begin + FADE) / (2 * FADE), 0.0, 1.0)
-            share = share**3 * (10 - 15 * share + 6 * share**2)
+            way = np.clip((times[here] - begin + FADE) / (2 * FADE), 0.0, 1.0)
+            share: Array = way**3 * (10 - 15 * way + 6 * way**2)
             fading = share < 1
             joints[here[fading]] = _blended(joints[here[fading]], then[fading], share[fading, None])
             joints[here[~fading]] = then[~fading]
@@ -76,7 +77,7 @@ class LongTake:
 
 
 def lengthened(
-    joints: NDArray[np.floating], fps: float, rhythm: TakeRhythm, begin: int, needed: int, bar: int
+    joints: NDArray[np.floating[Any]], fps: float, rhythm: TakeRhythm, begin: int, needed: int, bar: int
 ) -> LongTake | None:
     """A take that lasts ``needed`` of its beats after beat ``begin``, with returns by whole bars as needed.
 
@@ -87,22 +88,20 @@ def lengthened(
     beats = rhythm.beats
     if begin + needed < len(beats):
         nowhere = (np.zeros(2), np.zeros(2))
-        order = np.arange(len(beats))
-        return LongTake(path, np.inf, 0.0, 0.0, nowhere, beats, order, rhythm.footfalls, rhythm.feet)
+        return LongTake(path, np.inf, 0.0, 0.0, nowhere, beats, rhythm.footfalls, rhythm.feet)
     inside = np.flatnonzero((beats > FADE) & (beats < times[-1] - FADE))
     poses = _poses(path, beats[inside])
     apart = np.linalg.norm(poses[:, None] - poses[None], axis=-1).mean(axis=-1)
-    to, origin = inside[:, None], inside[None, :]
-    fits = (origin > np.maximum(to, begin)) & ((origin - to) % bar == 0)
+    steps = inside[None, :] - inside[:, None]
+    fits = (steps > 0) & (inside > begin) & (steps % bar == 0)
     if not fits.any():
         return None
     # A long way round is better: less is repeated.
-    cost = np.where(fits, apart - 0.02 * np.minimum((origin - to) // bar, 6), np.inf)
+    cost = np.where(fits, apart - 0.02 * np.minimum(steps // bar, 6), np.inf)
     row, column = np.unravel_index(int(cost.argmin()), cost.shape)
     to, origin = int(inside[row]), int(inside[column])
     lap, count = beats[origin] - beats[to], origin - to
     laps = int(np.ceil((begin + needed + 1 - origin) / count)) + 1
-    order = np.concatenate([np.arange(origin), *[np.arange(to, origin)] * laps])
     clock = np.concatenate([beats[:origin], *[beats[to:origin] + (k + 1) * lap for k in range(laps)]])
     early = rhythm.footfalls < beats[origin]
     again = early & (rhythm.footfalls >= beats[to])
@@ -112,7 +111,7 @@ def lengthened(
     turn = float(_facing(here) - _facing(there))
     shift = (there[INDEX["pelvis"], [0, 2]], here[INDEX["pelvis"], [0, 2]])
     return LongTake(
-        path, beats[origin], beats[to], turn, shift, clock, order, np.concatenate(falls), np.concatenate(feet)
+        path, beats[origin], beats[to], turn, shift, clock, np.concatenate(falls), np.concatenate(feet)
     )
 
 
