@@ -58,7 +58,7 @@ class LongTake:
             if not len(here):
                 continue
             then = self._moved(self.path(self.again + times[here] - begin), number + 1)
-            way = np.clip((times[here] - begin + FADE) / (2 * FADE), 0.0, 1.0)
+            way: Array = np.clip((times[here] - begin + FADE) / (2 * FADE), 0.0, 1.0)
             share: Array = way**3 * (10 - 15 * way + 6 * way**2)
             fading = share < 1
             joints[here[fading]] = _blended(joints[here[fading]], then[fading], share[fading, None])
