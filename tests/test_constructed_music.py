@@ -52,6 +52,7 @@ from motion_data.corpora.constructed.tunes import (
     from_json,
     made_tune,
     midi_tunes,
+    one_name_a_piece,
     read_abc,
     to_json,
 )
@@ -167,6 +168,26 @@ def test_without_music21_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("motion_data.corpora.constructed.tunes.version", missing)
     with pytest.raises(DataError, match=r"motionbeat\[data\].*--tunes 0"):
         corpus_tunes()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-5, 6), st.integers(0, 5)), min_size=1, max_size=12))
+@settings(max_examples=30, deadline=None)
+def test_the_same_tune_under_another_title_is_the_same_piece(drawn: list[tuple[int, int, int]]) -> None:
+    """Each is one of six melodies, in some key, under one of six titles."""
+    tunes = []
+    for melody, shift, title in drawn:
+        made = made_tune(4, melody)
+        tunes.append(replace(made, notes=made.notes + np.array([0, 0, shift]), piece=f"title {title}"))
+    named = one_name_a_piece(tunes)
+    assert all(np.array_equal(tune.notes, other.notes) for tune, other in zip(tunes, named, strict=True))
+    # The oracle: names spread along shared melodies and titles until nothing changes.
+    names = [title for _, _, title in drawn]
+    for _ in drawn:
+        for one, (melody, _, title) in enumerate(drawn):
+            for other, (another, _, its) in enumerate(drawn):
+                if melody == another or title == its:
+                    names[one] = names[other] = min(names[one], names[other])
+    assert [tune.piece for tune in named] == [f"title {name}" for name in names]
 
 
 def test_midi_melodies(tmp_path: Path) -> None:

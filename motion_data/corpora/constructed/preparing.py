@@ -20,7 +20,7 @@ from motion_data.corpora.constructed.performance import joints_sha256, move, pla
 from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, stage_rng, to_provenance
 from motion_data.corpora.constructed.rendering import default_soundfont, synthesiser
 from motion_data.corpora.constructed.soundfont_check import check_soundfont
-from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes
+from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
@@ -103,15 +103,18 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
 
 def gather(settings: Settings, progress: bool) -> tuple[list[Tune], dict[str, str]]:
     """The tunes that settings ask for, and what was left out of them, and why."""
-    tunes: list[Tune] = []
+    found = corpus_tunes(progress) if settings.tunes is None or settings.tunes > 0 else []
+    tunes = list(found)
     left_out: dict[str, str] = {}
-    if settings.tunes is None or settings.tunes > 0:
-        found = corpus_tunes(progress)
-        tunes += found if settings.tunes is None else spread(found, settings.tunes)
     for folder in settings.midi:
         more, unusable = midi_tunes(folder)
         tunes += more
         left_out |= unusable
+    if tunes:
+        # Before a limit is laid on them, so that a tune's name does not depend on the limit.
+        tunes = one_name_a_piece(tunes)
+    if settings.tunes is not None:
+        tunes = spread(tunes[: len(found)], settings.tunes) + tunes[len(found) :]
     return tunes, left_out
 
 

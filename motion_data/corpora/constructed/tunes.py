@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from motion_data.errors import DataError
@@ -38,7 +40,7 @@ FEWEST_BARS, FEWEST_NOTES = 8, 16
 CROWDED = 2.6
 """Notes a beat above which a 2/4 bar is in halved values: a reel of sixteenths has four beats a bar."""
 
-INDEX_FORMAT = 2
+INDEX_FORMAT = 3
 """Goes up when what is taken from the corpus changes, so that old caches are not read."""
 
 BAR_QUARTERS = {"4/4": Fraction(4), "2/4": Fraction(2), "3/4": Fraction(3), "6/8": Fraction(3)}
@@ -62,14 +64,57 @@ class Tune:
     notes: NDArray[np.int64]
     """(N, 3) start and duration in ticks from the first downbeat, and MIDI pitch; starts increase from 0."""
 
-    @property
-    def piece(self) -> str:
-        """Name of the piece: tunes of one title are one piece, whatever book they are in."""
-        plain = unicodedata.normalize("NFKD", self.title).encode("ascii", "ignore").decode().lower()
-        # "Opera -- Reel", "The Opera" and "OPERA REEL. (Another setting)" are the same title.
-        plain = re.sub(r"\(.*?\)|'s\b|\b(a|the|no|reel|jig|hornpipe|waltz|strathspey|clog)\b", "", plain)
-        plain = re.sub(r"[^a-z]+", "-", plain.replace("'", "")).strip("-")
-        return plain if plain and self.source.startswith("music21:") else self.source
+    piece: str
+    """Name of the piece: the title without what differs from book to book, or the name of another tune
+    that :func:`one_name_a_piece` found to be the same; of a made tune or a MIDI file the source."""
+
+
+def plain_title(title: str) -> str:
+    """A title without what differs from book to book; empty where nothing is left."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    # "Opera -- Reel", "The Opera" and "OPERA REEL. (Another setting)" are the same title.
+    plain = re.sub(r"\(.*?\)|'s\b|\b(a|the|no|reel|jig|hornpipe|waltz|strathspey|clog)\b", "", plain)
+    return re.sub(r"[^a-z]+", "-", plain.replace("'", "")).strip("-")
+
+
+OPENING = 4
+"""Bars by which two tunes are known to be one."""
+
+TELLING = 6
+"""Changes of pitch from beat to beat that an opening must have to be anyone's own."""
+
+
+def one_name_a_piece(tunes: Sequence[Tune]) -> list[Tune]:
+    """The tunes, with one name for those that are the same under several titles.
+
+    Folk tunes have many names. Tunes whose melodies move alike from beat to beat over the first
+    :data:`OPENING` bars, in whatever key, are taken for one piece, or one would be in two splits.
+    """
+    keys: dict[object, int] = {}
+    edges = [
+        (number, len(tunes) + keys.setdefault(key, len(keys)))
+        for number, tune in enumerate(tunes)
+        for key in (tune.piece, _opening(tune))
+        if key is not None
+    ]
+    size = len(tunes) + len(keys)
+    rows, columns = np.array(edges).reshape(-1, 2).T
+    _, piece_of = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size)))
+    names: dict[int, str] = {}
+    for tune, piece in zip(tunes, piece_of[: len(tunes)].tolist(), strict=True):
+        names[piece] = min(names.get(piece, tune.piece), tune.piece)
+    return [
+        replace(tune, piece=names[piece])
+        for tune, piece in zip(tunes, piece_of[: len(tunes)].tolist(), strict=True)
+    ]
+
+
+def _opening(tune: Tune) -> tuple[int, ...] | None:
+    """Metre and steps of pitch from beat to beat; None where there are too few to tell."""
+    beats = np.arange(OPENING * tune.metre) * TICKS
+    sounding = np.maximum(np.searchsorted(tune.notes[:, 0], beats, side="right") - 1, 0)
+    steps = np.diff(tune.notes[sounding, 2])
+    return (tune.metre, *steps.tolist()) if np.count_nonzero(steps) >= TELLING else None
 
 
 def to_json(tune: Tune) -> dict[str, Any]:
@@ -81,6 +126,7 @@ def to_json(tune: Tune) -> dict[str, Any]:
         "scale": list(tune.scale),
         "bars": tune.bars,
         "notes": tune.notes.ravel().tolist(),
+        "piece": tune.piece,
     }
 
 
@@ -88,7 +134,8 @@ def from_json(record: dict[str, Any]) -> Tune:
     """What :func:`to_json` gave; KeyError, TypeError or ValueError for anything else."""
     notes = np.array(record["notes"], dtype=np.int64).reshape(-1, 3)
     scale = tuple(int(degree) for degree in record["scale"])
-    return Tune(record["title"], record["source"], int(record["metre"]), scale, int(record["bars"]), notes)
+    title, source, piece = (str(record[key]) for key in ("title", "source", "piece"))
+    return Tune(title, source, int(record["metre"]), scale, int(record["bars"]), notes, piece)
 
 
 # music21's corpus
@@ -279,7 +326,8 @@ def _checked(
     notes[:, 1] = np.clip(notes[:, 1], 1, following - notes[:, 0])
     if bars < FEWEST_BARS or len(notes) < FEWEST_NOTES:
         return None
-    return Tune(title, source, metre, scale, bars, notes.astype(np.int64))
+    piece = plain_title(title) if source.startswith("music21:") else ""
+    return Tune(title, source, metre, scale, bars, notes.astype(np.int64), piece or source)
 
 
 # Tunes made from nothing
