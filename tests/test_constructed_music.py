@@ -439,6 +439,9 @@ def test_a_soundfont_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.sf2").write_text("no soundfont at all")
     with pytest.raises(DataError, match="expected a soundfont"):
         render(piece, tmp_path / "text.sf2")
+    (tmp_path / "cut.sf2").write_bytes(default_soundfont().read_bytes()[:2_000_000])
+    with pytest.raises(DataError, match="damaged soundfont"):
+        render(piece, tmp_path / "cut.sf2")
 
 
 # Acoustics

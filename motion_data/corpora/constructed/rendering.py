@@ -73,7 +73,12 @@ def synthesiser(soundfont: Path) -> Any:
         raise DataError(
             f"{soundfont}: begins with {head!r}, expected a soundfont (RIFF sfbk); give a .sf2 file"
         )
-    return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
+    try:
+        return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
+    except Exception as error:  # symusic raises plain exceptions of several kinds
+        raise DataError(
+            f"{soundfont}: a damaged soundfont ({error}); fetch it again, or give another with --soundfont"
+        ) from None
 
 
 def render(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
