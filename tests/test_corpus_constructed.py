@@ -146,7 +146,8 @@ def test_a_pair_is_the_same_in_another_process() -> None:
 from tests.test_corpus_constructed import fingerprint, made_pairs
 print([fingerprint(pair) for pair in made_pairs([11, 2])])
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    home = Path(__file__).parents[1]
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=home)
     assert ran.stdout.strip() == str([fingerprint(pair) for pair in made_pairs([11, 2])])
 
 
