@@ -37,7 +37,7 @@ def made_tower(seed: int = 0, config: MotionTowerConfig = SMALL) -> MotionTower:
     return MotionTower(config).double().eval()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(st.integers(1, 120), min_size=2, max_size=4), st.integers(0, 100))
 def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: int) -> None:
     tower, batch = made_tower(), made_batch(lengths, seed)
@@ -53,7 +53,7 @@ def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: i
         assert not together.frames[row, length:].any()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.floats(-10, 10), st.floats(-10, 10), st.floats(-4, 4), st.integers(0, 100))
 def test_place_and_heading_do_not_matter(x: float, z: float, angle: float, seed: int) -> None:
     joints, pulses, there, _, _ = made_batch([30], seed)
@@ -65,7 +65,7 @@ def test_place_and_heading_do_not_matter(x: float, z: float, angle: float, seed:
     assert torch.allclose(seen, motion_frames(moved, pulses, there, RATE), atol=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.floats(-7, 7), st.integers(0, 100))
 def test_one_phase_added_to_all_changes_nothing(delta: float, seed: int) -> None:
     torch.manual_seed(seed)
@@ -77,7 +77,7 @@ def test_one_phase_added_to_all_changes_nothing(delta: float, seed: int) -> None
     assert torch.allclose(plain, encoder(x, phase + delta, bar, mask, contact)[-1], atol=1e-8)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.integers(0, 3), st.integers(0, 100))
 def test_rolling_a_loop_by_whole_bars_keeps_its_embedding(bars: int, seed: int) -> None:
     torch.manual_seed(seed)
