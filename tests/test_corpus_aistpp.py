@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.body.kinematics import REST
-from motion_data.clip import load_clip
 from motion_data.commands.prepare import main as prepare_command
 from motion_data.corpora.aistpp import assign_splits, on_the_floor, prepare
 from motion_data.corpora.aistpp_annotations import find_annotations, parse_name
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import MARK, read_corpus
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import INDEX, PARENTS

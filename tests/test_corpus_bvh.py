@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.clip import load_clip
 from motion_data.commands import data
 from motion_data.corpora import bvh
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.corpora.motion_source import read_source, rest_frames
 from motion_data.corpora.paired_files import as_motion
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.skeleton import INDEX, JOINTS
 from tests.moving_body import (

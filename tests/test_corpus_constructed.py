@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from motion_data.clip import Clip, load_clip
+from motion_data.clip import Clip
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed import performance, plan
 from motion_data.corpora.constructed.capture import Take
@@ -23,6 +23,7 @@ from motion_data.corpora.constructed.preparing import deal_takes, make_pair, spr
 from motion_data.corpora.constructed.styles import STYLES
 from motion_data.corpora.constructed.tunes import METRES, made_tune
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.config import SAMPLE_RATE

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from motion_data.clip import load_clip
 from motion_data.corpora import folder
 from motion_data.corpora.motion_source import COCO, read_source
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 from motion_data.skeleton import INDEX, JOINTS

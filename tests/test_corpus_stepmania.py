@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.clip import load_clip
 from motion_data.corpora import corpus_module
 from motion_data.corpora.splits import hashed_split, read_splits
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
@@ -29,6 +28,7 @@ from motion_data.corpora.stepmania.mp3_lead import mp3_lead
 from motion_data.corpora.stepmania.pairs import step_pulses
 from motion_data.corpora.stepmania.song import Chart, hittable, jumped_over, read_song, seconds_at
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import correlate
 
-from motion_data.clip import load_clip
 from motion_data.corpora import corpus_module, video
 from motion_data.corpora.video.container import extract_sound, probe, read_frames
 from motion_data.corpora.video.pose import LANDMARKS, Poses, kept_poses, write_poses
 from motion_data.corpora.video.stretches import find_stretches
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.atomic_write import atomic_path

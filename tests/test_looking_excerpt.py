@@ -11,8 +11,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motion_data.clip import Clip, load_clip
+from motion_data.clip import Clip
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.looking.excerpt import ACCENT_BINS, cut_excerpt
 from motion_data.manifest import Corpus
 from motionbeat_upstream.bar_profile import bar_numbers

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from motion_data.clip import load_clip
+from motion_data.loading import load_clip
 from motion_data.looking.colours import ONSET
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.figure import draw, write_figure

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.clip import load_clip
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.film import FPS, STAGE_HEIGHT, STRIP_HEIGHT, WIDTH, frame_painter, write_film
 from motion_data.looking.stage import View, bones, facing

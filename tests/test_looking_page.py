@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from motion_data.clip import load_clip
+from motion_data.loading import load_clip
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.page import opus, page_data, quantised, render, script_json, write_page
 from motion_data.skeleton import JOINTS

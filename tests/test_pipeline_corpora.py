@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motion_data.clip import Clip, load_clip
+from motion_data.clip import Clip
 from motion_data.corpora import corpus_module
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig

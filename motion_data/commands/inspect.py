@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from motion_data.clip import load_clip
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.looking.facts import caption, facts
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair

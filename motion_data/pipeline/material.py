@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motion_data.audio_span import read_span
 from motion_data.body.resampling import resample_positions
-from motion_data.clip import load_clip, read_span
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
 from motion_data.pair import AudioSpan, MotionPair

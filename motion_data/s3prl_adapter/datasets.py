@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from motion_data.beats_file import Beats
-from motion_data.clip import load_clip
 from motion_data.errors import DataError
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair

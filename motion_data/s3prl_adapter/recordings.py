@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from motion_data.clip import load_clip, read_span
+from motion_data.audio_span import read_span
+from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motion_data.motion_file import read_motion
 from motion_data.pair import MotionPair
