@@ -1,0 +1,95 @@
+"""The motions of a training step, on the frames of the music's features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from motion_data.motion import Motion
+from motion_data.negatives.drawing import Drawn
+from motion_data.negatives.recipe import apply
+from motion_data.pipeline.batch import Batch
+from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.reader import ClipReader
+from recipes.pretrain.motion_rows import _on_feature_frames, motion_rows, shared_grids
+from tests.made_corpus import Made, write_corpus
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    made = [Made(f"p{i}", bpm=100.0 + i, seconds=8.0, joints=i % 3 != 0) for i in range(4)]
+    corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
+    config = PipelineConfig(bars=2, batch_size=4)
+    return next(iter(ClipReader(corpus, "train", config, draw_negatives=HardNegatives())))
+
+
+def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> None:
+    rows = motion_rows(batch)
+    recipes = [n for drawn in batch.negatives for n in drawn.negatives]
+    assert recipes
+    assert rows.owner.tolist()[: len(batch)] == list(range(len(batch)))
+    assert len(rows.owner) == len(batch) + len(recipes)
+    assert torch.equal(rows.lengths, batch.feature_lengths[rows.owner])
+    assert [rows.grids[r] is rows.grids[int(o)] for r, o in enumerate(rows.owner)] == [True] * len(rows.owner)
+    assert torch.equal(rows.has_joints[: len(batch)], batch.has_joints)
+    for row, length in enumerate(rows.lengths.tolist()):
+        assert not rows.joints[row, length:].any()
+        assert not rows.pulses[row, length:].any()
+        assert rows.pulses[row].min() >= 0
+        assert rows.pulses[row].max() <= 1
+
+
+def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
+    rows = motion_rows(batch)
+    for row in range(len(batch)):
+        for side, name in enumerate(("left", "right")):
+            times = [
+                time
+                for limb, times in batch.motion(row).pulses.items()
+                if limb.startswith(name)
+                for time in times
+            ]
+            frames = np.flatnonzero(rows.pulses[row, :, side].numpy())
+            assert all(np.abs((frames + 0.5) / 50 - time).min() <= 0.0101 for time in times)
+            assert all(min(abs((frame + 0.5) / 50 - time) for time in times) <= 0.0201 for frame in frames)
+
+
+def test_negatives_are_the_bent_motions(batch: Batch) -> None:
+    rows = motion_rows(batch)
+    place = len(batch)
+    for drawn in batch.negatives:
+        for negative in drawn.negatives:
+            bent = apply(negative, batch.motion(negative.source))
+            if bent.names:
+                expected = _on_feature_frames(bent, int(rows.lengths[place]))
+                assert np.abs(rows.joints[place, : len(expected)].numpy() - expected).max() < 1e-6
+            place += 1
+
+
+def test_positions_are_those_of_the_frames_time() -> None:
+    time = np.arange(61) / 30
+    line = Motion(30.0, ("pelvis",), np.stack([time, 2 * time, 0 * time], 1)[:, None])
+    seen = _on_feature_frames(line, 100)
+    expected = (np.arange(100) + 0.5) / 50
+    assert seen[:, 0, 0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_grid_has_the_shared_error_or_stands_in(batch: Batch) -> None:
+    for plain, moved, drawn in zip(batch.grids, shared_grids(batch), batch.negatives, strict=True):
+        assert plain is not None
+        assert isinstance(drawn, Drawn)
+        shift = np.median(moved.beats - plain.beats) * plain.bpm / 60
+        assert shift == pytest.approx(drawn.error.beats, abs=1e-6)
+    bare = replace(batch, negatives=(), grids=(None, *batch.grids[1:]))
+    stand_in, *rest = shared_grids(bare)
+    assert stand_in.confidence == 0
+    assert rest == list(batch.grids[1:])
+
+
+def test_without_negatives_there_are_the_own_motions_alone(batch: Batch, tmp_path: Path) -> None:
+    assert len(motion_rows(replace(batch, negatives=())).owner) == len(batch)
