@@ -253,3 +253,21 @@ def test_help_and_version_do_not_wait_for_torch(run: Run, capsys: pytest.Capture
     script = "import sys, motionbeat_upstream.commands.__main__; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
     assert torch.__version__
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    """The command's own process: `motionbeat beats FILE | head` with a pipe that is closed at once."""
+    soundfile.write(tmp_path / "a.wav", music(12.0, 120.0, 0).numpy(), 16_000)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "motionbeat_upstream.commands", "beats", "a.wav"],
+            cwd=tmp_path,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert "Traceback" not in done.stderr
+    assert "Broken pipe" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
@@ -38,6 +39,8 @@ def _run(command: EntryPoint, arguments: list[str]) -> int:
         use_idle_cores()
         try:
             return int(command.load()(arguments))
+        except BrokenPipeError:
+            raise
         except (AudioError, CheckpointError, ConfigError, OSError) as error:
             print(f"motionbeat {command.name}: {error}", file=sys.stderr)
             return 2
@@ -48,6 +51,10 @@ def _run(command: EntryPoint, arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    except BrokenPipeError:
+        # Whoever read the output has enough (`| head`); the interpreter must not flush into it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(f"motionbeat {command.name}: interrupted; what is finished is kept", file=sys.stderr)
         return 130
