@@ -11,11 +11,16 @@ once, and what is kept for back-propagation is one number a cell.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+CHUNK = 1024
+"""Items of a batch that are done at a time."""
 
 NO_PATH = -1e30
 """Score of a cell that no path reaches: finite, so that differences are numbers."""
@@ -45,9 +50,16 @@ def soft_dtw(
     """
     if cost.dim() != 3 or 0 in cost.shape[1:]:
         raise ValueError(f"cost has shape {tuple(cost.shape)}; expected (B, N, M) with N and M at least 1")
+    return _soft_dtw(cost.permute(1, 2, 0), gamma, rows, columns, band)
+
+
+def _soft_dtw(
+    cost: Tensor, gamma: float, rows: Tensor | None, columns: Tensor | None, band: int | None
+) -> Tensor:
+    """The same for (N, M, B) costs, which is how they are best laid out."""
     if not gamma > 0 or (band is not None and band < 0):
         raise ValueError(f"gamma must be above 0 and band at least 0, got {gamma} and {band}")
-    batch, size, width = cost.shape
+    size, width, batch = cost.shape
     rows = torch.full((batch,), size, device=cost.device) if rows is None else rows
     columns = torch.full((batch,), width, device=cost.device) if columns is None else columns
     if batch and (
@@ -56,7 +68,9 @@ def soft_dtw(
         raise ValueError(f"lengths must lie between 1 and N = {size}, M = {width}")
     if band is not None and batch:
         band += int((rows - columns).abs().max())
-    value: Tensor = _SoftDTW.apply(cost.permute(1, 2, 0), gamma, rows, columns, band)  # type: ignore[no-untyped-call]
+    # Half precision would lose the probabilities of a path's cells.
+    cost = cost.to(torch.promote_types(cost.dtype, torch.float32))
+    value: Tensor = _SoftDTW.apply(cost, gamma, rows, columns, band)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -86,9 +100,10 @@ def soft_dtw_divergence(
     columns = torch.full((batch,), second.shape[1], device=first.device) if columns is None else columns
     # All three in one pass: the steps along the diagonals cost the same for a batch three times as big.
     first, second = (F.pad(x, (0, 0, 0, size - x.shape[1])) for x in (first, second))
-    left, right = torch.cat([first, first, second]), torch.cat([second, first, second])
-    cost = (left[:, :, None] - right[:, None]).square().sum(-1)
-    values = soft_dtw(
+    left, right = (torch.cat(x).permute(1, 2, 0) for x in ([first, first, second], [second, first, second]))
+    cost = sum((left[:, None, c] - right[None, :, c]).square() for c in range(left.shape[1]))
+    assert isinstance(cost, Tensor)
+    values = _soft_dtw(
         cost, gamma, torch.cat([rows, rows, columns]), torch.cat([columns, rows, columns]), band
     )
     between, within_first, within_second = values.unflatten(0, (3, batch))
@@ -97,55 +112,115 @@ def soft_dtw_divergence(
 
 
 class _SoftDTW(torch.autograd.Function):
-    """Forward and backward pass along the diagonals; the batch is the last dimension, so that a
-    diagonal's cells lie side by side in memory."""
+    """Both passes along the diagonals.
+
+    The batch is the last dimension, so that a diagonal's cells lie side by side in memory; it is
+    taken in chunks, so that the buffers stay in the processor's cache and every view of them is
+    made once.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, cost: Tensor, gamma: float, rows: Tensor, columns: Tensor, band: int | None
     ) -> Tensor:
-        dtype = torch.promote_types(cost.dtype, torch.float32)
         size, width, batch = cost.shape
-        diagonals = size + width - 1
+        value = cost.new_empty(batch)
         # In base 2, whose exponential is the fastest, and with the sign of a score.
         scale = -math.log2(math.e) / gamma
-        skewed = _on_diagonals(cost.to(dtype) * scale)
-        # score[k + 2, i + 1] is that of cell (i, k − i); the rims are cells before the first.
-        score = cost.new_full((diagonals + 2, size + 1, batch), NO_PATH, dtype=dtype)
-        score[0, 0] = 0.0
-        came_from = cost.new_empty((diagonals, 3, size, batch), dtype=dtype)
-        spans = [_span(k, size, width, band) for k in range(diagonals)]
-        for k, (low, high) in enumerate(spans):
-            up, left = score[k + 1, low:high], score[k + 1, low + 1 : high + 1]
-            across, share = score[k, low:high], came_from[k, :, low:high]
-            best = torch.maximum(up, left)
-            torch.maximum(best, across, out=best)
-            for part, before in zip(share, (up, left, across), strict=True):
-                torch.sub(before, best, out=part)
-            share.exp2_()
-            total = share[0] + share[1]
-            total += share[2]
-            share /= total
-            best += total.log2_()
-            torch.add(best, skewed[k, low:high], out=score[k + 2, low + 1 : high + 1])
-        item = torch.arange(batch, device=cost.device)
-        value = score[rows + columns, rows, item] / scale
-        if ctx.needs_input_grad[0]:
-            through = torch.zeros_like(score)
-            through[rows + columns, rows, item] = 1.0
-            for k in range(diagonals - 1, -1, -1):
-                low, high = spans[k]
-                here, share = through[k + 2, low + 1 : high + 1], came_from[k, :, low:high]
-                through[k + 1, low:high].addcmul_(here, share[0])
-                through[k + 1, low + 1 : high + 1].addcmul_(here, share[1])
-                through[k, low:high].addcmul_(here, share[2])
-            ctx.save_for_backward(_off_diagonals(through[2:, 1:], width))
-        return value.to(cost.dtype)
+        chunk = min(CHUNK, max(batch, 1))
+        diagonals = size + width - 1
+        # Cell (i, j) is in row i of diagonal i + j; score and through have rims before the first cells.
+        skewed = cost.new_zeros(diagonals, size, chunk)
+        score = cost.new_full((diagonals + 2, size + 1, chunk), NO_PATH)
+        came_from = cost.new_empty(diagonals, 3, size, chunk)
+        through = cost.new_zeros(diagonals + 2, size + 1, chunk)
+        forth = list(_forward_steps(skewed, score, came_from, width, band))
+        back = list(_backward_steps(through, came_from, width, band))
+        cells_in, cells_out = _cells(skewed, width), _cells(through[2:, 1:], width)
+        gradient = torch.empty_like(cost) if ctx.needs_input_grad[0] else None
+        for first in range(0, batch, chunk):
+            part = slice(first, min(first + chunk, batch))
+            count = part.stop - first
+            torch.mul(cost[..., part], scale, out=cells_in[..., :count])
+            score[0, 0] = 0.0
+            for step in forth:
+                torch.maximum(step.up, step.left, out=step.best)
+                torch.maximum(step.best, step.across, out=step.best)
+                torch.sub(step.before, step.best, out=step.share[:2])
+                torch.sub(step.across, step.best, out=step.share[2])
+                step.share.exp2_()
+                torch.add(step.share[0], step.share[1], out=step.total).add_(step.share[2])
+                step.share.div_(step.total)
+                torch.add(step.best.add_(step.total.log2_()), step.cost, out=step.score)
+            item = torch.arange(count, device=cost.device)
+            end = rows[part] + columns[part], rows[part], item
+            value[part] = score[end] / scale
+            if gradient is not None:
+                through.zero_()
+                through[end] = 1.0
+                for here, targets, shares in back:
+                    for target, share in zip(targets, shares, strict=True):
+                        target.addcmul_(here, share)
+                gradient[..., part] = cells_out[..., :count]
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return value
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (through,) = ctx.saved_tensors
-        return (through * grad).to(grad.dtype), None, None, None, None
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad, None, None, None, None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Views of the buffers that one diagonal of the forward pass reads and writes."""
+
+    before: Tensor
+    """(2, L, B) scores of the cells above and to the left."""
+    up: Tensor
+    left: Tensor
+    across: Tensor
+    share: Tensor
+    """(3, L, B) probability of having come from above, the left, and across."""
+    best: Tensor
+    total: Tensor
+    cost: Tensor
+    score: Tensor
+
+
+def _forward_steps(
+    skewed: Tensor, score: Tensor, came_from: Tensor, width: int, band: int | None
+) -> Iterator[_Step]:
+    diagonals, size, chunk = skewed.shape
+    best, total = skewed.new_empty(2, min(size, width), chunk)
+    for k in range(diagonals):
+        low, high = _span(k, size, width, band)
+        length, last = high - low, score[k + 1]
+        # Above is row i − 1 of the last diagonal, left is row i of it; the rim moves rows by one.
+        before = last.as_strided((2, length, chunk), (chunk, chunk, 1), last.storage_offset() + low * chunk)
+        yield _Step(
+            before,
+            before[0],
+            before[1],
+            score[k, low:high],
+            came_from[k, :, low:high],
+            best[:length],
+            total[:length],
+            skewed[k, low:high],
+            score[k + 2, low + 1 : high + 1],
+        )
+
+
+def _backward_steps(
+    through: Tensor, came_from: Tensor, width: int, band: int | None
+) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]]:
+    """Last diagonal first: its cells, those that they came from, and the shares of each."""
+    diagonals, _, size, _ = came_from.shape
+    for k in range(diagonals - 1, -1, -1):
+        low, high = _span(k, size, width, band)
+        targets = through[k + 1, low:high], through[k + 1, low + 1 : high + 1], through[k, low:high]
+        yield through[k + 2, low + 1 : high + 1], targets, came_from[k, :, low:high].unbind(0)
 
 
 def _span(k: int, size: int, width: int, band: int | None) -> tuple[int, int]:
@@ -156,15 +231,8 @@ def _span(k: int, size: int, width: int, band: int | None) -> tuple[int, int]:
     return low, max(low, high)
 
 
-def _on_diagonals(x: Tensor) -> Tensor:
-    """(N, M, B) to (N + M − 1, N, B): cell (i, j) to diagonal i + j, row i; 0 beside the matrix."""
-    size, width, batch = x.shape
-    skewed = F.pad(x, (0, 0, 0, size)).flatten(0, 1)[: size * (size + width - 1)]
-    return skewed.view(size, size + width - 1, batch).transpose(0, 1).contiguous()
-
-
-def _off_diagonals(x: Tensor, width: int) -> Tensor:
-    """The reverse of :func:`_on_diagonals`, as a copy."""
+def _cells(x: Tensor, width: int) -> Tensor:
+    """(N + M − 1, N, B) diagonals as a view of their cells, (N, M, B)."""
     _, size, batch = x.shape
     step, row, item = x.stride()
-    return x.as_strided((size, width, batch), (step + row, step, item), x.storage_offset()).contiguous()
+    return x.as_strided((size, width, batch), (step + row, step, item), x.storage_offset())
