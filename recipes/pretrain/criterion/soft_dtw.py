@@ -146,10 +146,10 @@ class _SoftDTW(torch.autograd.Function):
             for step in forth:
                 torch.maximum(step.up, step.left, out=step.best)
                 torch.maximum(step.best, step.across, out=step.best)
-                torch.sub(step.before, step.best, out=step.share[:2])
-                torch.sub(step.across, step.best, out=step.share[2])
+                torch.sub(step.before, step.best, out=step.from_before)
+                torch.sub(step.across, step.best, out=step.from_across)
                 step.share.exp2_()
-                torch.add(step.share[0], step.share[1], out=step.total).add_(step.share[2])
+                torch.add(step.from_up, step.from_left, out=step.total).add_(step.from_across)
                 step.share.div_(step.total)
                 torch.add(step.best.add_(step.total.log2_()), step.cost, out=step.score)
             item = torch.arange(count, device=cost.device)
@@ -183,6 +183,11 @@ class _Step:
     across: Tensor
     share: Tensor
     """(3, L, B) probability of having come from above, the left, and across."""
+    from_before: Tensor
+    """The first two of them."""
+    from_up: Tensor
+    from_left: Tensor
+    from_across: Tensor
     best: Tensor
     total: Tensor
     cost: Tensor
@@ -199,12 +204,17 @@ def _forward_steps(
         length, last = high - low, score[k + 1]
         # Above is row i − 1 of the last diagonal, left is row i of it; the rim moves rows by one.
         before = last.as_strided((2, length, chunk), (chunk, chunk, 1), last.storage_offset() + low * chunk)
+        share = came_from[k, :, low:high]
         yield _Step(
             before,
             before[0],
             before[1],
             score[k, low:high],
-            came_from[k, :, low:high],
+            share,
+            share[:2],
+            share[0],
+            share[1],
+            share[2],
             best[:length],
             total[:length],
             skewed[k, low:high],
