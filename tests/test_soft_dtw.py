@@ -113,3 +113,21 @@ def test_what_cannot_be_is_refused(changes: dict[str, object], said: str) -> Non
     arguments = {"cost": torch.zeros(2, 4, 5), "gamma": 1.0, **changes}
     with pytest.raises(ValueError, match=said):
         soft_dtw(**arguments)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(1, 7), st.integers(1, 4), st.none() | st.integers(0, 2), st.integers(0, 10**6))
+def test_chunks_of_a_batch_give_what_the_whole_gives(
+    batch: int, chunk: int, band: int | None, seed: int
+) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    cost = torch.rand(batch, 5, 6, generator=draw, dtype=torch.float64).requires_grad_()
+    rows, columns = (torch.randint(1, most + 1, (batch,), generator=draw) for most in (5, 6))
+    values = []
+    for size in (1024, chunk):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("recipes.pretrain.criterion.soft_dtw.CHUNK", size)
+            value = soft_dtw(cost, 0.2, rows, columns, band)
+            values.append((value, *torch.autograd.grad(value.sum(), cost)))
+    for whole, parts in zip(*values, strict=True):
+        assert torch.equal(whole, parts)
