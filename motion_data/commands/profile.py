@@ -12,6 +12,7 @@ from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.stages import STAGES, StageClock
+from motionbeat_upstream.config import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def measure(
             count += 1
             clips += len(batch)
             pairs.update(batch.names)
-            seconds += float(batch.wav_lengths.sum()) / 16_000
+            seconds += float(batch.wav_lengths.sum()) / SAMPLE_RATE
             if count == batches:
                 break
     wall = time.perf_counter() - begin

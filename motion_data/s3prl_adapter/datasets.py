@@ -17,6 +17,7 @@ from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.s3prl_adapter.labels import style_of, styles_of
 from motion_data.s3prl_adapter.recordings import load_sound, one_a_recording
+from motionbeat_upstream.config import SAMPLE_RATE
 
 Wav = NDArray[np.float32]
 """(T,) at 16 kHz."""
@@ -86,7 +87,7 @@ class BeatDataset(Dataset[tuple[Wav, Beats, str]]):
         sound = load_sound(self._corpus, pair)
         if sound.grid is None:
             raise DataError(f"{pair.name}: the manifest tells of a grid, its motion file holds none")
-        seconds = len(sound.wav) / 16_000
+        seconds = len(sound.wav) / SAMPLE_RATE
         inside = (sound.grid.beats >= 0) & (sound.grid.beats < seconds)
         beats = Beats(sound.grid.beats[inside], sound.grid.positions[inside])
         return sound.wav.numpy(), beats, pair.name

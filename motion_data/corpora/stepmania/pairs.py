@@ -25,7 +25,7 @@ from motion_data.corpora.stepmania.song import Chart, Song, read_song, seconds_a
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, file_sha256
+from motion_data.preparation import Job, file_sha256, refused
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import log_mel
@@ -89,7 +89,7 @@ def chart_jobs(
                 charts = tuple(chart for chart in song.charts if chart.music == name)
                 sources.append(_Source(file, label, song, charts, music, file_sha256(music)))
         except DataError as error:
-            jobs.append(Job(_fit(label), (file,), _refusal(error)))
+            jobs.append(refused(_fit(label), (file,), error))
     unknown = sorted(set(splits) - titles)
     if unknown:
         raise DataError(
@@ -185,13 +185,6 @@ def _fit(label: str) -> str:
     lost = len(plain) < len(unicodedata.normalize("NFC", label))
     digest = hashlib.sha256(label.encode()).hexdigest()[:8]
     return f"{name[:120]}_{digest}" if lost or len(name) > 120 else name
-
-
-def _refusal(error: DataError) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
-        raise error
-
-    return make
 
 
 def _making(

@@ -25,7 +25,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
+from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs, refused
 from motion_data.rhythm.contacts import foot_contacts, hand_strokes
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
@@ -134,7 +134,7 @@ def _video_jobs(
             label, float(poses.times[-1] + poses.times[1] - 2 * poses.times[0]), heard - float(poses.times[0])
         )
     except DataError as error:
-        return [Job(name, (path,), _refusal(error))]
+        return [refused(name, (path,), error)]
     sha256 = file_sha256(sound)
     return [
         Job(
@@ -147,13 +147,6 @@ def _video_jobs(
         )
         for number, stretch in enumerate(stretches, 1)
     ]
-
-
-def _refusal(error: DataError) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
-        raise error
-
-    return make
 
 
 def _making(
