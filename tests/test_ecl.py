@@ -71,7 +71,7 @@ def test_equals_the_loop_in_value_and_gradient(
         t = torch.tensor(tau, dtype=torch.float64, requires_grad=True)
         if loss == "fast":
             value = embodied_contrastive_loss(
-                inputs[0], inputs[1], may, t, inputs[2], mask, symmetric=symmetric
+                inputs[0], inputs[1], may, t, inputs[2], mask, all_music=inputs[0] if symmetric else None
             ).loss
         else:
             value = looped(inputs[0], inputs[1], may, t, inputs[2], mask, symmetric)

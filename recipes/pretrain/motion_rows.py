@@ -13,7 +13,7 @@ from torch import Tensor
 from motion_data.motion import Motion
 from motion_data.negatives.drawing import Drawn
 from motion_data.negatives.grid_error import displaced
-from motion_data.negatives.recipe import apply
+from motion_data.negatives.recipe import Negative, apply
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.nn.grid import Grid, fallback_grid
@@ -41,15 +41,22 @@ class MotionRows:
     """(R,) int64, the clip that each is a motion or a negative of."""
 
 
-def motion_rows(batch: Batch) -> MotionRows:
+def motion_rows(batch: Batch, rolled: bool = False) -> MotionRows:
     """Lay out the motions of a batch, bending those of its negatives.
 
     Args:
         batch: on the CPU; ``negatives`` holds a :class:`~motion_data.negatives.drawing.Drawn` or None a
             clip, or nothing at all.
+        rolled: roll each motion around its clip, by as much as chance says; the same at every call.
     """
     drawn: Sequence[Drawn | None] = batch.negatives or [None] * len(batch)
     motions = [batch.motion(row) for row in range(len(batch))]
+    if rolled:
+        seeds = zip(batch.pieces.tolist(), batch.takes.tolist(), batch.starts.tolist(), strict=True)
+        motions = [
+            roll(motion, np.random.default_rng([piece, take, round(start * 1000)]))
+            for motion, (piece, take, start) in zip(motions, seeds, strict=True)
+        ]
     owner = list(range(len(batch)))
     for row, own in enumerate(drawn):
         for negative in own.negatives if own else ():
@@ -83,6 +90,14 @@ def shared_grids(batch: Batch) -> tuple[Grid, ...]:
         fallback_grid(length) if grid is None else grid if own is None else displaced(grid, own.error)
         for grid, own, length in zip(batch.grids, drawn, seconds, strict=True)
     )
+
+
+def roll(motion: Motion, rng: np.random.Generator) -> Motion:
+    """The motion from a moment drawn at random on, its beginning put behind its end."""
+    late = float(rng.uniform(0, motion.seconds))
+    ends = (0.0, motion.seconds)
+    seen = (late, late + motion.seconds)
+    return apply(Negative("rolled", 0, late, ends, seen, motion.seconds, motion.seconds), motion)
 
 
 def _on_feature_frames(motion: Motion, frames: int) -> NDArray[np.float32]:

@@ -65,7 +65,7 @@ def embodied_contrastive_loss(
     hard: Tensor | None = None,
     hard_mask: Tensor | None = None,
     own: Tensor | None = None,
-    symmetric: bool = False,
+    all_music: Tensor | None = None,
 ) -> ECLTerms:
     """ECL of a batch.
 
@@ -77,7 +77,8 @@ def embodied_contrastive_loss(
         hard: (A, H, E) embeddings of each anchor's tempo-aware and beat-jitter negatives.
         hard_mask: (A, H) true where there is one.
         own: (A,) index of each anchor's own motion; by default anchor i's is motion i.
-        symmetric: whether to add the motion-anchored term, over in-batch negatives, and take the mean.
+        all_music: (M, E) embeddings of the music of ``motion``, in its order. Where given, the
+            motion-anchored term over in-batch negatives is added, and the mean taken.
 
     Returns:
         The terms; the loss is the mean over anchors, in float32 at least whatever the input.
@@ -99,8 +100,10 @@ def embodied_contrastive_loss(
         others = (cosine / temperature).masked_fill(~may_contrast, -math.inf)
         closest = (near / temperature).masked_fill(~there, -math.inf)
         loss = -F.log_softmax(torch.cat([own_logit, others, closest], 1), 1)[:, 0].mean()
-        if symmetric:
-            backwards = torch.cat([own_logit, others.T[own]], 1)
+        if all_music is not None:
+            from_motion = motion[own] @ F.normalize(all_music.to(dtype), dim=-1).T
+            others = (from_motion / temperature).masked_fill(~may_contrast, -math.inf)
+            backwards = torch.cat([own_logit, others], 1)
             loss = (loss - F.log_softmax(backwards, 1)[:, 0].mean()) / 2
         return ECLTerms(loss, *_watched(positive, cosine, may_contrast, near, there))
 

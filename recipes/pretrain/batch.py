@@ -1,0 +1,101 @@
+"""What a training step is given: clips with their motions laid out, and the targets of the heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motion_data.pipeline.batch import Batch, pulse_activation
+from motionbeat_upstream.nn.grid import Grid
+from recipes.pretrain.motion_rows import MotionRows, motion_rows, shared_grids
+
+SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
+"""A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or
+annotates to the frame, and a head that is off by one should be told that it is near [O]."""
+
+
+@dataclass
+class PretrainBatch:
+    """B clips and R motions, the first B of them the clips' own; mutable, as fairseq2 moves it in place."""
+
+    wav: Tensor
+    """(B, T) float32 at 16 kHz."""
+    wav_lengths: Tensor
+    """(B,) int64 samples."""
+    frame_lengths: Tensor
+    """(B,) int64 frames of 20 ms."""
+    grids: tuple[Grid, ...]
+    """(B,) the grid of each clip, with the error that music, motion and negatives share."""
+    rows: MotionRows
+    contact_target: Tensor
+    """(B, F) contact pulses of the clips' own motions, spread, in [0, 1]."""
+    beat_target: Tensor
+    """(B, F) beats of the pairs' own grids, spread, in [0, 1]; 0 where a pair has no grid."""
+    has_beats: Tensor
+    """(B,) bool, whether a pair has a grid."""
+    pieces: Tensor
+    """(B,) int64."""
+    takes: Tensor
+    """(B,) int64."""
+    names: tuple[str, ...]
+    """(B,) names of the pairs."""
+    starts: tuple[float, ...]
+    """(B,) seconds of the pair at which each clip begins."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> None:
+        """Move every tensor, in place."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                setattr(self, field.name, value.to(device, non_blocking=non_blocking))
+        moved = {
+            field.name: value.to(device, non_blocking=non_blocking)
+            for field in fields(self.rows)
+            if isinstance(value := getattr(self.rows, field.name), Tensor)
+        }
+        self.rows = replace(self.rows, **moved)
+
+
+def pretrain_batch(batch: Batch, rolled: bool = False) -> PretrainBatch:
+    """Lay out a batch of the pipeline.
+
+    Args:
+        batch: on the CPU, with negatives or without.
+        rolled: give each clip its motion rolled at random, the control of section 7 of the design [O].
+    """
+    rows = motion_rows(batch, rolled)
+    size = len(batch)
+    frames = batch.feature_lengths
+    width = int(frames.max())
+    beats = np.zeros((size, width), dtype=np.float32)
+    for row, (grid, length) in enumerate(zip(batch.grids, frames.tolist(), strict=True)):
+        if grid is not None:
+            inside = grid.beats[(grid.beats >= 0) & (grid.beats < length / 50)]
+            beats[row, :length] = pulse_activation(inside, length)
+    return PretrainBatch(
+        wav=batch.wav,
+        wav_lengths=batch.wav_lengths,
+        frame_lengths=frames,
+        grids=shared_grids(batch),
+        rows=rows,
+        contact_target=spread(rows.pulses[:size].amax(-1)),
+        beat_target=spread(torch.from_numpy(beats)),
+        has_beats=torch.tensor([grid is not None for grid in batch.grids]),
+        pieces=batch.pieces,
+        takes=batch.takes,
+        names=batch.names,
+        starts=tuple(batch.starts.tolist()),
+    )
+
+
+def spread(pulses: Tensor) -> Tensor:
+    """(B, F) pulses in [0, 1], each reaching over its neighbours; at most 1."""
+    kernel = pulses.new_tensor(SPREAD)
+    return F.conv1d(pulses[:, None], kernel[None, None], padding=len(SPREAD) // 2)[:, 0].clamp(max=1)
