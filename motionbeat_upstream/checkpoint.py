@@ -20,7 +20,7 @@ from motionbeat_upstream.config import ConfigError, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
 
 FORMAT = "motionbeat.music_tower"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class CheckpointError(ValueError):

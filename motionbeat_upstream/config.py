@@ -13,6 +13,10 @@ STRIDE = 320
 """Samples from one feature to the next: 50 Hz, whatever the architecture."""
 
 
+GRID_SOURCES = ("onsets", "pulses")
+"""What a music tower can estimate a grid from."""
+
+
 class ConfigError(ValueError):
     """A configuration that cannot be built; the message lists everything that is wrong."""
 
@@ -135,6 +139,14 @@ class MusicTowerConfig(TowerConfig):
     n_mels: int = 96
     """Mel bands between 30 Hz and 8 kHz."""
 
+    grid_from: str = "onsets"
+    """Where beats are looked for when no grid is given: in the ``onsets`` of the onset envelope, or in the
+    ``pulses`` that the tower's own head hears, which must be trained for it."""
+
+    grid_trust: float = 0.3
+    """Weight in [0, 1] of those onsets or pulses as to where beats lie; the rest goes to accents in the
+    log-mel. The default suits onsets, trained pulses deserve more."""
+
     @classmethod
     def _name(cls) -> str:
         return "music tower"
@@ -142,6 +154,15 @@ class MusicTowerConfig(TowerConfig):
     @classmethod
     def _least(cls) -> dict[str, int]:
         return {"n_mels": 8, **super()._least()}
+
+    def _faults(self) -> list[str]:
+        faults = super()._faults()
+        if self.grid_from not in GRID_SOURCES:
+            faults.append(f"grid_from must be one of {', '.join(GRID_SOURCES)}, got {self.grid_from!r}")
+        trust = self.grid_trust
+        if isinstance(trust, bool) or not isinstance(trust, int | float) or not 0 <= trust <= 1:
+            faults.append(f"grid_trust must lie in [0, 1], got {trust!r}")
+        return faults
 
 
 @dataclass(frozen=True)

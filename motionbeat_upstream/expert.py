@@ -16,7 +16,12 @@ from motionbeat_upstream.nn.frontend import HOP
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import MusicTower
 
-DOWNSAMPLE_RATES = {"hidden_states": STRIDE, "last_hidden_state": STRIDE, "onset_envelope": HOP}
+DOWNSAMPLE_RATES = {
+    "hidden_states": STRIDE,
+    "last_hidden_state": STRIDE,
+    "pulse_activation": STRIDE,
+    "onset_envelope": HOP,
+}
 
 
 class UpstreamExpert(nn.Module):
@@ -30,6 +35,8 @@ class UpstreamExpert(nn.Module):
     - ``beat_tokens``: (B, N, D), S tokens a beat, and ``token_times``: (B, N, 2), their start and
       end in seconds (equal in padding);
     - ``onset_envelope``: (B, 2·ceil(T/320)), onset strength at 100 Hz;
+    - ``pulse_activation``: (B, ceil(T/320)) in [0, 1] at 50 Hz, how much each frame sounds like the
+      moment of a step; it means something once the tower is trained; 0 beyond a clip's end;
     - ``grids``: the estimated :class:`~motionbeat_upstream.nn.grid.Grid` of each clip.
     """
 
@@ -51,7 +58,8 @@ class UpstreamExpert(nn.Module):
 
         Args:
             wavs: (T_i,) tensors at 16 kHz, floats in about [-1, 1] or int16 or int32; or one (B, T).
-            grids: beats and bars where they are known; estimated from the audio otherwise.
+            grids: beats and bars where they are known; estimated otherwise, from what the tower's
+                ``grid_from`` says.
 
         Raises:
             AudioError: an item of another shape or type, without samples, or not finite.
@@ -69,5 +77,6 @@ class UpstreamExpert(nn.Module):
             "beat_tokens": features.beat_tokens,
             "token_times": torch.stack([features.tokens.start, features.tokens.stop], -1),
             "onset_envelope": features.onset_envelope,
+            "pulse_activation": features.pulse_activation,
             "grids": features.grids,
         }

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
     assert [p.name for p in saved.parent.iterdir()] == ["small.safetensors"]
 
 
+def test_the_way_to_the_grid_is_kept(tmp_path: Path) -> None:
+    config = replace(SMALL, grid_from="pulses", grid_trust=0.75)
+    save_music_tower(untrained_music_tower(config), tmp_path / "a.safetensors", Provenance("made", {}))
+    assert load_music_tower(tmp_path / "a.safetensors")[0].config == config
+
+
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors.*found nothing"):
         load_music_tower(tmp_path / "nowhere.safetensors")
@@ -84,7 +91,8 @@ def test_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": None}, "found None; this is a safetensors file of another model"),
-        ({"format_version": "99"}, "format version '99', but this release reads version 1"),
+        ({"format_version": "99"}, "format version '99', but this release reads version 2"),
+        ({"format_version": "1"}, "format version '1', but this release reads version 2"),
         ({"config": None}, "configuration or provenance cannot be read"),
         ({"config": "[]"}, "configuration or provenance cannot be read"),
         ({"config": "{}"}, "missing key 'arch'"),

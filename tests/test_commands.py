@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_features_of_a_folder(run: Run, small: Path, tmp_path: Path) -> None:
         assert stored["beats"].shape == stored["positions"].shape
         assert len(stored["beat_tokens"]) == len(stored["token_times"])
         assert stored["onset_envelope"].shape == (300,)
+        assert stored["pulse_activation"].shape == (150,)
         assert '"training": "made"' in str(stored["made_by"])
 
 
@@ -188,6 +190,23 @@ def test_beats_are_printed_and_clicks_written(
     assert np.abs(clicks).max() <= 1
     assert run("beats", path, "-o", "a.beats") == 0
     assert Path("a.beats").read_text() == out
+
+
+def test_beats_are_those_the_model_cuts_its_tokens_on(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tower = untrained_music_tower(replace(SMALL, grid_from="pulses", grid_trust=1.0)).eval()
+    save_music_tower(tower, tmp_path / "pulses.safetensors", Provenance("made", {}))
+    path = write(tmp_path / "a.wav", 12.0, 120.0)
+    assert run("features", path, "-o", "out", "-k", "pulses.safetensors") == 0
+    capsys.readouterr()
+    assert run("beats", path, "-k", "pulses.safetensors") == 0
+    of_model = capsys.readouterr().out
+    with np.load("out/a.wav.npz") as stored:
+        pairs = list(zip(stored["beats"], stored["positions"], strict=True))
+    assert of_model.splitlines() == [f"{beat:.3f}\t{place}" for beat, place in pairs]
+    assert run("beats", path) == 0
+    assert capsys.readouterr().out != of_model
 
 
 def test_no_beats_are_made_up(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

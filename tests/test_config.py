@@ -49,6 +49,22 @@ def test_a_size_must_be_a_whole_number(field: str, value: Any) -> None:
         replace(architecture("tiny"), **{field: value}).validate()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"grid_from": "beats"}, "grid_from must be one of onsets, pulses, got 'beats'"),
+        ({"grid_from": None}, "grid_from must be one of onsets, pulses, got None"),
+        ({"grid_trust": 1.1}, r"grid_trust must lie in \[0, 1\], got 1.1"),
+        ({"grid_trust": float("nan")}, "grid_trust must lie"),
+        ({"grid_trust": "0.5"}, "grid_trust must lie"),
+        ({"grid_trust": True}, "grid_trust must lie"),
+    ],
+)
+def test_where_the_grid_comes_from_is_checked(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MusicTowerConfig.from_dict({**architecture("tiny").to_dict(), **change})
+
+
 def test_unknown_and_missing_keys_are_named() -> None:
     values = architecture("tiny").to_dict()
     del values["dim"]

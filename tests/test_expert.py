@@ -45,7 +45,12 @@ def test_what_is_returned(expert: UpstreamExpert) -> None:
     assert said["beat_tokens"].shape == (2, tokens, 32)
     assert said["token_times"].shape == (2, tokens, 2)
     assert len(said["grids"]) == 2
-    assert [expert.get_downsample_rates(k) for k in ("hidden_states", "onset_envelope")] == [320, 160]
+    rates = {"hidden_states": 320, "pulse_activation": 320, "onset_envelope": 160}
+    assert {key: expert.get_downsample_rates(key) for key in rates} == rates
+    assert said["pulse_activation"].shape == (2, 100)
+    assert (said["pulse_activation"][0] > 0).all()
+    assert said["pulse_activation"].max() <= 1
+    assert (said["pulse_activation"][1, 32:] == 0).all()
 
 
 @pytest.mark.parametrize("key", ["embedding", "beat_tokens", "nonsense"])
@@ -100,7 +105,7 @@ NOISE = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
 )
 def test_odd_but_usable_input(expert: UpstreamExpert, wav: torch.Tensor) -> None:
     said = ask(expert, [wav])
-    for key in ("last_hidden_state", "embedding", "beat_tokens", "onset_envelope"):
+    for key in ("last_hidden_state", "embedding", "beat_tokens", "onset_envelope", "pulse_activation"):
         assert said[key].isfinite().all(), key
 
 

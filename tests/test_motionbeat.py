@@ -25,6 +25,7 @@ def test_shapes_and_that_every_head_learns() -> None:
     assert music.frames.shape == motion.frames.shape == (2, 100, 5)
     for curve in (music.heard_onsets, music.heard_contacts, music.onsets, motion.contacts):
         assert curve.shape == (2, 100)
+    assert music.heard_contacts is music.features.pulses
     assert music.features.embedding.shape == motion.features.embedding.shape
     curves = [music.frames, music.heard_onsets, music.heard_contacts, music.onsets]
     total = sum(

@@ -1,5 +1,7 @@
 """The music tower as a whole: one clip is one clip, whatever it is batched with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motionbeat_upstream.config import architecture
+from motionbeat_upstream.nn.beat_estimation import TRUST, estimate_grids
 from motionbeat_upstream.nn.frontend import frame_count, log_mel
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.small import SMALL, music
 
 
@@ -50,6 +54,72 @@ def test_alone_and_in_a_padded_batch_agree(clips: list[tuple[float, float]], see
             torch.testing.assert_close(many[row, :frames], one[0], rtol=0, atol=1e-4)
             assert (many[row, frames:] == 0).all()
         torch.testing.assert_close(together.embedding[row], alone.embedding[0], rtol=0, atol=1e-4)
+
+
+PULSES = replace(SMALL, grid_from="pulses", grid_trust=0.8)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.lists(st.tuples(st.floats(0.001, 6), st.floats(60, 190)), min_size=2, max_size=3), st.integers(0, 99)
+)
+def test_the_grid_from_pulses_is_the_same_alone_and_in_a_padded_batch(
+    clips: list[tuple[float, float]], seed: int
+) -> None:
+    tower = untrained_music_tower(PULSES, seed).eval()
+    wavs = [music(seconds, bpm, seed + index) for index, (seconds, bpm) in enumerate(clips)]
+    together = run(tower, wavs)
+    for row, wav in enumerate(wavs):
+        alone = run(tower, [wav])
+        frames = int(alone.frame_lengths[0])
+        for grid in (together.grids[row], tower.estimate_grid(wav)):
+            np.testing.assert_array_equal(alone.grids[0].beats, grid.beats)
+            np.testing.assert_array_equal(alone.grids[0].positions, grid.positions)
+            assert alone.grids[0].confidence == grid.confidence
+        torch.testing.assert_close(together.pulses[row, :frames], alone.pulses[0], rtol=0, atol=1e-4)
+        assert (together.pulses[row, frames:] == 0).all()
+        assert (together.pulse_activation[row, frames:] == 0).all()
+
+
+def test_the_pulse_head_decides_where_the_beats_are() -> None:
+    wav = music(12, 100, 3)
+    tower = untrained_music_tower(PULSES).eval()
+    plain = run(tower, [wav]).grids[0]
+    with torch.no_grad():
+        tower.pulse_head.weight *= -30
+    assert plain.beats.tolist() != run(tower, [wav]).grids[0].beats.tolist()
+
+
+def test_a_given_grid_is_taken_as_it_is() -> None:
+    grid = regular_grid(4, 97, 3)
+    assert run(untrained_music_tower(PULSES).eval(), [music(4, 120, 0)], [grid]).grids == [grid]
+
+
+def test_the_grid_from_onsets_is_that_of_the_onset_envelope_alone(tower: MusicTower) -> None:
+    assert SMALL.grid_from == "onsets"
+    assert SMALL.grid_trust == TRUST
+    wavs = [music(9, 120, 0), music(5.3, 84, 1), 0.1 * torch.randn(30_000)]
+    wav = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+    lengths = torch.tensor([len(w) for w in wavs])
+    mel, frames = log_mel(wav, lengths, SMALL.n_mels)
+    expected = estimate_grids(onset_envelope(mel, frames), mel, frames, (lengths / 16_000).tolist())
+    for one, other in zip(expected, run(tower, wavs).grids, strict=True):
+        assert one.beats.tolist() == other.beats.tolist()
+        assert one.positions.tolist() == other.positions.tolist()
+        assert (one.metre, one.confidence) == (other.metre, other.confidence)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_pulses_in_half_precision_still_make_a_grid(dtype: torch.dtype) -> None:
+    wav = music(6, 120, 4)
+    half = run(untrained_music_tower(PULSES).eval().to(dtype), [wav])
+    assert half.pulses.dtype == dtype
+    assert half.pulse_activation.dtype == torch.float32
+    with torch.autocast("cpu", dtype):
+        features = run(untrained_music_tower(PULSES).eval(), [wav])
+    for grid in (half.grids[0], features.grids[0]):
+        assert np.isfinite(grid.beats).all()
+        assert grid.confidence > 0
 
 
 def test_a_sample_decides_the_number_of_frames(tower: MusicTower) -> None:
@@ -109,7 +179,8 @@ def test_gradients_reach_every_parameter(tower: MusicTower) -> None:
     features = fresh(
         torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True), torch.tensor([len(w) for w in wavs])
     )
-    (features.embedding.square().sum() + features.hidden_states[-1].square().sum()).backward()
+    said = (features.embedding, features.hidden_states[-1], features.pulses)
+    sum((part.square().sum() for part in said), torch.zeros(())).backward()
     for name, parameter in fresh.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.music_tower import estimate_grid
 
 DESCRIPTION = """\
-Estimate beats, downbeats and metre. Printed, or written with -o, as a .beats file: a line a beat,
+Estimate beats, downbeats and metre, from the onset envelope, or from the pulses that a trained model
+hears where it was exported so. Printed, or written with -o, as a .beats file: a line a beat,
 its time in seconds and its position in the bar, 1 being the downbeat. Tempo, metre and confidence
 go to the standard error."""
 
@@ -35,10 +36,12 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FILE.wav",
         help="write the audio with a click on each beat, higher on downbeats",
     )
+    add_model_options(parser)
     options = parser.parse_args(arguments)
 
     wav = read_audio(options.file)
-    grid = estimate_grid(wav)
+    expert = load_model(options, uses_weights=False)
+    grid = expert.tower.estimate_grid(wav.to(next(expert.parameters()).device))
     if grid.confidence == 0:
         print(f"motionbeat beats: {options.file}: no pulse was heard; nothing is written", file=sys.stderr)
         return 1

@@ -32,6 +32,7 @@ Extract MotionBeat features. One .npz is written per file, with
   metre           beats per bar; confidence of the grid in [0, 1], 0: no pulse was heard
   beat_tokens     (M, D); token_times (M, 2) start and end of each token in seconds
   onset_envelope  (2T,) onset strength at 100 Hz
+  pulse_activation (T,) in [0, 1], how much a trained model takes each frame for a step
   made_by         version, architecture, layers and hash of the weights, as JSON
 Files that are there already and were made by the same model are skipped, so an interrupted run
 is taken up by calling it again."""
@@ -140,6 +141,7 @@ def _made_by(expert: UpstreamExpert, options: argparse.Namespace) -> str:
         {
             "version": __version__,
             "arch": expert.tower.config.arch,
+            "grid": [expert.tower.config.grid_from, expert.tower.config.grid_trust],
             "weights": digest.hexdigest()[:16],
             "training": expert.provenance.training,
             "layers": options.layers,
@@ -182,4 +184,5 @@ def _extract(
         "beat_tokens": said["beat_tokens"][0].float().cpu().numpy(),
         "token_times": said["token_times"][0].float().cpu().numpy(),
         "onset_envelope": said["onset_envelope"][0].float().cpu().numpy(),
+        "pulse_activation": said["pulse_activation"][0].cpu().numpy(),
     }

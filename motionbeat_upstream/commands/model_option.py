@@ -20,8 +20,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
 
 
-def load_model(options: argparse.Namespace) -> UpstreamExpert:
+def load_model(options: argparse.Namespace, uses_weights: bool = True) -> UpstreamExpert:
     """The upstream that the options name, in eval mode; says so when its weights are not trained.
+
+    ``uses_weights`` is false for a command that may need none, which then keeps quiet about it.
 
     Raises:
         ConfigError: the device is unknown or not there.
@@ -36,7 +38,7 @@ def load_model(options: argparse.Namespace) -> UpstreamExpert:
             f"--device {name}: not to be had here ({reason}); leave it out for the CPU"
         ) from error
     expert = hubconf.motionbeat(ckpt=options.checkpoint).to(device).eval()
-    if not expert.provenance.trained:
+    if uses_weights and not expert.provenance.trained:
         print(
             f"note: the {expert.tower.config.arch} tower is not trained; these are features of its "
             f"random initialisation",

@@ -20,21 +20,24 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
-from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.nn.grid import Grid
 
 DESCRIPTION = """\
-Draw a song: its waveform and onset envelope with beats and bars; the bar as a wheel of accent
-mass, downbeat at the top, clockwise; every bar as one row; and how alike its bars are to the model."""
+Draw a song: its waveform and onset envelope with beats and bars, and the pulses that a trained
+model hears; the bar as a wheel of accent mass, downbeat at the top, clockwise; every bar as one row;
+and how alike its bars are to the model."""
 
 ONSET_RATE = 100.0
+PULSE_RATE = SAMPLE_RATE / STRIDE
 BINS_PER_BEAT = 12
 
 INK = "#1d2433"
 SOFT = "#8a93a6"
 WAVE = "#5b7db1"
 ONSET = "#e07a3f"
+PULSE = "#2f6f5e"
 BEAT = "#b9c0cc"
 BAR = "#c2364b"
 
@@ -48,6 +51,8 @@ class Song:
     """(T,) at 16 kHz."""
     onset: NDArray[np.float32]
     """(F,) at 100 Hz."""
+    pulses: NDArray[np.float32]
+    """(F / 2,) in [0, 1] at 50 Hz, the pulses that the model hears."""
     grid: Grid
     similarity: NDArray[np.float32]
     """(bars, bars) cosine between the model's bars, their mean taken off."""
@@ -93,6 +98,7 @@ def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert) -> Song:
         name=name,
         wav=wav.numpy(),
         onset=said.onset_envelope[0].float().cpu().numpy(),
+        pulses=said.pulse_activation[0].cpu().numpy(),
         grid=said.grids[0],
         similarity=bar_similarity(
             said.beat_tokens[0].float().cpu().numpy(), said.tokens.bar[0].cpu().numpy()
@@ -170,6 +176,11 @@ def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
     axes.fill_between(times, 0, piece, color=ONSET, linewidth=0)
     peak = max(float(piece.max(initial=0)), 1e-3)
     axes.set(ylim=(0, 1.08 * peak), yticks=[], ylabel="onset envelope", xlabel="time (s)")
+    if song.trained:
+        heard = song.pulses[first // 2 : last // 2]
+        middles = (first // 2 + np.arange(len(heard)) + 0.5) / PULSE_RATE
+        axes.plot(middles, peak * heard, color=PULSE, linewidth=1, label="pulses heard by the model")
+        axes.legend(loc="upper right", fontsize=8, frameon=False)
     _draw_beats(axes, song.grid, start, length, numbers=False)
 
 

@@ -2,6 +2,9 @@
 
 The beat period comes from :mod:`~motionbeat_upstream.nn.tempo`, the beats from
 :mod:`~motionbeat_upstream.nn.beat_decoding`, the bars from :mod:`~motionbeat_upstream.nn.metre`.
+Where a trained head hears pulses, they say at which level the beats are
+(:mod:`~motionbeat_upstream.nn.metrical_level`) and where; tempo, bars and confidence stay with the
+onsets, which they were fitted to.
 Sums run over whole numbers, and what a Fourier transform gives is rounded before it decides
 anything, so a clip has the same grid alone and in any batch.
 """
@@ -23,6 +26,7 @@ from motionbeat_upstream.nn.beat_decoding import decode_beats
 from motionbeat_upstream.nn.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.local_contrast import local_contrast
 from motionbeat_upstream.nn.metre import bar_positions
+from motionbeat_upstream.nn.metrical_level import pulse_level
 from motionbeat_upstream.nn.tempo import beat_periods
 
 TRUST = 0.3
@@ -47,18 +51,21 @@ def estimate_grids(
     durations: Sequence[float],
     rate: float = 100.0,
     trust: float = TRUST,
+    pulses: Tensor | None = None,
 ) -> list[Grid]:
     """Beats, bars and metre (2, 3 or 4; 6/8 counts as two) of each clip.
 
     Args:
-        activation: (B, F) at least 0, of the order of 1 at its peaks: the onset envelope, or what a
-            trained head says of beats. Frame j stands for (j + 0.5) / ``rate`` seconds.
+        activation: (B, F) at least 0, of the order of 1 at its peaks: the onset envelope, or what
+            looks like one. Frame j stands for (j + 0.5) / ``rate`` seconds.
         log_mel: (B, k·F, M) log-mel at ``rate`` or k times as many frames a second, for a whole k.
         lengths: (B,) frames of ``activation`` of each clip.
         durations: (B,) lengths of the clips in seconds.
         rate: frames of ``activation`` a second, at least 20.
-        trust: weight in [0, 1] of the activation as to where beats lie, the rest going to accents in
-            the log-mel; 1 suits an activation that is trained on beats.
+        trust: weight in [0, 1] of the activation, or of the pulses where they are given, as to where
+            beats lie, the rest going to accents in the log-mel; 1 suits what is trained on beats.
+        pulses: (B, F/k) in [0, 1], for a whole k: how much a trained head takes each moment for a
+            beat, at ``rate`` / k; what lies beyond a clip's end does not matter.
 
     Returns:
         One grid a clip. Where no pulse can be heard it is
@@ -74,6 +81,11 @@ def estimate_grids(
             f"{len(durations)} durations and a log-mel of shape {tuple(log_mel.shape)}; expected one of each "
             f"a clip, and a whole number of mel frames to a frame of activation"
         )
+    if pulses is not None and (pulses.ndim != 2 or len(pulses) != len(activation) or size % pulses.shape[1]):
+        raise ValueError(
+            f"pulses of shape {tuple(pulses.shape)} do not fit {len(activation)} activations of {size} "
+            f"frames; expected as many rows, and a whole number of frames of activation to a frame of pulses"
+        )
     if log_mel.shape[1] > size:
         log_mel = log_mel.unflatten(1, (size, -1)).mean(2)
     contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
@@ -82,12 +94,16 @@ def estimate_grids(
     total = running_total(bands)
     accents = BASS_SHARE * bass + (1 - BASS_SHARE) * change_accents(total, lengths, rate)
     periods, choice, clarity = beat_periods(contrast, bass, bands, lengths, rate)
-    beats = decode_beats(trust * contrast + (1 - trust) * accents, periods, choice, lengths, rate)
+    where = contrast
+    if pulses is not None:
+        where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths, rate)
+        choice = pulse_level(where, periods, choice, lengths, rate)
+    beats = decode_beats(trust * where + (1 - trust) * accents, periods, choice, lengths, rate)
 
     count = torch.tensor([len(frames) for frames in beats], device=lengths.device)
     frames = pad_sequence([torch.from_numpy(frames) for frames in beats], batch_first=True).to(lengths.device)
     positions, metres = bar_positions(contrast, bass, total, frames, count)
-    times = (frames + 0.5 + _peak_offset(contrast, frames)).cpu().numpy().astype(np.float64) / rate
+    times = (frames + 0.5 + _peak_offset(where, frames)).cpu().numpy().astype(np.float64) / rate
     return [
         _grid(times[row, :n], places[:n], metre, clear, duration)
         for row, (n, places, metre, clear, duration) in enumerate(
@@ -113,6 +129,24 @@ def _grid(
     if confidence <= 0 or inside.sum() < 2:
         return fallback_grid(duration)
     return Grid(times[inside], positions[inside], metre, confidence)
+
+
+def _at_rate_of(activation: Tensor, pulses: Tensor, lengths: Tensor) -> Tensor:
+    """(B, F/k) pulses at the rate of a (B, F) activation, linear between the middles of their frames.
+
+    A clip's last frame goes on beyond its end, so what follows there in a batch changes nothing.
+    """
+    size = activation.shape[1]
+    ratio = size // pulses.shape[1]
+    last = torch.div(lengths - 1, ratio, rounding_mode="floor")[:, None]
+    place = (torch.arange(size, device=pulses.device) + 0.5) / ratio - 0.5
+    before = place.floor().long()
+    share = place - before
+    early, late = (
+        torch.nan_to_num(pulses.float()).gather(1, (before + step).clamp(min=0).minimum(last))
+        for step in (0, 1)
+    )
+    return early + share * (late - early)
 
 
 def _peak_offset(activation: Tensor, frames: Tensor) -> Tensor:

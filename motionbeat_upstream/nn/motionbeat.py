@@ -1,8 +1,8 @@
 """MotionBeat as it is pretrained: both towers, and the heads that its losses speak to.
 
 Afterwards the music tower alone is used. That heads predict the onset envelope from the music and the
-contact pulses from the motion is the paper's [P]; the projections of frames, and a head that hears
-contact pulses in the music, are ours [O].
+contact pulses from the motion is the paper's [P]; the projections of frames, and the music tower's
+head that hears contact pulses in the music, are ours [O].
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class MusicSide:
     heard_onsets: Tensor
     """(B, F) logits of the onset envelope, from the trunk."""
     heard_contacts: Tensor
-    """(B, F) logits of the motion's contact pulses, as they can be heard in the music; from the trunk."""
+    """(B, F) logits of the motion's contact pulses, as they can be heard in the music: the tower's
+    ``pulses``, 0 beyond a clip's end."""
     onsets: Tensor
     """(B, F) logits of the onset envelope, from trunk and token layers."""
 
@@ -72,7 +73,6 @@ class MotionBeat(nn.Module):
         self.project_music = nn.Linear(music.dim, projection)
         self.project_motion = nn.Linear(motion.dim, projection)
         self.hear_onsets = nn.Linear(music.dim, 1)
-        self.hear_contacts = nn.Linear(music.dim, 1)
         self.onset_head = nn.Linear(2 * music.dim, 1)
         self.contact_head = nn.Linear(2 * motion.dim, 1)
 
@@ -84,7 +84,7 @@ class MotionBeat(nn.Module):
             said,
             self.project_music(trunk),
             self.hear_onsets(trunk)[..., 0],
-            self.hear_contacts(trunk)[..., 0],
+            said.pulses,
             self.onset_head(torch.cat([trunk, said.hidden_states[-1]], -1))[..., 0],
         )
 

@@ -12,10 +12,14 @@ from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.beat_estimation import estimate_grids
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import FrameTrunk
-from motionbeat_upstream.nn.frontend import frame_count, log_mel
+from motionbeat_upstream.nn.frontend import frame_count, length_mask, log_mel
 from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+
+PULSE_STEP = 1 / 16
+"""Steps that the logits of pulses are rounded to before they decide on beats. What the trunk gives
+differs by some 1e-6 between batches; rounded so, one frame in about 50,000 still differs [O]."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,15 @@ class MusicFeatures:
     """Where the tokens lie in time and in the bar."""
     onset_envelope: Tensor
     """(B, 2F) onset strength at 100 Hz, at least 0."""
+    pulses: Tensor
+    """(B, F) logits at 50 Hz of the motion's contact pulses, as they can be heard in the music."""
     grids: list[Grid]
     """The grid the tokens were cut on, one a clip."""
+
+    @property
+    def pulse_activation(self) -> Tensor:
+        """(B, F) float32 in [0, 1] at 50 Hz: the probability of a pulse."""
+        return self.pulses.float().sigmoid() * length_mask(self.frame_lengths, self.pulses.shape[1])
 
 
 class MusicTower(nn.Module):
@@ -50,6 +61,7 @@ class MusicTower(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
         )
+        self.pulse_head = nn.Linear(config.dim, 1)
 
     def forward(self, wav: Tensor, lengths: Tensor, grids: Sequence[Grid] | None = None) -> MusicFeatures:
         """Features of a padded batch, for each clip the same as if it were alone.
@@ -58,17 +70,13 @@ class MusicTower(nn.Module):
             wav: (B, T) at 16 kHz, 0 beyond a clip's length.
             lengths: (B,) samples of each clip, int64, at least 1.
             grids: beats and bars of each clip where they are known; else they are estimated from
-                the onset envelope.
+                what the configuration's ``grid_from`` says.
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        # Spectra and beats are not to be had in half precision.
-        with torch.autocast(wav.device.type, enabled=False):
-            mel, mel_lengths = log_mel(wav, lengths, self.config.n_mels)
-            onset = onset_envelope(mel, mel_lengths)
-            if grids is None:
-                grids = estimate_grids(onset, mel, mel_lengths, durations)
-
-        states = self.trunk(mel.to(self.trunk.stem.weight.dtype), mel_lengths)
+        mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
+        states, pulses = self._frames(mel, mel_lengths)
+        if grids is None:
+            grids = self._grids(mel, mel_lengths, onset, pulses, durations)
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
         tokens = tokens.to(wav.device)
@@ -81,8 +89,48 @@ class MusicTower(nn.Module):
             beat_tokens=layers[-1],
             tokens=tokens,
             onset_envelope=onset,
+            pulses=pulses,
             grids=list(grids),
         )
+
+    @torch.inference_mode()
+    def estimate_grid(self, wav: Tensor) -> Grid:
+        """The grid that the tower cuts one waveform (T,) at 16 kHz on, with no more work than it takes."""
+        lengths = torch.tensor([len(wav)], device=wav.device)
+        mel, mel_lengths, onset = _spectra(wav[None], lengths, self.config.n_mels)
+        pulses = self._frames(mel, mel_lengths)[1] if self.config.grid_from == "pulses" else None
+        return self._grids(mel, mel_lengths, onset, pulses, [len(wav) / SAMPLE_RATE])[0]
+
+    def _frames(self, mel: Tensor, mel_lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The trunk's states, and the (B, F) logits of pulses."""
+        states = self.trunk(mel.to(self.trunk.stem.weight.dtype), mel_lengths)
+        inside = length_mask(mel_lengths, mel.shape[1])[:, ::2]
+        return states, self.pulse_head(states[-1])[..., 0] * inside
+
+    def _grids(
+        self,
+        mel: Tensor,
+        mel_lengths: Tensor,
+        onset: Tensor,
+        pulses: Tensor | None,
+        durations: Sequence[float],
+    ) -> list[Grid]:
+        # Beats are not to be had in half precision.
+        heard = None
+        if self.config.grid_from == "pulses" and pulses is not None:
+            heard = ((pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
+        with torch.autocast(mel.device.type, enabled=False):
+            return estimate_grids(
+                onset, mel, mel_lengths, durations, trust=self.config.grid_trust, pulses=heard
+            )
+
+
+def _spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The (B, 2F, n_mels) log-mel, its (B,) lengths and the (B, 2F) onset envelope."""
+    # Spectra are not to be had in half precision.
+    with torch.autocast(wav.device.type, enabled=False):
+        mel, mel_lengths = log_mel(wav, lengths, n_mels)
+        return mel, mel_lengths, onset_envelope(mel, mel_lengths)
 
 
 def untrained_music_tower(config: MusicTowerConfig, seed: int = 0) -> MusicTower:
@@ -96,6 +144,5 @@ def untrained_music_tower(config: MusicTowerConfig, seed: int = 0) -> MusicTower
 def estimate_grid(wav: Tensor, n_mels: int = MusicTowerConfig.n_mels) -> Grid:
     """Beats, downbeats and metre of one waveform (T,) at 16 kHz, without a tower."""
     lengths = torch.tensor([len(wav)], device=wav.device)
-    mel, mel_lengths = log_mel(wav[None], lengths, n_mels)
-    onset = onset_envelope(mel, mel_lengths)
+    mel, mel_lengths, onset = _spectra(wav[None], lengths, n_mels)
     return estimate_grids(onset, mel, mel_lengths, [len(wav) / SAMPLE_RATE])[0]
