@@ -13,11 +13,13 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from motion_data import soundfont_check
 from motion_data.beats_file import Beats, read_beats
 from motion_data.errors import DataError
+from motion_data.soundfont import default_soundfont
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import Take, asap_beats
-from recipes.downstream.beat_tracking.prepare.rendered import SOUNDFONT, choose, main, prepare
+from recipes.downstream.beat_tracking.prepare.rendered import choose, main, prepare
 from tests.conftest import skip_or_fail
 
 SHARED = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
@@ -175,6 +177,24 @@ def test_a_broken_file_is_left_out_and_named(
     assert not any(path.name.startswith(".") for path in out.rglob("*"))
 
 
+@pytest.mark.parametrize("corpus", ["groove"], indirect=True)
+def test_a_soundfont_of_the_users_own_is_checked_first(
+    corpus: tuple[str, Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, source, out = corpus
+    write_midi(source / "d/s/0.mid", 100, (4, 4), 24, False)
+    font = source / "own.sf2"
+    font.write_bytes(default_soundfont().read_bytes())
+    monkeypatch.setattr(soundfont_check, "program_fault", lambda soundfont, program: f"program {program} bad")
+    arguments = [name, str(source), str(out), "--soundfont", str(font)]
+    assert main(arguments) == 1
+    assert "own.sf2: program 0 bad" in capsys.readouterr().err
+    assert not out.exists()
+    monkeypatch.undo()
+    assert main(arguments) == 0
+    assert "through own.sf2" in (out / "README.md").read_text()
+
+
 def test_mistakes_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in MAKERS:
         assert main([name, str(tmp_path), str(tmp_path / "out")]) == 1
@@ -183,7 +203,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.Ca
         assert "Traceback" not in said
     make_asap(tmp_path / "asap")
     assert main(["asap", str(tmp_path / "asap"), str(tmp_path / "out"), "--soundfont", "none.sf2"]) == 1
-    assert "none.sf2: no such soundfont" in capsys.readouterr().err
+    assert "none.sf2: not readable" in capsys.readouterr().err
     annotation = tmp_path / "asap" / "Bach" / "fugue_1" / "Me01_annotations.txt"
     annotation.write_text("0.5\t0.5\tx\n")
     with pytest.raises(DataError, match=r"Me01_annotations.txt:1: expected"):
@@ -215,4 +235,3 @@ def test_a_limit_takes_of_every_split() -> None:
     assert len({take.name for take in chosen}) == 10
     assert [take.split for take in chosen].count("train") >= 7
     assert {take.split for take in chosen} == {"train", "dev", "test"}
-    assert SOUNDFONT.is_file()

@@ -1,8 +1,5 @@
 """The music of constructed pairs: tunes, arrangement on one time map, rendering, acoustics."""
 
-import os
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
@@ -14,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed import soundfont_check
 from motion_data.corpora.constructed import tunes as tunes_module
 from motion_data.corpora.constructed.acoustics import (
     CODECS,
@@ -28,12 +24,7 @@ from motion_data.corpora.constructed.acoustics import (
 )
 from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange
 from motion_data.corpora.constructed.harmony import chords_of
-from motion_data.corpora.constructed.rendering import (
-    PEAK,
-    default_soundfont,
-    render,
-)
-from motion_data.corpora.constructed.soundfont_check import check_soundfont
+from motion_data.corpora.constructed.rendering import render
 from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,
@@ -58,6 +49,7 @@ from motion_data.corpora.constructed.tunes import (
 )
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
+from motion_data.soundfont import PEAK, default_soundfont
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.conftest import skip_or_fail
 
@@ -400,48 +392,6 @@ def test_rendering_is_loud_finite_and_repeatable() -> None:
         assert audio.dtype == np.float32
         assert np.abs(audio).max() == pytest.approx(PEAK, abs=1e-5)
         assert np.array_equal(audio, render(piece, default_soundfont()))
-
-
-def test_programs_return_and_repeat_at_every_pitch() -> None:
-    """symusic hangs or reads past samples at some programs and pitches: not at those that are used."""
-    check_soundfont(default_soundfont())
-
-
-def hang(soundfont: Path, program: int) -> str:
-    time.sleep(60)
-    return ""
-
-
-def crash(soundfont: Path, program: int) -> str:
-    os._exit(11)
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
-        (hang, "does not return from GM program 0"),
-        (crash, "crashes on GM program 0"),
-        (lambda soundfont, program: "nothing sounds" if program == 40 else "", "nothing sounds; use another"),
-    ],
-)
-def test_a_soundfont_that_cannot_be_played_is_refused(
-    fault: Callable[[Path, int], str], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(soundfont_check, "program_fault", fault)
-    with pytest.raises(DataError, match=message):
-        check_soundfont(default_soundfont(), patience=0.3)
-
-
-def test_a_soundfont_that_is_none_is_refused(tmp_path: Path) -> None:
-    piece = arranged(0)
-    with pytest.raises(DataError, match="not readable"):
-        render(piece, tmp_path / "none.sf2")
-    (tmp_path / "text.sf2").write_text("no soundfont at all")
-    with pytest.raises(DataError, match="expected a soundfont"):
-        render(piece, tmp_path / "text.sf2")
-    (tmp_path / "cut.sf2").write_bytes(default_soundfont().read_bytes()[:2_000_000])
-    with pytest.raises(DataError, match="damaged soundfont"):
-        render(piece, tmp_path / "cut.sf2")
 
 
 # Acoustics

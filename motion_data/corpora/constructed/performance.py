@@ -17,10 +17,11 @@ from motion_data.corpora.constructed.arrangement import Arrangement, arrange
 from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.constructed.plan import Plan, from_provenance, soundfont_sha256, stage_rng
-from motion_data.corpora.constructed.rendering import default_soundfont, render
+from motion_data.corpora.constructed.rendering import render
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
+from motion_data.soundfont import default_soundfont
 
 FPS = 60.0
 """Frames of motion a second."""

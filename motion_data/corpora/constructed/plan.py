@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from motion_data.corpora.constructed.dancer import STYLES as DANCES
-from motion_data.corpora.constructed.rendering import default_soundfont
 from motion_data.corpora.constructed.styles import MELODY, programs_of, styles_of
 from motion_data.corpora.constructed.tunes import METRES, Tune, from_json, made_tune, to_json
 from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
+from motion_data.soundfont import default_soundfont
 
 STAGES = ("plan", "arrangement", "acoustics", "dance", "take")
 """Each has a random stream of its own, so that a change to one leaves the others as they were."""

@@ -18,13 +18,14 @@ from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import take_name
 from motion_data.corpora.constructed.performance import joints_sha256, move, play
 from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, stage_rng, to_provenance
-from motion_data.corpora.constructed.rendering import default_soundfont, synthesiser
-from motion_data.corpora.constructed.soundfont_check import check_soundfont
+from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
+from motion_data.soundfont import default_soundfont, synthesiser
+from motion_data.soundfont_check import check_soundfont
 
 SHORTEST, LONGEST = 4.0, 120.0
 """Seconds a pair may last."""
@@ -83,7 +84,7 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
             if corpus.made["corpus"] == "constructed" and corpus.made["options"] == said:
                 return corpus
     if settings.soundfont is not None:
-        check_soundfont(settings.soundfont)
+        check_soundfont(settings.soundfont, PROGRAMS)
     tunes, left_out = gather(settings, progress)
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
     planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)

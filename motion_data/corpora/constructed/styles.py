@@ -445,6 +445,8 @@ CHORDS = (
     *range(80, 96),
 )
 BASS = (32, 33, 34, 35, 36, 37, 38, 39, 43, 58, 87)
+PROGRAMS = frozenset((*MELODY, *CHORDS, *BASS))
+"""All that may be played."""
 
 
 def program_split(program: int) -> str:

@@ -26,6 +26,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from motion_data.errors import DataError
+from motion_data.midi_file import read_score
 from motionbeat_upstream.atomic_write import atomic_path
 
 TICKS = 48
@@ -435,12 +436,7 @@ def read_midi(path: Path, source: str) -> Tune:
     Raises:
         DataError: not MIDI, another metre or a changing one, or no melody.
     """
-    import symusic
-
-    try:
-        score = symusic.Score(str(path))
-    except Exception as error:  # symusic raises plain exceptions of several kinds
-        raise DataError(f"{path}: not readable as MIDI ({error})") from error
+    score = read_score(path)
     signatures = {(int(mark.numerator), int(mark.denominator)) for mark in score.time_signatures} or {(4, 4)}
     # Bars are counted anew, so 1/4 and 2/4 (POP909 has both in one file) make bars of four.
     if signatures <= {(1, 4), (2, 4), (4, 4), (2, 2)}:

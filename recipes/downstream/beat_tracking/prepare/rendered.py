@@ -15,31 +15,23 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import librosa
 import numpy as np
-import pretty_midi
 import soundfile
-import symusic
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
+from motion_data.midi_file import read_score
+from motion_data.soundfont import default_soundfont, play, synthesiser
+from motion_data.soundfont_check import check_soundfont
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import SPLITS, deal
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
-
-SOUNDFONT = Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
-"""The soundfont that pretty_midi brings along. Its notes sound some 3 ms late: not worth correcting."""
-
-RENDER_RATE = 48_000
-"""Hz at which the synthesiser plays; three times the result's, so that what aliases is filtered out."""
-
-PEAK = 0.9
-"""Loudest sample of a rendered file."""
 
 FEWEST_BEATS = 8
 """Files with fewer beats are left out."""
@@ -51,17 +43,11 @@ def render(midi: Path, soundfont: Path) -> NDArray[np.float32]:
     Raises:
         DataError: not a MIDI file, or nothing sounds.
     """
+    score = read_score(midi)
     try:
-        score = symusic.Score(str(midi))
-    except Exception as error:  # symusic raises plain exceptions of several kinds
-        raise DataError(f"{midi}: not readable as MIDI ({error})") from error
-    synthesiser = symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
-    played = np.asarray(synthesiser.render(score, stereo=True)).mean(axis=0)
-    audio = librosa.resample(played, orig_sr=RENDER_RATE, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    peak = float(np.abs(audio).max(initial=0))
-    if peak == 0:
-        raise DataError(f"{midi}: nothing sounds; does {soundfont} have its instruments?")
-    return (audio * (PEAK / peak)).astype(np.float32)
+        return play(score, soundfont)
+    except DataError as error:
+        raise DataError(f"{midi}: {error}") from error
 
 
 def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -> None:
@@ -107,7 +93,7 @@ def prepare(
     out: Path,
     limit: int | None = None,
     seconds: float | None = None,
-    soundfont: Path = SOUNDFONT,
+    soundfont: Path | None = None,
 ) -> list[str]:
     """Write the data set to ``out``; takes that are already whole are kept.
 
@@ -117,18 +103,21 @@ def prepare(
         out: folder of the data set.
         limit: most takes to render.
         seconds: render no more than this of each.
-        soundfont: .sf2 or .sf3 file.
+        soundfont: .sf2 or .sf3 file; None for the one that pretty_midi brings along.
 
     Returns:
         Why takes are left out, a line each.
 
     Raises:
-        DataError: ``source`` is not the corpus, there is no such soundfont, or ``out`` holds another
+        DataError: ``source`` is not the corpus, the soundfont cannot be used, or ``out`` holds another
             rendering.
     """
-    if not soundfont.is_file():
-        raise DataError(f"{soundfont}: no such soundfont; give a .sf2 file with --soundfont, or leave it out")
     takes = choose(CORPORA[corpus].find(source), limit)
+    if soundfont is None:
+        soundfont = default_soundfont()
+        synthesiser(soundfont)
+    else:
+        check_soundfont(soundfont, _programs(takes))
     _same_rendering(out, {"corpus": corpus, "seconds": seconds, "soundfont": soundfont.name})
     left_out = []
     done = []
@@ -144,6 +133,15 @@ def prepare(
         raise DataError(f"{source}: none of {len(takes)} files could be used; the first: {left_out[0]}")
     _write_index(out, done, CORPORA[corpus].about, soundfont.name, seconds)
     return left_out
+
+
+def _programs(takes: Sequence[Take]) -> set[int]:
+    """The General MIDI programs of the takes, but for their drums; files that are no MIDI have none."""
+    programs: set[int] = set()
+    for take in takes:
+        with suppress(DataError):
+            programs.update(track.program for track in read_score(take.midi).tracks if not track.is_drum)
+    return programs
 
 
 def _same_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
@@ -187,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, metavar="N", help="render at most N files, of every split some")
     parser.add_argument("--seconds", type=float, metavar="S", help="render the first S seconds of each")
     parser.add_argument(
-        "--soundfont", type=Path, default=SOUNDFONT, metavar="SF2", help="default: %(default)s"
+        "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
     )
     options = parser.parse_args(argv)
     if options.limit is not None and options.limit < 3:

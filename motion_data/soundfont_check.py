@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from ctypes import c_int
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -10,11 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_data.corpora.constructed.arrangement import Arrangement, Part
-from motion_data.corpora.constructed.rendering import HIGHEST, LOWEST, render, synthesiser
-from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY
 from motion_data.errors import DataError
-from motionbeat_upstream.nn.grid import regular_grid
+from motion_data.soundfont import HIGHEST, LOWEST, make_score, play, synthesiser
 
 PATIENCE = 30.0
 """Seconds after which a program is believed to hang; it takes some 0.02 s."""
@@ -23,8 +21,13 @@ HOLD = 2.0
 """Seconds that a note is held: long enough for a sample's loop to come round."""
 
 
-def check_soundfont(soundfont: Path, patience: float = PATIENCE) -> None:
-    """Play every program that pairs may use at every second pitch, twice, in a process of its own.
+def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = PATIENCE) -> None:
+    """Play each program at every second pitch, twice, in a process of its own.
+
+    Args:
+        soundfont: a .sf2 or .sf3 file.
+        programs: General MIDI programs that are going to be played.
+        patience: seconds to wait for one.
 
     Raises:
         DataError: no soundfont, or a program that hangs, is silent, or sounds differently each time.
@@ -33,7 +36,9 @@ def check_soundfont(soundfont: Path, patience: float = PATIENCE) -> None:
     context = get_context("fork")
     playing: Synchronized[int] = context.Value(c_int, -1)
     listener, teller = context.Pipe(duplex=False)
-    process = context.Process(target=_play_all, args=(soundfont, playing, teller), daemon=True)
+    process = context.Process(
+        target=_play_all, args=(soundfont, sorted(set(programs)), playing, teller), daemon=True
+    )
     process.start()
     # The child holds the only open end now, so that its death is noticed.
     teller.close()
@@ -54,9 +59,11 @@ def check_soundfont(soundfont: Path, patience: float = PATIENCE) -> None:
         raise DataError(f"{soundfont}: {fault}; use another soundfont")
 
 
-def _play_all(soundfont: Path, playing: Synchronized[int], teller: Connection) -> None:
+def _play_all(
+    soundfont: Path, programs: Sequence[int], playing: Synchronized[int], teller: Connection
+) -> None:
     fault = ""
-    for program in sorted({*BASS, *CHORDS, *MELODY}):
+    for program in programs:
         playing.value = program
         if fault := program_fault(soundfont, program):
             break
@@ -68,14 +75,13 @@ def program_fault(soundfont: Path, program: int) -> str:
     pitches = np.arange(LOWEST, HIGHEST + 1.0, 2)
     starts = np.linspace(0, 4, len(pitches))
     notes = np.stack([starts, 0 * pitches + HOLD, pitches, 0 * pitches + 90], axis=1)
-    part = Part("melody", program, False, notes)
-    piece = Arrangement((part,), regular_grid(6.0, 120, 4), "rock", 120.0, 0.5, 0.5, "steady", 6.0)
+    score = make_score([("", program, False, notes)])
     try:
-        first = render(piece, soundfont)
+        first = play(score, soundfont)
         # What a read past a sample finds depends on what the memory held before.
         waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
         del waste
-        again = render(piece, soundfont)
+        again = play(score, soundfont)
     except DataError as error:
         return str(error)
     return "" if np.array_equal(first, again) else f"GM program {program} sounds differently each time"

@@ -1,0 +1,161 @@
+"""Notes played through a soundfont by symusic's synthesiser, kept to what it plays rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from motion_data.errors import DataError
+from motionbeat_upstream.config import SAMPLE_RATE
+
+RENDER_RATE = 48_000
+"""Hz at which the synthesiser plays; three times the result's, so that what aliases is filtered out."""
+
+LOWEST, HIGHEST = 28, 96
+"""MIDI pitches that are played; others, but for drums, are moved by octaves.
+
+symusic 0.5.8 never returns from some programs of TimGM6mb.sf2 at some high pitches: at 48 kHz 80 pairs of
+program and pitch, all from 102 upwards; at 16 kHz already inside the range of melodies."""
+
+QUIETEST, LOUDEST = 1e-4, 100.0
+"""Peaks between which a rendering is believed."""
+
+PEAK = 0.9
+"""Loudest sample of what is played."""
+
+
+def default_soundfont() -> Path:
+    """The soundfont that pretty_midi brings along.
+
+    Its notes sound some 3 ms after their time, which is left as it is.
+
+    Raises:
+        DataError: pretty_midi is not installed.
+    """
+    try:
+        import pretty_midi
+    except ImportError:
+        raise DataError(
+            "pretty_midi is not installed, and it brings the default soundfont; "
+            "`pip install 'motionbeat[data]'`, or give one with --soundfont"
+        ) from None
+    return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
+
+
+def synthesiser(soundfont: Path) -> Any:
+    """A synthesiser with a soundfont loaded; some 1 ms for TimGM6mb.sf2.
+
+    Not to be kept from piece to piece: symusic 0.5.8 keeps a drum's sample as the first kit that struck it
+    had it, so that other kits sound otherwise after it.
+
+    Raises:
+        DataError: no such file, no soundfont, or symusic is not installed.
+    """
+    symusic = _symusic()
+    # The synthesiser takes any file without a word and plays nothing, so the mark of the format is read here.
+    try:
+        with soundfont.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise DataError(
+            f"{soundfont}: not readable ({error.strerror}); give a .sf2 file with --soundfont"
+        ) from None
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise DataError(
+            f"{soundfont}: begins with {head!r}, expected a soundfont (RIFF sfbk); give a .sf2 file"
+        )
+    try:
+        return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
+    except Exception as error:  # symusic raises plain exceptions of several kinds
+        raise DataError(
+            f"{soundfont}: a damaged soundfont ({error}); fetch it again, or give another with --soundfont"
+        ) from None
+
+
+def make_score(tracks: Iterable[tuple[str, int, bool, NDArray[np.float64]]]) -> Any:
+    """A symusic score in seconds.
+
+    Args:
+        tracks: of each its name, its General MIDI program (of drums their kit), whether its pitches
+            are drums, and its notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
+
+    Raises:
+        DataError: symusic is not installed.
+    """
+    symusic = _symusic()
+    score = symusic.Score(ttype="second")
+    for name, program, drums, notes in tracks:
+        track = symusic.Track(name, program, drums, ttype="second")
+        start, length, pitch, velocity = notes.T
+        track.notes = symusic.Note.from_numpy(
+            start.astype(np.float32),
+            length.astype(np.float32),
+            np.round(pitch).astype(np.int8),
+            np.round(velocity).astype(np.int8),
+            ttype="second",
+        )
+        score.tracks.append(track)
+    return score
+
+
+def play(score: Any, soundfont: Path, begin: float = 0.0, end: float | None = None) -> NDArray[np.float32]:
+    """Play a score.
+
+    Args:
+        score: of symusic, in any of its units of time; it is left as it is.
+        soundfont: a .sf2 or .sf3 file.
+        begin: second from which on it is heard; what was struck before sounds on.
+        end: second until which it is heard; None until the last note has died away.
+
+    Returns:
+        (T,) mono at 16 kHz, its loudest sample at :data:`PEAK`.
+
+    Raises:
+        DataError: the soundfont cannot be used, or nothing sounds.
+    """
+    if not score.note_num():
+        raise DataError(f"{soundfont}: nothing sounds, for the score has no notes")
+    played = np.asarray(synthesiser(soundfont).render(_within_range(score), stereo=False))[0]
+    if end is not None:
+        wanted = round(end * RENDER_RATE)
+        played = np.pad(played, (0, max(0, wanted - len(played))))[:wanted]
+    audio = soxr.resample(played, RENDER_RATE, SAMPLE_RATE, quality=soxr.HQ)[round(begin * SAMPLE_RATE) :]
+    if end is not None:
+        audio = audio[: round((end - begin) * SAMPLE_RATE)]
+    peak = float(np.abs(audio).max(initial=0.0))
+    if not QUIETEST < peak < LOUDEST:
+        fault = "nothing sounds" if peak <= QUIETEST else "what sounds is no sound that can be"
+        instruments = ", ".join(f"{track.name} {track.program}".strip() for track in score.tracks)
+        raise DataError(f"{soundfont}: {fault} (programs: {instruments}); use another soundfont")
+    scaled: NDArray[np.float32] = (audio * (PEAK / peak)).astype(np.float32)
+    return scaled
+
+
+def _within_range(score: Any) -> Any:
+    """A copy whose notes, but for drums, are moved by octaves to the pitches that can be played."""
+    symusic = _symusic()
+    copy = score.copy()
+    for track in copy.tracks:
+        if track.is_drum or not len(track.notes):
+            continue
+        notes = track.notes.numpy()
+        pitch = notes["pitch"].astype(np.int64)
+        pitch += 12 * np.maximum(0, -((pitch - LOWEST) // 12))
+        pitch -= 12 * np.maximum(0, -((HIGHEST - pitch) // 12))
+        track.notes = symusic.Note.from_numpy(**notes | {"pitch": pitch.astype(np.int8)}, ttype=score.ttype)
+    return copy
+
+
+def _symusic() -> Any:
+    try:
+        import symusic
+    except ImportError:
+        raise DataError(
+            "symusic is not installed, and it plays the notes; `pip install 'motionbeat[data]'`"
+        ) from None
+    return symusic
