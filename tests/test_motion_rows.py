@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motion_data.motion import Motion
-from motion_data.negatives.drawing import Drawn
+from motion_data.negatives.grid_error import GridError
 from motion_data.negatives.recipe import apply
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
@@ -18,6 +18,8 @@ from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from recipes.pretrain.motion_rows import _on_feature_frames, motion_rows, shared_grids
 from tests.made_corpus import Made, write_corpus
+
+ERROR = GridError(0.3, 0.4)
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +31,8 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
 
 
 def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> None:
-    rows = motion_rows(batch)
-    recipes = [n for drawn in batch.negatives for n in drawn.negatives]
+    rows = motion_rows(batch, ERROR)
+    recipes = [n for drawn in batch.negatives for n in drawn]
     assert recipes
     assert rows.owner.tolist()[: len(batch)] == list(range(len(batch)))
     assert len(rows.owner) == len(batch) + len(recipes)
@@ -45,7 +47,7 @@ def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> N
 
 
 def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
-    rows = motion_rows(batch)
+    rows = motion_rows(batch, ERROR)
     for row in range(len(batch)):
         for side, name in enumerate(("left", "right")):
             times = [
@@ -60,10 +62,10 @@ def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
 
 
 def test_negatives_are_the_bent_motions(batch: Batch) -> None:
-    rows = motion_rows(batch)
+    rows = motion_rows(batch, ERROR)
     place = len(batch)
     for drawn in batch.negatives:
-        for negative in drawn.negatives:
+        for negative in drawn:
             bent = apply(negative, batch.motion(negative.source))
             if bent.names:
                 expected = _on_feature_frames(bent, int(rows.lengths[place]))
@@ -80,16 +82,26 @@ def test_positions_are_those_of_the_frames_time() -> None:
 
 
 def test_the_grid_has_the_shared_error_or_stands_in(batch: Batch) -> None:
-    for plain, moved, drawn in zip(batch.grids, shared_grids(batch), batch.negatives, strict=True):
+    for plain, moved in zip(batch.grids, shared_grids(batch, ERROR), strict=True):
         assert plain is not None
-        assert isinstance(drawn, Drawn)
         shift = np.median(moved.beats - plain.beats) * plain.bpm / 60
-        assert shift == pytest.approx(drawn.error.beats, abs=1e-6)
-    bare = replace(batch, negatives=(), grids=(None, *batch.grids[1:]))
-    stand_in, *rest = shared_grids(bare)
+        assert shift == pytest.approx(ERROR.beats, abs=1e-6)
+    stand_in, *rest = shared_grids(replace(batch, grids=(None, *batch.grids[1:])), ERROR)
     assert stand_in.confidence == 0
-    assert rest == list(batch.grids[1:])
+    assert all(grid.confidence == 1 for grid in rest)
+
+
+def test_a_rolled_motion_is_the_motion_from_another_moment_on(batch: Batch) -> None:
+    plain, rolled, again = (motion_rows(batch, ERROR, roll) for roll in (False, True, True))
+    assert torch.equal(rolled.joints, again.joints)
+    for row, length in enumerate(batch.feature_lengths.tolist()):
+        there, moved = (rows.pulses[row, :length].sum(1).numpy() for rows in (plain, rolled))
+        assert abs(moved.sum() - there.sum()) <= 4
+        spectra = [np.abs(np.fft.rfft(curve - curve.mean())) for curve in (there, moved)]
+        # The same strokes at other times: of like strength at each frequency, in another place.
+        assert np.corrcoef(*spectra)[0, 1] > 0.6
+    assert not torch.equal(plain.pulses[: len(batch)], rolled.pulses[: len(batch)])
 
 
 def test_without_negatives_there_are_the_own_motions_alone(batch: Batch, tmp_path: Path) -> None:
-    assert len(motion_rows(replace(batch, negatives=())).owner) == len(batch)
+    assert len(motion_rows(replace(batch, negatives=()), ERROR).owner) == len(batch)

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.negatives.descriptor import BINS_PER_BEAT, RATE, Descriptor
-from motion_data.negatives.grid_error import GridError, draw_grid_error
 from motion_data.negatives.likeness import (
     SAME_ACCENTS,
     SAME_RHYTHM,
@@ -54,15 +53,6 @@ class Wanted:
     """Octaves by which the tempo of others may differ, δ; 0.15 is 11 %."""
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What was drawn for one clip."""
-
-    error: GridError
-    """Of the grid that music, motion and negatives are all seen on."""
-    negatives: tuple[Negative, ...]
-
-
 def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) -> NDArray[np.bool_]:
     """(B, B) true at i, j where motion j may be a negative of music i: another piece and another take."""
     numbers = [np.unique(np.array(names), return_inverse=True)[1] for names in (pieces, takes)]
@@ -72,8 +62,8 @@ def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) ->
 
 def draw_negatives(
     batch: Sequence[Descriptor], rng: np.random.Generator, wanted: Wanted = Wanted()
-) -> list[Drawn]:
-    """Draw the grid error and the negatives of every clip; the same for the same batch and generator.
+) -> list[tuple[Negative, ...]]:
+    """Draw the negatives of every clip; the same for the same batch and generator.
 
     Returns:
         One for each clip. ``source`` in a recipe counts the clips of ``batch``.
@@ -81,14 +71,13 @@ def draw_negatives(
     allowed = may_be_negatives([clip.piece for clip in batch], [clip.take for clip in batch])
     drawn = []
     for row, clip in enumerate(batch):
-        error = draw_grid_error(clip.grid.metre, rng)
         candidates = rng.permutation(np.flatnonzero(allowed[row]))
         negatives = [
             *_jittered(row, clip, rng, wanted),
             *_stretched(row, clip, rng, wanted),
             *_others(clip, batch, candidates, rng, wanted),
         ]
-        drawn.append(Drawn(error, tuple(negatives)))
+        drawn.append(tuple(negatives))
     return drawn
 
 

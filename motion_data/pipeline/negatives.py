@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from motion_data.negatives.descriptor import describe
-from motion_data.negatives.drawing import Drawn, Wanted, draw_negatives
+from motion_data.negatives.drawing import Wanted, draw_negatives
+from motion_data.negatives.recipe import Negative
 from motion_data.pipeline.example import Example
 
 
@@ -23,16 +24,15 @@ class HardNegatives:
         """
         self._wanted = wanted or Wanted()
 
-    def __call__(self, examples: Sequence[Example], rng: np.random.Generator) -> list[Drawn | None]:
-        """One entry a clip, None for a clip without a grid; ``source`` counts the rows of the batch."""
+    def __call__(self, examples: Sequence[Example], rng: np.random.Generator) -> list[tuple[Negative, ...]]:
+        """One entry a clip, empty for a clip without a grid; ``source`` counts the rows of the batch."""
         rows, descriptors = [], []
         for row, example in enumerate(examples):
             if example.grid is not None:
                 rows.append(row)
                 pair, motion = example.pair, example.motion
                 descriptors.append(describe(pair.piece, pair.take, motion, example.grid, example.seconds))
-        drawn: list[Drawn | None] = [None] * len(examples)
+        drawn: list[tuple[Negative, ...]] = [()] * len(examples)
         for row, one in zip(rows, draw_negatives(descriptors, rng, self._wanted), strict=True):
-            recipes = (replace(negative, source=rows[negative.source]) for negative in one.negatives)
-            drawn[row] = replace(one, negatives=tuple(recipes))
+            drawn[row] = tuple(replace(negative, source=rows[negative.source]) for negative in one)
         return drawn

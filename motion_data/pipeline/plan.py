@@ -1,7 +1,7 @@
 """An epoch before anything is read: which clips make which batch on which rank.
 
-A batch holds one metre and near tempos, or the bar phases and token counts of the in-batch
-negatives would give them away [O]; clips of one piece, which are never each other's negatives,
+A batch holds one metre, near tempos and one number of bars, or the bar phases and token counts of
+the in-batch negatives would give them away [O]; clips of one piece, which are never each other's negatives,
 are spread over the batches.
 """
 
@@ -50,9 +50,10 @@ def plan_epoch(
     draw = np.random.default_rng([config.seed, 0 if config.same_every_epoch else epoch])
     # The borders move from epoch to epoch, so that no two near tempos are apart for ever.
     shift = draw.random()
-    of_tempo: dict[tuple[int, float], list[tuple[int, MotionPair]]] = defaultdict(list)
+    of_tempo: dict[tuple[int, float, int], list[tuple[int, MotionPair]]] = defaultdict(list)
     for index, pair in pairs:
-        of_tempo[pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift)].append((index, pair))
+        key = pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift), _bars(pair, config)
+        of_tempo[key].append((index, pair))
     most = config.batch_size * world_size
     groups: list[list[Draw]] = []
     for key in sorted(of_tempo):
@@ -66,10 +67,20 @@ def plan_epoch(
 
 def expected_seconds(pair: MotionPair, config: PipelineConfig) -> float:
     """How long a clip of this pair will be, by the manifest alone."""
-    if config.bars is None or pair.bpm is None or pair.metre is None:
+    bars = _bars(pair, config)
+    if not bars:
         return min(pair.seconds, config.seconds)
+    assert pair.bpm is not None
+    assert pair.metre is not None
+    return min(pair.seconds, bars * 60.0 * pair.metre / pair.bpm)
+
+
+def _bars(pair: MotionPair, config: PipelineConfig) -> int:
+    """How many bars a clip of this pair will have, by the manifest alone; 0 where it is cut by seconds."""
+    if config.bars is None or pair.bpm is None or pair.metre is None:
+        return 0
     bar = 60.0 * pair.metre / pair.bpm
-    return min(pair.seconds, bar * max(1, min(config.bars, int(config.longest_seconds / bar + 1e-9))))
+    return max(1, min(config.bars, int(config.longest_seconds / bar + 1e-9), int(pair.seconds / bar + 1e-9)))
 
 
 def _tempo_bin(bpm: float | None, width: float, shift: float) -> float:

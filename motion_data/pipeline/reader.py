@@ -7,7 +7,7 @@ going on means reading the rest of the plan: no half-filled buffer has to be sav
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -164,8 +164,8 @@ class ClipReader(Iterator[Batch]):
             materials=Materials(corpus.folder, pairs, config.fps, config.memory_megabytes, clock),
             draw_negatives=draw_negatives,
             clock=clock,
-            pieces=_numbers(pair.piece for pair in corpus.pairs),
-            takes=_numbers(pair.take for pair in corpus.pairs),
+            pieces=corpus.piece_numbers(),
+            takes=corpus.take_numbers(),
         )
         self.failures: dict[str, int] = {}
         """Pairs that could not be used, and how often."""
@@ -182,6 +182,11 @@ class ClipReader(Iterator[Batch]):
     def epoch(self) -> int:
         """The epoch that is being read, from 0."""
         return self._epoch
+
+    @property
+    def steps(self) -> int:
+        """Batches planned for this epoch, the same on every rank."""
+        return len(self._plan)
 
     def __len__(self) -> int:
         """Batches of this epoch on this rank, where no clip fails."""
@@ -200,15 +205,27 @@ class ClipReader(Iterator[Batch]):
             DataError: too many clips in a row could not be used.
         """
         while True:
-            if self._steps is None:
-                rest = self._plan[self._position :]
-                epoch = 0 if self._config.same_every_epoch else self._epoch
-                self._steps = iter(self._loader.pipeline(rest, self._position, epoch))
-            step = next(self._steps)
-            self._position += 1
-            self._count(step.outcomes)
-            if step.batch is not None:
-                return step.batch
+            batch = self.next_step()
+            if batch is not None:
+                return batch
+
+    def next_step(self) -> Batch | None:
+        """What was planned as the next batch; None where not one of its clips could be used.
+
+        Ranks that must stay in step read by this: each has as many steps as the others.
+
+        Raises:
+            StopIteration: the epoch is over.
+            DataError: too many clips in a row could not be used.
+        """
+        if self._steps is None:
+            rest = self._plan[self._position :]
+            epoch = 0 if self._config.same_every_epoch else self._epoch
+            self._steps = iter(self._loader.pipeline(rest, self._position, epoch))
+        step = next(self._steps)
+        self._position += 1
+        self._count(step.outcomes)
+        return step.batch
 
     def reset(self) -> None:
         """Go to the first batch of the next epoch, unless this one has not been begun."""
@@ -276,8 +293,3 @@ class ClipReader(Iterator[Batch]):
                     f"{self._corpus.folder}: {len(self._failed_in_row)} clips in a row could not be used "
                     f"(failures_in_row): {names}; the last one: {failure.reason}"
                 )
-
-
-def _numbers(names: Iterable[str]) -> dict[str, int]:
-    """A number for each name, by the order of the names."""
-    return {name: number for number, name in enumerate(sorted(set(names)))}

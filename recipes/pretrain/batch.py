@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motion_data.negatives.grid_error import GridError
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motionbeat_upstream.nn.grid import Grid
 from recipes.pretrain.motion_rows import MotionRows, motion_rows, shared_grids
@@ -63,14 +64,15 @@ class PretrainBatch:
         self.rows = replace(self.rows, **moved)
 
 
-def pretrain_batch(batch: Batch, rolled: bool = False) -> PretrainBatch:
+def pretrain_batch(batch: Batch, error: GridError, rolled: bool = False) -> PretrainBatch:
     """Lay out a batch of the pipeline.
 
     Args:
         batch: on the CPU, with negatives or without.
+        error: of the grid that music, motions and negatives of the batch are all seen on.
         rolled: give each clip its motion rolled at random, the control of section 7 of the design [O].
     """
-    rows = motion_rows(batch, rolled)
+    rows = motion_rows(batch, error, rolled)
     size = len(batch)
     frames = batch.feature_lengths
     width = int(frames.max())
@@ -83,7 +85,7 @@ def pretrain_batch(batch: Batch, rolled: bool = False) -> PretrainBatch:
         wav=batch.wav,
         wav_lengths=batch.wav_lengths,
         frame_lengths=frames,
-        grids=shared_grids(batch),
+        grids=shared_grids(batch, error),
         rows=rows,
         contact_target=spread(rows.pulses[:size].amax(-1)),
         beat_target=spread(torch.from_numpy(beats)),

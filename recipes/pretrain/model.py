@@ -2,52 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from fairseq2.utils.validation import ValidationResult
 from torch import Tensor, nn
 
-from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig, architecture
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum
 from motionbeat_upstream.nn.motion_tower import MotionFeatures
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import MusicFeatures
 from recipes.pretrain.batch import PretrainBatch
-from recipes.pretrain.criterion.ecl import Temperature
+from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
 from recipes.pretrain.criterion.pretraining_loss import Encoded, pretraining_loss
 from recipes.pretrain.criterion.settings import CriterionSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedModelConfig:
-    """Sizes of what is trained."""
+    """Sizes of what is trained. All values are ours [O]."""
 
-    music: MusicTowerConfig = field(default_factory=MusicTowerConfig)
-    motion: MotionTowerConfig = field(default_factory=MotionTowerConfig)
+    arch: str = "tiny"
+    """The music tower's architecture."""
+    music: dict[str, object] = field(default_factory=dict)
+    """Values of the music tower that differ from its architecture's."""
+    motion: dict[str, object] = field(default_factory=dict)
+    """Values of the motion tower that differ from its defaults."""
     projection: int = 32
-    criterion: CriterionSettings = field(default_factory=CriterionSettings)
+    """Width of the frames that are contrasted."""
+    curves: int = 4
+    """Learned accent curves whose spectra over the bar are compared; 0 for the pooled embedding alone."""
+    ecl_temperature: float = 0.1
+    """τ of the ECL before training; it is learned, between 0.01 and 1."""
+    frame_temperature: float = 0.1
+    """τ of the frame-level InfoNCE, likewise."""
+
+    def towers(self) -> tuple[MusicTowerConfig, MotionTowerConfig]:
+        """The configurations of both towers.
+
+        Raises:
+            ConfigError: unknown keys, or sizes that cannot be.
+        """
+        music = architecture(self.arch)
+        values = MotionTowerConfig(subdivisions=music.subdivisions, embedding_dim=music.embedding_dim)
+        return (
+            MusicTowerConfig.from_dict({**music.to_dict(), **_plain(self.music)}),
+            MotionTowerConfig.from_dict({**values.to_dict(), **_plain(self.motion)}),
+        )
+
+    def validate(self) -> ValidationResult:
+        """What cannot be, as fairseq2 asks for it."""
+        result = ValidationResult()
+        try:
+            self.towers()
+        except ConfigError as error:
+            result.add_error(str(error))
+        if self.projection < 1:
+            result.add_error(f"projection must be at least 1, got {self.projection}")
+        if not 0 <= self.curves <= 256:
+            result.add_error(f"curves must be 0 to 256, got {self.curves}")
+        for name in ("ecl_temperature", "frame_temperature"):
+            if not COLDEST <= getattr(self, name) <= HOTTEST:
+                result.add_error(f"{name} must be {COLDEST:g} to {HOTTEST:g}, got {getattr(self, name):g}")
+        return result
 
 
 class PretrainedModel(nn.Module):
     """The towers and all that has parameters in the loss.
 
-    The loss is computed in ``forward``, so that what shares gradients between ranks sees one call.
+    Raises:
+        ConfigError: sizes that cannot be, or that do not fit each other.
     """
 
     def __init__(self, config: PretrainedModelConfig) -> None:
         super().__init__()
-        self.config = config
-        settings = config.criterion
-        self.motionbeat = MotionBeat(config.music, config.motion, config.projection)
-        self.music_spectrum = BarSpectrum(config.music.dim, settings.curves) if settings.curves else None
-        self.motion_spectrum = BarSpectrum(config.motion.dim, settings.curves) if settings.curves else None
-        self.share = nn.Parameter(torch.zeros(()))
-        self.ecl_temperature = Temperature(settings.ecl.temperature)
-        self.frame_temperature = Temperature(settings.frames.temperature)
+        music, motion = config.towers()
+        self.motionbeat = MotionBeat(music, motion, config.projection)
+        self.music_spectrum = BarSpectrum(music.dim, config.curves) if config.curves else None
+        self.motion_spectrum = BarSpectrum(motion.dim, config.curves) if config.curves else None
+        self.spectrum_share = nn.Parameter(torch.zeros(()))
+        self.ecl_temperature = Temperature(config.ecl_temperature)
+        self.frame_temperature = Temperature(config.frame_temperature)
 
-    def forward(self, batch: PretrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch, and its parts by name."""
-        return pretraining_loss(self.encode(batch), batch, self.config.criterion)
+    def forward(self, batch: PretrainBatch, settings: CriterionSettings) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch, and its parts by name.
+
+        It is computed here, so that what shares gradients between ranks sees one call.
+        """
+        return pretraining_loss(self.encode(batch), batch, settings)
 
     def encode(self, batch: PretrainBatch) -> Encoded:
         """What both towers say of a batch."""
@@ -59,19 +104,32 @@ class PretrainedModel(nn.Module):
         return Encoded(
             music,
             motion,
-            self._compared(music.features, self.music_spectrum),
-            self._compared(motion.features, self.motion_spectrum),
+            self.compared_music(music.features),
+            self.compared_motion(motion.features),
             self.ecl_temperature(),
             self.frame_temperature(),
         )
 
+    def compared_music(self, features: MusicFeatures) -> Tensor:
+        """(B, E) what of the music is compared, of length 1."""
+        return self._compared(features, self.music_spectrum)
+
+    def compared_motion(self, features: MotionFeatures) -> Tensor:
+        """(R, E) what of the motion is compared, of length 1."""
+        return self._compared(features, self.motion_spectrum)
+
     def _compared(self, side: MusicFeatures | MotionFeatures, spectrum: BarSpectrum | None) -> Tensor:
-        """(B, E) the pooled embedding and the spectrum over bars, in shares that are learned."""
+        """The pooled embedding and the spectrum over bars, in shares that are learned."""
         pooled = nn.functional.normalize(side.embedding.float(), dim=-1)
         if spectrum is None:
             return pooled
         tokens = side.tokens
         placed = spectrum(side.beat_tokens.float(), tokens.phase, tokens.bar, tokens.mask)
         placed = nn.functional.normalize(placed, dim=-1)
-        share = torch.sigmoid(self.share)
+        share = torch.sigmoid(self.spectrum_share)
         return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * placed], -1)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists as a checkpoint has them, where a configuration file or its merging gave tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

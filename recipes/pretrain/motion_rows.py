@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.motion import Motion
-from motion_data.negatives.drawing import Drawn
-from motion_data.negatives.grid_error import displaced
+from motion_data.negatives.grid_error import GridError, displaced
 from motion_data.negatives.recipe import Negative, apply
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motion_data.skeleton import JOINTS
@@ -41,15 +40,15 @@ class MotionRows:
     """(R,) int64, the clip that each is a motion or a negative of."""
 
 
-def motion_rows(batch: Batch, rolled: bool = False) -> MotionRows:
+def motion_rows(batch: Batch, error: GridError, rolled: bool = False) -> MotionRows:
     """Lay out the motions of a batch, bending those of its negatives.
 
     Args:
-        batch: on the CPU; ``negatives`` holds a :class:`~motion_data.negatives.drawing.Drawn` or None a
-            clip, or nothing at all.
+        batch: on the CPU; ``negatives`` holds the recipes of each clip, or nothing at all.
+        error: of the grid that all of the batch is seen on.
         rolled: roll each motion around its clip, by as much as chance says; the same at every call.
     """
-    drawn: Sequence[Drawn | None] = batch.negatives or [None] * len(batch)
+    drawn: Sequence[Sequence[Negative]] = batch.negatives or [()] * len(batch)
     motions = [batch.motion(row) for row in range(len(batch))]
     if rolled:
         seeds = zip(batch.pieces.tolist(), batch.takes.tolist(), batch.starts.tolist(), strict=True)
@@ -59,10 +58,10 @@ def motion_rows(batch: Batch, rolled: bool = False) -> MotionRows:
         ]
     owner = list(range(len(batch)))
     for row, own in enumerate(drawn):
-        for negative in own.negatives if own else ():
+        for negative in own:
             motions.append(apply(negative, motions[negative.source]))
             owner.append(row)
-    grids = shared_grids(batch)
+    grids = shared_grids(batch, error)
     frames = batch.feature_lengths.tolist()
     lengths = [frames[row] for row in owner]
     size = max(lengths)
@@ -82,13 +81,12 @@ def motion_rows(batch: Batch, rolled: bool = False) -> MotionRows:
     )
 
 
-def shared_grids(batch: Batch) -> tuple[Grid, ...]:
-    """The grid of each clip with the error that all of it share; the fallback where it has none."""
+def shared_grids(batch: Batch, error: GridError) -> tuple[Grid, ...]:
+    """The grid of each clip with the error that all share; the fallback where it has none."""
     seconds = (batch.feature_lengths / RATE).tolist()
-    drawn: Sequence[Drawn | None] = batch.negatives or [None] * len(batch)
     return tuple(
-        fallback_grid(length) if grid is None else grid if own is None else displaced(grid, own.error)
-        for grid, own, length in zip(batch.grids, drawn, seconds, strict=True)
+        fallback_grid(length) if grid is None else displaced(grid, error)
+        for grid, length in zip(batch.grids, seconds, strict=True)
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST
 from recipes.pretrain.criterion.sral import SRALSettings
 
 
@@ -14,8 +13,6 @@ class ECLSettings:
     """The Embodied Contrastive Loss."""
 
     weight: float = 1.0
-    temperature: float = 0.1
-    """τ before training; it is learned, between 0.01 and 1."""
     symmetric: bool = True
     """Whether the motion-anchored term is added; the paper's is anchored in the audio [S]."""
     jittered: int = 2
@@ -38,7 +35,6 @@ class FrameSettings:
     """Weight of the head that says the pulse."""
     pulse_target: Literal["contacts", "beats"] = "contacts"
     """What the pulse is: the motion's contacts; or the pair's exact beats, the supervised upper reference."""
-    temperature: float = 0.1
     window: float = 2.0
     """Seconds of a window."""
     windows: int = 2
@@ -56,8 +52,6 @@ class CriterionSettings:
     sral_weight: float = 0.1
     """λ."""
     frames: FrameSettings = field(default_factory=FrameSettings)
-    curves: int = 4
-    """Learned accent curves whose spectra over the bar are compared; 0 for the pooled embedding alone."""
 
     def faults(self) -> list[str]:
         """What cannot be, each with its name and value."""
@@ -80,19 +74,12 @@ class CriterionSettings:
             "frames.shifts": (self.frames.shifts, 0, 64),
             "sral.band": (self.sral.band, 1, 10_000),
             "sral.places": (self.sral.places, 2, 1_000),
-            "curves": (self.curves, 0, 256),
         }
         faults += [
             f"{name} must be {least} to {most}, got {value}"
             for name, (value, least, most) in counts.items()
             if not least <= value <= most
         ]
-        for name, value in (
-            ("ecl.temperature", self.ecl.temperature),
-            ("frames.temperature", self.frames.temperature),
-        ):
-            if not COLDEST <= value <= HOTTEST:
-                faults.append(f"{name} must be {COLDEST:g} to {HOTTEST:g}, got {value:g}")
         if self.sral.gamma <= 0:
             faults.append(f"sral.gamma must be above 0, got {self.sral.gamma:g}")
         if not 0.1 <= self.frames.window <= 60:

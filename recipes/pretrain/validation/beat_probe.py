@@ -27,7 +27,7 @@ CONTEXT = 2
 WIDTH = 1.0
 """Standard deviation in frames of the bump that stands for a beat in the activation."""
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
 """Ridge penalties to choose from, in units of a standardised feature's sum of squares."""
 
 THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.02, 0.81, 0.02), 2))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.negatives.drawing import Drawn
+from motion_data.negatives.recipe import Negative
 from recipes.pretrain.validation.piece_mean import PieceMean, piece_mean, piece_weights
 
 
@@ -95,10 +95,10 @@ def hard_retrieval_metrics(found: HardRetrieval) -> dict[str, float]:
     return figures
 
 
-def negative_kinds(drawn: Iterable[Drawn | None]) -> list[tuple[str, float]]:
+def negative_kinds(drawn: Iterable[Sequence[Negative]]) -> list[tuple[str, float]]:
     """Kind and amount of every negative of a batch, in the order of the rows that follow its own motions.
 
     Args:
         drawn: ``Batch.negatives``; see :func:`~recipes.pretrain.motion_rows.motion_rows`.
     """
-    return [(negative.kind, negative.amount) for one in drawn if one for negative in one.negatives]
+    return [(negative.kind, negative.amount) for own in drawn for negative in own]

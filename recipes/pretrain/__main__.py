@@ -1,0 +1,81 @@
+"""``python -m recipes.pretrain OUT --config-file FILE``: pretrain, or go on with the run in OUT."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+# fairseq2's native part wants libsndfile, which soundfile's wheel brings, if it is imported first.
+import soundfile  # noqa: F401
+from fairseq2.checkpoint import CheckpointError, CheckpointNotFoundError
+from fairseq2.logging import log
+from fairseq2.recipe import train
+from fairseq2.recipe.error import RecipeError
+from fairseq2.recipe.task import TaskStopException
+from fairseq2.utils.validation import ValidationError
+
+from motion_data.errors import DataError
+from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.config import ConfigError
+from recipes.launch.secret_environment import without_secrets
+from recipes.pretrain.errors import PretrainError
+from recipes.pretrain.guarded_model import NotFiniteError
+from recipes.pretrain.recipe import PretrainRecipe
+from recipes.pretrain.request import Request, parse
+from recipes.pretrain.run_folder import (
+    claimed,
+    drop_metrics_beyond_checkpoint,
+    is_first_rank,
+    refuse_other_config,
+)
+
+MENDABLE = (PretrainError, DataError, AudioError, ConfigError, ValidationError, RecipeError)
+"""Errors that are the user's to mend: one line, and exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the training is done, 2 for what the user can mend, 1 for what broke."""
+    try:
+        run(parse(sys.argv[1:] if arguments is None else arguments))
+    except MENDABLE as error:
+        return _say(error, 2)
+    except (CheckpointError, CheckpointNotFoundError, NotFiniteError) as error:
+        return _say(error, 1)
+    except TaskStopException:
+        return 0
+    except KeyboardInterrupt:
+        return _say("interrupted; the same command goes on from the last checkpoint", 130)
+    return 0
+
+
+def run(request: Request) -> None:
+    """Train."""
+    log.logger.addFilter(_hide_secrets)
+    # Only one process of a job writes to the folder, and only it may refuse.
+    first = is_first_rank()
+    with claimed(request.folder) if first else nullcontext():
+        refuse_other_config(request.folder, request.config)
+        if first:
+            drop_metrics_beyond_checkpoint(request.folder)
+        train(PretrainRecipe(), request.config, request.folder)
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """fairseq2 writes every environment variable into the log; see there what may not be in it."""
+    title = "Environment Variables - "
+    if isinstance(record.msg, str) and record.msg.startswith(title):
+        shown = ", ".join(f"{name}={value}" for name, value in sorted(without_secrets(os.environ).items()))
+        record.msg = title + shown
+    return True
+
+
+def _say(error: object, code: int) -> int:
+    print(f"recipes.pretrain: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

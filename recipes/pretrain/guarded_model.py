@@ -1,0 +1,132 @@
+"""Steps without a finite gradient are left out, counted, and stop a run that has too many in a row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from fairseq2.models import ModelFamily
+from fairseq2.recipe import RecipeModel
+from fairseq2.typing import ContextManager
+from torch import Tensor
+from torch.nn import Module
+
+from motionbeat_upstream.atomic_write import atomic_path
+from recipes.pretrain.batch import PretrainBatch
+
+PARTS = {
+    "music": "motionbeat.music.",
+    "motion": "motionbeat.motion.",
+}
+"""Whose gradients' norms are told apart, by how the names of their parameters begin."""
+
+
+class NotFiniteError(Exception):
+    """Too many steps in a row had no finite gradient."""
+
+
+class GuardedModel(RecipeModel):
+    """A model whose gradients are taken away where they are not finite.
+
+    A loss that is infinite on one rank makes the summed gradients so on all of them, so every rank decides
+    alike without asking the others. An optimizer passes over parameters without a gradient.
+
+    Args:
+        model: fairseq2's.
+        stop_after: steps in a row that stop the run.
+        report: file that the batches of those steps are written to.
+    """
+
+    def __init__(self, model: RecipeModel, stop_after: int, report: Path) -> None:
+        self._model = model
+        self._stop_after = stop_after
+        self._report = report
+        self._skipped: list[dict[str, object]] = []
+        self._batch: dict[str, object] = {}
+        self.norms: dict[str, Tensor] = {}
+        """Of the last step, by part, before clipping."""
+        self.skipped = 0
+        """Steps since the run began or went on."""
+
+    def will_step(self, step: int, batch: PretrainBatch) -> None:
+        """Remember what the next gradient comes from."""
+        clips = [
+            {"pair": name, "start": start} for name, start in zip(batch.names, batch.starts, strict=True)
+        ]
+        self._batch = {"step": step, "clips": clips}
+
+    def clip_grad_norm(self, max_norm: float | None) -> Tensor:
+        """The norm of the gradient, clipped to ``max_norm``; 0 for a step that is left out.
+
+        Raises:
+            NotFiniteError: too many in a row were.
+        """
+        self.norms = {name: _norm(self.module, start) for name, start in PARTS.items()}
+        norm = self._model.clip_grad_norm(max_norm)
+        if bool(norm.isfinite()):
+            self._skipped.clear()
+            return norm
+        self.module.zero_grad(set_to_none=True)
+        self.norms = {}
+        self.skipped += 1
+        self._skipped.append(self._batch)
+        if len(self._skipped) >= self._stop_after:
+            with atomic_path(self._report) as draft:
+                draft.write_text(json.dumps(self._skipped, indent=2) + "\n", encoding="utf-8")
+            raise NotFiniteError(
+                f"{len(self._skipped)} steps in a row without a finite gradient (criterion.stop_after); their "
+                f"batches are in {self._report}. Lower optimizer.config.lr, or look at those clips"
+            )
+        return torch.zeros_like(norm)
+
+    def state_dict(self) -> dict[str, object]:
+        """The wrapped model's."""
+        return self._model.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """The wrapped model's."""
+        self._model.load_state_dict(state_dict)
+
+    def no_sync(self) -> ContextManager[None]:
+        """The wrapped model's."""
+        return self._model.no_sync()
+
+    def summon_full_parameters(self) -> ContextManager[None]:
+        """The wrapped model's."""
+        return self._model.summon_full_parameters()
+
+    @property
+    def module(self) -> Module:
+        """The wrapped model's."""
+        return self._model.module
+
+    @property
+    def base_module(self) -> Module:
+        """The wrapped model's."""
+        return self._model.base_module
+
+    @property
+    def config(self) -> object:
+        """The wrapped model's."""
+        return self._model.config
+
+    @property
+    def family(self) -> ModelFamily:
+        """The wrapped model's."""
+        return self._model.family
+
+    @property
+    def newly_initialized(self) -> bool:
+        """The wrapped model's."""
+        return self._model.newly_initialized
+
+
+def _norm(module: Module, start: str) -> Tensor:
+    """Of the gradients of the parameters whose names begin so, wrapped in other modules or not."""
+    grads = [
+        parameter.grad.float().norm()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None and name.removeprefix("module.").startswith(start)
+    ]
+    return torch.stack(grads).norm() if grads else torch.zeros(())

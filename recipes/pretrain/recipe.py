@@ -1,0 +1,93 @@
+"""The fairseq2 recipe: what is trained, on what, and what is measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairseq2.checkpoint import CheckpointManager
+from fairseq2.composition import register_model_family
+from fairseq2.datasets import DataReader
+from fairseq2.recipe import EvalUnit, RecipeContext, Trainer, TrainRecipe
+from fairseq2.runtime.config_registry import ConfigRegistrar
+from fairseq2.runtime.dependency import DependencyContainer
+from fairseq2.utils.device_stat import NOOP_DEVICE_STAT_TRACKER, DeviceStatTracker
+
+from motion_data.manifest import Corpus, read_corpus
+from motion_data.pipeline.mixture import Mixture
+from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.reader import ClipReader
+from motionbeat_upstream.config import ARCHITECTURES
+from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.checkpointing import PatientCommits, read_and_write_plainly
+from recipes.pretrain.config import FAMILY, PretrainConfig
+from recipes.pretrain.data_reader import PretrainReader
+from recipes.pretrain.guarded_model import GuardedModel
+from recipes.pretrain.metrics import register_metrics
+from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
+from recipes.pretrain.train_unit import PretrainUnit
+
+BAD_BATCHES = "bad_batches.json"
+"""File of a run's folder that says which batches had no finite gradient."""
+
+
+class PretrainRecipe(TrainRecipe):
+    """Pretraining of both towers."""
+
+    def register(self, container: DependencyContainer) -> None:
+        """Make model, metrics and the CPU known."""
+        register_model_family(
+            container,
+            FAMILY,
+            PretrainedModel,
+            PretrainedModelConfig,
+            factory=PretrainedModel,
+            # Harmonics and frequencies are derived from the configuration and not saved; on the meta device
+            # they would become garbage.
+            supports_meta=False,
+        )
+        register = ConfigRegistrar(container, PretrainedModelConfig)
+        for name in ARCHITECTURES:
+            register(name)(lambda name=name: PretrainedModelConfig(arch=name))
+        register_metrics(container)
+        container.register_instance(DeviceStatTracker, NOOP_DEVICE_STAT_TRACKER, key="cpu")
+
+    def create_trainer(self, context: RecipeContext) -> Trainer:
+        """Put the run together."""
+        config = context.config.as_(PretrainConfig)
+        read_and_write_plainly(context)
+        PatientCommits(context.resolver.resolve(CheckpointManager))
+        corpora = [read_corpus(folder) for folder in config.data.corpora]
+        model = GuardedModel(context.model, config.criterion.stop_after, context.output_dir / BAD_BATCHES)
+        reader = training_reader(corpora, config, context)
+        unit = PretrainUnit(model, config.criterion.settings, reader)
+        units: Sequence[EvalUnit[PretrainBatch]] = []
+        readers: Sequence[DataReader[PretrainBatch]] = []
+        return context.create_trainer(unit, reader, units, readers)
+
+    def has_static_autograd_graph(self, context: RecipeContext) -> bool:
+        """No: what has no weight in the loss is not computed."""
+        return False
+
+    @property
+    def config_kls(self) -> type[object]:
+        """Of the configuration."""
+        return PretrainConfig
+
+
+def training_reader(
+    corpora: Sequence[Corpus], config: PretrainConfig, context: RecipeContext
+) -> PretrainReader:
+    """Reads this rank's share of the train split."""
+    gang = context.gangs.dp
+    settings = config.data.pipeline(config.common.seed)
+    clips = [
+        ClipReader(corpus, "train", settings, gang.rank, gang.size, HardNegatives(config.criterion.wanted()))
+        for corpus in corpora
+    ]
+    return PretrainReader(
+        Mixture(clips, config.common.seed),
+        gang,
+        config.common.seed,
+        config.trainer.grad_accumulation.num_batches,
+        config.data.rolled_motion,
+    )

@@ -1,0 +1,122 @@
+"""The folder of a run: one job at a time, one configuration, no metric twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fairseq2.utils.structured import StandardValueConverter
+from ruamel.yaml import YAML
+
+from motionbeat_upstream.atomic_write import atomic_path
+from recipes.pretrain.config import PretrainConfig
+from recipes.pretrain.errors import PretrainError
+
+DECIDES = ("model", "data", "criterion", "trainer", "optimizer", "lr_scheduler")
+"""Sections that decide what a run comes to."""
+
+FREE = {("data", "workers"), ("data", "memory_megabytes"), ("data", "failures_in_row"), ("data", "corpora")}
+"""Keys of them that may change when a run goes on; corpora are known by their content, not their place."""
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, as the only job, until the end of the ``with`` block or of the process.
+
+    Raises:
+        PretrainError: another job holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise PretrainError(
+                f"{folder}: another job is training there; stop it first, or give another folder"
+            ) from error
+        yield
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one of its job that writes to the folder."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def last_step(folder: Path) -> int | None:
+    """The last step that a run can go on from, or None."""
+    steps = [
+        int(path.name[5:])
+        for path in (folder / "checkpoints").glob("step_*")
+        if path.name[5:].isdecimal() and (path / "trainer").is_dir()
+    ]
+    return max(steps, default=None)
+
+
+def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
+    """A run goes on as it began.
+
+    Raises:
+        PretrainError: there are checkpoints of another configuration; all keys that differ are named.
+    """
+    if last_step(folder) is None:
+        return
+    file = folder / "config.yaml"
+    if not file.is_file():
+        raise PretrainError(f"{folder}: holds checkpoints but no config.yaml; give another folder")
+    then = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    now: Any = StandardValueConverter().unstructure(config)
+    keys = {
+        (section, *path)
+        for values in (now, then)
+        for section in DECIDES
+        for path in _paths(values.get(section))
+        if (section, *path)[:2] not in FREE
+    }
+    differing = [
+        f"{'.'.join(key)} is {_at(now, key)!r}, was {_at(then, key)!r}"
+        for key in sorted(keys)
+        if _at(now, key) != _at(then, key)
+    ]
+    if now["common"]["seed"] != then["common"]["seed"]:
+        differing.append(f"common.seed is {now['common']['seed']}, was {then['common']['seed']}")
+    if differing:
+        raise PretrainError(
+            f"{folder}: a run of another configuration is there: {'; '.join(differing)}. Go on with its own "
+            f"({file}), or give another folder"
+        )
+
+
+def drop_metrics_beyond_checkpoint(folder: Path) -> None:
+    """Leave out of the JSONL files what a run that goes on will record again."""
+    step = last_step(folder) or 0
+    for file in sorted((folder / "metrics").rglob("*.jsonl")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _reached(line, step)]
+        if kept != lines:
+            with atomic_path(file) as draft:
+                draft.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _reached(line: str, step: int) -> bool:
+    try:
+        return bool(json.loads(line)["Step"] <= step)
+    except (json.JSONDecodeError, KeyError, TypeError):
+        # The process was killed in the middle of it.
+        return False
+
+
+def _paths(values: object) -> list[tuple[str, ...]]:
+    if not isinstance(values, dict):
+        return [()]
+    return [(str(key), *path) for key, value in values.items() for path in _paths(value)] or [()]
+
+
+def _at(values: Any, path: tuple[str, ...]) -> object:
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values

@@ -1,0 +1,76 @@
+"""A training step as fairseq2 runs it, and what is recorded of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import MutableMapping
+from typing import cast
+
+from fairseq2.metrics import Mean, MetricBag, Sum
+from fairseq2.recipe import RecipeModel, TrainUnit
+from torch import Tensor
+
+from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.criterion.settings import CriterionSettings
+from recipes.pretrain.data_reader import PretrainReader
+from recipes.pretrain.guarded_model import PARTS, GuardedModel
+from recipes.pretrain.metrics import PARTS_OF_LOSS
+
+
+class PretrainUnit(TrainUnit[PretrainBatch]):
+    """The criterion on a batch.
+
+    Args:
+        model: guarded.
+        settings: of the criterion.
+        reader: which counts what was waited for batches.
+    """
+
+    def __init__(self, model: GuardedModel, settings: CriterionSettings, reader: PretrainReader) -> None:
+        self._model = model
+        self._settings = settings
+        self._reader = reader
+        self._step = 0
+        self._counted = (time.perf_counter(), reader.waited)
+
+    def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
+        """Name what will be recorded."""
+        for name in [*PARTS_OF_LOSS, *(f"grad_norm_{part}" for part in PARTS)]:
+            metric_bag.add(name, Mean())
+        metric_bag.add("clips", Sum())
+        metric_bag.add("total_skipped_steps", Sum())
+
+    def set_step_nr(self, step_nr: int) -> None:
+        """Know the step."""
+        self._step = step_nr
+
+    def process_batch(self, batch: PretrainBatch, metric_bag: MetricBag) -> tuple[Tensor, None]:
+        """The mean loss of a batch."""
+        self._record_last_step(metric_bag)
+        self._model.will_step(self._step, batch)
+        loss, parts = cast(tuple[Tensor, dict[str, Tensor]], self._model.module(batch, self._settings))
+        for name, value in parts.items():
+            # A part that nothing in the batch speaks of, or that is to be skipped, would spoil the mean.
+            if bool(value.isfinite()):
+                metric_bag.get(name, Mean).update(value.float().cpu())
+        metric_bag.get("clips", Sum).update(len(batch))
+        return loss, None
+
+    def process_metric_values(self, values: MutableMapping[str, object]) -> None:
+        """Add the share of the time that was waited for data; leave out what was not computed."""
+        begin, waited = self._counted
+        self._counted = (time.perf_counter(), self._reader.waited)
+        spent = self._counted[0] - begin
+        values["data_wait_share"] = (self._reader.waited - waited) / spent if spent else 0.0
+
+    @property
+    def model(self) -> RecipeModel:
+        """What is trained."""
+        return self._model
+
+    def _record_last_step(self, metric_bag: MetricBag) -> None:
+        """What the optimizer's step, which comes after this unit's part of it, left behind."""
+        for part, norm in self._model.norms.items():
+            metric_bag.get(f"grad_norm_{part}", Mean).update(norm.cpu())
+        metric_bag.get("total_skipped_steps", Sum).update(self._model.skipped)
+        self._model.norms, self._model.skipped = {}, 0
