@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,14 @@ class Corpus:
     def split(self, name: str) -> tuple[MotionPair, ...]:
         """The pairs of train, dev or test."""
         return tuple(pair for pair in self.pairs if pair.split == name)
+
+    def piece_numbers(self) -> dict[str, int]:
+        """A number for each piece of all splits, by the order of their names."""
+        return _numbers(pair.piece for pair in self.pairs)
+
+    def take_numbers(self) -> dict[str, int]:
+        """A number for each take of all splits, by the order of their names."""
+        return _numbers(pair.take for pair in self.pairs)
 
 
 def write_manifest(
@@ -135,3 +143,7 @@ def check_splits(pairs: Sequence[MotionPair]) -> None:
                     f"the {key[0]} {key[1]!r} is in two splits: {first.name!r} in {first.split}, "
                     f"{pair.name!r} in {pair.split}; put all its pairs into one"
                 )
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(sorted(set(names)))}

@@ -125,6 +125,16 @@ class TestManifest:
         assert again.made["left_out"] == {"c": "broken"}
         assert [pair.name for pair in again.split("test")] == ["a"]
 
+    def test_pieces_and_takes_are_numbered_by_name_over_all_splits(self, tmp_path: Path) -> None:
+        pairs = [
+            made_pair("c", piece="p", take="z"),
+            made_pair("b", piece="p", take="y"),
+            made_pair("a", piece="q", take="x", split="test"),
+        ]
+        corpus = write_manifest(tmp_path, pairs, "folder", {})
+        assert corpus.piece_numbers() == {"p": 0, "q": 1}
+        assert corpus.take_numbers() == {"x": 0, "y": 1, "z": 2}
+
     def test_without_its_mark_it_is_not_whole(self, tmp_path: Path) -> None:
         write_manifest(tmp_path, [made_pair()], "folder", {})
         (tmp_path / MARK).unlink()

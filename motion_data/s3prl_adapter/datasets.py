@@ -114,8 +114,7 @@ class RetrievalDataset(Dataset[tuple[Wav, Motion, int, int, str]]):
         """
         self._corpus = corpus
         self._pairs = corpus.split(split)
-        self._pieces = sorted({pair.piece for pair in corpus.pairs})
-        self._takes = sorted({pair.take for pair in corpus.pairs})
+        self._pieces, self._takes = corpus.piece_numbers(), corpus.take_numbers()
         _refuse_empty(corpus, split, self._pairs, "a motion")
 
     def __len__(self) -> int:
@@ -124,8 +123,7 @@ class RetrievalDataset(Dataset[tuple[Wav, Motion, int, int, str]]):
     def __getitem__(self, index: int) -> tuple[Wav, Motion, int, int, str]:
         pair = self._pairs[index]
         clip = load_clip(pair, self._corpus.folder)
-        piece, take = self._pieces.index(pair.piece), self._takes.index(pair.take)
-        return clip.wav.numpy(), clip.motion, piece, take, pair.name
+        return clip.wav.numpy(), clip.motion, self._pieces[pair.piece], self._takes[pair.take], pair.name
 
 
 def has_true_beats(pair: MotionPair) -> bool:
