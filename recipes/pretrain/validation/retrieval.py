@@ -2,8 +2,8 @@
 
 R@1 depends on how many candidates there are, so it is given for pools of one size: the music's own motion
 and ``pool - 1`` others. The figures are their exact means over all such pools, by the hypergeometric
-distribution: no seed decides them, and no draw adds noise [O]. A motion of the same piece or take is no
-candidate: it may fit the music as well [O].
+distribution: no seed decides them, and no draw adds noise [O]. Every piece counts the same. A motion of the
+same piece or take is no candidate: it may fit the music as well [O].
 """
 
 from __future__ import annotations
