@@ -6,11 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from recipes.pretrain.criterion.circular_emd import circular_emd
+from motion_data.rhythm.circular_emd import circular_emd
 
-masses = st.integers(2, 7).flatmap(
-    lambda size: st.tuples(*(st.lists(st.floats(0.01, 1), min_size=size, max_size=size) for _ in range(2)))
+masses = st.integers(2, 8).flatmap(
+    lambda size: st.tuples(
+        *(st.lists(st.floats(0, 1), min_size=size, max_size=size).filter(lambda mass: sum(mass) > 0.5),) * 2
+    )
 )
+"""Two of one size, in which places may be empty."""
 
 
 @given(masses)

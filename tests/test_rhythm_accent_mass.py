@@ -1,16 +1,14 @@
-"""Accent mass: where the weight of the pulses lies in the bar, and how far apart two such spreads are."""
+"""Accent mass: where the weight of the pulses lies in the bar."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from motion_data.motion import Motion
-from motion_data.rhythm.accent_mass import accent_mass, circular_distance, pulse_weights
+from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.beat_clock import beats_at, times_at
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from tests.test_rhythm_contacts import NAMES, stepping
@@ -59,23 +57,6 @@ def test_rows_are_distributions_and_smooth_in_time(seed: int, metre: int) -> Non
     np.testing.assert_allclose(accent_mass(times, 3 * weights, grid, bins, 8.0), mass, atol=1e-12)
     moved = accent_mass(times + 1e-6, weights, grid, bins, 8.0)
     assert np.abs(moved - mass).max() < 1e-3
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
-def test_circular_distance_is_the_cheapest_transport(seed: int, bins: int) -> None:
-    rng = np.random.default_rng(seed)
-    one, other = rng.dirichlet(np.full(bins, 0.5)), rng.dirichlet(np.full(bins, 0.5))
-    steps = np.abs(np.arange(bins)[:, None] - np.arange(bins))
-    cost = np.minimum(steps, bins - steps) / bins
-    rows = np.kron(np.eye(bins), np.ones(bins))
-    columns = np.kron(np.ones(bins), np.eye(bins))
-    transport = linprog(
-        cost.ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([one, other]), method="highs"
-    )
-    assert circular_distance(one, other) == pytest.approx(transport.fun, abs=1e-7)
-    turned = circular_distance(np.roll(one, 1), np.roll(other, 1))
-    assert turned == pytest.approx(circular_distance(one, other), abs=1e-12)
 
 
 def test_a_faster_step_weighs_more() -> None:

@@ -9,10 +9,11 @@ the whole body.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from motion_data.negatives.descriptor import BINS_PER_BEAT, RATE, Descriptor
-from motion_data.rhythm.accent_mass import circular_distance
+from motion_data.rhythm.circular_emd import circular_emd
 
 SAME_RHYTHM = 0.2
 """Two rhythms that differ by less are one: 0 is a copy, 1 are two that have nothing to do with each other.
@@ -70,4 +71,5 @@ def accent_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> f
     """
     if not one.sum() or not other.sum():
         return 0.0
-    return circular_distance(one, other) * len(one) / BINS_PER_BEAT
+    bars = circular_emd(torch.from_numpy(one), torch.from_numpy(other)).item()
+    return bars * len(one) / BINS_PER_BEAT

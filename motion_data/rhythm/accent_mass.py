@@ -75,16 +75,3 @@ def accent_mass(
     total = mass.sum(axis=1, keepdims=True)
     distribution: NDArray[np.float64] = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
     return distribution
-
-
-def circular_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Earth mover's distance between two distributions over one bar, in bars, at most 1/2.
-
-    On a circle it is the L1 distance of the cumulative sums after their median difference has been
-    taken off (Werman, Peleg and Rosenfeld, 1985).
-
-    Args:
-        one, other: (bins,) at least 0, each of sum 1.
-    """
-    difference = np.cumsum(one - other)
-    return float(np.abs(difference - np.median(difference)).mean())

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motion_data.rhythm.circular_emd import circular_emd
 from recipes.pretrain.criterion.beat_windows import BeatWindows
-from recipes.pretrain.criterion.circular_emd import circular_emd
 from recipes.pretrain.criterion.soft_dtw import soft_dtw_divergence
 
 
