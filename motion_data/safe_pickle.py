@@ -37,14 +37,7 @@ def load_arrays(path: str | Path) -> Any:
 
 def arrays_from_bytes(data: bytes, place: str) -> Any:
     """The same from a pickle in memory, called ``place`` in messages; raises as :func:`load_arrays`."""
-    try:
-        return ArrayUnpickler(io.BytesIO(data), place).load()
-    except DataError:
-        raise
-    except Exception as error:  # a damaged pickle raises errors of many kinds
-        raise DataError(
-            f"{place}: not a whole pickle ({type(error).__name__}: {error}); fetch it again"
-        ) from error
+    return ArrayUnpickler(io.BytesIO(data), place).load()
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -53,6 +46,21 @@ class ArrayUnpickler(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, place: str) -> None:
         super().__init__(file, encoding="latin1")
         self._place = place
+
+    def load(self) -> Any:
+        """What the pickle holds.
+
+        Raises:
+            DataError: truncated, damaged, or naming anything beyond what is allowed.
+        """
+        try:
+            return super().load()
+        except DataError:
+            raise
+        except Exception as error:  # a damaged pickle raises errors of many kinds
+            raise DataError(
+                f"{self._place}: not a whole pickle ({type(error).__name__}: {error}); fetch it again"
+            ) from error
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what is allowed."""

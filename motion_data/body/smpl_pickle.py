@@ -44,14 +44,7 @@ def read_smpl_pickle(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    try:
-        model = _SmplUnpickler(io.BytesIO(path.read_bytes()), str(path)).load()
-    except DataError:
-        raise
-    except Exception as error:  # a damaged pickle raises errors of many kinds
-        raise DataError(
-            f"{path}: not a whole pickle ({type(error).__name__}: {error}); fetch it again"
-        ) from error
+    model = _SmplUnpickler(io.BytesIO(path.read_bytes()), str(path)).load()
     if not isinstance(model, dict):
         raise DataError(f"{path}: a pickle of {type(model).__name__}; expected an SMPL model's dictionary")
     arrays = {key: _array(value, f"{path}: {key}") for key, value in model.items()}
