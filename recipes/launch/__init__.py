@@ -1,0 +1,1 @@
+"""Starting recipes on a SLURM cluster or on this machine; watching and stopping them."""

@@ -1,0 +1,203 @@
+"""``python -m recipes.launch``: start a recipe on a cluster or here, watch it, stop it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from recipes.launch.errors import LaunchError
+from recipes.launch.known_recipes import RECIPES, check_request
+from recipes.launch.launching import check_folder, launch, launch_here, stop
+from recipes.launch.progress import MISTAKE
+from recipes.launch.record import launch_folder, read_record
+from recipes.launch.resources import Resources
+from recipes.launch.runs import plan
+from recipes.launch.slurm_commands import require_slurm
+from recipes.launch.wall_time import minutes
+from recipes.launch.watching import watch
+
+
+def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
+    """Run a subcommand.
+
+    Args:
+        arguments: the command line.
+        recipes: module of each recipe that can be launched.
+
+    Returns:
+        0; 2 for what cannot be done as asked, with one line that says why; else 1, or with
+        ``--cluster debug`` the recipe's own code.
+    """
+    ours, recipe_options = _split(arguments)
+    options = _parser(recipes).parse_args(ours)
+    try:
+        if recipe_options and options.command not in recipes:
+            raise LaunchError(f"{options.command}: takes no options after --")
+        if options.command == "watch":
+            return watch(options.folder, options.once, options.every)
+        if options.command == "stop":
+            return _stop(options.folder)
+        return _launch(options, recipes[options.command], recipe_options)
+    except LaunchError as error:
+        print(f"recipes.launch {options.command}: {error}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print(f"\nrecipes.launch {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and after the first ``--`` what is the recipe's."""
+    given = list(arguments)
+    if "--" not in given:
+        return given, []
+    at = given.index("--")
+    return given[:at], given[at + 1 :]
+
+
+def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[str]) -> int:
+    resources = _resources(options)
+    if resources.cluster == "slurm":
+        require_slurm()
+    if recipe_options and not recipe_options[0].startswith("-"):
+        raise LaunchError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
+    folder = Path(options.folder).resolve()
+    runs = plan(folder, recipe_options, options.sweep, options.seeds)
+    for run in runs:
+        check_request(module, run.arguments)
+    check_folder(folder)
+    if resources.cluster == "debug":
+        return launch_here(options.command, module, runs, folder)
+    record = launch(options.command, module, runs, resources, folder)
+    for launched in record.runs:
+        print(f"{launched.name}: job {launched.job}, {launched.folder}")
+    print(f"logs: {launch_folder(folder) / 'jobs'}")
+    for command in ("watch", "stop"):
+        print(f"{command}: python -m recipes.launch {command} {shlex.quote(options.folder)}")
+    return 0
+
+
+def _stop(folder: Path) -> int:
+    stopped = stop(folder, read_record(folder))
+    print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    return 0
+
+
+def _resources(options: argparse.Namespace) -> Resources:
+    tasks = options.tasks_per_node
+    return Resources(
+        cluster=options.cluster,
+        name=options.name or f"motionbeat-{options.command}",
+        nodes=options.nodes,
+        tasks_per_node=tasks if tasks is not None else max(1, options.gpus),
+        gpus_per_node=options.gpus,
+        cpus_per_task=options.cpus,
+        minutes=None if options.time is None else minutes(options.time),
+        notice=options.notice,
+        restarts=options.restarts,
+        partition=options.partition,
+        account=options.account,
+        qos=options.qos,
+        mem=options.mem,
+        setup=tuple(options.setup),
+        slurm=tuple(options.slurm),
+    )
+
+
+def _parser(recipes: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m recipes.launch", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for recipe, module in recipes.items():
+        command = commands.add_parser(
+            recipe,
+            help=f"launch {module}",
+            usage=f"python -m recipes.launch {recipe} [options] -- [recipe options]",
+        )
+        _add_launch_options(command)
+    watching = commands.add_parser("watch", help="state, step and metrics of each run of a launch")
+    watching.add_argument("folder", type=Path, help="the launch's --folder")
+    watching.add_argument("--once", action="store_true", help="print them once and end")
+    watching.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks (10)")
+    stopping = commands.add_parser("stop", help="cancel what is queued or running of a launch")
+    stopping.add_argument("folder", type=Path, help="the launch's --folder")
+    return parser
+
+
+def _add_launch_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add(
+        "--cluster",
+        choices=("slurm", "local", "debug"),
+        required=True,
+        help="a SLURM job; processes in the background here; one process here and now",
+    )
+    add(
+        "--folder",
+        required=True,
+        help="where the runs, the record and the logs go; on SLURM seen by all nodes",
+    )
+    add("--nodes", type=int, default=1, help="machines (1)")
+    add("--gpus", type=int, default=0, help="GPUs per node, each with one process; 0: the CPU (0)")
+    add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
+    add("--cpus", type=int, help="CPUs per process")
+    add("--mem", help="memory per node, such as 64G")
+    add("--time", help="limit of one attempt, as SLURM writes it: 90, 12:00:00, 2-00:00:00 (SLURM: a day)")
+    add(
+        "--notice",
+        type=int,
+        default=120,
+        metavar="S",
+        help="seconds before the limit at which the job requeues itself (120)",
+    )
+    add(
+        "--restarts",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="times that a job out of time is requeued (1000; --cluster local: at most 5)",
+    )
+    add("--name", help="of the job (motionbeat-RECIPE)")
+    for option in ("partition", "account", "qos"):
+        add(f"--{option}", help="SLURM's")
+    add(
+        "--setup",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="a shell command before the job's own, such as 'module load cuda'; may be repeated",
+    )
+    add(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another option of sbatch, such as constraint=a100; may be repeated",
+    )
+    add(
+        "--sweep",
+        type=_paths,
+        default=[],
+        metavar="A.yaml,B.yaml",
+        help="one run for each configuration file, in subfolders; on SLURM a job array",
+    )
+    add(
+        "--seeds",
+        type=_integers,
+        default=[],
+        metavar="0,1,2",
+        help="one run for each seed; with --sweep for each combination",
+    )
+
+
+def _paths(text: str) -> list[Path]:
+    return [Path(part) for part in text.split(",") if part]
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: expected whole numbers joined by commas") from error

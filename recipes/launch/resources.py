@@ -1,0 +1,133 @@
+"""What a job asks of the cluster, in the words of submitit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from recipes.launch.errors import LaunchError
+
+DAY = 24 * 60
+"""Minutes: the time limit of a job on SLURM that is given none."""
+
+YEAR = 365 * DAY
+"""Minutes: the time limit of a job on this machine that is given none."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where and with what a job runs; one process per GPU, or ``tasks_per_node`` processes on the CPU."""
+
+    cluster: str
+    """slurm, local or debug."""
+    name: str
+    nodes: int = 1
+    tasks_per_node: int = 1
+    gpus_per_node: int = 0
+    cpus_per_task: int | None = None
+    minutes: int | None = None
+    """Time limit of one attempt; None: a day on SLURM, none elsewhere."""
+    notice: int = 120
+    """Seconds before the time limit at which the job is told to requeue."""
+    restarts: int = 1000
+    """Times that a job that ran out of time is requeued."""
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    mem: str | None = None
+    setup: tuple[str, ...] = ()
+    """Shell commands before the job's own, such as ``module load cuda``."""
+    slurm: tuple[str, ...] = ()
+    """Further options of sbatch, as KEY=VALUE or KEY."""
+
+    def __post_init__(self) -> None:
+        for option in ("nodes", "tasks_per_node", "cpus_per_task"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                name = {"cpus_per_task": "cpus"}.get(option, option.replace("_", "-"))
+                raise LaunchError(f"--{name} {value}: expected at least 1")
+        if self.gpus_per_node < 0:
+            raise LaunchError(f"--gpus {self.gpus_per_node}: expected 0 (the CPU) or more, per node")
+        if self.gpus_per_node and self.tasks_per_node != self.gpus_per_node:
+            raise LaunchError(
+                f"--tasks-per-node {self.tasks_per_node} with --gpus {self.gpus_per_node}: each GPU has one "
+                f"process; leave --tasks-per-node out, or use it with --gpus 0"
+            )
+        if self.notice < 1:
+            raise LaunchError(f"--notice {self.notice}: expected seconds, at least 1")
+        if self.restarts < 0:
+            raise LaunchError(f"--restarts {self.restarts}: expected 0 or more")
+        if self.minutes is not None and 60 * self.minutes <= self.notice:
+            raise LaunchError(
+                f"--time of {self.minutes} min: no longer than the notice of {self.notice} s before its end, "
+                f"so the job would only requeue itself; give more time, or a shorter --notice"
+            )
+        if self.mem is not None and not re.fullmatch("[0-9]+[KMGT]?", self.mem):
+            raise LaunchError(f"--mem {self.mem}: expected memory per node as SLURM takes it, such as 64G")
+        if self.cluster != "slurm":
+            self._check_elsewhere()
+
+    def _check_elsewhere(self) -> None:
+        if self.nodes != 1:
+            raise LaunchError(f"--nodes {self.nodes}: --cluster {self.cluster} has one; use --cluster slurm")
+        for option in ("partition", "account", "qos", "mem", "setup", "slurm"):
+            if getattr(self, option):
+                raise LaunchError(f"--{option}: only --cluster slurm knows it; leave it out")
+        if self.cluster == "debug" and self.tasks_per_node != 1:
+            raise LaunchError("--cluster debug: runs one process here and now; use --cluster local for more")
+
+    def slurm_parameters(self) -> dict[str, Any]:
+        """Arguments of ``update_parameters`` of submitit's ``SlurmExecutor``."""
+        # One failed process ends the others, which would wait for it.
+        srun = ["--kill-on-bad-exit=1"]
+        additional: dict[str, Any] = {"requeue": True}
+        for option in self.slurm:
+            key, equals, value = option.removeprefix("--").partition("=")
+            additional[key] = value if equals else True
+        given = {"partition": self.partition, "account": self.account, "qos": self.qos, "mem": self.mem}
+        parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if self.gpus_per_node:
+            parameters["gpus_per_node"] = self.gpus_per_node
+        if self.cpus_per_task is not None:
+            parameters["cpus_per_task"] = self.cpus_per_task
+            # Since 22.05 srun does not take it over from sbatch.
+            srun.append(f"--cpus-per-task={self.cpus_per_task}")
+        return {
+            **parameters,
+            "job_name": self.name,
+            "time": self.minutes or DAY,
+            "nodes": self.nodes,
+            "ntasks_per_node": self.tasks_per_node,
+            "signal_delay_s": self.notice,
+            "srun_args": srun,
+            "setup": list(self.setup),
+            "additional_parameters": additional,
+            # submitit's own default, a wckey "submitit", is refused where wckeys are tracked.
+            "wckey": None,
+        }
+
+    def local_parameters(self, visible: str | None) -> dict[str, Any]:
+        """Arguments of ``update_parameters`` of submitit's ``LocalExecutor``.
+
+        Args:
+            visible: CUDA_VISIBLE_DEVICES of the caller; the job gets the first of these GPUs.
+
+        Raises:
+            LaunchError: there are fewer than were asked for, or they are not told by their numbers.
+        """
+        parameters: dict[str, Any] = {
+            "timeout_min": self.minutes or YEAR,
+            "tasks_per_node": self.tasks_per_node,
+            "gpus_per_node": self.gpus_per_node,
+            "signal_delay_s": self.notice,
+        }
+        if visible and self.gpus_per_node:
+            numbers = visible.split(",")
+            if not all(number.strip().isdecimal() for number in numbers) or len(numbers) < self.gpus_per_node:
+                raise LaunchError(
+                    f"--gpus {self.gpus_per_node}: CUDA_VISIBLE_DEVICES is {visible}; expected the numbers "
+                    f"of at least as many GPUs, or no such variable"
+                )
+            parameters["visible_gpus"] = tuple(int(number) for number in numbers)
+        return parameters

@@ -1,0 +1,41 @@
+"""The process that trains: a recipe, deaf to the signals that are meant for the launcher's task.
+
+SLURM sends USR2 (time is nearly up) and TERM (pre-empted, with a grace period) to every process of a job
+step, and either would end the training before the task has requeued the job. The task alone decides: it ends
+this process with INT, then KILL, and if the task itself dies, the kernel ends this process.
+
+    python -m recipes.launch.training_process PARENT MODULE [arguments of the recipe]
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import sys
+
+from recipes.launch.parent import end_with_parent
+
+FOR_THE_TASK = (signal.SIGTERM, signal.SIGUSR2)
+
+
+def _ignore_signals() -> None:
+    for number in FOR_THE_TASK:
+        signal.signal(number, signal.SIG_IGN)
+    # Workers that the recipe forks are ended with TERM when they are no longer needed.
+    os.register_at_fork(after_in_child=_heed_signals)
+    # A shell that starts a command in the background may have it ignore INT, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _heed_signals() -> None:
+    for number in FOR_THE_TASK:
+        signal.signal(number, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
+    _ignore_signals()
+    recipe = sys.argv[2]
+    sys.argv = [recipe, *sys.argv[3:]]
+    runpy.run_module(recipe, run_name="__main__", alter_sys=True)

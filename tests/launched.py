@@ -1,0 +1,90 @@
+"""Launching the small recipe in tests, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from recipes.launch.command import main
+from recipes.launch.record import Record, read_record
+from recipes.launch.states import is_over, states
+from tests.launch_recipe.fitting import undisturbed
+from tests.launch_recipe.request import Request
+
+RECIPES = {"small": "tests.launch_recipe"}
+
+
+def launch(folder: Path, *options: str, config: Sequence[str] = ()) -> int:
+    recipe = ["--", "--config", *config] if config else []
+    return main(["small", "--folder", str(folder), *options, *recipe], RECIPES)
+
+
+def state(folder: Path, run: str = "run") -> str:
+    return states(folder, read_record(folder))[run]
+
+
+def record(folder: Path) -> Record:
+    return read_record(folder)
+
+
+def told(run: Path) -> list[dict[str, Any]]:
+    """The whole lines of a run's metrics."""
+    path = run / "metrics" / "train.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def reached(run: Path) -> int:
+    """The last step told."""
+    lines = told(run)
+    return int(lines[-1]["Step"]) if lines else 0
+
+
+def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds} s for {what}")
+        time.sleep(0.1)
+
+
+def wait_until_over(folder: Path, run: str = "run") -> str:
+    wait(lambda: is_over(state(folder, run)), f"the end of {run}", 90)
+    return state(folder, run)
+
+
+def assert_undisturbed(run: Path, request: Request, world: int) -> None:
+    """Every step was done; those done twice gave the same twice, and all what an undisturbed run gives."""
+    expected = undisturbed(request, world)
+    lines = told(run)
+    assert {line["Step"] for line in lines} == set(range(1, request.steps + 1))
+    for line in lines:
+        assert line["Loss"] == pytest.approx(expected[line["Step"] - 1], rel=1e-5)
+
+
+def assert_resumed(run: Path, request: Request) -> None:
+    """There were two attempts, and the second went on from a checkpoint of the first, not from scratch."""
+    lines = told(run)
+    processes = list(dict.fromkeys(line["Pid"] for line in lines))
+    assert len(processes) == 2
+    first = next(line["Step"] for line in lines if line["Pid"] == processes[1])
+    assert first > 1
+    assert (first - 1) % request.every == 0
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes that name the folder on their command line."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(
+            str(folder) in part for part in process.info["cmdline"] or ()
+        ):
+            found.append(int(process.info["pid"]))
+    return found

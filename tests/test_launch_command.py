@@ -1,0 +1,246 @@
+"""What the launcher refuses, and what it makes of its options; nothing is started here."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from submitit import SlurmExecutor
+
+import recipes.launch
+from recipes.launch.command import main
+from recipes.launch.errors import LaunchError
+from recipes.launch.known_recipes import RECIPES
+from recipes.launch.metrics import last_metrics, step
+from recipes.launch.resources import Resources
+from recipes.launch.runs import plan
+from recipes.launch.wall_time import minutes
+from tests.launched import launch
+
+SBATCH = Path(recipes.launch.__file__).parent / "sbatch"
+
+
+def refused(
+    capsys: pytest.CaptureFixture[str], folder: Path, *options: str, config: tuple[str, ...] = ()
+) -> str:
+    """What is said to options that are refused: one line, and nothing is left behind."""
+    before = sorted(folder.parent.rglob("*"))
+    assert launch(folder, *options, config=config) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert sorted(folder.parent.rglob("*")) == before
+    return said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--nodes", "0"), "--nodes 0: expected at least 1"),
+        (("--gpus", "-1"), "--gpus -1"),
+        (("--tasks-per-node", "0"), "--tasks-per-node 0: expected at least 1"),
+        (("--cpus", "0"), "--cpus 0: expected at least 1"),
+        (("--gpus", "8", "--tasks-per-node", "4"), "each GPU has one process"),
+        (("--time", "soon"), "--time soon: expected minutes, H:MM:SS"),
+        (("--time", "0"), "--time 0: expected"),
+        (("--time", "2"), "no longer than the notice of 120 s"),
+        (("--notice", "0"), "--notice 0"),
+        (("--restarts", "-1"), "--restarts -1"),
+        (("--nodes", "2"), "--cluster local has one"),
+        (("--partition", "main"), "--partition: only --cluster slurm knows it"),
+        (("--mem", "lots"), "--mem lots: expected memory"),
+        (("--sweep", "nowhere.yaml"), "--sweep nowhere.yaml: no such file"),
+        (("--seeds", "1,1"), "two runs would be named seed1"),
+        (("--", "out"), "out: expected the recipe's options; its OUT is the --folder"),
+        (("--", "--config", "colour=red"), "unexpected keyword argument 'colour'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, tmp_path / "new", "--cluster", "local", *options)
+
+
+def test_debug_is_one_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, tmp_path / "new", "--cluster", "debug", "--tasks-per-node", "2")
+    assert "use --cluster local for more" in said
+
+
+def test_without_slurm_another_cluster_is_suggested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = refused(capsys, tmp_path / "new", "--cluster", "slurm")
+    assert "sbatch not found on PATH" in said
+    assert "--cluster local" in said
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    here = ("--cluster", "local")
+    assert "cannot be written" in refused(capsys, tmp_path / "file", *here)
+    assert "cannot be written" in refused(capsys, tmp_path / "file" / "below", *here)
+    assert "the % in it" in refused(capsys, tmp_path / "50%", *here)
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"runs": [1]}', '{"runs": []}'])
+def test_a_damaged_record_is_told(record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "launch").mkdir()
+    (tmp_path / "launch" / "record.json").write_text(record)
+    for command in ("watch", "stop"):
+        assert main([command, str(tmp_path)]) == 2
+        assert "is not a record of a launch" in capsys.readouterr().err
+    assert "is not a record of a launch" in refused(capsys, tmp_path, "--cluster", "local")
+
+
+def test_a_launch_of_another_machine_is_not_taken_for_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = {"name": "run", "folder": str(tmp_path), "job": str(os.getpid())}
+    record = {"cluster": "local", "recipe": "small", "host": "elsewhere", "submitted": "", "runs": [run]}
+    (tmp_path / "launch").mkdir()
+    (tmp_path / "launch" / "record.json").write_text(json.dumps(record))
+    assert "it runs on elsewhere" in refused(capsys, tmp_path, "--cluster", "local")
+    assert main(["stop", str(tmp_path)]) == 2
+
+
+def test_watch_and_stop_need_a_launch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("watch", "stop"):
+        assert main([command, str(tmp_path)]) == 2
+        assert "nothing was launched here" in capsys.readouterr().err
+        assert main([command, str(tmp_path), "--", "--config"]) == 2
+        assert "takes no options after --" in capsys.readouterr().err
+
+
+def test_the_module_is_a_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "recipes.launch", "watch", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"recipes.launch watch: {tmp_path}: nothing was launched here; expected a folder that was given as "
+        f"--folder\n"
+    )
+
+
+@given(st.integers(0, 30), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+def test_every_way_of_writing_a_time_limit_means_the_same(
+    days: int, hours: int, mins: int, secs: int
+) -> None:
+    """By the table in sbatch's manual; a part of a minute counts as one."""
+    whole = (days * 24 + hours) * 60 + mins
+    expected = whole + (secs > 0)
+    if expected:
+        assert minutes(f"{days}-{hours}:{mins}:{secs}") == expected
+        assert minutes(f"{days * 24 + hours}:{mins}:{secs}") == expected
+        assert minutes(f"{whole}:{secs}") == expected
+    if whole:
+        assert minutes(str(whole)) == minutes(f"{days}-{hours}:{mins}") == whole
+    if days or hours:
+        assert minutes(f"{days}-{hours}") == (days * 24 + hours) * 60
+
+
+@pytest.mark.parametrize("text", ["", "-5", "1:2:3:4", "1-", "1:", "1.5", "2h", "1-2:3:4:5", "infinite", "٣"])
+def test_other_times_are_refused(text: str) -> None:
+    with pytest.raises(LaunchError, match="expected minutes"):
+        minutes(text)
+
+
+def test_a_plan_is_every_combination_in_folders_of_their_own(tmp_path: Path) -> None:
+    configs = [tmp_path / "narrow.yaml", tmp_path / "wide.yaml"]
+    for path in configs:
+        path.write_text("")
+    runs = plan(tmp_path / "out", ["--config", "steps=3"], configs, [0, 1])
+    assert [run.name for run in runs] == ["narrow-seed0", "narrow-seed1", "wide-seed0", "wide-seed1"]
+    assert len({run.folder for run in runs}) == 4
+    assert runs[1].arguments == (
+        str(tmp_path / "out" / "narrow-seed1"),
+        *("--config", "steps=3", "--config-file", str(configs[0]), "--config", "common.seed=1"),
+    )
+    assert plan(tmp_path, ["--x"], [], [])[0].arguments == (str(tmp_path), "--x")
+    with pytest.raises(LaunchError, match="leave --config-file out"):
+        plan(tmp_path, ["--config-file", "x"], configs, [])
+
+
+def test_what_sbatch_is_asked_for(tmp_path: Path) -> None:
+    resources = Resources(
+        "slurm", "name", nodes=2, tasks_per_node=8, gpus_per_node=8, cpus_per_task=6, minutes=90, notice=60,
+        partition="p", account="a", qos="q", mem="64G", setup=("module load x",),
+        slurm=("constraint=big", "exclusive"),
+    )  # fmt: skip
+    executor = SlurmExecutor.__new__(SlurmExecutor)
+    executor.folder, executor.parameters = tmp_path, resources.slurm_parameters()
+    script = executor._make_submission_file_text("true", "0").splitlines()
+    for line in (
+        *(
+            "--nodes=2",
+            "--ntasks-per-node=8",
+            "--gpus-per-node=8",
+            "--cpus-per-task=6",
+            "--time=90",
+            "--requeue",
+        ),
+        *("--signal=USR2@60", "--partition=p", "--account=a", "--qos=q", "--mem=64G", "--constraint=big"),
+        *("--exclusive", "--open-mode=append", "--job-name=name"),
+    ):
+        assert f"#SBATCH {line}" in script
+    assert not [line for line in script if "wckey" in line]
+    assert "module load x" in script
+    (srun,) = (line for line in script if line.startswith("srun"))
+    assert "--kill-on-bad-exit=1 --cpus-per-task=6" in srun
+    on_the_cpu = Resources("slurm", "name").slurm_parameters()
+    assert "gpus_per_node" not in on_the_cpu
+    assert on_the_cpu["time"] == 24 * 60
+
+
+def test_a_job_here_takes_gpus_that_its_caller_may_see() -> None:
+    resources = Resources("local", "name", tasks_per_node=2, gpus_per_node=2)
+    assert resources.local_parameters("3,5,7")["visible_gpus"] == (3, 5, 7)
+    assert "visible_gpus" not in resources.local_parameters(None)
+    for visible in ("3", "GPU-1,GPU-2"):
+        with pytest.raises(LaunchError, match="CUDA_VISIBLE_DEVICES"):
+            resources.local_parameters(visible)
+
+
+def test_the_last_whole_line_of_each_metric_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics"
+    (folder / "valid").mkdir(parents=True)
+    padding = json.dumps({"Step": 1, "Text": "x" * 100_000})
+    (folder / "train.jsonl").write_text(f'{padding}\n{{"Step": 30, "Loss": 0.5}}\n{{"Step": 40, "Lo')
+    (folder / "valid" / "real.jsonl").write_text('{"Step": 20}\n{"Step": 25, "Lo\n')
+    (folder / "empty.jsonl").write_text("")
+    found = last_metrics(tmp_path)
+    assert found == {"train": {"Step": 30, "Loss": 0.5}, "valid/real": {"Step": 20}}
+    assert step(found) == 30
+    assert last_metrics(tmp_path / "nothing") == {}
+    assert step({}) is None
+
+
+@pytest.mark.parametrize("script", sorted(SBATCH.glob("*.sbatch")), ids=lambda path: path.name)
+def test_sbatch_files_are_sound(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    lines = script.read_text().splitlines()
+    options = [
+        line.removeprefix("#SBATCH ").partition("=")[0] for line in lines if line.startswith("#SBATCH")
+    ]
+    assert {"--requeue", "--signal", "--nodes", "--ntasks-per-node", "--time", "--open-mode"} <= set(options)
+    # What differs from site to site is left to the command line.
+    assert not {"--partition", "--account", "--qos", "--nodelist", "--mail-user"} & set(options)
+    assert not script.stat().st_mode & stat.S_IWOTH
+    assert f"sbatch {script.name}" in script.read_text().replace("--array=0-1 ", "")
+
+
+def test_there_are_the_four_sbatch_files_that_the_readme_tells_of() -> None:
+    readme = (SBATCH.parent / "README.md").read_text()
+    names = {path.name for path in SBATCH.iterdir()}
+    assert len(names) == 4
+    assert all(name in readme for name in names)
+
+
+def test_known_recipes_are_modules_of_the_project() -> None:
+    assert all(module.startswith("recipes.") for module in RECIPES.values())
