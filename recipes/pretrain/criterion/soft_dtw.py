@@ -6,6 +6,9 @@ All cells of an anti-diagonal depend on the two before it only, so a batch takes
 gradient of the last cell by each cost is the probability that a warping path, drawn with weight
 e^{−cost/γ}, goes through the cell. It is known when the forward pass is done, so both passes run at
 once, and what is kept for back-propagation is one number a cell.
+
+On a processor and in float32 the same recursion is compiled (``soft_dtw_compiled``), which is several times
+as fast; the anti-diagonals are for graphics cards and for float64, and what the compiled one is tested by.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 CHUNK = 1024
@@ -50,16 +54,10 @@ def soft_dtw(
     """
     if cost.dim() != 3 or 0 in cost.shape[1:]:
         raise ValueError(f"cost has shape {tuple(cost.shape)}; expected (B, N, M) with N and M at least 1")
-    return _soft_dtw(cost.permute(1, 2, 0), gamma, rows, columns, band)
-
-
-def _soft_dtw(
-    cost: Tensor, gamma: float, rows: Tensor | None, columns: Tensor | None, band: int | None
-) -> Tensor:
-    """The same for (N, M, B) costs, which is how they are best laid out."""
     if not gamma > 0 or (band is not None and band < 0):
         raise ValueError(f"gamma must be above 0 and band at least 0, got {gamma} and {band}")
-    size, width, batch = cost.shape
+    batch, size, width = cost.shape
+    ragged = rows is not None or columns is not None
     rows = torch.full((batch,), size, device=cost.device) if rows is None else rows
     columns = torch.full((batch,), width, device=cost.device) if columns is None else columns
     if batch and (
@@ -70,7 +68,14 @@ def _soft_dtw(
         band += int((rows - columns).abs().max())
     # Half precision would lose the probabilities of a path's cells.
     cost = cost.to(torch.promote_types(cost.dtype, torch.float32))
-    value: Tensor = _SoftDTW.apply(cost, gamma, rows, columns, band)  # type: ignore[no-untyped-call]
+    if cost.device.type == "cpu" and cost.dtype == torch.float32:
+        value: Tensor = _CompiledSoftDTW.apply(cost, gamma, rows, columns, band)  # type: ignore[no-untyped-call]
+        return value
+    if ragged:  # or what is no number in the padding would spread
+        row, column = (torch.arange(n, device=cost.device) for n in (size, width))
+        within = (row < rows[:, None])[:, :, None] & (column < columns[:, None])[:, None]
+        cost = torch.where(within, cost, 0.0)
+    value = _SoftDTW.apply(cost.permute(1, 2, 0), gamma, rows, columns, band)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -100,10 +105,8 @@ def soft_dtw_divergence(
     columns = torch.full((batch,), second.shape[1], device=first.device) if columns is None else columns
     # All three in one pass: the steps along the diagonals cost the same for a batch three times as big.
     first, second = (F.pad(x, (0, 0, 0, size - x.shape[1])) for x in (first, second))
-    left, right = (torch.cat(x).permute(1, 2, 0) for x in ([first, first, second], [second, first, second]))
-    cost = sum((left[:, None, c] - right[None, :, c]).square() for c in range(left.shape[1]))
-    assert isinstance(cost, Tensor)
-    values = _soft_dtw(
+    cost = squared_distances(torch.cat([first, first, second]), torch.cat([second, first, second]))
+    values = soft_dtw(
         cost, gamma, torch.cat([rows, rows, columns]), torch.cat([columns, rows, columns]), band
     )
     between, within_first, within_second = values.unflatten(0, (3, batch))
@@ -111,8 +114,45 @@ def soft_dtw_divergence(
     return divergence
 
 
+def squared_distances(first: Tensor, second: Tensor) -> Tensor:
+    """Squared Euclidean distances (B, N, M) of series (B, N, C) and (B, M, C), C at least 1."""
+    # A channel at a time: a last dimension of 1 or 2 is slow to sum over.
+    channels = zip(first.unbind(2), second.unbind(2), strict=True)
+    distances = sum((x[:, :, None] - y[:, None]).square() for x, y in channels)
+    assert isinstance(distances, Tensor)
+    return distances
+
+
+class _CompiledSoftDTW(torch.autograd.Function):
+    """Both passes by the compiled recursion, for (B, N, M) costs in float32 on a processor."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cost: Tensor, gamma: float, rows: Tensor, columns: Tensor, band: int | None
+    ) -> Tensor:
+        from recipes.pretrain.criterion.soft_dtw_compiled import compiled_soft_dtw
+
+        value, gradient = compiled_soft_dtw(
+            cost.detach().contiguous().numpy(),
+            gamma,
+            rows.numpy(),
+            columns.numpy(),
+            band,
+            with_gradient=ctx.needs_input_grad[0],
+            threads=torch.get_num_threads(),
+        )
+        ctx.save_for_backward(torch.from_numpy(gradient))
+        return torch.from_numpy(value)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad[:, None, None], None, None, None, None
+
+
 class _SoftDTW(torch.autograd.Function):
-    """Both passes along the diagonals.
+    """Both passes along the diagonals, for (N, M, B) costs of any type on any device.
 
     The batch is the last dimension, so that a diagonal's cells lie side by side in memory; it is
     taken in chunks, so that the buffers stay in the processor's cache and every view of them is
@@ -167,6 +207,7 @@ class _SoftDTW(torch.autograd.Function):
         return value
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad, None, None, None, None

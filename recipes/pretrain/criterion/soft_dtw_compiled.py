@@ -13,9 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import numba  # type: ignore[import-untyped]
+import numba
 import numpy as np
-from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,34 +36,36 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 
 def _polynomial(
-    function: Callable[[Any], Any], degree: int, low: float, high: float
-) -> tuple[np.float32, ...]:
-    """Coefficients of the interpolation at Chebyshev points, lowest first."""
-    fit = Chebyshev.interpolate(function, degree, domain=[low, high]).convert(kind=Polynomial)
-    return tuple(np.float32(fit.coef))
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]], degree: int, low: float, high: float
+) -> list[np.float32]:
+    """Coefficients, highest first, of the polynomial through the function at Chebyshev points."""
+    turns = (np.arange(degree + 1) + 0.5) / (degree + 1)
+    points = (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * turns)
+    return [np.float32(c) for c in np.polyfit(points, function(points), degree)]
 
 
 # 2^x for x in [0, 1], to 2e-7.
-E0, E1, E2, E3, E4, E5 = _polynomial(np.exp2, 5, 0.0, 1.0)
+E5, E4, E3, E2, E1, E0 = _polynomial(np.exp2, 5, 0.0, 1.0)
 
-# log2(x) = log2(√3) + s·p(s²) with s = (x − √3) / (x + √3), for x in [1, 3], to 1e-7.
+# log2(x) = log2(√3) + s·p(s²) with s = (x − √3) / (x + √3), for x in [1, 3], to 2e-7.
 ROOT = np.float32(np.sqrt(3))
 HALF_OF_3 = np.float32(np.log2(3) / 2)
 FURTHEST = ((np.sqrt(3) - 1) / (np.sqrt(3) + 1)) ** 2
-L0, L1, L2, L3 = _polynomial(
-    lambda z: 2 / np.log(2) * np.arctanh(np.sqrt(z)) / np.sqrt(z), 3, FURTHEST / 1e3, FURTHEST
-)
+L3, L2, L1, L0 = _polynomial(lambda z: 2 / np.log(2) * np.arctanh(np.sqrt(z)) / np.sqrt(z), 3, 0.0, FURTHEST)
 
 
 def _compiled(function: Function) -> Function:
     """Compile at the first call; kept on disk where there is a folder to keep it in."""
-    # Numbers are finite and a division by 0 needs no exception: either would keep loops from becoming vectors.
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "nsz"}}
+
+    def compiled(cache: bool) -> Any:
+        # An exception for a division by 0 would keep loops from becoming vectors.
+        return numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath={"contract"})(function)
+
     try:
-        compiled: Function = numba.njit(function, cache=True, **options)
+        kept: Function = compiled(cache=True)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        compiled = numba.njit(function, **options)
-    return compiled
+        kept = compiled(cache=False)
+    return kept
 
 
 @_compiled
@@ -161,7 +162,7 @@ def _blocks(
             for j in range(high - 1, low - 1, -1):
                 for b in range(LANES):
                     through = line[j, b] + carried[b]
-                    through = through if through > LEAST_PROBABILITY else ZERO
+                    through = ZERO if through < LEAST_PROBABILITY else through
                     here[j, b] = through
                     line[j, b] = through * came_from[i, j, b] + carried[LANES + b]
                     carried[b] = through * came_from[i, j, LANES + b]
