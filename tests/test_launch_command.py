@@ -19,6 +19,7 @@ from recipes.launch.command import main
 from recipes.launch.errors import LaunchError
 from recipes.launch.known_recipes import RECIPES
 from recipes.launch.metrics import last_metrics, step
+from recipes.launch.progress import Progress, progress_file, write_progress
 from recipes.launch.resources import Resources
 from recipes.launch.runs import plan
 from recipes.launch.wall_time import minutes
@@ -55,7 +56,7 @@ def refused(
         (("--nodes", "2"), "--cluster local has one"),
         (("--partition", "main"), "--partition: only --cluster slurm knows it"),
         (("--mem", "lots"), "--mem lots: expected memory"),
-        (("--sweep", "nowhere.yaml"), "--sweep nowhere.yaml: no such file"),
+        (("--sweep", "nowhere.yaml"), "--config-file nowhere.yaml: no such file"),
         (("--seeds", "1,1"), "two runs would be named seed1"),
         (("--", "out"), "out: expected the recipe's options; its OUT is the --folder"),
         (("--", "--config", "colour=red"), "unexpected keyword argument 'colour'"),
@@ -106,8 +107,13 @@ def test_a_launch_of_another_machine_is_not_taken_for_over(
     record = {"cluster": "local", "recipe": "small", "host": "elsewhere", "submitted": "", "runs": [run]}
     (tmp_path / "launch").mkdir()
     (tmp_path / "launch" / "record.json").write_text(json.dumps(record))
-    assert "it runs on elsewhere" in refused(capsys, tmp_path, "--cluster", "local")
+    assert "the launch runs on elsewhere" in refused(capsys, tmp_path, "--cluster", "local")
     assert main(["stop", str(tmp_path)]) == 2
+    # What the job has told is known everywhere.
+    write_progress(progress_file(tmp_path / "launch", "run"), Progress("t", "u", 0))
+    capsys.readouterr()
+    assert main(["watch", str(tmp_path)]) == 0
+    assert "FINISHED" in capsys.readouterr().out
 
 
 def test_watch_and_stop_need_a_launch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,15 +158,13 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_a_plan_is_every_combination_in_folders_of_their_own(tmp_path: Path) -> None:
-    configs = [tmp_path / "narrow.yaml", tmp_path / "wide.yaml"]
-    for path in configs:
-        path.write_text("")
+    configs = [str(tmp_path / "narrow.yaml"), "wide"]
     runs = plan(tmp_path / "out", ["--config", "steps=3"], configs, [0, 1])
     assert [run.name for run in runs] == ["narrow-seed0", "narrow-seed1", "wide-seed0", "wide-seed1"]
     assert len({run.folder for run in runs}) == 4
     assert runs[1].arguments == (
         str(tmp_path / "out" / "narrow-seed1"),
-        *("--config", "steps=3", "--config-file", str(configs[0]), "--config", "common.seed=1"),
+        *("--config", "steps=3", "--config-file", configs[0], "--config", "common.seed=1"),
     )
     assert plan(tmp_path, ["--x"], [], [])[0].arguments == (str(tmp_path), "--x")
     with pytest.raises(LaunchError, match="leave --config-file out"):
@@ -244,3 +248,34 @@ def test_there_are_the_four_sbatch_files_that_the_readme_tells_of() -> None:
 
 def test_known_recipes_are_modules_of_the_project() -> None:
     assert all(module.startswith("recipes.") for module in RECIPES.values())
+
+
+def test_watching_goes_on_when_slurm_does_not_answer_for_a_while(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"name": "run", "folder": str(tmp_path), "job": "7"}
+    record = {"cluster": "slurm", "recipe": "small", "host": "", "submitted": "", "runs": [run]}
+    (tmp_path / "launch").mkdir()
+    (tmp_path / "launch" / "record.json").write_text(json.dumps(record))
+    answers = tmp_path / "answers"
+    for program in ("sbatch", "srun", "scancel"):
+        (tmp_path / program).symlink_to("/bin/true")
+    squeue = tmp_path / "squeue"
+    # Says one line after another of the file of answers, and fails where that says so.
+    squeue.write_text(
+        f"#!/bin/bash\nread -r line < {answers}\nsed -i 1d {answers}\n"
+        '[ "$line" = fail ] && { echo "slurm_load_jobs error: timed out" >&2; exit 1; }\necho "$line"\n'
+    )
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    answers.write_text("7|PENDING|Resources\nfail\n7|RUNNING|None\n7|TIMEOUT|TimeLimit\n")
+    assert main(["watch", str(tmp_path), "--every", "0.01"]) == 1
+    shown = [line for line in capsys.readouterr().out.splitlines() if "launched" not in line]
+    assert [line.split("  ", 2)[-1].strip() for line in shown] == [
+        "PENDING (Resources)  -",
+        "squeue: slurm_load_jobs error: timed out; try again when SLURM answers",
+        "RUNNING  -",
+        "TIMEOUT  -",
+    ]
+    answers.write_text("fail\n")
+    assert main(["watch", str(tmp_path)]) == 2

@@ -178,10 +178,10 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
     )
     add(
         "--sweep",
-        type=_paths,
+        type=_names,
         default=[],
         metavar="A.yaml,B.yaml",
-        help="one run for each configuration file, in subfolders; on SLURM a job array",
+        help="one run for each --config-file, in subfolders; on SLURM a job array",
     )
     add(
         "--seeds",
@@ -192,8 +192,8 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _paths(text: str) -> list[Path]:
-    return [Path(part) for part in text.split(",") if part]
+def _names(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
 
 
 def _integers(text: str) -> list[int]:

@@ -92,8 +92,8 @@ def stop(folder: Path, record: Record) -> list[str]:
     """
     active = [name for name, state in states(folder, record).items() if not is_over(state)]
     if active:
-        write_record(folder, replace(record, stopped=now()))
         _end(record)
+        write_record(folder, replace(record, stopped=now()))
     return active
 
 

@@ -23,31 +23,29 @@ class Run:
         return (str(self.folder), *self.options)
 
 
-def plan(folder: Path, options: Sequence[str], configs: Sequence[Path], seeds: Sequence[int]) -> list[Run]:
+def plan(folder: Path, options: Sequence[str], configs: Sequence[str], seeds: Sequence[int]) -> list[Run]:
     """The runs of a launch.
 
     Args:
         folder: of the launch. A single run without ``configs`` and ``seeds`` is made in it, others in
             subfolders named by configuration and seed (``narrow``, ``seed1``, ``narrow-seed1``).
         options: the recipe's, for every run.
-        configs: configuration files, one run each (``--config-file``).
+        configs: configuration files, or names by which the recipe finds them; one run each
+            (``--config-file``).
         seeds: one run each (``--config common.seed=N``); with ``configs``, all combinations.
 
     Raises:
-        LaunchError: a file is missing, or two runs would have one name.
+        LaunchError: two runs would have one name, or the options name a configuration file too.
     """
     if not configs and not seeds:
         return [Run("run", folder, tuple(options))]
     if configs and "--config-file" in options:
         raise LaunchError("--sweep gives each run its configuration file; leave --config-file out")
-    for path in configs:
-        if not path.is_file():
-            raise LaunchError(f"--sweep {path}: no such file; expected configuration files joined by commas")
     runs = []
     for config in configs or (None,):
         for seed in seeds or (None,):
-            named = [] if config is None else [config.stem]
-            own = [] if config is None else ["--config-file", str(config.resolve())]
+            named = [] if config is None else [Path(config).stem]
+            own = [] if config is None else ["--config-file", config]
             if seed is not None:
                 named.append(f"seed{seed}")
                 own += ["--config", f"common.seed={seed}"]

@@ -12,19 +12,7 @@ from recipes.launch.record import Record, launch_folder
 from recipes.launch.slurm_commands import queued
 
 OVER = frozenset(
-    {
-        *("FINISHED", "STOPPED", "GONE"),
-        *(
-            "BOOT_FAIL",
-            "CANCELLED",
-            "COMPLETED",
-            "DEADLINE",
-            "FAILED",
-            "NODE_FAIL",
-            "OUT_OF_MEMORY",
-            "TIMEOUT",
-        ),
-    }
+    "FINISHED STOPPED GONE BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY TIMEOUT".split()
 )
 """Words for a run that is neither queued nor running: our own, then SLURM's."""
 
@@ -41,7 +29,8 @@ def states(folder: Path, record: Record) -> dict[str, str]:
     """
     told = {run.name: read_progress(progress_file(launch_folder(folder), run.name)) for run in record.runs}
     if record.cluster != "slurm":
-        alive = _is_alive_here(record)
+        ended = all(progress is not None and progress.exit_code is not None for progress in told.values())
+        alive = not (ended or record.stopped) and _is_alive_here(record)
         return {name: _state_here(alive, progress, record) for name, progress in told.items()}
     answers: dict[str, tuple[str, str]] = {}
     for job in {run.job.partition("_")[0] for run in record.runs}:
@@ -71,7 +60,7 @@ def _state_on_slurm(answer: tuple[str, str] | None, told: Progress | None, recor
 
 def _is_alive_here(record: Record) -> bool:
     if record.host != socket.gethostname():
-        raise LaunchError(f"it runs on {record.host}, not here ({socket.gethostname()}); ask there")
+        raise LaunchError(f"the launch runs on {record.host}, not here ({socket.gethostname()}); ask there")
     return is_alive(int(record.runs[0].job), record.process_started)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipes.launch.errors import LaunchError
 from recipes.launch.metrics import last_metrics, step
 from recipes.launch.record import Record, read_record
 from recipes.launch.states import is_finished, is_over, states
@@ -28,13 +29,21 @@ def watch(folder: Path, once: bool, every: float) -> int:
     Raises:
         LaunchError: nothing was launched there, or its state cannot be asked for.
     """
+    found: Mapping[str, str] | None = None
     while True:
         # Read again each time: another launch into the folder is followed too.
         record = read_record(folder)
-        found = states(folder, record)
+        try:
+            found = states(folder, record)
+            shown = report(record, found)
+        except LaunchError as error:
+            # A busy SLURM does not answer now and then, and is asked again; not so the first time.
+            if found is None:
+                raise
+            shown = str(error)
         if sys.stdout.isatty() and not once:
             print("\x1b[2J\x1b[H", end="")
-        print(report(record, found), flush=True)
+        print(shown, flush=True)
         if once:
             return 0
         if all(is_over(state) for state in found.values()):

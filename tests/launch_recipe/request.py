@@ -35,6 +35,8 @@ def parse(arguments: Sequence[str]) -> Request:
     parser.add_argument("--config-file", type=Path)
     parser.add_argument("--config", nargs="*", action="append", default=[])
     options = parser.parse_args(list(arguments))
+    if options.config_file and not options.config_file.is_file():
+        raise ValueError(f"--config-file {options.config_file}: no such file")
     given = yaml.safe_load(options.config_file.read_text()) if options.config_file else {}
     for pair in (pair for group in options.config for pair in group):
         key, _, value = pair.partition("=")
