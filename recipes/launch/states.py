@@ -11,10 +11,21 @@ from recipes.launch.progress import FINISHED, Progress, progress_file, read_prog
 from recipes.launch.record import Record, launch_folder
 from recipes.launch.slurm_commands import queued
 
-OVER = frozenset(
-    "FINISHED STOPPED GONE BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY TIMEOUT".split()
-)
-"""Words for a run that is neither queued nor running: our own, then SLURM's."""
+OVER = {
+    *(
+        "FINISHED",
+        "STOPPED",
+        "GONE",
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+    ),
+    *("OUT_OF_MEMORY", "TIMEOUT"),
+}
+"""Words for a run that is neither queued nor running: three of our own, then SLURM's."""
 
 
 def states(folder: Path, record: Record) -> dict[str, str]:
