@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numba
@@ -216,7 +217,7 @@ def compiled_soft_dtw(
         work(0, batch)
     else:  # the first share here, the others beside it
         with ThreadPoolExecutor(threads - 1) as pool:
-            others = [pool.submit(work, *share) for share in zip(edges[1:-1], edges[2:], strict=True)]
+            others = [pool.submit(work, *share) for share in pairwise(edges[1:])]
             work(edges[0], edges[1])
             for other in others:
                 other.result()
