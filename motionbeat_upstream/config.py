@@ -66,6 +66,11 @@ class TowerConfig:
         """Number of hidden states: the stem's, the trunk's layers and the token layers."""
         return 1 + len(self.trunk_dilations) + self.token_layers
 
+    @property
+    def trunk_reach(self) -> int:
+        """Frames to either side that the trunk's dilated convolutions see."""
+        return sum(self.trunk_dilations) * (self.trunk_kernel - 1) // 2
+
     def validate(self) -> None:
         """Raise ``ConfigError`` with every fault found, or return in silence."""
         faults = self._faults()

@@ -49,7 +49,7 @@ def looped(
 def test_equals_the_loop(lengths: list[int], seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     music, motion, seen = torch.randn(3, len(lengths), max(lengths), 3, generator=draw, dtype=torch.float64)
-    first, fits = draw_windows(torch.tensor(lengths), WINDOW, 2, draw)
+    first, fits = draw_windows(torch.tensor(lengths), WINDOW, 2, generator=draw)
     shifts = draw_shifts(4, draw)
     may = torch.rand(len(lengths), len(lengths), generator=draw) < 0.6
     said = frame_infonce(music, motion, seen, first, fits, shifts, may, torch.tensor(0.2), WINDOW)
@@ -59,7 +59,7 @@ def test_equals_the_loop(lengths: list[int], seed: int) -> None:
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=5), st.integers(0, 10**6))
 def test_windows_and_their_moves_lie_inside(lengths: list[int], seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
-    first, fits = draw_windows(torch.tensor(lengths), WINDOW, 3, draw)
+    first, fits = draw_windows(torch.tensor(lengths), WINDOW, 3, generator=draw)
     for row, length in enumerate(lengths):
         assert bool(fits[row]) == (length >= WINDOW + 2 * FARTHEST)
         if fits[row]:

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from motion_data.motion import Motion
+from motion_data.negatives.drawing import Wanted
 from motion_data.negatives.grid_error import GridError
-from motion_data.negatives.recipe import apply
+from motion_data.negatives.recipe import Negative, apply, sampled, seen_at
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
-from recipes.pretrain.motion_rows import _on_feature_frames, motion_rows, shared_grids
+from motion_data.skeleton import JOINTS
+from recipes.pretrain.motion_rows import motion_rows, shared_grids
 from tests.made_corpus import Made, write_corpus
 
 ERROR = GridError(0.3, 0.4)
@@ -26,12 +28,17 @@ ERROR = GridError(0.3, 0.4)
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     made = [Made(f"p{i}", bpm=100.0 + i, seconds=8.0, joints=i % 3 != 0) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
-    config = PipelineConfig(bars=2, batch_size=4)
-    return next(iter(ClipReader(corpus, "train", config, draw_negatives=HardNegatives())))
+    config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0)
+    negatives = HardNegatives(Wanted(seamless=True))
+    return next(iter(ClipReader(corpus, "train", config, draw_negatives=negatives)))
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> None:
-    rows = motion_rows(batch, ERROR)
+    rows = motion_rows(batch, ERROR, rng())
     recipes = [n for drawn in batch.negatives for n in drawn]
     assert recipes
     assert rows.owner.tolist()[: len(batch)] == list(range(len(batch)))
@@ -47,14 +54,15 @@ def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> N
 
 
 def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
-    rows = motion_rows(batch, ERROR)
+    rows = motion_rows(batch, ERROR, rng())
     for row in range(len(batch)):
         for side, name in enumerate(("left", "right")):
             times = [
                 time
-                for limb, times in batch.motion(row).pulses.items()
+                for limb, times in batch.motions[row].pulses.items()
                 if limb.startswith(name)
                 for time in times
+                if 0 <= time < int(rows.lengths[row]) / 50
             ]
             frames = np.flatnonzero(rows.pulses[row, :, side].numpy())
             assert all(np.abs((frames + 0.5) / 50 - time).min() <= 0.0101 for time in times)
@@ -62,23 +70,55 @@ def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
 
 
 def test_negatives_are_the_bent_motions(batch: Batch) -> None:
-    rows = motion_rows(batch, ERROR)
-    place = len(batch)
+    rows = motion_rows(batch, ERROR, rng())
+    wanted = [(row, batch.motions[row], None) for row in range(len(batch))]
+    wanted += [(n.source, batch.motions[n.source], n) for drawn in batch.negatives for n in drawn]
+    for place, (_, motion, negative) in enumerate(wanted):
+        bent = motion if negative is None else apply(negative, motion)
+        if not bent.names:
+            assert not rows.joints[place].any()
+            continue
+        length = int(rows.lengths[place])
+        clock = (np.arange(length) + 0.5) / 50
+        middle = slice(10, length - 10)
+        for joint in (0, 5, 20):
+            for axis in range(3):
+                expected = np.interp(clock, bent.times, bent.joints[:, joint, axis].astype(np.float64))
+                found = rows.joints[place, :length, joint, axis].numpy()
+                # Off by up to half a frame, and smoothed.
+                assert np.abs(found - expected)[middle].max() < 0.05
+                assert np.corrcoef(found[middle], expected[middle])[0, 1] > 0.99 or np.ptp(expected) < 0.02
+
+
+def test_negatives_need_no_seam(batch: Batch) -> None:
     for drawn in batch.negatives:
         for negative in drawn:
-            bent = apply(negative, batch.motion(negative.source))
-            if bent.names:
-                expected = _on_feature_frames(bent, int(rows.lengths[place]))
-                assert np.abs(rows.joints[place, : len(expected)].numpy() - expected).max() < 1e-6
-            place += 1
+            motion = batch.motions[negative.source]
+            first, last = seen_at(negative, np.array([0.0, negative.duration]))
+            assert motion.start <= first
+            assert last <= motion.start + motion.seconds
 
 
-def test_positions_are_those_of_the_frames_time() -> None:
-    time = np.arange(61) / 30
-    line = Motion(30.0, ("pelvis",), np.stack([time, 2 * time, 0 * time], 1)[:, None])
-    seen = _on_feature_frames(line, 100)
-    expected = (np.arange(100) + 0.5) / 50
-    assert seen[:, 0, 0] == pytest.approx(expected, abs=1e-5)
+def test_a_paired_motion_is_interpolated_as_a_bent_one_is() -> None:
+    """Of white noise, which has it all, the share of each frequency is the same on average."""
+    motion = Motion(
+        50.0,
+        JOINTS,
+        np.random.default_rng(0).normal(size=(400, 22, 3)),
+        -1.0,
+        None,
+        {"left_foot": np.empty(0)},
+    )
+    still = Negative("jittered", 0, 0.0, (0.0, 5.0), (0.37, 5.37), 5.0, 5.0)
+    power = []
+    for negative in (None, still):
+        draws = np.random.default_rng(1).uniform(-0.5, 0.5, 40)
+        spectra = [
+            np.abs(np.fft.rfft(sampled(motion, (np.arange(250) + 0.5 + u) / 50, negative)[0], axis=0)) ** 2
+            for u in draws
+        ]
+        power.append(np.mean(spectra, axis=(0, 2, 3)))
+    assert np.abs(np.log(power[0][1:-1] / power[1][1:-1])).max() < 0.35
 
 
 def test_the_grid_has_the_shared_error_or_stands_in(batch: Batch) -> None:
@@ -92,7 +132,7 @@ def test_the_grid_has_the_shared_error_or_stands_in(batch: Batch) -> None:
 
 
 def test_a_rolled_motion_is_the_motion_from_another_moment_on(batch: Batch) -> None:
-    plain, rolled, again = (motion_rows(batch, ERROR, roll) for roll in (False, True, True))
+    plain, rolled, again = (motion_rows(batch, ERROR, rng(), roll) for roll in (False, True, True))
     assert torch.equal(rolled.joints, again.joints)
     for row, length in enumerate(batch.feature_lengths.tolist()):
         there, moved = (rows.pulses[row, :length].sum(1).numpy() for rows in (plain, rolled))
@@ -104,4 +144,4 @@ def test_a_rolled_motion_is_the_motion_from_another_moment_on(batch: Batch) -> N
 
 
 def test_without_negatives_there_are_the_own_motions_alone(batch: Batch, tmp_path: Path) -> None:
-    assert len(motion_rows(replace(batch, negatives=()), ERROR).owner) == len(batch)
+    assert len(motion_rows(replace(batch, negatives=()), ERROR, rng()).owner) == len(batch)

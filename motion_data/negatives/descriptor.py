@@ -34,6 +34,8 @@ class Descriptor:
     rhythm: NDArray[np.float64]
     """(2, Q) at ``RATE``: strength of the pulses of all limbs, 1 at a mean pulse, and mean speed of the
     joints in m/s; 0 without pulses or joints. Left and right are not told apart: music does not."""
+    reach: tuple[float, float]
+    """Seconds from which on, and until which, the motion is known."""
     accents: NDArray[np.float64]
     """(4 · metre,) share of the pulses' weight at each phase of the bar; 0 without a pulse."""
 
@@ -68,4 +70,5 @@ def describe(piece: str, take: str, motion: Motion, grid: Grid, duration: float)
     bins = BINS_PER_BEAT * grid.metre
     mass = accent_mass(times, weight, grid, bins, duration).sum(axis=0)
     accents = mass / mass.sum() if mass.sum() else mass
-    return Descriptor(piece, take, grid, duration, rhythm, accents)
+    reach = (motion.start, motion.start + motion.seconds)
+    return Descriptor(piece, take, grid, duration, rhythm, reach, accents)

@@ -51,6 +51,8 @@ class Wanted:
     others: int = 1
     similar: float = 0.15
     """Octaves by which the tempo of others may differ, δ; 0.15 is 11 %."""
+    seamless: bool = False
+    """Whether only what the known motion covers is drawn, without going back by whole bars where it ends."""
 
 
 def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) -> NDArray[np.bool_]:
@@ -87,7 +89,7 @@ def _jittered(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Want
         if len(found) == wanted.jittered:
             break
         negative = _laid_on("jittered", row, shift, clip, clip, -shift)
-        if _differs(negative, clip):
+        if _differs(negative, clip) and _allowed(negative, clip, wanted):
             found.append(negative)
     return found
 
@@ -107,7 +109,7 @@ def _stretched(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wan
         negative = Negative(
             "stretched", row, factor, tuple(ends.tolist()), tuple(seen.tolist()), clip.duration, _loop(clip)
         )
-        if _differs(negative, clip):
+        if _differs(negative, clip) and _allowed(negative, clip, wanted):
             found.append(negative)
     return found
 
@@ -131,9 +133,19 @@ def _others(
             moved = np.roll(other.accents, shift * BINS_PER_BEAT)
             if accent_difference(clip.accents, moved) > SAME_ACCENTS:
                 offset = _same_place(clip, other) - shift
-                found.append(_laid_on("other", source, float(shift), clip, other, offset))
-                break
+                negative = _laid_on("other", source, float(shift), clip, other, offset)
+                if _allowed(negative, other, wanted):
+                    found.append(negative)
+                    break
     return found
+
+
+def _allowed(negative: Negative, source: Descriptor, wanted: Wanted) -> bool:
+    """Whether all that is seen of the source is known, where that is asked for."""
+    if not wanted.seamless:
+        return True
+    first, last = seen_at(negative, np.array([0.0, negative.duration]))
+    return bool(source.reach[0] <= first and last <= source.reach[1])
 
 
 def _differs(negative: Negative, clip: Descriptor) -> bool:

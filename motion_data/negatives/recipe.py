@@ -101,6 +101,32 @@ def apply(negative: Negative, motion: Motion) -> Motion:
     return Motion(motion.fps, motion.names, joints, 0.0, rotations, pulses)
 
 
+def sampled(
+    motion: Motion, times: NDArray[np.float64], negative: Negative | None = None
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """A motion, or a negative of it, at any times of the clip, taken from the source in one step.
+
+    What :func:`apply` gives has been through a spline once more than the paired motion, and networks tell
+    that at a glance. Here both come from the same spline. It is for negatives that are seamless: what
+    lies beyond the motion's ends is held.
+
+    Args:
+        motion: on the clock of its own clip, with what lies around it.
+        times: (T,) seconds of the clip.
+        negative: the recipe; None for the paired motion.
+
+    Returns:
+        (T, J, 3) joints in metres, and the touch-downs of each limb in seconds of the clip.
+    """
+    seen = times if negative is None else seen_at(negative, times)
+    frame = np.clip((seen - motion.start) * motion.fps, 0, motion.frames - 1)
+    pulses = dict(motion.pulses)
+    if negative is not None:
+        bend = np.array(negative.seen), np.array(negative.clip)
+        pulses = {limb: piecewise_line(known, *bend) for limb, known in pulses.items()}
+    return _positions(motion.joints, frame), pulses
+
+
 def _laps(seen: NDArray[np.float64], motion: Motion, loop: float) -> NDArray[np.float64]:
     """How many loops to go back (or forth, below 0) to be inside the motion."""
     stop = motion.start + motion.seconds

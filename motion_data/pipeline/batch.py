@@ -57,6 +57,8 @@ class Batch:
     """(B,) beats and bars; None where the corpus knows none."""
     names: tuple[str, ...]
     """(B,) names of the pairs."""
+    motions: tuple[Motion, ...]
+    """(B,) joints and pulses of each clip, with what lies around it; (F, 0, 3) without joints."""
     negatives: tuple[Any, ...] = ()
     """(B,) recipes of each clip's hard negatives, as the given function draws them; () without one."""
 
@@ -70,7 +72,7 @@ class Batch:
         return lengths
 
     def motion(self, row: int) -> Motion:
-        """One clip's joints and pulses as a motion on its clock; (F, 0, 3) without joints."""
+        """One clip's joints and pulses as a motion, without what lies around it; (F, 0, 3) without joints."""
         if self.has_joints[row]:
             joints = self.joints[row, : self.joint_lengths[row]].cpu().numpy()
         else:
@@ -143,6 +145,7 @@ def collate(
         limbs=tuple(limbs),
         grids=tuple(example.grid for example in examples),
         names=tuple(example.pair.name for example in examples),
+        motions=tuple(example.motion for example in examples),
         negatives=negatives,
     )
 

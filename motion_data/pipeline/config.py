@@ -16,6 +16,10 @@ class PipelineConfig:
     bars: int | None = 4
     """Bars of a clip, cut at downbeats; None cuts all pairs by ``seconds``."""
 
+    start_place: float | None = 0.0
+    """Share of a bar, in [0, 1), at which clips of whole bars begin; 0 is the downbeat. None draws one for
+    each batch: a network sees where a clip begins, and at a downbeat it would know the grid from that."""
+
     seconds: float = 8.0
     """Length of a clip of a pair without a grid, or of all where ``bars`` is None."""
 
@@ -24,6 +28,10 @@ class PipelineConfig:
 
     longest_seconds: float = 20.0
     """A clip of slow bars has fewer of them, so that it is no longer than this."""
+
+    margin_seconds: float = 0.0
+    """Motion on either side of a clip that comes with it, where the pair has so much: from it a motion can
+    be moved or stretched without a seam."""
 
     clips_per_pair: int = 1
     """Clips cut from each pair in an epoch, each from a start of its own."""
@@ -86,8 +94,14 @@ class PipelineConfig:
         ]
         if not _is_number(self.fps) or not SLOWEST_RATE <= self.fps <= FASTEST_RATE:
             faults.append(f"fps must be {SLOWEST_RATE:g} to {FASTEST_RATE:g}, got {self.fps!r}")
-        if not _is_number(self.memory_megabytes) or self.memory_megabytes < 0:
-            faults.append(f"memory_megabytes must be at least 0, got {self.memory_megabytes!r}")
+        faults += [
+            f"{name} must be a finite number of at least 0, got {getattr(self, name)!r}"
+            for name in ("memory_megabytes", "margin_seconds")
+            if not _is_number(getattr(self, name)) or getattr(self, name) < 0
+        ]
+        place = self.start_place
+        if place is not None and (not _is_number(place) or not 0 <= place < 1):
+            faults.append(f"start_place must lie in [0, 1), or be null, got {place!r}")
         if not faults:
             if not self.shortest_seconds <= self.seconds <= self.longest_seconds:
                 faults.append(

@@ -39,19 +39,13 @@ class Example:
     pulses: dict[str, NDArray[np.float64]]
     """Touch-downs by limb, in [0, seconds)."""
     grid: Grid | None
+    motion: Motion
+    """Joints and pulses as a motion, with what lies around the clip; (F, 0, 3) without joints."""
 
     @property
     def seconds(self) -> float:
         """Length of the clip."""
         return len(self.wav) / SAMPLE_RATE
-
-    @property
-    def motion(self) -> Motion:
-        """Joints and pulses as a motion on the clip's clock; (F, 0, 3) without joints."""
-        if self.joints is not None:
-            return Motion(self.fps, JOINTS, self.joints, 0.0, None, self.pulses)
-        frames = max(2, math.ceil(self.seconds * self.fps - 1e-6))
-        return Motion(self.fps, (), np.zeros((frames, 0, 3)), 0.0, None, self.pulses)
 
 
 def cut_example(
@@ -61,10 +55,11 @@ def cut_example(
     config: PipelineConfig,
     epoch: int,
     clock: StageClock,
+    place: float = 0.0,
 ) -> Example:
     """Cut the clip that was planned; the same one whenever it is asked for.
 
-    A clip begins on a frame of the motion, less than a frame before its downbeat, so that no
+    A clip begins on a frame of the motion, less than a frame before its place in the bar, so that no
     motion has to be shifted by part of a frame.
 
     Args:
@@ -74,6 +69,7 @@ def cut_example(
         config: of the pipeline.
         epoch: counted from 0.
         clock: counts the time of each stage.
+        place: share of a bar at which a clip of whole bars begins.
 
     Raises:
         DataError: files are missing, not what they should be, or too short.
@@ -84,7 +80,7 @@ def cut_example(
         rng = np.random.default_rng([config.seed, epoch, draw.pair, draw.number])
         low = max(0.0, material.motion_start)
         high = min(material.seconds, material.motion_start + material.motion_seconds)
-        begin, end = choose_window(material.grid, low, high, config, rng)
+        begin, end = choose_window(material.grid, low, high, config, rng, place)
         frame = 0
         if material.joints is not None:
             frame, begin = _on_a_frame(material, begin, low, config.fps)
@@ -100,7 +96,38 @@ def cut_example(
             limb: times[(times >= start) & (times < stop)] - start for limb, times in material.pulses.items()
         }
         grid = None if material.grid is None else relative_grid(material.grid, start, stop)
-    return Example(pair, draw.pair, start, wav, joints, config.fps, pulses, grid)
+        motion = _surroundings(material, frame, start, stop, config)
+    return Example(pair, draw.pair, start, wav, joints, config.fps, pulses, grid, motion)
+
+
+def _surroundings(
+    material: Material, frame: int, start: float, stop: float, config: PipelineConfig
+) -> Motion:
+    """The motion of a clip and up to ``margin_seconds`` to either side, on the clip's clock.
+
+    Args:
+        material: of the pair.
+        frame: of the motion that stands at the clip's start.
+        start: of the clip in seconds of the pair.
+        stop: the same.
+        config: of the pipeline.
+    """
+    count = math.ceil((stop - start) * config.fps - 1e-6)
+    margin = math.floor(config.margin_seconds * config.fps + 1e-6)
+    if material.joints is None:
+        low, joints = -margin, np.zeros((max(2, count + 2 * margin), 0, 3), dtype=np.float32)
+    else:
+        low = max(-frame, -margin)
+        joints = material.joints[frame + low : frame + count + margin]
+    begin, end = low / config.fps, (low + len(joints)) / config.fps
+    pulses = {
+        limb: times[(times >= start + begin) & (times < start + end)] - start
+        for limb, times in material.pulses.items()
+    }
+    if margin == 0:
+        pulses = {limb: times[(times >= 0) & (times < stop - start)] for limb, times in pulses.items()}
+    names = () if material.joints is None else JOINTS
+    return Motion(config.fps, names, joints, begin, None, pulses)
 
 
 def _on_a_frame(material: Material, begin: float, low: float, fps: float) -> tuple[int, float]:

@@ -19,10 +19,11 @@ def choose_window(
     stop: float,
     config: PipelineConfig,
     draw: np.random.Generator,
+    place: float = 0.0,
 ) -> tuple[float, float]:
     """A random stretch of a pair.
 
-    With a grid it is ``config.bars`` whole bars, or fewer where these would be longer than
+    With a grid it is as long as ``config.bars`` whole bars, or fewer where these would be longer than
     ``config.longest_seconds`` or the pair has fewer; without one it is ``config.seconds``, or all there is.
 
     Args:
@@ -31,6 +32,7 @@ def choose_window(
         stop: seconds until which there are.
         config: of the pipeline.
         draw: gives the start.
+        place: share of a bar at which it begins, in [0, 1); 0 is a downbeat.
 
     Returns:
         Start and stop in seconds of the pair.
@@ -49,7 +51,7 @@ def choose_window(
         return begin, begin + length
     windows = [
         window
-        for window in _bar_windows(grid, start, stop, config)
+        for window in _bar_windows(grid, start, stop, config, place)
         if window[1] - window[0] >= config.shortest_seconds
     ]
     if not windows:
@@ -79,10 +81,12 @@ def relative_grid(grid: Grid, start: float, stop: float) -> Grid:
     return Grid(grid.beats[kept] - start, grid.positions[kept], grid.metre, grid.confidence)
 
 
-def _bar_windows(grid: Grid, start: float, stop: float, config: PipelineConfig) -> list[tuple[float, float]]:
+def _bar_windows(
+    grid: Grid, start: float, stop: float, config: PipelineConfig, place: float
+) -> list[tuple[float, float]]:
     """Every stretch of the greatest number of bars, up to ``config.bars``, that fits."""
     assert config.bars is not None
-    edges = _bar_edges(grid)
+    edges = _bar_edges(grid) if place == 0 else _places(grid, place)
     edges = edges[(edges >= start - SLACK) & (edges <= stop + SLACK)]
     for count in range(min(config.bars, len(edges) - 1), 0, -1):
         windows = [
@@ -104,3 +108,11 @@ def _bar_edges(grid: Grid) -> NDArray[np.float64]:
         return downbeats
     end = grid.beats[-1] + (grid.beats[-1] - grid.beats[-2])
     return np.append(downbeats, end)
+
+
+def _places(grid: Grid, place: float) -> NDArray[np.float64]:
+    """The moments at that place of each bar, between the first and the last beat."""
+    turns, _ = bar_turns(grid)
+    wanted = np.arange(np.ceil(turns[0] - place), np.floor(turns[-1] - place) + 1) + place
+    moments: NDArray[np.float64] = np.interp(wanted, turns, grid.beats)
+    return moments

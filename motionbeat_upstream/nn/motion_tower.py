@@ -61,6 +61,12 @@ class MotionTower(nn.Module):
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
         )
 
+    @property
+    def reach(self) -> int:
+        """Frames at either end of a motion where the trunk knows of the end: its own, the stem's two
+        and one of the velocities."""
+        return self.config.trunk_reach + 3
+
     def forward(
         self, joints: Tensor, pulses: Tensor, has_joints: Tensor, lengths: Tensor, grids: Sequence[Grid]
     ) -> MotionFeatures:

@@ -64,15 +64,18 @@ class PretrainBatch:
         self.rows = replace(self.rows, **moved)
 
 
-def pretrain_batch(batch: Batch, error: GridError, rolled: bool = False) -> PretrainBatch:
+def pretrain_batch(
+    batch: Batch, error: GridError, rng: np.random.Generator, rolled: bool = False
+) -> PretrainBatch:
     """Lay out a batch of the pipeline.
 
     Args:
         batch: on the CPU, with negatives or without.
         error: of the grid that music, motions and negatives of the batch are all seen on.
+        rng: of what else is left to chance, such as fractions of a frame.
         rolled: give each clip its motion rolled at random, the control of section 7 of the design [O].
     """
-    rows = motion_rows(batch, error, rolled)
+    rows = motion_rows(batch, error, rng, rolled)
     size = len(batch)
     frames = batch.feature_lengths
     width = int(frames.max())

@@ -75,8 +75,8 @@ def _explained(error: OperationalError) -> Exception:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return PretrainError(
-                f"a checkpoint could not be written ({cause.strerror}: {cause.filename}); the one before it is "
-                f"whole. Make room and run the same command again"
+                f"a checkpoint could not be written ({cause.strerror}: {cause.filename}); the one before it "
+                f"is whole. Make room and run the same command again"
             )
         cause = cause.__cause__
     return error

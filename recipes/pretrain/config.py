@@ -23,6 +23,7 @@ from motion_data.errors import DataError
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import PipelineConfig
 from recipes.pretrain.criterion.settings import CriterionSettings
+from recipes.pretrain.metrics import SCORE
 
 FAMILY = "motionbeat"
 """Of models, as fairseq2 knows it."""
@@ -35,8 +36,9 @@ class DataSection:
     corpora: list[Path] = field(default_factory=list)
     """Folders of prepared corpora. A batch holds clips of one of them."""
     bars: int | None = 4
-    seconds: float = 8.0
-    longest_seconds: float = 8.0
+    seconds: float = 6.0
+    longest_seconds: float = 7.0
+    margin_seconds: float = 2.0
     batch_size: int = 32
     """Clips a batch on each rank, at most."""
     clips_per_pair: int = 2
@@ -53,6 +55,8 @@ class DataSection:
             bars=self.bars,
             seconds=self.seconds,
             longest_seconds=self.longest_seconds,
+            start_place=None,
+            margin_seconds=self.margin_seconds,
             clips_per_pair=self.clips_per_pair,
             batch_size=self.batch_size,
             least_clips=2,
@@ -109,7 +113,7 @@ class CriterionSection:
     def wanted(self) -> Wanted:
         """Hard negatives of a clip."""
         ecl = self.settings.ecl
-        return Wanted(jittered=ecl.jittered, stretched=ecl.stretched, others=ecl.others)
+        return Wanted(ecl.jittered, ecl.stretched, ecl.others, seamless=True)
 
     def validate(self) -> ValidationResult:
         """What cannot be, as fairseq2 asks for it."""
@@ -151,7 +155,7 @@ class PretrainConfig:
             validate_every_n_steps=200,
             keep_last_n_checkpoints=2,
             keep_best_n_checkpoints=1,
-            score_metric="retrieval_top1",
+            score_metric=SCORE,
         )
     )
     # A folder name that depends on the options would start afresh where a run was to go on.

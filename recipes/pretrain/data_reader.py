@@ -95,9 +95,11 @@ class PretrainReader(DataReader[PretrainBatch]):
         reached = self._mixture.state_dict()
         if batch is None:
             return None, reached
+        step = [self._seed, reached["epoch"], reached["position"]]
         # The same on all ranks, whose clips are each other's negatives.
-        rng = np.random.default_rng([self._seed, reached["epoch"], reached["position"]])
-        return pretrain_batch(batch, draw_grid_error(rng), self._rolled), reached
+        error = draw_grid_error(np.random.default_rng(step))
+        rng = np.random.default_rng([*step, 1 + self._gang.rank])
+        return pretrain_batch(batch, error, rng, self._rolled), reached
 
     def _drop_ahead(self) -> None:
         if self._ahead is not None:

@@ -75,8 +75,8 @@ class GuardedModel(RecipeModel):
             with atomic_path(self._report) as draft:
                 draft.write_text(json.dumps(self._skipped, indent=2) + "\n", encoding="utf-8")
             raise NotFiniteError(
-                f"{len(self._skipped)} steps in a row without a finite gradient (criterion.stop_after); their "
-                f"batches are in {self._report}. Lower optimizer.config.lr, or look at those clips"
+                f"{len(self._skipped)} steps in a row without a finite gradient (criterion.stop_after); "
+                f"their batches are in {self._report}. Lower optimizer.config.lr, or look at those clips"
             )
         return torch.zeros_like(norm)
 

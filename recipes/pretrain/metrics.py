@@ -28,7 +28,7 @@ PARTS_OF_LOSS = (
 )
 """What the criterion says of a batch."""
 
-SCORE = "retrieval_top1"
+SCORE = "shared.recall_at_1"
 """What the best checkpoint is chosen by: own motions found first, on the shared grid of the dev split."""
 
 

@@ -108,6 +108,7 @@ class PretrainedModel(nn.Module):
             self.compared_motion(motion.features),
             self.ecl_temperature(),
             self.frame_temperature(),
+            self.motionbeat.motion.reach,
         )
 
     def compared_music(self, features: MusicFeatures) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fairseq2.checkpoint import CheckpointManager
 from fairseq2.composition import register_model_family
 from fairseq2.datasets import DataReader
-from fairseq2.recipe import EvalUnit, RecipeContext, Trainer, TrainRecipe
+from fairseq2.recipe import EvalUnit, RecipeContext, Trainer, TrainRecipe, TrainUnit
 from fairseq2.runtime.config_registry import ConfigRegistrar
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.utils.device_stat import NOOP_DEVICE_STAT_TRACKER, DeviceStatTracker
@@ -17,7 +18,6 @@ from motion_data.pipeline.mixture import Mixture
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from motionbeat_upstream.config import ARCHITECTURES
-from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.checkpointing import PatientCommits, read_and_write_plainly
 from recipes.pretrain.config import FAMILY, PretrainConfig
 from recipes.pretrain.data_reader import PretrainReader
@@ -25,6 +25,8 @@ from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.metrics import register_metrics
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.train_unit import PretrainUnit
+from recipes.pretrain.validation.dev_batches import DevReader
+from recipes.pretrain.validation.unit import ValidationUnit
 
 BAD_BATCHES = "bad_batches.json"
 """File of a run's folder that says which batches had no finite gradient."""
@@ -55,13 +57,17 @@ class PretrainRecipe(TrainRecipe):
         """Put the run together."""
         config = context.config.as_(PretrainConfig)
         read_and_write_plainly(context)
-        PatientCommits(context.resolver.resolve(CheckpointManager))
+        commits = PatientCommits(context.resolver.resolve(CheckpointManager))
         corpora = [read_corpus(folder) for folder in config.data.corpora]
         model = GuardedModel(context.model, config.criterion.stop_after, context.output_dir / BAD_BATCHES)
         reader = training_reader(corpora, config, context)
-        unit = PretrainUnit(model, config.criterion.settings, reader)
-        units: Sequence[EvalUnit[PretrainBatch]] = []
-        readers: Sequence[DataReader[PretrainBatch]] = []
+        unit: TrainUnit[Any] = PretrainUnit(model, config.criterion.settings, reader, commits)
+        units: list[EvalUnit[Any]] = []
+        readers: list[DataReader[Any]] = []
+        validation = config.validation
+        if validation.clips:
+            units.append(ValidationUnit(model, commits, validation.pool, validation.probe))
+            readers.append(validation_reader(corpora, config))
         return context.create_trainer(unit, reader, units, readers)
 
     def has_static_autograd_graph(self, context: RecipeContext) -> bool:
@@ -91,3 +97,8 @@ def training_reader(
         config.trainer.grad_accumulation.num_batches,
         config.data.rolled_motion,
     )
+
+
+def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig) -> DevReader:
+    """Reads the dev splits, the same clips at every validation and on every rank."""
+    return DevReader(corpora, config.data.pipeline(config.common.seed), config.validation.clips)

@@ -11,6 +11,7 @@ from fairseq2.recipe import RecipeModel, TrainUnit
 from torch import Tensor
 
 from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.checkpointing import PatientCommits
 from recipes.pretrain.criterion.settings import CriterionSettings
 from recipes.pretrain.data_reader import PretrainReader
 from recipes.pretrain.guarded_model import PARTS, GuardedModel
@@ -24,10 +25,18 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
         model: guarded.
         settings: of the criterion.
         reader: which counts what was waited for batches.
+        commits: told that a validation is over.
     """
 
-    def __init__(self, model: GuardedModel, settings: CriterionSettings, reader: PretrainReader) -> None:
+    def __init__(
+        self,
+        model: GuardedModel,
+        settings: CriterionSettings,
+        reader: PretrainReader,
+        commits: PatientCommits,
+    ) -> None:
         self._model = model
+        self._commits = commits
         self._settings = settings
         self._reader = reader
         self._step = 0
@@ -43,6 +52,7 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
     def set_step_nr(self, step_nr: int) -> None:
         """Know the step."""
         self._step = step_nr
+        self._commits.waiting = False
 
     def process_batch(self, batch: PretrainBatch, metric_bag: MetricBag) -> tuple[Tensor, None]:
         """The mean loss of a batch."""

@@ -34,7 +34,7 @@ class FrameTerms:
 
 
 def draw_windows(
-    lengths: Tensor, window: int, count: int, generator: torch.Generator | None = None
+    lengths: Tensor, window: int, count: int, blind: int = 0, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Where windows begin, with room for the largest move on either side.
 
@@ -42,14 +42,17 @@ def draw_windows(
         lengths: (B,) frames of each clip.
         window: frames of a window.
         count: W, windows a clip.
+        blind: frames at either end where the motion's projections know of the end. A window moved into
+            them could be told by that, without listening.
         generator: of the draw, on the CPU.
 
     Returns:
         (B, W) first frames, and (B,) true where a clip is long enough; the others' are 0.
     """
-    room = lengths - window - 2 * FARTHEST
+    margin = FARTHEST + blind
+    room = lengths - window - 2 * margin
     share = torch.rand(len(lengths), count, generator=generator).to(lengths.device)
-    first = FARTHEST + (share * (room.clamp(min=0) + 1)[:, None]).floor().long()
+    first = margin + (share * (room.clamp(min=0) + 1)[:, None]).floor().long()
     fits = room >= 0
     return torch.where(fits[:, None], first, 0), fits
 

@@ -41,6 +41,8 @@ class Encoded:
     """(R, E)."""
     ecl_temperature: Tensor
     frame_temperature: Tensor
+    blind: int
+    """Frames at either end of a motion where its projections know of the end."""
 
 
 def pretraining_loss(
@@ -50,7 +52,6 @@ def pretraining_loss(
 
     Parts whose weight is 0 are not computed.
     """
-    size = len(batch)
     mask = length_mask(batch.frame_lengths, said.music.frames.shape[1])
     loss = said.music_embedding.new_zeros((), dtype=torch.float32)
     parts: dict[str, Tensor] = {}
@@ -97,7 +98,6 @@ def pretraining_loss(
             heard = curve_loss(said.music.heard_contacts, batch.contact_target, mask)
         loss = loss + frames.pulses * heard
         parts["frame_pulses"] = heard
-    assert mask.shape[0] == size
     return loss, {"loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
 
 
@@ -166,7 +166,7 @@ def contrast_frames(said: Encoded, batch: PretrainBatch, settings: CriterionSett
     size, frames = len(batch), settings.frames
     rows = batch.rows
     window = round(frames.window * RATE)
-    first, fits = draw_windows(batch.frame_lengths, window, frames.windows)
+    first, fits = draw_windows(batch.frame_lengths, window, frames.windows, said.blind)
     may = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
     with torch.no_grad():
         seen = motion_frames(rows.joints[:size], rows.pulses[:size], rows.has_joints[:size], RATE)
@@ -201,5 +201,4 @@ def curve_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Cross-entropy of a curve in [0, 1], the mean over a batch's frames; 0 where there are none."""
     with torch.autocast(logits.device.type, enabled=False):
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-        mean: Tensor = (loss * mask).sum() / mask.sum().clamp(min=1)
-        return mean
+        return (loss * mask).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,166 @@
+"""``python -m recipes.pretrain.export OUT FILE``: the music tower of a run, as the upstream reads it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq2.utils.structured import StandardValueConverter
+from ruamel.yaml import YAML
+
+from motion_data.errors import DataError
+from motion_data.manifest import read_corpus
+from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+from motionbeat_upstream.nn.music_tower import MusicTower
+from motionbeat_upstream.version import __version__
+from recipes.pretrain.errors import PretrainError
+from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
+from recipes.pretrain.request import read_config
+
+GRID_TRUST = 0.8
+"""Weight of the trained pulse head, against accents in the log-mel, as to where beats lie."""
+
+PACKAGES = ("torch", "fairseq2", "numpy")
+"""Whose versions are written down."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the file is written, 2 for what the user can mend."""
+    parser = argparse.ArgumentParser("python -m recipes.pretrain.export", description=__doc__)
+    parser.add_argument("run", type=Path, metavar="OUT", help="folder of a run")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file to write")
+    parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
+    parser.add_argument(
+        "--grid-from",
+        choices=("pulses", "onsets"),
+        default="pulses",
+        help="what the grid of audio alone is estimated from (%(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        provenance = export(options.run, options.file, options.step, options.grid_from)
+    except (PretrainError, DataError, OSError) as error:
+        print(f"recipes.pretrain.export: {error}", file=sys.stderr)
+        return 2
+    step = provenance.details["step"]
+    print(f"{options.file}: the music tower of step {step}, {provenance.training}")
+    return 0
+
+
+def export(run: Path, file: Path, step: str = "best", grid_from: str = "pulses") -> Provenance:
+    """Write the music tower of a run.
+
+    Args:
+        run: its folder.
+        file: to write; it appears only when it is whole.
+        step: ``best``, ``last`` or a number.
+        grid_from: what the tower estimates the grid of audio alone from.
+
+    Raises:
+        PretrainError: no run, no such checkpoint, or a checkpoint that cannot be read.
+        DataError: the corpora that the run names are not there.
+    """
+    if file.suffix != ".safetensors":
+        raise PretrainError(f"{file}: expected a name that ends in .safetensors")
+    number = chosen_step(run, step)
+    tower, values = load_tower(run, number)
+    tower.config = replace(tower.config, grid_from=grid_from, grid_trust=GRID_TRUST)
+    names, hashes = [], {}
+    for folder in values["data"]["corpora"]:
+        corpus = read_corpus(folder)
+        names.append(str(corpus.made["corpus"]))
+        hashes[str(corpus.made["corpus"])] = corpus.sha256
+    details = {
+        "step": number,
+        "seed": values["common"]["seed"],
+        "manifest_sha256": hashes,
+        "config": {key: values[key] for key in ("model", "data", "criterion", "trainer", "optimizer")}
+        | {"lr_scheduler": values["lr_scheduler"]},
+        "versions": {"motionbeat": __version__}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "validation": validation_at(run, number),
+    }
+    provenance = Provenance(" and ".join(names), json.loads(json.dumps(details, default=str)))
+    save_music_tower(tower, file, provenance)
+    return provenance
+
+
+def chosen_step(run: Path, step: str) -> int:
+    """The number of the checkpoint that is meant.
+
+    Raises:
+        PretrainError: there is none such.
+    """
+    checkpoints = run / "checkpoints"
+    there = sorted(
+        int(path.name[5:])
+        for path in checkpoints.glob("step_*")
+        if path.name[5:].isdecimal() and (path / "model").is_dir()
+    )
+    if not there:
+        raise PretrainError(f"{run}: holds no checkpoint; train first, or give the folder of a run")
+    if step == "last":
+        return there[-1]
+    if step == "best":
+        scores = {
+            number: float(score.read_text())
+            for number in there
+            if (score := checkpoints / "scores" / f"step_{number}.txt").is_file()
+        }
+        return max(scores, key=lambda number: (scores[number], number)) if scores else there[-1]
+    if step.isdecimal() and int(step) in there:
+        return int(step)
+    raise PretrainError(f"{run}: no checkpoint of step {step}; there are {', '.join(map(str, there))}")
+
+
+def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
+    """What a run trained, at a step, and the values of its configuration.
+
+    Raises:
+        PretrainError: files that cannot be read, or weights that do not fit the configuration.
+    """
+    file = run / "config.yaml"
+    try:
+        values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PretrainError(f"{file}: cannot be read ({error.strerror}); give the folder of a run") from error
+    config = read_config(file)
+    overrides: Any = {"arch": config.model.arch, **(config.model.config_overrides or {})}  # type: ignore[dict-item]
+    sizes = StandardValueConverter().structure(overrides, PretrainedModelConfig)
+    model = PretrainedModel(sizes)
+    weights = run / f"checkpoints/step_{step}/model/pp_00/tp_00/sdp_00.pt"
+    try:
+        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise PretrainError(f"{weights}: not the weights of this run ({reason[:200]})") from error
+    return model.eval(), values
+
+
+def load_tower(run: Path, step: int) -> tuple[MusicTower, dict[str, Any]]:
+    """The music tower alone; see :func:`load_model`."""
+    model, values = load_model(run, step)
+    return model.motionbeat.music, values
+
+
+def validation_at(run: Path, step: int) -> dict[str, float]:
+    """The figures of the validation at a step; none where it was not validated."""
+    file = run / "metrics/valid.jsonl"
+    if not file.is_file():
+        return {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record.get("Step") == step:
+            return {name: value for name, value in record.items() if "." in name}
+    return {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
