@@ -11,24 +11,25 @@ import torch
 
 from motion_data.motion import Motion
 from motion_data.negatives.drawing import Wanted
-from motion_data.negatives.grid_error import GridError
 from motion_data.negatives.recipe import Negative, apply, sampled, seen_at
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
+from motion_data.rhythm.beat_clock import beats_at
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream.nn.grid import bar_turns
 from recipes.pretrain.motion_rows import motion_rows, shared_grids
 from tests.made_corpus import Made, write_corpus
 
-ERROR = GridError(0.3, 0.4)
+PLACE = 0.4
 
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     made = [Made(f"p{i}", bpm=100.0 + i, seconds=8.0, joints=i % 3 != 0) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
-    config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0)
+    config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
     negatives = HardNegatives(Wanted(seamless=True))
     return next(iter(ClipReader(corpus, "train", config, draw_negatives=negatives)))
 
@@ -38,7 +39,7 @@ def rng() -> np.random.Generator:
 
 
 def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> None:
-    rows = motion_rows(batch, ERROR, rng())
+    rows = motion_rows(batch, PLACE, rng())
     recipes = [n for drawn in batch.negatives for n in drawn]
     assert recipes
     assert rows.owner.tolist()[: len(batch)] == list(range(len(batch)))
@@ -54,7 +55,7 @@ def test_own_motions_come_first_and_negatives_know_their_clip(batch: Batch) -> N
 
 
 def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
-    rows = motion_rows(batch, ERROR, rng())
+    rows = motion_rows(batch, PLACE, rng())
     for row in range(len(batch)):
         for side, name in enumerate(("left", "right")):
             times = [
@@ -70,7 +71,7 @@ def test_pulses_of_a_side_lie_where_its_touch_downs_are(batch: Batch) -> None:
 
 
 def test_negatives_are_the_bent_motions(batch: Batch) -> None:
-    rows = motion_rows(batch, ERROR, rng())
+    rows = motion_rows(batch, PLACE, rng())
     wanted = [(row, batch.motions[row], None) for row in range(len(batch))]
     wanted += [(n.source, batch.motions[n.source], n) for drawn in batch.negatives for n in drawn]
     for place, (_, motion, negative) in enumerate(wanted):
@@ -121,18 +122,22 @@ def test_a_paired_motion_is_interpolated_as_a_bent_one_is() -> None:
     assert np.abs(np.log(power[0][1:-1] / power[1][1:-1])).max() < 0.35
 
 
-def test_the_grid_has_the_shared_error_or_stands_in(batch: Batch) -> None:
-    for plain, moved in zip(batch.grids, shared_grids(batch, ERROR), strict=True):
+def test_every_clip_begins_at_one_place_of_the_bar_that_it_is_shown(batch: Batch) -> None:
+    true, shown = [], []
+    for plain, moved in zip(batch.grids, shared_grids(batch, PLACE), strict=True):
         assert plain is not None
-        shift = np.median(moved.beats - plain.beats) * plain.bpm / 60
-        assert shift == pytest.approx(ERROR.beats, abs=1e-6)
-    stand_in, *rest = shared_grids(replace(batch, grids=(None, *batch.grids[1:])), ERROR)
+        for grid, places in ((plain, true), (moved, shown)):
+            turns, _ = bar_turns(grid)
+            places.append((float(beats_at(grid, np.zeros(1))[0]) / grid.metre + turns[0]) % 1)
+    assert shown == pytest.approx([PLACE] * len(batch), abs=1e-6)
+    assert np.ptp(true) > 0.1
+    stand_in, *rest = shared_grids(replace(batch, grids=(None, *batch.grids[1:])), PLACE)
     assert stand_in.confidence == 0
     assert all(grid.confidence == 1 for grid in rest)
 
 
 def test_a_rolled_motion_is_the_motion_from_another_moment_on(batch: Batch) -> None:
-    plain, rolled, again = (motion_rows(batch, ERROR, rng(), roll) for roll in (False, True, True))
+    plain, rolled, again = (motion_rows(batch, PLACE, rng(), roll) for roll in (False, True, True))
     assert torch.equal(rolled.joints, again.joints)
     for row, length in enumerate(batch.feature_lengths.tolist()):
         there, moved = (rows.pulses[row, :length].sum(1).numpy() for rows in (plain, rolled))
@@ -144,4 +149,4 @@ def test_a_rolled_motion_is_the_motion_from_another_moment_on(batch: Batch) -> N
 
 
 def test_without_negatives_there_are_the_own_motions_alone(batch: Batch, tmp_path: Path) -> None:
-    assert len(motion_rows(replace(batch, negatives=()), ERROR, rng()).owner) == len(batch)
+    assert len(motion_rows(replace(batch, negatives=()), PLACE, rng()).owner) == len(batch)

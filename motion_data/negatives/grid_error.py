@@ -1,39 +1,40 @@
-"""One random error of the grid, shared by music, motion and negatives of a whole batch [O].
+"""A random error of the grid for each clip, shared by its music, its motion and its negatives [O].
 
 On the exact grid a moved or stretched motion is visibly off the beat, and the motion tower would know
-the negatives without listening (measured on a prototype). With an error that nobody knows, only
-music and motion together tell which motion is the right one. Were the error another one for each pair,
-though, the pairs of a batch could be told apart by it: both towers see where in a bar their clip begins.
+the negatives without listening (measured on a prototype). With an error that nobody knows, only music
+and motion together tell which motion is the right one: where the beat lies against the grid that is shown
+must be heard in the one and seen in the other.
+
+The error must not be told by anything else. A network sees where a clip begins and ends. So clips begin
+anywhere in their bars, and all clips of a batch are shown grids whose bars lie alike: they differ in
+where the true bars are, and in nothing that could be seen without music or motion (measured: with an error
+drawn for each clip whose beginning was a downbeat, pairs were found as well in silence).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from motion_data.rhythm.beat_clock import times_at
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.grid import Grid, bar_turns
 
 
-@dataclass(frozen=True)
-class GridError:
-    """How far off a grid is."""
+def displaced(grid: Grid, place: float) -> Grid:
+    """The grid, moved along with the tempo around it until a certain place of a bar lies at 0 s.
 
-    beats: float
-    """Beats by which every beat comes late, in [-1/2, 1/2)."""
-    bar: float
-    """Share of a bar, in [0, 1), by which every bar comes late, rounded down to whole beats."""
+    Args:
+        grid: of a clip, on the clip's clock.
+        place: share of a bar, in [0, 1); 0 is a downbeat.
 
-
-def draw_grid_error(rng: np.random.Generator) -> GridError:
-    """An error, all of them equally likely in every metre."""
-    return GridError(float(rng.uniform(-0.5, 0.5)), float(rng.random()))
-
-
-def displaced(grid: Grid, error: GridError) -> Grid:
-    """A grid with the error; as many beats, each moved along with the tempo around it."""
-    beats = times_at(grid, np.arange(len(grid.beats)) + error.beats)
-    head = np.arange(-int(error.bar * grid.metre), 0) + grid.positions[0] - 1
-    positions = np.concatenate([head % grid.metre + 1, grid.positions])[: len(beats)]
+    Returns:
+        As many beats of the same metre, each moved by at most half a beat, and renumbered.
+    """
+    turns, step = bar_turns(grid)
+    index = int(np.clip(np.searchsorted(grid.beats, 0.0, side="right") - 1, 0, len(grid.beats) - 2))
+    period = grid.beats[index + 1] - grid.beats[index]
+    true = turns[index] + step[index] * (0.0 - grid.beats[index]) / period
+    late = (true - place) * grid.metre
+    whole = int(np.round(late))
+    beats = times_at(grid, np.arange(len(grid.beats)) + late - whole)
+    positions = (grid.positions - 1 - whole) % grid.metre + 1
     return Grid(beats, positions, grid.metre, grid.confidence)

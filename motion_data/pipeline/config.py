@@ -18,7 +18,7 @@ class PipelineConfig:
 
     start_place: float | None = 0.0
     """Share of a bar, in [0, 1), at which clips of whole bars begin; 0 is the downbeat. None draws one for
-    each batch: a network sees where a clip begins, and at a downbeat it would know the grid from that."""
+    each clip: a network sees where a clip begins, and at a downbeat it would know the grid from that."""
 
     seconds: float = 8.0
     """Length of a clip of a pair without a grid, or of all where ``bars`` is None."""

@@ -55,7 +55,6 @@ def cut_example(
     config: PipelineConfig,
     epoch: int,
     clock: StageClock,
-    place: float = 0.0,
 ) -> Example:
     """Cut the clip that was planned; the same one whenever it is asked for.
 
@@ -69,7 +68,6 @@ def cut_example(
         config: of the pipeline.
         epoch: counted from 0.
         clock: counts the time of each stage.
-        place: share of a bar at which a clip of whole bars begins.
 
     Raises:
         DataError: files are missing, not what they should be, or too short.
@@ -80,6 +78,7 @@ def cut_example(
         rng = np.random.default_rng([config.seed, epoch, draw.pair, draw.number])
         low = max(0.0, material.motion_start)
         high = min(material.seconds, material.motion_start + material.motion_seconds)
+        place = rng.random() if config.start_place is None else config.start_place
         begin, end = choose_window(material.grid, low, high, config, rng, place)
         frame = 0
         if material.joints is not None:

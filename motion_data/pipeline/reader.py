@@ -91,16 +91,9 @@ class _Loader:
             return number, None
         pair = self.corpus.pairs[draw.pair]
         try:
-            place = self._place(epoch, number)
-            return number, cut_example(self.materials, pair, draw, self.config, epoch, self.clock, place)
+            return number, cut_example(self.materials, pair, draw, self.config, epoch, self.clock)
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error))
-
-    def _place(self, epoch: int, number: int) -> float:
-        """Where in a bar the clips of a batch begin; the same on every rank."""
-        if self.config.start_place is not None:
-            return self.config.start_place
-        return float(np.random.default_rng([self.config.seed, epoch, number]).random())
 
     def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
         number = loaded[0][0]

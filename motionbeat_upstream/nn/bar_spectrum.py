@@ -9,22 +9,26 @@ against its music turns one of them. Without it beat-jitter negatives cannot be 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from motionbeat_upstream.nn.grid import Grid, bar_turns
 
 BARS = 4
 """The lowest frequency is one turn in so many bars."""
 
-HIGHEST = 8
-"""Turns a bar of the highest frequency: sixteenths of a bar are the finest that is told apart."""
+HIGHEST = 24
+"""Turns a bar of the highest frequency: at 120 bpm in 4/4 its period is 83 ms."""
 
 
 class BarSpectrum(nn.Module):
-    """Curves over a clip's tokens, and their Fourier coefficients at whole multiples of 1/4 turn a bar.
+    """Curves over a clip's frames, and their Fourier coefficients at whole multiples of 1/4 turn a bar.
 
     Args:
-        dim: D, width of the tokens.
+        dim: D, width of the frames.
         curves: C, learned curves.
     """
 
@@ -37,25 +41,49 @@ class BarSpectrum(nn.Module):
         self.curves = nn.Linear(dim, curves, bias=False)
         self.gain = nn.Parameter(torch.ones(curves, len(frequency)))
 
-    def forward(self, tokens: Tensor, phase: Tensor, bar: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, turns: Tensor, mask: Tensor) -> Tensor:
         """Spectra of a batch.
 
         Args:
-            tokens: (B, N, D).
-            phase: (B, N) bar phase θ in radians.
-            bar: (B, N) index of the bar.
-            mask: (B, N) true where there is a token.
+            frames: (B, F, D).
+            turns: (B, F) where each frame lies, counted in bars; see :func:`frame_turns`.
+            mask: (B, F) true within a clip.
 
         Returns:
-            (B, 2 · C · 32) real and imaginary parts; the product of two spectra is the correlation of
+            (B, 2 · C · 96) real and imaginary parts; the product of two spectra is the correlation of
             their curves, each frequency weighted by its gains.
         """
-        there = mask[..., None].to(tokens.dtype)
+        there = mask[..., None].to(frames.dtype)
         count = there.sum(1, keepdim=True).clamp(min=1)
-        curves = self.curves(tokens)
+        curves = self.curves(frames)
         # What a clip has at all times says nothing of place, and would leak into the low frequencies.
         curves = (curves - (curves * there).sum(1, keepdim=True) / count) * there
-        turns = (2 * math.pi * bar.to(phase.dtype) + phase)[..., None] * self.frequency
-        wave = torch.stack((torch.cos(turns), torch.sin(turns)), -1).to(curves.dtype)
-        spectrum = torch.einsum("bnc,bnfp->bcfp", curves, wave) / count[..., None]
+        angle = (2 * math.pi * turns)[..., None] * self.frequency
+        real = torch.einsum("bfc,bfq->bcq", curves, torch.cos(angle).to(curves.dtype))
+        imaginary = torch.einsum("bfc,bfq->bcq", curves, torch.sin(angle).to(curves.dtype))
+        spectrum = torch.stack((real, imaginary), -1) / count[..., None]
         return (spectrum * self.gain[..., None]).flatten(1)
+
+
+def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
+    """Where each frame of each clip lies, counted in bars from the one that the clip begins in.
+
+    Args:
+        grids: one a clip; continued at the tempo of the outer beats.
+        frames: F, frame k stands for (k + 0.5) / ``rate`` seconds.
+        rate: frames a second.
+
+    Returns:
+        (B, F) float32; the share of a bar is the bar phase θ / 2π.
+    """
+    clock = (np.arange(frames) + 0.5) / rate
+    rows = []
+    for grid in grids:
+        turns, step = bar_turns(grid)
+        knots = np.append(turns, turns[-1] + step[-1])
+        beats = np.append(grid.beats, 2 * grid.beats[-1] - grid.beats[-2])
+        index = np.clip(np.searchsorted(beats, clock, side="right") - 1, 0, len(beats) - 2)
+        share = (clock - beats[index]) / (beats[index + 1] - beats[index])
+        place = knots[index] + share * (knots[index + 1] - knots[index])
+        rows.append(place - np.floor(place[0]))
+    return torch.from_numpy(np.stack(rows).astype(np.float32))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
+from fairseq2.device import SupportsDeviceTransfer
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_data.negatives.grid_error import GridError
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motionbeat_upstream.nn.grid import Grid
 from recipes.pretrain.motion_rows import MotionRows, motion_rows, shared_grids
@@ -20,7 +21,7 @@ annotates to the frame, and a head that is off by one should be told that it is 
 
 
 @dataclass
-class PretrainBatch:
+class PretrainBatch(SupportsDeviceTransfer):
     """B clips and R motions, the first B of them the clips' own; mutable, as fairseq2 moves it in place."""
 
     wav: Tensor
@@ -30,7 +31,7 @@ class PretrainBatch:
     frame_lengths: Tensor
     """(B,) int64 frames of 20 ms."""
     grids: tuple[Grid, ...]
-    """(B,) the grid of each clip, with the error that music, motion and negatives share."""
+    """(B,) the grid of each clip, with an error that music, motion and negatives share."""
     rows: MotionRows
     contact_target: Tensor
     """(B, F) contact pulses of the clips' own motions, spread, in [0, 1]."""
@@ -50,13 +51,13 @@ class PretrainBatch:
     def __len__(self) -> int:
         return len(self.names)
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> None:
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> None:
         """Move every tensor, in place."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 setattr(self, field.name, value.to(device, non_blocking=non_blocking))
-        moved = {
+        moved: dict[str, Any] = {
             field.name: value.to(device, non_blocking=non_blocking)
             for field in fields(self.rows)
             if isinstance(value := getattr(self.rows, field.name), Tensor)
@@ -65,17 +66,17 @@ class PretrainBatch:
 
 
 def pretrain_batch(
-    batch: Batch, error: GridError, rng: np.random.Generator, rolled: bool = False
+    batch: Batch, place: float, rng: np.random.Generator, rolled: bool = False
 ) -> PretrainBatch:
     """Lay out a batch of the pipeline.
 
     Args:
         batch: on the CPU, with negatives or without.
-        error: of the grid that music, motions and negatives of the batch are all seen on.
+        place: share of a bar at which every clip begins on the grid that it is shown on.
         rng: of what else is left to chance, such as fractions of a frame.
         rolled: give each clip its motion rolled at random, the control of section 7 of the design [O].
     """
-    rows = motion_rows(batch, error, rng, rolled)
+    rows = motion_rows(batch, place, rng, rolled)
     size = len(batch)
     frames = batch.feature_lengths
     width = int(frames.max())
@@ -88,7 +89,7 @@ def pretrain_batch(
         wav=batch.wav,
         wav_lengths=batch.wav_lengths,
         frame_lengths=frames,
-        grids=shared_grids(batch, error),
+        grids=shared_grids(batch, place),
         rows=rows,
         contact_target=spread(rows.pulses[:size].amax(-1)),
         beat_target=spread(torch.from_numpy(beats)),

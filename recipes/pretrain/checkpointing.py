@@ -56,8 +56,8 @@ def read_and_write_plainly(context: RecipeContext) -> None:
     fairseq2 reads the trainer's, the optimizer's and the reader's state with the whole of pickle. They
     hold numbers, names and tensors only, which torch's restricted unpickler knows.
     """
-    loader: Any = context.resolver.resolve(TensorLoader)
-    dumper: Any = context.resolver.resolve(TensorDumper)
+    loader: Any = context.resolver.resolve(TensorLoader)  # type: ignore[type-abstract]
+    dumper: Any = context.resolver.resolve(TensorDumper)  # type: ignore[type-abstract]
     load, dump = loader.load, dumper.dump
 
     def load_plainly(file: Path, **options: Any) -> dict[str, object]:

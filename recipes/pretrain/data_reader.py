@@ -12,7 +12,6 @@ import torch
 from fairseq2.datasets import DataReader
 from fairseq2.gang import Gang, ReduceOperation
 
-from motion_data.negatives.grid_error import draw_grid_error
 from motion_data.pipeline.mixture import Mixture
 from recipes.pretrain.batch import PretrainBatch, pretrain_batch
 
@@ -23,7 +22,7 @@ class PretrainReader(DataReader[PretrainBatch]):
     Args:
         mixture: of this rank.
         gang: the ranks that train together. Where one of them has no batch, all pass that step over.
-        seed: of the errors of the grids, one a batch.
+        seed: of what is left to chance.
         accumulate: batches a step.
         rolled: give each clip its motion rolled at random.
     """
@@ -97,9 +96,9 @@ class PretrainReader(DataReader[PretrainBatch]):
             return None, reached
         step = [self._seed, reached["epoch"], reached["position"]]
         # The same on all ranks, whose clips are each other's negatives.
-        error = draw_grid_error(np.random.default_rng(step))
+        place = float(np.random.default_rng(step).random())
         rng = np.random.default_rng([*step, 1 + self._gang.rank])
-        return pretrain_batch(batch, error, rng, self._rolled), reached
+        return pretrain_batch(batch, place, rng, self._rolled), reached
 
     def _drop_ahead(self) -> None:
         if self._ahead is not None:

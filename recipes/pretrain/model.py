@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,10 @@ from fairseq2.utils.validation import ValidationResult
 from torch import Tensor, nn
 
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig, architecture
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum
-from motionbeat_upstream.nn.motion_tower import MotionFeatures
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
+from motionbeat_upstream.nn.frontend import length_mask
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import MusicFeatures
 from recipes.pretrain.batch import PretrainBatch
@@ -81,8 +83,8 @@ class PretrainedModel(nn.Module):
         super().__init__()
         music, motion = config.towers()
         self.motionbeat = MotionBeat(music, motion, config.projection)
-        self.music_spectrum = BarSpectrum(music.dim, config.curves) if config.curves else None
-        self.motion_spectrum = BarSpectrum(motion.dim, config.curves) if config.curves else None
+        self.music_spectrum = BarSpectrum(2 * music.dim, config.curves) if config.curves else None
+        self.motion_spectrum = BarSpectrum(2 * motion.dim, config.curves) if config.curves else None
         self.spectrum_share = nn.Parameter(torch.zeros(()))
         self.ecl_temperature = Temperature(config.ecl_temperature)
         self.frame_temperature = Temperature(config.frame_temperature)
@@ -105,7 +107,7 @@ class PretrainedModel(nn.Module):
             music,
             motion,
             self.compared_music(music.features),
-            self.compared_motion(motion.features),
+            self.compared_motion(motion.features, rows.lengths, rows.grids),
             self.ecl_temperature(),
             self.frame_temperature(),
             self.motionbeat.motion.reach,
@@ -113,19 +115,38 @@ class PretrainedModel(nn.Module):
 
     def compared_music(self, features: MusicFeatures) -> Tensor:
         """(B, E) what of the music is compared, of length 1."""
-        return self._compared(features, self.music_spectrum)
+        states = features.hidden_states
+        trunk = states[len(self.motionbeat.music.config.trunk_dilations)]
+        frames = torch.cat([trunk, states[-1]], -1)
+        return self._compared(
+            features.embedding, frames, self.music_spectrum, features.frame_lengths, features.grids
+        )
 
-    def compared_motion(self, features: MotionFeatures) -> Tensor:
-        """(R, E) what of the motion is compared, of length 1."""
-        return self._compared(features, self.motion_spectrum)
+    def compared_motion(self, features: MotionFeatures, lengths: Tensor, grids: Sequence[Grid]) -> Tensor:
+        """(R, E) what of the motion is compared, of length 1.
 
-    def _compared(self, side: MusicFeatures | MotionFeatures, spectrum: BarSpectrum | None) -> Tensor:
+        Args:
+            features: of the motion tower.
+            lengths: (R,) frames of each.
+            grids: that it was given.
+        """
+        frames = torch.cat([features.frames, features.spread_tokens], -1)
+        return self._compared(features.embedding, frames, self.motion_spectrum, lengths, grids)
+
+    def _compared(
+        self,
+        embedding: Tensor,
+        frames: Tensor,
+        spectrum: BarSpectrum | None,
+        lengths: Tensor,
+        grids: Sequence[Grid],
+    ) -> Tensor:
         """The pooled embedding and the spectrum over bars, in shares that are learned."""
-        pooled = nn.functional.normalize(side.embedding.float(), dim=-1)
+        pooled = nn.functional.normalize(embedding.float(), dim=-1)
         if spectrum is None:
             return pooled
-        tokens = side.tokens
-        placed = spectrum(side.beat_tokens.float(), tokens.phase, tokens.bar, tokens.mask)
+        turns = frame_turns(grids, frames.shape[1], RATE).to(frames.device)
+        placed = spectrum(frames.float(), turns, length_mask(lengths, frames.shape[1]))
         placed = nn.functional.normalize(placed, dim=-1)
         share = torch.sigmoid(self.spectrum_share)
         return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * placed], -1)

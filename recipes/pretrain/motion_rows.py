@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from motion_data.motion import Motion
-from motion_data.negatives.grid_error import GridError, displaced
+from motion_data.negatives.grid_error import displaced
 from motion_data.negatives.recipe import Negative, apply, sampled
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motion_data.skeleton import JOINTS
@@ -44,7 +44,7 @@ class MotionRows:
     """(R,) int64, the clip that each is a motion or a negative of."""
 
 
-def motion_rows(batch: Batch, error: GridError, rng: np.random.Generator, rolled: bool = False) -> MotionRows:
+def motion_rows(batch: Batch, place: float, rng: np.random.Generator, rolled: bool = False) -> MotionRows:
     """Lay out the motions of a batch, bending those of its negatives.
 
     A network must not tell a bent motion from a paired one by how it was made. So every motion is taken
@@ -53,7 +53,7 @@ def motion_rows(batch: Batch, error: GridError, rng: np.random.Generator, rolled
 
     Args:
         batch: on the CPU; ``negatives`` holds the recipes of each clip, or nothing at all.
-        error: of the grid that all of the batch is seen on.
+        place: share of a bar at which every clip begins on the grid that it is shown on.
         rng: of the fractions of a frame, and of the rolling.
         rolled: roll each motion around itself, by as much as chance says.
     """
@@ -61,7 +61,7 @@ def motion_rows(batch: Batch, error: GridError, rng: np.random.Generator, rolled
     sources = [roll(motion, rng) if rolled else motion for motion in batch.motions]
     wanted: list[tuple[int, int, Negative | None]] = [(row, row, None) for row in range(len(batch))]
     wanted += [(row, negative.source, negative) for row, own in enumerate(drawn) for negative in own]
-    grids = shared_grids(batch, error)
+    grids = shared_grids(batch, place)
     frames = batch.feature_lengths.tolist()
     owner = [row for row, _, _ in wanted]
     lengths = [frames[row] for row in owner]
@@ -86,11 +86,11 @@ def motion_rows(batch: Batch, error: GridError, rng: np.random.Generator, rolled
     )
 
 
-def shared_grids(batch: Batch, error: GridError) -> tuple[Grid, ...]:
-    """The grid of each clip with the error that all share; the fallback where it has none."""
+def shared_grids(batch: Batch, place: float) -> tuple[Grid, ...]:
+    """The grid that each clip is shown on, with an error of its own; the fallback where it has none."""
     seconds = (batch.feature_lengths / RATE).tolist()
     return tuple(
-        fallback_grid(length) if grid is None else displaced(grid, error)
+        fallback_grid(length) if grid is None else displaced(grid, place)
         for grid, length in zip(batch.grids, seconds, strict=True)
     )
 

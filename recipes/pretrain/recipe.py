@@ -51,13 +51,18 @@ class PretrainRecipe(TrainRecipe):
         for name in ARCHITECTURES:
             register(name)(lambda name=name: PretrainedModelConfig(arch=name))
         register_metrics(container)
-        container.register_instance(DeviceStatTracker, NOOP_DEVICE_STAT_TRACKER, key="cpu")
+        container.register_instance(
+            DeviceStatTracker,  # type: ignore[type-abstract]
+            NOOP_DEVICE_STAT_TRACKER,
+            key="cpu",
+        )
 
     def create_trainer(self, context: RecipeContext) -> Trainer:
         """Put the run together."""
         config = context.config.as_(PretrainConfig)
         read_and_write_plainly(context)
-        commits = PatientCommits(context.resolver.resolve(CheckpointManager))
+        manager = context.resolver.resolve(CheckpointManager)  # type: ignore[type-abstract]
+        commits = PatientCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
         model = GuardedModel(context.model, config.criterion.stop_after, context.output_dir / BAD_BATCHES)
         reader = training_reader(corpora, config, context)

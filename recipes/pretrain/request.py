@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).parent / "configs"
 BASE = "base"
 """Key of a configuration file that names another, whose values it changes."""
 
-COMPONENTS = {
+COMPONENTS: Mapping[str, Mapping[str, type]] = {
     "optimizer": {"adamw": AdamWConfig},
     "lr_scheduler": {"cosine_annealing": CosineAnnealingLRConfig},
 }

@@ -194,11 +194,13 @@ def onset_target(envelope: Tensor, lengths: Tensor) -> Tensor:
     frames = envelope.float().unflatten(1, (-1, 2)).amax(-1)
     loud = frames.masked_fill(~length_mask(lengths, frames.shape[1]), torch.nan)
     top = torch.nanquantile(loud, LOUDEST, dim=1, keepdim=True)
-    return (frames / top.clamp(min=1e-3)).clamp(0, 1)
+    target: Tensor = (frames / top.clamp(min=1e-3)).clamp(0, 1)
+    return target
 
 
 def curve_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Cross-entropy of a curve in [0, 1], the mean over a batch's frames; 0 where there are none."""
     with torch.autocast(logits.device.type, enabled=False):
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-        return (loss * mask).sum() / mask.sum().clamp(min=1)
+        mean: Tensor = (loss * mask).sum() / mask.sum().clamp(min=1)
+    return mean

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import torch
 from fairseq2.datasets import DataReader
+from fairseq2.device import SupportsDeviceTransfer
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.negatives.drawing import Wanted
-from motion_data.negatives.grid_error import GridError
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
@@ -22,12 +23,9 @@ from recipes.pretrain.batch import PretrainBatch, pretrain_batch
 from recipes.pretrain.validation.hard_retrieval import negative_kinds
 from recipes.pretrain.validation.own_grids import motion_grids
 
-ERROR = GridError(0.25, 0.5)
-"""Of the grid of every batch: one, so that clips of different batches can be compared; and not 0, as no
-training batch is seen on the exact grid either."""
-
 PLACE = 0.4
-"""Share of a bar at which every clip begins, for the same reasons."""
+"""Share of a bar at which every clip begins on the grid that it is shown on: one, so that clips of
+different batches can be compared."""
 
 APART = 10_000_000
 """More than any corpus has pieces or takes."""
@@ -37,7 +35,7 @@ WANTED = Wanted(jittered=3, stretched=1, others=1, seamless=True)
 
 
 @dataclass
-class DevBatch:
+class DevBatch(SupportsDeviceTransfer):
     """A batch, and what only a validation asks for."""
 
     batch: PretrainBatch
@@ -48,9 +46,9 @@ class DevBatch:
     motion_grids: tuple[Grid, ...]
     """(B,) the own motions' own grids."""
 
-    def to(self, device: object, *, non_blocking: bool = False) -> None:
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> None:
         """Move the batch, in place."""
-        self.batch.to(device, non_blocking=non_blocking)  # type: ignore[arg-type]
+        self.batch.to(device, non_blocking=non_blocking)
 
 
 class DevReader(DataReader[DevBatch]):
@@ -71,7 +69,7 @@ class DevReader(DataReader[DevBatch]):
             raise DataError(
                 "no corpus has a dev split to validate on; prepare one, or set validation.clips to 0"
             )
-        settings = replace(settings, same_every_epoch=True, clips_per_pair=1, start_place=PLACE)
+        settings = replace(settings, same_every_epoch=True, clips_per_pair=1)
         self._readers = [
             ClipReader(corpus, "dev", settings, draw_negatives=HardNegatives(WANTED)) for corpus in held
         ]
@@ -114,7 +112,7 @@ class DevReader(DataReader[DevBatch]):
             for batch in reader:
                 kinds = negative_kinds(batch.negatives)
                 beats = tuple(np.empty(0) if grid is None else grid.beats for grid in batch.grids)
-                laid = pretrain_batch(batch, ERROR, np.random.default_rng(len(batches)))
+                laid = pretrain_batch(batch, PLACE, np.random.default_rng(len(batches)))
                 # Pieces and takes are numbered by corpus, and here several of them meet.
                 laid.pieces, laid.takes = laid.pieces + corpus * APART, laid.takes + corpus * APART
                 batches.append(DevBatch(laid, kinds, beats, motion_grids(batch)))

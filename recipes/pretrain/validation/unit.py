@@ -17,6 +17,7 @@ from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
+from motionbeat_upstream.nn.music_tower import MusicFeatures
 from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.checkpointing import PatientCommits
 from recipes.pretrain.criterion.pretraining_loss import onset_target
@@ -182,6 +183,8 @@ class ValidationUnit(EvalUnit[DevBatch]):
         for name, wav in (("music", clips.wav), ("silence", torch.zeros_like(clips.wav))):
             said = model.motionbeat.music(wav[:, : frames * STRIDE], lengths)
             self._keep(f"own_grids_{name}", model.compared_music(said))
+            if name == "music":
+                self._keep_features(said, batch)
         danced = model.motionbeat.motion(
             rows.joints[:size, :frames],
             rows.pulses[:size, :frames],
@@ -189,7 +192,8 @@ class ValidationUnit(EvalUnit[DevBatch]):
             rows.lengths[:size].clamp(max=frames),
             batch.motion_grids,
         )
-        self._keep("own_grids_motion", model.compared_motion(danced))
+        compared = model.compared_motion(danced, rows.lengths[:size].clamp(max=frames), batch.motion_grids)
+        self._keep("own_grids_motion", compared)
 
     def _keep_curves(self, music: MusicSide, motion: MotionSide, batch: DevBatch) -> None:
         """What heads and probe are judged by."""
@@ -211,15 +215,17 @@ class ValidationUnit(EvalUnit[DevBatch]):
         pulses = clips.rows.pulses[size:].amax(-1)
         self._keep("hard_contact_curve", pulses)
         self._keep("lengths", lengths)
-        states = music.features.hidden_states
+
+    def _keep_features(self, features: MusicFeatures, batch: DevBatch) -> None:
+        """What the probe is fitted to: features on the grid that is heard, never on the annotated one."""
         trunk = len(cast(PretrainedModel, self._model.base_module).motionbeat.music.config.trunk_dilations)
-        for row in range(size):
+        for row, length in enumerate(features.frame_lengths.tolist()):
             if len(self._beats) == PROBED:
                 break
             self._beats.append(batch.beats[row])
-            length = int(lengths[row])
             for layer, index in (("middle", (trunk + 1) // 2), ("trunk", trunk), ("last", -1)):
-                self._features[layer].append(states[index][row, :length].float().cpu().numpy())
+                state = features.hidden_states[index][row, :length]
+                self._features[layer].append(state.float().cpu().numpy())
 
     def _retrieval(self, name: str, similarity: Tensor, rows: Tensor | None = None) -> dict[str, float]:
         """Figures of a table, or of some of its rows and columns."""
