@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
+from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.motion_tower import MotionFeatures, MotionTower
+from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower
 
 
@@ -24,6 +27,8 @@ class MusicSide:
     """What the losses see of the music; logits and projections are at 50 Hz."""
 
     features: MusicFeatures
+    compared: Tensor
+    """(B, C) of length 1: what a music and a motion are compared by, as wholes."""
     frames: Tensor
     """(B, F, P) for the frame-level contrast; from the trunk, which sees no grid."""
     heard_onsets: Tensor
@@ -40,6 +45,8 @@ class MotionSide:
     """What the losses see of the motion; logits and projections are at 50 Hz."""
 
     features: MotionFeatures
+    compared: Tensor
+    """(B, C) of length 1: what a music and a motion are compared by, as wholes."""
     frames: Tensor
     """(B, F, P) for the frame-level contrast."""
     contacts: Tensor
@@ -53,12 +60,16 @@ class MotionBeat(nn.Module):
         music: sizes of the music tower.
         motion: sizes of the motion tower; its embedding is as wide as the music's.
         projection: P, width of the frames that are contrasted.
+        curves: learned accent curves whose spectra over the bar are compared beside the pooled embeddings;
+            0 for the embeddings alone.
 
     Raises:
         ConfigError: sizes that cannot be, or that do not fit each other.
     """
 
-    def __init__(self, music: MusicTowerConfig, motion: MotionTowerConfig, projection: int = 32) -> None:
+    def __init__(
+        self, music: MusicTowerConfig, motion: MotionTowerConfig, projection: int = 32, curves: int = 4
+    ) -> None:
         super().__init__()
         for name in ("embedding_dim", "subdivisions"):
             if getattr(music, name) != getattr(motion, name):
@@ -68,6 +79,8 @@ class MotionBeat(nn.Module):
                 )
         if projection < 1:
             raise ConfigError(f"projection must be at least 1, got {projection}")
+        if curves < 0:
+            raise ConfigError(f"curves must be at least 0, got {curves}")
         self.music = MusicTower(music)
         self.motion = MotionTower(motion)
         self.project_music = nn.Linear(music.dim, projection)
@@ -75,17 +88,22 @@ class MotionBeat(nn.Module):
         self.hear_onsets = nn.Linear(music.dim, 1)
         self.onset_head = nn.Linear(2 * music.dim, 1)
         self.contact_head = nn.Linear(2 * motion.dim, 1)
+        self.music_spectrum = BarSpectrum(2 * music.dim, curves) if curves else None
+        self.motion_spectrum = BarSpectrum(2 * motion.dim, curves) if curves else None
+        self.spectrum_share = nn.Parameter(torch.zeros(()))
 
-    def encode_music(self, wav: Tensor, lengths: Tensor, grids: Sequence[Grid]) -> MusicSide:
-        """The music of a batch, on given grids; the arguments are the music tower's."""
+    def encode_music(self, wav: Tensor, lengths: Tensor, grids: Sequence[Grid] | None = None) -> MusicSide:
+        """The music of a batch; the arguments are the music tower's."""
         said = self.music(wav, lengths, grids)
         trunk = said.hidden_states[len(self.music.config.trunk_dilations)]
+        both = torch.cat([trunk, said.hidden_states[-1]], -1)
         return MusicSide(
             said,
+            self._compared(said.embedding, both, self.music_spectrum, said.frame_lengths, said.grids),
             self.project_music(trunk),
             self.hear_onsets(trunk)[..., 0],
             said.pulses,
-            self.onset_head(torch.cat([trunk, said.hidden_states[-1]], -1))[..., 0],
+            self.onset_head(both)[..., 0],
         )
 
     def encode_motion(
@@ -94,4 +112,27 @@ class MotionBeat(nn.Module):
         """The motion of a batch, on given grids; the arguments are the motion tower's."""
         said = self.motion(joints, pulses, has_joints, lengths, grids)
         both = torch.cat([said.frames, said.spread_tokens], -1)
-        return MotionSide(said, self.project_motion(said.frames), self.contact_head(both)[..., 0])
+        return MotionSide(
+            said,
+            self._compared(said.embedding, both, self.motion_spectrum, lengths, grids),
+            self.project_motion(said.frames),
+            self.contact_head(both)[..., 0],
+        )
+
+    def _compared(
+        self,
+        embedding: Tensor,
+        frames: Tensor,
+        spectrum: BarSpectrum | None,
+        lengths: Tensor,
+        grids: Sequence[Grid],
+    ) -> Tensor:
+        """The pooled embedding and the spectrum over bars, in shares that are learned."""
+        pooled = F.normalize(embedding.float(), dim=-1)
+        if spectrum is None:
+            return pooled
+        with torch.autocast(frames.device.type, enabled=False):
+            turns = frame_turns(grids, frames.shape[1], RATE).to(frames.device)
+            placed = spectrum(frames.float(), turns, length_mask(lengths, frames.shape[1]))
+        share = torch.sigmoid(self.spectrum_share)
+        return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * F.normalize(placed, dim=-1)], -1)

@@ -2,7 +2,10 @@
 
     python -m recipes.benchmark.beat_tracking_table data/debian_songs/splits.csv result/beat_tracking_table
 
-Each run is ``run_downstream.py``'s own. A finished run is not repeated, so an interrupted table is
+    ... -u motionbeat fbank untrained=motionbeat_tiny control=result/rolled.safetensors
+
+An upstream may be given a label, and may be the file of an exported checkpoint. Each run is
+``run_downstream.py``'s own. A finished run is not repeated, so an interrupted table is
 taken up by the same command.
 """
 
@@ -37,48 +40,80 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("data", type=Path, help="CSV of a beat tracking data set with a column fold")
     parser.add_argument("out", type=Path, help="folder of the runs and of table_DECODER.md")
-    parser.add_argument("-u", "--upstreams", nargs="+", default=["motionbeat", "fbank", "mfcc"])
+    parser.add_argument(
+        "-u",
+        "--upstreams",
+        nargs="+",
+        default=["motionbeat", "fbank", "mfcc"],
+        metavar="NAME",
+        help="of S3PRL's hub, or a .safetensors file; LABEL=NAME names its row (%(default)s)",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--probe", default="linear", choices=["linear", "mlp", "conv"])
     parser.add_argument("--decoder", default="dbn", choices=["dbn", "peaks"])
     options = parser.parse_args(argv)
     try:
         folds = read_folds(options.data)
+        upstreams = read_upstreams(options.upstreams)
     except (OSError, ValueError) as error:
         print(f"beat_tracking_table: {error}", file=sys.stderr)
         return 2
 
-    # A run with other data, or by another version, is no part of this table.
-    made_of = f"{__version__} {hashlib.sha256(options.data.read_bytes()).hexdigest()}"
-    runs = [(u, seed, fold) for u in options.upstreams for seed in options.seeds for fold in folds]
-    for number, (upstream, seed, fold) in enumerate(runs, 1):
-        folder = options.out / f"{upstream}-{options.probe}-seed{seed}-fold{fold}"
+    # A run with other data or weights, or by another version, is no part of this table.
+    data = f"{__version__} {hashlib.sha256(options.data.read_bytes()).hexdigest()}"
+    runs = [(label, seed, fold) for label in upstreams for seed in options.seeds for fold in folds]
+    for number, (label, seed, fold) in enumerate(runs, 1):
+        chosen, weights = upstreams[label]
+        made_of = f"{data} {' '.join(chosen)} {weights}"
+        folder = options.out / f"{label}-{options.probe}-seed{seed}-fold{fold}"
         if (folder / "done").is_file() and (folder / "done").read_text(encoding="utf-8") == made_of:
             continue
         print(f"run {number} of {len(runs)}: {folder.name}", file=sys.stderr)
         overrides = ",,".join(_overrides(options.data, fold, options.probe))
-        arguments = ["-m", "train", "-u", upstream, "-d", "beat_tracking", "-p", str(folder)]
+        arguments = ["-m", "train", *chosen, "-d", "beat_tracking", "-p", str(folder)]
         code = run_downstream.main([*arguments, "--seed", str(seed), "-o", overrides])
         if code:
             return code
         (folder / "done").write_text(made_of, encoding="utf-8")
 
     scores = {
-        upstream: read_scores(
-            [
-                options.out / f"{upstream}-{options.probe}-seed{s}-fold{f}"
-                for s in options.seeds
-                for f in folds
-            ],
+        label: read_scores(
+            [options.out / f"{label}-{options.probe}-seed{s}-fold{f}" for s in options.seeds for f in folds],
             options.decoder,
         )
-        for upstream in options.upstreams
+        for label in upstreams
     }
     text = table_text(scores)
     with atomic_path(options.out / f"table_{options.decoder}.md") as draft:
         draft.write_text(text, encoding="utf-8")
     print(text)
     return 0
+
+
+def read_upstreams(given: Sequence[str]) -> dict[str, tuple[list[str], str]]:
+    """The options of ``run_downstream.py`` for each upstream, and a hash of its weights, by its label.
+
+    Args:
+        given: names of S3PRL's hub or files, each perhaps with ``LABEL=`` before it.
+
+    Raises:
+        ValueError: a file that is not there, or a label given twice.
+    """
+    found: dict[str, tuple[list[str], str]] = {}
+    for one in given:
+        label, _, name = one.rpartition("=")
+        file = Path(name)
+        label = label or file.stem
+        if label in found:
+            raise ValueError(f"the label {label!r} is given twice; name the rows apart (LABEL={name})")
+        if file.suffix != ".safetensors":
+            found[label] = (["-u", name], "")
+        elif file.is_file():
+            weights = hashlib.sha256(file.read_bytes()).hexdigest()
+            found[label] = (["-u", "motionbeat_local", "-k", str(file)], weights)
+        else:
+            raise ValueError(f"{file}: no such file; export it from a run (recipes.pretrain.export)")
+    return found
 
 
 def read_folds(data: Path) -> list[str]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from fairseq2.utils.validation import ValidationResult
 from torch import Tensor, nn
 
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig, architecture
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
-from motionbeat_upstream.nn.frontend import length_mask
-from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures
 from motionbeat_upstream.nn.motionbeat import MotionBeat
-from motionbeat_upstream.nn.music_tower import MusicFeatures
 from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
 from recipes.pretrain.criterion.pretraining_loss import Encoded, pretraining_loss
@@ -81,11 +75,7 @@ class PretrainedModel(nn.Module):
 
     def __init__(self, config: PretrainedModelConfig) -> None:
         super().__init__()
-        music, motion = config.towers()
-        self.motionbeat = MotionBeat(music, motion, config.projection)
-        self.music_spectrum = BarSpectrum(2 * music.dim, config.curves) if config.curves else None
-        self.motion_spectrum = BarSpectrum(2 * motion.dim, config.curves) if config.curves else None
-        self.spectrum_share = nn.Parameter(torch.zeros(()))
+        self.motionbeat = MotionBeat(*config.towers(), config.projection, config.curves)
         self.ecl_temperature = Temperature(config.ecl_temperature)
         self.frame_temperature = Temperature(config.frame_temperature)
 
@@ -98,58 +88,16 @@ class PretrainedModel(nn.Module):
 
     def encode(self, batch: PretrainBatch) -> Encoded:
         """What both towers say of a batch."""
-        music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids)
         rows = batch.rows
-        motion = self.motionbeat.encode_motion(
-            rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids
-        )
         return Encoded(
-            music,
-            motion,
-            self.compared_music(music.features),
-            self.compared_motion(motion.features, rows.lengths, rows.grids),
+            self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids),
+            self.motionbeat.encode_motion(
+                rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids
+            ),
             self.ecl_temperature(),
             self.frame_temperature(),
             self.motionbeat.motion.reach,
         )
-
-    def compared_music(self, features: MusicFeatures) -> Tensor:
-        """(B, E) what of the music is compared, of length 1."""
-        states = features.hidden_states
-        trunk = states[len(self.motionbeat.music.config.trunk_dilations)]
-        frames = torch.cat([trunk, states[-1]], -1)
-        return self._compared(
-            features.embedding, frames, self.music_spectrum, features.frame_lengths, features.grids
-        )
-
-    def compared_motion(self, features: MotionFeatures, lengths: Tensor, grids: Sequence[Grid]) -> Tensor:
-        """(R, E) what of the motion is compared, of length 1.
-
-        Args:
-            features: of the motion tower.
-            lengths: (R,) frames of each.
-            grids: that it was given.
-        """
-        frames = torch.cat([features.frames, features.spread_tokens], -1)
-        return self._compared(features.embedding, frames, self.motion_spectrum, lengths, grids)
-
-    def _compared(
-        self,
-        embedding: Tensor,
-        frames: Tensor,
-        spectrum: BarSpectrum | None,
-        lengths: Tensor,
-        grids: Sequence[Grid],
-    ) -> Tensor:
-        """The pooled embedding and the spectrum over bars, in shares that are learned."""
-        pooled = nn.functional.normalize(embedding.float(), dim=-1)
-        if spectrum is None:
-            return pooled
-        turns = frame_turns(grids, frames.shape[1], RATE).to(frames.device)
-        placed = spectrum(frames.float(), turns, length_mask(lengths, frames.shape[1]))
-        placed = nn.functional.normalize(placed, dim=-1)
-        share = torch.sigmoid(self.spectrum_share)
-        return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * placed], -1)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,10 +35,6 @@ class Encoded:
     music: MusicSide
     motion: MotionSide
     """Of all R motions."""
-    music_embedding: Tensor
-    """(B, E) what is compared."""
-    motion_embedding: Tensor
-    """(R, E)."""
     ecl_temperature: Tensor
     frame_temperature: Tensor
     blind: int
@@ -53,7 +49,7 @@ def pretraining_loss(
     Parts whose weight is 0 are not computed.
     """
     mask = length_mask(batch.frame_lengths, said.music.frames.shape[1])
-    loss = said.music_embedding.new_zeros((), dtype=torch.float32)
+    loss = said.music.compared.new_zeros((), dtype=torch.float32)
     parts: dict[str, Tensor] = {}
     if settings.ecl.weight:
         ecl = contrast_embeddings(said, batch, settings)
@@ -104,9 +100,8 @@ def pretraining_loss(
 def contrast_embeddings(said: Encoded, batch: PretrainBatch, settings: CriterionSettings) -> ECLTerms:
     """ECL over the motions of all ranks and each clip's own hard negatives."""
     size = len(batch)
-    own = said.motion_embedding[:size]
-    music, motion = said.music_embedding, said.motion_embedding
-    motions, offset = gather_rows(own)
+    music, motion = said.music.compared, said.motion.compared
+    motions, offset = gather_rows(motion[:size])
     pieces, _ = gather_rows(batch.pieces)
     takes, _ = gather_rows(batch.takes)
     may = torch.from_numpy(may_be_negatives(pieces.tolist(), takes.tolist())).to(music.device)

@@ -79,8 +79,8 @@ class ValidationUnit(EvalUnit[DevBatch]):
         clips, size = batch.batch, len(batch.batch)
         model = cast(PretrainedModel, self._model.base_module)
         said = model.encode(clips)
-        self._keep_similarities("shared", said.music_embedding, said.motion_embedding, said.music, clips)
-        self._keep("motion", said.motion_embedding[:size])
+        self._keep_similarities("shared", said.music, said.motion, clips)
+        self._keep("motion", said.motion.compared[:size])
         self._blind = said.blind
         self._frames("frames_motion", said.motion.frames[:size])
         generator = torch.Generator().manual_seed(len(self._pieces))
@@ -91,8 +91,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
         }
         for name, wav in blanks.items():
             side = model.motionbeat.encode_music(wav, clips.wav_lengths, clips.grids)
-            embedding = model.compared_music(side.features)
-            self._keep_similarities(name, embedding, said.motion_embedding, side, clips)
+            self._keep_similarities(name, side, said.motion, clips)
         self._keep_own_grids(model, batch)
         self._keep_curves(said.music, said.motion, batch)
         self._kinds += batch.kinds
@@ -104,7 +103,15 @@ class ValidationUnit(EvalUnit[DevBatch]):
         ]
 
     def finalize(self, metric_bag: MetricBag) -> None:
-        """Compute the figures."""
+        """Compute the figures; in full precision, whatever the training's."""
+        with torch.autocast("cpu", enabled=False):
+            figures = self._figures()
+        for name, value in figures.items():
+            metric_bag.add(name, Mean())
+            metric_bag.get(name, Mean).update(value)
+        self._clear()
+
+    def _figures(self) -> dict[str, float]:
         figures: dict[str, float] = {}
         lengths = self._all("lengths").long()
         seen = torch.nonzero(lengths >= SEEN_FRAMES + 2 * self._blind)[:, 0]
@@ -125,10 +132,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
             for layer, features in self._features.items():
                 probe = beat_probe(features, self._beats, self._pieces[: len(features)])
                 figures |= probe.f.metrics(f"probe.{layer}.beat_f")
-        for name, value in figures.items():
-            metric_bag.add(name, Mean())
-            metric_bag.get(name, Mean).update(value)
-        self._clear()
+        return figures
 
     @property
     def model(self) -> RecipeModel:
@@ -165,13 +169,13 @@ class ValidationUnit(EvalUnit[DevBatch]):
         return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])
 
     def _keep_similarities(
-        self, name: str, music: Tensor, motion: Tensor, side: MusicSide, clips: PretrainBatch
+        self, name: str, music: MusicSide, motion: MotionSide, clips: PretrainBatch
     ) -> None:
         size, owner = len(clips), clips.rows.owner
-        self._keep(name, music)
-        self._keep(f"own_{name}", (music * motion[:size]).sum(-1))
-        self._keep(f"hard_{name}", (music[owner[size:]] * motion[size:]).sum(-1))
-        self._frames(f"frames_{name}", side.frames)
+        self._keep(name, music.compared)
+        self._keep(f"own_{name}", (music.compared * motion.compared[:size]).sum(-1))
+        self._keep(f"hard_{name}", (music.compared[owner[size:]] * motion.compared[size:]).sum(-1))
+        self._frames(f"frames_{name}", music.frames)
         if name == "shared":
             self._owners += (owner[size:] + len(self._pieces)).tolist()
 
@@ -181,19 +185,18 @@ class ValidationUnit(EvalUnit[DevBatch]):
         rows, frames = clips.rows, round(OWN_GRID_SECONDS * RATE)
         lengths = clips.wav_lengths.clamp(max=frames * STRIDE)
         for name, wav in (("music", clips.wav), ("silence", torch.zeros_like(clips.wav))):
-            said = model.motionbeat.music(wav[:, : frames * STRIDE], lengths)
-            self._keep(f"own_grids_{name}", model.compared_music(said))
+            heard = model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths)
+            self._keep(f"own_grids_{name}", heard.compared)
             if name == "music":
-                self._keep_features(said, batch)
-        danced = model.motionbeat.motion(
+                self._keep_features(heard.features, batch)
+        danced = model.motionbeat.encode_motion(
             rows.joints[:size, :frames],
             rows.pulses[:size, :frames],
             rows.has_joints[:size],
             rows.lengths[:size].clamp(max=frames),
             batch.motion_grids,
         )
-        compared = model.compared_motion(danced, rows.lengths[:size].clamp(max=frames), batch.motion_grids)
-        self._keep("own_grids_motion", compared)
+        self._keep("own_grids_motion", danced.compared)
 
     def _keep_curves(self, music: MusicSide, motion: MotionSide, batch: DevBatch) -> None:
         """What heads and probe are judged by."""
