@@ -48,7 +48,7 @@ class Mixture:
 
     def reset(self) -> None:
         """Go to the first batch of the next epoch, unless this one has not been begun."""
-        if self._position:
+        if self._position or not self._order:
             for reader in self._readers:
                 reader.reset()
             self._epoch, self._position = self._epoch + 1, 0
