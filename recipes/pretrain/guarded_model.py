@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+from fairseq2.metrics import Mean, MetricBag, Sum
 from fairseq2.models import ModelFamily
 from fairseq2.recipe import RecipeModel
 from fairseq2.typing import ContextManager
@@ -21,6 +22,12 @@ PARTS = {
 }
 """Whose gradients' norms are told apart, by how the names of their parameters begin."""
 
+BAD_BATCHES = "bad_batches.json"
+"""File of a run's folder that says which batches had no finite gradient."""
+
+SKIPPED = "total_skipped_steps"
+"""Name of the metric that counts steps that were left out, over the whole run."""
+
 
 class NotFiniteError(Exception):
     """Too many steps in a row had no finite gradient."""
@@ -35,26 +42,39 @@ class GuardedModel(RecipeModel):
     Args:
         model: fairseq2's.
         stop_after: steps in a row that stop the run.
-        report: file that the batches of those steps are written to.
+        folder: where the batches of those steps are written to, in a file for each rank.
+        rank: of this process; steps are counted on the first.
     """
 
-    def __init__(self, model: RecipeModel, stop_after: int, report: Path) -> None:
+    def __init__(self, model: RecipeModel, stop_after: int, folder: Path, rank: int = 0) -> None:
         self._model = model
         self._stop_after = stop_after
-        self._report = report
+        self._report = folder / (BAD_BATCHES if rank == 0 else f"{rank}_{BAD_BATCHES}")
+        self._first = rank == 0
         self._skipped: list[dict[str, object]] = []
-        self._batch: dict[str, object] = {}
-        self.norms: dict[str, Tensor] = {}
-        """Of the last step, by part, before clipping."""
-        self.skipped = 0
-        """Steps since the run began or went on."""
+        self._step = 0
+        self._clips: list[dict[str, object]] = []
+        self._metrics = MetricBag(device=torch.device("cpu"))
 
-    def will_step(self, step: int, batch: PretrainBatch) -> None:
-        """Remember what the next gradient comes from."""
-        clips = [
+    @staticmethod
+    def prepare_metric_bag(metric_bag: MetricBag) -> None:
+        """Name what is recorded of gradients."""
+        for part in PARTS:
+            metric_bag.add(f"grad_norm_{part}", Mean())
+        metric_bag.add(SKIPPED, Sum())
+
+    def will_step(self, step: int, batch: PretrainBatch, metric_bag: MetricBag) -> None:
+        """Remember what the next gradient comes from, and where to record it.
+
+        It is recorded in its own step, before that step's checkpoint, so that a run that goes on from
+        there has it too.
+        """
+        if step != self._step:
+            self._step, self._clips = step, []
+        self._clips += [
             {"pair": name, "start": start} for name, start in zip(batch.names, batch.starts, strict=True)
         ]
-        self._batch = {"step": step, "clips": clips}
+        self._metrics = metric_bag
 
     def clip_grad_norm(self, max_norm: float | None) -> Tensor:
         """The norm of the gradient, clipped to ``max_norm``; 0 for a step that is left out.
@@ -62,15 +82,18 @@ class GuardedModel(RecipeModel):
         Raises:
             NotFiniteError: too many in a row were.
         """
-        self.norms = {name: _norm(self.module, start) for name, start in PARTS.items()}
+        norms = {name: _norm(self.module, start) for name, start in PARTS.items()}
         norm = self._model.clip_grad_norm(max_norm)
-        if bool(norm.isfinite()):
+        finite = bool(norm.isfinite())
+        if self._first:
+            self._metrics.get(SKIPPED, Sum).update(int(not finite))
+        if finite:
+            for name, part in norms.items():
+                self._metrics.get(f"grad_norm_{name}", Mean).update(part)
             self._skipped.clear()
             return norm
         self.module.zero_grad(set_to_none=True)
-        self.norms = {}
-        self.skipped += 1
-        self._skipped.append(self._batch)
+        self._skipped.append({"step": self._step, "clips": self._clips})
         if len(self._skipped) >= self._stop_after:
             with atomic_path(self._report) as draft:
                 draft.write_text(json.dumps(self._skipped, indent=2) + "\n", encoding="utf-8")

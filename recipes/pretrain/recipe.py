@@ -28,9 +28,6 @@ from recipes.pretrain.train_unit import PretrainUnit
 from recipes.pretrain.validation.dev_batches import DevReader
 from recipes.pretrain.validation.unit import ValidationUnit
 
-BAD_BATCHES = "bad_batches.json"
-"""File of a run's folder that says which batches had no finite gradient."""
-
 
 class PretrainRecipe(TrainRecipe):
     """Pretraining of both towers."""
@@ -64,7 +61,9 @@ class PretrainRecipe(TrainRecipe):
         manager = context.resolver.resolve(CheckpointManager)  # type: ignore[type-abstract]
         commits = PatientCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
-        model = GuardedModel(context.model, config.criterion.stop_after, context.output_dir / BAD_BATCHES)
+        model = GuardedModel(
+            context.model, config.criterion.stop_after, context.output_dir, context.gangs.root.rank
+        )
         reader = training_reader(corpora, config, context)
         unit: TrainUnit[Any] = PretrainUnit(model, config.criterion.settings, reader, commits)
         units: list[EvalUnit[Any]] = []

@@ -14,7 +14,7 @@ from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.checkpointing import PatientCommits
 from recipes.pretrain.criterion.settings import CriterionSettings
 from recipes.pretrain.data_reader import PretrainReader
-from recipes.pretrain.guarded_model import PARTS, GuardedModel
+from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.metrics import PARTS_OF_LOSS
 
 
@@ -44,10 +44,10 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
         """Name what will be recorded."""
-        for name in [*PARTS_OF_LOSS, *(f"grad_norm_{part}" for part in PARTS)]:
+        for name in PARTS_OF_LOSS:
             metric_bag.add(name, Mean())
         metric_bag.add("clips", Sum())
-        metric_bag.add("total_skipped_steps", Sum())
+        self._model.prepare_metric_bag(metric_bag)
 
     def set_step_nr(self, step_nr: int) -> None:
         """Know the step."""
@@ -56,8 +56,7 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
 
     def process_batch(self, batch: PretrainBatch, metric_bag: MetricBag) -> tuple[Tensor, None]:
         """The mean loss of a batch."""
-        self._record_last_step(metric_bag)
-        self._model.will_step(self._step, batch)
+        self._model.will_step(self._step, batch, metric_bag)
         loss, parts = cast(tuple[Tensor, dict[str, Tensor]], self._model.module(batch, self._settings))
         for name, value in parts.items():
             # A part that nothing in the batch speaks of, or that is to be skipped, would spoil the mean.
@@ -77,10 +76,3 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
     def model(self) -> RecipeModel:
         """What is trained."""
         return self._model
-
-    def _record_last_step(self, metric_bag: MetricBag) -> None:
-        """What the optimizer's step, which comes after this unit's part of it, left behind."""
-        for part, norm in self._model.norms.items():
-            metric_bag.get(f"grad_norm_{part}", Mean).update(norm.cpu())
-        metric_bag.get("total_skipped_steps", Sum).update(self._model.skipped)
-        self._model.norms, self._model.skipped = {}, 0
