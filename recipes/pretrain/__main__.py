@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -28,8 +29,11 @@ from recipes.pretrain.request import Request, parse
 from recipes.pretrain.run_folder import (
     claimed,
     drop_metrics_beyond_checkpoint,
-    is_first_rank,
+    keep_config,
+    not_written,
+    place,
     refuse_other_config,
+    refuse_other_size,
 )
 
 MENDABLE = (PretrainError, DataError, AudioError, ConfigError, ValidationError, RecipeError)
@@ -38,29 +42,60 @@ MENDABLE = (PretrainError, DataError, AudioError, ConfigError, ValidationError, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the training is done, 2 for what the user can mend, 1 for what broke."""
+    # A full disk would bring a traceback for every line of the log, and one of TensorBoard's thread.
+    logging.raiseExceptions = False
+    threading.excepthook = _thread_failed
     try:
         run(parse(sys.argv[1:] if arguments is None else arguments))
     except MENDABLE as error:
         return _say(error, 2)
-    except (CheckpointError, CheckpointNotFoundError, NotFiniteError) as error:
+    except CheckpointError as error:
+        if isinstance(error.__cause__, MENDABLE):
+            return _say(error.__cause__, 2)
+        return _say(_with_remedy(error), 1)
+    except (CheckpointNotFoundError, NotFiniteError) as error:
         return _say(error, 1)
     except TaskStopException:
         return 0
     except KeyboardInterrupt:
         return _say("interrupted; the same command goes on from the last checkpoint", 130)
+    except Exception as error:
+        cause = not_written(error)
+        if cause is None:
+            raise
+        return _say(
+            f"{cause.filename or 'a file of the run'} could not be written: {cause.strerror}. Make room, or "
+            f"mend what it is; the checkpoints are whole, and the same command goes on from the last",
+            2,
+        )
     return 0
 
 
 def run(request: Request) -> None:
     """Train."""
     log.logger.addFilter(_hide_secrets)
+    here = place(request.config.common.cluster)
     # Only one process of a job writes to the folder, and only it may refuse.
-    first = is_first_rank()
+    first = here.rank == 0
     with claimed(request.folder) if first else nullcontext():
         refuse_other_config(request.folder, request.config)
+        refuse_other_size(request.folder, here.size)
         if first:
+            keep_config(request.folder, request.config)
             drop_metrics_beyond_checkpoint(request.folder)
         train(PretrainRecipe(), request.config, request.folder)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """What a thread could not write, the main one is told and says."""
+    if not_written(failed.exc_value) is None:
+        threading.__excepthook__(failed)
+
+
+def _with_remedy(error: CheckpointError) -> str:
+    if error.kind == "score":
+        return f"{error} Remove that file of checkpoints/scores"
+    return f"{error} Remove checkpoints/step_{error.step_nr}, and the run goes on from the one before it"
 
 
 def _hide_secrets(record: logging.LogRecord) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
+from pickle import PickleError
 from typing import Any
 
 from fairseq2.checkpoint import CheckpointManager
-from fairseq2.error import OperationalError
-from fairseq2.io import TensorDumper, TensorLoader
+from fairseq2.io import TensorDumper, TensorFileError, TensorLoader
 from fairseq2.recipe import RecipeContext
-
-from recipes.pretrain.errors import PretrainError
 
 
 class PatientCommits:
@@ -30,24 +27,13 @@ class PatientCommits:
         """Set by the validation, cleared by the next training step."""
         self._manager = manager
         self._complete = manager.maybe_complete_save_operation
-        self._save = manager.save_checkpoint
         replaced: Any = manager
         replaced.maybe_complete_save_operation = self._patiently
-        replaced.save_checkpoint = self._saved
 
     def _patiently(self, *, blocking: bool = False) -> bool | None:
         if self.waiting and not blocking:
             return False
-        try:
-            return self._complete(blocking=blocking)
-        except OperationalError as error:
-            raise _explained(error) from error
-
-    def _saved(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            self._save(*args, **kwargs)
-        except OperationalError as error:
-            raise _explained(error) from error
+        return self._complete(blocking=blocking)
 
 
 def read_and_write_plainly(context: RecipeContext) -> None:
@@ -61,22 +47,13 @@ def read_and_write_plainly(context: RecipeContext) -> None:
     load, dump = loader.load, dumper.dump
 
     def load_plainly(file: Path, **options: Any) -> dict[str, object]:
-        values: dict[str, object] = load(file, **{**options, "restrict": True})
+        try:
+            values: dict[str, object] = load(file, **{**options, "restrict": True})
+        except (OSError, EOFError, PickleError, RuntimeError, ValueError, LookupError) as error:
+            raise TensorFileError(file, f"{file}: cannot be read ({error})") from error
         return values
 
     def dump_plainly(data: Any, file: Path, **options: Any) -> None:
         dump(data, file, **{**options, "pickle_protocol": 2})
 
     loader.load, dumper.dump = load_plainly, dump_plainly
-
-
-def _explained(error: OperationalError) -> Exception:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return PretrainError(
-                f"a checkpoint could not be written ({cause.strerror}: {cause.filename}); the one before it "
-                f"is whole. Make room and run the same command again"
-            )
-        cause = cause.__cause__
-    return error

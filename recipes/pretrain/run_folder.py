@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,32 @@ DECIDES = ("model", "data", "criterion", "trainer", "optimizer", "lr_scheduler")
 
 FREE = {("data", "workers"), ("data", "memory_megabytes"), ("data", "failures_in_row"), ("data", "corpora")}
 """Keys of them that may change when a run goes on; corpora are known by their content, not their place."""
+
+
+CONFIG = "checkpoints/config.yaml"
+"""What the checkpoints beside it were made with. The config.yaml of the folder is fairseq2's, written anew at
+every start, and a process may be killed in the middle of that."""
+
+UNWRITABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+)
+"""Why a file could not be written, where it is not the program's fault."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Of this process among those of its job."""
+
+    rank: int
+    size: int
 
 
 @contextmanager
@@ -42,9 +70,18 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def is_first_rank() -> bool:
-    """Whether this process is the one of its job that writes to the folder."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+def place(cluster: str) -> Place:
+    """Which process of how many this is, by what fairseq2 goes by.
+
+    Args:
+        cluster: ``common.cluster`` of the configuration.
+    """
+    own = os.environ
+    if cluster != "slurm" and "RANK" in own and "WORLD_SIZE" in own:
+        return Place(int(own["RANK"]), int(own["WORLD_SIZE"]))
+    if cluster != "none" and "SLURM_PROCID" in own and "SLURM_NTASKS" in own:
+        return Place(int(own["SLURM_PROCID"]), int(own["SLURM_NTASKS"]))
+    return Place(0, 1)
 
 
 def last_step(folder: Path) -> int | None:
@@ -65,9 +102,11 @@ def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
     """
     if last_step(folder) is None:
         return
-    file = folder / "config.yaml"
+    file = folder / CONFIG
     if not file.is_file():
-        raise PretrainError(f"{folder}: holds checkpoints but no config.yaml; give another folder")
+        raise PretrainError(
+            f"{folder}: holds checkpoints but no {CONFIG}, a copy of its config.yaml; give another folder"
+        )
     then = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     now: Any = StandardValueConverter().unstructure(config)
     keys = {
@@ -89,6 +128,38 @@ def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
             f"{folder}: a run of another configuration is there: {'; '.join(differing)}. Go on with its own "
             f"({file}), or give another folder"
         )
+
+
+def keep_config(folder: Path, config: PretrainConfig) -> None:
+    """Write down what the checkpoints to come are made with."""
+    with atomic_path(folder / CONFIG) as draft, draft.open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(StandardValueConverter().unstructure(config), file)
+
+
+def refuse_other_size(folder: Path, size: int) -> None:
+    """A run goes on with as many processes as it began with: they share its clips and their states.
+
+    Raises:
+        PretrainError: its last checkpoint was made by more or by fewer.
+    """
+    step = last_step(folder)
+    if step is None:
+        return
+    then = len(list((folder / f"checkpoints/step_{step}/trainer").glob("rank_*.pt")))
+    if then and then != size:
+        raise PretrainError(
+            f"{folder}: a run of {then} processes is there, and this is one of {size}; go on with {then}, or "
+            f"give another folder"
+        )
+
+
+def not_written(error: BaseException | None) -> OSError | None:
+    """What kept a file from being written, a full disk most often, where that is what an error comes from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def drop_metrics_beyond_checkpoint(folder: Path) -> None:
