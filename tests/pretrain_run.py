@@ -1,0 +1,161 @@
+"""A very small pretraining: corpus, configuration, and the command in a process of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+
+from recipes.pretrain.__main__ import main
+from tests.made_corpus import Made, write_corpus
+
+STEPS = 8
+"""Steps of a run, with a checkpoint and a validation at every second."""
+
+PAIRS = (
+    *(Made(f"train{i}", bpm=88.0 + i, seconds=7.0) for i in range(6)),
+    *(Made(f"dev{i}", bpm=89.0 + i, seconds=7.0, split="dev") for i in range(4)),
+)
+
+_ATTEMPTS = itertools.count()
+
+SMALL = {"dim": 16, "trunk_dilations": [1, 2], "token_layers": 1, "heads": 2, "expansion": 1}
+
+VALUES: Mapping[str, Mapping[str, object]] = {
+    "model": {
+        "arch": "tiny",
+        "config_overrides": {
+            # Dropout draws from torch's generator, which a run that goes on has to find where it stood.
+            "music": {**SMALL, "embedding_dim": 16, "n_mels": 16, "dropout": 0.1},
+            "motion": {**SMALL, "embedding_dim": 16, "dropout": 0.1},
+            "projection": 8,
+        },
+    },
+    "data": {"bars": 1, "seconds": 2.0, "longest_seconds": 3.0, "margin_seconds": 0.5, "batch_size": 4},
+    "criterion": {"settings": {"frames": {"window": 0.3}}},
+    "validation": {"clips": 8, "pool": 2, "probe": False},
+    "regime": {
+        "num_steps": STEPS,
+        "publish_metrics_every_n_steps": 1,
+        "validate_every_n_steps": 2,
+        "checkpoint_every_n_steps": 2,
+    },
+    "lr_scheduler": {"config": {"cycle_len": STEPS, "num_warmup_steps": 2, "final_lr_scale": 0.05}},
+}
+
+
+def prepare(folder: Path, pairs: Sequence[Made] = PAIRS) -> Path:
+    """Make a corpus, and a configuration that reads it; the configuration's file."""
+    write_corpus(folder / "corpus", pairs)
+    file = folder / "small.yaml"
+    values = {name: dict(section) for name, section in VALUES.items()}
+    values["data"]["corpora"] = [str(folder / "corpus")]
+    with file.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(values, stream)
+    return file
+
+
+def arguments(out: Path, config: Path, *changes: str) -> list[str]:
+    """Of the command."""
+    given = [str(out), "--config-file", str(config)]
+    return [*given, "--config", *changes] if changes else given
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The command in a process of its own."""
+
+    process: BaseProcess
+    output: Path
+    """File of all that it says."""
+
+    def code(self, seconds: float = 60) -> int:
+        """Its exit code, or minus the signal that ended it."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds:g} s: {self.said()[-2000:]}"
+        return self.process.exitcode
+
+    def said(self) -> str:
+        """What it said so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+
+def start(
+    out: Path,
+    config: Path,
+    *changes: str,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], None] | None = None,
+) -> Attempt:
+    """Start the command in a process that has its imports done already, seconds before one that has not.
+
+    Args:
+        out, config, changes: of the command.
+        environment: variables to add.
+        before: what the process does first.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.pretrain_run"])
+    # Not beside the run, whose disk may be full.
+    output = config.parent / f"{next(_ATTEMPTS)}.said"
+    given = (arguments(out, config, *changes), dict(environment or {}), output, before)
+    process = context.Process(target=_attempt, args=given)
+    process.start()
+    return Attempt(process, output)
+
+
+def _attempt(
+    given: Sequence[str], environment: Mapping[str, str], output: Path, before: Callable[[], None] | None
+) -> None:
+    with output.open("wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.environ.update(environment)
+    if before is not None:
+        before()
+    sys.exit(main(given))
+
+
+def run(out: Path, config: Path, *changes: str) -> Attempt:
+    """The command in a process of its own, to its end."""
+    attempt = start(out, config, *changes)
+    attempt.code()
+    return attempt
+
+
+def said_line(text: str) -> str:
+    """The one line that the command itself said."""
+    lines = [line for line in text.splitlines() if line.startswith("recipes.pretrain: ")]
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]
+
+
+def metrics(out: Path, name: str = "train") -> list[dict[str, Any]]:
+    """What a run recorded."""
+    text = (out / "metrics" / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def timeless(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The records without what a clock says."""
+    clock = ("Time", "Elapsed", "Wall", "data_wait_share", "per Second", "/s")
+    return [{k: v for k, v in record.items() if not any(word in k for word in clock)} for record in records]
+
+
+def checkpoint(out: Path, step: int) -> dict[str, Any]:
+    """All files of a checkpoint, by their paths in it."""
+    folder = out / "checkpoints" / f"step_{step}"
+    files = sorted(folder.rglob("*.pt"))
+    assert files
+    return {str(file.relative_to(folder)): torch.load(file, weights_only=True) for file in files}

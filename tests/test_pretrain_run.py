@@ -1,0 +1,243 @@
+"""A whole run: what it writes, what it exports, two processes, and what no file of it may hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from motion_data.manifest import read_corpus
+from motionbeat_upstream.hubconf import motionbeat_local
+from recipes.pretrain.export import main as export
+from recipes.pretrain.guarded_model import GuardedModel
+from recipes.pretrain.metrics import PARTS_OF_LOSS, SCORE
+from tests.pretrain_run import (
+    STEPS,
+    Attempt,
+    arguments,
+    checkpoint,
+    metrics,
+    prepare,
+    run,
+    said_line,
+    start,
+    timeless,
+)
+
+SECRET = "4f1c-not-for-logs"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(tmp_path_factory.mktemp("pretrain"))
+
+
+@pytest.fixture(scope="module")
+def out(config: Path) -> Path:
+    """Of a whole run."""
+    folder = config.parent / "out"
+    attempt = start(folder, config, environment={"MY_TOKEN": SECRET, "SEEN_BY_ALL": "yes"})
+    assert attempt.code() == 0, attempt.said()
+    return folder
+
+
+def test_every_part_of_the_loss_is_recorded_at_every_step(out: Path) -> None:
+    records = metrics(out)
+    assert [record["Step"] for record in records] == list(range(1, STEPS + 1))
+    wanted = {"Loss" if name == "loss" else name for name in PARTS_OF_LOSS}
+    wanted |= {"Gradient Norm", "grad_norm_music", "grad_norm_motion", "Learning Rate", "Data Epoch"}
+    wanted |= {"clips", "total_skipped_steps", "data_wait_share"}
+    for record in records:
+        assert wanted <= record.keys()
+        assert 0 < record["ecl_temperature"] < 1
+        assert 2 <= record["clips"] <= 4
+        assert record["total_skipped_steps"] == 0
+        assert 0 <= record["data_wait_share"] <= 1
+        assert -1 <= record["negative_cosine"] <= 1
+        assert -1 <= record["positive_cosine"] <= 1
+        # Of this very step; the temperatures' gradients are in the whole alone.
+        parts = record["grad_norm_music"] ** 2 + record["grad_norm_motion"] ** 2
+        assert 0 < parts <= 1.0001 * record["Gradient Norm"] ** 2
+    # Four steps an epoch would be a run over the same data; this one goes through several.
+    assert records[-1]["Data Epoch"] > 1
+
+
+def test_it_is_validated_where_it_is_saved_and_the_best_and_the_last_are_kept(out: Path) -> None:
+    records = metrics(out, "valid")
+    assert [record["Step"] for record in records] == list(range(2, STEPS + 1, 2))
+    assert all(0 <= record[SCORE] <= 1 for record in records)
+    kept = sorted(int(path.name[5:]) for path in (out / "checkpoints").glob("step_*"))
+    # Of those with the same score the later one counts as the better.
+    best = max(records, key=lambda record: (record[SCORE], record["Step"]))["Step"]
+    assert kept == sorted({best, STEPS - 2, STEPS})
+    for step in kept:
+        assert {path.split("/")[0] for path in checkpoint(out, step)} == {
+            "trainer",
+            "model",
+            "optimizer",
+            "data_reader",
+        }
+
+
+def test_the_folder_holds_configuration_logs_and_tensorboard(out: Path) -> None:
+    for name in ("config.yaml", "logs/rank_0.log", "tb/train", "tb/valid"):
+        assert (out / name).exists()
+    assert [path for path in out.rglob("events.out.tfevents.*") if path.stat().st_size > 100]
+    assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".part"))]
+
+
+def test_no_secret_of_the_environment_is_in_any_file(out: Path, config: Path) -> None:
+    assert "SEEN_BY_ALL=yes" in (out / "logs/rank_0.log").read_text()
+    files = [path for path in out.rglob("*") if path.is_file()] + list(config.parent.glob("*.said"))
+    assert len(files) > 10
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("step", ["best", "last"])
+def test_the_music_tower_is_exported_with_where_it_comes_from(
+    out: Path, config: Path, tmp_path: Path, step: str
+) -> None:
+    file = tmp_path / "tower.safetensors"
+    assert export([str(out), str(file), "--step", step]) == 0
+    upstream = motionbeat_local(ckpt=file)
+    wav = torch.randn(16_000)
+    states = upstream([wav])["hidden_states"]
+    assert states[0].shape == (1, 50, 16)
+    assert all(state.isfinite().all() for state in states)
+    with safe_open(file, "pt") as opened:
+        text = json.dumps(opened.metadata())
+    for wanted in (
+        read_corpus(config.parent / "corpus").sha256,
+        version("torch"),
+        version("fairseq2"),
+        "num_warmup",
+    ):
+        assert wanted in text
+
+
+def test_a_run_that_is_done_is_left_as_it_is(out: Path, config: Path) -> None:
+    before = [(out / f"metrics/{name}.jsonl").read_bytes() for name in ("train", "valid")]
+    assert run(out, config).code() == 0
+    assert before == [(out / f"metrics/{name}.jsonl").read_bytes() for name in ("train", "valid")]
+
+
+def test_a_run_can_go_on_for_longer(tmp_path: Path, config: Path) -> None:
+    short, long = tmp_path / "short", tmp_path / "long"
+    assert run(short, config, "regime.num_steps=2").code() == 0
+    for folder in (short, long):
+        assert run(folder, config, "regime.num_steps=4").code() == 0
+    assert timeless(metrics(short)) == timeless(metrics(long))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def tell_weights() -> None:
+    """Let the process say, at every step, the gradient's norm and what the weights are."""
+    clip = GuardedModel.clip_grad_norm
+
+    def told(self: GuardedModel, max_norm: float | None) -> torch.Tensor:
+        norm = clip(self, max_norm)
+        state = self.state_dict().values()
+        digest = hashlib.sha256(b"".join(value.detach().numpy().tobytes() for value in state)).hexdigest()  # type: ignore[attr-defined]
+        print(f"norm {float(norm)!r} weights {digest}", flush=True)
+        return norm
+
+    GuardedModel.clip_grad_norm = told  # type: ignore[method-assign]
+
+
+def start_two(folder: Path, config: Path, *changes: str) -> list[Attempt]:
+    """Two processes of one run, as torchrun would start them."""
+    port = free_port()
+    return [
+        start(
+            folder,
+            config,
+            *changes,
+            before=tell_weights,
+            environment={
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "LOCAL_WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            },
+        )
+        for rank in range(2)
+    ]
+
+
+def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path, config: Path) -> None:
+    changes = ("data.batch_size=2", "regime.num_steps=4")
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    two = start_two(whole, config, *changes)
+    for attempt in two:
+        assert attempt.code() == 0, attempt.said()
+    told = [[line for line in attempt.said().splitlines() if line.startswith("norm ")] for attempt in two]
+    assert len(set(told[0])) == 4
+    assert told[0] == told[1]
+    for steps in (2, 4):
+        for attempt in start_two(halves, config, "data.batch_size=2", f"regime.num_steps={steps}"):
+            assert attempt.code() == 0, attempt.said()
+    assert timeless(metrics(whole)) == timeless(metrics(halves))
+    assert [record["clips"] for record in metrics(whole)] == [4] * 4
+    states = checkpoint(whole, 4)
+    assert [path for path in states if path.startswith(("trainer", "data_reader"))] == [
+        "data_reader/dp_00.pt",
+        "data_reader/dp_01.pt",
+        "trainer/rank_00.pt",
+        "trainer/rank_01.pt",
+    ]
+    readers = [states[f"data_reader/dp_0{rank}.pt"] for rank in range(2)]
+    assert [reader["readers"][0]["depends_on"]["rank"] for reader in readers] == [0, 1]
+
+    alone = run(whole, config, *changes)
+    assert alone.code() == 2
+    assert "a run of 2 processes is there, and this is one of 1" in said_line(alone.said())
+
+
+def test_from_a_shell_a_run_is_interrupted_in_one_line(tmp_path: Path, config: Path) -> None:
+    out = tmp_path / "out"
+    said = tmp_path / "said"
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "recipes.pretrain", *arguments(out, config, "regime.num_steps=400")],
+            env={**os.environ, "MY_TOKEN": SECRET},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(out / "checkpoints/step_2", process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130, said.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert said_line(said.read_text()) == (
+        "recipes.pretrain: interrupted; the same command goes on from the last checkpoint"
+    )
+    assert not [path for path in out.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
