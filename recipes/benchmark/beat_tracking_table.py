@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0] if __doc__ else None,
     )
-    parser.add_argument("data", type=Path, help="CSV of a beat tracking data set with a column fold")
+    parser.add_argument("data", type=Path, help="CSV of a beat tracking data set, in folds or split")
     parser.add_argument("out", type=Path, help="folder of the runs and of table_DECODER.md")
     parser.add_argument(
         "-u",
@@ -117,14 +117,16 @@ def read_upstreams(given: Sequence[str]) -> dict[str, tuple[list[str], str]]:
 
 
 def read_folds(data: Path) -> list[str]:
-    """The folds of a data set.
+    """The folds of a data set; one without a name where it has a split of its own instead.
 
     Raises:
-        ValueError: the CSV has no column ``fold``, or fewer than three folds.
+        ValueError: the CSV has folds, but fewer than three.
     """
     with data.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     folds = sorted({row["fold"] for row in rows if row.get("fold")})
+    if not folds and all(row.get("split") for row in rows):
+        return [""]
     if len(folds) < 3:
         raise ValueError(
             f"{data}: expected a column 'fold' with at least 3 values (train, dev, test), found {folds}"
@@ -134,11 +136,8 @@ def read_folds(data: Path) -> list[str]:
 
 def _overrides(data: Path, fold: str, probe: str) -> list[str]:
     section = "config.downstream_expert"
-    return [
-        f"{section}.datarc.root={data}",
-        f"{section}.datarc.test_fold={fold}",
-        f"{section}.modelrc.probe={probe}",
-    ]
+    chosen = [f"{section}.datarc.test_fold={fold}"] if fold else []
+    return [f"{section}.datarc.root={data}", *chosen, f"{section}.modelrc.probe={probe}"]
 
 
 def read_scores(folders: Sequence[Path], decoder: str) -> Scores:

@@ -23,7 +23,7 @@ from motion_data.errors import DataError
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import PipelineConfig
 from recipes.pretrain.criterion.settings import CriterionSettings
-from recipes.pretrain.metrics import SCORE
+from recipes.pretrain.metrics import SCORE, SCORES
 
 FAMILY = "motionbeat"
 """Of models, as fairseq2 knows it."""
@@ -174,6 +174,10 @@ class PretrainConfig:
             )
         if not self.common.no_sweep_dir:
             result.add_error("common.no_sweep_dir must be true, or a run cannot be resumed by its folder")
+        if self.regime.score_metric is not None and self.regime.score_metric not in SCORES:
+            result.add_error(
+                f"regime.score_metric must be one of {', '.join(SCORES)}, got {self.regime.score_metric}"
+            )
         if self.regime.num_steps is None:
             result.add_error("regime.num_steps must be given")
         return result
