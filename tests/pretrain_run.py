@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,23 @@ def prepare(folder: Path, pairs: Sequence[Made] = PAIRS) -> Path:
     with file.open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
     return file
+
+
+def changes_of(config: Path) -> list[str]:
+    """What makes any configuration as small as that file's, as overrides of single values."""
+
+    def leaves(values: Mapping[str, Any], place: str) -> list[str]:
+        return [
+            change
+            for key, value in values.items()
+            for change in (
+                leaves(value, f"{place}{key}.")
+                if isinstance(value, Mapping)
+                else [f"{place}{key}={json.dumps(value)}"]
+            )
+        ]
+
+    return leaves(YAML(typ="safe", pure=True).load(config), "")
 
 
 def arguments(out: Path, config: Path, *changes: str) -> list[str]:
@@ -131,6 +149,20 @@ def run(out: Path, config: Path, *changes: str) -> Attempt:
     attempt = start(out, config, *changes)
     attempt.code()
     return attempt
+
+
+def start_two(
+    out: Path, config: Path, *changes: str, before: Callable[[], None] | None = None
+) -> list[Attempt]:
+    """Two processes of one run, as torchrun would start them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        start(out, config, *changes, environment={**world, "RANK": rank, "LOCAL_RANK": rank}, before=before)
+        for rank in ("0", "1")
+    ]
 
 
 def said_line(text: str) -> str:

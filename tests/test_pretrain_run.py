@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,6 @@ from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.metrics import PARTS_OF_LOSS, SCORE
 from tests.pretrain_run import (
     STEPS,
-    Attempt,
     arguments,
     checkpoint,
     metrics,
@@ -32,6 +30,7 @@ from tests.pretrain_run import (
     run,
     said_line,
     start,
+    start_two,
     timeless,
 )
 
@@ -140,12 +139,6 @@ def test_a_run_can_go_on_for_longer(tmp_path: Path, config: Path) -> None:
     assert timeless(metrics(short)) == timeless(metrics(long))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def tell_weights() -> None:
     """Let the process say, at every step, the gradient's norm and what the weights are."""
     clip = GuardedModel.clip_grad_norm
@@ -160,32 +153,10 @@ def tell_weights() -> None:
     GuardedModel.clip_grad_norm = told  # type: ignore[method-assign]
 
 
-def start_two(folder: Path, config: Path, *changes: str) -> list[Attempt]:
-    """Two processes of one run, as torchrun would start them."""
-    port = free_port()
-    return [
-        start(
-            folder,
-            config,
-            *changes,
-            before=tell_weights,
-            environment={
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": "2",
-                "LOCAL_WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            },
-        )
-        for rank in range(2)
-    ]
-
-
 def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path, config: Path) -> None:
     changes = ("data.batch_size=2", "regime.num_steps=4")
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    two = start_two(whole, config, *changes)
+    two = start_two(whole, config, *changes, before=tell_weights)
     for attempt in two:
         assert attempt.code() == 0, attempt.said()
     told = [[line for line in attempt.said().splitlines() if line.startswith("norm ")] for attempt in two]
