@@ -14,7 +14,7 @@ import torch
 
 from tests.pretrain_run import Attempt, checkpoint, metrics, prepare, run, start, timeless
 
-STEPS = 16
+STEPS = 24
 
 MOMENTS = (
     # A line of the log since the start, the how manieth of them, and at most how many seconds later.
@@ -71,21 +71,17 @@ def kill_after(attempt: Attempt, out: Path, line: str, count: int, seconds: floa
     log = out / "logs" / "rank_0.log"
     before = log.stat().st_size if log.exists() else 0
     deadline = time.monotonic() + 60
-    while log.stat().st_size <= before if log.exists() else True:
-        assert attempt.process.is_alive(), attempt.said()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    with log.open("rb") as file:
-        file.seek(before)
-        text = b""
-        while text.count(line.encode()) < count:
-            assert attempt.process.is_alive() or text, attempt.said()[-2000:]
-            assert time.monotonic() < deadline, f"no {line!r} in the log: {text.decode()[-2000:]}"
-            time.sleep(0.001)
-            text += file.read()
+    while True:
+        alive = attempt.process.is_alive()
+        text = log.read_bytes()[before:].decode() if log.exists() else ""
+        if text.count(line) >= count:
+            break
+        assert alive, f"over before {line!r} came: {attempt.said()[-2000:]}"
+        assert time.monotonic() < deadline, f"no {line!r} in the log: {text[-2000:]}"
+        time.sleep(0.001)
     time.sleep(seconds)
     attempt.process.kill()
-    assert attempt.code() == -signal.SIGKILL, f"it was over before it could be killed after {line!r}"
+    assert attempt.code() == -signal.SIGKILL, f"over {seconds:.3f} s after {line!r}"
 
 
 def differing(x: Any, y: Any, place: str = "") -> list[str]:
