@@ -44,7 +44,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     },
     "data": {"bars": 1, "seconds": 2.0, "longest_seconds": 3.0, "margin_seconds": 0.5, "batch_size": 4},
     "criterion": {"settings": {"frames": {"window": 0.3}}},
-    "validation": {"clips": 8, "pool": 2, "probe": False},
+    "validation": {"clips": 8, "pool": 2, "probe": True},
     "regime": {
         "num_steps": STEPS,
         "publish_metrics_every_n_steps": 1,

@@ -179,7 +179,13 @@ def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path
 
     alone = run(whole, config, *changes)
     assert alone.code() == 2
-    assert "a run of 2 processes is there, and this is one of 1" in said_line(alone.said())
+    assert "the run that is there has 2 process(es), and this job has 1" in said_line(alone.said())
+
+
+def test_a_run_of_one_process_does_not_go_on_with_two(out: Path, config: Path) -> None:
+    for attempt in start_two(out, config, "regime.num_steps=20"):
+        assert attempt.code() == 2
+        assert "the run that is there has 1 process(es), and this job has 2" in said_line(attempt.said())
 
 
 def test_from_a_shell_a_run_is_interrupted_in_one_line(tmp_path: Path, config: Path) -> None:

@@ -74,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(request: Request) -> None:
     """Train."""
     log.logger.addFilter(_hide_secrets)
+    logging.getLogger().addFilter(_hide_empty_means)
     here = place(request.config.common.cluster)
     # Only one process of a job writes to the folder, and only it may refuse.
     first = here.rank == 0
@@ -84,6 +85,11 @@ def run(request: Request) -> None:
             keep_config(request.folder, request.config)
             drop_metrics_beyond_checkpoint(request.folder)
         train(PretrainRecipe(), request.config, request.folder)
+
+
+def _hide_empty_means(record: logging.LogRecord) -> bool:
+    """torcheval warns, whenever metrics are computed, of each part of the loss that was not."""
+    return "No calls to update() have been made" not in record.getMessage()
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:

@@ -148,8 +148,8 @@ def refuse_other_size(folder: Path, size: int) -> None:
     then = len(list((folder / f"checkpoints/step_{step}/trainer").glob("rank_*.pt")))
     if then and then != size:
         raise PretrainError(
-            f"{folder}: a run of {then} processes is there, and this is one of {size}; go on with {then}, or "
-            f"give another folder"
+            f"{folder}: the run that is there has {then} process(es), and this job has {size}; go on with "
+            f"{then}, or give another folder"
         )
 
 

@@ -40,6 +40,7 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
         self._settings = settings
         self._reader = reader
         self._step = 0
+        self._computed: set[str] = set()
         self._counted = (time.perf_counter(), reader.waited)
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
@@ -62,11 +63,16 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
             # A part that nothing in the batch speaks of, or that is to be skipped, would spoil the mean.
             if bool(value.isfinite()):
                 metric_bag.get(name, Mean).update(value.float().cpu())
+                self._computed.add(name)
         metric_bag.get("clips", Sum).update(len(batch))
         return loss, None
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
         """Add the share of the time that was waited for data; leave out what was not computed."""
+        # A mean of nothing would be told as 0.
+        for name in set(PARTS_OF_LOSS) - self._computed:
+            values.pop(name, None)
+        self._computed.clear()
         begin, waited = self._counted
         self._counted = (time.perf_counter(), self._reader.waited)
         spent = self._counted[0] - begin
