@@ -42,7 +42,15 @@ VALUES: Mapping[str, Mapping[str, object]] = {
             "projection": 8,
         },
     },
-    "data": {"bars": 1, "seconds": 2.0, "longest_seconds": 3.0, "margin_seconds": 0.5, "batch_size": 4},
+    "data": {
+        "bars": 1,
+        "seconds": 2.0,
+        "longest_seconds": 3.0,
+        "margin_seconds": 0.5,
+        "batch_size": 4,
+        # Another process would import everything once more; tests/test_data_reader.py has one.
+        "own_process": False,
+    },
     "criterion": {"settings": {"frames": {"window": 0.3}}},
     "validation": {"clips": 8, "pool": 2, "probe": True},
     "regime": {

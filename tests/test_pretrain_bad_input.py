@@ -61,7 +61,7 @@ def assert_trains(out: Path, config: Path, *changes: str) -> None:
 
 def test_a_batch_whose_pairs_are_all_of_one_piece(tmp_path: Path) -> None:
     config = prepare(tmp_path, [replace(made, piece=made.split) for made in PAIRS])
-    assert_trains(tmp_path / "out", config, "validation.clips=0")
+    assert_trains(tmp_path / "out", config)
     assert metrics(tmp_path / "out")[-1]["negative_cosine"] == 0
 
 
@@ -101,15 +101,13 @@ def test_motion_without_any_contact(tmp_path: Path) -> None:
         return replace(pair, pulses=dict.fromkeys(pair.pulses, 0))
 
     write_manifest(folder, [without(pair) for pair in read_corpus(folder).pairs], "folder", {})
-    assert_trains(tmp_path / "out", config, "validation.clips=0")
+    assert_trains(tmp_path / "out", config)
 
 
 def test_music_whose_beats_were_not_found(tmp_path: Path) -> None:
     config = prepare(tmp_path, [replace(made, bpm=None) for made in PAIRS])
-    assert_trains(tmp_path / "out", config, "validation.clips=0")
-    assert_trains(
-        tmp_path / "beats", config, "validation.clips=0", "criterion.settings.frames.pulse_target=beats"
-    )
+    assert_trains(tmp_path / "out", config)
+    assert_trains(tmp_path / "beats", config, "criterion.settings.frames.pulse_target=beats")
 
 
 def test_silence(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ class DataSection:
     workers: int = 1
     memory_megabytes: float = 4000.0
     failures_in_row: int = 10
+    own_process: bool = True
+    """Whether training data is read in a process of its own; see
+    :class:`~recipes.pretrain.data_reader.PretrainReader`. The batches do not depend on it."""
     rolled_motion: bool = False
     """Give each clip its motion rolled at random: the control that says what motion adds."""
 

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-import numpy as np
 import torch
 from fairseq2.datasets import DataReader
 from fairseq2.gang import Gang, ReduceOperation
+from torch.utils.data import DataLoader
 
 from motion_data.pipeline.mixture import Mixture
-from recipes.pretrain.batch import PretrainBatch, pretrain_batch
+from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.step_stream import Step, StepStream
 
 
 class PretrainReader(DataReader[PretrainBatch]):
-    """Reads a mixture of corpora, a batch ahead of what was asked for.
+    """Reads a mixture of corpora, ahead of what was asked for.
 
     Args:
-        mixture: of this rank.
+        make: gives the mixture of this rank.
         gang: the ranks that train together. Where one of them has no batch, all pass that step over.
         seed: of what is left to chance.
         accumulate: batches a step.
         rolled: give each clip its motion rolled at random.
+        own_process: read in a process of its own. In a thread, what is rendered and what is trained wait
+            for each other's Python: a step was measured two to three times as long.
     """
 
     def __init__(
-        self, mixture: Mixture, gang: Gang, seed: int, accumulate: int = 1, rolled: bool = False
+        self,
+        make: Callable[[], Mixture],
+        gang: Gang,
+        seed: int,
+        accumulate: int = 1,
+        rolled: bool = False,
+        own_process: bool = False,
     ) -> None:
-        self._mixture = mixture
-        self._seed = seed
-        self._gang = gang
-        self._accumulate = accumulate
-        self._rolled = rolled
-        self._reached = mixture.state_dict()
-        self._thread = ThreadPoolExecutor(1, "batch-ahead")
-        self._ahead: Future[tuple[PretrainBatch | None, dict[str, Any]]] | None = None
+        self._make, self._gang, self._seed = make, gang, seed
+        self._accumulate, self._rolled, self._own_process = accumulate, rolled, own_process
+        # Never read from: it says where a run begins, and refuses to go on with other data.
+        self._plan = make()
+        self._reached: Mapping[str, Any] = self._plan.state_dict()
+        self._steps: Iterator[Step] | None = None
+        self._epoch_over = False
         self.waited = 0.0
         """Seconds that were waited for batches."""
 
@@ -45,65 +53,58 @@ class PretrainReader(DataReader[PretrainBatch]):
         return self
 
     def __next__(self) -> list[PretrainBatch]:
-        """The next batches; ``StopIteration`` where the epoch has no more steps of so many."""
+        """The next batches; ``StopIteration`` where the epoch has no more steps of so many.
+
+        Raises:
+            DataError: too many clips in a row could not be used.
+        """
         batches: list[PretrainBatch] = []
         while len(batches) < self._accumulate:
-            begin = time.perf_counter()
-            future = self._ahead or self._thread.submit(self._fetch)
-            self._ahead = None
-            try:
-                batch, self._reached = future.result()
-            except _EpochOver:
-                raise StopIteration from None
-            finally:
-                self.waited += time.perf_counter() - begin
-            self._ahead = self._thread.submit(self._fetch)
-            if batch is not None and self._all_have(batch):
-                batches.append(batch)
-            elif batch is None:
-                self._all_have(None)
+            step = self._next_step()
+            self._reached = step.reached
+            if step.failure is not None:
+                raise step.failure
+            if step.epoch_over:
+                self._epoch_over = True
+                raise StopIteration
+            if self._all_have(step.batch) and step.batch is not None:
+                batches.append(step.batch)
         return batches
 
     def reset(self) -> None:
-        """Go to the first batch of the next epoch."""
-        self._drop_ahead()
-        self._mixture.reset()
-        self._reached = self._mixture.state_dict()
+        """Go to the first batch of the next epoch; what is read ahead is there already after the last."""
+        if not self._epoch_over:
+            self._plan.load_state_dict(self._reached)
+            self._plan.reset()
+            self._reached, self._steps = self._plan.state_dict(), None
+        self._epoch_over = False
 
     def state_dict(self) -> dict[str, object]:
         """Where the batches stand that were handed on; what was read ahead does not count."""
-        return self._reached
+        return dict(self._reached)
 
     def load_state_dict(self, state_dict: Mapping[str, object]) -> None:
-        """Go on where another reader stood."""
-        self._drop_ahead()
-        self._mixture.load_state_dict(state_dict)
-        self._reached = dict(state_dict)
+        """Go on where another reader stood.
+
+        Raises:
+            DataError: it read other data.
+        """
+        self._plan.load_state_dict(state_dict)
+        self._reached, self._steps = dict(state_dict), None
 
     @property
     def num_accumulate(self) -> int:
         """Batches a step."""
         return self._accumulate
 
-    def _fetch(self) -> tuple[PretrainBatch | None, dict[str, Any]]:
-        try:
-            batch = self._mixture.next_step()
-        except StopIteration:
-            # A future cannot carry a StopIteration out of its thread.
-            raise _EpochOver from None
-        reached = self._mixture.state_dict()
-        if batch is None:
-            return None, reached
-        step = [self._seed, reached["epoch"], reached["position"]]
-        # The same on all ranks, whose clips are each other's negatives.
-        place = float(np.random.default_rng(step).random())
-        rng = np.random.default_rng([*step, 1 + self._gang.rank])
-        return pretrain_batch(batch, place, rng, self._rolled), reached
-
-    def _drop_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.exception()
-            self._ahead = None
+    def _next_step(self) -> Step:
+        begin = time.perf_counter()
+        if self._steps is None:
+            stream = StepStream(self._make, self._reached, self._seed, self._gang.rank, self._rolled)
+            self._steps = _from_a_process(stream) if self._own_process else _from_a_thread(stream)
+        step = next(self._steps)
+        self.waited += time.perf_counter() - begin
+        return step
 
     def _all_have(self, batch: PretrainBatch | None) -> bool:
         if self._gang.size == 1:
@@ -113,5 +114,33 @@ class PretrainReader(DataReader[PretrainBatch]):
         return bool(have)
 
 
-class _EpochOver(Exception):
-    pass
+def _from_a_process(stream: StepStream) -> Iterator[Step]:
+    # A forked process would inherit torch's threads without their being alive.
+    return iter(
+        DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=1,
+            prefetch_factor=2,
+            collate_fn=_as_it_is,
+            multiprocessing_context="spawn",
+        )
+    )
+
+
+def _from_a_thread(stream: StepStream) -> Iterator[Step]:
+    """One step ahead."""
+    steps = iter(stream)
+    with ThreadPoolExecutor(1, "step-ahead") as thread:
+        ahead = thread.submit(next, steps)
+        while True:
+            step = ahead.result()
+            if step.failure is None:
+                ahead = thread.submit(next, steps)
+            yield step
+            if step.failure is not None:
+                return
+
+
+def _as_it_is(step: Any) -> Any:
+    return step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fairseq2.checkpoint import CheckpointManager
@@ -70,7 +71,8 @@ class PretrainRecipe(TrainRecipe):
         readers: list[DataReader[Any]] = []
         validation = config.validation
         if validation.clips:
-            units.append(ValidationUnit(model, commits, validation.pool, validation.probe))
+            score = config.regime.score_metric
+            units.append(ValidationUnit(model, commits, validation.pool, validation.probe, score))
             readers.append(validation_reader(corpora, config))
         return context.create_trainer(unit, reader, units, readers)
 
@@ -89,18 +91,22 @@ def training_reader(
 ) -> PretrainReader:
     """Reads this rank's share of the train split."""
     gang = context.gangs.dp
-    settings = config.data.pipeline(config.common.seed)
-    clips = [
-        ClipReader(corpus, "train", settings, gang.rank, gang.size, HardNegatives(config.criterion.wanted()))
-        for corpus in corpora
-    ]
     return PretrainReader(
-        Mixture(clips, config.common.seed),
+        partial(training_mixture, corpora, config, gang.rank, gang.size),
         gang,
         config.common.seed,
         config.trainer.grad_accumulation.num_batches,
         config.data.rolled_motion,
+        config.data.own_process,
     )
+
+
+def training_mixture(corpora: Sequence[Corpus], config: PretrainConfig, rank: int, size: int) -> Mixture:
+    """The train splits, as one of ``size`` processes reads them."""
+    settings = config.data.pipeline(config.common.seed)
+    negatives = HardNegatives(config.criterion.wanted())
+    clips = [ClipReader(corpus, "train", settings, rank, size, negatives) for corpus in corpora]
+    return Mixture(clips, config.common.seed)
 
 
 def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig) -> DevReader:

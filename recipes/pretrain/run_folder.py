@@ -22,7 +22,9 @@ from recipes.pretrain.errors import PretrainError
 DECIDES = ("model", "data", "criterion", "trainer", "optimizer", "lr_scheduler")
 """Sections that decide what a run comes to."""
 
-FREE = {("data", "workers"), ("data", "memory_megabytes"), ("data", "failures_in_row"), ("data", "corpora")}
+FREE = {
+    ("data", name) for name in ("workers", "memory_megabytes", "failures_in_row", "own_process", "corpora")
+}
 """Keys of them that may change when a run goes on; corpora are known by their content, not their place."""
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import MutableMapping
 from typing import cast
 
 import numpy as np
 import torch
+from fairseq2.logging import log
 from fairseq2.metrics import Mean, MetricBag
 from fairseq2.recipe import EvalUnit, RecipeModel
 from numpy.typing import NDArray
@@ -45,6 +47,9 @@ OWN_GRID_SECONDS = 5.0
 PROBED = 96
 """Clips that the beat probe is fitted to and tested on, at most."""
 
+PROBED_PIECES = 3
+"""Pieces with beats that the probe needs at least: two to fit on and one to test on."""
+
 MUSIC = ("shared", "silence", "noise", "other_audio")
 """What the music tower is given: the audio itself, or what says nothing of the pair."""
 
@@ -57,9 +62,13 @@ class ValidationUnit(EvalUnit[DevBatch]):
         commits: told that a validation runs.
         pool: motions that each music's own is found among.
         probe: whether to fit a beat probe.
+        score: what the best checkpoint is chosen by.
     """
 
-    def __init__(self, model: RecipeModel, commits: PatientCommits, pool: int, probe: bool) -> None:
+    def __init__(
+        self, model: RecipeModel, commits: PatientCommits, pool: int, probe: bool, score: str | None = None
+    ) -> None:
+        self._score = score
         self._model = model
         self._commits = commits
         self._pool = pool
@@ -128,11 +137,18 @@ class ValidationUnit(EvalUnit[DevBatch]):
         for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
             found = head_correlation(self._all(f"head_{name}").numpy(), self._pieces)
             figures |= found.metrics(f"head.{name}")
-        if self._probe:
+        heard = {piece for piece, beats in zip(self._pieces, self._beats, strict=False) if len(beats)}
+        if self._probe and len(heard) >= PROBED_PIECES:
             for layer, features in self._features.items():
                 probe = beat_probe(features, self._beats, self._pieces[: len(features)])
                 figures |= probe.f.metrics(f"probe.{layer}.beat_f")
         return figures
+
+    def process_metric_values(self, values: MutableMapping[str, object]) -> None:
+        """Where nothing can be compared, every checkpoint is as good as the others: the last is kept."""
+        if self._score is not None and self._score not in values:
+            log.warning("the dev split has nothing that {} could be computed of; it counts as 0", self._score)
+            values[self._score] = 0.0
 
     @property
     def model(self) -> RecipeModel:
@@ -251,7 +267,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
         onset, contact = self._padded("onset_curve"), self._padded("contact_curve")
         hard = self._padded("hard_contact_curve")
         lengths = self._all("lengths").long()
-        owner = torch.tensor(self._owners)
+        owner = torch.tensor(self._owners, dtype=torch.long)
         figures: dict[str, float] = {}
         for forgiveness in (EXACT, LENIENT):
             table = onset_contact_similarity(onset, contact, lengths, lengths, forgiveness)

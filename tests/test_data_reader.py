@@ -1,0 +1,112 @@
+"""Training data as the trainer reads it: the same from a thread and from a process, from any step on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq2.device import CPU
+from fairseq2.gang import FakeGang
+
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.negatives.drawing import Wanted
+from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.mixture import Mixture
+from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.reader import ClipReader
+from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.data_reader import PretrainReader
+from tests.made_corpus import Made, write_corpus
+
+CONFIG = PipelineConfig(
+    bars=1, batch_size=2, fps=50.0, margin_seconds=0.5, start_place=None, least_clips=2, failures_in_row=2
+)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[Corpus]:
+    return [
+        write_corpus(
+            tmp_path_factory.mktemp(name),
+            [Made(f"{name}{i}", bpm=100.0 + i, seconds=7.0) for i in range(count)],
+        )
+        for name, count in (("one", 6), ("two", 4))
+    ]
+
+
+def mixture(corpora: list[Corpus]) -> Mixture:
+    negatives = HardNegatives(Wanted(seamless=True))
+    return Mixture([ClipReader(c, "train", CONFIG, draw_negatives=negatives) for c in corpora], seed=3)
+
+
+def reader(corpora: list[Corpus], own_process: bool = False, accumulate: int = 1) -> PretrainReader:
+    gang = FakeGang(CPU)
+    return PretrainReader(partial(mixture, corpora), gang, 3, accumulate, own_process=own_process)
+
+
+def epoch(read: PretrainReader) -> list[PretrainBatch]:
+    found = [batch for batches in read for batch in batches]
+    read.reset()
+    return found
+
+
+def same(one: PretrainBatch, other: PretrainBatch) -> bool:
+    return (
+        one.names == other.names
+        and one.starts == other.starts
+        and torch.equal(one.wav, other.wav)
+        and torch.equal(one.rows.joints, other.rows.joints)
+        and torch.equal(one.rows.pulses, other.rows.pulses)
+        and all((a.beats == b.beats).all() for a, b in zip(one.grids, other.grids, strict=True))
+    )
+
+
+def test_a_process_gives_what_a_thread_gives_and_goes_on_where_another_stood(corpora: list[Corpus]) -> None:
+    threaded = reader(corpora)
+    first, second = epoch(threaded), epoch(threaded)
+    assert len(first) == len(second) == 5
+    assert not all(same(a, b) for a, b in zip(first, second, strict=True))
+    # A batch is of one corpus.
+    assert all(len({name[:3] for name in batch.names}) == 1 for batch in first)
+
+    begun = reader(corpora)
+    head = [next(begun)[0] for _ in range(3)]
+    apart = reader(corpora, own_process=True)
+    apart.load_state_dict(begun.state_dict())
+    rest = epoch(apart)
+    assert len(rest) == 2
+    assert all(same(a, b) for a, b in zip([*head, *rest], first, strict=True))
+    assert all(same(a, b) for a, b in zip(epoch(apart), second, strict=True))
+
+
+def test_an_epoch_that_is_left_is_left(corpora: list[Corpus]) -> None:
+    left = reader(corpora)
+    next(left)
+    left.reset()
+    assert left.state_dict()["epoch"] == 1
+    assert len(epoch(left)) == 5
+    assert left.state_dict()["epoch"] == 2
+
+
+def test_steps_are_gathered_and_what_is_left_over_is_dropped(corpora: list[Corpus]) -> None:
+    assert [len(batches) for batches in reader(corpora, accumulate=2)] == [2, 2]
+
+
+@pytest.mark.parametrize("own_process", [False, True])
+def test_data_that_cannot_be_used_is_told_as_itself(tmp_path: Path, own_process: bool) -> None:
+    corpus = write_corpus(tmp_path, [Made(f"p{i}", bpm=100.0, seconds=7.0) for i in range(4)])
+    for file in (tmp_path / "audio").iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match="clips in a row could not be used") as told:
+        next(reader([corpus], own_process))
+    assert "Traceback" not in str(told.value)
+
+
+def test_other_corpora_are_refused(corpora: list[Corpus]) -> None:
+    with pytest.raises(DataError, match="begin anew"):
+        reader(corpora[:1]).load_state_dict(reader(corpora).state_dict())
+    with pytest.raises(DataError, match="begin anew"):
+        reader(corpora[:1]).load_state_dict(reader(corpora[1:]).state_dict())
