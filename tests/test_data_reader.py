@@ -22,7 +22,15 @@ from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
 
 CONFIG = PipelineConfig(
-    bars=1, batch_size=2, fps=50.0, margin_seconds=0.5, start_place=None, least_clips=2, failures_in_row=2
+    bars=1,
+    batch_size=2,
+    fps=50.0,
+    margin_seconds=0.5,
+    start_place=None,
+    least_clips=2,
+    failures_in_row=2,
+    workers=1,
+    prefetch=0,
 )
 
 

@@ -64,7 +64,9 @@ class PipelineConfig:
     """Threads that load clips. The batches do not depend on it."""
 
     prefetch: int = 2
-    """Batches made ahead. The batches do not depend on it."""
+    """Batches made ahead. The batches do not depend on it. With 0, and one worker, nothing waits in
+    fairseq2's queues; where a reading is left in its middle, it frees what waits there without holding
+    Python's lock, which may crash."""
 
     memory_megabytes: float = 1024.0
     """Decoded pairs kept in memory; an hour is 260 MB. A split of files that does not fit is read clip by
@@ -79,7 +81,7 @@ class PipelineConfig:
             "seed": 0,
             "failures_in_row": 1,
             "workers": 1,
-            "prefetch": 1,
+            "prefetch": 0,
         } | ({} if self.bars is None else {"bars": 1})
         faults = [
             f"{name} must be a whole number of at least {least}, got {getattr(self, name)!r}"

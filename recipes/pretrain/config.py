@@ -68,7 +68,7 @@ class DataSection:
             seed=seed,
             failures_in_row=self.failures_in_row,
             workers=self.workers,
-            prefetch=1,
+            prefetch=0,
             memory_megabytes=self.memory_megabytes,
         )
 
