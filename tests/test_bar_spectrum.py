@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.negatives.grid_error import displaced
-from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, best_product, frame_turns
 from motionbeat_upstream.nn.grid import cut_tokens, regular_grid
 
 RATE = 50.0
@@ -94,3 +94,24 @@ def test_turns_are_those_of_the_tokens(bpm: float, metre: int, downbeat: float, 
     # Both count bars from where the clip begins, which may be a token's border.
     inner = off[1:-1]
     assert np.abs(inner - np.round(inner[0])).max() < 1e-3
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 10**6), st.integers(0, 4 * HIGHEST * BARS - 1))
+def test_the_best_product_is_that_of_the_best_shift(seed: int, late: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    made = spectrum().float()
+    made.frequency = made.frequency.float()
+    music, motion = torch.randn(2, 3, 90, 3, generator=draw)
+    turns = torch.linspace(0, 3.3, 90).expand(3, -1)
+    mask = torch.ones(3, 90, dtype=torch.bool)
+    with torch.no_grad():
+        heard, seen = made(music, turns, mask), made(motion, turns, mask)
+        found = best_product(heard, seen)
+        shifts = torch.arange(4 * HIGHEST * BARS) / (4 * HIGHEST)
+        tried = torch.stack([heard @ made(motion, turns + shift, mask).T for shift in shifts])
+        assert torch.allclose(found, tried.amax(0), atol=1e-4)
+        # However the bars lie, it is the same.
+        moved = made(motion, turns + float(shifts[late]), mask)
+        assert torch.allclose(found, best_product(heard, moved), atol=1e-4)
+        assert (found >= heard @ seen.T - 1e-4).all()

@@ -87,3 +87,29 @@ def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
         place = knots[index] + share * (knots[index + 1] - knots[index])
         rows.append(place - np.floor(place[0]))
     return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+
+def best_product(first: Tensor, second: Tensor, shifts: int = 4 * HIGHEST * BARS) -> Tensor:
+    """The product of two spectra at the best of all shifts of one against the other.
+
+    Where music and motion each have a grid of their own, nobody knows how their bars lie to each other.
+
+    Args:
+        first: (N, E) spectra as :class:`BarSpectrum` gives them.
+        second: (M, E).
+        shifts: tried, evenly over the period of the lowest frequency.
+
+    Returns:
+        (N, M) the greatest product.
+    """
+    sides = [side.float().unflatten(1, (-1, BARS * HIGHEST, 2)) for side in (first, second)]
+    music, motion = (torch.view_as_complex(side.contiguous()) for side in sides)
+    best = []
+    for row in music:
+        # Over the curves first: all of them are shifted alike.
+        power = torch.einsum("cq,mcq->mq", row, motion.conj())
+        padded = torch.cat([torch.zeros_like(power[:, :1]), power], 1)
+        # A sum of turning pointers, at evenly spaced shifts, is a Fourier transform.
+        turned = torch.fft.fft(padded, shifts, dim=1).real
+        best.append(turned.amax(1))
+    return torch.stack(best)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.config import STRIDE
+from motionbeat_upstream.nn.bar_spectrum import best_product
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
@@ -131,7 +132,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
             figures |= self._retrieval(f"frames_{name}", table, seen)
             figures |= self._hard(f"hard_{name}", self._all(f"own_{name}"), self._all(f"hard_{name}"))
         for name, side in (("own_grids", "music"), ("own_grids_silence", "silence")):
-            table = self._all(f"own_grids_{side}") @ self._all("own_grids_motion").T
+            table = self._with_bars_laid_best(self._all(f"own_grids_{side}"), self._all("own_grids_motion"))
             figures |= self._retrieval(name, table, long)
         figures |= self._no_learning(seen)
         for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
@@ -245,6 +246,14 @@ class ValidationUnit(EvalUnit[DevBatch]):
             for layer, index in (("middle", (trunk + 1) // 2), ("trunk", trunk), ("last", -1)):
                 state = features.hidden_states[index][row, :length]
                 self._features[layer].append(state.float().cpu().numpy())
+
+    def _with_bars_laid_best(self, music: Tensor, motion: Tensor) -> Tensor:
+        """(N, M) similarities where nobody knows how the bars of the two grids lie to each other."""
+        pooled = cast(PretrainedModel, self._model.base_module).motionbeat.music.config.embedding_dim
+        table = music[:, :pooled] @ motion[:, :pooled].T
+        if music.shape[1] == pooled:
+            return table
+        return table + best_product(music[:, pooled:], motion[:, pooled:])
 
     def _retrieval(self, name: str, similarity: Tensor, rows: Tensor | None = None) -> dict[str, float]:
         """Figures of a table, or of some of its rows and columns."""
