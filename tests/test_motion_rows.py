@@ -88,7 +88,8 @@ def test_negatives_are_the_bent_motions(batch: Batch) -> None:
                 found = rows.joints[place, :length, joint, axis].numpy()
                 # Off by up to half a frame, and smoothed.
                 assert np.abs(found - expected)[middle].max() < 0.05
-                assert np.corrcoef(found[middle], expected[middle])[0, 1] > 0.99 or np.ptp(expected) < 0.02
+                if np.ptp(expected) > 0.02:
+                    assert np.corrcoef(found[middle], expected[middle])[0, 1] > 0.99
 
 
 def test_negatives_need_no_seam(batch: Batch) -> None:
@@ -123,7 +124,8 @@ def test_a_paired_motion_is_interpolated_as_a_bent_one_is() -> None:
 
 
 def test_every_clip_begins_at_one_place_of_the_bar_that_it_is_shown(batch: Batch) -> None:
-    true, shown = [], []
+    true: list[float] = []
+    shown: list[float] = []
     for plain, moved in zip(batch.grids, shared_grids(batch, PLACE), strict=True):
         assert plain is not None
         for grid, places in ((plain, true), (moved, shown)):
@@ -142,9 +144,9 @@ def test_a_rolled_motion_is_the_motion_from_another_moment_on(batch: Batch) -> N
     for row, length in enumerate(batch.feature_lengths.tolist()):
         there, moved = (rows.pulses[row, :length].sum(1).numpy() for rows in (plain, rolled))
         assert abs(moved.sum() - there.sum()) <= 4
-        spectra = [np.abs(np.fft.rfft(curve - curve.mean())) for curve in (there, moved)]
+        one, other = (np.abs(np.fft.rfft(curve - curve.mean())) for curve in (there, moved))
         # The same strokes at other times: of like strength at each frequency, in another place.
-        assert np.corrcoef(*spectra)[0, 1] > 0.6
+        assert np.corrcoef(one, other)[0, 1] > 0.6
     assert not torch.equal(plain.pulses[: len(batch)], rolled.pulses[: len(batch)])
 
 
