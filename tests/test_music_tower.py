@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -60,6 +60,7 @@ PULSES = replace(SMALL, grid_from="pulses", grid_trust=0.8)
 
 
 @settings(deadline=None, max_examples=8)
+@example([(2.0, 60.0), (1.875, 67.0)], 1)
 @given(
     st.lists(st.tuples(st.floats(0.001, 6), st.floats(60, 190)), min_size=2, max_size=3), st.integers(0, 99)
 )

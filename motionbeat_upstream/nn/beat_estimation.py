@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.nn.accents import bass_accents, change_accents, running_total, sound_bands
 from motionbeat_upstream.nn.beat_decoding import decode_beats
+from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.local_contrast import local_contrast
 from motionbeat_upstream.nn.metre import bar_positions
@@ -102,7 +103,10 @@ def estimate_grids(
 
     count = torch.tensor([len(frames) for frames in beats], device=lengths.device)
     frames = pad_sequence([torch.from_numpy(frames) for frames in beats], batch_first=True).to(lengths.device)
-    positions, metres = bar_positions(contrast, bass, total, frames, count)
+    # Padding is 0, and more than what lies below a clip's mean: at its end it would be heard as the louder.
+    beyond = ~length_mask(lengths, size)
+    onsets, low = (cue.masked_fill(beyond, -math.inf) for cue in (contrast, bass))
+    positions, metres = bar_positions(onsets, low, total, frames, count)
     times = (frames + 0.5 + _peak_offset(where, frames)).cpu().numpy().astype(np.float64) / rate
     return [
         _grid(times[row, :n], places[:n], metre, clear, duration)
