@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from motion_data.rhythm.beat_clock import times_at
-from motionbeat_upstream.nn.grid import Grid, bar_turns
+from motionbeat_upstream.nn.grid import Grid, turns_at
 
 
 def displaced(grid: Grid, place: float) -> Grid:
@@ -29,11 +29,7 @@ def displaced(grid: Grid, place: float) -> Grid:
     Returns:
         As many beats of the same metre, each moved by at most half a beat, and renumbered.
     """
-    turns, step = bar_turns(grid)
-    index = int(np.clip(np.searchsorted(grid.beats, 0.0, side="right") - 1, 0, len(grid.beats) - 2))
-    period = grid.beats[index + 1] - grid.beats[index]
-    true = turns[index] + step[index] * (0.0 - grid.beats[index]) / period
-    late = (true - place) * grid.metre
+    late = (turns_at(grid, np.zeros(1))[0] - place) * grid.metre
     whole = int(np.round(late))
     beats = times_at(grid, np.arange(len(grid.beats)) + late - whole)
     positions = (grid.positions - 1 - whole) % grid.metre + 1

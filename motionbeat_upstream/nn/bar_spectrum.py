@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.nn.grid import Grid, bar_turns
+from motionbeat_upstream.nn.grid import Grid, turns_at
 
 BARS = 4
 """The lowest frequency is one turn in so many bars."""
@@ -79,12 +79,7 @@ def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
     clock = (np.arange(frames) + 0.5) / rate
     rows = []
     for grid in grids:
-        turns, step = bar_turns(grid)
-        knots = np.append(turns, turns[-1] + step[-1])
-        beats = np.append(grid.beats, 2 * grid.beats[-1] - grid.beats[-2])
-        index = np.clip(np.searchsorted(beats, clock, side="right") - 1, 0, len(beats) - 2)
-        share = (clock - beats[index]) / (beats[index + 1] - beats[index])
-        place = knots[index] + share * (knots[index + 1] - knots[index])
+        place = turns_at(grid, clock)
         rows.append(place - np.floor(place[0]))
     return torch.from_numpy(np.stack(rows).astype(np.float32))
 

@@ -113,6 +113,20 @@ def bar_turns(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return turns, step
 
 
+def turns_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where ``times`` (N,) in seconds lie, counted in bars as :func:`bar_turns` counts them.
+
+    Beyond the outer beats the count goes on at the tempo found there.
+    """
+    turns, step = bar_turns(grid)
+    beats = np.append(grid.beats, 2 * grid.beats[-1] - grid.beats[-2])
+    turns = np.append(turns, turns[-1] + step[-1])
+    index = np.clip(np.searchsorted(beats, times, side="right") - 1, 0, len(beats) - 2)
+    share = (times - beats[index]) / (beats[index + 1] - beats[index])
+    place: NDArray[np.float64] = turns[index] + share * (turns[index + 1] - turns[index])
+    return place
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Beat-synchronous tokens of a batch of clips, padded to the longest.

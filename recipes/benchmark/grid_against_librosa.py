@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.downstream.mean_interval import mean_interval
@@ -230,9 +230,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "repeats": arguments.repeats,
                 "seed": arguments.seed,
             }
-            part = arguments.json.with_name(f".{arguments.json.name}.part")
-            part.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-            os.replace(part, arguments.json)
+            with atomic_path(arguments.json) as draft:
+                draft.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     except (BenchmarkError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -29,6 +29,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from motionbeat_upstream.atomic_write import atomic_path
 from recipes.pretrain.criterion.soft_dtw import soft_dtw, soft_dtw_divergence, squared_distances
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -187,9 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "threads": arguments.threads,
                 "seed": arguments.seed,
             }
-            part = arguments.json.with_name(f".{arguments.json.name}.part")
-            part.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-            os.replace(part, arguments.json)
+            with atomic_path(arguments.json) as draft:
+                draft.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     except (BenchmarkError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

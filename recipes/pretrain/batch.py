@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.motion_tower import RATE
 from recipes.pretrain.motion_rows import MotionRows, motion_rows, shared_grids
 
 SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
@@ -83,7 +84,7 @@ def pretrain_batch(
     beats = np.zeros((size, width), dtype=np.float32)
     for row, (grid, length) in enumerate(zip(batch.grids, frames.tolist(), strict=True)):
         if grid is not None:
-            inside = grid.beats[(grid.beats >= 0) & (grid.beats < length / 50)]
+            inside = grid.beats[(grid.beats >= 0) & (grid.beats < length / RATE)]
             beats[row, :length] = pulse_activation(inside, length)
     return PretrainBatch(
         wav=batch.wav,

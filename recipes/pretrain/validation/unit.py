@@ -201,7 +201,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
         clips, size = batch.batch, len(batch.batch)
         rows, frames = clips.rows, round(OWN_GRID_SECONDS * RATE)
         lengths = clips.wav_lengths.clamp(max=frames * STRIDE)
-        for name, wav in (("music", clips.wav), ("silence", torch.zeros_like(clips.wav))):
+        for name, wav in (("music", clips.wav), ("silence", silence(clips.wav, lengths))):
             heard = model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths)
             self._keep(f"own_grids_{name}", heard.compared)
             if name == "music":
