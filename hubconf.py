@@ -5,7 +5,7 @@ from motionbeat_upstream.hubconf import (
     motionbeat,
     motionbeat_base,
     motionbeat_local,
-    motionbeat_tiny,
+    motionbeat_untrained,
     motionbeat_url,
 )
 
@@ -14,6 +14,6 @@ __all__ = [
     "motionbeat",
     "motionbeat_base",
     "motionbeat_local",
-    "motionbeat_tiny",
+    "motionbeat_untrained",
     "motionbeat_url",
 ]

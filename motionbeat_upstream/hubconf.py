@@ -18,23 +18,26 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 
 dependencies = ["torch", "torchaudio", "numpy", "librosa", "safetensors"]
 
+SHIPPED = Path(__file__).parent / "weights" / "motionbeat_tiny.safetensors"
+"""The trained weights in the package; README.md beside it is their model card."""
+
 
 def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
-    """The model that ships: ``tiny``; with ``ckpt`` a checkpoint's path or URL instead."""
+    """The trained model that ships, a ``tiny``; with ``ckpt`` a checkpoint's path or URL instead."""
     if ckpt is None:
-        return motionbeat_tiny()
+        return motionbeat_local(ckpt=SHIPPED)
     if urlparse(str(ckpt)).scheme in ("http", "https"):
         return motionbeat_url(ckpt=str(ckpt), refresh=refresh)
     return motionbeat_local(ckpt=ckpt)
 
 
-def motionbeat_tiny(**kwargs: object) -> UpstreamExpert:
-    """The architecture ``tiny``. No weights are trained yet: a fixed random initialisation."""
+def motionbeat_untrained(**kwargs: object) -> UpstreamExpert:
+    """The tower that ships at a fixed random initialisation: what training adds is the margin over it."""
     return _untrained("tiny")
 
 
 def motionbeat_base(**kwargs: object) -> UpstreamExpert:
-    """The architecture ``base``. No weights are trained yet: a fixed random initialisation."""
+    """The architecture ``base``, which nobody has trained: a fixed random initialisation, to train from."""
     return _untrained("base")
 
 

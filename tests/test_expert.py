@@ -159,7 +159,7 @@ def test_everything_follows_the_tower_to_a_second_device() -> None:
 
 
 def test_hub_entries(tmp_path: Path) -> None:
-    for entry in ("motionbeat", "motionbeat_tiny", "motionbeat_base"):
+    for entry in ("motionbeat", "motionbeat_untrained", "motionbeat_base"):
         model = getattr(hubconf, entry)(ckpt=None, model_config=None, refresh=False)
         assert isinstance(model, UpstreamExpert)
         assert not model.training

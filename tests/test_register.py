@@ -17,7 +17,7 @@ def test_the_hub_lists_the_entries() -> None:
     register()
     assert set(ENTRIES) <= set(hub.options())
     registered = set(hub.options(only_registered_ckpt=True))
-    assert {"motionbeat", "motionbeat_tiny", "motionbeat_base"} <= registered
+    assert {"motionbeat", "motionbeat_untrained", "motionbeat_base"} <= registered
     assert not {"motionbeat_local", "motionbeat_url"} & registered
 
 
@@ -39,7 +39,7 @@ def test_s3prls_upstream_and_featurizer() -> None:
 def test_s3prl_can_fine_tune_it() -> None:
     from s3prl.nn import Featurizer, S3PRLUpstream
 
-    model = S3PRLUpstream("motionbeat_tiny").train()
+    model = S3PRLUpstream("motionbeat_untrained").train()
     states, lengths = model(0.1 * torch.randn(1, 16_000), torch.tensor([16_000]))
     features, _ = Featurizer(model)(states, lengths)
     features.square().mean().backward()

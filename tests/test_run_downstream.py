@@ -80,7 +80,9 @@ def the_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 class TestOurTasksWithAnyUpstream:
-    @pytest.mark.parametrize("upstream", ["motionbeat", "motionbeat_tiny", "fbank", "mfcc", "mel", "linear"])
+    @pytest.mark.parametrize(
+        "upstream", ["motionbeat", "motionbeat_untrained", "fbank", "mfcc", "mel", "linear"]
+    )
     def test_trains_and_evaluates(self, upstream: str, train: list[str]) -> None:
         train[train.index("fbank")] = upstream
         assert main(train) == 0

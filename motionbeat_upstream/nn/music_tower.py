@@ -76,7 +76,8 @@ class MusicTower(nn.Module):
         mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
         states, pulses = self._frames(mel, mel_lengths)
         if grids is None:
-            grids = self._grids(mel, mel_lengths, onset, pulses, durations)
+            way = self.config.grid_from, self.config.grid_trust
+            grids = _grids(mel, mel_lengths, onset, pulses, durations, *way)
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
         tokens = tokens.to(wav.device)
@@ -96,10 +97,28 @@ class MusicTower(nn.Module):
     @torch.inference_mode()
     def estimate_grid(self, wav: Tensor) -> Grid:
         """The grid that the tower cuts one waveform (T,) at 16 kHz on, with no more work than it takes."""
-        lengths = torch.tensor([len(wav)], device=wav.device)
-        mel, mel_lengths, onset = _spectra(wav[None], lengths, self.config.n_mels)
-        pulses = self._frames(mel, mel_lengths)[1] if self.config.grid_from == "pulses" else None
-        return self._grids(mel, mel_lengths, onset, pulses, [len(wav) / SAMPLE_RATE])[0]
+        way = self.config.grid_from, self.config.grid_trust
+        return self.estimate_grids(wav[None], torch.tensor([len(wav)], device=wav.device), [way])[0][0]
+
+    @torch.inference_mode()
+    def estimate_grids(
+        self, wav: Tensor, lengths: Tensor, ways: Sequence[tuple[str, float]]
+    ) -> list[list[Grid]]:
+        """The grids of a padded batch by each of several ways, each a ``grid_from`` with a ``grid_trust``.
+
+        Args:
+            wav: (B, T) at 16 kHz, 0 beyond a clip's length.
+            lengths: (B,) samples of each clip, int64.
+            ways: source and weight; the weights of the tower are not needed for ``onsets``.
+
+        Returns:
+            For each way the grids of the clips.
+        """
+        durations = [length / SAMPLE_RATE for length in lengths.tolist()]
+        mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
+        needed = any(source == "pulses" for source, _ in ways)
+        pulses = self._frames(mel, mel_lengths)[1] if needed else None
+        return [_grids(mel, mel_lengths, onset, pulses, durations, *way) for way in ways]
 
     def _frames(self, mel: Tensor, mel_lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """The trunk's states, and the (B, F) logits of pulses."""
@@ -107,22 +126,23 @@ class MusicTower(nn.Module):
         inside = length_mask(mel_lengths, mel.shape[1])[:, ::2]
         return states, self.pulse_head(states[-1])[..., 0] * inside
 
-    def _grids(
-        self,
-        mel: Tensor,
-        mel_lengths: Tensor,
-        onset: Tensor,
-        pulses: Tensor | None,
-        durations: Sequence[float],
-    ) -> list[Grid]:
-        # Beats are not to be had in half precision.
-        heard = None
-        if self.config.grid_from == "pulses" and pulses is not None:
-            heard = ((pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
-        with torch.autocast(mel.device.type, enabled=False):
-            return estimate_grids(
-                onset, mel, mel_lengths, durations, trust=self.config.grid_trust, pulses=heard
-            )
+
+def _grids(
+    mel: Tensor,
+    mel_lengths: Tensor,
+    onset: Tensor,
+    pulses: Tensor | None,
+    durations: Sequence[float],
+    source: str,
+    trust: float,
+) -> list[Grid]:
+    """Beats and bars of each clip, looked for in ``source`` with the weight ``trust``."""
+    heard = None
+    if source == "pulses" and pulses is not None:
+        heard = ((pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
+    # Beats are not to be had in half precision.
+    with torch.autocast(mel.device.type, enabled=False):
+        return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=heard)
 
 
 def _spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
     python -m recipes.benchmark.beat_tracking_table data/debian_songs/splits.csv result/beat_tracking_table
 
-    ... -u motionbeat fbank untrained=motionbeat_tiny control=result/rolled.safetensors
+    ... -u motionbeat fbank untrained=motionbeat_untrained control=result/rolled.safetensors
 
 An upstream may be given a label, and may be the file of an exported checkpoint. Each run is
 ``run_downstream.py``'s own. A finished run is not repeated, so an interrupted table is

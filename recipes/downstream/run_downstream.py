@@ -50,7 +50,7 @@ NOTICES = (
 
 EPILOG = """\
 added by MotionBeat to S3PRL's command:
-  -u motionbeat            the model that ships; also motionbeat_tiny, motionbeat_base,
+  -u motionbeat            the model that ships; also motionbeat_untrained, motionbeat_base,
                            motionbeat_local -k FILE, motionbeat_url -k ADDRESS
   -d {tasks}
                            MotionBeat's tasks, beside S3PRL's own

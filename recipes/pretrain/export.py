@@ -17,15 +17,15 @@ from ruamel.yaml import YAML
 
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
+from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+from motionbeat_upstream.config import GRID_SOURCES
 from motionbeat_upstream.nn.music_tower import MusicTower
 from motionbeat_upstream.version import __version__
 from recipes.pretrain.errors import PretrainError
+from recipes.pretrain.grid_source import choose_grid_source
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.request import read_config
-
-GRID_TRUST = 0.8
-"""Weight of the trained pulse head, against accents in the log-mel, as to where beats lie."""
 
 PACKAGES = ("torch", "fairseq2", "numpy")
 """Whose versions are written down."""
@@ -39,14 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
     parser.add_argument(
         "--grid-from",
-        choices=("pulses", "onsets"),
-        default="pulses",
-        help="what the grid of audio alone is estimated from (%(default)s)",
+        choices=("dev", "pulses", "onsets"),
+        default="dev",
+        help="what the grid of audio alone is estimated from; dev (the default): what does best on the "
+        "dev split, which is scored for it",
     )
     options = parser.parse_args(arguments)
     try:
         provenance = export(options.run, options.file, options.step, options.grid_from)
-    except (PretrainError, DataError, OSError) as error:
+    except (PretrainError, DataError, AudioError, OSError) as error:
         print(f"recipes.pretrain.export: {error}", file=sys.stderr)
         return 2
     step = provenance.details["step"]
@@ -54,38 +55,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def export(run: Path, file: Path, step: str = "best", grid_from: str = "pulses") -> Provenance:
+def export(run: Path, file: Path, step: str = "best", grid_from: str = "dev") -> Provenance:
     """Write the music tower of a run.
 
     Args:
         run: its folder.
         file: to write; it appears only when it is whole.
         step: ``best``, ``last`` or a number.
-        grid_from: what the tower estimates the grid of audio alone from.
+        grid_from: what the tower estimates the grid of audio alone from: ``onsets``, ``pulses`` at the
+            weight that does best on the dev split, or ``dev`` for the better of the two there.
 
     Raises:
         PretrainError: no run, no such checkpoint, or a checkpoint that cannot be read.
-        DataError: the corpora that the run names are not there.
+        DataError, AudioError: the corpora that the run names are not there, or cannot be read.
     """
     if file.suffix != ".safetensors":
         raise PretrainError(f"{file}: expected a name that ends in .safetensors")
     number = chosen_step(run, step)
     tower, values = load_tower(run, number)
-    tower.config = replace(tower.config, grid_from=grid_from, grid_trust=GRID_TRUST)
-    names, hashes = [], {}
-    for folder in values["data"]["corpora"]:
-        corpus = read_corpus(folder)
-        names.append(str(corpus.made["corpus"]))
-        hashes[str(corpus.made["corpus"])] = corpus.sha256
+    corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
+    grid = choose_grid_source(tower, corpora, GRID_SOURCES if grid_from == "dev" else (grid_from,))
+    tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
+    names = [str(corpus.made["corpus"]) for corpus in corpora]
     details = {
         "step": number,
         "seed": values["common"]["seed"],
-        "manifest_sha256": hashes,
+        "manifest_sha256": {str(corpus.made["corpus"]): corpus.sha256 for corpus in corpora},
         "config": {key: values[key] for key in ("model", "data", "criterion", "trainer", "optimizer")}
         | {"lr_scheduler": values["lr_scheduler"]},
         "versions": {"motionbeat": __version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "validation": validation_at(run, number),
+        "grid": grid.to_dict(),
     }
     provenance = Provenance(" and ".join(names), json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)
