@@ -164,6 +164,20 @@ def test_a_second_run_keeps_what_is_whole_and_refuses_another_rendering(
     assert "give another folder as OUT" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("corpus", ["pop909"], indirect=True)
+def test_pieces_are_dealt_out_in_folds(
+    corpus: tuple[str, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, source, out = corpus
+    with pytest.raises(SystemExit):
+        main([name, str(source), str(out), "--folds", "2"])
+    assert "at least 3" in capsys.readouterr().err
+    assert main([name, str(source), str(out), "--seconds", "12", "--folds", "3"]) == 0
+    splits = [load_splits(out / "splits.csv", test_fold=fold) for fold in range(3)]
+    tested = [clip.piece for split in splits for clip in split["test"]]
+    assert len(tested) == len(set(tested)) == 3
+
+
 @pytest.mark.parametrize("corpus", ["groove"], indirect=True)
 def test_a_broken_file_is_left_out_and_named(
     corpus: tuple[str, Path, Path], capsys: pytest.CaptureFixture[str]

@@ -21,6 +21,7 @@ from motionbeat_upstream.hubconf import motionbeat_local
 from recipes.pretrain.export import main as export
 from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.metrics import PARTS_OF_LOSS, SCORE
+from recipes.pretrain.validate import main as validate
 from tests.pretrain_run import (
     STEPS,
     arguments,
@@ -123,6 +124,23 @@ def test_the_music_tower_is_exported_with_where_it_comes_from(
         "num_warmup",
     ):
         assert wanted in text
+
+
+def test_a_finished_run_is_validated_anew_and_on_another_split(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+    assert validate([str(out), "--step", "last", "--split", "dev", "-o", str(file)]) == 0
+    again, recorded = json.loads(file.read_text()), metrics(out, "valid")[-1]
+    assert again.keys() <= recorded.keys()
+    assert len(again) > 100
+    for name, value in again.items():
+        assert value == pytest.approx(recorded[name], abs=1e-6, nan_ok=True), name
+    assert f"{SCORE} " in capsys.readouterr().out
+    # The small corpus has no test split.
+    assert validate([str(out), "-o", str(tmp_path / "none.json")]) == 2
+    assert "no corpus has a test split" in capsys.readouterr().err
+    assert not (tmp_path / "none.json").exists()
 
 
 def test_a_run_that_is_done_is_left_as_it_is(out: Path, config: Path) -> None:

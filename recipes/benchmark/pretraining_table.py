@@ -3,9 +3,9 @@
     python -m recipes.benchmark.pretraining_table runs/ablations/* --baselines -o table.md
 
 Rows are runs at their last validation, all at the same step. Figures are of the dev split: pieces and takes
-that no run was trained on. Each has its 95 % bootstrap interval over pieces, as the validation wrote it. With
-``--baselines`` the beat probe is also fitted to the log-mel and to the first run's tower before training,
-on the same clips.
+that no run was trained on; or of whatever split a file is of that recipes.pretrain.validate wrote. Each has
+its 95 % bootstrap interval over pieces, as the validation wrote it. With ``--baselines`` the beat probe is also
+fitted to the log-mel and to the first run's tower before training, on the same clips.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from recipes.pretrain.export import load_tower, run_steps
 from recipes.pretrain.recipe import validation_reader
 from recipes.pretrain.request import read_config
 from recipes.pretrain.validation.beat_probe import beat_probe
-from recipes.pretrain.validation.unit import OWN_GRID_SECONDS, PROBED
+from recipes.pretrain.validation.figures import OWN_GRID_SECONDS, PROBED
 
 COLUMNS: Mapping[str, tuple[str, str | None]] = {
     "beat probe, trunk": ("probe.trunk.beat_f", None),
@@ -67,12 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or .json of figures"
+    )
     parser.add_argument("--baselines", action="store_true", help="fit the probe to what is not trained, too")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the table there as well")
     options = parser.parse_args(argv)
     try:
-        found = {run.name: last_validation(run) for run in options.runs}
+        found = {run.stem: last_validation(run) for run in options.runs}
         text = table_text(found, probe_baselines(options.runs[0]) if options.baselines else {})
         if options.output is not None:
             with atomic_path(options.output) as draft:
@@ -85,11 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def last_validation(run: Path) -> dict[str, Any]:
-    """The figures of a run's last validation.
+    """The figures of a run's last validation, or those in a file.
 
     Raises:
-        PretrainError: it has none.
+        PretrainError: there are none.
     """
+    if run.suffix == ".json" and run.is_file():
+        figures: dict[str, Any] = json.loads(run.read_text(encoding="utf-8"))
+        return figures
     file = run / "metrics/valid.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     if not lines:

@@ -109,6 +109,6 @@ def training_mixture(corpora: Sequence[Corpus], config: PretrainConfig, rank: in
     return Mixture(clips, config.common.seed)
 
 
-def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig) -> DevReader:
-    """Reads the dev splits, the same clips at every validation and on every rank."""
-    return DevReader(corpora, config.data.pipeline(config.common.seed), config.validation.clips)
+def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig, split: str = "dev") -> DevReader:
+    """Reads the dev splits, the same clips at every validation and on every rank; or the test splits."""
+    return DevReader(corpora, config.data.pipeline(config.common.seed), config.validation.clips, split)

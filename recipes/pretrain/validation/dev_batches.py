@@ -55,23 +55,26 @@ class DevReader(DataReader[DevBatch]):
     """Reads the first clips of the dev split. Every rank reads them all, and finds the same figures.
 
     Args:
-        corpora: whose splits are read, as many clips of each. One without a dev split is passed over.
+        corpora: whose splits are read, as many clips of each. One without such a split is passed over.
         settings: of the training's pipeline.
         clips: to read in all, about.
+        split: dev, or test once a run is over.
 
     Raises:
-        DataError: no corpus has a dev split.
+        DataError: no corpus has such a split.
     """
 
-    def __init__(self, corpora: Sequence[Corpus], settings: PipelineConfig, clips: int) -> None:
-        held = [corpus for corpus in corpora if corpus.split("dev")]
+    def __init__(
+        self, corpora: Sequence[Corpus], settings: PipelineConfig, clips: int, split: str = "dev"
+    ) -> None:
+        held = [corpus for corpus in corpora if corpus.split(split)]
         if not held:
             raise DataError(
-                "no corpus has a dev split to validate on; prepare one, or set validation.clips to 0"
+                f"no corpus has a {split} split to validate on; prepare one, or set validation.clips to 0"
             )
         settings = replace(settings, same_every_epoch=True, clips_per_pair=1)
         self._readers = [
-            ClipReader(corpus, "dev", settings, draw_negatives=HardNegatives(WANTED)) for corpus in held
+            ClipReader(corpus, split, settings, draw_negatives=HardNegatives(WANTED)) for corpus in held
         ]
         self._clips = -(-clips // len(held))
         self._batches: list[DevBatch] | None = None

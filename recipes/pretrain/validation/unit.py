@@ -1,62 +1,22 @@
-"""A validation as fairseq2 runs it: what the towers say of the dev split, and every figure of it."""
+"""A validation as fairseq2 runs it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import MutableMapping
 from typing import cast
 
-import numpy as np
-import torch
 from fairseq2.logging import log
 from fairseq2.metrics import Mean, MetricBag
 from fairseq2.recipe import EvalUnit, RecipeModel
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
-from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.bar_spectrum import best_product
-from motionbeat_upstream.nn.frontend import length_mask
-from motionbeat_upstream.nn.motion_tower import RATE
-from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
-from motionbeat_upstream.nn.music_tower import MusicFeatures
-from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.checkpointing import PatientCommits
-from recipes.pretrain.criterion.pretraining_loss import onset_target
 from recipes.pretrain.model import PretrainedModel
-from recipes.pretrain.validation.beat_probe import beat_probe
 from recipes.pretrain.validation.dev_batches import DevBatch
-from recipes.pretrain.validation.hard_retrieval import hard_retrieval, hard_retrieval_metrics
-from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
-from recipes.pretrain.validation.no_learning import (
-    EXACT,
-    LENIENT,
-    onset_contact_similarity,
-    paired_onset_contact_similarity,
-)
-from recipes.pretrain.validation.retrieval import retrieval, retrieval_metrics
-from recipes.pretrain.validation.silence import noise, other_audio, silence
-
-SEEN_FRAMES = 150
-"""Frames of 20 ms that the frame-level projections are compared over, from where those of the motion know
-nothing of its ends: over whole clips, their lengths would tell which is which without listening."""
-
-OWN_GRID_SECONDS = 5.0
-"""Length that every clip is cut to where each side has its own grid, for the same reason."""
-
-PROBED = 96
-"""Clips that the beat probe is fitted to and tested on, at most."""
-
-PROBED_PIECES = 3
-"""Pieces with beats that the probe needs at least: two to fit on and one to test on."""
-
-MUSIC = ("shared", "silence", "noise", "other_audio")
-"""What the music tower is given: the audio itself, or what says nothing of the pair."""
+from recipes.pretrain.validation.figures import Figures
 
 
 class ValidationUnit(EvalUnit[DevBatch]):
-    """Retrieval on a shared grid and on own grids, with the audio and without, heads and a beat probe.
+    """Computes the figures of the dev split.
 
     Args:
         model: what is trained.
@@ -74,7 +34,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
         self._commits = commits
         self._pool = pool
         self._probe = probe
-        self._clear()
+        self._figures = self._none_yet()
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
         """Nothing: what can be said is known at the end."""
@@ -82,68 +42,18 @@ class ValidationUnit(EvalUnit[DevBatch]):
     def set_train_step_nr(self, step_nr: int) -> None:
         """Begin."""
         self._commits.waiting = True
-        self._clear()
+        self._figures = self._none_yet()
 
     def process_batch(self, batch: DevBatch, metric_bag: MetricBag) -> None:
-        """Encode a batch, and keep what the figures are made of."""
-        clips, size = batch.batch, len(batch.batch)
-        model = cast(PretrainedModel, self._model.base_module)
-        said = model.encode(clips)
-        self._keep_similarities("shared", said.music, said.motion, clips)
-        self._keep("motion", said.motion.compared[:size])
-        self._blind = said.blind
-        self._frames("frames_motion", said.motion.frames[:size])
-        generator = torch.Generator().manual_seed(len(self._pieces))
-        blanks = {
-            "silence": silence(clips.wav, clips.wav_lengths),
-            "noise": noise(clips.wav, clips.wav_lengths, generator),
-            "other_audio": other_audio(clips.wav, clips.wav_lengths, clips.pieces, clips.takes, generator)[0],
-        }
-        for name, wav in blanks.items():
-            side = model.motionbeat.encode_music(wav, clips.wav_lengths, clips.grids)
-            self._keep_similarities(name, side, said.motion, clips)
-        self._keep_own_grids(model, batch)
-        self._keep_curves(said.music, said.motion, batch)
-        self._kinds += batch.kinds
-        self._pieces += clips.pieces.tolist()
-        self._takes += clips.takes.tolist()
-        tokens = said.music.features.tokens.mask.sum(1).tolist()
-        self._groups += [
-            grid.metre * 100_000 + count for grid, count in zip(clips.grids, tokens, strict=True)
-        ]
+        """Add a batch."""
+        self._figures.add(batch)
 
     def finalize(self, metric_bag: MetricBag) -> None:
-        """Compute the figures; in full precision, whatever the training's."""
-        with torch.autocast("cpu", enabled=False):
-            figures = self._figures()
-        for name, value in figures.items():
+        """Compute the figures."""
+        for name, value in self._figures.compute().items():
             metric_bag.add(name, Mean())
             metric_bag.get(name, Mean).update(value)
-        self._clear()
-
-    def _figures(self) -> dict[str, float]:
-        figures: dict[str, float] = {}
-        lengths = self._all("lengths").long()
-        seen = torch.nonzero(lengths >= SEEN_FRAMES + 2 * self._blind)[:, 0]
-        long = torch.nonzero(lengths >= OWN_GRID_SECONDS * RATE)[:, 0]
-        for name in MUSIC:
-            figures |= self._retrieval(name, self._all(name) @ self._all("motion").T)
-            table = self._all(f"frames_{name}") @ self._all("frames_motion").T
-            figures |= self._retrieval(f"frames_{name}", table, seen)
-            figures |= self._hard(f"hard_{name}", self._all(f"own_{name}"), self._all(f"hard_{name}"))
-        for name, side in (("own_grids", "music"), ("own_grids_silence", "silence")):
-            table = self._with_bars_laid_best(self._all(f"own_grids_{side}"), self._all("own_grids_motion"))
-            figures |= self._retrieval(name, table, long)
-        figures |= self._no_learning(seen)
-        for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
-            found = head_correlation(self._all(f"head_{name}").numpy(), self._pieces)
-            figures |= found.metrics(f"head.{name}")
-        heard = {piece for piece, beats in zip(self._pieces, self._beats, strict=False) if len(beats)}
-        if self._probe and len(heard) >= PROBED_PIECES:
-            for layer, features in self._features.items():
-                probe = beat_probe(features, self._beats, self._pieces[: len(features)])
-                figures |= probe.f.metrics(f"probe.{layer}.beat_f")
-        return figures
+        self._figures = self._none_yet()
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
         """Where nothing can be compared, every checkpoint is as good as the others: the last is kept."""
@@ -156,147 +66,5 @@ class ValidationUnit(EvalUnit[DevBatch]):
         """What is validated."""
         return self._model
 
-    def _clear(self) -> None:
-        self._kept: dict[str, list[Tensor]] = defaultdict(list)
-        self._blind = 0
-        self._features: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
-        self._beats: list[NDArray[np.float64]] = []
-        self._kinds: list[tuple[str, float]] = []
-        self._owners: list[int] = []
-        self._pieces: list[int] = []
-        self._takes: list[int] = []
-        self._groups: list[int] = []
-
-    def _keep(self, name: str, rows: Tensor) -> None:
-        self._kept[name].append(rows.detach().float().cpu())
-
-    def _all(self, name: str) -> Tensor:
-        return torch.cat(self._kept[name])
-
-    def _frames(self, name: str, frames: Tensor) -> None:
-        """(B, F, P) projections as one vector a clip, of length 1; of those long enough, all equally long."""
-        seen = frames[:, self._blind : self._blind + SEEN_FRAMES].float()
-        seen = F.pad(seen, (0, 0, 0, SEEN_FRAMES - seen.shape[1]))
-        self._keep(name, F.normalize(seen.flatten(1), dim=1))
-
-    def _padded(self, name: str) -> Tensor:
-        """Vectors of clips of different lengths, padded with 0 to the longest."""
-        parts = self._kept[name]
-        width = max(part.shape[1] for part in parts)
-        return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])
-
-    def _keep_similarities(
-        self, name: str, music: MusicSide, motion: MotionSide, clips: PretrainBatch
-    ) -> None:
-        size, owner = len(clips), clips.rows.owner
-        self._keep(name, music.compared)
-        self._keep(f"own_{name}", (music.compared * motion.compared[:size]).sum(-1))
-        self._keep(f"hard_{name}", (music.compared[owner[size:]] * motion.compared[size:]).sum(-1))
-        self._frames(f"frames_{name}", music.frames)
-        if name == "shared":
-            self._owners += (owner[size:] + len(self._pieces)).tolist()
-
-    def _keep_own_grids(self, model: PretrainedModel, batch: DevBatch) -> None:
-        """Each side on the grid that it has by itself; the music's is estimated, also where it is blank."""
-        clips, size = batch.batch, len(batch.batch)
-        rows, frames = clips.rows, round(OWN_GRID_SECONDS * RATE)
-        lengths = clips.wav_lengths.clamp(max=frames * STRIDE)
-        for name, wav in (("music", clips.wav), ("silence", silence(clips.wav, lengths))):
-            heard = model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths)
-            self._keep(f"own_grids_{name}", heard.compared)
-            if name == "music":
-                self._keep_features(heard.features, batch)
-        danced = model.motionbeat.encode_motion(
-            rows.joints[:size, :frames],
-            rows.pulses[:size, :frames],
-            rows.has_joints[:size],
-            rows.lengths[:size].clamp(max=frames),
-            batch.motion_grids,
-        )
-        self._keep("own_grids_motion", danced.compared)
-
-    def _keep_curves(self, music: MusicSide, motion: MotionSide, batch: DevBatch) -> None:
-        """What heads and probe are judged by."""
-        clips = batch.batch
-        size, lengths = len(clips), clips.frame_lengths
-        onsets = onset_target(music.features.onset_envelope, lengths)
-        contacts = clips.contact_target
-        for name, logits, target in (
-            ("heard_onsets", music.heard_onsets, onsets),
-            ("heard_contacts", music.heard_contacts, contacts),
-            ("onsets", music.onsets, onsets),
-            ("contacts", motion.contacts[:size], contacts),
-        ):
-            correlations = clip_correlations(torch.sigmoid(logits.float()), target, lengths)
-            self._kept[f"head_{name}"].append(correlations.cpu())
-        mask = length_mask(lengths, onsets.shape[1])
-        for name, curve in (("onset_curve", onsets), ("contact_curve", contacts)):
-            self._keep(name, curve * mask)
-        pulses = clips.rows.pulses[size:].amax(-1)
-        self._keep("hard_contact_curve", pulses)
-        self._keep("lengths", lengths)
-
-    def _keep_features(self, features: MusicFeatures, batch: DevBatch) -> None:
-        """What the probe is fitted to: features on the grid that is heard, never on the annotated one."""
-        trunk = len(cast(PretrainedModel, self._model.base_module).motionbeat.music.config.trunk_dilations)
-        for row, length in enumerate(features.frame_lengths.tolist()):
-            if len(self._beats) == PROBED:
-                break
-            self._beats.append(batch.beats[row])
-            for layer, index in (("middle", (trunk + 1) // 2), ("trunk", trunk), ("last", -1)):
-                state = features.hidden_states[index][row, :length]
-                self._features[layer].append(state.float().cpu().numpy())
-
-    def _with_bars_laid_best(self, music: Tensor, motion: Tensor) -> Tensor:
-        """(N, M) similarities where nobody knows how the bars of the two grids lie to each other."""
-        pooled = cast(PretrainedModel, self._model.base_module).motionbeat.music.config.embedding_dim
-        table = music[:, :pooled] @ motion[:, :pooled].T
-        if music.shape[1] == pooled:
-            return table
-        return table + best_product(music[:, pooled:], motion[:, pooled:])
-
-    def _retrieval(self, name: str, similarity: Tensor, rows: Tensor | None = None) -> dict[str, float]:
-        """Figures of a table, or of some of its rows and columns."""
-        kept = torch.arange(len(similarity)) if rows is None else rows
-        pieces, takes, groups = (
-            np.array(numbers, dtype=np.int64)[kept.numpy()]
-            for numbers in (self._pieces, self._takes, self._groups)
-        )
-        found = retrieval(similarity[kept][:, kept].numpy(), pieces, takes, groups, self._pool)
-        return {f"{name}.{figure}": value for figure, value in retrieval_metrics(found).items()}
-
-    def _hard(self, name: str, own: Tensor, hard: Tensor) -> dict[str, float]:
-        owner = np.array(self._owners, dtype=np.int64)
-        found = hard_retrieval(own.numpy(), hard.numpy(), owner, self._kinds, self._pieces)
-        return {f"{name}.{figure}": value for figure, value in hard_retrieval_metrics(found).items()}
-
-    def _no_learning(self, seen: Tensor) -> dict[str, float]:
-        """The better of two forgivenesses: over whole clips, over what the projections are compared by,
-        and against hard negatives."""
-        onset, contact = self._padded("onset_curve"), self._padded("contact_curve")
-        hard = self._padded("hard_contact_curve")
-        lengths = self._all("lengths").long()
-        owner = torch.tensor(self._owners, dtype=torch.long)
-        figures: dict[str, float] = {}
-        for forgiveness in (EXACT, LENIENT):
-            table = onset_contact_similarity(onset, contact, lengths, lengths, forgiveness)
-            own = paired_onset_contact_similarity(onset, contact, lengths, lengths, forgiveness)
-            against = paired_onset_contact_similarity(
-                onset[owner], hard, lengths[owner], lengths[owner], forgiveness
-            )
-            part = slice(self._blind, self._blind + SEEN_FRAMES)
-            alike = torch.full((len(onset),), SEEN_FRAMES)
-            short = onset_contact_similarity(onset[:, part], contact[:, part], alike, alike, forgiveness)
-            found = (
-                self._retrieval("no_learning", table)
-                | self._retrieval("frames_no_learning", short, seen)
-                | self._hard("hard_no_learning", own, against)
-            )
-            for view, figure in (
-                ("no_learning", "recall_at_1"),
-                ("frames_no_learning", "recall_at_1"),
-                ("hard_no_learning", "accuracy"),
-            ):
-                if found.get(f"{view}.{figure}", 0.0) >= figures.get(f"{view}.{figure}", -1.0):
-                    figures |= {name: value for name, value in found.items() if name.startswith(f"{view}.")}
-        return figures
+    def _none_yet(self) -> Figures:
+        return Figures(cast(PretrainedModel, self._model.base_module), self._pool, self._probe)

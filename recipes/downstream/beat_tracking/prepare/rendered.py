@@ -94,6 +94,7 @@ def prepare(
     limit: int | None = None,
     seconds: float | None = None,
     soundfont: Path | None = None,
+    folds: int | None = None,
 ) -> list[str]:
     """Write the data set to ``out``; takes that are already whole are kept.
 
@@ -104,6 +105,7 @@ def prepare(
         limit: most takes to render.
         seconds: render no more than this of each.
         soundfont: .sf2 or .sf3 file; None for the one that pretty_midi brings along.
+        folds: deal the pieces out in so many folds, to test on each in turn.
 
     Returns:
         Why takes are left out, a line each.
@@ -131,7 +133,7 @@ def prepare(
         done.append(take)
     if not done:
         raise DataError(f"{source}: none of {len(takes)} files could be used; the first: {left_out[0]}")
-    _write_index(out, done, CORPORA[corpus].about, soundfont.name, seconds)
+    _write_index(out, done, CORPORA[corpus].about, soundfont.name, seconds, folds)
     return left_out
 
 
@@ -153,13 +155,23 @@ def _same_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
         draft.write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
-def _write_index(out: Path, takes: Sequence[Take], about: str, soundfont: str, seconds: float | None) -> None:
+def _write_index(
+    out: Path,
+    takes: Sequence[Take],
+    about: str,
+    soundfont: str,
+    seconds: float | None,
+    folds: int | None,
+) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["audio", "beats", "piece", "split"])
+    table.writerow(["audio", "beats", "piece", "split", *([] if folds is None else ["fold"])])
+    # In the order of the takes, so that neighbours in a corpus, which are often alike, are dealt apart.
+    number = {piece: index for index, piece in enumerate(dict.fromkeys(take.piece for take in takes))}
     for take in takes:
         paths = [path.relative_to(out).as_posix() for path in take_paths(take, out)]
-        table.writerow([*paths, take.piece, take.split])
+        fold = [] if folds is None else [number[take.piece] % folds]
+        table.writerow([*paths, take.piece, take.split, *fold])
     minutes = sum(soundfile.info(take_paths(take, out)[0]).duration for take in takes) / 60
     beats = sum(len(read_beats(take_paths(take, out)[1]).times) for take in takes)
     cut = "" if seconds is None else f", the first {seconds:g} s of each"
@@ -187,7 +199,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
     )
+    parser.add_argument(
+        "--folds", type=int, metavar="N", help="deal the pieces out in N folds, to test on each in turn"
+    )
     options = parser.parse_args(argv)
+    if options.folds is not None and options.folds < 3:
+        parser.error("--folds must be at least 3: train, dev and test need one each")
     if options.limit is not None and options.limit < 3:
         parser.error("--limit must be at least 3: train, dev and test need a file each")
     if options.seconds is not None and options.seconds <= 0:

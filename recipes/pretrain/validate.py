@@ -1,0 +1,93 @@
+"""The figures of a finished run on a split that chose nothing: pieces and takes held out of it all.
+
+    python -m recipes.pretrain.validate runs/tiny -o test.json
+
+The best checkpoint is chosen on the dev split, so its figures there are a little too good. These are of the
+test split, by the same code: retrieval with the audio and with the audio blanked, the no-learning baseline,
+heads and beat probe. `python -m recipes.benchmark.pretraining_table test.json` makes a table of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from motion_data.errors import DataError
+from motion_data.manifest import read_corpus
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from recipes.pretrain.errors import PretrainError
+from recipes.pretrain.export import chosen_step, load_model
+from recipes.pretrain.recipe import validation_reader
+from recipes.pretrain.request import read_config
+from recipes.pretrain.validation.figures import Figures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the figures are there, 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(
+        "python -m recipes.pretrain.validate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, metavar="OUT", help="folder of a run")
+    parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
+    parser.add_argument("--split", choices=("test", "dev"), default="test")
+    parser.add_argument(
+        "--clips", type=int, metavar="N", help="at most; left out: as in the run's validations"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write every figure there")
+    options = parser.parse_args(arguments)
+    if options.clips is not None and options.clips < 1:
+        parser.error(f"--clips must be at least 1, got {options.clips}")
+    try:
+        step = chosen_step(options.run, options.step)
+        figures = validate(options.run, step, options.split, options.clips)
+        if options.output is not None:
+            with atomic_path(options.output) as draft:
+                draft.write_text(json.dumps({"Step": step, **figures}, indent=1) + "\n", encoding="utf-8")
+    except (PretrainError, DataError, AudioError, OSError) as error:
+        print(f"recipes.pretrain.validate: {error}", file=sys.stderr)
+        return 2
+    width = max(map(len, figures))
+    for name, value in sorted(figures.items()):
+        if f"{name}_low" in figures:
+            interval = f"[{figures[f'{name}_low']:.3f}, {figures[f'{name}_high']:.3f}]"
+            print(f"{name:{width}} {value:6.3f} {interval}")
+    return 0
+
+
+@torch.inference_mode()
+def validate(run: Path, step: int, split: str = "test", clips: int | None = None) -> dict[str, float]:
+    """Every figure of a run's checkpoint on a split.
+
+    Args:
+        run: its folder.
+        step: of the checkpoint.
+        split: test or dev.
+        clips: at most; by default as many as the run's validations had.
+
+    Raises:
+        PretrainError: no such run, or a checkpoint that cannot be read.
+        DataError, AudioError: the corpora that the run names are not there or have no such split.
+    """
+    config = read_config(run / "config.yaml")
+    model, _ = load_model(run, step)
+    section = config.validation
+    config.validation = replace(section, clips=clips or section.clips or 256)
+    corpora = [read_corpus(folder) for folder in config.data.corpora]
+    figures = Figures(model, section.pool, section.probe)
+    for (batch,) in tqdm(validation_reader(corpora, config, split), unit=" batches", disable=None):
+        figures.add(batch)
+    return figures.compute()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
