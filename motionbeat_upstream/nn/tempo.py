@@ -90,6 +90,20 @@ def beat_periods(
     return 60.0 * rate / bpm, path[:, window], _clarity(periodicity[0], path, windows, rate / pool)
 
 
+def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float) -> Tensor:
+    """What a tempo's score is the weighted sum of; the arguments are those of :func:`beat_periods`.
+
+    Returns:
+        (B, T, S, 3, M) autocorrelations of the three signals at ``MULTIPLES`` of each tempo's beat period, in
+        windows centred at 0, ``HOP``, 2 ``HOP``, ... seconds.
+    """
+    pool = max(1, round(rate / RATE))
+    at_lags = _at_lags(rate / pool).to(activation.device)
+    signals = _signals(activation, bass, bands, lengths, pool, rate)
+    found = [_autocorrelation(signal, rate / pool) for signal in signals]
+    return torch.einsum("kbtw,wsm->btskm", torch.stack(found), at_lags)
+
+
 def _clarity(periodicity: Tensor, path: Tensor, windows: Tensor, rate: float) -> Tensor:
     """(B,) mean over a clip's windows of the autocorrelation at the period chosen there, or twice it."""
     period = 60.0 * rate / tempi().to(path.device)[path]
@@ -148,6 +162,14 @@ def _taper(window: int) -> Tensor:
 @lru_cache(maxsize=4)
 def _template(rate: float) -> tuple[Tensor, Tensor]:
     """What each lag of each signal adds to each tempo's score, (3, W, S), and the prior, (S,)."""
+    template = torch.einsum("wsm,km->kws", _at_lags(rate), torch.tensor(WEIGHTS))
+    octaves = torch.log2(tempi() / 120.0)
+    prior = sum(weight * octaves**power for power, weight in enumerate(PRIOR, start=1))
+    return template, torch.as_tensor(prior)
+
+
+def _at_lags(rate: float) -> Tensor:
+    """(W, S, M) what each lag counts for the autocorrelation at each multiple of each beat period."""
     window = _window(rate)
     taper = _taper(window)
     overlap = torch.fft.irfft(torch.fft.rfft(taper, n=2 * window).abs().square())[:window]
@@ -155,7 +177,4 @@ def _template(rate: float) -> tuple[Tensor, Tensor]:
     lags = (60.0 * rate / tempi()[:, None] * torch.tensor(MULTIPLES)).clamp(max=0.85 * window)
     # Between two whole lags, autocorrelation is interpolated linearly.
     tent = (1 - (lags - torch.arange(window)[:, None, None]).abs()).clamp(min=0)
-    template = torch.einsum("wsm,km->kws", tent, torch.tensor(WEIGHTS)) * unbias[:, None]
-    octaves = torch.log2(tempi() / 120.0)
-    prior = sum(weight * octaves**power for power, weight in enumerate(PRIOR, start=1))
-    return template, torch.as_tensor(prior)
+    return tent * unbias[:, None, None]

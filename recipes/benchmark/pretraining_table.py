@@ -4,8 +4,8 @@
 
 Rows are runs at their last validation, all at the same step. Figures are of the dev split: pieces and takes
 that no run was trained on; or of whatever split a file is of that recipes.pretrain.validate wrote. Each has
-its 95 % bootstrap interval over pieces, as the validation wrote it. With ``--baselines`` the beat probe is also
-fitted to the log-mel and to the first run's tower before training, on the same clips.
+its 95 % bootstrap interval over pieces, as the validation wrote it. With ``--baselines`` the beat probe is
+also fitted to the log-mel and to the first run's tower before training, on the same clips.
 """
 
 from __future__ import annotations
