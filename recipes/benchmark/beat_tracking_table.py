@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.hubconf import SHIPPED
 from motionbeat_upstream.version import __version__
 from recipes.downstream import run_downstream
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "-u",
         "--upstreams",
         nargs="+",
-        default=["motionbeat", "fbank", "mfcc"],
+        default=["motionbeat", "motionbeat_untrained", "fbank", "mfcc"],
         metavar="NAME",
         help="of S3PRL's hub, or a .safetensors file; LABEL=NAME names its row (%(default)s)",
     )
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
     # A run with other data or weights, or by another version, is no part of this table.
-    data = f"{__version__} {hashlib.sha256(options.data.read_bytes()).hexdigest()}"
+    data = f"{__version__} {_sha256(options.data)}"
     runs = [(label, seed, fold) for label in upstreams for seed in options.seeds for fold in folds]
     for number, (label, seed, fold) in enumerate(runs, 1):
         chosen, weights = upstreams[label]
@@ -106,14 +107,19 @@ def read_upstreams(given: Sequence[str]) -> dict[str, tuple[list[str], str]]:
         label = label or file.stem
         if label in found:
             raise ValueError(f"the label {label!r} is given twice; name the rows apart (LABEL={name})")
-        if file.suffix != ".safetensors":
+        if name == "motionbeat":
+            found[label] = (["-u", name], _sha256(SHIPPED))
+        elif file.suffix != ".safetensors":
             found[label] = (["-u", name], "")
         elif file.is_file():
-            weights = hashlib.sha256(file.read_bytes()).hexdigest()
-            found[label] = (["-u", "motionbeat_local", "-k", str(file)], weights)
+            found[label] = (["-u", "motionbeat_local", "-k", str(file)], _sha256(file))
         else:
             raise ValueError(f"{file}: no such file; export it from a run (recipes.pretrain.export)")
     return found
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def read_folds(data: Path) -> list[str]:

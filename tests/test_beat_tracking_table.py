@@ -1,0 +1,104 @@
+"""The table of beat tracking: which runs it makes, which it keeps, and what it says of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from recipes.benchmark import beat_tracking_table
+from recipes.benchmark.beat_tracking_table import main
+from tests.small import SMALL
+
+PIECES = 6
+BEAT_F = {"fbank": 0.5, "mfcc": 0.4, "motionbeat_local": 0.7}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    file = tmp_path / "splits.csv"
+    lines = [f"{n}.wav,{n}.beats,piece{n},{n % 3}" for n in range(PIECES)]
+    file.write_text("\n".join(["audio,beats,piece,fold", *lines]) + "\n")
+    return file
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """Upstream, seed and fold of each run that was made; a run scores as ``BEAT_F`` says."""
+    made: list[tuple[str, str, str]] = []
+
+    def run(argv: Sequence[str]) -> int:
+        value = dict(itertools.pairwise(argv))
+        fold = value["-o"].split("test_fold=")[1].split(",,")[0]
+        made.append((value["-u"], value["--seed"], fold))
+        f = BEAT_F[value["-u"]] + 0.02 * int(value["--seed"])
+        pieces = [
+            {
+                "name": f"piece{n}",
+                "decoder": decoder,
+                "beat": {"F": f + 0.01 * n - wrong, "CMLt": 0.3, "AMLt": 0.4},
+                "downbeat": None if n == 0 else {"F": 0.2, "CMLt": 0.1, "AMLt": 0.1},
+            }
+            for n in range(PIECES)
+            if str(n % 3) == fold
+            for decoder, wrong in (("dbn", 0.0), ("peaks", 0.1))
+        ]
+        folder = Path(value["-p"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "scores-test.json").write_text(json.dumps({"pieces": pieces}))
+        return 0
+
+    monkeypatch.setattr(beat_tracking_table.run_downstream, "main", run)
+    return made
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_every_fold_is_run_with_every_seed_and_the_margin_is_paired(
+    data: Path, runs: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    given = [str(data), str(tmp_path / "out"), "-u", "fbank", "mfcc", "--seeds", "0", "1"]
+    assert main(given) == 0
+    assert sorted(runs) == sorted((u, s, f) for u in ("fbank", "mfcc") for s in "01" for f in "012")
+    table = rows((tmp_path / "out/table_dbn.md").read_text())
+    # Seeds 0 and 1 differ by .02, pieces by .01 from one to the next.
+    assert table["fbank"][:2] == ["6", table["fbank"][1]]
+    assert table["fbank"][1].startswith("0.535 [")
+    assert table["mfcc"][1].startswith("0.435 [")
+    # Every piece differs by the same, so the margin has no spread, however the pieces do.
+    assert table["fbank − mfcc"][1] == "+0.100 [+0.100, +0.100]"
+    assert table["fbank"][4].startswith("0.200")
+    before = list(runs)
+    assert main([*given, "--decoder", "peaks"]) == 0
+    assert runs == before
+    assert rows((tmp_path / "out/table_peaks.md").read_text())["fbank"][1].startswith("0.435 [")
+
+
+def test_other_weights_under_the_same_name_are_run_anew(
+    data: Path, runs: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "tower.safetensors"
+    given = [str(data), str(tmp_path / "out"), "-u", f"mine={file}", "--seeds", "0"]
+    assert main(given) == 2
+    for seed in (0, 0, 1):
+        save_music_tower(untrained_music_tower(SMALL, seed), file, Provenance("made", {}))
+        assert main(given) == 0
+    assert len(runs) == 6
+    assert {upstream for upstream, _, _ in runs} == {"motionbeat_local"}
+
+
+def test_mistakes_are_told(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(data), str(tmp_path), "-u", "fbank", "fbank"]) == 2
+    assert "'fbank' is given twice" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.csv"), str(tmp_path)]) == 2
+    data.write_text("audio,beats,piece,fold\na,b,c,0\nd,e,f,1\n")
+    assert main([str(data), str(tmp_path)]) == 2
+    assert "at least 3 values" in capsys.readouterr().err
