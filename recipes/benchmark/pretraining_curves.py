@@ -91,7 +91,7 @@ def records(run: Path, name: str) -> list[dict[str, Any]]:
 def draw(train: Records, valid: Records) -> Figure:
     """Four panels over the steps."""
     with matplotlib.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(12, 7.2), layout="constrained")
+        figure = Figure(figsize=(12, 8), layout="constrained")
         losses, retrieval, hard, probe = figure.subplots(2, 2).ravel()
         _lines(losses, train, LOSSES)
         losses.set(yscale="log", ylabel="training loss")
@@ -110,7 +110,7 @@ def draw(train: Records, valid: Records) -> Figure:
             axes.grid(color="#e8eaed", linewidth=0.7)
             axes.spines[["top", "right"]].set_visible(False)
             if axes.get_lines():
-                axes.legend(fontsize=8, frameon=False, ncols=2, loc="best")
+                axes.legend(fontsize=8, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
