@@ -10,7 +10,7 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.benchmark.grid_against_librosa import Row, main, summarise
 from tests.drum_patterns import beat_times, piece
 
-ROW = Row("a", 1.0, 0.9, 0.8, 0.5, 120.0, 120.0, 1.0, 0.1, 1.0)
+ROW = Row("a", 1.0, 0.9, 0.95, 0.8, 0.5, 0.5, 120.0, 120.0, 120.0, 1.0, 0.1, 0.2, 1.0)
 
 
 def test_it_compares_and_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,6 +24,8 @@ def test_it_compares_and_writes_what_it_prints(tmp_path: Path, capsys: pytest.Ca
     figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["pieces"][0]["ours_f"] == 1.0
     assert figures["pieces"][0]["ours_downbeat_f"] == 1.0
+    assert figures["pieces"][0]["model_f"] > 0.9
+    assert figures["summary"]["model_speed_up"] > 0
     printed = capsys.readouterr()
     assert "95 % bootstrap over 2 pieces" in printed.out
     # Whether a clip this short is fast enough depends on the machine; the code must say what was printed.
