@@ -51,3 +51,18 @@ def test_runs_that_do_not_compare_are_refused(tmp_path: Path, capsys: pytest.Cap
     assert "short at 10, long at 20" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 2
     assert "holds no validation" in capsys.readouterr().err
+
+
+def test_figures_of_the_test_split_come_with_what_is_not_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = written(tmp_path / "whole", 30)
+    assert main([str(run), "--split", "test"]) == 2
+    assert "recipes.pretrain.validate" in capsys.readouterr().err
+    figures = {"Step": 20, **FIGURES, "probe.log_mel.beat_f": 0.6, "probe.untrained_trunk.beat_f": 0.55}
+    (run / "figures-test.json").write_text(json.dumps(figures))
+    assert main([str(run), "--split", "test"]) == 0
+    rows = {line.split("|")[1].strip(): line for line in capsys.readouterr().out.splitlines() if line}
+    assert "| step 20 |" in rows["step 20"]
+    assert "| 0.600 |" in rows["log-mel"]
+    assert "| 0.550 |" in rows["untrained"]

@@ -1,10 +1,11 @@
 """The figures of a finished run on a split that chose nothing: pieces and takes held out of it all.
 
-    python -m recipes.pretrain.validate runs/tiny -o test.json
+    python -m recipes.pretrain.validate runs/tiny
 
 The best checkpoint is chosen on the dev split, so its figures there are a little too good. These are of the
 test split, by the same code: retrieval with the audio and with the audio blanked, the no-learning baseline,
-heads and beat probe. `python -m recipes.benchmark.pretraining_table test.json` makes a table of them.
+heads, and the beat probe, also on the log-mel and on the tower before training. They are printed, and
+written to OUT/figures-test.json, where `python -m recipes.benchmark.pretraining_table` finds them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from recipes.pretrain.export import chosen_step, load_model
 from recipes.pretrain.recipe import validation_reader
 from recipes.pretrain.request import read_config
 from recipes.pretrain.validation.figures import Figures
+from recipes.pretrain.validation.untrained_probe import untrained_probe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,16 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--clips", type=int, metavar="N", help="at most; left out: as in the run's validations"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write every figure there")
     options = parser.parse_args(arguments)
     if options.clips is not None and options.clips < 1:
         parser.error(f"--clips must be at least 1, got {options.clips}")
     try:
         step = chosen_step(options.run, options.step)
         figures = validate(options.run, step, options.split, options.clips)
-        if options.output is not None:
-            with atomic_path(options.output) as draft:
-                draft.write_text(json.dumps({"Step": step, **figures}, indent=1) + "\n", encoding="utf-8")
+        with atomic_path(figures_file(options.run, options.split)) as draft:
+            draft.write_text(json.dumps({"Step": step, **figures}, indent=1) + "\n", encoding="utf-8")
     except (PretrainError, DataError, AudioError, OSError) as error:
         print(f"recipes.pretrain.validate: {error}", file=sys.stderr)
         return 2
@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             interval = f"[{figures[f'{name}_low']:.3f}, {figures[f'{name}_high']:.3f}]"
             print(f"{name:{width}} {value:6.3f} {interval}")
     return 0
+
+
+def figures_file(run: Path, split: str) -> Path:
+    """Where the figures of a run on a split are written."""
+    return run / f"figures-{split}.json"
 
 
 @torch.inference_mode()
@@ -84,9 +89,11 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
     config.validation = replace(section, clips=clips or section.clips or 256)
     corpora = [read_corpus(folder) for folder in config.data.corpora]
     figures = Figures(model, section.pool, section.probe)
-    for (batch,) in tqdm(validation_reader(corpora, config, split), unit=" batches", disable=None):
+    batches = [batch for (batch,) in validation_reader(corpora, config, split)]
+    for batch in tqdm(batches, desc=split, unit=" batches", disable=None):
         figures.add(batch)
-    return figures.compute()
+    found = figures.compute()
+    return found | (untrained_probe(model.motionbeat.music.config, batches) if section.probe else {})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.config import STRIDE
+from motionbeat_upstream.config import STRIDE, MusicTowerConfig
 from motionbeat_upstream.nn.bar_spectrum import best_product
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
@@ -47,6 +47,12 @@ PROBED_PIECES = 3
 
 MUSIC = ("shared", "silence", "noise", "other_audio")
 """What the music tower is given: the audio itself, or what says nothing of the pair."""
+
+
+def probed_layers(config: MusicTowerConfig) -> dict[str, int]:
+    """Hidden states that the beat probe sees: of the trunk the middle and the last, and the last of all."""
+    trunk = len(config.trunk_dilations)
+    return {"middle": (trunk + 1) // 2, "trunk": trunk, "last": -1}
 
 
 class Figures:
@@ -199,12 +205,12 @@ class Figures:
 
     def _keep_features(self, features: MusicFeatures, batch: DevBatch) -> None:
         """What the probe is fitted to: features on the grid that is heard, never on the annotated one."""
-        trunk = len(self._model.motionbeat.music.config.trunk_dilations)
+        layers = probed_layers(self._model.motionbeat.music.config)
         for row, length in enumerate(features.frame_lengths.tolist()):
             if len(self._beats) == PROBED:
                 break
             self._beats.append(batch.beats[row])
-            for layer, index in (("middle", (trunk + 1) // 2), ("trunk", trunk), ("last", -1)):
+            for layer, index in layers.items():
                 state = features.hidden_states[index][row, :length]
                 self._features[layer].append(state.float().cpu().numpy())
 
