@@ -11,8 +11,8 @@ import pytest
 
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from recipes.benchmark import beat_tracking_table
 from recipes.benchmark.beat_tracking_table import main
+from recipes.downstream import run_downstream
 from tests.small import SMALL
 
 PIECES = 6
@@ -53,7 +53,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         (folder / "scores-test.json").write_text(json.dumps({"pieces": pieces}))
         return 0
 
-    monkeypatch.setattr(beat_tracking_table.run_downstream, "main", run)
+    monkeypatch.setattr(run_downstream, "main", run)
     return made
 
 
@@ -88,9 +88,10 @@ def test_other_weights_under_the_same_name_are_run_anew(
     file = tmp_path / "tower.safetensors"
     given = [str(data), str(tmp_path / "out"), "-u", f"mine={file}", "--seeds", "0"]
     assert main(given) == 2
-    for seed in (0, 0, 1):
+    for seed in (0, 1):
         save_music_tower(untrained_music_tower(SMALL, seed), file, Provenance("made", {}))
-        assert main(given) == 0
+        for _ in range(2):
+            assert main(given) == 0
     assert len(runs) == 6
     assert {upstream for upstream, _, _ in runs} == {"motionbeat_local"}
 

@@ -177,4 +177,5 @@ def _at_lags(rate: float) -> Tensor:
     lags = (60.0 * rate / tempi()[:, None] * torch.tensor(MULTIPLES)).clamp(max=0.85 * window)
     # Between two whole lags, autocorrelation is interpolated linearly.
     tent = (1 - (lags - torch.arange(window)[:, None, None]).abs()).clamp(min=0)
-    return tent * unbias[:, None, None]
+    at_lags: Tensor = tent * unbias[:, None, None]
+    return at_lags

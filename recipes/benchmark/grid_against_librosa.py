@@ -226,8 +226,8 @@ def table(rows: Sequence[Row], summary: Summary) -> str:
         summary.model_downbeat_f,
     )
     names = ("ours_seconds", "model_seconds", "librosa_seconds")
-    seconds = tuple(float(np.mean([getattr(row, name) for row in rows])) for name in names)
-    lines.append(_line("mean", means, [""] * 3, seconds))
+    each = [float(np.mean([getattr(row, name) for row in rows])) for name in names]
+    lines.append(_line("mean", means, [""] * 3, each))
     for name, difference, interval in (
         ("onsets - librosa", summary.difference, summary.interval),
         ("model - onsets", summary.model_difference, summary.model_interval),

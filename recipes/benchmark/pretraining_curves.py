@@ -129,8 +129,14 @@ def _lines(
             continue
         steps = [record["Step"] for record in there]
         axes.plot(steps, [record[name] for record in there], style, color=colour, label=label, linewidth=1.4)
-        low, high = ([record.get(f"{name}_{end}") for record in there] for end in ("low", "high"))
-        if band and None not in low + high:
+        edges = [
+            record[f"{name}_{end}"]
+            for end in ("low", "high")
+            for record in there
+            if f"{name}_{end}" in record
+        ]
+        if band and len(edges) == 2 * len(there):
+            low, high = edges[: len(there)], edges[len(there) :]
             axes.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
