@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.hubconf import SHIPPED
 from motionbeat_upstream.version import __version__
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
     # A run with other data or weights, or by another version, is no part of this table.
-    data = f"{__version__} {_sha256(options.data)}"
+    data = f"{__version__} {file_sha256(options.data)}"
     runs = [(label, seed, fold) for label in upstreams for seed in options.seeds for fold in folds]
     for number, (label, seed, fold) in enumerate(runs, 1):
         chosen, weights = upstreams[label]
@@ -108,18 +108,14 @@ def read_upstreams(given: Sequence[str]) -> dict[str, tuple[list[str], str]]:
         if label in found:
             raise ValueError(f"the label {label!r} is given twice; name the rows apart (LABEL={name})")
         if name == "motionbeat":
-            found[label] = (["-u", name], _sha256(SHIPPED))
+            found[label] = (["-u", name], file_sha256(SHIPPED))
         elif file.suffix != ".safetensors":
             found[label] = (["-u", name], "")
         elif file.is_file():
-            found[label] = (["-u", "motionbeat_local", "-k", str(file)], _sha256(file))
+            found[label] = (["-u", "motionbeat_local", "-k", str(file)], file_sha256(file))
         else:
             raise ValueError(f"{file}: no such file; export it from a run (recipes.pretrain.export)")
     return found
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def read_folds(data: Path) -> list[str]:

@@ -30,6 +30,7 @@ from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.config import MusicTowerConfig
 from motionbeat_upstream.nn.accents import bass_accents, sound_bands
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.grid import Grid
@@ -135,7 +136,7 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
 
 def evidence_of(wav: Tensor) -> Tensor:
     """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
-    mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), 96)
+    mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
     contrast = local_contrast(onset_envelope(mel, lengths), lengths, RATE)
     bass = bass_accents(mel, lengths, RATE)
     return tempo_evidence(contrast, bass, sound_bands(mel), lengths, RATE)[0]

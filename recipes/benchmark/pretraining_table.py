@@ -60,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or .json of figures"
-    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs")
     parser.add_argument("--split", choices=("dev", "test"), default="dev", help="(%(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the table there as well")
     options = parser.parse_args(argv)

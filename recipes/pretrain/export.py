@@ -93,11 +93,11 @@ def export(run: Path, file: Path, step: str = "best", grid_from: str = "dev") ->
     return provenance
 
 
-def run_steps(run: Path) -> list[int]:
-    """The steps that a run holds checkpoints of, in order.
+def chosen_step(run: Path, step: str) -> int:
+    """The number of the checkpoint that is meant.
 
     Raises:
-        PretrainError: there is none.
+        PretrainError: there is none such.
     """
     checkpoints = run / "checkpoints"
     there = sorted(
@@ -107,23 +107,13 @@ def run_steps(run: Path) -> list[int]:
     )
     if not there:
         raise PretrainError(f"{run}: holds no checkpoint; train first, or give the folder of a run")
-    return there
-
-
-def chosen_step(run: Path, step: str) -> int:
-    """The number of the checkpoint that is meant.
-
-    Raises:
-        PretrainError: there is none such.
-    """
-    there = run_steps(run)
     if step == "last":
         return there[-1]
     if step == "best":
         scores = {
             number: float(score.read_text())
             for number in there
-            if (score := run / "checkpoints/scores" / f"step_{number}.txt").is_file()
+            if (score := checkpoints / "scores" / f"step_{number}.txt").is_file()
         }
         return max(scores, key=lambda number: (scores[number], number)) if scores else there[-1]
     if step.isdecimal() and int(step) in there:
