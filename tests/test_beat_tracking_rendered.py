@@ -17,7 +17,7 @@ from motion_data import soundfont_check
 from motion_data.beats_file import Beats, read_beats
 from motion_data.errors import DataError
 from motion_data.soundfont import default_soundfont
-from recipes.downstream.beat_tracking.dataset import load_splits
+from recipes.downstream.beat_tracking.dataset import load_recordings, load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import Take, asap_beats
 from recipes.downstream.beat_tracking.prepare.rendered import choose, main, prepare
 from tests.conftest import skip_or_fail
@@ -176,6 +176,24 @@ def test_pieces_are_dealt_out_in_folds(
     splits = [load_splits(out / "splits.csv", test_fold=fold) for fold in range(3)]
     tested = [clip.piece for split in splits for clip in split["test"]]
     assert len(tested) == len(set(tested)) == 3
+
+
+@pytest.mark.parametrize("corpus", ["asap"], indirect=True)
+def test_pieces_of_another_data_set_are_left_out(
+    corpus: tuple[str, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, source, out = corpus
+    prepare(name, source, out)
+    with (out / "splits.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    held = tmp_path / "held"
+    held.mkdir()
+    text = "\n".join(f"{out / row['audio']},{out / row['beats']},{row['piece']}" for row in rows[:2])
+    (held / "splits.csv").write_text(f"audio,beats,piece\n{text}\n")
+    assert main([name, str(source), str(tmp_path / "rest"), "--without", str(held)]) == 0
+    assert [song.piece for song in load_recordings(tmp_path / "rest")] == [rows[2]["piece"]]
+    assert main([name, str(source), str(tmp_path / "none"), "--without", str(out)]) == 1
+    assert "holds no piece beside those of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("corpus", ["groove"], indirect=True)

@@ -2,9 +2,9 @@
 
 The beat period comes from :mod:`~motionbeat_upstream.nn.tempo`, the beats from
 :mod:`~motionbeat_upstream.nn.beat_decoding`, the bars from :mod:`~motionbeat_upstream.nn.metre`.
-Where a trained head hears pulses, they say at which level the beats are
-(:mod:`~motionbeat_upstream.nn.metrical_level`) and where; tempo, bars and confidence stay with the
-onsets, which they were fitted to.
+Where a trained head hears pulses, they say where the beats lie; tempo, bars and confidence stay with the
+onsets, which they were fitted to. Pulses that also chose the metrical level were right more often on
+constructed dance tunes (F by .01 to .02) and wrong by far on rendered pop songs (by .06 to .11).
 Sums run over whole numbers, and what a Fourier transform gives is rounded before it decides
 anything, so a clip has the same grid alone and in any batch.
 """
@@ -27,7 +27,6 @@ from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.local_contrast import local_contrast
 from motionbeat_upstream.nn.metre import bar_positions
-from motionbeat_upstream.nn.metrical_level import pulse_level
 from motionbeat_upstream.nn.tempo import beat_periods
 
 TRUST = 0.3
@@ -98,7 +97,6 @@ def estimate_grids(
     where = contrast
     if pulses is not None:
         where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths, rate)
-        choice = pulse_level(where, periods, choice, lengths, rate)
     beats = decode_beats(trust * where + (1 - trust) * accents, periods, choice, lengths, rate)
 
     count = torch.tensor([len(frames) for frames in beats], device=lengths.device)

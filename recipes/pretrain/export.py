@@ -41,12 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--grid-from",
         choices=("dev", "pulses", "onsets"),
         default="dev",
-        help="what the grid of audio alone is estimated from; dev (the default): what does best on the "
+        help="what the grid of audio alone is estimated from; dev (the default): what does well on the "
         "dev split, which is scored for it",
+    )
+    parser.add_argument(
+        "--grid-songs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="data sets of the task beat_tracking to choose that by too, each counting as much as the dev "
+        "split; songs that no test will be made on",
     )
     options = parser.parse_args(arguments)
     try:
-        provenance = export(options.run, options.file, options.step, options.grid_from)
+        provenance = export(options.run, options.file, options.step, options.grid_from, options.grid_songs)
     except (PretrainError, DataError, AudioError, OSError) as error:
         print(f"recipes.pretrain.export: {error}", file=sys.stderr)
         return 2
@@ -55,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def export(run: Path, file: Path, step: str = "best", grid_from: str = "dev") -> Provenance:
+def export(
+    run: Path, file: Path, step: str = "best", grid_from: str = "dev", grid_songs: Sequence[Path] = ()
+) -> Provenance:
     """Write the music tower of a run.
 
     Args:
@@ -63,18 +74,21 @@ def export(run: Path, file: Path, step: str = "best", grid_from: str = "dev") ->
         file: to write; it appears only when it is whole.
         step: ``best``, ``last`` or a number.
         grid_from: what the tower estimates the grid of audio alone from: ``onsets``, ``pulses`` at the
-            weight that does best on the dev split, or ``dev`` for the better of the two there.
+            weight that does well on the dev split, or ``dev`` for the better of the two there; see
+            :mod:`~recipes.pretrain.grid_source`.
+        grid_songs: data sets of the task beat_tracking to choose that by too.
 
     Raises:
         PretrainError: no run, no such checkpoint, or a checkpoint that cannot be read.
-        DataError, AudioError: the corpora that the run names are not there, or cannot be read.
+        DataError, AudioError: the corpora that the run names, or the songs, are not there or cannot be read.
     """
     if file.suffix != ".safetensors":
         raise PretrainError(f"{file}: expected a name that ends in .safetensors")
     number = chosen_step(run, step)
     tower, values = load_tower(run, number)
     corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
-    grid = choose_grid_source(tower, corpora, GRID_SOURCES if grid_from == "dev" else (grid_from,))
+    sources = GRID_SOURCES if grid_from == "dev" else (grid_from,)
+    grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
     names = [str(corpus.made["corpus"]) for corpus in corpora]
     details = {

@@ -89,9 +89,8 @@ def load_splits(
         AudioError: audio that cannot be read.
     """
     root = Path(root)
-    rows = _read_csv(root) if root.is_file() else _read_folder(root)
+    rows, names = _rows(root)
     splits = _splits_of_pieces(rows, root, ratios, split_seed, test_fold)
-    names = _unique_names(rows, root if root.is_dir() else root.parent)
     by_split: dict[str, list[Recording]] = {split: [] for split in SPLITS}
     for row, name in zip(rows, names, strict=True):
         by_split[splits[row.piece]].append(_recording(row, name))
@@ -102,6 +101,16 @@ def load_splits(
                 f"or more pieces, or get {SOURCES}"
             )
     return by_split
+
+
+def load_recordings(root: str | Path) -> list[Recording]:
+    """All recordings of a data set, whatever their split; all are checked, no audio is decoded yet.
+
+    Raises:
+        DataError, AudioError: as :func:`load_splits`.
+    """
+    rows, names = _rows(Path(root))
+    return [_recording(row, name) for row, name in zip(rows, names, strict=True)]
 
 
 def split_by_ratio(pieces: Sequence[str], ratios: Sequence[float], seed: int) -> dict[str, str]:
@@ -133,6 +142,12 @@ def deal(count: int, shares: Mapping[str, float]) -> dict[str, int]:
         # The next one goes where most is missing from the share.
         dealt[max(shares, key=lambda name: shares[name] / total * count - dealt[name])] += 1
     return dealt
+
+
+def _rows(root: Path) -> tuple[list[_Row], list[str]]:
+    """What a data set lists, and a unique name for each."""
+    rows = _read_csv(root) if root.is_file() else _read_folder(root)
+    return rows, _unique_names(rows, root if root.is_dir() else root.parent)
 
 
 def _read_csv(path: Path) -> list[_Row]:

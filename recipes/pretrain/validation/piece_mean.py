@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from recipes.downstream.mean_interval import RESAMPLES, mean_interval
 
+WIDTH = 2 * 1.96
+"""Standard errors in a 95 % interval."""
+
 
 @dataclass(frozen=True)
 class PieceMean:
@@ -25,6 +28,11 @@ class PieceMean:
     """Of the 95 % bootstrap interval; None for a single piece, which says nothing about others."""
     high: float | None
     pieces: int
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean, by the width of the interval; 0 for a single piece, which says nothing of others."""
+        return 0.0 if self.low is None or self.high is None else (self.high - self.low) / WIDTH
 
     def metrics(self, name: str) -> dict[str, float]:
         """The mean under ``name``, and the interval's ends with ``_low`` and ``_high`` where there is one.

@@ -30,7 +30,7 @@ from motion_data.soundfont import default_soundfont, play, synthesiser
 from motion_data.soundfont_check import check_soundfont
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.dataset import SPLITS, deal
+from recipes.downstream.beat_tracking.dataset import SPLITS, deal, load_recordings
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
 
 FEWEST_BEATS = 8
@@ -95,6 +95,7 @@ def prepare(
     seconds: float | None = None,
     soundfont: Path | None = None,
     folds: int | None = None,
+    without: Sequence[Path] = (),
 ) -> list[str]:
     """Write the data set to ``out``; takes that are already whole are kept.
 
@@ -106,15 +107,19 @@ def prepare(
         seconds: render no more than this of each.
         soundfont: .sf2 or .sf3 file; None for the one that pretty_midi brings along.
         folds: deal the pieces out in so many folds, to test on each in turn.
+        without: data sets whose pieces are left out, so that nothing is chosen on what is tested on.
 
     Returns:
         Why takes are left out, a line each.
 
     Raises:
-        DataError: ``source`` is not the corpus, the soundfont cannot be used, or ``out`` holds another
-            rendering.
+        DataError: ``source`` is not the corpus or has nothing else, a data set of ``without`` cannot be
+            read, the soundfont cannot be used, or ``out`` holds another rendering.
     """
-    takes = choose(CORPORA[corpus].find(source), limit)
+    held = {recording.piece for other in without for recording in load_recordings(other)}
+    takes = choose([take for take in CORPORA[corpus].find(source) if take.piece not in held], limit)
+    if not takes:
+        raise DataError(f"{source}: holds no piece beside those of {', '.join(map(str, without))}")
     if soundfont is None:
         soundfont = default_soundfont()
         synthesiser(soundfont)
@@ -195,6 +200,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the corpus's folder")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to (1 MB a minute)")
     parser.add_argument("--limit", type=int, metavar="N", help="render at most N files, of every split some")
+    parser.add_argument(
+        "--without",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="leave out the pieces of these data sets, e.g. of one to test on",
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help="render the first S seconds of each")
     parser.add_argument(
         "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
