@@ -5,6 +5,7 @@ from motionbeat_upstream.hubconf import (
     motionbeat,
     motionbeat_base,
     motionbeat_local,
+    motionbeat_log_mel,
     motionbeat_untrained,
     motionbeat_url,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "motionbeat",
     "motionbeat_base",
     "motionbeat_local",
+    "motionbeat_log_mel",
     "motionbeat_untrained",
     "motionbeat_url",
 ]

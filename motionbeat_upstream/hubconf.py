@@ -14,6 +14,7 @@ import torch
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower
 from motionbeat_upstream.config import architecture
 from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.log_mel_expert import LogMelExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 
 dependencies = ["torch", "torchaudio", "numpy", "librosa", "safetensors"]
@@ -34,6 +35,11 @@ def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: 
 def motionbeat_untrained(**kwargs: object) -> UpstreamExpert:
     """The tower that ships at a fixed random initialisation: what training adds is the margin over it."""
     return _untrained("tiny")
+
+
+def motionbeat_log_mel(**kwargs: object) -> LogMelExpert:
+    """The tower's front end alone: log-mel at 50 Hz."""
+    return LogMelExpert().eval()
 
 
 def motionbeat_base(**kwargs: object) -> UpstreamExpert:

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from motionbeat_upstream import hubconf
 
-ENTRIES = ("motionbeat", "motionbeat_untrained", "motionbeat_base", "motionbeat_local", "motionbeat_url")
+ENTRIES = (
+    "motionbeat",
+    "motionbeat_untrained",
+    "motionbeat_log_mel",
+    "motionbeat_base",
+    "motionbeat_local",
+    "motionbeat_url",
+)
 
 
 def register() -> None:

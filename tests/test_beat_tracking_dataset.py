@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
-from recipes.downstream.beat_tracking.dataset import SPLITS, Recording, deal, load_splits, split_by_ratio
+from recipes.downstream.beat_tracking.dataset import Recording, load_splits
+from recipes.downstream.splits import SPLITS, deal, split_by_ratio
 
 RATE = 8000
 

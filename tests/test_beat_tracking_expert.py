@@ -17,8 +17,9 @@ from motion_data.beats_file import read_beats
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
-from recipes.downstream.beat_tracking.settings import SettingsError, TaskSettings, read_settings
+from recipes.downstream.beat_tracking.settings import TaskSettings, read_settings
 from recipes.downstream.errors import TaskError
+from recipes.downstream.settings_values import SettingsError
 from tests.beat_tracking_clicks import write_clicks
 
 CONFIG = Path(__file__).parent.parent / "recipes" / "downstream" / "beat_tracking" / "config.yaml"
@@ -266,7 +267,7 @@ def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
         "datarc.crop_seconds: 'long'",
         "modelrc must be",
         "decodingrc.metres",
-        "'plot'",
+        "unknown key plot;",
     ):
         assert fault in str(error.value)
     with pytest.raises(SettingsError) as error:

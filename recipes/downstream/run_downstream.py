@@ -50,8 +50,8 @@ NOTICES = (
 
 EPILOG = """\
 added by MotionBeat to S3PRL's command:
-  -u motionbeat            the model that ships; also motionbeat_untrained, motionbeat_base,
-                           motionbeat_local -k FILE, motionbeat_url -k ADDRESS
+  -u motionbeat            the model that ships; also motionbeat_untrained, motionbeat_log_mel,
+                           motionbeat_base, motionbeat_local -k FILE, motionbeat_url -k ADDRESS
   -d {tasks}
                            MotionBeat's tasks, beside S3PRL's own
   -c                       left out: ./downstream/TASK/config.yaml if it is there, else the packaged one

@@ -9,10 +9,9 @@ or in a folder ``beats`` beside its own. Recordings of one piece are never in tw
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +24,7 @@ from motion_data.beats_file import Beats, read_beats
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
-
-SPLITS = ("train", "dev", "test")
-
-SPLIT_NAMES = {"valid": "dev", "val": "dev", "validation": "dev"} | {split: split for split in SPLITS}
-"""What a CSV may call a split, and what it is called here."""
+from recipes.downstream.splits import SPLIT_NAMES, SPLITS, split_by_ratio
 
 END_SLACK = 0.1
 """Seconds by which a last beat may lie beyond the audio: tables are rounded, clips cut short."""
@@ -111,37 +106,6 @@ def load_recordings(root: str | Path) -> list[Recording]:
     """
     rows, names = _rows(Path(root))
     return [_recording(row, name) for row, name in zip(rows, names, strict=True)]
-
-
-def split_by_ratio(pieces: Sequence[str], ratios: Sequence[float], seed: int) -> dict[str, str]:
-    """Deal pieces to train, dev and test, the same whatever their order.
-
-    Pieces are ordered by a hash of their name and cut by ``ratios``; every split with a ratio
-    above 0 gets at least one piece.
-
-    Raises:
-        DataError: fewer pieces than splits.
-    """
-    wanted = {split: ratio for split, ratio in zip(SPLITS, ratios, strict=True) if ratio > 0}
-    unique = sorted(set(pieces), key=lambda piece: hashlib.sha256(f"{seed}:{piece}".encode()).digest())
-    if len(unique) < len(wanted):
-        raise DataError(
-            f"{len(unique)} pieces cannot be split into {', '.join(wanted)}; at least one piece each is "
-            f"needed; add pieces, or get {SOURCES}"
-        )
-    counts = deal(len(unique), wanted)
-    dealt = [split for split, count in counts.items() for _ in range(count)]
-    return dict(zip(unique, dealt, strict=True))
-
-
-def deal(count: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Whole numbers near the shares, at least 1 each, that add up to ``count`` if that can be."""
-    dealt = dict.fromkeys(shares, 1)
-    total = sum(shares.values())
-    for _ in range(count - len(dealt)):
-        # The next one goes where most is missing from the share.
-        dealt[max(shares, key=lambda name: shares[name] / total * count - dealt[name])] += 1
-    return dealt
 
 
 def _rows(root: Path) -> tuple[list[_Row], list[str]]:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from motion_data.beats_file import Beats
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.dataset import SPLITS, Recording
+from recipes.downstream.beat_tracking.dataset import Recording
+from recipes.downstream.splits import SPLITS
 
 SECONDS = 16.0
 """Length of a clip."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recipes.downstream.probe_head import probe_head
+
 OUTPUTS = 2
 """Logits per frame: beat, downbeat."""
 
@@ -46,17 +48,11 @@ class Probe(nn.Module):
         super().__init__()
         self.normalisation = nn.BatchNorm1d(dim, affine=False) if normalise else nn.Identity()
         self.head: nn.Module
-        if probe == "linear":
-            self.head = nn.Linear(dim, OUTPUTS)
-        elif probe == "mlp":
-            self.head = nn.Sequential(
-                nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, OUTPUTS)
-            )
-        elif probe == "conv":
+        if probe == "conv":
             taps = 2 * round(conv_seconds * frame_rate / 2) + 1
             self.head = ConvHead(dim, conv_channels, taps, dropout)
         else:
-            raise ValueError(f"unknown probe {probe!r}; expected linear, mlp or conv")
+            self.head = probe_head(probe, dim, OUTPUTS, hidden, dropout)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Features of clips, (T_i, D) each, to logits, (T_i, 2) each; no clip touches another."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.version import __version__
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS, Mean, PieceScores, mean_scores
 from recipes.downstream.beat_tracking.settings import TaskSettings
+from recipes.downstream.origin import origin
 
 PACKAGES = ("torch", "torchaudio", "s3prl", "mir_eval", "metricon", "numpy")
 
@@ -63,8 +61,7 @@ def write_report(folder: Path, evaluation: Evaluation, rows: Sequence[PieceScore
             for decoder, table in means.items()
         },
         "pieces": [asdict(row) for row in rows],
-        "command": sys.argv,
-        "versions": {"motionbeat": __version__} | {name: metadata.version(name) for name in PACKAGES},
+        **origin(PACKAGES),
     }
     text = table_text(evaluation, by_decoder, means)
     with atomic_path(folder / f"scores-{evaluation.split}.json") as draft:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from recipes.downstream.errors import TaskError
+from recipes.downstream.settings_values import SettingsError, read_values
 
 PROBES = ("linear", "mlp", "conv")
 DECODERS = ("dbn", "peaks")
 CRITERIA = ("loss", "beat_f")
-
-
-class SettingsError(TaskError):
-    """Settings that cannot be used; the message lists everything that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +111,6 @@ class TaskSettings:
     """Draw each test piece into expdir/plots."""
 
 
-SECTIONS: dict[str, type] = {
-    "datarc": DataSettings,
-    "modelrc": ModelSettings,
-    "lossrc": LossSettings,
-    "decodingrc": DecodingSettings,
-    "scoringrc": ScoringSettings,
-}
-
-
 def read_settings(values: Mapping[str, Any]) -> TaskSettings:
     """Settings from the plain values of a YAML file; what is left out takes its default.
 
@@ -131,66 +118,11 @@ def read_settings(values: Mapping[str, Any]) -> TaskSettings:
         SettingsError: with every unknown key, wrong type and value out of range.
     """
     faults: list[str] = []
-    sections: dict[str, Any] = {}
-    for key, value in values.items():
-        if key in SECTIONS:
-            sections[key] = _read_section(SECTIONS[key], key, value, faults)
-        elif key == "plots":
-            sections[key] = _checked(False, key, value, faults)
-        else:
-            faults.append(f"unknown key {key!r}; there are {', '.join([*SECTIONS, 'plots'])}")
-    settings = TaskSettings(**sections)
-    if not faults:
-        faults = _out_of_range(settings)
+    settings = read_values(TaskSettings, values, faults)
+    faults = faults or _out_of_range(settings)
     if faults:
         raise SettingsError("beat_tracking, downstream_expert: " + "; ".join(faults))
     return settings
-
-
-def _read_section(section: type, name: str, values: Any, faults: list[str]) -> Any:
-    if not isinstance(values, Mapping):
-        faults.append(f"{name} must be a mapping, got {values!r}")
-        return section()
-    defaults = {entry.name: getattr(section(), entry.name) for entry in fields(section)}
-    for key in sorted(set(values) - set(defaults)):
-        faults.append(f"unknown key {name}.{key}; there are {', '.join(defaults)}")
-    read = {
-        key: _checked(defaults[key], f"{name}.{key}", value, faults)
-        for key, value in values.items()
-        if key in defaults
-    }
-    return section(**read)
-
-
-def _checked(default: Any, name: str, value: Any, faults: list[str]) -> Any:
-    """The value in the default's type, or the default and one more fault."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name == "datarc.root" and (value is None or isinstance(value, str)):
-        return value or None
-    if name == "datarc.test_fold" and (value is None or isinstance(value, str | int)):
-        return value
-    if name == "lossrc.positive_weight" and (number or value == "auto"):
-        return value
-    if isinstance(default, bool) and isinstance(value, bool):
-        return value
-    if isinstance(default, int) and not isinstance(default, bool) and number and int(value) == value:
-        return int(value)
-    if isinstance(default, float) and number:
-        return float(value)
-    if isinstance(default, str) and isinstance(value, str) and name != "lossrc.positive_weight":
-        return value
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        kind = type(default[0])
-        if all(isinstance(item, kind) or (kind is float and isinstance(item, int)) for item in value):
-            return tuple(kind(item) for item in value)
-    faults.append(f"{name}: {value!r} is no {_kind(default)}")
-    return default
-
-
-def _kind(default: Any) -> str:
-    if isinstance(default, tuple):
-        return f"list of {type(default[0]).__name__}"
-    return {"NoneType": "path or name", "str": "name"}.get(type(default).__name__, type(default).__name__)
 
 
 def _out_of_range(settings: TaskSettings) -> list[str]:
@@ -216,7 +148,9 @@ def _out_of_range(settings: TaskSettings) -> list[str]:
         "modelrc.conv_seconds must be above 0": model.conv_seconds > 0,
         "lossrc.tolerance_seconds must lie in [0, 0.5]": 0 <= loss.tolerance_seconds <= 0.5,
         "lossrc.positive_weight must be auto or above 0": (
-            loss.positive_weight == "auto" or float(loss.positive_weight) > 0
+            loss.positive_weight == "auto"
+            if isinstance(loss.positive_weight, str)
+            else loss.positive_weight > 0
         ),
         f"decodingrc.decoders must be a list of {', '.join(DECODERS)}, none twice": (
             0 < len(decoding.decoders) == len(set(decoding.decoders) & set(DECODERS))

@@ -13,7 +13,7 @@ import pretty_midi
 
 from motion_data.beats_file import Beats
 from motion_data.errors import DataError
-from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
+from recipes.downstream.splits import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
 """Shares of train, dev and test, by piece, where a corpus has no split of its own."""

@@ -30,8 +30,9 @@ from motion_data.soundfont import default_soundfont, play, synthesiser
 from motion_data.soundfont_check import check_soundfont
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.dataset import SPLITS, deal, load_recordings
+from recipes.downstream.beat_tracking.dataset import load_recordings
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
+from recipes.downstream.splits import SPLITS, deal
 
 FEWEST_BEATS = 8
 """Files with fewer beats are left out."""

@@ -1,0 +1,142 @@
+"""Every upstream on every task whose data is at hand, in one table.
+
+    python -m recipes.benchmark run result/table --data DIR --upstreams motionbeat motionbeat_log_mel
+
+DIR holds data sets under the names of their layouts (gtzan, nsynth, emomusic …). What is missing is listed
+with the place where it is obtained, and is no part of the table. A finished run is not repeated, so the
+same command goes on where it was interrupted; features are computed once for each upstream and kept in
+OUT/features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.checkpoint import CheckpointError
+from motionbeat_upstream.threads import use_idle_cores
+from recipes.benchmark.clip_table import pooled, table
+from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan, probe_data_set
+from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
+from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
+from recipes.downstream.encoder import Encoder, load_encoder
+from recipes.downstream.errors import TaskError
+
+UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing and print the table; 2 for what the user can mend, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    use_idle_cores()
+    try:
+        upstreams = read_upstreams(options.upstreams)
+        plans, missing = find_data(options)
+        if not plans:
+            raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
+        run(plans, upstreams, options.out, None if options.no_cache else options.out / "features")
+        text = "\n".join([*_lines(plans, upstreams, options.out), *_missing_lines(missing)]) + "\n"
+        with atomic_path(options.out / "table.md") as draft:
+            draft.write_text(text, encoding="utf-8")
+    except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
+        print(f"recipes.benchmark run: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nrecipes.benchmark run: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m recipes.benchmark run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results and of table.md")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data sets")
+    parser.add_argument(
+        "-u",
+        "--upstreams",
+        nargs="+",
+        default=list(UPSTREAMS),
+        metavar="NAME",
+        help="of S3PRL's hub, a .safetensors file, or NAME:PATH; LABEL=… names its row (%(default)s)",
+    )
+    parser.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *CLIP_TASKS])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--probe", default="linear", choices=PROBES)
+    parser.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
+    parser.add_argument("--no-cache", action="store_true", help="compute features anew, and keep none")
+    return parser
+
+
+def find_data(options: argparse.Namespace) -> tuple[list[ClipPlan], list[str]]:
+    """The data sets that are there, and of the others where they are obtained."""
+    chosen = CLIP_TASKS if "all" in options.tasks else {name: CLIP_TASKS[name] for name in options.tasks}
+    plans, missing = [], []
+    for task in chosen.values():
+        for name, layout in task.layouts.items():
+            root = options.data / name
+            if root.is_dir():
+                seeds, model = tuple(options.seeds), ModelSettings(options.probe)
+                plans.append(ClipPlan(task, name, root, model, options.slice_seconds, seeds))
+            else:
+                missing.append(f"{task.name}, {name}: no {root}; get {layout.about}")
+    return plans, missing
+
+
+def run(
+    plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None
+) -> None:
+    """Train and test every probe that is not there yet.
+
+    Raises:
+        DataError, AudioError, TaskError, CheckpointError: what is wrong with data, features or weights.
+    """
+    with tqdm(total=len(plans) * len(upstreams), unit=" sets", disable=None) as bar:
+        for choice in upstreams:
+            encoder: Encoder = load_encoder(choice.label, choice.name, choice.weights)
+            for plan in plans:
+                bar.set_description(f"{choice.label}, {plan.name}")
+                probe_data_set(plan, encoder, out, cache)
+                bar.update()
+
+
+def _lines(plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: Path) -> list[str]:
+    lines = []
+    for plan in plans:
+        folds = list(plan.folds())
+        runs = {
+            choice.label: [
+                pooled([plan.folder(out, choice.label, fold, seed) for fold in range(len(folds))])
+                for seed in plan.seeds
+            ]
+            for choice in upstreams
+        }
+        lines += [
+            f"## {plan.task.name}: {plan.layout}",
+            "",
+            *table(runs, folds[0].target, folds[0].grouped_by),
+            f"{plan.model.probe} probe, {len(folds)} folds."
+            if len(folds) > 1
+            else f"{plan.model.probe} probe.",
+            "",
+        ]
+    return lines
+
+
+def _missing_lines(missing: Sequence[str]) -> list[str]:
+    return ["Missing, and no part of the table:", "", *(f"- {line}" for line in missing)] if missing else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

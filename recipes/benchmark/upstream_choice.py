@@ -1,0 +1,50 @@
+"""Upstreams as they are named on the command line of a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class UpstreamChoice:
+    """One row of a table."""
+
+    label: str
+    name: str
+    """As ``run_downstream.py -u`` takes it."""
+    weights: Path | None
+    """As ``-k`` takes it: a file, or a folder."""
+
+    @property
+    def options(self) -> list[str]:
+        """Of ``run_downstream.py``."""
+        return ["-u", self.name, *([] if self.weights is None else ["-k", str(self.weights)])]
+
+
+def read_upstreams(given: Sequence[str]) -> list[UpstreamChoice]:
+    """The upstreams that are meant.
+
+    Args:
+        given: names of S3PRL's hub, files of exported checkpoints (``.safetensors``), or ``NAME:PATH`` for
+            an upstream that takes a file or folder; each perhaps with ``LABEL=`` before it.
+
+    Raises:
+        ValueError: a path that is not there, or a label given twice.
+    """
+    found: list[UpstreamChoice] = []
+    for one in given:
+        label, _, rest = one.rpartition("=")
+        name, _, place = rest.partition(":")
+        if not place and rest.endswith(".safetensors"):
+            name, place = "motionbeat_local", rest
+        if place and not Path(place).exists():
+            raise ValueError(
+                f"{place}: no such file or folder; export it (recipes.pretrain.export), or download it"
+            )
+        label = label or (Path(place).stem if place else name)
+        if label in [choice.label for choice in found]:
+            raise ValueError(f"the label {label!r} is given twice; name the rows apart (LABEL={rest})")
+        found.append(UpstreamChoice(label, name, Path(place) if place else None))
+    return found

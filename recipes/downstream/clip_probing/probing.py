@@ -1,0 +1,131 @@
+"""Probes trained on kept features by MARBLE's protocol: a grid of learning rates, early stopping on dev.
+
+Softmax-weighted layers, time-means, linear or an MLP of one hidden layer of 512 with dropout 0.2; Adam,
+batches of 64, the learning rate halved on a plateau, five learning rates to choose from by dev. How long to
+wait for a better dev score is not said there; those numbers are ours [O].
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from recipes.downstream.clip_probing.clips import Clip, ClipData, labels
+from recipes.downstream.clip_probing.features import ClipFeatures
+from recipes.downstream.clip_probing.probe import ClipProbe, LayeredProbe
+from recipes.downstream.clip_probing.report import Said
+from recipes.downstream.clip_probing.settings import ModelSettings
+from recipes.downstream.clip_probing.targets import Target, Values
+
+LEARNING_RATES = (1e-2, 5e-3, 1e-3, 5e-4, 1e-4)
+
+BATCH = 64
+"""Slices a step."""
+
+EPOCHS = 200
+"""At most."""
+
+PATIENCE = 5
+"""Epochs without a better dev score after which the learning rate is halved."""
+
+STOP = 20
+"""Epochs without a better dev score after which training ends."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A probe as it did best on dev."""
+
+    probe: LayeredProbe
+    learning_rate: float
+    dev: float
+    """The target's first measure on dev."""
+    epochs: int
+    """After how many it was that."""
+
+
+def train(
+    features: Mapping[str, Sequence[ClipFeatures]],
+    data: ClipData,
+    model: ModelSettings,
+    seed: int,
+    learning_rates: Sequence[float] = LEARNING_RATES,
+) -> Trained:
+    """The best probe by dev over the learning rates; test is not looked at.
+
+    Args:
+        features: of the clips of train and dev, in the data set's order.
+        data: the data set.
+        model: the probe.
+        seed: of its initialisation, of dropout and of the order of slices.
+        learning_rates: to choose from.
+    """
+    tried = [_train_at(features, data, model, seed, rate) for rate in learning_rates]
+    return max(tried, key=lambda trained: trained.dev)
+
+
+def say(probe: LayeredProbe, features: Sequence[ClipFeatures], clips: Sequence[Clip], target: Target) -> Said:
+    """What a probe says of clips: the mean over their slices, by their length."""
+    probe.eval()
+    with torch.inference_mode():
+        logits = probe(torch.cat([one.means for one in features]))
+    said = []
+    for one, part in zip(features, logits.split([len(one.means) for one in features]), strict=True):
+        weight = one.frames / one.frames.sum()
+        said.append((weight[:, None] * target.said(part)).sum(0))
+    return Said(
+        tuple(clip.name for clip in clips),
+        tuple(clip.group for clip in clips),
+        labels(clips),
+        torch.stack(said).numpy(),
+    )
+
+
+def _train_at(
+    features: Mapping[str, Sequence[ClipFeatures]],
+    data: ClipData,
+    model: ModelSettings,
+    seed: int,
+    rate: float,
+) -> Trained:
+    target, clips = data.target, data.splits["train"]
+    means, truth = _slices(features["train"], clips)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers, dim = means.shape[1:]
+        probe = LayeredProbe(
+            layers, ClipProbe(dim, len(target.names), model.probe, model.hidden, model.dropout)
+        )
+        if isinstance(target, Values):
+            probe.probe.fit_scale(labels(clips))
+        optimizer = torch.optim.Adam(probe.parameters(), lr=rate)
+        scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=PATIENCE)
+        best, best_state, best_epoch = -np.inf, copy.deepcopy(probe.state_dict()), 0
+        for epoch in range(1, EPOCHS + 1):
+            probe.train()
+            for batch in torch.randperm(len(means)).split(BATCH):
+                optimizer.zero_grad()
+                target.loss(probe(means[batch]), truth[batch]).backward()
+                optimizer.step()
+            said = say(probe, features["dev"], data.splits["dev"], target)
+            score = float(np.nan_to_num(target.scores(said.said, said.labels)[0], nan=-np.inf))
+            scheduler.step(score)
+            if score > best:
+                best, best_state, best_epoch = score, copy.deepcopy(probe.state_dict()), epoch
+            elif epoch - best_epoch >= STOP:
+                break
+    probe.load_state_dict(best_state)
+    return Trained(probe.eval(), rate, best, best_epoch)
+
+
+def _slices(features: Sequence[ClipFeatures], clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
+    """(N, L, D) means of all slices, and their (N,) or (N, K) labels."""
+    counts = torch.tensor([len(one.means) for one in features])
+    truth = torch.from_numpy(labels(clips)).repeat_interleave(counts, 0)
+    return torch.cat([one.means for one in features]), truth

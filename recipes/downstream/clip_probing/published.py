@@ -1,0 +1,118 @@
+"""What readers of published data sets share: files that must be there, tables, audio by its stem."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.errors import DataError
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from recipes.downstream.clip_probing.clips import Clip
+from recipes.downstream.splits import SPLITS
+
+
+def expect(root: Path, relative: str, obtained: str) -> Path:
+    """A file or folder of a data set.
+
+    Args:
+        root: the data set's folder, as the user gives it.
+        relative: the place in it.
+        obtained: where the data set is obtained, for the message.
+
+    Raises:
+        DataError: it is not there; with the right root, where that is a level up or down.
+    """
+    if (root / relative).exists():
+        return root / relative
+    near = [root.parent, *sorted(path for path in root.glob("*") if path.is_dir())] if root.is_dir() else []
+    for other in near:
+        if (other / relative).exists():
+            raise DataError(f"{root}: holds no {relative}, but {other} does; give that as the root")
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; get {obtained}")
+    raise DataError(f"{root}: holds no {relative}; get {obtained}")
+
+
+def read_table(file: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a table with a header; spaces round names and values are cut off.
+
+    Raises:
+        DataError: not such a table, or a column is missing.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="", errors="strict") as opened:
+            reader = csv.DictReader(opened, delimiter=delimiter)
+            names = [(name or "").strip() for name in reader.fieldnames or []]
+            rows = [
+                dict(zip(names, ((value or "").strip() for value in row.values()), strict=False))
+                for row in reader
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file}: not a table that can be read ({error})") from error
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise DataError(f"{file}: no column {' and no column '.join(missing)}; found {', '.join(names)}")
+    return rows
+
+
+def numbers(file: Path, row: Mapping[str, str], columns: Iterable[str]) -> NDArray[np.float32]:
+    """(K,) numbers of a row.
+
+    Raises:
+        DataError: one is none.
+    """
+    values = []
+    for column in columns:
+        try:
+            value = float(row[column])
+        except ValueError:
+            value = float("nan")
+        if not np.isfinite(value):
+            raise DataError(f"{file}: {column} is {row[column]!r} in the row of {next(iter(row.values()))}")
+        values.append(value)
+    return np.array(values, dtype=np.float32)
+
+
+def audio_by_stem(folder: Path) -> dict[str, Path]:
+    """The audio files of a folder by their names without the ending."""
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+
+
+def clip(name: str, group: str, label: NDArray[np.float32] | float, file: Path) -> Clip:
+    """A clip that is a whole audio file."""
+    return Clip(name, group, np.asarray(label, dtype=np.float32), partial(read_audio, file), file)
+
+
+def fold_splits(clips: Sequence[Clip], folds: Sequence[int], fold: int) -> dict[str, list[Clip]]:
+    """The splits of a data set in folds: one to test on, the next to choose by, the rest to train on.
+
+    Args:
+        clips: all.
+        folds: number of each one's fold, from 0.
+        fold: to test on.
+    """
+    of: dict[str, list[Clip]] = {split: [] for split in SPLITS}
+    count = max(folds) + 1
+    for one, number in zip(clips, folds, strict=True):
+        of["test" if number == fold else "dev" if number == (fold + 1) % count else "train"].append(one)
+    return of
+
+
+def group_folds(groups: Sequence[str], count: int) -> list[int]:
+    """A fold for each item: all of a group in one, the folds of like size, the same whatever the order.
+
+    The largest groups are dealt out first, each to the fold that has least.
+    """
+    names, sizes = np.unique(np.asarray(groups), return_counts=True)
+    filled = np.zeros(count, dtype=int)
+    fold_of: dict[str, int] = {}
+    for index in sorted(range(len(names)), key=lambda index: (-sizes[index], names[index])):
+        fold = int(filled.argmin())
+        fold_of[str(names[index])] = fold
+        filled[fold] += sizes[index]
+    return [fold_of[group] for group in groups]

@@ -1,0 +1,133 @@
+"""A frozen upstream of S3PRL's with a fingerprint that says all its features depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recipes.downstream.errors import TaskError
+from recipes.downstream.registration import registered, upstreams
+
+VERSIONS = ("torch", "torchaudio", "s3prl", "transformers", "librosa", "numpy")
+"""Packages that features may depend on."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen upstream."""
+
+    label: str
+    """What tables call it."""
+    fingerprint: str
+    """Hash of its weights, its code, the versions under it and the kind of device."""
+    model: nn.Module
+    """As S3PRL's hub gives it, in eval mode."""
+    rate: float
+    """Samples at 16 kHz a frame."""
+    device: torch.device
+
+    @torch.inference_mode()
+    def layers(self, wav: Tensor) -> Tensor:
+        """(L, F, D) float32 hidden states of one (T,) waveform at 16 kHz, on the CPU.
+
+        Raises:
+            TaskError: layers of different widths, or features that are no numbers.
+        """
+        # A copy: some upstreams normalise in place.
+        said = self.model([wav.clone().to(self.device)])["hidden_states"]
+        states = [state[0].float().cpu() for state in said]
+        if len({state.shape for state in states}) > 1:
+            raise TaskError(
+                f"{self.label}: its layers differ in shape, and cannot be added; choose one with -s"
+            )
+        found = torch.stack(states)[:, : max(1, round(len(wav) / self.rate))]
+        if not bool(torch.isfinite(found).all()):
+            raise TaskError(
+                f"{self.label}: its features are no numbers (NaN or infinite) on {len(wav)} samples"
+            )
+        return found
+
+
+def load_encoder(
+    label: str, name: str, weights: Path | None = None, device: str | torch.device = "cpu"
+) -> Encoder:
+    """An upstream of S3PRL's hub or of ours.
+
+    Args:
+        label: what tables are to call it.
+        name: as ``-u`` takes it.
+        weights: as ``-k`` takes it.
+        device: to run it on.
+
+    Raises:
+        TaskError: there is no such upstream.
+    """
+    from s3prl import hub
+
+    with registered():
+        if name not in upstreams():
+            raise TaskError(f"{name}: no such upstream; run_downstream.py -h lists all")
+        model = getattr(hub, name)(
+            ckpt=None if weights is None else str(weights), model_config=None, refresh=False
+        )
+    model = model.to(device).eval()
+    where = torch.device(device)
+    rate = float(model.get_downsample_rates("hidden_states"))
+    return Encoder(label, _fingerprint(model, where), model, rate, where)
+
+
+def _fingerprint(model: nn.Module, device: torch.device) -> str:
+    """Of everything that features depend on."""
+    said = {
+        "class": f"{type(model).__module__}.{type(model).__qualname__}",
+        "weights": _weights_hash(model.state_dict()),
+        "settings": {
+            name: repr(value)
+            for name, value in sorted(vars(model).items())
+            if isinstance(value, str | int | float | bool | tuple | list | type(None))
+        },
+        "code": _code_hash(type(model)),
+        "versions": {name: _version(name) for name in VERSIONS},
+        "device": device.type,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_hash(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _code_hash(kind: type) -> str:
+    """Of the sources that a class comes with: its whole package if it is ours, its folder otherwise."""
+    file = Path(inspect.getfile(kind))
+    ours = [parent for parent in file.parents if parent.name == "motionbeat_upstream"]
+    return sources_hash(sorted((ours[0] if ours else file.parent).rglob("*.py")))
+
+
+def sources_hash(files: Sequence[Path]) -> str:
+    """Of the contents of files, in the given order."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

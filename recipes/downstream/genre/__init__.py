@@ -1,0 +1,1 @@
+"""Genre of a clip, as a task of S3PRL's kind."""
