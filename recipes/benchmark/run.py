@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not plans:
             raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
         run(plans, upstreams, options.out, None if options.no_cache else options.out / "features")
-        text = "\n".join([*_lines(plans, upstreams, options.out), *_missing_lines(missing)]) + "\n"
+        lines = _lines(plans, upstreams, options.out, options.resamples)
+        text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
         with atomic_path(options.out / "table.md") as draft:
             draft.write_text(text, encoding="utf-8")
     except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--probe", default="linear", choices=PROBES)
     parser.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (%(default)s)")
     parser.add_argument("--no-cache", action="store_true", help="compute features anew, and keep none")
     return parser
 
@@ -111,7 +113,9 @@ def run(
                 bar.update()
 
 
-def _lines(plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: Path) -> list[str]:
+def _lines(
+    plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: Path, resamples: int
+) -> list[str]:
     lines = []
     for plan in plans:
         folds = list(plan.folds())
@@ -125,7 +129,7 @@ def _lines(plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: 
         lines += [
             f"## {plan.task.name}: {plan.layout}",
             "",
-            *table(runs, folds[0].target, folds[0].grouped_by),
+            *table(runs, folds[0].target, folds[0].grouped_by, resamples),
             f"{plan.model.probe} probe, {len(folds)} folds."
             if len(folds) > 1
             else f"{plan.model.probe} probe.",

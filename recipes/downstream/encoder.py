@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -81,24 +81,30 @@ def load_encoder(
     model = model.to(device).eval()
     where = torch.device(device)
     rate = float(model.get_downsample_rates("hidden_states"))
-    return Encoder(label, _fingerprint(model, where), model, rate, where)
+    return Encoder(label, fingerprint(model, where), model, rate, where)
 
 
-def _fingerprint(model: nn.Module, device: torch.device) -> str:
-    """Of everything that features depend on."""
+def fingerprint(model: nn.Module, device: torch.device) -> str:
+    """Hash of all that a frozen upstream's features depend on, but for the sound."""
     said = {
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
         "weights": _weights_hash(model.state_dict()),
-        "settings": {
-            name: repr(value)
-            for name, value in sorted(vars(model).items())
-            if isinstance(value, str | int | float | bool | tuple | list | type(None))
-        },
+        "settings": {place: _settings(module) for place, module in model.named_modules()},
         "code": _code_hash(type(model)),
         "versions": {name: _version(name) for name in VERSIONS},
         "device": device.type,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _settings(module: nn.Module) -> dict[str, str]:
+    """A module's own plain values and configurations, which can change features where weights do not."""
+    plain = (str, int, float, bool, tuple, list, type(None))
+    return {
+        name: repr(value.to_dict() if hasattr(value, "to_dict") else value)
+        for name, value in sorted(vars(module).items())
+        if isinstance(value, plain) or is_dataclass(value) or hasattr(value, "to_dict")
+    }
 
 
 def _weights_hash(state: Mapping[str, Tensor]) -> str:
@@ -114,7 +120,8 @@ def _code_hash(kind: type) -> str:
     """Of the sources that a class comes with: its whole package if it is ours, its folder otherwise."""
     file = Path(inspect.getfile(kind))
     ours = [parent for parent in file.parents if parent.name == "motionbeat_upstream"]
-    return sources_hash(sorted((ours[0] if ours else file.parent).rglob("*.py")))
+    root = ours[0] if ours else file.parent
+    return sources_hash(sorted(path for ending in ("*.py", "*.yaml") for path in root.rglob(ending)))
 
 
 def sources_hash(files: Sequence[Path]) -> str:

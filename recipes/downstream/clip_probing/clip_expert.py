@@ -150,7 +150,7 @@ class ClipExpert(nn.Module):
         self.target = self.data.target
         self.probe = ClipProbe(upstream_dim, len(self.target.names), model.probe, model.hidden, model.dropout)
         if isinstance(self.target, Values):
-            self.probe.fit_scale(labels(self.data.splits["train"]))
+            self.probe.head.fit_scale(labels(self.data.splits["train"]))
         # A buffer, so that every checkpoint carries it.
         self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
         self._fell_behind = False
@@ -236,7 +236,7 @@ class ClipExpert(nn.Module):
         said = self._said(split, records["parts"])
         scores = self.target.scores(said.said, said.labels)
         for measure, value in zip(self.target.measures, scores, strict=True):
-            logger.add_scalar(f"{name}/{split}-{measure}", value, global_step=global_step)
+            logger.add_scalar(f"{name}/{split}-{measure.replace(' ', '-')}", value, global_step=global_step)
         # S3PRL evaluates at step 0 where the command is evaluate.
         choosing = split == "dev" and global_step > 0
         if choosing:
@@ -246,6 +246,8 @@ class ClipExpert(nn.Module):
             if self._fell_behind:
                 return []
             self.best.fill_(criterion)
+            # Kept weights are tested next; dev itself is reported when it is asked for.
+            return ["dev-best.ckpt"]
         evaluation = Evaluation(
             name,
             split,
@@ -260,9 +262,8 @@ class ClipExpert(nn.Module):
         if self.settings.plots and split == "test":
             title = f"{name}, {self.data.name}: {evaluation.upstream}"
             plot_said(self.expdir / f"said-{split}.png", said, self.target, title)
-        if not choosing:
-            print(f"\n{text}", flush=True)
-        return ["dev-best.ckpt"] if choosing else []
+        print(f"\n{text}", flush=True)
+        return []
 
     def inference(self, features: Sequence[Tensor], filenames: Sequence[str]) -> None:
         """Print what is said of each clip, the likeliest first."""

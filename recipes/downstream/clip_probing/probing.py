@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from recipes.downstream.clip_probing.clips import Clip, ClipData, labels
 from recipes.downstream.clip_probing.features import ClipFeatures
-from recipes.downstream.clip_probing.probe import ClipProbe, LayeredProbe
+from recipes.downstream.clip_probing.probe import LayeredProbe
 from recipes.downstream.clip_probing.report import Said
 from recipes.downstream.clip_probing.settings import ModelSettings
 from recipes.downstream.clip_probing.targets import Target, Values
@@ -99,11 +99,10 @@ def _train_at(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers, dim = means.shape[1:]
-        probe = LayeredProbe(
-            layers, ClipProbe(dim, len(target.names), model.probe, model.hidden, model.dropout)
-        )
+        probe = LayeredProbe(layers, dim, len(target.names), model.probe, model.hidden, model.dropout)
+        probe.fit_features(means)
         if isinstance(target, Values):
-            probe.probe.fit_scale(labels(clips))
+            probe.head.fit_scale(labels(clips))
         optimizer = torch.optim.Adam(probe.parameters(), lr=rate)
         scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=PATIENCE)
         best, best_state, best_epoch = -np.inf, copy.deepcopy(probe.state_dict()), 0

@@ -47,7 +47,7 @@ class ModelSettings:
 class ScoringSettings:
     """``scoringrc``: what is reported."""
 
-    resamples: int = 1000
+    resamples: int = 200
     """Bootstrap resamples over groups."""
 
 

@@ -1,0 +1,293 @@
+"""Probes on kept features, whole runs of the tasks, their reports and the benchmark's table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from recipes.benchmark.clip_tasks import CLIP_TASKS
+from recipes.benchmark.run import main as run_benchmark
+from recipes.downstream import run_downstream
+from recipes.downstream.clip_probing import probing
+from recipes.downstream.clip_probing.clips import ClipData
+from recipes.downstream.clip_probing.features import ClipFeatures
+from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes
+from recipes.downstream.clip_probing.plots import plot_said
+from recipes.downstream.clip_probing.probing import say, train
+from recipes.downstream.clip_probing.report import Said, read_said, score
+from recipes.downstream.clip_probing.settings import ModelSettings, TaskSettings, read_settings
+from recipes.downstream.registration import TASKS
+from recipes.downstream.settings_values import SettingsError
+from tests.published_layouts import LAYOUTS
+
+
+def told(data: ClipData, loud: int, noise: float = 0.05) -> dict[str, list[ClipFeatures]]:
+    """Features of two slices a clip: one layer of three says the label, the others say nothing."""
+    draw = np.random.default_rng(0)
+    count = len(data.target.names)
+    features: dict[str, list[ClipFeatures]] = {}
+    for split, clips in data.splits.items():
+        features[split] = []
+        for clip in clips:
+            means = draw.standard_normal((2, 3, count + 2))
+            label = np.eye(count)[int(clip.label)] if clip.label.ndim == 0 else clip.label
+            means[:, loud, :count] = 100 + label + noise * draw.standard_normal((2, count))
+            features[split].append(ClipFeatures(torch.from_numpy(means).float(), torch.tensor([50.0, 20.0])))
+    return features
+
+
+def many(data: ClipData) -> ClipData:
+    """The same labels eight times: enough to learn from among noise."""
+    splits = {
+        split: [replace(clip, name=f"{clip.name} {copy}") for copy in range(8) for clip in clips]
+        for split, clips in data.splits.items()
+    }
+    return replace(data, splits=splits)
+
+
+@pytest.mark.parametrize("make", [made_notes, made_mixtures, made_moods])
+@pytest.mark.parametrize("probe", ["linear", "mlp"])
+def test_a_probe_finds_what_one_layer_says(make: object, probe: str) -> None:
+    assert callable(make)
+    data = many(make())
+    features = told(data, loud=1)
+    best = train(features, data, ModelSettings(probe, hidden=32), seed=0)
+    said = say(best.probe, features["test"], data.splits["test"], data.target)
+    assert data.target.scores(said.said, said.labels)[0] > 0.8
+    assert best.dev > 0.8
+    weights = best.probe.weights.softmax(0)
+    assert weights[1] == weights.max()
+
+
+def test_the_same_seed_gives_the_same_probe_and_leaves_the_callers_generator_alone() -> None:
+    data = made_notes()
+    features = told(data, loud=0, noise=1.0)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, other, another = (
+        train(features, data, ModelSettings("mlp", 16), seed, (1e-3,)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, value in one.probe.state_dict().items():
+        torch.testing.assert_close(value, other.probe.state_dict()[name], rtol=0, atol=0)
+    assert not torch.equal(one.probe.weights, another.probe.weights)
+
+
+def test_the_longer_slice_counts_for_more() -> None:
+    data = made_moods()
+    features = told(data, loud=2)
+    best = train(features, data, ModelSettings(), seed=0, learning_rates=(1e-2,))
+    one = features["test"][0]
+    clips = data.splits["test"][:1]
+    alone = [
+        say(best.probe, [ClipFeatures(one.means[k : k + 1], one.frames[k : k + 1])], clips, data.target).said
+        for k in (0, 1)
+    ]
+    both = say(best.probe, [one], clips, data.target).said
+    np.testing.assert_allclose(both, (50 * alone[0] + 20 * alone[1]) / 70, rtol=1e-5)
+
+
+@pytest.mark.parametrize("task", sorted(CLIP_TASKS))
+def test_the_packaged_configuration_holds_every_setting_at_its_default(task: str) -> None:
+    text = (TASKS / task / "config.yaml").read_text()
+    values = yaml.safe_load(text)["downstream_expert"]
+    layouts = tuple(CLIP_TASKS[task].layouts)
+    assert read_settings(task, layouts, values) == TaskSettings()
+    for section, of in vars(TaskSettings()).items():
+        if section != "plots":
+            assert set(values[section]) == set(vars(of))
+    for layout in layouts:
+        assert layout in text
+    for line in text.splitlines():
+        assert not line.startswith("    ") or ":" not in line or "#" in line, f"no comment: {line}"
+
+
+def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings(
+            "genre", ("gtzan",), {"datarc": {"layuot": "x", "test_fold": "first"}, "modelrc": 3, "plot": 1}
+        )
+    for fault in (
+        "unknown key datarc.layuot",
+        "datarc.test_fold: 'first'",
+        "modelrc must be a mapping",
+        "key plot;",
+    ):
+        assert fault in str(error.value)
+    with pytest.raises(
+        SettingsError, match=r"layout must be one of gtzan; .*probe must be one of linear, mlp"
+    ):
+        read_settings("genre", ("gtzan",), {"datarc": {"layout": "nsynth"}, "modelrc": {"probe": "conv"}})
+
+
+@pytest.mark.parametrize(
+    ("task", "least"), [("instrument", 0.8), ("tagging", 0.75), ("music_emotion", 0.3), ("genre", 0.0)]
+)
+def test_a_task_runs_as_s3prl_runs_it(task: str, least: float, tmp_path: Path) -> None:
+    arguments = [
+        "-m",
+        "train",
+        "-u",
+        "motionbeat_log_mel",
+        "-d",
+        task,
+        "-p",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
+    steps = 100 if least else 10
+    told = ("runner.total_steps", "runner.eval_step", "runner.save_step")
+    options = ",,".join([*(f"config.{key}={steps}" for key in told), "config.optimizer.lr=0.03"])
+    assert run_downstream.main([*arguments, "-o", options]) == 0
+    content = json.loads((tmp_path / "scores-test.json").read_text())
+    first = next(iter(content["scores"].values()))
+    assert first["low"] <= first["value"] <= first["high"]
+    assert first["value"] >= max(least, 0.0 if task == "genre" else first["chance"] + 0.1)
+    assert "synthesised; says nothing about real music" in content["data"]
+    assert matplotlib.image.imread(tmp_path / "said-test.png").shape[0] > 100
+    kept = (tmp_path / "scores-test.json").read_bytes()
+    # What is evaluated later is what was kept.
+    assert (
+        run_downstream.main(["-m", "evaluate", "-e", str(tmp_path / "dev-best.ckpt"), "--device", "cpu"]) == 0
+    )
+    again = json.loads((tmp_path / "scores-test.json").read_text())
+    assert again["scores"] == content["scores"]
+    assert json.loads(kept)["items"] == again["items"]
+
+
+def test_inference_says_what_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import soundfile
+
+    arguments = [
+        "-m",
+        "train",
+        "-u",
+        "motionbeat_log_mel",
+        "-d",
+        "instrument",
+        "-p",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
+    options = "config.runner.total_steps=60,,config.runner.eval_step=60,,config.optimizer.lr=0.03"
+    assert run_downstream.main([*arguments, "-o", options]) == 0
+    clip = made_notes().splits["test"][1]
+    soundfile.write(tmp_path / "note.wav", clip.load().numpy(), 16_000)
+    checkpoint = str(tmp_path / "dev-best.ckpt")
+    capsys.readouterr()
+    assert (
+        run_downstream.main(
+            ["-m", "inference", "-e", checkpoint, "-t", str(tmp_path / "note.wav"), "--device", "cpu"]
+        )
+        == 0
+    )
+    assert "[instrument] note: clarinet" in capsys.readouterr().out
+
+
+def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "-m",
+        "train",
+        "-u",
+        "motionbeat_log_mel",
+        "-d",
+        "genre",
+        "-p",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+    ]
+    options = f"config.downstream_expert.datarc.root={tmp_path}"
+    assert run_downstream.main([*arguments, "-o", options]) == 2
+    said = capsys.readouterr().err
+    assert f"run_downstream.py: error: {tmp_path}: holds no genres; get GTZAN" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("make", [made_notes, made_mixtures, made_moods])
+def test_a_report_can_be_read_again_and_drawn(make: object, tmp_path: Path) -> None:
+    assert callable(make)
+    data: ClipData = make()
+    clips = data.splits["test"]
+    draw = np.random.default_rng(0)
+    labels = np.stack([clip.label for clip in clips])
+    said = Said(
+        tuple(clip.name for clip in clips),
+        tuple(clip.group for clip in clips),
+        labels,
+        draw.random((len(clips), len(data.target.names))).astype(np.float32),
+    )
+    plot_said(tmp_path / "said.png", said, data.target, "a title")
+    assert matplotlib.image.imread(tmp_path / "said.png").std() > 0
+    scores = score(said, data.target, 200)
+    assert list(scores) == list(data.target.measures)
+    for figure in scores.values():
+        if figure.value is not None:
+            assert figure.low is not None
+            assert figure.high is not None
+            assert figure.low <= figure.high
+
+
+def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "EPOCHS", 3)
+    LAYOUTS["philharmonia"](tmp_path / "data" / "philharmonia")
+    LAYOUTS["emomusic"](tmp_path / "data" / "emomusic")
+    out = tmp_path / "out"
+    arguments = [
+        str(out),
+        "--data",
+        str(tmp_path / "data"),
+        "-u",
+        "motionbeat_log_mel",
+        "again=mfcc",
+        "--seeds",
+        "0",
+        "1",
+    ]
+    arguments += ["--tasks", "instrument", "music_emotion", "--resamples", "50"]
+    assert run_benchmark(arguments) == 0
+    table = capsys.readouterr().out
+    assert (out / "table.md").read_text() + "\n" == table
+    for expected in (
+        "## instrument: philharmonia",
+        "## music_emotion: emomusic",
+        "| motionbeat_log_mel − again |",
+        "| without listening |",
+        "- instrument, nsynth: no ",
+        "- music_emotion, deam: no ",
+    ):
+        assert expected in table
+    assert "tagging" not in table
+    files = sorted(out.rglob("scores-test.json"))
+    assert len(files) == 2 * 2 * (9 + 5)
+    said = read_said(files[0])
+    assert said.said.shape == (len(said.names), len(json.loads(files[0].read_text())["target"]["names"]))
+
+    # What is there is kept, and what is missing is made.
+    stamps = {file: file.stat().st_mtime_ns for file in files}
+    files[3].unlink()
+    assert run_benchmark(arguments) == 0
+    assert capsys.readouterr().out == table
+    changed = [file for file in files if file.stat().st_mtime_ns != stamps[file]]
+    assert changed == [files[3]]
+
+
+def test_nothing_to_benchmark_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(tmp_path / "out"), "--data", str(tmp_path)]
+    assert run_benchmark(arguments) == 2
+    assert "holds none of the data sets: tagging, magnatagatune: no " in capsys.readouterr().err
+    assert run_benchmark([*arguments, "-u", "x=fbank", "x=mfcc"]) == 2
+    assert "'x' is given twice" in capsys.readouterr().err
+    assert run_benchmark([*arguments, "-u", "lost.safetensors"]) == 2
+    assert "lost.safetensors: no such file" in capsys.readouterr().err
