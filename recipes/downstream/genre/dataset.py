@@ -105,7 +105,8 @@ def read_groove(root: Path, fold: int) -> ClipData:
     if not clips:
         raise DataError(f"{root}: info.csv is there, but no audio; get {GROOVE}")
     splits = fold_splits(clips, folds, fold)
-    return ClipData(f"Groove, style, {tested[fold]} held out", Classes(styles), "drummer", splits)
+    rendered = ", rendered" if any(one.file and one.file.suffix == ".flac" for one in clips) else ""
+    return ClipData(f"Groove{rendered}, style, {tested[fold]} held out", Classes(styles), "drummer", splits)
 
 
 GENRE = ClipTask(
