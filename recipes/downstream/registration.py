@@ -18,7 +18,7 @@ packages none.
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Within, S3PRL finds our tasks beside its own and MotionBeat among its upstreams.
+    """Within, S3PRL finds our tasks beside its own, and MotionBeat and other encoders among its upstreams.
 
     Nothing of it is left afterwards, but for what the process had registered before.
     """
@@ -34,6 +34,10 @@ def registered() -> Iterator[None]:
         from motionbeat_upstream.register import register
 
         register()
+        from recipes.encoders import ENTRIES
+
+        for name, entry in ENTRIES.items():
+            setattr(hub, name, entry)
         yield
     finally:
         downstream.__path__[:] = search_path

@@ -52,6 +52,7 @@ EPILOG = """\
 added by MotionBeat to S3PRL's command:
   -u motionbeat            the model that ships; also motionbeat_untrained, motionbeat_log_mel,
                            motionbeat_base, motionbeat_local -k FILE, motionbeat_url -k ADDRESS
+                           mert_local, muq_local, musicfm_local, hf_audio_local -k FOLDER
   -d {tasks}
                            MotionBeat's tasks, beside S3PRL's own
   -c                       left out: ./downstream/TASK/config.yaml if it is there, else the packaged one

@@ -1,0 +1,15 @@
+"""Other people's encoders as upstreams, from folders that the user has downloaded; nothing is fetched."""
+
+from collections.abc import Callable, Mapping
+
+from recipes.encoders.conformers import muq_local, musicfm_local
+from recipes.encoders.hf_audio import hf_audio_local, mert_local
+from recipes.encoders.waveform_upstream import WaveformUpstream
+
+ENTRIES: Mapping[str, Callable[..., WaveformUpstream]] = {
+    "hf_audio_local": hf_audio_local,
+    "mert_local": mert_local,
+    "muq_local": muq_local,
+    "musicfm_local": musicfm_local,
+}
+"""As S3PRL's hub is to call them."""
