@@ -72,7 +72,7 @@ def train(task: DownstreamExpert, steps: int, lr: float = 0.05) -> list[float]:
     while len(losses) < steps:
         for wavs, crops in task.get_dataloader("train", epoch=epoch):
             records: dict[str, list[Any]] = defaultdict(list)
-            loss = task("train", features(wavs, task.stride), crops, records=records)
+            loss = task("train", features(wavs, round(task.stride)), crops, records=records)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -89,7 +89,7 @@ def evaluate(task: DownstreamExpert, split: str, step: int) -> tuple[list[str], 
     heard = 0
     for wavs, chunks in task.get_dataloader(split):
         with torch.no_grad():
-            task(split, features(wavs, task.stride), chunks, records=records, batch_id=heard)
+            task(split, features(wavs, round(task.stride)), chunks, records=records, batch_id=heard)
         heard += 1
     saved = task.log_records(split, records, Scalars(), step)
     task.train()

@@ -83,7 +83,7 @@ class DownstreamExpert(nn.Module):
         self.settings = read_settings(downstream_expert)
         self.options = options
         self.expdir = Path(expdir)
-        self.stride = round(upstream_rate)
+        self.stride = float(upstream_rate)
         self.frame_rate = SAMPLE_RATE / upstream_rate
         self.seed = int(options.get("seed", 0))
         self.tolerance = tolerance_frames(self.settings.lossrc.tolerance_seconds, self.frame_rate)

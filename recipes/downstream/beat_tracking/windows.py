@@ -111,7 +111,7 @@ class Chunks(Dataset[tuple[Tensor, Chunk]]):
         cache: AudioCache,
         seconds: float,
         overlap: float,
-        stride: int,
+        stride: float,
     ) -> None:
         self._cache = cache
         self._chunks = [
@@ -129,7 +129,9 @@ class Chunks(Dataset[tuple[Tensor, Chunk]]):
         return self._cache.load(chunk.recording)[start:stop].clone(), chunk
 
 
-def plan_chunks(recording: int, duration: float, seconds: float, overlap: float, stride: int) -> list[Chunk]:
+def plan_chunks(
+    recording: int, duration: float, seconds: float, overlap: float, stride: float
+) -> list[Chunk]:
     """Cut one recording into chunks that start on whole frames; each frame is kept exactly once.
 
     Neighbours share at least ``overlap`` seconds, and the border lies in the middle of what they
@@ -140,7 +142,8 @@ def plan_chunks(recording: int, duration: float, seconds: float, overlap: float,
         duration: its length in seconds.
         seconds: longest chunk; a recording no longer than this is one chunk.
         overlap: seconds, less than ``seconds``.
-        stride: samples per frame of the upstream.
+        stride: samples per frame of the upstream; where it is no whole number, chunks start within half a
+            sample of a frame.
     """
     total = math.ceil(duration * SAMPLE_RATE)
     size = max(int(seconds * SAMPLE_RATE / stride), 1)
@@ -155,9 +158,9 @@ def plan_chunks(recording: int, duration: float, seconds: float, overlap: float,
     chunks = []
     for k, start in enumerate(starts):
         last = k == count - 1
-        stop = total if last else (start + size) * stride
+        stop = total if last else round((start + size) * stride)
         keep = (borders[k] - start, None if last else borders[k + 1] - start)
-        chunks.append(Chunk(recording, (start * stride, stop), keep, count))
+        chunks.append(Chunk(recording, (round(start * stride), stop), keep, count))
     return chunks
 
 
