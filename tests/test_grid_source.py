@@ -17,7 +17,7 @@ from motion_data.manifest import Corpus
 from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
 from recipes.pretrain.grid_source import GridChoice, Way, choose_grid_source, least_trusting
-from recipes.pretrain.validation.piece_mean import PieceMean
+from recipes.statistics.piece_mean import PieceMean
 from tests.drum_patterns import beat_times, piece
 from tests.made_corpus import Made, write_corpus
 from tests.small import SMALL, music

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recipes.downstream.group_bootstrap import group_interval
+from recipes.statistics.group_bootstrap import group_interval
 
 
 def test_with_one_item_a_group_it_covers_the_mean_as_often_as_it_says() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.downstream.mean_interval import mean_interval
+from recipes.statistics.mean_interval import mean_interval
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30), st.integers(0, 5))

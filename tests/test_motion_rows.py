@@ -19,7 +19,7 @@ from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.nn.grid import bar_turns
-from recipes.pretrain.motion_rows import motion_rows, shared_grids
+from recipes.pairing.motion_rows import motion_rows, shared_grids
 from tests.made_corpus import Made, write_corpus
 
 PLACE = 0.4

@@ -28,7 +28,7 @@ from motionbeat_upstream.hubconf import SHIPPED
 from motionbeat_upstream.version import __version__
 from recipes.downstream import run_downstream
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
-from recipes.downstream.mean_interval import mean_interval
+from recipes.statistics.mean_interval import mean_interval
 
 Scores = Mapping[str, NDArray[np.float64]]
 """(2, 3) targets by measures, the mean over seeds, for each piece."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recipes.downstream.clip_probing.report import Said, read_said
 from recipes.downstream.clip_probing.targets import Target
-from recipes.downstream.group_bootstrap import group_interval
+from recipes.statistics.group_bootstrap import group_interval
 
 
 def pooled(folders: Sequence[Path]) -> Said:

@@ -35,7 +35,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.hubconf import motionbeat
 from motionbeat_upstream.nn.music_tower import estimate_grid
-from recipes.downstream.mean_interval import mean_interval
+from recipes.statistics.mean_interval import mean_interval
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from motion_data.pipeline.batch import Batch, pulse_activation
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE
-from recipes.pretrain.motion_rows import MotionRows, motion_rows, shared_grids
+from recipes.pairing.motion_rows import MotionRows, motion_rows, shared_grids
 
 SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
 """A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or

@@ -28,7 +28,7 @@ from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE, MusicTowerConf
 from motionbeat_upstream.nn.music_tower import MusicTower
 from recipes.downstream.beat_tracking.dataset import Recording, load_recordings
 from recipes.downstream.beat_tracking.scores import f_measure
-from recipes.pretrain.validation.piece_mean import PieceMean, piece_mean
+from recipes.statistics.piece_mean import PieceMean, piece_mean
 
 TRUSTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Weights of the pulses that are tried."""

@@ -17,7 +17,7 @@ from mir_eval.util import match_events
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
-from recipes.downstream.mean_interval import mean_interval
+from recipes.statistics.mean_interval import mean_interval
 
 MEASURES = ("F", "CMLt", "AMLt")
 TARGETS = ("beat", "downbeat")

@@ -15,8 +15,8 @@ from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream.clip_probing.clips import ClipData
 from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.clip_probing.targets import Target
-from recipes.downstream.group_bootstrap import group_interval
 from recipes.downstream.origin import origin
+from recipes.statistics.group_bootstrap import group_interval
 
 PACKAGES = ("torch", "torchaudio", "s3prl", "scikit-learn", "numpy")
 

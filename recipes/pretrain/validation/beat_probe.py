@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from motionbeat_upstream.nn.motion_tower import RATE
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
-from recipes.pretrain.validation.piece_mean import PieceMean, piece_mean
+from recipes.statistics.piece_mean import PieceMean, piece_mean
 
 CONTEXT = 2
 """Frames to either side that the probe sees beside the one it judges: 40 ms."""

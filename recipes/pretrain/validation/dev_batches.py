@@ -19,9 +19,9 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from motionbeat_upstream.nn.grid import Grid
+from recipes.pairing.hard_retrieval import negative_kinds
+from recipes.pairing.own_grids import motion_grids
 from recipes.pretrain.batch import PretrainBatch, pretrain_batch
-from recipes.pretrain.validation.hard_retrieval import negative_kinds
-from recipes.pretrain.validation.own_grids import motion_grids
 
 PLACE = 0.4
 """Share of a bar at which every clip begins on the grid that it is shown on: one, so that clips of

@@ -16,12 +16,14 @@ from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import MusicFeatures
+from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics
+from recipes.pairing.retrieval import retrieval, retrieval_metrics
+from recipes.pairing.silence import noise, other_audio, silence
 from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.criterion.pretraining_loss import onset_target
 from recipes.pretrain.model import PretrainedModel
 from recipes.pretrain.validation.beat_probe import beat_probe
 from recipes.pretrain.validation.dev_batches import DevBatch
-from recipes.pretrain.validation.hard_retrieval import hard_retrieval, hard_retrieval_metrics
 from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
 from recipes.pretrain.validation.no_learning import (
     EXACT,
@@ -29,8 +31,6 @@ from recipes.pretrain.validation.no_learning import (
     onset_contact_similarity,
     paired_onset_contact_similarity,
 )
-from recipes.pretrain.validation.retrieval import retrieval, retrieval_metrics
-from recipes.pretrain.validation.silence import noise, other_audio, silence
 
 SEEN_FRAMES = 150
 """Frames of 20 ms that the frame-level projections are compared over, from where those of the motion know

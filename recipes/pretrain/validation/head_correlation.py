@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.nn.frontend import length_mask
-from recipes.pretrain.validation.piece_mean import PieceMean, piece_mean
+from recipes.statistics.piece_mean import PieceMean, piece_mean
 
 FLAT = 1e-5
 """Deviation, as a share of the largest value, up to which a curve counts as constant."""

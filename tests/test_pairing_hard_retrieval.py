@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.negatives.recipe import Negative
-from recipes.pretrain.validation.hard_retrieval import (
+from recipes.pairing.hard_retrieval import (
     hard_retrieval,
     hard_retrieval_metrics,
     negative_kinds,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recipes.pretrain.validation.piece_mean import piece_mean, piece_weights
-from recipes.pretrain.validation.retrieval import Retrieval, retrieval, retrieval_metrics
+from recipes.pairing.retrieval import Retrieval, retrieval, retrieval_metrics
+from recipes.statistics.piece_mean import piece_mean, piece_weights
 
 SEEDS = st.integers(0, 10_000)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recipes.pretrain.validation.silence import noise, other_audio, silence
+from recipes.pairing.silence import noise, other_audio, silence
 
 SEEDS = st.integers(0, 10_000)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.negatives.recipe import Negative
-from recipes.pretrain.validation.piece_mean import PieceMean, piece_mean, piece_weights
+from recipes.statistics.piece_mean import PieceMean, piece_mean, piece_weights
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,6 @@ def negative_kinds(drawn: Iterable[Sequence[Negative]]) -> list[tuple[str, float
     """Kind and amount of every negative of a batch, in the order of the rows that follow its own motions.
 
     Args:
-        drawn: ``Batch.negatives``; see :func:`~recipes.pretrain.motion_rows.motion_rows`.
+        drawn: ``Batch.negatives``; see :func:`~recipes.pairing.motion_rows.motion_rows`.
     """
     return [(negative.kind, negative.amount) for own in drawn for negative in own]

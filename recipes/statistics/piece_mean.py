@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recipes.downstream.mean_interval import RESAMPLES, mean_interval
+from recipes.statistics.mean_interval import RESAMPLES, mean_interval
 
 WIDTH = 2 * 1.96
 """Standard errors in a 95 % interval."""

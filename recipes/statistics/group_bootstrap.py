@@ -1,7 +1,7 @@
 """How far a statistic can be trusted that is no mean of items: the percentile bootstrap over groups.
 
 Clips of one artist, drummer or note are much alike, and a claim is to hold for others: so groups are drawn
-anew, not clips. For means of pieces, see :mod:`recipes.downstream.mean_interval`.
+anew, not clips. For means of pieces, see :mod:`recipes.statistics.mean_interval`.
 """
 
 from __future__ import annotations

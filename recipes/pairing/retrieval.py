@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from motion_data.negatives.drawing import may_be_negatives
-from recipes.pretrain.validation.piece_mean import PieceMean, piece_mean, piece_weights
+from recipes.statistics.piece_mean import PieceMean, piece_mean, piece_weights
 
 POOL = 64
 """Candidates, the music's own motion among them."""

@@ -14,7 +14,7 @@ from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.motion_grid import motion_grid
-from recipes.pretrain.validation.own_grids import motion_grids, own_grids
+from recipes.pairing.own_grids import motion_grids, own_grids
 from tests.made_corpus import Made, write_corpus
 
 TEMPI = {"slow": 105.0, "fast": 132.0, "chart": 120.0}

@@ -1,0 +1,1 @@
+"""How far figures can be trusted: intervals over pieces and groups, for every table."""
