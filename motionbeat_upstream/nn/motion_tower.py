@@ -82,7 +82,7 @@ class MotionTower(nn.Module):
         """
         mask = length_mask(lengths, joints.shape[1])[..., None]
         pulses = pulses * mask
-        seen = motion_frames(_continued(joints, lengths), pulses, has_joints, RATE) * mask
+        seen = motion_frames(continued(joints, lengths), pulses, has_joints, RATE) * mask
         x = self.activation(self.stem(seen.to(self.stem.weight.dtype).transpose(1, 2)))
         x = self.norm(x.transpose(1, 2)) * mask
         for layer in self.layers:
@@ -98,7 +98,7 @@ class MotionTower(nn.Module):
         return MotionFeatures(x, spread(layers[-1], table), self.embed(pooled), layers[-1], tokens, contact)
 
 
-def _continued(joints: Tensor, lengths: Tensor) -> Tensor:
+def continued(joints: Tensor, lengths: Tensor) -> Tensor:
     """Joints that go on as they last moved, so that velocities end as they would without padding."""
     row = torch.arange(len(joints), device=joints.device)
     last, before = joints[row, lengths - 1], joints[row, (lengths - 2).clamp(min=0)]

@@ -1,0 +1,245 @@
+"""The task retrieval: which motion belongs to a music, and which music to a motion.
+
+The probe is trained on the train split by a contrast among the pairs of a batch and with hard negatives. It
+is tested on held-out pieces and takes: on a grid that music and motion share, on own grids, and in the hard
+form, the own motion among its jittered and stretched copies and another of like tempo. Beside each stands
+the same with noise for music.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from motion_data.manifest import read_corpus
+from motion_data.negatives.drawing import may_be_negatives
+from motion_data.pipeline.material import Materials
+from motion_data.pipeline.stages import StageClock
+from recipes.downstream.errors import TaskError
+from recipes.downstream.retrieval.batches import PairBatch, PairBatches
+from recipes.downstream.retrieval.model import PairProbe, contrast
+from recipes.downstream.retrieval.report import Evaluation, Tables, find, write_report
+from recipes.downstream.retrieval.settings import read_settings
+
+FPS = 50.0
+
+TEMPI_AN_OCTAVE = 4
+"""Candidates are of the query's tempo, to a quarter of an octave."""
+
+NOTHING: TensorDataset = TensorDataset(torch.empty(0))
+"""What is evaluated of weights that are not kept."""
+
+
+class DownstreamExpert(nn.Module):
+    """Music and motion found by each other, from frozen or fine-tuned features of the music.
+
+    ``dev-best.ckpt`` is chosen by R@1 of music → motion on a shared grid; test is scored only where dev says
+    that the weights are kept, so ``scores-test.json`` is always that of ``dev-best.ckpt``.
+
+    Args:
+        upstream_dim: D, numbers per frame.
+        upstream_rate: samples at 16 kHz per frame.
+        downstream_expert: the section of ``config.yaml``.
+        expdir: folder for everything that is written.
+        **options: the rest of ``config.yaml``, and the command line's options.
+
+    Raises:
+        SettingsError, DataError: what is wrong with the settings or the corpus.
+    """
+
+    best: Tensor
+    """Highest criterion on dev so far."""
+
+    def __init__(
+        self,
+        upstream_dim: int,
+        upstream_rate: float,
+        downstream_expert: Mapping[str, Any],
+        expdir: str,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.settings = read_settings(downstream_expert)
+        self.options = options
+        self.expdir = Path(expdir)
+        self.seed = int(options.get("seed", 0))
+        data, model = self.settings.datarc, self.settings.modelrc
+        self.corpus = read_corpus(Path(data.root))
+        self.materials = {
+            split: Materials(
+                self.corpus.folder, self.corpus.split(split), FPS, data.memory_megabytes / 3, StageClock()
+            )
+            for split in ("train", "dev", "test")
+            if self.corpus.split(split)
+        }
+        self.probe = PairProbe(upstream_dim, model.width, model.curves, model.taps)
+        # A buffer, so that every checkpoint carries it.
+        self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
+        self._fell_behind = False
+
+    def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
+        """The batches of an epoch, as in training; or without one the same batches each time, to evaluate.
+
+        Raises:
+            DataError: there are no pairs of that split, or too few.
+        """
+        data, training = self.settings.datarc, epoch is not None
+        if self._fell_behind and split == "test":
+            return DataLoader(NOTHING)
+        batches = PairBatches(
+            self.corpus,
+            split,
+            data.pipeline(self.seed if training else 0, training),
+            self.materials.get(split) or Materials(self.corpus.folder, [], FPS, 0, StageClock()),
+            epoch or 0,
+            testing=not training,
+            most=None if training else data.eval_clips,
+        )
+        return DataLoader(batches, batch_size=None)
+
+    def forward(
+        self,
+        split: str,
+        features: Sequence[Tensor],
+        batches: Sequence[PairBatch],
+        records: dict[str, list[Any]],
+        **kwargs: Any,
+    ) -> Tensor:
+        """The loss of a batch in training; else its vectors are put aside in ``records``.
+
+        Raises:
+            TaskError: vectors of an evaluation that are not finite.
+        """
+        (batch,) = batches
+        device = features[0].device
+        frames, rows = batch.frames.to(device), batch.rows
+        size = len(batch)
+        danced = self.probe.motion_frames(
+            rows.joints.to(device),
+            rows.pulses.to(device),
+            rows.has_joints.to(device),
+            rows.lengths.to(device),
+        )
+        motion = self.probe.vectors(danced, rows.lengths.to(device), rows.grids, music=False)
+        heard = self.probe.music_frames(features[:size], frames)
+        music = self.probe.vectors(heard, frames, batch.grids, music=True)
+        if self.training:
+            self._fell_behind = False
+            may_be = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
+            loss = contrast(
+                music,
+                motion[:size],
+                motion[size:],
+                rows.owner[size:].to(device),
+                may_be.to(device),
+                self.probe.scale,
+            )
+            records["loss"].append(loss.item())
+            return loss
+        self._keep(records, batch, features, heard, danced, music, motion)
+        return torch.zeros(())
+
+    def log_records(
+        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
+    ) -> list[str]:
+        """Log training, or find and report; names the checkpoint to keep, if any."""
+        if self.training:
+            logger.add_scalar(f"retrieval/{split}-loss", np.mean(records["loss"]), global_step=global_step)
+            return []
+        if not records["names"]:
+            return []
+        tables = self._tables(records)
+        found = find(tables, self.settings.scoringrc.pool)
+        first = next(iter(found.values())).recall[1].mean
+        logger.add_scalar(f"retrieval/{split}-R1", first, global_step=global_step)
+        # S3PRL evaluates at step 0 where the command is evaluate.
+        if split == "dev" and global_step > 0:
+            print(f"\n[retrieval] step {global_step}: dev R@1 {first:.3f}", flush=True)
+            self._fell_behind = first <= self.best.item()
+            if self._fell_behind:
+                return []
+            self.best.fill_(first)
+            return ["dev-best.ckpt"]
+        evaluation = Evaluation(
+            split,
+            self.corpus.folder.name,
+            str(self.options.get("upstream")),
+            self.seed,
+            global_step or None,
+            self.settings,
+            self.options,
+        )
+        print("\n" + write_report(self.expdir, evaluation, found, tables.names), flush=True)
+        return []
+
+    def _keep(
+        self,
+        records: dict[str, list[Any]],
+        batch: PairBatch,
+        features: Sequence[Tensor],
+        heard: Tensor,
+        danced: Tensor,
+        music: Tensor,
+        motion: Tensor,
+    ) -> None:
+        """Put a batch's vectors aside, also those of noise and on own grids."""
+        size, rows, own = len(batch), batch.rows, batch.own
+        assert own is not None
+        frames = batch.frames.to(heard.device)
+        blank = self.probe.music_frames(features[size:], frames)
+        noise = self.probe.vectors(blank, frames, batch.grids, music=True)
+        kept = {
+            "music": music,
+            "motion": motion[:size],
+            "noise": noise,
+            "music_own": self.probe.vectors(heard, frames, own.music, music=True),
+            "noise_own": self.probe.vectors(blank, frames, own.music, music=True),
+            "motion_own": self.probe.vectors(danced[:size], frames, own.motion, music=False),
+        }
+        if not all(bool(torch.isfinite(value).all()) for value in kept.values()):
+            raise TaskError(
+                "the probe gives no numbers (NaN or infinite): the training has diverged, or the upstream's "
+                "features are no numbers; lower config.optimizer.lr"
+            )
+        for name, value in kept.items():
+            records[name].append(value.float().cpu())
+        owner = rows.owner[size:]
+        before = sum(len(names) for names in records["names"])
+        for name, side in (("hard", music), ("noise_hard", noise)):
+            records[name].append((side[owner] * motion[size:]).sum(-1).float().cpu())
+        records["owner"].append((owner + before).numpy())
+        records["kinds"] += batch.kinds
+        records["pieces"].append(batch.pieces.numpy())
+        records["takes"].append(batch.takes.numpy())
+        # Candidates are of one metre and of like tempo: neither may give the answer away.
+        tempi = [round(TEMPI_AN_OCTAVE * np.log2(grid.bpm)) for grid in batch.grids]
+        records["groups"].append(np.array([100 * grid.metre for grid in batch.grids]) + np.array(tempi))
+        records["names"].append(batch.names)
+
+    def _tables(self, records: Mapping[str, list[Any]]) -> Tables:
+        of = {name: torch.cat(records[name]) for name in ("music", "motion", "noise", "hard", "noise_hard")}
+        own = {name: torch.cat(records[name]) for name in ("music_own", "motion_own", "noise_own")}
+
+        def numbers(table: Tensor) -> Any:
+            return table.double().numpy()
+
+        return Tables(
+            numbers(of["music"] @ of["motion"].T),
+            numbers(self.probe.on_own_grids(own["music_own"], own["motion_own"])),
+            numbers(of["hard"]),
+            numbers(of["noise"] @ of["motion"].T),
+            numbers(self.probe.on_own_grids(own["noise_own"], own["motion_own"])),
+            numbers(of["noise_hard"]),
+            np.concatenate(records["owner"]),
+            records["kinds"],
+            np.concatenate(records["pieces"]),
+            np.concatenate(records["takes"]),
+            np.concatenate(records["groups"]),
+            tuple(name for names in records["names"] for name in names),
+        )

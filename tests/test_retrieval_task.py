@@ -1,0 +1,195 @@
+"""The task retrieval: its contrast, its two sides, its figures, and a whole run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from motion_data.commands.data import main as data_command
+from motion_data.manifest import read_corpus
+from motionbeat_upstream.nn.grid import regular_grid
+from recipes.downstream import run_downstream
+from recipes.downstream.registration import TASKS
+from recipes.downstream.retrieval.model import PairProbe, contrast
+from recipes.downstream.retrieval.report import Tables, find
+from recipes.downstream.retrieval.settings import TaskSettings, read_settings
+from recipes.downstream.settings_values import SettingsError
+
+
+def unit(*shape: int, seed: int = 0) -> Tensor:
+    return torch.nn.functional.normalize(
+        torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1
+    )
+
+
+@given(seed=st.integers(0, 999), size=st.integers(2, 6), count=st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_the_contrast_is_that_of_a_loop(seed: int, size: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    music, motion, hard = (
+        unit(size, 5, seed=seed),
+        unit(size, 5, seed=seed + 1),
+        unit(count, 5, seed=seed + 2),
+    )
+    owner = torch.randint(0, size, (count,), generator=generator)
+    may_be = torch.rand(size, size, generator=generator) < 0.7
+    may_be = (may_be & may_be.T).fill_diagonal_(False)
+    scale = torch.tensor(7.0)
+    losses = []
+    for i in range(size):
+        own = math.exp(7 * float(music[i] @ motion[i]))
+        others = [math.exp(7 * float(music[i] @ motion[j])) for j in range(size) if may_be[i, j]]
+        bent = [math.exp(7 * float(music[i] @ hard[r])) for r in range(count) if owner[r] == i]
+        back = [math.exp(7 * float(motion[i] @ music[j])) for j in range(size) if may_be[j, i]]
+        losses.append(
+            (-math.log(own / (own + sum(others) + sum(bent))) - math.log(own / (own + sum(back)))) / 2
+        )
+    found = contrast(music, motion, hard, owner, may_be, scale)
+    assert float(found) == pytest.approx(sum(losses) / size, rel=1e-4, abs=1e-5)
+
+
+def test_features_of_any_rate_keep_their_times() -> None:
+    probe = PairProbe(1, 1, 2, 3).eval()
+    with torch.no_grad():
+        probe.music.weight.fill_(1.0)
+        probe.music.bias.zero_()
+    for rate in (20.0, 50.0, 75.0, 100.0):
+        frames = round(6 * rate)
+        times = (torch.arange(frames) + 0.5) / rate
+        bell = torch.exp(-0.5 * ((times - 3.3) / 0.1) ** 2)[:, None]
+        said = probe.music_frames([bell], torch.tensor([300]))[0, :, 0]
+        assert (float(said.argmax()) + 0.5) / 50 == pytest.approx(3.3, abs=0.03)
+
+
+def test_padding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    probe = PairProbe(4, 6, 2, 3).eval()
+    grids = [regular_grid(2.0, 120.0, 4), regular_grid(3.0, 100.0, 3)]
+    lengths = torch.tensor([100, 150])
+    features = [torch.randn(100, 4), torch.randn(150, 4)]
+    both = probe.vectors(probe.music_frames(features, lengths), lengths, grids, music=True)
+    alone = probe.vectors(probe.music_frames(features[:1], lengths[:1]), lengths[:1], grids[:1], music=True)
+    torch.testing.assert_close(both[:1], alone)
+    joints, pulses = torch.randn(2, 150, 22, 3), torch.rand(2, 150, 2)
+    there = torch.tensor([True, True])
+    danced = probe.motion_frames(joints, pulses, there, lengths)
+    moved = probe.vectors(danced, lengths, grids, music=False)
+    again = probe.motion_frames(joints[:1, :100], pulses[:1, :100], there[:1], lengths[:1])
+    torch.testing.assert_close(moved[:1], probe.vectors(again, lengths[:1], grids[:1], music=False))
+    torch.testing.assert_close(moved.norm(dim=1), torch.ones(2))
+
+
+def tables(size: int, shared: np.ndarray, seed: int = 0) -> Tables:  # type: ignore[type-arg]
+    draw = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(size), 5)
+    return Tables(
+        shared=shared,
+        own_grids=draw.random((size, size)),
+        hard=np.full(5 * size, -1.0),
+        noise_shared=draw.random((size, size)),
+        noise_own_grids=draw.random((size, size)),
+        noise_hard=draw.random(5 * size),
+        owner=owner,
+        kinds=[("jittered", 1.0)] * (5 * size),
+        pieces=np.arange(size),
+        takes=np.arange(size),
+        groups=np.zeros(size, dtype=np.int64),
+        names=tuple(f"pair{k}" for k in range(size)),
+    )
+
+
+def test_who_knows_finds_all_and_who_guesses_finds_chance() -> None:
+    size = 120
+    found = find(tables(size, np.eye(size)), 32)
+    assert list(found) == [
+        "music → motion, shared grid",
+        "motion → music, shared grid",
+        "music → motion, own grids",
+        "motion → music, own grids",
+        "own motion among its jittered and stretched copies",
+    ]
+    for form in list(found)[:2]:
+        assert found[form].recall[1].mean == 1
+        assert found[form].median_rank == 1
+        assert found[form].hits["pair7"] == [1, 1, 1]
+    guessed = found["music → motion, own grids"]
+    assert guessed.chance[1] == pytest.approx(1 / 32)
+    assert guessed.chance[10] == pytest.approx(10 / 32)
+    assert guessed.recall[10].mean == pytest.approx(10 / 32, abs=0.1)
+    assert 10 <= guessed.median_rank <= 22
+    hard = found["own motion among its jittered and stretched copies"]
+    assert hard.recall[1].mean == 1
+    assert hard.chance[1] == pytest.approx(1 / 6)
+
+
+def test_one_direction_is_not_the_other() -> None:
+    # One motion that all musics like best: each music finds it, and it finds its own music.
+    shared = np.eye(40)
+    shared[:, 0] = 2 + np.arange(40)[::-1] / 100
+    found = find(tables(40, shared), 40)
+    assert found["music → motion, shared grid"].recall[1].mean == pytest.approx(1 / 40)
+    assert found["motion → music, shared grid"].recall[1].mean == 1
+
+
+def test_the_packaged_configuration_holds_every_setting_at_its_default() -> None:
+    text = (TASKS / "retrieval" / "config.yaml").read_text()
+    values = yaml.safe_load(text)["downstream_expert"]
+    assert values["datarc"].pop("root") == "???"
+    assert read_settings({**values, "datarc": {**values["datarc"], "root": "x"}}) == read_settings(
+        {"datarc": {"root": "x"}}
+    )
+    for section, of in vars(TaskSettings()).items():
+        assert set(values[section]) | {"root"} == set(vars(of)) | {"root"}
+    with pytest.raises(SettingsError, match=r"root must name the folder.*pool must be at least 2"):
+        read_settings({"scoringrc": {"pool": 1}})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("constructed")
+    assert (
+        data_command(["prepare", "constructed", str(folder / "c"), "--pairs", "150", "--seconds", "10"]) == 0
+    )
+    return folder / "c"
+
+
+def run(corpus: Path, out: Path, upstream: str, steps: int) -> int:
+    options = {
+        "config.downstream_expert.datarc.root": corpus,
+        "config.downstream_expert.datarc.eval_clips": 12,
+        **{f"config.runner.{key}": steps for key in ("total_steps", "eval_step", "save_step")},
+    }
+    arguments = ["-m", "train", "-u", upstream, "-d", "retrieval", "-p", str(out), "--device", "cpu"]
+    return run_downstream.main(
+        [*arguments, "-o", ",,".join(f"{key}={value}" for key, value in options.items())]
+    )
+
+
+@pytest.mark.parametrize("upstream", ["motionbeat_log_mel", "mfcc"])
+def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> None:
+    assert run(corpus, tmp_path, upstream, 2) == 0
+    content = json.loads((tmp_path / "scores-test.json").read_text())
+    assert len(content["scores"]) == 5
+    names = {pair.name for pair in read_corpus(corpus).split("test")}
+    assert set(content["pairs"]) <= names
+    first = content["scores"]["music → motion, shared grid"]
+    assert 0 <= first["recall"]["1"]["mean"] <= first["recall"]["10"]["mean"] <= 1
+    assert "noise for music" in (tmp_path / "scores-test.md").read_text()
+
+
+def test_mistakes_are_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path / "nothing", tmp_path / "out", "mfcc", 2) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+    assert run(tmp_path, tmp_path / "out", "mfcc", 2) == 2
+    said = capsys.readouterr().err
+    assert "run_downstream.py: error: " in said
+    assert "Traceback" not in said
