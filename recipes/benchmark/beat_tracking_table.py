@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.hubconf import SHIPPED
 from motionbeat_upstream.version import __version__
-from recipes.downstream import run_downstream
+from recipes.benchmark.runner import RunFailed, run_once
+from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
 from recipes.statistics.mean_interval import mean_interval
 
@@ -54,35 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--decoder", default="dbn", choices=["dbn", "peaks"])
     options = parser.parse_args(argv)
     try:
-        folds = read_folds(options.data)
+        read_folds(options.data)
         upstreams = read_upstreams(options.upstreams)
     except (OSError, ValueError) as error:
         print(f"beat_tracking_table: {error}", file=sys.stderr)
         return 2
 
-    # A run with other data or weights, or by another version, is no part of this table.
-    data = f"{__version__} {file_sha256(options.data)}"
-    runs = [(label, seed, fold) for label in upstreams for seed in options.seeds for fold in folds]
-    for number, (label, seed, fold) in enumerate(runs, 1):
-        chosen, weights = upstreams[label]
-        made_of = f"{data} {' '.join(chosen)} {weights}"
-        folder = options.out / f"{label}-{options.probe}-seed{seed}-fold{fold}"
-        if (folder / "done").is_file() and (folder / "done").read_text(encoding="utf-8") == made_of:
-            continue
-        print(f"run {number} of {len(runs)}: {folder.name}", file=sys.stderr)
-        overrides = ",,".join(_overrides(options.data, fold, options.probe))
-        arguments = ["-m", "train", *chosen, "-d", "beat_tracking", "-p", str(folder)]
-        code = run_downstream.main([*arguments, "--seed", str(seed), "-o", overrides])
-        if code:
-            return code
-        (folder / "done").write_text(made_of, encoding="utf-8")
-
+    try:
+        run_all(upstreams, options.data, options.out, options.seeds, options.probe)
+    except RunFailed as failed:
+        return failed.code
     scores = {
-        label: read_scores(
-            [options.out / f"{label}-{options.probe}-seed{s}-fold{f}" for s in options.seeds for f in folds],
+        choice.label: read_scores(
+            run_folders(choice.label, options.data, options.out, options.seeds, options.probe),
             options.decoder,
         )
-        for label in upstreams
+        for choice in upstreams
     }
     text = table_text(scores)
     with atomic_path(options.out / f"table_{options.decoder}.md") as draft:
@@ -91,31 +78,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_upstreams(given: Sequence[str]) -> dict[str, tuple[list[str], str]]:
-    """The options of ``run_downstream.py`` for each upstream, and a hash of its weights, by its label.
-
-    Args:
-        given: names of S3PRL's hub or files, each perhaps with ``LABEL=`` before it.
+def run_all(
+    upstreams: Sequence[UpstreamChoice], data: Path, out: Path, seeds: Sequence[int], probe: str
+) -> None:
+    """Every upstream on every fold with every seed, but for what is done.
 
     Raises:
-        ValueError: a file that is not there, or a label given twice.
+        RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
     """
-    found: dict[str, tuple[list[str], str]] = {}
-    for one in given:
-        label, _, name = one.rpartition("=")
-        file = Path(name)
-        label = label or file.stem
-        if label in found:
-            raise ValueError(f"the label {label!r} is given twice; name the rows apart (LABEL={name})")
-        if name == "motionbeat":
-            found[label] = (["-u", name], file_sha256(SHIPPED))
-        elif file.suffix != ".safetensors":
-            found[label] = (["-u", name], "")
-        elif file.is_file():
-            found[label] = (["-u", "motionbeat_local", "-k", str(file)], file_sha256(file))
-        else:
-            raise ValueError(f"{file}: no such file; export it from a run (recipes.pretrain.export)")
-    return found
+    runs = [(choice, seed, fold) for choice in upstreams for seed in seeds for fold in read_folds(data)]
+    for number, (choice, seed, fold) in enumerate(runs, 1):
+        folder = _folder(choice.label, out, seed, fold, probe)
+        # A run with other data or weights, or by another version, is no part of this table.
+        made_of = f"{__version__} {file_sha256(data)} {' '.join(choice.options)} {choice.sha256}"
+        options = [*choice.options, "-d", "beat_tracking", "--seed", str(seed)]
+        said = f"run {number} of {len(runs)}: {folder.name}"
+        run_once(folder, made_of, options, _overrides(data, fold, probe), said)
+
+
+def run_folders(label: str, data: Path, out: Path, seeds: Sequence[int], probe: str) -> list[Path]:
+    """Where the runs of an upstream are."""
+    return [_folder(label, out, seed, fold, probe) for seed in seeds for fold in read_folds(data)]
+
+
+def _folder(label: str, out: Path, seed: int, fold: str, probe: str) -> Path:
+    return out / f"{label}-{probe}-seed{seed}-fold{fold}"
 
 
 def read_folds(data: Path) -> list[str]:

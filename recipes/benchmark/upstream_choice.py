@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from motion_data.preparation import file_sha256
+from motionbeat_upstream.hubconf import SHIPPED
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,18 @@ class UpstreamChoice:
     """As ``run_downstream.py -u`` takes it."""
     weights: Path | None
     """As ``-k`` takes it: a file, or a folder."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file of weights; of a folder, of the names and sizes of what is in it; empty without."""
+        if self.name == "motionbeat" and self.weights is None:
+            return file_sha256(SHIPPED)
+        if self.weights is None:
+            return ""
+        if self.weights.is_file():
+            return file_sha256(self.weights)
+        listed = sorted((path.name, path.stat().st_size) for path in self.weights.iterdir() if path.is_file())
+        return hashlib.sha256(repr(listed).encode()).hexdigest()
 
     @property
     def options(self) -> list[str]:
