@@ -286,7 +286,7 @@ def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
 def test_nothing_to_benchmark_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(tmp_path / "out"), "--data", str(tmp_path)]
     assert run_benchmark(arguments) == 2
-    assert "holds none of the data sets: tagging, magnatagatune: no " in capsys.readouterr().err
+    assert "holds none of the data sets: beat_tracking, debian_songs: no " in capsys.readouterr().err
     assert run_benchmark([*arguments, "-u", "x=fbank", "x=mfcc"]) == 2
     assert "'x' is given twice" in capsys.readouterr().err
     assert run_benchmark([*arguments, "-u", "lost.safetensors"]) == 2

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motion_data.errors import DataError
+from recipes.benchmark.clip_table import pooled, table
+from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures, clip_features
@@ -50,41 +52,62 @@ class ClipPlan:
         for fold in range(self.task.layouts[self.layout].folds):
             yield self.task.load(str(self.root), self.layout, fold)
 
-    def folder(self, out: Path, label: str, fold: int, seed: int) -> Path:
+    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+        """Train and test the probes that are not there yet.
+
+        Args:
+            upstream: whose features.
+            out: folder of all results.
+            cache: folder of features that are kept; None keeps none.
+
+        Raises:
+            DataError, AudioError, TaskError: what is wrong with the data or the features.
+        """
+        encoder = upstream.encoder
+        held: dict[str, ClipFeatures] = {}
+        for fold, data in enumerate(self.folds()):
+            made_of = _made_of(self, encoder, data)
+            for seed in self.seeds:
+                folder = self._folder(out, encoder.label, fold, seed)
+                if is_done(folder, made_of):
+                    continue
+                _hold(held, encoder, data, self.slice_seconds, cache)
+                features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
+                best = train(features, data, self.model, seed)
+                said = say(best.probe, features["test"], data.splits["test"], data.target)
+                options = {"made_of": made_of, "learning_rate": best.learning_rate, "dev": best.dev}
+                settings = TaskSettings(
+                    DataSettings(str(self.root), self.layout, fold, self.slice_seconds), self.model
+                )
+                evaluation = Evaluation(
+                    self.task.name, "test", data, encoder.label, seed, best.epochs, settings, options
+                )
+                plot_said(folder / "said-test.png", said, data.target, f"{data.name}: {encoder.label}")
+                # Last, for it says that the run is whole.
+                write_report(folder, evaluation, said)
+
+    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
+        """Lines of markdown: a row an upstream, folds pooled, seeds averaged."""
+        folds = list(self.folds())
+        runs = {
+            choice.label: [
+                pooled([self._folder(out, choice.label, fold, seed) for fold in range(len(folds))])
+                for seed in self.seeds
+            ]
+            for choice in upstreams
+        }
+        tested = f", {len(folds)} folds" if len(folds) > 1 else ""
+        return [
+            f"## {self.task.name}: {self.layout}",
+            "",
+            *table(runs, folds[0].target, folds[0].grouped_by, resamples),
+            f"{self.model.probe} probe{tested}.",
+            "",
+        ]
+
+    def _folder(self, out: Path, label: str, fold: int, seed: int) -> Path:
         """Of one run's results."""
         return out / self.name / f"{label}-{self.model.probe}-fold{fold}-seed{seed}"
-
-
-def probe_data_set(plan: ClipPlan, encoder: Encoder, out: Path, cache: Path | None) -> int:
-    """Train and test the probes that are not there yet; returns how many were trained.
-
-    Raises:
-        DataError, AudioError, TaskError: what is wrong with the data or the features.
-    """
-    held: dict[str, ClipFeatures] = {}
-    trained = 0
-    for fold, data in enumerate(plan.folds()):
-        made_of = _made_of(plan, encoder, data)
-        for seed in plan.seeds:
-            folder = plan.folder(out, encoder.label, fold, seed)
-            if is_done(folder, made_of):
-                continue
-            _hold(held, encoder, data, plan.slice_seconds, cache)
-            features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
-            best = train(features, data, plan.model, seed)
-            said = say(best.probe, features["test"], data.splits["test"], data.target)
-            settings = TaskSettings(
-                DataSettings(str(plan.root), plan.layout, fold, plan.slice_seconds), plan.model
-            )
-            options = {"made_of": made_of, "learning_rate": best.learning_rate, "dev": best.dev}
-            evaluation = Evaluation(
-                plan.task.name, "test", data, encoder.label, seed, best.epochs, settings, options
-            )
-            plot_said(folder / "said-test.png", said, data.target, f"{data.name}: {encoder.label}")
-            # Last, for it says that the run is whole.
-            write_report(folder, evaluation, said)
-            trained += 1
-    return trained
 
 
 def is_done(folder: Path, made_of: str) -> bool:

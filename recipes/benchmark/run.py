@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -22,14 +24,31 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.threads import use_idle_cores
-from recipes.benchmark.clip_table import pooled, table
-from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan, probe_data_set
-from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
+from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
+from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
+from recipes.benchmark.retrieval_task import CORPORA, RetrievalPlan
+from recipes.benchmark.runner import RunFailed
+from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
-from recipes.downstream.encoder import Encoder, load_encoder
 from recipes.downstream.errors import TaskError
 
+TASKS = ("beat_tracking", *CLIP_TASKS, "retrieval")
+
 UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc")
+
+
+class Plan(Protocol):
+    """A data set of a task."""
+
+    @property
+    def name(self) -> str:
+        """As folders are called."""
+
+    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+        """Train and test what is not there yet."""
+
+    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
+        """Lines of markdown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,13 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not plans:
             raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
         run(plans, upstreams, options.out, None if options.no_cache else options.out / "features")
-        lines = _lines(plans, upstreams, options.out, options.resamples)
+        lines = [line for plan in plans for line in plan.lines(upstreams, options.out, options.resamples)]
         text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
         with atomic_path(options.out / "table.md") as draft:
             draft.write_text(text, encoding="utf-8")
     except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
         print(f"recipes.benchmark run: {error}", file=sys.stderr)
         return 2
+    except RunFailed as failed:
+        return failed.code
     except KeyboardInterrupt:
         print("\nrecipes.benchmark run: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -72,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="of S3PRL's hub, a .safetensors file, or NAME:PATH; LABEL=… names its row (%(default)s)",
     )
-    parser.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *CLIP_TASKS])
+    parser.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *TASKS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--probe", default="linear", choices=PROBES)
     parser.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
@@ -81,61 +102,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find_data(options: argparse.Namespace) -> tuple[list[ClipPlan], list[str]]:
+def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     """The data sets that are there, and of the others where they are obtained."""
-    chosen = CLIP_TASKS if "all" in options.tasks else {name: CLIP_TASKS[name] for name in options.tasks}
-    plans, missing = [], []
-    for task in chosen.values():
+    tasks = TASKS if "all" in options.tasks else options.tasks
+    seeds = tuple(options.seeds)
+    plans: list[Plan] = []
+    missing: list[str] = []
+
+    def look(task: str, name: str, about: str, plan: Callable[[Path], Plan]) -> None:
+        root = options.data / name
+        if root.is_dir():
+            plans.append(plan(root))
+        else:
+            missing.append(f"{task}, {name}: no {root}; get {about}")
+
+    if "beat_tracking" in tasks:
+        for name, about in BEAT_SETS.items():
+            look("beat_tracking", name, about, lambda root: BeatPlan(root, seeds, options.probe))
+    for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
+        model = ModelSettings(options.probe)
         for name, layout in task.layouts.items():
-            root = options.data / name
-            if root.is_dir():
-                seeds, model = tuple(options.seeds), ModelSettings(options.probe)
-                plans.append(ClipPlan(task, name, root, model, options.slice_seconds, seeds))
-            else:
-                missing.append(f"{task.name}, {name}: no {root}; get {layout.about}")
+            plan = partial(
+                ClipPlan, task, name, model=model, slice_seconds=options.slice_seconds, seeds=seeds
+            )
+            look(task.name, name, layout.about, plan)
+    if "retrieval" in tasks:
+        for name, about in CORPORA.items():
+            look("retrieval", name, about, lambda root: RetrievalPlan(root, seeds))
     return plans, missing
 
 
-def run(
-    plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None
-) -> None:
+def run(plans: Sequence[Plan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None) -> None:
     """Train and test every probe that is not there yet.
 
     Raises:
         DataError, AudioError, TaskError, CheckpointError: what is wrong with data, features or weights.
+        RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
     """
     with tqdm(total=len(plans) * len(upstreams), unit=" sets", disable=None) as bar:
         for choice in upstreams:
-            encoder: Encoder = load_encoder(choice.label, choice.name, choice.weights)
+            upstream = Upstream(choice)
             for plan in plans:
                 bar.set_description(f"{choice.label}, {plan.name}")
-                probe_data_set(plan, encoder, out, cache)
+                plan.run(upstream, out, cache)
                 bar.update()
-
-
-def _lines(
-    plans: Sequence[ClipPlan], upstreams: Sequence[UpstreamChoice], out: Path, resamples: int
-) -> list[str]:
-    lines = []
-    for plan in plans:
-        folds = list(plan.folds())
-        runs = {
-            choice.label: [
-                pooled([plan.folder(out, choice.label, fold, seed) for fold in range(len(folds))])
-                for seed in plan.seeds
-            ]
-            for choice in upstreams
-        }
-        lines += [
-            f"## {plan.task.name}: {plan.layout}",
-            "",
-            *table(runs, folds[0].target, folds[0].grouped_by, resamples),
-            f"{plan.model.probe} probe, {len(folds)} folds."
-            if len(folds) > 1
-            else f"{plan.model.probe} probe.",
-            "",
-        ]
-    return lines
 
 
 def _missing_lines(missing: Sequence[str]) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.hubconf import SHIPPED
+from recipes.downstream.encoder import Encoder, load_encoder
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,22 @@ class UpstreamChoice:
     def options(self) -> list[str]:
         """Of ``run_downstream.py``."""
         return ["-u", self.name, *([] if self.weights is None else ["-k", str(self.weights)])]
+
+
+class Upstream:
+    """A choice, and its encoder once it is asked for."""
+
+    def __init__(self, choice: UpstreamChoice) -> None:
+        self.choice = choice
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The frozen upstream.
+
+        Raises:
+            TaskError, CheckpointError: it cannot be had.
+        """
+        return load_encoder(self.choice.label, self.choice.name, self.choice.weights)
 
 
 def read_upstreams(given: Sequence[str]) -> list[UpstreamChoice]:

@@ -34,6 +34,8 @@ class HardRetrieval:
     """K, on average."""
     left_out: int
     """Musics without negatives."""
+    first: NDArray[np.float64]
+    """(N,) how likely each music's own motion comes first, in [0, 1]; NaN for those without negatives."""
 
 
 def hard_retrieval(
@@ -81,6 +83,7 @@ def hard_retrieval(
         {label: piece_mean(won[rows], pieces[owner[rows]]) for label, rows in sorted(labels.items())},
         float(count[asked].mean()) if asked.any() else 0.0,
         int((~asked).sum()),
+        np.where(asked, first, np.nan),
     )
 
 

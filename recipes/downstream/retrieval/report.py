@@ -59,7 +59,7 @@ class Found:
     pool: float
     """Candidates on average, the own one among them."""
     hits: dict[str, list[float]]
-    """For every query by name: how likely the own one is among the first 1, 5 and 10."""
+    """For every query by name: how likely the own one is among the first 1, 5 and 10; of the hard form 1."""
 
 
 def find(tables: Tables, pool: int) -> dict[str, Found]:
@@ -88,7 +88,16 @@ def find(tables: Tables, pool: int) -> dict[str, Found]:
     hard = hard_retrieval(own, tables.hard, tables.owner, tables.kinds, tables.pieces)
     blind = hard_retrieval(blank_own, tables.noise_hard, tables.owner, tables.kinds, tables.pieces)
     found["own motion among its jittered and stretched copies"] = Found(
-        {1: hard.accuracy}, {1: hard.chance}, blind.accuracy, float("nan"), hard.negatives + 1, {}
+        {1: hard.accuracy},
+        {1: hard.chance},
+        blind.accuracy,
+        float("nan"),
+        hard.negatives + 1,
+        {
+            name: [float(first)]
+            for name, first in zip(tables.names, hard.first, strict=True)
+            if not np.isnan(first)
+        },
     )
     return found
 

@@ -1,0 +1,58 @@
+"""Beat tracking as one of the benchmark's tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes.benchmark.beat_tracking_table import read_folds, read_scores, run_all, run_folders, table_text
+from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+
+BEAT_SETS = {
+    "debian_songs": "python -m recipes.downstream.beat_tracking.prepare.debian_songs OUT",
+    "gtzan_rhythm": "GTZAN's audio with GTZAN-Rhythm's .beats and a splits.csv (see recipes/downstream)",
+    "ballroom": "Ballroom's audio with its .beats annotations and a splits.csv",
+    "pop909": "python -m recipes.downstream.beat_tracking.prepare.rendered pop909 SOURCE OUT --folds 4",
+}
+"""Folders of ``--data`` that are looked for, and where they come from."""
+
+DECODERS = ("peaks", "dbn")
+
+
+@dataclass(frozen=True)
+class BeatPlan:
+    """A data set with beats."""
+
+    root: Path
+    seeds: tuple[int, ...]
+    probe: str
+
+    @property
+    def name(self) -> str:
+        """As folders are called."""
+        return f"beat_tracking-{self.root.name}"
+
+    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+        """Train and test what is not there yet; frames are not kept.
+
+        Raises:
+            RunFailed: a run ended with an error, which it has told.
+        """
+        run_all([upstream.choice], self.root / "splits.csv", out / self.name, self.seeds, self.probe)
+
+    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
+        """Lines of markdown: a table for each decoder."""
+        lines = [f"## beat_tracking: {self.root.name}", ""]
+        data = self.root / "splits.csv"
+        for decoder in DECODERS:
+            scores = {
+                choice.label: read_scores(
+                    run_folders(choice.label, data, out / self.name, self.seeds, self.probe), decoder
+                )
+                for choice in upstreams
+            }
+            lines += [f"Decoder: {decoder}.", "", table_text(scores)]
+        folds = [fold for fold in read_folds(data) if fold]
+        tested = f"{len(folds)} folds, " if folds else ""
+        return [*lines, f"{self.probe} probe, {tested}means over {len(self.seeds)} seeds.", ""]
