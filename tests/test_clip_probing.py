@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from recipes.benchmark.clip_tasks import CLIP_TASKS
-from recipes.benchmark.run import main as run_benchmark
+from recipes.benchmark.run.__main__ import main as run_benchmark
 from recipes.downstream import run_downstream
 from recipes.downstream.clip_probing import probing
 from recipes.downstream.clip_probing.clips import ClipData
@@ -25,6 +25,7 @@ from recipes.downstream.clip_probing.report import Said, read_said, score
 from recipes.downstream.clip_probing.settings import ModelSettings, TaskSettings, read_settings
 from recipes.downstream.registration import TASKS
 from recipes.downstream.settings_values import SettingsError
+from recipes.launch.command import main as launch
 from tests.published_layouts import LAYOUTS
 
 
@@ -281,6 +282,32 @@ def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
     assert capsys.readouterr().out == table
     changed = [file for file in files if file.stat().st_mtime_ns != stamps[file]]
     assert changed == [files[3]]
+
+
+def test_the_benchmark_can_be_launched_upstream_by_upstream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LAYOUTS["mtg_jamendo"](tmp_path / "data" / "mtg_jamendo")
+    out, upstreams = tmp_path / "out", ["motionbeat_log_mel", "mfcc"]
+    told = ["--data", str(tmp_path / "data"), "--seeds", "0"]
+    launched = [
+        "benchmark",
+        "--cluster",
+        "debug",
+        "--folder",
+        str(out),
+        "--each",
+        f"upstreams={','.join(upstreams)}",
+    ]
+    assert launch([*launched, "--", *told, "--no-table"]) == 0
+    assert not (out / "table.md").exists()
+    files = sorted(out.rglob("scores-test.json"))
+    stamps = [file.stat().st_mtime_ns for file in files]
+    assert len(files) == 2
+    capsys.readouterr()
+    assert run_benchmark([str(out), *told, "-u", *upstreams]) == 0
+    assert "| motionbeat_log_mel − mfcc |" in capsys.readouterr().out
+    assert [file.stat().st_mtime_ns for file in files] == stamps
 
 
 def test_nothing_to_benchmark_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,33 @@ def test_a_plan_is_every_combination_in_folders_of_their_own(tmp_path: Path) -> 
         plan(tmp_path, ["--config-file", "x"], configs, [])
 
 
+def test_each_value_of_an_option_is_a_run_in_the_one_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = plan(tmp_path, ["--data", "d"], [], [], ("upstreams", ["fbank", "whole=a/b.safetensors"]))
+    assert [run.name for run in runs] == ["fbank", "whole_a_b.safetensors"]
+    assert [run.arguments for run in runs] == [
+        (str(tmp_path), "--data", "d", "--upstreams", "fbank"),
+        (str(tmp_path), "--data", "d", "--upstreams", "whole=a/b.safetensors"),
+    ]
+    with pytest.raises(LaunchError, match="--each: two runs would be named a_b"):
+        plan(tmp_path, [], [], [], ("upstreams", ["a/b", "a=b"]))
+    with pytest.raises(LaunchError, match="leave it out after the --"):
+        plan(tmp_path, ["--upstreams", "x"], [], [], ("upstreams", ["a"]))
+    with pytest.raises(LaunchError, match="leave --sweep and --seeds out"):
+        plan(tmp_path, [], [], [1], ("upstreams", ["a"]))
+    arguments = ["benchmark", "--cluster", "debug", "--folder", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        main([*arguments, "--each", "upstreams"])
+    assert "expected OPTION=VALUE,VALUE, without dashes" in capsys.readouterr().err
+    # The recipe refuses what it could not run before anything is started.
+    assert main([*arguments, "--each", "upstreams=fbank", "--", "--data", str(tmp_path)]) == 2
+    assert "holds none of the data sets" in capsys.readouterr().err
+    assert main([*arguments, "--each", "upstreams=fbank", "--", "--dta", "x"]) == 2
+    assert "see python -m recipes.benchmark run --help" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_sbatch_is_asked_for(tmp_path: Path) -> None:
     resources = Resources(
         "slurm", "name", nodes=2, tasks_per_node=8, gpus_per_node=8, cpus_per_task=6, minutes=90, notice=60,

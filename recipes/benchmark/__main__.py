@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"run": "recipes.benchmark.run"}
+COMMANDS = {"run": "recipes.benchmark.run.__main__"}
 """Modules with a ``main(arguments) -> int``."""
 
 

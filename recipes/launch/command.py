@@ -65,7 +65,7 @@ def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[s
     if recipe_options and not recipe_options[0].startswith("-"):
         raise LaunchError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
     folder = Path(options.folder).resolve()
-    runs = plan(folder, recipe_options, options.sweep, options.seeds)
+    runs = plan(folder, recipe_options, options.sweep, options.seeds, options.each)
     for run in runs:
         check_request(module, run.arguments)
     check_folder(folder)
@@ -190,6 +190,20 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         metavar="0,1,2",
         help="one run for each seed; with --sweep for each combination",
     )
+    add(
+        "--each",
+        type=_option_values,
+        metavar="OPTION=A,B",
+        help="one run for each value of an option of the recipe's, all in the one folder (benchmark: "
+        "upstreams=motionbeat,fbank)",
+    )
+
+
+def _option_values(text: str) -> tuple[str, list[str]]:
+    option, _, values = text.partition("=")
+    if not option or option.startswith("-") or not _names(values):
+        raise argparse.ArgumentTypeError(f"{text}: expected OPTION=VALUE,VALUE, without dashes")
+    return option, _names(values)
 
 
 def _names(text: str) -> list[str]:

@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from recipes.launch.errors import LaunchError
 
-RECIPES: Mapping[str, str] = MappingProxyType({"pretrain": "recipes.pretrain"})
+RECIPES: Mapping[str, str] = MappingProxyType(
+    {"pretrain": "recipes.pretrain", "benchmark": "recipes.benchmark.run"}
+)
 """Module of each recipe.
 
 ``python -m MODULE OUT [options]`` runs it, and goes on from its last checkpoint in OUT; it ends with 0 when

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,13 @@ class Run:
         return (str(self.folder), *self.options)
 
 
-def plan(folder: Path, options: Sequence[str], configs: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+def plan(
+    folder: Path,
+    options: Sequence[str],
+    configs: Sequence[str],
+    seeds: Sequence[int],
+    each: tuple[str, Sequence[str]] | None = None,
+) -> list[Run]:
     """The runs of a launch.
 
     Args:
@@ -33,10 +40,14 @@ def plan(folder: Path, options: Sequence[str], configs: Sequence[str], seeds: Se
         configs: configuration files, or names by which the recipe finds them; one run each
             (``--config-file``).
         seeds: one run each (``--config common.seed=N``); with ``configs``, all combinations.
+        each: an option of the recipe's and its values; one run each, all of them in ``folder`` itself, which
+            the recipe must bear.
 
     Raises:
         LaunchError: two runs would have one name, or the options name a configuration file too.
     """
+    if each is not None:
+        return _each(folder, options, *each, alone=not configs and not seeds)
     if not configs and not seeds:
         return [Run("run", folder, tuple(options))]
     if configs and "--config-file" in options:
@@ -51,9 +62,25 @@ def plan(folder: Path, options: Sequence[str], configs: Sequence[str], seeds: Se
                 own += ["--config", f"common.seed={seed}"]
             name = "-".join(named)
             runs.append(Run(name, folder / name, (*options, *own)))
+    return _named_apart(runs, "--sweep, --seeds")
+
+
+def _each(folder: Path, options: Sequence[str], option: str, values: Sequence[str], alone: bool) -> list[Run]:
+    if not alone:
+        raise LaunchError("--each makes its own runs; leave --sweep and --seeds out")
+    if f"--{option}" in options:
+        raise LaunchError(f"--each gives each run its --{option}; leave it out after the --")
+    runs = [
+        # What has a path or a label in it names a run by what a file may be called.
+        Run(re.sub(r"[^\w.-]+", "_", value), folder, (*options, f"--{option}", value))
+        for value in values
+    ]
+    return _named_apart(runs, "--each")
+
+
+def _named_apart(runs: list[Run], option: str) -> list[Run]:
+    """The runs; raises LaunchError where two have one name."""
     for name in {run.name for run in runs}:
         if sum(run.name == name for run in runs) > 1:
-            raise LaunchError(
-                f"--sweep, --seeds: two runs would be named {name}; give each file another name"
-            )
+            raise LaunchError(f"{option}: two runs would be named {name}; give each another name")
     return runs

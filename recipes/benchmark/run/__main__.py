@@ -1,0 +1,67 @@
+"""``python -m recipes.benchmark run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.checkpoint import CheckpointError
+from motionbeat_upstream.threads import use_idle_cores
+from recipes.benchmark.run.request import Plan, parse
+from recipes.benchmark.runner import RunFailed
+from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.downstream.errors import TaskError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing and print the table; 2 for what the user can mend, 130 after Ctrl-C."""
+    use_idle_cores()
+    try:
+        options, upstreams, plans, missing = parse(arguments)
+        run(plans, upstreams, options.out, None if options.no_cache else options.out / "features")
+        if options.no_table:
+            return 0
+        lines = [line for plan in plans for line in plan.lines(upstreams, options.out, options.resamples)]
+        text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
+        with atomic_path(options.out / "table.md") as draft:
+            draft.write_text(text, encoding="utf-8")
+    except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
+        print(f"recipes.benchmark run: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as failed:
+        return failed.code
+    except KeyboardInterrupt:
+        print("\nrecipes.benchmark run: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(text)
+    return 0
+
+
+def run(plans: Sequence[Plan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None) -> None:
+    """Train and test every probe that is not there yet.
+
+    Raises:
+        DataError, AudioError, TaskError, CheckpointError: what is wrong with data, features or weights.
+        RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
+    """
+    with tqdm(total=len(plans) * len(upstreams), unit=" sets", disable=None) as bar:
+        for choice in upstreams:
+            upstream = Upstream(choice)
+            for plan in plans:
+                bar.set_description(f"{choice.label}, {plan.name}")
+                plan.run(upstream, out, cache)
+                bar.update()
+
+
+def _missing_lines(missing: Sequence[str]) -> list[str]:
+    return ["Missing, and no part of the table:", "", *(f"- {line}" for line in missing)] if missing else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""What the command line asks for: upstreams, and the data sets that are at hand."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from motion_data.errors import DataError
+from recipes.benchmark import run
+from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
+from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
+from recipes.benchmark.retrieval_task import CORPORA, RetrievalPlan
+from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
+from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
+
+TASKS = ("beat_tracking", *CLIP_TASKS, "retrieval")
+
+UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc")
+
+
+class Plan(Protocol):
+    """A data set of a task."""
+
+    @property
+    def name(self) -> str:
+        """As folders are called."""
+
+    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+        """Train and test what is not there yet."""
+
+    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
+        """Lines of markdown."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see python -m recipes.benchmark run --help")
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Refuse what could not be run.
+
+    Raises:
+        ValueError: an unknown option, an upstream's file that is not there, or no data set at all.
+    """
+    parse(arguments)
+
+
+def parse(
+    arguments: Sequence[str] | None,
+) -> tuple[argparse.Namespace, list[UpstreamChoice], list[Plan], list[str]]:
+    """The options, the upstreams, the data sets that are there, and where the others are obtained.
+
+    Raises:
+        ValueError: as :func:`check`; of a data set that is none, its ``DataError``.
+    """
+    options = parser().parse_args(arguments)
+    upstreams = read_upstreams(options.upstreams)
+    plans, missing = find_data(options)
+    if not plans:
+        raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
+    return options, upstreams, plans, missing
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = _Parser(
+        "python -m recipes.benchmark run",
+        description=run.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("out", type=Path, metavar="OUT", help="folder of the results and of table.md")
+    made.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data sets")
+    made.add_argument(
+        "-u",
+        "--upstreams",
+        nargs="+",
+        default=list(UPSTREAMS),
+        metavar="NAME",
+        help="of S3PRL's hub, a .safetensors file, or NAME:PATH; LABEL=… names its row (%(default)s)",
+    )
+    made.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *TASKS])
+    made.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    made.add_argument("--probe", default="linear", choices=PROBES)
+    made.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
+    made.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (%(default)s)")
+    made.add_argument(
+        "--no-table", action="store_true", help="run what is missing only, as one of several such commands"
+    )
+    made.add_argument("--no-cache", action="store_true", help="compute features anew, and keep none")
+    return made
+
+
+def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
+    """The data sets that are there, and of the others where they are obtained."""
+    tasks = TASKS if "all" in options.tasks else options.tasks
+    seeds = tuple(options.seeds)
+    plans: list[Plan] = []
+    missing: list[str] = []
+
+    def look(task: str, name: str, about: str, plan: Callable[[Path], Plan]) -> None:
+        root = options.data / name
+        if root.is_dir():
+            plans.append(plan(root))
+        else:
+            missing.append(f"{task}, {name}: no {root}; get {about}")
+
+    if "beat_tracking" in tasks:
+        for name, about in BEAT_SETS.items():
+            look("beat_tracking", name, about, lambda root: BeatPlan(root, seeds, options.probe))
+    for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
+        model = ModelSettings(options.probe)
+        for name, layout in task.layouts.items():
+            plan = partial(
+                ClipPlan, task, name, model=model, slice_seconds=options.slice_seconds, seeds=seeds
+            )
+            look(task.name, name, layout.about, plan)
+    if "retrieval" in tasks:
+        for name, about in CORPORA.items():
+            look("retrieval", name, about, lambda root: RetrievalPlan(root, seeds))
+    return plans, missing
