@@ -272,6 +272,7 @@ def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
     assert "tagging" not in table
     files = sorted(out.rglob("scores-test.json"))
     assert len(files) == 2 * 2 * (9 + 5)
+    assert matplotlib.image.imread(out / "table.png").std() > 0
     said = read_said(files[0])
     assert said.said.shape == (len(said.names), len(json.loads(files[0].read_text())["target"]["names"]))
 

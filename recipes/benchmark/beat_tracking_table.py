@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.version import __version__
+from recipes.benchmark.result_table import ResultTable, mean_estimate
 from recipes.benchmark.runner import RunFailed, run_once
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
-from recipes.statistics.mean_interval import mean_interval
 
 Scores = Mapping[str, NDArray[np.float64]]
 """(2, 3) targets by measures, the mean over seeds, for each piece."""
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for choice in upstreams
     }
-    text = table_text(scores)
+    text = "\n".join(result_table(scores).lines()) + "\n"
     with atomic_path(options.out / f"table_{options.decoder}.md") as draft:
         draft.write_text(text, encoding="utf-8")
     print(text)
@@ -143,31 +143,21 @@ def read_scores(folders: Sequence[Path], decoder: str) -> Scores:
     return {name: np.mean(values, axis=0) for name, values in sorted(found.items())}
 
 
-def table_text(scores: Mapping[str, Scores]) -> str:
-    """A markdown table of means and 95 % intervals, and of each upstream's margin over the others."""
-    head = [f"{target} {measure}" for target in TARGETS for measure in MEASURES]
-    lines = ["| upstream | pieces | " + " | ".join(head) + " |", "|---" * (len(head) + 2) + "|"]
-    stacked = {upstream: np.stack(list(of.values())) for upstream, of in scores.items()}
-    for upstream, values in stacked.items():
-        cells = [_cell(values[:, t, m]) for t in range(2) for m in range(3)]
-        lines.append(f"| {upstream} | {len(values)} | " + " | ".join(cells) + " |")
+def result_table(scores: Mapping[str, Scores], title: str = "") -> ResultTable:
+    """Means and 95 % intervals over pieces, and the first upstream's margins over the others."""
+    stacked = {upstream: np.stack(list(of.values())).reshape(-1, 6) for upstream, of in scores.items()}
     first = next(iter(stacked))
-    for other in list(stacked)[1:]:
-        difference = stacked[first] - stacked[other]
-        cells = [_cell(difference[:, t, m], sign="+") for t in range(2) for m in range(3)]
-        lines.append(f"| {first} − {other} | {len(difference)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: NDArray[np.float64], sign: str = "") -> str:
-    """Mean and percentile bootstrap over pieces."""
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return "–"
-    interval = mean_interval(values)
-    if interval is None:
-        return f"{values.mean():{sign}.3f}"
-    return f"{values.mean():{sign}.3f} [{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"
+    rows = {upstream: [mean_estimate(column) for column in of.T] for upstream, of in stacked.items()}
+    margins = {
+        f"{first} − {other}": [mean_estimate(column) for column in (stacked[first] - of).T]
+        for other, of in list(stacked.items())[1:]
+    }
+    measures = tuple(f"{target} {measure}" for target in TARGETS for measure in MEASURES)
+    pieces = len(stacked[first])
+    notes = (
+        f"{pieces} pieces, over which the 95 % bootstrap intervals are; the last rows are paired differences."
+    )
+    return ResultTable(title, measures, rows, margins, notes=notes)
 
 
 if __name__ == "__main__":

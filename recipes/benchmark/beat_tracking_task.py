@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.benchmark.beat_tracking_table import read_folds, read_scores, run_all, run_folders, table_text
+from recipes.benchmark.beat_tracking_table import (
+    read_folds,
+    read_scores,
+    result_table,
+    run_all,
+    run_folders,
+)
+from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 
 BEAT_SETS = {
@@ -41,18 +48,20 @@ class BeatPlan:
         """
         run_all([upstream.choice], self.root / "splits.csv", out / self.name, self.seeds, self.probe)
 
-    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
-        """Lines of markdown: a table for each decoder."""
-        lines = [f"## beat_tracking: {self.root.name}", ""]
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A table for each decoder."""
         data = self.root / "splits.csv"
-        for decoder in DECODERS:
-            scores = {
-                choice.label: read_scores(
-                    run_folders(choice.label, data, out / self.name, self.seeds, self.probe), decoder
-                )
-                for choice in upstreams
-            }
-            lines += [f"Decoder: {decoder}.", "", table_text(scores)]
         folds = [fold for fold in read_folds(data) if fold]
-        tested = f"{len(folds)} folds, " if folds else ""
-        return [*lines, f"{self.probe} probe, {tested}means over {len(self.seeds)} seeds.", ""]
+        tested = f", {len(folds)} folds" if folds else ""
+        return [
+            result_table(
+                {
+                    choice.label: read_scores(
+                        run_folders(choice.label, data, out / self.name, self.seeds, self.probe), decoder
+                    )
+                    for choice in upstreams
+                },
+                f"beat_tracking: {self.root.name}, {decoder}, {self.probe} probe{tested}",
+            )
+            for decoder in DECODERS
+        ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recipes.benchmark.result_table import Estimate, ResultTable
 from recipes.downstream.clip_probing.report import Said, read_said
 from recipes.downstream.clip_probing.targets import Target
 from recipes.statistics.group_bootstrap import group_interval
@@ -24,12 +25,13 @@ def pooled(folders: Sequence[Path]) -> Said:
     )
 
 
-def table(
-    runs: Mapping[str, Sequence[Said]], target: Target, grouped_by: str, resamples: int = 1000
-) -> list[str]:
-    """Lines of markdown: a row an upstream, then the first one's margins over the others.
+def clip_table(
+    title: str, runs: Mapping[str, Sequence[Said]], target: Target, grouped_by: str, resamples: int = 1000
+) -> ResultTable:
+    """The table of a data set; margins are those of the first upstream over the others.
 
     Args:
+        title: of the table.
         runs: what was said by the probes of each upstream, one entry a seed, of the same clips.
         target: of the data set.
         grouped_by: what a group is.
@@ -39,7 +41,7 @@ def table(
     labels = list(runs)
 
     def statistic(items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(U · M,) scores of all upstreams on the same items, means over seeds."""
+        """Scores of all upstreams on the same items, means over seeds, then the margins of the first."""
         scores = [
             np.mean([target.scores(one.said[items], one.labels[items]) for one in seeds], axis=0)
             for seeds in runs.values()
@@ -49,31 +51,18 @@ def table(
     values = statistic(np.arange(len(first.names)))
     interval = group_interval(statistic, first.groups, resamples)
     low, high = (np.full(len(values), np.nan),) * 2 if interval is None else interval
-    measures = target.measures
-    rows = [*labels, *(f"{labels[0]} − {other}" for other in labels[1:])]
-    cells = [
-        _cell(*figures, sign="+" if index >= len(labels) * len(measures) else "")
-        for index, figures in enumerate(zip(values, low, high, strict=True))
+    estimates = [
+        Estimate(*figures) for figures in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
-    chance = ["–" if np.isnan(value) else f"{value:.3f}" for value in target.chance(first.labels)]
-    lines = [f"| upstream | {' | '.join(measures)} |", "|---" * (len(measures) + 1) + "|"]
-    for number, row in enumerate(rows):
-        of = cells[number * len(measures) : (number + 1) * len(measures)]
-        lines.append(f"| {row} | {' | '.join(of)} |")
-        if number == len(labels) - 1:
-            lines.append(f"| without listening | {' | '.join(chance)} |")
-    groups = len(set(first.groups))
-    return [
-        *lines,
-        "",
-        f"{len(first.names)} test clips; means over {len(next(iter(runs.values())))} seeds, 95 % bootstrap "
-        f"intervals over {groups} {grouped_by}s; the last rows are paired differences.",
-    ]
-
-
-def _cell(value: float, low: float, high: float, sign: str) -> str:
-    if np.isnan(value):
-        return "undefined"
-    if np.isnan(low):
-        return f"{value:{sign}.3f}"
-    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    count = len(target.measures)
+    rows = [estimates[place : place + count] for place in range(0, len(estimates), count)]
+    return ResultTable(
+        title,
+        target.measures,
+        dict(zip(labels, rows[: len(labels)], strict=True)),
+        dict(zip([f"{labels[0]} − {other}" for other in labels[1:]], rows[len(labels) :], strict=True)),
+        {"without listening": target.chance(first.labels).tolist()},
+        f"{len(first.names)} test clips, {len(set(first.groups))} {grouped_by}s, over which the 95 % "
+        f"bootstrap intervals are; means over {len(next(iter(runs.values())))} seeds; the last rows are "
+        f"paired differences.",
+    )

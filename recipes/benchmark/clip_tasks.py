@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motion_data.errors import DataError
-from recipes.benchmark.clip_table import pooled, table
+from recipes.benchmark.clip_table import clip_table, pooled
+from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
@@ -86,8 +87,8 @@ class ClipPlan:
                 # Last, for it says that the run is whole.
                 write_report(folder, evaluation, said)
 
-    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
-        """Lines of markdown: a row an upstream, folds pooled, seeds averaged."""
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A row an upstream, folds pooled, seeds averaged."""
         folds = list(self.folds())
         runs = {
             choice.label: [
@@ -97,13 +98,8 @@ class ClipPlan:
             for choice in upstreams
         }
         tested = f", {len(folds)} folds" if len(folds) > 1 else ""
-        return [
-            f"## {self.task.name}: {self.layout}",
-            "",
-            *table(runs, folds[0].target, folds[0].grouped_by, resamples),
-            f"{self.model.probe} probe{tested}.",
-            "",
-        ]
+        title = f"{self.task.name}: {self.layout}, {self.model.probe} probe{tested}"
+        return [clip_table(title, runs, folds[0].target, folds[0].grouped_by, resamples)]
 
     def _folder(self, out: Path, label: str, fold: int, seed: int) -> Path:
         """Of one run's results."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motion_data.manifest import read_corpus
 from motionbeat_upstream.version import __version__
+from recipes.benchmark.result_table import Estimate, ResultTable, mean_estimate
 from recipes.benchmark.runner import run_once
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
-from recipes.statistics.mean_interval import mean_interval
+from recipes.downstream.retrieval.report import RANKS
 
 CORPORA = {
     "constructed": "motionbeat data prepare constructed OUT",
@@ -58,8 +59,8 @@ class RetrievalPlan:
             overrides = [f"config.downstream_expert.datarc.root={self.root}"]
             run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}")
 
-    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
-        """Lines of markdown: a row an upstream, then the first one's margins over the others."""
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A row an upstream."""
         pieces = {pair.name: pair.piece for pair in read_corpus(self.root).pairs}
         contents = {
             choice.label: [
@@ -69,52 +70,42 @@ class RetrievalPlan:
             for choice in upstreams
         }
         values = {label: _by_piece(runs, pieces) for label, runs in contents.items()}
-        names = list(values)
-        rows = {label: values[label] for label in names}
-        rows |= {
-            f"{names[0]} − {other}": {
-                column: _difference(values[names[0]][column], values[other][column]) for column in COLUMNS
-            }
-            for other in names[1:]
+        first = next(iter(values))
+        margins = {
+            f"{first} − {other}": [_difference(values[first][column], of[column]) for column in COLUMNS]
+            for other, of in list(values.items())[1:]
         }
-        lines = [
-            f"## retrieval: {self.root.name}",
-            "",
-            f"| upstream | {' | '.join(COLUMNS)} |",
-            "|---" * (len(COLUMNS) + 1) + "|",
-        ]
-        for number, (label, row) in enumerate(rows.items()):
-            sign = "+" if number >= len(names) else ""
-            cells = [_cell(np.array(list(row[column].values())), resamples, sign) for column in COLUMNS]
-            lines.append(f"| {label} | {' | '.join(cells)} |")
-            if number == len(names) - 1:
-                lines += self._references(contents[names[0]])
+
+        def estimates(row: Iterable[Mapping[str, float]]) -> list[Estimate]:
+            return [mean_estimate(list(of.values()), resamples) for of in row]
+
         return [
-            *lines,
-            "",
-            f"{len(contents[names[0]][0]['pairs'])} test pairs; means over {len(self.seeds)} seeds, 95 % "
-            f"bootstrap intervals over pieces; the last rows are paired differences.",
-            "",
+            ResultTable(
+                f"retrieval: {self.root.name}",
+                tuple(COLUMNS),
+                {label: estimates(of.values()) for label, of in values.items()},
+                {label: estimates(row) for label, row in margins.items()},
+                self._references(contents[first]),
+                f"{len(contents[first][0]['pairs'])} test pairs; 95 % bootstrap intervals over pieces; means "
+                f"over {len(self.seeds)} seeds; the last rows are paired differences. Noise is {first}'s.",
+            )
         ]
 
     def _folder(self, choice: UpstreamChoice, out: Path, seed: int) -> Path:
         return out / self.name / f"{choice.label}-seed{seed}"
 
-    def _references(self, runs: Sequence[Mapping[str, object]]) -> list[str]:
-        """Rows of chance, and of the first upstream with noise for music."""
+    def _references(self, runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+        """Chance, and the first upstream with noise for music."""
         scores = [run["scores"] for run in runs]
-        chance, noise = [], []
-        for form, rank in COLUMNS.values():
-            one = scores[0][form]  # type: ignore[index]
-            chance.append(f"{one['chance'][str((1, 5, 10)[rank])]:.3f}")
-            blank = np.mean([of[form]["noise"]["mean"] for of in scores])  # type: ignore[index]
-            noise.append(f"{blank:.3f}" if rank == 0 else "–")
-        return [f"| chance | {' | '.join(chance)} |", f"| noise for music | {' | '.join(noise)} |"]
+        chance = [scores[0][form]["chance"][str(RANKS[rank])] for form, rank in COLUMNS.values()]
+        noise = [
+            float(np.mean([of[form]["noise"]["mean"] for of in scores])) if rank == 0 else float("nan")
+            for form, rank in COLUMNS.values()
+        ]
+        return {"chance": chance, "noise for music": noise}
 
 
-def _by_piece(
-    runs: Sequence[Mapping[str, dict[str, dict[str, dict[str, list[float]]]]]], pieces: Mapping[str, str]
-) -> dict[str, dict[str, float]]:
+def _by_piece(runs: Sequence[Mapping[str, Any]], pieces: Mapping[str, str]) -> dict[str, dict[str, float]]:
     """For every column the mean of each piece, over its pairs and over seeds."""
     found: dict[str, dict[str, float]] = {}
     for column, (form, rank) in COLUMNS.items():
@@ -128,12 +119,3 @@ def _by_piece(
 
 def _difference(first: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
     return {piece: first[piece] - other[piece] for piece in first if piece in other}
-
-
-def _cell(values: NDArray[np.float64], resamples: int, sign: str) -> str:
-    if not len(values):
-        return "–"
-    interval = mean_interval(values, resamples)
-    if interval is None:
-        return f"{values.mean():{sign}.3f}"
-    return f"{values.mean():{sign}.3f} [{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"

@@ -13,6 +13,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.threads import use_idle_cores
+from recipes.benchmark.result_table import draw_tables
 from recipes.benchmark.run.request import Plan, parse
 from recipes.benchmark.runner import RunFailed
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
@@ -27,8 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(plans, upstreams, options.out, None if options.no_cache else options.out / "features")
         if options.no_table:
             return 0
-        lines = [line for plan in plans for line in plan.lines(upstreams, options.out, options.resamples)]
+        tables = [table for plan in plans for table in plan.tables(upstreams, options.out, options.resamples)]
+        lines = [line for table in tables for line in (f"## {table.title}", "", *table.lines(), "")]
         text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
+        draw_tables(options.out / "table.png", tables)
         with atomic_path(options.out / "table.md") as draft:
             draft.write_text(text, encoding="utf-8")
     except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:

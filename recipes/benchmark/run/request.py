@@ -12,6 +12,7 @@ from motion_data.errors import DataError
 from recipes.benchmark import run
 from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
 from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
+from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.retrieval_task import CORPORA, RetrievalPlan
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
@@ -31,8 +32,8 @@ class Plan(Protocol):
     def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
         """Train and test what is not there yet."""
 
-    def lines(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[str]:
-        """Lines of markdown."""
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """What was reached, all of which must have been run."""
 
 
 class _Parser(argparse.ArgumentParser):
