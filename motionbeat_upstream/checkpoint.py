@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import ConfigError, MusicTowerConfig
@@ -44,16 +44,7 @@ class Provenance:
 
 def save_music_tower(tower: MusicTower, path: str | Path, provenance: Provenance) -> None:
     """Write a tower to ``path``; the file appears there only when it is whole."""
-    path = Path(path)
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "config": json.dumps(tower.config.to_dict()),
-        "provenance": json.dumps({"training": provenance.training, "details": dict(provenance.details)}),
-    }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tower.state_dict().items()}
-    with atomic_path(path) as draft:
-        save_file(weights, draft, metadata)
+    write_weights(tower.state_dict(), path, FORMAT, tower.config.to_dict(), provenance)
 
 
 def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
@@ -64,6 +55,51 @@ def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
             version, or weights that do not fit the configuration beside them.
     """
     path = Path(path)
+    weights, values, provenance = read_weights(path, FORMAT)
+    try:
+        config = MusicTowerConfig.from_dict(values)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path}: its configuration or provenance cannot be read ({error}); export the file again"
+        ) from error
+    tower = untrained_music_tower(config)
+    fit(path, tower, weights)
+    return tower.eval(), provenance
+
+
+def write_weights(
+    weights: Mapping[str, Tensor],
+    path: str | Path,
+    kind: str,
+    config: Mapping[str, Any],
+    provenance: Provenance,
+) -> None:
+    """Write weights to ``path`` with what must be known of them; the file appears when it is whole.
+
+    Args:
+        weights: by name.
+        path: to write to.
+        kind: the format's name.
+        config: plain values.
+        provenance: of the weights.
+    """
+    metadata = {
+        "format": kind,
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(dict(config)),
+        "provenance": json.dumps({"training": provenance.training, "details": dict(provenance.details)}),
+    }
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with atomic_path(path) as draft:
+        save_file(kept, draft, metadata)
+
+
+def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any], Provenance]:
+    """Weights by name, the values of their configuration, and where they come from.
+
+    Raises:
+        CheckpointError: no such file, not a safetensors file, truncated, or of another format or version.
+    """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise CheckpointError(
@@ -71,23 +107,20 @@ def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            config, provenance = _read_metadata(path, metadata)
+            config, provenance = _read_metadata(path, kind, file.metadata() or {})
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({error}); found {path.stat().st_size} bytes. "
             f"Fetch it again, or export it again from the training run"
         ) from error
-    tower = untrained_music_tower(config)
-    _fit(path, tower, weights)
-    return tower.eval(), provenance
+    return weights, config, provenance
 
 
-def _read_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[MusicTowerConfig, Provenance]:
-    if metadata.get("format") != FORMAT:
+def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Provenance]:
+    if metadata.get("format") != kind:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT!r} in the file's metadata, found {metadata.get('format')!r}; "
+            f"{path}: expected format {kind!r} in the file's metadata, found {metadata.get('format')!r}; "
             f"this is a safetensors file of another model"
         )
     if metadata.get("format_version") != str(FORMAT_VERSION):
@@ -96,17 +129,27 @@ def _read_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[MusicTowerC
             f"{FORMAT_VERSION}; install the release of MotionBeat that wrote the file"
         )
     try:
-        config = MusicTowerConfig.from_dict(json.loads(metadata["config"]))
+        config = dict(json.loads(metadata["config"]))
         origin = json.loads(metadata["provenance"])
         return config, Provenance(str(origin["training"]), dict(origin["details"]))
-    except (KeyError, TypeError, AttributeError, ConfigError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{path}: its configuration or provenance cannot be read ({error!s}); export the file again"
         ) from error
 
 
-def _fit(path: Path, tower: MusicTower, weights: Mapping[str, Tensor]) -> None:
-    expected = tower.state_dict()
+def fit(path: Path, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights into a module.
+
+    Args:
+        path: that they were read from, for the message.
+        module: to load into.
+        weights: exactly those that it has.
+
+    Raises:
+        CheckpointError: what is missing, unexpected, of another shape or not finite.
+    """
+    expected = module.state_dict()
     faults = [f"missing {name}" for name in expected if name not in weights]
     faults += [f"unexpected {name}" for name in weights if name not in expected]
     faults += [
@@ -122,7 +165,7 @@ def _fit(path: Path, tower: MusicTower, weights: Mapping[str, Tensor]) -> None:
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise CheckpointError(
-            f"{path}: its weights do not fit its configuration {tower.config.arch!r}: "
-            f"{'; '.join(faults[:5])}{more}. Export the file again"
+            f"{path}: its weights do not fit its configuration: {'; '.join(faults[:5])}{more}. Export the "
+            f"file again"
         )
-    tower.load_state_dict(dict(weights))
+    module.load_state_dict(dict(weights))

@@ -22,6 +22,9 @@ dependencies = ["torch", "torchaudio", "numpy", "librosa", "safetensors"]
 SHIPPED = Path(__file__).parent / "weights" / "motionbeat_tiny.safetensors"
 """The trained weights in the package; README.md beside it is their model card."""
 
+SHIPPED_MOTION = SHIPPED.with_name("motionbeat_tiny_motion.safetensors")
+"""The motion tower that was trained with them; see :mod:`~motionbeat_upstream.pair_checkpoint`."""
+
 
 def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
     """The trained model that ships, a ``tiny``; with ``ckpt`` a checkpoint's path or URL instead."""

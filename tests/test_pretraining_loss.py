@@ -17,6 +17,7 @@ from recipes.pretrain.batch import PretrainBatch, pretrain_batch, spread
 from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss, onset_target
 from recipes.pretrain.criterion.settings import CriterionSettings, ECLSettings, FrameSettings
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
+from recipes.pretrain.request import CONFIGS, read_config
 from tests.made_corpus import Made, write_corpus
 
 SIZES = {"dim": 16, "trunk_dilations": [1, 2], "token_layers": 1, "heads": 2, "dropout": 0.0}
@@ -54,6 +55,22 @@ def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: Bat
     assert float(parts["loss"]) == loss.item()
     loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("name", sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.yaml")))
+def test_every_packaged_configuration_can_be_trained(name: str, clips: Batch) -> None:
+    config = read_config(CONFIGS / name)
+    values = dict(config.model.config_overrides or {})  # type: ignore[call-overload]  # plain values
+    small = replace(
+        CONFIG,
+        **{key: value for key, value in values.items() if key not in ("music", "motion")},
+        music={**values.get("music", {}), **CONFIG.music},
+        motion={**values.get("motion", {}), **CONFIG.motion},
+    )
+    torch.manual_seed(0)
+    loss, _ = PretrainedModel(small)(laid(clips), config.criterion.settings)
+    assert torch.isfinite(loss)
+    loss.backward()
 
 
 @pytest.mark.parametrize(

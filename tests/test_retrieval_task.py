@@ -16,13 +16,20 @@ from torch import Tensor
 
 from motion_data.commands.data import main as data_command
 from motion_data.manifest import read_corpus
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance, save_music_tower
+from motionbeat_upstream.config import MotionTowerConfig
+from motionbeat_upstream.hubconf import SHIPPED
 from motionbeat_upstream.nn.grid import regular_grid
+from motionbeat_upstream.nn.motionbeat import MotionBeat
+from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_side
 from recipes.downstream import run_downstream
 from recipes.downstream.registration import TASKS
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import Tables, find
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
+from recipes.downstream.retrieval.zero_shot import main as zero_shot
 from recipes.downstream.settings_values import SettingsError
+from tests.small import SMALL
 
 
 def unit(*shape: int, seed: int = 0) -> Tensor:
@@ -184,6 +191,37 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
     first = content["scores"]["music → motion, shared grid"]
     assert 0 <= first["recall"]["1"]["mean"] <= first["recall"]["10"]["mean"] <= 1
     assert "noise for music" in (tmp_path / "scores-test.md").read_text()
+
+
+def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp_path: Path) -> None:
+    assert zero_shot([str(corpus), str(tmp_path / "out"), "--clips", "12"]) == 0
+    content = json.loads((tmp_path / "out" / "scores-test.json").read_text())
+    scores = content["scores"]
+    for form in ("music → motion, shared grid", "motion → music, shared grid"):
+        assert scores[form]["recall"]["1"]["mean"] > scores[form]["chance"]["1"] + 0.1
+    assert content["options"]["training"] == "constructed"
+
+
+def test_towers_that_were_not_trained_together_are_refused(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    model = MotionBeat(
+        SMALL, MotionTowerConfig(subdivisions=SMALL.subdivisions, embedding_dim=SMALL.embedding_dim)
+    )
+    save_music_tower(model.music, tmp_path / "a.safetensors", Provenance("none", {}))
+    save_motion_side(model, tmp_path / "b.safetensors", Provenance("none", {}))
+    loaded, _ = load_motionbeat(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, loaded.state_dict()[name], rtol=0, atol=0)
+    with pytest.raises(CheckpointError, match="was trained with another music tower"):
+        load_motionbeat(SHIPPED, tmp_path / "b.safetensors")
+    with pytest.raises(CheckpointError, match=r"expected format 'motionbeat.motion_side'"):
+        load_motionbeat(SHIPPED, SHIPPED)
+    arguments = [str(corpus), str(tmp_path / "out"), "--motion-side", str(tmp_path / "b.safetensors")]
+    assert zero_shot(arguments) == 2
+    assert "was trained with another music tower" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_mistakes_are_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ class TokenEncoder(nn.Module):
         turn = _over_heads(self.rotation.bar_rotation(phase))
         states = []
         guides: list[Guide | None] = [None] * len(self.layers)
-        if contact is not None:
+        if contact is not None and len(self.guides):
             guides = [guide(phase, contact * mask) for guide in self.guides]
         for layer, guide in zip(self.layers, guides, strict=True):
             x = layer(x, place, turn, mask, guide) * mask[..., None]

@@ -20,7 +20,7 @@ from motion_data.manifest import read_corpus
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.config import GRID_SOURCES
-from motionbeat_upstream.nn.music_tower import MusicTower
+from motionbeat_upstream.pair_checkpoint import save_motion_side
 from motionbeat_upstream.version import __version__
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.grid_source import choose_grid_source
@@ -53,9 +53,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="data sets of the task beat_tracking to choose that by too, each counting as much as the dev "
         "split; songs that no test will be made on",
     )
+    parser.add_argument(
+        "--motion-side",
+        type=Path,
+        metavar="FILE",
+        help="another .safetensors file to write: the motion tower and the heads, to compare music and "
+        "motion with",
+    )
     options = parser.parse_args(arguments)
     try:
-        provenance = export(options.run, options.file, options.step, options.grid_from, options.grid_songs)
+        provenance = export(
+            options.run,
+            options.file,
+            options.step,
+            options.grid_from,
+            options.grid_songs,
+            options.motion_side,
+        )
     except (PretrainError, DataError, AudioError, OSError) as error:
         print(f"recipes.pretrain.export: {error}", file=sys.stderr)
         return 2
@@ -65,7 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def export(
-    run: Path, file: Path, step: str = "best", grid_from: str = "dev", grid_songs: Sequence[Path] = ()
+    run: Path,
+    file: Path,
+    step: str = "best",
+    grid_from: str = "dev",
+    grid_songs: Sequence[Path] = (),
+    motion_side: Path | None = None,
 ) -> Provenance:
     """Write the music tower of a run.
 
@@ -77,15 +96,18 @@ def export(
             weight that does well on the dev split, or ``dev`` for the better of the two there; see
             :mod:`~recipes.pretrain.grid_source`.
         grid_songs: data sets of the task beat_tracking to choose that by too.
+        motion_side: to write the motion tower and the heads to.
 
     Raises:
         PretrainError: no run, no such checkpoint, or a checkpoint that cannot be read.
         DataError, AudioError: the corpora that the run names, or the songs, are not there or cannot be read.
     """
-    if file.suffix != ".safetensors":
-        raise PretrainError(f"{file}: expected a name that ends in .safetensors")
+    for path in (file, motion_side):
+        if path is not None and path.suffix != ".safetensors":
+            raise PretrainError(f"{path}: expected a name that ends in .safetensors")
     number = chosen_step(run, step)
-    tower, values = load_tower(run, number)
+    model, values = load_model(run, number)
+    tower = model.motionbeat.music
     corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
     sources = GRID_SOURCES if grid_from == "dev" else (grid_from,)
     grid = choose_grid_source(tower, corpora, grid_songs, sources)
@@ -104,6 +126,8 @@ def export(
     }
     provenance = Provenance(" and ".join(names), json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)
+    if motion_side is not None:
+        save_motion_side(model.motionbeat, motion_side, provenance)
     return provenance
 
 
@@ -157,12 +181,6 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
         reason = " ".join(str(error).split())
         raise PretrainError(f"{weights}: not the weights of this run ({reason[:200]})") from error
     return model.eval(), values
-
-
-def load_tower(run: Path, step: int) -> tuple[MusicTower, dict[str, Any]]:
-    """The music tower alone; see :func:`load_model`."""
-    model, values = load_model(run, step)
-    return model.motionbeat.music, values
 
 
 def validation_at(run: Path, step: int) -> dict[str, float]:

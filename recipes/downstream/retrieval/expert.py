@@ -21,16 +21,13 @@ from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pipeline.material import Materials
 from motion_data.pipeline.stages import StageClock
-from recipes.downstream.errors import TaskError
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
+from recipes.downstream.retrieval.kept import Kept, keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
-from recipes.downstream.retrieval.report import Evaluation, Tables, find, write_report
+from recipes.downstream.retrieval.report import Evaluation, find, write_report
 from recipes.downstream.retrieval.settings import read_settings
 
 FPS = 50.0
-
-TEMPI_AN_OCTAVE = 4
-"""Candidates are of the query's tempo, to a quarter of an octave."""
 
 NOTHING: TensorDataset = TensorDataset(torch.empty(0))
 """What is evaluated of weights that are not kept."""
@@ -142,7 +139,7 @@ class DownstreamExpert(nn.Module):
             )
             records["loss"].append(loss.item())
             return loss
-        self._keep(records, batch, features, heard, danced, music, motion)
+        records["kept"].append(self._kept(batch, features, heard, danced, music, motion))
         return torch.zeros(())
 
     def log_records(
@@ -152,9 +149,9 @@ class DownstreamExpert(nn.Module):
         if self.training:
             logger.add_scalar(f"retrieval/{split}-loss", np.mean(records["loss"]), global_step=global_step)
             return []
-        if not records["names"]:
+        if not records["kept"]:
             return []
-        tables = self._tables(records)
+        tables = lay_out(records["kept"], self.probe.on_own_grids)
         found = find(tables, self.settings.scoringrc.pool)
         first = next(iter(found.values())).recall[1].mean
         logger.add_scalar(f"retrieval/{split}-R1", first, global_step=global_step)
@@ -178,68 +175,26 @@ class DownstreamExpert(nn.Module):
         print("\n" + write_report(self.expdir, evaluation, found, tables.names), flush=True)
         return []
 
-    def _keep(
+    def _kept(
         self,
-        records: dict[str, list[Any]],
         batch: PairBatch,
         features: Sequence[Tensor],
         heard: Tensor,
         danced: Tensor,
         music: Tensor,
         motion: Tensor,
-    ) -> None:
-        """Put a batch's vectors aside, also those of noise and on own grids."""
-        size, rows, own = len(batch), batch.rows, batch.own
+    ) -> Kept:
+        """A batch's vectors, also those of noise and on own grids."""
+        size, own = len(batch), batch.own
         assert own is not None
         frames = batch.frames.to(heard.device)
         blank = self.probe.music_frames(features[size:], frames)
-        noise = self.probe.vectors(blank, frames, batch.grids, music=True)
-        kept = {
-            "music": music,
-            "motion": motion[:size],
-            "noise": noise,
-            "music_own": self.probe.vectors(heard, frames, own.music, music=True),
-            "noise_own": self.probe.vectors(blank, frames, own.music, music=True),
-            "motion_own": self.probe.vectors(danced[:size], frames, own.motion, music=False),
-        }
-        if not all(bool(torch.isfinite(value).all()) for value in kept.values()):
-            raise TaskError(
-                "the probe gives no numbers (NaN or infinite): the training has diverged, or the upstream's "
-                "features are no numbers; lower config.optimizer.lr"
-            )
-        for name, value in kept.items():
-            records[name].append(value.float().cpu())
-        owner = rows.owner[size:]
-        before = sum(len(names) for names in records["names"])
-        for name, side in (("hard", music), ("noise_hard", noise)):
-            records[name].append((side[owner] * motion[size:]).sum(-1).float().cpu())
-        records["owner"].append((owner + before).numpy())
-        records["kinds"] += batch.kinds
-        records["pieces"].append(batch.pieces.numpy())
-        records["takes"].append(batch.takes.numpy())
-        # Candidates are of one metre and of like tempo: neither may give the answer away.
-        tempi = [round(TEMPI_AN_OCTAVE * np.log2(grid.bpm)) for grid in batch.grids]
-        records["groups"].append(np.array([100 * grid.metre for grid in batch.grids]) + np.array(tempi))
-        records["names"].append(batch.names)
-
-    def _tables(self, records: Mapping[str, list[Any]]) -> Tables:
-        of = {name: torch.cat(records[name]) for name in ("music", "motion", "noise", "hard", "noise_hard")}
-        own = {name: torch.cat(records[name]) for name in ("music_own", "motion_own", "noise_own")}
-
-        def numbers(table: Tensor) -> Any:
-            return table.double().numpy()
-
-        return Tables(
-            numbers(of["music"] @ of["motion"].T),
-            numbers(self.probe.on_own_grids(own["music_own"], own["motion_own"])),
-            numbers(of["hard"]),
-            numbers(of["noise"] @ of["motion"].T),
-            numbers(self.probe.on_own_grids(own["noise_own"], own["motion_own"])),
-            numbers(of["noise_hard"]),
-            np.concatenate(records["owner"]),
-            records["kinds"],
-            np.concatenate(records["pieces"]),
-            np.concatenate(records["takes"]),
-            np.concatenate(records["groups"]),
-            tuple(name for names in records["names"] for name in names),
+        return keep(
+            batch,
+            music,
+            motion,
+            self.probe.vectors(blank, frames, batch.grids, music=True),
+            self.probe.vectors(heard, frames, own.music, music=True),
+            self.probe.vectors(danced[:size], frames, own.motion, music=False),
+            self.probe.vectors(blank, frames, own.music, music=True),
         )

@@ -1,0 +1,112 @@
+"""The vectors of tested pairs, batch by batch, and what all pairs are to each other by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recipes.downstream.errors import TaskError
+from recipes.downstream.retrieval.batches import PairBatch
+from recipes.downstream.retrieval.report import Tables
+
+TEMPI_AN_OCTAVE = 4
+"""Candidates are of the query's tempo, to a quarter of an octave."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a tested batch; vectors are of length 1."""
+
+    music: Tensor
+    """(B, V) on the shared grid, as the next two."""
+    motion: Tensor
+    """(B, V) the own motions."""
+    noise: Tensor
+    """(B, V) noise for music."""
+    music_own: Tensor
+    """(B, V) each on its own grid, as the next two."""
+    motion_own: Tensor
+    noise_own: Tensor
+    hard: Tensor
+    """(R,) similarity of each hard negative to its music."""
+    noise_hard: Tensor
+    """(R,) and to noise."""
+    batch: PairBatch
+
+
+def keep(
+    batch: PairBatch,
+    music: Tensor,
+    motion: Tensor,
+    noise: Tensor,
+    music_own: Tensor,
+    motion_own: Tensor,
+    noise_own: Tensor,
+) -> Kept:
+    """Put vectors aside; ``motion`` is (R, V), of own motions and hard negatives, the others are (B, V).
+
+    Raises:
+        TaskError: vectors that are not finite.
+    """
+    size, owner = len(batch), batch.rows.owner[len(batch) :].to(music.device)
+    hard = (music[owner] * motion[size:]).sum(-1)
+    noise_hard = (noise[owner] * motion[size:]).sum(-1)
+    vectors = {
+        "music": music,
+        "motion": motion[:size],
+        "noise": noise,
+        "music_own": music_own,
+        "motion_own": motion_own,
+        "noise_own": noise_own,
+        "hard": hard,
+        "noise_hard": noise_hard,
+    }
+    if not all(bool(torch.isfinite(vector).all()) for vector in vectors.values()):
+        raise TaskError(
+            "the probe gives no numbers (NaN or infinite): the training has diverged, or the upstream's "
+            "features are no numbers; lower config.optimizer.lr"
+        )
+    return Kept(batch=batch, **{name: vector.float().cpu() for name, vector in vectors.items()})
+
+
+def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tensor]) -> Tables:
+    """What all tested pairs are to each other.
+
+    Args:
+        kept: of every batch.
+        on_own_grids: gives the (N, M) products of vectors on grids of their own.
+    """
+    music, motion, noise, music_own, motion_own, noise_own, hard, noise_hard = (
+        torch.cat([getattr(one, name) for one in kept])
+        for name in ("music", "motion", "noise", "music_own", "motion_own", "noise_own", "hard", "noise_hard")
+    )
+    before = np.cumsum([0, *(len(one.batch) for one in kept)])
+    # Candidates are of one metre and of like tempo: neither may give the answer away.
+    groups = [
+        100 * grid.metre + round(TEMPI_AN_OCTAVE * np.log2(grid.bpm))
+        for one in kept
+        for grid in one.batch.grids
+    ]
+    return Tables(
+        shared=(music @ motion.T).double().numpy(),
+        own_grids=on_own_grids(music_own, motion_own).double().numpy(),
+        hard=hard.double().numpy(),
+        noise_shared=(noise @ motion.T).double().numpy(),
+        noise_own_grids=on_own_grids(noise_own, motion_own).double().numpy(),
+        noise_hard=noise_hard.double().numpy(),
+        owner=np.concatenate(
+            [
+                one.batch.rows.owner[len(one.batch) :].numpy() + first
+                for one, first in zip(kept, before, strict=False)
+            ]
+        ),
+        kinds=[kind for one in kept for kind in one.batch.kinds],
+        pieces=np.concatenate([one.batch.pieces.numpy() for one in kept]),
+        takes=np.concatenate([one.batch.takes.numpy() for one in kept]),
+        groups=np.array(groups, dtype=np.int64),
+        names=tuple(name for one in kept for name in one.batch.names),
+    )

@@ -1,0 +1,130 @@
+"""Retrieval by both towers as they were pretrained, on any corpus: nothing is trained.
+
+    python -m recipes.downstream.retrieval.zero_shot CORPUS OUT
+    ... --music A.safetensors --motion-side B.safetensors
+
+The figures are those of the task retrieval, on the same clips. ``python -m recipes.pretrain.export RUN
+A.safetensors --motion-side B.safetensors`` writes the two files of a run; left out, they are those that ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+
+from motion_data.errors import DataError
+from motion_data.manifest import read_corpus
+from motion_data.pipeline.material import Materials
+from motion_data.pipeline.stages import StageClock
+from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.checkpoint import CheckpointError
+from motionbeat_upstream.hubconf import SHIPPED, SHIPPED_MOTION
+from motionbeat_upstream.nn.bar_spectrum import best_product
+from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.motionbeat import MotionBeat
+from motionbeat_upstream.pair_checkpoint import load_motionbeat
+from motionbeat_upstream.threads import use_idle_cores
+from recipes.downstream.errors import TaskError
+from recipes.downstream.retrieval.batches import PairBatch, PairBatches
+from recipes.downstream.retrieval.kept import Kept, keep, lay_out
+from recipes.downstream.retrieval.report import Evaluation, find, write_report
+from recipes.downstream.retrieval.settings import DataSettings, TaskSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the figures are there, 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(
+        "python -m recipes.downstream.retrieval.zero_shot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="a corpus of motion_data")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of scores-SPLIT.json and .md")
+    parser.add_argument("--music", type=Path, default=SHIPPED, metavar="FILE", help="music tower")
+    parser.add_argument(
+        "--motion-side", type=Path, default=SHIPPED_MOTION, metavar="FILE", help="what was trained with it"
+    )
+    parser.add_argument("--split", choices=("test", "dev", "train"), default="test")
+    parser.add_argument("--clips", type=int, default=DataSettings.eval_clips, metavar="N", help="at most")
+    options = parser.parse_args(arguments)
+    use_idle_cores()
+    try:
+        model, provenance = load_motionbeat(options.music, options.motion_side)
+        settings = TaskSettings(DataSettings(str(options.corpus), eval_clips=options.clips))
+        kept = encode(model, settings, options.split)
+        tables = lay_out(kept, products(model))
+    except (CheckpointError, DataError, AudioError, TaskError, OSError) as error:
+        print(f"recipes.downstream.retrieval.zero_shot: {error}", file=sys.stderr)
+        return 2
+    label = f"{options.music.stem}, zero-shot"
+    details = {"training": provenance.training, "provenance": dict(provenance.details)}
+    evaluation = Evaluation(options.split, options.corpus.name, label, 0, None, settings, details)
+    print(write_report(options.out, evaluation, find(tables, settings.scoringrc.pool), tables.names))
+    return 0
+
+
+@torch.inference_mode()
+def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
+    """Vectors of a split's pairs by both towers.
+
+    Raises:
+        DataError, AudioError: a corpus that cannot be read, or too few pairs.
+    """
+    data = settings.datarc
+    corpus = read_corpus(Path(data.root))
+    pipeline = data.pipeline(0, training=False)
+    materials = Materials(
+        corpus.folder, corpus.split(split), pipeline.fps, data.memory_megabytes, StageClock()
+    )
+    batches = PairBatches(corpus, split, pipeline, materials, 0, testing=True, most=data.eval_clips)
+    bar = tqdm(range(len(batches)), desc=split, unit=" batches", disable=None)
+    return [_kept(model, *batches[index]) for index in bar]
+
+
+def products(model: MotionBeat) -> Callable[[Tensor, Tensor], Tensor]:
+    """Gives the products of vectors where nobody knows how the bars of their grids lie to each other."""
+    pooled = model.music.config.embedding_dim
+
+    def on_own_grids(music: Tensor, motion: Tensor) -> Tensor:
+        table = music[:, :pooled] @ motion[:, :pooled].T
+        return (
+            table if music.shape[1] == pooled else table + best_product(music[:, pooled:], motion[:, pooled:])
+        )
+
+    return on_own_grids
+
+
+def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Kept:
+    (batch,) = batches
+    size, rows, own = len(batch), batch.rows, batch.own
+    assert own is not None
+    heard, blank = (pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:]))
+    lengths = torch.tensor([len(wav) for wav in wavs[:size]])
+
+    def music(wav: Tensor, grids: Sequence[Grid]) -> Tensor:
+        return model.encode_music(wav, lengths, grids).compared
+
+    danced = model.encode_motion(rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids)
+    danced_own = model.encode_motion(
+        rows.joints[:size], rows.pulses[:size], rows.has_joints[:size], rows.lengths[:size], own.motion
+    )
+    return keep(
+        batch,
+        music(heard, batch.grids),
+        danced.compared,
+        music(blank, batch.grids),
+        music(heard, own.music),
+        danced_own.compared,
+        music(blank, own.music),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
