@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motion_data.beats_file import Beats, write_beats
@@ -41,12 +41,12 @@ from recipes.downstream.beat_tracking.windows import (
     collate,
     stitch,
 )
-from recipes.downstream.errors import TaskError
+from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
 
 MADE = "the made data set (synthesised clips; figures on it say nothing about real music)"
 
 
-class DownstreamExpert(nn.Module):
+class DownstreamExpert(BestOnDev):
     """Beats and downbeats from frozen or fine-tuned features.
 
     The checkpoint ``dev-best.ckpt`` is chosen on dev, and so are the peak picker's thresholds in
@@ -68,8 +68,6 @@ class DownstreamExpert(nn.Module):
     """(2, 1) factor of the loss on frames with a beat, and with a downbeat."""
     thresholds: Tensor
     """(2,) of the peak picker."""
-    best: Tensor
-    """Highest criterion on dev so far."""
 
     def __init__(
         self,
@@ -94,8 +92,6 @@ class DownstreamExpert(nn.Module):
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("positive_weights", self._positive_weights())
         self.register_buffer("thresholds", torch.tensor([DEFAULT, DEFAULT], dtype=torch.float64))
-        self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
-        self._fell_behind = False
 
     # S3PRL's interface
 
@@ -110,7 +106,7 @@ class DownstreamExpert(nn.Module):
         data, cache = self.settings.datarc, self.caches[split]
         if epoch is None:
             # Weights that are not kept are not tested either.
-            recordings = [] if self._fell_behind and split != "dev" else self.splits[split]
+            recordings = [] if self.fell_behind and split != "dev" else self.splits[split]
             chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
             return DataLoader(chunks, data.eval_batch_size, num_workers=data.num_workers, collate_fn=collate)
         # Imported here: a task is driven without S3PRL too, but for its distributed training.
@@ -149,14 +145,10 @@ class DownstreamExpert(nn.Module):
         """
         logits = self.probe(features)
         if not self.training:
-            if not all(bool(torch.isfinite(clip).all()) for clip in logits):
-                raise TaskError(
-                    "the probe gives no numbers (NaN or infinite): the training has diverged, or the "
-                    "upstream's features are no numbers; lower config.optimizer.lr"
-                )
+            check_finite(logits)
             records["chunks"] += zip(labels, (clip.float().cpu() for clip in logits), strict=True)
             return torch.zeros(())
-        self._fell_behind = False
+        self.fell_behind = False
         losses = [
             self.loss(clip, crop.times, crop.times[crop.is_downbeat], crop.downbeats_known)
             for clip, crop in zip(logits, labels, strict=True)
@@ -193,14 +185,12 @@ class DownstreamExpert(nn.Module):
             print(
                 f"\n[beat_tracking] step {global_step}: dev loss {loss:.4f}, beat F {beat_f:.3f}", flush=True
             )
-            self._fell_behind = criterion <= self.best.item()
-            if self._fell_behind:
+            if not self.is_best(criterion):
                 return []
-            self.best.fill_(criterion)
         text = write_report(self.expdir, self._evaluation(split, global_step, loss), rows)
         if not choosing:
             print(f"\n{text}", flush=True)
-        return ["dev-best.ckpt"] if choosing else []
+        return [BEST] if choosing else []
 
     def inference(self, features: Sequence[Tensor], filenames: Sequence[str]) -> None:
         """Write ``expdir/NAME.beats`` for each clip."""

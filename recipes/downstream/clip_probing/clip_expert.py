@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from motion_data.errors import DataError
@@ -21,7 +21,7 @@ from recipes.downstream.clip_probing.report import Evaluation, Said, write_repor
 from recipes.downstream.clip_probing.settings import read_settings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
-from recipes.downstream.errors import TaskError
+from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""
@@ -108,7 +108,7 @@ class AllSlices(Dataset[list[tuple[Tensor, Slice]]]):
         return [(part.clone(), Slice(index, label)) for part in slices(clip.load(), self._seconds)]
 
 
-class ClipExpert(nn.Module):
+class ClipExpert(BestOnDev):
     """One thing said of every clip, from frozen or fine-tuned features.
 
     A task's ``DownstreamExpert`` is this with its own ``task``. The checkpoint ``dev-best.ckpt`` is chosen on
@@ -127,8 +127,6 @@ class ClipExpert(nn.Module):
     """
 
     task: ClassVar[ClipTask]
-    best: Tensor
-    """Highest criterion on dev so far."""
 
     def __init__(
         self,
@@ -151,9 +149,6 @@ class ClipExpert(nn.Module):
         self.probe = ClipProbe(upstream_dim, len(self.target.names), model.probe, model.hidden, model.dropout)
         if isinstance(self.target, Values):
             self.probe.head.fit_scale(labels(self.data.splits["train"]))
-        # A buffer, so that every checkpoint carries it.
-        self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
-        self._fell_behind = False
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """A slice of every clip in ``split`` if an epoch is given, as in training; else all their slices.
@@ -166,7 +161,7 @@ class ClipExpert(nn.Module):
         rules, clips = self.settings.datarc, self.data.splits[split]
         if epoch is None:
             # Weights that are not kept are not tested either.
-            clips = [] if self._fell_behind and split != "dev" else clips
+            clips = [] if self.fell_behind and split != "dev" else clips
             return DataLoader(
                 AllSlices(clips, rules.slice_seconds),
                 rules.eval_batch_size,
@@ -209,15 +204,11 @@ class ClipExpert(nn.Module):
         """
         logits = self.probe(torch.stack([frames.float().mean(0) for frames in features]))
         if not self.training:
-            if not bool(torch.isfinite(logits).all()):
-                raise TaskError(
-                    "the probe gives no numbers (NaN or infinite): the training has diverged, or the "
-                    "upstream's features are no numbers; lower config.optimizer.lr"
-                )
+            check_finite([logits])
             weights = [len(frames) for frames in features]
             records["parts"] += zip(parts, weights, logits.float().cpu(), strict=True)
             return torch.zeros(())
-        self._fell_behind = False
+        self.fell_behind = False
         truth = torch.stack([part.label for part in parts]).to(logits.device)
         loss = self.target.loss(logits, truth)
         records["loss"].append(loss.item())
@@ -242,12 +233,8 @@ class ClipExpert(nn.Module):
         if choosing:
             criterion = -np.inf if np.isnan(scores[0]) else float(scores[0])
             print(f"\n[{name}] step {global_step}: dev {self.target.measures[0]} {criterion:.3f}", flush=True)
-            self._fell_behind = criterion <= self.best.item()
-            if self._fell_behind:
-                return []
-            self.best.fill_(criterion)
             # Kept weights are tested next; dev itself is reported when it is asked for.
-            return ["dev-best.ckpt"]
+            return [BEST] if self.is_best(criterion) else []
         evaluation = Evaluation(
             name,
             split,

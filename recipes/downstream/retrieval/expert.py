@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pipeline.material import Materials
 from motion_data.pipeline.stages import StageClock
+from recipes.downstream.kept_weights import BEST, BestOnDev
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.kept import Kept, keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
@@ -33,7 +34,7 @@ NOTHING: TensorDataset = TensorDataset(torch.empty(0))
 """What is evaluated of weights that are not kept."""
 
 
-class DownstreamExpert(nn.Module):
+class DownstreamExpert(BestOnDev):
     """Music and motion found by each other, from frozen or fine-tuned features of the music.
 
     ``dev-best.ckpt`` is chosen by R@1 of music → motion on a shared grid; test is scored only where dev says
@@ -49,9 +50,6 @@ class DownstreamExpert(nn.Module):
     Raises:
         SettingsError, DataError: what is wrong with the settings or the corpus.
     """
-
-    best: Tensor
-    """Highest criterion on dev so far."""
 
     def __init__(
         self,
@@ -76,9 +74,6 @@ class DownstreamExpert(nn.Module):
             if self.corpus.split(split)
         }
         self.probe = PairProbe(upstream_dim, model.width, model.curves, model.taps)
-        # A buffer, so that every checkpoint carries it.
-        self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
-        self._fell_behind = False
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The batches of an epoch, as in training; or without one the same batches each time, to evaluate.
@@ -87,7 +82,7 @@ class DownstreamExpert(nn.Module):
             DataError: there are no pairs of that split, or too few.
         """
         data, training = self.settings.datarc, epoch is not None
-        if self._fell_behind and split == "test":
+        if self.fell_behind and split == "test":
             return DataLoader(NOTHING)
         batches = PairBatches(
             self.corpus,
@@ -127,7 +122,7 @@ class DownstreamExpert(nn.Module):
         heard = self.probe.music_frames(features[:size], frames)
         music = self.probe.vectors(heard, frames, batch.grids, music=True)
         if self.training:
-            self._fell_behind = False
+            self.fell_behind = False
             may_be = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
             loss = contrast(
                 music,
@@ -158,11 +153,7 @@ class DownstreamExpert(nn.Module):
         # S3PRL evaluates at step 0 where the command is evaluate.
         if split == "dev" and global_step > 0:
             print(f"\n[retrieval] step {global_step}: dev R@1 {first:.3f}", flush=True)
-            self._fell_behind = first <= self.best.item()
-            if self._fell_behind:
-                return []
-            self.best.fill_(first)
-            return ["dev-best.ckpt"]
+            return [BEST] if self.is_best(first) else []
         evaluation = Evaluation(
             split,
             self.corpus.folder.name,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.downstream.errors import TaskError
+from recipes.downstream.kept_weights import check_finite
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
 
@@ -65,11 +65,7 @@ def keep(
         "hard": hard,
         "noise_hard": noise_hard,
     }
-    if not all(bool(torch.isfinite(vector).all()) for vector in vectors.values()):
-        raise TaskError(
-            "the probe gives no numbers (NaN or infinite): the training has diverged, or the upstream's "
-            "features are no numbers; lower config.optimizer.lr"
-        )
+    check_finite(vectors.values())
     return Kept(batch=batch, **{name: vector.float().cpu() for name, vector in vectors.items()})
 
 
