@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, best_product, frame_turns
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
@@ -118,6 +118,17 @@ class MotionBeat(nn.Module):
             self.project_motion(said.frames),
             self.contact_head(both)[..., 0],
         )
+
+    def on_own_grids(self, music: Tensor, motion: Tensor) -> Tensor:
+        """(N, M) similarities of (N, C) and (M, C) ``compared`` where each side has a grid of its own.
+
+        Nobody knows then how the bars of the two grids lie to each other: the best of all ways counts.
+        """
+        pooled = self.music.config.embedding_dim
+        table = music[:, :pooled] @ motion[:, :pooled].T
+        if music.shape[1] == pooled:
+            return table
+        return table + best_product(music[:, pooled:], motion[:, pooled:])
 
     def _compared(
         self,

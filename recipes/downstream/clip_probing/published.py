@@ -93,7 +93,7 @@ def fold_splits(clips: Sequence[Clip], folds: Sequence[int], fold: int) -> dict[
 
     Args:
         clips: all.
-        folds: number of each one's fold, from 0.
+        folds: number of each one's fold, from 0; -1 for what is trained on in every fold.
         fold: to test on.
     """
     of: dict[str, list[Clip]] = {split: [] for split in SPLITS}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,7 +26,6 @@ from motion_data.pipeline.stages import StageClock
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.hubconf import SHIPPED, SHIPPED_MOTION
-from motionbeat_upstream.nn.bar_spectrum import best_product
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.pair_checkpoint import load_motionbeat
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model, provenance = load_motionbeat(options.music, options.motion_side)
         settings = TaskSettings(DataSettings(str(options.corpus), eval_clips=options.clips))
         kept = encode(model, settings, options.split)
-        tables = lay_out(kept, products(model))
+        tables = lay_out(kept, model.on_own_grids)
     except (CheckpointError, DataError, AudioError, TaskError, OSError) as error:
         print(f"recipes.downstream.retrieval.zero_shot: {error}", file=sys.stderr)
         return 2
@@ -86,19 +85,6 @@ def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
     batches = PairBatches(corpus, split, pipeline, materials, 0, testing=True, most=data.eval_clips)
     bar = tqdm(range(len(batches)), desc=split, unit=" batches", disable=None)
     return [_kept(model, *batches[index]) for index in bar]
-
-
-def products(model: MotionBeat) -> Callable[[Tensor, Tensor], Tensor]:
-    """Gives the products of vectors where nobody knows how the bars of their grids lie to each other."""
-    pooled = model.music.config.embedding_dim
-
-    def on_own_grids(music: Tensor, motion: Tensor) -> Tensor:
-        table = music[:, :pooled] @ motion[:, :pooled].T
-        return (
-            table if music.shape[1] == pooled else table + best_product(music[:, pooled:], motion[:, pooled:])
-        )
-
-    return on_own_grids
 
 
 def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Kept:

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.config import STRIDE, MusicTowerConfig
-from motionbeat_upstream.nn.bar_spectrum import best_product
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
@@ -121,7 +120,9 @@ class Figures:
             figures |= self._retrieval(f"frames_{name}", table, seen)
             figures |= self._hard(f"hard_{name}", self._all(f"own_{name}"), self._all(f"hard_{name}"))
         for name, side in (("own_grids", "music"), ("own_grids_silence", "silence")):
-            table = self._with_bars_laid_best(self._all(f"own_grids_{side}"), self._all("own_grids_motion"))
+            table = self._model.motionbeat.on_own_grids(
+                self._all(f"own_grids_{side}"), self._all("own_grids_motion")
+            )
             figures |= self._retrieval(name, table, long)
         figures |= self._no_learning(seen)
         for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
@@ -213,14 +214,6 @@ class Figures:
             for layer, index in layers.items():
                 state = features.hidden_states[index][row, :length]
                 self._features[layer].append(state.float().cpu().numpy())
-
-    def _with_bars_laid_best(self, music: Tensor, motion: Tensor) -> Tensor:
-        """(N, M) similarities where nobody knows how the bars of the two grids lie to each other."""
-        pooled = self._model.motionbeat.music.config.embedding_dim
-        table = music[:, :pooled] @ motion[:, :pooled].T
-        if music.shape[1] == pooled:
-            return table
-        return table + best_product(music[:, pooled:], motion[:, pooled:])
 
     def _retrieval(self, name: str, similarity: Tensor, rows: Tensor | None = None) -> dict[str, float]:
         """Figures of a table, or of some of its rows and columns."""
