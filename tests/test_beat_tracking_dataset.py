@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
+from recipes.downstream.beat_tracking.prepare.folds import main as deal_folds
 from recipes.downstream.splits import SPLITS, deal, split_by_ratio
 
 RATE = 8000
@@ -107,6 +108,22 @@ def test_a_piece_in_two_splits_is_refused_by_name(tmp_path: Path, column: str) -
     with pytest.raises(DataError, match=r"splits.csv:3: the piece 'waltz'") as error:
         load_splits(tmp_path, test_fold=None if column == "split" else 0)
     assert column in str(error.value)
+
+
+def test_a_folder_without_folds_is_dealt_into_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(7):
+        add(tmp_path, f"audio/p{index}.wav")
+    for folds, said in (("2", "expected at least 3"), ("8", "7 recordings cannot make 8 folds")):
+        assert deal_folds([str(tmp_path), "--folds", folds]) == 2
+        assert said in capsys.readouterr().err
+    assert deal_folds([str(tmp_path), "--folds", "3"]) == 0
+    tested = [names(load_splits(tmp_path, test_fold=fold))["test"] for fold in range(3)]
+    assert sorted(name for fold in tested for name in fold) == [f"p{index}" for index in range(7)]
+    assert sorted(map(len, tested)) == [2, 2, 3]
+    assert deal_folds([str(tmp_path), "--folds", "3"]) == 2
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_recordings_of_one_stem_keep_names_apart(tmp_path: Path) -> None:

@@ -311,6 +311,43 @@ def test_the_benchmark_can_be_launched_upstream_by_upstream(
     assert [file.stat().st_mtime_ns for file in files] == stamps
 
 
+def test_a_corrupt_file_stops_the_benchmark_and_what_is_finished_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "EPOCHS", 2)
+    LAYOUTS["philharmonia"](tmp_path / "data" / "philharmonia")
+    LAYOUTS["nsynth"](tmp_path / "data" / "nsynth")
+    victim = sorted((tmp_path / "data" / "philharmonia").glob("*.wav"))[20]
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:30])
+    out = tmp_path / "out"
+    arguments = [
+        str(out),
+        "--data",
+        str(tmp_path / "data"),
+        "-u",
+        "motionbeat_log_mel",
+        "--tasks",
+        "instrument",
+    ]
+    arguments += ["--seeds", "0", "--resamples", "50"]
+    assert run_benchmark(arguments) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith(f"recipes.benchmark run: {victim}: ")
+    assert not (out / "table.md").exists()
+    finished = {file: file.stat().st_mtime_ns for file in out.rglob("scores-test.json")}
+    # A fold that is without the file may have been done before it.
+    assert "instrument-nsynth" in {file.parent.parent.name for file in finished}
+    assert len(finished) < 1 + 9
+    kept = {file: file.stat().st_mtime_ns for file in (out / "features").rglob("*") if file.is_file()}
+    assert len(kept) > len(LAYOUTS)
+
+    victim.write_bytes(whole)
+    assert run_benchmark(arguments) == 0
+    assert "## instrument: philharmonia" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in {**finished, **kept}} == {**finished, **kept}
+
+
 def test_nothing_to_benchmark_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(tmp_path / "out"), "--data", str(tmp_path)]
     assert run_benchmark(arguments) == 2

@@ -16,10 +16,12 @@ from recipes.benchmark.beat_tracking_table import (
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 
+FOLDS = "python -m recipes.downstream.beat_tracking.prepare.folds FOLDER"
+
 BEAT_SETS = {
     "debian_songs": "python -m recipes.downstream.beat_tracking.prepare.debian_songs OUT",
-    "gtzan_rhythm": "GTZAN's audio with GTZAN-Rhythm's .beats and a splits.csv (see recipes/downstream)",
-    "ballroom": "Ballroom's audio with its .beats annotations and a splits.csv",
+    "gtzan_rhythm": f"GTZAN's audio with GTZAN-Rhythm's .beats, then {FOLDS}",
+    "ballroom": f"Ballroom's audio with its .beats, then {FOLDS}",
     "pop909": "python -m recipes.downstream.beat_tracking.prepare.rendered pop909 SOURCE OUT --folds 4",
 }
 """Folders of ``--data`` that are looked for, and where they come from."""

@@ -102,16 +102,18 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     plans: list[Plan] = []
     missing: list[str] = []
 
-    def look(task: str, name: str, about: str, plan: Callable[[Path], Plan]) -> None:
+    def look(task: str, name: str, about: str, plan: Callable[[Path], Plan], needed: str = ".") -> None:
         root = options.data / name
-        if root.is_dir():
+        if (root / needed).exists():
             plans.append(plan(root))
         else:
-            missing.append(f"{task}, {name}: no {root}; get {about}")
+            missing.append(f"{task}, {name}: no {root / needed}; get {about}")
 
     if "beat_tracking" in tasks:
         for name, about in BEAT_SETS.items():
-            look("beat_tracking", name, about, lambda root: BeatPlan(root, seeds, options.probe))
+            look(
+                "beat_tracking", name, about, lambda root: BeatPlan(root, seeds, options.probe), "splits.csv"
+            )
     for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
         model = ModelSettings(options.probe)
         for name, layout in task.layouts.items():

@@ -52,7 +52,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """One line of a CSV, or one pair of files of a folder."""
 
     place: str
@@ -108,20 +108,20 @@ def load_recordings(root: str | Path) -> list[Recording]:
     return [_recording(row, name) for row, name in zip(rows, names, strict=True)]
 
 
-def _rows(root: Path) -> tuple[list[_Row], list[str]]:
+def _rows(root: Path) -> tuple[list[Row], list[str]]:
     """What a data set lists, and a unique name for each."""
-    rows = _read_csv(root) if root.is_file() else _read_folder(root)
+    rows = _read_csv(root) if root.is_file() else listed_in(root)
     return rows, _unique_names(rows, root if root.is_dir() else root.parent)
 
 
-def _read_csv(path: Path) -> list[_Row]:
+def _read_csv(path: Path) -> list[Row]:
     try:
         return _rows_of_csv(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV file ({error}); expected the columns audio,beats") from error
 
 
-def _rows_of_csv(path: Path) -> list[_Row]:
+def _rows_of_csv(path: Path) -> list[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
@@ -143,7 +143,7 @@ def _rows_of_csv(path: Path) -> list[_Row]:
                 raise DataError(f"{place}: unknown split {split!r}; expected {', '.join(SPLITS)}")
             audio = path.parent / cells["audio"]
             rows.append(
-                _Row(
+                Row(
                     place,
                     audio,
                     path.parent / cells["beats"],
@@ -157,7 +157,12 @@ def _rows_of_csv(path: Path) -> list[_Row]:
     return rows
 
 
-def _read_folder(root: Path) -> list[_Row]:
+def listed_in(root: Path) -> list[Row]:
+    """What a folder lists in its ``splits.csv``, or holds.
+
+    Raises:
+        DataError: it is none, or there is no audio in it.
+    """
     if not root.is_dir():
         raise DataError(
             f"{root}: no such folder or CSV file; datarc.root needs audio with .beats files: {SOURCES}"
@@ -176,12 +181,12 @@ def _read_folder(root: Path) -> list[_Row]:
     for audio in files:
         places = (audio.with_suffix(".beats"), audio.parent.parent / "beats" / f"{audio.stem}.beats")
         beats = next((place for place in places if place.is_file()), places[0])
-        rows.append(_Row(str(audio), audio, beats, audio.stem, "", ""))
+        rows.append(Row(str(audio), audio, beats, audio.stem, "", ""))
     return rows
 
 
 def _splits_of_pieces(
-    rows: Sequence[_Row], root: Path, ratios: Sequence[float], seed: int, test_fold: str | int | None
+    rows: Sequence[Row], root: Path, ratios: Sequence[float], seed: int, test_fold: str | int | None
 ) -> dict[str, str]:
     if test_fold is not None:
         return _splits_by_fold(rows, root, str(test_fold))
@@ -194,7 +199,7 @@ def _splits_of_pieces(
     return _one_value_a_piece(rows, "split")
 
 
-def _splits_by_fold(rows: Sequence[_Row], root: Path, test_fold: str) -> dict[str, str]:
+def _splits_by_fold(rows: Sequence[Row], root: Path, test_fold: str) -> dict[str, str]:
     for row in rows:
         if not row.fold:
             raise DataError(f"{row.place}: datarc.test_fold is {test_fold} but the line names no fold")
@@ -209,7 +214,7 @@ def _splits_by_fold(rows: Sequence[_Row], root: Path, test_fold: str) -> dict[st
     return {piece: names.get(fold, "train") for piece, fold in of_piece.items()}
 
 
-def _one_value_a_piece(rows: Sequence[_Row], column: Literal["split", "fold"]) -> dict[str, str]:
+def _one_value_a_piece(rows: Sequence[Row], column: Literal["split", "fold"]) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in rows:
         value: str = getattr(row, column)
@@ -221,7 +226,7 @@ def _one_value_a_piece(rows: Sequence[_Row], column: Literal["split", "fold"]) -
     return found
 
 
-def _unique_names(rows: Sequence[_Row], folder: Path) -> list[str]:
+def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:
     """The stem of each audio file, or its whole path in the data set where stems are alike."""
     seen: dict[Path, str] = {}
     for row in rows:
@@ -237,7 +242,7 @@ def _unique_names(rows: Sequence[_Row], folder: Path) -> list[str]:
     ]
 
 
-def _recording(row: _Row, name: str) -> Recording:
+def _recording(row: Row, name: str) -> Recording:
     if not row.audio.is_file():
         raise DataError(f"{row.place}: no audio file {row.audio}")
     if not row.beats.is_file():

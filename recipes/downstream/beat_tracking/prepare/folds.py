@@ -1,0 +1,78 @@
+"""Folds for a folder of recordings that has none: GTZAN with GTZAN-Rhythm, Ballroom, one's own.
+
+    python -m recipes.downstream.beat_tracking.prepare.folds FOLDER --folds 8
+
+FOLDER holds audio, each with a ``.beats`` file of its stem beside it or in a folder ``beats`` beside its own.
+``FOLDER/splits.csv`` is written, by which each recording is tested once. Folds are dealt by a hash of the
+file's name; they are ours, and no published split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings
+
+
+def write_folds(folder: Path, folds: int) -> Path:
+    """Write ``splits.csv``.
+
+    Args:
+        folder: of the recordings.
+        folds: how many, at least 3: one to test on, one to choose by, the rest to train on.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: no recordings, or fewer than folds, annotations that are missing or wrong, a
+            ``splits.csv`` that is there already.
+        AudioError: audio that cannot be read.
+    """
+    target = folder / "splits.csv"
+    if folds < 3:
+        raise DataError(f"--folds {folds}: expected at least 3 (train, dev, test)")
+    if target.exists():
+        raise DataError(f"{target}: is there already; remove it to deal anew")
+    rows = listed_in(folder)
+    if len(rows) < folds:
+        raise DataError(f"{folder}: {len(rows)} recordings cannot make {folds} folds")
+    load_recordings(folder)  # all that is wrong with them is told now
+    dealt = sorted(rows, key=lambda row: hashlib.sha256(row.audio.stem.encode()).digest())
+    with atomic_path(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["audio", "beats", "fold"])
+        for number, row in enumerate(dealt):
+            paths = [os.path.relpath(path, folder) for path in (row.audio, row.beats)]
+            table.writerow([*paths, number % folds])
+    return target
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write them; 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--folds", type=int, default=8, metavar="K", help="at least 3 (%(default)s)")
+    options = parser.parse_args(argv)
+    try:
+        target = write_folds(options.folder, options.folds)
+    except (DataError, AudioError, OSError) as error:
+        print(f"folds: {error}", file=sys.stderr)
+        return 2
+    print(f"{target}: {options.folds} folds")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
