@@ -99,7 +99,7 @@ def fit_rotations(joints: NDArray[np.floating[Any]]) -> PosedBody:
 
 
 def best_rotation(shape: Array, seen: Array) -> Array:
-    """(T, 3, 3) rotations R that make the sum over k of \\|R · shape_k - seen_k\\|² least (Kabsch 1976).
+    """(T, 3, 3) rotations R that make the sum over k of (R · shape_k - seen_k)² least (Kabsch 1976).
 
     Args:
         shape: (K, 3).

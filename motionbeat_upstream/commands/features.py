@@ -35,8 +35,8 @@ Extract MotionBeat features. One .npz is written per file, with
 Files that are there already and were made by the same model are skipped, so an interrupted run
 is taken up by calling it again.
 
---format edge writes what the dance generator EDGE reads for Jukebox's features instead: all 5 s of
-every song, 0.5 s apart, as SONG_sliceK.npy, (150, D) float32 at 30 frames a second, in one folder.
+--format edge writes what the dance generator EDGE reads for Jukebox's features instead: 5 s from
+every half second of a song on, SONG_sliceK.npy, (150, D) float32 at 30 frames a second, in one folder.
 Let that be data/train/jukebox_feats and data/test/jukebox_feats, and set EDGE.py's feature_dim to D.
 Songs are heard whole and cut then, so that a slice knows what is around it. A file that is called
 SONG_sliceK, as in EDGE's wavs_sliced, is a slice already: it must last 5 s, and is heard alone.
