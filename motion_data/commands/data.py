@@ -11,7 +11,7 @@ from motion_data.errors import DataError
 
 COMMANDS = {
     "prepare": "make a corpus ready: motionbeat data prepare NAME RAW OUT",
-    "inspect": "draw a pair, film it, or write it as a page that plays",
+    "inspect": "draw a pair, film it, write it as a page that plays, or its motion as a file",
     "profile": "pairs a second through the pipeline, in all and by stage",
 }
 

@@ -1,4 +1,4 @@
-"""``motionbeat data inspect``: a pair as a picture, a film, or a page that plays."""
+"""``motionbeat data inspect``: a pair as a picture, a film, a page that plays, or its motion as a file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from motion_data.clip import Clip
 from motion_data.errors import DataError
 from motion_data.loading import load_clip
 from motion_data.looking.facts import caption, facts
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
+from motion_data.writing.stretch import cut_motion
 
 FIGURE_SECONDS = 16.0
 """Stretch that a picture shows where none is asked for: what can still be read on one line."""
+
+MOTION_SUFFIXES = (BVH, PICKLE) = (".bvh", ".pkl")
+"""The motion alone, for other programs."""
 
 DESCRIPTION = """\
 Look at a pair of a prepared corpus. The suffix of -o says as what:
   .png .pdf .svg  onset envelope, beats, contacts, speed and accent mass on one time axis
   .mp4            a stick figure with the sound (needs ffmpeg)
   .html           one page that plays in a browser, without a network: the skeleton can be turned
+  .bvh            its motion for animation programs: centimetres, y up, the motion's own frame rate
+  .pkl            its motion as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
+Rotations in .bvh and .pkl are the motion's own where it has them, else fitted to its joints, without twist
+about the bones. Neither has a place for the sound's clock: where frame 0 stands in it is printed.
 Without -o, what the manifest says of the pair."""
 
 
@@ -48,13 +57,13 @@ def main(arguments: Sequence[str]) -> int:
         "--seconds",
         type=float,
         metavar="S",
-        help=f"how much is shown; default: {FIGURE_SECONDS:g} in a picture, all in a film or page",
+        help=f"how much is shown; default: {FIGURE_SECONDS:g} in a picture, else all",
     )
     options = parser.parse_args(arguments)
     from motion_data.looking import figure, film, page
     from motion_data.looking.excerpt import cut_excerpt
 
-    known = (*figure.SUFFIXES, film.SUFFIX, page.SUFFIX)
+    known = (*figure.SUFFIXES, film.SUFFIX, page.SUFFIX, *MOTION_SUFFIXES)
     for output in options.output:
         if output.suffix.lower() not in known:
             parser.error(f"-o {output}: expected a name that ends in {', '.join(known)}")
@@ -72,6 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     clip = load_clip(pair, corpus.folder)
     for output in options.output:
         suffix = output.suffix.lower()
+        if suffix in MOTION_SUFFIXES:
+            _write_motion(output, clip, options.start, options.seconds)
+            continue
         picture = suffix in figure.SUFFIXES
         seconds = FIGURE_SECONDS if picture and options.seconds is None else options.seconds
         excerpt = cut_excerpt(clip, corpus.folder, options.start, seconds)
@@ -83,6 +95,18 @@ def main(arguments: Sequence[str]) -> int:
             page.write_page(output, excerpt)
         print(f"wrote {output}", file=sys.stderr)
     return 0
+
+
+def _write_motion(output: Path, clip: Clip, start: float, seconds: float | None) -> None:
+    from motion_data.writing.aistpp_pickle import write_aistpp_pickle
+    from motion_data.writing.bvh import write_bvh
+
+    try:
+        motion = cut_motion(clip.motion, start, seconds)
+        (write_bvh if output.suffix.lower() == BVH else write_aistpp_pickle)(output, motion)
+    except DataError as error:
+        raise DataError(f"pair {clip.pair.name!r}: {error}; {output} is not written") from error
+    print(f"wrote {output}: frame 0 stands at {motion.start:.3f} s of the sound", file=sys.stderr)
 
 
 def find_pair(corpus: Corpus, name: str | None) -> MotionPair:

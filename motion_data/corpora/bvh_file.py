@@ -1,7 +1,7 @@
 """BVH files: hierarchy, channels of any order, and forward kinematics.
 
-pybvh 0.9 serves the tests as a second opinion but cannot be the reader: it refuses position channels on
-joints below the root, which Bandai Namco's files have throughout.
+pybvh 0.9 writes our files but cannot be the reader: it refuses position channels on joints below the
+root, which Bandai Namco's files have throughout.
 """
 
 from __future__ import annotations

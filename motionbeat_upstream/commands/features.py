@@ -1,4 +1,4 @@
-"""``motionbeat features``: audio files in, one .npz of features a file out."""
+"""``motionbeat features``: audio files in, features out: one .npz a file, or the slices that EDGE reads."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ import errno
 import hashlib
 import json
 import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError
+from motionbeat_upstream.commands.edge_format import EdgeFormat, refuse_one_name
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, ConfigError
+from motionbeat_upstream.commands.npz_format import Layers, NpzFormat
+from motionbeat_upstream.config import ConfigError
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.version import __version__
 
@@ -35,7 +33,14 @@ Extract MotionBeat features. One .npz is written per file, with
   pulse_activation (T,) in [0, 1], how much a trained model takes each frame for a step
   made_by         version, architecture, layers and hash of the weights, as JSON
 Files that are there already and were made by the same model are skipped, so an interrupted run
-is taken up by calling it again."""
+is taken up by calling it again.
+
+--format edge writes what the dance generator EDGE reads for Jukebox's features instead: 5 s from
+every half second of a song on, SONG_sliceK.npy, (150, D) float32 at 30 frames a second, in one folder.
+Let that be data/train/jukebox_feats and data/test/jukebox_feats, and set EDGE.py's feature_dim to D.
+Songs are heard whole and cut then, so that a slice knows what is around it. A file that is called
+SONG_sliceK, as in EDGE's wavs_sliced, is a slice already: it must last 5 s, and is heard alone.
+Several layers stand side by side, D of each."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,7 +48,15 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     if Path(options.output).exists() and not Path(options.output).is_dir():
         raise NotADirectoryError(f"-o {options.output}: expected a folder, found a file")
+    if options.format == "edge" and options.half:
+        raise ConfigError("--half: EDGE computes in float32; leave it out with --format edge")
     audio = find_audio([Path(name) for name in options.files])
+    form: NpzFormat | EdgeFormat
+    if options.format == "edge":
+        refuse_one_name([path for path, _ in audio])
+        form = EdgeFormat(Path(options.output), options.layers, options.overwrite)
+    else:
+        form = NpzFormat(Path(options.output), options.layers, options.half)
     expert = load_model(options)
     count = expert.tower.config.layers
     if isinstance(options.layers, list) and not all(0 <= index < count for index in options.layers):
@@ -52,14 +65,11 @@ def main(arguments: Sequence[str]) -> int:
     failed: list[str] = []
     done = skipped = 0
     for path, relative in tqdm(audio, unit="file", desc="features", disable=None):
-        target = Path(options.output) / relative.with_name(relative.name + ".npz")
-        if not options.overwrite and _is_made_by(target, made_by):
+        if not options.overwrite and form.is_made(relative, made_by):
             skipped += 1
             continue
         try:
-            arrays = _extract(expert, path, options)
-            with atomic_path(target) as draft, draft.open("wb") as file:
-                np.savez(file, allow_pickle=False, made_by=np.array(made_by), **arrays)
+            form.write(expert, path, relative, made_by)
             done += 1
         except AudioError as error:
             failed.append(str(error))
@@ -67,7 +77,8 @@ def main(arguments: Sequence[str]) -> int:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 # The next file would fare no better.
                 raise OSError(
-                    error.errno, f"{error.strerror} while writing {target}; {done} finished before it"
+                    error.errno,
+                    f"{error.strerror} while writing {form.target(relative)}; {done} finished before it",
                 ) from error
             failed.append(f"{path}: {error}")
     print(f"{done} extracted, {skipped} there already, {len(failed)} failed", file=sys.stderr)
@@ -111,17 +122,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="audio files, or folders that are searched for audio"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="where the .npz files go")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="where the features go")
+    parser.add_argument("--format", choices=("npz", "edge"), default="npz", help="default: npz")
     parser.add_argument(
         "-l", "--layers", type=_layers, default="last", metavar="last|all|0,3,…", help="default: last"
     )
-    parser.add_argument("--half", action="store_true", help="store features as float16, half the space")
+    parser.add_argument(
+        "--half", action="store_true", help="store features of an .npz as float16, half the space"
+    )
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
     add_model_options(parser)
     return parser.parse_args(arguments)
 
 
-def _layers(text: str) -> str | list[int]:
+def _layers(text: str) -> Layers:
     if text in ("last", "all"):
         return text
     try:
@@ -149,40 +163,3 @@ def _made_by(expert: UpstreamExpert, options: argparse.Namespace) -> str:
         },
         sort_keys=True,
     )
-
-
-def _is_made_by(target: Path, made_by: str) -> bool:
-    if not target.is_file():
-        return False
-    try:
-        with np.load(target, allow_pickle=False) as stored:
-            return bool(str(stored["made_by"]) == made_by)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
-
-
-def _extract(
-    expert: UpstreamExpert, path: Path, options: argparse.Namespace
-) -> dict[str, NDArray[np.generic]]:
-    with torch.inference_mode():
-        said = expert([read_audio(path)])
-    layers: list[torch.Tensor] = [state[0] for state in said["hidden_states"]]
-    if options.layers == "last":
-        features = layers[-1]
-    else:
-        chosen = range(len(layers)) if options.layers == "all" else options.layers
-        features = torch.stack([layers[index] for index in chosen])
-    grid = said["grids"][0]
-    return {
-        "features": features.to(torch.float16 if options.half else torch.float32).cpu().numpy(),
-        "times": (np.arange(features.shape[-2]) + 0.5) * STRIDE / SAMPLE_RATE,
-        "embedding": said["embedding"][0].float().cpu().numpy(),
-        "beats": grid.beats,
-        "positions": grid.positions,
-        "metre": np.array(grid.metre),
-        "confidence": np.array(grid.confidence),
-        "beat_tokens": said["beat_tokens"][0].float().cpu().numpy(),
-        "token_times": said["token_times"][0].float().cpu().numpy(),
-        "onset_envelope": said["onset_envelope"][0].float().cpu().numpy(),
-        "pulse_activation": said["pulse_activation"][0].cpu().numpy(),
-    }

@@ -1,0 +1,159 @@
+"""What EDGE's data loader reads in place of its Jukebox features.
+
+EDGE (Tseng, Castellon and Liu, "EDGE: Editable Dance Generation From Music", CVPR 2023; Stanford-TML/EDGE)
+cuts songs and motions into slices of 5 s, 0.5 s apart: slice k of a file of n samples a second is 5·n samples
+from k times int(0.5·n) on, as long as the file lasts, and is called SONG_slicek. Its loader sorts the .npy
+files of one folder and the motions of another, expects as many of one as of the other with the same stems,
+and stacks arrays of (150, D): 30 frames a second, frame j of a slice j/30 s after its beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError, read_audio
+from motionbeat_upstream.commands.npz_format import Layers, chosen
+from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, ConfigError
+from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.frame_resampling import resample_frames
+
+SECONDS, STRIDE_SECONDS, FPS = 5.0, 0.5, 30.0
+"""Of a slice, from one slice to the next, and frames a second."""
+
+FRAMES = round(SECONDS * FPS)
+
+SLICED = re.compile(r"(?P<song>.+)_slice\d+")
+"""Stem of a file that is a slice already."""
+
+RECORDS = ".made_by"
+"""Folder beside the slices: a file for each input says what made its slices, and how many there are."""
+
+
+@dataclass(frozen=True)
+class EdgeFormat:
+    """Slices of all inputs in one folder, without subfolders."""
+
+    output: Path
+    layers: Layers
+    overwrite: bool
+
+    def target(self, relative: Path) -> Path:
+        """The first slice of an input."""
+        return self._slice(relative, 0)
+
+    def is_made(self, relative: Path, made_by: str) -> bool:
+        """Whether all slices of an input are there and by this model."""
+        record = self._read_record(relative)
+        return (
+            record is not None
+            and record[0] == made_by
+            and all(self._slice(relative, index).is_file() for index in range(record[1]))
+        )
+
+    def write(self, expert: UpstreamExpert, path: Path, relative: Path, made_by: str) -> None:
+        """Hear a file once and write its slices, one after the other.
+
+        Raises:
+            AudioError: the file cannot be read, or is shorter than a slice; or is called a slice and does not
+                last 5 s.
+            ConfigError: slices are there that this command did not make.
+        """
+        record = self._read_record(relative)
+        if record is None and self.target(relative).exists() and not self.overwrite:
+            raise ConfigError(
+                f"{self.target(relative)}: is there and was not made by this command; give another -o, or "
+                f"--overwrite to replace it"
+            )
+        wav = read_audio(path)
+        starts = _starts(path, wav)
+        with torch.inference_mode():
+            layers = chosen(expert([wav])["hidden_states"], self.layers)
+        # What is there from another model goes before the record changes: a slice is never taken for
+        # another model's, wherever this is interrupted.
+        for index in range(max(len(starts), record[1] if record else 0)):
+            self._slice(relative, index).unlink(missing_ok=True)
+        with atomic_path(self._record(relative)) as draft:
+            draft.write_text(json.dumps({"made_by": made_by, "slices": len(starts)}), encoding="utf-8")
+        for index, start in enumerate(starts):
+            with atomic_path(self._slice(relative, index)) as draft, draft.open("wb") as file:
+                np.save(file, slice_features(layers, start).float().cpu().numpy(), allow_pickle=False)
+
+    def _slice(self, relative: Path, index: int) -> Path:
+        stem = relative.stem if SLICED.fullmatch(relative.stem) else f"{relative.stem}_slice{index}"
+        return self.output / f"{stem}.npy"
+
+    def _record(self, relative: Path) -> Path:
+        return self.output / RECORDS / f"{relative.stem}.json"
+
+    def _read_record(self, relative: Path) -> tuple[str, int] | None:
+        try:
+            stored = json.loads(self._record(relative).read_text(encoding="utf-8"))
+            return str(stored["made_by"]), int(stored["slices"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def slice_starts(samples: int, rate: int) -> list[float]:
+    """Seconds at which EDGE's slices of a file begin; none where it is shorter than a slice.
+
+    Args:
+        samples: of the file, at its own rate.
+        rate: samples a second.
+    """
+    length, stride = int(SECONDS * rate), int(STRIDE_SECONDS * rate)
+    return [first / rate for first in range(0, samples - length + 1, stride)]
+
+
+def slice_features(layers: Iterable[Tensor], start: float) -> Tensor:
+    """(150, D): layers (T, D_i) side by side, at the frames of a motion that begins at ``start`` seconds."""
+    times = start + torch.arange(FRAMES, dtype=torch.float64) / FPS
+    step = STRIDE / SAMPLE_RATE
+    return torch.cat([resample_frames(layer, step / 2, step, times) for layer in layers], -1)
+
+
+def refuse_one_name(paths: Iterable[Path]) -> None:
+    """Check that no two inputs would be written to the same slices.
+
+    Raises:
+        AudioError: two of one stem, or a song whole and in slices.
+    """
+    taken: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: SLICED.fullmatch(path.stem) is not None):
+        match = SLICED.fullmatch(path.stem)
+        for name in {path.stem, match["song"] if match else path.stem} & taken.keys():
+            raise AudioError(
+                f"{path} and {taken[name]} would be written to slices of one name, and EDGE reads one "
+                f"folder; rename one, or run them into two output folders"
+            )
+        taken[path.stem] = path
+
+
+def _starts(path: Path, wav: Tensor) -> list[float]:
+    """Seconds at which the slices of a file begin: at 0 where it is one already."""
+    seconds = len(wav) / SAMPLE_RATE
+    if SLICED.fullmatch(path.stem):
+        if abs(seconds - SECONDS) > 0.5 / FPS:
+            raise AudioError(
+                f"{path}: lasts {seconds:.2f} s; expected {SECONDS:g} s of what is called a slice: cut it "
+                f"anew, or rename it if it is a song"
+            )
+        return [0.0]
+    try:
+        # Counted at the file's own rate, as EDGE does: a sample decides whether there is one slice more.
+        info = soundfile.info(path)
+        starts = slice_starts(info.frames, info.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError):
+        starts = slice_starts(len(wav), SAMPLE_RATE)
+    if not starts:
+        raise AudioError(f"{path}: lasts {seconds:g} s; a slice takes {SECONDS:g} s: leave it out")
+    return starts
