@@ -46,16 +46,17 @@ def gtzan(root: Path) -> None:
 
 def groove(root: Path) -> None:
     """Six drummers with three styles, one style of two drummers only, and a fill."""
-    rows = [["drummer", "id", "style", "beat_type", "audio_filename"]]
+    rows = [["drummer", "id", "style", "beat_type", "midi_filename", "audio_filename"]]
     for drummer in range(6):
         for number, style in enumerate(("rock", "jazz/swing", "latin", "polka")):
             if style == "polka" and drummer > 1:
                 continue
             for kind in ("beat", "fill"):
                 name = f"d{drummer}/{number}_{kind}"
-                rows.append([f"drummer{drummer}", name, style, kind, f"{name}.wav"])
+                # What is published is WAV, and wanting for some takes; what is rendered is FLAC.
+                published = "" if number else f"{name}.wav"
+                rows.append([f"drummer{drummer}", name, style, kind, f"{name}.mid", published])
                 if kind == "beat":
-                    # What is rendered is FLAC, what is published WAV.
                     noise(root / f"{name}.{'flac' if number else 'wav'}")
     write_csv(root / "info.csv", rows)
 

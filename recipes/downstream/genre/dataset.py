@@ -71,7 +71,8 @@ def read_groove(root: Path, fold: int) -> ClipData:
     rows = [
         row
         for row in read_table(
-            expect(root, "info.csv", GROOVE), ["id", "drummer", "style", "beat_type", "audio_filename"]
+            expect(root, "info.csv", GROOVE),
+            ["id", "drummer", "style", "beat_type", "midi_filename", "audio_filename"],
         )
         if row["beat_type"] == "beat"
     ]
@@ -92,11 +93,10 @@ def read_groove(root: Path, fold: int) -> ClipData:
         raise DataError(f"{root}: takes of {len(tested)} drummers, expected {DRUMMERS} or more; get {GROOVE}")
     clips, folds = [], []
     for row in rows:
-        wav = root / row["audio_filename"]
-        file = next(
-            (wav.with_suffix(ending) for ending in (".wav", ".flac") if wav.with_suffix(ending).is_file()),
-            None,
-        )
+        # The published audio, which some takes lack, or what render_groove makes of the notes.
+        rendered = (root / row["midi_filename"]).with_suffix(".flac")
+        published = root / row["audio_filename"]
+        file = next((file for file in (published, rendered) if file.is_file()), None)
         if file is None:
             continue
         clips.append(clip(row["id"], row["drummer"], styles.index(row["style"]), file))

@@ -3,7 +3,7 @@
     python -m recipes.downstream.genre.render_groove SOURCE OUT
 
 SOURCE is the folder of groove-v1.0.0-midionly with info.csv. Takes (no fills) are played through a soundfont,
-mono at 16 kHz, into the places of the published audio, as FLAC; the task genre then reads OUT as it reads the
+mono at 16 kHz, beside where the published audio would be, as FLAC; the task genre then reads OUT as it reads the
 data set itself. The drums are then the soundfont's and not the drummers', and the data's name says so. The
 data set's licence, CC BY 4.0, holds for what is made of it. A second run keeps what is whole.
 """
@@ -61,12 +61,12 @@ def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
         DataError: SOURCE is not the data set, or none of its takes can be rendered.
     """
     index = expect(source, "info.csv", GROOVE)
-    rows = read_table(index, ["beat_type", "midi_filename", "audio_filename"])
+    rows = read_table(index, ["beat_type", "midi_filename"])
     takes = [row for row in rows if row["beat_type"] == "beat"]
     soundfont = default_soundfont()
     left_out: list[str] = []
     for row in tqdm(takes, desc="groove", unit=" takes", disable=None):
-        target = (out / row["audio_filename"]).with_suffix(".flac")
+        target = (out / row["midi_filename"]).with_suffix(".flac")
         if target.is_file():
             continue
         try:
