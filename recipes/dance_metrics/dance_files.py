@@ -81,7 +81,7 @@ def read_dance(path: Path, reading: Reading) -> Dance:
         joints, rate, up = _positions(_npy(path), str(path)), None, "y"
     else:
         joints, rate, up = _from_pickle(path, reading.model)
-    fps = reading.fps or rate
+    fps = rate if reading.fps is None else reading.fps
     if fps is None:
         raise DataError(
             f"{path}: says no frame rate; give it (--fps, --truth-fps), such as 60 for Bailando's"

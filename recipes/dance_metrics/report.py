@@ -36,8 +36,8 @@ def markdown(scores: DanceScores, settings: Mapping[str, Any]) -> str:
             if not math.isnan(made.measures[key].value) or not math.isnan(true.measures[key].value)
         ),
         "",
-        f"Beats of the music: {settings['beats']}. In brackets: 95 % intervals over dances, the truth held fixed. "
-        "FID of the truth: between halves of it, which are fewer dances.",
+        f"Beats of the music: {settings['beats']}. In brackets: 95 % intervals over dances, the truth held "
+        "fixed. FID of the truth: between halves of it, which are fewer dances.",
         *(f"- {warning}." for warning in scores.warnings),
     ]
     return "\n".join(lines) + "\n"
