@@ -1,4 +1,4 @@
-"""Bodies that dance, for tests: one of sines alone, the same wherever NumPy runs, and the constructed dancer."""
+"""Bodies that dance, for tests: one of sines alone, for codes of any origin, and the constructed dancer."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def swaying(seed: int, frames: int, fps: float, size: float = 0.12) -> NDArray[n
 
 
 def constructed(seed: int, seconds: float = 8.0, late: float = 0.0, fps: float = 60.0) -> Dance:
-    """A constructed dancer with the exact beats of the music and its true steps, all of it so many beats late."""
+    """A constructed dancer, so many beats late, with the exact beats of the music and its true steps."""
     style = STYLES[4][seed % len(STYLES[4])]
     danced = regular_grid(seconds, BPM, 4, late * 60 / BPM)
     motion = dance(danced, style, seconds, 0.6, np.random.default_rng(seed), fps)

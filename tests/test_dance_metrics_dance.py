@@ -66,8 +66,8 @@ def test_skating_of_a_slide_on_a_floor_anywhere() -> None:
     [(4, 0.1828496633142258, 0.18070235547590988), (5, 0.16008701472097323, 0.32512404293617136)],
 )
 def test_beat_align_is_the_published_ones(seed: int, fact: float, bailando: float) -> None:
-    # motion_peak_onehot and alignment_score of google-research/mint, tools/calculate_beat_scores.py; calc_db and BA
-    # of lisiyao21/Bailando, utils/beat_align_score.py.
+    # alignment_score of google-research/mint, tools/calculate_beat_scores.py, on motion_peak_onehot; BA of
+    # lisiyao21/Bailando, utils/beat_align_score.py, on calc_db.
     dance = Dance("swaying", swaying(seed, 601, 60.0), 60.0, np.arange(7, 600, 32) / 60)
     found = beat_align(dance)
     assert found.fact == pytest.approx(fact, rel=1e-6)

@@ -1,8 +1,8 @@
 """Kinetic and geometric features: against what the published code gives, and what must hold of any.
 
-The numbers are what features/kinetic.py, features/manual.py and features/utils.py of google/aistplusplus_api give for
-``swaying(seed, 181, 60.0)``; its kinetic.py is not in the public copy at hand and was taken from LinghaoChan/
-Motion2Motion_codes, utils/features, which has it unchanged.
+The numbers are what features/kinetic.py, features/manual.py and features/utils.py of
+google/aistplusplus_api give for ``swaying(seed, 181, 60.0)``; its kinetic.py is not in the public copy at
+hand and was taken from LinghaoChan/ Motion2Motion_codes, utils/features, which has it unchanged.
 """
 
 import numpy as np
@@ -62,7 +62,7 @@ def test_kinetic_features_of_a_steady_glide() -> None:
 
 
 def test_features_are_the_same_at_any_frame_rate() -> None:
-    # The sums of sines are the same motion; the constructed dancer's feet are faster than 30 frames a second show.
+    # The constructed dancer's feet are faster than 30 frames a second show; sums of sines are not.
     for rate in (30.0, 50.0, 120.0):
         other = swaying(0, round(5 * rate) + 1, rate)
         np.testing.assert_allclose(

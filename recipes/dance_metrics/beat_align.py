@@ -17,8 +17,7 @@ from recipes.dance_metrics.dance import Dance
 
 @dataclass(frozen=True)
 class BeatAlign:
-    """Scores in [0, 1] with σ = 50 ms; NaN where the dance has no music, or its music no beat within the
-    dance."""
+    """Scores in [0, 1] with σ = 50 ms; NaN where no beat of music lies within the dance, or none is known."""
 
     fact: float
     """Mean over the body's beats: motion to music."""

@@ -24,8 +24,7 @@ TOLERANCE = 0.07
 
 @dataclass(frozen=True)
 class ContactScores:
-    """F in [0, 1] of the touch-downs that are found on the feet; NaN where the reference is not known or
-    empty."""
+    """F in [0, 1] of the touch-downs found on the feet; NaN where the reference is not known or empty."""
 
     on_beats: float
     """Against the music's beats."""

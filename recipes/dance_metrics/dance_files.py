@@ -72,8 +72,7 @@ def read_dance(path: Path, reading: Reading) -> Dance:
     """Read one dance, called as its file is.
 
     Raises:
-        DataError: damaged, code in a pickle, another content, or what is needed was not given; names the
-        file.
+        DataError: damaged, code in a pickle, another content, or an option that is missing.
     """
     if path.suffix == ".npz":
         return _from_motion(path, reading.exact_steps)

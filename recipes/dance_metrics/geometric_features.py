@@ -6,16 +6,15 @@ it. AIST++'s version is followed, with its lengths of one SMPL body for every da
 Müller's definitions:
 
 - A movement is that of a point against the point where the direction begins. In features 4 and 5 that is
-the chest
-  against the belly, and the wrists which they are named for do not come in: the two are equal, and near 0.
+  the chest against the belly, and the wrists which they are named for do not come in: the two are equal, and
+  near 0.
 - Speeds are divided by 1/120 s, though AIST++ has 60 frames a second: they are twice too large, or the
-thresholds
-  half as high. ``CODE_RATE`` keeps that, for figures that compare.
+  thresholds half as high. ``CODE_RATE`` keeps that, for figures that compare.
 
-fairmotion's first version and Bailando's features/manual.py take other joints for the lengths; mint says
-that FIDg of the FACT paper came from the former and is not what the code gives now. Here every dance is
-brought to 60 frames a second first [O]. A relation that is not defined, for points that coincide, counts as
-not given.
+Bailando's features/manual.py takes the lengths between other joints; its evaluation imports a manual_new.py,
+which as other works have it is AIST++'s. mint's code says that FIDg of the FACT paper came from a faulty
+version in fairmotion and is not what the code gives now. Here every dance is brought to 60 frames a second
+first [O]. A relation that is not defined, for points that coincide, counts as not given.
 """
 
 from __future__ import annotations
@@ -117,8 +116,7 @@ def _bent(frames: _Frames, joint: str, upper: str, lower: str) -> Truths:
 
 @dataclass(frozen=True)
 class _Frames:
-    """What can be measured at every frame but the first: (T - 1,) each, in metres, the code's m/s and
-    degrees."""
+    """What can be measured at every frame but the first: (T - 1,) in metres, the code's m/s, degrees."""
 
     joints: Floats
     """(T, 24, 3)."""

@@ -1,5 +1,4 @@
-"""The 24 joints of SMPL, which the measures of dance are defined on, and what may be called a dance of
-them."""
+"""The 24 joints of SMPL, which the measures of dance are defined on, and what counts as a dance."""
 
 from __future__ import annotations
 

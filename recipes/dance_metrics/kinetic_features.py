@@ -7,9 +7,9 @@ energies" are squared speeds without mass or ½, and "energy expenditure" is the
 acceleration, which is no energy. Velocity and acceleration are means over windows of five frames, cut off
 at both ends of the dance.
 
-Published codes hard-wire the frame time, 1/60 s in most, whatever the motion's rate; CoheDancers has 1/30
-s. fairmotion counts positions from the root, the others in the world, as here. Here every dance is brought
-to 60 frames a second first, which makes windows and seconds those of AIST++ at any rate [O].
+Published codes hard-wire the frame time, 1/60 s in most, whatever the motion's rate; CoheDancers has
+1/30 s. fairmotion counts positions from the root, the others in the world, as here. Here every dance is
+brought to 60 frames a second first, which makes windows and seconds those of AIST++ at any rate [O].
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ UP, ALONG = 1, [0, 2]
 
 
 def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
-    """Squared horizontal and vertical speed in (m/s)², and acceleration in m/s², of each joint: means over
-    time.
+    """Squared horizontal and vertical speed in (m/s)² and acceleration in m/s² of each joint, over time.
 
     Args:
         joints: (T, 24, 3) in metres, y up.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from motion_data.beats_file import read_beats
 from motion_data.errors import DataError
@@ -51,7 +53,10 @@ def with_beats(
     suffixes = (".beats",) if track is annotated_beats else AUDIO_SUFFIXES
     files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes}
     once = lru_cache(maxsize=None)(track)
-    return [dataclasses.replace(dance, beats=once(music_of(dance.name, files, folder))) for dance in dances]
+    return [
+        dataclasses.replace(dance, beats=once(music_of(dance.name, files, folder)))
+        for dance in tqdm(dances, desc="beats of the music", unit=" dances", disable=None)
+    ]
 
 
 def music_of(name: str, files: dict[str, Path], folder: Path) -> Path:
@@ -84,7 +89,9 @@ def librosa_beats(path: Path) -> NDArray[np.float64]:
         DataError: a file that cannot be decoded.
     """
     try:
-        wav, _ = librosa.load(path, sr=RATE)
+        with warnings.catch_warnings():  # librosa tells of every decoder that it tries in vain
+            warnings.simplefilter("ignore")
+            wav, _ = librosa.load(path, sr=RATE)
         onsets = librosa.onset.onset_strength(y=wav, sr=RATE, hop_length=HOP)
         _, frames = librosa.beat.beat_track(
             onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100

@@ -1,5 +1,4 @@
-"""Whether a body is moved by its feet: a root that speeds up while both feet slide has nothing to push
-from."""
+"""Whether a body is moved by its feet: what speeds up while both feet slide has nothing to push from."""
 
 from __future__ import annotations
 

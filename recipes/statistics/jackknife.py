@@ -1,5 +1,4 @@
-"""How far a statistic can be trusted that a bootstrap would bend: the jackknife, which leaves out an item
-at a time.
+"""How far a statistic can be trusted that a bootstrap would bend: the jackknife, leaving out one at a time.
 
 A resample of the bootstrap has items twice. A distance between items, or a covariance of few of them, is
 another one then whatever the sample: the percentile interval of a Fréchet distance lay wholly above the
