@@ -28,7 +28,8 @@ def by_definition(one: NDArray[np.float64], other: NDArray[np.float64]) -> float
 
 
 def test_the_published_code_gives_the_same() -> None:
-    # calculate_frechet_feature_distance of google-research/mint, tools/calculate_fid_scores.py.
+    # Computed once, outside this project, by a transcription of calculate_frechet_feature_distance of
+    # google-research/mint, tools/calculate_fid_scores.py.
     made, truth = features(6)
     found = frechet_distance(made, truth)
     assert found.value == pytest.approx(4.129104519512175, rel=1e-6)

@@ -1,8 +1,8 @@
 """Kinetic and geometric features: against what the published code gives, and what must hold of any.
 
-The numbers are what features/kinetic.py, features/manual.py and features/utils.py of
-google/aistplusplus_api give for ``swaying(seed, 181, 60.0)``; its kinetic.py is not in the public copy at
-hand and was taken from LinghaoChan/ Motion2Motion_codes, utils/features, which has it unchanged.
+The numbers were computed once, outside this project, by a transcription of the published code on
+``swaying(seed, 181, 60.0)``: features/manual.py and features/utils.py of google/aistplusplus_api, and its
+kinetic.py as LinghaoChan/Motion2Motion_codes (utils/features) has it, since the original was not at hand.
 """
 
 import numpy as np

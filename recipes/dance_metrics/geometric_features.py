@@ -11,10 +11,11 @@ Müller's definitions:
 - Speeds are divided by 1/120 s, though AIST++ has 60 frames a second: they are twice too large, or the
   thresholds half as high. ``CODE_RATE`` keeps that, for figures that compare.
 
-Bailando's features/manual.py takes the lengths between other joints; its evaluation imports a manual_new.py,
-which as other works have it is AIST++'s. mint's code says that FIDg of the FACT paper came from a faulty
-version in fairmotion and is not what the code gives now. Here every dance is brought to 60 frames a second
-first [O]. A relation that is not defined, for points that coincide, counts as not given.
+Bailando's features/manual.py takes the lengths between other joints; its evaluation imports a
+manual_new.py, which in LinghaoChan/Motion2Motion_codes is AIST++'s. mint's code says that FIDg of the FACT
+paper came from a faulty version in fairmotion and is not what the code gives now. Here every dance is
+brought to 60 frames a second first [O]. A relation that is not defined, for points that coincide, counts as
+not given.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ energies" are squared speeds without mass or ½, and "energy expenditure" is the
 acceleration, which is no energy. Velocity and acceleration are means over windows of five frames, cut off
 at both ends of the dance.
 
-Published codes hard-wire the frame time, 1/60 s in most, whatever the motion's rate; CoheDancers has
-1/30 s. fairmotion counts positions from the root, the others in the world, as here. Here every dance is
-brought to 60 frames a second first, which makes windows and seconds those of AIST++ at any rate [O].
+Published codes hard-wire the frame time, 1/60 s or in CoheDancers 1/30 s, whatever the motion's rate.
+fairmotion counts positions from the root, the others in the world, as here. Here every dance is brought to
+60 frames a second first, which makes windows and seconds those of AIST++ at any rate [O].
 """
 
 from __future__ import annotations
