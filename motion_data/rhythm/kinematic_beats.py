@@ -55,7 +55,7 @@ def bailando_beats(joints: NDArray[np.floating[Any]], fps: float, start: float =
     """Minima of the joints' mean speed, smoothed over about a sixth of a second.
 
     Source: Siyao et al., "Bailando: 3D Dance Generation by Actor-Critic GPT with Choreographic
-    Memory", CVPR 2022, and the code beside it, lisiyao21/Bailando, utils/metrics_new.py. There, a
+    Memory", CVPR 2022, and the code beside it, lisiyao21/Bailando, utils/beat_align_score.py. There, a
     step from one frame to the next is counted at its first frame, and so it is here.
 
     Arguments and result as for :func:`fact_beats`.

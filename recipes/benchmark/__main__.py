@@ -6,7 +6,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"run": "recipes.benchmark.run.__main__"}
+COMMANDS = {
+    "run": "recipes.benchmark.run.__main__",
+    "dance-metrics": "recipes.dance_metrics.__main__",
+}
 """Modules with a ``main(arguments) -> int``."""
 
 

@@ -1,0 +1,146 @@
+"""Score generated dances against true ones.
+
+    python -m recipes.benchmark dance-metrics GENERATED TRUTH --music DIR -o OUT
+
+GENERATED and TRUTH are folders with a file a dance: AIST++'s .pkl (smpl_poses, smpl_trans, smpl_scaling;
+these need --smpl), EDGE's .pkl (full_pose), Bailando's or any .npy of positions (T, 24, 3) or (T, 72), or
+this project's motions in .npz. Beats of the music are tracked in the audio of --music, or read from the
+files of --beats; without either, those that an .npz brings count. OUT/metrics.json holds every dance's
+scores, OUT/metrics.md the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from motion_data.body.smpl import read_body_model
+from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import AudioError
+from recipes.dance_metrics.dance import Dance
+from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
+from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
+from recipes.dance_metrics.report import markdown, record
+from recipes.dance_metrics.scores import score_dances
+
+TRACKERS = {"librosa": librosa_beats, "motionbeat": own_beats}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see python -m recipes.benchmark dance-metrics --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score, print the table and write it; 2 for what the user can mend."""
+    try:
+        options = parser().parse_args(arguments)
+        generated, truth = read_both(options)
+        scores = score_dances(
+            generated, truth, options.seed, lambda dances: tqdm(dances, unit=" dances", disable=None)
+        )
+        settings = _settings(options)
+        text = markdown(scores, settings)
+        if options.output is not None:
+            with atomic_path(options.output / "metrics.json") as draft:
+                told = json.dumps(record(scores, settings), indent=1, ensure_ascii=False, allow_nan=False)
+                draft.write_text(told + "\n", encoding="utf-8")
+            with atomic_path(options.output / "metrics.md") as draft:
+                draft.write_text(text, encoding="utf-8")
+    except (DataError, AudioError, OSError, ValueError) as error:
+        print(f"recipes.benchmark dance-metrics: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = _Parser(
+        "python -m recipes.benchmark dance-metrics",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("generated", type=Path, metavar="GENERATED", help="folder of generated dances")
+    made.add_argument("truth", type=Path, metavar="TRUTH", help="folder of true dances")
+    made.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder of metrics.json and metrics.md"
+    )
+    for option, what in (("", "GENERATED"), ("truth-", "TRUTH")):
+        made.add_argument(
+            f"--{option}fps",
+            type=float,
+            metavar="RATE",
+            help=f"frames a second of {what}: if not given 60 for AIST++'s .pkl, 30 for EDGE's",
+        )
+        made.add_argument(
+            f"--{option}up",
+            choices=("y", "z"),
+            help=f"axis of {what} that is up; without it z for EDGE's, y for others",
+        )
+    made.add_argument("--smpl", type=Path, metavar="MODEL", help="SMPL's .pkl or .npz, for rotations")
+    music = made.add_mutually_exclusive_group()
+    music.add_argument(
+        "--music",
+        type=Path,
+        metavar="DIR",
+        help="audio, called as the dances are, or as AIST++'s pieces in their names",
+    )
+    music.add_argument("--beats", type=Path, metavar="DIR", help=".beats files, called likewise")
+    made.add_argument(
+        "--tracker",
+        choices=TRACKERS,
+        default="librosa",
+        help="of --music; published scores take librosa's (%(default)s)",
+    )
+    made.add_argument(
+        "--exact-steps",
+        action="store_true",
+        help="touch-downs in .npz files are the true ones, as a constructed dancer's: score contacts on them",
+    )
+    made.add_argument("--seed", type=int, default=0, help="of the halves of the truth (%(default)s)")
+    return made
+
+
+def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
+    """The generated and the true dances with the beats of their music.
+
+    Raises:
+        DataError, AudioError: what cannot be used, with its file.
+    """
+    model = read_body_model(options.smpl) if options.smpl else None
+    both = []
+    for folder, fps, up in (
+        (options.generated, options.fps, options.up),
+        (options.truth, options.truth_fps, options.truth_up),
+    ):
+        reading = Reading(fps, up, model, options.exact_steps)
+        paths = tqdm(dance_paths(folder), desc=f"reading {folder.name}", unit=" files", disable=None)
+        both.append([read_dance(path, reading) for path in paths])
+    if options.music or options.beats:
+        track: Callable[[Path], Any] = annotated_beats if options.beats else TRACKERS[options.tracker]
+        every = with_beats([*both[0], *both[1]], options.beats or options.music, track)
+        both = [every[: len(both[0])], every[len(both[0]) :]]
+    return both[0], both[1]
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    if options.music:
+        beats = f"{options.tracker} on {options.music.name}"
+    else:
+        beats = f"files of {options.beats.name}" if options.beats else "what the dances' files bring"
+    told = {
+        key: None if value is None else str(value) for key, value in vars(options).items() if key != "output"
+    }
+    return {**told, "beats": beats}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

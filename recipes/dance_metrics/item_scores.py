@@ -1,0 +1,53 @@
+"""All that is measured on one dance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recipes.dance_metrics.beat_align import beat_align
+from recipes.dance_metrics.constructed_truth import contact_scores
+from recipes.dance_metrics.dance import Dance
+from recipes.dance_metrics.foot_skating import foot_skating
+from recipes.dance_metrics.geometric_features import geometric_features
+from recipes.dance_metrics.kinetic_features import kinetic_features
+from recipes.dance_metrics.physical_foot_contact import physical_foot_contact
+
+
+@dataclass(frozen=True)
+class ItemScores:
+    """One dance's features and scores."""
+
+    name: str
+    kinetic: NDArray[np.float64]
+    """(72,) not normalised."""
+    geometric: NDArray[np.float64]
+    """(32,) not normalised."""
+    scores: dict[str, float]
+    """By the keys of :data:`ITEM_MEASURES`; NaN where one is not defined, as without music."""
+
+
+ITEM_MEASURES = (
+    *("beat_align_fact", "beat_align_bailando", "pfc", "skating_ratio", "skating_speed"),
+    *("contacts_on_beats", "contacts_on_steps"),
+)
+"""Measures that each dance has of its own."""
+
+
+def item_scores(dance: Dance) -> ItemScores:
+    """Measure one dance."""
+    alignment = beat_align(dance)
+    skating = foot_skating(dance.joints, dance.fps)
+    contacts = contact_scores(dance)
+    values = (
+        *(alignment.fact, alignment.bailando, physical_foot_contact(dance.joints, dance.fps)),
+        *(skating.ratio, skating.speed, contacts.on_beats, contacts.on_steps),
+    )
+    return ItemScores(
+        dance.name,
+        kinetic_features(dance.joints, dance.fps),
+        geometric_features(dance.joints, dance.fps),
+        dict(zip(ITEM_MEASURES, values, strict=True)),
+    )

@@ -1,0 +1,130 @@
+"""The beats of each dance's music, from audio or from .beats files, found by the dance's name.
+
+A file belongs to a dance if it is called as the dance is, or as the dance without a first part of its name
+(EDGE puts numbers before it: ``0_3_gBR_sBM_cAll_d04_mBR0_ch02``), or as the AIST++ piece in the name
+(``mBR0``). Frame 0 of a dance stands at the file's beginning, as it does in AIST++.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import librosa
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from motion_data.beats_file import read_beats
+from motion_data.errors import DataError
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.nn.music_tower import estimate_grid
+from recipes.dance_metrics.dance import Dance
+
+HOP, RATE = 512, 60 * 512
+"""Samples a frame and a second of FACT's beat tracking: 60 frames a second."""
+
+BPM = 120.0
+"""Tempo that librosa looks around first, where the name says none."""
+
+_PIECE = re.compile(r"(?:^|_)(m(?:BR|PO|LO|MH|LH|HO|WA|KR|JS|JB)[0-5])(?=_|$)")
+_SLICE = re.compile(r"_slice\d+$")
+
+
+def with_beats(
+    dances: Sequence[Dance], folder: Path, track: Callable[[Path], NDArray[np.float64]]
+) -> list[Dance]:
+    """The dances with the beats of their music, each file of which is looked at once.
+
+    Args:
+        dances: whatever beats they have are replaced.
+        folder: of audio or .beats files.
+        track: :func:`librosa_beats`, :func:`own_beats` or :func:`annotated_beats`.
+
+    Raises:
+        DataError: no such folder, a dance without a file, or a file that cannot be used.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected the music of the dances, or its beats")
+    suffixes = (".beats",) if track is annotated_beats else AUDIO_SUFFIXES
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes}
+    once = lru_cache(maxsize=None)(track)
+    return [
+        dataclasses.replace(dance, beats=once(music_of(dance.name, files, folder)))
+        for dance in tqdm(dances, desc="beats of the music", unit=" dances", disable=None)
+    ]
+
+
+def music_of(name: str, files: dict[str, Path], folder: Path) -> Path:
+    """The file of a dance's music.
+
+    Raises:
+        DataError: there is none, or only the whole piece of what is a slice of it.
+    """
+    endings = [stem for stem in files if name == stem or name.endswith("_" + stem)]
+    if endings:
+        return files[max(endings, key=len)]
+    piece = _PIECE.search(name)
+    if piece is None or piece[1] not in files:
+        also = f" or {piece[1]}" if piece else ""
+        raise DataError(f"{folder}: no music for the dance {name}; expected a file called {name}{also}")
+    if _SLICE.search(name):
+        raise DataError(
+            f"{folder}: {piece[1]} is a whole piece and {name} a slice; give the slice's own music, called so"
+        )
+    return files[piece[1]]
+
+
+def librosa_beats(path: Path) -> NDArray[np.float64]:
+    """Beats by librosa's tracker as google-research/mint has it (tools/preprocessing.py): 60 frames a
+    second, around the tempo that an AIST++ name says.
+
+    Published scores rest on it; Bailando tracks the percussive part of the sound instead.
+
+    Raises:
+        DataError: a file that cannot be decoded.
+    """
+    try:
+        with warnings.catch_warnings():  # librosa tells of every decoder that it tries in vain
+            warnings.simplefilter("ignore")
+            wav, _ = librosa.load(path, sr=RATE)
+        onsets = librosa.onset.onset_strength(y=wav, sr=RATE, hop_length=HOP)
+        _, frames = librosa.beat.beat_track(
+            onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100
+        )
+    except Exception as error:  # librosa's decoders raise errors of many kinds
+        raise DataError(f"{path}: cannot be decoded ({error}); export it again as .wav") from error
+    beats: NDArray[np.float64] = np.asarray(frames, dtype=np.float64) * HOP / RATE
+    return beats
+
+
+def known_bpm(name: str) -> float:
+    """Beats a minute of the AIST++ piece that a name holds, or 120."""
+    piece = _PIECE.search(name)
+    if piece is None:
+        return BPM
+    number = int(piece[1][3])
+    return 110.0 + 5 * number if piece[1].startswith("mHO") else 80.0 + 10 * number
+
+
+def own_beats(path: Path) -> NDArray[np.float64]:
+    """Beats by this project's estimator from onsets; none where no pulse is heard.
+
+    Raises:
+        AudioError: a file that cannot be read.
+    """
+    grid = estimate_grid(read_audio(path))
+    return grid.beats if grid.confidence > 0 else np.empty(0)
+
+
+def annotated_beats(path: Path) -> NDArray[np.float64]:
+    """Beats of a .beats file.
+
+    Raises:
+        DataError: not such a file.
+    """
+    return read_beats(path).times

@@ -1,0 +1,108 @@
+"""Fréchet distance and diversity: against scipy's definition, the published code, and a loop."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.linalg import sqrtm
+
+from motion_data.errors import DataError
+from recipes.dance_metrics.diversity import diversity
+from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
+from recipes.dance_metrics.normalisation import truth_scale
+from recipes.statistics.jackknife import jackknife_interval
+
+
+def features(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(50, 8) generated and (60, 8) true ones, the true ones correlated."""
+    draw = np.random.default_rng(seed)
+    truth = draw.normal(0, 1, (60, 8)) @ draw.normal(0, 1, (8, 8))
+    return draw.normal(0.3, 1.2, (50, 8)), truth
+
+
+def by_definition(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+    away = one.mean(axis=0) - other.mean(axis=0)
+    return float(away @ away + np.trace(first + second - 2 * np.real(sqrtm(first @ second))))
+
+
+def test_the_published_code_gives_the_same() -> None:
+    # Computed once, outside this project, by a transcription of calculate_frechet_feature_distance of
+    # google-research/mint, tools/calculate_fid_scores.py.
+    made, truth = features(6)
+    found = frechet_distance(made, truth)
+    assert found.value == pytest.approx(4.129104519512175, rel=1e-6)
+    assert found.warnings == ()
+    assert diversity(truth_scale(truth).normalised(made)) == pytest.approx(1.5324581461608904, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_distance_by_its_definition(seed: int) -> None:
+    made, truth = features(seed)
+    assert gaussian_distance(made, truth) == pytest.approx(by_definition(made, truth), rel=1e-8)
+    assert gaussian_distance(truth, made) == pytest.approx(gaussian_distance(made, truth))
+
+
+def test_one_dimension_by_hand() -> None:
+    one, other = np.array([[0.0], [2.0], [4.0]]), np.array([[9.0], [10.0], [11.0]])
+    assert gaussian_distance(one, other) == pytest.approx(8**2 + (2 - 1) ** 2)
+
+
+def test_a_set_is_no_distance_from_itself() -> None:
+    _, truth = features(0)
+    assert frechet_distance(truth, truth).value == pytest.approx(0, abs=1e-10)
+    few = truth[:4]
+    assert frechet_distance(few, few).value == pytest.approx(0, abs=1e-10)
+
+
+def test_too_few_dances_are_said_and_give_a_number() -> None:
+    made, truth = features(0)
+    found = frechet_distance(made[:5], truth)
+    assert np.isfinite(found.value)
+    assert found.value > 0
+    assert len(found.warnings) == 1
+    assert "5 generated and 60 true dances for 8 features: a covariance needs 9" in found.warnings[0]
+    for one, other in ((made[:1], truth), (made, truth[:1])):
+        with pytest.raises(DataError, match=r"features of 1 dance\(s\); expected at least 2"):
+            frechet_distance(one, other)
+
+
+def test_a_feature_that_never_varies_is_left_out_and_said() -> None:
+    made, truth = features(0)
+    padded = np.insert(truth, 3, 0.25, axis=1)
+    found = frechet_distance(np.insert(made, 3, made[:, 0], axis=1), padded)
+    assert found.value == pytest.approx(frechet_distance(made, truth).value)
+    assert found.warnings == (
+        "1 of 9 features are the same in every true dance and left out of the distances",
+    )
+    with pytest.raises(DataError, match="60 true dances are all alike"):
+        frechet_distance(made, np.zeros_like(truth))
+
+
+def test_features_that_are_none_are_refused() -> None:
+    made, truth = features(0)
+    with pytest.raises(DataError, match="7 features, and 8 of the truth"):
+        frechet_distance(made[:, 1:], truth)
+    with pytest.raises(DataError, match=r"shape \(8,\)"):
+        frechet_distance(made[0], truth)
+    made[0, 0] = np.inf
+    with pytest.raises(DataError, match="1 of 400 features are NaN or infinite"):
+        frechet_distance(made, truth)
+
+
+def test_diversity_against_a_loop() -> None:
+    made, _ = features(1)
+    pairs = [math.dist(a, b) for k, a in enumerate(made) for b in made[:k]]
+    assert diversity(made) == pytest.approx(sum(pairs) / len(pairs))
+    with pytest.raises(DataError, match="at least 2"):
+        diversity(made[:1])
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 40)
+    ends = jackknife_interval(lambda chosen: float(values[chosen].mean()), len(values))
+    assert ends is not None
+    error = 1.96 * values.std(ddof=1) / np.sqrt(40)
+    assert ends == pytest.approx((values.mean() - error, values.mean() + error))
+    assert jackknife_interval(lambda chosen: float(values[chosen].mean()), 2) is None
