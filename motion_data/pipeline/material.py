@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.audio_span import read_span
-from motion_data.body.resampling import resample_positions
+from motion_data.body.resampling import resample_positions, resample_rotations
 from motion_data.errors import DataError
 from motion_data.loading import load_clip
 from motion_data.motion import Motion
@@ -45,12 +45,15 @@ class Material:
     pulses: dict[str, NDArray[np.float64]]
     """Touch-downs by limb."""
     grid: Grid | None
+    rotations: NDArray[np.float32] | None = None
+    """(F, 22, 3) of each joint against its parent, axis times angle; None where the motion has none."""
 
     @property
     def megabytes(self) -> float:
         """What it takes in memory."""
         size = 0 if self.wav is None else self.wav.numel() * 4
-        return (size + (0 if self.joints is None else self.joints.nbytes)) / MEGABYTE
+        motion = sum(part.nbytes for part in (self.joints, self.rotations) if part is not None)
+        return (size + motion) / MEGABYTE
 
 
 class Materials:
@@ -139,8 +142,9 @@ class Materials:
                 wav = self._recording(pair.audio)
         with self._clock.stage("resample"):
             joints = _joints(pair.name, motion, self._fps)
+            rotations = _rotations(motion, self._fps)
         pulses = dict(motion.pulses)
-        return Material(seconds, wav, joints, motion.start, motion.seconds, pulses, grid)
+        return Material(seconds, wav, joints, motion.start, motion.seconds, pulses, grid, rotations)
 
     def _recording(self, span: AudioSpan) -> Tensor:
         if span not in self._sounds:
@@ -173,3 +177,11 @@ def _joints(name: str, motion: Motion, fps: float) -> NDArray[np.float32] | None
     if motion.fps != fps:
         joints = resample_positions(joints, motion.fps, fps).astype(np.float32)
     return joints
+
+
+def _rotations(motion: Motion, fps: float) -> NDArray[np.float32] | None:
+    if motion.rotations is None or motion.names != JOINTS or motion.rotations.shape[1] != len(JOINTS):
+        return None
+    if motion.fps == fps:
+        return motion.rotations.astype(np.float32)
+    return resample_rotations(motion.rotations, motion.fps, fps).astype(np.float32)

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.version import __version__
-from recipes.benchmark.result_table import ResultTable, mean_estimate
+from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import RunFailed, run_once
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
+from recipes.statistics.estimate import mean_estimate
 
 Scores = Mapping[str, NDArray[np.float64]]
 """(2, 3) targets by measures, the mean over seeds, for each piece."""

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recipes.benchmark.result_table import Estimate, ResultTable
+from recipes.benchmark.result_table import ResultTable
 from recipes.downstream.clip_probing.report import Said, read_said
 from recipes.downstream.clip_probing.targets import Target
+from recipes.statistics.estimate import Estimate
 from recipes.statistics.group_bootstrap import group_interval
 
 

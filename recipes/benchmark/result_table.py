@@ -8,42 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Picture
-from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.statistics.mean_interval import RESAMPLES, mean_interval
+from recipes.statistics.estimate import Estimate
 
 COLUMNS = 3
 """Panels side by side in the picture."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with the ends of its 95 % interval; NaN where something is not defined."""
-
-    value: float
-    low: float = float("nan")
-    high: float = float("nan")
-
-    def text(self, sign: str = "") -> str:
-        """As a cell shows it; ``sign`` is ``+`` for differences."""
-        if np.isnan(self.value):
-            return "–"
-        if np.isnan(self.low):
-            return f"{self.value:{sign}.3f}"
-        return f"{self.value:{sign}.3f} [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
-
-
-def mean_estimate(values: NDArray[np.float64] | Sequence[float], resamples: int = RESAMPLES) -> Estimate:
-    """The mean of what is a number among (N,) values of pieces, with its interval over them."""
-    values = np.asarray(values, dtype=np.float64)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return Estimate(float("nan"))
-    interval = mean_interval(values, resamples)
-    if interval is None:
-        return Estimate(float(values.mean()))
-    return Estimate(float(values.mean()), float(interval[0]), float(interval[1]))
 
 
 @dataclass(frozen=True)

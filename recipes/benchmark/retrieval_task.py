@@ -12,10 +12,11 @@ import numpy as np
 
 from motion_data.manifest import read_corpus
 from motionbeat_upstream.version import __version__
-from recipes.benchmark.result_table import Estimate, ResultTable, mean_estimate
+from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import run_once
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 from recipes.downstream.retrieval.report import RANKS
+from recipes.statistics.estimate import Estimate, mean_estimate
 
 CORPORA = {
     "constructed": "motionbeat data prepare constructed OUT",

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.benchmark.result_table import Estimate
 from recipes.dance_metrics.scores import DanceScores, SetScores
+from recipes.statistics.estimate import Estimate
 
 HEADINGS: Mapping[str, str] = {
     "fid_kinetic": "FIDk ↓",

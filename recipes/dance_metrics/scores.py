@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from motion_data.errors import DataError
-from recipes.benchmark.result_table import Estimate, mean_estimate
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.diversity import diversity
 from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
 from recipes.dance_metrics.item_scores import ITEM_MEASURES, ItemScores, item_scores
 from recipes.dance_metrics.normalisation import truth_scale
+from recipes.statistics.estimate import Estimate, mean_estimate
 from recipes.statistics.jackknife import jackknife_interval
 
 FEATURES = ("kinetic", "geometric")

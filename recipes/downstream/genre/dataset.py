@@ -94,9 +94,8 @@ def read_groove(root: Path, fold: int) -> ClipData:
     clips, folds = [], []
     for row in rows:
         # The published audio, which some takes lack, or what render_groove makes of the notes.
-        rendered = (root / row["midi_filename"]).with_suffix(".flac")
-        published = root / row["audio_filename"]
-        file = next((file for file in (published, rendered) if file.is_file()), None)
+        places = (root / row["audio_filename"], (root / row["midi_filename"]).with_suffix(".flac"))
+        file = next((place for place in places if place.is_file()), None)
         if file is None:
             continue
         clips.append(clip(row["id"], row["drummer"], styles.index(row["style"]), file))

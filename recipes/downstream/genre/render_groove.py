@@ -3,9 +3,9 @@
     python -m recipes.downstream.genre.render_groove SOURCE OUT
 
 SOURCE is the folder of groove-v1.0.0-midionly with info.csv. Takes (no fills) are played through a soundfont,
-mono at 16 kHz, beside where the published audio would be, as FLAC; the task genre then reads OUT as it reads the
-data set itself. The drums are then the soundfont's and not the drummers', and the data's name says so. The
-data set's licence, CC BY 4.0, holds for what is made of it. A second run keeps what is whole.
+mono at 16 kHz, beside where the published audio would be, as FLAC; the task genre then reads OUT as it reads
+the data set itself. The drums are then the soundfont's and not the drummers', and the data's name says so.
+The data set's licence, CC BY 4.0, holds for what is made of it. A second run keeps what is whole.
 """
 
 from __future__ import annotations

@@ -1,0 +1,65 @@
+"""A dance as long as the music: slices that overlap by half, each beginning with what the last one ended in.
+
+EDGE draws all slices at once and ties their halves together, which holds the whole dance in memory. Here
+one is drawn after the other with its first half given [O], so an hour takes no more memory than a slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from recipes.downstream.dance_generation.constraints import Constraint, frames_given
+from recipes.downstream.dance_generation.model import DanceModel
+from recipes.downstream.dance_generation.placing import Place
+
+Listen = Callable[[int, int], Tensor]
+"""(B, T, D) features of the frames from one to another, which may lie beyond the music's end."""
+
+
+def dance_along(
+    model: DanceModel,
+    listen: Listen,
+    frames: int,
+    generator: torch.Generator,
+    start: Tensor | None = None,
+    guidance: float | None = None,
+    steps: int | None = None,
+) -> Iterator[Tensor]:
+    """The dance piece by piece, (B, t, N) in the room, ``frames`` in all.
+
+    Args:
+        model: whose averaged weights dance.
+        listen: gives the music's features.
+        frames: of the dance.
+        generator: of the noise.
+        start: (B, s, N) frames that it begins with, at the origin; s less than a slice.
+        guidance: overrides the model's.
+        steps: the same.
+    """
+    slice_frames = model.frames
+    kept = slice_frames // 2
+    step = slice_frames - kept
+    given: Tensor | None = start
+    place: Place | None = None
+    begin, told = 0, 0
+    while told < frames:
+        music = listen(begin, begin + slice_frames)
+        constraint = None if given is None else _begins_with(given, slice_frames)
+        slices = model.draw(music, generator, constraint, guidance, steps)
+        if place is None:
+            place = Place(slices.new_zeros(len(slices), 2), slices.new_zeros(len(slices)))
+        in_room = model.numbers.moved(slices, place, to_origin=False)
+        until = min(frames, begin + slice_frames)
+        yield in_room[:, told - begin : until - begin]
+        told, begin = until, begin + step
+        # The next slice begins at the origin again, with the second half of this one.
+        place = model.numbers.place(in_room, step)
+        given = model.numbers.moved(in_room[:, step:], place, to_origin=True)
+
+
+def _begins_with(given: Tensor, frames: int) -> Constraint:
+    rest = given.new_zeros(len(given), frames - given.shape[1], given.shape[2])
+    return frames_given(torch.cat([given, rest], 1), slice(0, given.shape[1]))

@@ -1,0 +1,188 @@
+"""``motionbeat dance``: a song danced, as a film, a page that plays, or a motion for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from motion_data.clip import Clip
+from motion_data.errors import DataError
+from motion_data.motion import Motion
+from motion_data.motion_file import read_motion, write_motion
+from motion_data.pair import AudioSpan, MotionPair
+from motion_data.skeleton import JOINTS
+from motionbeat_upstream import hubconf
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.checkpoint import CheckpointError
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.music_tower import estimate_grid
+from recipes.downstream.dance_generation.body_numbers import FPS
+from recipes.downstream.dance_generation.dance_file import DanceFile, read_dance_model
+from recipes.downstream.dance_generation.song_dance import dance_song
+from recipes.downstream.dance_generation.start_pose import start_numbers
+from recipes.downstream.errors import TaskError
+
+SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
+"""The trained model in the package; README.md beside it is its model card."""
+
+FILM, PAGE, BVH, PICKLE, ARRAYS = ".mp4", ".html", ".bvh", ".pkl", ".npz"
+
+SUFFIXES = (FILM, PAGE, BVH, PICKLE, ARRAYS)
+
+DESCRIPTION = """\
+Dance to a song. The suffix of -o says as what the dance is written; -o may be given again:
+  .mp4   a stick figure with the sound (needs ffmpeg)
+  .html  one page that plays in a browser, without a network: the dancer can be turned
+  .bvh   for animation programs: centimetres, y up, 30 frames a second
+  .pkl   as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
+  .npz   joints in metres with touch-downs and estimated beats, as this project keeps motions
+The model that ships learned from constructed pairs (rendered dance tunes, a parametric dancer), no captured
+motion: its card says what it can do and what it cannot."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when all is written, 2 for what the user can mend.
+
+    Raises:
+        AudioError, CheckpointError, OSError: what is wrong with song, model or place.
+    """
+    parser = argparse.ArgumentParser(
+        "motionbeat dance", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("song", type=Path, metavar="SONG", help="audio of any format and rate")
+    parser.add_argument("-o", "--output", action="append", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--seed", type=int, default=0, help="another one gives another dance (%(default)s)")
+    parser.add_argument(
+        "--guidance", type=float, help="how strongly music counts; 1: as learned, 0: not at all (the model's)"
+    )
+    parser.add_argument("--steps", type=int, help="of the diffusion; fewer are faster (the model's)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="dance from this second on")
+    parser.add_argument("--seconds", type=float, metavar="S", help="dance so much of the song (all)")
+    parser.add_argument(
+        "--begin-with",
+        type=Path,
+        metavar="FILE.npz",
+        help="go on from where this motion ends, up to 2 s of it",
+    )
+    parser.add_argument("-k", "--checkpoint", type=Path, metavar="FILE", help="a dance model of your own")
+    parser.add_argument(
+        "--upstream-weights",
+        type=Path,
+        metavar="FILE",
+        help="-k of the upstream that the model was trained on",
+    )
+    options = parser.parse_args(arguments)
+    for output in options.output:
+        if output.suffix.lower() not in SUFFIXES:
+            parser.error(f"-o {output}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if (options.guidance is not None and options.guidance < 0) or (
+        options.steps is not None and options.steps < 1
+    ):
+        parser.error("--guidance must be at least 0, --steps at least 1")
+    try:
+        _dance(options)
+    except (DataError, TaskError) as error:
+        print(f"motionbeat dance: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _dance(options: argparse.Namespace) -> None:
+    whole = read_audio(options.song)
+    length = len(whole) / SAMPLE_RATE
+    seconds = length - options.start if options.seconds is None else options.seconds
+    if not 0 <= options.start < length or seconds <= 0:
+        raise DataError(
+            f"--start {options.start:g} --seconds {seconds:g}: {options.song} lasts {length:.2f} s"
+        )
+    stop = min(length, options.start + seconds)
+    wav = whole[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
+    dancer = read_dance_model(options.checkpoint or SHIPPED)
+    encode = encoder_of(dancer, options.upstream_weights)
+    begin = None
+    if options.begin_with is not None:
+        begin = start_numbers(dancer.model, read_motion(options.begin_with)[0], str(options.begin_with))
+    with tqdm(total=int(len(wav) / SAMPLE_RATE * FPS), unit=" frames", desc="dancing", disable=None) as bar:
+        motion = dance_song(
+            wav, encode, dancer, options.seed, options.guidance, options.steps, begin, bar.update
+        )
+    clip = _as_clip(options, wav, motion, stop)
+    for output in options.output:
+        _write(output, clip)
+        print(f"wrote {output}", file=sys.stderr)
+
+
+def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
+    """What gives (1, F, D) of samples, as the dancer was trained to hear them.
+
+    Raises:
+        CheckpointError: the upstream's features have another width than the dancer's.
+        TaskError: there is no such upstream.
+    """
+    if dancer.upstream == "motionbeat":
+        model: torch.nn.Module = hubconf.motionbeat(ckpt=weights).eval()
+    else:
+        from recipes.downstream.encoder import load_encoder
+
+        model = load_encoder(dancer.upstream, dancer.upstream, weights).model
+
+    @torch.inference_mode()
+    def encode(wav: Tensor) -> Tensor:
+        mixed = dancer.layers.mix(model([wav.clone()])["hidden_states"])
+        wanted = dancer.model.music_scale.num_features
+        if mixed.shape[-1] != wanted:
+            raise CheckpointError(
+                f"{dancer.upstream}: features of {mixed.shape[-1]} numbers, the dance model was trained on "
+                f"{wanted}; give the weights that it was trained with (--upstream-weights)"
+            )
+        return mixed
+
+    return encode
+
+
+def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: float) -> Clip:
+    """The dance as a pair, for what draws and writes pairs."""
+    digest = hashlib.sha256(options.song.read_bytes()).hexdigest()
+    grid = estimate_grid(wav)
+    heard = grid.confidence > 0
+    pair = MotionPair(
+        name=options.song.stem,
+        corpus="generated",
+        piece=options.song.stem,
+        take=f"seed {options.seed}",
+        split="test",
+        licence="the song's own, for its sound",
+        seconds=len(wav) / SAMPLE_RATE,
+        fps=motion.fps,
+        joints=JOINTS,
+        pulses={limb: len(times) for limb, times in motion.pulses.items()},
+        grid="estimated" if heard else "none",
+        metre=grid.metre if heard else None,
+        bpm=grid.bpm if heard else None,
+        audio=AudioSpan(str(options.song.resolve()), options.start, stop, digest),
+        motion="",
+    )
+    return Clip(pair, wav, motion, grid if heard else None)
+
+
+def _write(output: Path, clip: Clip) -> None:
+    from motion_data.looking import film, page
+    from motion_data.looking.excerpt import cut_excerpt
+    from motion_data.writing.aistpp_pickle import write_aistpp_pickle
+    from motion_data.writing.bvh import write_bvh
+
+    suffix = output.suffix.lower()
+    if suffix in (FILM, PAGE):
+        excerpt = cut_excerpt(clip, Path())
+        (film.write_film if suffix == FILM else page.write_page)(output, excerpt)
+    elif suffix == ARRAYS:
+        write_motion(output, clip.motion, clip.grid)
+    else:
+        (write_bvh if suffix == BVH else write_aistpp_pickle)(output, clip.motion)

@@ -1,0 +1,130 @@
+"""A model that dances as one safetensors file: averaged weights, layer weights, settings, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance, read_weights, write_weights
+from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
+from recipes.downstream.dance_generation.model import DanceModel, frames_of, weights_of
+from recipes.downstream.dance_generation.settings import read_settings
+from recipes.downstream.errors import TaskError
+
+FORMAT = "motionbeat.dance_model"
+
+LAYER_WEIGHTS = "layer_weights"
+"""Name of the (L,) weights of the upstream's layers, which sum to 1."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """How an upstream's layers become one sequence of features."""
+
+    weights: Tensor
+    """(L,) of sum 1 that they are added with."""
+    only: int | None = None
+    """Or the one layer that is taken."""
+
+    def mix(self, states: Sequence[Tensor]) -> Tensor:
+        """(B, T, D) of L layers' (B, T, D).
+
+        Raises:
+            CheckpointError: another number of layers than the weights are of, or no such layer.
+        """
+        fits = len(states) == len(self.weights) if self.only is None else self.only < len(states)
+        if not fits:
+            wanted = f"{len(self.weights)} layers" if self.only is None else f"layer {self.only}"
+            raise CheckpointError(
+                f"the upstream has {len(states)} layers, the dance model was trained on {wanted}; give the "
+                f"upstream that it was trained with"
+            )
+        if self.only is not None:
+            return states[self.only]
+        weighted: Tensor = torch.einsum("l,lbtd->btd", self.weights.to(states[0]), torch.stack(list(states)))
+        return weighted
+
+
+@dataclass(frozen=True)
+class DanceFile:
+    """What :func:`read_dance_model` reads."""
+
+    model: DanceModel
+    """In eval mode, on the CPU."""
+    upstream: str
+    """Whose features it has learned to hear, by its name in S3PRL's hub."""
+    rate: float
+    """Samples at 16 kHz from one feature to the next."""
+    layers: Layers
+    provenance: Provenance
+
+
+def write_dance_model(
+    path: Path,
+    model: DanceModel,
+    settings: Mapping[str, Any],
+    upstream: str,
+    rate: float,
+    layers: Layers,
+    provenance: Provenance,
+) -> None:
+    """Write a model; the file appears when it is whole.
+
+    Args:
+        path: to write to.
+        model: whose averaged weights are kept.
+        settings: the section ``downstream_expert``.
+        upstream: its name.
+        rate: samples at 16 kHz a feature.
+        layers: how the upstream's layers are mixed.
+        provenance: of the weights.
+    """
+    config = {
+        "body": "rotations" if isinstance(model.numbers, RotationNumbers) else "joints",
+        "music_dim": model.music_scale.num_features,
+        "upstream": upstream,
+        "rate": rate,
+        "only_layer": layers.only,
+        "settings": {**settings, "datarc": {**settings.get("datarc", {}), "root": ""}},
+    }
+    weights = {**weights_of(model), LAYER_WEIGHTS: layers.weights}
+    write_weights(weights, path, FORMAT, config, provenance)
+
+
+def read_dance_model(path: Path) -> DanceFile:
+    """Read what :func:`write_dance_model` wrote.
+
+    Raises:
+        CheckpointError: no such file, not one of these, or weights that do not fit what it says.
+    """
+    weights, config, provenance = read_weights(path, FORMAT)
+    try:
+        settings = read_settings(config["settings"], inference=True)
+        numbers = _numbers(config["body"], weights)
+        model = DanceModel(
+            numbers,
+            int(config["music_dim"]),
+            frames_of(settings.datarc.slice_seconds),
+            settings.modelrc,
+            settings.diffusionrc,
+        )
+        layers = Layers(weights.pop(LAYER_WEIGHTS).float(), config["only_layer"])
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        lost = [name for name in missing if not name.startswith("denoiser.")]
+        if lost or unexpected:
+            raise CheckpointError(
+                f"{path}: its settings do not fit its weights (lacking: {', '.join(lost[:3]) or 'none'}; "
+                f"unknown: {', '.join(unexpected[:3]) or 'none'}); export it again"
+            )
+        return DanceFile(model.eval(), str(config["upstream"]), float(config["rate"]), layers, provenance)
+    except (KeyError, TypeError, RuntimeError, TaskError) as error:
+        raise CheckpointError(f"{path}: cannot be used ({error}); export it again") from error
+
+
+def _numbers(body: str, weights: Mapping[str, Tensor]) -> BodyNumbers:
+    return RotationNumbers(weights["numbers.rest"]) if body == "rotations" else JointNumbers()

@@ -1,0 +1,137 @@
+"""The denoiser: a transformer decoder over the frames of a slice, which hears the music by cross-attention.
+
+After EDGE (Tseng et al., CVPR 2023): what is left of the noise level and of the whole music scales and shifts
+every block's output (FiLM); frames of music and the noise level are what cross-attention looks at. [O] is
+that the music's frames may also be added to the motion's own frames, so that a small model need not learn
+first which frame is danced to which.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+LEVEL_TOKENS = 2
+"""Tokens of the noise level beside the music's frames."""
+
+
+class Film(nn.Module):
+    """(B, T, W) scaled and shifted by what (B, W) says."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.say = nn.Sequential(nn.Mish(), nn.Linear(width, 2 * width))
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        """See above."""
+        scale, shift = self.say(told)[:, None].chunk(2, -1)
+        filmed: Tensor = (1 + scale) * x + shift
+        return filmed
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, cross-attention, feed-forward; each after a norm, and told by :class:`Film`."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.itself = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.across = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.forth = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.films = nn.ModuleList(Film(width) for _ in range(3))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor, told: Tensor) -> Tensor:
+        """(B, T, W) after a look at itself and at (B, M, W); ``told`` is (B, W)."""
+        y = self.norms[0](x)
+        x = x + self.films[0](self.dropout(self.itself(y, y, y, need_weights=False)[0]), told)
+        y = self.norms[1](x)
+        x = x + self.films[1](self.dropout(self.across(y, memory, memory, need_weights=False)[0]), told)
+        y = self.dropout(self.forth(self.norms[2](x)))
+        out: Tensor = x + self.films[2](y, told)
+        return out
+
+
+class Denoiser(nn.Module):
+    """What a noisy slice was before the noise.
+
+    Args:
+        numbers: N, of a frame of motion.
+        music_dim: D, of a frame of music.
+        frames: T, of a slice.
+        width: W.
+        layers: of the decoder.
+        heads: of each attention; divide W.
+        hidden: of each feed-forward part.
+        dropout: in training.
+        frame_sum: whether the music's frames are also added to the motion's own.
+    """
+
+    def __init__(
+        self,
+        numbers: int,
+        music_dim: int,
+        frames: int,
+        width: int,
+        layers: int,
+        heads: int,
+        hidden: int,
+        dropout: float,
+        frame_sum: bool,
+    ) -> None:
+        super().__init__()
+        self.motion_in = nn.Linear(numbers, width)
+        self.music_in = nn.Linear(music_dim, width)
+        self.register_buffer("places", sinusoids(torch.arange(frames), width), persistent=False)
+        self.music_encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(
+                width, heads, hidden, dropout, "gelu", batch_first=True, norm_first=True
+            ),
+            2,
+            enable_nested_tensor=False,
+        )
+        self.music_whole = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.level = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
+        self.level_tokens = nn.Linear(width, LEVEL_TOKENS * width)
+        self.unheard = nn.Parameter(torch.randn(frames, width) * 0.02)
+        self.unheard_whole = nn.Parameter(torch.randn(width) * 0.02)
+        self.memory_norm = nn.LayerNorm(width)
+        self.decoder = nn.ModuleList(DecoderLayer(width, heads, hidden, dropout) for _ in range(layers))
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, numbers))
+        self.frame_sum = frame_sum
+        self.width = width
+
+    def forward(self, noisy: Tensor, level: Tensor, music: Tensor, heard: Tensor) -> Tensor:
+        """(B, T, N) without the noise.
+
+        Args:
+            noisy: (B, T, N).
+            level: (B,) int64 steps of noise.
+            music: (B, T, D) frames of music, on the motion's clock.
+            heard: (B,) bool; where False the music is as if there were none.
+        """
+        sound = self.music_encoder(self.music_in(music) + self.places)
+        whole = self.music_whole(sound.mean(1))
+        sound = torch.where(heard[:, None, None], sound, self.unheard)
+        whole = torch.where(heard[:, None], whole, self.unheard_whole)
+        hidden = self.level(sinusoids(level, self.width).to(noisy))
+        tokens = self.level_tokens(hidden).unflatten(-1, (LEVEL_TOKENS, self.width))
+        memory = self.memory_norm(torch.cat([sound, tokens], 1))
+        x = self.motion_in(noisy) + self.places
+        if self.frame_sum:
+            x = x + sound
+        for layer in self.decoder:
+            x = layer(x, memory, hidden + whole)
+        said: Tensor = self.out(x)
+        return said
+
+
+def sinusoids(places: Tensor, width: int) -> Tensor:
+    """(..., W) sines and cosines of numbers, with periods from 2π to 10,000 · 2π (Vaswani et al. 2017)."""
+    rates = torch.exp(-torch.arange(0, width, 2, device=places.device) * (9.210340371976184 / width))
+    angles = places[..., None] * rates
+    return torch.cat([angles.sin(), angles.cos()], -1)

@@ -1,0 +1,205 @@
+"""The task dance_generation: dances to held-out music, from any upstream's features.
+
+A diffusion model of EDGE's kind is trained on slices of the train split, the music of each slice told by
+frozen or fine-tuned features of the whole piece. Pieces of the test split are danced from beginning to end
+and scored beside the true dances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from motion_data.manifest import read_corpus
+from motion_data.pair import MotionPair
+from motion_data.pipeline.material import Materials
+from motion_data.pipeline.stages import StageClock
+from recipes.downstream.dance_generation.along import dance_along
+from recipes.downstream.dance_generation.body_numbers import FPS
+from recipes.downstream.dance_generation.model import DanceModel, frames_of
+from recipes.downstream.dance_generation.music_frames import at_frames
+from recipes.downstream.dance_generation.report import Evaluation, write_report
+from recipes.downstream.dance_generation.rigid import on_rigid_body
+from recipes.downstream.dance_generation.settings import read_settings
+from recipes.downstream.dance_generation.slices import (
+    EvalPieces,
+    Piece,
+    Slices,
+    TrainSlices,
+    cut_slices,
+    join,
+    numbers_for,
+    with_joints,
+)
+from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
+
+NOTHING: TensorDataset = TensorDataset(torch.empty(0))
+"""What is evaluated of weights that are not kept."""
+
+SEEN_FIRST = 200
+"""Pairs whose slices say what the body's numbers are on average."""
+
+
+class DownstreamExpert(BestOnDev):
+    """Dances from features of music.
+
+    ``dev-best.ckpt`` is chosen by the loss of the averaged weights on slices of dev; test is danced only
+    where dev says that the weights are kept, so ``scores-test.json`` is always that of ``dev-best.ckpt``.
+
+    Args:
+        upstream_dim: D, numbers per frame.
+        upstream_rate: samples at 16 kHz per frame.
+        downstream_expert: the section of ``config.yaml``.
+        expdir: folder for everything that is written.
+        **options: the rest of ``config.yaml``, and the command line's options.
+
+    Raises:
+        SettingsError, DataError: what is wrong with the settings or the corpus.
+    """
+
+    rate: Tensor
+    """Samples at 16 kHz a feature."""
+
+    def __init__(
+        self,
+        upstream_dim: int,
+        upstream_rate: float,
+        downstream_expert: Mapping[str, Any],
+        expdir: str,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.settings = read_settings(downstream_expert)
+        self.options = options
+        self.expdir = Path(expdir)
+        # A buffer, so that every checkpoint carries it.
+        self.register_buffer("rate", torch.tensor(float(upstream_rate), dtype=torch.float64))
+        self.upstream = str(options.get("upstream"))
+        self.seed = int(options.get("seed", 0))
+        data = self.settings.datarc
+        self.corpus = read_corpus(Path(data.root))
+        self.pairs: dict[str, list[MotionPair]] = {
+            split: with_joints(self.corpus, split, data.slice_seconds) for split in ("train", "dev", "test")
+        }
+        self.materials = {
+            split: Materials(self.corpus.folder, pairs, FPS, data.memory_megabytes / 3, StageClock())
+            for split, pairs in self.pairs.items()
+        }
+        numbers = numbers_for(self.materials["train"], self.pairs["train"], data.body)
+        frames = frames_of(data.slice_seconds)
+        self.model = DanceModel(
+            numbers, upstream_dim, frames, self.settings.modelrc, self.settings.diffusionrc
+        )
+        rng = np.random.default_rng(0)
+        seen = self.pairs["train"][:SEEN_FIRST]
+        cut = [cut_slices(self.materials["train"], pair, numbers, data, rng, 0)[1] for pair in seen]
+        self.model.standardise(join(cut).numbers)
+
+    def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
+        """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""
+        data = self.settings.datarc
+        pairs, materials, numbers = self.pairs[split], self.materials[split], self.model.numbers
+        if epoch is not None:
+            steps = TrainSlices(materials, pairs, numbers, data, self.seed, epoch)
+            return DataLoader(steps, batch_size=None)
+        few = pairs[: data.eval_pairs]
+        if split == "dev":
+            return DataLoader(TrainSlices(materials, few, numbers, data, 0, 0), batch_size=None)
+        if self.fell_behind:
+            return DataLoader(NOTHING)
+        return DataLoader(
+            EvalPieces(materials, few, data.longest_seconds, data.eval_batch_size), batch_size=None
+        )
+
+    def forward(
+        self,
+        split: str,
+        features: Sequence[Tensor],
+        given: Sequence[Slices | Piece],
+        records: dict[str, list[Any]],
+        **kwargs: Any,
+    ) -> Tensor:
+        """The loss of a batch of slices; or pieces are danced and put aside in ``records``.
+
+        Raises:
+            TaskError: what is danced is not finite.
+        """
+        first = given[0]
+        if isinstance(first, Slices):
+            return self._loss(features, first, records)
+        pieces = [piece for piece in given if isinstance(piece, Piece)]
+        records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
+        return torch.zeros(())
+
+    def log_records(
+        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
+    ) -> list[str]:
+        """Log training, or score and report; names the checkpoint to keep, if any."""
+        if records["loss"]:
+            for name in records["loss"][0]:
+                mean = float(np.mean([parts[name] for parts in records["loss"]]))
+                logger.add_scalar(f"dance_generation/{split}-{name}", mean, global_step=global_step)
+            if self.training:
+                return []
+            # S3PRL evaluates at step 0 where the command is evaluate.
+            if global_step == 0:
+                return []
+            print(f"\n[dance_generation] step {global_step}: dev loss {mean:.4f}", flush=True)
+            return [BEST] if self.is_best(-mean) else []
+        if not records["danced"]:
+            return []
+        evaluation = Evaluation(
+            split,
+            self.corpus.folder.name,
+            self.upstream,
+            self.seed,
+            global_step or None,
+            self.settings,
+            self.options,
+        )
+        print("\n" + write_report(self.expdir, evaluation, records["danced"]), flush=True)
+        return []
+
+    def dance(self, features: Sequence[Tensor], pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
+        """(F, 22, 3) joints for each piece, as long as its true dance."""
+        device = features[0].device
+
+        def listen(begin: int, end: int) -> Tensor:
+            heard = []
+            for one, piece in zip(features, pieces, strict=True):
+                times = piece.start + torch.arange(begin, end, dtype=torch.float64) / FPS
+                heard.append(at_frames(one, self.upstream, self.rate.item(), times))
+            return torch.stack(heard).float()
+
+        longest = max(len(piece.joints) for piece in pieces)
+        generator = torch.Generator().manual_seed(self.seed)
+        parts = list(dance_along(self.model.to(device), listen, longest, generator))
+        joints = torch.cat([self.model.numbers.joints(part) for part in parts], 1).float().cpu()
+        check_finite([joints])
+        lengths = [len(piece.joints) for piece in pieces]
+        return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
+
+    def _loss(self, features: Sequence[Tensor], slices: Slices, records: dict[str, list[Any]]) -> Tensor:
+        device = features[0].device
+        heard = torch.stack(
+            [
+                at_frames(features[owner], self.upstream, self.rate.item(), times)
+                for owner, times in zip(slices.owner.tolist(), slices.times, strict=True)
+            ]
+        )
+        generator = None
+        if self.training:
+            self.fell_behind = False
+            self.model.average()  # the weights of the last step
+        else:
+            generator = torch.Generator().manual_seed(len(records["loss"]))
+        parts = self.model.losses(slices.numbers.to(device), heard.float(), generator, not self.training)
+        records["loss"].append({name: part.item() for name, part in parts.items()})
+        return parts["loss"]

@@ -1,0 +1,104 @@
+"""A trained run as one file that ``motionbeat dance -k`` takes.
+
+    python -m recipes.downstream.dance_generation.export result/dance dance.safetensors
+
+Taken is ``dev-best.ckpt`` of the run's folder, or the checkpoint that is named. The file holds no pickle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionbeat_upstream.checkpoint import Provenance
+from motionbeat_upstream.version import __version__
+from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
+from recipes.downstream.checkpoints import safe_classes
+from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
+from recipes.downstream.dance_generation.dance_file import Layers, write_dance_model
+from recipes.downstream.dance_generation.model import DanceModel, frames_of
+from recipes.downstream.dance_generation.settings import read_settings
+from recipes.downstream.errors import TaskError
+from recipes.downstream.kept_weights import BEST
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the file; 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help=f"folder of a run, or a checkpoint of it ({BEST})"
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the .safetensors file to write")
+    options = parser.parse_args(arguments)
+    try:
+        told = export(options.run / BEST if options.run.is_dir() else options.run, options.file)
+    except (TaskError, OSError, ValueError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(told)
+    return 0
+
+
+def export(checkpoint: Path, target: Path) -> str:
+    """Write the file and say what it holds.
+
+    Raises:
+        TaskError: no checkpoint of this task, or one of features that are more than a sum of layers.
+    """
+    if not checkpoint.is_file():
+        raise TaskError(f"{checkpoint}: no such file; train first: run_downstream.py -d dance_generation")
+    given, config = read_checkpoint_settings(checkpoint)
+    if given.downstream != "dance_generation":
+        raise TaskError(f"{checkpoint}: is of the task {given.downstream}, expected dance_generation")
+    if given.upstream_feature_normalize or given.upstream_feature_selection != "hidden_states":
+        raise TaskError(
+            f"{checkpoint}: was trained with -n or -s {given.upstream_feature_selection}; expected a "
+            f"weighted sum of hidden_states, or one layer of them (-l)"
+        )
+    with safe_classes():
+        held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights = {
+        name.removeprefix("model."): value
+        for name, value in held["Downstream"].items()
+        if name.startswith("model.")
+    }
+    section = config["downstream_expert"]
+    settings = read_settings(section)
+    rest = weights.get("numbers.rest")
+    numbers = JointNumbers() if rest is None else RotationNumbers(rest)
+    dim = len(weights["music_scale.running_mean"])
+    model = DanceModel(
+        numbers, dim, frames_of(settings.datarc.slice_seconds), settings.modelrc, settings.diffusionrc
+    )
+    model.load_state_dict(weights)
+    layers = _layers(held.get("Featurizer", {}), given.upstream_layer_selection)
+    details = {
+        "step": held.get("Step"),
+        "seed": given.seed,
+        "version": __version__,
+        "upstream": given.upstream,
+    }
+    corpus = Path(settings.datarc.root).name
+    provenance = Provenance(f"dance_generation on {corpus}", details)
+    rate = float(held["Downstream"]["rate"])
+    write_dance_model(target, model, section, given.upstream, rate, layers, provenance)
+    return f"{target}: step {details['step']}, features of {given.upstream}"
+
+
+def _layers(featurizer: dict[str, Tensor], layer: int | None) -> Layers:
+    if layer is not None:
+        return Layers(torch.ones(1), layer)
+    found = featurizer.get("weights")
+    return Layers(torch.ones(1) if found is None else torch.softmax(found, -1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

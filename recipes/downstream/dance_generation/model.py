@@ -1,0 +1,178 @@
+"""The model as a whole: a body's numbers standardised, music standardised, noise in, noise out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, FPS, BodyNumbers
+from recipes.downstream.dance_generation.constraints import Constraint
+from recipes.downstream.dance_generation.denoiser import Denoiser
+from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings
+
+LEAST_SPREAD = 0.02
+"""Deviations below it (metres, or of rotation's numbers) are not blown up."""
+
+STANDS = 0.95
+"""A contact above it is one, for the loss on the feet (EDGE's rule)."""
+
+
+class DanceModel(nn.Module):
+    """A diffusion model of slices of dance, given music.
+
+    Args:
+        numbers: the layout of a body.
+        music_dim: D, of the music's features.
+        frames: T, of a slice.
+        model: of the denoiser.
+        diffusion: of noise, losses and drawing.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(
+        self,
+        numbers: BodyNumbers,
+        music_dim: int,
+        frames: int,
+        model: ModelSettings,
+        diffusion: DiffusionSettings,
+    ) -> None:
+        super().__init__()
+        self.numbers = numbers
+        self.frames = frames
+        self.settings = diffusion
+        self.register_buffer("mean", torch.zeros(numbers.size))
+        self.register_buffer("spread", torch.ones(numbers.size))
+        # Features of any upstream come to one scale, as they do in a batch; nothing is learned of it.
+        self.music_scale = nn.BatchNorm1d(music_dim, affine=False, momentum=0.02)
+        shape = asdict(model)
+        decay = shape.pop("average_decay")
+        self.denoiser = Denoiser(numbers.size, music_dim, frames, **shape)
+        self.averaged = AveragedModel(self.denoiser, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.averaged.requires_grad_(False)
+        schedule: Any = DDIMScheduler  # diffusers' schedulers come without types
+        self.schedule = schedule(
+            num_train_timesteps=diffusion.levels,
+            beta_schedule="squaredcos_cap_v2",
+            prediction_type="sample",
+            clip_sample=False,
+            timestep_spacing="trailing",
+        )
+
+    def standardise(self, slices: Tensor) -> None:
+        """Take mean and deviation of every number from (S, T, N) slices; contacts become -1 and 1."""
+        flat = slices.flatten(0, 1)
+        self.mean.copy_(flat.mean(0))
+        self.spread.copy_(flat.std(0).clamp(min=LEAST_SPREAD))
+        self.mean[CONTACTS], self.spread[CONTACTS] = 0.5, 0.5
+
+    def losses(
+        self, slices: Tensor, music: Tensor, generator: torch.Generator | None = None, averaged: bool = False
+    ) -> dict[str, Tensor]:
+        """The parts of the loss and their weighted sum, ``loss``.
+
+        Args:
+            slices: (S, T, N) numbers.
+            music: (S, T, D) features at the same frames.
+            generator: of the noise, on the CPU; None takes the global one.
+            averaged: whether the averaged weights are asked.
+        """
+        clean = (slices - self.mean) / self.spread
+        count, device = len(clean), clean.device
+        level = torch.randint(self.settings.levels, (count,), generator=generator).to(device)
+        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        heard = (torch.rand(count, generator=generator) >= self.settings.unheard).to(device)
+        noisy = self.schedule.add_noise(clean, noise, level)
+        said = self._denoiser(averaged)(noisy, level, self._scaled(music), heard)
+        bodies = said * self.spread + self.mean
+        told, seen = self.numbers.joints(bodies), self.numbers.joints(slices)
+        standing = (bodies[:, :-1, CONTACTS] > STANDS).detach()
+        feet = told[..., CONTACT_JOINTS, :]
+        drift = torch.where(standing[..., None], feet[:, 1:] - feet[:, :-1], 0.0)
+        squared = nn.functional.mse_loss
+        parts = {
+            "clean": squared(said, clean),
+            "velocity": squared(said.diff(dim=1), clean.diff(dim=1)),
+            "joints": squared(told, seen),
+            "contact": drift.square().mean(),
+        }
+        weights = asdict(self.settings)
+        total = sum((weights[name] * part for name, part in parts.items()), torch.zeros((), device=device))
+        return {**parts, "loss": total}
+
+    def average(self) -> None:
+        """Take the weights as they are into the moving average."""
+        self.averaged.update_parameters(self.denoiser)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        music: Tensor,
+        generator: torch.Generator,
+        constraint: Constraint | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Tensor:
+        """Slices of dance, by DDIM with classifier-free guidance.
+
+        Args:
+            music: (B, T, D) features at the frames of the slices.
+            generator: of the noise that they begin from, on the CPU: the same one gives the same dance.
+            constraint: what is given of them.
+            guidance: see :class:`~recipes.downstream.dance_generation.settings.DiffusionSettings`.
+            steps: the same.
+
+        Returns:
+            (B, T, N); contacts in [0, 1], but for noise.
+        """
+        self.schedule.set_timesteps(steps or self.settings.steps)
+        strength = self.settings.guidance if guidance is None else guidance
+        size, device = len(music), music.device
+        scaled = self._scaled(music)
+        heard = torch.ones(size, dtype=torch.bool, device=device)
+        x = torch.randn((size, self.frames, self.numbers.size), generator=generator).to(scaled)
+        for level in self.schedule.timesteps:
+            clean = self._guided(x, level.to(device).expand(size), scaled, heard, strength)
+            if constraint is not None:
+                given = (constraint.values - self.mean) / self.spread
+                clean = torch.where(constraint.known, given, clean)
+            x = self.schedule.step(clean, int(level), x).prev_sample
+        bodies = x * self.spread + self.mean
+        if constraint is not None:
+            bodies = torch.where(constraint.known, constraint.values, bodies)
+        return bodies
+
+    def _guided(self, x: Tensor, level: Tensor, music: Tensor, heard: Tensor, strength: float) -> Tensor:
+        denoiser = self._denoiser(averaged=True)
+        if strength in (0.0, 1.0):
+            only: Tensor = denoiser(x, level, music, heard & (strength == 1.0))
+            return only
+        both = torch.cat([heard, ~heard])
+        said: Tensor = denoiser(torch.cat([x, x]), torch.cat([level, level]), torch.cat([music, music]), both)
+        listening, deaf = said.chunk(2)
+        return deaf + strength * (listening - deaf)
+
+    def _denoiser(self, averaged: bool) -> nn.Module:
+        return self.averaged.module if averaged else self.denoiser
+
+    def _scaled(self, music: Tensor) -> Tensor:
+        scaled: Tensor = self.music_scale(music.transpose(1, 2)).transpose(1, 2)
+        return scaled
+
+
+def frames_of(seconds: float) -> int:
+    """Frames of motion of a slice."""
+    return round(seconds * FPS)
+
+
+def weights_of(model: DanceModel) -> Mapping[str, Tensor]:
+    """What a dance needs, without the weights that are still trained."""
+    return {name: value for name, value in model.state_dict().items() if not name.startswith("denoiser.")}

@@ -1,0 +1,255 @@
+"""Pairs as they are danced: the sound of each heard whole, and slices of its motion on the same clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from motion_data.body.rotation_fit import posed_body
+from motion_data.body.rotations import axis_angle_to_matrix
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.motion import Motion
+from motion_data.pair import MotionPair
+from motion_data.pipeline.material import Material, Materials
+from motion_data.pipeline.windows import relative_grid
+from motion_data.skeleton import JOINTS
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.nn.grid import Grid
+from recipes.downstream.dance_generation.body_numbers import (
+    FPS,
+    BodyNumbers,
+    JointNumbers,
+    RotationNumbers,
+)
+from recipes.downstream.dance_generation.model import frames_of
+from recipes.downstream.dance_generation.settings import DataSettings
+
+BODIES_LOOKED_AT = 16
+"""Motions whose mean body is the one that rotations turn."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Of P pairs whose sound is heard, S slices of T frames."""
+
+    owner: Tensor
+    """(S,) int64: of the P pairs."""
+    times: Tensor
+    """(S, T) float64 seconds of the pair's sound at which the frames stand."""
+    numbers: Tensor
+    """(S, T, N) each beginning at the origin, facing +z."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A pair that is danced whole; all times are seconds of the sound that is heard."""
+
+    pair: MotionPair
+    wav: Tensor
+    """(T,) float32 at 16 kHz."""
+    start: float
+    """At which frame 0 stands."""
+    joints: NDArray[np.float32]
+    """(F, 22, 3) metres: the true dance, at 30 frames a second."""
+    grid: Grid | None
+    steps: NDArray[np.float64]
+    """(K,) touch-downs of all limbs."""
+
+
+def with_joints(corpus: Corpus, split: str, least_seconds: float) -> list[MotionPair]:
+    """The pairs of a split that a body dances in, and that are long enough.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = corpus.split(split)
+    kept = [pair for pair in found if pair.joints and pair.seconds >= least_seconds + 1 / FPS]
+    if not kept:
+        bodiless = sum(not pair.joints for pair in found)
+        raise DataError(
+            f"{corpus.folder}: {len(found)} pairs of {split}, of which {bodiless} have no joints (step "
+            f"charts) and {len(found) - bodiless} last less than {least_seconds:g} s; a dance needs both"
+        )
+    return kept
+
+
+def numbers_for(materials: Materials, pairs: Sequence[MotionPair], body: str) -> BodyNumbers:
+    """The layout of bodies: rotations where all of some pairs have them, or what is asked for.
+
+    Raises:
+        DataError: rotations are asked for, and a pair has none.
+    """
+    looked_at = [materials.material(pair) for pair in pairs[:BODIES_LOOKED_AT]]
+    lacking = [pair.name for pair, of in zip(pairs, looked_at, strict=False) if of.rotations is None]
+    if body == "joints" or (body == "auto" and lacking):
+        return JointNumbers()
+    if lacking:
+        raise DataError(f"{lacking[0]}: its motion has no rotations; set datarc.body to joints")
+    rests = []
+    for of in looked_at:
+        assert of.joints is not None
+        rests.append(posed_body(Motion(FPS, JOINTS, of.joints, 0.0, of.rotations)).rest)
+    return RotationNumbers(torch.from_numpy(np.mean(rests, axis=0)))
+
+
+class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
+    """The steps of an epoch; pairs are dealt anew in each.
+
+    Args:
+        materials: give sound and motion, at 30 frames a second.
+        pairs: of the split.
+        numbers: the layout of bodies.
+        settings: how they are cut.
+        seed: of the order and of the cuts.
+        epoch: from 0.
+    """
+
+    def __init__(
+        self,
+        materials: Materials,
+        pairs: Sequence[MotionPair],
+        numbers: BodyNumbers,
+        settings: DataSettings,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        self._materials, self._pairs, self._numbers, self._settings = materials, pairs, numbers, settings
+        self._key = (seed, epoch)
+        order = np.random.default_rng([seed, epoch]).permutation(len(pairs))
+        count = max(1, len(pairs) // settings.pairs_a_step)
+        self._steps = [part.tolist() for part in np.array_split(order, count)]
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> tuple[list[Tensor], list[Slices]]:
+        rng = np.random.default_rng([*self._key, index])
+        wavs, parts = [], []
+        for owner, place in enumerate(self._steps[index]):
+            wav, slices = cut_slices(
+                self._materials, self._pairs[place], self._numbers, self._settings, rng, owner
+            )
+            wavs.append(wav)
+            parts.append(slices)
+        return wavs, [join(parts)]
+
+
+class EvalPieces(Dataset[tuple[list[Tensor], list[Piece]]]):
+    """Pairs from their beginning, some at a time.
+
+    Args:
+        materials: give sound and motion.
+        pairs: of the split.
+        longest_seconds: of each.
+        batch_size: pairs at a time.
+    """
+
+    def __init__(
+        self, materials: Materials, pairs: Sequence[MotionPair], longest_seconds: float, batch_size: int
+    ) -> None:
+        self._materials, self._longest = materials, longest_seconds
+        self._batches = [pairs[first : first + batch_size] for first in range(0, len(pairs), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[list[Tensor], list[Piece]]:
+        pieces = [cut_piece(self._materials, pair, self._longest) for pair in self._batches[index]]
+        return [piece.wav for piece in pieces], pieces
+
+
+def cut_slices(
+    materials: Materials,
+    pair: MotionPair,
+    numbers: BodyNumbers,
+    settings: DataSettings,
+    rng: np.random.Generator,
+    owner: int,
+) -> tuple[Tensor, Slices]:
+    """The sound of a pair, and random slices of its motion.
+
+    Args:
+        materials: give them.
+        pair: with joints.
+        numbers: the layout of bodies.
+        settings: how long, how many, from which multiples of the stride.
+        rng: draws them.
+        owner: what the slices are marked with.
+
+    Raises:
+        DataError, AudioError: what is wrong with the pair.
+    """
+    material = materials.material(pair)
+    low, high = _danced(material)
+    if high - low > settings.longest_seconds:
+        low += rng.random() * (high - low - settings.longest_seconds)
+        high = low + settings.longest_seconds
+    first = max(0, int(np.ceil((low - material.motion_start) * FPS - 1e-6)))
+    frames, stride = frames_of(settings.slice_seconds), frames_of(settings.stride_seconds)
+    last = int((high - material.motion_start) * FPS + 1e-6) - frames
+    if last < first:
+        raise DataError(
+            f"{pair.name}: sound and motion share {max(0.0, high - low):.2f} s; a slice takes "
+            f"{settings.slice_seconds:g} s (datarc.slice_seconds)"
+        )
+    begins = first + stride * rng.integers((last - first) // stride + 1, size=settings.slices_a_pair)
+    sound = round(low * SAMPLE_RATE)
+    wav = materials.sound(pair, material, sound, round(high * SAMPLE_RATE))
+    index = begins[:, None] + np.arange(frames)
+    times = material.motion_start + index / FPS - sound / SAMPLE_RATE
+    return wav, Slices(
+        torch.full((len(begins),), owner), torch.from_numpy(times), encode(material, numbers, index)
+    )
+
+
+def encode(material: Material, numbers: BodyNumbers, index: NDArray[np.int64]) -> Tensor:
+    """(S, T, N) of the (S, T) frames of a motion, each slice beginning at the origin."""
+    assert material.joints is not None
+    joints = torch.from_numpy(material.joints[index])
+    rotations = None
+    if material.rotations is not None and isinstance(numbers, RotationNumbers):
+        matrices = axis_angle_to_matrix(material.rotations[index])
+        rotations = torch.from_numpy(matrices).float()
+    whole = numbers.encode(joints, rotations)
+    return numbers.moved(whole, numbers.place(whole), to_origin=True)
+
+
+def cut_piece(materials: Materials, pair: MotionPair, longest_seconds: float) -> Piece:
+    """A pair from where both sound and motion are there.
+
+    Raises:
+        DataError, AudioError: what is wrong with the pair.
+    """
+    material = materials.material(pair)
+    assert material.joints is not None
+    low, high = _danced(material)
+    high = min(high, low + longest_seconds)
+    sound = round(low * SAMPLE_RATE)
+    wav = materials.sound(pair, material, sound, round(high * SAMPLE_RATE))
+    first = max(0, int(np.ceil((low - material.motion_start) * FPS - 1e-6)))
+    frames = int((high - material.motion_start) * FPS + 1e-6) - first
+    start = material.motion_start + first / FPS - low
+    steps = np.sort(np.concatenate([np.empty(0), *material.pulses.values()]))
+    grid = None if material.grid is None else relative_grid(material.grid, low, high)
+    joints = material.joints[first : first + frames]
+    return Piece(pair, wav, start, joints, grid, steps[(steps >= low) & (steps < high)] - low)
+
+
+def join(parts: Sequence[Slices]) -> Slices:
+    """Slices of several pairs as one."""
+    return Slices(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in ("owner", "times", "numbers"))
+    )
+
+
+def _danced(material: Material) -> tuple[float, float]:
+    """Seconds of the pair from which on, and until which, there are both sound and motion."""
+    low = max(0.0, material.motion_start)
+    return low, min(material.seconds, material.motion_start + material.motion_seconds)
