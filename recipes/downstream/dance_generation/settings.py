@@ -25,7 +25,7 @@ class DataSettings:
     """Slices begin at multiples of it."""
     longest_seconds: float = 20.0
     """The upstream hears so much of a pair at once, at most."""
-    pairs_a_step: int = 8
+    pairs_a_step: int = 4
     """Pairs of a training step, each heard whole once."""
     slices_a_pair: int = 4
     """Slices cut from each."""
