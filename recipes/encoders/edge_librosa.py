@@ -1,8 +1,9 @@
 """The 35 numbers of librosa that EDGE offers instead of Jukebox: what a learned representation must beat.
 
-Onset strength, 20 MFCC, 12 of chroma (CENS), onset peaks and beats as 0 or 1, at 30 frames a second: 15,360 Hz
-with steps of 512, as in Tseng et al., "EDGE" (CVPR 2023), whose list is FACT's (Li et al., ICCV 2021). The tempo
-that the beat tracker begins from is librosa's own estimate; published code reads it off AIST++'s file names.
+Onset strength, 20 MFCC, 12 of chroma (CENS), onset peaks and beats as 0 or 1, at 30 frames a second: 15,360
+Hz with steps of 512, as in Tseng et al., "EDGE" (CVPR 2023), whose list is FACT's (Li et al., ICCV 2021). The
+tempo that the beat tracker begins from is librosa's own estimate; published code reads it off AIST++'s file
+names.
 """
 
 from __future__ import annotations

@@ -1,0 +1,135 @@
+"""A body in numbers and back, and where it stands."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from motion_data.body.kinematics import REST, forward_kinematics
+from motion_data.body.rotations import axis_angle_to_matrix
+from motion_data.motion import Motion
+from motion_data.skeleton import INDEX, JOINTS
+from recipes.downstream.dance_generation.body_numbers import (
+    CONTACT_JOINTS,
+    CONTACTS,
+    STILL,
+    BodyNumbers,
+    JointNumbers,
+    RotationNumbers,
+    contacts,
+)
+from recipes.downstream.dance_generation.placing import Place, place_of
+from recipes.downstream.dance_generation.rigid import on_rigid_body
+from recipes.downstream.dance_generation.start_pose import start_numbers
+from tests.dances import constructed, small_model
+
+
+def bodies(seed: int, size: int = 2, frames: int = 5) -> tuple[Tensor, Tensor]:
+    """Random rotations of the resting body: (B, T, 22, 3) joints and (B, T, 22, 3, 3) matrices."""
+    draw = np.random.default_rng(seed)
+    turns = draw.normal(0, 0.6, (size * frames, len(JOINTS), 3))
+    root = draw.normal(0, 2.0, (size * frames, 3))
+    joints = forward_kinematics(turns, root)
+    return (
+        torch.from_numpy(joints).float().unflatten(0, (size, frames)),
+        torch.from_numpy(axis_angle_to_matrix(turns)).float().unflatten(0, (size, frames)),
+    )
+
+
+def layouts() -> list[BodyNumbers]:
+    return [JointNumbers(), RotationNumbers(torch.tensor(REST - REST[0]))]
+
+
+@given(seed=st.integers(0, 999))
+@settings(max_examples=20, deadline=None)
+def test_a_body_comes_back_from_its_numbers(seed: int) -> None:
+    joints, matrices = bodies(seed)
+    for layout, size in zip(layouts(), (70, 151), strict=True):
+        numbers = layout.encode(joints, matrices)
+        assert numbers.shape == (2, 5, size) == (2, 5, layout.size)
+        torch.testing.assert_close(layout.joints(numbers), joints, atol=1e-4, rtol=0)
+    back = layouts()[1]
+    assert isinstance(back, RotationNumbers)
+    torch.testing.assert_close(back.matrices(back.encode(joints, matrices)), matrices, atol=1e-4, rtol=0)
+
+
+@given(seed=st.integers(0, 999), x=st.floats(-5, 5), angle=st.floats(-3, 3))
+@settings(max_examples=20, deadline=None)
+def test_a_body_is_moved_to_the_origin_and_back(seed: int, x: float, angle: float) -> None:
+    joints, matrices = bodies(seed)
+    elsewhere = Place(torch.tensor([[x, 1.0], [0.5, x]]), torch.tensor([angle, 0.3]))
+    for layout in layouts():
+        numbers = layout.moved(layout.encode(joints, matrices), elsewhere, to_origin=False)
+        place = layout.place(numbers)
+        at_origin = layout.moved(numbers, place, to_origin=True)
+        found = layout.place(at_origin)
+        torch.testing.assert_close(found.ground, torch.zeros(2, 2), atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.heading, torch.zeros(2), atol=1e-4, rtol=0)
+        # Wherever it was, it is the same slice.
+        whole = layout.encode(joints, matrices)
+        same = layout.moved(whole, layout.place(whole), to_origin=True)
+        torch.testing.assert_close(layout.joints(at_origin), layout.joints(same), atol=2e-3, rtol=0)
+        back = layout.joints(layout.moved(at_origin, place, to_origin=False))
+        torch.testing.assert_close(back, layout.joints(numbers), atol=2e-3, rtol=0)
+
+
+def test_the_resting_body_faces_ahead_and_a_turned_one_where_it_was_turned() -> None:
+    rest = torch.tensor(REST).float()[None]
+    assert place_of(rest).heading.item() == pytest.approx(0.0, abs=1e-6)
+    # A quarter to the left of +z is +x.
+    to_the_left = rest[..., [2, 1, 0]] * torch.tensor([1.0, 1.0, -1.0])
+    assert place_of(to_the_left).heading.item() == pytest.approx(np.pi / 2, abs=1e-6)
+
+
+def test_contacts_are_edges_rule_on_a_constructed_dance() -> None:
+    joints = torch.from_numpy(constructed())[None]
+    found = contacts(joints)[0].numpy()
+    speed = np.linalg.norm(np.diff(joints[0].numpy()[:, CONTACT_JOINTS], axis=0), axis=-1)
+    np.testing.assert_array_equal(found[:-1], speed < STILL)
+    # Feet stand some of the time, and not all of it; seldom neither of them.
+    assert 0.3 < found.mean() < 0.9
+    assert (found.max(1) > 0).mean() > 0.6
+
+
+def test_joints_have_places_of_their_own() -> None:
+    for layout in layouts():
+        places = [layout.of_joint(name) for name in JOINTS]
+        taken = [number for place in places for number in range(place.start, place.stop)]
+        assert len(set(taken)) == len(taken)
+        assert min(taken) == (7 if isinstance(layout, RotationNumbers) else 4)
+    joints, matrices = bodies(0)
+    numbers = JointNumbers().encode(joints, matrices)
+    wrist = JointNumbers().of_joint("left_wrist")
+    torch.testing.assert_close(
+        numbers[..., wrist], joints[:, :, INDEX["left_wrist"]] - joints[:, :, 0], atol=1e-5, rtol=0
+    )
+    with pytest.raises(ValueError, match="use joints"):
+        layouts()[1].encode(joints, None)
+
+
+def test_bones_keep_their_length_on_a_rigid_body() -> None:
+    joints = constructed()
+    np.testing.assert_allclose(on_rigid_body(joints), joints, atol=1e-4)
+    bent = on_rigid_body(joints + np.random.default_rng(0).normal(0, 0.01, joints.shape))
+    shin = np.linalg.norm(bent[:, INDEX["left_ankle"]] - bent[:, INDEX["left_knee"]], axis=1)
+    assert np.ptp(shin) < 1e-4
+    assert np.linalg.norm(bent - joints, axis=-1).mean() < 0.05
+
+
+def test_a_dance_begins_with_the_last_frames_of_a_motion() -> None:
+    joints = constructed()
+    for layout in layouts():
+        model = small_model(layout)
+        numbers = start_numbers(model, Motion(30.0, JOINTS, joints), "before")
+        assert numbers.shape == (1, 60, layout.size)
+        assert numbers[..., CONTACTS].unique().tolist() == [0, 1]
+        place = layout.place(numbers)
+        assert place.ground.abs().max() < 1e-4
+        # The same body, seen from where it stands; rotations turn a body of other proportions.
+        seen = layout.joints(numbers)[0, :, INDEX["head"], 1].detach().numpy()
+        apart = 1e-4 if isinstance(layout, JointNumbers) else 0.06
+        np.testing.assert_allclose(seen, joints[-60:, INDEX["head"], 1], atol=apart)

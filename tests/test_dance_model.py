@@ -1,0 +1,209 @@
+"""The diffusion model: what it hears, what is given, and dances longer than a slice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from motion_data.skeleton import JOINTS
+from recipes.downstream.dance_generation.along import dance_along
+from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers
+from recipes.downstream.dance_generation.constraints import Constraint, frames_given, joints_given
+from recipes.downstream.dance_generation.model import DanceModel
+from recipes.downstream.dance_generation.placing import Place
+from recipes.downstream.dance_generation.slices import Slices, join
+from tests.dances import FRAMES, SMALL, constructed, music_like, small_model
+
+
+def slices_of(seconds: float = 4.0, count: int = 4) -> Tensor:
+    numbers = JointNumbers()
+    joints = torch.from_numpy(constructed(seconds))
+    starts = range(0, len(joints) - FRAMES, max(1, (len(joints) - FRAMES) // count))
+    whole = numbers.encode(torch.stack([joints[start : start + FRAMES] for start in starts]), None)
+    return numbers.moved(whole, numbers.place(whole), to_origin=True)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_what_is_not_heard_changes_nothing_and_what_is_heard_does() -> None:
+    model = small_model()
+    noisy, level = torch.randn(2, FRAMES, 70, generator=seeded()), torch.tensor([3, 700])
+    deaf, heard = torch.tensor([False, False]), torch.tensor([True, True])
+    one, other = music_like(model), music_like(model, seed=1)
+    with torch.no_grad():
+        silent = [model.denoiser(noisy, level, music, deaf) for music in (one, other)]
+        loud = [model.denoiser(noisy, level, music, heard) for music in (one, other)]
+    torch.testing.assert_close(silent[0], silent[1], atol=0, rtol=0)
+    assert (loud[0] - loud[1]).abs().max() > 1e-3
+    # A slice does not depend on what else is in the batch.
+    with torch.no_grad():
+        alone = model.denoiser(noisy[:1], level[:1], one[:1], heard[:1])
+    torch.testing.assert_close(alone, loud[0][:1], atol=1e-5, rtol=0)
+
+
+def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
+    model = small_model(unheard=0.0)
+    slices = slices_of()
+    model.standardise(slices)
+    assert model.mean[CONTACTS].tolist() == [0.5] * 4
+    music = music_like(model, len(slices))
+    parts = model.losses(slices, music, seeded())
+
+    generator = seeded()
+    clean = (slices - model.mean) / model.spread
+    level = torch.randint(model.settings.levels, (len(slices),), generator=generator)
+    noise = torch.randn(clean.shape, generator=generator)
+    kept = torch.cos((level / model.settings.levels + 0.008) / 1.008 * torch.pi / 2) ** 2
+    kept = kept[:, None, None]  # the cosine schedule, to a step
+    noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+    torch.testing.assert_close(model.schedule.add_noise(clean, noise, level), noisy, atol=0.02, rtol=0)
+    with torch.no_grad():
+        heard = torch.ones(len(slices), dtype=torch.bool)
+        said = model.denoiser(
+            model.schedule.add_noise(clean, noise, level), level, model._scaled(music), heard
+        )
+    bodies = (said * model.spread + model.mean).numpy()
+    joints = model.numbers.joints(torch.from_numpy(bodies)).numpy()
+    contact = 0.0
+    for one in range(len(slices)):
+        for frame in range(FRAMES - 1):
+            for foot, joint in enumerate(CONTACT_JOINTS):
+                if bodies[one, frame, foot] > 0.95:
+                    step = joints[one, frame + 1, joint] - joints[one, frame, joint]
+                    contact += float((step**2).sum())
+    expected = {
+        "clean": float(((said - clean) ** 2).mean()),
+        "velocity": float(((said[:, 1:] - said[:, :-1] - clean[:, 1:] + clean[:, :-1]) ** 2).mean()),
+        "joints": float(((torch.from_numpy(joints) - model.numbers.joints(slices)) ** 2).mean()),
+        "contact": contact / (len(slices) * (FRAMES - 1) * len(CONTACT_JOINTS) * 3),
+    }
+    for name, value in expected.items():
+        assert parts[name].item() == pytest.approx(value, rel=1e-4, abs=1e-7), name
+    weights = vars(model.settings)
+    total = sum(weights[name] * value for name, value in expected.items())
+    assert parts["loss"].item() == pytest.approx(total, rel=1e-4)
+
+
+def test_the_model_learns_and_its_average_follows() -> None:
+    model = small_model().train()
+    slices = slices_of()
+    model.standardise(slices)
+    music = music_like(model, len(slices))
+    optimizer = torch.optim.Adam(model.denoiser.parameters(), 3e-3)
+    before = model.losses(slices, music, seeded(1))["loss"].item()
+    for step in range(60):
+        optimizer.zero_grad()
+        model.losses(slices, music, seeded(step + 2))["loss"].backward()
+        optimizer.step()
+        model.average()
+    model.eval()
+    assert model.losses(slices, music, seeded(1))["loss"].item() < 0.7 * before
+    own = dict(model.denoiser.named_parameters())
+    averaged = dict(model.averaged.module.named_parameters())
+    gaps = [(own[name] - averaged[name]).abs().max().item() for name in own]
+    assert max(gaps) > 0
+    assert all(not parameter.requires_grad for parameter in averaged.values())
+
+
+def test_a_seed_is_a_dance() -> None:
+    model = small_model()
+    music = music_like(model)
+    one, same, other = (model.draw(music, seeded(seed)) for seed in (0, 0, 1))
+    torch.testing.assert_close(one, same, atol=0, rtol=0)
+    assert (one - other).abs().max() > 0.01
+
+
+def test_without_guidance_nobody_listens() -> None:
+    model = small_model()
+    deaf = [model.draw(music_like(model, seed=seed), seeded(), guidance=0.0) for seed in (0, 1)]
+    torch.testing.assert_close(deaf[0], deaf[1], atol=0, rtol=0)
+    music = music_like(model)
+    plain = model.draw(music, seeded(), guidance=1.0)
+    twice = model.draw(music, seeded(), guidance=2.0)
+    assert (plain - twice).abs().max() > 1e-4
+
+
+@given(seed=st.integers(0, 999))
+@settings(max_examples=10, deadline=None)
+def test_what_is_given_stands_in_the_result_to_the_digit(seed: int) -> None:
+    model = small_model()
+    values = torch.randn(2, FRAMES, 70, generator=seeded(seed))
+    between = frames_given(values, [0, 1, FRAMES - 1])
+    arms = joints_given(values, model.numbers, ["left_wrist", "pelvis"])
+    for constraint in (between, arms, between | arms):
+        drawn = model.draw(music_like(model), seeded(), constraint)
+        assert torch.equal(drawn[constraint.known], values[constraint.known])
+        free = model.draw(music_like(model), seeded())
+        assert (drawn[~constraint.known] - free[~constraint.known]).abs().max() > 0
+    assert (between | arms).known.sum() > max(between.known.sum(), arms.known.sum())
+
+
+def test_constraints_that_cannot_be_are_refused() -> None:
+    values = torch.zeros(1, FRAMES, 70)
+    with pytest.raises(ValueError, match="no joint tail; there are pelvis"):
+        joints_given(values, JointNumbers(), ["tail"])
+    with pytest.raises(ValueError, match="expected one shape, and bool"):
+        Constraint(values, values)
+    assert len(JOINTS) == 22
+
+
+class Walker(DanceModel):
+    """Walks ahead at a pace of its own and turns, whatever the noise: what is given it goes on from."""
+
+    def draw(
+        self,
+        music: Tensor,
+        generator: torch.Generator,
+        constraint: Constraint | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Tensor:
+        joints = torch.from_numpy(constructed(1.0))[0].expand(len(music), self.frames, -1, -1)
+        whole = self.numbers.encode(joints, None)
+        whole = self.numbers.moved(whole, self.numbers.place(whole), to_origin=True)
+        turned = []
+        for frame in range(self.frames):
+            angle = torch.full((len(music),), 0.02 * frame)
+            ground = torch.stack([torch.sin(angle), 1 - torch.cos(angle)], 1) * 2.0
+            place = Place(ground[:, [1, 0]], angle)
+            turned.append(self.numbers.moved(whole[:, frame : frame + 1], place, to_origin=False))
+        slices = torch.cat(turned, 1)
+        if constraint is not None:
+            # What it would do is what it is asked to go on from.
+            known = constraint.known[0, :, 0]
+            torch.testing.assert_close(slices[:, known], constraint.values[:, known], atol=1e-3, rtol=0)
+        return slices
+
+
+def test_slices_are_joined_where_the_dancer_stands() -> None:
+    plain = small_model()
+    model = Walker(plain.numbers, 3, FRAMES, SMALL, plain.settings)
+    heard: list[tuple[int, int]] = []
+
+    def listen(begin: int, end: int) -> Tensor:
+        heard.append((begin, end))
+        return torch.zeros(2, end - begin, 3)
+
+    parts = list(dance_along(model, listen, 47, seeded()))
+    assert heard == [(0, 20), (10, 30), (20, 40), (30, 50)]
+    assert [part.shape[1] for part in parts] == [20, 10, 10, 7]
+    pelvis = model.numbers.joints(torch.cat(parts, 1))[:, :, 0].numpy()
+    # A circle, all the way round: every step is as long as the one before, and turns by as much.
+    steps = np.diff(pelvis[..., [0, 2]], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(steps, axis=-1), 0.04, atol=1e-3)
+    turns = np.unwrap(np.arctan2(steps[..., 0], steps[..., 1]), axis=1)
+    np.testing.assert_allclose(np.diff(turns, axis=1), 0.02, atol=2e-3)
+
+
+def test_slices_of_several_pairs_are_joined() -> None:
+    one = Slices(torch.tensor([0]), torch.zeros(1, 2), torch.zeros(1, 2, 3))
+    two = Slices(torch.tensor([1, 1]), torch.ones(2, 2), torch.ones(2, 2, 3))
+    both = join([one, two])
+    assert both.owner.tolist() == [0, 1, 1]
+    assert both.numbers.shape == (3, 2, 3)
