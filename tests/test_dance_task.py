@@ -1,0 +1,261 @@
+"""The task dance_generation as a whole, and `motionbeat dance`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from motion_data.commands.data import main as data_command
+from motion_data.errors import DataError
+from motion_data.manifest import read_corpus
+from motion_data.motion import Motion
+from motion_data.motion_file import read_motion, write_motion
+from motion_data.pipeline.material import Materials
+from motion_data.pipeline.stages import StageClock
+from motion_data.safe_pickle import load_arrays
+from motion_data.skeleton import JOINTS
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance
+from motionbeat_upstream.hubconf import SHIPPED
+from recipes.downstream import run_downstream
+from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers
+from recipes.downstream.dance_generation.command import encoder_of
+from recipes.downstream.dance_generation.command import main as dance_command
+from recipes.downstream.dance_generation.dance_file import (
+    FORMAT,
+    Layers,
+    read_dance_model,
+    write_dance_model,
+)
+from recipes.downstream.dance_generation.export import main as export
+from recipes.downstream.dance_generation.model import DanceModel
+from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
+from recipes.downstream.dance_generation.slices import (
+    EvalPieces,
+    TrainSlices,
+    numbers_for,
+    with_joints,
+)
+from recipes.downstream.registration import TASKS
+from recipes.downstream.settings_values import SettingsError
+from tests.made_corpus import Made, write_corpus
+from tests.small import music
+
+SMALL = {"modelrc": {"width": 16, "layers": 1, "heads": 2, "hidden": 16}, "diffusionrc": {"steps": 2}}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("constructed") / "c"
+    assert data_command(["prepare", "constructed", str(folder), "--pairs", "60", "--seconds", "8"]) == 0
+    return folder
+
+
+def run(corpus: Path, out: Path, upstream: str = "motionbeat_log_mel", steps: int = 2, pairs: int = 3) -> int:
+    options = {
+        "config.downstream_expert.datarc.root": corpus,
+        "config.downstream_expert.datarc.eval_pairs": pairs,
+        **{
+            f"config.downstream_expert.{section}.{key}": value
+            for section, of in SMALL.items()
+            for key, value in of.items()
+        },
+        **{f"config.runner.{key}": steps for key in ("total_steps", "eval_step", "save_step")},
+    }
+    arguments = ["-m", "train", "-u", upstream, "-d", "dance_generation", "-p", str(out), "--device", "cpu"]
+    return run_downstream.main(
+        [*arguments, "-o", ",,".join(f"{key}={value}" for key, value in options.items())]
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    assert run(corpus, out) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def dancer(trained: Path) -> Path:
+    file = trained / "dancer.safetensors"
+    assert export([str(trained), str(file)]) == 0
+    return file
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "a song.wav"
+    soundfile.write(path, 0.5 * music(7.0, 120.0, 0).numpy(), 16_000)
+    return path
+
+
+def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
+    # The pelvis of these bodies is at z metres z seconds after the sound has begun.
+    made = [Made(f"p{index}", seconds=9.0, motion_start=0.35 * index) for index in range(3)]
+    corpus = write_corpus(tmp_path, made)
+    pairs = with_joints(corpus, "train", 5.0)
+    materials = Materials(corpus.folder, pairs, FPS, 1000, StageClock())
+    settings = read_settings({"datarc": {"root": "x", "pairs_a_step": 3, "slices_a_pair": 5}}).datarc
+    numbers = numbers_for(materials, pairs, "auto")
+    assert isinstance(numbers, JointNumbers)
+    steps = TrainSlices(materials, pairs, numbers, settings, 0, 0)
+    wavs, (slices,) = steps[0]
+    assert len(steps) == 1
+    assert slices.numbers.shape == (15, 150, 70)
+    assert slices.owner.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    for owner, times in zip(slices.owner.tolist(), slices.times, strict=True):
+        assert times[0] >= 0
+        assert times[-1] < len(wavs[owner]) / 16_000
+        np.testing.assert_allclose(times.diff(), 1 / 30, atol=1e-9)
+    # What the slice shows is the body at those times: seen from its start, so far along.
+    order = np.random.default_rng([0, 0]).permutation(3)
+    for owner, times in zip(slices.owner.tolist(), slices.times, strict=True):
+        start = 0.35 * int(order[owner])
+        frame = (times[0].item() + max(0.0, start) - start) * 30
+        assert frame == pytest.approx(round(frame), abs=1e-6)
+        assert round(frame) % 15 == 0
+    again = TrainSlices(materials, pairs, numbers, settings, 0, 0)[0][1][0]
+    torch.testing.assert_close(again.numbers, slices.numbers)
+    other = TrainSlices(materials, pairs, numbers, settings, 0, 1)[0][1][0]
+    assert not torch.equal(other.times, slices.times)
+
+    whole = [
+        piece for _, pieces in (EvalPieces(materials, pairs, 6.0, 2)[i] for i in range(2)) for piece in pieces
+    ]
+    for piece, one in zip(whole, made, strict=True):
+        assert len(piece.wav) == 96_000
+        times = one.motion_start + piece.start + np.arange(len(piece.joints)) / 30
+        np.testing.assert_allclose(piece.joints[20:-20, 0, 2], times[20:-20], atol=0.01)
+        assert piece.grid is not None
+
+
+def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
+    short = [Made("chart", joints=False, seconds=9.0), Made("short", seconds=4.0)]
+    corpus = write_corpus(tmp_path, short)
+    with pytest.raises(
+        DataError, match=r"2 pairs of train, of which 1 have no joints .* and 1 last less than 5"
+    ):
+        with_joints(corpus, "train", 5.0)
+    with pytest.raises(DataError, match="0 pairs of dev"):
+        with_joints(corpus, "dev", 5.0)
+    corpus = write_corpus(tmp_path / "b", [Made("a", seconds=9.0)])
+    materials = Materials(corpus.folder, corpus.pairs, FPS, 100, StageClock())
+    with pytest.raises(DataError, match=r"its motion has no rotations; set datarc\.body to joints"):
+        numbers_for(materials, corpus.pairs, "rotations")
+
+
+@pytest.mark.parametrize("name", ["config", "edge"])
+def test_the_packaged_configurations_hold_every_setting(name: str) -> None:
+    values = yaml.safe_load((TASKS / "dance_generation" / f"{name}.yaml").read_text())["downstream_expert"]
+    assert values["datarc"].pop("root") == "???"
+    for section, of in vars(TaskSettings()).items():
+        assert set(values[section]) | {"root"} == set(vars(of)) | {"root"}
+    read = read_settings({**values, "datarc": {**values["datarc"], "root": "x"}})
+    if name == "config":
+        assert read == read_settings({"datarc": {"root": "x"}})
+    with pytest.raises(
+        SettingsError, match=r"root must name.*heads must divide width.*steps must lie between"
+    ):
+        read_settings({"modelrc": {"heads": 3}, "diffusionrc": {"steps": 0}})
+
+
+def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
+    content = json.loads((trained / "scores-test.json").read_text())
+    names = [dance["name"] for dance in content["generated"]["dances"]]
+    assert names == [dance["name"] for dance in content["truth"]["dances"]]
+    assert set(names) <= {pair.name for pair in read_corpus(corpus).split("test")}
+    truth, made = (content[kind]["measures"] for kind in ("truth", "generated"))
+    # Hardly trained, it dances nothing like those who know.
+    assert truth["contacts_on_steps"]["value"] > 0.9
+    assert made["contacts_on_steps"]["value"] < truth["contacts_on_steps"]["value"]
+    assert made["fid_kinetic"]["value"] > 100
+    assert "a covariance needs" in (trained / "scores-test.md").read_text()
+    motion, grid = read_motion(trained / "dances-test" / f"{names[0]}.npz")
+    assert motion.names == JOINTS
+    assert motion.fps == 30
+    assert motion.seconds == pytest.approx(8.0, abs=0.1)
+    assert grid is not None
+
+
+def test_too_few_dances_are_said(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(corpus, tmp_path, pairs=1) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("run_downstream.py: error: 1 generated dance(s); expected at least 2")
+
+
+def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / f"d{suffix}" for suffix in (".npz", ".pkl", ".bvh", ".html", ".mp4")]
+    arguments = [str(song), "-k", str(dancer), *(part for path in outputs for part in ("-o", str(path)))]
+    assert dance_command(arguments) == 0
+    assert all(path.stat().st_size > 1000 for path in outputs)
+    motion, grid = read_motion(outputs[0])
+    assert motion.joints.shape == (210, 22, 3)
+    assert grid is not None
+    assert load_arrays(outputs[1])["smpl_poses"].shape == (420, 72)
+
+    def danced(*options: str) -> Motion:
+        out = tmp_path / "again.npz"
+        assert dance_command([str(song), "-k", str(dancer), "-o", str(out), *options]) == 0
+        return read_motion(out)[0]
+
+    np.testing.assert_array_equal(danced().joints, motion.joints)
+    assert np.abs(danced("--seed", "1").joints - motion.joints).max() > 0.01
+    assert danced("--start", "2", "--seconds", "3").seconds == pytest.approx(3.0)
+    # Less than a slice, and a dance that goes on from another.
+    assert danced("--seconds", "1.5").seconds == pytest.approx(1.5)
+    before = tmp_path / "before.npz"
+    write_motion(before, motion, None)
+    gone_on = danced("--begin-with", str(before)).joints
+    bones = (motion.joints[-60:, 4] - motion.joints[-60:, 0], gone_on[:60, 4] - gone_on[:60, 0])
+    lengths = [np.linalg.norm(one, axis=1) for one in bones]
+    assert np.abs(lengths[0] - lengths[1]).max() < 0.15
+
+
+def test_silence_is_danced_too(dancer: Path, tmp_path: Path) -> None:
+    quiet = tmp_path / "quiet.wav"
+    soundfile.write(quiet, np.zeros(16_000 * 3), 16_000)
+    assert dance_command([str(quiet), "-k", str(dancer), "-o", str(tmp_path / "q.npz")]) == 0
+    motion, grid = read_motion(tmp_path / "q.npz")
+    assert np.isfinite(motion.joints).all()
+    assert grid is None
+
+
+def test_mistakes_are_one_line(
+    dancer: Path, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "d.npz")
+    assert dance_command([str(song), "-k", str(dancer), "-o", out, "--start", "9"]) == 2
+    assert "lasts 7.00 s" in capsys.readouterr().err
+    write_motion(tmp_path / "chart.npz", Motion(30.0, (), np.zeros((9, 0, 3))), None)
+    wrong = ["--begin-with", str(tmp_path / "chart.npz")]
+    assert dance_command([str(song), "-k", str(dancer), "-o", out, *wrong]) == 2
+    assert "0 joints; expected the 22" in capsys.readouterr().err
+    with pytest.raises(CheckpointError, match=f"expected format '{FORMAT}'"):
+        read_dance_model(SHIPPED)
+    assert export([str(tmp_path), out]) == 2
+    assert "no such file; train first" in capsys.readouterr().err
+    for wrong in (["-o", "d.gif"], ["-o", out, "--steps", "0"]):
+        with pytest.raises(SystemExit, match="2"):
+            dance_command([str(song), *wrong])
+    assert not Path(out).exists()
+
+
+def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> None:
+    values = {"datarc": {"slice_seconds": 1.0}, "modelrc": SMALL["modelrc"]}
+    settings = read_settings(values, inference=True)
+    model = DanceModel(JointNumbers(), 5, 30, settings.modelrc, settings.diffusionrc)
+    file = tmp_path / "other.safetensors"
+    for layers, said in (
+        (Layers(torch.ones(1)), "has 11 layers, the dance model was trained on 1 layers"),
+        (Layers(torch.ones(1), 30), "trained on layer 30"),
+        (Layers(torch.ones(1), 2), "features of 192 numbers, the dance model was trained on 5"),
+    ):
+        write_dance_model(file, model, values, "motionbeat", 320.0, layers, Provenance("made", {}))
+        dancer = read_dance_model(file)
+        with pytest.raises(CheckpointError, match=said):
+            encoder_of(dancer, None)(torch.zeros(16_000))
