@@ -93,7 +93,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2
 
 
-def _run(argv: list[str]) -> int:
+def check(argv: Sequence[str]) -> None:
+    """Refuse now what a run would refuse when it starts; nothing is written.
+
+    Raises:
+        ValueError, OSError: what is wrong with the options, in one line.
+    """
+    try:
+        with restored():
+            _run(list(argv), only_check=True)
+    except MISTAKES as error:
+        raise ValueError(_one_line(error)) from error
+
+
+def _run(argv: list[str], only_check: bool = False) -> int:
     for notice in NOTICES:
         warnings.filterwarnings("ignore", message=notice)
     use_idle_cores()
@@ -107,7 +120,7 @@ def _run(argv: list[str]) -> int:
     from recipes.downstream.checked_runner import CheckedRunner, Interrupted
 
     # S3PRL's module looks its parser up in argparse: it gets one that completes what is parsed.
-    parsing = types.SimpleNamespace(ArgumentParser=partial(_Parser, argv))
+    parsing = types.SimpleNamespace(ArgumentParser=partial(_Parser, argv, only_check))
     with ExitStack() as undo:
         undo.enter_context(registered())
         undo.enter_context(safe_classes())
@@ -116,22 +129,29 @@ def _run(argv: list[str]) -> int:
         undo.enter_context(replaced(command, "Runner", CheckedRunner))
         try:
             command.main()
+        except _Checked:
+            return 0
         except Interrupted as interrupted:
             print(f"\nrun_downstream.py: interrupted; {interrupted}", file=sys.stderr)
             return 130
     return 0
 
 
+class _Checked(Exception):
+    """The options can be run."""
+
+
 class _Parser(argparse.ArgumentParser):
     """S3PRL fills it with its options; parsing also completes and checks them."""
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, argv: list[str], only_check: bool = False) -> None:
         super().__init__(
             prog="run_downstream.py",
             epilog=EPILOG.format(tasks=", ".join(own_tasks()) or "TASK"),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         # torch.distributed.launch writes --local-rank since torch 2.0, S3PRL reads --local_rank.
+        self._only_check = only_check
         self._argv = [option.replace("--local-rank", "--local_rank", 1) for option in argv]
 
     def parse_args(self, args: object = None, namespace: object = None) -> argparse.Namespace:  # type: ignore[override]
@@ -140,6 +160,8 @@ class _Parser(argparse.ArgumentParser):
             self.set_defaults(local_rank=int(os.environ["LOCAL_RANK"]))
         parsed = super().parse_args(self._argv)
         complete(parsed)
+        if self._only_check:
+            raise _Checked
         return parsed
 
     def error(self, message: str) -> None:  # type: ignore[override]

@@ -9,7 +9,11 @@ from types import MappingProxyType
 from recipes.launch.errors import LaunchError
 
 RECIPES: Mapping[str, str] = MappingProxyType(
-    {"pretrain": "recipes.pretrain", "benchmark": "recipes.benchmark.run"}
+    {
+        "pretrain": "recipes.pretrain",
+        "benchmark": "recipes.benchmark.run",
+        "downstream": "recipes.downstream.task_run",
+    }
 )
 """Module of each recipe.
 

@@ -1,0 +1,37 @@
+"""What the command line asks for, as ``run_downstream.py`` takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recipes.downstream import run_downstream
+
+OURS = {"-m", "--mode", "-p", "--expdir", "-n", "--expname", "-e", "--past_exp"}
+"""Options that are decided here."""
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Refuse what could not be run.
+
+    Raises:
+        ValueError: no OUT, an option that is decided here, or what ``run_downstream.py`` refuses.
+    """
+    run_downstream.check(command(arguments))
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Options of ``run_downstream.py``: a new training, or the one in OUT gone on with.
+
+    Raises:
+        ValueError: no OUT, or an option that is decided here.
+    """
+    out, *options = list(arguments) or [""]
+    if not out or out.startswith("-"):
+        raise ValueError("expected OUT, then the options of run_downstream.py; see its -h")
+    decided = [option for option in options if option in OURS]
+    if decided:
+        raise ValueError(f"{', '.join(decided)}: decided by OUT, which a run goes on in; leave it out")
+    if any(Path(out).glob("states-*.ckpt")):
+        return ["-m", "train", "-e", out]
+    return ["-m", "train", "-p", out, *options]

@@ -1,0 +1,39 @@
+"""A task's training as a recipe that can be launched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recipes.downstream.task_run.request import check, command
+from recipes.launch.command import main as launch
+
+
+def test_a_run_is_begun_or_gone_on_with(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    assert command([out, "-u", "mfcc", "-d", "beat_tracking"]) == [
+        *("-m", "train", "-p", out),
+        *("-u", "mfcc", "-d", "beat_tracking"),
+    ]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "states-5.ckpt").touch()
+    assert command([out, "-u", "mfcc", "-d", "beat_tracking"]) == ["-m", "train", "-e", out]
+
+
+def test_what_cannot_be_run_is_refused_before_it_is_queued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    check([str(out), "-u", "mfcc", "-d", "beat_tracking"])
+    for options, said in (
+        (["-u", "nothing", "-d", "beat_tracking"], "-u nothing: no such upstream"),
+        (["-u", "mfcc", "-d", "beat_tracking", "-p", "elsewhere"], "-p: decided by OUT"),
+        (["-u", "mfcc", "-d", "dance_generation"], "where is its data"),
+        (["-u", "mfcc", "-d", "beat_tracking", "--tempo"], "unrecognized arguments: --tempo"),
+    ):
+        assert launch(["downstream", "--cluster", "debug", "--folder", str(out), "--", *options]) == 2
+        assert said in capsys.readouterr().err
+    with pytest.raises(ValueError, match="expected OUT"):
+        check(["-u", "mfcc"])
+    assert not out.exists()
