@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score
 
 from motion_data.errors import DataError
 from recipes.downstream.clip_probing.targets import Classes, Tags, Target, Values
@@ -111,3 +112,16 @@ def test_nothing_to_learn_is_refused() -> None:
         TAGS.check_variety(np.tile(np.array([[1, 0, 1, 0]], np.float32), (5, 1)), "here")
     with pytest.raises(DataError, match="arousal is the same for all clips"):
         VALUES.check_variety(np.array([[1, 4], [2, 4]], np.float32), "here")
+
+
+@given(seed=st.integers(0, 999), count=st.integers(1, 30), classes=st.integers(2, 5))
+@settings(max_examples=50, deadline=None)
+def test_scores_of_classes_are_scikit_learns(seed: int, count: int, classes: int) -> None:
+    draw = np.random.default_rng(seed)
+    target = Classes(tuple(map(str, range(classes))))
+    labels = draw.integers(0, classes, count).astype(np.float32)
+    said = draw.random((count, classes)).astype(np.float32)
+    chosen = said.argmax(1)
+    f1 = f1_score(labels, chosen, average="macro", labels=np.unique(labels), zero_division=0)
+    expected = [accuracy_score(labels, chosen), f1]
+    np.testing.assert_allclose(target.scores(said, labels), expected, atol=1e-12)
