@@ -22,6 +22,9 @@ from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
 from motionbeat_upstream.hubconf import SHIPPED
+from recipes.benchmark import dance_task
+from recipes.benchmark.dance_task import DancePlan
+from recipes.benchmark.upstream_choice import Upstream, read_upstreams
 from recipes.downstream import run_downstream
 from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers
 from recipes.downstream.dance_generation.command import encoder_of
@@ -180,6 +183,43 @@ def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
     assert motion.fps == 30
     assert motion.seconds == pytest.approx(8.0, abs=0.1)
     assert grid is not None
+
+
+def test_the_benchmarks_table_stands_beside_the_truth(
+    trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def remembered(folder: Path, made_of: str, options: list[str], overrides: list[str], said: str) -> bool:
+        asked.append([*options, *overrides])
+        folder.mkdir(parents=True)
+        text = (trained / "scores-test.json").read_text()
+        if "mfcc" in folder.name:  # all feet of this one come down a little nearer
+            content = json.loads(text)
+            for dance in content["generated"]["dances"]:
+                dance["pfc"] += 1.0
+            text = json.dumps(content)
+        (folder / "scores-test.json").write_text(text)
+        return True
+
+    monkeypatch.setattr(dance_task, "run_once", remembered)
+    upstreams = read_upstreams(["fbank", "mfcc"])
+    plan = DancePlan(corpus, (0, 1))
+    for choice in upstreams:
+        plan.run(Upstream(choice), tmp_path, None)
+    assert len(asked) == 4
+    assert all(
+        "dance_generation" in options and f"config.downstream_expert.datarc.root={corpus}" in options
+        for options in asked
+    )
+    (table,) = plan.tables(upstreams, tmp_path, 50)
+    assert list(table.rows) == ["fbank", "mfcc"]
+    column = table.measures.index("PFC ↓")
+    assert table.margins["fbank − mfcc"][column].value == pytest.approx(-1.0)
+    assert table.margins["fbank − mfcc"][0].value == pytest.approx(0.0)
+    text = "\n".join(table.lines())
+    assert "| the true dances | " in text
+    assert "3 pieces danced, means over 2 seed(s)" in text
 
 
 def test_too_few_dances_are_said(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,13 @@ from motion_data.errors import DataError
 from recipes.benchmark import run
 from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
 from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
+from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.retrieval_task import CORPORA, RetrievalPlan
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
 
-TASKS = ("beat_tracking", *CLIP_TASKS, "retrieval")
+TASKS = ("beat_tracking", *CLIP_TASKS, "retrieval", "dance_generation")
 
 UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc")
 
@@ -121,7 +122,11 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
                 ClipPlan, task, name, model=model, slice_seconds=options.slice_seconds, seeds=seeds
             )
             look(task.name, name, layout.about, plan)
-    if "retrieval" in tasks:
-        for name, about in CORPORA.items():
-            look("retrieval", name, about, lambda root: RetrievalPlan(root, seeds))
+    paired: dict[str, Callable[[Path], Plan]] = {
+        "retrieval": lambda root: RetrievalPlan(root, seeds),
+        "dance_generation": lambda root: DancePlan(root, seeds),
+    }
+    for name in (name for name in paired if name in tasks):
+        for corpus, about in CORPORA.items():
+            look(name, corpus, about, paired[name])
     return plans, missing
