@@ -11,6 +11,7 @@ import soundfile
 import torch
 import yaml
 
+from motion_data.body.kinematics import REST, forward_kinematics
 from motion_data.commands.data import main as data_command
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
@@ -26,7 +27,7 @@ from recipes.benchmark import dance_task
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams
 from recipes.downstream import run_downstream
-from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers
+from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.command import encoder_of
 from recipes.downstream.dance_generation.command import main as dance_command
 from recipes.downstream.dance_generation.dance_file import (
@@ -41,6 +42,7 @@ from recipes.downstream.dance_generation.settings import TaskSettings, read_sett
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
     TrainSlices,
+    encode,
     numbers_for,
     with_joints,
 )
@@ -135,6 +137,34 @@ def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
         times = one.motion_start + piece.start + np.arange(len(piece.joints)) / 30
         np.testing.assert_allclose(piece.joints[20:-20, 0, 2], times[20:-20], atol=0.01)
         assert piece.grid is not None
+
+
+def test_a_corpus_of_rotations_is_told_in_edges_numbers(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path, [Made("a", seconds=7.0), Made("b", seconds=7.0)])
+    draw = np.random.default_rng(0)
+    for pair in corpus.pairs:
+        assert pair.motion is not None
+        path = corpus.folder / pair.motion
+        motion, grid = read_motion(path)
+        swing = np.sin(np.arange(motion.frames) / 20)[:, None, None] * draw.normal(0, 0.5, (22, 3))
+        root = np.array([0.0, 1.1, 0.0]) + np.arange(motion.frames)[:, None] * [0.01, 0.0, 0.002]
+        joints = forward_kinematics(swing, root)
+        write_motion(path, Motion(motion.fps, JOINTS, joints, 0.0, swing, motion.pulses), grid)
+    materials = Materials(corpus.folder, corpus.pairs, FPS, 100, StageClock())
+    numbers = numbers_for(materials, corpus.pairs, "auto")
+    assert isinstance(numbers, RotationNumbers)
+    np.testing.assert_allclose(numbers.rest - numbers.rest[0], REST - REST[0], atol=2e-3)
+    settings = read_settings({"datarc": {"root": "x"}}).datarc
+    _, (slices,) = TrainSlices(materials, corpus.pairs, numbers, settings, 0, 0)[0]
+    assert slices.numbers.shape == (8, 150, 151)
+    # What the numbers say is the dance, to what resampling leaves.
+    seen = JointNumbers()
+    one = materials.material(corpus.pairs[0])
+    assert one.joints is not None
+    index = np.arange(30, 180)[None]
+    told = numbers.joints(encode(one, numbers, index, "a"))
+    shown = seen.joints(encode(one, seen, index, "a"))
+    torch.testing.assert_close(told, shown, atol=0.01, rtol=0)
 
 
 def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:

@@ -205,16 +205,27 @@ def cut_slices(
     index = begins[:, None] + np.arange(frames)
     times = material.motion_start + index / FPS - sound / SAMPLE_RATE
     return wav, Slices(
-        torch.full((len(begins),), owner), torch.from_numpy(times), encode(material, numbers, index)
+        torch.full((len(begins),), owner),
+        torch.from_numpy(times),
+        encode(material, numbers, index, pair.name),
     )
 
 
-def encode(material: Material, numbers: BodyNumbers, index: NDArray[np.int64]) -> Tensor:
-    """(S, T, N) of the (S, T) frames of a motion, each slice beginning at the origin."""
+def encode(material: Material, numbers: BodyNumbers, index: NDArray[np.int64], name: str) -> Tensor:
+    """(S, T, N) of the (S, T) frames of a motion, each slice beginning at the origin.
+
+    Raises:
+        DataError: rotations are wanted, and the motion of that name has none.
+    """
     assert material.joints is not None
     joints = torch.from_numpy(material.joints[index])
     rotations = None
-    if material.rotations is not None and isinstance(numbers, RotationNumbers):
+    if isinstance(numbers, RotationNumbers):
+        if material.rotations is None:
+            raise DataError(
+                f"{name}: its motion has no rotations, as the first {BODIES_LOOKED_AT} of the corpus have; "
+                f"set datarc.body to joints"
+            )
         matrices = axis_angle_to_matrix(material.rotations[index])
         rotations = torch.from_numpy(matrices).float()
     whole = numbers.encode(joints, rotations)
