@@ -1,6 +1,5 @@
 """A body that steps and waves, for tests: 22 joints in metres, y up, facing +z, and files made of it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +9,6 @@ from numpy.typing import NDArray
 
 from motion_data.body.kinematics import REST
 from motion_data.skeleton import INDEX, JOINTS
-from tests.conftest import skip_or_fail
-
-
-def shared(name: str) -> Path:
-    """A real file of the development machines' shared data."""
-    folder = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parents[2] / "shared/data"))
-    if not (folder / name).exists():
-        skip_or_fail(f"no {folder / name}; MOTIONBEAT_DATA names the folder that holds {name}")
-    return folder / name
 
 
 def moving_body(frames: int = 60, fps: float = 30.0, seed: int = 0) -> NDArray[np.float64]:

@@ -20,9 +20,8 @@ from motion_data.soundfont import default_soundfont
 from recipes.downstream.beat_tracking.dataset import load_recordings, load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import Take, asap_beats
 from recipes.downstream.beat_tracking.prepare.rendered import choose, main, prepare
-from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 
-SHARED = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 FOLDERS = {"groove": "groove_midi", "asap": "asap", "pop909": "pop909"}
 
 
@@ -244,9 +243,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_real_files_sound_on_their_beats(name: str, tmp_path: Path) -> None:
-    source = SHARED / "audio" / FOLDERS[name]
-    if not source.is_dir():
-        skip_or_fail(f"no {source}; MOTIONBEAT_DATA names the folder that holds audio/{FOLDERS[name]}")
+    source = shared(f"audio/{FOLDERS[name]}")
     assert prepare(name, source, tmp_path, limit=3, seconds=60.0) == []
     assert all(len(of) == 1 for of in load_splits(tmp_path).values())
     for path in sorted((tmp_path / "audio").iterdir()):

@@ -15,7 +15,7 @@ from motion_data.body.rotations import (
     quaternion_to_axis_angle,
 )
 from motion_data.corpora.bvh_file import read_bvh_file
-from tests.moving_body import shared
+from tests.shared_data import shared
 
 
 def salsa_positions() -> list[NDArray[np.float64]]:

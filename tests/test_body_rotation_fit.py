@@ -21,7 +21,7 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from motionbeat_upstream.nn.grid import regular_grid
-from tests.moving_body import shared
+from tests.shared_data import shared
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,8 +19,8 @@ from recipes.downstream.clip_probing.clips import Clip, check
 from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes, made_rhythms
 from recipes.downstream.clip_probing.published import group_folds
 from recipes.downstream.clip_probing.targets import Classes
-from tests.conftest import skip_or_fail
 from tests.published_layouts import LAYOUTS, noise, write_csv
+from tests.shared_data import shared
 
 PLACES = [(task, layout) for task, of in CLIP_TASKS.items() for layout in of.layouts]
 
@@ -32,8 +31,6 @@ SIZES = {
     "magnatagatune": (23, 2, 6),
     "mtg_jamendo": (4, 4, 4),
 }
-
-SHARED = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 
 
 @pytest.fixture
@@ -219,9 +216,7 @@ def test_groups_are_dealt_to_folds_of_like_size() -> None:
 
 @pytest.mark.parametrize(("layout", "folder", "fold"), [("philharmonia", "philharmonia", 4)])
 def test_the_real_notes(layout: str, folder: str, fold: int) -> None:
-    root = SHARED / "audio" / folder
-    if not root.is_dir():
-        skip_or_fail(f"{root}: not here")
+    root = shared(f"audio/{folder}")
     data = CLIP_TASKS["instrument"].load(str(root), layout, fold)
     assert len(data.target.names) == 12
     assert {split: len(of) > 30 for split, of in data.splits.items()} == dict.fromkeys(data.splits, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +28,8 @@ from motion_data.motion_file import write_motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS, PARENTS
 from motionbeat_upstream.nn.grid import Grid, regular_grid
-from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 from tests.test_constructed_dancer import accent_profile, far, speeds
-
-SHARED = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-SALSA = SHARED / "motion" / "cmu_salsa"
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -49,9 +45,7 @@ def danced() -> Take:
 
 @pytest.fixture(scope="module")
 def salsa() -> list[Take]:
-    if not SALSA.is_dir():
-        skip_or_fail(f"{SALSA} is not there")
-    return [take for take in read_takes(SALSA) if take.name.startswith("salsa")]
+    return [take for take in read_takes(shared("motion/cmu_salsa")) if take.name.startswith("salsa")]
 
 
 def rates(warp: Warp) -> NDArray[np.float64]:

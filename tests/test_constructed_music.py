@@ -52,8 +52,8 @@ from motion_data.pair import SPLITS
 from motion_data.soundfont import PEAK, default_soundfont
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 
-POP909 = Path(__file__).parents[2] / "shared" / "data" / "audio" / "pop909"
 SECONDS = 6.0
 
 
@@ -189,9 +189,7 @@ def test_midi_melodies(tmp_path: Path) -> None:
     tunes, left_out = midi_tunes(tmp_path)
     assert not tunes
     assert "not readable" in left_out["broken.mid"]
-    if not POP909.is_dir():
-        skip_or_fail("no POP909 in ../shared/data")
-    tunes, left_out = midi_tunes(POP909)
+    tunes, left_out = midi_tunes(shared("audio/pop909"))
     assert len(tunes) > 90
     for tune in tunes[::10]:
         check_tune(tune)

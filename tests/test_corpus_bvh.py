@@ -28,9 +28,9 @@ from tests.moving_body import (
     moving_body,
     plain_bvh,
     rest_offset,
-    shared,
     write_clicks,
 )
+from tests.shared_data import shared
 
 ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX", "ZXZ")
 

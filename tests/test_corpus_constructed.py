@@ -27,9 +27,8 @@ from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.config import SAMPLE_RATE
-from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 
-SALSA = Path(__file__).parents[2] / "shared" / "data" / "motion" / "cmu_salsa"
 PAIRS = 60
 
 
@@ -239,9 +238,8 @@ def test_partners_are_dealt_to_one_split() -> None:
 
 
 def test_captured_takes_dance_where_they_fit(tmp_path: Path) -> None:
-    if not SALSA.is_dir():
-        skip_or_fail("no cmu_salsa in ../shared/data")
-    words = ("--pairs", "20", "--tunes", "0", "--seconds", "10", "--motion", str(SALSA))
+    salsa = shared("motion/cmu_salsa")
+    words = ("--pairs", "20", "--tunes", "0", "--seconds", "10", "--motion", str(salsa))
     captured = constructed.prepare(None, tmp_path, options(*words))
     danced = [pair for pair in captured.pairs if pair.provenance["take"]]
     assert len(danced) >= 5

@@ -15,7 +15,8 @@ from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 from motion_data.skeleton import INDEX, JOINTS
-from tests.moving_body import moving_body, plain_bvh, shared, write_clicks, write_joints
+from tests.moving_body import moving_body, plain_bvh, write_clicks, write_joints
+from tests.shared_data import shared
 
 
 def prepare(path: Path, out: Path) -> Corpus:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,7 +12,7 @@ from motion_data.corpora.known_tempo import heard_grid
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.clicks_at_tempo import clicks
-from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 
 
 class TestClicks:
@@ -82,23 +79,16 @@ class TestClicks:
         assert heard.grid.bpm == pytest.approx(120)
 
 
-def real(name: str) -> Path:
-    folder = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parents[2] / "shared/data"))
-    if not (folder / name).is_file():
-        skip_or_fail(f"no {folder / name}; MOTIONBEAT_DATA names the folder that holds {name}")
-    return folder / name
-
-
 class TestRealMusic:
     def test_a_song_whose_chart_says_where_the_beats_are(self) -> None:
         """210 bpm from 0 s on, by its StepMania chart; half of it is heard."""
-        heard = heard_grid(read_audio(real("audio/stepmania/Goin' Under.ogg")), 210.0, 4)
+        heard = heard_grid(read_audio(shared("audio/stepmania/Goin' Under.ogg")), 210.0, 4)
         assert heard.beats_from == "beats"
         period = 60 / 210
         off = (heard.grid.beats[0] + period / 2) % period - period / 2
         assert abs(off) < 0.03
 
     def test_a_song_of_one_tempo_keeps_step_to_its_end(self) -> None:
-        heard = heard_grid(read_audio(real("motion/wavefile/wavefile_short.mp3")), 135.0, 4)
+        heard = heard_grid(read_audio(shared("motion/wavefile/wavefile_short.mp3")), 135.0, 4)
         assert (heard.beats_from, heard.bars_from) == ("beats", "downbeats")
         assert heard.lock > 0.98

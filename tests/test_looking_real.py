@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,18 +21,15 @@ from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.nn.grid import regular_grid
-from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 
-SHARED = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 RENAMED = {"center": "pelvis", "left_toe": "left_foot", "right_toe": "right_foot"}
 
 
 @pytest.fixture(scope="module")
 def excerpt() -> Excerpt:
     """All of it, with those joints whose names are the common skeleton's: there is no spine."""
-    folder = SHARED / "motion" / "wavefile"
-    if not folder.is_dir():
-        skip_or_fail(f"{folder} is not there")
+    folder = shared("motion/wavefile")
     with np.load(folder / "wavefile_joints_30fps.npz") as told:
         names = [RENAMED.get(str(name), str(name)) for name in told["names"]]
         kept = [index for index, name in enumerate(names) if name in JOINTS]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from motion_data.rhythm.contacts import (
 )
 from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.nn.grid import regular_grid
-from tests.conftest import skip_or_fail
+from tests.shared_data import shared
 
 SALSA = "motion/cmu_salsa/salsa_joints_60fps.npz"
 RENAMED = {
@@ -36,17 +34,9 @@ NAMES = ("left_ankle", "left_foot", "right_ankle", "right_foot", "head")
 RATES = (30.0, 60.0, 100.0, 120.0)
 
 
-def data(name: str) -> Path:
-    """A real file of the development machines' shared data."""
-    folder = Path(os.environ.get("MOTIONBEAT_DATA", Path(__file__).parents[2] / "shared/data"))
-    if not (folder / name).exists():
-        skip_or_fail(f"no {folder / name}; MOTIONBEAT_DATA names the folder that holds {name}")
-    return folder / name
-
-
 def salsa(take: str) -> tuple[NDArray[np.float32], list[str], float]:
     """Joints, common names of the feet, and frame rate of a take of CMU's salsa."""
-    with np.load(data(SALSA)) as arrays:
+    with np.load(shared(SALSA)) as arrays:
         names = [RENAMED.get(name, name) for name in arrays["names"].tolist()]
         return arrays[f"take_{take}"], names, float(arrays["fps"])
 
@@ -157,7 +147,7 @@ def test_what_cannot_be_is_refused(change: Any, fault: str) -> None:
 
 def test_salsa_has_no_flicker_and_steps_like_salsa() -> None:
     """All 28 clips: no contact and no gap under 60 ms; 1 to 2.3 steps a second of each foot."""
-    with np.load(data(SALSA)) as arrays:
+    with np.load(shared(SALSA)) as arrays:
         takes = [name.removeprefix("take_") for name in arrays.files if name.startswith("take_")]
     assert len(takes) == 28
     for take in takes:
@@ -173,7 +163,7 @@ def test_salsa_has_no_flicker_and_steps_like_salsa() -> None:
 def test_the_same_capture_at_120_and_60_frames_has_the_same_contacts() -> None:
     """The raw BVH has the frames that the arrays were thinned from, and one more at the beginning."""
     joints, names, fps = salsa("60_01")
-    bvh = read_bvh_file(data("motion/cmu_salsa/60_01.bvh"))
+    bvh = read_bvh_file(shared("motion/cmu_salsa/60_01.bvh"))
     raw = forward_kinematics(bvh)[1:]
     assert bvh.fps == pytest.approx(120, abs=0.1)
     assert len(raw) in (2 * len(joints), 2 * len(joints) - 1, 2 * len(joints) + 1)

@@ -55,14 +55,17 @@ def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
         for place, one in zip(places, first, strict=True):
             axes.plot([one.low, one.high], [place, place], color="tab:blue", linewidth=2, alpha=0.5)
             axes.plot(one.value, place, "o", color="tab:blue")
+        # Above the first row there is room for a legend that hides nothing.
+        room = 0.4
         for label, values in list(table.references.items())[:1]:
             axes.axvline(values[0], color="grey", linewidth=1, linestyle=":", label=label)
-            axes.legend(fontsize=7, loc="best")
+            axes.legend(fontsize=7, loc="upper left", frameon=False, borderaxespad=0.0)
+            room = 1.0
         axes.set_yticks(places, list(table.rows), fontsize=8)
-        axes.set_ylim(-0.6, len(places) - 0.4)
+        axes.set_ylim(-0.6, len(places) - 1 + room)
         axes.set_xlabel(table.measures[0], fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
-        axes.set_title(table.title, fontsize=9)
+        axes.set_title(table.title, fontsize=8)
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     with atomic_path(path) as draft:
