@@ -11,7 +11,7 @@ import torch
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
-# A shell has what it starts in the background ignore Ctrl-C, and commands that tests start would inherit that.
+# A shell has what it starts in the background ignore Ctrl-C, and commands that tests start would inherit it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -33,9 +33,8 @@ from motion_data.manifest import Corpus, read_corpus
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.conftest import skip_or_fail
-from tests.test_beat_tracking_rendered import SHARED
+from tests.shared_data import shared
 
-REAL = SHARED / "audio" / "stepmania"
 COLUMNS = {"dance-single": 4, "dance-double": 8}
 ROWS = "1000\n0100\n0010\n0001\n"
 
@@ -621,14 +620,8 @@ def lag_of_beats(wav: torch.Tensor, beats: NDArray[np.float64]) -> tuple[float, 
     return float(lags[means.argmax()]), float(np.interp(inside, times, flux).mean() / flux.mean())
 
 
-def real() -> Path:
-    if not REAL.is_dir():
-        skip_or_fail(f"no {REAL}; MOTIONBEAT_DATA names the folder that holds audio/stepmania")
-    return REAL
-
-
 def test_a_real_song_sounds_on_its_beats(tmp_path: Path) -> None:
-    corpus = prepare(real(), tmp_path)
+    corpus = prepare(shared("audio/stepmania"), tmp_path)
     assert len(corpus.pairs) == 9
     assert list(corpus.made["left_out"]) == ["Springtime"]
     assert "no audio: MUSIC is 'Kommisar - Springtime.mp3'" in corpus.made["left_out"]["Springtime"]
@@ -648,13 +641,13 @@ def test_a_real_song_sounds_on_its_beats(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Goin' Under.ssc", "Springtime.ssc"])
 def test_steps_are_as_many_as_the_real_files_count_themselves(name: str) -> None:
     """RADARVALUES, written by StepMania's editor, counts taps and holds by rows, and jumps."""
-    text = (real() / name).read_text(encoding="utf-8")
+    text = (shared("audio/stepmania") / name).read_text(encoding="utf-8")
     counts = [
         [float(value) for value in part.split("#RADARVALUES:")[1].split(";")[0].split(",")][6:8]
         for part in text.split("#NOTEDATA:;")[1:]
         if "#STEPSTYPE:dance" in part
     ]
-    charts = read_song(real() / name, COLUMNS).charts
+    charts = read_song(shared("audio/stepmania") / name, COLUMNS).charts
     assert len(charts) == len(counts)
     for chart, (rows, jumps) in zip(charts, counts, strict=True):
         times = [round(seconds_at(chart, step.beat), 6) for step in chart.steps]

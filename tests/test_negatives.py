@@ -32,7 +32,8 @@ from motion_data.rhythm.beat_clock import beats_at, times_at
 from motion_data.rhythm.contacts import contact_pulses
 from motionbeat_upstream.nn.grid import Grid, bar_turns, regular_grid
 from tests.made_corpus import Made, write_corpus
-from tests.test_rhythm_contacts import data, salsa
+from tests.shared_data import shared
+from tests.test_rhythm_contacts import salsa
 
 FPS = 60.0
 ALL = Wanted(jittered=len(SHIFTS), stretched=2, others=2)
@@ -313,7 +314,7 @@ def test_a_displaced_grid_has_a_place_of_the_bar_at_0_s(seed: int, metre: int, p
 
 def test_a_real_dance_has_negatives_of_every_kind() -> None:
     """Windows of 7 s of the wavefile dance, taken for pairs of different pieces and takes."""
-    with np.load(data("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
+    with np.load(shared("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
         names = [name.replace("toe", "foot") for name in arrays["names"].tolist()]
         joints: NDArray[np.float32] = arrays["pos_m"]
         offset = float(arrays["audio_offset_s"])

@@ -17,8 +17,7 @@ from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
-from tests.conftest import skip_or_fail
-from tests.test_beat_tracking_rendered import SHARED
+from tests.shared_data import shared
 from tests.test_pipeline import fingerprints
 
 CONFIG = PipelineConfig(bars=2, seconds=4.0, batch_size=4, clips_per_pair=2)
@@ -29,12 +28,6 @@ def prepared(name: str, raw: Path | None, out: Path, *arguments: str) -> Corpus:
     parser = argparse.ArgumentParser()
     module.add_options(parser)
     return module.prepare(raw, out, parser.parse_args(arguments))
-
-
-def shared(path: str) -> Path:
-    if not (SHARED / path).exists():
-        skip_or_fail(f"no {SHARED / path}; MOTIONBEAT_DATA names the folder that holds it")
-    return SHARED / path
 
 
 @pytest.fixture(scope="module")

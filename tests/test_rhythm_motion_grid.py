@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from motion_data.motion import Motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.rhythm.motion_grid import motion_grid
-from tests.test_rhythm_contacts import NAMES, data, stepping
+from tests.shared_data import shared
+from tests.test_rhythm_contacts import NAMES, stepping
 
 
 def chart(duration: float, **steps: list[float]) -> Motion:
@@ -79,7 +80,7 @@ def test_both_feet_at_once_open_a_bar(metre: int, place: int) -> None:
 
 def test_the_wavefile_dance_has_the_tempo_of_its_music() -> None:
     """133 bpm over 88 s, where the music has 135; windows of 12 s give 130 to 137."""
-    with np.load(data("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
+    with np.load(shared("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
         names = [name.replace("toe", "foot") for name in arrays["names"].tolist()]
         joints, start = arrays["pos_m"], -float(arrays["audio_offset_s"])
     pulses = contact_pulses(joints, names, 30.0, start)

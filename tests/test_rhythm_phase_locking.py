@@ -25,7 +25,7 @@ from motion_data.rhythm.phase_locking import (
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
-from tests.test_rhythm_contacts import data
+from tests.shared_data import shared
 
 PIANIST_START = 2 / 30
 """Seconds at which the container shows the first picture: two frames of H.264 wait for each other."""
@@ -102,7 +102,7 @@ def test_too_few_pulses_are_refused() -> None:
 
 
 def wavefile_pulses() -> NDArray[np.float64]:
-    with np.load(data("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
+    with np.load(shared("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
         names = [name.replace("toe", "foot") for name in arrays["names"].tolist()]
         start = -float(arrays["audio_offset_s"])
         pulses = contact_pulses(arrays["pos_m"], names, float(arrays["fps"]), start)
@@ -122,7 +122,7 @@ def test_wavefile_locks_to_its_music() -> None:
 
 def onsets(name: str) -> NDArray[np.float64]:
     """Seconds of the peaks of an audio file's onset envelope."""
-    wav = read_audio(data(f"motion/pianist_dancer/{name}.flac"))
+    wav = read_audio(shared(f"motion/pianist_dancer/{name}.flac"))
     mel, frames = log_mel(wav[None], torch.tensor([len(wav)]), 80)
     envelope = onset_envelope(mel, frames)[0].double().numpy()
     envelope = np.convolve((envelope - envelope.mean()) / envelope.std(), [0.25, 0.5, 0.25], mode="same")
@@ -133,7 +133,7 @@ def onsets(name: str) -> NDArray[np.float64]:
 
 def body(name: str) -> tuple[NDArray[np.float64], list[str], float]:
     """MediaPipe's 33 points in metres, y up, short gaps filled, with the common names of feet and hands."""
-    with np.load(data(f"motion/pianist_dancer/{name}_mediapipe33.npz")) as arrays:
+    with np.load(shared(f"motion/pianist_dancer/{name}_mediapipe33.npz")) as arrays:
         joints = arrays["world"][..., :3].astype(np.float64) * [1, -1, -1]
         names = [point.lower().replace("foot_index", "foot") for point in arrays["names"].tolist()]
         fps = float(arrays["fps"])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recipes.downstream.errors import TaskError
 from recipes.downstream.registration import registered, upstreams
 
-VERSIONS = ("torch", "torchaudio", "s3prl", "transformers", "librosa", "numpy")
+VERSIONS = ("torch", "torchaudio", "s3prl", "transformers", "muq", "librosa", "soundfile", "numpy")
 """Packages that features may depend on."""
 
 
