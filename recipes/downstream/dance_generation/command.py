@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair
+from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import read_audio
@@ -149,7 +149,7 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
 
 def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: float) -> Clip:
     """The dance as a pair, for what draws and writes pairs."""
-    digest = hashlib.sha256(options.song.read_bytes()).hexdigest()
+    digest = file_sha256(options.song)
     grid = estimate_grid(wav)
     heard = grid.confidence > 0
     pair = MotionPair(
