@@ -311,7 +311,7 @@ def test_mistakes_are_one_line(
     assert "no such file; train first" in capsys.readouterr().err
     for wrong in (["-o", "d.gif"], ["-o", out, "--steps", "0"]):
         with pytest.raises(SystemExit, match="2"):
-            dance_command([str(song), *wrong])
+            dance_command([str(song), "-k", str(dancer), *wrong])
     assert not Path(out).exists()
 
 

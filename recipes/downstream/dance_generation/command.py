@@ -29,9 +29,6 @@ from recipes.downstream.dance_generation.song_dance import dance_song
 from recipes.downstream.dance_generation.start_pose import start_numbers
 from recipes.downstream.errors import TaskError
 
-SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
-"""The trained model in the package; README.md beside it is its model card."""
-
 FILM, PAGE, BVH, PICKLE, ARRAYS = ".mp4", ".html", ".bvh", ".pkl", ".npz"
 
 SUFFIXES = (FILM, PAGE, BVH, PICKLE, ARRAYS)
@@ -43,8 +40,8 @@ Dance to a song. The suffix of -o says as what the dance is written; -o may be g
   .bvh   for animation programs: centimetres, y up, 30 frames a second
   .pkl   as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
   .npz   joints in metres with touch-downs and estimated beats, as this project keeps motions
-The model that ships learned from constructed pairs (rendered dance tunes, a parametric dancer), no captured
-motion: its card says what it can do and what it cannot."""
+No trained model is in the package yet: train one (run_downstream.py -m train -d dance_generation), then
+python -m recipes.downstream.dance_generation.export RUN FILE makes the file for -k."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,7 +68,9 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FILE.npz",
         help="go on from where this motion ends, up to 2 s of it",
     )
-    parser.add_argument("-k", "--checkpoint", type=Path, metavar="FILE", help="a dance model of your own")
+    parser.add_argument(
+        "-k", "--checkpoint", required=True, type=Path, metavar="FILE", help="the dance model"
+    )
     parser.add_argument(
         "--upstream-weights",
         type=Path,
@@ -104,7 +103,7 @@ def _dance(options: argparse.Namespace) -> None:
         )
     stop = min(length, options.start + seconds)
     wav = whole[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
-    dancer = read_dance_model(options.checkpoint or SHIPPED)
+    dancer = read_dance_model(options.checkpoint)
     encode = encoder_of(dancer, options.upstream_weights)
     begin = None
     if options.begin_with is not None:
