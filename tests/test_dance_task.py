@@ -23,7 +23,7 @@ from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
 from motionbeat_upstream.hubconf import SHIPPED
-from recipes.benchmark import dance_task
+from recipes.benchmark import corpus_task
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams
 from recipes.downstream import run_downstream
@@ -232,7 +232,7 @@ def test_the_benchmarks_table_stands_beside_the_truth(
         (folder / "scores-test.json").write_text(text)
         return True
 
-    monkeypatch.setattr(dance_task, "run_once", remembered)
+    monkeypatch.setattr(corpus_task, "run_once", remembered)
     upstreams = read_upstreams(["fbank", "mfcc"])
     plan = DancePlan(corpus, (0, 1))
     for choice in upstreams:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from motion_data.manifest import read_corpus
-from motionbeat_upstream.version import __version__
+from recipes.benchmark.corpus_task import CorpusPlan
 from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import run_once
-from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.dance_metrics.item_scores import ITEM_MEASURES
 from recipes.dance_metrics.report import HEADINGS
 from recipes.statistics.estimate import Estimate, mean_estimate
@@ -30,41 +26,14 @@ OF_SETS = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric")
 """Measures of all dances together."""
 
 
-@dataclass(frozen=True)
-class DancePlan:
+class DancePlan(CorpusPlan):
     """A corpus of motion_data that is danced to."""
 
-    root: Path
-    seeds: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """As folders are called."""
-        return f"dance_generation-{self.root.name}"
-
-    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
-        """Train and test what is not there yet; frames are not kept.
-
-        Raises:
-            RunFailed: a run ended with an error, which it has told.
-        """
-        choice = upstream.choice
-        made_of = f"{__version__} {read_corpus(self.root).sha256} {' '.join(choice.options)} {choice.sha256}"
-        for seed in self.seeds:
-            folder = self._folder(choice, out, seed)
-            options = [*choice.options, "-d", "dance_generation", "--seed", str(seed)]
-            overrides = [f"config.downstream_expert.datarc.root={self.root}"]
-            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}")
+    task = "dance_generation"
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A row an upstream, the true dances' own below."""
-        contents = {
-            choice.label: [
-                json.loads((self._folder(choice, out, seed) / "scores-test.json").read_text(encoding="utf-8"))
-                for seed in self.seeds
-            ]
-            for choice in upstreams
-        }
+        contents = self.scores(upstreams, out)
         items = {label: _by_dance(runs) for label, runs in contents.items()}
         first = next(iter(contents))
         blank = [Estimate(float("nan"))] * len(OF_SETS)
@@ -95,9 +64,6 @@ class DancePlan:
                 f"FID of the true dances is that between halves of them.",
             )
         ]
-
-    def _folder(self, choice: UpstreamChoice, out: Path, seed: int) -> Path:
-        return out / self.name / f"{choice.label}-seed{seed}"
 
 
 def _by_dance(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from motion_data.manifest import read_corpus
-from motionbeat_upstream.version import __version__
+from recipes.benchmark.corpus_task import CorpusPlan
 from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import run_once
-from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream.retrieval.report import RANKS
 from recipes.statistics.estimate import Estimate, mean_estimate
-
-CORPORA = {
-    "constructed": "motionbeat data prepare constructed OUT",
-    "aistpp": "motionbeat data prepare aistpp FULLSET.zip OUT --audio MUSIC",
-}
-"""Folders of ``--data`` that are looked for, and where they come from."""
 
 COLUMNS = {
     "music → motion R@1": ("music → motion, shared grid", 0),
@@ -34,42 +25,15 @@ COLUMNS = {
 """Columns of the table: which form of retrieval, and which of its ranks 1, 5 and 10."""
 
 
-@dataclass(frozen=True)
-class RetrievalPlan:
+class RetrievalPlan(CorpusPlan):
     """A corpus of motion_data."""
 
-    root: Path
-    seeds: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """As folders are called."""
-        return f"retrieval-{self.root.name}"
-
-    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
-        """Train and test what is not there yet; frames are not kept.
-
-        Raises:
-            RunFailed: a run ended with an error, which it has told.
-        """
-        choice = upstream.choice
-        made_of = f"{__version__} {read_corpus(self.root).sha256} {' '.join(choice.options)} {choice.sha256}"
-        for seed in self.seeds:
-            folder = self._folder(choice, out, seed)
-            options = [*choice.options, "-d", "retrieval", "--seed", str(seed)]
-            overrides = [f"config.downstream_expert.datarc.root={self.root}"]
-            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}")
+    task = "retrieval"
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A row an upstream."""
         pieces = {pair.name: pair.piece for pair in read_corpus(self.root).pairs}
-        contents = {
-            choice.label: [
-                json.loads((self._folder(choice, out, seed) / "scores-test.json").read_text(encoding="utf-8"))
-                for seed in self.seeds
-            ]
-            for choice in upstreams
-        }
+        contents = self.scores(upstreams, out)
         values = {label: _by_piece(runs, pieces) for label, runs in contents.items()}
         first = next(iter(values))
         margins = {
@@ -91,9 +55,6 @@ class RetrievalPlan:
                 f"over {len(self.seeds)} seeds; the last rows are paired differences. Noise is {first}'s.",
             )
         ]
-
-    def _folder(self, choice: UpstreamChoice, out: Path, seed: int) -> Path:
-        return out / self.name / f"{choice.label}-seed{seed}"
 
     def _references(self, runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
         """Chance, and the first upstream with noise for music."""

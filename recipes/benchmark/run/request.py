@@ -12,9 +12,10 @@ from motion_data.errors import DataError
 from recipes.benchmark import run
 from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
 from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
+from recipes.benchmark.corpus_task import CORPORA
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.retrieval_task import CORPORA, RetrievalPlan
+from recipes.benchmark.retrieval_task import RetrievalPlan
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
 

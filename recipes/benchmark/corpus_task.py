@@ -1,0 +1,67 @@
+"""What tasks on corpora of motion_data share: runs of ``run_downstream.py``, one an upstream and seed."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from motion_data.manifest import read_corpus
+from motionbeat_upstream.version import __version__
+from recipes.benchmark.result_table import ResultTable
+from recipes.benchmark.runner import run_once
+from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+
+CORPORA = {
+    "constructed": "motionbeat data prepare constructed OUT",
+    "aistpp": "motionbeat data prepare aistpp FULLSET.zip OUT --audio MUSIC",
+}
+"""Folders of ``--data`` that are looked for, and where they come from."""
+
+
+@dataclass(frozen=True)
+class CorpusPlan(ABC):
+    """A corpus of motion_data, and a task on it."""
+
+    root: Path
+    seeds: tuple[int, ...]
+    task: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """As folders are called."""
+        return f"{self.task}-{self.root.name}"
+
+    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+        """Train and test what is not there yet; frames are not kept.
+
+        Raises:
+            RunFailed: a run ended with an error, which it has told.
+        """
+        choice = upstream.choice
+        made_of = f"{__version__} {read_corpus(self.root).sha256} {' '.join(choice.options)} {choice.sha256}"
+        for seed in self.seeds:
+            folder = self._folder(choice, out, seed)
+            options = [*choice.options, "-d", self.task, "--seed", str(seed)]
+            overrides = [f"config.downstream_expert.datarc.root={self.root}"]
+            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}")
+
+    @abstractmethod
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A row an upstream."""
+
+    def scores(self, upstreams: Sequence[UpstreamChoice], out: Path) -> dict[str, list[dict[str, Any]]]:
+        """What each upstream's runs wrote, one a seed."""
+        return {
+            choice.label: [
+                json.loads((self._folder(choice, out, seed) / "scores-test.json").read_text(encoding="utf-8"))
+                for seed in self.seeds
+            ]
+            for choice in upstreams
+        }
+
+    def _folder(self, choice: UpstreamChoice, out: Path, seed: int) -> Path:
+        return out / self.name / f"{choice.label}-seed{seed}"
