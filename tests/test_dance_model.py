@@ -13,7 +13,8 @@ from motion_data.skeleton import JOINTS
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers
 from recipes.downstream.dance_generation.constraints import Constraint, frames_given, joints_given
-from recipes.downstream.dance_generation.model import DanceModel
+from recipes.downstream.dance_generation.easing import eased
+from recipes.downstream.dance_generation.model import DanceModel, given_frames
 from recipes.downstream.dance_generation.placing import Place
 from recipes.downstream.dance_generation.slices import Slices, join
 from tests.dances import FRAMES, SMALL, constructed, music_like, small_model
@@ -36,14 +37,15 @@ def test_what_is_not_heard_changes_nothing_and_what_is_heard_does() -> None:
     noisy, level = torch.randn(2, FRAMES, 70, generator=seeded()), torch.tensor([3, 700])
     deaf, heard = torch.tensor([False, False]), torch.tensor([True, True])
     one, other = music_like(model), music_like(model, seed=1)
+    free = torch.zeros(2, FRAMES, dtype=torch.bool)
     with torch.no_grad():
-        silent = [model.denoiser(noisy, level, music, deaf) for music in (one, other)]
-        loud = [model.denoiser(noisy, level, music, heard) for music in (one, other)]
+        silent = [model.denoiser(noisy, level, music, deaf, free) for music in (one, other)]
+        loud = [model.denoiser(noisy, level, music, heard, free) for music in (one, other)]
     torch.testing.assert_close(silent[0], silent[1], atol=0, rtol=0)
     assert (loud[0] - loud[1]).abs().max() > 1e-3
     # A slice does not depend on what else is in the batch.
     with torch.no_grad():
-        alone = model.denoiser(noisy[:1], level[:1], one[:1], heard[:1])
+        alone = model.denoiser(noisy[:1], level[:1], one[:1], heard[:1], free[:1])
     torch.testing.assert_close(alone, loud[0][:1], atol=1e-5, rtol=0)
 
 
@@ -59,15 +61,17 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
     clean = (slices - model.mean) / model.spread
     level = torch.randint(model.settings.levels, (len(slices),), generator=generator)
     noise = torch.randn(clean.shape, generator=generator)
+    torch.rand(len(slices), generator=generator)  # who hears: all of them here
     kept = torch.cos((level / model.settings.levels + 0.008) / 1.008 * torch.pi / 2) ** 2
     kept = kept[:, None, None]  # the cosine schedule, to a step
     noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
     torch.testing.assert_close(model.schedule.add_noise(clean, noise, level), noisy, atol=0.02, rtol=0)
+    given = given_frames(len(slices), FRAMES, model.settings.given, generator)
+    seen = torch.where(given[..., None], clean, model.schedule.add_noise(clean, noise, level))
+    assert 0 < given.sum() < given.numel()
     with torch.no_grad():
         heard = torch.ones(len(slices), dtype=torch.bool)
-        said = model.denoiser(
-            model.schedule.add_noise(clean, noise, level), level, model._scaled(music), heard
-        )
+        said = model.denoiser(seen, level, model._scaled(music), heard, given)
     bodies = (said * model.spread + model.mean).numpy()
     joints = model.numbers.joints(torch.from_numpy(bodies)).numpy()
     contact = 0.0
@@ -90,6 +94,19 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
     assert parts["loss"].item() == pytest.approx(total, rel=1e-4)
 
 
+def test_what_is_given_in_training_is_a_beginning_and_sometimes_an_end() -> None:
+    given = given_frames(4000, FRAMES, 0.5, seeded())
+    begun, ended = given[:, 0], given[:, -1]
+    assert begun.float().mean() == pytest.approx(0.5, abs=0.03)
+    assert ended.float().mean() == pytest.approx(0.125, abs=0.02)
+    assert not (ended & ~begun).any()
+    lengths = given[begun & ~ended].sum(1)
+    assert lengths.min() == 1
+    assert lengths.max() == FRAMES // 2
+    assert (given.long().diff(dim=1) == 1).sum(1).max() == 1
+    assert not given_frames(9, FRAMES, 0.0).any()
+
+
 def test_the_model_learns_and_its_average_follows() -> None:
     model = small_model().train()
     slices = slices_of()
@@ -109,6 +126,24 @@ def test_the_model_learns_and_its_average_follows() -> None:
     gaps = [(own[name] - averaged[name]).abs().max().item() for name in own]
     assert max(gaps) > 0
     assert all(not parameter.requires_grad for parameter in averaged.values())
+
+
+@given(seed=st.integers(0, 999), first=st.integers(1, 9), last=st.integers(0, 5))
+@settings(max_examples=20, deadline=None)
+def test_what_is_said_is_led_to_what_is_given(seed: int, first: int, last: int) -> None:
+    generator = seeded(seed)
+    said, values = (torch.randn(2, FRAMES, 5, generator=generator) for _ in range(2))
+    given = torch.zeros(2, FRAMES, dtype=torch.bool)
+    given[0, :first] = True
+    given[0, FRAMES - last :] = True
+    moved = eased(said, values, given)
+    torch.testing.assert_close(moved[1], said[1], atol=0, rtol=0)
+    torch.testing.assert_close(moved[0, given[0]], values[0, given[0]], atol=1e-6, rtol=0)
+    for frame in range(FRAMES):
+        near = min(np.flatnonzero(given[0].numpy()), key=lambda other, here=frame: abs(other - here))  # type: ignore[misc]
+        share = 0.5 ** (abs(near - frame) / 3)
+        expected = said[0, frame] + share * (values[0, near] - said[0, near])
+        torch.testing.assert_close(moved[0, frame], expected, atol=1e-5, rtol=0)
 
 
 def test_a_seed_is_a_dance() -> None:

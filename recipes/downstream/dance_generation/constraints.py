@@ -2,7 +2,8 @@
 
 A constraint holds the numbers of slices that begin at the origin, and which of them are known. While a slice
 is drawn, what is known takes the place of what is guessed of the clean slice at every step [O; EDGE puts it
-in with noise], and it stands in the result to the digit.
+in with noise]; frames known whole are also told to the denoiser, which was trained to go on from such. What
+is known stands in the result to the digit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 After EDGE (Tseng et al., CVPR 2023): what is left of the noise level and of the whole music scales and shifts
 every block's output (FiLM); frames of music and the noise level are what cross-attention looks at. [O] is
 that the music's frames may also be added to the motion's own frames, so that a small model need not learn
-first which frame is danced to which.
+first which frame is danced to which, and that the model learns to go on from frames that it is given.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.motion_in = nn.Linear(numbers, width)
+        self.given = nn.Parameter(torch.randn(width) * 0.02)
         self.music_in = nn.Linear(music_dim, width)
         self.register_buffer("places", sinusoids(torch.arange(frames), width), persistent=False)
         self.music_encoder = nn.TransformerEncoder(
@@ -105,14 +106,15 @@ class Denoiser(nn.Module):
         self.frame_sum = frame_sum
         self.width = width
 
-    def forward(self, noisy: Tensor, level: Tensor, music: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, level: Tensor, music: Tensor, heard: Tensor, given: Tensor) -> Tensor:
         """(B, T, N) without the noise.
 
         Args:
-            noisy: (B, T, N).
+            noisy: (B, T, N); frames that are given are without noise.
             level: (B,) int64 steps of noise.
             music: (B, T, D) frames of music, on the motion's clock.
             heard: (B,) bool; where False the music is as if there were none.
+            given: (B, T) bool, the frames to go on from or to arrive at.
         """
         sound = self.music_encoder(self.music_in(music) + self.places)
         whole = self.music_whole(sound.mean(1))
@@ -121,7 +123,7 @@ class Denoiser(nn.Module):
         hidden = self.level(sinusoids(level, self.width).to(noisy))
         tokens = self.level_tokens(hidden).unflatten(-1, (LEVEL_TOKENS, self.width))
         memory = self.memory_norm(torch.cat([sound, tokens], 1))
-        x = self.motion_in(noisy) + self.places
+        x = self.motion_in(noisy) + self.places + given[..., None] * self.given
         if self.frame_sum:
             x = x + sound
         for layer in self.decoder:

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, FPS, BodyNumbers
 from recipes.downstream.dance_generation.constraints import Constraint
 from recipes.downstream.dance_generation.denoiser import Denoiser
+from recipes.downstream.dance_generation.easing import eased
 from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings
 
 LEAST_SPREAD = 0.02
@@ -90,8 +91,9 @@ class DanceModel(nn.Module):
         level = torch.randint(self.settings.levels, (count,), generator=generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         heard = (torch.rand(count, generator=generator) >= self.settings.unheard).to(device)
-        noisy = self.schedule.add_noise(clean, noise, level)
-        said = self._denoiser(averaged)(noisy, level, self._scaled(music), heard)
+        given = given_frames(count, self.frames, self.settings.given, generator).to(device)
+        noisy = torch.where(given[..., None], clean, self.schedule.add_noise(clean, noise, level))
+        said = self._denoiser(averaged)(noisy, level, self._scaled(music), heard, given)
         bodies = said * self.spread + self.mean
         told, seen = self.numbers.joints(bodies), self.numbers.joints(slices)
         standing = (bodies[:, :-1, CONTACTS] > STANDS).detach()
@@ -139,24 +141,26 @@ class DanceModel(nn.Module):
         scaled = self._scaled(music)
         heard = torch.ones(size, dtype=torch.bool, device=device)
         x = torch.randn((size, self.frames, self.numbers.size), generator=generator).to(scaled)
+        if constraint is None:
+            constraint = Constraint(torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool))
+        values = (constraint.values - self.mean) / self.spread
+        given = constraint.known.all(-1)
         for level in self.schedule.timesteps:
-            clean = self._guided(x, level.to(device).expand(size), scaled, heard, strength)
-            if constraint is not None:
-                given = (constraint.values - self.mean) / self.spread
-                clean = torch.where(constraint.known, given, clean)
-            x = self.schedule.step(clean, int(level), x).prev_sample
-        bodies = x * self.spread + self.mean
-        if constraint is not None:
-            bodies = torch.where(constraint.known, constraint.values, bodies)
-        return bodies
+            x = torch.where(given[..., None], values, x)
+            clean = self._guided(x, level.to(device).expand(size), scaled, heard, given, strength)
+            clean = eased(clean, values, given)
+            x = self.schedule.step(torch.where(constraint.known, values, clean), int(level), x).prev_sample
+        return torch.where(constraint.known, constraint.values, x * self.spread + self.mean)
 
-    def _guided(self, x: Tensor, level: Tensor, music: Tensor, heard: Tensor, strength: float) -> Tensor:
+    def _guided(
+        self, x: Tensor, level: Tensor, music: Tensor, heard: Tensor, given: Tensor, strength: float
+    ) -> Tensor:
         denoiser = self._denoiser(averaged=True)
         if strength in (0.0, 1.0):
-            only: Tensor = denoiser(x, level, music, heard & (strength == 1.0))
+            only: Tensor = denoiser(x, level, music, heard & (strength == 1.0), given)
             return only
-        both = torch.cat([heard, ~heard])
-        said: Tensor = denoiser(torch.cat([x, x]), torch.cat([level, level]), torch.cat([music, music]), both)
+        x, level, music, given = (torch.cat([part, part]) for part in (x, level, music, given))
+        said: Tensor = denoiser(x, level, music, torch.cat([heard, ~heard]), given)
         listening, deaf = said.chunk(2)
         return deaf + strength * (listening - deaf)
 
@@ -166,6 +170,25 @@ class DanceModel(nn.Module):
     def _scaled(self, music: Tensor) -> Tensor:
         scaled: Tensor = self.music_scale(music.transpose(1, 2)).transpose(1, 2)
         return scaled
+
+
+def given_frames(count: int, frames: int, share: float, generator: torch.Generator | None = None) -> Tensor:
+    """(S, T) bool: in a share of the slices 1 to T/2 frames at the beginning, in a quarter of these as many
+    at the end too.
+
+    Args:
+        count: S.
+        frames: T.
+        share: of the slices.
+        generator: of the draws, on the CPU.
+    """
+    draw = torch.rand(2, count, 1, generator=generator)
+    length = torch.randint(1, frames // 2 + 1, (count, 1), generator=generator)
+    place = torch.arange(frames)
+    begins = (draw[0] < share) & (place < length)
+    ends = (draw[0] < share) & (draw[1] < 0.25) & (place >= frames - length)
+    either: Tensor = begins | ends
+    return either
 
 
 def frames_of(seconds: float) -> int:

@@ -65,6 +65,8 @@ class DiffusionSettings:
     """1 follows the music as learned; more exaggerates what it changes; 0 does not listen."""
     unheard: float = 0.25
     """Share of training slices without music, which guidance needs."""
+    given: float = 0.5
+    """Share of training slices with frames that are given, from which a dance goes on [O]."""
     clean: float = 0.636
     """Weight of the loss on the body's numbers; this and the next three are EDGE's."""
     velocity: float = 2.964
@@ -118,7 +120,9 @@ def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSet
             0 <= model.dropout < 1 and 0 <= model.average_decay < 1
         ),
         "diffusionrc.steps must lie between 1 and levels": 1 <= diffusion.steps <= diffusion.levels,
-        "diffusionrc.unheard must lie in [0, 1]": 0 <= diffusion.unheard <= 1,
+        "diffusionrc.unheard and given must lie in [0, 1]": (
+            0 <= diffusion.unheard <= 1 and 0 <= diffusion.given <= 1
+        ),
         "diffusionrc: guidance and the weights of losses must be at least 0": (
             min(diffusion.guidance, diffusion.clean, diffusion.velocity, diffusion.joints, diffusion.contact)
             >= 0
