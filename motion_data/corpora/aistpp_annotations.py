@@ -32,9 +32,12 @@ FARTHEST = 20.0
 
 MOTIONS = "motions"
 
+PIECE = r"m(?:BR|PO|LO|MH|LH|HO|WA|KR|JS|JB)[0-5]"
+"""Name of one of the 60 pieces: m, the genre of its dances, its number."""
+
 _NAME = re.compile(
     r"g(?P<genre>[A-Z]{2})_s(?P<situation>[A-Z]{2})_c(?:All|\d\d)_d(?P<dancer>\d\d)"
-    r"_(?P<music>m(?P<music_genre>BR|PO|LO|MH|LH|HO|WA|KR|JS|JB)(?P<number>[0-5]))_ch(?P<choreography>\d\d)"
+    rf"_(?P<music>{PIECE})_ch(?P<choreography>\d\d)"
 )
 
 
@@ -67,16 +70,20 @@ def parse_name(name: str) -> TakeName:
             f"{name}: not a take of AIST++; expected a name such as gBR_sBM_cAll_d04_mBR0_ch02, whose music "
             f"is m, one of BR PO LO MH LH HO WA KR JS JB, and 0 to 5"
         )
-    number = int(match["number"])
-    bpm = 110.0 + 5 * number if match["music_genre"] == "HO" else 80.0 + 10 * number
     return TakeName(
         match["genre"],
         match["situation"],
         "d" + match["dancer"],
         match["music"],
         "ch" + match["choreography"],
-        bpm,
+        piece_bpm(match["music"]),
     )
+
+
+def piece_bpm(piece: str) -> float:
+    """Beats a minute of a piece, by its name (:data:`PIECE`)."""
+    number = int(piece[-1])
+    return 110.0 + 5 * number if piece.startswith("mHO") else 80.0 + 10 * number
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.beats_file import read_beats
+from motion_data.corpora.aistpp_annotations import PIECE, piece_bpm
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.nn.music_tower import estimate_grid
@@ -31,7 +32,7 @@ HOP, RATE = 512, 60 * 512
 BPM = 120.0
 """Tempo that librosa looks around first, where the name says none."""
 
-_PIECE = re.compile(r"(?:^|_)(m(?:BR|PO|LO|MH|LH|HO|WA|KR|JS|JB)[0-5])(?=_|$)")
+_PIECE = re.compile(rf"(?:^|_)({PIECE})(?=_|$)")
 _SLICE = re.compile(r"_slice\d+$")
 
 
@@ -105,10 +106,7 @@ def librosa_beats(path: Path) -> NDArray[np.float64]:
 def known_bpm(name: str) -> float:
     """Beats a minute of the AIST++ piece that a name holds, or 120."""
     piece = _PIECE.search(name)
-    if piece is None:
-        return BPM
-    number = int(piece[1][3])
-    return 110.0 + 5 * number if piece[1].startswith("mHO") else 80.0 + 10 * number
+    return BPM if piece is None else piece_bpm(piece[1])
 
 
 def own_beats(path: Path) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, read_weights, write_weights
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
-from recipes.downstream.dance_generation.model import DanceModel, frames_of, weights_of
+from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings
 from recipes.downstream.errors import TaskError
 
@@ -106,13 +106,7 @@ def read_dance_model(path: Path) -> DanceFile:
     try:
         settings = read_settings(config["settings"], inference=True)
         numbers = _numbers(config["body"], weights)
-        model = DanceModel(
-            numbers,
-            int(config["music_dim"]),
-            frames_of(settings.datarc.slice_seconds),
-            settings.modelrc,
-            settings.diffusionrc,
-        )
+        model = dance_model(numbers, int(config["music_dim"]), settings)
         layers = Layers(weights.pop(LAYER_WEIGHTS).float(), config["only_layer"])
         missing, unexpected = model.load_state_dict(weights, strict=False)
         lost = [name for name in missing if not name.startswith("denoiser.")]

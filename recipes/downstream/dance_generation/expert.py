@@ -23,7 +23,7 @@ from motion_data.pipeline.material import Materials
 from motion_data.pipeline.stages import StageClock
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.model import DanceModel, frames_of
+from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.music_frames import at_frames
 from recipes.downstream.dance_generation.report import Evaluation, write_report
 from recipes.downstream.dance_generation.rigid import on_rigid_body
@@ -93,10 +93,7 @@ class DownstreamExpert(BestOnDev):
             for split, pairs in self.pairs.items()
         }
         numbers = numbers_for(self.materials["train"], self.pairs["train"], data.body)
-        frames = frames_of(data.slice_seconds)
-        self.model = DanceModel(
-            numbers, upstream_dim, frames, self.settings.modelrc, self.settings.diffusionrc
-        )
+        self.model = dance_model(numbers, upstream_dim, self.settings)
         rng = np.random.default_rng(0)
         seen = self.pairs["train"][:SEEN_FIRST]
         cut = [cut_slices(self.materials["train"], pair, numbers, data, rng, 0)[1] for pair in seen]

@@ -22,7 +22,7 @@ from recipes.downstream.checkpoints import read_settings as read_checkpoint_sett
 from recipes.downstream.checkpoints import safe_classes
 from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.dance_file import Layers, write_dance_model
-from recipes.downstream.dance_generation.model import DanceModel, frames_of
+from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.settings import read_settings
 from recipes.downstream.errors import TaskError
 from recipes.downstream.kept_weights import BEST
@@ -75,9 +75,7 @@ def export(checkpoint: Path, target: Path) -> str:
     rest = weights.get("numbers.rest")
     numbers = JointNumbers() if rest is None else RotationNumbers(rest)
     dim = len(weights["music_scale.running_mean"])
-    model = DanceModel(
-        numbers, dim, frames_of(settings.datarc.slice_seconds), settings.modelrc, settings.diffusionrc
-    )
+    model = dance_model(numbers, dim, settings)
     model.load_state_dict(weights)
     layers = _layers(held.get("Featurizer", {}), given.upstream_layer_selection)
     details = {

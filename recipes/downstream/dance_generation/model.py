@@ -15,7 +15,7 @@ from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CON
 from recipes.downstream.dance_generation.constraints import Constraint
 from recipes.downstream.dance_generation.denoiser import Denoiser
 from recipes.downstream.dance_generation.easing import eased
-from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings
+from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings, TaskSettings
 
 LEAST_SPREAD = 0.02
 """Deviations below it (metres, or of rotation's numbers) are not blown up."""
@@ -189,6 +189,12 @@ def given_frames(count: int, frames: int, share: float, generator: torch.Generat
     ends = (draw[0] < share) & (draw[1] < 0.25) & (place >= frames - length)
     either: Tensor = begins | ends
     return either
+
+
+def dance_model(numbers: BodyNumbers, music_dim: int, settings: TaskSettings) -> DanceModel:
+    """The model that settings describe, at its random initialisation."""
+    frames = frames_of(settings.datarc.slice_seconds)
+    return DanceModel(numbers, music_dim, frames, settings.modelrc, settings.diffusionrc)
 
 
 def frames_of(seconds: float) -> int:
