@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -97,8 +98,9 @@ def test_a_stale_entry_is_impossible(heard: Heard, tmp_path: Path) -> None:
     clip_features(replace(heard.encoder, fingerprint="other"), [one], 1.0, kept)
     clip_features(heard.encoder, [one], 0.7, kept)
     assert heard.model.calls == 5
-    # The same sound under another name is known.
-    clip_features(heard.encoder, [write(tmp_path / "b.wav", 2)], 1.0, kept)
+    # The same sound under another name is known. Written anew, a file holds the time of writing.
+    copy = replace(one, name="b", file=Path(shutil.copy(tmp_path / "a.wav", tmp_path / "b.wav")))
+    clip_features(heard.encoder, [copy], 1.0, kept)
     assert heard.model.calls == 5
 
 

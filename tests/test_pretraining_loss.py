@@ -14,7 +14,7 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from recipes.pretrain.batch import PretrainBatch, pretrain_batch, spread
-from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss, onset_target
+from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss
 from recipes.pretrain.criterion.settings import CriterionSettings, ECLSettings, FrameSettings
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.request import CONFIGS, read_config
@@ -171,17 +171,6 @@ def test_targets_lie_in_0_to_1_and_a_pulse_reaches_over_its_neighbours() -> None
     assert float(wide.max()) == float(wide[0, 10]) == 1.0
     assert wide[0, 8:13].tolist() == pytest.approx([0.1353, 0.6065, 1.0, 0.6065, 0.1353])
     assert not wide[0, :8].any()
-    envelope = torch.rand(2, 80) * torch.tensor([[3.0], [0.0]])
-    target = onset_target(envelope, torch.tensor([40, 25]))
-    assert target.shape == (2, 40)
-    assert float(target[0].max()) == 1.0
-    assert not target[1].any()
-    # What lies beyond a clip decides nothing.
-    envelope[0, 60:] = 99.0
-    assert torch.equal(
-        onset_target(envelope, torch.tensor([30, 25]))[0, :30],
-        onset_target(envelope[:, :60], torch.tensor([30, 25]))[0],
-    )
 
 
 def test_a_curve_is_not_judged_beyond_its_clip() -> None:

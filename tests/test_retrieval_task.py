@@ -12,6 +12,7 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.commands.data import main as data_command
@@ -29,6 +30,7 @@ from recipes.downstream.retrieval.report import Tables, find
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
 from recipes.downstream.retrieval.zero_shot import main as zero_shot
 from recipes.downstream.settings_values import SettingsError
+from recipes.pairing.no_learning import Correlations
 from tests.small import SMALL
 
 
@@ -95,7 +97,14 @@ def test_padding_changes_nothing() -> None:
     torch.testing.assert_close(moved.norm(dim=1), torch.ones(2))
 
 
-def tables(size: int, shared: np.ndarray, seed: int = 0) -> Tables:  # type: ignore[type-arg]
+def correlated(table: NDArray[np.float64], hard: NDArray[np.float64]) -> Correlations:
+    matrix = torch.from_numpy(table)
+    return Correlations(matrix, matrix.diagonal(), torch.from_numpy(hard))
+
+
+def tables(
+    size: int, shared: NDArray[np.float64], seed: int = 0, baseline: NDArray[np.float64] | None = None
+) -> Tables:
     draw = np.random.default_rng(seed)
     owner = np.repeat(np.arange(size), 5)
     return Tables(
@@ -105,6 +114,10 @@ def tables(size: int, shared: np.ndarray, seed: int = 0) -> Tables:  # type: ign
         noise_shared=draw.random((size, size)),
         noise_own_grids=draw.random((size, size)),
         noise_hard=draw.random(5 * size),
+        no_learning=(
+            correlated(draw.random((size, size)), draw.random(5 * size)),
+            correlated(np.eye(size) if baseline is None else baseline, np.full(5 * size, 0.5)),
+        ),
         owner=owner,
         kinds=[("jittered", 1.0)] * (5 * size),
         pieces=np.arange(size),
@@ -136,6 +149,19 @@ def test_who_knows_finds_all_and_who_guesses_finds_chance() -> None:
     hard = found["own motion among its jittered and stretched copies"]
     assert hard.recall[1].mean == 1
     assert hard.chance[1] == pytest.approx(1 / 6)
+
+
+def test_without_learning_the_better_of_two_smoothings_is_the_baseline_of_every_form() -> None:
+    size = 120
+    found = find(tables(size, np.zeros((size, size))), 32)
+    for one in found.values():
+        assert one.no_learning[1].mean == 1
+        assert one.no_learning_hits["pair7"][0] == 1
+    # The other smoothing knows nothing, and is taken where this one is always wrong.
+    found = find(tables(size, np.zeros((size, size)), baseline=1 - np.eye(size)), 32)
+    for form in list(found)[:4]:
+        assert 0 < found[form].no_learning[1].mean < 0.15
+        assert found[form].no_learning[10].mean == pytest.approx(10 / 32, abs=0.1)
 
 
 def test_one_direction_is_not_the_other() -> None:
@@ -190,7 +216,12 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
     assert set(content["pairs"]) <= names
     first = content["scores"]["music → motion, shared grid"]
     assert 0 <= first["recall"]["1"]["mean"] <= first["recall"]["10"]["mean"] <= 1
-    assert "noise for music" in (tmp_path / "scores-test.md").read_text()
+    # Made dances step on what is heard: without learning much is found already, on whatever grid.
+    assert first["no_learning"]["1"]["mean"] > first["chance"]["1"] + 0.1
+    assert first["no_learning"] == content["scores"]["music → motion, own grids"]["no_learning"]
+    assert set(first["no_learning_hits"]) == set(first["hits"])
+    text = (tmp_path / "scores-test.md").read_text()
+    assert "noise for music, R@1 | no learning, R@1 |" in text
 
 
 def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp_path: Path) -> None:

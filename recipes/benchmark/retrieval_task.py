@@ -24,6 +24,8 @@ COLUMNS = {
 }
 """Columns of the table: which form of retrieval, and which of its ranks 1, 5 and 10."""
 
+NO_LEARNING = "no learning"
+
 
 class RetrievalPlan(CorpusPlan):
     """A corpus of motion_data."""
@@ -36,9 +38,12 @@ class RetrievalPlan(CorpusPlan):
         contents = self.scores(upstreams, out)
         values = {label: _by_piece(runs, pieces) for label, runs in contents.items()}
         first = next(iter(values))
+        others = {label: of for label, of in values.items() if label != first}
+        # It hears nothing but onsets, so the runs of any upstream hold it.
+        others[NO_LEARNING] = _by_piece(contents[first][:1], pieces, "no_learning_hits")
         margins = {
             f"{first} − {other}": [_difference(values[first][column], of[column]) for column in COLUMNS]
-            for other, of in list(values.items())[1:]
+            for other, of in others.items()
         }
 
         def estimates(row: Iterable[Mapping[str, float]]) -> list[Estimate]:
@@ -50,30 +55,36 @@ class RetrievalPlan(CorpusPlan):
                 tuple(COLUMNS),
                 {label: estimates(of.values()) for label, of in values.items()},
                 {label: estimates(row) for label, row in margins.items()},
-                self._references(contents[first]),
+                self._references(contents[first], others[NO_LEARNING]),
                 f"{len(contents[first][0]['pairs'])} test pairs; 95 % bootstrap intervals over pieces; means "
-                f"over {len(self.seeds)} seeds; the last rows are paired differences. Noise is {first}'s.",
+                f"over {len(self.seeds)} seeds; the last rows are paired differences. Noise is {first}'s; "
+                f"no learning is the correlation of onsets with touch-downs, on no grid.",
             )
         ]
 
-    def _references(self, runs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-        """Chance, and the first upstream with noise for music."""
+    def _references(
+        self, runs: Sequence[Mapping[str, Any]], no_learning: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, list[float]]:
+        """Onsets against touch-downs, chance, and the first upstream with noise for music."""
         scores = [run["scores"] for run in runs]
         chance = [scores[0][form]["chance"][str(RANKS[rank])] for form, rank in COLUMNS.values()]
         noise = [
             float(np.mean([of[form]["noise"]["mean"] for of in scores])) if rank == 0 else float("nan")
             for form, rank in COLUMNS.values()
         ]
-        return {"chance": chance, "noise for music": noise}
+        without = [float(np.mean(list(no_learning[column].values()))) for column in COLUMNS]
+        return {NO_LEARNING: without, "chance": chance, "noise for music": noise}
 
 
-def _by_piece(runs: Sequence[Mapping[str, Any]], pieces: Mapping[str, str]) -> dict[str, dict[str, float]]:
+def _by_piece(
+    runs: Sequence[Mapping[str, Any]], pieces: Mapping[str, str], kind: str = "hits"
+) -> dict[str, dict[str, float]]:
     """For every column the mean of each piece, over its pairs and over seeds."""
     found: dict[str, dict[str, float]] = {}
     for column, (form, rank) in COLUMNS.items():
         of: dict[str, list[float]] = {}
         for run in runs:
-            for name, hits in run["scores"][form]["hits"].items():
+            for name, hits in run["scores"][form][kind].items():
                 of.setdefault(pieces[name], []).append(hits[rank])
         found[column] = {piece: float(np.mean(values)) for piece, values in sorted(of.items())}
     return found

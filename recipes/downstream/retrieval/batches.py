@@ -23,6 +23,7 @@ from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.pairing.hard_retrieval import negative_kinds
 from recipes.pairing.motion_rows import MotionRows, motion_rows, shared_grids
+from recipes.pairing.onset_curve import onset_curve
 from recipes.pairing.own_grids import motion_grids
 from recipes.pairing.silence import noise
 
@@ -38,13 +39,15 @@ TESTED_ON = Wanted(jittered=3, stretched=1, others=1, seamless=True)
 
 
 @dataclass(frozen=True)
-class OwnGrids:
-    """What only an evaluation asks for: each side's own beats."""
+class Tested:
+    """What only an evaluation asks for: each side's own beats, and what needs no learning."""
 
     music: tuple[Grid, ...]
     """(B,) estimated from the onsets of the audio, the same for every upstream."""
     motion: tuple[Grid, ...]
     """(B,) from the motion's touch-downs and halts."""
+    onsets: Tensor
+    """(B, F) onsets of the audio on the frames of the motions, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class PairBatch:
     takes: Tensor
     """(B,) int64."""
     names: tuple[str, ...]
-    own: OwnGrids | None
+    tested: Tested | None
     """In an evaluation; the audio then comes twice, the second time as noise."""
 
     def __len__(self) -> int:
@@ -130,9 +133,13 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
             negatives,
         )
         wavs = [example.wav for example in examples]
-        own = None
+        tested = None
         if self._testing:
-            own = OwnGrids(tuple(estimate_grid(wav) for wav in wavs), motion_grids(batch))
+            tested = Tested(
+                tuple(estimate_grid(wav) for wav in wavs),
+                motion_grids(batch),
+                onset_curve(batch.wav, batch.wav_lengths),
+            )
             generator = torch.Generator().manual_seed(index)
             blank = noise(batch.wav, batch.wav_lengths, generator)
             wavs = wavs + [row[: len(wav)] for row, wav in zip(blank, wavs, strict=True)]
@@ -144,6 +151,6 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
             batch.pieces,
             batch.takes,
             batch.names,
-            own,
+            tested,
         )
         return wavs, [laid]

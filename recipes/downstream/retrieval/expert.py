@@ -2,8 +2,8 @@
 
 The probe is trained on the train split by a contrast among the pairs of a batch and with hard negatives. It
 is tested on held-out pieces and takes: on a grid that music and motion share, on own grids, and in the hard
-form, the own motion among its jittered and stretched copies and another of like tempo. Beside each stands
-the same with noise for music.
+form, the own motion among its jittered and stretched copies and another of like tempo. Beside each stand
+the same with noise for music, and what the correlation of onsets with touch-downs finds without learning.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class DownstreamExpert(BestOnDev):
         motion: Tensor,
     ) -> Kept:
         """A batch's vectors, also those of noise and on own grids."""
-        size, own = len(batch), batch.own
-        assert own is not None
+        size, tested = len(batch), batch.tested
+        assert tested is not None
         frames = batch.frames.to(heard.device)
         blank = self.probe.music_frames(features[size:], frames)
         return keep(
@@ -185,7 +185,7 @@ class DownstreamExpert(BestOnDev):
             music,
             motion,
             self.probe.vectors(blank, frames, batch.grids, music=True),
-            self.probe.vectors(heard, frames, own.music, music=True),
-            self.probe.vectors(danced[:size], frames, own.motion, music=False),
-            self.probe.vectors(blank, frames, own.music, music=True),
+            self.probe.vectors(heard, frames, tested.music, music=True),
+            self.probe.vectors(danced[:size], frames, tested.motion, music=False),
+            self.probe.vectors(blank, frames, tested.music, music=True),
         )

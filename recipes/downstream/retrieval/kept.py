@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recipes.downstream.kept_weights import check_finite
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
+from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations
 
 TEMPI_AN_OCTAVE = 4
 """Candidates are of the query's tempo, to a quarter of an octave."""
@@ -81,6 +83,12 @@ def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tenso
         for name in ("music", "motion", "noise", "music_own", "motion_own", "noise_own", "hard", "noise_hard")
     )
     before = np.cumsum([0, *(len(one.batch) for one in kept)])
+    owner = np.concatenate(
+        [
+            one.batch.rows.owner[len(one.batch) :].numpy() + first
+            for one, first in zip(kept, before, strict=False)
+        ]
+    )
     # Candidates are of one metre and of like tempo: neither may give the answer away.
     groups = [
         100 * grid.metre + round(TEMPI_AN_OCTAVE * np.log2(grid.bpm))
@@ -94,15 +102,26 @@ def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tenso
         noise_shared=(noise @ motion.T).double().numpy(),
         noise_own_grids=on_own_grids(noise_own, motion_own).double().numpy(),
         noise_hard=noise_hard.double().numpy(),
-        owner=np.concatenate(
-            [
-                one.batch.rows.owner[len(one.batch) :].numpy() + first
-                for one, first in zip(kept, before, strict=False)
-            ]
-        ),
+        no_learning=_no_learning([one.batch for one in kept], torch.from_numpy(owner)),
+        owner=owner,
         kinds=[kind for one in kept for kind in one.batch.kinds],
         pieces=np.concatenate([one.batch.pieces.numpy() for one in kept]),
         takes=np.concatenate([one.batch.takes.numpy() for one in kept]),
         groups=np.array(groups, dtype=np.int64),
         names=tuple(name for one in kept for name in one.batch.names),
     )
+
+
+def _no_learning(batches: Sequence[PairBatch], owner: Tensor) -> tuple[Correlations, ...]:
+    """How onsets and touch-downs of all pairs fall together, for each forgiveness."""
+    heard = [batch.tested.onsets for batch in batches if batch.tested is not None]
+    own = [batch.rows.pulses[: len(batch)].amax(-1) for batch in batches]
+    hard = [batch.rows.pulses[len(batch) :].amax(-1) for batch in batches]
+    onset, contact, lengths = _padded(heard), _padded(own + hard), torch.cat([b.frames for b in batches])
+    return tuple(correlations(onset, contact, lengths, owner, each) for each in FORGIVENESSES)
+
+
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    """(N, F) all rows, those of shorter parts with 0 at their ends."""
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([functional.pad(part, (0, width - part.shape[1])) for part in parts])

@@ -89,8 +89,8 @@ def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
 
 def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Kept:
     (batch,) = batches
-    size, rows, own = len(batch), batch.rows, batch.own
-    assert own is not None
+    size, rows, tested = len(batch), batch.rows, batch.tested
+    assert tested is not None
     heard, blank = (pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:]))
     lengths = torch.tensor([len(wav) for wav in wavs[:size]])
 
@@ -99,16 +99,16 @@ def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Ke
 
     danced = model.encode_motion(rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids)
     danced_own = model.encode_motion(
-        rows.joints[:size], rows.pulses[:size], rows.has_joints[:size], rows.lengths[:size], own.motion
+        rows.joints[:size], rows.pulses[:size], rows.has_joints[:size], rows.lengths[:size], tested.motion
     )
     return keep(
         batch,
         music(heard, batch.grids),
         danced.compared,
         music(blank, batch.grids),
-        music(heard, own.music),
+        music(heard, tested.music),
         danced_own.compared,
-        music(blank, own.music),
+        music(blank, tested.music),
     )
 
 

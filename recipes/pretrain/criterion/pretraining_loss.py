@@ -13,6 +13,7 @@ from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_frames import motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
+from recipes.pairing.onset_curve import onset_target
 from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.criterion.beat_windows import beat_windows
 from recipes.pretrain.criterion.ecl import ECLTerms, embodied_contrastive_loss
@@ -23,9 +24,6 @@ from recipes.pretrain.criterion.sral import SRALTerms, structural_rhythm_alignme
 
 STEPS = 16
 """Steps of a beat that SRAL compares."""
-
-LOUDEST = 0.98
-"""The onset envelope is divided by this quantile of its clip, so that its target lies in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -176,21 +174,6 @@ def contrast_frames(said: Encoded, batch: PretrainBatch, settings: CriterionSett
         said.frame_temperature,
         window,
     )
-
-
-@torch.no_grad()
-def onset_target(envelope: Tensor, lengths: Tensor) -> Tensor:
-    """The onset envelope at 50 Hz in [0, 1].
-
-    Args:
-        envelope: (B, 2F) at 100 Hz.
-        lengths: (B,) frames of 20 ms.
-    """
-    frames = envelope.float().unflatten(1, (-1, 2)).amax(-1)
-    loud = frames.masked_fill(~length_mask(lengths, frames.shape[1]), torch.nan)
-    top = torch.nanquantile(loud, LOUDEST, dim=1, keepdim=True)
-    target: Tensor = (frames / top.clamp(min=1e-3)).clamp(0, 1)
-    return target
 
 
 def curve_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:

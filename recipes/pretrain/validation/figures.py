@@ -16,20 +16,15 @@ from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import MusicFeatures
 from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics
+from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity
+from recipes.pairing.onset_curve import onset_target
 from recipes.pairing.retrieval import retrieval, retrieval_metrics
 from recipes.pairing.silence import noise, other_audio, silence
 from recipes.pretrain.batch import PretrainBatch
-from recipes.pretrain.criterion.pretraining_loss import onset_target
 from recipes.pretrain.model import PretrainedModel
 from recipes.pretrain.validation.beat_probe import beat_probe
 from recipes.pretrain.validation.dev_batches import DevBatch
 from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
-from recipes.pretrain.validation.no_learning import (
-    EXACT,
-    LENIENT,
-    onset_contact_similarity,
-    paired_onset_contact_similarity,
-)
 
 SEEN_FRAMES = 150
 """Frames of 20 ms that the frame-level projections are compared over, from where those of the motion know
@@ -147,9 +142,9 @@ class Figures:
         seen = F.pad(seen, (0, 0, 0, SEEN_FRAMES - seen.shape[1]))
         self._keep(name, F.normalize(seen.flatten(1), dim=1))
 
-    def _padded(self, name: str) -> Tensor:
+    def _padded(self, *names: str) -> Tensor:
         """Vectors of clips of different lengths, padded with 0 to the longest."""
-        parts = self._kept[name]
+        parts = [part for name in names for part in self._kept[name]]
         width = max(part.shape[1] for part in parts)
         return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])
 
@@ -198,10 +193,9 @@ class Figures:
             correlations = clip_correlations(torch.sigmoid(logits.float()), target, lengths)
             self._kept[f"head_{name}"].append(correlations.cpu())
         mask = length_mask(lengths, onsets.shape[1])
-        for name, curve in (("onset_curve", onsets), ("contact_curve", contacts)):
-            self._keep(name, curve * mask)
-        pulses = clips.rows.pulses[size:].amax(-1)
-        self._keep("hard_contact_curve", pulses)
+        pulses = clips.rows.pulses.amax(-1)
+        for name, curve in (("onset", onsets * mask), ("contact", pulses[:size]), ("hard", pulses[size:])):
+            self._keep(f"{name}_curve", curve)
         self._keep("lengths", lengths)
 
     def _keep_features(self, features: MusicFeatures, batch: DevBatch) -> None:
@@ -233,24 +227,19 @@ class Figures:
     def _no_learning(self, seen: Tensor) -> dict[str, float]:
         """The better of two forgivenesses: over whole clips, over what the projections are compared by,
         and against hard negatives."""
-        onset, contact = self._padded("onset_curve"), self._padded("contact_curve")
-        hard = self._padded("hard_contact_curve")
+        onset, contact = self._padded("onset_curve"), self._padded("contact_curve", "hard_curve")
         lengths = self._all("lengths").long()
         owner = torch.tensor(self._owners, dtype=torch.long)
         figures: dict[str, float] = {}
-        for forgiveness in (EXACT, LENIENT):
-            table = onset_contact_similarity(onset, contact, lengths, lengths, forgiveness)
-            own = paired_onset_contact_similarity(onset, contact, lengths, lengths, forgiveness)
-            against = paired_onset_contact_similarity(
-                onset[owner], hard, lengths[owner], lengths[owner], forgiveness
-            )
-            part = slice(self._blind, self._blind + SEEN_FRAMES)
-            alike = torch.full((len(onset),), SEEN_FRAMES)
-            short = onset_contact_similarity(onset[:, part], contact[:, part], alike, alike, forgiveness)
+        size, part = len(onset), slice(self._blind, self._blind + SEEN_FRAMES)
+        alike = torch.full((size,), SEEN_FRAMES)
+        for forgiveness in FORGIVENESSES:
+            whole = correlations(onset, contact, lengths, owner, forgiveness)
+            short = onset_contact_similarity(onset[:, part], contact[:size, part], alike, alike, forgiveness)
             found = (
-                self._retrieval("no_learning", table)
+                self._retrieval("no_learning", whole.table)
                 | self._retrieval("frames_no_learning", short, seen)
-                | self._hard("hard_no_learning", own, against)
+                | self._hard("hard_no_learning", whole.own, whole.hard)
             )
             for view, figure in (
                 ("no_learning", "recall_at_1"),

@@ -26,6 +26,18 @@ from motionbeat_upstream.nn.frontend import length_mask
 
 
 @dataclass(frozen=True)
+class Correlations:
+    """What N musics are to their own and each other's motions, and to R hard negatives, without learning."""
+
+    table: Tensor
+    """(N, N) of music (row) and motion."""
+    own: Tensor
+    """(N,) of each music and its own motion: the table's diagonal."""
+    hard: Tensor
+    """(R,) of each hard negative and the music that it is a negative of."""
+
+
+@dataclass(frozen=True)
 class Forgiveness:
     """How far apart an onset and a touch-down may be and still be together."""
 
@@ -38,8 +50,31 @@ class Forgiveness:
 EXACT, LENIENT = Forgiveness(1.0, 0), Forgiveness(2.0, 3)
 """For what was made, and for people."""
 
+FORGIVENESSES = (EXACT, LENIENT)
+"""Of which the better one is the baseline."""
+
 FLAT = 1e-6
 """Share of its mean square that a curve's variance must have not to count as constant."""
+
+
+def correlations(
+    onset: Tensor, contact: Tensor, lengths: Tensor, owner: Tensor, forgiveness: Forgiveness
+) -> Correlations:
+    """The baseline's similarities of tested pairs.
+
+    Args:
+        onset: (N, F) onset envelopes at 50 Hz, at least 0.
+        contact: (N + R, F) contact pulses at 50 Hz, at least 0: own motions in their order, then negatives.
+        lengths: (N,) frames of each pair; what lies beyond does not matter.
+        owner: (R,) row of each negative's music.
+        forgiveness: one of ``FORGIVENESSES``.
+    """
+    size = len(onset)
+    table = onset_contact_similarity(onset, contact[:size], lengths, lengths, forgiveness)
+    hard = paired_onset_contact_similarity(
+        onset[owner], contact[size:], lengths[owner], lengths[owner], forgiveness
+    )
+    return Correlations(table, table.diagonal(), hard)
 
 
 def onset_contact_similarity(

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recipes.pretrain.validation.no_learning import (
+from recipes.pairing.no_learning import (
     EXACT,
+    FORGIVENESSES,
     LENIENT,
     Forgiveness,
+    correlations,
     onset_contact_similarity,
     paired_onset_contact_similarity,
 )
@@ -70,6 +72,25 @@ def test_pairs_in_rows_are_those_of_the_table(seed: int) -> None:
     table = onset_contact_similarity(onset, contact, onset_lengths, contact_lengths)
     rows = paired_onset_contact_similarity(onset[owner], contact, onset_lengths[owner], contact_lengths)
     assert torch.allclose(rows, table[owner, torch.arange(7)], atol=1e-6)
+
+
+@given(SEEDS, st.sampled_from(FORGIVENESSES))
+def test_tested_pairs_are_compared_as_the_table_has_it(seed: int, forgiven: Forgiveness) -> None:
+    rng = np.random.default_rng(seed)
+    onset, lengths = curves(rng, 3, 60)
+    contact, _ = curves(rng, 8, 60)
+    owner = torch.from_numpy(rng.integers(0, 3, 5))
+    found = correlations(onset, contact, lengths, owner, forgiven)
+    # A motion is as long as its music.
+    for row, bent in zip(owner.tolist(), range(3, 8), strict=True):
+        one = slice(row, row + 1)
+        expected = onset_contact_similarity(
+            onset[one], contact[bent : bent + 1], lengths[one], lengths[one], forgiven
+        )
+        assert torch.allclose(found.hard[bent - 3], expected[0, 0], atol=1e-6)
+    table = onset_contact_similarity(onset, contact[:3], lengths, lengths, forgiven)
+    assert torch.equal(found.table, table)
+    assert torch.equal(found.own, table.diagonal())
 
 
 @given(SEEDS, st.integers(1, 30))
