@@ -13,6 +13,12 @@ JOINTS = (
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 """Parent of each joint; -1 for the root."""
 
+SMPL_JOINTS = (*JOINTS, "left_hand", "right_hand")
+"""SMPL's own 24: the common skeleton and two hands."""
+
+SMPL_PARENTS = (*PARENTS, JOINTS.index("left_wrist"), JOINTS.index("right_wrist"))
+"""Parent of each of them."""
+
 INDEX = {name: index for index, name in enumerate(JOINTS)}
 
 FEET = {"left_foot": ("left_ankle", "left_foot"), "right_foot": ("right_ankle", "right_foot")}

@@ -14,13 +14,12 @@ from motion_data.body.smpl import read_body_model, smpl_joints
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
-from motion_data.skeleton import JOINTS
+from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import regular_grid
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
 from recipes.dance_metrics.hands import with_hands
-from recipes.dance_metrics.joints import SMPL_PARENTS
 from recipes.dance_metrics.music_beats import (
     annotated_beats,
     known_bpm,

@@ -36,6 +36,7 @@ from recipes.downstream.dance_generation.dance_file import (
     read_dance_model,
     write_dance_model,
 )
+from recipes.downstream.dance_generation.expert import DownstreamExpert
 from recipes.downstream.dance_generation.export import main as export
 from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
@@ -213,6 +214,21 @@ def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
     assert motion.fps == 30
     assert motion.seconds == pytest.approx(8.0, abs=0.1)
     assert grid is not None
+
+
+def test_only_training_without_a_checkpoint_looks_at_bodies_first(corpus: Path, tmp_path: Path) -> None:
+    section = {"datarc": {"root": str(corpus)}, **SMALL}
+    expert = DownstreamExpert(4, 320.0, section, str(tmp_path), upstream="x")
+    assert not expert.model.is_standardised
+    kept = {name: value.clone() for name, value in expert.state_dict().items()}
+    expert.get_dataloader("train", 0)
+    assert expert.model.is_standardised
+    spread = expert.model.spread.clone()
+    # What a checkpoint says is kept.
+    kept["model.spread"] = 2 * spread
+    expert.load_state_dict(kept)
+    expert.get_dataloader("train", 0)
+    torch.testing.assert_close(expert.model.spread, 2 * spread)
 
 
 def test_the_benchmarks_table_stands_beside_the_truth(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from motion_data.clip import Clip
@@ -12,14 +12,9 @@ from motion_data.errors import DataError
 from motion_data.loading import load_clip
 from motion_data.looking.facts import caption, facts
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.writing.stretch import cut_motion
-
-FIGURE_SECONDS = 16.0
-"""Stretch that a picture shows where none is asked for: what can still be read on one line."""
-
-MOTION_SUFFIXES = (BVH, PICKLE) = (".bvh", ".pkl")
-"""The motion alone, for other programs."""
 
 DESCRIPTION = """\
 Look at a pair of a prepared corpus. The suffix of -o says as what:
@@ -57,13 +52,14 @@ def main(arguments: Sequence[str]) -> int:
         "--seconds",
         type=float,
         metavar="S",
-        help=f"how much is shown; default: {FIGURE_SECONDS:g} in a picture, else all",
+        help="how much is shown; default: 16 in a picture, else all",
     )
     options = parser.parse_args(arguments)
-    from motion_data.looking import figure, film, page
+    from motion_data.looking.drawers import DRAWERS, seconds_shown
     from motion_data.looking.excerpt import cut_excerpt
+    from motion_data.writing.writers import MOTION_WRITERS
 
-    known = (*figure.SUFFIXES, film.SUFFIX, page.SUFFIX, *MOTION_SUFFIXES)
+    known = (*DRAWERS, *MOTION_WRITERS)
     for output in options.output:
         if output.suffix.lower() not in known:
             parser.error(f"-o {output}: expected a name that ends in {', '.join(known)}")
@@ -81,29 +77,21 @@ def main(arguments: Sequence[str]) -> int:
     clip = load_clip(pair, corpus.folder)
     for output in options.output:
         suffix = output.suffix.lower()
-        if suffix in MOTION_SUFFIXES:
-            _write_motion(output, clip, options.start, options.seconds)
+        if suffix in MOTION_WRITERS:
+            _write_motion(output, clip, options.start, options.seconds, MOTION_WRITERS[suffix])
             continue
-        picture = suffix in figure.SUFFIXES
-        seconds = FIGURE_SECONDS if picture and options.seconds is None else options.seconds
-        excerpt = cut_excerpt(clip, corpus.folder, options.start, seconds)
-        if picture:
-            figure.write_figure(output, excerpt)
-        elif suffix == film.SUFFIX:
-            film.write_film(output, excerpt)
-        else:
-            page.write_page(output, excerpt)
+        seconds = seconds_shown(suffix) if options.seconds is None else options.seconds
+        DRAWERS[suffix](output, cut_excerpt(clip, corpus.folder, options.start, seconds))
         print(f"wrote {output}", file=sys.stderr)
     return 0
 
 
-def _write_motion(output: Path, clip: Clip, start: float, seconds: float | None) -> None:
-    from motion_data.writing.aistpp_pickle import write_aistpp_pickle
-    from motion_data.writing.bvh import write_bvh
-
+def _write_motion(
+    output: Path, clip: Clip, start: float, seconds: float | None, write: Callable[[Path, Motion], None]
+) -> None:
     try:
         motion = cut_motion(clip.motion, start, seconds)
-        (write_bvh if output.suffix.lower() == BVH else write_aistpp_pickle)(output, motion)
+        write(output, motion)
     except DataError as error:
         raise DataError(f"pair {clip.pair.name!r}: {error}; {output} is not written") from error
     print(f"wrote {output}: frame 0 stands at {motion.start:.3f} s of the sound", file=sys.stderr)

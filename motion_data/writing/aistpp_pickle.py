@@ -12,11 +12,8 @@ from motion_data.body.resampling import resample_positions, resample_rotations
 from motion_data.body.rotation_fit import Array, posed_body
 from motion_data.corpora.aistpp_annotations import FPS
 from motion_data.motion import Motion
-from motion_data.skeleton import INDEX, PARENTS
+from motion_data.skeleton import INDEX, PARENTS, SMPL_JOINTS
 from motionbeat_upstream.atomic_write import atomic_path
-
-SMPL_JOINTS = 24
-"""The 22 of the common skeleton and two hands."""
 
 LEGS = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
 
@@ -42,7 +39,7 @@ def write_aistpp_pickle(path: str | Path, motion: Motion, fps: float = FPS) -> N
     body = posed_body(motion)
     rotations = resample_rotations(body.rotations, motion.fps, fps)
     scaling = _legs(body.rest) / _legs(REST)
-    poses = np.zeros((len(rotations), SMPL_JOINTS, 3), np.float32)
+    poses = np.zeros((len(rotations), len(SMPL_JOINTS), 3), np.float32)
     poses[:, : rotations.shape[1]] = rotations
     content = {
         "smpl_poses": poses.reshape(len(poses), -1),

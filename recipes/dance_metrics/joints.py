@@ -9,13 +9,7 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.skeleton import JOINTS, PARENTS
-
-SMPL_JOINTS = (*JOINTS, "left_hand", "right_hand")
-"""The common skeleton and two hands, in SMPL's order."""
-
-SMPL_PARENTS = (*PARENTS, 20, 21)
-"""Parent of each joint; -1 for the root."""
+from motion_data.skeleton import SMPL_JOINTS
 
 SMPL_INDEX = {name: index for index, name in enumerate(SMPL_JOINTS)}
 

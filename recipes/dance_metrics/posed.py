@@ -5,8 +5,8 @@ from __future__ import annotations
 from motion_data.body.kinematics import forward_kinematics
 from motion_data.body.smpl import BodyModel, Floats, smpl_joints
 from motion_data.errors import DataError
+from motion_data.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from recipes.dance_metrics.hands import with_hands
-from recipes.dance_metrics.joints import SMPL_JOINTS, SMPL_PARENTS
 
 
 def posed_joints(model: BodyModel, poses: Floats, translation: Floats) -> Floats:

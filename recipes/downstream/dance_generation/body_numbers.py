@@ -19,7 +19,7 @@ import torch
 from smplx.lbs import batch_rigid_transform
 from torch import Tensor, nn
 
-from motion_data.skeleton import INDEX, JOINTS, PARENTS
+from motion_data.skeleton import INDEX, JOINTS, PARENTS, SMPL_JOINTS
 from recipes.downstream.dance_generation.placing import Place, place_of, turned
 
 FPS = 30.0
@@ -33,7 +33,7 @@ STILL = 0.01
 CONTACTS, ROOT = slice(0, 4), slice(4, 7)
 """Places of both layouts; the rest says the pose."""
 
-HANDS = 2
+HANDS = len(SMPL_JOINTS) - len(JOINTS)
 """Joints that SMPL has beyond the common skeleton."""
 
 
@@ -112,7 +112,7 @@ class RotationNumbers(BodyNumbers):
         rest: (22, 3) joints of the body that is turned, in metres; the mean body of the training data.
     """
 
-    size = 4 + 3 + 6 * (len(JOINTS) + HANDS)
+    size = 4 + 3 + 6 * len(SMPL_JOINTS)
     rest: Tensor
 
     def __init__(self, rest: Tensor) -> None:

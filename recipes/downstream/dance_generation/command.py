@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from motion_data.clip import Clip
 from motion_data.errors import DataError
+from motion_data.looking.excerpt import Excerpt
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair
@@ -29,13 +31,10 @@ from recipes.downstream.dance_generation.song_dance import dance_song
 from recipes.downstream.dance_generation.start_pose import start_numbers
 from recipes.downstream.errors import TaskError
 
-FILM, PAGE, BVH, PICKLE, ARRAYS = ".mp4", ".html", ".bvh", ".pkl", ".npz"
-
-SUFFIXES = (FILM, PAGE, BVH, PICKLE, ARRAYS)
-
 DESCRIPTION = """\
 Dance to a song. The suffix of -o says as what the dance is written; -o may be given again:
   .mp4   a stick figure with the sound (needs ffmpeg)
+  .png   music and touch-downs of the first 16 s on one time axis (.pdf, .svg alike)
   .html  one page that plays in a browser, without a network: the dancer can be turned
   .bvh   for animation programs: centimetres, y up, 30 frames a second
   .pkl   as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
@@ -78,22 +77,27 @@ def main(arguments: Sequence[str]) -> int:
         help="-k of the upstream that the model was trained on",
     )
     options = parser.parse_args(arguments)
+    writers = _writers()
     for output in options.output:
-        if output.suffix.lower() not in SUFFIXES:
-            parser.error(f"-o {output}: expected a name that ends in {', '.join(SUFFIXES)}")
+        if output.suffix.lower() not in writers:
+            parser.error(f"-o {output}: expected a name that ends in {', '.join(writers)}")
     if (options.guidance is not None and options.guidance < 0) or (
         options.steps is not None and options.steps < 1
     ):
         parser.error("--guidance must be at least 0, --steps at least 1")
     try:
-        _dance(options)
+        clip = _dance(options)
+        for output in options.output:
+            writers[output.suffix.lower()](output, clip)
+            print(f"wrote {output}", file=sys.stderr)
     except (DataError, TaskError) as error:
         print(f"motionbeat dance: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _dance(options: argparse.Namespace) -> None:
+def _dance(options: argparse.Namespace) -> Clip:
+    """The song with its dance, or the stretch that is asked for."""
     whole = read_audio(options.song)
     length = len(whole) / SAMPLE_RATE
     seconds = length - options.start if options.seconds is None else options.seconds
@@ -112,10 +116,7 @@ def _dance(options: argparse.Namespace) -> None:
         motion = dance_song(
             wav, encode, dancer, options.seed, options.guidance, options.steps, begin, bar.update
         )
-    clip = _as_clip(options, wav, motion, stop)
-    for output in options.output:
-        _write(output, clip)
-        print(f"wrote {output}", file=sys.stderr)
+    return _as_clip(options, wav, motion, stop)
 
 
 def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
@@ -171,17 +172,20 @@ def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: flo
     return Clip(pair, wav, motion, grid if heard else None)
 
 
-def _write(output: Path, clip: Clip) -> None:
-    from motion_data.looking import film, page
+def _writers() -> Mapping[str, Callable[[Path, Clip], None]]:
+    """What writes a dance, by suffix."""
+    from motion_data.looking.drawers import DRAWERS, seconds_shown
     from motion_data.looking.excerpt import cut_excerpt
-    from motion_data.writing.aistpp_pickle import write_aistpp_pickle
-    from motion_data.writing.bvh import write_bvh
+    from motion_data.writing.writers import MOTION_WRITERS
 
-    suffix = output.suffix.lower()
-    if suffix in (FILM, PAGE):
-        excerpt = cut_excerpt(clip, Path())
-        (film.write_film if suffix == FILM else page.write_page)(output, excerpt)
-    elif suffix == ARRAYS:
-        write_motion(output, clip.motion, clip.grid)
-    else:
-        (write_bvh if suffix == BVH else write_aistpp_pickle)(output, clip.motion)
+    def drawn(draw: Callable[[Path, Excerpt], None], output: Path, clip: Clip) -> None:
+        draw(output, cut_excerpt(clip, Path(), seconds=seconds_shown(output.suffix.lower())))
+
+    def moving(write: Callable[[Path, Motion], None], output: Path, clip: Clip) -> None:
+        write(output, clip.motion)
+
+    return {
+        **{suffix: partial(drawn, draw) for suffix, draw in DRAWERS.items()},
+        **{suffix: partial(moving, write) for suffix, write in MOTION_WRITERS.items()},
+        ".npz": lambda output, clip: write_motion(output, clip.motion, clip.grid),
+    }

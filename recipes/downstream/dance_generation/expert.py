@@ -94,16 +94,14 @@ class DownstreamExpert(BestOnDev):
         }
         numbers = numbers_for(self.materials["train"], self.pairs["train"], data.body)
         self.model = dance_model(numbers, upstream_dim, self.settings)
-        rng = np.random.default_rng(0)
-        seen = self.pairs["train"][:SEEN_FIRST]
-        cut = [cut_slices(self.materials["train"], pair, numbers, data, rng, 0)[1] for pair in seen]
-        self.model.standardise(join(cut).numbers)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""
         data = self.settings.datarc
         pairs, materials, numbers = self.pairs[split], self.materials[split], self.model.numbers
         if epoch is not None:
+            if not self.model.is_standardised:
+                self._standardise()
             steps = TrainSlices(materials, pairs, numbers, data, self.seed, epoch)
             return DataLoader(steps, batch_size=None)
         few = pairs[: data.eval_pairs]
@@ -182,6 +180,12 @@ class DownstreamExpert(BestOnDev):
         check_finite([joints])
         lengths = [len(piece.joints) for piece in pieces]
         return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
+
+    def _standardise(self) -> None:
+        pairs, materials = self.pairs["train"][:SEEN_FIRST], self.materials["train"]
+        rng, data = np.random.default_rng(0), self.settings.datarc
+        cut = [cut_slices(materials, pair, self.model.numbers, data, rng, 0)[1] for pair in pairs]
+        self.model.standardise(join(cut).numbers)
 
     def _loss(self, features: Sequence[Tensor], slices: Slices, records: dict[str, list[Any]]) -> Tensor:
         device = features[0].device

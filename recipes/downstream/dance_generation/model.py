@@ -75,6 +75,11 @@ class DanceModel(nn.Module):
         self.spread.copy_(flat.std(0).clamp(min=LEAST_SPREAD))
         self.mean[CONTACTS], self.spread[CONTACTS] = 0.5, 0.5
 
+    @property
+    def is_standardised(self) -> bool:
+        """Whether it knows what the body's numbers are on average, from data or from a checkpoint."""
+        return bool((self.spread != 1).any())
+
     def losses(
         self, slices: Tensor, music: Tensor, generator: torch.Generator | None = None, averaged: bool = False
     ) -> dict[str, Tensor]:
