@@ -1,6 +1,7 @@
 """``motionbeat features --format edge``: what EDGE's loader asserts, rebuilt here from its definitions."""
 
 import errno
+import glob
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -131,6 +132,18 @@ def test_songs_are_heard_whole_and_slices_alone(run: Run, tmp_path: Path) -> Non
             expected = np.stack([np.interp(times, centres[: len(said)], row) for row in said.T], -1)
             np.testing.assert_allclose(np.load(f"{folder}/a_slice3.npy"), expected, atol=1e-4)
     assert np.abs(np.load("whole/a_slice3.npy") - np.load("alone/a_slice3.npy")).max() > 1e-3
+
+
+def test_the_layout_of_edges_test_with_cached_features(run: Run, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    slices = [write(cache / "song" / f"song_slice{index}.wav", 80_000) for index in range(3)]
+    assert run(*slices, "-o", cache / "song") == 0
+    # For each folder of the cache it pairs slices and features by name, and stacks what is (150, D).
+    assert [Path(folder).name for folder in glob.glob(f"{cache}/*/")] == ["song"]
+    stems = [{Path(name).stem for name in glob.glob(f"{cache}/song/*{end}")} for end in (".wav", ".npy")]
+    assert stems[0] == stems[1] == {slice.stem for slice in slices}
+    stacked = np.array([np.load(path.with_suffix(".npy")) for path in slices])
+    assert stacked.shape == (3, 150, SMALL.dim)
 
 
 def test_layers_stand_side_by_side(run: Run, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ every half second of a song on, SONG_sliceK.npy, (150, D) float32 at 30 frames a
 Let that be data/train/jukebox_feats and data/test/jukebox_feats, and set EDGE.py's feature_dim to D.
 Songs are heard whole and cut then, so that a slice knows what is around it. A file that is called
 SONG_sliceK, as in EDGE's wavs_sliced, is a slice already: it must last 5 s, and is heard alone.
+For EDGE's test.py --use_cached_features lay them beside the slices of each song that it has cut:
+  motionbeat features CACHE/SONG/*.wav -o CACHE/SONG --format edge
 Several layers stand side by side, D of each."""
 
 

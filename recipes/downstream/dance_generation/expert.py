@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.pair import MotionPair
-from motion_data.pipeline.material import Materials
-from motion_data.pipeline.stages import StageClock
+from recipes.downstream.corpus_materials import materials_by_split
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.model import dance_model
@@ -88,10 +87,7 @@ class DownstreamExpert(BestOnDev):
         self.pairs: dict[str, list[MotionPair]] = {
             split: with_joints(self.corpus, split, data.slice_seconds) for split in ("train", "dev", "test")
         }
-        self.materials = {
-            split: Materials(self.corpus.folder, pairs, FPS, data.memory_megabytes / 3, StageClock())
-            for split, pairs in self.pairs.items()
-        }
+        self.materials = materials_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
         numbers = numbers_for(self.materials["train"], self.pairs["train"], data.body)
         self.model = dance_model(numbers, upstream_dim, self.settings)
 

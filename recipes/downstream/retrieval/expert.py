@@ -19,14 +19,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
-from motion_data.pipeline.material import Materials
-from motion_data.pipeline.stages import StageClock
+from recipes.downstream.corpus_materials import materials_by_split
 from recipes.downstream.kept_weights import BEST, BestOnDev
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.kept import Kept, keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import Evaluation, find, write_report
 from recipes.downstream.retrieval.settings import read_settings
+from recipes.downstream.splits import SPLITS
 
 FPS = 50.0
 
@@ -66,13 +66,8 @@ class DownstreamExpert(BestOnDev):
         self.seed = int(options.get("seed", 0))
         data, model = self.settings.datarc, self.settings.modelrc
         self.corpus = read_corpus(Path(data.root))
-        self.materials = {
-            split: Materials(
-                self.corpus.folder, self.corpus.split(split), FPS, data.memory_megabytes / 3, StageClock()
-            )
-            for split in ("train", "dev", "test")
-            if self.corpus.split(split)
-        }
+        pairs = {split: self.corpus.split(split) for split in SPLITS}
+        self.materials = materials_by_split(self.corpus.folder, pairs, FPS, data.memory_megabytes)
         self.probe = PairProbe(upstream_dim, model.width, model.curves, model.taps)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
@@ -88,7 +83,7 @@ class DownstreamExpert(BestOnDev):
             self.corpus,
             split,
             data.pipeline(self.seed if training else 0, training),
-            self.materials.get(split) or Materials(self.corpus.folder, [], FPS, 0, StageClock()),
+            self.materials[split],
             epoch or 0,
             testing=not training,
             most=None if training else data.eval_clips,
