@@ -32,6 +32,7 @@ from recipes.downstream.dance_generation.command import encoder_of
 from recipes.downstream.dance_generation.command import main as dance_command
 from recipes.downstream.dance_generation.dance_file import (
     FORMAT,
+    Heard,
     Layers,
     read_dance_model,
     write_dance_model,
@@ -341,7 +342,13 @@ def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> Non
         (Layers(torch.ones(1), 30), "trained on layer 30"),
         (Layers(torch.ones(1), 2), "features of 192 numbers, the dance model was trained on 5"),
     ):
-        write_dance_model(file, model, values, "motionbeat", 320.0, layers, Provenance("made", {}))
+        heard = Heard("motionbeat", None, 320.0, layers)
+        write_dance_model(file, model, values, heard, Provenance("made", {}))
         dancer = read_dance_model(file)
         with pytest.raises(CheckpointError, match=said):
             encoder_of(dancer, None)(torch.zeros(16_000))
+    # The same shape, and other weights.
+    heard = Heard("motionbeat", 64 * "0", 320.0, Layers(torch.ones(11) / 11))
+    write_dance_model(file, model, values, heard, Provenance("made", {}))
+    with pytest.raises(CheckpointError, match=r"trained on 000000000000… of motionbeat; give those"):
+        encoder_of(read_dance_model(file), None)

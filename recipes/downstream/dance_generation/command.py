@@ -26,7 +26,7 @@ from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.dance_file import DanceFile, read_dance_model
+from recipes.downstream.dance_generation.dance_file import SHIPPED, DanceFile, read_dance_model
 from recipes.downstream.dance_generation.song_dance import dance_song
 from recipes.downstream.dance_generation.start_pose import start_numbers
 from recipes.downstream.errors import TaskError
@@ -39,7 +39,8 @@ Dance to a song. The suffix of -o says as what the dance is written; -o may be g
   .bvh   for animation programs: centimetres, y up, 30 frames a second
   .pkl   as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
   .npz   joints in metres with touch-downs and estimated beats, as this project keeps motions
-No trained model is in the package yet: train one (run_downstream.py -m train -d dance_generation), then
+The model that ships is small, and has learned from constructed dances alone; no download is needed. To train
+one: run_downstream.py -m train -d dance_generation, then
 python -m recipes.downstream.dance_generation.export RUN FILE makes the file for -k."""
 
 
@@ -68,7 +69,12 @@ def main(arguments: Sequence[str]) -> int:
         help="go on from where this motion ends, up to 2 s of it",
     )
     parser.add_argument(
-        "-k", "--checkpoint", required=True, type=Path, metavar="FILE", help="the dance model"
+        "-k",
+        "--checkpoint",
+        default=SHIPPED,
+        type=Path,
+        metavar="FILE",
+        help="the dance model (the small one that ships)",
     )
     parser.add_argument(
         "--upstream-weights",
@@ -123,23 +129,27 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     """What gives (1, F, D) of samples, as the dancer was trained to hear them.
 
     Raises:
-        CheckpointError: the upstream's features have another width than the dancer's.
+        CheckpointError: the upstream's weights are others, or its features of another width.
         TaskError: there is no such upstream.
     """
-    if dancer.upstream == "motionbeat":
+    heard = dancer.heard
+    if heard.upstream == "motionbeat":
+        heard.check_weights(weights or hubconf.SHIPPED)
         model: torch.nn.Module = hubconf.motionbeat(ckpt=weights).eval()
     else:
         from recipes.downstream.encoder import load_encoder
 
-        model = load_encoder(dancer.upstream, dancer.upstream, weights).model
+        if weights is not None:
+            heard.check_weights(weights)
+        model = load_encoder(heard.upstream, heard.upstream, weights).model
 
     @torch.inference_mode()
     def encode(wav: Tensor) -> Tensor:
-        mixed = dancer.layers.mix(model([wav.clone()])["hidden_states"])
+        mixed = heard.layers.mix(model([wav.clone()])["hidden_states"])
         wanted = dancer.model.music_scale.num_features
         if mixed.shape[-1] != wanted:
             raise CheckpointError(
-                f"{dancer.upstream}: features of {mixed.shape[-1]} numbers, the dance model was trained on "
+                f"{heard.upstream}: features of {mixed.shape[-1]} numbers, the dance model was trained on "
                 f"{wanted}; give the weights that it was trained with (--upstream-weights)"
             )
         return mixed

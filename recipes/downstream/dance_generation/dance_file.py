@@ -10,11 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motion_data.preparation import file_sha256
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, read_weights, write_weights
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings
 from recipes.downstream.errors import TaskError
+
+SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
+"""The model in the package; README.md beside it is its model card."""
 
 FORMAT = "motionbeat.dance_model"
 
@@ -51,16 +55,41 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What a model has learned to hear music by."""
+
+    upstream: str
+    """Its name in S3PRL's hub."""
+    sha256: str | None
+    """Of the file of the upstream's weights; None where it has none, or where it is not known."""
+    rate: float
+    """Samples at 16 kHz from one feature to the next."""
+    layers: Layers
+
+    def check_weights(self, file: Path) -> None:
+        """Refuse weights that the model was not trained with: their features mean something else.
+
+        Raises:
+            CheckpointError: another file, or one that is not there.
+        """
+        if self.sha256 is None:
+            return
+        if not file.is_file():
+            raise CheckpointError(f"{file}: no such file")
+        if (found := file_sha256(file)) != self.sha256:
+            raise CheckpointError(
+                f"{file}: weights {found[:12]}…, the dance model was trained on {self.sha256[:12]}… of "
+                f"{self.upstream}; give those (--upstream-weights), or train a dance model on these"
+            )
+
+
+@dataclass(frozen=True)
 class DanceFile:
     """What :func:`read_dance_model` reads."""
 
     model: DanceModel
     """In eval mode, on the CPU."""
-    upstream: str
-    """Whose features it has learned to hear, by its name in S3PRL's hub."""
-    rate: float
-    """Samples at 16 kHz from one feature to the next."""
-    layers: Layers
+    heard: Heard
     provenance: Provenance
 
 
@@ -68,9 +97,7 @@ def write_dance_model(
     path: Path,
     model: DanceModel,
     settings: Mapping[str, Any],
-    upstream: str,
-    rate: float,
-    layers: Layers,
+    heard: Heard,
     provenance: Provenance,
 ) -> None:
     """Write a model; the file appears when it is whole.
@@ -79,20 +106,19 @@ def write_dance_model(
         path: to write to.
         model: whose averaged weights are kept.
         settings: the section ``downstream_expert``.
-        upstream: its name.
-        rate: samples at 16 kHz a feature.
-        layers: how the upstream's layers are mixed.
+        heard: how music reached it in training.
         provenance: of the weights.
     """
     config = {
         "body": "rotations" if isinstance(model.numbers, RotationNumbers) else "joints",
         "music_dim": model.music_scale.num_features,
-        "upstream": upstream,
-        "rate": rate,
-        "only_layer": layers.only,
+        "upstream": heard.upstream,
+        "upstream_sha256": heard.sha256,
+        "rate": heard.rate,
+        "only_layer": heard.layers.only,
         "settings": {**settings, "datarc": {**settings.get("datarc", {}), "root": ""}},
     }
-    weights = {**weights_of(model), LAYER_WEIGHTS: layers.weights}
+    weights = {**weights_of(model), LAYER_WEIGHTS: heard.layers.weights}
     write_weights(weights, path, FORMAT, config, provenance)
 
 
@@ -115,7 +141,8 @@ def read_dance_model(path: Path) -> DanceFile:
                 f"{path}: its settings do not fit its weights (lacking: {', '.join(lost[:3]) or 'none'}; "
                 f"unknown: {', '.join(unexpected[:3]) or 'none'}); export it again"
             )
-        return DanceFile(model.eval(), str(config["upstream"]), float(config["rate"]), layers, provenance)
+        heard = Heard(str(config["upstream"]), config["upstream_sha256"], float(config["rate"]), layers)
+        return DanceFile(model.eval(), heard, provenance)
     except (KeyError, TypeError, RuntimeError, TaskError) as error:
         raise CheckpointError(f"{path}: cannot be used ({error}); export it again") from error
 

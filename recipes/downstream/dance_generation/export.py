@@ -16,12 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motion_data.preparation import file_sha256
+from motionbeat_upstream import hubconf
 from motionbeat_upstream.checkpoint import Provenance
 from motionbeat_upstream.version import __version__
 from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
 from recipes.downstream.checkpoints import safe_classes
 from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
-from recipes.downstream.dance_generation.dance_file import Layers, write_dance_model
+from recipes.downstream.dance_generation.dance_file import Heard, Layers, write_dance_model
 from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.settings import read_settings
 from recipes.downstream.errors import TaskError
@@ -86,9 +88,17 @@ def export(checkpoint: Path, target: Path) -> str:
     }
     corpus = Path(settings.datarc.root).name
     provenance = Provenance(f"dance_generation on {corpus}", details)
-    rate = float(held["Downstream"]["rate"])
-    write_dance_model(target, model, section, given.upstream, rate, layers, provenance)
+    heard = Heard(given.upstream, _weights_sha256(given), float(held["Downstream"]["rate"]), layers)
+    write_dance_model(target, model, section, heard, provenance)
     return f"{target}: step {details['step']}, features of {given.upstream}"
+
+
+def _weights_sha256(given: argparse.Namespace) -> str | None:
+    """Of the upstream's weights, where they are a file that is still there."""
+    file = given.upstream_ckpt
+    if file is None and given.upstream == "motionbeat":
+        file = hubconf.SHIPPED
+    return file_sha256(Path(file)) if file is not None and Path(file).is_file() else None
 
 
 def _layers(featurizer: dict[str, Tensor], layer: int | None) -> Layers:

@@ -33,7 +33,7 @@ class DataSettings:
     """Pairs danced in an evaluation, at most."""
     eval_batch_size: int = 20
     """Pairs danced at once."""
-    memory_megabytes: float = 3072.0
+    memory_megabytes: float = 4096.0
     """Decoded pairs kept in memory; an hour is 260 MB."""
 
 
@@ -41,10 +41,10 @@ class DataSettings:
 class ModelSettings:
     """``modelrc``: the denoiser."""
 
-    width: int = 128
-    layers: int = 4
+    width: int = 96
+    layers: int = 3
     heads: int = 4
-    hidden: int = 512
+    hidden: int = 384
     """Of each feed-forward part."""
     dropout: float = 0.0
     frame_sum: bool = True

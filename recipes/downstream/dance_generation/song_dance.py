@@ -54,7 +54,7 @@ def dance_song(
     seconds = len(wav) / SAMPLE_RATE
     if seconds < SHORTEST:
         raise AudioError(f"{seconds:.2f} s of sound; a dance takes {SHORTEST:g} s or more")
-    hear = Hearing(wav, encode, dancer.upstream, dancer.rate)
+    hear = Hearing(wav, encode, dancer.heard.upstream, dancer.heard.rate)
     generator = torch.Generator().manual_seed(seed)
     parts = []
     frames = int(seconds * FPS)
