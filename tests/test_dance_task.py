@@ -196,7 +196,7 @@ def test_the_packaged_configurations_hold_every_setting(name: str) -> None:
     with pytest.raises(
         SettingsError, match=r"root must name.*heads must divide width.*steps must lie between"
     ):
-        read_settings({"modelrc": {"heads": 3}, "diffusionrc": {"steps": 0}})
+        read_settings({"modelrc": {"heads": 5}, "diffusionrc": {"steps": 0}})
 
 
 def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
