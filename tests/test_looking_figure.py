@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -17,6 +19,7 @@ from motion_data.loading import load_clip
 from motion_data.looking.colours import ONSET
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.figure import draw, write_figure
+from motion_data.looking.poses import MOST, moments
 from tests.looking_pairs import make_corpus
 
 
@@ -25,7 +28,12 @@ def excerpt_of(folder: Path, which: int, seconds: float, bpm: float = 120.0) -> 
     return cut_excerpt(load_clip(corpus.pairs[which], corpus.folder), corpus.folder)
 
 
-@pytest.mark.parametrize(("which", "rows"), [(0, 5), (1, 3)])
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Excerpt:
+    return excerpt_of(tmp_path_factory.mktemp("pair"), 0, 6.0)
+
+
+@pytest.mark.parametrize(("which", "rows"), [(0, 6), (1, 3)])
 def test_a_row_for_all_that_is_known(tmp_path: Path, which: int, rows: int) -> None:
     excerpt = excerpt_of(tmp_path, which, 6.0)
     panels = draw(excerpt).axes
@@ -33,6 +41,26 @@ def test_a_row_for_all_that_is_known(tmp_path: Path, which: int, rows: int) -> N
     assert all(panel.get_xlim() == (0, 6) for panel in panels)
     bare = replace(excerpt, music_accents=np.empty(0), beats=np.empty(0), positions=np.empty(0, dtype=int))
     assert len(draw(bare).axes) == rows - 1
+
+
+@given(metre=st.integers(0, 7), first=st.integers(0, 6), count=st.integers(0, 90), bpm=st.floats(40, 240))
+@settings(max_examples=200, deadline=None)
+def test_poses_stand_on_downbeats_and_never_too_close(
+    pair: Excerpt, metre: int, first: int, count: int, bpm: float
+) -> None:
+    beats = np.arange(count if metre else 0) * 60 / bpm
+    positions = (np.arange(len(beats)) + first) % max(1, metre) + 1
+    seconds = max(1.0, count * 60 / bpm)
+    times = np.arange(round(30 * seconds)) / 30
+    excerpt = replace(pair, beats=beats, positions=positions, metre=metre, seconds=seconds, times=times)
+    found = moments(excerpt)
+    assert 1 <= len(found) <= MOST
+    assert found[0] >= 0
+    assert found[-1] < seconds
+    if len(beats) > 1 and len(found) > 1:
+        assert np.isin(found, beats).all()
+        assert (positions[np.searchsorted(beats, found)] == 1).any() or not (positions == 1).any()
+        assert np.ptp(np.diff(found)) < 1e-6
 
 
 def drawn_texts(figure: Figure) -> list[Text]:

@@ -73,7 +73,7 @@ def test_the_stretch_is_the_music_s(excerpt: Excerpt) -> None:
 def test_picture(excerpt: Excerpt) -> None:
     figure = draw(excerpt)
     figure.draw_without_rendering()
-    assert len(figure.axes) == 5
+    assert len(figure.axes) == 6
 
 
 def test_film(excerpt: Excerpt) -> None:

@@ -18,7 +18,7 @@ from motion_data.writing.stretch import cut_motion
 
 DESCRIPTION = """\
 Look at a pair of a prepared corpus. The suffix of -o says as what:
-  .png .pdf .svg  onset envelope, beats, contacts, speed and accent mass on one time axis
+  .png .pdf .svg  onset envelope, beats, poses, contacts, speed and accent mass on one time axis
   .mp4            a stick figure with the sound (needs ffmpeg)
   .html           one page that plays in a browser, without a network: the skeleton can be turned
   .bvh            its motion for animation programs: centimetres, y up, the motion's own frame rate

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from motion_data.looking.colours import BAR, BEAT, BODY, INK, MOTION, ONSET, SOFT, side_colour
 from motion_data.looking.excerpt import ACCENT_BINS, ONSET_RATE, Excerpt
 from motion_data.looking.facts import caption
+from motion_data.looking.poses import draw_poses
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
 
@@ -38,8 +39,10 @@ def write_figure(path: Path, excerpt: Excerpt) -> None:
 
 
 def draw(excerpt: Excerpt) -> Figure:
-    """Onset envelope, contacts, speed and accent mass, one row each, as far as the pair has them."""
+    """Onset envelope, poses, contacts, speed and accent mass, one row each, as far as the pair has them."""
     rows: list[tuple[float, Callable[[Axes, Excerpt], None]]] = [(1.1, _draw_onset)]
+    if excerpt.names and len(excerpt.times):
+        rows.append((1.2, draw_poses))
     if excerpt.pulses or excerpt.contacts:
         rows.append((0.28 + 0.22 * len(_limbs(excerpt)), _draw_contacts))
     if excerpt.foot_speed:

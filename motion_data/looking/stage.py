@@ -93,13 +93,21 @@ class BodyStage:
 
     def draw(self, pen: Pen, time: float) -> None:
         """Draw the body at ``time`` seconds of the excerpt."""
-        target = self._at(self._path, time)
-        view = View(target, self._yaw, (pen.width / 2, pen.height / 2), 1.75 * pen.height)
-        points = self._at(self._excerpt.joints, time)
+        view, points = self._seen(pen, time)
         _draw_floor(pen, view)
         self._draw_contacts(pen, view, points, time)
         self._draw_trails(pen, view, time)
         self._draw_body(pen, view, points)
+
+    def draw_pose(self, pen: Pen, time: float) -> None:
+        """Draw the body alone, without floor and trails."""
+        self._draw_body(pen, *self._seen(pen, time))
+
+    def _seen(self, pen: Pen, time: float) -> tuple[View, NDArray[np.float64]]:
+        """The camera at a moment, and the joints."""
+        target = self._at(self._path, time)
+        view = View(target, self._yaw, (pen.width / 2, pen.height / 2), 1.75 * pen.height)
+        return view, self._at(self._excerpt.joints, time)
 
     def _at(self, track: NDArray[np.floating[Any]], time: float) -> NDArray[np.float64]:
         """(T, ...) frames interpolated at a moment; the first and last hold beyond the ends."""
