@@ -38,16 +38,27 @@ ITEM_MEASURES = (
 
 def item_scores(dance: Dance) -> ItemScores:
     """Measure one dance."""
-    alignment = beat_align(dance)
     skating = foot_skating(dance.joints, dance.fps)
-    contacts = contact_scores(dance)
-    values = (
-        *(alignment.fact, alignment.bailando, physical_foot_contact(dance.joints, dance.fps)),
-        *(skating.ratio, skating.speed, contacts.on_beats, contacts.on_steps),
-    )
+    scores = {
+        "pfc": physical_foot_contact(dance.joints, dance.fps),
+        "skating_ratio": skating.ratio,
+        "skating_speed": skating.speed,
+        **music_scores(dance),
+    }
     return ItemScores(
         dance.name,
         kinetic_features(dance.joints, dance.fps),
         geometric_features(dance.joints, dance.fps),
-        dict(zip(ITEM_MEASURES, values, strict=True)),
+        {measure: scores[measure] for measure in ITEM_MEASURES},
     )
+
+
+def music_scores(dance: Dance) -> dict[str, float]:
+    """How one dance fits its music, by those keys of :data:`ITEM_MEASURES` that ask for it."""
+    alignment, contacts = beat_align(dance), contact_scores(dance)
+    return {
+        "beat_align_fact": alignment.fact,
+        "beat_align_bailando": alignment.bailando,
+        "contacts_on_beats": contacts.on_beats,
+        "contacts_on_steps": contacts.on_steps,
+    }

@@ -28,10 +28,11 @@ def markdown(scores: DanceScores, settings: Mapping[str, Any]) -> str:
     """A row a measure, generated beside true; measures that neither has are left out."""
     made, true = scores.generated, scores.truth
     lines = [
-        f"| | generated ({len(made.items)}) | truth ({len(true.items)}) |",
-        "|---|---|---|",
+        f"| | generated ({len(made.items)}) | truth ({len(true.items)}) | truth to others' music |",
+        "|---|---|---|---|",
         *(
-            f"| {heading} | {made.measures[key].text()} | {true.measures[key].text()} |"
+            f"| {heading} | {made.measures[key].text()} | {true.measures[key].text()} | "
+            f"{Estimate(scores.strangers.get(key, math.nan)).text()} |"
             for key, heading in HEADINGS.items()
             if not math.isnan(made.measures[key].value) or not math.isnan(true.measures[key].value)
         ),
@@ -49,6 +50,7 @@ def record(scores: DanceScores, settings: Mapping[str, Any]) -> dict[str, Any]:
         "settings": dict(settings),
         "generated": _set_record(scores.generated),
         "truth": _set_record(scores.truth),
+        "truth_to_others_music": {key: _number(value) for key, value in scores.strangers.items()},
         "warnings": list(scores.warnings),
     }
 

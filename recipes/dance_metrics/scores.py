@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.diversity import diversity
 from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
-from recipes.dance_metrics.item_scores import ITEM_MEASURES, ItemScores, item_scores
+from recipes.dance_metrics.item_scores import ITEM_MEASURES, ItemScores, item_scores, music_scores
 from recipes.dance_metrics.normalisation import truth_scale
 from recipes.statistics.estimate import Estimate, mean_estimate
 from recipes.statistics.jackknife import jackknife_interval
@@ -22,6 +22,12 @@ FEATURES = ("kinetic", "geometric")
 
 MEASURES = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric", *ITEM_MEASURES)
 """Keys of every measure, in the order of tables."""
+
+OF_MUSIC = ("beat_align_fact", "beat_align_bailando", "contacts_on_beats", "contacts_on_steps")
+"""Measures that ask how a dance fits its music."""
+
+STRANGERS = 5
+"""Other musics that each true dance is laid on."""
 
 HALVINGS = 20
 """How often the truth is cut in two, for its distance from itself."""
@@ -45,6 +51,9 @@ class DanceScores:
     truth: SetScores
     """The true dances' own. Its FID, without an interval, is the mean distance between halves of them: what
     so few dances from the same source are apart; NaN for fewer than four."""
+    strangers: dict[str, float]
+    """By :data:`OF_MUSIC`: the true dances, each on the music of others. A good dancer reaches this who does
+    not listen."""
     warnings: tuple[str, ...]
     """Sentences to stand beside the figures."""
 
@@ -90,8 +99,20 @@ def score_dances(
     return DanceScores(
         SetScores(made, {key: made_measures[key] for key in MEASURES}),
         SetScores(true, {key: true_measures[key] for key in MEASURES}),
+        _to_others_music(truth),
         tuple(warnings),
     )
+
+
+def _to_others_music(truth: Sequence[Dance]) -> dict[str, float]:
+    found: dict[str, list[float]] = {key: [] for key in OF_MUSIC}
+    for shift in range(1, min(STRANGERS, len(truth) - 1) + 1):
+        for place, dance in enumerate(truth):
+            other = truth[(place + shift) % len(truth)]
+            scores = music_scores(replace(dance, beats=other.beats, steps=other.steps))
+            for key in OF_MUSIC:
+                found[key].append(scores[key])
+    return {key: mean_estimate(values).value for key, values in found.items()}
 
 
 def _features(items: Sequence[ItemScores], kind: str) -> NDArray[np.float64]:
