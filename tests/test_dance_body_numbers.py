@@ -12,7 +12,7 @@ from torch import Tensor
 from motion_data.body.kinematics import REST, forward_kinematics
 from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.motion import Motion
-from motion_data.skeleton import INDEX, JOINTS
+from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from recipes.downstream.dance_generation.body_numbers import (
     CONTACT_JOINTS,
     CONTACTS,
@@ -117,9 +117,24 @@ def test_bones_keep_their_length_on_a_rigid_body() -> None:
     # Longer than what is worked on at once, and the bones still have one length.
     joints = np.tile(joints, (1 + AT_ONCE // len(joints), 1, 1))
     bent = on_rigid_body(joints + np.random.default_rng(0).normal(0, 0.01, joints.shape))
-    shin = np.linalg.norm(bent[:, INDEX["left_ankle"]] - bent[:, INDEX["left_knee"]], axis=1)
-    assert np.ptp(shin) < 1e-4
+    for child, parent in enumerate(PARENTS[1:], 1):
+        assert np.ptp(np.linalg.norm(bent[:, child] - bent[:, parent], axis=1)) < 1e-4, JOINTS[child]
     assert np.linalg.norm(bent - joints, axis=-1).mean() < 0.05
+
+
+@given(st.integers(0, 999))
+@settings(max_examples=20, deadline=None)
+def test_feet_that_rest_stay_at_rest_on_a_rigid_body(seed: int) -> None:
+    joints = constructed()[:60].copy()
+    feet = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("ankle", "foot")]
+    joints[:, feet] = joints[0, feet]
+    # The body trembles above them, so that hips and bones are wrong in every frame.
+    rest = [joint for joint in range(len(JOINTS)) if joint not in feet]
+    joints[:, rest] += np.random.default_rng(seed).normal(0, 0.02, (60, len(rest), 3)).astype(np.float32)
+    joints[:, rest, 1] -= 0.08
+    found = on_rigid_body(joints)
+    ankles = feet[::2]
+    np.testing.assert_allclose(found[:, ankles], joints[:, ankles], atol=1e-3)
 
 
 def test_a_dance_begins_with_the_last_frames_of_a_motion() -> None:

@@ -14,8 +14,10 @@ from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers
 from recipes.downstream.dance_generation.constraints import Constraint, frames_given, joints_given
 from recipes.downstream.dance_generation.easing import eased
+from recipes.downstream.dance_generation.filters import Filters
 from recipes.downstream.dance_generation.model import DanceModel, given_frames
 from recipes.downstream.dance_generation.placing import Place
+from recipes.downstream.dance_generation.sinusoids import sinusoids
 from recipes.downstream.dance_generation.slices import Slices, join
 from tests.dances import FRAMES, SMALL, constructed, music_like, small_model
 
@@ -36,17 +38,36 @@ def test_what_is_not_heard_changes_nothing_and_what_is_heard_does() -> None:
     model = small_model()
     noisy, level = torch.randn(2, FRAMES, 70, generator=seeded()), torch.tensor([3, 700])
     deaf, heard = torch.tensor([False, False]), torch.tensor([True, True])
-    one, other = music_like(model), music_like(model, seed=1)
+    with torch.no_grad():
+        one, other = (model.denoiser.listen(music_like(model, seed=seed)) for seed in (0, 1))
     free = torch.zeros(2, FRAMES, dtype=torch.bool)
     with torch.no_grad():
-        silent = [model.denoiser(noisy, level, music, deaf, free) for music in (one, other)]
-        loud = [model.denoiser(noisy, level, music, heard, free) for music in (one, other)]
+        silent = [model.denoiser(noisy, level, sound, deaf, free) for sound in (one, other)]
+        loud = [model.denoiser(noisy, level, sound, heard, free) for sound in (one, other)]
     torch.testing.assert_close(silent[0], silent[1], atol=0, rtol=0)
     assert (loud[0] - loud[1]).abs().max() > 1e-3
     # A slice does not depend on what else is in the batch.
     with torch.no_grad():
         alone = model.denoiser(noisy[:1], level[:1], one[:1], heard[:1], free[:1])
     torch.testing.assert_close(alone, loud[0][:1], atol=1e-5, rtol=0)
+
+
+@given(seed=st.integers(0, 99), frames=st.integers(1, 60))
+@settings(max_examples=20, deadline=None)
+def test_filters_say_nothing_at_first_and_leave_what_never_changes_as_steady(seed: int, frames: int) -> None:
+    torch.manual_seed(seed)
+    filters = Filters(8, 5)
+    level, noisy = sinusoids(torch.tensor([3, 700]), 8), torch.randn(2, frames, 5)
+    assert not filters(noisy, level).any()
+    for value in filters.parameters():
+        torch.nn.init.normal_(value)
+    with torch.no_grad():
+        said = filters(noisy, level)
+        # Of a slice alone, and backwards.
+        torch.testing.assert_close(filters(noisy[1:], level[1:]), said[1:], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(filters(noisy.flip(1), level), said.flip(1), atol=1e-4, rtol=1e-4)
+        steady = filters(noisy[:, :1].expand(2, frames, 5), level)
+    torch.testing.assert_close(steady, steady[:, :1].expand(2, frames, 5), atol=1e-3, rtol=1e-4)
 
 
 def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
@@ -59,7 +80,10 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
 
     generator = seeded()
     clean = (slices - model.mean) / model.spread
-    level = torch.randint(model.settings.levels, (len(slices),), generator=generator)
+    draws = torch.randint(
+        model.settings.levels, (model.settings.level_draws, len(slices)), generator=generator
+    )
+    level = draws.amax(0)
     noise = torch.randn(clean.shape, generator=generator)
     torch.rand(len(slices), generator=generator)  # who hears: all of them here
     kept = torch.cos((level / model.settings.levels + 0.008) / 1.008 * torch.pi / 2) ** 2
@@ -71,7 +95,9 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
     assert 0 < given.sum() < given.numel()
     with torch.no_grad():
         heard = torch.ones(len(slices), dtype=torch.bool)
-        said = model.denoiser(seen, level, model._scaled(music), heard, given)
+        sound = model.denoiser.listen(model._scaled(music))
+        said = model.denoiser(seen, level, sound, heard, given)
+        guess = model.denoiser.guess(sound)
     bodies = (said * model.spread + model.mean).numpy()
     joints = model.numbers.joints(torch.from_numpy(bodies)).numpy()
     contact = 0.0
@@ -86,6 +112,7 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
         "velocity": float(((said[:, 1:] - said[:, :-1] - clean[:, 1:] + clean[:, :-1]) ** 2).mean()),
         "joints": float(((torch.from_numpy(joints) - model.numbers.joints(slices)) ** 2).mean()),
         "contact": contact / (len(slices) * (FRAMES - 1) * len(CONTACT_JOINTS) * 3),
+        "guess": float(((guess - clean) ** 2).mean()),
     }
     for name, value in expected.items():
         assert parts[name].item() == pytest.approx(value, rel=1e-4, abs=1e-7), name

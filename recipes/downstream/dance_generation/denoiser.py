@@ -2,14 +2,18 @@
 
 After EDGE (Tseng et al., CVPR 2023): what is left of the noise level and of the whole music scales and shifts
 every block's output (FiLM); frames of music and the noise level are what cross-attention looks at. [O] is
-that the music's frames may also be added to the motion's own frames, so that a small model need not learn
-first which frame is danced to which, and that the model learns to go on from frames that it is given.
+what lets a small model learn from few steps: the music's frames may also be added to the motion's own, so
+that it need not learn first which frame is danced to which; a convolution may stand beside self-attention;
+filters may pass on what is not noise. And [O] is that the model learns to go on from frames that it is given.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from recipes.downstream.dance_generation.filters import Filters
+from recipes.downstream.dance_generation.sinusoids import sinusoids
 
 LEVEL_TOKENS = 2
 """Tokens of the noise level beside the music's frames."""
@@ -29,11 +33,26 @@ class Film(nn.Module):
         return filmed
 
 
+class Neighbours(nn.Module):
+    """(B, T, W) of what is nearby: a convolution of every number over ``reach`` frames, then a mixture."""
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.near = nn.Conv1d(width, width, reach, padding=reach // 2, groups=width)
+        self.mix = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See above."""
+        mixed: Tensor = self.mix(nn.functional.gelu(self.near(x.transpose(1, 2)).transpose(1, 2)))
+        return mixed
+
+
 class DecoderLayer(nn.Module):
     """Self-attention, cross-attention, feed-forward; each after a norm, and told by :class:`Film`."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, reach: int) -> None:
         super().__init__()
+        self.neighbours = Neighbours(width, reach) if reach else None
         self.itself = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.across = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.forth = nn.Sequential(
@@ -46,7 +65,10 @@ class DecoderLayer(nn.Module):
     def forward(self, x: Tensor, memory: Tensor, told: Tensor) -> Tensor:
         """(B, T, W) after a look at itself and at (B, M, W); ``told`` is (B, W)."""
         y = self.norms[0](x)
-        x = x + self.films[0](self.dropout(self.itself(y, y, y, need_weights=False)[0]), told)
+        seen = self.itself(y, y, y, need_weights=False)[0]
+        if self.neighbours is not None:
+            seen = seen + self.neighbours(y)
+        x = x + self.films[0](self.dropout(seen), told)
         y = self.norms[1](x)
         x = x + self.films[1](self.dropout(self.across(y, memory, memory, need_weights=False)[0]), told)
         y = self.dropout(self.forth(self.norms[2](x)))
@@ -67,6 +89,8 @@ class Denoiser(nn.Module):
         hidden: of each feed-forward part.
         dropout: in training.
         frame_sum: whether the music's frames are also added to the motion's own.
+        reach: frames of the convolution beside self-attention, odd; 0 for none.
+        filtered: whether :class:`Filters` of the noisy slice are added to what the decoder says.
     """
 
     def __init__(
@@ -80,6 +104,8 @@ class Denoiser(nn.Module):
         hidden: int,
         dropout: float,
         frame_sum: bool,
+        reach: int,
+        filtered: bool,
     ) -> None:
         super().__init__()
         self.motion_in = nn.Linear(numbers, width)
@@ -100,27 +126,37 @@ class Denoiser(nn.Module):
         self.level_tokens = nn.Linear(width, LEVEL_TOKENS * width)
         self.unheard = nn.Parameter(torch.randn(frames, width) * 0.02)
         self.unheard_whole = nn.Parameter(torch.randn(width) * 0.02)
+        self.guess = nn.Linear(width, numbers)
+        """What the sound alone says of the dance; it is trained, and nothing is danced by it."""
         self.memory_norm = nn.LayerNorm(width)
-        self.decoder = nn.ModuleList(DecoderLayer(width, heads, hidden, dropout) for _ in range(layers))
+        self.decoder = nn.ModuleList(
+            DecoderLayer(width, heads, hidden, dropout, reach) for _ in range(layers)
+        )
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, numbers))
+        self.filters = Filters(width, numbers) if filtered else None
         self.frame_sum = frame_sum
         self.width = width
 
-    def forward(self, noisy: Tensor, level: Tensor, music: Tensor, heard: Tensor, given: Tensor) -> Tensor:
+    def listen(self, music: Tensor) -> Tensor:
+        """(B, T, W) that is heard in (B, T, D) frames of music, on the motion's clock."""
+        sound: Tensor = self.music_encoder(self.music_in(music) + self.places)
+        return sound
+
+    def forward(self, noisy: Tensor, level: Tensor, sound: Tensor, heard: Tensor, given: Tensor) -> Tensor:
         """(B, T, N) without the noise.
 
         Args:
             noisy: (B, T, N); frames that are given are without noise.
             level: (B,) int64 steps of noise.
-            music: (B, T, D) frames of music, on the motion's clock.
+            sound: (B, T, W) of :meth:`listen`.
             heard: (B,) bool; where False the music is as if there were none.
             given: (B, T) bool, the frames to go on from or to arrive at.
         """
-        sound = self.music_encoder(self.music_in(music) + self.places)
         whole = self.music_whole(sound.mean(1))
         sound = torch.where(heard[:, None, None], sound, self.unheard)
         whole = torch.where(heard[:, None], whole, self.unheard_whole)
-        hidden = self.level(sinusoids(level, self.width).to(noisy))
+        noise = sinusoids(level, self.width).to(noisy)
+        hidden = self.level(noise)
         tokens = self.level_tokens(hidden).unflatten(-1, (LEVEL_TOKENS, self.width))
         memory = self.memory_norm(torch.cat([sound, tokens], 1))
         x = self.motion_in(noisy) + self.places + given[..., None] * self.given
@@ -129,11 +165,4 @@ class Denoiser(nn.Module):
         for layer in self.decoder:
             x = layer(x, memory, hidden + whole)
         said: Tensor = self.out(x)
-        return said
-
-
-def sinusoids(places: Tensor, width: int) -> Tensor:
-    """(..., W) sines and cosines of numbers, with periods from 2π to 10,000 · 2π (Vaswani et al. 2017)."""
-    rates = torch.exp(-torch.arange(0, width, 2, device=places.device) * (9.210340371976184 / width))
-    angles = places[..., None] * rates
-    return torch.cat([angles.sin(), angles.cos()], -1)
+        return said if self.filters is None else said + self.filters(noisy, noise)

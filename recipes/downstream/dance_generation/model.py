@@ -93,12 +93,15 @@ class DanceModel(nn.Module):
         """
         clean = (slices - self.mean) / self.spread
         count, device = len(clean), clean.device
-        level = torch.randint(self.settings.levels, (count,), generator=generator).to(device)
+        draws = torch.randint(self.settings.levels, (self.settings.level_draws, count), generator=generator)
+        level = draws.amax(0).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         heard = (torch.rand(count, generator=generator) >= self.settings.unheard).to(device)
         given = given_frames(count, self.frames, self.settings.given, generator).to(device)
         noisy = torch.where(given[..., None], clean, self.schedule.add_noise(clean, noise, level))
-        said = self._denoiser(averaged)(noisy, level, self._scaled(music), heard, given)
+        denoiser = self._denoiser(averaged)
+        sound = denoiser.listen(self._scaled(music))
+        said = denoiser(noisy, level, sound, heard, given)
         bodies = said * self.spread + self.mean
         told, seen = self.numbers.joints(bodies), self.numbers.joints(slices)
         standing = (bodies[:, :-1, CONTACTS] > STANDS).detach()
@@ -110,6 +113,7 @@ class DanceModel(nn.Module):
             "velocity": squared(said.diff(dim=1), clean.diff(dim=1)),
             "joints": squared(told, seen),
             "contact": drift.square().mean(),
+            "guess": squared(denoiser.guess(sound), clean),
         }
         weights = asdict(self.settings)
         total = sum((weights[name] * part for name, part in parts.items()), torch.zeros((), device=device))
@@ -143,34 +147,36 @@ class DanceModel(nn.Module):
         self.schedule.set_timesteps(steps or self.settings.steps)
         strength = self.settings.guidance if guidance is None else guidance
         size, device = len(music), music.device
-        scaled = self._scaled(music)
+        sound = self._denoiser(averaged=True).listen(self._scaled(music))
         heard = torch.ones(size, dtype=torch.bool, device=device)
-        x = torch.randn((size, self.frames, self.numbers.size), generator=generator).to(scaled)
+        x = torch.randn((size, self.frames, self.numbers.size), generator=generator).to(sound)
         if constraint is None:
             constraint = Constraint(torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool))
         values = (constraint.values - self.mean) / self.spread
         given = constraint.known.all(-1)
         for level in self.schedule.timesteps:
             x = torch.where(given[..., None], values, x)
-            clean = self._guided(x, level.to(device).expand(size), scaled, heard, given, strength)
+            clean = self._guided(x, level.to(device).expand(size), sound, heard, given, strength)
             clean = eased(clean, values, given)
             x = self.schedule.step(torch.where(constraint.known, values, clean), int(level), x).prev_sample
         return torch.where(constraint.known, constraint.values, x * self.spread + self.mean)
 
     def _guided(
-        self, x: Tensor, level: Tensor, music: Tensor, heard: Tensor, given: Tensor, strength: float
+        self, x: Tensor, level: Tensor, sound: Tensor, heard: Tensor, given: Tensor, strength: float
     ) -> Tensor:
         denoiser = self._denoiser(averaged=True)
         if strength in (0.0, 1.0):
-            only: Tensor = denoiser(x, level, music, heard & (strength == 1.0), given)
+            only: Tensor = denoiser(x, level, sound, heard & (strength == 1.0), given)
             return only
-        x, level, music, given = (torch.cat([part, part]) for part in (x, level, music, given))
-        said: Tensor = denoiser(x, level, music, torch.cat([heard, ~heard]), given)
+        x, level, sound, given = (torch.cat([part, part]) for part in (x, level, sound, given))
+        said: Tensor = denoiser(x, level, sound, torch.cat([heard, ~heard]), given)
         listening, deaf = said.chunk(2)
         return deaf + strength * (listening - deaf)
 
-    def _denoiser(self, averaged: bool) -> nn.Module:
-        return self.averaged.module if averaged else self.denoiser
+    def _denoiser(self, averaged: bool) -> Denoiser:
+        denoiser = self.averaged.module if averaged else self.denoiser
+        assert isinstance(denoiser, Denoiser)
+        return denoiser
 
     def _scaled(self, music: Tensor) -> Tensor:
         scaled: Tensor = self.music_scale(music.transpose(1, 2)).transpose(1, 2)

@@ -8,6 +8,8 @@ from typing import Any
 
 from recipes.downstream.settings_values import SettingsError, read_values
 
+LOSSES = ("clean", "velocity", "joints", "contact", "guess")
+
 BODIES = ("auto", "joints", "rotations")
 
 
@@ -49,6 +51,10 @@ class ModelSettings:
     dropout: float = 0.0
     frame_sum: bool = True
     """Whether frames of music are also added to the motion's own; EDGE has cross-attention alone."""
+    reach: int = 9
+    """Frames of a convolution beside self-attention, odd; 0 for none, as EDGE has it."""
+    filtered: bool = True
+    """Whether filters of the noisy slice are added to what the decoder says; EDGE has none."""
     average_decay: float = 0.995
     """Of the moving average of the weights, a step; dances are made with the average."""
 
@@ -59,6 +65,9 @@ class DiffusionSettings:
 
     levels: int = 1000
     """Steps of noise in training, on the cosine schedule."""
+    level_draws: int = 2
+    """The step of noise is the largest of so many draws: with 2 high noise, where the music decides, is
+    learned more often [O]; with 1 all alike, as in EDGE."""
     steps: int = 50
     """Steps of DDIM when a dance is drawn."""
     guidance: float = 2.0
@@ -68,13 +77,15 @@ class DiffusionSettings:
     given: float = 0.5
     """Share of training slices with frames that are given, from which a dance goes on [O]."""
     clean: float = 0.636
-    """Weight of the loss on the body's numbers; this and the next three are EDGE's."""
-    velocity: float = 2.964
+    """Weight of the loss on the body's numbers, as EDGE has it."""
+    velocity: float = 6.0
     """Of their change from frame to frame."""
     joints: float = 0.646
     """Of the joints' places in metres."""
-    contact: float = 10.942
+    contact: float = 100.0
     """Of the feet's movement while they are said to stand, in metres a frame."""
+    guess: float = 1.0
+    """Of what the music alone says of the dance, without the noisy motion [O]; EDGE has no such loss."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +127,17 @@ def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSet
         "modelrc.heads must divide width, and width be even": (
             model.heads >= 1 and model.width % model.heads == 0 and model.width % 2 == 0
         ),
+        "modelrc.reach must be odd, or 0": model.reach == 0 or (model.reach > 0 and model.reach % 2 == 1),
         "modelrc.dropout and average_decay must lie in [0, 1)": (
             0 <= model.dropout < 1 and 0 <= model.average_decay < 1
         ),
+        "diffusionrc.level_draws must be at least 1": diffusion.level_draws >= 1,
         "diffusionrc.steps must lie between 1 and levels": 1 <= diffusion.steps <= diffusion.levels,
         "diffusionrc.unheard and given must lie in [0, 1]": (
             0 <= diffusion.unheard <= 1 and 0 <= diffusion.given <= 1
         ),
         "diffusionrc: guidance and the weights of losses must be at least 0": (
-            min(diffusion.guidance, diffusion.clean, diffusion.velocity, diffusion.joints, diffusion.contact)
-            >= 0
+            min(diffusion.guidance, *(getattr(diffusion, name) for name in LOSSES)) >= 0
         ),
     }
     faults = faults or [rule for rule, kept in rules.items() if not kept]
