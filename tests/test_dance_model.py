@@ -15,7 +15,7 @@ from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CON
 from recipes.downstream.dance_generation.constraints import Constraint, frames_given, joints_given
 from recipes.downstream.dance_generation.easing import eased
 from recipes.downstream.dance_generation.filters import Filters
-from recipes.downstream.dance_generation.model import DanceModel, given_frames
+from recipes.downstream.dance_generation.model import FARTHEST, DanceModel, given_frames
 from recipes.downstream.dance_generation.placing import Place
 from recipes.downstream.dance_generation.sinusoids import sinusoids
 from recipes.downstream.dance_generation.slices import Slices, join
@@ -179,6 +179,17 @@ def test_a_seed_is_a_dance() -> None:
     one, same, other = (model.draw(music, seeded(seed)) for seed in (0, 0, 1))
     torch.testing.assert_close(one, same, atol=0, rtol=0)
     assert (one - other).abs().max() > 0.01
+
+
+def test_a_dance_stays_within_what_bodies_do_however_wildly_it_is_guided() -> None:
+    model = small_model()
+    model.standardise(slices_of())
+    with torch.no_grad():
+        for value in model.averaged.parameters():
+            value.mul_(30)
+    music = music_like(model, frames=FRAMES)
+    drawn = model.draw(music, seeded(), guidance=50.0)
+    assert (((drawn - model.mean) / model.spread).abs() <= FARTHEST + 1e-3).all()
 
 
 def test_without_guidance_nobody_listens() -> None:

@@ -37,6 +37,7 @@ from recipes.downstream.dance_generation.dance_file import (
     read_dance_model,
     write_dance_model,
 )
+from recipes.downstream.dance_generation.dance_file import SHIPPED as DANCER
 from recipes.downstream.dance_generation.expert import DownstreamExpert
 from recipes.downstream.dance_generation.export import main as export
 from recipes.downstream.dance_generation.model import DanceModel
@@ -301,6 +302,20 @@ def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
     bones = (motion.joints[-60:, 4] - motion.joints[-60:, 0], gone_on[:60, 4] - gone_on[:60, 0])
     lengths = [np.linalg.norm(one, axis=1) for one in bones]
     assert np.abs(lengths[0] - lengths[1]).max() < 0.15
+
+
+def test_the_model_that_ships_dances_without_being_asked_for(song: Path, tmp_path: Path) -> None:
+    dancer = read_dance_model(DANCER)
+    assert "constructed" in dancer.provenance.training
+    dancer.heard.check_weights(SHIPPED)
+    out = tmp_path / "d.npz"
+    assert dance_command([str(song), "-o", str(out), "--seconds", "4"]) == 0
+    motion, _ = read_motion(out)
+    assert motion.joints.shape == (120, 22, 3)
+    # A body of this world: as tall as one, upright, with its feet about the floor.
+    heights = motion.joints[..., 1]
+    assert 1.3 < np.median(heights[:, JOINTS.index("head")]) < 1.9
+    assert np.abs(heights[:, JOINTS.index("left_foot")]).max() < 0.5
 
 
 def test_silence_is_danced_too(dancer: Path, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ AT_ONCE = 1800
 STRETCHED = 0.999
 """Share of its length that a leg reaches over at most; a straight knee has no side to bend to."""
 
+LOWEST = 0.15
+"""Metres that it is lowered by at most: feet that are drawn farther away are not reached."""
+
 CALM = 3
 """Frames over which the body is lowered and raised again."""
 
@@ -60,6 +63,7 @@ def _too_high(rigid: Array, drawn: Array) -> Array:
         away = rigid[:, hip] - drawn[:, ankle]
         aside = np.hypot(away[:, 0], away[:, 2])
         lower = np.maximum(lower, away[:, 1] - np.sqrt(np.maximum(longest**2 - aside**2, 0.0)))
+    lower = np.minimum(lower, LOWEST)
     # A mean of what is at least needed nearby is at least what is needed.
     calm: Array = uniform_filter1d(maximum_filter1d(lower, 2 * CALM + 1), 2 * CALM + 1)
     return calm
