@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,11 @@ class NpzFormat:
             AudioError: the file cannot be read.
         """
         arrays = self._extract(expert, path)
-        with atomic_path(self.target(relative)) as draft, draft.open("wb") as file:
-            np.savez(file, allow_pickle=False, made_by=np.array(made_by), **arrays)
+        # An archive that Ctrl-C cuts off is closed once more when it is collected: a file would complain.
+        archive = io.BytesIO()
+        np.savez(archive, allow_pickle=False, made_by=np.array(made_by), **arrays)
+        with atomic_path(self.target(relative)) as draft:
+            draft.write_bytes(archive.getbuffer())
 
     def _extract(self, expert: UpstreamExpert, path: Path) -> dict[str, NDArray[np.generic]]:
         with torch.inference_mode():
