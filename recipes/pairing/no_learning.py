@@ -14,7 +14,7 @@ frame-level contrast is 80 ms off.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +75,12 @@ def correlations(
         onset[owner], contact[size:], lengths[owner], lengths[owner], forgiveness
     )
     return Correlations(table, table.diagonal(), hard)
+
+
+def padded(parts: Sequence[Tensor]) -> Tensor:
+    """(N, F) the rows of all (n, f) parts, those of shorter ones with 0 at their ends."""
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def onset_contact_similarity(

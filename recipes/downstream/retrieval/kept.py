@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from recipes.downstream.kept_weights import check_finite
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
-from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations
+from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 
 TEMPI_AN_OCTAVE = 4
 """Candidates are of the query's tempo, to a quarter of an octave."""
@@ -117,11 +116,5 @@ def _no_learning(batches: Sequence[PairBatch], owner: Tensor) -> tuple[Correlati
     heard = [batch.tested.onsets for batch in batches if batch.tested is not None]
     own = [batch.rows.pulses[: len(batch)].amax(-1) for batch in batches]
     hard = [batch.rows.pulses[len(batch) :].amax(-1) for batch in batches]
-    onset, contact, lengths = _padded(heard), _padded(own + hard), torch.cat([b.frames for b in batches])
+    onset, contact, lengths = padded(heard), padded(own + hard), torch.cat([b.frames for b in batches])
     return tuple(correlations(onset, contact, lengths, owner, each) for each in FORGIVENESSES)
-
-
-def _padded(parts: Sequence[Tensor]) -> Tensor:
-    """(N, F) all rows, those of shorter parts with 0 at their ends."""
-    width = max(part.shape[1] for part in parts)
-    return torch.cat([functional.pad(part, (0, width - part.shape[1])) for part in parts])

@@ -80,15 +80,24 @@ def find(tables: Tables, pool: int) -> dict[str, Found]:
         "shared grid": (tables.shared, tables.noise_shared),
         "own grids": (tables.own_grids, tables.noise_own_grids),
     }
-    plain = [each.table.double().numpy() for each in tables.no_learning]
+    directions = {"music → motion": False, "motion → music": True}
+
+    def retrieved(table: NDArray[np.float64], turn: bool) -> Retrieval:
+        similarity = table.T if turn else table
+        return retrieval(similarity, tables.pieces, tables.takes, tables.groups, pool)
+
+    baselines = {
+        direction: max(
+            (retrieved(each.table.double().numpy(), turn) for each in tables.no_learning),
+            key=lambda each: each.recall(1).mean,
+        )
+        for direction, turn in directions.items()
+    }
     found: dict[str, Found] = {}
     for form, (table, blank) in forms.items():
-        for direction, turn in (("music → motion", False), ("motion → music", True)):
-            one, other, *without = (
-                retrieval(each.T if turn else each, tables.pieces, tables.takes, tables.groups, pool)
-                for each in (table, blank, *plain)
-            )
-            baseline = max(without, key=lambda each: each.recall(1).mean)
+        for direction, turn in directions.items():
+            one, other = retrieved(table, turn), retrieved(blank, turn)
+            baseline = baselines[direction]
             found[f"{direction}, {form}"] = Found(
                 {rank: one.recall(rank) for rank in RANKS},
                 {rank: one.chance(rank) for rank in RANKS},

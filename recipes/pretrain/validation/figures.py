@@ -16,7 +16,7 @@ from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import MusicFeatures
 from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics
-from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity
+from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity, padded
 from recipes.pairing.onset_curve import onset_target
 from recipes.pairing.retrieval import retrieval, retrieval_metrics
 from recipes.pairing.silence import noise, other_audio, silence
@@ -142,12 +142,6 @@ class Figures:
         seen = F.pad(seen, (0, 0, 0, SEEN_FRAMES - seen.shape[1]))
         self._keep(name, F.normalize(seen.flatten(1), dim=1))
 
-    def _padded(self, *names: str) -> Tensor:
-        """Vectors of clips of different lengths, padded with 0 to the longest."""
-        parts = [part for name in names for part in self._kept[name]]
-        width = max(part.shape[1] for part in parts)
-        return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])
-
     def _keep_similarities(
         self, name: str, music: MusicSide, motion: MotionSide, clips: PretrainBatch
     ) -> None:
@@ -227,7 +221,8 @@ class Figures:
     def _no_learning(self, seen: Tensor) -> dict[str, float]:
         """The better of two forgivenesses: over whole clips, over what the projections are compared by,
         and against hard negatives."""
-        onset, contact = self._padded("onset_curve"), self._padded("contact_curve", "hard_curve")
+        onset = padded(self._kept["onset_curve"])
+        contact = padded(self._kept["contact_curve"] + self._kept["hard_curve"])
         lengths = self._all("lengths").long()
         owner = torch.tensor(self._owners, dtype=torch.long)
         figures: dict[str, float] = {}
