@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -49,6 +50,7 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
+from recipes.downstream.dance_generation.upstream_weights import as_hex
 from recipes.downstream.registration import TASKS
 from recipes.downstream.settings_values import SettingsError
 from tests.made_corpus import Made, write_corpus
@@ -233,6 +235,19 @@ def test_only_training_without_a_checkpoint_looks_at_bodies_first(corpus: Path, 
     torch.testing.assert_close(expert.model.spread, 2 * spread)
 
 
+def test_checkpoints_know_which_weights_were_heard_in_training(corpus: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tower.safetensors"
+    file.write_bytes(b"weights")
+    for upstream, given, known in (
+        ("motionbeat_local", str(file), hashlib.sha256(b"weights").hexdigest()),
+        ("motionbeat", None, hashlib.sha256(SHIPPED.read_bytes()).hexdigest()),
+        ("fbank", None, None),
+    ):
+        section = {"datarc": {"root": str(corpus)}, **SMALL}
+        expert = DownstreamExpert(4, 320.0, section, str(tmp_path), upstream=upstream, upstream_ckpt=given)
+        assert as_hex(expert.state_dict()["heard"]) == known
+
+
 def test_the_benchmarks_table_stands_beside_the_truth(
     trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,7 +343,7 @@ def test_silence_is_danced_too(dancer: Path, tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_line(
-    dancer: Path, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, dancer: Path, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "d.npz")
     assert dance_command([str(song), "-k", str(dancer), "-o", out, "--start", "9"]) == 2
@@ -341,6 +356,11 @@ def test_mistakes_are_one_line(
         read_dance_model(SHIPPED)
     assert export([str(tmp_path), out]) == 2
     assert "no such file; train first" in capsys.readouterr().err
+    held = torch.load(trained / "dev-best.ckpt", weights_only=False)
+    held["Args"].upstream_trainable = True
+    torch.save(held, tmp_path / "tuned.ckpt")
+    assert export([str(tmp_path / "tuned.ckpt"), out]) == 2
+    assert "was trained with -f" in capsys.readouterr().err
     for wrong in (["-o", "d.gif"], ["-o", out, "--steps", "0"]):
         with pytest.raises(SystemExit, match="2"):
             dance_command([str(song), "-k", str(dancer), *wrong])

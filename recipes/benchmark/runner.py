@@ -19,10 +19,13 @@ class RunFailed(RuntimeError):
 
 
 def run_once(folder: Path, made_of: str, options: Sequence[str], overrides: Sequence[str], said: str) -> bool:
-    """Train and test, unless that is done; returns whether it was done anew.
+    """Train and test, unless that is done; returns whether anything was done.
+
+    A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
 
     Args:
-        folder: of the run; the file ``done`` in it says that it is whole, and what it was made of.
+        folder: of the run; ``begun`` and ``done`` in it say that it has begun, that it is whole, and what it
+            is made of.
         made_of: what the run depends on.
         options: of ``run_downstream.py``, but for mode, folder and overrides.
         overrides: ``config.KEY=VALUE``.
@@ -31,15 +34,31 @@ def run_once(folder: Path, made_of: str, options: Sequence[str], overrides: Sequ
     Raises:
         RunFailed: it ended with an error.
     """
-    done = folder / "done"
-    if done.is_file() and done.read_text(encoding="utf-8") == made_of:
+    begun, done = folder / "begun", folder / "done"
+    if _holds(done, made_of):
         return False
     print(said, file=sys.stderr)
-    code = run_downstream.main(
-        ["-m", "train", *options, "-p", str(folder), *(["-o", ",,".join(overrides)] if overrides else [])]
-    )
+    checkpoints = list(folder.glob("states-*.ckpt"))
+    if checkpoints and _holds(begun, made_of):
+        asked = ["-m", "train", "-e", str(folder)]
+    else:
+        done.unlink(missing_ok=True)
+        for of_another in checkpoints:
+            of_another.unlink()
+        _write(begun, made_of)
+        asked = ["-m", "train", *options, "-p", str(folder)]
+        asked += ["-o", ",,".join(overrides)] if overrides else []
+    code = run_downstream.main(asked)
     if code:
         raise RunFailed(folder, code)
-    with atomic_path(done) as draft:
-        draft.write_text(made_of, encoding="utf-8")
+    _write(done, made_of)
     return True
+
+
+def _holds(path: Path, made_of: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == made_of
+
+
+def _write(path: Path, made_of: str) -> None:
+    with atomic_path(path) as draft:
+        draft.write_text(made_of, encoding="utf-8")

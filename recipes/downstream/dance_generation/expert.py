@@ -37,6 +37,7 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
+from recipes.downstream.dance_generation.upstream_weights import weights_digest
 from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
 
 NOTHING: TensorDataset = TensorDataset(torch.empty(0))
@@ -65,6 +66,8 @@ class DownstreamExpert(BestOnDev):
 
     rate: Tensor
     """Samples at 16 kHz a feature."""
+    heard: Tensor
+    """See :func:`~recipes.downstream.dance_generation.upstream_weights.weights_digest`."""
 
     def __init__(
         self,
@@ -78,9 +81,10 @@ class DownstreamExpert(BestOnDev):
         self.settings = read_settings(downstream_expert)
         self.options = options
         self.expdir = Path(expdir)
-        # A buffer, so that every checkpoint carries it.
-        self.register_buffer("rate", torch.tensor(float(upstream_rate), dtype=torch.float64))
         self.upstream = str(options.get("upstream"))
+        # Buffers, so that every checkpoint carries them.
+        self.register_buffer("rate", torch.tensor(float(upstream_rate), dtype=torch.float64))
+        self.register_buffer("heard", weights_digest(self.upstream, options.get("upstream_ckpt")))
         self.seed = int(options.get("seed", 0))
         data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))

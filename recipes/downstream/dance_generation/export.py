@@ -16,8 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motion_data.preparation import file_sha256
-from motionbeat_upstream import hubconf
 from motionbeat_upstream.checkpoint import Provenance
 from motionbeat_upstream.version import __version__
 from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
@@ -26,6 +24,7 @@ from recipes.downstream.dance_generation.body_numbers import JointNumbers, Rotat
 from recipes.downstream.dance_generation.dance_file import Heard, Layers, write_dance_model
 from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.settings import read_settings
+from recipes.downstream.dance_generation.upstream_weights import as_hex
 from recipes.downstream.errors import TaskError
 from recipes.downstream.kept_weights import BEST
 
@@ -60,6 +59,11 @@ def export(checkpoint: Path, target: Path) -> str:
     given, config = read_checkpoint_settings(checkpoint)
     if given.downstream != "dance_generation":
         raise TaskError(f"{checkpoint}: is of the task {given.downstream}, expected dance_generation")
+    if given.upstream_trainable:
+        raise TaskError(
+            f"{checkpoint}: was trained with -f, so its upstream is no longer the one that the dance would "
+            f"hear by; train without -f to export"
+        )
     if given.upstream_feature_normalize or given.upstream_feature_selection != "hidden_states":
         raise TaskError(
             f"{checkpoint}: was trained with -n or -s {given.upstream_feature_selection}; expected a "
@@ -88,17 +92,11 @@ def export(checkpoint: Path, target: Path) -> str:
     }
     corpus = Path(settings.datarc.root).name
     provenance = Provenance(f"dance_generation on {corpus}", details)
-    heard = Heard(given.upstream, _weights_sha256(given), float(held["Downstream"]["rate"]), layers)
+    heard = Heard(
+        given.upstream, as_hex(held["Downstream"]["heard"]), float(held["Downstream"]["rate"]), layers
+    )
     write_dance_model(target, model, section, heard, provenance)
     return f"{target}: step {details['step']}, features of {given.upstream}"
-
-
-def _weights_sha256(given: argparse.Namespace) -> str | None:
-    """Of the upstream's weights, where they are a file that is still there."""
-    file = given.upstream_ckpt
-    if file is None and given.upstream == "motionbeat":
-        file = hubconf.SHIPPED
-    return file_sha256(Path(file)) if file is not None and Path(file).is_file() else None
 
 
 def _layers(featurizer: dict[str, Tensor], layer: int | None) -> Layers:

@@ -113,15 +113,16 @@ class DanceModel(nn.Module):
         feet = told[..., CONTACT_JOINTS, :]
         drift = torch.where(standing[..., None], feet[:, 1:] - feet[:, :-1], 0.0)
         squared = nn.functional.mse_loss
+        nothing = torch.zeros((), device=device)
         parts = {
             "clean": squared(said, clean),
             "velocity": squared(said.diff(dim=1), clean.diff(dim=1)),
             "joints": squared(told, seen),
             "contact": drift.square().mean(),
-            "guess": squared(denoiser.guess(sound), clean),
+            "guess": squared(denoiser.guess(sound), clean) if self.settings.guess else nothing,
         }
         weights = asdict(self.settings)
-        total = sum((weights[name] * part for name, part in parts.items()), torch.zeros((), device=device))
+        total = sum((weights[name] * part for name, part in parts.items()), nothing)
         return {**parts, "loss": total}
 
     def average(self) -> None:

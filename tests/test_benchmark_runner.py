@@ -1,0 +1,82 @@
+"""Runs of the benchmark: made once, gone on with where they were interrupted, made anew where they differ."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from recipes.benchmark.runner import RunFailed, run_once
+from recipes.downstream import run_downstream
+
+OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
+
+
+class Training:
+    """Stands for ``run_downstream.py``: leaves a checkpoint, and ends with the code it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.seen: list[list[str]] = []
+        self.code: int | BaseException = 0
+
+    def __call__(self, argv: Sequence[str]) -> int:
+        value = dict(itertools.pairwise(argv))
+        folder = Path(value.get("-p") or value["-e"])
+        self.asked.append(list(argv))
+        self.seen.append(sorted(path.name for path in folder.glob("states-*.ckpt")))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "states-500.ckpt").touch()
+        if isinstance(self.code, BaseException):
+            raise self.code
+        return self.code
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> Training:
+    made = Training()
+    monkeypatch.setattr(run_downstream, "main", made)
+    return made
+
+
+def run(folder: Path, made_of: str = "data") -> bool:
+    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run")
+
+
+def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) -> None:
+    folder = tmp_path / "mfcc-seed0"
+    assert run(folder)
+    assert not run(folder)
+    assert training.asked == [
+        ["-m", "train", *OPTIONS, "-p", str(folder), "-o", "config.a=1,,config.b=2"],
+    ]
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt(), 1, 130])
+def test_an_interrupted_run_goes_on_from_its_checkpoint(
+    training: Training, tmp_path: Path, ended: int | BaseException
+) -> None:
+    training.code = ended
+    with pytest.raises(KeyboardInterrupt if isinstance(ended, BaseException) else RunFailed):
+        run(tmp_path)
+    training.code = 0
+    assert run(tmp_path)
+    assert training.asked[1] == ["-m", "train", "-e", str(tmp_path)]
+    assert not run(tmp_path)
+
+
+def test_a_run_of_other_data_is_begun_anew_without_the_checkpoints_of_before(
+    training: Training, tmp_path: Path
+) -> None:
+    assert run(tmp_path)
+    training.code = 1
+    with pytest.raises(RunFailed, match="ended with code 1"):
+        run(tmp_path, "other data")
+    assert training.asked[1][2:] == training.asked[0][2:]
+    assert training.seen == [[], []]
+    # What was done before no longer stands: its folder was written over.
+    training.code = 0
+    assert run(tmp_path)
+    assert len(training.asked) == 3
