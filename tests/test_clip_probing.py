@@ -356,3 +356,5 @@ def test_nothing_to_benchmark_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "'x' is given twice" in capsys.readouterr().err
     assert run_benchmark([*arguments, "-u", "lost.safetensors"]) == 2
     assert "lost.safetensors: no such file" in capsys.readouterr().err
+    assert run_benchmark([*arguments, "--dance-config", "lost.yaml"]) == 2
+    assert "--dance-config lost.yaml: no such file" in capsys.readouterr().err

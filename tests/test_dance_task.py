@@ -252,9 +252,11 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
+    made: list[tuple[str, str]] = []
 
     def remembered(folder: Path, made_of: str, options: list[str], overrides: list[str], said: str) -> bool:
         asked.append([*options, *overrides])
+        made.append((folder.name, made_of))
         folder.mkdir(parents=True)
         text = (trained / "scores-test.json").read_text()
         if "mfcc" in folder.name:  # all feet of this one come down a little nearer
@@ -283,6 +285,17 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     text = "\n".join(table.lines())
     assert "| the true dances | " in text
     assert "3 pieces danced, means over 2 seed(s)" in text
+
+    # Another size of the generator stands beside the first, and is made anew where its settings change.
+    edge = tmp_path / "edge.yaml"
+    for settings in ("a: 1", "a: 2"):
+        edge.write_text(settings)
+        larger = DancePlan(corpus, (0,), edge)
+        larger.run(Upstream(upstreams[0]), tmp_path / settings[-1], None)
+        assert asked[-1][asked[-1].index("-c") + 1] == str(edge)
+        assert made[-1][0] == "fbank-edge-seed0"
+    assert list(larger.tables(upstreams[:1], tmp_path / "2", 50)[0].rows) == ["fbank"]
+    assert len({made[0][1], made[-2][1], made[-1][1]}) == 3
 
 
 def test_too_few_dances_are_said(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from motion_data.manifest import read_corpus
+from motion_data.preparation import file_sha256
 from motionbeat_upstream.version import __version__
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import run_once
@@ -28,6 +29,8 @@ class CorpusPlan(ABC):
 
     root: Path
     seeds: tuple[int, ...]
+    config: Path | None = None
+    """In place of the task's own ``config.yaml``; its name is part of the runs' names."""
     task: ClassVar[str]
 
     @property
@@ -43,9 +46,13 @@ class CorpusPlan(ABC):
         """
         choice = upstream.choice
         made_of = f"{__version__} {read_corpus(self.root).sha256} {' '.join(choice.options)} {choice.sha256}"
+        chosen: list[str] = []
+        if self.config is not None:
+            made_of += f" {file_sha256(self.config)}"
+            chosen = ["-c", str(self.config)]
         for seed in self.seeds:
             folder = self._folder(choice, out, seed)
-            options = [*choice.options, "-d", self.task, "--seed", str(seed)]
+            options = [*choice.options, "-d", self.task, "--seed", str(seed), *chosen]
             overrides = [f"config.downstream_expert.datarc.root={self.root}"]
             run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}")
 
@@ -64,4 +71,5 @@ class CorpusPlan(ABC):
         }
 
     def _folder(self, choice: UpstreamChoice, out: Path, seed: int) -> Path:
-        return out / self.name / f"{choice.label}-seed{seed}"
+        configured = "" if self.config is None else f"-{self.config.stem}"
+        return out / self.name / f"{choice.label}{configured}-seed{seed}"

@@ -62,6 +62,8 @@ def parse(
     """
     options = parser().parse_args(arguments)
     upstreams = read_upstreams(options.upstreams)
+    if options.dance_config is not None and not options.dance_config.is_file():
+        raise ValueError(f"--dance-config {options.dance_config}: no such file")
     plans, missing = find_data(options)
     if not plans:
         raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
@@ -89,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     made.add_argument("--probe", default="linear", choices=PROBES)
     made.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
+    made.add_argument(
+        "--dance-config",
+        type=Path,
+        metavar="FILE",
+        help="of dance_generation's size and training, for example its edge.yaml (its config.yaml)",
+    )
     made.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (%(default)s)")
     made.add_argument(
         "--no-table", action="store_true", help="run what is missing only, as one of several such commands"
@@ -125,7 +133,7 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
             look(task.name, name, layout.about, plan)
     paired: dict[str, Callable[[Path], Plan]] = {
         "retrieval": lambda root: RetrievalPlan(root, seeds),
-        "dance_generation": lambda root: DancePlan(root, seeds),
+        "dance_generation": lambda root: DancePlan(root, seeds, options.dance_config),
     }
     for name in (name for name in paired if name in tasks):
         for corpus, about in CORPORA.items():
