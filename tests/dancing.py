@@ -24,12 +24,14 @@ def swaying(seed: int, frames: int, fps: float, size: float = 0.12) -> NDArray[n
     return joints + swing
 
 
-def constructed(seed: int, seconds: float = 8.0, late: float = 0.0, fps: float = 60.0) -> Dance:
+def constructed(
+    seed: int, seconds: float = 8.0, late: float = 0.0, fps: float = 60.0, bpm: float = BPM
+) -> Dance:
     """A constructed dancer, so many beats late, with the exact beats of the music and its true steps."""
     style = STYLES[4][seed % len(STYLES[4])]
-    danced = regular_grid(seconds, BPM, 4, late * 60 / BPM)
+    danced = regular_grid(seconds, bpm, 4, late * 60 / bpm)
     motion = dance(danced, style, seconds, 0.6, np.random.default_rng(seed), fps)
     steps = np.unique(np.concatenate(list(motion.pulses.values())))
     return Dance(
-        f"{style}-{seed}", with_hands(motion.joints), fps, regular_grid(seconds, BPM, 4).beats, steps
+        f"{style}-{seed}", with_hands(motion.joints), fps, regular_grid(seconds, bpm, 4).beats, steps
     )

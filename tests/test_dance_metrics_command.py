@@ -52,7 +52,7 @@ def test_a_whole_evaluation(
     assert run(made, true, "--beats", beats, "-o", out, "--exact-steps") == 0
     text = capsys.readouterr().out
     assert (out / "metrics.md").read_text() in text
-    assert "| | generated (3) | truth (4) |" in text
+    assert "| | generated (3) | to others' music | truth (4) |" in text
     assert "| BeatAlign, Bailando ↑ | 0." in text
     assert "Beats of the music: files of beats." in text
     assert "3 generated and 4 true dances" in text

@@ -8,8 +8,7 @@ import pytest
 
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.item_scores import music_scores
-from recipes.dance_metrics.scores import MEASURES, OF_MUSIC, DanceScores, score_dances
+from recipes.dance_metrics.scores import MEASURES, DanceScores, score_dances
 from tests.dancing import constructed
 
 TRUTH = [constructed(seed) for seed in range(10)]
@@ -83,20 +82,6 @@ def test_half_the_frame_rate_scores_the_same(sets: dict[str, dict[str, float]]) 
     assert slow["fid_geometric"] < 0.05 * sets["alike"]["fid_geometric"]
     for key in MEASURES[2:]:
         assert slow[key] == pytest.approx(sets["truth"][key], rel=0.05, abs=0.02)
-
-
-def test_true_dances_to_the_music_of_others_are_those_of_a_loop() -> None:
-    few = TRUTH[:3]
-    found = score_dances(few, few).strangers
-    pairs = [(one, other) for one in few for other in few if one is not other]
-    scores = [
-        music_scores(dataclasses.replace(one, beats=other.beats, steps=other.steps)) for one, other in pairs
-    ]
-    assert set(found) == set(OF_MUSIC) == set(scores[0])
-    for key, value in found.items():
-        assert value == pytest.approx(np.mean([score[key] for score in scores]))
-    unknown = [dataclasses.replace(dance, beats=None, steps=None) for dance in few]
-    assert all(np.isnan(value) for value in score_dances(unknown, unknown).strangers.values())
 
 
 def test_the_truth_is_scored_beside(sets: dict[str, dict[str, float]]) -> None:

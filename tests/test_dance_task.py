@@ -213,6 +213,8 @@ def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
     assert made["contacts_on_steps"]["value"] < truth["contacts_on_steps"]["value"]
     assert made["fid_kinetic"]["value"] > 100
     assert "a covariance needs" in (trained / "scores-test.md").read_text()
+    assert content["settings"]["modelrc"]["width"] == SMALL["modelrc"]["width"]
+    assert content["beats"] == "exact, of c"
     motion, grid = read_motion(trained / "dances-test" / f"{names[0]}.npz")
     assert motion.names == JOINTS
     assert motion.fps == 30

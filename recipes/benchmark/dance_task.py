@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,41 @@ import numpy as np
 from recipes.benchmark.corpus_task import CorpusPlan
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.upstream_choice import UpstreamChoice
-from recipes.dance_metrics.item_scores import ITEM_MEASURES
 from recipes.dance_metrics.report import HEADINGS
 from recipes.statistics.estimate import Estimate, mean_estimate
 
+
+@dataclass(frozen=True)
+class ItemColumn:
+    """A measure of single dances, read from what a run wrote of each."""
+
+    measure: str
+    above_others: bool = False
+    """Whether less what the same dance reaches on the music of others, which is chance."""
+
+    @property
+    def heading(self) -> str:
+        """As the table has it."""
+        return "above others' music ↑" if self.above_others else HEADINGS[self.measure]
+
+    def of(self, dance: Mapping[str, Any]) -> float:
+        """Of one dance."""
+        value = _number(dance[self.measure])
+        return value - self.of_others(dance) if self.above_others else value
+
+    def of_others(self, dance: Mapping[str, Any]) -> float:
+        """Of one dance on the music of others; NaN where that says nothing."""
+        return _number(dance["to_others_music"].get(self.measure))
+
+
 OF_ITEMS = (
-    *("contacts_on_beats", "contacts_on_steps", "beat_align_fact", "beat_align_bailando"),
-    *("pfc", "skating_ratio"),
+    *(ItemColumn("contacts_on_beats"), ItemColumn("contacts_on_beats", above_others=True)),
+    ItemColumn("contacts_on_steps"),
+    *(ItemColumn("beat_align_fact"), ItemColumn("beat_align_fact", above_others=True)),
+    *(ItemColumn("beat_align_bailando"), ItemColumn("beat_align_bailando", above_others=True)),
+    *(ItemColumn("pfc"), ItemColumn("skating_ratio")),
 )
-"""Measures of single dances, in the order of columns."""
+"""Columns of single dances, in their order."""
 
 OF_SETS = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric")
 """Measures of all dances together."""
@@ -36,24 +64,23 @@ class DancePlan(CorpusPlan):
         contents = self.scores(upstreams, out)
         items = {label: _by_dance(runs) for label, runs in contents.items()}
         first = next(iter(contents))
-        blank = [Estimate(float("nan"))] * len(OF_SETS)
+        blank = [math.nan] * len(OF_SETS)
         margins = {
             f"{first} − {other}": [
-                *(_margin(items[first][measure], of[measure], resamples) for measure in OF_ITEMS),
-                *blank,
+                *(_margin(items[first][column], of[column], resamples) for column in OF_ITEMS),
+                *map(Estimate, blank),
             ]
             for other, of in list(items.items())[1:]
         }
-        truth = contents[first][0]["truth"]["measures"]
-        strangers = contents[first][0]["truth_to_others_music"]
+        truth = contents[first][0]["truth"]
         count = len(contents[first][0]["generated"]["dances"])
         return [
             ResultTable(
                 f"dance_generation: {self.root.name}",
-                tuple(HEADINGS[measure] for measure in (*OF_ITEMS, *OF_SETS)),
+                (*(column.heading for column in OF_ITEMS), *(HEADINGS[measure] for measure in OF_SETS)),
                 {
                     label: [
-                        *(mean_estimate(list(items[label][m].values()), resamples) for m in OF_ITEMS),
+                        *(mean_estimate(list(of.values()), resamples) for of in items[label].values()),
                         *(_of_set(runs, measure) for measure in OF_SETS),
                     ]
                     for label, runs in contents.items()
@@ -61,29 +88,37 @@ class DancePlan(CorpusPlan):
                 margins,
                 {
                     "the true dances": [
-                        _number(truth[measure]["value"]) for measure in (*OF_ITEMS, *OF_SETS)
+                        *(_mean([column.of(dance) for dance in truth["dances"]]) for column in OF_ITEMS),
+                        *(_number(truth["measures"][measure]["value"]) for measure in OF_SETS),
                     ],
                     "the true dances, each to the music of others": [
-                        _number(strangers.get(measure)) for measure in (*OF_ITEMS, *OF_SETS)
+                        *(
+                            math.nan
+                            if column.above_others
+                            else _mean([column.of_others(dance) for dance in truth["dances"]])
+                            for column in OF_ITEMS
+                        ),
+                        *blank,
                     ],
                 },
                 f"{count} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap intervals over "
-                f"pieces, of FID and diversity the jackknife's; the last rows are paired differences. The "
-                f"FID of the true dances is that between halves of them.",
+                f"pieces, of FID and diversity the jackknife's; the last rows are paired differences. Above "
+                f"others' music: less what the same dances reach on the music of other pieces, which is "
+                f"chance. The FID of the true dances is that between halves of them.",
             )
         ]
 
 
-def _by_dance(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """For every measure of single dances the mean over seeds of each."""
-    found: dict[str, dict[str, list[float]]] = {measure: defaultdict(list) for measure in ITEM_MEASURES}
+def _by_dance(runs: Sequence[Mapping[str, Any]]) -> dict[ItemColumn, dict[str, float]]:
+    """For every column of single dances the mean over seeds of each."""
+    found: dict[ItemColumn, dict[str, list[float]]] = {column: defaultdict(list) for column in OF_ITEMS}
     for run in runs:
         for dance in run["generated"]["dances"]:
-            for measure in ITEM_MEASURES:
-                found[measure][dance["name"]].append(_number(dance[measure]))
+            for column in OF_ITEMS:
+                found[column][dance["name"]].append(column.of(dance))
     return {
-        measure: {name: float(np.mean(values)) for name, values in sorted(of.items())}
-        for measure, of in found.items()
+        column: {name: float(np.mean(values)) for name, values in sorted(of.items())}
+        for column, of in found.items()
     }
 
 
@@ -98,5 +133,9 @@ def _of_set(runs: Sequence[Mapping[str, Any]], measure: str) -> Estimate:
     return Estimate(*(float(np.mean([_number(one[end]) for one in found])) for end in ends))
 
 
+def _mean(values: Sequence[float]) -> float:
+    return mean_estimate(values).value
+
+
 def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+    return math.nan if value is None else float(value)

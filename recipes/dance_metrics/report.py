@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.dance_metrics.scores import DanceScores, SetScores
-from recipes.statistics.estimate import Estimate
+from recipes.statistics.estimate import Estimate, mean_estimate
 
 HEADINGS: Mapping[str, str] = {
     "fid_kinetic": "FIDk ↓",
@@ -28,17 +28,19 @@ def markdown(scores: DanceScores, settings: Mapping[str, Any]) -> str:
     """A row a measure, generated beside true; measures that neither has are left out."""
     made, true = scores.generated, scores.truth
     lines = [
-        f"| | generated ({len(made.items)}) | truth ({len(true.items)}) | truth to others' music |",
-        "|---|---|---|---|",
+        f"| | generated ({len(made.items)}) | to others' music "
+        f"| truth ({len(true.items)}) | to others' music |",
+        "|---|---|---|---|---|",
         *(
-            f"| {heading} | {made.measures[key].text()} | {true.measures[key].text()} | "
-            f"{Estimate(scores.strangers.get(key, math.nan)).text()} |"
+            f"| {heading} | {made.measures[key].text()} | {_to_others_music(made, key).text()} | "
+            f"{true.measures[key].text()} | {_to_others_music(true, key).text()} |"
             for key, heading in HEADINGS.items()
             if not math.isnan(made.measures[key].value) or not math.isnan(true.measures[key].value)
         ),
         "",
         f"Beats of the music: {settings['beats']}. In brackets: 95 % intervals over dances, the truth held "
-        "fixed. FID of the truth: between halves of it, which are fewer dances.",
+        "fixed. FID of the truth: between halves of it, which are fewer dances. To others' music: the same "
+        "dances by the beats of other pieces, as they would score who do not listen.",
         *(f"- {warning}." for warning in scores.warnings),
     ]
     return "\n".join(lines) + "\n"
@@ -50,9 +52,12 @@ def record(scores: DanceScores, settings: Mapping[str, Any]) -> dict[str, Any]:
         "settings": dict(settings),
         "generated": _set_record(scores.generated),
         "truth": _set_record(scores.truth),
-        "truth_to_others_music": {key: _number(value) for key, value in scores.strangers.items()},
         "warnings": list(scores.warnings),
     }
+
+
+def _to_others_music(part: SetScores, key: str) -> Estimate:
+    return Estimate(mean_estimate([of.get(key, math.nan) for of in part.to_others_music]).value)
 
 
 def _set_record(part: SetScores) -> dict[str, Any]:
@@ -62,10 +67,11 @@ def _set_record(part: SetScores) -> dict[str, Any]:
             {
                 "name": item.name,
                 **{key: _number(value) for key, value in item.scores.items()},
+                "to_others_music": {key: _number(value) for key, value in others.items()},
                 "kinetic": item.kinetic.tolist(),
                 "geometric": item.geometric.tolist(),
             }
-            for item in part.items
+            for item, others in zip(part.items, part.to_others_music, strict=True)
         ],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.diversity import diversity
 from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
-from recipes.dance_metrics.item_scores import ITEM_MEASURES, ItemScores, item_scores, music_scores
+from recipes.dance_metrics.item_scores import ITEM_MEASURES, ItemScores, item_scores
 from recipes.dance_metrics.normalisation import truth_scale
+from recipes.dance_metrics.others_music import to_others_music
 from recipes.statistics.estimate import Estimate, mean_estimate
 from recipes.statistics.jackknife import jackknife_interval
 
@@ -22,12 +23,6 @@ FEATURES = ("kinetic", "geometric")
 
 MEASURES = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric", *ITEM_MEASURES)
 """Keys of every measure, in the order of tables."""
-
-OF_MUSIC = ("beat_align_fact", "beat_align_bailando", "contacts_on_beats", "contacts_on_steps")
-"""Measures that ask how a dance fits its music."""
-
-STRANGERS = 5
-"""Other musics that each true dance is laid on."""
 
 HALVINGS = 20
 """How often the truth is cut in two, for its distance from itself."""
@@ -41,6 +36,8 @@ class SetScores:
     measures: dict[str, Estimate]
     """By :data:`MEASURES`; NaN where no dance has a score. Intervals are over dances, the true ones held
     fixed: the bootstrap's for means, the jackknife's for FID and diversity."""
+    to_others_music: tuple[dict[str, float], ...]
+    """Of each dance, as :func:`~recipes.dance_metrics.others_music.to_others_music` says."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,6 @@ class DanceScores:
     truth: SetScores
     """The true dances' own. Its FID, without an interval, is the mean distance between halves of them: what
     so few dances from the same source are apart; NaN for fewer than four."""
-    strangers: dict[str, float]
-    """By :data:`OF_MUSIC`: the true dances, each on the music of others. A good dancer reaches this who does
-    not listen."""
     warnings: tuple[str, ...]
     """Sentences to stand beside the figures."""
 
@@ -97,22 +91,10 @@ def score_dances(
         made_measures[f"div_{kind}"] = _diversity(own)
         true_measures[f"div_{kind}"] = _diversity(other)
     return DanceScores(
-        SetScores(made, {key: made_measures[key] for key in MEASURES}),
-        SetScores(true, {key: true_measures[key] for key in MEASURES}),
-        _to_others_music(truth),
+        SetScores(made, {key: made_measures[key] for key in MEASURES}, tuple(to_others_music(generated))),
+        SetScores(true, {key: true_measures[key] for key in MEASURES}, tuple(to_others_music(truth))),
         tuple(warnings),
     )
-
-
-def _to_others_music(truth: Sequence[Dance]) -> dict[str, float]:
-    found: dict[str, list[float]] = {key: [] for key in OF_MUSIC}
-    for shift in range(1, min(STRANGERS, len(truth) - 1) + 1):
-        for place, dance in enumerate(truth):
-            other = truth[(place + shift) % len(truth)]
-            scores = music_scores(replace(dance, beats=other.beats, steps=other.steps))
-            for key in OF_MUSIC:
-                found[key].append(scores[key])
-    return {key: mean_estimate(values).value for key, values in found.items()}
 
 
 def _features(items: Sequence[ItemScores], kind: str) -> NDArray[np.float64]:

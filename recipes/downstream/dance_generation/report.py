@@ -64,7 +64,8 @@ def write_report(folder: Path, evaluation: Evaluation, danced: Sequence[Danced])
     step = "" if evaluation.step is None else f", step {evaluation.step}"
     title = f"## dance_generation, {evaluation.split}: {evaluation.upstream}{step}"
     text = f"{title}\n\nData: {evaluation.data}. Seed {evaluation.seed}.\n\n{markdown(scores, told)}"
-    content = {**asdict(evaluation), **record(scores, told), **origin(PACKAGES)}
+    # Settings are those of the task; the upstream is told beside them.
+    content = {**record(scores, told), "beats": told["beats"], **asdict(evaluation), **origin(PACKAGES)}
     for piece, joints in danced:
         path = folder / f"dances-{evaluation.split}" / f"{piece.pair.name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)

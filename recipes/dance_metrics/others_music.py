@@ -1,0 +1,42 @@
+"""What a dance reaches on the music of others: as it would who does not listen.
+
+Touch-downs meet beats by chance, the more often the more there are of them. A dance's own scores on music
+that it was not made to say how often; what its score is above them, it owes to its music. [O]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from recipes.dance_metrics.dance import Dance
+from recipes.dance_metrics.item_scores import music_scores
+from recipes.statistics.estimate import mean_estimate
+
+OTHERS = 5
+"""Other musics that each dance is laid on, at most."""
+
+OF_MUSIC = ("beat_align_fact", "beat_align_bailando", "contacts_on_beats", "contacts_on_steps")
+"""Measures that ask how a dance fits its music."""
+
+
+def to_others_music(dances: Sequence[Dance]) -> list[dict[str, float]]:
+    """By :data:`OF_MUSIC`, each dance's mean score on the music of those that come next to it in a circle.
+
+    Dances whose music has the same beats are passed over. NaN where there is no other music.
+    """
+    found = []
+    for place, dance in enumerate(dances):
+        circle = [*dances[place + 1 :], *dances[:place]]
+        others = [other for other in circle if not _same_music(dance, other)][:OTHERS]
+        scores = [music_scores(replace(dance, beats=other.beats, steps=other.steps)) for other in others]
+        found.append({key: mean_estimate([score[key] for score in scores]).value for key in OF_MUSIC})
+    return found
+
+
+def _same_music(one: Dance, other: Dance) -> bool:
+    if one.beats is None or other.beats is None:
+        return one.beats is other.beats
+    return np.array_equal(one.beats, other.beats)
