@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ from recipes.statistics.estimate import Estimate
 
 COLUMNS = 3
 """Panels side by side in the picture."""
+
+LEGEND_LINE = 0.6
+"""Rows that a line of the legend takes."""
+
+LINE_STYLES = (":", "--", "-.", "-")
+"""Of references, in their order."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,10 @@ class ResultTable:
 
 
 def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
-    """Every table's first measure, a panel each: points with intervals, a line where nobody listens."""
+    """Every table's first measure, a panel each: points with intervals, a line at every reference."""
     across = min(COLUMNS, len(tables))
     down = -(-len(tables) // across)
-    tallest = max(len(table.rows) for table in tables)
+    tallest = max(len(table.rows) + LEGEND_LINE * len(_lines_of(table)) for table in tables)
     picture = Picture(figsize=(4.4 * across, down * (1.3 + 0.34 * tallest)), layout="constrained")
     for number, table in enumerate(tables):
         axes = picture.add_subplot(down, across, number + 1)
@@ -56,13 +63,13 @@ def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
             axes.plot([one.low, one.high], [place, place], color="tab:blue", linewidth=2, alpha=0.5)
             axes.plot(one.value, place, "o", color="tab:blue")
         # Above the first row there is room for a legend that hides nothing.
-        room = 0.4
-        for label, values in list(table.references.items())[:1]:
-            axes.axvline(values[0], color="grey", linewidth=1, linestyle=":", label=label)
-            axes.legend(fontsize=7, loc="upper left", frameon=False, borderaxespad=0.0)
-            room = 1.0
+        lines = _lines_of(table)
+        for style, (label, value) in zip(cycle(LINE_STYLES), lines.items()):
+            axes.axvline(value, color="grey", linewidth=1, linestyle=style, label=label)
+        if lines:
+            axes.legend(fontsize=7, loc="upper left", frameon=False, borderaxespad=0.0, labelspacing=0.2)
         axes.set_yticks(places, list(table.rows), fontsize=8)
-        axes.set_ylim(-0.6, len(places) - 1 + room)
+        axes.set_ylim(-0.6, len(places) - 0.6 + LEGEND_LINE * len(lines))
         axes.set_xlabel(table.measures[0], fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
         axes.set_title(table.title, fontsize=8)
@@ -70,6 +77,11 @@ def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     with atomic_path(path) as draft:
         picture.savefig(draft, format="png", dpi=120)
+
+
+def _lines_of(table: ResultTable) -> dict[str, float]:
+    """The references that the first measure has."""
+    return {label: of[0] for label, of in table.references.items() if not np.isnan(of[0])}
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
