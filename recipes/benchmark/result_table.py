@@ -68,6 +68,7 @@ def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
             axes.axvline(value, color="grey", linewidth=1, linestyle=style, label=label)
         if lines:
             axes.legend(fontsize=7, loc="upper left", frameon=False, borderaxespad=0.0, labelspacing=0.2)
+        axes.margins(x=0.08)
         axes.set_yticks(places, list(table.rows), fontsize=8)
         axes.set_ylim(-0.6, len(places) - 0.6 + LEGEND_LINE * len(lines))
         axes.set_xlabel(table.measures[0], fontsize=8)
