@@ -50,7 +50,7 @@ def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) ->
     assert run(folder)
     assert not run(folder)
     assert training.asked == [
-        ["-m", "train", *OPTIONS, "-p", str(folder), "-o", "config.a=1,,config.b=2"],
+        ["-m", "train", "-p", str(folder), *OPTIONS, "-o", "config.a=1,,config.b=2"],
     ]
 
 

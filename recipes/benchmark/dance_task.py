@@ -15,7 +15,7 @@ from recipes.benchmark.corpus_task import CorpusPlan
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.dance_metrics.report import HEADINGS
-from recipes.statistics.estimate import Estimate, mean_estimate
+from recipes.statistics.estimate import Estimate, mean_estimate, plain_mean
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ class DancePlan(CorpusPlan):
                 margins,
                 {
                     "the true dances": [
-                        *(_mean([column.of(dance) for dance in truth["dances"]]) for column in OF_ITEMS),
+                        *(plain_mean([column.of(dance) for dance in truth["dances"]]) for column in OF_ITEMS),
                         *(_number(truth["measures"][measure]["value"]) for measure in OF_SETS),
                     ],
                     "the true dances, each to the music of others": [
                         *(
                             math.nan
                             if column.above_others
-                            else _mean([column.of_others(dance) for dance in truth["dances"]])
+                            else plain_mean([column.of_others(dance) for dance in truth["dances"]])
                             for column in OF_ITEMS
                         ),
                         *blank,
@@ -131,10 +131,6 @@ def _of_set(runs: Sequence[Mapping[str, Any]], measure: str) -> Estimate:
     found = [run["generated"]["measures"][measure] for run in runs]
     ends = ("value", "low", "high")
     return Estimate(*(float(np.mean([_number(one[end]) for one in found])) for end in ends))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return mean_estimate(values).value
 
 
 def _number(value: float | None) -> float:

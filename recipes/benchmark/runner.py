@@ -8,6 +8,7 @@ from pathlib import Path
 
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream import run_downstream
+from recipes.downstream.task_run.request import command
 
 
 class RunFailed(RuntimeError):
@@ -38,17 +39,13 @@ def run_once(folder: Path, made_of: str, options: Sequence[str], overrides: Sequ
     if _holds(done, made_of):
         return False
     print(said, file=sys.stderr)
-    checkpoints = list(folder.glob("states-*.ckpt"))
-    if checkpoints and _holds(begun, made_of):
-        asked = ["-m", "train", "-e", str(folder)]
-    else:
+    if not _holds(begun, made_of):
         done.unlink(missing_ok=True)
-        for of_another in checkpoints:
+        for of_another in folder.glob("states-*.ckpt"):
             of_another.unlink()
         _write(begun, made_of)
-        asked = ["-m", "train", *options, "-p", str(folder)]
-        asked += ["-o", ",,".join(overrides)] if overrides else []
-    code = run_downstream.main(asked)
+    overriding = ["-o", ",,".join(overrides)] if overrides else []
+    code = run_downstream.main(command([str(folder), *options, *overriding]))
     if code:
         raise RunFailed(folder, code)
     _write(done, made_of)

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.hubconf import SHIPPED
 from recipes.downstream.encoder import Encoder, load_encoder
+from recipes.downstream.weights_file import weights_file
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,12 @@ class UpstreamChoice:
     @property
     def sha256(self) -> str:
         """Of the file of weights; of a folder, of the names and sizes of what is in it; empty without."""
-        if self.name == "motionbeat" and self.weights is None:
-            return file_sha256(SHIPPED)
-        if self.weights is None:
+        weights = weights_file(self.name, self.weights)
+        if weights is None:
             return ""
-        if self.weights.is_file():
-            return file_sha256(self.weights)
-        listed = sorted((path.name, path.stat().st_size) for path in self.weights.iterdir() if path.is_file())
+        if weights.is_file():
+            return file_sha256(weights)
+        listed = sorted((path.name, path.stat().st_size) for path in weights.iterdir() if path.is_file())
         return hashlib.sha256(repr(listed).encode()).hexdigest()
 
     @property

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from motion_data.rhythm.kinematic_beats import bailando_beats, beat_alignment, fact_beats
 from recipes.dance_metrics.dance import Dance
 
@@ -25,12 +28,30 @@ class BeatAlign:
     """Mean over the music's beats: music to motion."""
 
 
+@dataclass(frozen=True)
+class BodyBeats:
+    """Seconds at which a body slows down, (N,) by FACT's rule and (M,) by Bailando's."""
+
+    fact: NDArray[np.float64]
+    bailando: NDArray[np.float64]
+
+
+def body_beats(dance: Dance) -> BodyBeats:
+    """Find them, whatever the music."""
+    return BodyBeats(fact_beats(dance.joints, dance.fps), bailando_beats(dance.joints, dance.fps))
+
+
 def beat_align(dance: Dance) -> BeatAlign:
     """Score a dance on the beats that lie within it."""
+    return aligned(body_beats(dance), dance)
+
+
+def aligned(body: BodyBeats, dance: Dance) -> BeatAlign:
+    """The same, where the beats of the body are known."""
     music = None if dance.beats is None else dance.heard(dance.beats)
     if music is None or not len(music):
         return BeatAlign(float("nan"), float("nan"))
     return BeatAlign(
-        beat_alignment(fact_beats(dance.joints, dance.fps), music),
-        beat_alignment(music, bailando_beats(dance.joints, dance.fps)),
+        beat_alignment(body.fact, music),
+        beat_alignment(music, body.bailando),
     )

@@ -37,8 +37,17 @@ def contact_scores(dance: Dance) -> ContactScores:
 
     A contact that the dance begins in has no touch-down. Both feet at once are one step.
     """
+    return scored(touch_downs(dance), dance)
+
+
+def touch_downs(dance: Dance) -> NDArray[np.float64]:
+    """(N,) seconds of the steps that are found, whatever the music."""
     found = contact_pulses(dance.joints[:, : len(JOINTS)], JOINTS, dance.fps)
-    touched = one_step(np.concatenate(list(found.values())))
+    return one_step(np.concatenate(list(found.values())))
+
+
+def scored(touched: NDArray[np.float64], dance: Dance) -> ContactScores:
+    """As :func:`contact_scores`, where the touch-downs are known."""
     return ContactScores(
         *(
             float("nan") if reference is None else _f(one_step(dance.heard(reference)), touched)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recipes.dance_metrics.beat_align import beat_align
-from recipes.dance_metrics.constructed_truth import contact_scores
+from recipes.dance_metrics.beat_align import BodyBeats, aligned, body_beats
+from recipes.dance_metrics.constructed_truth import scored, touch_downs
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.foot_skating import foot_skating
 from recipes.dance_metrics.geometric_features import geometric_features
@@ -55,7 +55,26 @@ def item_scores(dance: Dance) -> ItemScores:
 
 def music_scores(dance: Dance) -> dict[str, float]:
     """How one dance fits its music, by those keys of :data:`ITEM_MEASURES` that ask for it."""
-    alignment, contacts = beat_align(dance), contact_scores(dance)
+    return fit(movement(dance), dance)
+
+
+@dataclass(frozen=True)
+class Movement:
+    """When a body slows down and touches down, whatever the music."""
+
+    body: BodyBeats
+    touched: NDArray[np.float64]
+    """(N,) seconds."""
+
+
+def movement(dance: Dance) -> Movement:
+    """Find it."""
+    return Movement(body_beats(dance), touch_downs(dance))
+
+
+def fit(moves: Movement, dance: Dance) -> dict[str, float]:
+    """As :func:`music_scores`, where the movement is known."""
+    alignment, contacts = aligned(moves.body, dance), scored(moves.touched, dance)
     return {
         "beat_align_fact": alignment.fact,
         "beat_align_bailando": alignment.bailando,

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.item_scores import music_scores
-from recipes.statistics.estimate import mean_estimate
+from recipes.dance_metrics.item_scores import fit, movement
+from recipes.statistics.estimate import plain_mean
 
 OTHERS = 5
 """Other musics that each dance is laid on, at most."""
@@ -31,8 +31,9 @@ def to_others_music(dances: Sequence[Dance]) -> list[dict[str, float]]:
     for place, dance in enumerate(dances):
         circle = [*dances[place + 1 :], *dances[:place]]
         others = [other for other in circle if not _same_music(dance, other)][:OTHERS]
-        scores = [music_scores(replace(dance, beats=other.beats, steps=other.steps)) for other in others]
-        found.append({key: mean_estimate([score[key] for score in scores]).value for key in OF_MUSIC})
+        moves = movement(dance)
+        scores = [fit(moves, replace(dance, beats=other.beats, steps=other.steps)) for other in others]
+        found.append({key: plain_mean([score[key] for score in scores]) for key in OF_MUSIC})
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.dance_metrics.scores import DanceScores, SetScores
-from recipes.statistics.estimate import Estimate, mean_estimate
+from recipes.statistics.estimate import Estimate, plain_mean
 
 HEADINGS: Mapping[str, str] = {
     "fid_kinetic": "FIDk ↓",
@@ -57,7 +57,7 @@ def record(scores: DanceScores, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _to_others_music(part: SetScores, key: str) -> Estimate:
-    return Estimate(mean_estimate([of.get(key, math.nan) for of in part.to_others_music]).value)
+    return Estimate(plain_mean([of.get(key, math.nan) for of in part.to_others_music]))
 
 
 def _set_record(part: SetScores) -> dict[str, Any]:

@@ -30,11 +30,19 @@ class Estimate:
 
 def mean_estimate(values: NDArray[np.float64] | Sequence[float], resamples: int = RESAMPLES) -> Estimate:
     """The mean of what is a number among (N,) values of pieces, with its interval over them."""
-    values = np.asarray(values, dtype=np.float64)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return Estimate(float("nan"))
+    values = _numbers(values)
     interval = mean_interval(values, resamples)
     if interval is None:
-        return Estimate(float(values.mean()))
-    return Estimate(float(values.mean()), float(interval[0]), float(interval[1]))
+        return Estimate(plain_mean(values))
+    return Estimate(plain_mean(values), float(interval[0]), float(interval[1]))
+
+
+def plain_mean(values: NDArray[np.float64] | Sequence[float]) -> float:
+    """The mean of what is a number among (N,) values; NaN where nothing is."""
+    values = _numbers(values)
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _numbers(values: NDArray[np.float64] | Sequence[float]) -> NDArray[np.float64]:
+    values = np.asarray(values, dtype=np.float64)
+    return values[~np.isnan(values)]

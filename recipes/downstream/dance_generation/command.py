@@ -30,6 +30,7 @@ from recipes.downstream.dance_generation.dance_file import SHIPPED, DanceFile, r
 from recipes.downstream.dance_generation.song_dance import dance_song
 from recipes.downstream.dance_generation.start_pose import start_numbers
 from recipes.downstream.errors import TaskError
+from recipes.downstream.weights_file import weights_file
 
 DESCRIPTION = """\
 Dance to a song. The suffix of -o says as what the dance is written; -o may be given again:
@@ -133,14 +134,14 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
         TaskError: there is no such upstream.
     """
     heard = dancer.heard
+    file = weights_file(heard.upstream, weights)
+    if file is not None:
+        heard.check_weights(file)
     if heard.upstream == "motionbeat":
-        heard.check_weights(weights or hubconf.SHIPPED)
         model: torch.nn.Module = hubconf.motionbeat(ckpt=weights).eval()
     else:
         from recipes.downstream.encoder import load_encoder
 
-        if weights is not None:
-            heard.check_weights(weights)
         model = load_encoder(heard.upstream, heard.upstream, weights).model
 
     @torch.inference_mode()

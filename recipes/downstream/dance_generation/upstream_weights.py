@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motion_data.preparation import file_sha256
-from motionbeat_upstream import hubconf
+from recipes.downstream.weights_file import weights_file
 
 BYTES = 32
 """Of a SHA-256."""
@@ -21,8 +21,10 @@ def weights_digest(upstream: str, given: str | None) -> Tensor:
         upstream: its name in S3PRL's hub.
         given: ``-k`` of ``run_downstream.py``.
     """
-    file = hubconf.SHIPPED if given is None and upstream == "motionbeat" else Path(given or "")
-    digest = bytes.fromhex(file_sha256(file)) if file.is_file() else bytes(BYTES)
+    file = weights_file(upstream, None if given is None else Path(given))
+    if file is None or not file.is_file():
+        return torch.zeros(BYTES, dtype=torch.uint8)
+    digest = bytes.fromhex(file_sha256(file))
     return torch.tensor(list(digest), dtype=torch.uint8)
 
 
