@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.version import __version__
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import RunFailed, run_once
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
@@ -91,7 +90,7 @@ def run_all(
     for number, (choice, seed, fold) in enumerate(runs, 1):
         folder = _folder(choice.label, out, seed, fold, probe)
         # A run with other data or weights, or by another version, is no part of this table.
-        made_of = f"{__version__} {file_sha256(data)} {' '.join(choice.options)} {choice.sha256}"
+        made_of = choice.made_of(file_sha256(data))
         options = [*choice.options, "-d", "beat_tracking", "--seed", str(seed)]
         said = f"run {number} of {len(runs)}: {folder.name}"
         run_once(folder, made_of, options, _overrides(data, fold, probe), said)

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.version import __version__
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import run_once
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
@@ -45,7 +44,7 @@ class CorpusPlan(ABC):
             RunFailed: a run ended with an error, which it has told.
         """
         choice = upstream.choice
-        made_of = f"{__version__} {read_corpus(self.root).sha256} {' '.join(choice.options)} {choice.sha256}"
+        made_of = choice.made_of(read_corpus(self.root).sha256)
         chosen: list[str] = []
         if self.config is not None:
             made_of += f" {file_sha256(self.config)}"

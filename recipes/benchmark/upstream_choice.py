@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from motion_data.preparation import file_sha256
+from motionbeat_upstream.version import __version__
 from recipes.downstream.encoder import Encoder, load_encoder
 from recipes.downstream.weights_file import weights_file
 
@@ -38,6 +39,10 @@ class UpstreamChoice:
     def options(self) -> list[str]:
         """Of ``run_downstream.py``."""
         return ["-u", self.name, *([] if self.weights is None else ["-k", str(self.weights)])]
+
+    def made_of(self, data_sha256: str) -> str:
+        """What a run of this upstream on such data depends on: change any of it, and the run is another."""
+        return f"{__version__} {data_sha256} {' '.join(self.options)} {self.sha256}"
 
 
 class Upstream:
