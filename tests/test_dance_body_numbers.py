@@ -122,6 +122,30 @@ def test_bones_keep_their_length_on_a_rigid_body() -> None:
     assert np.linalg.norm(bent - joints, axis=-1).mean() < 0.05
 
 
+@given(size=st.floats(0.8, 1.25), first=st.integers(0, 60))
+@settings(max_examples=20, deadline=None)
+def test_a_body_of_other_bones_dances_the_same(size: float, first: int) -> None:
+    layout = JointNumbers()
+    numbers = layout.encode(torch.from_numpy(constructed())[None, first : first + 30], None)
+    bones = layout.bones(numbers)
+    # Its own bones change nothing.
+    torch.testing.assert_close(layout.with_bones(numbers, bones), numbers, atol=1e-3, rtol=0)
+    other = layout.with_bones(numbers, size * bones)
+    torch.testing.assert_close(other[..., CONTACTS], numbers[..., CONTACTS], atol=0, rtol=0)
+    joints = layout.joints(other)[0]
+    for child, parent in enumerate(PARENTS[1:], 1):
+        lengths = (joints[:, child] - joints[:, parent]).norm(dim=-1)
+        wanted = size * (bones[0, child] - bones[0, parent]).norm()
+        torch.testing.assert_close(lengths, wanted.expand(30), atol=1e-3, rtol=0)
+
+
+def test_rotations_turn_one_body_whatever_is_shown() -> None:
+    layout = layouts()[1]
+    numbers = layout.encode(*bodies(0))
+    assert layout.with_bones(numbers, layout.bones(numbers)) is numbers
+    assert layout.bones(numbers).shape == (2, 22, 3)
+
+
 @given(st.integers(0, 999))
 @settings(max_examples=20, deadline=None)
 def test_feet_that_rest_stay_at_rest_on_a_rigid_body(seed: int) -> None:

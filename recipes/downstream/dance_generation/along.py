@@ -3,7 +3,9 @@
 EDGE draws all slices at once and ties their halves together, which holds the whole dance in memory. Here
 half a second is given to the next slice [O], so an hour takes no more memory than a slice. It says where the
 body is and where it is going; given half a slice instead, a small model takes its own errors for the dance:
-within 20 s it sank to its knees.
+within 20 s it sank to its knees. And the body of the first slice is kept: positions leave the length of bones
+open, so a dancer of whom each slice was given as it was drawn grew or shrank by a little each time, and had
+within a minute a body that none has been trained on; from there on it slid through the room.
 """
 
 from __future__ import annotations
@@ -50,20 +52,23 @@ def dance_along(
     step = slice_frames - kept
     given: Tensor | None = start
     place: Place | None = None
+    bones: Tensor | None = None
     begin, told = 0, 0
     while told < frames:
         music = listen(begin, begin + slice_frames)
         constraint = None if given is None else _begins_with(given, slice_frames)
         slices = model.draw(music, generator, constraint, guidance, steps)
-        if place is None:
+        if place is None or bones is None:
             place = Place(slices.new_zeros(len(slices), 2), slices.new_zeros(len(slices)))
+            bones = model.numbers.bones(slices if start is None else start)
         in_room = model.numbers.moved(slices, place, to_origin=False)
         until = min(frames, begin + slice_frames)
         yield in_room[:, told - begin : until - begin]
         told, begin = until, begin + step
         # The next slice begins at the origin again, with the end of this one.
         place = model.numbers.place(in_room, step)
-        given = model.numbers.moved(in_room[:, step:], place, to_origin=True)
+        ended = model.numbers.with_bones(in_room[:, step:], bones)
+        given = model.numbers.moved(ended, place, to_origin=True)
 
 
 def _begins_with(given: Tensor, frames: int) -> Constraint:

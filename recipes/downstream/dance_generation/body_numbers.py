@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from smplx.lbs import batch_rigid_transform
 from torch import Tensor, nn
 
 from motion_data.skeleton import INDEX, JOINTS, PARENTS, SMPL_JOINTS
 from recipes.downstream.dance_generation.placing import Place, place_of, turned
+from recipes.downstream.dance_generation.rigid import bones_of, on_rigid_body
 
 FPS = 30.0
 """Frames a second, as EDGE has them."""
@@ -64,6 +66,14 @@ class BodyNumbers(nn.Module, ABC):
     def of_joint(self, name: str) -> slice:
         """The numbers that say where a joint is, or how it turns."""
 
+    @abstractmethod
+    def bones(self, numbers: Tensor) -> Tensor:
+        """(B, 22, 3) bodies at rest, as (B, T, N) show them."""
+
+    @abstractmethod
+    def with_bones(self, numbers: Tensor, bones: Tensor) -> Tensor:
+        """(B, T, N) of the same dances by bodies of (B, 22, 3) bones; contacts stay as they are."""
+
     def moved(self, numbers: Tensor, place: Place, to_origin: bool) -> Tensor:
         """Bodies brought from a place to the origin, facing +z; or from there to the place."""
         root = numbers[..., ROOT]
@@ -103,6 +113,18 @@ class JointNumbers(BodyNumbers):
         """See above; of the pelvis the root."""
         index = INDEX[name]
         return slice(4 + 3 * index, 7 + 3 * index)
+
+    def bones(self, numbers: Tensor) -> Tensor:
+        """See above; the median of every bone's length."""
+        shown = self.joints(numbers).detach().cpu().numpy()
+        return torch.from_numpy(np.stack([bones_of(joints) for joints in shown])).to(numbers)
+
+    def with_bones(self, numbers: Tensor, bones: Tensor) -> Tensor:
+        """See above; feet stay where the legs reach them."""
+        shown, rest = self.joints(numbers).detach().cpu().numpy(), bones.cpu().numpy()
+        rigid = np.stack([on_rigid_body(*of) for of in zip(shown, rest, strict=True)])
+        encoded = self.encode(torch.from_numpy(rigid).to(numbers), None)
+        return torch.cat([numbers[..., CONTACTS], encoded[..., CONTACTS.stop :]], -1)
 
 
 class RotationNumbers(BodyNumbers):
@@ -157,6 +179,14 @@ class RotationNumbers(BodyNumbers):
         """See above."""
         index = INDEX[name]
         return slice(7 + 6 * index, 13 + 6 * index)
+
+    def bones(self, numbers: Tensor) -> Tensor:
+        """See above: one body for all."""
+        return self.rest.expand(len(numbers), -1, -1)
+
+    def with_bones(self, numbers: Tensor, bones: Tensor) -> Tensor:
+        """See above: rotations have no bones, so they stay as they are."""
+        return numbers
 
 
 def contacts(joints: Tensor) -> Tensor:

@@ -37,11 +37,21 @@ SIDES = ("left", "right")
 Array = NDArray[np.floating[Any]]
 
 
-def on_rigid_body(joints: Array) -> NDArray[np.float32]:
+def bones_of(joints: Array) -> NDArray[np.float64]:
+    """(22, 3) rest pose of the body that (T, 22, 3) joints are most like."""
+    return fit_rotations(joints[:: -(-len(joints) // AT_ONCE)]).rest
+
+
+def on_rigid_body(joints: Array, rest: Array | None = None) -> NDArray[np.float32]:
     """(T, 22, 3) joints with bones of one length throughout: the feet where they were drawn, as far as the
-    legs reach, and all else pointing where it did."""
-    seen = joints[:: -(-len(joints) // AT_ONCE)]
-    rest = fit_rotations(seen).rest
+    legs reach, and all else pointing where it did.
+
+    Args:
+        joints: (T, 22, 3) metres, as they were drawn.
+        rest: whose bones, see :func:`bones_of`; without it their own.
+    """
+    if rest is None:
+        rest = bones_of(joints)
     parts = []
     for first in range(0, len(joints), AT_ONCE):
         drawn = joints[first : first + AT_ONCE]
