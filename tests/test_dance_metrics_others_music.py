@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.item_scores import music_scores
+from recipes.dance_metrics.item_scores import movement, music_scores
 from recipes.dance_metrics.others_music import OF_MUSIC, OTHERS, to_others_music
 from recipes.dance_metrics.scores import score_dances
 from tests.dancing import constructed
@@ -16,11 +16,15 @@ DANCES = [constructed(seed, bpm=90.0 + 7 * seed) for seed in range(8)]
 
 
 def on(dance: Dance, other: Dance, key: str) -> float:
-    return music_scores(replace(dance, beats=other.beats, steps=other.steps))[key]
+    return music_scores(replace(dance, beats=other.beats, steps=other.steps), movement(dance))[key]
+
+
+def to_others(dances: list[Dance]) -> list[dict[str, float]]:
+    return to_others_music(dances, [movement(dance) for dance in dances])
 
 
 def test_each_dance_is_laid_on_the_next_ones_of_a_circle() -> None:
-    found = to_others_music(DANCES)
+    found = to_others(DANCES)
     for place, (dance, scores) in enumerate(zip(DANCES, found, strict=True)):
         next_ones = [DANCES[(place + shift) % len(DANCES)] for shift in range(1, OTHERS + 1)]
         assert tuple(scores) == OF_MUSIC
@@ -31,19 +35,19 @@ def test_each_dance_is_laid_on_the_next_ones_of_a_circle() -> None:
 def test_dances_to_the_same_music_are_no_others() -> None:
     one, another = DANCES[:2]
     again = replace(one, name="again", joints=one.joints[:-1])
-    for key, value in to_others_music([one, again, another])[0].items():
+    for key, value in to_others([one, again, another])[0].items():
         assert value == pytest.approx(on(one, another, key))
-    assert all(math.isnan(value) for value in to_others_music([one, again])[0].values())
+    assert all(math.isnan(value) for value in to_others([one, again])[0].values())
     unknown = [replace(dance, beats=None, steps=None) for dance in DANCES[:3]]
-    assert all(math.isnan(value) for scores in to_others_music(unknown) for value in scores.values())
+    assert all(math.isnan(value) for scores in to_others(unknown) for value in scores.values())
 
 
 def test_who_does_not_listen_meets_beats_by_chance_and_no_more() -> None:
     deaf = [replace(constructed(seed, bpm=140.0), beats=dance.beats) for seed, dance in enumerate(DANCES)]
 
     def own_and_others(dances: list[Dance]) -> tuple[float, float]:
-        own = [music_scores(dance)["contacts_on_beats"] for dance in dances]
-        others = [scores["contacts_on_beats"] for scores in to_others_music(dances)]
+        own = [music_scores(dance, movement(dance))["contacts_on_beats"] for dance in dances]
+        others = [scores["contacts_on_beats"] for scores in to_others(dances)]
         return float(np.mean(own)), float(np.mean(others))
 
     own, others = own_and_others(DANCES)
@@ -55,5 +59,5 @@ def test_who_does_not_listen_meets_beats_by_chance_and_no_more() -> None:
 
 def test_reports_have_it_of_both_sets() -> None:
     scores = score_dances(DANCES[:4], DANCES)
-    assert scores.truth.to_others_music == tuple(to_others_music(DANCES))
-    assert scores.generated.to_others_music == tuple(to_others_music(DANCES[:4]))
+    assert scores.truth.to_others_music == tuple(to_others(DANCES))
+    assert scores.generated.to_others_music == tuple(to_others(DANCES[:4]))

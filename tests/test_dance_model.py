@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import pytest
 import torch
@@ -226,8 +228,12 @@ def test_constraints_that_cannot_be_are_refused() -> None:
     assert len(JOINTS) == 22
 
 
-class Walker(DanceModel):
-    """Walks ahead at a pace of its own and turns, whatever the noise: what is given it goes on from."""
+class ByRule(DanceModel, ABC):
+    """Dances by a rule of its own, whatever the noise."""
+
+    @abstractmethod
+    def danced(self, size: int, constraint: Constraint | None) -> Tensor:
+        """(size, T, N)."""
 
     def draw(
         self,
@@ -237,12 +243,23 @@ class Walker(DanceModel):
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Tensor:
-        joints = torch.from_numpy(constructed(1.0))[0].expand(len(music), self.frames, -1, -1)
-        whole = self.numbers.encode(joints, None)
-        whole = self.numbers.moved(whole, self.numbers.place(whole), to_origin=True)
+        return self.danced(len(music), constraint)
+
+    def standing(self, size: int, height: float = 1.0) -> Tensor:
+        """(size, T, N) of one pose at the origin, so many times as tall."""
+        joints = torch.from_numpy(constructed(1.0))[0].expand(size, self.frames, -1, -1)
+        whole = self.numbers.encode(height * joints, None)
+        return self.numbers.moved(whole, self.numbers.place(whole), to_origin=True)
+
+
+class Walker(ByRule):
+    """Walks ahead at a pace of its own and turns: what is given it goes on from."""
+
+    def danced(self, size: int, constraint: Constraint | None) -> Tensor:
+        whole = self.standing(size)
         turned = []
         for frame in range(self.frames):
-            angle = torch.full((len(music),), 0.02 * frame)
+            angle = torch.full((size,), 0.02 * frame)
             ground = torch.stack([torch.sin(angle), 1 - torch.cos(angle)], 1) * 2.0
             place = Place(ground[:, [1, 0]], angle)
             turned.append(self.numbers.moved(whole[:, frame : frame + 1], place, to_origin=False))
@@ -274,24 +291,17 @@ def test_slices_are_joined_where_the_dancer_stands() -> None:
     np.testing.assert_allclose(np.diff(turns, axis=1), 0.02, atol=2e-3)
 
 
-class Grower(DanceModel):
+class Grower(ByRule):
     """Stands, a tenth taller than what it is given."""
 
-    def draw(
-        self,
-        music: Tensor,
-        generator: torch.Generator,
-        constraint: Constraint | None = None,
-        guidance: float | None = None,
-        steps: int | None = None,
-    ) -> Tensor:
-        joints = torch.from_numpy(constructed(1.0))[0].expand(len(music), self.frames, -1, -1)
-        height = 1.0
-        if constraint is not None:
-            ended = self.numbers.joints(constraint.values)[0, 0, INDEX["head"], 1].item()
-            height = 1.1 * ended / joints[0, 0, INDEX["head"], 1].item()
-        whole = self.numbers.encode(height * joints, None)
-        return self.numbers.moved(whole, self.numbers.place(whole), to_origin=True)
+    def danced(self, size: int, constraint: Constraint | None) -> Tensor:
+        if constraint is None:
+            return self.standing(size)
+        return self.standing(size, 1.1 * self.tall(constraint.values) / self.tall(self.standing(size)))
+
+    def tall(self, numbers: Tensor) -> float:
+        """Metres of the head in the first frame."""
+        return self.numbers.joints(numbers)[0, 0, INDEX["head"], 1].item()
 
 
 def test_a_dancer_keeps_the_body_of_the_first_slice() -> None:

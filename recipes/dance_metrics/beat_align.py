@@ -41,17 +41,15 @@ def body_beats(dance: Dance) -> BodyBeats:
     return BodyBeats(fact_beats(dance.joints, dance.fps), bailando_beats(dance.joints, dance.fps))
 
 
-def beat_align(dance: Dance) -> BeatAlign:
-    """Score a dance on the beats that lie within it."""
-    return aligned(body_beats(dance), dance)
+def beat_align(dance: Dance, body: BodyBeats | None = None) -> BeatAlign:
+    """Score a dance on the beats that lie within it.
 
-
-def aligned(body: BodyBeats, dance: Dance) -> BeatAlign:
-    """The same, where the beats of the body are known."""
+    Args:
+        dance: with the beats of the music.
+        body: its :func:`body_beats`, where they are known already.
+    """
     music = None if dance.beats is None else dance.heard(dance.beats)
     if music is None or not len(music):
         return BeatAlign(float("nan"), float("nan"))
-    return BeatAlign(
-        beat_alignment(body.fact, music),
-        beat_alignment(music, body.bailando),
-    )
+    body = body or body_beats(dance)
+    return BeatAlign(beat_alignment(body.fact, music), beat_alignment(music, body.bailando))

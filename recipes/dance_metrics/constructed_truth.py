@@ -32,28 +32,28 @@ class ContactScores:
     """Against the true touch-downs."""
 
 
-def contact_scores(dance: Dance) -> ContactScores:
+def contact_scores(dance: Dance, touched: NDArray[np.float64] | None = None) -> ContactScores:
     """Find the touch-downs of both feet and score them.
 
     A contact that the dance begins in has no touch-down. Both feet at once are one step.
+
+    Args:
+        dance: with the beats of the music and the true steps.
+        touched: its :func:`touch_downs`, where they are known already.
     """
-    return scored(touch_downs(dance), dance)
-
-
-def touch_downs(dance: Dance) -> NDArray[np.float64]:
-    """(N,) seconds of the steps that are found, whatever the music."""
-    found = contact_pulses(dance.joints[:, : len(JOINTS)], JOINTS, dance.fps)
-    return one_step(np.concatenate(list(found.values())))
-
-
-def scored(touched: NDArray[np.float64], dance: Dance) -> ContactScores:
-    """As :func:`contact_scores`, where the touch-downs are known."""
+    touched = touch_downs(dance) if touched is None else touched
     return ContactScores(
         *(
             float("nan") if reference is None else _f(one_step(dance.heard(reference)), touched)
             for reference in (dance.beats, dance.steps)
         )
     )
+
+
+def touch_downs(dance: Dance) -> NDArray[np.float64]:
+    """(N,) seconds of the steps that are found, whatever the music."""
+    found = contact_pulses(dance.joints[:, : len(JOINTS)], JOINTS, dance.fps)
+    return one_step(np.concatenate(list(found.values())))
 
 
 def one_step(times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.item_scores import fit, movement
+from recipes.dance_metrics.item_scores import Movement, music_scores
 from recipes.statistics.estimate import plain_mean
 
 OTHERS = 5
@@ -22,17 +22,20 @@ OF_MUSIC = ("beat_align_fact", "beat_align_bailando", "contacts_on_beats", "cont
 """Measures that ask how a dance fits its music."""
 
 
-def to_others_music(dances: Sequence[Dance]) -> list[dict[str, float]]:
+def to_others_music(dances: Sequence[Dance], moves: Sequence[Movement]) -> list[dict[str, float]]:
     """By :data:`OF_MUSIC`, each dance's mean score on the music of those that come next to it in a circle.
 
     Dances whose music has the same beats are passed over. NaN where there is no other music.
+
+    Args:
+        dances: each with its own music.
+        moves: of each its :func:`~recipes.dance_metrics.item_scores.movement`.
     """
     found = []
-    for place, dance in enumerate(dances):
+    for place, (dance, own) in enumerate(zip(dances, moves, strict=True)):
         circle = [*dances[place + 1 :], *dances[:place]]
         others = [other for other in circle if not _same_music(dance, other)][:OTHERS]
-        moves = movement(dance)
-        scores = [fit(moves, replace(dance, beats=other.beats, steps=other.steps)) for other in others]
+        scores = [music_scores(replace(dance, beats=other.beats, steps=other.steps), own) for other in others]
         found.append({key: plain_mean([score[key] for score in scores]) for key in OF_MUSIC})
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,10 +91,17 @@ def score_dances(
         made_measures[f"div_{kind}"] = _diversity(own)
         true_measures[f"div_{kind}"] = _diversity(other)
     return DanceScores(
-        SetScores(made, {key: made_measures[key] for key in MEASURES}, tuple(to_others_music(generated))),
-        SetScores(true, {key: true_measures[key] for key in MEASURES}, tuple(to_others_music(truth))),
+        _set_scores(generated, made, made_measures),
+        _set_scores(truth, true, true_measures),
         tuple(warnings),
     )
+
+
+def _set_scores(
+    dances: Sequence[Dance], items: tuple[ItemScores, ...], measures: Mapping[str, Estimate]
+) -> SetScores:
+    others = to_others_music(dances, [item.moves for item in items])
+    return SetScores(items, {key: measures[key] for key in MEASURES}, tuple(others))
 
 
 def _features(items: Sequence[ItemScores], kind: str) -> NDArray[np.float64]:

@@ -64,7 +64,6 @@ def write_report(folder: Path, evaluation: Evaluation, danced: Sequence[Danced])
     step = "" if evaluation.step is None else f", step {evaluation.step}"
     title = f"## dance_generation, {evaluation.split}: {evaluation.upstream}{step}"
     text = f"{title}\n\nData: {evaluation.data}. Seed {evaluation.seed}.\n\n{markdown(scores, told)}"
-    # Settings are those of the task; the upstream is told beside them.
     # The settings that are kept are the task's; those of the scores are told beside them.
     content = {**record(scores, told), "beats": told["beats"], **asdict(evaluation), **origin(PACKAGES)}
     for piece, joints in danced:
