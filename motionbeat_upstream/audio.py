@@ -2,72 +2,83 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
-import librosa
 import numpy as np
-import soundfile
+import soxr
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.decoding import AudioError as AudioError
+from motionbeat_upstream.decoding import decode
 
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"),
     *(".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka"),
 )
-"""File names that a folder is searched for; the second row needs ffmpeg."""
+"""File names that a folder is searched for."""
 
 
-class AudioError(ValueError):
-    """Audio that cannot be used; the message names the file or item, the fault and the remedy."""
+def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) -> Tensor:
+    """Read a file or a part of it, of any rate and number of channels, in any format that FFmpeg knows.
 
-
-def read_audio(path: str | Path) -> Tensor:
-    """Read a file of any rate and number of channels, in any format libsndfile or ffmpeg knows.
+    Args:
+        path: the file.
+        start: seconds; for the clock and for damaged files see :mod:`motionbeat_upstream.decoding`.
+        stop: likewise; None for the end.
 
     Returns:
-        (T,) float32 at 16 kHz, the mean of the channels, T at least 1.
+        (T,) float32 at 16 kHz, the mean of the channels; T is at least 1 where ``start`` is 0, and less than
+        16,000 · (stop - start) where the file ends before ``stop``.
 
     Raises:
         AudioError: the file is missing, empty, no audio, or holds no or non-finite samples.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes); fetch or export it again")
-    samples, rate = _decode(path)
-    if samples.size == 0:
-        raise AudioError(f"{path}: the file holds no samples; fetch or export it again")
-    bad = int((~np.isfinite(samples)).sum())
+    resampler: soxr.ResampleStream | None = None
+    parts = []
+    count = size = bad = 0
+    for samples, rate in decode(Path(path), start, stop):
+        count += samples.shape[1]
+        size += samples.size
+        bad += int((~np.isfinite(samples)).sum())
+        mono = samples.mean(axis=0)
+        if rate != SAMPLE_RATE:
+            resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32", "HQ")
+            mono = resampler.resample_chunk(mono)
+        parts.append(mono)
     if bad:
-        raise AudioError(f"{path}: {bad} of {samples.size} samples are NaN or infinite; export it again")
-    mono = samples if samples.ndim == 1 else samples.mean(axis=0)
-    if rate != SAMPLE_RATE:
-        mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    return torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))
+        raise AudioError(f"{path}: {bad} of {size} samples are NaN or infinite; export it again")
+    if not parts:
+        if start:
+            return torch.zeros(0)
+        raise AudioError(f"{path}: the file holds no samples; fetch or export it again")
+    if resampler is not None:
+        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        count = -(-count * SAMPLE_RATE // rate)
+    wav = np.concatenate(parts)
+    return torch.from_numpy(np.pad(wav, (0, max(0, count - len(wav))))[:count])
 
 
-def _decode(path: Path) -> tuple[NDArray[np.float32], float]:
-    """Samples (T,) or (C, T) at the file's own rate."""
-    try:
-        samples, rate = soundfile.read(path, dtype="float32")
-        return samples.T, rate
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        fault = str(error)
-    try:
-        with warnings.catch_warnings():
-            # librosa announces that it will drop what it does here for files libsndfile cannot read.
-            warnings.simplefilter("ignore")
-            return librosa.load(path, sr=None, mono=False)
-    except Exception as error:  # every decoder behind librosa raises errors of its own
-        raise AudioError(
-            f"{path}: not audio that libsndfile ({fault}) or an installed ffmpeg can read; "
-            f"check that it plays, or convert it to WAV or FLAC"
-        ) from error
+def read_sound(
+    path: str | Path, start: float = 0.0, stop: float | None = None
+) -> tuple[NDArray[np.float32], int]:
+    """Read a file or a part of it as it is.
+
+    Args:
+        path, start, stop: as in :func:`read_audio`.
+
+    Returns:
+        (N, C) samples at the file's own rate, and that rate in Hz.
+
+    Raises:
+        AudioError: the file is missing, empty or no audio, or holds no samples from ``start`` to ``stop``.
+    """
+    blocks = list(decode(Path(path), start, stop))
+    if not blocks:
+        raise AudioError(f"{path}: holds no samples from {start:g} s on; fetch or export it again")
+    return np.concatenate([samples for samples, _ in blocks], 1).T, blocks[0][1]
 
 
 def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:

@@ -17,7 +17,7 @@ from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.log_mel_expert import LogMelExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 
-dependencies = ["torch", "torchaudio", "numpy", "librosa", "safetensors"]
+dependencies = ["torch", "torchaudio", "numpy", "librosa", "av", "soxr", "safetensors"]
 
 SHIPPED = Path(__file__).parent / "weights" / "motionbeat_tiny.safetensors"
 """The trained weights in the package; README.md beside it is their model card."""

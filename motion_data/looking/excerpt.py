@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from motion_data.pair import MotionPair
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
 from motion_data.rhythm.speed import smoothed_speed
+from motionbeat_upstream.audio import read_sound
 from motionbeat_upstream.bar_profile import bar_numbers, bar_profile, turns_at
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import HOP, log_mel
@@ -116,7 +116,7 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
     beats, positions, bars, opening = _beats(clip.grid, start, stop)
     first, last = round(start * ONSET_RATE), round(stop * ONSET_RATE)
     music, body = _accents(clip, onset)
-    sound, rate = read_sound(clip, folder)
+    sound, rate = read_clip_sound(clip, folder)
     return Excerpt(
         pair=clip.pair,
         start=start,
@@ -144,24 +144,17 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
     )
 
 
-def read_sound(clip: Clip, folder: Path) -> tuple[NDArray[np.float32], int]:
-    """(N, C) samples of the whole pair and their rate.
+def read_clip_sound(clip: Clip, folder: Path) -> tuple[NDArray[np.float32], int]:
+    """(N, C) samples of the whole pair, C at most 2, and their rate.
 
-    A recording keeps its own rate and channels where libsndfile reads it; what is played from
-    notes, or needs ffmpeg, is mono at 16 kHz.
+    A recording keeps its own rate and channels; what is played from notes is mono at 16 kHz.
     """
     span = clip.pair.audio
-    if span is not None:
-        try:
-            with soundfile.SoundFile(folder / span.path) as file:
-                rate = int(file.samplerate)
-                file.seek(min(round(span.start * rate), file.frames))
-                wanted = round((span.stop - span.start) * rate)
-                sound: NDArray[np.float32] = file.read(wanted, dtype="float32", always_2d=True)
-            return np.pad(sound, ((0, wanted - len(sound)), (0, 0)))[:, :2], rate
-        except (soundfile.LibsndfileError, RuntimeError):
-            pass  # load_clip has read it through ffmpeg
-    return clip.wav.numpy()[:, None], SAMPLE_RATE
+    if span is None:
+        return clip.wav.numpy()[:, None], SAMPLE_RATE
+    sound, rate = read_sound(folder / span.path, span.start, span.stop)
+    wanted = round((span.stop - span.start) * rate)
+    return np.pad(sound, ((0, max(0, wanted - len(sound))), (0, 0)))[:, :2], rate
 
 
 def _onsets(clip: Clip) -> NDArray[np.float32]:

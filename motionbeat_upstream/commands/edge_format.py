@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AudioError, read_audio
+from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.commands.npz_format import Layers, chosen
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, ConfigError
+from motionbeat_upstream.decoding import AudioError, audio_length
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.frame_resampling import resample_frames
 
@@ -148,12 +148,8 @@ def _starts(path: Path, wav: Tensor) -> list[float]:
                 f"anew, or rename it if it is a song"
             )
         return [0.0]
-    try:
-        # Counted at the file's own rate, as EDGE does: a sample decides whether there is one slice more.
-        info = soundfile.info(path)
-        starts = slice_starts(info.frames, info.samplerate)
-    except (soundfile.LibsndfileError, RuntimeError):
-        starts = slice_starts(len(wav), SAMPLE_RATE)
+    # Counted at the file's own rate, as EDGE does: a sample decides whether there is one slice more.
+    starts = slice_starts(*audio_length(path))
     if not starts:
         raise AudioError(f"{path}: lasts {seconds:g} s; a slice takes {SECONDS:g} s: leave it out")
     return starts

@@ -27,11 +27,11 @@ from typing import TypeVar
 import librosa
 import mir_eval
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.audio import read_sound
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.hubconf import motionbeat
 from motionbeat_upstream.nn.music_tower import estimate_grid
@@ -143,9 +143,9 @@ def compare(dataset: Path, repeats: int) -> list[Row]:
     tower = motionbeat().tower
     for piece, audio, beats_file in pieces:
         try:
-            samples, rate = soundfile.read(audio, dtype="float32", always_2d=True)
+            samples, rate = read_sound(audio)
             annotation = np.loadtxt(beats_file, ndmin=2)
-        except (OSError, ValueError, soundfile.LibsndfileError) as error:
+        except (OSError, ValueError) as error:
             raise BenchmarkError(f"{piece}: cannot be read ({error}); prepare the data set again") from error
         mono = samples.mean(axis=1)
         wav = torch.from_numpy(librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from motion_data.beats_file import read_beats
 from motion_data.corpora.aistpp_annotations import PIECE, piece_bpm
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio, read_sound
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.dance_metrics.dance import Dance
 
@@ -90,15 +89,14 @@ def librosa_beats(path: Path) -> NDArray[np.float64]:
         DataError: a file that cannot be decoded.
     """
     try:
-        with warnings.catch_warnings():  # librosa tells of every decoder that it tries in vain
-            warnings.simplefilter("ignore")
-            wav, _ = librosa.load(path, sr=RATE)
-        onsets = librosa.onset.onset_strength(y=wav, sr=RATE, hop_length=HOP)
-        _, frames = librosa.beat.beat_track(
-            onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100
-        )
-    except Exception as error:  # librosa's decoders raise errors of many kinds
-        raise DataError(f"{path}: cannot be decoded ({error}); export it again as .wav") from error
+        sound, rate = read_sound(path)
+    except AudioError as error:
+        raise DataError(str(error)) from error
+    wav = librosa.resample(sound.mean(axis=1), orig_sr=rate, target_sr=RATE)
+    onsets = librosa.onset.onset_strength(y=wav, sr=RATE, hop_length=HOP)
+    _, frames = librosa.beat.beat_track(
+        onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100
+    )
     beats: NDArray[np.float64] = np.asarray(frames, dtype=np.float64) * HOP / RATE
     return beats
 

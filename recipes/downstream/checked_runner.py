@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import soundfile
 from s3prl.downstream.runner import SAMPLE_RATE, Runner
 
+from motionbeat_upstream.decoding import audio_length
 from recipes.downstream.errors import TaskError
 
 
@@ -58,7 +58,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
         if not hasattr(model, "inference"):
             raise TaskError(f"-m inference: task {self.args.downstream} has none; use -m evaluate")
         if not hasattr(model, "load_audio"):
-            rate = soundfile.info(self.args.evaluate_split).samplerate
+            _, rate = audio_length(self.args.evaluate_split)
             if rate != SAMPLE_RATE:
                 raise TaskError(
                     f"-t {self.args.evaluate_split}: {rate} Hz, and task {self.args.downstream} takes "

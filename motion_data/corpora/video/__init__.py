@@ -42,7 +42,7 @@ LAYOUT = """Videos with their sound: RAW is a folder, searched with its folders,
 One person should be in view, from head to foot, and the camera should stand still (--moving-camera where
 it does not). Poses are found by MediaPipe (the extra `video`), about real time on one core, and kept in
 OUT/poses; the sound goes to OUT/audio. Beats are estimated from the sound. Of each video the stretches in
-which every joint is seen become pairs. Needs ffmpeg."""
+which every joint is seen become pairs."""
 
 LICENCE = (
     "of the videos' makers and of those who are seen and heard in them; for use from the user's own disk"
@@ -79,7 +79,7 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the videos under ``raw``.
 
     Raises:
-        DataError: RAW is not what ``LAYOUT`` says, MediaPipe or ffmpeg is not installed, or no video could
+        DataError: RAW is not what ``LAYOUT`` says, MediaPipe is not installed, or no video could
             be used.
     """
     if raw is None or not raw.exists():
@@ -128,7 +128,7 @@ def _video_jobs(
                 f"lower --shortest, or leave it out"
             )
         sound = out / "audio" / f"{name}.flac"
-        extract_sound(path, container, sound, options.seconds)
+        extract_sound(path, sound, options.seconds)
         heard = len(read_audio(sound)) / SAMPLE_RATE
         check_lengths(
             label, float(poses.times[-1] + poses.times[1] - 2 * poses.times[0]), heard - float(poses.times[0])

@@ -60,7 +60,7 @@ def read_poses(path: Path, container: Container, seconds: float | None = None) -
     times: list[float] = []
     rows: list[NDArray[np.float32]] = []
     with _model() as model:
-        frames = read_frames(path, container, seconds)
+        frames = read_frames(path, seconds)
         total = round(container.frames * share) or None
         for time, picture in tqdm(frames, desc=path.name, unit="picture", total=total, leave=False):
             if times and time <= times[-1]:

@@ -112,8 +112,10 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
 def _steady_times(times: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Times of a constant rate from the first picture to the last, and that rate."""
     steps = np.diff(times)
-    usual = steps[np.abs(steps / np.median(steps) - 1) < 0.5]
-    fps = 1 / usual.mean()
+    # Each step is a whole number of periods; pauses say little about the rate.
+    periods = np.round(steps / np.median(steps))
+    near = periods <= 4
+    fps = periods[near].sum() / steps[near].sum()
     # Containers round times to milliseconds; rates are whole or a thousandth less than whole.
     whole = round(fps)
     fps = next((rate for rate in (whole, whole / 1.001) if abs(fps - rate) < 4e-4 * rate), fps)

@@ -17,13 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import soundfile
 from torch import Tensor
 
 from motion_data.beats_file import Beats, read_beats
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
-from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.decoding import audio_length
 from recipes.downstream.splits import SPLIT_NAMES, SPLITS, split_by_ratio
 
 END_SLACK = 0.1
@@ -251,18 +250,11 @@ def _recording(row: Row, name: str) -> Recording:
             f"in a folder beats beside its own); annotate it, leave it out, or get {SOURCES}"
         )
     beats = read_beats(row.beats)
-    seconds = _audio_seconds(row.audio)
+    samples, rate = audio_length(row.audio)
+    seconds = samples / rate
     if beats.times[-1] > seconds + END_SLACK:
         raise DataError(
             f"{row.beats}: the beat at {beats.times[-1]:.3f} s lies beyond the end of {row.audio} at "
             f"{seconds:.3f} s; are they of the same recording?"
         )
     return Recording(name, row.piece, beats, seconds, partial(read_audio, row.audio))
-
-
-def _audio_seconds(path: Path) -> float:
-    try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, RuntimeError):
-        # Says what is wrong with the file in its own words, or reads what has no header.
-        return len(read_audio(path)) / SAMPLE_RATE

@@ -29,6 +29,8 @@ import pretty_midi
 import soundfile
 from numpy.typing import NDArray
 
+from motionbeat_upstream.audio import AudioError, read_sound
+
 BEATS_PER_BAR = 4
 """All eight songs are in 4/4."""
 
@@ -136,9 +138,9 @@ def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:
     tracks = []
     for path in (backing, guitar):
         try:
-            tracks.append(soundfile.read(path, dtype="float32", always_2d=True))
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise PreparationError(f"{path}: not readable as audio ({error})") from error
+            tracks.append(read_sound(path))
+        except AudioError as error:
+            raise PreparationError(str(error)) from error
     (first, rate), (second, other) = tracks
     if rate != other:
         raise PreparationError(f"{backing} is at {rate} Hz but {guitar} at {other} Hz; expected one rate")
