@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.errors import DataError
 from motion_data.loading import load_clip
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.film import FPS, STAGE_HEIGHT, STRIP_HEIGHT, WIDTH, frame_painter, write_film
 from motion_data.looking.stage import View, bones, facing
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream.decoding import audio_length
 from tests.conftest import skip_or_fail
 from tests.looking_pairs import make_corpus
 
@@ -119,26 +119,30 @@ def test_a_foot_lights_up_when_it_touches_down(tmp_path: Path) -> None:
     assert lit[pulse + 0.02] > lit[pulse - 0.02] + 100
 
 
-def test_without_ffmpeg_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_film_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     excerpt = excerpt_of(tmp_path / "corpus")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DataError, match=r"a\.mp4: a film needs the program ffmpeg.*install it.*page"):
-        write_film(tmp_path / "a.mp4", excerpt)
-    assert not list(tmp_path.glob("*.mp4"))
+    paint = frame_painter(excerpt)
 
+    def interrupted(time: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if time > 0.3:
+            raise KeyboardInterrupt
+        return paint(time)
 
-def test_an_ffmpeg_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    excerpt = excerpt_of(tmp_path / "corpus")
-    fake = tmp_path / "bin" / "ffmpeg"
-    fake.parent.mkdir()
-    fake.write_text("#!/bin/sh\necho Unknown encoder libx264 >&2\nexit 1\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    monkeypatch.setattr("motion_data.looking.film.frame_painter", lambda _: interrupted)
     (tmp_path / "a.mp4").write_bytes(b"an older film")
-    with pytest.raises(DataError, match=r"Unknown encoder libx264.*built with libx264"):
+    with pytest.raises(KeyboardInterrupt):
         write_film(tmp_path / "a.mp4", excerpt, progress=False)
     assert (tmp_path / "a.mp4").read_bytes() == b"an older film"
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 96000, 192000])
+def test_any_rate_of_the_sound(tmp_path: Path, rate: int) -> None:
+    excerpt = excerpt_of(tmp_path, 0, 0.5)
+    sound = np.random.default_rng(0).normal(0, 0.1, (rate // 2, 2)).astype(np.float32)
+    write_film(tmp_path / "a.mp4", replace(excerpt, sound=sound, rate=rate), progress=False)
+    samples, decoded = audio_length(tmp_path / "a.mp4")
+    assert samples / decoded == pytest.approx(0.5, abs=0.15)
 
 
 @given(st.sets(st.sampled_from(JOINTS), min_size=1))

@@ -19,7 +19,7 @@ from motion_data.writing.stretch import cut_motion
 DESCRIPTION = """\
 Look at a pair of a prepared corpus. The suffix of -o says as what:
   .png .pdf .svg  onset envelope, beats, poses, contacts, speed and accent mass on one time axis
-  .mp4            a stick figure with the sound (needs ffmpeg)
+  .mp4            a stick figure with the sound
   .html           one page that plays in a browser, without a network: the skeleton can be turned
   .bvh            its motion for animation programs: centimetres, y up, the motion's own frame rate
   .pkl            its motion as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when all is written.
 
     Raises:
-        DataError: no such corpus, pair or stretch, or ffmpeg is wanting.
+        DataError: no such corpus, pair or stretch.
     """
     parser = argparse.ArgumentParser(
         "motionbeat data inspect",

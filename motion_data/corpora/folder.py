@@ -24,7 +24,7 @@ OPTIONAL = ("offset", "piece", "take", "split", "beats", "fps", "unit", "up", "l
 
 LAYOUT = """\
 RAW: a CSV, a pair a line, paths from the CSV's folder. Columns:
-  audio    any file that libsndfile or ffmpeg reads
+  audio    any file that FFmpeg reads
   motion   .bvh; .npz with joints (T, J, 3), names (J,) and fps, or file.npz#array; AIST++'s .pkl
   offset   seconds from the motion's first frame to the audio's beginning, negative where the audio is
            first; empty: what the .npz says as audio_offset_s, or 0

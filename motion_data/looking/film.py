@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from motion_data.errors import DataError
 from motion_data.looking.colours import BAR, BEAT, BODY, FAINT, INK, ONSET, SOFT, side_colour
 from motion_data.looking.excerpt import ONSET_RATE, Excerpt
 from motion_data.looking.pen import PAPER, Pen
@@ -47,47 +43,32 @@ def write_film(path: Path, excerpt: Excerpt, progress: bool = True) -> None:
         path: ends in .mp4.
         excerpt: what is shown.
         progress: whether to show a bar.
-
-    Raises:
-        DataError: ffmpeg is wanting, or fails.
     """
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise DataError(
-            f"{path}: a film needs the program ffmpeg, which was not found; install it "
-            "(sudo apt-get install ffmpeg), or write the page instead (-o NAME.html)"
-        )
     draw = frame_painter(excerpt)
     frames = max(1, math.ceil(excerpt.seconds * FPS - 1e-6))
-    with tempfile.TemporaryDirectory() as folder, atomic_path(path) as draft:
-        sound = Path(folder) / "sound.wav"
-        soundfile.write(sound, np.clip(excerpt.sound, -1, 1), excerpt.rate)
-        size = f"{WIDTH}x{STAGE_HEIGHT + STRIP_HEIGHT}"
-        command = [
-            *(ffmpeg, "-y", "-loglevel", "error", "-nostdin"),
-            *("-f", "rawvideo", "-pix_fmt", "rgba", "-s", size, "-r", str(FPS), "-i", "pipe:0"),
-            *("-i", str(sound), "-map", "0:v", "-map", "1:a"),
-            *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
-            *("-c:a", "aac", "-b:a", "160k", "-movflags", "+faststart", str(draft)),
-        ]
-        log = Path(folder) / "ffmpeg.log"
-        with log.open("wb") as errors, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors) as run:
-            assert run.stdin is not None
-            try:
-                for frame in tqdm(range(frames), desc=path.name, unit="frame", disable=not progress):
-                    for part in draw((frame + 0.5) / FPS):
-                        run.stdin.write(part.data)
-                run.stdin.close()
-            except BrokenPipeError:
-                pass  # ffmpeg has ended; what it said is reported below
-            except BaseException:
-                run.kill()
-                raise
-        if run.returncode:
-            said = log.read_text(errors="replace").strip().splitlines() or [f"status {run.returncode}"]
-            raise DataError(
-                f"{path}: ffmpeg could not write it ({said[-1]}); is it built with libx264 and aac?"
-            )
+    samples = np.clip(excerpt.sound, -1, 1).astype(np.float32)
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    rates = av.Codec("aac", "w").audio_rates or []
+    with (
+        atomic_path(path) as draft,
+        draft.open("wb") as file,
+        av.open(file, "w", format="mp4", options={"movflags": "+faststart"}) as film,
+    ):
+        picture = film.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "20"})
+        picture.width, picture.height, picture.pix_fmt = WIDTH, STAGE_HEIGHT + STRIP_HEIGHT, "yuv420p"
+        rate = excerpt.rate if excerpt.rate in rates else 48_000
+        sound = film.add_stream("aac", rate=rate, layout=layout)
+        sound.bit_rate = 160_000
+        for index in tqdm(range(frames), desc=path.name, unit="frame", disable=not progress):
+            image = av.VideoFrame.from_ndarray(np.concatenate(draw((index + 0.5) / FPS)), format="rgba")
+            film.mux(picture.encode(image))
+            first, last = (round(k * excerpt.rate / FPS) for k in (index, index + 1))
+            if len(block := samples[first:last]):
+                heard = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
+                heard.sample_rate, heard.pts = excerpt.rate, first
+                film.mux(sound.encode(heard))
+        film.mux(picture.encode(None))
+        film.mux(sound.encode(None))
 
 
 def frame_painter(excerpt: Excerpt) -> Callable[[float], tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

@@ -34,7 +34,7 @@ from recipes.downstream.weights_file import weights_file
 
 DESCRIPTION = """\
 Dance to a song. The suffix of -o says as what the dance is written; -o may be given again:
-  .mp4   a stick figure with the sound (needs ffmpeg)
+  .mp4   a stick figure with the sound
   .png   music and touch-downs of the first 16 s on one time axis (.pdf, .svg alike)
   .html  one page that plays in a browser, without a network: the dancer can be turned
   .bvh   for animation programs: centimetres, y up, 30 frames a second
