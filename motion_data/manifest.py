@@ -11,7 +11,7 @@ from typing import Any
 
 from motion_data.errors import DataError
 from motion_data.pair import MotionPair, from_record, to_record
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.version import __version__
 
 MANIFEST, MARK = "manifest.jsonl", "prepared.json"
@@ -69,7 +69,7 @@ def write_manifest(
     pairs = sorted(pairs, key=lambda pair: pair.name)
     check_splits(pairs)
     text = "".join(json.dumps(to_record(pair), ensure_ascii=False) + "\n" for pair in pairs)
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    sha256 = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
     made = {
         "corpus": corpus,
         "version": __version__,
@@ -79,10 +79,8 @@ def write_manifest(
         "notes": dict(notes or {}),
         "sha256": sha256,
     }
-    with atomic_path(folder / MANIFEST) as draft:
-        draft.write_text(text, encoding="utf-8")
-    with atomic_path(folder / MARK) as draft:
-        draft.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(folder / MANIFEST, text)
+    write_text(folder / MARK, json.dumps(made, indent=2, ensure_ascii=False) + "\n")
     return Corpus(folder, tuple(pairs), made, sha256)
 
 

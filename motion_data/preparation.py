@@ -16,8 +16,9 @@ from motion_data.manifest import MARK, Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair, from_record, to_record
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import stops_writing, write_text
 from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.version import __version__
 
@@ -30,17 +31,18 @@ class Job:
     """One pair to be made."""
 
     name: str
+    """Of the pair; shortened where it does not fit a file."""
     sources: tuple[Path, ...]
     """Files it is made of: when one of them changes, it is made again."""
     make: Callable[[], tuple[MotionPair, Motion, Grid | None]]
     """Gives pair (its ``motion`` is filled in later), motion and grid.
 
-    Raises DataError or AudioError where the sources cannot be used."""
+    Raises DataError, AudioError or OSError where the sources cannot be used."""
     facts: tuple[str, ...] = ()
     """What else it depends on that other files may change, such as its piece and split."""
 
 
-def refused(name: str, sources: tuple[Path, ...], error: DataError) -> Job:
+def refused(name: str, sources: tuple[Path, ...], error: DataError | OSError) -> Job:
     """A job for sources that are known to be of no use: the pair is left out, for the reason given."""
 
     def make() -> tuple[MotionPair, Motion, Grid | None]:
@@ -59,7 +61,8 @@ def prepare_pairs(
 ) -> Corpus:
     """Make every pair that is not made yet, then write the manifest.
 
-    A pair that cannot be made is left out and listed in ``prepared.json``; the others are done.
+    A pair that cannot be made is left out and listed in ``prepared.json``; the others are done. Where
+    something in a pair's sources was passed over, its provenance has a list ``notes`` that says what.
 
     Args:
         out: folder of the corpus.
@@ -76,14 +79,20 @@ def prepare_pairs(
     (out / MARK).unlink(missing_ok=True)
     pairs, left_out = [], {}
     for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair", disable=not progress):
-        fingerprint = _fingerprint(job, options)
-        pair = _kept(out, job.name, fingerprint)
+        name, fingerprint = fit_name(job.name), _fingerprint(job, options)
+        pair = _kept(out, name, fingerprint)
         if pair is None:
             try:
-                pair = _make(out, job, fingerprint)
+                pair, motion, grid = job.make()
             except (DataError, AudioError) as error:
-                left_out[job.name] = str(error)
+                left_out[name] = str(error)
                 continue
+            except OSError as error:
+                if stops_writing(error):
+                    raise
+                left_out[name] = str(error)
+                continue
+            pair = _keep(out, name, fingerprint, pair, motion, grid)
         pairs.append(pair)
     return write_manifest(out, pairs, corpus, options, left_out, notes)
 
@@ -107,13 +116,20 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _make(out: Path, job: Job, fingerprint: str) -> MotionPair:
-    pair, motion, grid = job.make()
-    pair = replace(pair, name=job.name, motion=f"motion/{job.name}.npz")
-    write_motion(out / f"motion/{job.name}.npz", motion, grid)
-    with atomic_path(_record_path(out, job.name)) as draft:
-        text = json.dumps({"fingerprint": fingerprint, "pair": to_record(pair)}, ensure_ascii=False)
-        draft.write_text(text, encoding="utf-8")
+def _keep(
+    out: Path, name: str, fingerprint: str, pair: MotionPair, motion: Motion, grid: Grid | None
+) -> MotionPair:
+    """Write a pair's motion, and then its record."""
+    pair = replace(
+        pair,
+        name=name,
+        piece=printable(pair.piece),
+        take=printable(pair.take),
+        motion=f"motion/{name}.npz",
+    )
+    write_motion(out / f"motion/{name}.npz", motion, grid)
+    record = {"fingerprint": fingerprint, "pair": to_record(pair)}
+    write_text(_record_path(out, name), json.dumps(record, ensure_ascii=False))
     return pair
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LONGEST_SUFFIX = 16
+"""Characters; more are no file type, and would make the draft's name too long."""
+
 
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """A draft's path beside ``target``, of the same suffix; renamed to it at the end.
 
-    On any error, a full disk or Ctrl-C the draft is removed and ``target`` is left as it was.
+    On any error, a full disk or Ctrl-C the draft is removed and ``target`` is left as it was. The draft's
+    name is short, so that ``target`` may have the longest name that the file system allows.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.part-", suffix=target.suffix)
+    suffix = target.suffix if len(target.suffix) <= LONGEST_SUFFIX else ""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-", suffix=suffix)
     os.close(handle)
     draft = Path(name)
     try:
@@ -26,3 +32,17 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_text(target: str | Path, text: str) -> None:
+    r"""Write a text file as UTF-8, whole or not at all.
+
+    Bytes of file names that are not UTF-8 are written as ``\udcNN``, which JSON reads back as they were.
+    """
+    with atomic_path(target) as draft:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def stops_writing(error: OSError) -> bool:
+    """Whether no other file can be written either: the disk is full or read-only."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

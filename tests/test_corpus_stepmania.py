@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import os
 import shutil
 import subprocess
 import zlib
@@ -20,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from motion_data.commands.prepare import main as command
 from motion_data.corpora import corpus_module
 from motion_data.corpora.splits import hashed_split, read_splits
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
@@ -33,6 +35,7 @@ from motion_data.manifest import Corpus, read_corpus
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.conftest import skip_or_fail
+from tests.file_names import reads_any_name
 from tests.shared_data import shared
 
 COLUMNS = {"dance-single": 4, "dance-double": 8}
@@ -66,13 +69,16 @@ def read(folder: Path, text: str | bytes, name: str = "song.ssc") -> Chart:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_song(path, COLUMNS).charts[0]
+    found = read_song(path, COLUMNS)
+    if found.faulty:
+        raise found.faulty[0].fault
+    return found.charts[0]
 
 
 def song(folder: Path, text: str | bytes, name: str = "song.ssc", seconds: float = 8.0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
-    noise = np.random.default_rng(zlib.crc32(str(folder).encode())).uniform(-0.5, 0.5, int(8000 * seconds))
+    noise = np.random.default_rng(zlib.crc32(os.fsencode(folder))).uniform(-0.5, 0.5, int(8000 * seconds))
     soundfile.write(folder / "song.wav", noise, 8000)
     return folder
 
@@ -364,25 +370,24 @@ class TestBadFiles:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            (ssc("0=0"), "BPMS at beat 0 is 0"),
-            (ssc("0=120,4=-120"), "BPMS at beat 4 is -120.*WARPS"),
+            (ssc("0=0"), "BPMS holds no tempo"),
             (ssc("0=NaN"), "BPMS has '0=NaN'"),
-            (ssc("0=99999999"), "BPMS at beat 0 is 99999999.*at most 10000"),
-            (ssc(""), "BPMS is empty"),
+            (ssc("0=99999999"), "BPMS at beat 0 is 99999999, expected 0 to 10000"),
+            (ssc(""), "BPMS holds no tempo"),
             (ssc("0=fast"), "BPMS has .* expected beat=value"),
             (ssc("120"), "BPMS has .* expected beat=value"),
-            (ssc(STOPS="4=-0.5"), "STOPS at beat 4 is -0.5"),
             (ssc(DELAYS="4=inf"), "DELAYS has '4=inf'"),
             (ssc(OFFSET="soon"), "OFFSET is 'soon'"),
             (ssc(OFFSET="nan"), "OFFSET is 'nan'"),
             (ssc(OFFSET="99999999"), "OFFSET is '99999999'"),
             (ssc(STOPS="1e999999999=1"), "STOPS has '1e999999999=1'"),
             (ssc(WARPS="4=99999999999"), "WARPS at beat 4 is 99999999999"),
-            (ssc(notes="1000\n1[2000\n"), r"has the row '1\[2000'"),
             (ssc(TIMESIGNATURES="0=4=0"), "TIMESIGNATURES has '0=4=0'"),
             (ssc(TIMESIGNATURES="0=4"), "TIMESIGNATURES has '0=4'"),
-            (ssc(notes="1000\n01000\n0000\n0000"), "measure 1 has the row '01000'"),
-            (ssc(notes=f"{ROWS},\n1000\n00Z0"), "measure 2 has the row '00Z0'"),
+            (ssc(notes="1000 0000\n0100 0000\n0000"), "2 of 3 rows have more or fewer than 4 notes"),
+            (ssc().partition("#NOTES:")[0], "has no NOTES"),
+            (ssc().encode("utf-16"), "is UTF-16.*save it as UTF-8"),
+            (ssc().encode("utf-16-be"), "is UTF-16.*save it as UTF-8"),
             (ssc(notes="0000\n0M00\n0000\nF000"), "holds no step"),
             (ssc(notes=""), "holds no step"),
             (ssc(steps_type="lights-cabinet"), "expected a chart of .* found lights-cabinet"),
@@ -397,6 +402,10 @@ class TestBadFiles:
         with pytest.raises(DataError, match=f"song.ssc.*({said})") as error:
             read(tmp_path, text)
         assert "\n" not in str(error.value)
+
+    def test_a_chart_for_old_engines_that_jumps_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"BPMS at beat 4 is -120.*WARPS"):
+            read(tmp_path, sm("0=120,4=-120"), "song.sm")
 
     @settings(max_examples=60, deadline=None)
     @given(st.data())
@@ -423,9 +432,20 @@ class TestBadFiles:
         found = read_song(tmp_path / "song.ssc", COLUMNS)
         assert found.title == "Für Élise"
         assert seconds_at(found.charts[0], Fraction(0)) == 0
-        # Without a mark, Shift JIS is taken for Windows' Latin, as StepMania takes it; the chart is whole.
-        assert read_song_title(tmp_path, ssc(TITLE="花").encode("cp932")) != "花"
         assert read_song_title(tmp_path, b"\xef\xbb\xbf" + ssc(TITLE="花").encode()) == "花"
+
+    @pytest.mark.parametrize(
+        "title", ["花", "千本桜", "ドレミファソ (Remix)", "Last Night、Good Night", "恋の歌"]
+    )
+    def test_shift_jis_is_read(self, tmp_path: Path, title: str) -> None:
+        assert read_song_title(tmp_path, ssc(TITLE=title).encode("cp932")) == title
+
+    @pytest.mark.parametrize(
+        "title",
+        ["Für Élise", "Beyoncé", "L’été", "Don’t", "Pokémon", "“Señor” – déjà vu", "Háblame", "Ô mon"],
+    )
+    def test_windows_latin_is_not_taken_for_shift_jis(self, tmp_path: Path, title: str) -> None:
+        assert read_song_title(tmp_path, ssc(TITLE=title).encode("cp1252")) == title
 
     def test_mines_lifts_and_fakes_are_no_steps_and_holds_end_at_their_tail(self, tmp_path: Path) -> None:
         notes = "2M00\n0L40\n00F0\n3000\n,\n0030\n0000\n1[3]000\n0001"
@@ -435,6 +455,52 @@ class TestBadFiles:
             (1, 2, 4),
             (6, 0, 6),
         ]
+
+
+class TestIgnored:
+    """What StepMania ignores: values that cannot be, notes that it does not know."""
+
+    def test_tempi_of_0_and_stops_below_0(self, tmp_path: Path) -> None:
+        chart = read(tmp_path, ssc("0=0,0=120,4=-60,8=0", OFFSET="-0.5", STOPS="1=-0.25,2=0.25"))
+        times = [seconds_at(chart, Fraction(beat)) for beat in (0, 1, 2, 3, 4, 5)]
+        np.testing.assert_allclose(times, [0.5, 1.0, 1.5, 2.25, 2.75, 3.25])
+        assert chart.ignored == (
+            "BPMS at beat 0 is 0: ignored, as in StepMania",
+            "BPMS at beat 4 is -60: ignored, as in StepMania",
+            "BPMS at beat 8 is 0: ignored, as in StepMania",
+            "STOPS at beat 1 is -0.25: ignored, as in StepMania",
+        )
+
+    def test_a_tempo_of_0_in_an_old_file(self, tmp_path: Path) -> None:
+        chart = read(tmp_path, sm("0=120,1=0.000"), "song.sm")
+        np.testing.assert_allclose([seconds_at(chart, Fraction(b)) for b in (0, 1, 2)], [0.5, 1.0, 1.5])
+        assert chart.ignored == ("BPMS at beat 1 is 0.000: ignored, as in StepMania",)
+
+    def test_notes(self, tmp_path: Path) -> None:
+        rows = ["1Z00", "01000", "001", "1[2000", "0001", "0000", "0100", "1000"]
+        chart = read(tmp_path, ssc(notes="\n".join(rows[:4]) + "\n,\n" + "\n".join(rows[4:])))
+        assert [(step.beat, step.column) for step in chart.steps] == [
+            *((0, 0), (1, 1), (2, 2), (3, 0)),
+            *((4, 3), (6, 1), (7, 0)),
+        ]
+        assert chart.ignored == (
+            "1 x unknown note 'Z', ignored; the first in measure 1",
+            "1 x row of more than 4 notes, the rest ignored; the first in measure 1",
+            "2 x row of fewer than 4 notes; the first in measure 1",
+        )
+
+    def test_a_hold_without_an_end(self, tmp_path: Path) -> None:
+        """Column 0: a tap cuts the hold off; 1: no end; 2: a second head; 3: a good roll."""
+        chart = read(tmp_path, ssc(notes="2224\n0000\n1003\n3020\n,\n0030\n0000\n0000\n0000"))
+        assert [(step.beat, step.column, step.release) for step in chart.steps] == [
+            (0, 3, 2),
+            (2, 0, 2),
+            (3, 2, 4),
+        ]
+        assert chart.ignored == ("3 x hold without an end, ignored; the first in measure 1",)
+
+    def test_a_whole_chart_has_nothing_to_say(self, tmp_path: Path) -> None:
+        assert read(tmp_path, ssc(STOPS="1=0.25,2=0")).ignored == ()
 
 
 def read_song_title(folder: Path, data: bytes) -> str:
@@ -457,6 +523,7 @@ class TestPrepare:
         song(raw / "Pack" / "Good", sm(), "song.sm")  # passed over beside an .ssc
         song(raw / "Pack" / "Old", sm(), "song.SM")
         song(raw / "Pack" / "Silent", ssc(TITLE="Silent", MUSIC="gone.ogg"))
+        (raw / "Pack" / "Silent" / "song.wav").unlink()
         song(raw / "Pack" / "Broken", ssc(TITLE="Broken"))
         (raw / "Pack" / "Broken" / "song.wav").write_bytes(b"RIFFnothing of the kind")
         song(raw / "Pack" / "Wild", ssc(TITLE="Wild", MUSIC="../../../../etc/passwd"))
@@ -520,6 +587,96 @@ class TestPrepare:
             read_splits(table)
         with pytest.raises(DataError, match=r"none.csv: cannot be read"):
             read_splits(tmp_path / "none.csv")
+
+    def test_a_faulty_chart_does_not_affect_the_others(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        faults = {
+            "Empty": ssc(difficulty="Empty", notes=""),
+            "Mines": ssc(difficulty="Mines", notes="M000"),
+            "Wide": ssc(difficulty="Wide", notes="10000000\n01000000"),
+            "Timed": ssc(difficulty="Timed", chart="#BPMS:0=fast;\n"),
+            "Fine": ssc(difficulty="Fine", notes="1000\n0Q00\n0000\n0001"),
+        }
+        head = ssc().index("#NOTEDATA")
+        song(tmp_path / "raw" / "new", ssc(TITLE="N") + "".join(text[head:] for text in faults.values()))
+        # The first chart lacks its last two fields.
+        short = "#NOTES:\n dance-single:\n :\n Hard:\n 3;\n"
+        song(tmp_path / "raw" / "old", sm().replace("#NOTES", short + "#NOTES"), "song.sm")
+        song(tmp_path / "raw" / "bad", ssc(TITLE="B", notes=""))
+        arguments = ["stepmania", str(tmp_path / "raw"), str(tmp_path / "out")]
+        assert command(arguments) == 1
+        corpus = read_corpus(tmp_path / "out")
+        names = [pair.name for pair in corpus.pairs]
+        assert names == [f"new_song_dance_single_{name}" for name in ("Fine", "Hard")] + [
+            "old_song_dance_single_Easy"
+        ]
+        assert {name: why.split(": ")[2] for name, why in corpus.made["left_out"].items()} == {
+            "bad_song_dance_single_Hard": "holds no step; leave it out",
+            "new_song_dance_single_Empty": "holds no step; leave it out",
+            "new_song_dance_single_Mines": "holds no step; leave it out",
+            "new_song_dance_single_Wide": "2 of 2 rows have more or fewer than 4 notes; check STEPSTYPE, or "
+            "leave it out",
+            "new_song_dance_single_Timed": "BPMS has '0=fast', expected beat=value, two numbers, the beat at "
+            "most 100000; correct it",
+            "old_song_dance_single_Hard": "has no NOTES; leave it out",
+        }
+        said = capsys.readouterr().err
+        note = "1 x unknown note 'Q', ignored; the first in measure 1"
+        assert f"note: new_song_dance_single_Fine: {note}\n" in said
+        assert f"left out: new_song_dance_single_Wide: {tmp_path / 'raw' / 'new' / 'song.ssc'}: chart" in said
+        # What was ignored is said again where the pair was made before.
+        assert command(arguments) == 1
+        assert f"note: new_song_dance_single_Fine: {note}\n" in capsys.readouterr().err
+
+    def test_music_that_is_missing_is_the_folders_only_audio(self, tmp_path: Path) -> None:
+        raw = tmp_path / "raw"
+        song(raw / "one", ssc(TITLE="1", MUSIC="gone.ogg"))
+        (raw / "one" / "background.mp4").write_bytes(b"no music")
+        (raw / "one" / "._song.wav").write_bytes(b"no music either")
+        for folder in ("two", "three", "four"):
+            song(raw / folder, ssc(TITLE=folder, MUSIC="gone.ogg"))
+        shutil.copy(raw / "two" / "song.wav", raw / "two" / "preview.wav")
+        # The audio may be the other song's.
+        (raw / "three" / "other.ssc").write_text(ssc(TITLE="other"))
+        (raw / "four" / "song.wav").unlink()
+        corpus = prepare(raw, tmp_path / "out")
+        assert [pair.name for pair in corpus.pairs] == [
+            "one_song_dance_single_Hard",
+            "three_other_dance_single_Hard",
+        ]
+        pair = corpus.pairs[0]
+        assert pair.audio is not None
+        assert pair.audio.path == str(raw / "one" / "song.wav")
+        assert pair.provenance["notes"] == [
+            "MUSIC is 'gone.ogg', which is not there: 'song.wav' taken, the folder's only audio file"
+        ]
+        why = corpus.made["left_out"]
+        assert "MUSIC is 'gone.ogg', which is not there, and 2 audio files lie beside it" in why["two_song"]
+        assert "1 audio files lie beside it, expected 1 and no other song" in why["three_song"]
+        assert "0 audio files lie beside it" in why["four_song"]
+
+    @reads_any_name
+    @pytest.mark.parametrize("encoding", ["utf-8", "cp932"])
+    @pytest.mark.parametrize("on_disk", ["utf-8", "cp932"])
+    def test_japanese_names(self, tmp_path: Path, encoding: str, on_disk: str) -> None:
+        """The text and the names on the disk in either encoding; 表 and ソ hold the byte of a backslash."""
+        text = ssc(TITLE="千本桜", ARTIST="初音ミク", MUSIC="音/表ソ曲.WAV")
+        plain = song(tmp_path / "plain", text.encode(encoding))
+        soundfile.write(plain / "preview.wav", np.zeros(8000), 8000)
+        folder, inner, name = (os.fsdecode(text.encode(on_disk)) for text in ("表ソ", "音", "表ソ曲.wav"))
+        music = tmp_path / "raw" / folder / inner / name
+        music.parent.parent.parent.mkdir()
+        plain.rename(music.parent.parent)
+        music.parent.mkdir()
+        (music.parent.parent / "song.wav").rename(music)
+        pair = prepare(tmp_path / "raw", tmp_path / "out").pairs[0]
+        assert pair == read_corpus(tmp_path / "out").pairs[0]
+        assert pair.audio is not None
+        assert Path(pair.audio.path) == music
+        assert pair.piece == "初音ミク - 千本桜"
+        assert pair.provenance["notes"] == []
+        assert len(load_clip(pair, tmp_path / "out").wav) == 8 * 16000
 
     def test_music_is_found_in_any_case_and_without_a_name_if_it_is_alone(self, tmp_path: Path) -> None:
         song(tmp_path / "raw" / "case", ssc(TITLE="1", MUSIC="Song.WAV"))

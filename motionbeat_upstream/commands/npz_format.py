@@ -60,7 +60,7 @@ class NpzFormat:
         arrays = self._extract(expert, path)
         # An archive that Ctrl-C cuts off is closed once more when it is collected: a file would complain.
         archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, made_by=np.array(made_by), **arrays)
+        np.savez(archive, made_by=np.array(made_by), **arrays)
         with atomic_path(self.target(relative)) as draft:
             draft.write_bytes(archive.getbuffer())
 

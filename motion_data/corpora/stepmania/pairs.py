@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -21,12 +22,12 @@ from motion_data.corpora.splits import hashed_split
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.mp3_lead import mp3_lead
-from motion_data.corpora.stepmania.song import Chart, Song, read_song, seconds_at
+from motion_data.corpora.stepmania.song import ENCODINGS, Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, file_sha256, refused
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.grid import Grid
@@ -40,6 +41,9 @@ FARTHEST_LAG = 0.1
 
 OUTSIDE = 0.05
 """Share of a chart's steps that may lie outside its song."""
+
+MUSIC_SUFFIXES = (".mp3", ".oga", ".ogg", ".wav")
+"""What StepMania takes for a song's music; other files that hold sound are videos for the background."""
 
 LICENCE = "of the song's and the chart's makers; for use from the user's own disk"
 
@@ -55,12 +59,14 @@ class _Source:
     charts: tuple[Chart, ...]
     music: Path
     sha256: str
+    notes: tuple[str, ...]
+    """What the user must know of how the music was found."""
 
 
 def chart_jobs(
     raw: Path, splits: Mapping[str, str], types: Sequence[str], bias: float
 ) -> tuple[list[Job], dict[str, int]]:
-    """A job for every chart under a folder; a song that cannot be read is a job that says why.
+    """A job for every chart under a folder; what cannot be read is a job that says why.
 
     Also the number of charts of other types, which are passed over, by type.
 
@@ -73,42 +79,59 @@ def chart_jobs(
     Raises:
         DataError: no such folder, no song in it, or splits of a piece that is not there.
     """
-    jobs: list[Job] = []
     sources: list[_Source] = []
+    faults: list[tuple[str, Path, DataError | OSError]] = []
     titles: set[str] = set()
     others: Counter[str] = Counter()
     columns = {name: len(PANELS[name]) for name in types}
-    for file in tqdm(song_files(raw), desc="read songs", unit="song"):
+    files = song_files(raw)
+    songs_in = Counter(file.parent for file in files)
+    for file in tqdm(files, desc="read songs", unit="song"):
         label = file.relative_to(raw).as_posix()
         try:
             song = read_song(file, columns)
-            titles.add(_title(song))
-            others.update(f"{name} charts" for name in song.passed_over)
-            for name in dict.fromkeys(chart.music for chart in song.charts):
-                music = find_music(file, raw, name)
-                charts = tuple(chart for chart in song.charts if chart.music == name)
-                sources.append(_Source(file, label, song, charts, music, file_sha256(music)))
         except DataError as error:
-            jobs.append(refused(_fit(label), (file,), error))
+            faults.append((label, file, error))
+            continue
+        titles.add(_title(song))
+        others.update(f"{name} charts" for name in song.passed_over)
+        faults += [(f"{label}-{bad.steps_type}-{bad.difficulty}", file, bad.fault) for bad in song.faulty]
+        for name in dict.fromkeys(chart.music for chart in song.charts):
+            charts = tuple(chart for chart in song.charts if chart.music == name)
+            try:
+                music, notes = find_music(file, raw, name, song.encoding, songs_in[file.parent] == 1)
+                sources.append(_Source(file, label, song, charts, music, file_sha256(music), notes))
+            except (DataError, OSError) as error:
+                faults.append((label, file, error))
     unknown = sorted(set(splits) - titles)
     if unknown:
         raise DataError(
             f"the splits name the piece {unknown[0]!r}, which no song under {raw} has; pieces are called "
             f"'artist - title', such as {min(titles, default='none here')!r}"
         )
-    names = {job.name for job in jobs}
+    jobs: list[Job] = []
+    names: set[str] = set()
     for source, piece in zip(sources, _pieces(sources), strict=True):
         split = splits.get(piece) or hashed_split(piece)
         for chart in source.charts:
-            base = _fit("-".join(filter(None, (source.label, chart.steps_type, chart.difficulty))))
-            described = base if base not in names else _fit(f"{base}-{chart.description}")
-            name, count = described, 2
-            while name in names:
-                name, count = f"{described}-{count}", count + 1
-            names.add(name)
+            described = "-".join(filter(None, (source.label, chart.steps_type, chart.difficulty)))
+            name = _take_name(names, described, chart.description)
             make = _making(source, chart, name, piece, split, bias)
             jobs.append(Job(name, (source.file, source.music), make, (piece, split)))
+    jobs += [refused(_take_name(names, label), (file,), fault) for label, file, fault in faults]
     return jobs, dict(sorted(others.items()))
+
+
+def _take_name(names: set[str], label: str, description: str = "") -> str:
+    """A name for files that is not among ``names``, in any case, and is put there."""
+    name = base = _fit(label)
+    if name.casefold() in names and description:
+        name = base = _fit(f"{base}-{description}")
+    count = 2
+    while name.casefold() in names:
+        name, count = f"{base}-{count}", count + 1
+    names.add(name.casefold())
+    return name
 
 
 def song_files(raw: Path) -> list[Path]:
@@ -133,32 +156,69 @@ def song_files(raw: Path) -> list[Path]:
     return files
 
 
-def find_music(file: Path, raw: Path, name: str) -> Path:
-    """The audio of a song: what #MUSIC names, in any case, or, where it names nothing, the folder's only one.
+def find_music(file: Path, raw: Path, name: str, encoding: str, alone: bool) -> tuple[Path, tuple[str, ...]]:
+    """The audio of a song: what #MUSIC names, or, where that is missing, the folder's only audio file.
+
+    Args:
+        file: .ssc or .sm.
+        raw: folder that the audio must lie in.
+        name: value of #MUSIC.
+        encoding: of the file's text.
+        alone: whether the folder holds no other song, whose audio it might be.
+
+    Returns:
+        The audio, and a sentence where it is not what #MUSIC names.
 
     Raises:
         DataError: it is missing, or lies outside RAW.
     """
-    folder = file.parent
-    if not name:
-        found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES]
-        if len(found) != 1:
-            raise DataError(
-                f"{file}: no audio: MUSIC is empty and {len(found)} audio files lie beside it, expected 1; "
-                f"name it in MUSIC"
-            )
-        return found[0].resolve()
-    path = (folder / name.replace("\\", "/")).resolve()
-    if not path.is_relative_to(raw.resolve()):
+    outside = DataError(
+        f"{file}: MUSIC is {name!r}, which lies outside {raw}; put the audio beside the chart"
+    )
+    root, path = raw.resolve(), file.parent.resolve()
+    # A part of a Shift-JIS name may hold the byte of a backslash, so the text is split and not its bytes.
+    for part in PurePosixPath(name.replace("\\", "/")).parts:
+        found = path.parent if part == ".." else _find_name(path, part, encoding)
+        if found is None:
+            break
+        path = found.resolve()
+        if not path.is_relative_to(root):
+            raise outside
+    if path.is_file():
+        return path, ()
+    missing = f"MUSIC is {name!r}, which is not there" if name else "MUSIC is empty"
+    audio = [
+        other
+        for other in sorted(file.parent.iterdir())
+        if other.suffix.lower() in MUSIC_SUFFIXES and not other.name.startswith(".") and other.is_file()
+    ]
+    if len(audio) != 1 or not alone:
         raise DataError(
-            f"{file}: MUSIC is {name!r}, which lies outside {raw}; put the audio beside the chart"
+            f"{file}: no audio: {missing}, and {len(audio)} audio files lie beside it, expected 1 and no "
+            f"other song; put the audio beside the chart and name it in MUSIC"
         )
-    if not path.is_file() and path.parent.is_dir():
-        alike = [other for other in path.parent.iterdir() if other.name.lower() == path.name.lower()]
-        path = alike[0] if alike else path
-    if not path.is_file():
-        raise DataError(f"{file}: no audio: MUSIC is {name!r}, which is not there; put it beside the chart")
-    return path
+    if not audio[0].resolve().is_relative_to(root):
+        raise outside
+    return audio[0].resolve(), (f"{missing}: {audio[0].name!r} taken, the folder's only audio file",)
+
+
+def _find_name(folder: Path, name: str, encoding: str) -> Path | None:
+    """The entry of a folder with a name, in any case, and in any encoding of its own."""
+    others = sorted(folder.iterdir()) if folder.is_dir() else []
+    wanted = _readings(name.encode(encoding))
+    alike = [other for other in others if not wanted.isdisjoint(_readings(os.fsencode(other.name)))]
+    return min(alike, key=lambda other: other.name != name, default=None)
+
+
+def _readings(data: bytes) -> set[str]:
+    """What the bytes of a name spell in each encoding, without differences of case."""
+    found = set()
+    for encoding in ENCODINGS:
+        try:
+            found.add(unicodedata.normalize("NFC", data.decode(encoding)).casefold())
+        except UnicodeDecodeError:
+            continue
+    return found
 
 
 def _pieces(sources: Sequence[_Source]) -> list[str]:
@@ -183,7 +243,7 @@ def _fit(label: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"\.(ssc|sm)\b", "", plain, flags=re.IGNORECASE)).strip("_")
     # A title without a Latin letter still needs a name of its own.
     lost = len(plain) < len(unicodedata.normalize("NFC", label))
-    digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(os.fsencode(label)).hexdigest()[:8]
     return f"{name[:120]}_{digest}" if lost or len(name) > 120 else name
 
 
@@ -224,6 +284,7 @@ def _making(
                 "lead": lead,
                 "onset_lag": onset_lag(onsets, grid.beats),
                 "feet": "assigned by this project, not by the chart",
+                "notes": [*source.notes, *chart.ignored],
             },
         )
         return pair, motion, grid
