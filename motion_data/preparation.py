@@ -17,7 +17,6 @@ from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair, from_record, to_record
 from motionbeat_upstream.atomic_write import stops_writing, write_text
-from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.version import __version__
@@ -37,7 +36,8 @@ class Job:
     make: Callable[[], tuple[MotionPair, Motion, Grid | None]]
     """Gives pair (its ``motion`` is filled in later), motion and grid.
 
-    Raises DataError, AudioError or OSError where the sources cannot be used."""
+    Raises ValueError, of which DataError and AudioError are kinds, or OSError where the sources cannot be
+    used."""
     facts: tuple[str, ...] = ()
     """What else it depends on that other files may change, such as its piece and split."""
 
@@ -84,11 +84,8 @@ def prepare_pairs(
         if pair is None:
             try:
                 pair, motion, grid = job.make()
-            except (DataError, AudioError) as error:
-                left_out[name] = str(error)
-                continue
-            except OSError as error:
-                if stops_writing(error):
+            except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and stops_writing(error):
                     raise
                 left_out[name] = str(error)
                 continue
@@ -156,7 +153,7 @@ def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:
         try:
             state = source.stat()
             states.append([str(source), state.st_size, state.st_mtime_ns])
-        except OSError:
+        except (OSError, ValueError):  # a name from a table may be no name at all
             states.append([str(source), 0, 0])
     told = json.dumps([__version__, states, job.facts, dict(options)], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()

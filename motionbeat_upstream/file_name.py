@@ -1,4 +1,4 @@
-"""Names of files as text and as names of other files.
+"""Names of files as text, in names of other files, and on the terminal.
 
 On Linux a file's name is bytes. Python holds those that are not UTF-8 as lone surrogates, which open the file
 but cannot be printed, drawn or written as UTF-8.
@@ -7,7 +7,9 @@ but cannot be printed, drawn or written as UTF-8.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import sys
 
 LONGEST = 200
 """Bytes of a name made by :func:`fit_name`: with a number and a suffix it stays within the 255 bytes that
@@ -28,3 +30,10 @@ def fit_name(name: str) -> str:
     digest = hashlib.sha256(data).hexdigest()[:8]
     kept = text.replace("\\", "_").encode()[: LONGEST - len(digest) - 1].decode("utf-8", "ignore")
     return f"{kept}_{digest}"
+
+
+def print_any_name() -> None:
+    r"""Let ``print`` write what the terminal cannot show as ``\xNN`` or ``\uNNNN``; without it, it raises."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.file_name import fit_name
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
 from recipes.downstream.beat_tracking.prepare.folds import main as deal_folds
 from recipes.downstream.splits import SPLITS, deal, split_by_ratio
+from tests.file_names import reads_any_name
 
 RATE = 8000
 
@@ -97,6 +100,19 @@ def test_folds_go_round(tmp_path: Path) -> None:
     assert sorted(tested) == [f"p{index}" for index in range(8)]
     with pytest.raises(DataError, match="test_fold is 9, but the folds are 0, 1, 2, 3"):
         load_splits(tmp_path, test_fold=9)
+
+
+@reads_any_name
+def test_folds_of_names_that_are_not_utf8(tmp_path: Path) -> None:
+    for name in "abc":
+        add(tmp_path, f"{name}.wav")
+    for suffix in ("wav", "beats"):
+        (tmp_path / f"c.{suffix}").rename(tmp_path / os.fsdecode(b"\x89\xd4." + suffix.encode()))
+    assert deal_folds([str(tmp_path), "--folds", "3"]) == 0
+    found = names(load_splits(tmp_path, test_fold=0))
+    assert sorted(name for of in found.values() for name in of) == sorted(
+        ["a", "b", fit_name(os.fsdecode(b"\x89\xd4"))]
+    )
 
 
 @pytest.mark.parametrize("column", ["split", "fold"])
@@ -221,8 +237,8 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     add(tmp_path, "a.wav")
     with pytest.raises(DataError, match="no column audio and no column beats"):
         load_splits(table(tmp_path, ["a.wav,a.beats"], header="file,label"))
-    (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(DataError, match="not a CSV file"):
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfea\x00")
+    with pytest.raises(DataError, match=r"no column audio .* in UTF-8; found \\xff\\xfea"):
         load_splits(tmp_path / "b.csv")
     table(tmp_path, ["a.wav,a.beats,a,train,"])
     with pytest.raises(DataError, match=r"splits.csv:2: datarc.test_fold is 0 but the line names no fold"):

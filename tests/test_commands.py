@@ -60,6 +60,10 @@ def test_features_of_a_folder(run: Run, small: Path, tmp_path: Path) -> None:
     found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert found == {"a.wav.npz", "deep/b.flac.npz"}
     with np.load(tmp_path / "out" / "a.wav.npz") as stored:
+        assert set(stored.files) == {
+            *("features", "times", "embedding", "beats", "positions", "metre", "confidence", "beat_tokens"),
+            *("token_times", "onset_envelope", "pulse_activation", "made_by"),
+        }
         assert stored["features"].shape == (150, 32)
         np.testing.assert_allclose(stored["times"], (np.arange(150) + 0.5) * 0.02)
         assert stored["embedding"].shape == (8,)

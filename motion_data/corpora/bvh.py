@@ -181,7 +181,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
 def _read_splits(path: Path, stems: set[str]) -> Mapping[str, _Place]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a CSV with name, piece, take, split")
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.DictReader(file)
         lacking = [name for name in ("name", "piece", "take", "split") if name not in (rows.fieldnames or ())]
         if lacking:

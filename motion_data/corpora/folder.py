@@ -16,6 +16,7 @@ from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.preparation import Job, prepare_pairs
+from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.nn.grid import Grid
 
 NEEDED = ("audio", "motion")
@@ -55,17 +56,18 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     if raw is None or not raw.is_file():
         raise DataError(f"{raw}: no such file; expected a CSV with the columns {', '.join(NEEDED)}")
     try:
-        with raw.open(encoding="utf-8-sig", newline="") as file:
+        # Names of files need not be UTF-8: their bytes are kept.
+        with raw.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(reader.fieldnames or ())
             rows = [(f"{raw}:{reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{raw}: not a CSV in UTF-8 ({error}); save it as one") from error
+    except csv.Error as error:
+        raise DataError(f"{raw}: not a CSV ({error}); save it as one in UTF-8") from error
     lacking = [name for name in NEEDED if name not in columns]
     unknown = [name for name in columns if name not in NEEDED + OPTIONAL]
     if lacking or unknown:
         fault = f"lacks {', '.join(lacking)}" if lacking else f"has unknown columns {', '.join(unknown)}"
-        raise DataError(f"{raw}:1: {fault}; the columns are {', '.join(NEEDED + OPTIONAL)}")
+        raise DataError(f"{raw}:1: {fault}; the columns are {', '.join(NEEDED + OPTIONAL)}, in UTF-8")
     if not rows:
         raise DataError(f"{raw}: no line below the header; expected a pair a line")
     wanted = [_name(row.get("motion") or place.rpartition(":")[2]) for place, row in rows]
@@ -93,7 +95,10 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
         for column in (*NEEDED, "beats"):
             path = folder / cells[column].partition("#")[0]
             if (column in NEEDED and not cells[column]) or (cells[column] and not path.is_file()):
-                raise DataError(f"{place}: {column} is {cells[column]!r}; expected a file, none is at {path}")
+                hint = "" if printable(cells[column]) == cells[column] else "; save the CSV as UTF-8"
+                raise DataError(
+                    f"{place}: {column} is {cells[column]!r}; expected a file, none is at {path}{hint}"
+                )
         piece = cells["piece"] or Path(cells["audio"]).stem
         split = cells["split"] or hashed_split(piece)
         if split not in SPLITS:

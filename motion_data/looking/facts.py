@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from motion_data.pair import MotionPair
+from motionbeat_upstream.file_name import printable
 
 LONGEST_FACT = 300
 """Letters of a fact that are shown: the provenance of a constructed pair holds all its notes."""
@@ -36,7 +37,8 @@ def facts(pair: MotionPair) -> dict[str, str]:
         if text and value is not None:
             told[f"{key} (source)" if key in told else key] = text
     return {
-        key: text if len(text) <= LONGEST_FACT else text[:LONGEST_FACT] + " …" for key, text in told.items()
+        key: printable(text if len(text) <= LONGEST_FACT else text[:LONGEST_FACT] + " …")
+        for key, text in told.items()
     }
 
 

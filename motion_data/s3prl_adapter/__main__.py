@@ -10,10 +10,12 @@ from pathlib import Path
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motion_data.s3prl_adapter.export import LAYOUTS, export
+from motionbeat_upstream.file_name import print_any_name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 1 when pairs were left out, 2 for what cannot be done."""
+    print_any_name()
     parser = argparse.ArgumentParser("python -m motion_data.s3prl_adapter", description=__doc__)
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the export")

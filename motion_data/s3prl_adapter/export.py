@@ -27,7 +27,7 @@ from motion_data.pair import SPLITS, MotionPair
 from motion_data.s3prl_adapter.datasets import has_true_beats
 from motion_data.s3prl_adapter.labels import STYLE_KEYS, UNKNOWN, metre_of, style_of, styles_of, tempo_of
 from motion_data.s3prl_adapter.recordings import cut_utterances, load_sound, one_a_recording
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -150,8 +150,7 @@ def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: b
         if pair.split == "test":
             _link(path, test / path.relative_to(root))
     for name, split in (("validation_list.txt", "dev"), ("testing_list.txt", "test")):
-        with atomic_path(root / name) as draft:
-            draft.write_text("".join(f"{path}\n" for path in lists[split]), encoding="utf-8")
+        write_text(root / name, "".join(f"{path}\n" for path in lists[split]))
 
 
 def _fluent_commands(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
@@ -269,8 +268,9 @@ def _claim(out: Path, fingerprint: Mapping[str, object]) -> None:
 
 
 def _write_wav(path: Path, wav: Tensor) -> None:
-    with atomic_path(path) as draft:
-        soundfile.write(draft, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    # An open file, because soundfile takes no names that are not UTF-8.
+    with atomic_path(path) as draft, draft.open("wb") as file:
+        soundfile.write(file, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def _link(path: Path, other: Path) -> None:
@@ -292,5 +292,4 @@ def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[obje
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    with atomic_path(path) as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

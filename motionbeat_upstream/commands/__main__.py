@@ -6,6 +6,7 @@ import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
+from motionbeat_upstream.file_name import print_any_name
 from motionbeat_upstream.version import __version__
 
 GROUP = "motionbeat.commands"
@@ -13,6 +14,7 @@ GROUP = "motionbeat.commands"
 
 def main() -> int:
     """Run the subcommand named first on the command line; 2 for a user's mistake, 130 for Ctrl-C."""
+    print_any_name()
     commands = {entry.name: entry for entry in entry_points(group=GROUP)}
     arguments = sys.argv[1:]
     if arguments in (["--version"], ["-V"]):

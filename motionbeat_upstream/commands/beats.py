@@ -58,8 +58,9 @@ def main(arguments: Sequence[str]) -> int:
         with atomic_path(options.output) as draft:
             draft.write_text(text, encoding="utf-8")
     if options.click is not None:
-        with atomic_path(options.click) as draft:
-            soundfile.write(draft, with_clicks(wav.numpy(), grid), SAMPLE_RATE, format="WAV")
+        # An open file, because soundfile takes no names that are not UTF-8.
+        with atomic_path(options.click) as draft, draft.open("wb") as file:
+            soundfile.write(file, with_clicks(wav.numpy(), grid), SAMPLE_RATE, format="WAV")
     return 0
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from motionbeat_upstream.atomic_write import stops_writing
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError
 from motionbeat_upstream.commands.edge_format import EdgeFormat, refuse_one_name
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
@@ -76,13 +77,16 @@ def main(arguments: Sequence[str]) -> int:
         except AudioError as error:
             failed.append(str(error))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if stops_writing(error) or error.errno == errno.EACCES:
                 # The next file would fare no better.
                 raise OSError(
                     error.errno,
                     f"{error.strerror} while writing {form.target(relative)}; {done} finished before it",
                 ) from error
-            failed.append(f"{path}: {error}")
+            if error.errno == errno.ENAMETOOLONG:
+                failed.append(f"{path}: the name of its output is too long for the file system; shorten it")
+            else:
+                failed.append(f"{path}: {error}")
     print(f"{done} extracted, {skipped} there already, {len(failed)} failed", file=sys.stderr)
     for message in failed:
         print(f"failed: {message}", file=sys.stderr)

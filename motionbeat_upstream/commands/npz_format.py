@@ -42,11 +42,8 @@ class NpzFormat:
 
     def is_made(self, relative: Path, made_by: str) -> bool:
         """Whether it is there, whole and by this model."""
-        target = self.target(relative)
-        if not target.is_file():
-            return False
         try:
-            with np.load(target, allow_pickle=False) as stored:
+            with np.load(self.target(relative), allow_pickle=False) as stored:
                 return bool(str(stored["made_by"]) == made_by)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return False

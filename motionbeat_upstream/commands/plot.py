@@ -22,6 +22,7 @@ from motionbeat_upstream.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.nn.grid import Grid
 
 DESCRIPTION = """\
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--length must be above 0 and --start at least 0 seconds")
 
     wav = read_audio(options.file)
-    song = listen(options.file.name, wav, load_model(options))
+    song = listen(printable(options.file.name), wav, load_model(options))
     duration = len(wav) / SAMPLE_RATE
     # A third into the song the band is usually playing.
     start = duration / 3 if options.start is None else options.start

@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from motion_data.body.smpl import read_body_model
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.file_name import print_any_name
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
 from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
@@ -40,6 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score, print the table and write it; 2 for what the user can mend."""
+    print_any_name()
     try:
         options = parser().parse_args(arguments)
         generated, truth = read_both(options)
@@ -49,11 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = _settings(options)
         text = markdown(scores, settings)
         if options.output is not None:
-            with atomic_path(options.output / "metrics.json") as draft:
-                told = json.dumps(record(scores, settings), indent=1, ensure_ascii=False, allow_nan=False)
-                draft.write_text(told + "\n", encoding="utf-8")
-            with atomic_path(options.output / "metrics.md") as draft:
-                draft.write_text(text, encoding="utf-8")
+            told = json.dumps(record(scores, settings), indent=1, ensure_ascii=False, allow_nan=False)
+            write_text(options.output / "metrics.json", told + "\n")
+            write_text(options.output / "metrics.md", text)
     except (DataError, AudioError, OSError, ValueError) as error:
         print(f"recipes.benchmark dance-metrics: {error}", file=sys.stderr)
         return 2

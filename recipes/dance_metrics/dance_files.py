@@ -29,6 +29,7 @@ from motion_data.errors import DataError
 from motion_data.motion_file import read_motion
 from motion_data.safe_pickle import arrays_from_bytes, load_arrays
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream.file_name import printable
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.hands import with_hands
 from recipes.dance_metrics.posed import posed_joints
@@ -95,7 +96,7 @@ def _dance(
     path: Path, joints: Floats, fps: float, beats: Floats | None = None, steps: Floats | None = None
 ) -> Dance:
     try:
-        return Dance(path.stem, joints, fps, beats, steps)
+        return Dance(printable(path.stem), joints, fps, beats, steps)
     except DataError as error:
         raise DataError(f"{path.parent}/{error}") from error
 

@@ -22,6 +22,7 @@ from motion_data.beats_file import read_beats
 from motion_data.corpora.aistpp_annotations import PIECE, piece_bpm
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio, read_sound
+from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.dance_metrics.dance import Dance
 
@@ -51,7 +52,8 @@ def with_beats(
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the music of the dances, or its beats")
     suffixes = (".beats",) if track is annotated_beats else AUDIO_SUFFIXES
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes}
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
+    files = {printable(path.stem): path for path in paths}
     once = lru_cache(maxsize=None)(track)
     return [
         dataclasses.replace(dance, beats=once(music_of(dance.name, files, folder)))

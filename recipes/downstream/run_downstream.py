@@ -30,6 +30,7 @@ from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.file_name import print_any_name
 from motionbeat_upstream.threads import use_idle_cores
 from recipes.downstream.checkpoints import safe_classes, whole_checkpoints
 from recipes.downstream.errors import TaskError
@@ -110,6 +111,7 @@ def _run(argv: list[str], only_check: bool = False) -> int:
     for notice in NOTICES:
         warnings.filterwarnings("ignore", message=notice)
     use_idle_cores()
+    print_any_name()
     try:
         with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
             import s3prl.run_downstream as command

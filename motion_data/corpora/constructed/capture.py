@@ -38,6 +38,7 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream.file_name import fit_name
 from motionbeat_upstream.nn.grid import Grid
 
 Array = NDArray[np.float64]
@@ -102,7 +103,7 @@ def read_takes(folder: str | Path) -> list[Take]:
     takes: list[Take] = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() == ".bvh":
-            takes.append(_named(read_bvh(path), path.stem))
+            takes.append(_named(read_bvh(path), fit_name(path.stem)))
         elif path.suffix.lower() == ".npz":
             takes += _from_arrays(path)
     if not takes:
@@ -275,7 +276,7 @@ def _from_arrays(path: Path) -> list[Take]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a whole .npz of arrays ({error}); export it again") from error
     if {"joints", "names", "fps", "start"} <= arrays.keys():
-        return [_named(read_motion(path)[0], path.stem)]
+        return [_named(read_motion(path)[0], fit_name(path.stem))]
     if not {"names", "fps"} <= arrays.keys():
         raise DataError(
             f"{path}: holds {', '.join(arrays)}; expected names, fps and an array (T, J, 3) a take"
@@ -288,7 +289,7 @@ def _from_arrays(path: Path) -> list[Take]:
         if joints.ndim != 3 or joints.shape[1:] != (len(names), 3):
             raise DataError(f"{path}: {name} has shape {joints.shape}; expected (T, {len(names)}, 3)")
         body = normalise(names, joints[rest_frames(joints, fps) :], fps)
-        takes.append(_named(Motion(body.fps, JOINTS, body.joints), f"{path.stem}-{name}"))
+        takes.append(_named(Motion(body.fps, JOINTS, body.joints), fit_name(f"{path.stem}-{name}")))
     return takes
 
 

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.file_name import printable
 
 TICKS = 48
 """Ticks a beat; sixteenths, triplets and the eighths of 6/8 are whole numbers of them."""
@@ -420,9 +421,9 @@ def midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
         raise DataError(f"{folder}: no .mid or .midi file in it; give a folder of MIDI files with --midi")
     tunes, left_out = [], {}
     for path in files:
-        name = path.relative_to(folder).as_posix()
+        name = printable(path.relative_to(folder).as_posix())
         try:
-            tunes.append(read_midi(path, f"midi:{folder.name}/{name}"))
+            tunes.append(read_midi(path, f"midi:{printable(folder.name)}/{name}"))
         except DataError as error:
             left_out[name] = str(error)
     return tunes, left_out
@@ -460,9 +461,8 @@ def read_midi(path: Path, source: str) -> Tune:
     notes = np.stack([start, length, columns["pitch"]], axis=1).astype(np.int64)
     bar = metre * TICKS
     notes[:, 0] -= notes[0, 0] // bar * bar
-    tune = _checked(
-        path.stem, source, metre, _likely_scale(notes), int(-(-(notes[:, 0].max() + 1) // bar)), notes
-    )
+    bars = int(-(-(notes[:, 0].max() + 1) // bar))
+    tune = _checked(printable(path.stem), source, metre, _likely_scale(notes), bars, notes)
     if tune is None:
         raise DataError(
             f"{path}: fewer than {FEWEST_BARS} bars or {FEWEST_NOTES} notes of melody; leave it out"

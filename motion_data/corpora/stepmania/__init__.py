@@ -27,11 +27,12 @@ from motion_data.preparation import prepare_pairs
 LAYOUT = """StepMania charts with their songs, as StepMania keeps them: RAW is Songs, a pack or one song.
 
   RAW/[Songs/][Pack/]Song/*.ssc or *.sm    the charts; where both are there, the .ssc counts
-  RAW/[Songs/][Pack/]Song/*.ogg, *.mp3     the song, named by #MUSIC
+  RAW/[Songs/][Pack/]Song/*.ogg, *.mp3     the song, named by #MUSIC; else the folder's only audio file
 
 Every chart of a song becomes a pair: the song, an exact grid of beats and bars, and the steps of the left
 and the right foot (which foot takes which arrow is worked out here; charts do not say). There are no joints.
-Charts for two players or other games are passed over. Packs come from their makers' sites."""
+Charts for two players or other games are passed over. A chart that cannot be used is left out alone; notes
+and values that StepMania ignores are ignored, and reported. Packs come from their makers' sites."""
 
 LARGEST_BIAS = 0.1
 """Seconds; beyond it, a bias is milliseconds taken for seconds."""

@@ -23,6 +23,7 @@ from motion_data.beats_file import Beats, read_beats
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.decoding import audio_length
+from motionbeat_upstream.file_name import fit_name, printable
 from recipes.downstream.splits import SPLIT_NAMES, SPLITS, split_by_ratio
 
 END_SLACK = 0.1
@@ -116,19 +117,19 @@ def _rows(root: Path) -> tuple[list[Row], list[str]]:
 def _read_csv(path: Path) -> list[Row]:
     try:
         return _rows_of_csv(path)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error}); expected the columns audio,beats") from error
 
 
 def _rows_of_csv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         missing = [column for column in ("audio", "beats") if column not in columns]
         if missing:
             raise DataError(
                 f"{path}: no column {' and no column '.join(missing)}; expected audio,beats and, if wanted, "
-                f"piece,split,fold; found {', '.join(columns) or 'nothing'}"
+                f"piece,split,fold, in UTF-8; found {printable(', '.join(columns)) or 'nothing'}"
             )
         rows = []
         for values in reader:
@@ -234,9 +235,11 @@ def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:
         seen[row.audio] = row.place
     stems = Counter(row.audio.stem for row in rows)
     return [
-        row.audio.stem
-        if stems[row.audio.stem] == 1
-        else "_".join(Path(os.path.relpath(row.audio, folder)).parts)
+        fit_name(
+            row.audio.stem
+            if stems[row.audio.stem] == 1
+            else "_".join(Path(os.path.relpath(row.audio, folder)).parts)
+        )
         for row in rows
     ]
 

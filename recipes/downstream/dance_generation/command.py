@@ -24,6 +24,7 @@ from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.dance_file import SHIPPED, DanceFile, read_dance_model
@@ -164,9 +165,9 @@ def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: flo
     grid = estimate_grid(wav)
     heard = grid.confidence > 0
     pair = MotionPair(
-        name=options.song.stem,
+        name=printable(options.song.stem),
         corpus="generated",
-        piece=options.song.stem,
+        piece=printable(options.song.stem),
         take=f"seed {options.seed}",
         split="test",
         licence="the song's own, for its sound",

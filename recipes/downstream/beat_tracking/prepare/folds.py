@@ -47,8 +47,11 @@ def write_folds(folder: Path, folds: int) -> Path:
     if len(rows) < folds:
         raise DataError(f"{folder}: {len(rows)} recordings cannot make {folds} folds")
     load_recordings(folder)  # all that is wrong with them is told now
-    dealt = sorted(rows, key=lambda row: hashlib.sha256(row.audio.stem.encode()).digest())
-    with atomic_path(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    dealt = sorted(rows, key=lambda row: hashlib.sha256(os.fsencode(row.audio.stem)).digest())
+    with (
+        atomic_path(target) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["audio", "beats", "fold"])
         for number, row in enumerate(dealt):
