@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Sequence
 from ctypes import c_int
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
@@ -33,18 +33,17 @@ def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = 
         DataError: no soundfont, or a program that hangs, is silent, or sounds differently each time.
     """
     synthesiser(soundfont)
-    context = get_context("fork")
-    playing: Synchronized[int] = context.Value(c_int, -1)
-    listener, teller = context.Pipe(duplex=False)
-    process = context.Process(
+    playing: Synchronized[int] = multiprocessing.Value(c_int, -1)
+    listener, teller = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.Process(
         target=_play_all, args=(soundfont, sorted(set(programs)), playing, teller), daemon=True
     )
     process.start()
     # The child holds the only open end now, so that its death is noticed.
     teller.close()
-    while not listener.poll(patience):
+    while not wait([listener], patience):
         before = playing.value
-        if not listener.poll(patience) and playing.value == before:
+        if not wait([listener], patience) and playing.value == before:
             process.kill()
             process.join()
             raise DataError(

@@ -295,7 +295,7 @@ def test_watching_goes_on_when_slurm_does_not_answer_for_a_while(
     )
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    answers.write_text("7|PENDING|Resources\nfail\n7|RUNNING|None\n7|TIMEOUT|TimeLimit\n")
+    answers.write_text("7|PENDING|Resources\nfail\n7|RUNNING|None\n7|RUNNING|None\n7|TIMEOUT|TimeLimit\n")
     assert main(["watch", str(tmp_path), "--every", "0.01"]) == 1
     shown = [line for line in capsys.readouterr().out.splitlines() if "launched" not in line]
     assert [line.split("  ", 2)[-1].strip() for line in shown] == [

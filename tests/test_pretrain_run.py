@@ -20,7 +20,7 @@ from motion_data.manifest import read_corpus
 from motionbeat_upstream.hubconf import motionbeat_local
 from recipes.pretrain.export import main as export
 from recipes.pretrain.guarded_model import GuardedModel
-from recipes.pretrain.metrics import PARTS_OF_LOSS, SCORE
+from recipes.pretrain.metrics import PARTS_OF_LOSS, SCORE, SCORES
 from recipes.pretrain.validate import main as validate
 from tests.pretrain_run import (
     STEPS,
@@ -44,12 +44,49 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def out(config: Path) -> Path:
-    """Of a whole run."""
+def whole(config: Path) -> tuple[Path, str]:
+    """Folder of a whole run, and what it printed."""
     folder = config.parent / "out"
     attempt = start(folder, config, environment={"MY_TOKEN": SECRET, "SEEN_BY_ALL": "yes"})
     assert attempt.code() == 0, attempt.said()
-    return folder
+    return folder, attempt.said()
+
+
+@pytest.fixture(scope="module")
+def out(whole: tuple[Path, str]) -> Path:
+    return whole[0]
+
+
+def test_the_console_has_a_head_a_line_a_step_and_five_figures_a_validation(whole: tuple[Path, str]) -> None:
+    out, printed = whole
+    lines = [line for line in printed.splitlines() if line]
+    assert lines[0].startswith(f"{out}: a new run, {STEPS} steps in all")
+    assert lines[1] == "cpu: float32, 1 thread(s)"
+    assert lines[2].endswith("corpus: 6 pairs to train on, 4 to validate on")
+    assert lines[3].startswith("step 1: loss ")
+    recorded, validated = metrics(out), metrics(out, "valid")
+    told = [line for line in lines[4:-2] if line.startswith("step ")]
+    assert [line.partition(",")[0] for line in told] == [
+        f"step {record['Step']}/{STEPS}: loss {record['Loss']:.3f}" for record in recorded
+    ]
+    assert all(" s a step" in line for line in told)
+    found = [line for line in lines[4:-2] if line.startswith("validation after ")]
+    assert [line.partition(",")[0] for line in found] == [
+        f"validation after step {record['Step']}/{STEPS}: {SCORE} {record[SCORE]:.3f}" for record in validated
+    ]
+    # Their small corpus has no figure of the whole frames.
+    assert all(line.count(",") == len(set(SCORES) & validated[0].keys()) - 1 for line in found)
+    assert len(told) + len(found) == len(lines) - 6
+    best = max(validated, key=lambda record: (record[SCORE], record["Step"]))
+    assert lines[-2] == f"done: step {STEPS}; best by {SCORE}: step {best['Step']}, {best[SCORE]:.3f}"
+    assert lines[-1] == f"export it: python -m recipes.pretrain.export {out} FILE.safetensors"
+
+
+def test_the_log_repeats_no_figure_of_a_validation(out: Path) -> None:
+    log = (out / "logs/rank_0.log").read_text()
+    assert "Starting validation after step 2" in log
+    assert "tensor(" not in log
+    assert "own_grids" not in log
 
 
 def test_every_part_of_the_loss_is_recorded_at_every_step(out: Path) -> None:

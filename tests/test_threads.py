@@ -6,27 +6,81 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from motionbeat_upstream.threads import use_idle_cores
+from motionbeat_upstream.threads import cores, idle_cores, use_idle_cores
 
 
 @pytest.fixture(autouse=True)
 def _keep_threads() -> Iterator[None]:
     before = torch.get_num_threads()
+    idle_cores.cache_clear()
     yield
+    idle_cores.cache_clear()
     torch.set_num_threads(before)
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, total: int, own: int, load: float) -> None:
+    """A machine with so many cores, of which this process may use some, under a load."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: total)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(own)), raising=False)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
 
 
 @pytest.mark.parametrize(("load", "threads"), [(0.0, 4), (0.4, 4), (1.1, 3), (3.6, 1), (50.0, 1)])
 def test_busy_cores_are_left_alone(monkeypatch: pytest.MonkeyPatch, load: float, threads: int) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    machine(monkeypatch, 4, 4, load)
+    torch.set_num_threads(4)
     use_idle_cores()
     assert torch.get_num_threads() == threads
 
 
-def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    torch.set_num_threads(1)
+@pytest.mark.parametrize(("load", "idle"), [(0, 8), (56, 8), (58, 6), (64, 1)])
+def test_the_load_of_a_shared_node_is_first_that_of_the_cores_of_others(
+    monkeypatch: pytest.MonkeyPatch, load: float, idle: int
+) -> None:
+    machine(monkeypatch, 64, 8, load)
+    assert idle_cores() == idle
+
+
+@pytest.mark.parametrize(("own", "processes", "idle"), [(8, 1, 8), (8, 2, 4), (8, 16, 1), (2, 2, 2)])
+def test_processes_of_one_machine_share_its_cores(
+    monkeypatch: pytest.MonkeyPatch, own: int, processes: int, idle: int
+) -> None:
+    machine(monkeypatch, 8, own, 0)
+    assert idle_cores(processes) == idle
+
+
+def test_the_own_load_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 4, 4, 0)
+    assert idle_cores() == 4
+    monkeypatch.setattr(os, "getloadavg", lambda: (4.0, 0.0, 0.0), raising=False)
+    assert idle_cores() == 4
+
+
+def test_torch_gets_no_more_threads_than_it_takes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 16, 16, 0)
+    torch.set_num_threads(2)
     use_idle_cores()
-    assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 4, 4, 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    torch.set_num_threads(3)
+    use_idle_cores()
+    assert torch.get_num_threads() == 3
+
+
+def test_where_the_system_tells_neither_cores_nor_load_all_cores_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """macOS has no sched_getaffinity, Windows no getloadavg either."""
+    machine(monkeypatch, 6, 4, 50)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.delattr(os, "getloadavg")
+    assert cores() == 6
+    assert idle_cores() == 6
+    torch.set_num_threads(8)
+    use_idle_cores()
+    assert torch.get_num_threads() == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,7 +83,9 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
 
 def _name(motion: str) -> str:
     file, _, array = motion.partition("#")
-    return "-".join(filter(None, (Path(file).stem, array.replace("/", "-")))).lstrip(".") or "motion"
+    return (
+        "-".join(filter(None, (Path(file).stem, re.sub(r'[<>:"/\\|?*]', "-", array)))).lstrip(".") or "motion"
+    )
 
 
 def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Path) -> Job:

@@ -6,6 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from motionbeat_upstream.file_name import print_any_name
+
 COMMANDS = {
     "run": "recipes.benchmark.run.__main__",
     "dance-metrics": "recipes.dance_metrics.__main__",
@@ -15,6 +17,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 2 where there is none such."""
+    print_any_name()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] not in COMMANDS:
         said = "; ".join(f"python -m recipes.benchmark {name} --help" for name in COMMANDS)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.file_name import print_any_name
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import RunFailed, run_once
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
@@ -36,6 +37,7 @@ Scores = Mapping[str, NDArray[np.float64]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and print the table; 2 when a run fails."""
+    print_any_name()
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0] if __doc__ else None,
     )

@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after a whole run, 2 after a mistake of the user's (one line on stderr), 130 after Ctrl-C.
         Any other error is a fault of the program and is raised.
     """
+    print_any_name()
     try:
         with restored():
             return _run(list(sys.argv[1:] if argv is None else argv))
@@ -111,7 +112,6 @@ def _run(argv: list[str], only_check: bool = False) -> int:
     for notice in NOTICES:
         warnings.filterwarnings("ignore", message=notice)
     use_idle_cores()
-    print_any_name()
     try:
         with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
             import s3prl.run_downstream as command

@@ -18,7 +18,7 @@ def last_metrics(run: Path) -> dict[str, Mapping[str, Any]]:
     for path in sorted(folder.rglob("*.jsonl")):
         last = _last_line(path)
         if last is not None:
-            found[str(path.relative_to(folder).with_suffix(""))] = last
+            found[path.relative_to(folder).with_suffix("").as_posix()] = last
     return found
 
 

@@ -14,12 +14,14 @@ from recipes.launch.metrics import last_metrics, step
 from recipes.launch.record import Record, read_record
 from recipes.launch.states import is_finished, is_over, states
 
-SHOWN = 4
+SHOWN = 5
 """Metrics shown of each file; fairseq2 writes the most important first."""
 
 
 def watch(folder: Path, once: bool, every: float) -> int:
     """Print the runs' states until all are over, and return 0 if all finished, else 1.
+
+    A terminal is drawn anew at every look; into a file or a pipe they are printed when they change.
 
     Args:
         folder: of the launch.
@@ -30,6 +32,7 @@ def watch(folder: Path, once: bool, every: float) -> int:
         LaunchError: nothing was launched there, or its state cannot be asked for.
     """
     found: Mapping[str, str] | None = None
+    printed = ""
     while True:
         # Read again each time: another launch into the folder is followed too.
         record = read_record(folder)
@@ -43,7 +46,9 @@ def watch(folder: Path, once: bool, every: float) -> int:
             shown = str(error)
         if sys.stdout.isatty() and not once:
             print("\x1b[2J\x1b[H", end="")
-        print(shown, flush=True)
+        if sys.stdout.isatty() or shown != printed:
+            print(shown, flush=True)
+        printed = shown
         if once:
             return 0
         if all(is_over(state) for state in found.values()):

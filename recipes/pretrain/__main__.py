@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
+
+if sys.platform != "linux":
+    # fairseq2 0.6 has no native part for Windows, and asks for os.sched_getaffinity, which macOS lacks.
+    print(
+        "recipes.pretrain: needs Linux, as fairseq2 does; use a Linux machine, a container or WSL",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 # fairseq2's native part wants libsndfile, which soundfile's wheel brings, if it is imported first.
 import soundfile  # noqa: F401
@@ -22,7 +31,9 @@ from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.config import ConfigError
 from recipes.launch.secret_environment import without_secrets
+from recipes.pretrain.console import console
 from recipes.pretrain.errors import PretrainError
+from recipes.pretrain.export import chosen_step, scores
 from recipes.pretrain.guarded_model import NotFiniteError
 from recipes.pretrain.recipe import PretrainRecipe
 from recipes.pretrain.request import Request, parse
@@ -30,6 +41,7 @@ from recipes.pretrain.run_folder import (
     claimed,
     drop_metrics_beyond_checkpoint,
     keep_config,
+    last_step,
     not_written,
     place,
     refuse_other_config,
@@ -74,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(request: Request) -> None:
     """Train."""
     log.logger.addFilter(_hide_secrets)
+    log.logger.addFilter(_hide_noise)
     logging.getLogger().addFilter(_hide_empty_means)
     here = place(request.config.common.cluster)
     # Only one process of a job writes to the folder, and only it may refuse.
@@ -85,6 +98,27 @@ def run(request: Request) -> None:
             keep_config(request.folder, request.config)
             drop_metrics_beyond_checkpoint(request.folder)
         train(PretrainRecipe(), request.config, request.folder)
+        if first:
+            _say_reached(request)
+
+
+def _say_reached(request: Request) -> None:
+    """The last lines: what was reached, and what to do with it."""
+    folder, metric = request.folder, request.config.regime.score_metric
+    if last_step(folder) is None:
+        raise PretrainError(
+            f"{folder}: not one step could be made; prepare corpora with more pairs to train on"
+        )
+    best = chosen_step(folder, "best")
+    score = scores(folder).get(best)
+    chosen = "" if score is None else f"; best by {metric}: step {best}, {score:.3f}"
+    console.info("done: step %s%s", last_step(folder), chosen)
+    console.info("export it: python -m recipes.pretrain.export %s FILE.safetensors", shlex.quote(str(folder)))
+
+
+def _hide_noise(record: logging.LogRecord) -> bool:
+    """Hide what the head of the run says already, and what only repeats ``metrics/valid.jsonl``."""
+    return not str(record.msg).startswith(("Based on the environment setup", "Validation Metrics"))
 
 
 def _hide_empty_means(record: logging.LogRecord) -> bool:

@@ -137,26 +137,34 @@ def chosen_step(run: Path, step: str) -> int:
     Raises:
         PretrainError: there is none such.
     """
-    checkpoints = run / "checkpoints"
-    there = sorted(
-        int(path.name[5:])
-        for path in checkpoints.glob("step_*")
-        if path.name[5:].isdecimal() and (path / "model").is_dir()
-    )
+    there = _steps(run)
     if not there:
         raise PretrainError(f"{run}: holds no checkpoint; train first, or give the folder of a run")
     if step == "last":
         return there[-1]
     if step == "best":
-        scores = {
-            number: float(score.read_text())
-            for number in there
-            if (score := checkpoints / "scores" / f"step_{number}.txt").is_file()
-        }
-        return max(scores, key=lambda number: (scores[number], number)) if scores else there[-1]
+        found = scores(run)
+        return max(found, key=lambda number: (found[number], number)) if found else there[-1]
     if step.isdecimal() and int(step) in there:
         return int(step)
     raise PretrainError(f"{run}: no checkpoint of step {step}; there are {', '.join(map(str, there))}")
+
+
+def scores(run: Path) -> dict[int, float]:
+    """Score of each checkpoint of a run, by step; what the best one is chosen by."""
+    return {
+        step: float(score.read_text(encoding="utf-8"))
+        for step in _steps(run)
+        if (score := run / "checkpoints/scores" / f"step_{step}.txt").is_file()
+    }
+
+
+def _steps(run: Path) -> list[int]:
+    return sorted(
+        int(path.name[5:])
+        for path in (run / "checkpoints").glob("step_*")
+        if path.name[5:].isdecimal() and (path / "model").is_dir()
+    )
 
 
 def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:

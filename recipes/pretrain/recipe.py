@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq2.checkpoint import CheckpointManager
 from fairseq2.composition import register_model_family
 from fairseq2.datasets import DataReader
+from fairseq2.metrics.recorders import MetricRecorder
 from fairseq2.recipe import EvalUnit, RecipeContext, Trainer, TrainRecipe, TrainUnit
+from fairseq2.recipe.config import RegimeSection
 from fairseq2.runtime.config_registry import ConfigRegistrar
-from fairseq2.runtime.dependency import DependencyContainer
+from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
 from fairseq2.utils.device_stat import NOOP_DEVICE_STAT_TRACKER, DeviceStatTracker
+from fairseq2.world_info import WorldInfo
 
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pipeline.mixture import Mixture
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from motionbeat_upstream.config import ARCHITECTURES
+from motionbeat_upstream.threads import use_idle_cores
 from recipes.pretrain.checkpointing import PatientCommits, read_and_write_plainly
 from recipes.pretrain.config import FAMILY, PretrainConfig
+from recipes.pretrain.console import ConsoleRecorder, console, print_briefly
 from recipes.pretrain.data_reader import PretrainReader
 from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.metrics import register_metrics
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
+from recipes.pretrain.precision import choose_precision
+from recipes.pretrain.run_folder import last_step
 from recipes.pretrain.train_unit import PretrainUnit
 from recipes.pretrain.validation.dev_batches import DevReader
 from recipes.pretrain.validation.unit import ValidationUnit
@@ -49,6 +58,9 @@ class PretrainRecipe(TrainRecipe):
         for name in ARCHITECTURES:
             register(name)(lambda name=name: PretrainedModelConfig(arch=name))
         register_metrics(container)
+        # Called once fairseq2 has set up its own console, and before it says anything.
+        print_briefly()
+        container.collection.register(MetricRecorder, _console_recorder)
         container.register_instance(
             DeviceStatTracker,  # type: ignore[type-abstract]
             NOOP_DEVICE_STAT_TRACKER,
@@ -58,6 +70,11 @@ class PretrainRecipe(TrainRecipe):
     def create_trainer(self, context: RecipeContext) -> Trainer:
         """Put the run together."""
         config = context.config.as_(PretrainConfig)
+        device = context.gangs.root.device
+        # fairseq2 reads the precision when it makes the trainer, below.
+        precision = choose_precision(config.trainer.mixed_precision, device)
+        if config.common.torch.num_threads is None:
+            use_idle_cores(context.resolver.resolve(WorldInfo).local_size)
         read_and_write_plainly(context)
         manager = context.resolver.resolve(CheckpointManager)  # type: ignore[type-abstract]
         commits = PatientCommits(manager)
@@ -74,6 +91,7 @@ class PretrainRecipe(TrainRecipe):
             score = config.regime.score_metric
             units.append(ValidationUnit(model, commits, validation.pool, validation.probe, score))
             readers.append(validation_reader(corpora, config))
+        _print_head(context, config, precision, corpora)
         return context.create_trainer(unit, reader, units, readers)
 
     def has_static_autograd_graph(self, context: RecipeContext) -> bool:
@@ -84,6 +102,29 @@ class PretrainRecipe(TrainRecipe):
     def config_kls(self) -> type[object]:
         """Of the configuration."""
         return PretrainConfig
+
+
+def _console_recorder(resolver: DependencyResolver) -> MetricRecorder:
+    steps = resolver.resolve(RegimeSection).num_steps
+    return ConsoleRecorder(steps, last_step(resolver.resolve(Path)) or 0)
+
+
+def _print_head(
+    context: RecipeContext, config: PretrainConfig, precision: str, corpora: Sequence[Corpus]
+) -> None:
+    """Print what is about to happen, where, and on what."""
+    folder, gang = context.output_dir, context.gangs.root
+    step = last_step(folder)
+    begins = "a new run" if step is None else f"goes on from step {step}"
+    console.info(
+        "%s: %s, %d steps in all; its figures are in metrics/ and tb/, its log in logs/",
+        *(folder, begins, config.regime.num_steps),
+    )
+    processes = f"{gang.size} processes, each on " if gang.size > 1 else ""
+    console.info("%s%s: %s, %d thread(s)", processes, gang.device, precision, torch.get_num_threads())
+    for corpus in corpora:
+        train, dev = (len(corpus.split(split)) for split in ("train", "dev"))
+        console.info("%s: %d pairs to train on, %d to validate on", corpus.folder, train, dev)
 
 
 def training_reader(

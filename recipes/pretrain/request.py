@@ -76,7 +76,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
-    names = sorted(str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml"))
+    names = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
     made = _Parser("python -m recipes.pretrain", description="Pretrain MotionBeat, or go on with a run.")
     made.add_argument("folder", type=Path, metavar="OUT", help="folder of the run; a run found there goes on")
     made.add_argument(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.checkpointing import PatientCommits
+from recipes.pretrain.console import console
 from recipes.pretrain.criterion.settings import CriterionSettings
 from recipes.pretrain.data_reader import PretrainReader
 from recipes.pretrain.guarded_model import GuardedModel
@@ -40,6 +41,7 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
         self._settings = settings
         self._reader = reader
         self._step = 0
+        self._began = False
         self._computed: set[str] = set()
         self._counted = (time.perf_counter(), reader.waited)
 
@@ -59,6 +61,10 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
         """The mean loss of a batch."""
         self._model.will_step(self._step, batch, metric_bag)
         loss, parts = cast(tuple[Tensor, dict[str, Tensor]], self._model.module(batch, self._settings))
+        if not self._began:
+            # The first line of a publish interval may be many minutes away.
+            console.info("step %d: loss %.3f", self._step, loss.item())
+            self._began = True
         for name, value in parts.items():
             # A part that nothing in the batch speaks of, or that is to be skipped, would spoil the mean.
             if bool(value.isfinite()):

@@ -4,8 +4,8 @@
 
 The best checkpoint is chosen on the dev split, so its figures there are a little too good. These are of the
 test split, by the same code: retrieval with the audio and with the audio blanked, the no-learning baseline,
-heads, and the beat probe, also on the log-mel and on the tower before training. They are printed, and
-written to OUT/figures-test.json, where `python -m recipes.benchmark.pretraining_table` finds them.
+heads, and the beat probe, also on the log-mel and on the tower before training. The five main ones are
+printed; all are written to OUT/figures-test.json, which `python -m recipes.benchmark.pretraining_table` reads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import AudioError
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.export import chosen_step, load_model
+from recipes.pretrain.metrics import SCORES
 from recipes.pretrain.recipe import validation_reader
 from recipes.pretrain.request import read_config
 from recipes.pretrain.validation.figures import Figures
@@ -56,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PretrainError, DataError, AudioError, OSError) as error:
         print(f"recipes.pretrain.validate: {error}", file=sys.stderr)
         return 2
-    width = max(map(len, figures))
-    for name, value in sorted(figures.items()):
-        if f"{name}_low" in figures:
-            interval = f"[{figures[f'{name}_low']:.3f}, {figures[f'{name}_high']:.3f}]"
-            print(f"{name:{width}} {value:6.3f} {interval}")
+    shown = [name for name in SCORES if f"{name}_low" in figures]
+    for name in shown:
+        low, high = figures[f"{name}_low"], figures[f"{name}_high"]
+        print(f"{name:{max(map(len, shown))}} {figures[name]:6.3f} [{low:.3f}, {high:.3f}]")
+    print(f"all {len(figures)} figures: {figures_file(options.run, options.split)}")
     return 0
 
 

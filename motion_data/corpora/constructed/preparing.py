@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.soundfont import default_soundfont, synthesiser
 from motion_data.soundfont_check import check_soundfont
+from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
 """Seconds a pair may last."""
@@ -89,9 +88,8 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
     planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)
     pairs = []
-    workers = min(len(os.sched_getaffinity(0)), 8)
-    with ProcessPoolExecutor(workers, get_context("fork"), _begin, (planner,)) as workers_pool:
-        made = workers_pool.map(_make, range(settings.pairs), chunksize=8)
+    with ProcessPoolExecutor(min(cores(), 8), initializer=_begin, initargs=(planner,)) as workers:
+        made = workers.map(_make, range(settings.pairs), chunksize=8)
         for pair, why in tqdm(
             made, desc="prepare constructed", total=settings.pairs, unit="pair", disable=not progress
         ):

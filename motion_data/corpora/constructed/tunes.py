@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from motion_data.errors import DataError
 from motion_data.midi_file import read_score
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.file_name import printable
+from motionbeat_upstream.threads import cores
 
 TICKS = 48
 """Ticks a beat; sixteenths, triplets and the eighths of 6/8 are whole numbers of them."""
@@ -171,8 +171,7 @@ def corpus_tunes(progress: bool = True, cache: Path | None = None) -> list[Tune]
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there yet, or broken: made again below
     texts = _corpus_texts()
-    workers = min(len(os.sched_getaffinity(0)), 8)
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+    with ProcessPoolExecutor(min(cores(), 8)) as pool:
         parsed = pool.map(read_abc, *zip(*texts, strict=True), chunksize=20)
         bar = tqdm(parsed, desc="read tunes", total=len(texts), unit="tune", disable=not progress)
         tunes = [tune for tune in bar if tune is not None]

@@ -25,6 +25,7 @@ from motion_data.pipeline.material import Materials
 from motion_data.pipeline.stages import StageClock
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.checkpoint import CheckpointError
+from motionbeat_upstream.file_name import print_any_name
 from motionbeat_upstream.hubconf import SHIPPED, SHIPPED_MOTION
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motionbeat import MotionBeat
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=("test", "dev", "train"), default="test")
     parser.add_argument("--clips", type=int, default=DataSettings.eval_clips, metavar="N", help="at most")
     options = parser.parse_args(arguments)
+    print_any_name()
     use_idle_cores()
     try:
         model, provenance = load_motionbeat(options.music, options.motion_side)

@@ -55,7 +55,7 @@ def write_folds(folder: Path, folds: int) -> Path:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["audio", "beats", "fold"])
         for number, row in enumerate(dealt):
-            paths = [os.path.relpath(path, folder) for path in (row.audio, row.beats)]
+            paths = [Path(os.path.relpath(path, folder)).as_posix() for path in (row.audio, row.beats)]
             table.writerow([*paths, number % folds])
     return target
 
