@@ -5,7 +5,7 @@
 The best checkpoint is chosen on the dev split, so its figures there are a little too good. These are of the
 test split, by the same code: retrieval with the audio and with the audio blanked, the no-learning baseline,
 heads, and the beat probe, also on the log-mel and on the tower before training. The five main ones are
-printed; all are written to OUT/figures-test.json, which `python -m recipes.benchmark.pretraining_table` reads.
+printed; all are written to OUT/figures-test.json, which `recipes.benchmark.pretraining_table` reads.
 """
 
 from __future__ import annotations
