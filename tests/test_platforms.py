@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 
 from motion_data.corpora.folder import _name
 from motionbeat_upstream.file_name import print_any_name
+from recipes.downstream.beat_tracking.made_clips import made_splits
+from recipes.downstream.beat_tracking.windows import AudioCache, TrainCrops
+from recipes.downstream.clip_probing.clip_expert import AllSlices, Slices
+from recipes.downstream.clip_probing.clips import ClipData
+from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes, made_rhythms
 from tests.small import music
 
 AS_ON_WINDOWS = """
 import json, multiprocessing, os, signal, sys
+
+import symusic  # takes Linux for granted where it sees sys.platform
 
 LACKING = {
     os: "sched_getaffinity getloadavg fork forkpty getuid geteuid getpgid killpg setsid nice",
@@ -64,6 +74,22 @@ def test_every_part_of_the_command_runs_as_on_windows(tmp_path: Path) -> None:
     for made in ("song.beats", "features/song.wav.npz", "song.png", "song.bvh", "corpus/manifest.jsonl"):
         assert (tmp_path / made).stat().st_size > 0
     assert "constructed-000000" in done.stdout
+
+
+@pytest.mark.parametrize("made", [made_notes, made_rhythms, made_mixtures, made_moods])
+def test_clips_can_be_handed_to_a_process_that_is_not_forked(made: Callable[[], ClipData]) -> None:
+    clips = made().splits["test"]
+    for dataset in (Slices(clips, 2.0, 0, 0), AllSlices(clips, 2.0)):
+        handed = pickle.loads(pickle.dumps(dataset))
+        assert len(handed) == len(dataset)
+        assert torch.equal(handed._clips[0].load(), clips[0].load())
+
+
+def test_recordings_can_be_handed_to_a_process_that_is_not_forked() -> None:
+    recordings = made_splits()["test"]
+    dataset = TrainCrops(recordings, AudioCache(recordings, 100), 2.0, 0, 0)
+    (sound, _), (expected, _) = pickle.loads(pickle.dumps(dataset))[0], dataset[0]
+    assert torch.equal(sound, expected)
 
 
 def test_text_that_the_output_cannot_encode_is_printed_as_escapes() -> None:

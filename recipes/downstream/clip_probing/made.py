@@ -26,6 +26,9 @@ CLIPS = {"train": 32, "dev": 12, "test": 16}
 
 Audio = NDArray[np.float32]
 
+Made = tuple[Audio, NDArray[np.float32]]
+"""Sound and label of a clip."""
+
 PARTIALS = {
     "flute": (1.0, 0.1),
     "clarinet": (1.0, 0.0, 0.6, 0.0, 0.4),
@@ -42,81 +45,70 @@ LAYERS = ("drums", "bass", "lead")
 
 def made_notes() -> ClipData:
     """Single notes of three instruments, none of the same pitch in two splits."""
-
-    def sound(draw: np.random.Generator, kind: int) -> Audio:
-        return _tone(draw.uniform(200, 500), PARTIALS[list(PARTIALS)[kind]])
-
-    return _classes("made notes", tuple(PARTIALS), sound)
+    return _made("made notes", Classes(tuple(PARTIALS)), _note)
 
 
 def made_rhythms() -> ClipData:
     """Drum patterns of three styles, at any tempo."""
-
-    def sound(draw: np.random.Generator, kind: int) -> Audio:
-        beats, low = PATTERNS[list(PATTERNS)[kind]]
-        return _drums(draw, draw.uniform(140, 200), beats, low)
-
-    return _classes("made rhythms", tuple(PATTERNS), sound)
+    return _made("made rhythms", Classes(tuple(PATTERNS)), _rhythm)
 
 
 def made_mixtures() -> ClipData:
     """Drums, a bass and a lead, any of the three."""
-
-    def make(draw: np.random.Generator, index: int) -> tuple[Audio, NDArray[np.float32]]:
-        label = np.array([index >> bit & 1 for bit in range(len(LAYERS))], dtype=np.float32)
-        layers = (
-            _drums(draw, draw.uniform(90, 150), 4, (0, 2)),
-            _tone(draw.uniform(50, 90), (1.0, 0.5)),
-            _tone(draw.uniform(500, 900), PARTIALS["fiddle"]),
-        )
-        silence = 1e-3 * draw.standard_normal(len(layers[0])).astype(np.float32)
-        return silence + sum(
-            float(is_there) * layer for is_there, layer in zip(label, layers, strict=True)
-        ), label
-
-    return _made("made mixtures", Tags(LAYERS), make)
+    return _made("made mixtures", Tags(LAYERS), _mixture)
 
 
 def made_moods() -> ClipData:
     """Drums that are faster the more aroused, under a chord that is brighter the higher the valence."""
-
-    def make(draw: np.random.Generator, index: int) -> tuple[Audio, NDArray[np.float32]]:
-        valence, arousal = draw.uniform(1, 9, 2)
-        partials = tuple((valence / 10) ** number for number in range(8))
-        wav = 0.5 * _tone(draw.uniform(200, 400), partials) + _drums(draw, 60 + 25 * arousal, 4, (0,))
-        return wav, np.array([valence, arousal], dtype=np.float32)
-
-    return _made("made moods", Values(("valence", "arousal")), make)
+    return _made("made moods", Values(("valence", "arousal")), _mood)
 
 
-def _classes(
-    name: str, kinds: tuple[str, ...], sound: Callable[[np.random.Generator, int], Audio]
-) -> ClipData:
-    def make(draw: np.random.Generator, index: int) -> tuple[Audio, NDArray[np.float32]]:
-        kind = index % len(kinds)
-        return sound(draw, kind), np.float32(kind)  # type: ignore[return-value]  # a number is an array of ()
-
-    return _made(name, Classes(kinds), make)
+# Functions of the module, since a loader's processes are handed them where processes are not forked.
+def _note(draw: np.random.Generator, index: int) -> Made:
+    kind = index % len(PARTIALS)
+    return _tone(draw.uniform(200, 500), PARTIALS[list(PARTIALS)[kind]]), np.array(kind, np.float32)
 
 
-def _made(
-    name: str, target: Target, make: Callable[[np.random.Generator, int], tuple[Audio, NDArray[np.float32]]]
-) -> ClipData:
+def _rhythm(draw: np.random.Generator, index: int) -> Made:
+    kind = index % len(PATTERNS)
+    beats, low = PATTERNS[list(PATTERNS)[kind]]
+    return _drums(draw, draw.uniform(140, 200), beats, low), np.array(kind, np.float32)
+
+
+def _mixture(draw: np.random.Generator, index: int) -> Made:
+    label = np.array([index >> bit & 1 for bit in range(len(LAYERS))], dtype=np.float32)
+    layers = (
+        _drums(draw, draw.uniform(90, 150), 4, (0, 2)),
+        _tone(draw.uniform(50, 90), (1.0, 0.5)),
+        _tone(draw.uniform(500, 900), PARTIALS["fiddle"]),
+    )
+    silence = 1e-3 * draw.standard_normal(len(layers[0])).astype(np.float32)
+    return silence + sum(
+        float(is_there) * layer for is_there, layer in zip(label, layers, strict=True)
+    ), label
+
+
+def _mood(draw: np.random.Generator, index: int) -> Made:
+    valence, arousal = draw.uniform(1, 9, 2)
+    partials = tuple((valence / 10) ** number for number in range(8))
+    wav = 0.5 * _tone(draw.uniform(200, 400), partials) + _drums(draw, 60 + 25 * arousal, 4, (0,))
+    return wav, np.array([valence, arousal], dtype=np.float32)
+
+
+def _made(name: str, target: Target, make: Callable[[np.random.Generator, int], Made]) -> ClipData:
     """The same clips each time; every clip is a group of its own."""
 
     def clip(split: str, index: int) -> Clip:
         key = (SPLITS.index(split), index)
         called = f"{split}_{index:02d}"
         _, label = make(np.random.default_rng(key), index)
-        return Clip(called, called, np.asarray(label), partial(_load, make, key))
+        return Clip(called, called, label, partial(_load, make, key))
 
     splits = {split: [clip(split, index) for index in range(CLIPS[split])] for split in SPLITS}
     return ClipData(f"{name} (synthesised; says nothing about real music)", target, "clip", splits)
 
 
-def _load(
-    make: Callable[[np.random.Generator, int], tuple[Audio, NDArray[np.float32]]], key: tuple[int, int]
-) -> Tensor:
+def _load(make: Callable[[np.random.Generator, int], Made], key: tuple[int, int]) -> Tensor:
     wav, _ = make(np.random.default_rng(key), key[1])
     return torch.from_numpy(0.5 * wav / np.abs(wav).max())
 
