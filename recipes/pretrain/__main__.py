@@ -99,10 +99,10 @@ def run(request: Request) -> None:
             drop_metrics_beyond_checkpoint(request.folder)
         train(PretrainRecipe(), request.config, request.folder)
         if first:
-            _say_reached(request)
+            _print_result(request)
 
 
-def _say_reached(request: Request) -> None:
+def _print_result(request: Request) -> None:
     """The last lines: what was reached, and what to do with it."""
     folder, metric = request.folder, request.config.regime.score_metric
     if last_step(folder) is None:
