@@ -9,6 +9,7 @@ chained Ogg, and FLAC and WAV that were streamed.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,7 +176,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     try:
         # An open file, since FFmpeg takes the path `Artist: Title.m4a` for a protocol.
         with (
-            path.open("rb") as file,
+            _File(path) as file,
             av.open(
                 file, "r", metadata_errors="replace", options={"protocol_whitelist": "none"}
             ) as container,
@@ -186,6 +187,16 @@ def open_container(path: Path) -> Iterator[InputContainer]:
             f"{path}: not audio that FFmpeg can read ({error.strerror}); check that it plays, or convert it "
             f"to WAV or FLAC"
         ) from error
+
+
+class _File(io.FileIO):
+    """A file to read. Where it cannot seek, FFmpeg is told so by -1; PyAV would raise an error and print it."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError:
+            return -1
 
 
 def pictures(container: InputContainer) -> VideoStream | None:
