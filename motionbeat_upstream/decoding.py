@@ -50,6 +50,9 @@ STATED = frozenset({"aiff", "au", "wav", "flac", "asf", "mov,mp4,m4a,3gp,3g2,mj2
 UNTIMED = frozenset({"mp3", "aac"})
 """Formats without timestamps: the size of what cannot be decoded tells how long it was."""
 
+RATES = 1_000, 1_000_000
+"""Least and most samples a second; with others a damaged header would ask for days of sound."""
+
 TAGS = (b"ID3", b"TAG", b"APETAGEX")
 """First bytes of what is no sound in an MP3."""
 
@@ -190,7 +193,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
 
 
 class _File(io.FileIO):
-    """A file to read. Where it cannot seek, FFmpeg is told so by -1; PyAV would raise an error and print it."""
+    """A file to read. Where it cannot seek, FFmpeg is told so by -1; PyAV would print an error of its own."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
@@ -247,6 +250,8 @@ def _blocks(path: Path, known: _Decoded, seek: float = 0.0) -> Iterator[tuple[in
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream) or stream.time_base is None:
             raise AudioError(f"{path}: not audio: the file holds no sound; leave it out")
+        if stream.codec_context is None:
+            raise AudioError(f"{path}: FFmpeg has no decoder for its sound; convert it to WAV or FLAC")
         film = pictures(container) is not None
         origin = clock_start(container) if film else _start(stream)
         if seek:
@@ -258,6 +263,11 @@ def _blocks(path: Path, known: _Decoded, seek: float = 0.0) -> Iterator[tuple[in
             gap = lost if time is None else time - origin - known.seconds
             if not known.rate:
                 known.rate = convert.rate
+                if not RATES[0] <= known.rate <= RATES[1]:
+                    raise AudioError(
+                        f"{path}: has {known.rate} samples a second, expected {RATES[0]} to {RATES[1]}; its "
+                        f"header is damaged: export it again"
+                    )
                 if seek:
                     known.samples = max(0, round(gap * known.rate))
                 elif film:

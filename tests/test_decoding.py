@@ -233,6 +233,16 @@ def test_a_part_equals_the_same_part_of_the_whole(
     np.testing.assert_allclose(part, whole[first:last], atol=0.06)
 
 
+@pytest.mark.parametrize("rate", [0x7F000000, 3])
+def test_an_absurd_rate_is_refused_at_once(folder: Path, rate: int) -> None:
+    """Otherwise a sample would be stretched to hours, or a minute squeezed into nothing."""
+    data = (folder / "clicks.wav").read_bytes()
+    start = data.index(b"fmt ") + 12
+    (folder / "rate.wav").write_bytes(data[:start] + struct.pack("<I", rate) + data[start + 4 :])
+    with pytest.raises(AudioError, match=f"has {rate} samples a second, expected 1000 to 1000000"):
+        read_audio(folder / "rate.wav")
+
+
 def test_no_other_file_is_reached_through_a_playlist(folder: Path) -> None:
     encode(folder, "segment.ts", "-c:a", "aac")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:12", "#EXTINF:12,", "segment.ts", "#EXT-X-ENDLIST"]
