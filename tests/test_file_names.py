@@ -135,6 +135,11 @@ def test_pairs_of_any_name_are_prepared_and_found_again(tmp_path: Path) -> None:
         assert all(text.isprintable() for text in facts(pair).values())
 
 
+def test_a_name_may_hold_what_ends_a_line(tmp_path: Path) -> None:
+    pairs = prepare_pairs(tmp_path, "folder", {}, [job("a\u2028b\x85c", "/a\rb.wav")], progress=False).pairs
+    assert read_corpus(tmp_path).pairs == pairs
+
+
 @pytest.mark.parametrize(
     "fault",
     [OSError(errno.ENAMETOOLONG, "File name too long"), PermissionError(13, "no"), ValueError("no numbers")],

@@ -163,7 +163,7 @@ def read_song(path: str | Path, steps_types: Mapping[str, int]) -> Song:
     for fields in all_charts:
         steps_type, difficulty = (_line(fields.get(name)) for name in ("STEPSTYPE", "DIFFICULTY"))
         if steps_type not in steps_types:
-            others.append(steps_type)
+            others.append(steps_type or "untyped")
             continue
         place = f"{path}: chart {steps_type} {difficulty}"
         try:
@@ -256,7 +256,7 @@ def _line(text: str | None) -> str:
 
 
 def _has_own_timing(song: Fields, fields: Fields) -> bool:
-    version = song.get("VERSION", "0").strip()
+    version = (song.get("VERSION") or "0").strip()
     splits = float(version) >= SPLIT_TIMING if NUMBER.fullmatch(version) else True
     return splits and any(fields.get(name, "").strip() for name in TIMING_FIELDS)
 
