@@ -14,6 +14,7 @@ from fairseq2.metrics.recorders import MetricRecorder
 from fairseq2.utils.rich import get_error_console
 from rich.logging import RichHandler
 
+from recipes.pretrain.guarded_model import SKIPPED
 from recipes.pretrain.metrics import SCORES
 
 console = logging.getLogger("fairseq2.console")
@@ -67,6 +68,8 @@ class ConsoleRecorder(MetricRecorder):
             console.info("validation after %s: %s (%s)", place, _figures(SCORES, values), spent)
             return
         line = f"{place}: {_figures(SHOWN, values)}"
+        if skipped := round(float(values.get(SKIPPED, 0))):
+            line += f", {skipped} steps skipped so far"
         if step > self._reached:
             seconds = values["lapse_time"] / (step - self._reached)
             line += f", {seconds:.2f} s a step"
