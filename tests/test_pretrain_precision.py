@@ -92,14 +92,14 @@ def test_what_is_asked_for_by_name_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
 
 def on_a_cpu(computes: bool) -> None:
     """Let the processor be one with bfloat16 or without, and every forward pass say whether it uses it."""
-    precision.computes_in = lambda dtype, device: computes  # type: ignore[assignment]
+    precision.computes_in = lambda dtype, device: computes
     forward = PretrainedModel.forward
 
     def told(self: PretrainedModel, *arguments: Any) -> Any:
         print(f"autocast {torch.is_autocast_enabled('cpu')}", flush=True)
         return forward(self, *arguments)
 
-    PretrainedModel.forward = told  # type: ignore[method-assign]
+    PretrainedModel.forward = told  # type: ignore[assignment, method-assign]
 
 
 def test_a_run_computes_as_its_cpu_can_and_goes_on_on_another(tmp_path: Path) -> None:

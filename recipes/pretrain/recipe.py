@@ -60,7 +60,7 @@ class PretrainRecipe(TrainRecipe):
         register_metrics(container)
         # Called once fairseq2 has set up its own console, and before it says anything.
         print_briefly()
-        container.collection.register(MetricRecorder, _console_recorder)
+        container.collection.register(MetricRecorder, _console_recorder)  # type: ignore[type-abstract]
         container.register_instance(
             DeviceStatTracker,  # type: ignore[type-abstract]
             NOOP_DEVICE_STAT_TRACKER,
@@ -106,6 +106,7 @@ class PretrainRecipe(TrainRecipe):
 
 def _console_recorder(resolver: DependencyResolver) -> MetricRecorder:
     steps = resolver.resolve(RegimeSection).num_steps
+    assert steps is not None  # PretrainConfig refuses a run without an end
     return ConsoleRecorder(steps, last_step(resolver.resolve(Path)) or 0)
 
 
