@@ -36,7 +36,9 @@ AIST_NAME = re.compile(r".*?_?g[A-Z]{2}_s[A-Z]{2}_c\w+?_d\d+_(m[A-Z]{2}\d*)_(ch\
 """AIST's naming, which Motorica extends by the title and a number."""
 
 
-def read_bvh(path: str | Path, unit: str | None = None, up: str | None = None) -> Motion:
+def read_bvh(
+    path: str | Path, unit: str | None = None, up: str | None = None, fps: float | None = None
+) -> Motion:
     """A BVH file as a motion on the common skeleton, in metres, y up, at 60 frames a second at most.
 
     A rest pose in the first frames is dropped; ``start`` is then the first kept frame's time in the file.
@@ -45,12 +47,13 @@ def read_bvh(path: str | Path, unit: str | None = None, up: str | None = None) -
         path: the file.
         unit: overrides the detected one: m, dm, cm, mm, in, asf, or metres a unit as a number.
         up: overrides the detected axis: x, y, z, -x, -y or -z.
+        fps: overrides the file's frame time: frames a second, 5 to 1000.
 
     Raises:
         DataError: the file cannot be used.
     """
     try:
-        return as_motion(read_source(path), unit, up)[0]
+        return as_motion(read_source(path, fps), unit, up)[0]
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 
@@ -66,6 +69,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--unit", help="m, dm, cm, mm, in, asf, or metres a unit; default: detected")
     parser.add_argument("--up", help="x, y, z, -x, -y or -z (as --up=-y); default: detected")
+    parser.add_argument(
+        "--fps", type=float, metavar="RATE", help="frames a second of every file; default: by its frame time"
+    )
     parser.add_argument("--licence", default="as the folder's own", help="recorded with every pair")
 
 
@@ -87,7 +93,7 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         _job(path, raw, sounds.get(path.stem, []), told.get(path.stem), path.stem in twice, options)
         for path in motions
     ]
-    depends_on = {name: getattr(options, name) for name in ("offset", "unit", "up", "licence")}
+    depends_on = {name: getattr(options, name) for name in ("offset", "unit", "up", "fps", "licence")}
     return prepare_pairs(out, "bvh", depends_on, jobs)
 
 
@@ -129,6 +135,7 @@ def _job(
                 licence=options.licence,
                 offset=options.offset,
                 beats=beats[0] if beats else None,
+                fps=options.fps,
                 unit=options.unit,
                 up=options.up,
             )
@@ -181,22 +188,26 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
 def _read_splits(path: Path, stems: set[str]) -> Mapping[str, _Place]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a CSV with name, piece, take, split")
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
-        lacking = [name for name in ("name", "piece", "take", "split") if name not in (rows.fieldnames or ())]
-        if lacking:
-            raise DataError(
-                f"{path}:1: lacks the column {', '.join(lacking)}; expected name,piece,take,split"
-            )
-        places: dict[str, _Place] = {}
-        for row in rows:
-            place = f"{path}:{rows.line_num}"
-            name = row["name"] or ""
-            if name not in stems:
-                raise DataError(f"{place}: name {name!r} is no BVH file of the folder; give it without .bvh")
-            if row["split"] not in SPLITS:
-                raise DataError(f"{place}: split is {row['split']!r}; expected {', '.join(SPLITS)}")
-            if name in places or not row["piece"] or not row["take"]:
-                raise DataError(f"{place}: {name!r} needs one line with a piece and a take")
-            places[name] = _Place(row["piece"], row["take"], row["split"])
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return _places(path, csv.DictReader(file), stems)
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV ({error}); save it as one in UTF-8") from error
+
+
+def _places(path: Path, rows: csv.DictReader[str], stems: set[str]) -> Mapping[str, _Place]:
+    lacking = [name for name in ("name", "piece", "take", "split") if name not in (rows.fieldnames or ())]
+    if lacking:
+        raise DataError(f"{path}:1: lacks the column {', '.join(lacking)}; expected name,piece,take,split")
+    places: dict[str, _Place] = {}
+    for row in rows:
+        place = f"{path}:{rows.line_num}"
+        name = row["name"] or ""
+        if name not in stems:
+            raise DataError(f"{place}: name {name!r} is no BVH file of the folder; give it without .bvh")
+        if row["split"] not in SPLITS:
+            raise DataError(f"{place}: split is {row['split']!r}; expected {', '.join(SPLITS)}")
+        if name in places or not row["piece"] or not row["take"]:
+            raise DataError(f"{place}: {name!r} needs one line with a piece and a take")
+        places[name] = _Place(row["piece"], row["take"], row["split"])
     return places

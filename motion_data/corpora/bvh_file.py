@@ -7,8 +7,11 @@ root, which Bandai Namco's files have throughout.
 from __future__ import annotations
 
 import itertools
+import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,25 @@ END = "_End"
 """Added to a joint's name for the end site below it."""
 
 CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
+
+MOTION = re.compile(r"^[ \t}]*(MOTION)\b", re.IGNORECASE | re.MULTILINE)
+
+HEADER = re.compile(r"\s*(?:([a-z][a-z \t]*):|(frames|frame[ \t]+time)\b)[ \t]*(\S*)", re.IGNORECASE)
+"""A line between MOTION and the rows; the colon is often missing."""
+
+FILLING = " \t\r\n\0\x1a"
+"""What may follow the last row; DOS programs end a text with \\x1a."""
+
+USUAL_RATES = (24, 25, 30, 50, 60, 90, 100, 120, 200, 240)
+"""Frames a second that a frame time with few digits is taken to stand for."""
+
+CLOSE = 2e-3
+"""Share of a frame time within which it is that of a rate."""
+
+ROUNDED = 0.05
+"""Share of a frame time that rounding is believed to have changed it by."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,8 +76,15 @@ class BvhFile:
         return tuple(node.name for node in self.nodes)
 
 
-def read_bvh_file(path: str | Path) -> BvhFile:
+def read_bvh_file(path: str | Path, fps: float | None = None) -> BvhFile:
     """Read a BVH file.
+
+    ``Frames`` that is one off the number of rows, and a frame time with too few digits, are put right
+    with a warning in the log.
+
+    Args:
+        path: the file.
+        fps: frames a second, instead of the file's frame time.
 
     Raises:
         DataError: no such file, no BVH, truncated, one frame, or a frame time that is missing or absurd;
@@ -64,28 +93,32 @@ def read_bvh_file(path: str | Path) -> BvhFile:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    start = next((i for i, line in enumerate(lines) if line.split()[:1] == ["MOTION"]), None)
-    if not lines or start is None or not any(line.split()[:1] == ["ROOT"] for line in lines):
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip(FILLING)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    start = MOTION.search(text)
+    if start is None or not re.search(r"\bROOT\b", text[: start.start()], re.IGNORECASE):
         raise DataError(
             f"{path}: not a whole BVH file (expected HIERARCHY with a ROOT, then MOTION); fetch it again"
         )
-    nodes, channels = _hierarchy(path, lines[:start])
+    nodes, channels = _hierarchy(path, text[: start.start(1)])
     header: dict[str, str] = {}
-    row = start + 1
-    while row < len(lines) and (":" in lines[row] or not lines[row].strip()):
-        key, _, value = lines[row].partition(":")
-        header[" ".join(key.lower().split())] = value.strip()
-        row += 1
-    if not header.get("frame time"):
-        raise DataError(f"{path}:{start + 1}: no `Frame Time` after MOTION; add it, in seconds a frame")
-    fps = _rate(path, header["frame time"])
-    if not header.get("frames", "").isdigit():
-        raise DataError(f"{path}:{start + 1}: `Frames` is {header.get('frames')!r}; expected a number")
-    frames = int(header["frames"])
-    if frames < 2:
-        raise DataError(f"{path}: {frames} frame(s); a motion needs at least 2")
-    return BvhFile(nodes, _values(path, lines, row, frames, channels), fps)
+    end = start.end()
+    while match := HEADER.match(text, end):
+        header[" ".join((match[1] or match[2]).lower().split())] = match[3]
+        end = match.end()
+    place = f"{path}:{_line(text, start.start(1))}"
+    if fps is None:
+        if not header.get("frame time"):
+            raise DataError(
+                f"{place}: no `Frame Time` after MOTION; add it, in seconds a frame, or give the rate "
+                f"(--fps, or the column fps)"
+            )
+        fps = _rate(path, header["frame time"])
+    if not re.fullmatch("[0-9]{1,9}", header.get("frames", "")):
+        raise DataError(f"{place}: `Frames` is {header.get('frames')!r}; expected a number")
+    return BvhFile(nodes, _values(path, text, end, int(header["frames"]), channels), fps)
 
 
 def forward_kinematics(bvh: BvhFile) -> NDArray[np.float64]:
@@ -125,39 +158,58 @@ def _turns(values: NDArray[np.float64], rotations: tuple[tuple[str, int], ...]) 
     return matrices
 
 
-def _hierarchy(path: Path, lines: list[str]) -> tuple[tuple[Node, ...], int]:
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _words(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number and words of each statement; braces are statements of their own, wherever they stand."""
+    for number, line in enumerate(text.split("\n"), 1):
+        for part in re.split(r"([{}])", line):
+            if part.strip():
+                yield number, part.split()
+
+
+def _hierarchy(path: Path, text: str) -> tuple[tuple[Node, ...], int]:
     """The nodes, parents first, and the number of channels."""
     nodes: list[Node] = []
     opened: list[int] = []
-    pending = ""
+    pending: str | None = None
     columns = 0
-    for number, line in enumerate(lines, 1):
-        words = line.split()
+    for number, words in _words(text):
         place = f"{path}:{number}"
-        match [word.upper() for word in words[:1]]:
-            case ["ROOT"] if nodes:
+        match words[0].upper():
+            case "ROOT" if nodes:
                 raise DataError(f"{place}: a second ROOT; split the file into one body a file")
-            case ["ROOT" | "JOINT"] if len(words) > 1:
+            case "ROOT" | "JOINT" if len(words) > 1 and bool(nodes) == bool(opened):
                 pending = " ".join(words[1:])
-            case ["END"]:
-                pending = (nodes[opened[-1]].name if opened else "") + END
-            case ["{"]:
+            case "END" if opened:
+                pending = nodes[opened[-1]].name + END
+            case "{" if pending is not None:
                 nodes.append(Node(pending, opened[-1] if opened else -1, np.full(3, np.nan), (), ()))
                 opened.append(len(nodes) - 1)
-            case ["}"] if opened:
+                pending = None
+            case "}" if opened:
                 opened.pop()
-            case ["OFFSET"] if opened:
+            case "OFFSET" if opened:
                 nodes[opened[-1]] = _with_offset(place, nodes[opened[-1]], words[1:])
-            case ["CHANNELS"] if opened:
+            case "CHANNELS" if opened:
                 nodes[opened[-1]] = _with_channels(place, nodes[opened[-1]], words[1:], columns)
                 columns += len(words) - 2
-            case [] | ["HIERARCHY"]:
+            case "HIERARCHY" if not nodes:
                 pass
             case _:
-                raise DataError(f"{place}: {line.strip()!r} has no place here; the file is damaged or no BVH")
+                shown = " ".join(words)[:60]
+                raise DataError(f"{place}: {shown!r} has no place here; the file is damaged or no BVH")
     lacking = [node.name for node in nodes if not np.isfinite(node.offset).all()]
-    if opened or lacking:
-        fault = f"{lacking[0]} has no OFFSET" if lacking else f"{len(opened)} brackets are not closed"
+    if opened or lacking or not columns:
+        fault = (
+            f"{lacking[0]} has no OFFSET"
+            if lacking
+            else f"{len(opened)} brackets are not closed"
+            if opened
+            else "no CHANNELS"
+        )
         raise DataError(f"{path}: {fault}; the hierarchy is damaged, fetch the file again")
     return tuple(nodes), columns
 
@@ -168,16 +220,16 @@ def _with_offset(place: str, node: Node, words: list[str]) -> Node:
     except ValueError:
         offset = np.empty(0)
     if offset.shape != (3,) or not np.isfinite(offset).all():
-        raise DataError(f"{place}: OFFSET of {node.name} is {' '.join(words)!r}; expected three numbers")
-    return Node(node.name, node.parent, offset, node.positions, node.rotations)
+        raise DataError(f"{place}: OFFSET of {node.name} is {' '.join(words)[:60]!r}; expected three numbers")
+    return replace(node, offset=offset)
 
 
 def _with_channels(place: str, node: Node, words: list[str], columns: int) -> Node:
     found = [CHANNEL.fullmatch(word) for word in words[1:]]
     if not words or words[0] != str(len(found)) or None in found:
         raise DataError(
-            f"{place}: CHANNELS of {node.name} are {' '.join(words)!r}; expected their number and names such "
-            f"as Xposition or Zrotation"
+            f"{place}: CHANNELS of {node.name} are {' '.join(words)[:60]!r}; expected their number and names "
+            f"such as Xposition or Zrotation"
         )
     positions, rotations = [], []
     for column, match in enumerate((match for match in found if match), columns):
@@ -188,7 +240,7 @@ def _with_channels(place: str, node: Node, words: list[str], columns: int) -> No
     axes = [axis for axis, _ in rotations]
     if len(axes) > 3 or any(a == b for a, b in itertools.pairwise(axes)):
         raise DataError(f"{place}: rotations of {node.name} about {''.join(axes)}; expected three axes")
-    return Node(node.name, node.parent, node.offset, tuple(positions), tuple(rotations))
+    return replace(node, positions=tuple(positions), rotations=tuple(rotations))
 
 
 def _rate(path: Path, text: str) -> float:
@@ -199,34 +251,58 @@ def _rate(path: Path, text: str) -> float:
         seconds = float("nan")
     if not (np.isfinite(seconds) and 1 / FASTEST_RATE <= seconds <= 1 / SLOWEST_RATE):
         raise DataError(
-            f"{path}: `Frame Time` is {text!r}; expected {1 / FASTEST_RATE:g} to {1 / SLOWEST_RATE:g} s a "
-            f"frame ({SLOWEST_RATE:g} to {FASTEST_RATE:g} frames a second): correct it"
+            f"{path}: `Frame Time` is {text[:30]!r}; expected {1 / FASTEST_RATE:g} to {1 / SLOWEST_RATE:g} s "
+            f"a frame ({SLOWEST_RATE:g} to {FASTEST_RATE:g} frames a second): correct it, or give the rate "
+            f"(--fps, or the column fps)"
         )
-    digits = len(text.lower().partition("e")[0].partition(".")[2])
-    unit = 0.0 if "e" in text.lower() else 10.0**-digits
-    for rate in (round(1 / seconds), round(1.001 / seconds) / 1.001):
-        error = abs(1 / rate - seconds)
-        if error <= max(unit, 1e-9) and error <= 2e-3 * seconds:
+    digit = 10.0 ** int(Decimal(text).as_tuple().exponent)
+    exact = 1 / seconds
+    if round(exact) in USUAL_RATES and abs(exact - round(exact)) < 1e-6:
+        return float(round(exact))
+    # Rounded to few digits, or cut off after them: .008 is 120 frames a second rather than 125.
+    highest = min(digit, ROUNDED * seconds)
+    meant = [rate for rate in USUAL_RATES if -min(digit / 2, highest) <= 1 / rate - seconds < highest]
+    if digit > CLOSE * seconds and meant:
+        usual = min(meant, key=lambda rate: abs(1 / rate - seconds))
+        if abs(1 / usual - seconds) > CLOSE * seconds:
+            log.warning(
+                "%s: `Frame Time` %s has too few digits: read as %d frames a second, not %.2f; if that is "
+                "wrong, give the rate (--fps, or the column fps)",
+                path,
+                text,
+                usual,
+                exact,
+            )
+        return float(usual)
+    for rate in (round(exact), round(1.001 / seconds) / 1.001):
+        if abs(1 / rate - seconds) <= min(max(digit, 1e-9), CLOSE * seconds):
             return float(rate)
-    return 1 / seconds
+    return exact
 
 
-def _values(path: Path, lines: list[str], row: int, frames: int, channels: int) -> NDArray[np.float64]:
-    """(T, C); lines may be broken anywhere."""
+def _values(path: Path, text: str, start: int, frames: int, channels: int) -> NDArray[np.float64]:
+    """(T, C); lines may be broken anywhere, unless ``frames`` is one off."""
     try:
-        values = np.array(" ".join(lines[row:]).split(), dtype=np.float64)
+        values = np.array(text[start:].split(), dtype=np.float64)
     except ValueError as error:
-        for number, line in enumerate(lines[row:], row + 1):
-            for word in line.split():
-                try:
-                    float(word)
-                except ValueError:
-                    raise DataError(f"{path}:{number}: {word!r} is no number; fetch it again") from error
-        raise
+        for word in re.finditer(r"\S+", text[start:]):
+            try:
+                float(word[0])
+            except ValueError:
+                number = _line(text, start + word.start())
+                raise DataError(f"{path}:{number}: {word[0][:30]!r} is no number; fetch it again") from error
+        raise DataError(f"{path}: not rows of numbers ({error}); fetch it again") from error
+    rows, rest = divmod(len(values), channels)
     if len(values) != frames * channels:
-        whole = len(values) / channels if channels else 0
-        raise DataError(
-            f"{path}: `Frames` says {frames} of {channels} numbers, the file holds {whole:.1f}; it is "
-            f"truncated or damaged: fetch it again"
+        whole_lines = not rest and all(
+            len(line.split()) in (0, channels) for line in text[start:].split("\n")
         )
-    return values.reshape(frames, channels)
+        if not whole_lines or abs(rows - frames) != 1:
+            raise DataError(
+                f"{path}: `Frames` says {frames} of {channels} numbers, the file holds "
+                f"{len(values) / channels:.1f}; it is truncated or damaged: fetch it again"
+            )
+        log.warning("%s: `Frames` says %d, but there are %d rows; the rows are used", path, frames, rows)
+    if rows < 2:
+        raise DataError(f"{path}: {rows} frame(s); a motion needs at least 2")
+    return values.reshape(rows, channels)
