@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair, from_record, to_record
 from motionbeat_upstream.atomic_write import stops_writing, write_text
+from motionbeat_upstream.decoding import AudioWarning
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.version import __version__
@@ -61,8 +65,8 @@ def prepare_pairs(
 ) -> Corpus:
     """Make every pair that is not made yet, then write the manifest.
 
-    A pair that cannot be made is left out and listed in ``prepared.json``; the others are done. Where
-    something in a pair's sources was passed over, its provenance has a list ``notes`` that says what.
+    A pair that cannot be made is left out and listed in ``prepared.json``; the others are done. What readers
+    warn of, and what was passed over in a pair's sources, is the list ``notes`` in its provenance.
 
     Args:
         out: folder of the corpus.
@@ -83,13 +87,12 @@ def prepare_pairs(
         pair = _kept(out, name, fingerprint)
         if pair is None:
             try:
-                pair, motion, grid = job.make()
+                pair = _make(out, job, name, fingerprint)
             except (ValueError, OSError) as error:
                 if isinstance(error, OSError) and stops_writing(error):
                     raise
                 left_out[name] = str(error)
                 continue
-            pair = _keep(out, name, fingerprint, pair, motion, grid)
         pairs.append(pair)
     return write_manifest(out, pairs, corpus, options, left_out, notes)
 
@@ -113,21 +116,50 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _keep(
-    out: Path, name: str, fingerprint: str, pair: MotionPair, motion: Motion, grid: Grid | None
-) -> MotionPair:
-    """Write a pair's motion, and then its record."""
+def _make(out: Path, job: Job, name: str, fingerprint: str) -> MotionPair:
+    """Make a pair, write its motion, and then its record."""
+    with _warnings_kept() as warned:
+        pair, motion, grid = job.make()
+    notes = [*pair.provenance.get("notes", ()), *warned]
     pair = replace(
         pair,
         name=name,
         piece=printable(pair.piece),
         take=printable(pair.take),
         motion=f"motion/{name}.npz",
+        provenance={**pair.provenance, "notes": notes} if notes else pair.provenance,
     )
     write_motion(out / f"motion/{name}.npz", motion, grid)
     record = {"fingerprint": fingerprint, "pair": to_record(pair)}
     write_text(_record_path(out, name), json.dumps(record, ensure_ascii=False))
     return pair
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _warnings_kept() -> Iterator[list[str]]:
+    """What readers log or warn of, to be recorded with the pair instead of printed into the progress bar."""
+    handler = _Lines()
+    loggers = [logging.getLogger(package) for package in ("motion_data", "motionbeat_upstream")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            # Behind other filters, of which one may make errors of damaged files.
+            warnings.filterwarnings("always", category=AudioWarning, append=True)
+            warnings.showwarning = lambda message, *_: handler.lines.append(str(message))
+            yield handler.lines
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 def _kept(out: Path, name: str, fingerprint: str) -> MotionPair | None:

@@ -34,12 +34,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments[1:])
     corpus = module.prepare(getattr(options, "raw", None), options.out, options)
     print(summary(corpus))
-    for made in corpus.pairs:
-        for note in made.provenance.get("notes", ()):
-            print(f"note: {made.name}: {note}", file=sys.stderr)
+    for pair in corpus.pairs:
+        for note in pair.provenance.get("notes", ()):
+            print(f"note: {pair.name}: {note}", file=sys.stderr)
     left_out = corpus.made["left_out"]
-    for pair, why in left_out.items():
-        print(f"left out: {pair}: {why}", file=sys.stderr)
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}", file=sys.stderr)
     return 1 if left_out else 0
 
 
