@@ -7,6 +7,7 @@ downbeat. That is how GTZAN-Rhythm, Ballroom and most of the field's corpora are
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,13 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
 
+log = logging.getLogger(__name__)
+
 UNKNOWN = 0
 """Position of a beat whose place in the bar is not known."""
+
+LARGEST_POSITION = 10_000
+"""Positions in the bar above this are taken for damage."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ def read_beats(path: str | Path) -> Beats:
     """Read a ``.beats`` file.
 
     Blank lines, lines that start with ``#`` and one line of column names are passed over. Files
-    with the times alone are understood too: every position is 0, not known.
+    with the times alone are understood too: every position is 0, not known. Beats before 0 s, which
+    some published data sets have, are dropped with a warning in the log.
 
     Raises:
         DataError: no such file, or a line that is wrong; the message gives its number.
@@ -57,6 +64,8 @@ def read_beats(path: str | Path) -> Beats:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file ({error}); expected lines of time and position") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     rows: list[tuple[int, float, int | None]] = []
     header_allowed = True
     for number, line in enumerate(lines, 1):
@@ -68,8 +77,6 @@ def read_beats(path: str | Path) -> Beats:
             continue
         header_allowed = False
         rows.append((number, *_parse_beat(fields, f"{path}:{number}", line)))
-    if len(rows) < 2:
-        raise DataError(f"{path}: holds {len(rows)} beats, expected at least 2; annotate it or leave it out")
     for (_, time, position), (number, following, other) in itertools.pairwise(rows):
         if following <= time:
             raise DataError(
@@ -77,6 +84,14 @@ def read_beats(path: str | Path) -> Beats:
             )
         if (position is None) != (other is None):
             raise DataError(f"{path}:{number}: some lines have a position in the bar and some have none")
+    before = sum(time < 0 for _, time, _ in rows)
+    rows = rows[before:]
+    if len(rows) < 2:
+        raise DataError(
+            f"{path}: holds {len(rows)} beats from 0 s on, expected at least 2; annotate it or leave it out"
+        )
+    if before:
+        log.warning("%s: %d beat(s) before 0 s, where the audio begins, are dropped", path, before)
     return Beats(
         np.array([time for _, time, _ in rows]),
         np.array([UNKNOWN if position is None else position for _, _, position in rows], dtype=np.int64),
@@ -93,17 +108,18 @@ def write_beats(path: str | Path, beats: Beats) -> None:
 def _parse_beat(fields: list[str], place: str, line: str) -> tuple[float, int | None]:
     if len(fields) > 2 or not all(_is_number(field) for field in fields):
         raise DataError(
-            f"{place}: expected a time in seconds and a position in the bar, got {line.strip()!r}"
+            f"{place}: expected a time in seconds and a position in the bar, got {line.strip()[:60]!r}"
         )
     time = float(fields[0])
-    if not (np.isfinite(time) and time >= 0):
-        raise DataError(f"{place}: the time must be finite and at least 0 s, got {fields[0]}")
+    if not np.isfinite(time):
+        raise DataError(f"{place}: the time must be finite, got {fields[0][:60]}")
     if len(fields) == 1:
         return time, None
     position = float(fields[1])
-    if not position.is_integer() or position < 0:
+    if not position.is_integer() or not 0 <= position <= LARGEST_POSITION:
         raise DataError(
-            f"{place}: the position in the bar must be a whole number from 1 (0: not known), got {fields[1]}"
+            f"{place}: the position in the bar must be a whole number from 1 (0: not known), got "
+            f"{fields[1][:60]}"
         )
     return time, int(position)
 

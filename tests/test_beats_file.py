@@ -64,7 +64,7 @@ def test_times_alone_leave_the_downbeats_unknown(tmp_path: Path) -> None:
         ("0.5\t1\n1.0\t1.5\n", "a.beats:2: the position in the bar must be a whole number"),
         ("0.5\t1\n1.0\t-1\n", "a.beats:2: the position"),
         ("0.5\t1\n1.0\tinf\n", "a.beats:2: the position"),
-        ("-0.5\t1\n", "a.beats:1: the time must be finite"),
+        ("-0.5\t1\n", "holds 0 beats from 0 s on"),
         ("nan\t1\n", "a.beats:1: the time must be finite"),
         ("# c\n0.5\t1\n0.5\t2\n", "a.beats:3: beats must increase"),
         ("1.0\t1\n0.5\t2\n", "a.beats:2: beats must increase"),

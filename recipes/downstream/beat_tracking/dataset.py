@@ -21,7 +21,7 @@ from torch import Tensor
 
 from motion_data.beats_file import Beats, read_beats
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.file_name import fit_name, printable
 from recipes.downstream.splits import SPLIT_NAMES, SPLITS, split_by_ratio
@@ -80,15 +80,15 @@ def load_splits(
         test_fold: value of the column ``fold`` to test on; the next fold is dev, the rest train.
 
     Raises:
-        DataError: what is missing or wrong, where, and what to do.
-        AudioError: audio that cannot be read.
+        DataError: what is missing or wrong, where, and what to do; of every recording at once.
+        AudioError: audio that cannot be read, where only one recording is faulty.
     """
     root = Path(root)
     rows, names = _rows(root)
     splits = _splits_of_pieces(rows, root, ratios, split_seed, test_fold)
     by_split: dict[str, list[Recording]] = {split: [] for split in SPLITS}
-    for row, name in zip(rows, names, strict=True):
-        by_split[splits[row.piece]].append(_recording(row, name))
+    for row, recording in zip(rows, _recordings(root, rows, names), strict=True):
+        by_split[splits[row.piece]].append(recording)
     for split, recordings in by_split.items():
         if not recordings:
             raise DataError(
@@ -104,8 +104,7 @@ def load_recordings(root: str | Path) -> list[Recording]:
     Raises:
         DataError, AudioError: as :func:`load_splits`.
     """
-    rows, names = _rows(Path(root))
-    return [_recording(row, name) for row, name in zip(rows, names, strict=True)]
+    return _recordings(Path(root), *_rows(Path(root)))
 
 
 def _rows(root: Path) -> tuple[list[Row], list[str]]:
@@ -242,6 +241,23 @@ def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:
         )
         for row in rows
     ]
+
+
+def _recordings(root: Path, rows: Sequence[Row], names: Sequence[str]) -> list[Recording]:
+    """A recording for each row; the faults of all are reported together."""
+    recordings: list[Recording] = []
+    faults: list[DataError | AudioError] = []
+    for row, name in zip(rows, names, strict=True):
+        try:
+            recordings.append(_recording(row, name))
+        except (DataError, AudioError) as error:
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        listed = ";\n  ".join(map(str, faults))
+        raise DataError(f"{root}: {len(faults)} of {len(rows)} recordings cannot be used:\n  {listed}")
+    return recordings
 
 
 def _recording(row: Row, name: str) -> Recording:
