@@ -25,6 +25,9 @@ program and pitch, all from 102 upwards; at 16 kHz already inside the range of m
 QUIETEST, LOUDEST = 1e-4, 100.0
 """Peaks between which a rendering is believed."""
 
+LONGEST = 4 * 3600.0
+"""Seconds of the longest score that is played; a damaged one may last for years."""
+
 PEAK = 0.9
 """Loudest sample of what is played."""
 
@@ -116,10 +119,15 @@ def play(score: Any, soundfont: Path, begin: float = 0.0, end: float | None = No
         (T,) mono at 16 kHz, its loudest sample at :data:`PEAK`.
 
     Raises:
-        DataError: the soundfont cannot be used, or nothing sounds.
+        DataError: the soundfont cannot be used, nothing sounds, or the score lasts too long.
     """
     if not score.note_num():
         raise DataError(f"{soundfont}: nothing sounds, for the score has no notes")
+    seconds = float(score.to("second").end())
+    if not seconds <= LONGEST:
+        raise DataError(
+            f"the score lasts {seconds:.0f} s; expected at most {LONGEST:.0f} s: cut it, or leave it out"
+        )
     played = np.asarray(synthesiser(soundfont).render(_within_range(score), stereo=False))[0]
     if end is not None:
         wanted = round(end * RENDER_RATE)

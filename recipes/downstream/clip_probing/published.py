@@ -49,7 +49,7 @@ def read_table(file: Path, columns: Sequence[str], delimiter: str = ",") -> list
             reader = csv.DictReader(opened, delimiter=delimiter)
             names = [(name or "").strip() for name in reader.fieldnames or []]
             rows = [
-                dict(zip(names, ((value or "").strip() for value in row.values()), strict=False))
+                dict(zip(names, ((row[name] or "").strip() for name in reader.fieldnames or []), strict=True))
                 for row in reader
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pretty_midi
 import soundfile
 from numpy.typing import NDArray
 
+from motion_data.errors import DataError
+from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
 from motionbeat_upstream.audio import AudioError, read_sound
 
 BEATS_PER_BAR = 4
@@ -116,14 +117,15 @@ def tempo_map_beats(midi: Path, duration: float) -> NDArray[np.float64]:
         PreparationError: the file is no MIDI file.
     """
     try:
-        tempo_map = pretty_midi.PrettyMIDI(str(midi))
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise PreparationError(f"{midi}: not a MIDI file ({error}); download the package again") from error
-    times: list[float] = []
+        score = read_score(midi)
+    except DataError as error:
+        raise PreparationError(f"{error}; download the package again") from error
+    fastest = min([DEFAULT_TEMPO, *(mark.mspq for mark in score.tempos)]) / 1e6
+    if not fastest > 0:
+        raise PreparationError(f"{midi}: a tempo of 0 s a beat; download the package again")
     # The map goes on beyond its last note, at its last tempo.
-    while (time := tempo_map.tick_to_time(len(times) * tempo_map.resolution)) <= duration:
-        times.append(time)
-    return np.array(times)
+    times = seconds_of(score, score.ticks_per_quarter * np.arange(int(duration / fastest) + 1))
+    return times[times <= duration]
 
 
 def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:

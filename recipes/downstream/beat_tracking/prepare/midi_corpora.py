@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pretty_midi
+from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
 from motion_data.errors import DataError
+from motion_data.midi_file import read_score, seconds_of
+from recipes.downstream.clip_probing.published import read_table
 from recipes.downstream.splits import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
 """Shares of train, dev and test, by piece, where a corpus has no split of its own."""
+
+MOST_BEATS = 100_000
+"""Beats of one file; with more its times are taken for damage."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,15 @@ def find_groove(source: Path) -> list[Take]:
             f"(magenta.tensorflow.org/datasets/groove)"
         )
     takes = []
-    with index.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            numerator, denominator = row["time_signature"].split("-")
-            if row["beat_type"] != "beat" or (denominator != "4" and (numerator, denominator) != ("6", "8")):
-                continue
-            midi = source / row["midi_filename"]
-            name = row["id"].replace("/", "_")
-            takes.append(Take(name, name, midi, SPLIT_NAMES[row["split"]], partial(midi_beats, midi)))
+    for row in read_table(index, ("id", "beat_type", "time_signature", "midi_filename", "split")):
+        numerator, _, denominator = row["time_signature"].partition("-")
+        if row["beat_type"] != "beat" or (denominator != "4" and (numerator, denominator) != ("6", "8")):
+            continue
+        if row["split"] not in SPLIT_NAMES:
+            raise DataError(f"{index}: {row['id']} has the split {row['split']!r}; fetch the data set again")
+        midi = source / row["midi_filename"]
+        name = row["id"].replace("/", "_")
+        takes.append(Take(name, name, midi, SPLIT_NAMES[row["split"]], partial(midi_beats, midi)))
     return takes
 
 
@@ -107,15 +114,37 @@ def find_pop909(source: Path) -> list[Take]:
 
 
 def midi_beats(midi: Path) -> Beats:
-    """The grid of a MIDI file's tempi and time signatures, from its first note to its last."""
-    score = _read_midi(midi)
-    times, downbeats = score.get_beats(), score.get_downbeats()
-    if len(times) == 0 or len(downbeats) == 0:
-        raise DataError(f"{midi}: has no beats; leave it out")
-    opening = np.searchsorted(downbeats, times + 1e-6)
-    starts = np.searchsorted(times, downbeats - 1e-6)
-    positions = np.arange(len(times)) - starts[opening - 1] + 1
-    return _while_sounding(Beats(times, positions), score)
+    """The grid of a MIDI file's tempi and time signatures, from its first note to its last.
+
+    Where the numerator is a multiple of 3 above 3, as in 6/8, three of its units make a beat. A time
+    signature begins a bar; before the first it is 4/4.
+
+    Raises:
+        DataError: not MIDI, no notes, or a time signature or length that cannot be.
+    """
+    score = read_score(midi)
+    starts = _note_starts(score, midi)
+    marks = {0: (4, 4)}
+    for mark in score.time_signatures:
+        if mark.numerator < 1 or mark.denominator < 1:
+            raise DataError(
+                f"{midi}: a time signature of {mark.numerator}/{mark.denominator}; leave the file out"
+            )
+        marks[mark.time] = (mark.numerator, mark.denominator)
+    # A beat beyond the last note may still be within its reach.
+    end = int(starts.max()) + 4 * score.ticks_per_quarter
+    bounds = sorted([*(tick for tick in marks if tick < end), end])
+    ticks, positions = [], []
+    for begin, stop in pairwise(bounds):
+        numerator, denominator = marks[begin]
+        units = 3 if numerator % 3 == 0 and numerator > 3 else 1
+        length = units * 4 * score.ticks_per_quarter / denominator
+        if (stop - begin) / length > MOST_BEATS:
+            raise DataError(f"{midi}: more than {MOST_BEATS:,} beats; the file is damaged, leave it out")
+        ticks.append(np.arange(begin, stop, length))
+        positions.append(np.arange(len(ticks[-1])) % (numerator // units) + 1)
+    beats = Beats(seconds_of(score, np.concatenate(ticks)), np.concatenate(positions))
+    return _while_sounding(beats, seconds_of(score, starts), midi)
 
 
 def asap_beats(path: Path) -> Beats:
@@ -126,12 +155,20 @@ def asap_beats(path: Path) -> Beats:
     times: list[float] = []
     positions: list[int] = []
     opening: int | None = None
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a text that can be read ({error}); fetch it again") from error
+    for number, line in enumerate(lines, 1):
         fields = line.split("\t")
         label = fields[-1].split(",")[0]
-        if len(fields) != 3 or label not in ("b", "bR", "db"):
-            raise DataError(f"{path}:{number}: expected time, time and b, bR or db, got {line!r}")
-        times.append(float(fields[0]))
+        try:
+            time = float(fields[0])
+        except ValueError:
+            time = float("nan")
+        if len(fields) != 3 or label not in ("b", "bR", "db") or not np.isfinite(time):
+            raise DataError(f"{path}:{number}: expected time, time and b, bR or db, got {line[:60]!r}")
+        times.append(time)
         if label == "db" and opening is None:
             opening = len(times) - 1
         positions.append(1 if label == "db" else positions[-1] + 1 if opening is not None else 0)
@@ -142,37 +179,46 @@ def asap_beats(path: Path) -> Beats:
     )
     metre = max(following - opening, opening + 1)
     positions[:opening] = range(metre - opening + 1, metre + 1)
-    return Beats(np.array(times), np.array(positions))
+    return _increasing(Beats(np.array(times), np.array(positions)), path)
 
 
 def pop909_beats(path: Path) -> Beats:
     """The beats of POP909's beat_midi.txt (time, half-bar mark, downbeat mark) while there are notes."""
-    table = np.loadtxt(path, ndmin=2)
-    if table.shape[1] != 3:
-        raise DataError(f"{path}: expected three columns, got {table.shape[1]}")
+    try:
+        table = np.loadtxt(path, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a table of numbers ({error}); fetch it again") from error
+    if table.shape[1] != 3 or not np.isfinite(table).all():
+        raise DataError(f"{path}: expected three columns of finite numbers, got {table.shape[1]} columns")
     downbeat = table[:, 2] == 1
     since = np.maximum.accumulate(np.where(downbeat, np.arange(len(table)), -1))
     positions = np.where(since >= 0, np.arange(len(table)) - since + 1, 0)
+    midi = path.with_name(f"{path.parent.name}.mid")
+    score = read_score(midi)
     return _while_sounding(
-        Beats(table[:, 0], positions), _read_midi(path.with_name(f"{path.parent.name}.mid"))
+        _increasing(Beats(table[:, 0], positions), path), seconds_of(score, _note_starts(score, midi)), midi
     )
 
 
-def _read_midi(path: Path) -> pretty_midi.PrettyMIDI:
-    try:
-        return pretty_midi.PrettyMIDI(str(path))
-    except (OSError, ValueError, EOFError, KeyError, IndexError) as error:
-        raise DataError(f"{path}: not readable as MIDI ({error})") from error
-
-
-def _while_sounding(beats: Beats, score: pretty_midi.PrettyMIDI) -> Beats:
-    """The beats from the first note's start to the last one's: before and after there is nothing to hear."""
-    starts = [note.start for track in score.instruments for note in track.notes]
+def _note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
+    """(N,) ticks, N at least 1."""
+    starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     if not starts:
-        return Beats(beats.times[:0], beats.positions[:0])
+        raise DataError(f"{midi}: has no notes; leave it out")
+    return np.concatenate(starts).astype(np.int64)
+
+
+def _while_sounding(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
+    """The beats from the first note's start to the last one's: before and after there is nothing to hear."""
     # A beat may be played a little early or late.
-    inside = (beats.times >= min(starts) - 0.07) & (beats.times <= max(starts) + 0.07)
-    return Beats(beats.times[inside], beats.positions[inside])
+    inside = (beats.times >= starts.min() - 0.07) & (beats.times <= starts.max() + 0.07)
+    return _increasing(Beats(beats.times[inside], beats.positions[inside]), midi)
+
+
+def _increasing(beats: Beats, path: Path) -> Beats:
+    if not (np.diff(beats.times) > 0).all():
+        raise DataError(f"{path}: its beats do not increase in time; the file is damaged, leave it out")
+    return beats
 
 
 CORPORA = {
