@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.motion import Motion
+from motion_data.npz_file import read_npz
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.nn.grid import Grid
 
@@ -45,19 +45,19 @@ def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; prepare the corpus again")
+    arrays = read_npz(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            motion = Motion(
-                float(arrays["fps"]),
-                tuple(str(name) for name in arrays["names"]),
-                arrays["joints"],
-                float(arrays["start"]),
-                arrays.get("rotations"),
-                {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
-            )
-            if "beats" not in arrays:
-                return motion, None
-            confidence = float(arrays["confidence"])
-            return motion, Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence)
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        motion = Motion(
+            float(arrays["fps"]),
+            tuple(str(name) for name in arrays["names"]),
+            arrays["joints"],
+            float(arrays["start"]),
+            arrays.get("rotations"),
+            {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
+        )
+        if "beats" not in arrays:
+            return motion, None
+        confidence = float(arrays["confidence"])
+        return motion, Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: not a motion of this project ({error}); prepare it again") from error

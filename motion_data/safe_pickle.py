@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from motion_data.errors import DataError
 
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
-"""What an array's pickle names; Python 2's byte strings come through ``_codecs.encode``."""
+EDGE_POSES = "full_pose"
+"""Positions (T, 24, 3), z up, 30 frames a second, which EDGE writes beside AIST++'s keys."""
 
 
 def load_arrays(path: str | Path) -> Any:
@@ -32,19 +27,116 @@ def load_arrays(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    return arrays_from_bytes(path.read_bytes(), str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return arrays_from_bytes(data, str(path))
 
 
 def arrays_from_bytes(data: bytes, place: str) -> Any:
     """The same from a pickle in memory, called ``place`` in messages; raises as :func:`load_arrays`."""
-    return ArrayUnpickler(io.BytesIO(data), place).load()
+    return ArrayUnpickler(data, place).load()
+
+
+def numbers(value: Any, place: str) -> NDArray[np.float64]:
+    """What a pickle holds as an array of numbers, called ``place`` in messages.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        fault = " ".join(str(error).split())
+        raise DataError(f"{place}: not an array of numbers ({fault}); expected one") from error
+
+
+class _Array(np.ndarray):  # type: ignore[type-arg]
+    """An array whose pickled state is checked before numpy sees it: numpy crashes on a damaged one."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        whole = _whole(data, dtype, shape)
+        super().__setstate__((1, whole.shape, whole.dtype, bool(fortran), _items(whole)))
+
+
+def _items(array: NDArray[Any]) -> Any:
+    return array.ravel().tolist() if array.dtype.hasobject else array.tobytes()
+
+
+class _Dtype:
+    """The type of a pickled array: plain numbers, texts or objects."""
+
+    def __init__(self, name: str, *_: Any) -> None:
+        if not re.fullmatch("[biufcSU][0-9]{1,9}|O8?", name):
+            raise ValueError(f"an array of {name!r}")
+        self.dtype = np.dtype(name)
+
+    def __setstate__(self, state: Any) -> None:
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Kind:
+    """numpy.ndarray, which a pickle only names."""
+
+
+def _reconstruct(*_: Any) -> NDArray[Any]:
+    return np.empty(0).view(_Array)
+
+
+def _whole(data: Any, dtype: Any, shape: Any) -> NDArray[Any]:
+    """The array of a pickle's items, bytes or a list of objects."""
+    if not isinstance(dtype, _Dtype):
+        raise TypeError("an array without a type")
+    if dtype.dtype.hasobject:
+        items = np.empty(len(data), dtype=object)
+        items[:] = list(data)
+    else:
+        raw = data.encode("latin1") if isinstance(data, str) else data
+        items = np.frombuffer(raw, dtype.dtype)
+    return items.reshape(shape)
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: str = "C") -> NDArray[Any]:
+    return _whole(data, dtype, shape[::-1]).T.copy() if order == "F" else _whole(data, dtype, shape).copy()
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _whole(data, dtype, (1,))[0]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise ValueError(f"bytes encoded as {encoding!r}")
+    return text.encode("latin1")
+
+
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Kind,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,
+    **{
+        (f"numpy.{core}.{module}", name): stand_in
+        for core in ("core", "_core")
+        for module, name, stand_in in (
+            ("multiarray", "_reconstruct", _reconstruct),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _from_buffer),
+        )
+    },
+}
+"""What an array's pickle names, and what is called instead: numpy's own functions crash on damaged pickles.
+Python 2's byte strings come through ``_codecs.encode``."""
 
 
 class ArrayUnpickler(pickle.Unpickler):
     """Unpickles arrays in plain containers; anything else that a pickle names is a DataError."""
 
-    def __init__(self, file: io.BytesIO, place: str) -> None:
-        super().__init__(file, encoding="latin1")
+    def __init__(self, data: bytes, place: str) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._data = data
         self._place = place
 
     def load(self) -> Any:
@@ -54,20 +146,24 @@ class ArrayUnpickler(pickle.Unpickler):
             DataError: truncated, damaged, or naming anything beyond what is allowed.
         """
         try:
+            for code, argument, _ in pickletools.genops(self._data):
+                # The memo is as long as its largest index, and may need more memory than there is.
+                if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(self._data):
+                    raise ValueError(f"{argument} objects in {len(self._data)} bytes")
             return super().load()
         except DataError:
             raise
         except Exception as error:  # a damaged pickle raises errors of many kinds
-            raise DataError(
-                f"{self._place}: not a whole pickle ({type(error).__name__}: {error}); fetch it again"
-            ) from error
+            fault = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise DataError(f"{self._place}: not a whole pickle ({fault}); fetch it again") from error
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what is allowed."""
         # Protocol 4 allows dotted names, which would reach through an allowed one.
         if (module, name) not in ALLOWED:
+            asked = " ".join(f"{module}.{name}".split())[:100]
             raise DataError(
-                f"{self._place}: the pickle asks for {module}.{name}; only numpy arrays are read from "
+                f"{self._place}: the pickle asks for {asked}; only numpy arrays are read from "
                 f"pickles, and nothing in this one was run. Do not use it unless you know who made it"
             )
-        return super().find_class(module, name)
+        return ALLOWED[module, name]

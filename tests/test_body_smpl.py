@@ -171,8 +171,8 @@ class TestFile:
             ({"v_template": np.zeros((59, 3))}, "do not fit each other"),
             ({"v_template": np.full((60, 3), np.nan)}, "hold NaN"),
             ({"kintree_table": np.zeros((2, 24), dtype=np.uint32)}, "otherwise than SMPL's first 22"),
-            ({"kintree_table": np.array("none")}, "not arrays of numbers"),
-            ({"shapedirs": np.array(["a", "b"])}, "not arrays of numbers"),
+            ({"kintree_table": np.array("none")}, "not an array of numbers"),
+            ({"shapedirs": np.array(["a", "b"])}, "not an array of numbers"),
         ],
     )
     def test_what_is_no_body_model(self, tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -164,7 +164,7 @@ def test_arrays_of_something_else(tmp_path: Path) -> None:
         ("shape.npy", r"shape \(60, 225\); expected positions"),
         ("short.npy", "not a whole .npy file"),
         ("text.npy", "not a whole .npy file"),
-        ("text.npz", "not a motion of this project"),
+        ("text.npz", "not a whole .npz of arrays"),
     ):
         with pytest.raises(DataError, match=message):
             read_dance(tmp_path / name, Reading(60.0))

@@ -18,6 +18,9 @@ from motion_data.skeleton import JOINTS
 FASTEST_KEPT = 60.0
 """Frames a second that are kept; footfalls are 15 Hz at most, and AIST++ has as many."""
 
+FARTHEST = 1e9
+"""Units from the origin, whatever they are, beyond which a joint is taken for lost."""
+
 
 @dataclass(frozen=True)
 class Body:
@@ -62,8 +65,8 @@ def normalise(
     Raises:
         DataError: joints that cannot be mapped, long gaps, no human size, no clear up axis.
     """
-    # Infinite is lost too, and NaN spreads through arithmetic without a warning.
-    common = to_common(names, np.where(np.isfinite(joints), joints, np.nan))
+    # NaN spreads through arithmetic without a warning.
+    common = to_common(names, np.where(np.abs(joints) < FARTHEST, joints, np.nan))
     whole, filled = fill_gaps(common.joints, fps, JOINTS)
     oriented, orientation = orient(whole, unit, up)
     kept = min(fps, FASTEST_KEPT)

@@ -8,7 +8,6 @@ skinning weights nor pose blend shapes, so a second of motion takes milliseconds
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,8 @@ from smplx.lbs import blend_shapes, vertices2joints
 from motion_data.body.kinematics import forward_kinematics
 from motion_data.body.smpl_pickle import read_smpl_pickle
 from motion_data.errors import DataError
+from motion_data.npz_file import read_npz
+from motion_data.safe_pickle import numbers
 from motion_data.skeleton import JOINTS, PARENTS
 
 Floats = NDArray[np.floating[Any]]
@@ -114,15 +115,14 @@ def _read(path: Path, size: int, changed: int) -> BodyModel:
     missing = [key for key in NEEDED if key not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; expected the .npz or .pkl of an SMPL model")
-    try:
-        template, directions, regressor = (
-            np.asarray(arrays[key], dtype=np.float64) for key in ("v_template", "shapedirs", "J_regressor")
-        )
-        # The root's parent is written as -1, or as the same in unsigned numbers.
-        parents = np.asarray(arrays["kintree_table"]).astype(np.int64)[0]
-    except (TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{path}: not arrays of numbers ({error}); expected an SMPL model") from error
-    vertices = len(template)
+    template, directions, regressor = (
+        numbers(arrays[key], f"{path}: {key}") for key in ("v_template", "shapedirs", "J_regressor")
+    )
+    table = numbers(arrays["kintree_table"], f"{path}: kintree_table")
+    if table.ndim != 2 or not len(table) or not np.isfinite(table).all():
+        raise DataError(f"{path}: kintree_table has shape {table.shape}; expected (2, J) of joint numbers")
+    parents = table[0].astype(np.int64)
+    vertices = len(template) if template.ndim else 0
     fits = (
         template.shape == (vertices, 3)
         and directions.ndim == 3
@@ -148,8 +148,4 @@ def _read(path: Path, size: int, changed: int) -> BodyModel:
 def _arrays(path: Path) -> dict[str, Any]:
     if path.suffix != ".npz":
         return read_smpl_pickle(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in NEEDED if key in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole .npz of plain arrays ({error}); fetch it again") from error
+    return read_npz(path, NEEDED)

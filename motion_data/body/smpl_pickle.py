@@ -8,7 +8,6 @@ after their pattern: the licensed ones cannot be had here.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,9 @@ from motion_data.safe_pickle import ArrayUnpickler
 
 STANDS_IN_FOR = ("chumpy", "scipy.sparse")
 """Packages whose objects are replaced."""
+
+LARGEST_MATRIX = 10_000_000
+"""Numbers in the largest sparse matrix that is made dense; SMPL-X's regressor has 55 times 10,475."""
 
 
 class StandIn:
@@ -44,7 +46,11 @@ def read_smpl_pickle(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    model = _SmplUnpickler(io.BytesIO(path.read_bytes()), str(path)).load()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    model = _SmplUnpickler(data, str(path)).load()
     if not isinstance(model, dict):
         raise DataError(f"{path}: a pickle of {type(model).__name__}; expected an SMPL model's dictionary")
     arrays = {key: _array(value, f"{path}: {key}") for key, value in model.items()}
@@ -66,7 +72,7 @@ class _SmplUnpickler(ArrayUnpickler):
 def _stand_in(kind: Any, base: Any, state: Any) -> StandIn:
     """What an old pickle makes an object with."""
     if not (isinstance(kind, type) and issubclass(kind, StandIn)):
-        raise DataError(f"an SMPL pickle makes a {kind!r}; expected objects of chumpy and scipy alone")
+        raise TypeError(f"it makes a {kind!r}; expected objects of chumpy and scipy alone")
     return kind()
 
 
@@ -84,10 +90,12 @@ def _dense(state: dict[str, Any], place: str) -> NDArray[np.float64]:
     """A matrix in compressed columns, as scipy has it: column j holds ``data[indptr[j]:indptr[j + 1]]``."""
     try:
         rows, columns = (int(size) for size in state["_shape"])
+        if rows * columns > LARGEST_MATRIX:
+            raise ValueError(f"{rows} times {columns} numbers are more than a body model has")
         indptr, indices = np.asarray(state["indptr"]), np.asarray(state["indices"])
         matrix = np.zeros((rows, columns))
         column = np.repeat(np.arange(columns), np.diff(indptr))
         np.add.at(matrix, (indices, column), np.asarray(state["data"]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{place}: not a sparse matrix ({error}); fetch the file again") from error
     return matrix

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from motion_data.safe_pickle import arrays_from_bytes
+from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes, numbers
 
 FPS = 60.0
 """Frames a second of every motion. The files do not say it, and their makers took 60 for all, though some
@@ -142,10 +141,12 @@ class Annotations:
         if not isinstance(arrays, dict) or any(key not in arrays for key in keys):
             found = ", ".join(map(str, arrays)) if isinstance(arrays, dict) else type(arrays).__name__
             raise DataError(f"{place}: holds {found}; expected {', '.join(keys)}; fetch it again")
-        try:
-            poses, translation, scaling = (np.asarray(arrays[key], dtype=np.float64) for key in keys)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{place}: not arrays of numbers ({error}); fetch it again") from error
+        if EDGE_POSES in arrays:
+            raise DataError(
+                f"{place}: {EDGE_POSES} shows that EDGE wrote it, at another frame rate than AIST++'s "
+                f"{FPS:g}; prepare it with the corpus folder"
+            )
+        poses, translation, scaling = (numbers(arrays[key], f"{place}: {key}") for key in keys)
         frames = len(poses) if poses.ndim else 0
         if poses.shape == (frames, 24, 3):
             poses = poses.reshape(frames, 72)
@@ -181,7 +182,9 @@ class Annotations:
                 if archive.getinfo(member).file_size > LARGEST_MEMBER:
                     raise DataError(f"{place}: larger than {LARGEST_MEMBER:,} bytes; no file of AIST++ is")
                 return archive.read(member)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except DataError:
+            raise
+        except Exception as error:  # a damaged zip raises errors of many kinds
             raise DataError(f"{place}: cannot be read ({error}); fetch it again") from error
 
 
@@ -206,7 +209,7 @@ def find_annotations(raw: Path) -> Annotations:
         try:
             with zipfile.ZipFile(raw) as archive:
                 members = sorted(archive.namelist())
-        except (OSError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged zip raises errors of many kinds
             raise DataError(f"{raw}: not a whole zip ({error}); fetch the annotations again") from error
     else:
         raise DataError(f"{raw}: no such folder or zip; expected the annotations of AIST++")

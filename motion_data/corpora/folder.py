@@ -27,7 +27,8 @@ OPTIONAL = ("offset", "piece", "take", "split", "beats", "fps", "unit", "up", "l
 LAYOUT = """\
 RAW: a CSV, a pair a line, paths from the CSV's folder. Columns:
   audio    any file that FFmpeg reads
-  motion   .bvh; .npz with joints (T, J, 3), names (J,) and fps, or file.npz#array; AIST++'s .pkl
+  motion   .bvh; .npz with joints (T, J, 3), names (J,) and fps, or file.npz#array; AIST++'s .pkl,
+           60 frames a second, or EDGE's (full_pose), 30
   offset   seconds from the motion's first frame to the audio's beginning, negative where the audio is
            first; empty: what the .npz says as audio_offset_s, or 0
   piece, take, split   empty: the audio's name, the motion's name, dealt 80/10/10 by piece

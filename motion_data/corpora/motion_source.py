@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from motion_data.body.smpl import body_rotations
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.errors import DataError
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.safe_pickle import load_arrays
-from motion_data.skeleton import JOINTS
+from motion_data.npz_file import read_npz
+from motion_data.safe_pickle import EDGE_POSES, load_arrays, numbers
+from motion_data.skeleton import JOINTS, SMPL_JOINTS
 
 SUFFIXES = (".bvh", ".npz", ".pkl")
 
@@ -31,8 +32,10 @@ COCO = (
 )
 """Joints of AIST++'s keypoints3d."""
 
-AIST_RATE = 60.0
-"""Frames a second of AIST++, whose pickles do not say it."""
+AIST_RATE, EDGE_RATE = 60.0, 30.0
+"""Frames a second of AIST++ and of what EDGE writes; their pickles do not say it."""
+
+OFFSET = "audio_offset_s"
 
 REST_SECONDS = 0.2
 """A rest pose in front of a motion is looked for within this time; exporters put one frame of it there,
@@ -43,6 +46,9 @@ LEAP = 2.0
 
 IN_VIEW = 0.5
 """Least mean visibility for a pose tracker's joint to count as seen."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,16 @@ class MotionSource:
         return bool(np.mean(feet) >= IN_VIEW) if feet else True
 
 
-def read_source(path: str | Path, fps: float | None = None) -> MotionSource:
+def read_source(path: str | Path, fps: float | None = None, offset: float | None = None) -> MotionSource:
     """Read a motion.
 
     Args:
         path: .bvh; .npz with positions (T, J, 3) under a name of ``POSITIONS`` (a fourth number a joint is
             its visibility), ``names`` and ``fps``; AIST++'s .pkl, where poses of SMPL are put on an average
-            skeleton (the corpus aistpp takes the user's own SMPL file). ``file.npz#array`` names the array.
+            skeleton (the corpus aistpp takes the user's own SMPL file); EDGE's .pkl.
+            ``file.npz#array`` names the array.
         fps: overrides what the file says.
+        offset: overrides what the file says, in seconds as in :class:`MotionSource`.
 
     Raises:
         DataError: no such file, a suffix or a layout that is not known, or what the file's reader raises.
@@ -102,7 +110,7 @@ def read_source(path: str | Path, fps: float | None = None) -> MotionSource:
         case ".bvh":
             return _from_bvh(path, fps)
         case ".npz":
-            return _from_npz(path, array, fps)
+            return _from_npz(path, array, fps, offset)
         case ".pkl":
             return _from_pickle(path, fps)
     raise DataError(f"{path}: motions are read from {', '.join(SUFFIXES)}; convert it to one of them")
@@ -128,26 +136,38 @@ def rest_frames(joints: NDArray[np.floating[Any]], fps: float) -> int:
     return int(np.argmax(speed <= fastest))
 
 
+def pickled_rate(content: Mapping[Any, Any], path: Path) -> float:
+    """Frames a second that the keys of a dance's pickle imply: EDGE's 30, or AIST++'s 60.
+
+    Where the keys are neither's for certain, a warning in the log says that 60 was taken.
+    """
+    if EDGE_POSES in content:
+        return EDGE_RATE
+    if "smpl_poses" in content and "smpl_scaling" not in content:
+        log.warning(
+            "%s: says no frame rate and has neither AIST++'s smpl_scaling nor EDGE's %s; read at %g frames a "
+            "second: if that is wrong, give the rate (--fps, or the column fps)",
+            path,
+            EDGE_POSES,
+            AIST_RATE,
+        )
+    return AIST_RATE
+
+
 def _from_bvh(path: Path, fps: float | None) -> MotionSource:
-    bvh = read_bvh_file(path)
+    bvh = read_bvh_file(path, fps)
     joints = forward_kinematics(bvh)
-    dropped = rest_frames(joints, fps or bvh.fps)
-    return MotionSource(bvh.names, joints[dropped:], fps or bvh.fps, dropped)
+    dropped = rest_frames(joints, bvh.fps)
+    return MotionSource(bvh.names, joints[dropped:], bvh.fps, dropped)
 
 
-def _from_npz(path: Path, array: str, fps: float | None) -> MotionSource:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file if not array or name in ("names", "fps", array)}
-            offset = float(file["audio_offset_s"]) if "audio_offset_s" in file else None
-            listed = list(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole .npz of arrays ({error}); export it again") from error
+def _from_npz(path: Path, array: str, fps: float | None, offset: float | None) -> MotionSource:
+    arrays = read_npz(path, ("names", "fps", OFFSET, array) if array else None)
     chosen = [name for name in ((array,) if array else POSITIONS) if name in arrays]
     if not chosen:
         raise DataError(
-            f"{path}: no array of positions {array or ', '.join(POSITIONS)}; it holds {', '.join(listed)}: "
-            f"name the array as {path.name}#NAME"
+            f"{path}: no array of positions {array or ', '.join(POSITIONS)}; it holds "
+            f"{', '.join(read_npz(path))}: name the array as {path.name}#NAME"
         )
     positions = arrays[chosen[0]]
     if positions.ndim != 3 or positions.shape[2] not in (3, 4) or positions.dtype.kind not in "fiu":
@@ -158,25 +178,46 @@ def _from_npz(path: Path, array: str, fps: float | None) -> MotionSource:
     if "names" not in arrays or arrays["names"].shape != positions.shape[1:2]:
         found = f"{arrays['names'].shape}" if "names" in arrays else "none"
         raise DataError(f"{path}: `names` is {found}; expected {positions.shape[1]} joint names")
-    rate = _rate(path, fps, arrays)
-    positions = positions.astype(np.float64)
+    rate = stated_rate(path, arrays, fps)
+    if offset is None and OFFSET in arrays:
+        offset = _number(arrays[OFFSET])
+        if not np.isfinite(offset):
+            raise DataError(
+                f"{path}: `{OFFSET}` is {_shown(arrays[OFFSET])}; expected one number of seconds: correct "
+                f"it, or give the offset (the column offset)"
+            )
+    positions = _two_frames(path, positions.astype(np.float64))
     visible = np.nan_to_num(positions[..., 3]).mean(axis=0) if positions.shape[2] == 4 else None
     names = tuple(str(name) for name in arrays["names"])
-    return MotionSource(names, _two_frames(path, positions[..., :3]), rate, 0, offset, visible)
+    return MotionSource(names, positions[..., :3], rate, 0, offset, visible)
 
 
-def _rate(path: Path, fps: float | None, arrays: Mapping[str, NDArray[Any]]) -> float:
+def stated_rate(path: Path, arrays: Mapping[str, NDArray[Any]], fps: float | None = None) -> float:
+    """Frames a second of an .npz, where ``fps`` does not override them.
+
+    Raises:
+        DataError: it states none, or one that cannot be.
+    """
     if fps is not None:
         return fps
     if "fps" not in arrays:
         raise DataError(f"{path}: no `fps`; give the frames a second")
-    value = arrays["fps"]
-    rate = float(value) if value.size == 1 and value.dtype.kind in "fiu" else float("nan")
+    rate = _number(arrays["fps"])
     if not SLOWEST_RATE <= rate <= FASTEST_RATE:
         raise DataError(
-            f"{path}: `fps` is {value}; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give the true rate"
+            f"{path}: `fps` is {_shown(arrays['fps'])}; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give "
+            f"the true rate"
         )
     return rate
+
+
+def _number(array: NDArray[Any]) -> float:
+    """The one number of an array, or NaN."""
+    return float(array.item()) if array.size == 1 and array.dtype.kind in "fiu" else float("nan")
+
+
+def _shown(array: NDArray[Any]) -> str:
+    return str(array.item())[:30] if array.size == 1 else f"an array of shape {array.shape}"
 
 
 def _two_frames(path: Path, joints: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -189,21 +230,38 @@ def _from_pickle(path: Path, fps: float | None) -> MotionSource:
     content = load_arrays(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: the pickle holds a {type(content).__name__}; expected AIST++'s dictionary")
-    for name in ("keypoints3d_optim", "keypoints3d"):
+    for name, joints in ((EDGE_POSES, SMPL_JOINTS), ("keypoints3d_optim", COCO), ("keypoints3d", COCO)):
         if name in content:
-            joints = np.asarray(content[name], dtype=np.float64)
-            if joints.ndim != 3 or joints.shape[1:] != (len(COCO), 3):
-                raise DataError(f"{path}: {name} has shape {joints.shape}; expected (T, {len(COCO)}, 3)")
-            return MotionSource(COCO, _two_frames(path, joints), fps or AIST_RATE)
+            positions = numbers(content[name], f"{path}: {name}")
+            if positions.ndim != 3 or positions.shape[1:] != (len(joints), 3):
+                raise DataError(f"{path}: {name} has shape {positions.shape}; expected (T, {len(joints)}, 3)")
+            return MotionSource(joints, _two_frames(path, positions), fps or pickled_rate(content, path))
     if "smpl_poses" in content and "smpl_trans" in content:
-        rotations = body_rotations(np.asarray(content["smpl_poses"], dtype=np.float64))
-        scale = float(np.asarray(content.get("smpl_scaling", 1.0)).reshape(-1)[0])
-        root = np.asarray(content["smpl_trans"], dtype=np.float64) / scale
-        if root.shape != (len(rotations), 3) or not np.isfinite(root).all():
-            raise DataError(f"{path}: smpl_trans has shape {root.shape}; expected ({len(rotations)}, 3)")
-        joints = turned_skeleton(rotations, root)
-        return MotionSource(JOINTS, _two_frames(path, joints), fps or AIST_RATE)
+        poses, translation, scaling = (
+            numbers(content.get(key, 1.0), f"{path}: {key}")
+            for key in ("smpl_poses", "smpl_trans", "smpl_scaling")
+        )
+        for key, values in (("smpl_poses", poses), ("smpl_trans", translation)):
+            if not np.isfinite(values).all():
+                raise DataError(f"{path}: {key} holds NaN or infinity; leave the motion out")
+        if scaling.size != 1 or not 0 < scaling.item() < np.inf:
+            raise DataError(
+                f"{path}: smpl_scaling is {_shown(scaling)}; expected one number above 0: correct it (1 "
+                f"where smpl_trans is in metres)"
+            )
+        try:
+            rotations = body_rotations(poses)
+        except DataError as error:
+            raise DataError(f"{path}: smpl_poses: {error}") from error
+        if translation.shape != (len(rotations), 3):
+            raise DataError(
+                f"{path}: smpl_trans has shape {translation.shape}; expected ({len(rotations)}, 3)"
+            )
+        _two_frames(path, rotations)
+        joints = turned_skeleton(rotations, translation / scaling.item())
+        return MotionSource(JOINTS, joints, fps or pickled_rate(content, path))
+    held = " ".join(", ".join(map(str, content)).split())[:200]
     raise DataError(
-        f"{path}: the pickle holds {', '.join(map(str, content))}; expected AIST++'s keypoints3d_optim, "
-        f"keypoints3d, or smpl_poses with smpl_trans"
+        f"{path}: the pickle holds {held}; expected EDGE's {EDGE_POSES}, or AIST++'s "
+        f"keypoints3d_optim, keypoints3d, or smpl_poses with smpl_trans"
     )

@@ -79,7 +79,7 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
             that are no grid.
         AudioError: audio that cannot be read.
     """
-    source = read_source(files.motion, files.fps)
+    source = read_source(files.motion, files.fps, files.offset)
     audio_seconds = len(read_audio(files.audio)) / SAMPLE_RATE
     try:
         body = normalise(source.names, source.joints, source.fps, files.unit, files.up)

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.body.smpl import BodyModel
+from motion_data.corpora.motion_source import pickled_rate
 from motion_data.errors import DataError
 from motion_data.motion_file import read_motion
-from motion_data.safe_pickle import arrays_from_bytes, load_arrays
+from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes, load_arrays, numbers
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.file_name import printable
 from recipes.dance_metrics.dance import Dance
@@ -35,8 +36,6 @@ from recipes.dance_metrics.hands import with_hands
 from recipes.dance_metrics.posed import posed_joints
 
 SUFFIXES = (".npy", ".npz", ".pkl")
-
-AIST_RATE, EDGE_RATE = 60.0, 30.0
 
 Floats = NDArray[np.float64]
 
@@ -78,10 +77,9 @@ def read_dance(path: Path, reading: Reading) -> Dance:
     if path.suffix == ".npz":
         return _from_motion(path, reading.exact_steps)
     if path.suffix == ".npy":
-        joints, rate, up = _positions(_npy(path), str(path)), None, "y"
+        joints, fps, up = _positions(_npy(path), str(path)), reading.fps, "y"
     else:
-        joints, rate, up = _from_pickle(path, reading.model)
-    fps = rate if reading.fps is None else reading.fps
+        joints, fps, up = _from_pickle(path, reading.model, reading.fps)
     if fps is None:
         raise DataError(
             f"{path}: says no frame rate; give it (--fps, --truth-fps), such as 60 for Bailando's"
@@ -114,7 +112,10 @@ def _from_motion(path: Path, exact_steps: bool) -> Dance:
 
 def _npy(path: Path) -> Any:
     """The array of a .npy file, or what its pickle holds."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     # By the format's definition: magic and version in 8 bytes, then the header's length in 2 or 4.
     size = 2 if data[6:7] == b"\x01" else 4
     start = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
@@ -122,9 +123,10 @@ def _npy(path: Path) -> Any:
         held = arrays_from_bytes(data[start:], str(path))
         return held.item() if isinstance(held, np.ndarray) and held.size == 1 else held
     try:
-        return np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a whole .npy file ({error}); write it again") from error
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # a damaged file raises errors of many kinds
+        fault = " ".join(str(error).split())
+        raise DataError(f"{path}: not a whole .npy file ({fault}); write it again") from error
 
 
 def _positions(held: Any, place: str) -> Floats:
@@ -133,7 +135,7 @@ def _positions(held: Any, place: str) -> Floats:
         if "pred_position" not in held:
             raise DataError(f"{place}: holds {_told(held)}; expected pred_position, as Bailando writes it")
         held = held["pred_position"]
-    joints = _numbers(held, place)
+    joints = numbers(held, place)
     if joints.ndim == 2 and joints.shape[1] == 72:
         joints = joints.reshape(len(joints), 24, 3)
     if joints.ndim != 3 or joints.shape[1:] != (24, 3):
@@ -143,11 +145,12 @@ def _positions(held: Any, place: str) -> Floats:
     return joints
 
 
-def _from_pickle(path: Path, model: BodyModel | None) -> tuple[Floats, float, str]:
-    """Joints (T, 24, 3), the format's rate and what is up in it."""
+def _from_pickle(path: Path, model: BodyModel | None, fps: float | None) -> tuple[Floats, float, str]:
+    """Joints (T, 24, 3), ``fps`` or else the format's rate, and what is up in it."""
     held = load_arrays(path)
-    if isinstance(held, dict) and "full_pose" in held:
-        return _positions(held["full_pose"], f"{path}: full_pose"), EDGE_RATE, "z"
+    if isinstance(held, dict) and EDGE_POSES in held:
+        positions = _positions(held[EDGE_POSES], f"{path}: {EDGE_POSES}")
+        return positions, pickled_rate(held, path) if fps is None else fps, "z"
     if not isinstance(held, dict) or not {"smpl_poses", "smpl_trans"} <= held.keys():
         raise DataError(
             f"{path}: holds {_told(held)}; expected smpl_poses and smpl_trans as in AIST++, or full_pose as "
@@ -156,7 +159,7 @@ def _from_pickle(path: Path, model: BodyModel | None) -> tuple[Floats, float, st
     if model is None:
         raise DataError(f"{path}: holds rotations; give the SMPL model that makes joints of them (--smpl)")
     poses, translation, scaling = (
-        _numbers(held.get(key, 1.0), f"{path}: {key}") for key in ("smpl_poses", "smpl_trans", "smpl_scaling")
+        numbers(held.get(key, 1.0), f"{path}: {key}") for key in ("smpl_poses", "smpl_trans", "smpl_scaling")
     )
     poses = poses.reshape(len(poses), -1) if poses.ndim == 3 else poses
     if poses.ndim != 2 or poses.shape[1] != 72 or translation.shape != (len(poses), 3) or scaling.size != 1:
@@ -164,20 +167,21 @@ def _from_pickle(path: Path, model: BodyModel | None) -> tuple[Floats, float, st
             f"{path}: smpl_poses {poses.shape}, smpl_trans {translation.shape}, smpl_scaling "
             f"{scaling.shape}; expected (T, 72), (T, 3), (1,)"
         )
-    if not scaling.item() > 0:
-        raise DataError(f"{path}: smpl_scaling is {scaling.item():g}; expected above 0")
+    if not 0 < scaling.item() < np.inf:
+        raise DataError(
+            f"{path}: smpl_scaling is {scaling.item():g}; expected above 0: correct it (1 where smpl_trans "
+            f"is in metres)"
+        )
     for key, values in (("smpl_poses", poses), ("smpl_trans", translation)):
         if not np.isfinite(values).all():
             raise DataError(f"{path}: {key} holds NaN or infinity; leave the dance out")
-    return np.asarray(posed_joints(model, poses, translation / scaling.item())), AIST_RATE, "y"
-
-
-def _numbers(held: Any, place: str) -> Floats:
-    try:
-        return np.asarray(held, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{place}: not an array of numbers ({error}); expected one") from error
+    joints = np.asarray(posed_joints(model, poses, translation / scaling.item()))
+    return joints, pickled_rate(held, path) if fps is None else fps, "y"
 
 
 def _told(held: Any) -> str:
-    return ", ".join(map(str, held)) if isinstance(held, dict) else f"a {type(held).__name__}"
+    return (
+        " ".join(", ".join(map(str, held)).split())[:200]
+        if isinstance(held, dict)
+        else f"a {type(held).__name__}"
+    )

@@ -11,7 +11,6 @@ too short returns to an earlier bar of its own (:mod:`take_loop`).
 from __future__ import annotations
 
 import re
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,10 +32,11 @@ from motion_data.corpora.constructed.take_rhythm import (
     strongest_beat,
     take_rhythm,
 )
-from motion_data.corpora.motion_source import rest_frames
+from motion_data.corpora.motion_source import rest_frames, stated_rate
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
+from motion_data.npz_file import read_npz
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.file_name import fit_name
 from motionbeat_upstream.nn.grid import Grid
@@ -270,24 +270,22 @@ def _softened(ticks: Array, met: Array) -> tuple[Array, Array]:
 
 
 def _from_arrays(path: Path) -> list[Take]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole .npz of arrays ({error}); export it again") from error
+    arrays = read_npz(path)
     if {"joints", "names", "fps", "start"} <= arrays.keys():
         return [_named(read_motion(path)[0], fit_name(path.stem))]
     if not {"names", "fps"} <= arrays.keys():
         raise DataError(
             f"{path}: holds {', '.join(arrays)}; expected names, fps and an array (T, J, 3) a take"
         )
-    names, fps = [str(name) for name in arrays["names"]], float(arrays["fps"])
+    names, fps = [str(name) for name in arrays["names"].ravel()], stated_rate(path, arrays)
     takes = []
     for name, joints in sorted(arrays.items()):
         if name in ("names", "fps"):
             continue
-        if joints.ndim != 3 or joints.shape[1:] != (len(names), 3):
-            raise DataError(f"{path}: {name} has shape {joints.shape}; expected (T, {len(names)}, 3)")
+        if joints.ndim != 3 or joints.shape[1:] != (len(names), 3) or len(joints) < 2:
+            raise DataError(
+                f"{path}: {name} has shape {joints.shape}; expected (T, {len(names)}, 3), T at least 2"
+            )
         body = normalise(names, joints[rest_frames(joints, fps) :], fps)
         takes.append(_named(Motion(body.fps, JOINTS, body.joints), fit_name(f"{path.stem}-{name}")))
     return takes
