@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.file_name import fit_name
-from recipes.downstream.beat_tracking.dataset import Recording, load_splits
+from recipes.downstream.beat_tracking.dataset import Recording, load_recordings, load_splits
 from recipes.downstream.beat_tracking.prepare.folds import main as deal_folds
 from recipes.downstream.splits import SPLITS, deal, split_by_ratio
 from tests.file_names import reads_any_name
@@ -211,6 +212,41 @@ def test_what_is_missing_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "p2.wav").write_text("not audio")
     with pytest.raises(AudioError, match=r"p2.wav: not audio"):
         load_splits(tmp_path)
+
+
+@pytest.mark.parametrize("load", [load_splits, load_recordings])
+def test_one_run_names_every_faulty_recording(tmp_path: Path, load: Callable[[Path], object]) -> None:
+    for index in range(6):
+        add(tmp_path, f"p{index}.wav")
+    add(tmp_path, "p1.wav", beats="0.5\t1\nlater\t2\n")
+    add(tmp_path, "p3.wav", beats=None)
+    (tmp_path / "p3.beats").unlink()
+    (tmp_path / "p4.wav").write_text("not audio")
+    add(tmp_path, "p5.wav", beats="0.5\t1\n9.0\t2\n")
+    with pytest.raises(DataError) as error:
+        load(tmp_path)
+    first, *lines = str(error.value).splitlines()
+    assert first == f"{tmp_path}: 4 of 6 recordings cannot be used:"
+    for line, said in zip(
+        lines,
+        (
+            "p1.beats:2: expected a time",
+            "p3.wav: no annotation",
+            "p4.wav: not audio",
+            "p5.beats: the beat at",
+        ),
+        strict=True,
+    ):
+        assert said in line
+
+
+def test_a_beat_before_the_audio_does_not_stop_a_data_set(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(3):
+        add(tmp_path, f"p{index}.wav", beats="-0.1\t4\n0.5\t1\n1.0\t2\n" if index == 1 else "0.5\t1\n1\t2\n")
+    assert [len(song.beats.times) for song in load_recordings(tmp_path)] == [2, 2, 2]
+    assert [message.partition(": ")[0] for message in caplog.messages] == [str(tmp_path / "p1.beats")]
 
 
 @pytest.mark.parametrize(

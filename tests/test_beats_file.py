@@ -64,6 +64,7 @@ def test_times_alone_leave_the_downbeats_unknown(tmp_path: Path) -> None:
         ("0.5\t1\n1.0\t1.5\n", "a.beats:2: the position in the bar must be a whole number"),
         ("0.5\t1\n1.0\t-1\n", "a.beats:2: the position"),
         ("0.5\t1\n1.0\tinf\n", "a.beats:2: the position"),
+        ("0.5\t1\n1.0\t1e30\n", "a.beats:2: the position"),
         ("-0.5\t1\n", "holds 0 beats from 0 s on"),
         ("nan\t1\n", "a.beats:1: the time must be finite"),
         ("# c\n0.5\t1\n0.5\t2\n", "a.beats:3: beats must increase"),
@@ -87,3 +88,34 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         read_beats(tmp_path / "a.beats")
     with pytest.raises(DataError, match="no such file"):
         read_beats(tmp_path / "b.beats")
+
+
+def test_beats_before_the_audio_are_dropped_with_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.beats"
+    path.write_text("-0.62\t3\n-0.02\t4\n0.58\t1\n1.18\t2\n")
+    beats = read_beats(path)
+    np.testing.assert_array_equal(beats.times, [0.58, 1.18])
+    np.testing.assert_array_equal(beats.positions, [1, 2])
+    assert caplog.messages == [f"{path}: 2 beat(s) before 0 s, where the audio begins, are dropped"]
+    path.write_text("0.58\t1\n-0.02\t2\n1.18\t3\n")
+    with pytest.raises(DataError, match=r"a\.beats:2: beats must increase, but -0\.02 s follows"):
+        read_beats(path)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60) | st.text("0123456789.-+einfa#\t\n ", max_size=60).map(str.encode))
+def test_any_bytes_are_beats_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.beats"
+    path.write_bytes(content)
+    said = str(path)
+    try:
+        beats = read_beats(path)
+        assert len(beats.times) == len(beats.positions) >= 2
+        assert (np.diff(beats.times) > 0).all()
+        assert beats.times[0] >= 0
+    except DataError as error:
+        said = str(error)
+    assert str(path) in said
+    assert "\n" not in said

@@ -357,7 +357,11 @@ BAD: dict[str, tuple[dict[str, Any] | list[int], str]] = {
     "one frame": (motion(1), "1 frame; expected at least 2"),
     "other shapes": (motion(240) | {"smpl_poses": np.zeros((240, 69))}, r"expected \(T, 72\)"),
     "ragged": (motion(240) | {"smpl_trans": np.zeros((239, 3))}, r"expected \(T, 72\) or"),
-    "words": (motion(240) | {"smpl_trans": np.array([["a", "b", "c"]] * 240)}, "not arrays of numbers"),
+    "EDGE's": (motion(240) | {"full_pose": np.zeros((240, 24, 3))}, "full_pose shows that EDGE wrote it"),
+    "words": (
+        motion(240) | {"smpl_trans": np.array([["a", "b", "c"]] * 240)},
+        "smpl_trans: not an array of numbers",
+    ),
     "no scale": (motion(240) | {"smpl_scaling": np.array([0.0])}, "smpl_scaling is 0; expected above 0"),
     "no metres": (motion(240) | {"smpl_scaling": np.array([1.0])}, "m from the origin; expected"),
     "longer than its music": (motion(480), "8.00 s of motion beside 7.00 s of audio"),

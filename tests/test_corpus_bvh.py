@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,97 @@ def test_the_rate_is_the_one_the_frame_time_was_cut_from(tmp_path: Path, text: s
     assert read_bvh_file(tmp_path / "a.bvh").fps == pytest.approx(fps, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("text", "fps", "noted"),
+    [
+        (".033", 30.0, True),
+        ("0.008", 120.0, True),
+        ("0.017", 60.0, True),
+        ("0.016", 60.0, True),
+        ("0.0083", 120.0, True),
+        # These are exact, or within what 4 digits can say.
+        ("0.04", 25.0, False),
+        ("0.02", 50.0, False),
+        ("0.005", 200.0, False),
+        ("0.0333", 30.0, False),
+        ("0.0125", 80.0, False),
+    ],
+)
+def test_a_frame_time_rounded_to_few_digits_is_read_as_a_usual_rate_with_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, fps: float, noted: bool
+) -> None:
+    (tmp_path / "a.bvh").write_text(plain_bvh(4, text))
+    assert read_bvh_file(tmp_path / "a.bvh").fps == pytest.approx(fps, rel=1e-9)
+    said = f"{tmp_path / 'a.bvh'}: `Frame Time` {text} has too few digits: read as {fps:.0f} frames a second"
+    assert [message.startswith(said) for message in caplog.messages] == [True] * noted
+
+
+@pytest.mark.parametrize("frame_time", ["0.008", "0", "nan", ""])
+def test_a_rate_that_is_given_overrides_any_frame_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, frame_time: str
+) -> None:
+    (tmp_path / "a.bvh").write_text(plain_bvh(60, frame_time))
+    motion = bvh.read_bvh(tmp_path / "a.bvh", fps=50.0)
+    assert (motion.fps, motion.seconds) == (50.0, 1.2)
+    assert caplog.messages == []
+    with pytest.raises(DataError, match="2000 frames a second given; expected 5 to 1000"):
+        bvh.read_bvh(tmp_path / "a.bvh", fps=2000.0)
+
+
+@pytest.mark.parametrize("said", [59, 61])
+def test_rows_count_where_frames_is_one_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, said: int
+) -> None:
+    path = tmp_path / "a.bvh"
+    path.write_text(plain_bvh(60))
+    whole = read_bvh_file(path)
+    path.write_text(plain_bvh(60).replace("Frames: 60", f"Frames: {said}"))
+    np.testing.assert_array_equal(read_bvh_file(path).values, whole.values)
+    assert caplog.messages == [f"{path}: `Frames` says {said}, but there are 60 rows; the rows are used"]
+
+
+def test_rows_of_another_width_are_not_taken_for_frames_one_off(tmp_path: Path) -> None:
+    # As many frames as channels, and a number too many in each row: a whole number of rows by their count.
+    channels = read_bvh_file(write_plain(tmp_path / "a.bvh", 4)).values.shape[1]
+    lines = plain_bvh(channels).splitlines()
+    first = len(lines) - channels
+    lines[first:] = [f"{line} 0" for line in lines[first:]]
+    (tmp_path / "a.bvh").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="truncated or damaged"):
+        read_bvh_file(tmp_path / "a.bvh")
+
+
+def write_plain(path: Path, frames: int) -> Path:
+    path.write_text(plain_bvh(frames))
+    return path
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda text: re.sub(r"\s*\{", " {", text),
+        lambda text: re.sub(r"\n\t*\}", " }", text),
+        lambda text: text + "\x1a",
+        lambda text: text + "\n\0\0\r\n\x1a\n",
+        lambda text: text.lower(),
+        lambda text: text.upper(),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("Frames:", "Frames").replace("Frame Time:", "Frame  Time "),
+        lambda text: re.sub(r"MOTION\n(Frames.*)\n", r"MOTION \1 ", text),
+    ],
+)
+def test_the_same_file_as_other_exporters_write_it(tmp_path: Path, how: Callable[[str], str]) -> None:
+    path = write_plain(tmp_path / "a.bvh", 8)
+    plain = read_bvh_file(path)
+    text = how(path.read_text())
+    assert text != path.read_text()
+    path.write_bytes(text.encode())
+    found = read_bvh_file(path)
+    assert [name.lower() for name in found.names] == [name.lower() for name in plain.names]
+    assert found.fps == plain.fps
+    np.testing.assert_array_equal(forward_kinematics(found), forward_kinematics(plain))
+
+
 def spoil(text: str, how: str) -> str:
     """A file damaged in one way."""
     lines = text.splitlines()
@@ -278,7 +370,9 @@ def test_no_damage_gets_through_or_raises_anything_else(
     first = drawn.draw(st.integers(0, len(text) - 1) | st.integers(0, text.index("MOTION") + 60))
     removed = drawn.draw(st.integers(0, 200))
     put = drawn.draw(
-        st.sampled_from(["", "x", "-", "{", "}", " nan ", "\n", "\0", "1e999", "JOINT a\n", "\t"])
+        st.sampled_from(
+            ["", "x", "-", "{", "}", " nan ", "\n", "\0", "1e999", "1e40", "JOINT a\n", "\t", "9" * 5000]
+        )
     )
     path = tmp_path_factory.mktemp("damaged") / "a.bvh"
     path.write_text(text[:first] + put + text[first + removed :])
@@ -384,6 +478,38 @@ def test_audio_may_lie_elsewhere_and_the_command_line_says_where(
     assert pair.provenance["unit"].startswith("mm")
     assert data.main([*arguments, "--unit", "m"]) == 2
     assert "not one pair could be prepared" in capsys.readouterr().err
+
+
+def test_what_was_put_right_is_told_by_each_preparation_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.bvh").write_text(plain_bvh(60, ".033").replace("Frames: 60", "Frames: 61"))
+    (tmp_path / "a.beats").write_text("-0.1\t4\n0.4\t1\n0.9\t2\n")
+    write_clicks(tmp_path / "a.wav", 2.0)
+    arguments = ["prepare", "bvh", str(tmp_path), str(tmp_path / "out")]
+    # The second run keeps the pair and tells of it all the same.
+    for _ in range(2):
+        assert data.main(arguments) == 0
+        notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+        assert len(notes) == 3
+        assert "a.bvh: `Frame Time` .033 has too few digits: read as 30" in notes[0]
+        assert "a.bvh: `Frames` says 61, but there are 60 rows" in notes[1]
+        assert "a.beats: 1 beat(s) before 0 s" in notes[2]
+    (pair,) = read_corpus(tmp_path / "out").pairs
+    assert [f"note: {note}" for note in pair.provenance["notes"]] == notes
+    assert (pair.fps, pair.seconds) == (30.0, 2.0)
+    # 60 frames at 60 a second are too short for the audio, at 30 they fit.
+    assert data.main([*arguments, "--fps", "60"]) == 2
+    assert "1.00 s of motion beside 2.00 s of audio" in capsys.readouterr().err
+    assert data.main([*arguments, "--fps", "30"]) == 0
+    assert "too few digits" not in capsys.readouterr().err
+
+
+def test_a_splits_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.bvh").write_text(plain_bvh())
+    (tmp_path / "splits.csv").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(DataError, match=r"splits\.csv: not a CSV in UTF-8"):
+        prepare(tmp_path, tmp_path / "out", splits=tmp_path / "splits.csv")
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,28 @@ def with_gap(first: int, length: int) -> NDArray[np.float64]:
             {"joints": np.array([BODY], dtype=object), "names": JOINTS, "fps": 30},
             "not a whole .npz of arrays",
         ),
+        (
+            {"joints": BODY, "names": JOINTS, "fps": 30, "audio_offset_s": [0.0, 1.0]},
+            "`audio_offset_s` is an array of shape (2,); expected one number of seconds: correct it, or give",
+        ),
+        (
+            {"joints": BODY, "names": JOINTS, "fps": 30, "audio_offset_s": np.nan},
+            "`audio_offset_s` is nan; exp",
+        ),
+        (
+            {"joints": BODY, "names": JOINTS, "fps": 30, "audio_offset_s": "late"},
+            "`audio_offset_s` is late; ex",
+        ),
+        (
+            {"joints": BODY, "names": JOINTS, "fps": [30, 30]},
+            "`fps` is an array of shape (2,); expected 5 to",
+        ),
+        ({"joints": BODY[:0], "names": JOINTS, "fps": 30}, "0 frame(s); a motion needs at least 2"),
+        (
+            {"joints": np.ones((0, 22, 4)), "names": JOINTS, "fps": 30},
+            "0 frame(s); a motion needs at least 2",
+        ),
+        ({"joints": 1e30 * BODY, "names": JOINTS, "fps": 30}, "is missing (NaN"),
     ],
 )
 def test_arrays_that_cannot_be_a_motion_are_refused(
@@ -179,6 +201,12 @@ def test_arrays_that_cannot_be_a_motion_are_refused(
 ) -> None:
     np.savez(raw / "b.npz", **{name: np.asarray(array) for name, array in arrays.items()})
     assert message in refusal(raw, "audio,motion", "a.wav,b.npz")
+
+
+def test_an_offset_of_the_line_stands_in_for_a_wrong_one_of_the_file(raw: Path) -> None:
+    write_joints(raw / "a.npz", moving_body(66), audio_offset_s=np.nan)
+    pair = prepare(write(raw, "audio,motion,offset\na.wav,a.npz,0.2\n"), raw / "out").pairs[0]
+    assert pair.provenance["offset"] == 0.2
 
 
 def test_short_gaps_are_filled_and_counted(raw: Path) -> None:
@@ -275,6 +303,62 @@ def test_aists_pickles_of_keypoints_and_of_smpl_are_read(raw: Path) -> None:
     joints = load_clip(keypoints, raw / "out").motion.joints
     height = body[:, wrist, 1] - body[:, INDEX["left_hip"], 1]
     np.testing.assert_allclose(joints[:, wrist, 1] - joints[:, INDEX["left_hip"], 1], height, atol=1e-5)
+
+
+def test_edges_pickle_is_read_at_thirty_frames_a_second_from_its_positions(raw: Path) -> None:
+    hands = np.concatenate([BODY, BODY[:, [INDEX["left_wrist"], INDEX["right_wrist"]]]], axis=1)
+    # 60 frames are the 2 s of the audio at EDGE's rate; z is up.
+    z_up = np.stack([hands[..., 0], -hands[..., 2], hands[..., 1]], axis=2)
+    written = {"smpl_poses": np.zeros((60, 72)), "smpl_trans": np.zeros((60, 3)), "full_pose": z_up}
+    (raw / "e.pkl").write_bytes(pickle.dumps(written))
+    pair = prepare(write(raw, "audio,motion\na.wav,e.pkl\n"), raw / "out").pairs[0]
+    assert (pair.fps, pair.seconds) == (30.0, 2.0)
+    assert pair.provenance["up"].startswith("z (")
+    assert "notes" not in pair.provenance
+    joints = load_clip(pair, raw / "out").motion.joints
+    np.testing.assert_allclose(joints[..., 1], BODY[..., 1], atol=0.01)
+
+
+def test_a_pickle_whose_keys_leave_the_rate_open_is_read_with_a_note(raw: Path) -> None:
+    poses = {"smpl_poses": np.zeros((120, 72)), "smpl_trans": np.zeros((120, 3))}
+    (raw / "s.pkl").write_bytes(pickle.dumps(poses))
+    pair = prepare(write(raw, "audio,motion\na.wav,s.pkl\n"), raw / "out").pairs[0]
+    assert pair.fps == 60.0
+    (note,) = pair.provenance["notes"]
+    assert note.startswith(
+        f"{raw / 's.pkl'}: says no frame rate and has neither AIST++'s smpl_scaling nor EDGE's"
+    )
+    (raw / "s.pkl").write_bytes(pickle.dumps({name: array[:60] for name, array in poses.items()}))
+    pair = prepare(write(raw, "audio,motion,fps\na.wav,s.pkl,30\n"), raw / "out").pairs[0]
+    assert pair.fps == 30.0
+    assert "notes" not in pair.provenance
+
+
+SMPL = {"smpl_poses": np.zeros((120, 72)), "smpl_trans": np.zeros((120, 3)), "smpl_scaling": np.ones(1)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"smpl_scaling": [0.0]}, "smpl_scaling is 0.0; expected one number above 0: correct it"),
+        ({"smpl_scaling": [np.nan]}, "smpl_scaling is nan; expected one number above 0"),
+        ({"smpl_scaling": [1.0, 1.0]}, "smpl_scaling is an array of shape (2,)"),
+        ({"smpl_scaling": "big"}, "smpl_scaling: not an array of numbers"),
+        ({"smpl_poses": np.zeros((120, 71))}, "smpl_poses: poses of shape (120, 71)"),
+        ({"smpl_poses": np.full((120, 72), np.nan)}, "smpl_poses holds NaN or infinity"),
+        ({"smpl_trans": np.zeros((3, 3))}, "smpl_trans has shape (3, 3); expected (120, 3)"),
+        ({"smpl_poses": np.zeros((0, 72)), "smpl_trans": np.zeros((0, 3))}, "0 frame(s)"),
+        ({"full_pose": np.zeros((0, 24, 3))}, "0 frame(s)"),
+        ({"full_pose": np.zeros((60, 22, 3))}, "full_pose has shape (60, 22, 3); expected (T, 24, 3)"),
+    ],
+)
+def test_a_pickle_with_a_field_that_cannot_be_is_refused_by_its_name(
+    raw: Path, changes: dict[str, object], message: str
+) -> None:
+    (raw / "b.pkl").write_bytes(pickle.dumps({**SMPL, **changes}))
+    why = refusal(raw, "audio,motion", "a.wav,b.pkl")
+    assert f"b.pkl: {message}" in why
+    assert "\n" not in why
 
 
 class Harm:

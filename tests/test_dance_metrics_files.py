@@ -58,6 +58,22 @@ def test_edges_pickle_is_turned_y_up(tmp_path: Path) -> None:
     assert read_dance(path, Reading(60.0)).fps == 60
 
 
+def test_a_pickle_whose_keys_leave_the_rate_open_is_read_at_sixty_with_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    poses, translation = rotations()
+    path = pickled(tmp_path / "a.pkl", {"smpl_poses": poses, "smpl_trans": translation})
+    model = read_body_model(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
+    assert read_dance(path, Reading(model=model)).fps == 60
+    (message,) = caplog.messages
+    assert message.startswith(f"{path}: says no frame rate and has neither AIST++'s smpl_scaling nor EDGE's")
+    caplog.clear()
+    assert read_dance(path, Reading(30.0, model=model)).fps == 30
+    pickled(path, {"smpl_poses": poses, "smpl_trans": translation, "smpl_scaling": [1.0]})
+    assert read_dance(path, Reading(model=model)).fps == 60
+    assert caplog.messages == []
+
+
 def test_bailandos_and_plain_arrays(tmp_path: Path) -> None:
     held: dict[str, Any] = {
         "bailando": {"pred_position": JOINTS_24.reshape(60, 72)},
@@ -141,6 +157,7 @@ class Told:
             {"smpl_poses": rotations()[0], "smpl_trans": rotations()[1], "smpl_scaling": [0.0]},
             "smpl_scaling is 0; expected above 0",
         ),
+        ({"smpl_poses": np.zeros((0, 24, 3)), "smpl_trans": np.zeros((0, 3))}, r"smpl_poses \(0, 72\)"),
         ({"smpl_poses": rotations()[0] * np.nan, "smpl_trans": rotations()[1]}, "smpl_poses holds NaN"),
     ],
 )

@@ -89,7 +89,7 @@ def body_rotations(poses: Floats) -> NDArray[np.float64]:
     """
     poses = np.asarray(poses, dtype=np.float64)
     if poses.ndim == 2 and poses.shape[1] % 3 == 0:
-        poses = poses.reshape(len(poses), -1, 3)
+        poses = poses.reshape(len(poses), poses.shape[1] // 3, 3)
     if poses.ndim != 3 or poses.shape[2] != 3 or poses.shape[1] < len(JOINTS):
         raise DataError(f"poses of shape {poses.shape}; expected (T, 72) or (T, 24, 3)")
     return poses[:, : len(JOINTS)]

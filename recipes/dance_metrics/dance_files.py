@@ -161,8 +161,14 @@ def _from_pickle(path: Path, model: BodyModel | None, fps: float | None) -> tupl
     poses, translation, scaling = (
         numbers(held.get(key, 1.0), f"{path}: {key}") for key in ("smpl_poses", "smpl_trans", "smpl_scaling")
     )
-    poses = poses.reshape(len(poses), -1) if poses.ndim == 3 else poses
-    if poses.ndim != 2 or poses.shape[1] != 72 or translation.shape != (len(poses), 3) or scaling.size != 1:
+    poses = poses.reshape(len(poses), poses.shape[1] * poses.shape[2]) if poses.ndim == 3 else poses
+    if (
+        poses.ndim != 2
+        or poses.shape[1] != 72
+        or not len(poses)
+        or translation.shape != (len(poses), 3)
+        or scaling.size != 1
+    ):
         raise DataError(
             f"{path}: smpl_poses {poses.shape}, smpl_trans {translation.shape}, smpl_scaling "
             f"{scaling.shape}; expected (T, 72), (T, 3), (1,)"
