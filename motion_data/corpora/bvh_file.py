@@ -117,7 +117,7 @@ def read_bvh_file(path: str | Path, fps: float | None = None) -> BvhFile:
             )
         fps = _rate(path, header["frame time"])
     if not re.fullmatch("[0-9]{1,9}", header.get("frames", "")):
-        raise DataError(f"{place}: `Frames` is {header.get('frames')!r}; expected a number")
+        raise DataError(f"{place}: `Frames` is {header.get('frames', '')[:30]!r}; expected a number")
     return BvhFile(nodes, _values(path, text, end, int(header["frames"]), channels), fps)
 
 
