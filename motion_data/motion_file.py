@@ -45,8 +45,8 @@ def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; prepare the corpus again")
-    arrays = read_npz(path)
     try:
+        arrays = read_npz(path)
         motion = Motion(
             float(arrays["fps"]),
             tuple(str(name) for name in arrays["names"]),
