@@ -46,7 +46,7 @@ class Job:
     """What else it depends on that other files may change, such as its piece and split."""
 
 
-def refused(name: str, sources: tuple[Path, ...], error: DataError | OSError) -> Job:
+def refused(name: str, sources: tuple[Path, ...], error: ValueError | OSError) -> Job:
     """A job for sources that are known to be of no use: the pair is left out, for the reason given."""
 
     def make() -> tuple[MotionPair, Motion, Grid | None]:

@@ -16,7 +16,7 @@ from motionbeat_upstream.file_name import fit_name
 from recipes.downstream.beat_tracking.dataset import Recording, load_recordings, load_splits
 from recipes.downstream.beat_tracking.prepare.folds import main as deal_folds
 from recipes.downstream.splits import SPLITS, deal, split_by_ratio
-from tests.file_names import reads_any_name
+from tests.file_names import bytes_in_names
 
 RATE = 8000
 
@@ -103,7 +103,7 @@ def test_folds_go_round(tmp_path: Path) -> None:
         load_splits(tmp_path, test_fold=9)
 
 
-@reads_any_name
+@bytes_in_names
 def test_folds_of_names_that_are_not_utf8(tmp_path: Path) -> None:
     for name in "abc":
         add(tmp_path, f"{name}.wav")

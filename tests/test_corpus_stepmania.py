@@ -35,7 +35,7 @@ from motion_data.manifest import Corpus, read_corpus
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.conftest import skip_or_fail
-from tests.file_names import reads_any_name
+from tests.file_names import bytes_in_names
 from tests.shared_data import shared
 
 COLUMNS = {"dance-single": 4, "dance-double": 8}
@@ -656,7 +656,7 @@ class TestPrepare:
         assert "1 audio files lie beside it, expected 1 and no other song" in why["three_song"]
         assert "0 audio files lie beside it" in why["four_song"]
 
-    @reads_any_name
+    @bytes_in_names
     @pytest.mark.parametrize("encoding", ["utf-8", "cp932"])
     @pytest.mark.parametrize("on_disk", ["utf-8", "cp932"])
     def test_japanese_names(self, tmp_path: Path, encoding: str, on_disk: str) -> None:

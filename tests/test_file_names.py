@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from motion_data.corpora.video import video_names
 from motion_data.looking.facts import facts
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion import Motion
@@ -30,7 +31,7 @@ from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from tests.file_names import bytes_in_names, reads_any_name
+from tests.file_names import bytes_in_names
 from tests.made_corpus import Made, write_corpus
 from tests.moving_body import plain_bvh, write_clicks
 from tests.small import SMALL, music
@@ -183,6 +184,22 @@ def test_bvh_and_tables_of_any_name(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert run("data", "inspect", tmp_path / "out", fit_name(FLOWER), "-o", raw / "a.png") == 0
 
 
+def test_no_two_videos_share_a_name() -> None:
+    labels = [
+        "a b.mp4",
+        "a_b.mp4",
+        "A.B.mp4",
+        "plain.mp4",
+        f"{FLOWER}/c.mp4",
+        f"{FLOWER}{FLOWER}/c.mp4",
+        "x" * 300,
+    ]
+    names = video_names(labels)
+    assert names[3] == "plain_mp4"
+    assert len({name.casefold() for name in names}) == len(labels)
+    assert all(name and len(name.encode()) <= 200 for name in names)
+
+
 # --- commands --------------------------------------------------------------------------------------------
 
 
@@ -221,7 +238,7 @@ def test_features_of_long_names(
     assert "0 extracted, 4 there already, 1 failed" in capsys.readouterr().err
 
 
-@reads_any_name
+@bytes_in_names
 def test_features_beats_and_plot_of_names_that_are_not_utf8(
     run: Run,
     small: Path,
@@ -250,7 +267,7 @@ def test_features_beats_and_plot_of_names_that_are_not_utf8(
         assert imread(file).ndim == 3
 
 
-@reads_any_name
+@bytes_in_names
 def test_an_export_for_s3prl_of_and_under_any_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,11 @@ whole body is seen becomes a pair.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +31,10 @@ from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs, refused
 from motion_data.rhythm.contacts import foot_contacts, hand_strokes
 from motion_data.skeleton import FEET, INDEX, JOINTS
+from motionbeat_upstream.atomic_write import stops_writing
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import estimate_grid
 
@@ -93,11 +98,19 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     splits = read_splits(options.splits) if options.splits else {}
     jobs: list[Job] = []
     pieces: dict[str, str] = {}
-    for path in tqdm(paths, desc="poses", unit="video"):
-        label = path.name if raw.is_file() else path.relative_to(raw).as_posix()
-        # The same video under two names is one piece.
-        piece = pieces.setdefault(file_sha256(path), label)
-        jobs += _video_jobs(path, label, piece, splits.get(piece) or hashed_split(piece), out, options)
+    labels = [path.name if raw.is_file() else path.relative_to(raw).as_posix() for path in paths]
+    for path, label, name in zip(
+        tqdm(paths, desc="poses", unit="video"), labels, video_names(labels), strict=True
+    ):
+        try:
+            # The same video under two names is one piece.
+            piece = pieces.setdefault(file_sha256(path), printable(label))
+            split = splits.get(piece) or hashed_split(piece)
+            jobs += _video_jobs(path, label, name, piece, split, out, options)
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and stops_writing(error):
+                raise
+            jobs.append(refused(name, (path,), error))
     told = {
         "seconds": options.seconds,
         "shortest": options.shortest,
@@ -107,34 +120,46 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     return prepare_pairs(out, "video", told, jobs)
 
 
+def video_names(labels: Sequence[str]) -> list[str]:
+    """A name for the files of each video, made from its path: two videos never share one, in any case."""
+    plain = [re.sub(r"\W+", "_", label).strip("_") for label in labels]
+    count = Counter(name.casefold() for name in plain)
+    digests = [hashlib.sha256(os.fsencode(label)).hexdigest()[:8] for label in labels]
+    return [
+        fit_name(name if name and count[name.casefold()] == 1 else f"{name}_{digest}")
+        for name, digest in zip(plain, digests, strict=True)
+    ]
+
+
 def _video_jobs(
-    path: Path, label: str, piece: str, split: str, out: Path, options: argparse.Namespace
+    path: Path, label: str, name: str, piece: str, split: str, out: Path, options: argparse.Namespace
 ) -> list[Job]:
-    """A job for every stretch of a video; one that says why where there is none."""
-    name = re.sub(r"\W+", "_", label).strip("_")
-    try:
-        container = probe(path)
-        state = f"{path.stat().st_size} {path.stat().st_mtime_ns} {options.seconds}"
-        store = out / "poses" / f"{name}.npz"
-        poses = kept_poses(store, state)
-        if poses is None:
-            poses = read_poses(path, container, options.seconds)
-            write_poses(store, poses, state)
-        stretches = find_stretches(poses, options.shortest, options.moving_camera)
-        if not stretches:
-            raise DataError(
-                f"{label}: no stretch of {options.shortest:g} s in which every joint that is in view is seen "
-                f"(a body in {100 * (poses.visibility > 0).any(axis=1).mean():.0f} % of the pictures); "
-                f"lower --shortest, or leave it out"
-            )
-        sound = out / "audio" / f"{name}.flac"
-        extract_sound(path, sound, options.seconds)
-        heard = len(read_audio(sound)) / SAMPLE_RATE
-        check_lengths(
-            label, float(poses.times[-1] + poses.times[1] - 2 * poses.times[0]), heard - float(poses.times[0])
+    """A job for every stretch of a video.
+
+    Raises:
+        DataError: there is none, or the file is no video with sound.
+        AudioError: the sound cannot be read.
+    """
+    container = probe(path)
+    state = f"{path.stat().st_size} {path.stat().st_mtime_ns} {options.seconds}"
+    store = out / "poses" / f"{name}.npz"
+    poses = kept_poses(store, state)
+    if poses is None:
+        poses = read_poses(path, container, options.seconds)
+        write_poses(store, poses, state)
+    stretches = find_stretches(poses, options.shortest, options.moving_camera)
+    if not stretches:
+        raise DataError(
+            f"{label}: no stretch of {options.shortest:g} s in which every joint that is in view is seen "
+            f"(a body in {100 * (poses.visibility > 0).any(axis=1).mean():.0f} % of the pictures); "
+            f"lower --shortest, or leave it out"
         )
-    except DataError as error:
-        return [refused(name, (path,), error)]
+    sound = out / "audio" / f"{name}.flac"
+    extract_sound(path, sound, options.seconds)
+    heard = len(read_audio(sound)) / SAMPLE_RATE
+    check_lengths(
+        label, float(poses.times[-1] + poses.times[1] - 2 * poses.times[0]), heard - float(poses.times[0])
+    )
     sha256 = file_sha256(sound)
     return [
         Job(
