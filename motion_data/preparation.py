@@ -20,7 +20,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair, from_record, to_record
 from motionbeat_upstream.atomic_write import stops_writing, write_text
-from motionbeat_upstream.decoding import AudioWarning
+from motionbeat_upstream.errors import AudioWarning
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.version import __version__
@@ -77,9 +77,15 @@ def prepare_pairs(
         notes: what was passed over on purpose, and how often; told in ``prepared.json``.
 
     Raises:
-        DataError: not one pair could be made, or the splits share something.
+        DataError: not one pair could be made, the splits share something, or ``out`` holds other pairs only.
     """
     out = Path(out)
+    there = {path.stem for path in (out / "pairs").glob("*.json")}
+    if there and there.isdisjoint(job.name for job in jobs):
+        raise DataError(
+            f"{out}: holds {len(there)} other pairs ({min(there)}, …) and none of these; give another "
+            f"folder as OUT, or delete it"
+        )
     (out / MARK).unlink(missing_ok=True)
     pairs, left_out = [], {}
     for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair", disable=not progress):

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import soxr
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.decoding import AudioError as AudioError
 from motionbeat_upstream.decoding import decode
+from motionbeat_upstream.errors import AudioError as AudioError
 
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"),
@@ -59,26 +58,6 @@ def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) 
         count = -(-count * SAMPLE_RATE // rate)
     wav = np.concatenate(parts)
     return torch.from_numpy(np.pad(wav, (0, max(0, count - len(wav))))[:count])
-
-
-def read_sound(
-    path: str | Path, start: float = 0.0, stop: float | None = None
-) -> tuple[NDArray[np.float32], int]:
-    """Read a file or a part of it as it is.
-
-    Args:
-        path, start, stop: as in :func:`read_audio`.
-
-    Returns:
-        (N, C) samples at the file's own rate, and that rate in Hz.
-
-    Raises:
-        AudioError: the file is missing, empty or no audio, or holds no samples from ``start`` to ``stop``.
-    """
-    blocks = list(decode(Path(path), start, stop))
-    if not blocks:
-        raise AudioError(f"{path}: holds no samples from {start:g} s on; fetch or export it again")
-    return np.concatenate([samples for samples, _ in blocks], 1).T, blocks[0][1]
 
 
 def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:

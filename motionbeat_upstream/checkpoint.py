@@ -17,14 +17,11 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import ConfigError, MusicTowerConfig
+from motionbeat_upstream.errors import CheckpointError as CheckpointError
 from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
 
 FORMAT = "motionbeat.music_tower"
 FORMAT_VERSION = 2
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names the file, the fault and the remedy."""
 
 
 @dataclass(frozen=True)

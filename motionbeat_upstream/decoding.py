@@ -27,6 +27,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from motionbeat_upstream.errors import AudioError, AudioWarning, DamagedAudioWarning
 from motionbeat_upstream.mp3_tag import read_mp3_tag
 
 LARGEST_JITTER = 0.06
@@ -64,18 +65,6 @@ LEAST_REPORTED = 0.01
 
 UNKNOWN_SIZE = 0x7FFFF000
 """Bytes. Programs that stream a WAV state 0, or a size from this on."""
-
-
-class AudioError(ValueError):
-    """Audio that cannot be used; the message names the file or item, the fault and the remedy."""
-
-
-class AudioWarning(UserWarning):
-    """What whoever uses a file's times should know of it."""
-
-
-class DamagedAudioWarning(AudioWarning, AudioError):
-    """Sound is missing in a file. An error where ``warnings.filterwarnings`` says so."""
 
 
 @dataclass
@@ -149,6 +138,26 @@ def decode(
     if held:
         yield np.concatenate(held, 1), known.rate
     _warn(path, known)
+
+
+def read_sound(
+    path: str | Path, start: float = 0.0, stop: float | None = None
+) -> tuple[NDArray[np.float32], int]:
+    """Read a file or a part of it as it is.
+
+    Args:
+        path, start, stop: as in :func:`decode`.
+
+    Returns:
+        (N, C) samples at the file's own rate, and that rate in Hz.
+
+    Raises:
+        AudioError: the file is missing, empty or no audio, or holds no samples from ``start`` to ``stop``.
+    """
+    blocks = list(decode(Path(path), start, stop))
+    if not blocks:
+        raise AudioError(f"{path}: holds no samples from {start:g} s on; fetch or export it again")
+    return np.concatenate([samples for samples, _ in blocks], 1).T, blocks[0][1]
 
 
 def audio_length(path: str | Path) -> tuple[int, int]:

@@ -16,14 +16,9 @@ from motionbeat_upstream.config import architecture
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.log_mel_expert import LogMelExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.shipped import SHIPPED
 
 dependencies = ["torch", "torchaudio", "numpy", "librosa", "av", "soxr", "safetensors"]
-
-SHIPPED = Path(__file__).parent / "weights" / "motionbeat_tiny.safetensors"
-"""The trained weights in the package; README.md beside it is their model card."""
-
-SHIPPED_MOTION = SHIPPED.with_name("motionbeat_tiny_motion.safetensors")
-"""The motion tower that was trained with them; see :mod:`~motionbeat_upstream.pair_checkpoint`."""
 
 
 def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:

@@ -10,6 +10,7 @@ import pytest
 
 from recipes.benchmark.runner import RunFailed, run_once
 from recipes.downstream import run_downstream
+from recipes.downstream.errors import TaskError
 
 OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
 
@@ -24,7 +25,7 @@ class Training:
 
     def __call__(self, argv: Sequence[str]) -> int:
         value = dict(itertools.pairwise(argv))
-        folder = Path(value.get("-p") or value["-e"])
+        folder = Path(value["-p"])
         self.asked.append(list(argv))
         self.seen.append(sorted(path.name for path in folder.glob("states-*.ckpt")))
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,8 +42,8 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     return made
 
 
-def run(folder: Path, made_of: str = "data") -> bool:
-    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run")
+def run(folder: Path, made_of: str = "data", overwrite: bool = False) -> bool:
+    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run", overwrite)
 
 
 def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) ->
     assert run(folder)
     assert not run(folder)
     assert training.asked == [
-        ["-m", "train", "-p", str(folder), *OPTIONS, "-o", "config.a=1,,config.b=2"],
+        ["-m", "train", "-p", str(folder), "-a", *OPTIONS, "-o", "config.a=1,,config.b=2"],
     ]
 
 
@@ -63,20 +64,25 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
         run(tmp_path)
     training.code = 0
     assert run(tmp_path)
-    assert training.asked[1] == ["-m", "train", "-e", str(tmp_path)]
+    assert training.asked[1] == training.asked[0]
+    assert training.seen == [[], ["states-500.ckpt"]]
     assert not run(tmp_path)
 
 
-def test_a_run_of_other_data_is_begun_anew_without_the_checkpoints_of_before(
+def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_before(
     training: Training, tmp_path: Path
 ) -> None:
     assert run(tmp_path)
+    before = {path: path.stat() for path in tmp_path.iterdir()}
+    with pytest.raises(TaskError, match=r"holds a run of other data.*--overwrite"):
+        run(tmp_path, "other data")
+    assert {path: path.stat() for path in tmp_path.iterdir()} == before
     training.code = 1
     with pytest.raises(RunFailed, match="ended with code 1"):
-        run(tmp_path, "other data")
+        run(tmp_path, "other data", overwrite=True)
     assert training.asked[1][2:] == training.asked[0][2:]
     assert training.seen == [[], []]
     # What was done before no longer stands: its folder was written over.
     training.code = 0
-    assert run(tmp_path)
+    assert run(tmp_path, overwrite=True)
     assert len(training.asked) == 3

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from motion_data.commands.data import main as data
 from motion_data.corpora import folder
 from motion_data.corpora.motion_source import COCO, read_source
 from motion_data.errors import DataError
@@ -80,6 +81,25 @@ def test_a_second_call_finds_it_whole_and_only_a_changed_line_is_made_again(raw:
     write(raw, "audio,motion,piece,licence\na.wav,b.npz,one,\na.wav,a.npz,one,CC0\n")
     assert [pair.licence for pair in prepare(path, raw / "out").pairs] == ["CC0", "the user's own"]
     assert (made()[0] == before[0], made()[1] == before[1]) == (False, True)
+
+
+def test_a_folder_of_other_pairs_is_left_as_it_is(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(write(raw, "audio,motion\na.wav,a.npz\n"), raw / "out")
+    before = {path: path.read_bytes() for path in (raw / "out").rglob("*") if path.is_file()}
+    write_joints(raw / "b.npz", moving_body(seed=1))
+    path = write(raw, "audio,motion\na.wav,b.npz\n")
+    with pytest.raises(DataError, match=r"holds 1 other pairs \(a, …\) and none of these"):
+        prepare(path, raw / "out")
+    for options, said in (
+        (
+            ["constructed", str(raw / "out"), "--pairs", "3"],
+            "holds the corpus 'folder', expected 'constructed'",
+        ),
+        (["bvh", str(raw), str(raw)], "is RAW; give another folder as OUT"),
+    ):
+        assert data(["prepare", *options]) == 2
+        assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (raw / "out").rglob("*") if path.is_file()} == before
 
 
 def test_two_lines_of_one_motion_have_two_names(raw: Path) -> None:

@@ -23,7 +23,7 @@ from motion_data.pipeline.stages import StageClock
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
-from motionbeat_upstream.hubconf import SHIPPED
+from motionbeat_upstream.shipped import SHIPPED
 from recipes.benchmark import corpus_task
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams

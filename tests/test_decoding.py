@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motionbeat_upstream.audio import AudioError, read_audio, read_sound
-from motionbeat_upstream.decoding import AudioWarning, DamagedAudioWarning, audio_length
+from motionbeat_upstream.audio import AudioError, read_audio
+from motionbeat_upstream.decoding import audio_length, read_sound
+from motionbeat_upstream.errors import AudioWarning, DamagedAudioWarning
 from tests.conftest import skip_or_fail
 
 RATE = 44100

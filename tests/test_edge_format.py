@@ -96,7 +96,7 @@ def test_slices_are_counted_as_edge_counts_them(tmp_path: Path, rate: int, spare
 
 def test_a_click_arrives_at_its_own_motion_frame(tmp_path: Path) -> None:
     """In every slice that holds it, and in slices that come cut."""
-    form = EdgeFormat(tmp_path / "out", "last", False)
+    form = EdgeFormat(tmp_path / "out", "last")
     expert = cast(UpstreamExpert, Energy())
     for frame in (0, 1, 75, 98, 99, 100, 101, 149, 200, 269):
         wav = np.zeros(16_000 * 9, np.float32)
@@ -194,7 +194,9 @@ def test_slices_are_taken_up_where_they_stopped(
     # Another model's slices are not taken for this one's, and a song that has become shorter leaves none.
     save_music_tower(untrained_music_tower(SMALL, seed=1), Path("small.safetensors"), Provenance("made", {}))
     write(tmp_path / "in" / "a.wav", 16_000 * 6)
-    assert run("in", "-o", "out") == 0
+    assert run("in", "-o", "out") == 2
+    assert changed() == whole
+    assert run("in", "-o", "out", "--overwrite") == 0
     last = changed()
     assert sorted(last) == sorted(set(whole) - {"a_slice3.npy", "a_slice4.npy"})
     assert all(last[name] != whole[name] for name in last)
@@ -208,7 +210,7 @@ def test_features_of_others_are_not_replaced_unasked(
     (tmp_path / "out").mkdir()
     np.save(tmp_path / "out" / "a_slice0.npy", np.zeros((150, 4800), np.float32))
     assert run("a.wav", "-o", "out") == 2
-    assert "a_slice0.npy: is there and was not made by this command" in capsys.readouterr().err
+    assert "a_slice0.npy: was made by another model, version or program" in capsys.readouterr().err
     assert np.load("out/a_slice0.npy").shape == (150, 4800)
     assert run("a.wav", "-o", "out", "--overwrite") == 0
     assert np.load("out/a_slice0.npy").shape == (150, SMALL.dim)

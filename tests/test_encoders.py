@@ -15,7 +15,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor, Wa
 
 from recipes.downstream import run_downstream
 from recipes.downstream.encoder import load_encoder
-from recipes.encoders import ENTRIES
+from recipes.encoders import entry
 from recipes.encoders.conformers import ROPE_LARGE, ConformerUpstream
 from recipes.encoders.waveform_upstream import EncoderError, WaveformUpstream
 
@@ -119,7 +119,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, Wav
     torch.manual_seed(0)
     folder = tmp_path / "model"
     make(folder)
-    return request.param, folder, ENTRIES[request.param](ckpt=folder)
+    return request.param, folder, entry(request.param)(ckpt=folder)
 
 
 def click(seconds: float, place: float) -> Tensor:
@@ -161,7 +161,7 @@ def test_the_weights_are_those_of_the_folder(made: tuple[str, Path, WaveformUpst
     name, folder, upstream = made
     wav = torch.randn(16_000)
     torch.manual_seed(99)
-    again = ENTRIES[name](ckpt=folder)
+    again = entry(name)(ckpt=folder)
     for one, other in zip(
         upstream([wav])["hidden_states"], again([wav.clone()])["hidden_states"], strict=True
     ):
@@ -174,7 +174,7 @@ def test_the_weights_are_those_of_the_folder(made: tuple[str, Path, WaveformUpst
 def test_musicfm_is_muqs_conformer_with_its_own_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     musicfm(tmp_path / "model")
-    upstream = ENTRIES["musicfm_local"](ckpt=tmp_path / "model")
+    upstream = entry("musicfm_local")(ckpt=tmp_path / "model")
     assert isinstance(upstream, ConformerUpstream)
     state = torch.load(tmp_path / "model" / "pretrained_msd.pt", weights_only=True)["state_dict"]
     for name, value in upstream.model.state_dict().items():
@@ -185,22 +185,22 @@ def test_musicfm_is_muqs_conformer_with_its_own_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_what_a_folder_lacks_is_said(name: str, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="got none"):
-        ENTRIES[name]()
+        entry(name)()
     (tmp_path / "empty").mkdir()
     with pytest.raises(EncoderError, match="has no "):
-        ENTRIES[name](ckpt=tmp_path / "empty")
+        entry(name)(ckpt=tmp_path / "empty")
     FOLDERS[name][0](tmp_path / "model")
     for file in sorted((tmp_path / "model").iterdir()):
         content = file.read_bytes()
         if file.suffix in (".json", ".safetensors", ".pt"):
             file.unlink()
             with pytest.raises(EncoderError, match=r"has (no|pretrained_msd.pt but no) "):
-                ENTRIES[name](ckpt=tmp_path / "model")
+                entry(name)(ckpt=tmp_path / "model")
             file.write_bytes(content)
         if file.suffix in (".safetensors", ".pt"):
             file.write_bytes(content[: len(content) // 2])
             with pytest.raises(EncoderError, match=f"{tmp_path}"):
-                ENTRIES[name](ckpt=tmp_path / "model")
+                entry(name)(ckpt=tmp_path / "model")
             file.write_bytes(content)
 
 
@@ -217,7 +217,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path: Path, monkeypatch: pytest.
     with (tmp_path / "model" / "pretrained_msd.pt").open("wb") as file:
         pickle.dump({"state_dict": Bad()}, file)
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        ENTRIES["musicfm_local"](ckpt=tmp_path / "model")
+        entry("musicfm_local")(ckpt=tmp_path / "model")
     assert not (tmp_path / "ran").exists()
 
 
@@ -238,13 +238,13 @@ def test_code_in_the_folder_is_run_only_when_it_is_allowed(
         "from .configuration_MERT import MERTConfig\n"
         "class MERTModel(HubertModel):\n    config_class = MERTConfig\n"
     )
-    plain = ENTRIES["mert_local"](ckpt=folder)
+    plain = entry("mert_local")(ckpt=folder)
     with pytest.raises(EncoderError, match="is not run unless -g trust_remote_code says so"):
-        ENTRIES["hf_audio_local"](ckpt=folder)
+        entry("hf_audio_local")(ckpt=folder)
     with pytest.raises(EncoderError, match="-g yes: expected trust_remote_code or nothing"):
-        ENTRIES["mert_local"](ckpt=folder, model_config="yes")
+        entry("mert_local")(ckpt=folder, model_config="yes")
     assert not (tmp_path / "ran").exists()
-    trusted = ENTRIES["mert_local"](ckpt=folder, model_config="trust_remote_code")
+    trusted = entry("mert_local")(ckpt=folder, model_config="trust_remote_code")
     assert (tmp_path / "ran").exists()
     wav = torch.randn(16_000)
     torch.testing.assert_close(plain([wav])["last_hidden_state"], trusted([wav])["last_hidden_state"])
@@ -255,7 +255,7 @@ def test_a_mert_of_another_attention_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "model" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"attention_relax": 32.0}))
     with pytest.raises(EncoderError, match="by code of its own; -g trust_remote_code"):
-        ENTRIES["mert_local"](ckpt=tmp_path / "model")
+        entry("mert_local")(ckpt=tmp_path / "model")
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     BertModel(config).save_pretrained(tmp_path)
     extractor(tmp_path, 16_000, False)
     with pytest.raises(EncoderError, match="a model of type 'bert'; expected one of waveforms"):
-        ENTRIES["hf_audio_local"](ckpt=tmp_path)
+        entry("hf_audio_local")(ckpt=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mert_local", "muq_local"])

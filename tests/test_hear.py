@@ -10,7 +10,8 @@ import torch
 
 from motionbeat_upstream import hear
 from motionbeat_upstream.checkpoint import CheckpointError
-from motionbeat_upstream.hubconf import SHIPPED, motionbeat
+from motionbeat_upstream.hubconf import motionbeat
+from motionbeat_upstream.shipped import SHIPPED
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from submitit import SlurmExecutor
 
-import recipes.launch
+import recipes.launch.command
 from recipes.launch.command import main
 from recipes.launch.errors import LaunchError
 from recipes.launch.known_recipes import RECIPES
 from recipes.launch.metrics import last_metrics, step
 from recipes.launch.progress import Progress, progress_file, write_progress
+from recipes.launch.record import Record
 from recipes.launch.resources import Resources
 from recipes.launch.runs import plan
 from recipes.launch.wall_time import minutes
@@ -68,6 +69,15 @@ def test_mistakes_are_told_in_one_line(
     assert said in refused(capsys, tmp_path / "new", "--cluster", "local", *options)
 
 
+def test_a_launch_without_gpus_says_that_it_trains_on_the_cpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes.launch.command, "launch", lambda *_: Record("local", "small", "h", "t", ()))
+    for options, said in (((), True), (("--gpus", "0"), False), (("--gpus", "2"), False)):
+        assert launch(tmp_path / "out", "--cluster", "local", *options) == 0
+        assert ("on the CPU, 1 process(es) a node; --gpus N" in capsys.readouterr().out) == said
+
+
 def test_debug_is_one_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, tmp_path / "new", "--cluster", "debug", "--tasks-per-node", "2")
     assert "use --cluster local for more" in said
@@ -88,6 +98,22 @@ def test_folders_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "cannot be written" in refused(capsys, tmp_path / "file", *here)
     assert "cannot be written" in refused(capsys, tmp_path / "file" / "below", *here)
     assert "the % in it" in refused(capsys, tmp_path / "50%", *here)
+
+
+def test_a_folder_of_another_recipe_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = {"name": "run", "folder": str(tmp_path), "job": "1"}
+    record = {
+        "cluster": "local",
+        "recipe": "pretrain",
+        "host": "h",
+        "submitted": "",
+        "runs": [run],
+        "stopped": "t",
+    }
+    (tmp_path / "launch").mkdir()
+    (tmp_path / "launch" / "record.json").write_text(json.dumps(record))
+    said = refused(capsys, tmp_path, "--cluster", "local")
+    assert "holds a launch of pretrain; give small another folder" in said
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{}", '{"runs": [1]}', '{"runs": []}'])
@@ -260,7 +286,9 @@ def test_sbatch_files_are_sound(script: Path) -> None:
         line.removeprefix("#SBATCH ").partition("=")[0] for line in lines if line.startswith("#SBATCH")
     ]
     assert {"--requeue", "--signal", "--nodes", "--ntasks-per-node", "--time", "--open-mode"} <= set(options)
-    # What differs from site to site is left to the command line.
+    # What differs from site to site is there to be named, and no site's.
+    for line in ("##SBATCH --account=", "##SBATCH --partition=", "# module load ", "# source "):
+        assert any(written.startswith(line) for written in lines)
     assert not {"--partition", "--account", "--qos", "--nodelist", "--mail-user"} & set(options)
     assert not script.stat().st_mode & stat.S_IWOTH
     assert f"sbatch {script.name}" in script.read_text().replace("--array=0-1 ", "")

@@ -81,7 +81,10 @@ def test_facts_of_a_source_do_not_hide_those_of_the_pair(corpus: Corpus) -> None
 def test_another_suffix_is_refused(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["inspect", str(corpus.folder), "-o", "a.gif"])
-    assert "-o a.gif: expected a name that ends in .png, .pdf, .svg, .mp4, .html" in capsys.readouterr().err
+    assert (
+        "a.gif: unknown format; expected a name that ends in .png, .pdf, .svg, .mp4, .html"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_folder_that_is_no_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ import pytest
 from recipes.pretrain.__main__ import main
 from recipes.pretrain.config import PretrainConfig
 from recipes.pretrain.errors import PretrainError
-from recipes.pretrain.request import CONFIGS, check, parse, read_config
+from recipes.pretrain.options import CONFIGS
+from recipes.pretrain.request import check, parse, read_config
 from tests.made_corpus import Made, write_corpus
 
 PACKAGED = sorted(str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml"))

@@ -17,7 +17,8 @@ from recipes.pretrain.batch import PretrainBatch, pretrain_batch, spread
 from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss
 from recipes.pretrain.criterion.settings import CriterionSettings, ECLSettings, FrameSettings
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
-from recipes.pretrain.request import CONFIGS, read_config
+from recipes.pretrain.options import CONFIGS
+from recipes.pretrain.request import read_config
 from tests.made_corpus import Made, write_corpus
 
 SIZES = {"dim": 16, "trunk_dilations": [1, 2], "token_layers": 1, "heads": 2, "dropout": 0.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import json
 import logging
@@ -26,9 +27,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipes.downstream
-from recipes.downstream import console, registration
+from recipes.downstream import console, registration, request
 from recipes.downstream.checkpoints import latest_checkpoint, read_settings, safe_classes
 from recipes.downstream.errors import TaskError
+from recipes.downstream.options import parse, parser
 from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks
 from recipes.downstream.request import RUNNER_KEYS
 from recipes.downstream.run_downstream import main
@@ -146,6 +148,20 @@ class TestOurTasksWithAnyUpstream:
         train[train.index("fbank")] = "motionbeat"
         assert main(["-l", "99", *train]) == 2
         assert "-l 99: motionbeat has no such layer in hidden_states" in the_line(capsys)
+
+    @pytest.mark.parametrize(
+        "key", ["beat_tokens", "embedding", "onset_envelope", "pulse_activation", "grids", "hiden_states"]
+    )
+    def test_features_that_are_no_sequence_of_vectors(
+        self, key: str, train: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        train[train.index("fbank")] = "motionbeat"
+        assert main(["-s", key, *train]) == 2
+        assert the_line(capsys) == (
+            f"run_downstream.py: error: -s {key}: motionbeat has no such features at a fixed frame rate; "
+            f"there are hidden_states, last_hidden_state"
+        )
+        assert not Path("exp").exists()
 
 
 class TestConfiguration:
@@ -266,12 +282,18 @@ class TestNothingStays:
         assert hub.motionbeat is entry
 
 
+ON_CLIPS = "-o config.downstream_expert.datarc.root=clips"
+
+WHOLE = f"-m train -u fbank -d loudness -p exp {ON_CLIPS}"
+
+UNMET = f"-d unmet -c {ROOT}/tests/tasks/loudness/config.yaml {ON_CLIPS}"
+
 MISTAKES = {
     "-m train -u motionbaet -d loudness -p exp": "-u motionbaet: no such upstream; did you mean motionbeat",
     "-m train -u Path -d loudness -p exp": "-u Path: no such upstream",
     "-m train -u fbank -d loudnes -p exp": "-d loudnes: no such task; did you mean loudness",
     "-m train -u fbank -d zzz -p exp": "-d zzz: no such task; there are loudness",
-    "-m train -u fbank -d unmet -p exp": "-d unmet: needs the Python module 'no_such_package'",
+    f"-m train -u fbank -p exp {UNMET}": "-d unmet: needs the Python module 'no_such_package'",
     "-m train -u motionbeat_local -d loudness -p exp": "give its path or address with -k",
     "-m train -u motionbeat_local -k a.safetensors -d loudness -p exp": "-k a.safetensors: no such file",
     "-m train": "missing: -u UPSTREAM",
@@ -283,9 +305,9 @@ MISTAKES = {
     "-m train -e nowhere": "-e nowhere: no such file or folder",
     "-m evaluate -e clips": "-e clips: holds no checkpoint",
     "-m evaluate -e clips/loud-1.wav": "clips/loud-1.wav: not a whole checkpoint",
-    "-m train -u fbank -d loudness -p exp --device cuda": "--device cuda: this machine has no usable CUDA",
-    "-m train -u fbank -d loudness -p exp --device toaster": "--device toaster: not a device",
-    "-m train -u fbank -d loudness -p exp --local-rank=0": "needs CUDA",
+    f"{WHOLE} --device cuda": "--device cuda: this machine has no usable CUDA",
+    f"{WHOLE} --device toaster": "--device toaster: not a device",
+    f"{WHOLE} --local-rank=0": "needs CUDA",
     "-m inference -e exp -t no.wav": "-t no.wav: no such file",
 }
 
@@ -302,13 +324,18 @@ class TestMistakes:
         assert not Path("exp").exists()
 
     @pytest.mark.parametrize(
-        "override", ["config.runner.total_steps", "runner.total_steps=3", "config=3", "config.a=b=c"]
+        "override",
+        ["config.runner.total_steps", "runner.total_steps=3", "config=3", "config.a=b=c", "args.a.b=3"],
     )
     def test_an_override_that_s3prl_would_choke_on_or_pass_over(
         self, override: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(also(train, override)) == 2
         assert f"-o {override!r}: expected config.KEY=VALUE" in the_line(capsys)
+
+    def test_an_override_below_a_value(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(also(train, "config.runner.save_step.x=3")) == 2
+        assert "-o 'config.runner.save_step.x=3': save_step is 2, expected a section" in the_line(capsys)
 
     def test_a_configuration_that_lacks_keys(
         self, train: list[str], capsys: pytest.CaptureFixture[str]
@@ -455,11 +482,6 @@ class TestCheckpoints:
         assert main(also(train, *often)) == 0
         assert {path.name for path in Path("exp").glob("*.ckpt")} == {"states-4.ckpt", "states-5.ckpt"}
 
-    def test_a_second_training_in_the_folder_keeps_its_own(self, train: list[str]) -> None:
-        for _ in range(2):
-            assert main(train) == 0
-        assert [path.name for path in Path("exp").glob("*.ckpt")] == ["states-2.ckpt"]
-
     def test_says_where_results_go_when_that_is_elsewhere(
         self, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -470,6 +492,88 @@ class TestCheckpoints:
         assert "results go to exp, as when the training was started; -o args.expdir=moved" in the_line(capsys)
         assert main(["-m", "evaluate", "-e", "moved", "-o", "args.expdir=moved"]) == 0
         assert "results go" not in capsys.readouterr().err
+
+
+class TestNothingIsReplacedUnasked:
+    @pytest.mark.parametrize(
+        ("upstream", "extra", "remedy"),
+        [
+            (
+                "fbank",
+                [],
+                "holds a training of -u fbank -d loudness; -a goes on with it, --overwrite replaces it",
+            ),
+            ("mfcc", [], "holds a training of -u fbank -d loudness; --overwrite replaces it"),
+            (
+                "mfcc",
+                ["-a"],
+                "-u mfcc: exp/states-2.ckpt was trained with -u fbank; leave -u out to go on with it",
+            ),
+            ("mfcc", ["-e", "exp"], "-u mfcc: exp/states-2.ckpt was trained with -u fbank; leave -u out"),
+        ],
+    )
+    def test_a_second_training_in_the_folder_is_refused(
+        self,
+        upstream: str,
+        extra: list[str],
+        remedy: str,
+        train: list[str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        assert main(train) == 0
+        before = contents("exp")
+        train[train.index("fbank")] = upstream
+        assert main([*extra, *train]) == 2
+        assert remedy in the_line(capsys)
+        assert contents("exp") == before
+
+    def test_a_name_is_a_folder_too(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        named = ["-n", "first", *train[:6], *train[8:]]
+        assert main(named) == 0
+        assert main(named) == 2
+        assert "result/downstream/first: holds a training of" in the_line(capsys)
+
+    def test_overwrite_replaces_it_once_the_new_one_has_a_checkpoint(
+        self, train: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(also(train, "config.runner.total_steps=4")) == 0
+        before = contents("exp", "*.ckpt")
+        failing = also(train, "config.downstream_expert.fails={'at_step': 0, 'error': 'KeyboardInterrupt'}")
+        assert main(["--overwrite", *failing]) == 130
+        assert contents("exp", "*.ckpt") == before
+        assert "no checkpoint yet" in the_line(capsys)
+        (Path("exp") / "scores-test.json").write_text("of the earlier run")
+        (Path("exp") / "notes.txt").write_text("the user's")
+        assert main(["--overwrite", *train]) == 0
+        assert [path.name for path in Path("exp").glob("*.ckpt")] == ["states-2.ckpt"]
+        assert not Path("exp/scores-test.json").exists()
+        assert Path("exp/notes.txt").exists()
+
+    def test_a_checkpoint_of_the_folder_may_be_evaluated_there(self, train: list[str]) -> None:
+        assert main(train) == 0
+        train[train.index("train")] = "evaluate"
+        assert main(["-i", "exp/states-2.ckpt", *train]) == 0
+
+    def test_a_folder_without_a_checkpoint_is_free(self, train: list[str]) -> None:
+        failing = also(train, "config.downstream_expert.fails={'at_step': 0, 'error': 'KeyboardInterrupt'}")
+        assert main(failing) == 130
+        assert main(train) == 0
+
+    @pytest.mark.parametrize("place", ["exp", "result/deep/exp"])
+    def test_a_refusal_by_the_task_leaves_nothing(
+        self, place: str, train: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        train[train.index("exp")] = place
+        before = sorted(tmp_path.rglob("*"))
+        assert main([*train[:-1], "config.downstream_expert.datarc.root=empty"]) == 2
+        assert "empty: holds no .wav" in the_line(capsys)
+        assert main(also(train, "config.downstream_expert.fails.in_worker=True")) == 2
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def contents(folder: str, pattern: str = "*") -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(folder).rglob(pattern) if path.is_file()}
 
 
 class TestInterrupts:
@@ -547,6 +651,46 @@ class TestHelp:
         assert line.startswith("run_downstream.py: error: -d nothing: no such task")
 
 
+class TestOptions:
+    def test_are_those_of_s3prl_and_overwrite(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import s3prl.run_downstream as command
+
+        class Recording(argparse.ArgumentParser):
+            def parse_args(self, *_: object) -> Namespace:  # type: ignore[override]
+                found.update(described(self))
+                raise KeyboardInterrupt
+
+        found: dict[str, object] = {}
+        monkeypatch.setattr(command, "argparse", Namespace(ArgumentParser=Recording))
+        with pytest.raises(KeyboardInterrupt):
+            command.get_downstream_args()
+        ours = described(parser())
+        assert ours.pop("overwrite") == ({"--overwrite"}, 0, False, None, None)
+        # S3PRL's command fails without CUDA, ours looks for it.
+        assert found.pop("device") == ({"--device"}, None, "cuda", None, None)
+        assert ours.pop("device") == ({"--device"}, None, None, None, None)
+        # torch's launchers write it with a dash.
+        assert ours.pop("local_rank") == ({"--local_rank", "--local-rank"}, None, None, None, int)
+        assert found.pop("local_rank") == ({"--local_rank"}, None, None, None, int)
+        assert ours == found
+
+    def test_upstreams_are_those_of_the_hub_without_importing_it(self) -> None:
+        with registration.registered():
+            from s3prl import hub
+
+            known = {name for name in hub.options() if not isinstance(getattr(hub, name), type)}
+        # The hub also lists a helper that one of its files imports.
+        assert set(registration.upstreams()) == known - {"load_and_convert_fairseq_ckpt"}
+
+
+def described(parser: argparse.ArgumentParser) -> dict[str, object]:
+    return {
+        action.dest: (set(action.option_strings), action.nargs, action.default, action.choices, action.type)
+        for action in parser._actions
+        if action.dest != "help"
+    }
+
+
 class TestDistributed:
     """What can be told without CUDA: the rank reaches S3PRL by every launcher's way."""
 
@@ -563,14 +707,12 @@ class TestDistributed:
 
 
 def _parsed(argv: list[str]) -> Namespace:
-    from recipes.downstream import run_downstream
-
+    options = parse(["-m", "train", *argv])[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_downstream, "complete", lambda args: None)
-        parser = run_downstream._Parser(argv)
-        parser.add_argument("--local_rank", type=int)
-        parser.add_argument("--device")
-        return parser.parse_args()
+        patch.setattr(request, "_check_device", lambda options: None)
+        patch.setattr(request, "_import_task", lambda name: None)
+        request.check_machine(request.Request(options, "loudness", Path("exp"), {}))
+    return options
 
 
 class _Payload:

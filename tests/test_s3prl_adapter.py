@@ -258,6 +258,17 @@ def test_a_task_without_its_split_is_told(tmp_path: Path) -> None:
         export(corpus, tmp_path / "out", "beat_tracking", progress=False)
 
 
+@pytest.mark.parametrize("layout", ["speech_commands", "fluent_commands"])
+def test_a_corpus_without_labels_leaves_nothing(layout: str, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", [Made("a"), Made("b", split="test")])
+    (tmp_path / "empty").mkdir()
+    for out in (tmp_path / "out", tmp_path / "empty"):
+        with pytest.raises(DataError, match="style"):
+            export(corpus, out, layout, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "empty"]
+    assert not list((tmp_path / "empty").iterdir())
+
+
 @given(st.integers(1, 2_000_000), st.floats(0.5, 30.0))
 def test_stretches_follow_each_other(samples: int, seconds: float) -> None:
     stretches = cut_utterances(samples, seconds)

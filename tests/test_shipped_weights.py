@@ -14,7 +14,8 @@ from safetensors import safe_open
 
 from motionbeat_upstream.config import ARCHITECTURES, SAMPLE_RATE
 from motionbeat_upstream.expert import UpstreamExpert
-from motionbeat_upstream.hubconf import SHIPPED, motionbeat, motionbeat_untrained
+from motionbeat_upstream.hubconf import motionbeat, motionbeat_untrained
+from motionbeat_upstream.shipped import SHIPPED
 from tests.drum_patterns import beat_times, piece
 
 CARD = SHIPPED.parent / "README.md"

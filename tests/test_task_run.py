@@ -10,15 +10,9 @@ from recipes.downstream.task_run.request import check, command
 from recipes.launch.command import main as launch
 
 
-def test_a_run_is_begun_or_gone_on_with(tmp_path: Path) -> None:
-    out = str(tmp_path / "out")
-    assert command([out, "-u", "mfcc", "-d", "beat_tracking"]) == [
-        *("-m", "train", "-p", out),
-        *("-u", "mfcc", "-d", "beat_tracking"),
-    ]
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "states-5.ckpt").touch()
-    assert command([out, "-u", "mfcc", "-d", "beat_tracking"]) == ["-m", "train", "-e", out]
+def test_a_run_is_begun_or_gone_on_with() -> None:
+    options = ["-u", "mfcc", "-d", "beat_tracking"]
+    assert command(["out", *options]) == ["-m", "train", "-p", "out", "-a", *options]
 
 
 def test_what_cannot_be_run_is_refused_before_it_is_queued(
@@ -29,6 +23,7 @@ def test_what_cannot_be_run_is_refused_before_it_is_queued(
     for options, said in (
         (["-u", "nothing", "-d", "beat_tracking"], "-u nothing: no such upstream"),
         (["-u", "mfcc", "-d", "beat_tracking", "-p", "elsewhere"], "-p: decided by OUT"),
+        (["-u", "mfcc", "-d", "beat_tracking", "--overwrite"], "--overwrite: decided by OUT"),
         (["-u", "mfcc", "-d", "dance_generation"], "where is its data"),
         (["-u", "mfcc", "-d", "beat_tracking", "--tempo"], "unrecognized arguments: --tempo"),
     ):

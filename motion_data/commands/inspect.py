@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from motion_data.clip import Clip
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.looking.drawers import SUFFIXES as DRAWN
+from motion_data.looking.drawers import draw, seconds_shown
 from motion_data.looking.facts import caption, facts
 from motion_data.manifest import Corpus, read_corpus
-from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.writing.stretch import cut_motion
+from motion_data.writing.writers import SUFFIXES as MOTIONS
+from motion_data.writing.writers import write_as
+from motionbeat_upstream.commands.paths import output_file, refuse_inputs
 
 DESCRIPTION = """\
 Look at a pair of a prepared corpus. The suffix of -o says as what:
@@ -42,7 +45,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the pair; default: the first")
     parser.add_argument(
-        "-o", "--output", action="append", default=[], type=Path, metavar="FILE", help="may be given again"
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        type=output_file(*DRAWN, *MOTIONS),
+        metavar="FILE",
+        help="may be given again",
     )
     parser.add_argument("--list", action="store_true", help="list the pairs instead")
     parser.add_argument(
@@ -55,14 +64,6 @@ def main(arguments: Sequence[str]) -> int:
         help="how much is shown; default: 16 in a picture, else all",
     )
     options = parser.parse_args(arguments)
-    from motion_data.looking.drawers import DRAWERS, seconds_shown
-    from motion_data.looking.excerpt import cut_excerpt
-    from motion_data.writing.writers import MOTION_WRITERS
-
-    known = (*DRAWERS, *MOTION_WRITERS)
-    for output in options.output:
-        if output.suffix.lower() not in known:
-            parser.error(f"-o {output}: expected a name that ends in {', '.join(known)}")
     corpus = read_corpus(options.corpus)
     if options.list:
         for pair in corpus.pairs:
@@ -74,24 +75,29 @@ def main(arguments: Sequence[str]) -> int:
         width = max(len(key) for key in told)
         print("\n".join(f"{key:{width}}  {value}" for key, value in told.items()))
         return 0
+    refuse_inputs(options.output, [corpus.folder / pair.audio.path] if pair.audio is not None else [])
+
+    from motion_data.loading import load_clip
+    from motion_data.looking.excerpt import cut_excerpt
+    from motionbeat_upstream.threads import use_idle_cores
+
+    use_idle_cores()
     clip = load_clip(pair, corpus.folder)
     for output in options.output:
         suffix = output.suffix.lower()
-        if suffix in MOTION_WRITERS:
-            _write_motion(output, clip, options.start, options.seconds, MOTION_WRITERS[suffix])
+        if suffix in MOTIONS:
+            _write_motion(output, clip, options.start, options.seconds)
             continue
         seconds = seconds_shown(suffix) if options.seconds is None else options.seconds
-        DRAWERS[suffix](output, cut_excerpt(clip, corpus.folder, options.start, seconds))
+        draw(output, cut_excerpt(clip, corpus.folder, options.start, seconds))
         print(f"wrote {output}", file=sys.stderr)
     return 0
 
 
-def _write_motion(
-    output: Path, clip: Clip, start: float, seconds: float | None, write: Callable[[Path, Motion], None]
-) -> None:
+def _write_motion(output: Path, clip: Clip, start: float, seconds: float | None) -> None:
     try:
         motion = cut_motion(clip.motion, start, seconds)
-        write(output, motion)
+        write_as(output, motion)
     except DataError as error:
         raise DataError(f"pair {clip.pair.name!r}: {error}; {output} is not written") from error
     print(f"wrote {output}: frame 0 stands at {motion.start:.3f} s of the sound", file=sys.stderr)

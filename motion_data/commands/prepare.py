@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from motion_data.corpora import CORPORA, corpus_module
-from motion_data.manifest import Corpus
+from motion_data.errors import DataError
+from motion_data.manifest import MARK, Corpus
 from motion_data.pair import SPLITS
+from motionbeat_upstream.commands.first_line import first_line
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,7 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     chooser = argparse.ArgumentParser("motionbeat data prepare", add_help=False)
     chooser.add_argument("name", choices=CORPORA, metavar="NAME")
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: motionbeat data prepare NAME [RAW] OUT\n\nNAME: {', '.join(CORPORA)}")
+        listed = "\n".join(f"  {name:12} {first_line(f'motion_data.corpora.{name}')}" for name in CORPORA)
+        print(f"usage: motionbeat data prepare NAME [RAW] OUT\n\nNAME:\n{listed}\n")
         print("`motionbeat data prepare NAME --help` says what RAW must look like.")
         return 0
     name = chooser.parse_args(arguments[:1]).name
@@ -32,6 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the prepared corpus")
     module.add_options(parser)
     options = parser.parse_args(arguments[1:])
+    _check_out(options.out, name, getattr(options, "raw", None))
+
+    from motionbeat_upstream.threads import use_idle_cores
+
+    use_idle_cores()
     corpus = module.prepare(getattr(options, "raw", None), options.out, options)
     print(summary(corpus))
     for pair in corpus.pairs:
@@ -41,6 +50,22 @@ def main(arguments: Sequence[str]) -> int:
     for name, why in left_out.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
     return 1 if left_out else 0
+
+
+def _check_out(out: Path, name: str, raw: Path | None) -> None:
+    """Refuse to write into RAW, or into another corpus."""
+    if raw is not None and out.resolve() == raw.resolve():
+        raise DataError(f"{out}: is RAW; give another folder as OUT")
+    mark = out / MARK
+    if mark.is_file():
+        try:
+            found = json.loads(mark.read_text(encoding="utf-8"))["corpus"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if found != name:
+            raise DataError(
+                f"{out}: holds the corpus {found!r}, expected {name!r}; give another folder as OUT"
+            )
 
 
 def summary(corpus: Corpus) -> str:

@@ -65,6 +65,10 @@ def main(arguments: Sequence[str]) -> int:
         memory_megabytes=options.memory_megabytes,
     )
     corpus = read_corpus(options.corpus)
+
+    from motionbeat_upstream.threads import use_idle_cores
+
+    use_idle_cores()
     profile = measure(corpus, options.split, config, options.batches, options.negatives)
     print(report(corpus, options.split, config, profile))
     return 0

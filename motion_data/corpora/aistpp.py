@@ -16,14 +16,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.body.kinematics import forward_kinematics
-from motion_data.body.orientation import FLOOR_SHARE
-from motion_data.body.smpl import BodyModel, body_rotations, read_body_model, smpl_joints
 from motion_data.corpora.aistpp_annotations import (
     FPS,
     IGNORED,
@@ -33,16 +30,18 @@ from motion_data.corpora.aistpp_annotations import (
     find_annotations,
     parse_name,
 )
-from motion_data.corpora.known_tempo import HeardGrid, heard_grid
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
 from motion_data.skeleton import FEET, INDEX, JOINTS
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
+
+if TYPE_CHECKING:
+    from motion_data.body.smpl import BodyModel
+    from motion_data.corpora.known_tempo import HeardGrid
 
 LAYOUT = """The annotations of AIST++ (https://google.github.io/aistplusplus_dataset: the complete dataset),
 fullset.zip or what is in it, and the music of the AIST Dance Video Database
@@ -89,6 +88,8 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, or not one take could be used.
     """
+    from motion_data.body.smpl import read_body_model
+
     if raw is None:
         raise DataError("aistpp: expected RAW, the annotations of AIST++ as a folder or a zip")
     if not options.audio.is_dir():
@@ -196,6 +197,8 @@ class Music:
 
     def path(self, take: str, piece: str) -> Path:
         """The file of a take, or of its piece; where there is none, the one that is expected."""
+        from motionbeat_upstream.audio import AUDIO_SUFFIXES
+
         for stem in (take, piece):
             for suffix in AUDIO_SUFFIXES:
                 if (self.folder / (stem + suffix)).is_file():
@@ -208,6 +211,9 @@ class Music:
         Raises:
             AudioError: it cannot be read.
         """
+        from motion_data.corpora.known_tempo import heard_grid
+        from motionbeat_upstream.audio import read_audio
+
         if path not in self._recordings:
             wav = read_audio(path)
             heard = heard_grid(wav, bpm, METRE)
@@ -235,6 +241,7 @@ def _pair(
     music: Music,
     audio: Path,
 ) -> tuple[MotionPair, Motion, Grid | None]:
+    from motion_data.body.smpl import body_rotations
     from motion_data.rhythm.contacts import contact_pulses
 
     name = parse_name(take)
@@ -291,6 +298,9 @@ def _pair(
 
 
 def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
+    from motion_data.body.kinematics import forward_kinematics
+    from motion_data.body.smpl import body_rotations, smpl_joints
+
     if body is None:
         return forward_kinematics(body_rotations(take.poses), take.translation)
     return smpl_joints(body, take.poses, take.translation)
@@ -298,6 +308,8 @@ def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
 
 def on_the_floor(joints: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Joints (T, 22, 3) moved so that the lower foot rests at y = 0, and the metres taken off."""
+    from motion_data.body.orientation import FLOOR_SHARE
+
     feet = [INDEX[name] for names in FEET.values() for name in names]
     floor = float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_SHARE))
     return joints - [0.0, floor, 0.0], floor

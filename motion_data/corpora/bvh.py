@@ -9,15 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from motion_data.corpora.motion_source import read_source
-from motion_data.corpora.paired_files import PairedFiles, as_motion, make_pair
 from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.preparation import Job, prepare_pairs
-from motionbeat_upstream.audio import AUDIO_SUFFIXES
 from motionbeat_upstream.nn.grid import Grid
 
 LAYOUT = """\
@@ -52,6 +49,9 @@ def read_bvh(
     Raises:
         DataError: the file cannot be used.
     """
+    from motion_data.corpora.motion_source import read_source
+    from motion_data.corpora.paired_files import as_motion
+
     try:
         return as_motion(read_source(path, fps), unit, up)[0]
     except DataError as error:
@@ -81,6 +81,8 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     Raises:
         DataError: no such folder, no BVH in it, a splits file that is wrong, or not one pair.
     """
+    from motionbeat_upstream.audio import AUDIO_SUFFIXES
+
     if raw is None or not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected one of BVH files")
     motions = sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".bvh")
@@ -120,6 +122,8 @@ def _job(
     beats = [path for path in beats if path.is_file()]
 
     def make() -> tuple[MotionPair, Motion, Grid | None]:
+        from motion_data.corpora.paired_files import PairedFiles, make_pair
+
         audio = _one_sound(motion, sounds)
         piece = piece_of(audio.stem)
         place = told or _Place(piece, name, hashed_split(piece))

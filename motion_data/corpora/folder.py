@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
 from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
@@ -94,6 +93,8 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
     sources = [folder / cells[column].partition("#")[0] for column in ("audio", "motion", "beats")]
 
     def make() -> tuple[MotionPair, Motion, Grid | None]:
+        from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
+
         if None in row:
             raise DataError(f"{place}: more cells than columns; quote cells that hold a comma")
         for column in (*NEEDED, "beats"):

@@ -19,8 +19,6 @@ from motion_data.looking.poses import draw_poses
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
 
-SUFFIXES = (".png", ".pdf", ".svg")
-
 MOST_BEATS = 120
 """Lines beyond which only downbeats are drawn."""
 

@@ -18,8 +18,6 @@ from motion_data.looking.pen import PAPER, Pen
 from motion_data.looking.stage import BodyStage, StepStage
 from motionbeat_upstream.atomic_write import atomic_path
 
-SUFFIX = ".mp4"
-
 WIDTH, STAGE_HEIGHT, STRIP_HEIGHT = 1280, 540, 180
 """Pixels of the film's two parts, one above the other."""
 

@@ -27,8 +27,6 @@ from motion_data.looking.facts import caption, facts
 from motion_data.looking.stage import bones
 from motionbeat_upstream.atomic_write import atomic_path
 
-SUFFIX = ".html"
-
 OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 """Samples a second that Opus knows."""
 

@@ -13,23 +13,25 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import soundfile
-from torch import Tensor
 from tqdm import tqdm
 
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.s3prl_adapter.datasets import has_true_beats
 from motion_data.s3prl_adapter.labels import STYLE_KEYS, UNKNOWN, metre_of, style_of, styles_of, tempo_of
 from motion_data.s3prl_adapter.recordings import cut_utterances, load_sound, one_a_recording
 from motionbeat_upstream.atomic_write import atomic_path, write_text
-from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.errors import AudioError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MARK = "exported.json"
 
@@ -82,9 +84,19 @@ def export(
         raise DataError(f"no layout {layout!r}; there are {', '.join(LAYOUTS)}")
     if not seconds > 0:
         raise DataError(f"clips of {seconds} s; expected more than 0")
+    there, claimed = out.exists(), (out / MARK).exists()
     _claim(out, {"corpus": corpus.sha256, "layout": layout, "seconds": seconds})
     done = Exported(out)
-    LAYOUTS[layout](corpus, done, seconds, progress)
+    try:
+        LAYOUTS[layout](corpus, done, seconds, progress)
+    except DataError:
+        # What a layout refuses, it refuses before it writes.
+        if not claimed:
+            (out / MARK).unlink()
+        if not there:
+            with suppress(OSError):
+                out.rmdir()
+        raise
     empty = [split for split, count in done.clips.items() if not count]
     if empty:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(done.left_out.items())[:3])
@@ -220,6 +232,8 @@ def _choose(
 
 
 def _no_true_beats(pair: MotionPair) -> str | None:
+    from motion_data.s3prl_adapter.datasets import has_true_beats
+
     return None if has_true_beats(pair) else f"its grid is {pair.grid}, expected exact or annotated"
 
 
@@ -268,6 +282,8 @@ def _claim(out: Path, fingerprint: Mapping[str, object]) -> None:
 
 
 def _write_wav(path: Path, wav: Tensor) -> None:
+    import soundfile
+
     # An open file, because soundfile takes no names that are not UTF-8.
     with atomic_path(path) as draft, draft.open("wb") as file:
         soundfile.write(file, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format="WAV")

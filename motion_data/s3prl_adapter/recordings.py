@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from motion_data.audio_span import read_span
-from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motion_data.motion_file import read_motion
 from motion_data.pair import MotionPair
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ def load_sound(corpus: Corpus, pair: MotionPair) -> Sound:
         DataError: its files are missing or not what they should be.
         AudioError: its sound cannot be read.
     """
+    from motion_data.audio_span import read_span
+    from motion_data.loading import load_clip
+
     if pair.audio is None or pair.motion is None:
         clip = load_clip(pair, corpus.folder)
         return Sound(clip.wav, clip.grid)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from motion_data.motion import Motion
-from motion_data.writing import bvh
-from motion_data.writing.aistpp_pickle import write_aistpp_pickle
 
-MOTION_WRITERS: Mapping[str, Callable[[Path, Motion], None]] = {
-    bvh.SUFFIX: bvh.write_bvh,
-    ".pkl": write_aistpp_pickle,
-}
-"""What writes a motion alone."""
+SUFFIXES = (".bvh", ".pkl")
+
+
+def write_as(output: Path, motion: Motion) -> None:
+    """Write a motion alone, as the suffix of ``output`` says."""
+    from motion_data.writing.aistpp_pickle import write_aistpp_pickle
+    from motion_data.writing.bvh import write_bvh
+
+    write = {".bvh": write_bvh, ".pkl": write_aistpp_pickle}[output.suffix.lower()]
+    write(output, motion)

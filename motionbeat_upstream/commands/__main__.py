@@ -6,6 +6,9 @@ import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
+from motionbeat_upstream.commands.first_line import first_line
+from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.errors import AudioError, CheckpointError
 from motionbeat_upstream.file_name import print_any_name
 from motionbeat_upstream.version import __version__
 
@@ -32,13 +35,6 @@ def main() -> int:
 
 def _run(command: EntryPoint, arguments: list[str]) -> int:
     try:
-        # The parts are imported here, so `motionbeat --help` does not wait for torch.
-        from motionbeat_upstream.audio import AudioError
-        from motionbeat_upstream.checkpoint import CheckpointError
-        from motionbeat_upstream.config import ConfigError
-        from motionbeat_upstream.threads import use_idle_cores
-
-        use_idle_cores()
         try:
             return int(command.load()(arguments))
         except BrokenPipeError:
@@ -63,9 +59,12 @@ def _run(command: EntryPoint, arguments: list[str]) -> int:
 
 
 def _usage(commands: dict[str, EntryPoint]) -> str:
-    listed = "\n".join(f"  motionbeat {name} --help" for name in sorted(commands))
+    listed = "\n".join(f"  {name:9} {first_line(commands[name].module)}" for name in sorted(commands))
     missing = "  (none: install the project with pip first)"
-    return f"usage: motionbeat COMMAND ...\n\nThe commands explain themselves:\n{listed or missing}"
+    return (
+        f"usage: motionbeat COMMAND ...\n\ncommands:\n{listed or missing}\n\n"
+        f"`motionbeat COMMAND --help` lists the options of a command."
+    )
 
 
 if __name__ == "__main__":

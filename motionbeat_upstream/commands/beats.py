@@ -1,20 +1,17 @@
-"""``motionbeat beats``: the beats and downbeats of one file."""
+"""``motionbeat beats``: find the beats and downbeats of one audio file."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-import librosa
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
+from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
 
@@ -28,16 +25,25 @@ go to the standard error."""
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when beats were found, 1 when the file has no pulse."""
     parser = argparse.ArgumentParser("motionbeat beats", description=DESCRIPTION)
-    parser.add_argument("file", metavar="FILE", type=Path, help="audio of any format and rate")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.beats", help="write the beats here")
+    parser.add_argument("file", metavar="FILE", type=audio_file, help="audio of any format and rate")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=output_file(".beats", ".txt"),
+        metavar="FILE.beats",
+        help="write the beats here; .txt holds the same text",
+    )
     parser.add_argument(
         "--click",
-        type=Path,
+        type=output_file(".wav"),
         metavar="FILE.wav",
         help="write the audio with a click on each beat, higher on downbeats",
     )
     add_model_options(parser)
     options = parser.parse_args(arguments)
+    refuse_inputs([options.output, options.click], [options.file])
+
+    from motionbeat_upstream.audio import read_audio
 
     wav = read_audio(options.file)
     expert = load_model(options, uses_weights=False)
@@ -58,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
         with atomic_path(options.output) as draft:
             draft.write_text(text, encoding="utf-8")
     if options.click is not None:
+        import soundfile
+
         # An open file, because soundfile takes no names that are not UTF-8.
         with atomic_path(options.click) as draft, draft.open("wb") as file:
             soundfile.write(file, with_clicks(wav.numpy(), grid), SAMPLE_RATE, format="WAV")
@@ -71,6 +79,8 @@ def format_beats(beats: NDArray[np.float64], positions: NDArray[np.int64]) -> st
 
 def with_clicks(wav: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
     """The waveform (T,) at 16 kHz with a click on each beat, 1 kHz, and on each downbeat, 1.5 kHz."""
+    import librosa
+
     peak = max(float(np.abs(wav).max()), 1e-9)
     mixed = 0.6 * wav / peak
     for frequency, times in ((1500.0, grid.downbeats), (1000.0, grid.beats[grid.positions != 1])):

@@ -10,6 +10,7 @@ and stacks arrays of (150, D): 30 frames a second, frame j of a slice j/30 s aft
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from torch import Tensor
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.commands.npz_format import Layers, chosen
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, ConfigError
-from motionbeat_upstream.decoding import AudioError, audio_length
+from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.decoding import audio_length
+from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.frame_resampling import resample_frames
 
@@ -45,20 +47,18 @@ class EdgeFormat:
 
     output: Path
     layers: Layers
-    overwrite: bool
 
     def target(self, relative: Path) -> Path:
         """The first slice of an input."""
         return self._slice(relative, 0)
 
-    def is_made(self, relative: Path, made_by: str) -> bool:
-        """Whether all slices of an input are there and by this model."""
+    def made_by(self, relative: Path) -> str | None:
+        """What made the slices of an input: empty for another program, None where not all are there."""
         record = self._read_record(relative)
-        return (
-            record is not None
-            and record[0] == made_by
-            and all(self._slice(relative, index).is_file() for index in range(record[1]))
-        )
+        if record is None:
+            return "" if os.path.exists(self.target(relative)) else None
+        whole = all(self._slice(relative, index).is_file() for index in range(record[1]))
+        return record[0] if whole else None
 
     def write(self, expert: UpstreamExpert, path: Path, relative: Path, made_by: str) -> None:
         """Hear a file once and write its slices, one after the other.
@@ -66,14 +66,8 @@ class EdgeFormat:
         Raises:
             AudioError: the file cannot be read, or is shorter than a slice; or is called a slice and does not
                 last 5 s.
-            ConfigError: slices are there that this command did not make.
         """
         record = self._read_record(relative)
-        if record is None and self.target(relative).exists() and not self.overwrite:
-            raise ConfigError(
-                f"{self.target(relative)}: is there and was not made by this command; give another -o, or "
-                f"--overwrite to replace it"
-            )
         wav = read_audio(path)
         starts = _starts(path, wav)
         with torch.inference_mode():

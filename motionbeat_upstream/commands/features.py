@@ -1,4 +1,4 @@
-"""``motionbeat features``: audio files in, features out: one .npz a file, or the slices that EDGE reads."""
+"""``motionbeat features``: extract features of audio files, as one .npz a file or as slices for EDGE."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import stops_writing
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError
-from motionbeat_upstream.commands.edge_format import EdgeFormat, refuse_one_name
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
-from motionbeat_upstream.commands.npz_format import Layers, NpzFormat
 from motionbeat_upstream.config import ConfigError
-from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.version import __version__
+
+if TYPE_CHECKING:
+    from motionbeat_upstream.commands.edge_format import EdgeFormat
+    from motionbeat_upstream.commands.npz_format import Layers, NpzFormat
+    from motionbeat_upstream.expert import UpstreamExpert
 
 DESCRIPTION = """\
 Extract MotionBeat features. One .npz is written per file, with
@@ -34,7 +34,8 @@ Extract MotionBeat features. One .npz is written per file, with
   pulse_activation (T,) in [0, 1], how much a trained model takes each frame for a step
   made_by         version, architecture, layers and hash of the weights, as JSON
 Files that are there already and were made by the same model are skipped, so an interrupted run
-is taken up by calling it again.
+is taken up by calling it again. Features of another model, of other layers or from another program
+are not replaced without --overwrite.
 
 --format edge writes what the dance generator EDGE reads for Jukebox's features instead: 5 s from
 every half second of a song on, SONG_sliceK.npy, (150, D) float32 at 30 frames a second, in one folder.
@@ -53,11 +54,19 @@ def main(arguments: Sequence[str]) -> int:
         raise NotADirectoryError(f"-o {options.output}: expected a folder, found a file")
     if options.format == "edge" and options.half:
         raise ConfigError("--half: EDGE computes in float32; leave it out with --format edge")
+    if not any(Path(name).exists() for name in options.files):
+        raise FileNotFoundError(f"{options.files[0]}: no such file")
+
+    from tqdm import tqdm
+
+    from motionbeat_upstream.commands.edge_format import EdgeFormat, refuse_one_name
+    from motionbeat_upstream.commands.npz_format import NpzFormat
+
     audio = find_audio([Path(name) for name in options.files])
     form: NpzFormat | EdgeFormat
     if options.format == "edge":
         refuse_one_name([path for path, _ in audio])
-        form = EdgeFormat(Path(options.output), options.layers, options.overwrite)
+        form = EdgeFormat(Path(options.output), options.layers)
     else:
         form = NpzFormat(Path(options.output), options.layers, options.half)
     expert = load_model(options)
@@ -65,10 +74,17 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(options.layers, list) and not all(0 <= index < count for index in options.layers):
         raise ConfigError(f"--layers {options.layers}: this model has layers 0 to {count - 1}")
     made_by = _made_by(expert, options)
+    found = {relative: None if options.overwrite else form.made_by(relative) for _, relative in audio}
+    others = [relative for relative, by in found.items() if by not in (None, made_by)]
+    if others:
+        raise ConfigError(
+            f"{form.target(others[0])}: was made by another model, version or program, or with other layers "
+            f"({len(others)} of {len(audio)} outputs were); give another -o, or --overwrite to replace them"
+        )
     failed: list[str] = []
     done = skipped = 0
     for path, relative in tqdm(audio, unit="file", desc="features", disable=None):
-        if not options.overwrite and form.is_made(relative, made_by):
+        if found[relative] == made_by:
             skipped += 1
             continue
         try:
@@ -101,6 +117,8 @@ def find_audio(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
     Raises:
         AudioError: a folder without audio, or two inputs whose outputs would have one name.
     """
+    from motionbeat_upstream.audio import AUDIO_SUFFIXES
+
     found: dict[Path, Path] = {}
     for given in inputs:
         if given.is_dir():
@@ -153,6 +171,8 @@ def _layers(text: str) -> Layers:
 
 
 def _made_by(expert: UpstreamExpert, options: argparse.Namespace) -> str:
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(expert.tower.state_dict().items()):
         digest.update(name.encode())

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from motionbeat_upstream import hubconf
 from motionbeat_upstream.config import ConfigError
-from motionbeat_upstream.expert import UpstreamExpert
+
+if TYPE_CHECKING:
+    from motionbeat_upstream.expert import UpstreamExpert
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add ``-k`` and ``--device``."""
     parser.add_argument(
-        "-k", "--checkpoint", metavar="FILE", help="a checkpoint instead of the model that ships"
+        "-k",
+        "--checkpoint",
+        type=_checkpoint,
+        metavar="FILE",
+        help="a checkpoint instead of the model that ships",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
 
@@ -29,6 +34,12 @@ def load_model(options: argparse.Namespace, uses_weights: bool = True) -> Upstre
         ConfigError: the device is unknown or not there.
         CheckpointError: the checkpoint cannot be used.
     """
+    import torch
+
+    from motionbeat_upstream import hubconf
+    from motionbeat_upstream.threads import use_idle_cores
+
+    use_idle_cores()
     name = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.empty(0, device=name).device
@@ -45,3 +56,9 @@ def load_model(options: argparse.Namespace, uses_weights: bool = True) -> Upstre
             file=sys.stderr,
         )
     return expert
+
+
+def _checkpoint(text: str) -> str:
+    if "://" not in text and not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: no such file; expected a .safetensors file, or its URL")
+    return text

@@ -40,13 +40,13 @@ class NpzFormat:
         """What is written for an input."""
         return self.output / relative.with_name(relative.name + ".npz")
 
-    def is_made(self, relative: Path, made_by: str) -> bool:
-        """Whether it is there, whole and by this model."""
+    def made_by(self, relative: Path) -> str | None:
+        """What made the features of an input: empty for another program, None without a whole file."""
         try:
             with np.load(self.target(relative), allow_pickle=False) as stored:
-                return bool(str(stored["made_by"]) == made_by)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return False
+                return str(stored["made_by"]) if "made_by" in stored else ""
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
 
     def write(self, expert: UpstreamExpert, path: Path, relative: Path, made_by: str) -> None:
         """Hear a file and write what is said of it.

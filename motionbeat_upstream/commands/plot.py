@@ -1,4 +1,4 @@
-"""``motionbeat plot``: a picture of a song's rhythm."""
+"""``motionbeat plot``: draw a picture of a song's beats, bars and form."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
-import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.projections.polar import PolarAxes
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
+from motionbeat_upstream.commands.paths import audio_file, output_file
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
-from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.nn.grid import Grid
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.projections.polar import PolarAxes
+
+    from motionbeat_upstream.expert import UpstreamExpert
 
 DESCRIPTION = """\
 Draw a song: its waveform and onset envelope with beats and bars, and the pulses that a trained
@@ -64,18 +66,25 @@ class Song:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when the picture is written."""
     parser = argparse.ArgumentParser("motionbeat plot", description=DESCRIPTION)
-    parser.add_argument("file", metavar="FILE", type=Path, help="audio of any format and rate")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="PNG", help="also .pdf or .svg")
+    parser.add_argument("file", metavar="FILE", type=audio_file, help="audio of any format and rate")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=output_file(".png", ".pdf", ".svg"),
+        metavar="PNG",
+        help="also .pdf or .svg",
+    )
     parser.add_argument(
         "--start", type=float, default=None, metavar="S", help="first second of the excerpt on top"
     )
     parser.add_argument("--length", type=float, default=16.0, metavar="S", help="its length; default: 16")
     add_model_options(parser)
     options = parser.parse_args(arguments)
-    if options.output.suffix.lower() not in (".png", ".pdf", ".svg"):
-        parser.error(f"-o {options.output}: expected a name that ends in .png, .pdf or .svg")
     if not options.length > 0 or (options.start is not None and not options.start >= 0):
         parser.error("--length must be above 0 and --start at least 0 seconds")
+
+    from motionbeat_upstream.audio import read_audio
 
     wav = read_audio(options.file)
     song = listen(printable(options.file.name), wav, load_model(options))
@@ -92,6 +101,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert) -> Song:
     """Ask the model about a waveform (T,) at 16 kHz."""
+    import torch
+
     device = next(expert.parameters()).device
     with torch.inference_mode():
         said = expert.tower(wav[None].to(device), torch.tensor([len(wav)], device=device))
@@ -126,6 +137,10 @@ def bar_similarity(tokens: NDArray[np.float32], bar: NDArray[np.int64]) -> NDArr
 
 def draw(song: Song, start: float, length: float) -> Figure:
     """The picture; ``start`` and ``length`` in seconds choose the excerpt of its upper half."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.projections.polar import PolarAxes
+
     with matplotlib.rc_context(
         {"font.size": 9, "axes.edgecolor": SOFT, "text.color": INK, "axes.labelcolor": INK}
     ):

@@ -9,11 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 FALLBACK_BPM = 120.0
 """Tempo of the fixed grid that stands in where no beat can be heard [O]."""
@@ -167,6 +170,8 @@ def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -
         durations: (B,) lengths of the clips in seconds, each above 0.
         subdivisions: S, tokens per beat.
     """
+    import torch
+
     clips = [
         _cut_clip(grid, float(duration), subdivisions)
         for grid, duration in zip(grids, np.atleast_1d(np.asarray(durations)), strict=True)

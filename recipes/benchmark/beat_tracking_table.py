@@ -54,16 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--probe", default="linear", choices=["linear", "mlp", "conv"])
     parser.add_argument("--decoder", default="dbn", choices=["dbn", "peaks"])
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace runs of other data or weights in OUT"
+    )
     options = parser.parse_args(argv)
     try:
         read_folds(options.data)
         upstreams = read_upstreams(options.upstreams)
+        run_all(upstreams, options.data, options.out, options.seeds, options.probe, options.overwrite)
     except (OSError, ValueError) as error:
         print(f"beat_tracking_table: {error}", file=sys.stderr)
         return 2
-
-    try:
-        run_all(upstreams, options.data, options.out, options.seeds, options.probe)
     except RunFailed as failed:
         return failed.code
     scores = {
@@ -81,11 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_all(
-    upstreams: Sequence[UpstreamChoice], data: Path, out: Path, seeds: Sequence[int], probe: str
+    upstreams: Sequence[UpstreamChoice],
+    data: Path,
+    out: Path,
+    seeds: Sequence[int],
+    probe: str,
+    overwrite: bool = False,
 ) -> None:
     """Every upstream on every fold with every seed, but for what is done.
 
     Raises:
+        TaskError: a run of other data or weights would be replaced.
         RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
     """
     runs = [(choice, seed, fold) for choice in upstreams for seed in seeds for fold in read_folds(data)]
@@ -95,7 +102,7 @@ def run_all(
         made_of = choice.made_of(file_sha256(data))
         options = [*choice.options, "-d", "beat_tracking", "--seed", str(seed)]
         said = f"run {number} of {len(runs)}: {folder.name}"
-        run_once(folder, made_of, options, _overrides(data, fold, probe), said)
+        run_once(folder, made_of, options, _overrides(data, fold, probe), said, overwrite)
 
 
 def run_folders(label: str, data: Path, out: Path, seeds: Sequence[int], probe: str) -> list[Path]:

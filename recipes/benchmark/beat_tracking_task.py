@@ -42,13 +42,16 @@ class BeatPlan:
         """As folders are called."""
         return f"beat_tracking-{self.root.name}"
 
-    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """Train and test what is not there yet; frames are not kept.
 
         Raises:
+            TaskError: a run of other data or weights would be replaced.
             RunFailed: a run ended with an error, which it has told.
         """
-        run_all([upstream.choice], self.root / "splits.csv", out / self.name, self.seeds, self.probe)
+        run_all(
+            [upstream.choice], self.root / "splits.csv", out / self.name, self.seeds, self.probe, overwrite
+        )
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A table for each decoder."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from motion_data.errors import DataError
 from recipes.benchmark.clip_table import clip_table, pooled
 from recipes.benchmark.result_table import ResultTable
+from recipes.benchmark.runner import refuse_other_run
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
@@ -53,13 +54,14 @@ class ClipPlan:
         for fold in range(self.task.layouts[self.layout].folds):
             yield self.task.load(str(self.root), self.layout, fold)
 
-    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """Train and test the probes that are not there yet.
 
         Args:
             upstream: whose features.
             out: folder of all results.
             cache: folder of features that are kept; None keeps none.
+            overwrite: whether probes of other upstreams, data or settings may be replaced.
 
         Raises:
             DataError, AudioError, TaskError: what is wrong with the data or the features.
@@ -72,6 +74,8 @@ class ClipPlan:
                 folder = self._folder(out, encoder.label, fold, seed)
                 if is_done(folder, made_of):
                     continue
+                if (folder / "scores-test.json").exists():
+                    refuse_other_run(folder, overwrite)
                 _hold(held, encoder, data, self.slice_seconds, cache)
                 features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
                 best = train(features, data, self.model, seed)

@@ -37,10 +37,11 @@ class CorpusPlan(ABC):
         """As folders are called."""
         return f"{self.task}-{self.root.name}"
 
-    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """Train and test what is not there yet; frames are not kept.
 
         Raises:
+            TaskError: a run of other data or weights would be replaced.
             RunFailed: a run ended with an error, which it has told.
         """
         choice = upstream.choice
@@ -53,7 +54,7 @@ class CorpusPlan(ABC):
             folder = self._folder(choice, out, seed)
             options = [*choice.options, "-d", self.task, "--seed", str(seed), *chosen]
             overrides = [f"config.downstream_expert.datarc.root={self.root}"]
-            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}")
+            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}", overwrite)
 
     @abstractmethod
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:

@@ -17,26 +17,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from torch import Tensor
-from tqdm import tqdm
 
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
-from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.config import MusicTowerConfig
-from motionbeat_upstream.nn.accents import bass_accents, sound_bands
-from motionbeat_upstream.nn.frontend import log_mel
+from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.local_contrast import local_contrast
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
-from motionbeat_upstream.nn.tempo import HOP, MULTIPLES, PRIOR, WEIGHTS, tempi, tempo_evidence
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RATE = 100.0
 """Mel frames a second."""
@@ -56,7 +50,8 @@ LEVELS = (1.0, 1 / 2, 2.0, 1 / 3, 3.0)
 HELD = 1e-3
 """Ridge penalty on the weights."""
 
-POWERS = len(PRIOR)
+POWERS = 3
+"""Of the tempo in octaves, as many as ``PRIOR`` has weights."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataError, AudioError, OSError) as error:
         print(f"fit_tempo: {error}", file=sys.stderr)
         return 2
+    from motionbeat_upstream.nn.tempo import MULTIPLES, PRIOR, WEIGHTS
+
     fitted = fit(train)
     now = np.concatenate([np.ravel(WEIGHTS), PRIOR])
     for name, weights in (("now", now), ("fitted", fitted), ("fitted, rounded", rounded(fitted))):
@@ -101,7 +98,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-@torch.inference_mode()
 def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
     """The windows of a split's pairs that have a grid.
 
@@ -114,6 +110,12 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
         DataError: no pair with a grid, or files that are not what they should be.
         AudioError: sound that cannot be read.
     """
+    import torch
+    from tqdm import tqdm
+
+    from motion_data.loading import load_clip
+    from motionbeat_upstream.nn.tempo import HOP, tempi
+
     pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), most)]
     evidence: list[Tensor] = []
     bpm: list[NDArray[np.float64]] = []
@@ -136,10 +138,19 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
 
 def evidence_of(wav: Tensor) -> Tensor:
     """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
-    mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
-    contrast = local_contrast(onset_envelope(mel, lengths), lengths, RATE)
-    bass = bass_accents(mel, lengths, RATE)
-    return tempo_evidence(contrast, bass, sound_bands(mel), lengths, RATE)[0]
+    import torch
+
+    from motionbeat_upstream.nn.accents import bass_accents, sound_bands
+    from motionbeat_upstream.nn.frontend import log_mel
+    from motionbeat_upstream.nn.local_contrast import local_contrast
+    from motionbeat_upstream.nn.onset_envelope import onset_envelope
+    from motionbeat_upstream.nn.tempo import tempo_evidence
+
+    with torch.inference_mode():
+        mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
+        contrast = local_contrast(onset_envelope(mel, lengths), lengths, RATE)
+        bass = bass_accents(mel, lengths, RATE)
+        return tempo_evidence(contrast, bass, sound_bands(mel), lengths, RATE)[0]
 
 
 def local_tempo(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,6 +162,10 @@ def local_tempo(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def fit(windows: Windows) -> NDArray[np.float64]:
     """(3 · M + 3,) the weights of greatest likelihood, held down a little."""
+    from scipy.optimize import minimize
+
+    from motionbeat_upstream.nn.tempo import tempi
+
     evidence, weight = windows.evidence, window_weights(windows.bpm)
     steps = np.log2(tempi().double().numpy())
     # A tempo between two of the scale's is shared between them.
@@ -188,6 +203,8 @@ def window_weights(bpm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def score(windows: Windows, weights: NDArray[np.float64]) -> tuple[float, float]:
     """Shares of windows whose best tempo is right, and right or a related one; weighted as in the fit."""
+    from motionbeat_upstream.nn.tempo import tempi
+
     best = tempi().double().numpy()[(windows.evidence @ weights).argmax(1)]
     weight = window_weights(windows.bpm)
     off = np.stack([np.abs(best / (level * windows.bpm) - 1) for level in LEVELS])

@@ -24,18 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import librosa
-import mir_eval
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import read_sound
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.hubconf import motionbeat
-from motionbeat_upstream.nn.music_tower import estimate_grid
-from recipes.statistics.mean_interval import mean_interval
+from motionbeat_upstream.decoding import read_sound
 
 T = TypeVar("T")
 
@@ -100,12 +94,16 @@ class Summary:
 
 def librosa_beats(wav: NDArray[np.float32]) -> NDArray[np.float64]:
     """Beat times by librosa's defaults, from (T,) at 22.05 kHz."""
+    import librosa
+
     _, beats = librosa.beat.beat_track(y=wav, sr=LIBROSA_RATE, units="time")
     return np.asarray(beats, dtype=np.float64)
 
 
 def beat_f(reference: NDArray[np.float64], estimate: NDArray[np.float64]) -> float:
     """mir_eval's F at ±70 ms, the first 5 s left out."""
+    import mir_eval
+
     return float(
         mir_eval.beat.f_measure(mir_eval.beat.trim_beats(reference), mir_eval.beat.trim_beats(estimate))
     )
@@ -138,6 +136,12 @@ def read_index(dataset: Path) -> list[tuple[str, Path, Path]]:
 
 def compare(dataset: Path, repeats: int) -> list[Row]:
     """Both trackers on every piece of a data set."""
+    import librosa
+    import torch
+
+    from motionbeat_upstream.hubconf import motionbeat
+    from motionbeat_upstream.nn.music_tower import estimate_grid
+
     pieces = read_index(dataset)
     rows: list[Row] = []
     tower = motionbeat().tower
@@ -181,6 +185,7 @@ def compare(dataset: Path, repeats: int) -> list[Row]:
 
 def summarise(rows: Sequence[Row], seed: int) -> Summary:
     """Means over pieces and the interval of their difference."""
+    from recipes.statistics.mean_interval import mean_interval
 
     def column(name: str) -> NDArray[np.float64]:
         return np.array([getattr(row, name) for row in rows], dtype=np.float64)
@@ -265,8 +270,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.threads < 1 or arguments.repeats < 1:
         parser.error("--threads and --repeats must be at least 1")
-    torch.set_num_threads(arguments.threads)
     try:
+        read_index(arguments.dataset)  # before seconds of imports
+
+        import torch
+
+        torch.set_num_threads(arguments.threads)
         rows = compare(arguments.dataset, arguments.repeats)
         summary = summarise(rows, arguments.seed)
         print(table(rows, summary))

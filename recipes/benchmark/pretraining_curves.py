@@ -10,13 +10,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.paths import output_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "python -m recipes.benchmark.pretraining_curves", description=__doc__.splitlines()[0]
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("-o", "--output", type=output_file(".png"), required=True, metavar="FILE.png")
     options = parser.parse_args(argv)
     try:
         figure = draw(records(options.run, "train"), records(options.run, "valid"))
@@ -90,6 +91,9 @@ def records(run: Path, name: str) -> list[dict[str, Any]]:
 
 def draw(train: Records, valid: Records) -> Figure:
     """Four panels over the steps."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(12, 8), layout="constrained")
         losses, retrieval, hard, probe = figure.subplots(2, 2).ravel()

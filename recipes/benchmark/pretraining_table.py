@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.paths import output_file
 from recipes.pretrain.errors import PretrainError
-from recipes.pretrain.validate import figures_file
+from recipes.pretrain.figures_file import figures_file
 
 COLUMNS: Mapping[str, tuple[str, str | None]] = {
     "beat probe, trunk": ("probe.trunk.beat_f", None),
@@ -62,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs")
     parser.add_argument("--split", choices=("dev", "test"), default="dev", help="(%(default)s)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.md", help="write the table there as well")
+    parser.add_argument(
+        "-o", "--output", type=output_file(".md"), metavar="FILE.md", help="write the table there as well"
+    )
     options = parser.parse_args(argv)
     try:
         found = {run.name: figures_of(run, options.split) for run in options.runs}

@@ -8,7 +8,6 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
 
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.statistics.estimate import Estimate
@@ -51,6 +50,8 @@ class ResultTable:
 
 def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
     """Every table's first measure, a panel each: points with intervals, a line at every reference."""
+    from matplotlib.figure import Figure as Picture
+
     across = min(COLUMNS, len(tables))
     down = -(-len(tables) // across)
     tallest = max(len(table.rows) + LEGEND_LINE * len(_lines_of(table)) for table in tables)

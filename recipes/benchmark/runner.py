@@ -8,6 +8,8 @@ from pathlib import Path
 
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream import run_downstream
+from recipes.downstream.earlier_run import files_of_run, holds_training, remove
+from recipes.downstream.errors import TaskError
 from recipes.downstream.task_run.request import command
 
 
@@ -19,7 +21,14 @@ class RunFailed(RuntimeError):
         self.code = code
 
 
-def run_once(folder: Path, made_of: str, options: Sequence[str], overrides: Sequence[str], said: str) -> bool:
+def run_once(
+    folder: Path,
+    made_of: str,
+    options: Sequence[str],
+    overrides: Sequence[str],
+    said: str,
+    overwrite: bool = False,
+) -> bool:
     """Train and test, unless that is done; returns whether anything was done.
 
     A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
@@ -31,25 +40,42 @@ def run_once(folder: Path, made_of: str, options: Sequence[str], overrides: Sequ
         options: of ``run_downstream.py``, but for mode, folder and overrides.
         overrides: ``config.KEY=VALUE``.
         said: printed before it is begun.
+        overwrite: whether a run that is made of something else may be replaced.
 
     Raises:
+        TaskError: the folder holds a run that is made of something else.
         RunFailed: it ended with an error.
     """
     begun, done = folder / "begun", folder / "done"
     if _holds(done, made_of):
         return False
-    print(said, file=sys.stderr)
     if not _holds(begun, made_of):
+        earlier = files_of_run(folder)
+        if holds_training(earlier):
+            refuse_other_run(folder, overwrite)
         done.unlink(missing_ok=True)
-        for of_another in folder.glob("states-*.ckpt"):
-            of_another.unlink()
+        remove(earlier)
         _write(begun, made_of)
+    print(said, file=sys.stderr)
     overriding = ["-o", ",,".join(overrides)] if overrides else []
     code = run_downstream.main(command([str(folder), *options, *overriding]))
     if code:
         raise RunFailed(folder, code)
     _write(done, made_of)
     return True
+
+
+def refuse_other_run(folder: Path, overwrite: bool) -> None:
+    """Check that a run that is made of something else may be replaced.
+
+    Raises:
+        TaskError: it may not.
+    """
+    if not overwrite:
+        raise TaskError(
+            f"{folder}: holds a run of other data, weights, settings or of another version; give another "
+            f"OUT, or --overwrite to replace it"
+        )
 
 
 def _holds(path: Path, made_of: str) -> bool:

@@ -25,14 +25,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.pretrain.criterion.soft_dtw import soft_dtw, soft_dtw_divergence, squared_distances
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 
 SRAL_SIZES = ((2048, 16), (2048, 32))
 """Pairs and steps."""
@@ -93,6 +94,8 @@ def tslearn_losses(threads: int) -> dict[str, Loss]:
 
 def our_losses() -> dict[str, Loss]:
     """Ours, without a band."""
+    from recipes.pretrain.criterion.soft_dtw import soft_dtw, soft_dtw_divergence, squared_distances
+
     return {
         "soft-DTW": lambda first, second: soft_dtw(squared_distances(first, second), GAMMA),
         "divergence": lambda first, second: soft_dtw_divergence(first, second, GAMMA),
@@ -101,6 +104,8 @@ def our_losses() -> dict[str, Loss]:
 
 def forward_backward(loss: Loss, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Values (B,), and gradients of their sum by both series."""
+    import torch
+
     first, second = (x.detach().requires_grad_() for x in (first, second))
     value = loss(first, second)
     by_first, by_second = torch.autograd.grad(value.sum(), (first, second))
@@ -111,6 +116,8 @@ def compare(
     kind: str, ours: Loss, theirs: Loss, pairs: int, steps: int, repeats: int, generator: torch.Generator
 ) -> Row:
     """Both at one size: whether they give the same, then how long they take, by turns."""
+    import torch
+
     first, second = torch.rand(2, pairs, steps, 1, generator=generator)
     results = [forward_backward(loss, first, second) for loss in (ours, theirs)]
     for name, mine, other in zip(("values", "gradients", "gradients"), *results, strict=True):
@@ -168,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.threads < 1 or arguments.repeats < 1:
         parser.error("--threads and --repeats must be at least 1")
+    import torch
+
     try:
         theirs, ours = tslearn_losses(arguments.threads), our_losses()
         torch.set_num_threads(arguments.threads)

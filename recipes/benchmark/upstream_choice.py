@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.version import __version__
-from recipes.downstream.encoder import Encoder, load_encoder
 from recipes.downstream.weights_file import weights_file
+
+if TYPE_CHECKING:
+    from recipes.downstream.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Upstream:
         Raises:
             TaskError, CheckpointError: it cannot be had.
         """
+        from recipes.downstream.encoder import load_encoder
+
         return load_encoder(self.choice.label, self.choice.name, self.choice.weights)
 
 

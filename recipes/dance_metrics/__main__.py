@@ -16,22 +16,18 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from tqdm import tqdm
-
-from motion_data.body.smpl import read_body_model
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.commands.paths import refuse_to_replace
+from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.file_name import print_any_name
-from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
-from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
-from recipes.dance_metrics.report import markdown, record
-from recipes.dance_metrics.scores import score_dances
 
-TRACKERS = {"librosa": librosa_beats, "motionbeat": own_beats}
+if TYPE_CHECKING:
+    from recipes.dance_metrics.dance import Dance
+
+TRACKERS = ("librosa", "motionbeat")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_any_name()
     try:
         options = parser().parse_args(arguments)
+        for folder in (options.generated, options.truth):
+            if not folder.is_dir():
+                raise DataError(f"{folder}: no such folder; expected one of dances")
+
+        if options.output is not None:
+            refuse_to_replace([options.output / "metrics.json"], options.overwrite)
+
+        from tqdm import tqdm
+
+        from recipes.dance_metrics.report import markdown, record
+        from recipes.dance_metrics.scores import score_dances
+
         generated, truth = read_both(options)
         scores = score_dances(
             generated, truth, options.seed, lambda dances: tqdm(dances, unit=" dances", disable=None)
@@ -73,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="folder of metrics.json and metrics.md"
     )
+    made.add_argument("--overwrite", action="store_true", help="replace the metrics that OUT holds")
     for option, what in (("", "GENERATED"), ("truth-", "TRUTH")):
         made.add_argument(
             f"--{option}fps",
@@ -115,6 +124,12 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
     Raises:
         DataError, AudioError: what cannot be used, with its file.
     """
+    from tqdm import tqdm
+
+    from motion_data.body.smpl import read_body_model
+    from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
+    from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
+
     model = read_body_model(options.smpl) if options.smpl else None
     both = []
     for folder, fps, up in (
@@ -125,7 +140,8 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
         paths = tqdm(dance_paths(folder), desc=f"reading {folder.name}", unit=" files", disable=None)
         both.append([read_dance(path, reading) for path in paths])
     if options.music or options.beats:
-        track: Callable[[Path], Any] = annotated_beats if options.beats else TRACKERS[options.tracker]
+        trackers = {"librosa": librosa_beats, "motionbeat": own_beats}
+        track: Callable[[Path], Any] = annotated_beats if options.beats else trackers[options.tracker]
         every = with_beats([*both[0], *both[1]], options.beats or options.music, track)
         both = [every[: len(both[0])], every[len(both[0]) :]]
     return both[0], both[1]
@@ -137,7 +153,9 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     else:
         beats = f"files of {options.beats.name}" if options.beats else "what the dances' files bring"
     told = {
-        key: None if value is None else str(value) for key, value in vars(options).items() if key != "output"
+        key: None if value is None else str(value)
+        for key, value in vars(options).items()
+        if key not in ("output", "overwrite")
     }
     return {**told, "beats": beats}
 

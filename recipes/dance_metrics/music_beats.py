@@ -21,7 +21,8 @@ from tqdm import tqdm
 from motion_data.beats_file import read_beats
 from motion_data.corpora.aistpp_annotations import PIECE, piece_bpm
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio, read_sound
+from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio
+from motionbeat_upstream.decoding import read_sound
 from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.dance_metrics.dance import Dance

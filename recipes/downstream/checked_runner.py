@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from s3prl.downstream.runner import SAMPLE_RATE, Runner
 
 from motionbeat_upstream.decoding import audio_length
+from recipes.downstream.earlier_run import files_of_run
 from recipes.downstream.errors import TaskError
 
 
@@ -19,6 +21,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
     """S3PRL's runner to the letter, but for the words it ends with."""
 
     def _get_featurizer(self) -> Any:
+        self._check_selection()
         try:
             return super()._get_featurizer()
         except IndexError as error:
@@ -30,17 +33,38 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
                 f"a weighted sum of all"
             ) from error
 
+    def _check_selection(self) -> None:
+        """Refuse features that a task cannot take: S3PRL would take others, or fail on them later.
+
+        Raises:
+            TaskError: ``-s`` names no sequence of (B, F, D) features at a fixed rate.
+        """
+        model = self.upstream.model.eval()
+        # A tone, for noise would change the state of the random generator.
+        tone = torch.sin(torch.arange(SAMPLE_RATE, device=self.args.device) * 0.1)
+        with torch.no_grad():
+            features = model([tone])
+        usable = [name for name, value in features.items() if _is_sequence(value) and _has_rate(model, name)]
+        chosen = self.args.upstream_feature_selection
+        if chosen not in usable:
+            raise TaskError(
+                f"-s {chosen}: {self.args.upstream} has no such features at a fixed frame rate; there are "
+                f"{', '.join(usable)}"
+            )
+
     def train(self) -> None:
         """S3PRL's training loop.
 
         Raises:
             Interrupted: by Ctrl-C, with the command that resumes.
         """
+        folder = Path(self.args.expdir)
+        before = files_of_run(folder).items()
         try:
             super().train()
         except KeyboardInterrupt as interrupt:
-            folder = Path(self.args.expdir)
-            if any(folder.glob("states-*.ckpt")):
+            written = dict(files_of_run(folder).items() - before)
+            if self.args.past_exp or any(path.match("states-*.ckpt") for path in written):
                 hint = f"resume with: run_downstream.py -m train -e {folder}"
             else:
                 hint = (
@@ -65,3 +89,18 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
                     f"{SAMPLE_RATE} Hz; resample it first"
                 )
         super().inference()
+
+
+def _is_sequence(value: Any) -> bool:
+    """Whether S3PRL's featurizer can take it: (B, F, D), or such of several layers."""
+    layers = list(value.values()) if isinstance(value, dict) else value
+    layers = list(layers) if isinstance(layers, list | tuple) else [layers]
+    return bool(layers) and all(isinstance(layer, torch.Tensor) and layer.dim() == 3 for layer in layers)
+
+
+def _has_rate(model: Any, name: str) -> bool:
+    try:
+        model.get_downsample_rates(name)
+    except (ValueError, KeyError):
+        return False
+    return True

@@ -10,11 +10,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from motionbeat_upstream.atomic_write import atomic_path
+from recipes.downstream.earlier_run import Files, remove
 from recipes.downstream.errors import TaskError
 from recipes.downstream.process_state import replaced
+
+BEST = "dev-best.ckpt"
+"""The checkpoint of the weights that did best on dev."""
 
 
 def latest_checkpoint(place: str | Path) -> Path:
@@ -43,6 +45,8 @@ def read_settings(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
     Raises:
         TaskError: not a checkpoint of S3PRL's, truncated, or one that holds other classes.
     """
+    import torch
+
     try:
         with safe_classes():
             # On the meta device no weight is read: this is a look at the label.
@@ -58,6 +62,8 @@ def read_settings(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
 
 
 def _why_unreadable(path: Path) -> str:
+    import torch
+
     try:
         with safe_classes():
             strangers = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -78,6 +84,7 @@ def safe_classes() -> Iterator[None]:
     That is the options (argparse.Namespace) and the learning rate's schedule, which S3PRL's own
     optimizers keep among their parameters. Both are plain attributes; no other class is let in.
     """
+    import torch
     from s3prl import optimizers
 
     classes = {argparse.Namespace, *optimizers.SCHEDULES.values()}
@@ -87,13 +94,16 @@ def safe_classes() -> Iterator[None]:
 
 
 @contextmanager
-def whole_checkpoints() -> Iterator[None]:
+def whole_checkpoints(replaced_files: Files) -> Iterator[None]:
     """Within, ``torch.save`` to a path is atomic, and S3PRL's runner drops old checkpoints after it.
+
+    The files of an earlier run that is to be replaced go once the first checkpoint is there.
 
     S3PRL writes under the final name, and removes the checkpoints beyond ``max_keep`` before it
     writes the next. An end in between (Ctrl-C, a full disk) would leave a torn checkpoint, or with
     ``max_keep: 1`` none.
     """
+    import torch
     from s3prl.downstream import runner
 
     shelf = _RemoveLater()
@@ -115,6 +125,7 @@ def whole_checkpoints() -> Iterator[None]:
                 f"used up); make room and go on with -e {Path(target).parent}"
             ) from error
         shelf.clear(saved=Path(target))
+        remove(replaced_files)
 
     with ExitStack() as undo:
         undo.enter_context(replaced(torch, "save", save))

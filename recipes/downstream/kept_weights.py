@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from recipes.downstream.errors import TaskError
 
-BEST = "dev-best.ckpt"
-"""The checkpoint of the weights that did best on dev."""
-
 
 class BestOnDev(nn.Module):
     """A task's module that knows how it did on dev so far; every checkpoint carries it."""

@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
-import torch
-
 
 @contextmanager
 def restored() -> Iterator[None]:
@@ -23,6 +20,9 @@ def restored() -> Iterator[None]:
     root logger, the warning filters, ``sys.path``, the number of threads, the states of the random
     generators, and the process group of a distributed run.
     """
+    import numpy as np
+    import torch
+
     with ExitStack() as undo:
         undo.enter_context(warnings.catch_warnings())
         undo.callback(setattr, builtins, "isinstance", builtins.isinstance)
@@ -56,6 +56,8 @@ def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
 
 
 def _restore_hub_folder(folder: str) -> None:
+    import torch
+
     if torch.hub.get_dir() != folder:
         torch.hub.set_dir(folder)
 
@@ -67,5 +69,7 @@ def _restore_root_logger(level: int, handlers: list[logging.Handler]) -> None:
 
 
 def _leave_process_group() -> None:
+    import torch
+
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

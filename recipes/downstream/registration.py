@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import motionbeat_upstream
+from recipes.downstream.errors import TaskError
+from recipes.encoders import ENTRIES, entry
 
 TASKS = Path(__file__).parent
 """Folder of tasks in S3PRL's layout: ``<task>/expert.py`` and ``<task>/config.yaml``.
@@ -34,10 +40,8 @@ def registered() -> Iterator[None]:
         from motionbeat_upstream.register import register
 
         register()
-        from recipes.encoders import ENTRIES
-
-        for name, entry in ENTRIES.items():
-            setattr(hub, name, entry)
+        for name in ENTRIES:
+            setattr(hub, name, entry(name))
         yield
     finally:
         downstream.__path__[:] = search_path
@@ -68,17 +72,32 @@ def own_tasks() -> list[str]:
 
 def s3prl_tasks() -> list[str]:
     """Names of the tasks that S3PRL's wheel brings, whether or not what they import is installed."""
-    from s3prl import downstream
-
-    folder = Path(downstream.__file__).parent
-    return sorted(expert.parent.name for expert in folder.glob("*/expert.py"))
+    return sorted(expert.parent.name for expert in _s3prl().glob("downstream/*/expert.py"))
 
 
 def upstreams() -> list[str]:
-    """Names that ``-u`` takes; MotionBeat's are among them while :func:`registered`."""
-    from s3prl import hub
+    """Names that ``-u`` takes, MotionBeat's and other encoders among them, without importing one of them.
 
-    return sorted(name for name in hub.options() if not isinstance(getattr(hub, name), type))
+    S3PRL's hub gathers the functions of its files ``hubconf.py``.
+    """
+    names = {*_public_functions(Path(motionbeat_upstream.__path__[0]) / "hubconf.py"), *ENTRIES}
+    imports = re.findall(r"^from s3prl\.(\S+) import (.+)$", (_s3prl() / "hub.py").read_text("utf-8"), re.M)
+    for module, imported in imports:
+        file = _s3prl() / f"{module.replace('.', '/')}.py"
+        names.update(_public_functions(file) if imported == "*" else imported.split(", "))
+    return sorted(names)
+
+
+def _public_functions(file: Path) -> list[str]:
+    return re.findall(r"^(?:def |from \S+ import \w+ as )([a-zA-Z]\w*)", file.read_text("utf-8"), re.M)
+
+
+def _s3prl() -> Path:
+    """The folder of the installed package."""
+    spec = importlib.util.find_spec("s3prl")
+    if spec is None or spec.origin is None:
+        raise TaskError("S3PRL is not installed; run: pip install 'motionbeat[downstream]'")
+    return Path(spec.origin).parent
 
 
 def packaged_config(task: str) -> Path | None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import copy
 import difflib
 import importlib
-import io
+import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from recipes.downstream.checkpoints import latest_checkpoint, read_settings
+from recipes.downstream.earlier_run import Files, files_of_run, holds_training, options_of_run
 from recipes.downstream.errors import TaskError
 from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
 
@@ -36,18 +38,43 @@ RUNNER_KEYS = (
 """What S3PRL's training loop takes from the section ``runner`` without a default."""
 
 
-def complete(args: argparse.Namespace) -> None:
+OF_A_TRAINING = {
+    "downstream": "-d",
+    "downstream_variant": "-v",
+    "upstream": "-u",
+    "upstream_ckpt": "-k",
+    "upstream_feature_selection": "-s",
+    "upstream_layer_selection": "-l",
+}
+"""Options that S3PRL takes from the checkpoint, whatever is given, when a training goes on."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that is wanted."""
+
+    options: argparse.Namespace
+    """S3PRL's, complete."""
+    task: str
+    folder: Path
+    """Of the results."""
+    replaced: Files
+    """The files of an earlier run in it that are to be replaced."""
+
+
+def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
     """Find the task's configuration, and refuse early what S3PRL would refuse late or not at all.
 
-    Nothing is written: a mistake leaves no folder behind.
+    Neither torch nor S3PRL is imported, but to read a checkpoint, and nothing is written: a mistake leaves no
+    folder behind.
 
     Args:
         args: S3PRL's options as parsed; ``config`` is filled in where it was not given.
+        overwrite: whether a training that the folder holds may be replaced.
 
     Raises:
         TaskError: the first thing that is wrong.
     """
-    _check_device(args)
     _check_override(args.override)
     if args.mode == "inference" and not Path(args.evaluate_split).is_file():
         raise TaskError(f"-t {args.evaluate_split}: no such file; -m inference takes an audio file as -t")
@@ -55,6 +82,7 @@ def complete(args: argparse.Namespace) -> None:
     if past is not None:
         checkpoint = latest_checkpoint(past)
         settings, config = read_settings(checkpoint)
+        _check_same_training(args, settings, checkpoint)
         settings.mode = args.mode
     else:
         _check_given(args)
@@ -66,14 +94,66 @@ def complete(args: argparse.Namespace) -> None:
     _check_upstream(settings)
     _check_task(settings.downstream)
     _check_config(settings, config)
-    if Path(settings.expdir or ".").is_file():
-        raise TaskError(f"-p {settings.expdir}: expected a folder, found a file; give another -p")
-    if past is not None and Path(settings.expdir).resolve() != checkpoint.parent.resolve():
+    folder = Path(settings.expdir or f"result/downstream/{settings.expname}")
+    if folder.is_file():
+        raise TaskError(f"-p {folder}: expected a folder, found a file; give another -p")
+    if past is not None and folder.resolve() != checkpoint.parent.resolve():
         print(
-            f"run_downstream.py: results go to {settings.expdir}, as when the training was started; "
+            f"run_downstream.py: results go to {folder}, as when the training was started; "
             f"-o args.expdir={checkpoint.parent} puts them beside the checkpoint",
             file=sys.stderr,
         )
+    replaced = {} if past is not None else _check_folder(args, settings, folder, overwrite)
+    return Request(args, settings.downstream, folder, replaced)
+
+
+def check_machine(request: Request) -> None:
+    """Fill in the device and the rank, and refuse what cannot be run here; within ``registered()``.
+
+    Raises:
+        TaskError: no such device, or the task needs a module that is not installed.
+    """
+    import torch
+
+    options = request.options
+    if options.device is None:
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if options.local_rank is None and torch.distributed.is_torchelastic_launched():
+        options.local_rank = int(os.environ["LOCAL_RANK"])
+    _check_device(options)
+    _import_task(request.task)
+
+
+def _check_same_training(args: argparse.Namespace, settings: argparse.Namespace, checkpoint: Path) -> None:
+    for name, option in OF_A_TRAINING.items():
+        given, trained = getattr(args, name), getattr(settings, name, None)
+        default = "hidden_states" if name == "upstream_feature_selection" else None
+        if given not in (default, trained):
+            raise TaskError(
+                f"{option} {given}: {checkpoint} was trained with {option} {trained}; leave {option} out to "
+                f"go on with it, or give another folder (-p, -n)"
+            )
+
+
+def _check_folder(
+    args: argparse.Namespace, settings: argparse.Namespace, folder: Path, overwrite: bool
+) -> Files:
+    """The files of an earlier training in the folder, if they may be replaced."""
+    earlier = files_of_run(folder)
+    if not holds_training(earlier) or (args.init_ckpt and Path(args.init_ckpt) in earlier):
+        return {}
+    if overwrite:
+        return earlier
+    then = options_of_run(earlier)
+    asked = (settings.upstream, settings.downstream)
+    trained = (then.get("upstream", asked[0]), then.get("downstream", asked[1]))
+    goes_on = "" if trained != asked else "-a goes on with it, "
+    if args.auto_resume and trained == asked:
+        return {}
+    raise TaskError(
+        f"{folder}: holds a training of -u {trained[0]} -d {trained[1]}; {goes_on}--overwrite replaces it, "
+        f"or give another folder (-p, -n)"
+    )
 
 
 def _check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
@@ -119,6 +199,8 @@ def find_config(task: str) -> Path:
 
 
 def _check_device(args: argparse.Namespace) -> None:
+    import torch
+
     try:
         kind = torch.device(args.device).type
     except RuntimeError as error:
@@ -139,7 +221,9 @@ def _check_override(override: str | None) -> None:
         return
     for option in override.split(",,"):
         key = option.partition("=")[0].strip()
-        if option.count("=") != 1 or key.partition(".")[0] not in ("args", "config") or "." not in key:
+        section, *names = key.split(".")
+        nested = {"args": len(names) == 1, "config": len(names) > 0}
+        if option.count("=") != 1 or not nested.get(section):
             raise TaskError(
                 f"-o {option.strip()!r}: expected config.KEY=VALUE or args.OPTION=VALUE, several joined by "
                 f"two commas (,,), no other '='"
@@ -147,12 +231,21 @@ def _check_override(override: str | None) -> None:
 
 
 def _apply_override(override: str | None, settings: argparse.Namespace, config: dict[str, Any]) -> None:
-    from s3prl.utility import helper
-
-    if override is not None and override.lower() != "none":
-        # S3PRL says what it overrides, and will again when it does so for the run.
-        with contextlib.redirect_stderr(io.StringIO()):
-            helper.override(override, settings, config)
+    """What S3PRL will do with ``-o`` when the run starts, for the checks before it."""
+    if override is None or override.lower() == "none":
+        return
+    for option in override.split(",,"):
+        key, _, text = option.partition("=")
+        value: object = text.strip()
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(text.strip())
+        section, *names, last = key.strip().split(".")
+        target = vars(settings) if section == "args" else config
+        for name in names:
+            target = target.setdefault(name, {})
+            if not isinstance(target, dict):
+                raise TaskError(f"-o {option.strip()!r}: {name} is {target!r}, expected a section")
+        target[last] = value
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -209,6 +302,9 @@ def _check_task(name: str) -> None:
             f"-d {name}: no such task{_near(name, ours + theirs)}; "
             f"there are {', '.join(ours)}, and S3PRL's {', '.join(theirs)}"
         )
+
+
+def _import_task(name: str) -> None:
     try:
         importlib.import_module(f"s3prl.downstream.{name}.expert")
     except ModuleNotFoundError as error:

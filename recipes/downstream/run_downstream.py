@@ -14,29 +14,26 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
-import os
 import sys
 import types
 import urllib.error
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
-import torch
 import yaml
 
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import AudioError
-from motionbeat_upstream.checkpoint import CheckpointError
 from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.errors import AudioError, CheckpointError
 from motionbeat_upstream.file_name import print_any_name
-from motionbeat_upstream.threads import use_idle_cores
 from recipes.downstream.checkpoints import safe_classes, whole_checkpoints
+from recipes.downstream.earlier_run import files_of_run, holds_training, remove
 from recipes.downstream.errors import TaskError
+from recipes.downstream.options import parse
 from recipes.downstream.process_state import replaced, restored
-from recipes.downstream.registration import own_tasks, registered
-from recipes.downstream.request import complete
+from recipes.downstream.registration import registered
+from recipes.downstream.request import Request, check_machine, complete
 
 MISTAKES = (TaskError, DataError, AudioError, CheckpointError, ConfigError, yaml.YAMLError)
 """Errors whose message is all that the user needs."""
@@ -48,24 +45,6 @@ NOTICES = (
     ".*cuda.amp",
 )
 """What every run would be told about S3PRL's age, and nobody can act on."""
-
-EPILOG = """\
-added by MotionBeat to S3PRL's command:
-  -u motionbeat            the model that ships; also motionbeat_untrained, motionbeat_log_mel,
-                           motionbeat_base, motionbeat_local -k FILE, motionbeat_url -k ADDRESS
-                           mert_local, muq_local, musicfm_local, hf_audio_local -k FOLDER
-  -d {tasks}
-                           MotionBeat's tasks, beside S3PRL's own
-  -c                       left out: ./downstream/TASK/config.yaml if it is there, else the packaged one
-  -o config.downstream_expert.datarc.KEY=PATH
-                           where a task's data is; a task says which keys it lacks
-  --device                 left out: cuda if there is one, else cpu
-
-examples:
-  run_downstream.py -m train -u motionbeat -d beat_tracking -p result/beats
-  run_downstream.py -m evaluate -e result/beats/dev-best.ckpt
-  run_downstream.py -m train -e result/beats -o config.runner.total_steps=2000
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,8 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     print_any_name()
     try:
-        with restored():
-            return _run(list(sys.argv[1:] if argv is None else argv))
+        request = complete(*parse(sys.argv[1:] if argv is None else argv))
+        with restored(), _nothing_left_by_refusal(request):
+            return _run(request)
     except KeyboardInterrupt:
         print("\nrun_downstream.py: interrupted", file=sys.stderr)
         return 130
@@ -102,13 +82,16 @@ def check(argv: Sequence[str]) -> None:
         ValueError, OSError: what is wrong with the options, in one line.
     """
     try:
-        with restored():
-            _run(list(argv), only_check=True)
+        request = complete(*parse(argv))
+        with restored(), registered():
+            check_machine(request)
     except MISTAKES as error:
         raise ValueError(_one_line(error)) from error
 
 
-def _run(argv: list[str], only_check: bool = False) -> int:
+def _run(request: Request) -> int:
+    from motionbeat_upstream.threads import use_idle_cores
+
     for notice in NOTICES:
         warnings.filterwarnings("ignore", message=notice)
     use_idle_cores()
@@ -121,53 +104,52 @@ def _run(argv: list[str], only_check: bool = False) -> int:
         ) from error
     from recipes.downstream.checked_runner import CheckedRunner, Interrupted
 
-    # S3PRL's module looks its parser up in argparse: it gets one that completes what is parsed.
-    parsing = types.SimpleNamespace(ArgumentParser=partial(_Parser, argv, only_check))
+    # S3PRL's module looks its parser up in argparse: it gets one whose work is done.
+    parsing = types.SimpleNamespace(ArgumentParser=lambda: _Parsed(request.options))
     with ExitStack() as undo:
         undo.enter_context(registered())
         undo.enter_context(safe_classes())
-        undo.enter_context(whole_checkpoints())
+        undo.enter_context(whole_checkpoints(request.replaced))
         undo.enter_context(replaced(command, "argparse", parsing))
         undo.enter_context(replaced(command, "Runner", CheckedRunner))
+        check_machine(request)
         try:
             command.main()
-        except _Checked:
-            return 0
         except Interrupted as interrupted:
             print(f"\nrun_downstream.py: interrupted; {interrupted}", file=sys.stderr)
             return 130
     return 0
 
 
-class _Checked(Exception):
-    """The options can be run."""
+class _Parsed:
+    """Stands in for the parser that S3PRL makes: the options are parsed and checked already."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+
+    def add_argument(self, *_: object, **__: object) -> None:
+        """Options are declared in :mod:`~recipes.downstream.options`."""
+
+    def parse_args(self) -> argparse.Namespace:
+        """The options."""
+        return self._options
 
 
-class _Parser(argparse.ArgumentParser):
-    """S3PRL fills it with its options; parsing also completes and checks them."""
-
-    def __init__(self, argv: list[str], only_check: bool = False) -> None:
-        super().__init__(
-            prog="run_downstream.py",
-            epilog=EPILOG.format(tasks=", ".join(own_tasks()) or "TASK"),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        # torch.distributed.launch writes --local-rank since torch 2.0, S3PRL reads --local_rank.
-        self._only_check = only_check
-        self._argv = [option.replace("--local-rank", "--local_rank", 1) for option in argv]
-
-    def parse_args(self, args: object = None, namespace: object = None) -> argparse.Namespace:  # type: ignore[override]
-        self.set_defaults(device="cuda" if torch.cuda.is_available() else "cpu")
-        if torch.distributed.is_torchelastic_launched():
-            self.set_defaults(local_rank=int(os.environ["LOCAL_RANK"]))
-        parsed = super().parse_args(self._argv)
-        complete(parsed)
-        if self._only_check:
-            raise _Checked
-        return parsed
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise TaskError(f"{message}; -h explains the options")
+@contextmanager
+def _nothing_left_by_refusal(request: Request) -> Iterator[None]:
+    """Remove what a refused run wrote, unless it has come to a checkpoint."""
+    missing = [folder for folder in (request.folder, *request.folder.parents) if not folder.exists()]
+    before = files_of_run(request.folder)
+    try:
+        yield
+    except (*MISTAKES, OSError):
+        written = dict(files_of_run(request.folder).items() - before.items())
+        if not holds_training(written):
+            remove(written)
+            for folder in missing:
+                with suppress(OSError):  # it holds something else
+                    folder.rmdir()
+        raise
 
 
 def _is_of_the_surroundings(error: OSError) -> bool:

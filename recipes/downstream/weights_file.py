@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from motionbeat_upstream.hubconf import SHIPPED
+from motionbeat_upstream.shipped import SHIPPED
 
 
 def weights_file(upstream: str, given: Path | None) -> Path | None:

@@ -3,18 +3,25 @@
 One needs no folder: the numbers of librosa that dances were generated from before there were encoders.
 """
 
+from __future__ import annotations
+
+import importlib
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
 
-from recipes.encoders.conformers import muq_local, musicfm_local
-from recipes.encoders.edge_librosa import edge_librosa
-from recipes.encoders.hf_audio import hf_audio_local, mert_local
-from recipes.encoders.waveform_upstream import WaveformUpstream
+if TYPE_CHECKING:
+    from recipes.encoders.waveform_upstream import WaveformUpstream
 
-ENTRIES: Mapping[str, Callable[..., WaveformUpstream]] = {
-    "edge_librosa": edge_librosa,
-    "hf_audio_local": hf_audio_local,
-    "mert_local": mert_local,
-    "muq_local": muq_local,
-    "musicfm_local": musicfm_local,
+ENTRIES: Mapping[str, str] = {
+    "edge_librosa": "recipes.encoders.edge_librosa",
+    "hf_audio_local": "recipes.encoders.hf_audio",
+    "mert_local": "recipes.encoders.hf_audio",
+    "muq_local": "recipes.encoders.conformers",
+    "musicfm_local": "recipes.encoders.conformers",
 }
-"""As S3PRL's hub is to call them."""
+"""The module of each, by the name that S3PRL's hub calls it by."""
+
+
+def entry(name: str) -> Callable[..., WaveformUpstream]:
+    """What S3PRL's hub calls to make an upstream."""
+    return cast("Callable[..., WaveformUpstream]", getattr(importlib.import_module(ENTRIES[name]), name))

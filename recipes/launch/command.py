@@ -68,10 +68,12 @@ def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[s
     runs = plan(folder, recipe_options, options.sweep, options.seeds, options.each)
     for run in runs:
         check_request(module, run.arguments)
-    check_folder(folder)
+    check_folder(folder, options.command)
     if resources.cluster == "debug":
         return launch_here(options.command, module, runs, folder)
     record = launch(options.command, module, runs, resources, folder)
+    if options.gpus is None:
+        print(f"on the CPU, {resources.tasks_per_node} process(es) a node; --gpus N trains on N GPUs a node")
     for launched in record.runs:
         print(f"{launched.name}: job {launched.job}, {launched.folder}")
     print(f"logs: {launch_folder(folder) / 'jobs'}")
@@ -87,13 +89,13 @@ def _stop(folder: Path) -> int:
 
 
 def _resources(options: argparse.Namespace) -> Resources:
-    tasks = options.tasks_per_node
+    tasks, gpus = options.tasks_per_node, options.gpus or 0
     return Resources(
         cluster=options.cluster,
         name=options.name or f"motionbeat-{options.command}",
         nodes=options.nodes,
-        tasks_per_node=tasks if tasks is not None else max(1, options.gpus),
-        gpus_per_node=options.gpus,
+        tasks_per_node=tasks if tasks is not None else max(1, gpus),
+        gpus_per_node=gpus,
         cpus_per_task=options.cpus,
         minutes=None if options.time is None else minutes(options.time),
         notice=options.notice,
@@ -140,7 +142,7 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         help="where the runs, the record and the logs go; on SLURM seen by all nodes",
     )
     add("--nodes", type=int, default=1, help="machines (1)")
-    add("--gpus", type=int, default=0, help="GPUs per node, each with one process; 0: the CPU (0)")
+    add("--gpus", type=int, help="GPUs per node, each with one process; 0 or left out: trains on the CPU")
     add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
     add("--cpus", type=int, help="CPUs per process")
     add("--mem", help="memory per node, such as 64G")

@@ -20,8 +20,8 @@ from recipes.launch.submission import run_here, start_here, submit_to_slurm
 from recipes.launch.task import RecipeTask
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written, or where an earlier launch still runs.
+def check_folder(folder: Path, recipe: str) -> None:
+    """Refuse a folder that cannot be written, of another recipe, or where an earlier launch still runs.
 
     Raises:
         LaunchError: so it is.
@@ -39,6 +39,10 @@ def check_folder(folder: Path) -> None:
     record = find_record(folder)
     if record is None:
         return
+    if record.recipe != recipe:
+        raise LaunchError(
+            f"--folder {folder}: holds a launch of {record.recipe}; give {recipe} another folder"
+        )
     for name, state in states(folder, record).items():
         if not is_over(state):
             raise LaunchError(

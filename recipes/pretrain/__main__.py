@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 if sys.platform != "linux":
     # fairseq2 0.6 has no native part for Windows, and asks for os.sched_getaffinity, which macOS lacks.
@@ -18,51 +19,51 @@ if sys.platform != "linux":
     )
     sys.exit(2)
 
-# fairseq2's native part wants libsndfile, which soundfile's wheel brings, if it is imported first.
-import soundfile  # noqa: F401
-from fairseq2.checkpoint import CheckpointError, CheckpointNotFoundError
-from fairseq2.logging import log
-from fairseq2.recipe import train
-from fairseq2.recipe.error import RecipeError
-from fairseq2.recipe.task import TaskStopException
-from fairseq2.utils.validation import ValidationError
-
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.errors import AudioError
 from recipes.launch.secret_environment import without_secrets
-from recipes.pretrain.console import console
 from recipes.pretrain.errors import PretrainError
-from recipes.pretrain.export import chosen_step, scores
-from recipes.pretrain.guarded_model import NotFiniteError
-from recipes.pretrain.recipe import PretrainRecipe
-from recipes.pretrain.request import Request, parse
-from recipes.pretrain.run_folder import (
-    claimed,
-    drop_metrics_beyond_checkpoint,
-    keep_config,
-    last_step,
-    not_written,
-    place,
-    refuse_other_config,
-    refuse_other_size,
-)
+from recipes.pretrain.options import find_config, parser
 
-MENDABLE = (PretrainError, DataError, AudioError, ConfigError, ValidationError, RecipeError)
-"""Errors that are the user's to mend: one line, and exit code 2."""
+if TYPE_CHECKING:
+    from fairseq2.checkpoint import CheckpointError
+
+    from recipes.pretrain.request import Request
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the training is done, 2 for what the user can mend, 1 for what broke."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        config_file = parser().parse_args(given).config_file
+        if config_file is not None:
+            find_config(config_file)
+    except PretrainError as error:
+        return _say(error, 2)
+
+    # fairseq2's native part wants libsndfile, which soundfile's wheel brings, if it is imported first.
+    import soundfile  # noqa: F401
+    from fairseq2.checkpoint import CheckpointError, CheckpointNotFoundError
+    from fairseq2.recipe.error import RecipeError
+    from fairseq2.recipe.task import TaskStopException
+    from fairseq2.utils.validation import ValidationError
+
+    from recipes.pretrain.guarded_model import NotFiniteError
+    from recipes.pretrain.request import parse
+    from recipes.pretrain.run_folder import not_written
+
+    # Errors that are the user's to mend: one line, and exit code 2.
+    mendable = (PretrainError, DataError, AudioError, ConfigError, ValidationError, RecipeError)
     # A full disk would bring a traceback for every line of the log, and one of TensorBoard's thread.
     logging.raiseExceptions = False
     threading.excepthook = _thread_failed
     try:
-        run(parse(sys.argv[1:] if arguments is None else arguments))
-    except MENDABLE as error:
+        run(parse(given))
+    except mendable as error:
         return _say(error, 2)
     except CheckpointError as error:
-        if isinstance(error.__cause__, MENDABLE):
+        if isinstance(error.__cause__, mendable):
             return _say(error.__cause__, 2)
         return _say(_with_remedy(error), 1)
     except (CheckpointNotFoundError, NotFiniteError) as error:
@@ -85,6 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(request: Request) -> None:
     """Train."""
+    from fairseq2.logging import log
+    from fairseq2.recipe import train
+
+    from recipes.pretrain.recipe import PretrainRecipe
+    from recipes.pretrain.run_folder import (
+        claimed,
+        drop_metrics_beyond_checkpoint,
+        keep_config,
+        place,
+        refuse_other_config,
+        refuse_other_size,
+    )
+
     log.logger.addFilter(_hide_secrets)
     log.logger.addFilter(_hide_noise)
     logging.getLogger().addFilter(_hide_empty_means)
@@ -104,6 +118,10 @@ def run(request: Request) -> None:
 
 def _print_result(request: Request) -> None:
     """The last lines: what was reached, and what to do with it."""
+    from recipes.pretrain.console import console
+    from recipes.pretrain.export import chosen_step, scores
+    from recipes.pretrain.run_folder import last_step
+
     folder, metric = request.folder, request.config.regime.score_metric
     if last_step(folder) is None:
         raise PretrainError(
@@ -128,6 +146,8 @@ def _hide_empty_means(record: logging.LogRecord) -> bool:
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
     """What a thread could not write, the main one is told and says."""
+    from recipes.pretrain.run_folder import not_written
+
     if not_written(failed.exc_value) is None:
         threading.__excepthook__(failed)
 

@@ -9,23 +9,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
-from fairseq2.utils.structured import StandardValueConverter
-from ruamel.yaml import YAML
+from typing import TYPE_CHECKING, Any
 
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
-from motionbeat_upstream.audio import AudioError
-from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.config import GRID_SOURCES
-from motionbeat_upstream.pair_checkpoint import save_motion_side
+from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.version import __version__
 from recipes.pretrain.errors import PretrainError
-from recipes.pretrain.grid_source import choose_grid_source
-from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
-from recipes.pretrain.request import read_config
+
+if TYPE_CHECKING:
+    from motionbeat_upstream.checkpoint import Provenance
+    from recipes.pretrain.model import PretrainedModel
 
 PACKAGES = ("torch", "fairseq2", "numpy")
 """Whose versions are written down."""
@@ -35,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the file is written, 2 for what the user can mend."""
     parser = argparse.ArgumentParser("python -m recipes.pretrain.export", description=__doc__)
     parser.add_argument("run", type=Path, metavar="OUT", help="folder of a run")
-    parser.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file to write")
+    parser.add_argument(
+        "file", type=output_file(".safetensors"), metavar="FILE", help="a .safetensors file to write"
+    )
     parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
     parser.add_argument(
         "--grid-from",
@@ -55,13 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--motion-side",
-        type=Path,
+        type=output_file(".safetensors"),
         metavar="FILE",
         help="another .safetensors file to write: the motion tower and the heads, to compare music and "
         "motion with",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     options = parser.parse_args(arguments)
+    outputs = [options.file, options.motion_side]
     try:
+        refuse_inputs(outputs, [])
+        refuse_to_replace(outputs, options.overwrite)
         provenance = export(
             options.run,
             options.file,
@@ -102,10 +104,12 @@ def export(
         PretrainError: no run, no such checkpoint, or a checkpoint that cannot be read.
         DataError, AudioError: the corpora that the run names, or the songs, are not there or cannot be read.
     """
-    for path in (file, motion_side):
-        if path is not None and path.suffix != ".safetensors":
-            raise PretrainError(f"{path}: expected a name that ends in .safetensors")
     number = chosen_step(run, step)
+
+    from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+    from motionbeat_upstream.pair_checkpoint import save_motion_side
+    from recipes.pretrain.grid_source import choose_grid_source
+
     model, values = load_model(run, number)
     tower = model.motionbeat.music
     corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
@@ -173,6 +177,13 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
     Raises:
         PretrainError: files that cannot be read, or weights that do not fit the configuration.
     """
+    import torch
+    from fairseq2.utils.structured import StandardValueConverter
+    from ruamel.yaml import YAML
+
+    from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
+    from recipes.pretrain.request import read_config
+
     file = run / "config.yaml"
     try:
         values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, get_type_hints
 
 from fairseq2.recipe.config import AdamWConfig, CosineAnnealingLRConfig
-from fairseq2.utils.argparse import ConfigAction
 from fairseq2.utils.config import StandardConfigMerger
 from fairseq2.utils.structured import StandardValueConverter, StructureError
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
@@ -22,9 +20,7 @@ from motion_data.manifest import read_corpus
 from recipes.pretrain.config import PretrainConfig
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.model import PretrainedModelConfig
-
-CONFIGS = Path(__file__).parent / "configs"
-"""Where a configuration is looked for by its name alone."""
+from recipes.pretrain.options import find_config, parser
 
 BASE = "base"
 """Key of a configuration file that names another, whose values it changes."""
@@ -51,9 +47,13 @@ def check(arguments: Sequence[str]) -> None:
         arguments: of ``python -m recipes.pretrain``.
 
     Raises:
-        PretrainError: an unknown option or key, an impossible value, a corpus that is not there.
+        PretrainError: an unknown option or key, an impossible value, a corpus that is not there, or a folder
+            that holds a run of another configuration.
     """
-    parse(arguments)
+    from recipes.pretrain.run_folder import refuse_other_config
+
+    request = parse(arguments)
+    refuse_other_config(request.folder, request.config)
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -69,30 +69,6 @@ def parse(arguments: Sequence[str]) -> Request:
     return Request(options.folder, config)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise PretrainError(f"{message}; see python -m recipes.pretrain --help")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    names = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
-    made = _Parser("python -m recipes.pretrain", description="Pretrain MotionBeat, or go on with a run.")
-    made.add_argument("folder", type=Path, metavar="OUT", help="folder of the run; a run found there goes on")
-    made.add_argument(
-        "--config-file",
-        metavar="FILE",
-        help=f"YAML file, or the name of one that is packaged: {', '.join(names)}",
-    )
-    made.add_argument(
-        "--config",
-        dest="config_overrides",
-        action=ConfigAction,
-        help="values that come after the file's, for example data.corpora=[data/constructed] common.seed=1",
-    )
-    return made
-
-
 def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object]] = ()) -> PretrainConfig:
     """The configuration in a file, with overrides.
 
@@ -106,7 +82,7 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
     converter, merger = StandardValueConverter(), StandardConfigMerger()
     values: object = converter.unstructure(PretrainConfig())
     try:
-        for layer in [*(_layers(_find(file)) if file is not None else []), *overrides]:
+        for layer in [*(_layers(find_config(file)) if file is not None else []), *overrides]:
             values = merger.merge(values, layer)
     except (TypeError, ValueError) as error:
         raise PretrainError(f"{file}: {error}") from error
@@ -128,13 +104,6 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
     except ValidationError as error:
         raise PretrainError(str(error)) from error
     return config
-
-
-def _find(file: str | Path) -> Path:
-    for path in (Path(file), CONFIGS / f"{file}.yaml"):
-        if path.is_file():
-            return path
-    raise PretrainError(f"--config-file {file}: no such file, and no packaged configuration of that name")
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object]]:

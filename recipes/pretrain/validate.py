@@ -17,20 +17,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.errors import AudioError
 from recipes.pretrain.errors import PretrainError
-from recipes.pretrain.export import chosen_step, load_model
-from recipes.pretrain.metrics import SCORES
-from recipes.pretrain.recipe import validation_reader
-from recipes.pretrain.request import read_config
-from recipes.pretrain.validation.figures import Figures
-from recipes.pretrain.validation.untrained_probe import untrained_probe
+from recipes.pretrain.export import chosen_step
+from recipes.pretrain.figures_file import figures_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PretrainError, DataError, AudioError, OSError) as error:
         print(f"recipes.pretrain.validate: {error}", file=sys.stderr)
         return 2
+    from recipes.pretrain.metrics import SCORES
+
     shown = [name for name in SCORES if f"{name}_low" in figures]
     for name in shown:
         low, high = figures[f"{name}_low"], figures[f"{name}_high"]
@@ -65,12 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def figures_file(run: Path, split: str) -> Path:
-    """Where the figures of a run on a split are written."""
-    return run / f"figures-{split}.json"
-
-
-@torch.inference_mode()
 def validate(run: Path, step: int, split: str = "test", clips: int | None = None) -> dict[str, float]:
     """Every figure of a run's checkpoint on a split.
 
@@ -84,6 +73,15 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
         PretrainError: no such run, or a checkpoint that cannot be read.
         DataError, AudioError: the corpora that the run names are not there or have no such split.
     """
+    import torch
+    from tqdm import tqdm
+
+    from recipes.pretrain.export import load_model
+    from recipes.pretrain.recipe import validation_reader
+    from recipes.pretrain.request import read_config
+    from recipes.pretrain.validation.figures import Figures
+    from recipes.pretrain.validation.untrained_probe import untrained_probe
+
     config = read_config(run / "config.yaml")
     model, _ = load_model(run, step)
     section = config.validation
@@ -91,10 +89,11 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
     corpora = [read_corpus(folder) for folder in config.data.corpora]
     figures = Figures(model, section.pool, section.probe)
     batches = [batch for (batch,) in validation_reader(corpora, config, split)]
-    for batch in tqdm(batches, desc=split, unit=" batches", disable=None):
-        figures.add(batch)
-    found = figures.compute()
-    return found | (untrained_probe(model.motionbeat.music.config, batches) if section.probe else {})
+    with torch.inference_mode():
+        for batch in tqdm(batches, desc=split, unit=" batches", disable=None):
+            figures.add(batch)
+        found = figures.compute()
+        return found | (untrained_probe(model.motionbeat.music.config, batches) if section.probe else {})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 RESAMPLES = 10_000
 
@@ -24,6 +23,8 @@ def mean_interval(
     Returns:
         Two of shape () or (M,), or None for a single row, which says nothing about others.
     """
+    from scipy.stats import bootstrap
+
     if len(values) < 2:
         return None
     if np.ptp(values, axis=0).max() == 0:  # SciPy warns of a degenerate distribution here.

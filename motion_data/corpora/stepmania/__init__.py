@@ -18,8 +18,6 @@ from pathlib import Path
 
 from motion_data.corpora.splits import read_splits
 from motion_data.corpora.stepmania.footing import PANELS
-from motion_data.corpora.stepmania.pairs import LICENCE as LICENCE
-from motion_data.corpora.stepmania.pairs import chart_jobs
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.preparation import prepare_pairs
@@ -33,6 +31,8 @@ Every chart of a song becomes a pair: the song, an exact grid of beats and bars,
 and the right foot (which foot takes which arrow is worked out here; charts do not say). There are no joints.
 Charts for two players or other games are passed over. A chart that cannot be used is left out alone; notes
 and values that StepMania ignores are ignored, and reported. Packs come from their makers' sites."""
+
+LICENCE = "of the song's and the chart's makers; for use from the user's own disk"
 
 LARGEST_BIAS = 0.1
 """Seconds; beyond it, a bias is milliseconds taken for seconds."""
@@ -73,6 +73,9 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         raise DataError("stepmania: expected RAW, a folder of songs")
     if not abs(options.bias) <= LARGEST_BIAS:
         raise DataError(f"--bias {options.bias:g}: expected seconds, at most {LARGEST_BIAS:g}")
+
+    from motion_data.corpora.stepmania.pairs import chart_jobs
+
     splits = read_splits(options.splits) if options.splits else {}
     jobs, passed_over = chart_jobs(raw, splits, options.types, options.bias)
     told = {"types": list(options.types), "bias": options.bias, "splits": splits}

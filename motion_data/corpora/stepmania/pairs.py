@@ -19,6 +19,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from tqdm import tqdm
 
 from motion_data.corpora.splits import hashed_split
+from motion_data.corpora.stepmania import LICENCE
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.mp3_lead import mp3_lead
@@ -44,8 +45,6 @@ OUTSIDE = 0.05
 
 MUSIC_SUFFIXES = (".mp3", ".oga", ".ogg", ".wav")
 """What StepMania takes for a song's music; other files that hold sound are videos for the background."""
-
-LICENCE = "of the song's and the chart's makers; for use from the user's own disk"
 
 
 @dataclass(frozen=True)

@@ -14,29 +14,28 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from motion_data.corpora.paired_files import SEATED, SIDES
 from motion_data.corpora.splits import hashed_split, read_splits
 from motion_data.corpora.video.container import Container, extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
-from motion_data.corpora.video.stretches import Stretch, find_stretches
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs, refused
-from motion_data.rhythm.contacts import foot_contacts, hand_strokes
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.atomic_write import stops_writing
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.music_tower import estimate_grid
+
+if TYPE_CHECKING:
+    from motion_data.corpora.video.stretches import Stretch
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv")
 
@@ -140,6 +139,9 @@ def _video_jobs(
         DataError: there is none, or the file is no video with sound.
         AudioError: the sound cannot be read.
     """
+    from motion_data.corpora.video.stretches import find_stretches
+    from motionbeat_upstream.audio import read_audio
+
     container = probe(path)
     state = f"{path.stat().st_size} {path.stat().st_mtime_ns} {options.seconds}"
     store = out / "poses" / f"{name}.npz"
@@ -187,6 +189,9 @@ def _making(
     first_picture: float,
 ) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
     def make() -> tuple[MotionPair, Motion, Grid | None]:
+        from motionbeat_upstream.audio import read_audio
+        from motionbeat_upstream.nn.music_tower import estimate_grid
+
         start = max(0.0, stretch.start)
         stop = min(stretch.start + stretch.seconds, heard)
         wav = read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
@@ -234,6 +239,9 @@ def _making(
 def _pulses(stretch: Stretch, start: float) -> tuple[dict[str, NDArray[np.float64]], str]:
     """Touch-downs of the feet, where they are in view and carry the body, and strokes of the hands, where
     these are in view; and why."""
+    from motion_data.corpora.paired_files import SEATED, SIDES
+    from motion_data.rhythm.contacts import foot_contacts, hand_strokes
+
     there = [name for name in JOINTS if name not in stretch.out_of_view]
     joints = stretch.joints[:, [INDEX[name] for name in there]]
     hands = hand_strokes(joints, there, stretch.fps, start)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AudioError, read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import clock_start, open_container, pictures
+from motionbeat_upstream.errors import AudioError
 
 LONGEST_SIDE = 960
 """Pixels that pictures are brought down to; the pose model sees 256 of them."""
@@ -111,6 +111,8 @@ def extract_sound(path: Path, out: Path, seconds: float | None = None) -> None:
     Raises:
         DataError: the sound cannot be decoded.
     """
+    from motionbeat_upstream.audio import read_audio
+
     try:
         wav = read_audio(path, stop=seconds)
     except AudioError as error:

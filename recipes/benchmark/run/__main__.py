@@ -5,27 +5,41 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AudioError
-from motionbeat_upstream.checkpoint import CheckpointError
-from motionbeat_upstream.threads import use_idle_cores
-from recipes.benchmark.result_table import draw_tables
-from recipes.benchmark.run.request import Plan, parse
-from recipes.benchmark.runner import RunFailed
-from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from motionbeat_upstream.errors import AudioError, CheckpointError
+from recipes.benchmark.run.options import parse_options
 from recipes.downstream.errors import TaskError
+
+if TYPE_CHECKING:
+    from recipes.benchmark.run.request import Plan
+    from recipes.benchmark.upstream_choice import UpstreamChoice
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing and print the table; 2 for what the user can mend, 130 after Ctrl-C."""
+    try:
+        parse_options(arguments)
+    except ValueError as error:
+        return _refused(error)
+
+    from motionbeat_upstream.threads import use_idle_cores
+    from recipes.benchmark.result_table import draw_tables
+    from recipes.benchmark.run.request import parse
+    from recipes.benchmark.runner import RunFailed
+
     use_idle_cores()
     try:
         options, upstreams, plans, missing = parse(arguments)
-        run(plans, upstreams, options.out, None if options.no_cache else options.out / "features")
+        run(
+            plans,
+            upstreams,
+            options.out,
+            None if options.no_cache else options.out / "features",
+            options.overwrite,
+        )
         if options.no_table:
             return 0
         tables = [table for plan in plans for table in plan.tables(upstreams, options.out, options.resamples)]
@@ -35,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with atomic_path(options.out / "table.md") as draft:
             draft.write_text(text, encoding="utf-8")
     except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
-        print(f"recipes.benchmark run: {error}", file=sys.stderr)
-        return 2
+        return _refused(error)
     except RunFailed as failed:
         return failed.code
     except KeyboardInterrupt:
@@ -46,19 +59,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(plans: Sequence[Plan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None) -> None:
+def _refused(error: Exception) -> int:
+    print(f"recipes.benchmark run: {error}", file=sys.stderr)
+    return 2
+
+
+def run(
+    plans: Sequence[Plan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None, overwrite: bool
+) -> None:
     """Train and test every probe that is not there yet.
 
     Raises:
         DataError, AudioError, TaskError, CheckpointError: what is wrong with data, features or weights.
         RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
     """
+    from tqdm import tqdm
+
+    from recipes.benchmark.upstream_choice import Upstream
+
     with tqdm(total=len(plans) * len(upstreams), unit=" sets", disable=None) as bar:
         for choice in upstreams:
             upstream = Upstream(choice)
             for plan in plans:
                 bar.set_description(f"{choice.label}, {plan.name}")
-                plan.run(upstream, out, cache)
+                plan.run(upstream, out, cache, overwrite)
                 bar.update()
 
 

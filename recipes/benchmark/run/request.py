@@ -6,22 +6,18 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from motion_data.errors import DataError
-from recipes.benchmark import run
 from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
 from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
 from recipes.benchmark.corpus_task import CORPORA
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.retrieval_task import RetrievalPlan
+from recipes.benchmark.run.options import TASKS, parse_options
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
-from recipes.downstream.clip_probing.settings import PROBES, ModelSettings
-
-TASKS = ("beat_tracking", *CLIP_TASKS, "retrieval", "dance_generation")
-
-UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc")
+from recipes.downstream.clip_probing.settings import ModelSettings
 
 
 class Plan(Protocol):
@@ -31,16 +27,11 @@ class Plan(Protocol):
     def name(self) -> str:
         """As folders are called."""
 
-    def run(self, upstream: Upstream, out: Path, cache: Path | None) -> None:
+    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """Train and test what is not there yet."""
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """What was reached, all of which must have been run."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see python -m recipes.benchmark run --help")
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -60,49 +51,12 @@ def parse(
     Raises:
         ValueError: as :func:`check`; of a data set that is none, its ``DataError``.
     """
-    options = parser().parse_args(arguments)
+    options = parse_options(arguments)
     upstreams = read_upstreams(options.upstreams)
-    if options.dance_config is not None and not options.dance_config.is_file():
-        raise ValueError(f"--dance-config {options.dance_config}: no such file")
     plans, missing = find_data(options)
     if not plans:
         raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
     return options, upstreams, plans, missing
-
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    made = _Parser(
-        "python -m recipes.benchmark run",
-        description=run.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("out", type=Path, metavar="OUT", help="folder of the results and of table.md")
-    made.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data sets")
-    made.add_argument(
-        "-u",
-        "--upstreams",
-        nargs="+",
-        default=list(UPSTREAMS),
-        metavar="NAME",
-        help="of S3PRL's hub, a .safetensors file, or NAME:PATH; LABEL=… names its row (%(default)s)",
-    )
-    made.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *TASKS])
-    made.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    made.add_argument("--probe", default="linear", choices=PROBES)
-    made.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
-    made.add_argument(
-        "--dance-config",
-        type=Path,
-        metavar="FILE",
-        help="of dance_generation's size and training, for example its edge.yaml (its config.yaml)",
-    )
-    made.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (%(default)s)")
-    made.add_argument(
-        "--no-table", action="store_true", help="run what is missing only, as one of several such commands"
-    )
-    made.add_argument("--no-cache", action="store_true", help="compute features anew, and keep none")
-    return made
 
 
 def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:

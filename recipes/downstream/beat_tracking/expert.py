@@ -41,7 +41,8 @@ from recipes.downstream.beat_tracking.windows import (
     collate,
     stitch,
 )
-from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
+from recipes.downstream.checkpoints import BEST
+from recipes.downstream.kept_weights import BestOnDev, check_finite
 
 MADE = "the made data set (synthesised clips; figures on it say nothing about real music)"
 

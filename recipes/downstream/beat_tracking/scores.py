@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from mir_eval import beat as mir_beat
-from mir_eval.util import match_events
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
@@ -105,6 +103,8 @@ def mean_scores(rows: Sequence[PieceScores], resamples: int, seed: int) -> dict[
 
 def f_measure(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) -> float:
     """F with ±70 ms over everything given; 0 without estimates."""
+    from mir_eval import beat as mir_beat
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # An empty estimate is a score of 0, not a fault.
         return float(mir_beat.f_measure(annotated, estimated, f_measure_threshold=F_WINDOW))
@@ -113,6 +113,8 @@ def f_measure(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) ->
 def _measures(
     annotated: NDArray[np.float64], estimated: NDArray[np.float64], start: float
 ) -> dict[str, float]:
+    from mir_eval import beat as mir_beat
+
     annotated = mir_beat.trim_beats(annotated, start)
     estimated = mir_beat.trim_beats(estimated, start)
     with warnings.catch_warnings():
@@ -122,6 +124,8 @@ def _measures(
 
 
 def _bias(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) -> float | None:
+    from mir_eval.util import match_events
+
     pairs = match_events(annotated, estimated, F_WINDOW)
     if not pairs:
         return None

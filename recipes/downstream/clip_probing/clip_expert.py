@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
+from recipes.downstream.checkpoints import BEST
 from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
 from recipes.downstream.clip_probing.plots import plot_said
 from recipes.downstream.clip_probing.probe import ClipProbe
@@ -21,7 +22,7 @@ from recipes.downstream.clip_probing.report import Evaluation, Said, write_repor
 from recipes.downstream.clip_probing.settings import read_settings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
-from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
+from recipes.downstream.kept_weights import BestOnDev, check_finite
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""

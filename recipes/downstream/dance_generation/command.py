@@ -1,37 +1,34 @@
-"""``motionbeat dance``: a song danced, as a film, a page that plays, or a motion for other programs."""
+"""``motionbeat dance``: dance to a song: a film, a page that plays, or a motion for other programs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from motion_data.clip import Clip
 from motion_data.errors import DataError
-from motion_data.looking.excerpt import Excerpt
-from motion_data.motion import Motion
+from motion_data.looking.drawers import SUFFIXES as DRAWN
+from motion_data.looking.drawers import draw, seconds_shown
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream import hubconf
-from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.checkpoint import CheckpointError
+from motion_data.writing.writers import SUFFIXES as MOTIONS
+from motion_data.writing.writers import write_as
+from motionbeat_upstream.commands.paths import audio_file, input_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.errors import CheckpointError
 from motionbeat_upstream.file_name import printable
-from motionbeat_upstream.nn.music_tower import estimate_grid
-from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.dance_file import SHIPPED, DanceFile, read_dance_model
-from recipes.downstream.dance_generation.song_dance import dance_song
-from recipes.downstream.dance_generation.start_pose import start_numbers
 from recipes.downstream.errors import TaskError
-from recipes.downstream.weights_file import weights_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motion_data.motion import Motion
+    from recipes.downstream.dance_generation.dance_file import DanceFile
 
 DESCRIPTION = """\
 Dance to a song. The suffix of -o says as what the dance is written; -o may be given again:
@@ -55,8 +52,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         "motionbeat dance", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("song", type=Path, metavar="SONG", help="audio of any format and rate")
-    parser.add_argument("-o", "--output", action="append", required=True, type=Path, metavar="FILE")
+    parser.add_argument("song", type=audio_file, metavar="SONG", help="audio of any format and rate")
+    parser.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        required=True,
+        type=output_file(*DRAWN, *MOTIONS, ".npz"),
+        metavar="FILE",
+    )
     parser.add_argument("--seed", type=int, default=0, help="another one gives another dance (%(default)s)")
     parser.add_argument(
         "--guidance", type=float, help="how strongly music counts; 1: as learned, 0: not at all (the model's)"
@@ -66,15 +70,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, metavar="S", help="dance so much of the song (all)")
     parser.add_argument(
         "--begin-with",
-        type=Path,
+        type=input_file,
         metavar="FILE.npz",
         help="go on from where this motion ends, up to 2 s of it",
     )
     parser.add_argument(
         "-k",
         "--checkpoint",
-        default=SHIPPED,
-        type=Path,
+        type=input_file,
         metavar="FILE",
         help="the dance model (the small one that ships)",
     )
@@ -85,10 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         help="-k of the upstream that the model was trained on",
     )
     options = parser.parse_args(arguments)
-    writers = _writers()
-    for output in options.output:
-        if output.suffix.lower() not in writers:
-            parser.error(f"-o {output}: expected a name that ends in {', '.join(writers)}")
+    refuse_inputs(options.output, [options.song, options.begin_with])
     if (options.guidance is not None and options.guidance < 0) or (
         options.steps is not None and options.steps < 1
     ):
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         clip = _dance(options)
         for output in options.output:
-            writers[output.suffix.lower()](output, clip)
+            _write(output, clip)
             print(f"wrote {output}", file=sys.stderr)
     except (DataError, TaskError) as error:
         print(f"motionbeat dance: {error}", file=sys.stderr)
@@ -106,6 +106,16 @@ def main(arguments: Sequence[str]) -> int:
 
 def _dance(options: argparse.Namespace) -> Clip:
     """The song with its dance, or the stretch that is asked for."""
+    from tqdm import tqdm
+
+    from motionbeat_upstream.audio import read_audio
+    from motionbeat_upstream.threads import use_idle_cores
+    from recipes.downstream.dance_generation.body_numbers import FPS
+    from recipes.downstream.dance_generation.dance_file import SHIPPED, read_dance_model
+    from recipes.downstream.dance_generation.song_dance import dance_song
+    from recipes.downstream.dance_generation.start_pose import start_numbers
+
+    use_idle_cores()
     whole = read_audio(options.song)
     length = len(whole) / SAMPLE_RATE
     seconds = length - options.start if options.seconds is None else options.seconds
@@ -115,7 +125,7 @@ def _dance(options: argparse.Namespace) -> Clip:
         )
     stop = min(length, options.start + seconds)
     wav = whole[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
-    dancer = read_dance_model(options.checkpoint)
+    dancer = read_dance_model(options.checkpoint or SHIPPED)
     encode = encoder_of(dancer, options.upstream_weights)
     begin = None
     if options.begin_with is not None:
@@ -134,6 +144,11 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
         CheckpointError: the upstream's weights are others, or its features of another width.
         TaskError: there is no such upstream.
     """
+    import torch
+
+    from motionbeat_upstream import hubconf
+    from recipes.downstream.weights_file import weights_file
+
     heard = dancer.heard
     file = weights_file(heard.upstream, weights)
     if file is not None:
@@ -161,6 +176,8 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
 
 def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: float) -> Clip:
     """The dance as a pair, for what draws and writes pairs."""
+    from motionbeat_upstream.nn.music_tower import estimate_grid
+
     digest = file_sha256(options.song)
     grid = estimate_grid(wav)
     heard = grid.confidence > 0
@@ -184,20 +201,14 @@ def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: flo
     return Clip(pair, wav, motion, grid if heard else None)
 
 
-def _writers() -> Mapping[str, Callable[[Path, Clip], None]]:
-    """What writes a dance, by suffix."""
-    from motion_data.looking.drawers import DRAWERS, seconds_shown
+def _write(output: Path, clip: Clip) -> None:
+    """Write a dance as the suffix of ``output`` says."""
     from motion_data.looking.excerpt import cut_excerpt
-    from motion_data.writing.writers import MOTION_WRITERS
 
-    def drawn(draw: Callable[[Path, Excerpt], None], output: Path, clip: Clip) -> None:
-        draw(output, cut_excerpt(clip, Path(), seconds=seconds_shown(output.suffix.lower())))
-
-    def moving(write: Callable[[Path, Motion], None], output: Path, clip: Clip) -> None:
-        write(output, clip.motion)
-
-    return {
-        **{suffix: partial(drawn, draw) for suffix, draw in DRAWERS.items()},
-        **{suffix: partial(moving, write) for suffix, write in MOTION_WRITERS.items()},
-        ".npz": lambda output, clip: write_motion(output, clip.motion, clip.grid),
-    }
+    suffix = output.suffix.lower()
+    if suffix in DRAWN:
+        draw(output, cut_excerpt(clip, Path(), seconds=seconds_shown(suffix)))
+    elif suffix in MOTIONS:
+        write_as(output, clip.motion)
+    else:
+        write_motion(output, clip.motion, clip.grid)

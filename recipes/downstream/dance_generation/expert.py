@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.pair import MotionPair
+from recipes.downstream.checkpoints import BEST
 from recipes.downstream.corpus_materials import materials_by_split
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
@@ -38,7 +39,7 @@ from recipes.downstream.dance_generation.slices import (
     with_joints,
 )
 from recipes.downstream.dance_generation.upstream_weights import weights_digest
-from recipes.downstream.kept_weights import BEST, BestOnDev, check_finite
+from recipes.downstream.kept_weights import BestOnDev, check_finite
 
 NOTHING: TensorDataset = TensorDataset(torch.empty(0))
 """What is evaluated of weights that are not kept."""

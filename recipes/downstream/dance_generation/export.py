@@ -11,22 +11,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from motionbeat_upstream.checkpoint import Provenance
+from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
 from motionbeat_upstream.version import __version__
+from recipes.downstream.checkpoints import BEST, safe_classes
 from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
-from recipes.downstream.checkpoints import safe_classes
-from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
-from recipes.downstream.dance_generation.dance_file import Heard, Layers, write_dance_model
-from recipes.downstream.dance_generation.model import dance_model
-from recipes.downstream.dance_generation.settings import read_settings
-from recipes.downstream.dance_generation.upstream_weights import as_hex
 from recipes.downstream.errors import TaskError
-from recipes.downstream.kept_weights import BEST
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recipes.downstream.dance_generation.dance_file import Layers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,9 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "run", type=Path, metavar="RUN", help=f"folder of a run, or a checkpoint of it ({BEST})"
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the .safetensors file to write")
+    parser.add_argument(
+        "file", type=output_file(".safetensors"), metavar="FILE", help="the .safetensors file to write"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     options = parser.parse_args(arguments)
     try:
+        refuse_to_replace([options.file], options.overwrite)
         told = export(options.run / BEST if options.run.is_dir() else options.run, options.file)
     except (TaskError, OSError, ValueError) as error:
         print(f"export: {error}", file=sys.stderr)
@@ -69,6 +69,15 @@ def export(checkpoint: Path, target: Path) -> str:
             f"{checkpoint}: was trained with -n or -s {given.upstream_feature_selection}; expected a "
             f"weighted sum of hidden_states, or one layer of them (-l)"
         )
+    import torch
+
+    from motionbeat_upstream.checkpoint import Provenance
+    from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
+    from recipes.downstream.dance_generation.dance_file import Heard, write_dance_model
+    from recipes.downstream.dance_generation.model import dance_model
+    from recipes.downstream.dance_generation.settings import read_settings
+    from recipes.downstream.dance_generation.upstream_weights import as_hex
+
     with safe_classes():
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     weights = {
@@ -100,6 +109,10 @@ def export(checkpoint: Path, target: Path) -> str:
 
 
 def _layers(featurizer: dict[str, Tensor], layer: int | None) -> Layers:
+    import torch
+
+    from recipes.downstream.dance_generation.dance_file import Layers
+
     if layer is not None:
         return Layers(torch.ones(1), layer)
     found = featurizer.get("weights")

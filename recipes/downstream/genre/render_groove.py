@@ -16,16 +16,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import soundfile
 from tqdm import tqdm
 
 from motion_data.errors import DataError
-from motion_data.soundfont import default_soundfont
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.prepare.rendered import render
-from recipes.downstream.clip_probing.published import expect, read_table
-from recipes.downstream.genre.dataset import GROOVE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +55,13 @@ def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
     Raises:
         DataError: SOURCE is not the data set, or none of its takes can be rendered.
     """
+    import soundfile
+
+    from motion_data.soundfont import default_soundfont
+    from recipes.downstream.beat_tracking.prepare.rendered import render
+    from recipes.downstream.clip_probing.published import expect, read_table
+    from recipes.downstream.genre.dataset import GROOVE
+
     index = expect(source, "info.csv", GROOVE)
     rows = read_table(index, ["beat_type", "midi_filename"])
     takes = [row for row in rows if row["beat_type"] == "beat"]

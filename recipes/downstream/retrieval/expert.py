@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
+from recipes.downstream.checkpoints import BEST
 from recipes.downstream.corpus_materials import materials_by_split
-from recipes.downstream.kept_weights import BEST, BestOnDev
+from recipes.downstream.kept_weights import BestOnDev
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.kept import Kept, keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast

@@ -13,29 +13,24 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
-from motion_data.pipeline.material import Materials
-from motion_data.pipeline.stages import StageClock
-from motionbeat_upstream.audio import AudioError
-from motionbeat_upstream.checkpoint import CheckpointError
+from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
+from motionbeat_upstream.errors import AudioError, CheckpointError
 from motionbeat_upstream.file_name import print_any_name
-from motionbeat_upstream.hubconf import SHIPPED, SHIPPED_MOTION
 from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.motionbeat import MotionBeat
-from motionbeat_upstream.pair_checkpoint import load_motionbeat
-from motionbeat_upstream.threads import use_idle_cores
+from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
 from recipes.downstream.errors import TaskError
-from recipes.downstream.retrieval.batches import PairBatch, PairBatches
-from recipes.downstream.retrieval.kept import Kept, keep, lay_out
-from recipes.downstream.retrieval.report import Evaluation, find, write_report
 from recipes.downstream.retrieval.settings import DataSettings, TaskSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionbeat_upstream.nn.motionbeat import MotionBeat
+    from recipes.downstream.retrieval.batches import PairBatch
+    from recipes.downstream.retrieval.kept import Kept
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,16 +42,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="a corpus of motion_data")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of scores-SPLIT.json and .md")
-    parser.add_argument("--music", type=Path, default=SHIPPED, metavar="FILE", help="music tower")
+    parser.add_argument("--music", type=input_file, default=SHIPPED, metavar="FILE", help="music tower")
     parser.add_argument(
-        "--motion-side", type=Path, default=SHIPPED_MOTION, metavar="FILE", help="what was trained with it"
+        "--motion-side",
+        type=input_file,
+        default=SHIPPED_MOTION,
+        metavar="FILE",
+        help="what was trained with it",
     )
     parser.add_argument("--split", choices=("test", "dev", "train"), default="test")
     parser.add_argument("--clips", type=int, default=DataSettings.eval_clips, metavar="N", help="at most")
+    parser.add_argument("--overwrite", action="store_true", help="replace the scores that OUT holds")
     options = parser.parse_args(arguments)
     print_any_name()
-    use_idle_cores()
     try:
+        refuse_to_replace([options.out / f"scores-{options.split}.json"], options.overwrite)
+        read_corpus(options.corpus)  # before seconds of imports
+
+        from motionbeat_upstream.pair_checkpoint import load_motionbeat
+        from motionbeat_upstream.threads import use_idle_cores
+        from recipes.downstream.retrieval.kept import lay_out
+        from recipes.downstream.retrieval.report import Evaluation, find, write_report
+
+        use_idle_cores()
         model, provenance = load_motionbeat(options.music, options.motion_side)
         settings = TaskSettings(DataSettings(str(options.corpus), eval_clips=options.clips))
         kept = encode(model, settings, options.split)
@@ -71,13 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-@torch.inference_mode()
 def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
     """Vectors of a split's pairs by both towers.
 
     Raises:
         DataError, AudioError: a corpus that cannot be read, or too few pairs.
     """
+    import torch
+    from tqdm import tqdm
+
+    from motion_data.pipeline.material import Materials
+    from motion_data.pipeline.stages import StageClock
+    from recipes.downstream.retrieval.batches import PairBatches
+
     data = settings.datarc
     corpus = read_corpus(Path(data.root))
     pipeline = data.pipeline(0, training=False)
@@ -86,10 +100,16 @@ def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
     )
     batches = PairBatches(corpus, split, pipeline, materials, 0, testing=True, most=data.eval_clips)
     bar = tqdm(range(len(batches)), desc=split, unit=" batches", disable=None)
-    return [_kept(model, *batches[index]) for index in bar]
+    with torch.inference_mode():
+        return [_kept(model, *batches[index]) for index in bar]
 
 
 def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Kept:
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    from recipes.downstream.retrieval.kept import keep
+
     (batch,) = batches
     size, rows, tested = len(batch), batch.rows, batch.tested
     assert tested is not None

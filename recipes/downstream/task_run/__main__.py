@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from recipes.downstream import run_downstream
+from recipes.downstream import run_downstream, task_run
 from recipes.downstream.task_run.request import command
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(task_run.__doc__)
+        sys.exit(0)
     try:
         asked = command(sys.argv[1:])
     except ValueError as error:

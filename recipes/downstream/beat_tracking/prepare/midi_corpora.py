@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from motion_data.beats_file import Beats
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score, seconds_of
-from recipes.downstream.clip_probing.published import read_table
 from recipes.downstream.splits import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
@@ -49,6 +48,8 @@ class Corpus:
 
 def find_groove(source: Path) -> list[Take]:
     """Groove's takes of whole beats, no fills, in the official split; metres in quarters, or 6/8."""
+    from recipes.downstream.clip_probing.published import read_table
+
     index = source / "info.csv"
     if not index.is_file():
         raise DataError(

@@ -19,7 +19,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -30,7 +29,6 @@ from motion_data.soundfont import default_soundfont, play, synthesiser
 from motion_data.soundfont_check import check_soundfont
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.dataset import load_recordings
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
 from recipes.downstream.splits import SPLITS, deal
 
@@ -57,6 +55,8 @@ def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -
     Raises:
         DataError: the take cannot be used; the message says why.
     """
+    import soundfile
+
     beats = take.beats()
     audio = render(take.midi, soundfont)
     if seconds is not None:
@@ -117,6 +117,8 @@ def prepare(
         DataError: ``source`` is not the corpus or has nothing else, a data set of ``without`` cannot be
             read, the soundfont cannot be used, or ``out`` holds another rendering.
     """
+    from recipes.downstream.beat_tracking.dataset import load_recordings
+
     held = {recording.piece for other in without for recording in load_recordings(other)}
     takes = choose([take for take in CORPORA[corpus].find(source) if take.piece not in held], limit)
     if not takes:
@@ -169,6 +171,8 @@ def _write_index(
     seconds: float | None,
     folds: int | None,
 ) -> None:
+    import soundfile
+
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["audio", "beats", "piece", "split", *([] if folds is None else ["fold"])])

@@ -1,0 +1,77 @@
+"""Files on the command line: types for argparse that refuse what a command could only refuse later."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+
+def input_file(text: str) -> Path:
+    """A file to read.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such file.
+    """
+    path = Path(text)
+    if not path.is_file():
+        found = "is a folder, expected a file" if path.is_dir() else "no such file"
+        raise argparse.ArgumentTypeError(f"{path}: {found}")
+    return path
+
+
+def audio_file(text: str) -> Path:
+    """One audio file to read.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such file, or it is a folder.
+    """
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text}: is a folder, expected one audio file; for all files of a folder, "
+            f"`motionbeat features {text} -o DIR` stores beats and features"
+        )
+    return input_file(text)
+
+
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """The type of a file to write whose name ends in one of ``suffixes``."""
+
+    def parse(text: str) -> Path:
+        path = Path(text)
+        if path.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(
+                f"{path}: unknown format; expected a name that ends in {', '.join(suffixes)}"
+            )
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{path}: is a folder, expected the name of a file")
+        return path
+
+    return parse
+
+
+def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Check that no output would replace an input, and that no two outputs are one file.
+
+    Raises:
+        FileExistsError: an output is an input, or is given twice.
+    """
+    taken = {path.resolve(): "is an input" for path in inputs if path is not None}
+    for output in outputs:
+        if output is None:
+            continue
+        reason = taken.setdefault(output.resolve(), "")
+        if reason:
+            raise FileExistsError(f"{output}: {reason}, and would be overwritten; give another name")
+        taken[output.resolve()] = "is another output"
+
+
+def refuse_to_replace(outputs: Iterable[Path | None], overwrite: bool) -> None:
+    """Check that trained weights and the like are not replaced unasked.
+
+    Raises:
+        FileExistsError: an output exists, and ``overwrite`` is false.
+    """
+    for output in outputs:
+        if output is not None and output.exists() and not overwrite:
+            raise FileExistsError(f"{output}: exists; give another name, or --overwrite to replace it")

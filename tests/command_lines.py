@@ -1,0 +1,74 @@
+"""Runs every command of the project with some arguments, in one process, and tells what each imported.
+
+``python -m tests.command_lines --help`` prints, as JSON, of each command its exit code, what it printed, and
+which of the slow packages had been imported when it was done.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import runpy
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from motion_data.commands.data import COMMANDS as DATA_COMMANDS
+from motion_data.corpora import CORPORA
+from recipes.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
+from recipes.launch.known_recipes import RECIPES
+
+ROOT = Path(__file__).parent.parent
+
+SLOW = frozenset(
+    {
+        *("torch", "torchaudio", "s3prl", "fairseq2", "transformers", "librosa", "numba", "scipy", "sklearn"),
+        *("matplotlib", "pandas", "music21", "symusic", "pretty_midi", "mediapipe"),
+    }
+)
+"""Packages that take a good part of a second, or several, to import."""
+
+INTERNAL = "recipes.launch.training_process"
+"""Started by the launcher alone."""
+
+
+def commands() -> list[list[str]]:
+    """Module and subcommands of every command that can be started."""
+    modules = sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+        for package in ("motionbeat_upstream", "motion_data", "recipes")
+        for path in (ROOT / package).rglob("*.py")
+        if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    )
+    motionbeat = [[entry.name] for entry in entry_points(group="motionbeat.commands")]
+    data = [["data", name] for name in DATA_COMMANDS]
+    prepare = [["data", "prepare", name] for name in CORPORA]
+    return [
+        *([module] for module in modules if module != INTERNAL),
+        *(["motionbeat_upstream.commands", *names] for names in (*motionbeat, *data, *prepare)),
+        *(["recipes.benchmark", name] for name in BENCHMARK_COMMANDS),
+        *(["recipes.launch", name] for name in (*RECIPES, "watch", "stop")),
+    ]
+
+
+def run(command: list[str], arguments: list[str]) -> tuple[int | str | None, str]:
+    """Exit code and output of a command."""
+    module, *names = command
+    sys.argv = [module, *names, *arguments]
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code, said.getvalue()
+    return 0, said.getvalue()
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    found = {}
+    for command in commands():
+        code, said = run(command, given)
+        found[" ".join(command)] = {"code": code, "said": said, "slow": sorted(SLOW & set(sys.modules))}
+    print(json.dumps(found))
