@@ -74,13 +74,27 @@ def test_inference_writes_a_beats_file(trained: Path) -> None:
     assert abs(len(found.times) - len(truth.times)) <= 2
 
 
-def test_training_goes_on_where_it_stopped(trained: Path) -> None:
+def test_training_goes_on_where_it_stopped_and_ends_with_what_was_reached(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     best = torch.load(trained / "exp" / "dev-best.ckpt", weights_only=False)["Downstream"]["best"]
     more = "config.runner.total_steps=120"
     assert main(["-m", "train", "-e", str(trained / "exp"), "-o", more]) == 0
     states = torch.load(trained / "exp" / "states-120.ckpt", weights_only=False)
     assert states["Step"] == 120
     assert states["Downstream"]["best"] >= best
+    content = scores(trained / "exp")
+    means = content["means"]
+    assert isinstance(means, dict)
+    *_, step, kept, beats, _, place = capsys.readouterr().out.splitlines()
+    assert step == "[beat_tracking] trained to step 120"
+    loss = -float(states["Downstream"]["best"])
+    assert kept == (
+        f"[beat_tracking] kept: the weights of step {content['step']}, least dev loss, {loss:.4f}"
+    )
+    f = {decoder: means[decoder]["beat"]["F"]["mean"] for decoder in ("dbn", "peaks")}
+    assert f"test beat F, 1 piece(s): {f['dbn']:.3f} by the Bayesian decoder, {f['peaks']:.3f}" in beats
+    assert place.startswith(f"[beat_tracking] {trained / 'exp'}: dev-best.ckpt, scores-test.md")
 
 
 def test_a_split_that_is_not_there_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,12 +141,22 @@ def test_the_report_holds_what_it_takes_to_repeat_it(tmp_path: Path) -> None:
     rows = [row_of(0.8, "one"), untold, row_of(0.2, "one", "peaks"), row_of(0.1, "bare", "peaks")]
     text = write_report(tmp_path, evaluation, rows)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores-test.json", "scores-test.md"]
-    assert (tmp_path / "scores-test.md").read_text() == text
+    written = (tmp_path / "scores-test.md").read_text()
+    # What is printed has the means; the table of pieces is in the file.
+    assert written.startswith(text)
+    assert "| one | peaks | 0.200 |" in written
+    assert "| one |" not in text
     assert "| dbn | beat | 2 | 0.650 [0.500, 0.800] |" in text
     assert "| dbn | downbeat | 1 | 0.800 |" in text
     assert "No downbeats marked, so not scored for them: bare." in text
     assert "scored whole: bare." in text
-    assert "late by 10 ms" in text
+    assert "Matched beats are 10 ms late, the median over pieces." in text
+    assert "2 piece(s) are too few for an interval to mean much." in text
+    early = replace(row_of(0.8), bias=-0.006)
+    assert "Matched beats are 6 ms early, " in write_report(tmp_path / "early", evaluation, [early])
+    assert "Matched beats are on time, " in write_report(
+        tmp_path / "on_time", evaluation, [replace(early, bias=-0.0004)]
+    )
     content = json.loads((tmp_path / "scores-test.json").read_text())
     assert content["means"]["dbn"]["beat"]["F"] == {"mean": 0.65, "low": 0.5, "high": 0.8, "pieces": 2}
     assert [row["name"] for row in content["pieces"]] == ["one", "bare", "one", "bare"]

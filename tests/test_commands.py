@@ -13,11 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from matplotlib.image import imread
 
+from motionbeat_upstream import hubconf
+from motionbeat_upstream.bar_profile import bar_numbers
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.commands.features import find_audio
+from motionbeat_upstream.commands.plot import BINS_PER_BEAT, SIMILARITY_SCALE, bar_similarity, listen
+from motionbeat_upstream.nn.grid import regular_grid
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.small import SMALL, music
 
@@ -212,6 +217,29 @@ def test_beats_are_printed_and_clicks_written(
     assert Path("a.beats").read_text() == out
 
 
+def test_clicks_are_mixed_into_the_song_as_it_is(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate, seconds = 44_100, 12
+    band = 0.3 * np.interp(
+        np.arange(rate * seconds) / rate * 16_000, np.arange(16_000 * seconds), music(12.0, 120.0, 0)
+    )
+    song = np.stack([band, 0.5 * band], axis=1).astype(np.float32)
+    soundfile.write("a.wav", song, rate, subtype="FLOAT")
+    assert run("beats", "a.wav", "--click", "click.wav") == 0
+    beats = np.array([line.split("\t")[0] for line in capsys.readouterr().out.splitlines()], dtype=float)
+    mixed, found_rate = soundfile.read("click.wav", dtype="float32")
+    assert (mixed.shape, found_rate) == (song.shape, rate)
+    # Away from the clicks, which last 50 ms, the song is there as it was; at each click something is added.
+    times = np.arange(len(song)) / rate
+    since = times[:, None] - beats[None]
+    clicking = ((since > -0.002) & (since < 0.055)).any(axis=1)
+    np.testing.assert_allclose(mixed[~clicking], song[~clicking], atol=1e-4)
+    for beat in beats[beats < seconds - 0.05]:
+        at = slice(round(beat * rate), round((beat + 0.02) * rate))
+        assert (np.abs(mixed[at] - song[at]).max(axis=0) > 0.05).all()
+
+
 def test_beats_are_those_the_model_cuts_its_tokens_on(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +272,52 @@ def test_plot_draws_clips_of_any_length(run: Run, small: Path, tmp_path: Path, s
     picture = imread("a.png")
     assert picture.shape[0] > 500
     assert picture.std() > 0.05
+
+
+def bursts(seed: int) -> torch.Tensor:
+    """A bar of 2 s: eight bursts of noise, each of its own strength and colour."""
+    generator = torch.Generator().manual_seed(seed)
+    bar = 0.01 * torch.randn(32_000, generator=generator)
+    for eighth in range(8):
+        width, strength = torch.rand(2, generator=generator).tolist()
+        burst = torch.randn(3_000, generator=generator) * torch.linspace(1, 0, 3_000)
+        smooth = torch.nn.functional.avg_pool1d(burst[None], 1 + 2 * int(8 * width), 1, int(8 * width))[0]
+        bar[eighth * 4_000 : eighth * 4_000 + 3_000] += strength * smooth
+    return 0.5 * bar
+
+
+def test_a_bar_repeated_gives_a_uniform_similarity_and_two_sections_two_blocks() -> None:
+    expert = hubconf.motionbeat()
+    tiled = listen("tiled", bursts(0).repeat(48), expert).similarity
+    # At either end the trunk, which sees 3.8 s ahead and back, sees the silence.
+    inner = tiled[4:-4, 4:-4]
+    assert len(inner) >= 8
+    assert inner.min() > 0.95
+    time = torch.arange(32_000) / 16_000
+    chord = sum(0.1 * torch.sin(2 * torch.pi * pitch * time) for pitch in (110.0, 220.0, 277.2, 329.6))
+    song = torch.cat([bursts(0).repeat(12), (chord * torch.exp(-2 * (time % 1.0))).repeat(12)])
+    listened = listen("two sections", song, expert)
+    bars = (
+        bar_numbers(listened.grid, np.array([8.0, 16.0, 32.0, 40.0]), BINS_PER_BEAT * listened.grid.metre) - 1
+    )
+    of = listened.similarity[np.ix_(bars, bars)]
+    assert min(of[0, 1], of[2, 3]) > 0.9
+    assert of[:2, 2:].max() < 0.5
+
+
+def test_similarity_is_that_of_mean_features_in_units_of_the_frames_variance() -> None:
+    grid = regular_grid(8.0, 120.0, 4)
+    frames = np.random.default_rng(0).normal(3.0, 5.0, (400, 2)).astype(np.float32)
+    found = bar_similarity([frames[:, :1], frames[:, 1:]], grid)
+    assert found.shape == (5, 5)
+    scaled = (frames - frames.mean(0)) / frames.std(0)
+    # A bar is 2 s, 100 frames; a frame within a 24th of a beat before a downbeat is counted to its bar.
+    early = 1
+    bars = [scaled[max(0, 100 * k - early) : 100 * (k + 1) - early].mean(0) for k in range(4)]
+    for one in range(4):
+        for other in range(4):
+            distance = ((bars[one] - bars[other]) ** 2).mean()
+            assert found[one, other] == pytest.approx(np.exp(-distance / SIMILARITY_SCALE), abs=2e-3)
 
 
 def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
 from motion_data.commands.data import main as data
+from motion_data.commands.prepare import main as prepare_command
 from motion_data.corpora import folder
 from motion_data.corpora.motion_source import COCO, read_source
 from motion_data.errors import DataError
@@ -65,6 +67,30 @@ def test_a_line_becomes_a_pair(raw: Path) -> None:
     assert clip.wav.shape == (32000,)
     np.testing.assert_allclose(clip.motion.joints[..., 1], moving_body()[..., 1], atol=0.01)
     assert two.bpm == pytest.approx(120.0)
+
+
+def test_beats_that_are_not_given_are_estimated_and_the_summary_says_so(
+    raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clicks(raw / "a.wav", 12.0)
+    soundfile.write(raw / "b.wav", np.zeros(8000 * 12), 8000)
+    write_joints(raw / "a.npz", moving_body(360))
+    (raw / "a.beats").write_text("".join(f"{0.5 * k}\t{k % 3 + 1}\n" for k in range(24)))
+    lines = ["audio,motion,beats,split,take", "a.wav,a.npz,,train,1", "a.wav,a.npz,a.beats,train,2"]
+    path = write(raw, "\n".join([*lines, "b.wav,a.npz,,test,3"]) + "\n")
+    assert prepare_command(["folder", str(path), str(raw / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "      1  pairs came without beats: estimated from the sound\n" in told
+    assert "      1  pairs have no beats: none were given, and none can be heard" in told
+    estimated, annotated, silent = read_corpus(raw / "out").pairs
+    assert [pair.grid for pair in (estimated, annotated, silent)] == ["estimated", "annotated", "none"]
+    # The clicks are at 120 a minute.
+    assert estimated.bpm == pytest.approx(120.0, rel=0.01)
+    assert 0 < estimated.provenance["grid_confidence"] <= 1
+    assert (annotated.metre, silent.bpm) == (3, None)
+    grid = load_clip(estimated, raw / "out").grid
+    assert grid is not None
+    assert np.abs((grid.beats + 0.25) % 0.5 - 0.25).max() < 0.03
 
 
 def test_a_second_call_finds_it_whole_and_only_a_changed_line_is_made_again(raw: Path) -> None:

@@ -22,6 +22,8 @@ from motion_data.pipeline.material import Materials
 from motion_data.pipeline.stages import StageClock
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream import hubconf
+from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
 from motionbeat_upstream.shipped import SHIPPED
 from recipes.benchmark import corpus_task
@@ -315,15 +317,22 @@ def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
     assert motion.joints.shape == (210, 22, 3)
     assert grid is not None
     assert load_arrays(outputs[1])["smpl_poses"].shape == (420, 72)
+    # The tempo and beats that `motionbeat beats` and `plot` give the song.
+    song_grid = hubconf.motionbeat().tower.estimate_grid(read_audio(song))
+    np.testing.assert_array_equal(grid.beats, song_grid.beats[song_grid.beats < 7.0])
+    out = tmp_path / "again.npz"
 
     def danced(*options: str) -> Motion:
-        out = tmp_path / "again.npz"
         assert dance_command([str(song), "-k", str(dancer), "-o", str(out), *options]) == 0
         return read_motion(out)[0]
 
     np.testing.assert_array_equal(danced().joints, motion.joints)
     assert np.abs(danced("--seed", "1").joints - motion.joints).max() > 0.01
     assert danced("--start", "2", "--seconds", "3").seconds == pytest.approx(3.0)
+    part = read_motion(out)[1]
+    assert part is not None
+    inside = song_grid.beats[(song_grid.beats >= 2) & (song_grid.beats < 5)]
+    np.testing.assert_allclose(part.beats, inside - 2, atol=1e-9)
     # Less than a slice, and a dance that goes on from another.
     assert danced("--seconds", "1.5").seconds == pytest.approx(1.5)
     before = tmp_path / "before.npz"

@@ -19,7 +19,7 @@ from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
 from motion_data.s3prl_adapter.__main__ import main as export_command
 from motion_data.s3prl_adapter.datasets import BeatDataset, RetrievalDataset, StyleDataset
-from motion_data.s3prl_adapter.export import export
+from motion_data.s3prl_adapter.export import export, plan_export
 from motion_data.s3prl_adapter.labels import style_of, tempo_of
 from motion_data.s3prl_adapter.recordings import Sound, cut_utterances, load_sound
 from recipes.downstream.beat_tracking.dataset import load_splits
@@ -109,7 +109,7 @@ class TestDatasets:
 
 
 def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
-    done = export(corpus, tmp_path / "data", "beat_tracking", progress=False)
+    done = export(plan_export(corpus, "beat_tracking"), tmp_path / "data", progress=False)
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
     assert set(done.left_out) == {"plain"}
     for split, recordings in load_splits(tmp_path / "data").items():
@@ -127,7 +127,7 @@ def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
 def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
     from s3prl.downstream.speech_commands.expert import split_dataset
 
-    done = export(corpus, tmp_path / "data", "speech_commands", seconds=2.0, progress=False)
+    done = export(plan_export(corpus, "speech_commands", 2.0), tmp_path / "data", progress=False)
     assert done.classes == dict(zip(("yes", "no", "up"), sorted(STYLES), strict=True))
     # Five seconds become two, two and one: half a clip is not thrown away.
     assert done.clips == {"train": 18, "dev": 18, "test": 18}
@@ -156,7 +156,7 @@ def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_
 
 
 def test_exported_fluent_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
-    done = export(corpus, tmp_path / "data", "fluent_commands", progress=False)
+    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "data", progress=False)
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
     table = (tmp_path / "data/data/valid_data.csv").read_text().splitlines()
     assert table[0] == ",path,speakerId,transcription,action,object,location"
@@ -174,7 +174,9 @@ def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
         Made(f"{split}{s}", style=s, seconds=2.0, split=split) for split in ("dev", "test") for s in styles
     ]
     out = tmp_path / "out"
-    done = export(write_corpus(tmp_path / "corpus", made), out, "speech_commands", progress=False)
+    done = export(
+        plan_export(write_corpus(tmp_path / "corpus", made), "speech_commands"), out, progress=False
+    )
     assert done.classes["_unknown_"] == "style03, style11"
     assert done.classes["yes"] == "style00"
     assert len(done.classes) == 11
@@ -194,7 +196,7 @@ def test_what_was_not_learned_is_not_tested(tmp_path: Path) -> None:
     made = [Made("a", style="waltz"), Made("b", style="salsa"), Made("c", style="salsa", split="dev")]
     made += [Made("d", style="waltz", split="test"), Made("e", style="tango", split="test")]
     corpus = write_corpus(tmp_path / "corpus", made)
-    done = export(corpus, tmp_path / "out", "fluent_commands", progress=False)
+    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "out", progress=False)
     assert done.left_out == {"e": "tango: not in the training split"}
     assert not list((tmp_path / "out").rglob("e_0.wav"))
 
@@ -218,11 +220,11 @@ def test_an_interrupted_export_goes_on(
 
     monkeypatch.setattr("motion_data.s3prl_adapter.export.load_sound", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(corpus, out, "beat_tracking", progress=False)
+        export(plan_export(corpus, "beat_tracking"), out, progress=False)
     assert not (out / "splits.csv").exists()
     assert json.loads((out / "exported.json").read_text())["whole"] is False
     monkeypatch.setattr("motion_data.s3prl_adapter.export.load_sound", whole)
-    export(corpus, out, "beat_tracking", progress=False)
+    export(plan_export(corpus, "beat_tracking"), out, progress=False)
     assert not set(again) & set(loaded)
     assert len(again) + len(loaded) == 18
     assert json.loads((out / "exported.json").read_text())["whole"] is True
@@ -233,21 +235,35 @@ def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/song.txt").touch()
     with pytest.raises(DataError, match="not empty and no export"):
-        export(corpus, tmp_path / "mine", "beat_tracking", progress=False)
-    export(corpus, tmp_path / "out", "beat_tracking", progress=False)
+        export(plan_export(corpus, "beat_tracking"), tmp_path / "mine", progress=False)
+    export(plan_export(corpus, "beat_tracking"), tmp_path / "out", progress=False)
     with pytest.raises(DataError, match="holds another export"):
-        export(corpus, tmp_path / "out", "fluent_commands", progress=False)
+        export(plan_export(corpus, "fluent_commands"), tmp_path / "out", progress=False)
 
 
 def test_the_command_says_what_it_did(
     corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [str(corpus.folder), str(tmp_path / "out"), "--layout", "speech_commands"]
-    assert export_command(options) == 1
+    assert export_command([*options, "--seconds", "2"]) == 1
     told = capsys.readouterr()
-    assert "6 of train, 6 of dev, 6 of test" in told.out
+    # 18 recordings of 5 s, each cut to 2, 2 and 1 s; a second is 32,000 bytes.
+    first, classes, *_ = told.out.splitlines()
+    assert first == (
+        f"{tmp_path / 'out'}: speech_commands: 54 wav files (18 of train, 18 of dev, 18 of test), "
+        f"0.03 h, 2.9 MB; 1 pairs left out"
+    )
+    assert classes == "  classified: style, 3 classes by number of recordings: breaking 6, salsa 6, waltz 6"
+    written = sum(
+        path.stat().st_size - 44 for path in (tmp_path / "out/speech_commands_v0.01").rglob("*.wav")
+    )
+    assert written == 18 * 5 * 32_000
+    assert "18 of train, 18 of dev, 18 of test" in told.out
     assert "yes: breaking" in told.out
     assert "left out: plain: no style or dance in its provenance" in told.err
+    plans = {layout: plan_export(corpus, layout).text() for layout in ("beat_tracking", "fluent_commands")}
+    assert "nothing is classified" in plans["beat_tracking"]
+    assert "tempo, 2 classes by number of recordings: fast 6, medium 12" in plans["fluent_commands"]
     assert export_command([str(tmp_path), str(tmp_path / "other"), "--layout", "beat_tracking"]) == 2
     assert "no prepared corpus" in capsys.readouterr().err
 
@@ -255,7 +271,7 @@ def test_the_command_says_what_it_did(
 def test_a_task_without_its_split_is_told(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", [Made("a"), Made("b", split="test")])
     with pytest.raises(DataError, match="nothing to export for dev, which the task needs"):
-        export(corpus, tmp_path / "out", "beat_tracking", progress=False)
+        export(plan_export(corpus, "beat_tracking"), tmp_path / "out", progress=False)
 
 
 @pytest.mark.parametrize("layout", ["speech_commands", "fluent_commands"])

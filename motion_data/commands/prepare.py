@@ -76,5 +76,11 @@ def summary(corpus: Corpus) -> str:
         pieces, takes = len({pair.piece for pair in pairs}), len({pair.take for pair in pairs})
         hours = sum(pair.seconds for pair in pairs) / 3600
         lines.append(f"  {split:5}  {len(pairs):6} pairs  {pieces:5} pieces  {takes:5} takes  {hours:7.2f} h")
+    estimated = sum(pair.grid == "estimated" for pair in corpus.pairs)
+    without = sum(pair.grid == "none" for pair in corpus.pairs)
+    if estimated:
+        lines.append(f"  {estimated:5}  pairs came without beats: estimated from the sound")
+    if without:
+        lines.append(f"  {without:5}  pairs have no beats: none were given, and none can be heard")
     lines += [f"  {count:5}  {note}" for note, count in corpus.made.get("notes", {}).items()]
     return "\n".join(lines)

@@ -20,7 +20,8 @@ from motionbeat_upstream.nn.grid import Grid
 LAYOUT = """\
 RAW: a folder, searched to any depth, of X.bvh with an audio file X.wav (.flac, .mp3, ...) of the same
 name beside it, elsewhere under RAW (Motorica: bvh/X.bvh, wav/X.wav), or under --audio. X.beats beside
-either gives the grid. A BVH without audio is left out: `motion_data.corpora.bvh.read_bvh` reads it alone.
+either gives the beats; without one they are estimated from the sound. A BVH without audio is left out:
+`motion_data.corpora.bvh.read_bvh` reads it alone.
 Joints by the names of CMU, DAZ, Mixamo, Bandai Namco, Motorica, Rokoko, Biped or SMPL; channels in any
 order; unit and up axis are detected and recorded."""
 

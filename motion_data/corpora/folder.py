@@ -31,7 +31,8 @@ RAW: a CSV, a pair a line, paths from the CSV's folder. Columns:
   offset   seconds from the motion's first frame to the audio's beginning, negative where the audio is
            first; empty: what the .npz says as audio_offset_s, or 0
   piece, take, split   empty: the audio's name, the motion's name, dealt 80/10/10 by piece
-  beats    .beats of the audio: a line a beat, seconds and position in the bar
+  beats    .beats of the audio: a line a beat, seconds and position in the bar; empty: beats are
+           estimated from the sound, and the pair says so
   fps, unit, up        override what the file says and what is detected: unit m, dm, cm, mm, in, asf or
            metres a unit; up x, y, z, -x, -y, -z
   limbs    feet or hands, whose touch-downs are taken; empty: hands where feet are out of view or the

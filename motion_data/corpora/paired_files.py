@@ -23,6 +23,7 @@ from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.music_tower import estimate_grid
 
 SEATED = 0.8
 """Median of how far the hips are above the lower knee, as a share of a thigh's length, below which a body
@@ -52,7 +53,7 @@ class PairedFiles:
     """Seconds from the motion's first frame to the audio's beginning, negative where the audio is first;
     None takes what the motion's file says, or 0."""
     beats: Path | None = None
-    """``.beats`` of the audio file."""
+    """``.beats`` of the audio file; None: estimated from the sound."""
     fps: float | None = None
     unit: str | None = None
     up: str | None = None
@@ -74,13 +75,16 @@ def as_motion(source: MotionSource, unit: str | None = None, up: str | None = No
 def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
     """Read both files and lay them over each other; the pair is what they share.
 
+    Where no beats are given they are estimated from the sound, and the pair's ``grid`` is ``estimated``.
+
     Raises:
         DataError: a motion that cannot be used, lengths that differ by more than 5 %, no overlap, or beats
             that are no grid.
         AudioError: audio that cannot be read.
     """
     source = read_source(files.motion, files.fps, files.offset)
-    audio_seconds = len(read_audio(files.audio)) / SAMPLE_RATE
+    wav = read_audio(files.audio)
+    audio_seconds = len(wav) / SAMPLE_RATE
     try:
         body = normalise(source.names, source.joints, source.fps, files.unit, files.up)
     except DataError as error:
@@ -98,7 +102,11 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
     begin, stop = max(source.start - offset, 0.0), min(ends - offset, audio_seconds)
     limbs, why = _limbs(source, body, files.limbs)
     motion = _cut(files.motion, body, limbs, source.start - offset - begin, stop - begin)
-    grid = None if files.beats is None else _grid(files.beats, begin, stop)
+    if files.beats is None:
+        grid = estimate_grid(wav[round(begin * SAMPLE_RATE) : round(stop * SAMPLE_RATE)])
+    else:
+        grid = _grid(files.beats, begin, stop)
+    origin = "none" if grid.confidence == 0 else "estimated" if files.beats is None else "annotated"
     pair = MotionPair(
         name=files.name,
         corpus=files.corpus,
@@ -110,9 +118,9 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
         fps=motion.fps,
         joints=motion.names,
         pulses={limb: len(times) for limb, times in motion.pulses.items()},
-        grid="none" if grid is None else "annotated",
-        metre=None if grid is None else grid.metre,
-        bpm=None if grid is None else grid.bpm,
+        grid=origin,
+        metre=None if origin == "none" else grid.metre,
+        bpm=None if origin == "none" else grid.bpm,
         audio=AudioSpan(str(files.audio.resolve()), begin, stop, file_sha256(files.audio)),
         provenance={
             "motion": files.motion,
@@ -121,9 +129,10 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
             "rest_frames_dropped": source.dropped,
             "offset": offset,
             "limbs": why,
+            "grid_confidence": grid.confidence,
         },
     )
-    return pair, motion, grid
+    return pair, motion, None if origin == "none" else grid
 
 
 def _cut(place: str, body: Body, limbs: Sequence[str], start: float, seconds: float) -> Motion:

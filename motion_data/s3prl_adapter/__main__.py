@@ -9,7 +9,7 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
-from motion_data.s3prl_adapter.export import LAYOUTS, export
+from motion_data.s3prl_adapter.export import LAYOUTS, export, plan_export
 from motionbeat_upstream.file_name import print_any_name
 
 
@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        done = export(read_corpus(options.corpus), options.out, options.layout, options.seconds)
+        plan = plan_export(read_corpus(options.corpus), options.layout, options.seconds)
+        print(f"{options.out}: {plan.text()}", flush=True)
+        done = export(plan, options.out)
     except (DataError, OSError) as error:
         print(f"s3prl_adapter: {error}", file=sys.stderr)
         return 2

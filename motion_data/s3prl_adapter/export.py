@@ -13,7 +13,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +50,10 @@ SPLIT_NAMES = {"train": "train", "dev": "valid", "test": "test"}
 """What Fluent Speech Commands calls the splits."""
 
 
+BYTES_A_SAMPLE = 2
+"""Of the wav files, which have 16 bits."""
+
+
 @dataclass
 class Exported:
     """What was written."""
@@ -64,39 +67,90 @@ class Exported:
     """What the task calls a class, and the style it stands for."""
 
 
-def export(
-    corpus: Corpus, out: str | Path, layout: str, seconds: float = 10.0, progress: bool = True
-) -> Exported:
-    """Write a corpus in a task's layout.
+@dataclass(frozen=True)
+class Plan:
+    """What an export will write."""
+
+    corpus: Corpus
+    layout: str
+    seconds: float
+    """Longest clip of the classification layouts."""
+    pairs: Sequence[MotionPair]
+    """Those to be written, each recording once."""
+    left_out: Mapping[str, str]
+    """Pairs that will not be, and why."""
+    labels: Mapping[str, Mapping[str, int]]
+    """What is classified: for each label its classes, with their number of pairs."""
+    clips: Mapping[str, int]
+    """Number of files of each split."""
+    samples: int
+    """Of all sound files together, at 16 kHz."""
+
+    def text(self) -> str:
+        """What is classified and how much is written, in lines."""
+        counts = ", ".join(f"{count} of {split}" for split, count in self.clips.items())
+        hours, megabytes = self.samples / SAMPLE_RATE / 3600, self.samples * BYTES_A_SAMPLE / 1e6
+        lines = [
+            f"{self.layout}: {sum(self.clips.values())} wav files ({counts}), {hours:.2f} h, "
+            f"{megabytes:,.1f} MB; {len(self.left_out)} pairs left out"
+        ]
+        for label, classes in self.labels.items():
+            told = ", ".join(f"{name} {count}" for name, count in classes.items())
+            lines.append(f"  classified: {label}, {len(classes)} classes by number of recordings: {told}")
+        return "\n".join(lines if self.labels else [*lines, "  beats and downbeats; nothing is classified"])
+
+
+def plan_export(corpus: Corpus, layout: str, seconds: float = 10.0) -> Plan:
+    """Choose what of a corpus can be written in a task's layout; nothing is read or written.
 
     Args:
         corpus: a prepared one.
-        out: folder; new, or that of the same export interrupted.
         layout: a key of ``LAYOUTS``.
         seconds: longest clip of the classification layouts; recordings are cut.
-        progress: whether to show a bar.
 
     Raises:
-        DataError: labels or splits that the task needs are missing, or ``out`` holds something else.
+        DataError: no such layout, or labels that the task needs are missing.
     """
-    out = Path(out)
     if layout not in LAYOUTS:
         raise DataError(f"no layout {layout!r}; there are {', '.join(LAYOUTS)}")
     if not seconds > 0:
         raise DataError(f"clips of {seconds} s; expected more than 0")
-    there, claimed = out.exists(), (out / MARK).exists()
-    _claim(out, {"corpus": corpus.sha256, "layout": layout, "seconds": seconds})
-    done = Exported(out)
-    try:
-        LAYOUTS[layout](corpus, done, seconds, progress)
-    except DataError:
-        # What a layout refuses, it refuses before it writes.
-        if not claimed:
-            (out / MARK).unlink()
-        if not there:
-            with suppress(OSError):
-                out.rmdir()
-        raise
+    why_not, labels = LAYOUTS[layout].why_not(corpus), LAYOUTS[layout].labels
+    reasons = {pair.name: why_not(pair) for pair in corpus.pairs}
+    pairs = one_a_recording(pair for pair in corpus.pairs if reasons[pair.name] is None)
+    clips, samples = dict.fromkeys(SPLITS, 0), 0
+    for pair in pairs:
+        length = round(pair.seconds * SAMPLE_RATE)
+        stretches = cut_utterances(length, seconds) if labels else [(0, length)]
+        clips[pair.split] += len(stretches)
+        samples += sum(stop - start for start, stop in stretches)
+    return Plan(
+        corpus,
+        layout,
+        seconds,
+        pairs,
+        {name: reason for name, reason in reasons.items() if reason is not None},
+        {name: dict(sorted(Counter(map(of, pairs)).items())) for name, of in labels.items()},
+        clips,
+        samples,
+    )
+
+
+def export(plan: Plan, out: str | Path, progress: bool = True) -> Exported:
+    """Write a corpus in a task's layout.
+
+    Args:
+        plan: what is written.
+        out: folder; new, or that of the same export interrupted.
+        progress: whether to show a bar.
+
+    Raises:
+        DataError: splits that the task needs are missing, or ``out`` holds something else.
+    """
+    out, corpus = Path(out), plan.corpus
+    _claim(out, {"corpus": corpus.sha256, "layout": plan.layout, "seconds": plan.seconds})
+    done = Exported(out, left_out=dict(plan.left_out))
+    LAYOUTS[plan.layout].write(plan, done, progress)
     empty = [split for split, count in done.clips.items() if not count]
     if empty:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(done.left_out.items())[:3])
@@ -110,15 +164,14 @@ def export(
     return done
 
 
-def _beat_tracking(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
+def _write_beat_tracking(plan: Plan, done: Exported, progress: bool) -> None:
     """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it."""
     rows = []
-    chosen = _choose(corpus, done, _no_true_beats)
-    for pair in tqdm(chosen, desc=done.folder.name, unit="pair", disable=not progress):
+    for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair", disable=not progress):
         wav, beats = done.folder / f"wav/{pair.name}.wav", done.folder / f"beats/{pair.name}.beats"
         if not (wav.is_file() and beats.is_file()):
             try:
-                sound = load_sound(corpus, pair)
+                sound = load_sound(plan.corpus, pair)
             except (DataError, AudioError) as error:
                 done.left_out[pair.name] = str(error)
                 continue
@@ -137,7 +190,7 @@ def _beat_tracking(corpus: Corpus, done: Exported, seconds: float, progress: boo
     _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split"), rows)
 
 
-def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
+def _write_speech_commands(plan: Plan, done: Exported, progress: bool) -> None:
     """``speech_commands_v0.01`` and ``speech_commands_test_set_v0.01``, a folder a class.
 
     The task knows twelve classes by name, so styles are given the names of its words, the rarest going
@@ -145,7 +198,7 @@ def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: b
     ``exported.json``. It tells the splits apart by a hash of the speaker's name in the
     file's name, so a number is put into the name that makes the hash right.
     """
-    word_of = _words(corpus)
+    word_of = _words(plan.corpus)
     for style, word in word_of.items():
         done.classes[word] = f"{done.classes[word]}, {style}" if word in done.classes else style
     root, test = (done.folder / f"speech_commands{part}_v0.01" for part in ("", "_test_set"))
@@ -156,8 +209,7 @@ def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: b
         assert style is not None
         return root / word_of[style] / f"{_speaker(pair.name, pair.split)}_nohash_{number}.wav"
 
-    chosen = _choose(corpus, done, _no_style)
-    for pair, path in _write_clips(corpus, done, chosen, place, seconds, progress):
+    for pair, path in _write_clips(plan, done, place, progress):
         lists[pair.split].append(path.relative_to(root).as_posix())
         if pair.split == "test":
             _link(path, test / path.relative_to(root))
@@ -165,22 +217,16 @@ def _speech_commands(corpus: Corpus, done: Exported, seconds: float, progress: b
         write_text(root / name, "".join(f"{path}\n" for path in lists[split]))
 
 
-def _fluent_commands(corpus: Corpus, done: Exported, seconds: float, progress: bool) -> None:
+def _write_fluent_commands(plan: Plan, done: Exported, progress: bool) -> None:
     """``data/{train,valid,test}_data.csv`` with three slots: style as action, metre as object, and the
     band of the tempo as location. [O]"""
-    styles = styles_of(corpus.pairs, str(corpus.folder))
-    done.classes = {style: style for style in styles}
-    learned = [set(column) for column in zip(*map(_slots, corpus.split("train")), strict=True)]
-
-    def why_not(pair: MotionPair) -> str | None:
-        unseen = [name for name, known in zip(_slots(pair), learned, strict=False) if name not in known]
-        return _no_style(pair) or (f"{', '.join(unseen)}: not in the training split" if unseen else None)
+    done.classes = {style: style for style in styles_of(plan.corpus.pairs, str(plan.corpus.folder))}
 
     def place(pair: MotionPair, number: int) -> Path:
         return done.folder / f"wavs/{pair.split}/{pair.name}_{number}.wav"
 
     rows: dict[str, list[tuple[object, ...]]] = {split: [] for split in SPLITS}
-    for pair, path in _write_clips(corpus, done, _choose(corpus, done, why_not), place, seconds, progress):
+    for pair, path in _write_clips(plan, done, place, progress):
         name, slots = path.relative_to(done.folder).as_posix(), _slots(pair)
         rows[pair.split].append((len(rows[pair.split]), name, pair.take, " ".join(slots), *slots))
     header = ("", "path", "speakerId", "transcription", "action", "object", "location")
@@ -188,30 +234,17 @@ def _fluent_commands(corpus: Corpus, done: Exported, seconds: float, progress: b
         _write_table(done.folder / f"data/{name}_data.csv", header, rows[split])
 
 
-LAYOUTS: Mapping[str, Callable[[Corpus, Exported, float, bool], None]] = {
-    "beat_tracking": _beat_tracking,
-    "speech_commands": _speech_commands,
-    "fluent_commands": _fluent_commands,
-}
-"""The layouts, by the name of the task that reads them."""
-
-
 def _write_clips(
-    corpus: Corpus,
-    done: Exported,
-    chosen: Sequence[MotionPair],
-    place: Callable[[MotionPair, int], Path],
-    seconds: float,
-    progress: bool,
+    plan: Plan, done: Exported, place: Callable[[MotionPair, int], Path], progress: bool
 ) -> list[tuple[MotionPair, Path]]:
     """Every clip of the chosen pairs, written where ``place`` says."""
     written = []
-    for pair in tqdm(chosen, desc=done.folder.name, unit="pair", disable=not progress):
-        stretches = cut_utterances(round(pair.seconds * SAMPLE_RATE), seconds)
+    for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair", disable=not progress):
+        stretches = cut_utterances(round(pair.seconds * SAMPLE_RATE), plan.seconds)
         paths = [place(pair, number) for number in range(len(stretches))]
         if not all(path.is_file() for path in paths):
             try:
-                wav = load_sound(corpus, pair).wav
+                wav = load_sound(plan.corpus, pair).wav
             except (DataError, AudioError) as error:
                 done.left_out[pair.name] = str(error)
                 continue
@@ -220,15 +253,6 @@ def _write_clips(
         written += [(pair, path) for path in paths]
         done.clips[pair.split] += len(paths)
     return written
-
-
-def _choose(
-    corpus: Corpus, done: Exported, why_not: Callable[[MotionPair], str | None]
-) -> Sequence[MotionPair]:
-    """The pairs that nothing speaks against, each recording once; notes those that are left out."""
-    reasons = {pair.name: why_not(pair) for pair in corpus.pairs}
-    done.left_out.update({name: reason for name, reason in reasons.items() if reason is not None})
-    return one_a_recording(pair for pair in corpus.pairs if reasons[pair.name] is None)
 
 
 def _no_true_beats(pair: MotionPair) -> str | None:
@@ -243,6 +267,50 @@ def _slots(pair: MotionPair) -> tuple[str, str, str]:
 
 def _no_style(pair: MotionPair) -> str | None:
     return f"no {' or '.join(STYLE_KEYS)} in its provenance" if style_of(pair) is None else None
+
+
+def _not_learned(corpus: Corpus) -> Callable[[MotionPair], str | None]:
+    """Why a pair cannot be tested: no style, or one of its slots is not in the training split."""
+    styles_of(corpus.pairs, str(corpus.folder))
+    learned = [set(column) for column in zip(*map(_slots, corpus.split("train")), strict=True)]
+
+    def why_not(pair: MotionPair) -> str | None:
+        unseen = [name for name, known in zip(_slots(pair), learned, strict=False) if name not in known]
+        return _no_style(pair) or (f"{', '.join(unseen)}: not in the training split" if unseen else None)
+
+    return why_not
+
+
+def _without_style(corpus: Corpus) -> Callable[[MotionPair], str | None]:
+    styles_of(corpus.pairs, str(corpus.folder))
+    return _no_style
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a task reads."""
+
+    why_not: Callable[[Corpus], Callable[[MotionPair], str | None]]
+    """Gives for a corpus what says why a pair cannot be used; None where it can.
+
+    Raises DataError where the corpus lacks the labels that the task needs."""
+    labels: Mapping[str, Callable[[MotionPair], str]]
+    """What is classified, and a pair's class of it."""
+    write: Callable[[Plan, Exported, bool], None]
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "beat_tracking": Layout(lambda corpus: _no_true_beats, {}, _write_beat_tracking),
+    "speech_commands": Layout(
+        _without_style, {"style": lambda pair: _slots(pair)[0]}, _write_speech_commands
+    ),
+    "fluent_commands": Layout(
+        _not_learned,
+        {"style": lambda pair: _slots(pair)[0], "metre": metre_of, "tempo": tempo_of},
+        _write_fluent_commands,
+    ),
+}
+"""The layouts, by the name of the task that reads them."""
 
 
 def _words(corpus: Corpus) -> dict[str, str]:

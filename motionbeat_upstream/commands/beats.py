@@ -21,6 +21,9 @@ hears where it was exported so. Printed, or written with -o, as a .beats file: a
 its time in seconds and its position in the bar, 1 being the downbeat. Tempo, metre and confidence
 go to the standard error."""
 
+CLICK_LEVEL = 0.6
+"""Peak of a click, relative to the sound's."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when beats were found, 1 when the file has no pulse."""
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         "--click",
         type=output_file(".wav"),
         metavar="FILE.wav",
-        help="write the audio with a click on each beat, higher on downbeats",
+        help="write the sound, its rate and channels kept, with a click on each beat, higher on downbeats",
     )
     add_model_options(parser)
     options = parser.parse_args(arguments)
@@ -66,9 +69,12 @@ def main(arguments: Sequence[str]) -> int:
     if options.click is not None:
         import soundfile
 
+        from motionbeat_upstream.decoding import read_sound
+
+        sound, rate = read_sound(options.file)
         # An open file, because soundfile takes no names that are not UTF-8.
         with atomic_path(options.click) as draft, draft.open("wb") as file:
-            soundfile.write(file, with_clicks(wav.numpy(), grid), SAMPLE_RATE, format="WAV")
+            soundfile.write(file, with_clicks(sound, rate, grid), rate, format="WAV")
     return 0
 
 
@@ -77,16 +83,19 @@ def format_beats(beats: NDArray[np.float64], positions: NDArray[np.int64]) -> st
     return "".join(f"{beat:.3f}\t{position}\n" for beat, position in zip(beats, positions, strict=True))
 
 
-def with_clicks(wav: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
-    """The waveform (T,) at 16 kHz with a click on each beat, 1 kHz, and on each downbeat, 1.5 kHz."""
+def with_clicks(sound: NDArray[np.float32], rate: int, grid: Grid) -> NDArray[np.float32]:
+    """The sound (N, C) at ``rate`` Hz with a click on each beat, 1 kHz, and on each downbeat, 1.5 kHz.
+
+    Clicks are as loud in all channels, relative to the sound's peak; all is scaled down where it would clip.
+    """
     import librosa
 
-    peak = max(float(np.abs(wav).max()), 1e-9)
-    mixed = 0.6 * wav / peak
+    clicks = np.zeros(len(sound), dtype=np.float32)
     for frequency, times in ((1500.0, grid.downbeats), (1000.0, grid.beats[grid.positions != 1])):
-        heard = times[(times >= 0) & (times < len(wav) / SAMPLE_RATE)]
-        if len(heard):
-            mixed = mixed + 0.35 * librosa.clicks(
-                times=heard, sr=SAMPLE_RATE, click_freq=frequency, click_duration=0.05, length=len(wav)
+        inside = times[(times >= 0) & (times < len(sound) / rate)]
+        if len(inside):
+            clicks += librosa.clicks(
+                times=inside, sr=rate, click_freq=frequency, click_duration=0.05, length=len(sound)
             )
-    return np.clip(mixed, -1, 1).astype(np.float32)
+    mixed: NDArray[np.float32] = sound + CLICK_LEVEL * np.abs(sound).max(initial=0) * clicks[:, None]
+    return mixed / max(1.0, float(np.abs(mixed).max(initial=0)))

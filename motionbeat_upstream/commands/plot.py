@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Draw a song: its waveform and onset envelope with beats and bars, and the pulses that a trained
 model hears; the bar as a wheel of accent mass, downbeat at the top, clockwise; every bar as one row;
-and how alike its bars are to the model."""
+and how alike its bars are by the model's features, which shows the song's sections."""
 
 ONSET_RATE = 100.0
-PULSE_RATE = SAMPLE_RATE / STRIDE
+FRAME_RATE = SAMPLE_RATE / STRIDE
 BINS_PER_BEAT = 12
+
+SIMILARITY_SCALE = 0.5
+"""Squared distance of two bars, in variances of a frame, at which their similarity falls to 1/e [O]."""
 
 INK = "#1d2433"
 SOFT = "#8a93a6"
@@ -58,7 +61,7 @@ class Song:
     """(F / 2,) in [0, 1] at 50 Hz, the pulses that the model hears."""
     grid: Grid
     similarity: NDArray[np.float32]
-    """(bars, bars) cosine between the model's bars, their mean taken off."""
+    """(bars, bars) in (0, 1], as :func:`bar_similarity` gives it."""
     trained: bool
     """Whether the model that was asked is trained."""
 
@@ -106,33 +109,40 @@ def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert) -> Song:
     device = next(expert.parameters()).device
     with torch.inference_mode():
         said = expert.tower(wav[None].to(device), torch.tensor([len(wav)], device=device))
+    # The token layers know the beat's number in 16 bars and draw it over any music; the trunk sees no grid.
+    trunk = said.hidden_states[: len(expert.tower.config.trunk_dilations) + 1]
     return Song(
         name=name,
         wav=wav.numpy(),
         onset=said.onset_envelope[0].float().cpu().numpy(),
         pulses=said.pulse_activation[0].cpu().numpy(),
         grid=said.grids[0],
-        similarity=bar_similarity(
-            said.beat_tokens[0].float().cpu().numpy(), said.tokens.bar[0].cpu().numpy()
-        ),
+        similarity=bar_similarity([of[0].float().cpu().numpy() for of in trunk], said.grids[0]),
         trained=expert.provenance.trained,
     )
 
 
-def bar_similarity(tokens: NDArray[np.float32], bar: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(bars, bars) cosine between mean tokens of bars.
+def bar_similarity(states: Sequence[NDArray[np.float32]], grid: Grid) -> NDArray[np.float32]:
+    """(bars, bars) similarity of the bars in (0, 1], 1 for equal bars.
+
+    exp(-d²/s): d² is the mean squared distance of two bars' mean features, in units of the frames' own
+    variance over the song, and s = ``SIMILARITY_SCALE``. The scale does not depend on how much the bars
+    differ, so one bar repeated is 1 everywhere, and noise is not enlarged to a pattern.
 
     Args:
-        tokens: (N, D) beat tokens.
-        bar: (N,) index of each token's bar, from 0.
+        states: layers, each (F, D) at 50 Hz.
+        grid: beats and bars of the clip.
     """
-    count = np.maximum(np.bincount(bar), 1)
-    means = np.zeros((len(count), tokens.shape[1]), dtype=np.float32)
-    np.add.at(means, bar, tokens)
-    means /= count[:, None]
-    means -= means.mean(0)
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
-    return means @ means.T
+    frames = np.concatenate([(of - of.mean(0)) / np.maximum(of.std(0), 1e-6) for of in states], axis=1)
+    times = (np.arange(len(frames)) + 0.5) / FRAME_RATE
+    bar = bar_numbers(grid, times, BINS_PER_BEAT * grid.metre) - 1
+    sums = np.zeros((bar.max() + 1, frames.shape[1]))
+    np.add.at(sums, bar, frames)
+    means = sums / np.maximum(np.bincount(bar), 1)[:, None]
+    squares = (means**2).mean(1)
+    distance = np.maximum(squares[:, None] + squares - 2 * means @ means.T / means.shape[1], 0)
+    similarity: NDArray[np.float32] = np.exp(-distance / SIMILARITY_SCALE).astype(np.float32)
+    return similarity
 
 
 def draw(song: Song, start: float, length: float) -> Figure:
@@ -194,7 +204,7 @@ def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
     axes.set(ylim=(0, 1.08 * peak), yticks=[], ylabel="onset envelope", xlabel="time (s)")
     if song.trained:
         heard = song.pulses[first // 2 : last // 2]
-        middles = (first // 2 + np.arange(len(heard)) + 0.5) / PULSE_RATE
+        middles = (first // 2 + np.arange(len(heard)) + 0.5) / FRAME_RATE
         axes.plot(middles, peak * heard, color=PULSE, linewidth=1, label="pulses heard by the model")
         axes.legend(loc="upper right", fontsize=8, frameon=False)
     _draw_beats(axes, song.grid, start, length, numbers=False)
@@ -262,12 +272,12 @@ def _draw_similarity(axes: Axes, song: Song) -> None:
     count = len(song.similarity)
     axes.imshow(
         song.similarity,
-        cmap="RdBu_r",
-        vmin=-1,
+        cmap="magma",
+        vmin=0,
         vmax=1,
         interpolation="nearest",
         extent=(0.5, count + 0.5, count + 0.5, 0.5),
     )
     axes.set(xlabel="bar", ylabel="bar")
-    model = "features" if song.trained else "features of the untrained tower"
-    axes.set_title(f"self-similarity of {model}", fontsize=10)
+    model = "" if song.trained else ", tower untrained"
+    axes.set_title(f"self-similarity of the bars (bright: alike){model}", fontsize=10)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from motionbeat_upstream.file_name import print_any_name
 
 COMMANDS = {
+    "first": "recipes.benchmark.beat_tracking_first",
     "run": "recipes.benchmark.run.__main__",
     "dance-metrics": "recipes.dance_metrics.__main__",
 }

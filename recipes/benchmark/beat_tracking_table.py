@@ -61,7 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         read_folds(options.data)
         upstreams = read_upstreams(options.upstreams)
-        run_all(upstreams, options.data, options.out, options.seeds, options.probe, options.overwrite)
+        run_all(
+            upstreams,
+            options.data,
+            options.out,
+            options.seeds,
+            options.probe,
+            overwrite=options.overwrite,
+        )
     except (OSError, ValueError) as error:
         print(f"beat_tracking_table: {error}", file=sys.stderr)
         return 2
@@ -87,9 +94,21 @@ def run_all(
     out: Path,
     seeds: Sequence[int],
     probe: str,
+    steps: int | None = None,
+    quiet: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Every upstream on every fold with every seed, but for what is done.
+
+    Args:
+        upstreams: the rows of the table.
+        data: CSV of the data set.
+        out: folder of the runs.
+        seeds: of the trainings.
+        probe: linear, mlp or conv.
+        steps: of each training; None for those of the task's ``config.yaml``.
+        quiet: write what the runs print to files in their folders.
+        overwrite: replace runs of other data, weights or settings.
 
     Raises:
         TaskError: a run of other data or weights would be replaced.
@@ -99,10 +118,13 @@ def run_all(
     for number, (choice, seed, fold) in enumerate(runs, 1):
         folder = _folder(choice.label, out, seed, fold, probe)
         # A run with other data or weights, or by another version, is no part of this table.
-        made_of = choice.made_of(file_sha256(data))
+        made_of = choice.made_of(file_sha256(data)) + ("" if steps is None else f" {steps} steps")
         options = [*choice.options, "-d", "beat_tracking", "--seed", str(seed)]
         said = f"run {number} of {len(runs)}: {folder.name}"
-        run_once(folder, made_of, options, _overrides(data, fold, probe), said, overwrite)
+        overrides = _overrides(data, fold, probe)
+        if steps is not None:
+            overrides.append(f"config.runner.total_steps={steps}")
+        run_once(folder, made_of, options, overrides, said, quiet, overwrite)
 
 
 def run_folders(label: str, data: Path, out: Path, seeds: Sequence[int], probe: str) -> list[Path]:

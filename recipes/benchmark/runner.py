@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from motionbeat_upstream.atomic_write import atomic_path
@@ -27,6 +28,7 @@ def run_once(
     options: Sequence[str],
     overrides: Sequence[str],
     said: str,
+    quiet: bool = False,
     overwrite: bool = False,
 ) -> bool:
     """Train and test, unless that is done; returns whether anything was done.
@@ -40,6 +42,7 @@ def run_once(
         options: of ``run_downstream.py``, but for mode, folder and overrides.
         overrides: ``config.KEY=VALUE``.
         said: printed before it is begun.
+        quiet: write what the run prints to ``log.txt`` in the folder; only an error is printed.
         overwrite: whether a run that is made of something else may be replaced.
 
     Raises:
@@ -58,7 +61,8 @@ def run_once(
         _write(begun, made_of)
     print(said, file=sys.stderr)
     overriding = ["-o", ",,".join(overrides)] if overrides else []
-    code = run_downstream.main(command([str(folder), *options, *overriding]))
+    arguments = command([str(folder), *options, *overriding])
+    code = _run_quietly(arguments, folder / "log.txt") if quiet else run_downstream.main(arguments)
     if code:
         raise RunFailed(folder, code)
     _write(done, made_of)
@@ -76,6 +80,15 @@ def refuse_other_run(folder: Path, overwrite: bool) -> None:
             f"{folder}: holds a run of other data, weights, settings or of another version; give another "
             f"OUT, or --overwrite to replace it"
         )
+
+
+def _run_quietly(arguments: Sequence[str], log: Path) -> int:
+    with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        code = run_downstream.main(arguments)
+    if code not in (0, 130):
+        told = [line for line in log.read_text(encoding="utf-8").splitlines() if "error: " in line]
+        print(f"{told[-1] if told else f'run_downstream.py: exit code {code}'} (see {log})", file=sys.stderr)
+    return code
 
 
 def _holds(path: Path, made_of: str) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from s3prl.downstream.runner import SAMPLE_RATE, Runner
+from s3prl.utility.helper import is_leader_process
 
 from motionbeat_upstream.decoding import audio_length
 from recipes.downstream.earlier_run import files_of_run
 from recipes.downstream.errors import TaskError
+from recipes.downstream.kept_weights import BestOnDev
 
 
 class Interrupted(Exception):
@@ -55,6 +57,8 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
     def train(self) -> None:
         """S3PRL's training loop.
 
+        The last lines say what was reached, where the task can tell.
+
         Raises:
             Interrupted: by Ctrl-C, with the command that resumes.
         """
@@ -71,6 +75,13 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
                     f"no checkpoint yet (one every {self.config['runner']['save_step']} steps); start again"
                 )
             raise Interrupted(hint) from interrupt
+        self._tell_what_was_reached()
+
+    def _tell_what_was_reached(self) -> None:
+        task, folder = self.downstream.model, Path(self.args.expdir)
+        if is_leader_process() and isinstance(task, BestOnDev) and (folder / "scores-test.json").is_file():
+            lines = [f"trained to step {self.config['runner']['total_steps']}", *task.reached()]
+            print("", *(f"[{self.args.downstream}] {line}" for line in lines), sep="\n", flush=True)
 
     def inference(self) -> None:
         """S3PRL's inference on one file.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from recipes.downstream.checkpoints import BEST
 from recipes.downstream.errors import TaskError
 
 
@@ -15,12 +18,22 @@ class BestOnDev(nn.Module):
 
     best: Tensor
     """Highest criterion on dev so far."""
+    expdir: Path
+    """Folder for everything that is written."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
         self.fell_behind = False
         """Whether the last evaluation on dev was no better: such weights are not kept, and not tested."""
+
+    def reached(self) -> list[str]:
+        """What a training has reached, for its last lines; called where weights were kept and tested."""
+        kept = json.loads((self.expdir / "scores-test.json").read_text(encoding="utf-8"))
+        return [
+            f"kept: the weights of step {kept['step']}, the best on dev; their test scores are above",
+            f"{self.expdir}: {BEST}, scores-test.md, scores-test.json",
+        ]
 
     def is_best(self, criterion: float) -> bool:
         """Take down a criterion on dev, more being better; whether the weights are to be kept."""

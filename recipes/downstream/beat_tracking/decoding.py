@@ -39,8 +39,9 @@ def pick_peaks(logits: Tensor, threshold: float, frame_rate: float) -> NDArray[n
     reach = max(round(PEAK_WINDOW * frame_rate), 1)
     highest = F.max_pool1d(logits[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0]
     frames = torch.nonzero((logits == highest) & (logits.sigmoid() > threshold))[:, 0].numpy()
-    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
-    return np.array([(run.mean() + 0.5) / frame_rate for run in runs if len(run)])
+    gaps = np.diff(frames) > 1
+    first, last = frames[np.append(True, gaps)[: len(frames)]], frames[np.append(gaps, True)[: len(frames)]]
+    return np.asarray((first + last) / 2 + 0.5, dtype=np.float64) / frame_rate
 
 
 def decode_peaks(logits: Tensor, thresholds: Sequence[float], frame_rate: float) -> Beats:

@@ -28,7 +28,7 @@ from recipes.downstream.beat_tracking.loss import (
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.plot import plot_piece
-from recipes.downstream.beat_tracking.report import Evaluation, write_report
+from recipes.downstream.beat_tracking.report import Evaluation, reached, write_report
 from recipes.downstream.beat_tracking.scores import PieceScores, score_piece
 from recipes.downstream.beat_tracking.settings import read_settings
 from recipes.downstream.beat_tracking.thresholds import DEFAULT, choose_thresholds
@@ -44,7 +44,7 @@ from recipes.downstream.beat_tracking.windows import (
 from recipes.downstream.checkpoints import BEST
 from recipes.downstream.kept_weights import BestOnDev, check_finite
 
-MADE = "the made data set (synthesised clips; figures on it say nothing about real music)"
+MADE = "synthetic clips (a smoke test: figures on them say nothing about real music)"
 
 
 class DownstreamExpert(BestOnDev):
@@ -189,9 +189,17 @@ class DownstreamExpert(BestOnDev):
             if not self.is_best(criterion):
                 return []
         text = write_report(self.expdir, self._evaluation(split, global_step, loss), rows)
-        if not choosing:
+        if global_step == 0:
             print(f"\n{text}", flush=True)
         return [BEST] if choosing else []
+
+    def reached(self) -> list[str]:
+        """Step, criterion, test figures and folder, the last lines of a training."""
+        if self.settings.scoringrc.select_by == "loss":
+            criterion = f"least dev loss, {-self.best.item():.4f}"
+        else:
+            criterion = f"highest dev beat F, {self.best.item():.3f}"
+        return reached(self.expdir, criterion)
 
     def inference(self, features: Sequence[Tensor], filenames: Sequence[str]) -> None:
         """Write ``expdir/NAME.beats`` for each clip."""
@@ -237,7 +245,11 @@ class DownstreamExpert(BestOnDev):
     def _load_splits(self) -> dict[str, list[Recording]]:
         data = self.settings.datarc
         if data.root is None:
-            print(f"[beat_tracking] no datarc.root given: this is {MADE}", flush=True)
+            print(
+                f"[beat_tracking] no datarc.root given: training on {MADE}; for real songs see "
+                f"python -m recipes.benchmark first -h",
+                flush=True,
+            )
             return made_splits()
         return load_splits(data.root, data.split_ratios, data.split_seed, data.test_fold)
 

@@ -18,6 +18,11 @@ PACKAGES = ("torch", "torchaudio", "s3prl", "mir_eval", "metricon", "numpy")
 PIECES_IN_TABLE = 40
 """With more than these, the pieces are in the JSON file only."""
 
+PIECES_FOR_INTERVAL = 5
+"""With fewer, a bootstrap interval is hardly more than the range of the pieces [O]."""
+
+DECODER_NAMES = {"dbn": "the Bayesian decoder", "peaks": "peak picking"}
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -42,7 +47,7 @@ class Evaluation:
 
 
 def write_report(folder: Path, evaluation: Evaluation, rows: Sequence[PieceScores]) -> str:
-    """Write ``scores-SPLIT.json`` and ``scores-SPLIT.md`` and return the latter's text."""
+    """Write ``scores-SPLIT.json`` and ``scores-SPLIT.md``; returns the means, without the table of pieces."""
     resamples = evaluation.settings.scoringrc.resamples
     by_decoder = {
         decoder: [row for row in rows if row.decoder == decoder]
@@ -63,21 +68,37 @@ def write_report(folder: Path, evaluation: Evaluation, rows: Sequence[PieceScore
         "pieces": [asdict(row) for row in rows],
         **origin(PACKAGES),
     }
-    text = table_text(evaluation, by_decoder, means)
+    text = means_text(evaluation, rows, means)
+    pieces = _piece_lines(by_decoder) if len(next(iter(by_decoder.values()))) <= PIECES_IN_TABLE else []
     with atomic_path(folder / f"scores-{evaluation.split}.json") as draft:
         draft.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
     with atomic_path(folder / f"scores-{evaluation.split}.md") as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text("\n".join([text, *pieces]), encoding="utf-8")
     return text
 
 
-def table_text(
+def reached(folder: Path, criterion: str) -> list[str]:
+    """The weights that a training has kept and their test scores, read from ``scores-test.json``."""
+    kept = json.loads((folder / "scores-test.json").read_text(encoding="utf-8"))
+    lines = [f"kept: the weights of step {kept['step']}, {criterion}"]
+    for target in TARGETS:
+        found = {decoder: of[target]["F"] for decoder, of in kept["means"].items() if target in of}
+        figures = [
+            f"{_interval_text(Mean(**mean))} by {DECODER_NAMES[decoder]}" for decoder, mean in found.items()
+        ]
+        if found:
+            pieces = next(iter(found.values()))["pieces"]
+            lines.append(f"test {target} F, {pieces} piece(s): {', '.join(figures)}")
+    return [*lines, f"{folder}: dev-best.ckpt, scores-test.md (every piece), scores-test.json"]
+
+
+def means_text(
     evaluation: Evaluation,
-    by_decoder: Mapping[str, Sequence[PieceScores]],
+    rows: Sequence[PieceScores],
     means: Mapping[str, Mapping[str, Mapping[str, Mean]]],
 ) -> str:
-    """The results as markdown: the means, what must be known about them, the pieces."""
-    rows = next(iter(by_decoder.values()))
+    """The means as markdown, with what must be known about them."""
+    rows = [row for row in rows if row.decoder == rows[0].decoder]
     step = "" if evaluation.step is None else f", step {evaluation.step}"
     sizes = ", ".join(f"{split} {size}" for split, size in evaluation.sizes.items())
     probe = evaluation.settings.modelrc.probe
@@ -95,14 +116,13 @@ def table_text(
         for target, of in table.items():
             cells = " | ".join(_interval_text(of[measure]) for measure in MEASURES)
             lines.append(f"| {decoder} | {target} | {of[MEASURES[0]].pieces} | {cells} |")
-    lines += ["", *_notes(evaluation, rows), ""]
-    if len(rows) <= PIECES_IN_TABLE:
-        lines += _piece_lines(by_decoder)
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_notes(evaluation, rows), ""])
 
 
 def _notes(evaluation: Evaluation, rows: Sequence[PieceScores]) -> list[str]:
     notes = ["Means over pieces, 95 % bootstrap intervals over pieces in brackets; F at ±70 ms."]
+    if len(rows) < PIECES_FOR_INTERVAL:
+        notes.append(f"{len(rows)} piece(s) are too few for an interval to mean much.")
     trim = evaluation.settings.scoringrc.trim_seconds
     whole = [row.name for row in rows if not row.trimmed]
     if trim > 0 and len(whole) < len(rows):
@@ -114,8 +134,13 @@ def _notes(evaluation: Evaluation, rows: Sequence[PieceScores]) -> list[str]:
         notes.append(f"No downbeats marked, so not scored for them: {_names(without)}.")
     late = sorted(row.bias * 1000 for row in rows if row.bias is not None)
     if late:
-        notes.append(f"Matched beats are late by {late[len(late) // 2]:.0f} ms, the median over pieces.")
+        notes.append(f"Matched beats are {_lateness(late[len(late) // 2])}, the median over pieces.")
     return notes
+
+
+def _lateness(milliseconds: float) -> str:
+    whole = round(milliseconds)
+    return "on time" if whole == 0 else f"{abs(whole)} ms {'late' if whole > 0 else 'early'}"
 
 
 def _piece_lines(by_decoder: Mapping[str, Sequence[PieceScores]]) -> list[str]:

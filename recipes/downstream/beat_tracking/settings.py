@@ -18,7 +18,7 @@ class DataSettings:
     """``datarc``: the data set, its splits and how it is cut."""
 
     root: str | None = None
-    """A CSV file or folder of audio with .beats files; none: the made data set."""
+    """A CSV file or folder of audio with .beats files; none: synthetic clips, a smoke test."""
     test_fold: str | int | None = None
     """Value of the CSV's column fold to test on; the next fold is dev, the rest train."""
     split_ratios: tuple[float, ...] = (0.8, 0.1, 0.1)

@@ -144,7 +144,11 @@ class ClipExpert(BestOnDev):
         self.seed = int(options.get("seed", 0))
         data, model = self.settings.datarc, self.settings.modelrc
         if data.root is None:
-            print(f"[{self.task.name}] no datarc.root given: this is the made data set", flush=True)
+            print(
+                f"[{self.task.name}] no datarc.root given: training on synthetic clips (a smoke test: "
+                f"figures on them say nothing about real music)",
+                flush=True,
+            )
         self.data = self.task.load(data.root, data.layout, data.test_fold or 0)
         self.target = self.data.target
         self.probe = ClipProbe(upstream_dim, len(self.target.names), model.probe, model.hidden, model.dropout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from motionbeat_upstream.commands.paths import audio_file, input_file, output_fi
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import CheckpointError
 from motionbeat_upstream.file_name import printable
+from motionbeat_upstream.nn.grid import Grid
 from recipes.downstream.errors import TaskError
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ def _dance(options: argparse.Namespace) -> Clip:
     from tqdm import tqdm
 
     from motionbeat_upstream.audio import read_audio
+    from motionbeat_upstream.hubconf import motionbeat
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.downstream.dance_generation.body_numbers import FPS
     from recipes.downstream.dance_generation.dance_file import SHIPPED, read_dance_model
@@ -134,7 +137,9 @@ def _dance(options: argparse.Namespace) -> Clip:
         motion = dance_song(
             wav, encode, dancer, options.seed, options.guidance, options.steps, begin, bar.update
         )
-    return _as_clip(options, wav, motion, stop)
+    # The grid that `motionbeat beats` and `plot` give the song, whatever upstream the dancer was trained on.
+    grid = motionbeat().tower.estimate_grid(whole)
+    return _as_clip(options, wav, motion, grid, stop)
 
 
 def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
@@ -174,13 +179,11 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     return encode
 
 
-def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: float) -> Clip:
-    """The dance as a pair, for what draws and writes pairs."""
-    from motionbeat_upstream.nn.music_tower import estimate_grid
-
+def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Grid, stop: float) -> Clip:
+    """The dance as a pair, for what draws and writes pairs; ``grid`` and its tempo are the whole song's."""
     digest = file_sha256(options.song)
-    grid = estimate_grid(wav)
-    heard = grid.confidence > 0
+    inside = (grid.beats >= options.start) & (grid.beats < stop)
+    heard = grid.confidence > 0 and inside.sum() >= 2
     pair = MotionPair(
         name=printable(options.song.stem),
         corpus="generated",
@@ -198,7 +201,11 @@ def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, stop: flo
         audio=AudioSpan(str(options.song.resolve()), options.start, stop, digest),
         motion="",
     )
-    return Clip(pair, wav, motion, grid if heard else None)
+    shown = None
+    if heard:
+        beats = grid.beats[inside] - options.start
+        shown = replace(grid, beats=beats, positions=grid.positions[inside])
+    return Clip(pair, wav, motion, shown)
 
 
 def _write(output: Path, clip: Clip) -> None:

@@ -22,12 +22,13 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.errors import AudioError
 
 
-def write_folds(folder: Path, folds: int) -> Path:
+def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
     """Write ``splits.csv``.
 
     Args:
         folder: of the recordings.
         folds: how many, at least 3: one to test on, one to choose by, the rest to train on.
+        target: the file; None for ``splits.csv`` in the folder.
 
     Returns:
         The file.
@@ -39,7 +40,7 @@ def write_folds(folder: Path, folds: int) -> Path:
     """
     from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings
 
-    target = folder / "splits.csv"
+    target = target or folder / "splits.csv"
     if folds < 3:
         raise DataError(f"--folds {folds}: expected at least 3 (train, dev, test)")
     if target.exists():
@@ -56,7 +57,7 @@ def write_folds(folder: Path, folds: int) -> Path:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["audio", "beats", "fold"])
         for number, row in enumerate(dealt):
-            paths = [Path(os.path.relpath(path, folder)).as_posix() for path in (row.audio, row.beats)]
+            paths = [Path(os.path.relpath(path, target.parent)).as_posix() for path in (row.audio, row.beats)]
             table.writerow([*paths, number % folds])
     return target
 
