@@ -32,6 +32,7 @@ def write_motion(path: str | Path, motion: Motion, grid: Grid | None) -> None:
     if grid is not None:
         arrays |= {"beats": grid.beats, "positions": grid.positions, "metre": np.array(grid.metre)}
         arrays["confidence"] = np.array(grid.confidence)
+        arrays["downbeat_confidence"] = np.array(grid.downbeat_confidence)
     with atomic_path(path) as draft:
         np.savez(draft, **arrays)
 
@@ -58,6 +59,9 @@ def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
         if "beats" not in arrays:
             return motion, None
         confidence = float(arrays["confidence"])
-        return motion, Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence)
+        # Older files have one confidence for both.
+        of_downbeats = float(arrays.get("downbeat_confidence", confidence))
+        grid = Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence, of_downbeats)
+        return motion, grid
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: not a motion of this project ({error}); prepare it again") from error

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.nn.grid import Grid, bar_turns
+from motionbeat_upstream.nn.grid import Grid, bar_turns, without_gaps
 
 
 def turns_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Position counted in bars at ``times`` (seconds); whole numbers are downbeats.
 
-    Beyond the outer beats the position goes on at the tempo found there.
+    Beyond the outer beats the position goes on at the tempo found there, and through gaps as
+    :func:`~motionbeat_upstream.nn.grid.without_gaps` has it.
     """
+    grid = without_gaps(grid)
     turns, step = bar_turns(grid)
     beats = grid.beats
     inside = np.interp(times, beats, turns)

@@ -86,6 +86,13 @@ def test_pulses_may_be_missing_and_noisy(seed: int, bpm: float) -> None:
     assert_found(grid, beats, 0.04)
 
 
+def test_pulses_in_silence_are_no_beats() -> None:
+    wav = torch.cat([piece(beat_times(100.0, SECONDS), 4, SECONDS), torch.zeros(round(12 * SAMPLE_RATE))])
+    seconds = SECONDS + 12
+    grid = heard(wav, pulse(beat_times(100.0, seconds), seconds))
+    assert SECONDS - 1 < grid.beats[-1] < SECONDS + 0.2
+
+
 def test_tempo_and_confidence_stay_with_the_onsets() -> None:
     beats = beat_times(100.0, SECONDS)
     wav = piece(beats, 4, SECONDS)

@@ -257,6 +257,24 @@ def test_beats_are_those_the_model_cuts_its_tokens_on(
     assert capsys.readouterr().out != of_model
 
 
+def test_beats_of_plain_clicks_in_silence_say_that_downbeats_are_uncertain(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clicks = np.zeros(30 * 16_000)
+    # 120 bpm from 12 s to 22 s: 20 clicks between silences.
+    time = np.arange(320) / 16_000
+    for start in 12 * 16_000 + np.arange(20) * 8000:
+        clicks[start : start + 320] = 0.5 * np.sin(2 * np.pi * 1000 * time) * np.exp(-150 * time)
+    soundfile.write(tmp_path / "clicks.wav", clicks, 16_000)
+    assert run("beats", "clicks.wav") == 0
+    out, err = capsys.readouterr()
+    rows = np.array([line.split("\t") for line in out.splitlines()], dtype=float)
+    np.testing.assert_allclose(rows[:, 0], 12 + np.arange(20) * 0.5, atol=0.02)
+    np.testing.assert_array_equal(rows[:, 1], np.arange(20) % 4 + 1)
+    assert "120.0 bpm" in err
+    assert "downbeats uncertain" in err
+
+
 def test_no_beats_are_made_up(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(64_000), 16_000)
     assert run("beats", "silence.wav", "-o", "a.beats", "--click", "c.wav") == 1

@@ -53,7 +53,7 @@ def test_evidence_times_weights_is_the_score_by_which_tempi_are_chosen() -> None
     octaves = torch.log2(tempo.tempi() / 120)
     prior = sum(weight * octaves**power for power, weight in enumerate(tempo.PRIOR, 1))
     scores = torch.einsum("tskm,km->ts", evidence_of(wav), torch.tensor(tempo.WEIGHTS)) + prior
-    periods, choice, _ = tempo.beat_periods(contrast, bass, bands, lengths, 100.0)
+    periods, choice, _, _ = tempo.beat_periods(contrast, bass, bands, contrast > 0, lengths, 100.0)
     middle = len(scores) // 2
     assert float(periods[choice[0, round(middle * tempo.HOP * 100)]]) == pytest.approx(
         6000 / float(tempo.tempi()[scores[middle].argmax()])

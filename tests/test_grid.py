@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motionbeat_upstream.nn.grid import Grid, bar_turns, cut_tokens, fallback_grid, regular_grid
+from motionbeat_upstream.nn.grid import (
+    Grid,
+    bar_turns,
+    confidence_text,
+    cut_tokens,
+    fallback_grid,
+    regular_grid,
+    turns_at,
+    without_gaps,
+)
 
 tempi = st.floats(30, 300)
 metres = st.integers(2, 7)
@@ -64,11 +73,53 @@ def test_a_clip_is_cut_the_same_in_a_batch() -> None:
         assert (together.start[row, count:] == together.stop[row, count:]).all()
 
 
+def with_a_gap() -> Grid:
+    """120 bpm in 4/4 from 0 s, without beats between 4 s and 14.25 s: five bars and half a beat."""
+    beats = np.concatenate([np.arange(9) * 0.5, 14.25 + np.arange(8) * 0.5])
+    return Grid(beats, np.concatenate([np.arange(9) % 4 + 1, np.arange(8) % 4 + 1]), 4)
+
+
+def test_a_gap_is_filled_with_whole_bars() -> None:
+    filled = without_gaps(with_a_gap())
+    # 10.25 s are 20.5 beats of 0.5 s, and positions 1 and 1 are whole bars apart: 20 beats.
+    np.testing.assert_allclose(filled.beats[8:29], 4 + np.arange(21) * 10.25 / 20)
+    assert filled.positions.tolist() == [*(np.arange(28) % 4 + 1), *(np.arange(8) % 4 + 1)]
+    # Seven bars from the first beat to the first beat after the gap.
+    assert turns_at(with_a_gap(), np.array([14.25, 15.25])) == pytest.approx([7.0, 7.5])
+
+
+def test_a_grid_without_gaps_is_left_as_it_is() -> None:
+    # A slow passage is no gap, nor is a rest of seven beats.
+    beats = np.concatenate([np.arange(9) * 0.5, 7.5 + np.arange(9) * 1.0])
+    grid = Grid(beats, np.arange(18) % 4 + 1, 4)
+    np.testing.assert_allclose(without_gaps(grid).beats, beats)
+    np.testing.assert_array_equal(without_gaps(grid).positions, grid.positions)
+
+
+def test_tokens_go_on_through_a_gap() -> None:
+    tokens = cut_tokens([with_a_gap()], [18.0], 4)
+    start, stop = tokens.start[0].numpy(), tokens.stop[0].numpy()
+    np.testing.assert_allclose(start[1:], stop[:-1], atol=1e-9)
+    assert (start[0], stop[-1]) == (0.0, 18.0)
+    assert (stop - start).max() < 0.13
+    place = (tokens.bar[0] + tokens.phase[0] / (2 * np.pi)).numpy()
+    np.testing.assert_allclose(np.diff(place), 1 / 16, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("sure", "text"),
+    [(0.0, "confidence 0.90, downbeats uncertain (0.00)"), (0.8, "confidence 0.90, downbeats 0.80")],
+)
+def test_unsure_downbeats_are_called_so(sure: float, text: str) -> None:
+    grid = regular_grid(4.0, 120.0, 4, confidence=0.9, downbeat_confidence=sure)
+    assert confidence_text(grid) == text
+
+
 def test_the_fallback_grid_is_the_documented_one() -> None:
     grid = fallback_grid(2.2)
     np.testing.assert_allclose(grid.beats, [0, 0.5, 1, 1.5, 2.0])
     assert grid.positions.tolist() == [1, 2, 3, 4, 1]
-    assert (grid.metre, grid.confidence, grid.bpm) == (4, 0.0, 120.0)
+    assert (grid.metre, grid.confidence, grid.downbeat_confidence, grid.bpm) == (4, 0.0, 0.0, 120.0)
     assert len(fallback_grid(0.01).beats) == 2
 
 

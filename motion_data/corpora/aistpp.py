@@ -14,7 +14,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -318,4 +318,4 @@ def on_the_floor(joints: NDArray[np.float64]) -> tuple[NDArray[np.float64], floa
 def _until(grid: Grid, stop: float) -> Grid:
     """The beats up to the first at or after ``stop``, so that the grid covers the pair."""
     count = max(2, int(np.searchsorted(grid.beats, stop)) + 1)
-    return Grid(grid.beats[:count], grid.positions[:count], grid.metre, grid.confidence)
+    return replace(grid, beats=grid.beats[:count], positions=grid.positions[:count])

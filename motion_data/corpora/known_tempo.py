@@ -65,7 +65,14 @@ def heard_grid(wav: Tensor, bpm: float, metre: int) -> HeardGrid:
     first = _first_downbeat(heard, phase, period, metre) if agrees else None
     start = phase + period * (first or 0)
     return HeardGrid(
-        regular_grid(seconds, bpm, metre, start, confidence=lock),
+        regular_grid(
+            seconds,
+            bpm,
+            metre,
+            start,
+            confidence=lock,
+            downbeat_confidence=0.0 if first is None else min(lock, heard.downbeat_confidence),
+        ),
         "beats" if agrees else "onsets",
         "start" if first is None else "downbeats",
         lock,

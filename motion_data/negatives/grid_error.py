@@ -13,6 +13,8 @@ drawn for each clip whose beginning was a downbeat, pairs were found as well in 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from motion_data.rhythm.beat_clock import times_at
@@ -33,4 +35,4 @@ def displaced(grid: Grid, place: float) -> Grid:
     whole = int(np.round(late))
     beats = times_at(grid, np.arange(len(grid.beats)) + late - whole)
     positions = (grid.positions - 1 - whole) % grid.metre + 1
-    return Grid(beats, positions, grid.metre, grid.confidence)
+    return replace(grid, beats=beats, positions=positions)

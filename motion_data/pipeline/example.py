@@ -18,7 +18,7 @@ from motion_data.pipeline.stages import StageClock
 from motion_data.pipeline.windows import choose_window, relative_grid
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.grid import Grid, without_gaps
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def cut_example(
         pulses = {
             limb: times[(times >= start) & (times < stop)] - start for limb, times in material.pulses.items()
         }
-        grid = None if material.grid is None else relative_grid(material.grid, start, stop)
+        grid = None if material.grid is None else relative_grid(without_gaps(material.grid), start, stop)
         motion = _surroundings(material, frame, start, stop, config)
     return Example(pair, draw.pair, start, wav, joints, config.fps, pulses, grid, motion)
 

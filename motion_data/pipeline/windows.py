@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,7 +80,7 @@ def relative_grid(grid: Grid, start: float, stop: float) -> Grid:
     if last == first:  # the clip lies before the first beat, or after the last
         first, last = (first, first + 1) if first + 1 < len(grid.beats) else (first - 1, first)
     kept = slice(first, last + 1)
-    return Grid(grid.beats[kept] - start, grid.positions[kept], grid.metre, grid.confidence)
+    return replace(grid, beats=grid.beats[kept] - start, positions=grid.positions[kept])
 
 
 def _bar_windows(

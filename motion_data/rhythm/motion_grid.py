@@ -56,8 +56,9 @@ def motion_grid(motion: Motion, duration: float) -> Grid:
         duration: of the clip in seconds, above 0; it begins at 0.
 
     Returns:
-        A grid whose confidence says how well the motion repeats itself; where it does no better than
-        steps at random, :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
+        A grid whose confidence says how well the motion repeats itself; its downbeats have confidence 0.
+        Where it does no better than steps at random,
+        :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
     """
     activation = _activation(motion, duration)
     period, clarity = _period(activation)
@@ -77,7 +78,8 @@ def motion_grid(motion: Motion, duration: float) -> Grid:
     beats = frames / RATE
     near = np.array([activation[max(0, frame - 5) : frame + 6].max() for frame in frames])
     metre, place = _bar(near)
-    return Grid(beats, (np.arange(len(beats)) - place) % metre + 1, metre, confidence)
+    positions = (np.arange(len(beats)) - place) % metre + 1
+    return Grid(beats, positions, metre, confidence, downbeat_confidence=0.0)
 
 
 def _activation(motion: Motion, duration: float) -> NDArray[np.float64]:

@@ -13,13 +13,13 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.grid import Grid, confidence_text
 
 DESCRIPTION = """\
 Estimate beats, downbeats and metre, from the onset envelope, or from the pulses that a trained model
 hears where it was exported so. Printed, or written with -o, as a .beats file: a line a beat,
-its time in seconds and its position in the bar, 1 being the downbeat. Tempo, metre and confidence
-go to the standard error."""
+its time in seconds and its position in the bar, 1 being the downbeat. Silences of several bars have no
+beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error."""
 
 CLICK_LEVEL = 0.6
 """Peak of a click, relative to the sound's."""
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print(
         f"{options.file.name}: {grid.bpm:.1f} bpm, {grid.metre} beats a bar, {len(grid.beats)} beats, "
-        f"confidence {grid.confidence:.2f}",
+        f"{confidence_text(grid)}",
         file=sys.stderr,
     )
     inside = (grid.beats >= 0) & (grid.beats <= len(wav) / SAMPLE_RATE)

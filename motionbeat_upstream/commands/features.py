@@ -27,8 +27,11 @@ Extract MotionBeat features. One .npz is written per file, with
   features        (T, D), or (L, T, D) for several layers, float32 or float16
   times           (T,) middle of each frame in seconds; 50 frames a second
   embedding       (E,) the clip as one vector
-  beats           (N,) estimated beats in seconds; positions (N,) in the bar, 1 is a downbeat
-  metre           beats per bar; confidence of the grid in [0, 1], 0: no pulse was heard
+  beats           (N,) estimated beats in seconds, none in silences of several bars;
+                  positions (N,) in the bar, 1 is a downbeat
+  metre           beats per bar
+  confidence      of the beats in [0, 1], 0: no pulse was heard; downbeat_confidence of downbeats and
+                  metre, 0: a guess
   beat_tokens     (M, D); token_times (M, 2) start and end of each token in seconds
   onset_envelope  (2T,) onset strength at 100 Hz
   pulse_activation (T,) in [0, 1], how much a trained model takes each frame for a step

@@ -75,6 +75,7 @@ class NpzFormat:
             "positions": grid.positions,
             "metre": np.array(grid.metre),
             "confidence": np.array(grid.confidence),
+            "downbeat_confidence": np.array(grid.downbeat_confidence),
             "beat_tokens": said["beat_tokens"][0].float().cpu().numpy(),
             "token_times": said["token_times"][0].float().cpu().numpy(),
             "onset_envelope": said["onset_envelope"][0].float().cpu().numpy(),

@@ -17,7 +17,7 @@ from motionbeat_upstream.commands.model_option import add_model_options, load_mo
 from motionbeat_upstream.commands.paths import audio_file, output_file
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.file_name import printable
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.nn.grid import Grid, confidence_text
 
 if TYPE_CHECKING:
     import torch
@@ -177,7 +177,7 @@ def _draw_title(figure: Figure, song: Song) -> None:
     if grid.confidence == 0:
         pulse = f"no pulse was heard; drawn on the fixed grid of {grid.bpm:.0f} bpm"
     else:
-        pulse = f"{grid.bpm:.1f} bpm · {grid.metre} beats a bar · confidence {grid.confidence:.2f}"
+        pulse = f"{grid.bpm:.1f} bpm · {grid.metre} beats a bar · {confidence_text(grid)}"
     figure.suptitle(f"{song.name}   {minutes}:{seconds:02d} · {pulse}", fontsize=12, x=0.01, ha="left")
 
 

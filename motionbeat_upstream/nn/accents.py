@@ -27,8 +27,8 @@ def bass_accents(log_mel: Tensor, lengths: Tensor, rate: float) -> Tensor:
     return local_contrast(bass, lengths, rate)
 
 
-def change_accents(total: Tensor, lengths: Tensor, rate: float) -> Tensor:
-    """(B, F) how much the mean spectrum after a moment differs from that before it, likewise.
+def sound_change(total: Tensor, lengths: Tensor, rate: float) -> Tensor:
+    """(B, F) how much the mean spectrum after a moment differs from that before it, in units of the log-mel.
 
     Chords change on beats, so this tells beats from off-beats where the drums do not.
 
@@ -45,7 +45,7 @@ def change_accents(total: Tensor, lengths: Tensor, rate: float) -> Tensor:
     frame = torch.arange(size, device=total.device)
     before = frame.clamp(max=reach).expand(len(total), -1)
     after = (lengths[:, None] - frame).clamp(min=0, max=reach)
-    return local_contrast(spectral_change(at, before, after), lengths, rate)
+    return spectral_change(at, before, after)
 
 
 def sound_bands(log_mel: Tensor) -> Tensor:

@@ -21,19 +21,24 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.nn.accents import bass_accents, change_accents, running_total, sound_bands
+from motionbeat_upstream.nn.accents import bass_accents, running_total, sound_bands, sound_change
 from motionbeat_upstream.nn.beat_decoding import decode_beats
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.local_contrast import local_contrast
 from motionbeat_upstream.nn.metre import bar_positions
-from motionbeat_upstream.nn.tempo import beat_periods
+from motionbeat_upstream.nn.silence import silence, sounds
+from motionbeat_upstream.nn.tempo import SCORE_STEP, beat_periods
 
 TRUST = 0.3
 """Weight of an onset envelope against the accents heard in the log-mel."""
 
 BASS_SHARE = 2 / 3
 """Share of the bass in those accents; the rest is change of sound."""
+
+REST_STRENGTH = 0.02
+"""Added to what beats are decoded from, which is about 3 on a beat: it leads the decoder through digital
+silence of any length to the music before it."""
 
 NOISE_CLARITY = (0.05, 0.45)
 """a and b in a + b / √seconds, which the autocorrelation at the beat period stays below on white,
@@ -68,8 +73,8 @@ def estimate_grids(
             beat, at ``rate`` / k; what lies beyond a clip's end does not matter.
 
     Returns:
-        One grid a clip. Where no pulse can be heard it is
-        :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
+        One grid a clip, without beats in silences, see :mod:`~motionbeat_upstream.nn.silence`. Where no pulse
+        can be heard it is :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -92,28 +97,39 @@ def estimate_grids(
     bass = bass_accents(log_mel, lengths, rate)
     bands = sound_bands(log_mel)
     total = running_total(bands)
-    accents = BASS_SHARE * bass + (1 - BASS_SHARE) * change_accents(total, lengths, rate)
-    periods, choice, clarity = beat_periods(contrast, bass, bands, lengths, rate)
+    change = sound_change(total, lengths, rate)
+    accents = BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate)
+    heard = sounds(bands, change, lengths, rate)
+    periods, choice, clarity, share = beat_periods(contrast, bass, bands, heard, lengths, rate)
+    sounding = length_mask(lengths, size) & ~silence(heard, periods[choice])
     where = contrast
     if pulses is not None:
         where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths, rate)
-    beats = decode_beats(trust * where + (1 - trust) * accents, periods, choice, lengths, rate)
+    strength = trust * where + (1 - trust) * accents + REST_STRENGTH
+    beats = decode_beats(strength, periods, choice, lengths, rate)
+    beats = [_from_first_to_last(b, row) for b, row in zip(beats, sounding.cpu().numpy(), strict=True)]
 
     count = torch.tensor([len(frames) for frames in beats], device=lengths.device)
     frames = pad_sequence([torch.from_numpy(frames) for frames in beats], batch_first=True).to(lengths.device)
     # Padding is 0, and more than what lies below a clip's mean: at its end it would be heard as the louder.
     beyond = ~length_mask(lengths, size)
-    onsets, low = (cue.masked_fill(beyond, -math.inf) for cue in (contrast, bass))
-    positions, metres = bar_positions(onsets, low, total, frames, count)
+    mixed = TRUST * contrast + (1 - TRUST) * accents
+    onsets, low, mixed = (cue.masked_fill(beyond, -math.inf) for cue in (contrast, bass, mixed))
+    audible = sounding.gather(1, frames) & length_mask(count, frames.shape[1])
+    positions, metres, bars_sure = bar_positions(onsets, low, total, frames, count, audible)
+    pulse = _mean(clarity, sounding) * SCORE_STEP
+    sure = _pulse_confidence(pulse, sounding.sum(1) / rate) * torch.minimum(
+        _mean(share, sounding) * SCORE_STEP, _on_beat_share(mixed, frames, audible)
+    )
     times = (frames + 0.5 + _peak_offset(where, frames)).cpu().numpy().astype(np.float64) / rate
+    kept, places = audible.cpu().numpy(), positions.cpu().numpy()
     return [
-        _grid(times[row, :n], places[:n], metre, clear, duration)
-        for row, (n, places, metre, clear, duration) in enumerate(
+        _grid(times[row, kept[row]], places[row, kept[row]], *figures)
+        for row, figures in enumerate(
             zip(
-                count.tolist(),
-                positions.cpu().numpy(),
                 metres.tolist(),
-                clarity.tolist(),
+                sure.tolist(),
+                torch.minimum(sure, bars_sure).tolist(),
                 durations,
                 strict=True,
             )
@@ -122,15 +138,51 @@ def estimate_grids(
 
 
 def _grid(
-    times: NDArray[np.float64], positions: NDArray[np.int64], metre: int, clarity: float, duration: float
+    times: NDArray[np.float64],
+    positions: NDArray[np.int64],
+    metre: int,
+    confidence: float,
+    downbeat_confidence: float,
+    duration: float,
 ) -> Grid:
-    """The grid of one clip, or the fallback where its pulse is no clearer than that of noise."""
-    noise = NOISE_CLARITY[0] + NOISE_CLARITY[1] / math.sqrt(max(duration, 1e-3))
-    confidence = min(1.0, (clarity - noise) / max(FULL_CLARITY - noise, 0.05))
+    """The grid of one clip, or the fallback where it has no pulse."""
     inside = times < duration
     if confidence <= 0 or inside.sum() < 2:
         return fallback_grid(duration)
-    return Grid(times[inside], positions[inside], metre, confidence)
+    return Grid(times[inside], positions[inside], metre, confidence, downbeat_confidence)
+
+
+def _from_first_to_last(frames: NDArray[np.int64], sounding: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The beats from the first to the last one that sounds, so that bars are counted from there."""
+    audible = np.flatnonzero(sounding[frames])
+    return frames[audible[0] : audible[-1] + 1] if len(audible) else frames
+
+
+def _mean(steps: Tensor, inside: Tensor) -> Tensor:
+    """(B,) mean of (B, F) whole numbers over the frames ``inside``."""
+    return (steps.long() * inside).sum(1) / inside.sum(1).clamp(min=1)
+
+
+def _pulse_confidence(clarity: Tensor, seconds: Tensor) -> Tensor:
+    """(B,) in [0, 1]: how far the autocorrelation at the beat period stands out from that of noise."""
+    noise = NOISE_CLARITY[0] + NOISE_CLARITY[1] / seconds.clamp(min=1e-3).sqrt()
+    return ((clarity - noise) / (FULL_CLARITY - noise).clamp(min=0.05)).clamp(0, 1)
+
+
+def _on_beat_share(strength: Tensor, frames: Tensor, audible: Tensor) -> Tensor:
+    """(B,) p / (p + q), where p is the probability of the beats and q that of the moments half-way between.
+
+    Args:
+        strength: (B, F) onsets and accents, with a standard deviation of about 1.
+        frames: (B, N) frame of each beat.
+        audible: (B, N) the beats that count.
+    """
+    near = F.max_pool1d(strength[:, None], 7, stride=1, padding=3)[:, 0]
+    beat, following = frames[:, :-1], frames[:, 1:]
+    half = torch.div(beat + following, 2, rounding_mode="floor")
+    inside = audible[:, :-1] & audible[:, 1:]
+    lead = ((near.gather(1, beat) - near.gather(1, half)) / SCORE_STEP).round().long()
+    return torch.sigmoid(_mean(lead, inside) * SCORE_STEP * inside.sum(1).sqrt())
 
 
 def _at_rate_of(activation: Tensor, pulses: Tensor, lengths: Tensor) -> Tensor:

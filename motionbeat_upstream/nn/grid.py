@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 FALLBACK_BPM = 120.0
 """Tempo of the fixed grid that stands in where no beat can be heard [O]."""
+
+UNCERTAIN = 0.25
+"""Confidence of downbeats below which the commands call them uncertain [O]."""
+
+GAP = 8.0
+"""Median beat periods without a beat from which on a grid has a gap: a silence, see
+:mod:`~motionbeat_upstream.nn.silence`."""
 
 FALLBACK_METRE = 4
 """Beats per bar of the fixed grid that stands in where no beat can be heard [O]."""
@@ -33,13 +40,20 @@ class Grid:
     """
 
     beats: NDArray[np.float64]
-    """(N,) beat times in seconds from the start of the clip, strictly increasing."""
+    """(N,) beat times in seconds from the start of the clip, strictly increasing. An estimate has none in
+    silences of several bars."""
     positions: NDArray[np.int64]
     """(N,) position of each beat in its bar, counted from 1; 1 is a downbeat."""
     metre: int
     """Beats per bar; a bar of 6/8 counts as two."""
     confidence: float = 1.0
-    """How sure the estimate is, in [0, 1]; 0 marks the fixed fallback grid, 1 an annotation."""
+    """How sure the beats are, in [0, 1]. 0 marks the fixed fallback grid, 1 an annotation. An estimate from
+    audio has the product of two numbers: how far its pulse stands out from that of noise, and p / (p + q),
+    where p is the probability of its beats and q that of the best others, at another tempo or half a beat
+    off. So beats that could as well be counted at twice the tempo have at most 0.5."""
+    downbeat_confidence: float = 1.0
+    """How sure downbeats and metre are, in [0, 1] and at most ``confidence``; 0 where they are a guess: their
+    lead over the next best, another beat as the first or another metre, is no greater than chance has it."""
 
     def __post_init__(self) -> None:
         beats = np.asarray(self.beats, dtype=np.float64)
@@ -75,8 +89,21 @@ class Grid:
         return float(60.0 / np.median(np.diff(self.beats)))
 
 
+def confidence_text(grid: Grid) -> str:
+    """How sure a grid is, in words and figures, as ``motionbeat beats`` prints it."""
+    downbeats = f"{grid.downbeat_confidence:.2f}"
+    if grid.downbeat_confidence < UNCERTAIN:
+        downbeats = f"uncertain ({downbeats})"
+    return f"confidence {grid.confidence:.2f}, downbeats {downbeats}"
+
+
 def regular_grid(
-    duration: float, bpm: float, metre: int, first_downbeat: float = 0.0, confidence: float = 1.0
+    duration: float,
+    bpm: float,
+    metre: int,
+    first_downbeat: float = 0.0,
+    confidence: float = 1.0,
+    downbeat_confidence: float = 1.0,
 ) -> Grid:
     """A grid of constant tempo that covers ``[0, duration]`` seconds.
 
@@ -88,12 +115,35 @@ def regular_grid(
     start = int(np.ceil(-first_downbeat / period - 1e-9))
     stop = max(int(np.floor((duration - first_downbeat) / period + 1e-9)), start + 1)
     index = np.arange(start, stop + 1)
-    return Grid(first_downbeat + index * period, index % metre + 1, metre, confidence)
+    positions = index % metre + 1
+    return Grid(first_downbeat + index * period, positions, metre, confidence, downbeat_confidence)
 
 
 def fallback_grid(duration: float) -> Grid:
     """The grid of a clip without a pulse: 120 bpm, 4/4, downbeat at 0 s, confidence 0 [O]."""
-    return regular_grid(duration, FALLBACK_BPM, FALLBACK_METRE, confidence=0.0)
+    return regular_grid(duration, FALLBACK_BPM, FALLBACK_METRE, confidence=0.0, downbeat_confidence=0.0)
+
+
+def without_gaps(grid: Grid) -> Grid:
+    """The grid with beats in its gaps as well, for what needs a beat at every time.
+
+    A gap gets evenly spaced beats, about as far apart as the median of the others, and as many as make the
+    positions in the bar go on across it.
+    """
+    steps = np.diff(grid.beats)
+    counts = np.ones(len(steps), dtype=np.int64)
+    for gap in np.flatnonzero(steps > GAP * np.median(steps)):
+        count = round(steps[gap] / np.median(steps))
+        moved = int(grid.positions[gap + 1] - grid.positions[gap]) - count
+        counts[gap] = max(1, count + (moved + grid.metre // 2) % grid.metre - grid.metre // 2)
+    number = np.concatenate([[0], np.cumsum(counts)])
+    every = np.arange(number[-1] + 1)
+    before = np.searchsorted(number, every, side="right") - 1
+    skipped = every - number[before]
+    positions = np.where(
+        skipped == 0, grid.positions[before], (grid.positions[before] - 1 + skipped) % grid.metre + 1
+    )
+    return replace(grid, beats=np.interp(every, number, grid.beats), positions=positions)
 
 
 def bar_turns(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -119,8 +169,10 @@ def bar_turns(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def turns_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where ``times`` (N,) in seconds lie, counted in bars as :func:`bar_turns` counts them.
 
-    Beyond the outer beats the count goes on at the tempo found there.
+    Beyond the outer beats the count goes on at the tempo found there, and through gaps as
+    :func:`without_gaps` has it.
     """
+    grid = without_gaps(grid)
     turns, step = bar_turns(grid)
     beats = np.append(grid.beats, 2 * grid.beats[-1] - grid.beats[-2])
     turns = np.append(turns, turns[-1] + step[-1])
@@ -162,8 +214,8 @@ class Tokens:
 def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -> Tokens:
     """Cut clips into ``subdivisions`` tokens a beat, from 0 s to each clip's end.
 
-    The grid is continued at the tempo of its outer beats to cover the clip. Tokens that only
-    touch the clip are cut at its border, so every token has a length above 0.
+    The grid is continued at the tempo of its outer beats, and through its gaps, to cover the clip. Tokens
+    that only touch the clip are cut at its border, so every token has a length above 0.
 
     Args:
         grids: one grid a clip.
@@ -194,6 +246,7 @@ def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -
 def _cut_clip(
     grid: Grid, duration: float, subdivisions: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    grid = without_gaps(grid)
     turns, step = bar_turns(grid)
     beats = grid.beats
     first_period, last_period = beats[1] - beats[0], beats[-1] - beats[-2]

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.local_contrast import STEP, local_deviation
 from motionbeat_upstream.nn.viterbi import best_path
 
@@ -51,26 +50,31 @@ that their tempi spread by half an octave about 133 beats per minute."""
 PRIOR = (1.55, -1.52, 0.15)
 """Weights of x, x² and x³, where x is the tempo in octaves above 120 beats per minute; fitted likewise."""
 
+SAME_TEMPO = 3
+"""Steps between two of the tempi up to which they are taken for one: an eighth of an octave."""
 
 SCORE_STEP = 1e-3
 """Steps that scores are rounded to, so that the noise of a Fourier transform decides nothing."""
 
 
 def beat_periods(
-    activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The local beat period of each clip, smooth over time.
 
     Args:
         activation: (B, F) as :func:`~motionbeat_upstream.nn.local_contrast.local_contrast` gives it.
         bass: (B, F) likewise, of the onsets in the bass.
         bands: (B, C, F) int64 as :func:`~motionbeat_upstream.nn.accents.sound_bands` gives it.
+        sounding: (B, F) as :func:`~motionbeat_upstream.nn.silence.sounds` gives it; windows without any sound
+            do not count.
         lengths: (B,) frames of each clip.
         rate: frames a second.
 
     Returns:
-        (S,) periods in frames; the (B, F) index of each frame's own among them; and the (B,)
-        mean autocorrelation of the activation at one or two periods, in [-1, 1].
+        (S,) periods in frames; the (B, F) index of each frame's own among them; and of the window around
+        each frame, both (B, F) in steps of ``SCORE_STEP``: the autocorrelation of the activation at one or
+        two periods, in [-1, 1], and how probable the tempo is against the next best, p / (p + q), in [0, 1].
     """
     pool = max(1, round(rate / RATE))
     template, scores = (x.to(activation.device) for x in _template(rate / pool))
@@ -78,7 +82,9 @@ def beat_periods(
     for signal, kind in zip(_signals(activation, bass, bands, lengths, pool, rate), template, strict=True):
         periodicity.append(_autocorrelation(signal, rate / pool))
         scores = scores + periodicity[-1] @ kind
-    scores = (scores / SCORE_STEP).round()
+    reach, step = _window(rate / pool) // 2 * pool, round(HOP * rate / pool) * pool
+    heard = F.max_pool1d(F.pad(sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step)[:, 0]
+    scores = (scores / SCORE_STEP).round() * heard[..., None]
     bpm = tempi().to(scores.device)
     octaves = torch.log(bpm)
     transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
@@ -86,12 +92,14 @@ def beat_periods(
     windows = torch.div(lengths, pool * hop, rounding_mode="floor") + 1
     path = best_path(scores, transition, windows)
     frame = torch.arange(activation.shape[1], device=path.device)
-    window = (frame / (pool * hop)).round().long().clamp(max=path.shape[1] - 1)
-    return 60.0 * rate / bpm, path[:, window], _clarity(periodicity[0], path, windows, rate / pool)
+    window = (frame / (pool * hop)).round().long().minimum(windows[:, None] - 1)
+    clarity, share = _clarity(periodicity[0], path, rate / pool), _share(scores, path)
+    choice, clear, sure = (each.gather(1, window) for each in (path, clarity, share))
+    return 60.0 * rate / bpm, choice, clear, sure
 
 
 def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float) -> Tensor:
-    """What a tempo's score is the weighted sum of; the arguments are those of :func:`beat_periods`.
+    """What a tempo's score is the weighted sum of; the arguments are as for :func:`beat_periods`.
 
     Returns:
         (B, T, S, 3, M) autocorrelations of the three signals at ``MULTIPLES`` of each tempo's beat period, in
@@ -104,14 +112,19 @@ def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Ten
     return torch.einsum("kbtw,wsm->btskm", torch.stack(found), at_lags)
 
 
-def _clarity(periodicity: Tensor, path: Tensor, windows: Tensor, rate: float) -> Tensor:
-    """(B,) mean over a clip's windows of the autocorrelation at the period chosen there, or twice it."""
+def _clarity(periodicity: Tensor, path: Tensor, rate: float) -> Tensor:
+    """(B, T) autocorrelation at the period chosen in each window, or at twice it, in whole steps."""
     period = 60.0 * rate / tempi().to(path.device)[path]
     lags = torch.stack([period, 2 * period], 2).round().long().clamp(max=periodicity.shape[2] - 1)
-    at_period = periodicity.gather(2, lags).amax(2)
-    inside = length_mask(windows, path.shape[1])
-    clarity: Tensor = ((at_period / SCORE_STEP).round() * inside).sum(1) * SCORE_STEP / windows
-    return clarity
+    return (periodicity.gather(2, lags).amax(2) / SCORE_STEP).round()
+
+
+def _share(scores: Tensor, path: Tensor) -> Tensor:
+    """(B, T) p / (p + q) in whole steps: p of the tempo chosen in each window, q of the best other one."""
+    tempo = torch.arange(scores.shape[2], device=path.device)
+    other = (tempo - path[..., None]).abs() > SAME_TEMPO
+    margin = scores.masked_fill(other, -math.inf).amax(2) - scores.masked_fill(~other, -math.inf).amax(2)
+    return (torch.sigmoid(margin * SCORE_STEP) / SCORE_STEP).round()
 
 
 def tempi() -> Tensor:
