@@ -9,7 +9,6 @@ chained Ogg, and FLAC and WAV that were streamed.
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,13 @@ from numpy.typing import NDArray
 
 from motionbeat_upstream.errors import AudioError, AudioWarning, DamagedAudioWarning
 from motionbeat_upstream.mp3_tag import read_mp3_tag
+
+OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,"
+    "mpeg,mpegts,ogg,rm,tak,tta,voc,w64,wav,wv",
+}
+"""Of FFmpeg: no network, and no playlists, which read other files."""
 
 LARGEST_JITTER = 0.06
 """Seconds. Timestamps of Vorbis are off by up to half a block, which has up to 4,096 samples."""
@@ -186,29 +192,14 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); fetch or export it again")
     try:
-        # An open file, since FFmpeg takes the path `Artist: Title.m4a` for a protocol.
-        with (
-            _File(path) as file,
-            av.open(
-                file, "r", metadata_errors="replace", options={"protocol_whitelist": "none"}
-            ) as container,
-        ):
+        # Without a protocol FFmpeg takes the path `Artist: Title.m4a` for one.
+        with av.open(f"file:{path}", "r", options=OPTIONS, metadata_errors="replace") as container:
             yield container
     except av.FFmpegError as error:
         raise AudioError(
             f"{path}: not audio that FFmpeg can read ({error.strerror}); check that it plays, or convert it "
             f"to WAV or FLAC"
         ) from error
-
-
-class _File(io.FileIO):
-    """A file to read. Where it cannot seek, FFmpeg is told so by -1; PyAV would print an error of its own."""
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        try:
-            return super().seek(offset, whence)
-        except OSError:
-            return -1
 
 
 def pictures(container: InputContainer) -> VideoStream | None:

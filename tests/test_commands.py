@@ -66,7 +66,7 @@ def test_features_of_a_folder(run: Run, small: Path, tmp_path: Path) -> None:
     with np.load(tmp_path / "out" / "a.wav.npz") as stored:
         assert set(stored.files) == {
             *("features", "times", "embedding", "beats", "positions", "metre", "confidence", "beat_tokens"),
-            *("token_times", "onset_envelope", "pulse_activation", "made_by"),
+            *("token_times", "onset_envelope", "pulse_activation", "made_by", "downbeat_confidence"),
         }
         assert stored["features"].shape == (150, 32)
         np.testing.assert_allclose(stored["times"], (np.arange(150) + 0.5) * 0.02)
@@ -273,6 +273,25 @@ def test_beats_of_plain_clicks_in_silence_say_that_downbeats_are_uncertain(
     np.testing.assert_array_equal(rows[:, 1], np.arange(20) % 4 + 1)
     assert "120.0 bpm" in err
     assert "downbeats uncertain" in err
+
+
+@pytest.mark.parametrize("command", ["beats", "plot", "features"])
+def test_damaged_audio_is_a_warning_or_an_error(
+    run: Run, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = write(tmp_path / "cut.wav", 6.0)
+    path.write_bytes(path.read_bytes()[: 44 + 4 * 16_000 * 2])
+    options = [command, path, "-o", tmp_path / {"plot": "a.png", "beats": "a.beats"}.get(command, "out")]
+    options += ["-k", small]
+    assert run(*options) == 0
+    told = capsys.readouterr().err
+    fault = "the file is damaged: the sound ends at 4.000 s, expected 6.000 s"
+    assert f"motionbeat {command}: warning: {path}: {fault}" in told
+    (tmp_path / "again").mkdir()
+    options[3] = tmp_path / "again" / options[3].name
+    assert run(*options, "--strict") == (1 if command == "features" else 2)
+    assert fault in capsys.readouterr().err
+    assert not any((tmp_path / "again").rglob("*.*"))
 
 
 def test_no_beats_are_made_up(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from motion_data.corpora import CORPORA, corpus_module
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus
 from motion_data.pair import SPLITS
+from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.first_line import first_line
 
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.add_argument("raw", type=Path, metavar="RAW", help="the corpus as it was obtained")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the prepared corpus")
     module.add_options(parser)
+    add_strict_option(parser)
     options = parser.parse_args(arguments[1:])
     _check_out(options.out, name, getattr(options, "raw", None))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 
+from motionbeat_upstream.commands.audio_warnings import print_audio_warnings
 from motionbeat_upstream.commands.first_line import first_line
 from motionbeat_upstream.config import ConfigError
 from motionbeat_upstream.errors import AudioError, CheckpointError
@@ -36,7 +38,9 @@ def main() -> int:
 def _run(command: EntryPoint, arguments: list[str]) -> int:
     try:
         try:
-            return int(command.load()(arguments))
+            with warnings.catch_warnings():
+                print_audio_warnings(f"motionbeat {command.name}")
+                return int(command.load()(arguments))
         except BrokenPipeError:
             raise
         except (AudioError, CheckpointError, ConfigError, OSError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         help="write the sound, its rate and channels kept, with a click on each beat, higher on downbeats",
     )
     add_model_options(parser)
+    add_strict_option(parser)
     options = parser.parse_args(arguments)
     refuse_inputs([options.output, options.click], [options.file])
 

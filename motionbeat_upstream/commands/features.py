@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import stops_writing
+from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.config import ConfigError
 from motionbeat_upstream.errors import AudioError
@@ -159,6 +160,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
     add_model_options(parser)
+    add_strict_option(parser)
     return parser.parse_args(arguments)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.bar_profile import bar_numbers, bar_profile
+from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.commands.paths import audio_file, output_file
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--length", type=float, default=16.0, metavar="S", help="its length; default: 16")
     add_model_options(parser)
+    add_strict_option(parser)
     options = parser.parse_args(arguments)
     if not options.length > 0 or (options.start is not None and not options.start >= 0):
         parser.error("--length must be above 0 and --start at least 0 seconds")

@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import yaml
 
 from motion_data.errors import DataError
+from motionbeat_upstream.commands.audio_warnings import print_audio_warnings
 from motionbeat_upstream.config import ConfigError
 from motionbeat_upstream.errors import AudioError, CheckpointError
 from motionbeat_upstream.file_name import print_any_name
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         request = complete(*parse(sys.argv[1:] if argv is None else argv))
         with restored(), _nothing_left_by_refusal(request):
+            print_audio_warnings("run_downstream.py")
             return _run(request)
     except KeyboardInterrupt:
         print("\nrun_downstream.py: interrupted", file=sys.stderr)

@@ -19,6 +19,7 @@ from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
 from motion_data.writing.writers import SUFFIXES as MOTIONS
 from motion_data.writing.writers import write_as
+from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.paths import audio_file, input_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import CheckpointError
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         "motionbeat dance", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("song", type=audio_file, metavar="SONG", help="audio of any format and rate")
+    add_strict_option(parser)
     parser.add_argument(
         "-o",
         "--output",

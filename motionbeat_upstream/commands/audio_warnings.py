@@ -1,0 +1,47 @@
+"""Warnings about audio files on the command line: one line each, or errors with ``--strict``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from motionbeat_upstream.errors import AudioWarning, DamagedAudioWarning
+
+
+def print_audio_warnings(program: str) -> None:
+    """Print each :class:`~motionbeat_upstream.errors.AudioWarning` as one line; others stay as they are."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, AudioWarning):
+            print(f"{program}: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *place)
+
+    warnings.showwarning = show
+
+
+def add_strict_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--strict``."""
+    parser.add_argument(
+        "--strict",
+        action=_Strict,
+        nargs=0,
+        default=False,
+        help="refuse damaged audio files; without it, silence replaces what is missing, with a warning",
+    )
+
+
+class _Strict(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, True)
+        warnings.filterwarnings("error", category=DamagedAudioWarning)
