@@ -27,4 +27,4 @@ def read_npz(path: str | Path, names: Collection[str] | None = None) -> dict[str
             return {name: file[name] for name in file if names is None or name in names}
     except Exception as error:  # a damaged archive raises errors of many kinds
         fault = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{path}: not a whole .npz of arrays ({fault}); make or fetch it again") from error
+        raise DataError(f"{path}: not a whole .npz of arrays ({fault}); fetch or export it again") from error
