@@ -230,12 +230,12 @@ def _from_pickle(path: Path, fps: float | None) -> MotionSource:
     content = load_arrays(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: the pickle holds a {type(content).__name__}; expected AIST++'s dictionary")
-    for name, joints in ((EDGE_POSES, SMPL_JOINTS), ("keypoints3d_optim", COCO), ("keypoints3d", COCO)):
+    for name, known in ((EDGE_POSES, SMPL_JOINTS), ("keypoints3d_optim", COCO), ("keypoints3d", COCO)):
         if name in content:
             positions = numbers(content[name], f"{path}: {name}")
-            if positions.ndim != 3 or positions.shape[1:] != (len(joints), 3):
-                raise DataError(f"{path}: {name} has shape {positions.shape}; expected (T, {len(joints)}, 3)")
-            return MotionSource(joints, _two_frames(path, positions), fps or pickled_rate(content, path))
+            if positions.ndim != 3 or positions.shape[1:] != (len(known), 3):
+                raise DataError(f"{path}: {name} has shape {positions.shape}; expected (T, {len(known)}, 3)")
+            return MotionSource(known, _two_frames(path, positions), fps or pickled_rate(content, path))
     if "smpl_poses" in content and "smpl_trans" in content:
         poses, translation, scaling = (
             numbers(content.get(key, 1.0), f"{path}: {key}")

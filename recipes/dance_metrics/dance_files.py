@@ -123,7 +123,7 @@ def _npy(path: Path) -> Any:
         held = arrays_from_bytes(data[start:], str(path))
         return held.item() if isinstance(held, np.ndarray) and held.size == 1 else held
     try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)  # type: ignore[no-untyped-call]
     except Exception as error:  # a damaged file raises errors of many kinds
         fault = " ".join(str(error).split())
         raise DataError(f"{path}: not a whole .npy file ({fault}); write it again") from error

@@ -206,7 +206,8 @@ def _note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
     starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     if not starts:
         raise DataError(f"{midi}: has no notes; leave it out")
-    return np.concatenate(starts).astype(np.int64)
+    ticks: NDArray[np.int64] = np.concatenate(starts).astype(np.int64)
+    return ticks
 
 
 def _while_sounding(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
