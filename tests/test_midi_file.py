@@ -75,8 +75,8 @@ def test_seconds_are_those_that_symusic_plays(
     path = write(tmp_path_factory.mktemp("midi") / "a.mid", *tracks, division=division)
     score = read_score(path)
     played = [note.start for track in score.to("second").tracks for note in track.notes]
-    ticks = np.array([note.start for track in score.tracks for note in track.notes])
-    np.testing.assert_allclose(seconds_of(score, ticks), played, rtol=1e-6, atol=1e-6)
+    starts = np.array([note.start for track in score.tracks for note in track.notes])
+    np.testing.assert_allclose(seconds_of(score, starts), played, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
