@@ -479,7 +479,7 @@ class TestIgnored:
     def test_notes(self, tmp_path: Path) -> None:
         rows = ["1Z00", "01000", "001", "1[2000", "0001", "0000", "0100", "1000"]
         chart = read(tmp_path, ssc(notes="\n".join(rows[:4]) + "\n,\n" + "\n".join(rows[4:])))
-        assert [(step.beat, step.column) for step in chart.steps] == [
+        assert [(float(step.beat), step.column) for step in chart.steps] == [
             *((0, 0), (1, 1), (2, 2), (3, 0)),
             *((4, 3), (6, 1), (7, 0)),
         ]
@@ -492,7 +492,7 @@ class TestIgnored:
     def test_a_hold_without_an_end(self, tmp_path: Path) -> None:
         """Column 0: a tap cuts the hold off; 1: no end; 2: a second head; 3: a good roll."""
         chart = read(tmp_path, ssc(notes="2224\n0000\n1003\n3020\n,\n0030\n0000\n0000\n0000"))
-        assert [(step.beat, step.column, step.release) for step in chart.steps] == [
+        assert [(float(step.beat), step.column, float(step.release or 0)) for step in chart.steps] == [
             (0, 3, 2),
             (2, 0, 2),
             (3, 2, 4),

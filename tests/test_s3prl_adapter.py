@@ -280,7 +280,7 @@ def test_a_corpus_without_labels_leaves_nothing(layout: str, tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "out", tmp_path / "empty"):
         with pytest.raises(DataError, match="style"):
-            export(corpus, out, layout, progress=False)
+            export(plan_export(corpus, layout), out, progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "empty"]
     assert not list((tmp_path / "empty").iterdir())
 

@@ -166,7 +166,8 @@ def _mean(steps: Tensor, inside: Tensor) -> Tensor:
 def _pulse_confidence(clarity: Tensor, seconds: Tensor) -> Tensor:
     """(B,) in [0, 1]: how far the autocorrelation at the beat period stands out from that of noise."""
     noise = NOISE_CLARITY[0] + NOISE_CLARITY[1] / seconds.clamp(min=1e-3).sqrt()
-    return ((clarity - noise) / (FULL_CLARITY - noise).clamp(min=0.05)).clamp(0, 1)
+    confidence: Tensor = ((clarity - noise) / (FULL_CLARITY - noise).clamp(min=0.05)).clamp(0, 1)
+    return confidence
 
 
 def _on_beat_share(strength: Tensor, frames: Tensor, audible: Tensor) -> Tensor:
