@@ -281,15 +281,14 @@ def test_damaged_audio_is_a_warning_or_an_error(
 ) -> None:
     path = write(tmp_path / "cut.wav", 6.0)
     path.write_bytes(path.read_bytes()[: 44 + 4 * 16_000 * 2])
-    options = [command, path, "-o", tmp_path / {"plot": "a.png", "beats": "a.beats"}.get(command, "out")]
-    options += ["-k", small]
-    assert run(*options) == 0
+    name = {"plot": "a.png", "beats": "a.beats"}.get(command, "out")
+    assert run(command, path, "-k", small, "-o", tmp_path / name) == 0
     told = capsys.readouterr().err
     fault = "the file is damaged: the sound ends at 4.000 s, expected 6.000 s"
     assert f"motionbeat {command}: warning: {path}: {fault}" in told
     (tmp_path / "again").mkdir()
-    options[3] = tmp_path / "again" / options[3].name
-    assert run(*options, "--strict") == (1 if command == "features" else 2)
+    refused = run(command, path, "-k", small, "-o", tmp_path / "again" / name, "--strict")
+    assert refused == (1 if command == "features" else 2)
     assert fault in capsys.readouterr().err
     assert not any((tmp_path / "again").rglob("*.*"))
 

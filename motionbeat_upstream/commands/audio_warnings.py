@@ -6,7 +6,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from motionbeat_upstream.errors import AudioWarning, DamagedAudioWarning
 
@@ -15,11 +15,18 @@ def print_audio_warnings(program: str) -> None:
     """Print each :class:`~motionbeat_upstream.errors.AudioWarning` as one line; others stay as they are."""
     usual = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, AudioWarning):
             print(f"{program}: warning: {message}", file=sys.stderr)
         else:
-            usual(message, category, *place)
+            usual(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 
