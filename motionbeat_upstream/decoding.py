@@ -93,7 +93,7 @@ class _Decoded:
 
     @property
     def seconds(self) -> float:
-        """The same in seconds."""
+        """The position of the next sample in seconds."""
         return self.samples / max(self.rate, 1)
 
     def place(self, samples: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:
@@ -277,14 +277,14 @@ def _blocks(path: Path, known: _Decoded, seek: float = 0.0) -> Iterator[tuple[in
                             f"{path}: the sound starts {gap:.0f} s after the picture, expected less than "
                             f"{LONGEST_GAP:.0f} s; convert the sound alone to WAV or FLAC"
                         )
-                    yield known.place(np.zeros((len(samples), round(gap * known.rate)), np.float32))
+                    yield known.place(convert.silence(known.late))
                 else:
                     origin += gap
             elif abs(gap) > LARGEST_JITTER or lost:
                 known.seekable = False
                 if 0 < gap <= LONGEST_GAP - sum(length for _, length in known.silence):
                     known.silence.append((known.seconds, gap))
-                    yield known.place(np.zeros((len(samples), round(gap * known.rate)), np.float32))
+                    yield known.place(convert.silence(gap))
                 else:
                     origin += gap
                     if gap > 0:
@@ -332,7 +332,7 @@ class _Converter:
     """Frames as (C, n) floats with the channels and rate of the first; both may change in a joined file."""
 
     def __init__(self) -> None:
-        self.rate = 0
+        self.rate = self.channels = 0
         self._layout = ""
         self._source: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
@@ -346,15 +346,19 @@ class _Converter:
                 converted += self._resampler.resample(None)
             elif frame is not None:
                 self.rate, self._layout = frame.rate, frame.layout.name
+                self.channels = frame.layout.nb_channels
             # Packed: PyAV reads past the end of a frame that has eight or more planes.
             self._resampler = AudioResampler("flt", self._layout, self.rate)
             self._source = source
         if frame is not None and self._resampler is not None:
             converted += self._resampler.resample(frame)
         packed = [block.to_ndarray()[0] for block in converted]
-        channels = converted[0].layout.nb_channels if converted else 1
         samples: NDArray[np.float32] = np.concatenate([*packed, np.zeros(0, np.float32)])
-        return samples.reshape(-1, channels).T
+        return samples.reshape(-1, self.channels).T
+
+    def silence(self, seconds: float) -> NDArray[np.float32]:
+        """(C, n) zeros."""
+        return np.zeros((self.channels, round(seconds * self.rate)), np.float32)
 
 
 def _stated_seconds(path: Path, container: InputContainer, stream: AudioStream, late: float) -> float | None:
