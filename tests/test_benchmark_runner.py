@@ -43,7 +43,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
 
 
 def run(folder: Path, made_of: str = "data", overwrite: bool = False) -> bool:
-    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run", overwrite)
+    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run", overwrite=overwrite)
 
 
 def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) -> None:

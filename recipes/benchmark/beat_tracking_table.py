@@ -95,6 +95,7 @@ def run_all(
     seeds: Sequence[int],
     probe: str,
     steps: int | None = None,
+    *,
     quiet: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -124,7 +125,7 @@ def run_all(
         overrides = _overrides(data, fold, probe)
         if steps is not None:
             overrides.append(f"config.runner.total_steps={steps}")
-        run_once(folder, made_of, options, overrides, said, quiet, overwrite)
+        run_once(folder, made_of, options, overrides, said, quiet=quiet, overwrite=overwrite)
 
 
 def run_folders(label: str, data: Path, out: Path, seeds: Sequence[int], probe: str) -> list[Path]:

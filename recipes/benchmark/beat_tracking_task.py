@@ -49,9 +49,8 @@ class BeatPlan:
             TaskError: a run of other data or weights would be replaced.
             RunFailed: a run ended with an error, which it has told.
         """
-        run_all(
-            [upstream.choice], self.root / "splits.csv", out / self.name, self.seeds, self.probe, overwrite
-        )
+        data, folder = self.root / "splits.csv", out / self.name
+        run_all([upstream.choice], data, folder, self.seeds, self.probe, overwrite=overwrite)
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A table for each decoder."""

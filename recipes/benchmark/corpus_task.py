@@ -54,7 +54,7 @@ class CorpusPlan(ABC):
             folder = self._folder(choice, out, seed)
             options = [*choice.options, "-d", self.task, "--seed", str(seed), *chosen]
             overrides = [f"config.downstream_expert.datarc.root={self.root}"]
-            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}", overwrite)
+            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}", overwrite=overwrite)
 
     @abstractmethod
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:

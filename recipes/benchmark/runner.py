@@ -28,6 +28,7 @@ def run_once(
     options: Sequence[str],
     overrides: Sequence[str],
     said: str,
+    *,
     quiet: bool = False,
     overwrite: bool = False,
 ) -> bool:
