@@ -96,17 +96,19 @@ def read_corpus(folder: str | Path) -> Corpus:
             f"{folder}: no prepared corpus ({MANIFEST} with {MARK}); "
             f"`motionbeat data prepare NAME RAW {folder}` makes one, or goes on with an interrupted one"
         )
-    text = (folder / MANIFEST).read_text(encoding="utf-8")
     try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
         made = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        expected = made["sha256"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / MARK}: not the mark of a corpus ({error}); prepare it again") from error
+        expected = str(made["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{folder}: {MANIFEST} or {MARK} is damaged ({error}); prepare the corpus again"
+        ) from error
     found = hashlib.sha256(text.encode()).hexdigest()
     if found != expected:
         raise DataError(
-            f"{folder / MANIFEST}: changed since it was prepared (sha256 {found[:12]}, expected "
-            f"{expected[:12]}); prepare the corpus again"
+            f"{folder / MANIFEST}: changed since it was prepared (sha256 {found[:12]!r}, expected "
+            f"{expected[:12]!r}); prepare the corpus again"
         )
     pairs = []
     # Not splitlines: a name may hold a character that it takes for the end of a line.
@@ -114,8 +116,8 @@ def read_corpus(folder: str | Path) -> Corpus:
         place = f"{folder / MANIFEST}:{number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place}: not JSON ({error})") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: not JSON ({error}); prepare the corpus again") from error
         pairs.append(from_record(record, place))
     return Corpus(folder, tuple(pairs), made, found)
 

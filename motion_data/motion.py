@@ -43,6 +43,8 @@ class Motion:
         object.__setattr__(self, "pulses", pulses)
         if not SLOWEST_RATE <= self.fps <= FASTEST_RATE:
             raise ValueError(f"{self.fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}")
+        if not np.isfinite(self.start):
+            raise ValueError(f"the first frame is at {self.start} s; expected a number")
         if joints.ndim != 3 or joints.shape[1:] != (len(self.names), 3) or len(joints) < 2:
             raise ValueError(
                 f"joints of shape {joints.shape}; expected (T, {len(self.names)}, 3) with T at least 2"

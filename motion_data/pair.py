@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import numbers
+import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from motion_data.errors import DataError
 
@@ -26,6 +30,11 @@ class AudioSpan:
     """Seconds into the file, beyond ``start``."""
     sha256: str
     """Of the whole file: the same recording must not be in two splits under two names."""
+
+    def __post_init__(self) -> None:
+        faults = _wrong_types(self)
+        if faults:
+            raise DataError(f"audio: {'; '.join(faults)}")
 
 
 @dataclass(frozen=True)
@@ -74,19 +83,25 @@ class MotionPair:
     """Source files, what was detected, filled or missed, seeds: what it takes to make the pair again."""
 
     def __post_init__(self) -> None:
-        faults = [
+        faults = _wrong_types(self) or [
             fault
             for wrong, fault in (
                 (not self.name or "/" in self.name or self.name.startswith("."), "name must fit a file"),
                 (not self.piece, "piece is empty"),
                 (not self.take, "take is empty"),
                 (self.split not in SPLITS, f"split must be one of {', '.join(SPLITS)}, got {self.split!r}"),
-                (not self.seconds > 0, f"seconds must be above 0, got {self.seconds}"),
+                (not 0 < self.seconds < math.inf, f"seconds must be above 0, got {self.seconds}"),
+                (not 0 <= self.fps < math.inf, f"fps must be at least 0, got {self.fps}"),
+                (self.metre is not None and self.metre < 1, f"metre must be at least 1, got {self.metre}"),
+                (
+                    self.bpm is not None and not 0 < self.bpm < math.inf,
+                    f"bpm must be above 0, got {self.bpm}",
+                ),
                 (self.grid not in GRID_SOURCES, f"grid must be one of {', '.join(GRID_SOURCES)}"),
                 ((self.grid == "none") != (self.bpm is None), "bpm belongs to a grid, and a grid has one"),
                 (self.units != "m" or self.axes != "y up", "units must be m, axes y up"),
                 (
-                    self.audio is not None and not 0 <= self.audio.start < self.audio.stop,
+                    self.audio is not None and not 0 <= self.audio.start < self.audio.stop < math.inf,
                     "audio must start at 0 s or later, and stop after that",
                 ),
             )
@@ -94,6 +109,35 @@ class MotionPair:
         ]
         if faults:
             raise DataError(f"pair {self.name!r}: {'; '.join(faults)}")
+
+
+_hints = functools.cache(get_type_hints)
+
+
+def _wrong_types(record: object) -> list[str]:
+    """The fields of a dataclass whose values are of another type, as a manifest's line may hold them."""
+    faults = []
+    for name, hint in _hints(type(record)).items():  # type: ignore[arg-type]  # a class can be hashed
+        value = getattr(record, name)
+        if not _is_of_type(value, hint):
+            faults.append(f"{name} is {value!r}")
+    return faults
+
+
+def _is_of_type(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return any(_is_of_type(value, one) for one in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is_of_type(one, arguments[0]) for one in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and (
+            arguments[1] is Any or all(_is_of_type(one, arguments[1]) for one in value.values())
+        )
+    if hint in (int, float):
+        number = isinstance(value, numbers.Integral if hint is int else numbers.Real)
+        return number and not isinstance(value, bool)
+    return isinstance(value, hint)
 
 
 def to_record(pair: MotionPair) -> dict[str, Any]:
@@ -111,6 +155,8 @@ def from_record(record: Mapping[str, Any], place: str) -> MotionPair:
     Raises:
         DataError: fields that are missing, unknown, or cannot be.
     """
+    if not isinstance(record, Mapping):
+        raise DataError(f"{place}: found a {type(record).__name__}, expected the record of a pair")
     known = {f.name for f in fields(MotionPair)}
     needed = {f.name for f in fields(MotionPair) if f.default is MISSING and f.default_factory is MISSING}
     missing, unknown = sorted(needed - set(record)), sorted(set(record) - known)
@@ -118,16 +164,18 @@ def from_record(record: Mapping[str, Any], place: str) -> MotionPair:
         raise DataError(
             f"{place}: "
             + "; ".join(
-                f"{what} {', '.join(names)}"
+                f"{what} {', '.join(' '.join(name.split()) for name in names)}"
                 for what, names in (("lacks", missing), ("has unknown fields", unknown))
                 if names
             )
             + "; prepare the corpus again with this version"
         )
     try:
-        values = dict(record) | {"joints": tuple(record["joints"])}
+        joints = record["joints"]
+        values = dict(record) | {"joints": tuple(joints) if isinstance(joints, list) else joints}
         if record.get("audio") is not None:
-            values["audio"] = AudioSpan(**record["audio"])
+            audio = {f.name: record["audio"][f.name] for f in fields(AudioSpan)}
+            values["audio"] = AudioSpan(**audio)
         return MotionPair(**values)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{place}: {error}") from error
+    except (TypeError, ValueError, KeyError) as error:
+        raise DataError(f"{place}: {error}; prepare the corpus again") from error

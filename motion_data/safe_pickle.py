@@ -46,7 +46,7 @@ def numbers(value: Any, place: str) -> NDArray[np.float64]:
     """
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, SystemError) as error:  # the last of texts that are none
         fault = " ".join(str(error).split())
         raise DataError(f"{place}: not an array of numbers ({fault}); expected one") from error
 

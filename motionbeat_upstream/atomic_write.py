@@ -43,6 +43,11 @@ def write_text(target: str | Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a file is a draft that a killed process left, or hidden otherwise: no input of a folder's."""
+    return path.name.startswith(".")
+
+
 def stops_writing(error: OSError) -> bool:
     """Whether no other file can be written either: the disk is full or read-only."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -6,11 +6,12 @@ safetensors holds numbers and text only, so reading a file from a stranger runs 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
 
 FORMAT = "motionbeat.music_tower"
 FORMAT_VERSION = 2
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,7 @@ def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
         raise CheckpointError(
             f"{path}: its configuration or provenance cannot be read ({error}); export the file again"
         ) from error
-    tower = untrained_music_tower(config)
-    fit(path, tower, weights)
+    tower = fit(path, lambda: untrained_music_tower(config), weights)
     return tower.eval(), provenance
 
 
@@ -107,8 +109,9 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             config, provenance = _read_metadata(path, kind, file.metadata() or {})
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
+        reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({error}); found {path.stat().st_size} bytes. "
+            f"{path}: not a whole safetensors file ({reason}); found {path.stat().st_size} bytes. "
             f"Fetch it again, or export it again from the training run"
         ) from error
     return weights, config, provenance
@@ -129,25 +132,34 @@ def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[
         config = dict(json.loads(metadata["config"]))
         origin = json.loads(metadata["provenance"])
         return config, Provenance(str(origin["training"]), dict(origin["details"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: its configuration or provenance cannot be read ({error!s}); export the file again"
         ) from error
 
 
-def fit(path: Path, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights into a module.
+def fit(
+    path: Path, make: Callable[[], Module], weights: Mapping[str, Tensor], optional: str | None = None
+) -> Module:
+    """A module with weights loaded into it.
 
     Args:
         path: that they were read from, for the message.
-        module: to load into.
+        make: makes the module. Where the weights do not fit, only its shapes are made, for a damaged
+            configuration may ask for more than the memory holds.
         weights: exactly those that it has.
+        optional: beginning of the names of those that may be missing, and keep their initial values.
 
     Raises:
         CheckpointError: what is missing, unexpected, of another shape or not finite.
     """
-    expected = module.state_dict()
-    faults = [f"missing {name}" for name in expected if name not in weights]
+    with torch.device("meta"):
+        expected = make().state_dict()
+    faults = [
+        f"missing {name}"
+        for name in expected
+        if name not in weights and not (optional and name.startswith(optional))
+    ]
     faults += [f"unexpected {name}" for name in weights if name not in expected]
     faults += [
         f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
@@ -165,4 +177,6 @@ def fit(path: Path, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
             f"{path}: its weights do not fit its configuration: {'; '.join(faults[:5])}{more}. Export the "
             f"file again"
         )
-    module.load_state_dict(dict(weights))
+    module = make()
+    module.load_state_dict(dict(weights), strict=optional is None)
+    return module

@@ -13,6 +13,10 @@ STRIDE = 320
 """Samples from one feature to the next: 50 Hz, whatever the architecture."""
 
 
+LARGEST = 65_536
+"""Most that any size may be: a damaged file must not make a tower that fills the memory."""
+
+
 GRID_SOURCES = ("onsets", "pulses")
 """What a music tower can estimate a grid from."""
 
@@ -113,9 +117,9 @@ class TowerConfig:
 
     def _faults(self) -> list[str]:
         faults = [
-            f"{name} must be at least {least}, got {getattr(self, name)!r}"
+            f"{name} must be at least {least} and at most {LARGEST}, got {getattr(self, name)!r}"
             for name, least in self._least().items()
-            if not _is_int(getattr(self, name)) or getattr(self, name) < least
+            if not _is_int(getattr(self, name)) or not least <= getattr(self, name) <= LARGEST
         ]
         if not faults:
             if self.trunk_kernel % 2 == 0:
@@ -124,16 +128,18 @@ class TowerConfig:
                 faults.append(
                     f"dim must be a multiple of 2 * heads, got dim {self.dim} and heads {self.heads}"
                 )
-        if not self.trunk_dilations or not all(_is_int(d) and d >= 1 for d in self.trunk_dilations):
+        if not self.trunk_dilations or not _are_ints(self.trunk_dilations, 1):
             faults.append(f"trunk_dilations must be integers of at least 1, got {self.trunk_dilations}")
-        if not self.harmonics or not all(_is_int(h) and h >= 0 for h in self.harmonics):
+        if not self.harmonics or not _are_ints(self.harmonics, 0):
             faults.append(
                 f"harmonics must be integers of at least 0, or a bar is no full turn, got {self.harmonics}"
             )
-        if not all(_is_int(p) and p >= 2 for p in self.hypermetre):
+        if not _are_ints(self.hypermetre, 2):
             faults.append(f"hypermetre must be whole numbers of at least 2 bars, got {self.hypermetre}")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             faults.append(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        if not isinstance(self.arch, str):
+            faults.append(f"arch must be a name, got {self.arch!r}")
         return faults
 
 
@@ -194,6 +200,14 @@ class MotionTowerConfig(TowerConfig):
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_ints(values: object, least: int) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) <= LARGEST
+        and all(_is_int(value) and least <= value <= LARGEST for value in values)
+    )
 
 
 ARCHITECTURES: Mapping[str, MusicTowerConfig] = {

@@ -7,7 +7,9 @@ as they were in pretraining.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from motionbeat_upstream.checkpoint import (
     CheckpointError,
@@ -17,7 +19,7 @@ from motionbeat_upstream.checkpoint import (
     read_weights,
     write_weights,
 )
-from motionbeat_upstream.config import ConfigError, MotionTowerConfig
+from motionbeat_upstream.config import LARGEST, ConfigError, MotionTowerConfig
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import MusicTower
 
@@ -59,14 +61,21 @@ def load_motionbeat(music: str | Path, motion_side: str | Path) -> tuple[MotionB
         )
     try:
         config = MotionTowerConfig.from_dict(values["motion"])
-        model = MotionBeat(tower.config, config, int(values["projection"]), int(values["curves"]))
+        projection, curves = _size(values, "projection", 1), _size(values, "curves", 0)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: its configuration or provenance cannot be read ({error}); export the file again"
         ) from error
     own = {f"{MUSIC}{name}": value for name, value in tower.state_dict().items()}
-    fit(path, model, own | weights)
+    model = fit(path, lambda: MotionBeat(tower.config, config, projection, curves), own | weights)
     return model.eval(), provenance
+
+
+def _size(values: Mapping[str, Any], name: str, least: int) -> int:
+    value = values[name]
+    if not isinstance(value, int) or not least <= value <= LARGEST:
+        raise ValueError(f"{name} must be at least {least} and at most {LARGEST}, got {value!r}")
+    return value
 
 
 def music_hash(tower: MusicTower) -> str:

@@ -1,3 +1,4 @@
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,26 @@ def test_weights_that_are_unknown_or_not_numbers(saved: Path) -> None:
         load_music_tower(
             resave(saved, {}, {"extra": torch.zeros(1), "trunk.stem.bias": torch.full((16,), torch.nan)})
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        # A layer of the first would take 17 GB.
+        ("dim", 65_536, "has shape"),
+        ("dim", 10**9, "dim must be at least 2 and at most 65536, got 1000000000"),
+        ("token_layers", 10**6, "token_layers must be at least 1 and at most 65536"),
+        ("trunk_dilations", 3, "trunk_dilations must be integers of at least 1, got 3"),
+        ("harmonics", [0, 1e300], "harmonics must be integers"),
+        ("arch", ["small"], "arch must be a name"),
+    ],
+)
+def test_a_configuration_that_would_fill_the_memory_is_refused(
+    saved: Path, name: str, value: object, message: str
+) -> None:
+    config = {**SMALL.to_dict(), name: value}
+    with pytest.raises(CheckpointError, match=message):
+        load_music_tower(resave(saved, {"config": json.dumps(config)}))
 
 
 def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,10 +144,12 @@ def test_labels_that_are_not_in_the_list_or_no_numbers_are_refused(tmp_path: Pat
         rows = [line.split(",") for line in table.read_text().splitlines()]
         rows[3][1] = wrong
         write_csv(table, rows)
-        with pytest.raises(DataError, match=rf"mean_arousal is '{wrong}' in the row of 4"):
+        with pytest.raises(DataError, match=rf"annotations.csv:4: mean_arousal is '{wrong}'"):
             CLIP_TASKS["music_emotion"].load(str(tmp_path / "emo"), "emomusic", 0)
     write_csv(table, [[cell.replace("mean_valence", "valence") for cell in row] for row in rows])
-    with pytest.raises(DataError, match="no column mean_valence; found song_id, mean_arousal, valence"):
+    with pytest.raises(
+        DataError, match=r"no column mean_valence; expected .*; found song_id, mean_arousal, valence"
+    ):
         CLIP_TASKS["music_emotion"].load(str(tmp_path / "emo"), "emomusic", 0)
 
 

@@ -194,7 +194,8 @@ def test_find_audio_refuses_two_files_of_one_name(tmp_path: Path) -> None:
     assert find_audio([one, one]) == [(one, Path("a.wav"))]
     with pytest.raises(ValueError, match="would both be written"):
         find_audio([one, other])
-    (tmp_path / "z").mkdir()
+    # The draft of a process that was killed is no input.
+    write(tmp_path / "z" / ".part-x.wav", 0.1)
     with pytest.raises(ValueError, match="no audio in this folder"):
         find_audio([tmp_path / "z"])
 

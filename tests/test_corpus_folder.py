@@ -167,7 +167,7 @@ def test_a_fault_names_file_line_and_column(raw: Path, header: str, line: str, m
     ("text", "message"),
     [
         ("audio\na.wav\n", r"pairs\.csv:1: lacks motion"),
-        ("audio,motion,ofset\na.wav,a.npz,1\n", r"pairs\.csv:1: has unknown columns ofset"),
+        ("audio,motion,ofset\na.wav,a.npz,1\n", r"pairs\.csv:1: has unknown columns \['ofset'\]"),
         ("audio,motion\n", "no line below the header"),
         ("", r"pairs\.csv:1: lacks audio, motion"),
         ('audio,motion\n"a.wav,a.npz\n', "not a CSV"),

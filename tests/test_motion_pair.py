@@ -174,6 +174,17 @@ class TestManifest:
             ({"piece": None}, "lacks piece"),
             ({"grid": "guessed"}, "grid must be one of"),
             ({"grid": "exact"}, "bpm belongs"),
+            ({"seconds": float("inf")}, "seconds must be above 0, got inf"),
+            ({"seconds": "3"}, "seconds is '3'"),
+            ({"piece": 7}, "piece is 7"),
+            ({"joints": 5}, "joints is 5"),
+            ({"pulses": {"left_foot": 1.5}}, "pulses is {'left_foot': 1.5}"),
+            ({"fps": float("nan")}, "fps must be at least 0, got nan"),
+            (
+                {"audio": {"path": "a.wav", "start": 0.0, "stop": float("inf"), "sha256": "0"}},
+                "audio must start",
+            ),
+            ({"audio": {"path": "a.wav", "start": 0.0, "stop": 1.0}}, "'sha256'"),
         ],
     )
     def test_a_wrong_line_is_named(self, change: dict[str, object], said: str) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -354,6 +355,16 @@ class TestMistakes:
         Path("my.yaml").write_text(text)
         assert main(["-c", "my.yaml", *train]) == 2
         assert "my.yaml" in the_line(capsys)
+
+    @pytest.mark.parametrize(
+        "override", ["total_steps=many", "save_step=0", "gradient_clipping=-1.0", "eval_dataloaders=dev"]
+    )
+    def test_values_that_the_training_loop_cannot_use(
+        self, override: str, train: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(also(train, f"config.runner.{override}")) == 2
+        key, _, value = override.partition("=")
+        assert re.search(rf"runner\.{key} is '?{value}'?; expected numbers above 0", the_line(capsys))
 
     def test_the_task_s_own_refusal(
         self, train: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path

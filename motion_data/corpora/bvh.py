@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from motion_data.corpora.splits import hashed_split
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.preparation import Job, prepare_pairs
+from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.nn.grid import Grid
 
 LAYOUT = """\
@@ -86,7 +87,7 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
 
     if raw is None or not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected one of BVH files")
-    motions = sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".bvh")
+    motions = sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".bvh" and not is_hidden(path))
     if not motions:
         raise DataError(f"{raw}: holds no .bvh file; expected motions with audio of the same name")
     sounds = _by_stem(raw if options.audio is None else options.audio, AUDIO_SUFFIXES)
@@ -185,7 +186,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
         raise DataError(f"{folder}: no such folder; expected one of audio files")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes and path.is_file():
+        if path.suffix.lower() in suffixes and path.is_file() and not is_hidden(path):
             found.setdefault(path.stem, []).append(path)
     return found
 
@@ -193,26 +194,14 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
 def _read_splits(path: Path, stems: set[str]) -> Mapping[str, _Place]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a CSV with name, piece, take, split")
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            return _places(path, csv.DictReader(file), stems)
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV ({error}); save it as one in UTF-8") from error
-
-
-def _places(path: Path, rows: csv.DictReader[str], stems: set[str]) -> Mapping[str, _Place]:
-    lacking = [name for name in ("name", "piece", "take", "split") if name not in (rows.fieldnames or ())]
-    if lacking:
-        raise DataError(f"{path}:1: lacks the column {', '.join(lacking)}; expected name,piece,take,split")
     places: dict[str, _Place] = {}
-    for row in rows:
-        place = f"{path}:{rows.line_num}"
-        name = row["name"] or ""
+    for row in read_csv(path, ("name", "piece", "take", "split"), names_files=True):
+        name, piece, take, split = (row.cells[column] for column in ("name", "piece", "take", "split"))
         if name not in stems:
-            raise DataError(f"{place}: name {name!r} is no BVH file of the folder; give it without .bvh")
-        if row["split"] not in SPLITS:
-            raise DataError(f"{place}: split is {row['split']!r}; expected {', '.join(SPLITS)}")
-        if name in places or not row["piece"] or not row["take"]:
-            raise DataError(f"{place}: {name!r} needs one line with a piece and a take")
-        places[name] = _Place(row["piece"], row["take"], row["split"])
+            raise DataError(f"{row.place}: name {name!r} is no BVH file of the folder; give it without .bvh")
+        if split not in SPLITS:
+            raise DataError(f"{row.place}: split is {split!r}; expected {', '.join(SPLITS)}")
+        if name in places or not piece or not take:
+            raise DataError(f"{row.place}: {name!r} needs one line with a piece and a take")
+        places[name] = _Place(piece, take, split)
     return places

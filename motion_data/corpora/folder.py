@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
@@ -62,13 +63,16 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         with raw.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = tuple(reader.fieldnames or ())
-            rows = [(f"{raw}:{reader.line_num}", row) for row in reader]
+            rows = [
+                (f"{raw}:{reader.line_num}", {name: _one_line(cell) for name, cell in row.items()})
+                for row in reader
+            ]
     except csv.Error as error:
         raise DataError(f"{raw}: not a CSV ({error}); save it as one in UTF-8") from error
     lacking = [name for name in NEEDED if name not in columns]
     unknown = [name for name in columns if name not in NEEDED + OPTIONAL]
     if lacking or unknown:
-        fault = f"lacks {', '.join(lacking)}" if lacking else f"has unknown columns {', '.join(unknown)}"
+        fault = f"lacks {', '.join(lacking)}" if lacking else f"has unknown columns {unknown}"
         raise DataError(f"{raw}:1: {fault}; the columns are {', '.join(NEEDED + OPTIONAL)}, in UTF-8")
     if not rows:
         raise DataError(f"{raw}: no line below the header; expected a pair a line")
@@ -80,6 +84,11 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     ]
     jobs = [_job(name, place, row, raw.parent) for name, (place, row) in zip(names, rows, strict=True)]
     return prepare_pairs(out, "folder", {"csv": raw.name}, jobs)
+
+
+def _one_line(cell: Any) -> Any:
+    """A cell on one line; cells beyond the columns come as a list, and are refused later."""
+    return " ".join(cell.splitlines()) if isinstance(cell, str) else cell
 
 
 def _name(motion: str) -> str:

@@ -108,12 +108,17 @@ def read_source(path: str | Path, fps: float | None = None, offset: float | None
         )
     match path.suffix.lower():
         case ".bvh":
-            return _from_bvh(path, fps)
+            source = _from_bvh(path, fps)
         case ".npz":
-            return _from_npz(path, array, fps, offset)
+            source = _from_npz(path, array, fps, offset)
         case ".pkl":
-            return _from_pickle(path, fps)
-    raise DataError(f"{path}: motions are read from {', '.join(SUFFIXES)}; convert it to one of them")
+            source = _from_pickle(path, fps)
+        case _:
+            raise DataError(f"{path}: motions are read from {', '.join(SUFFIXES)}; convert it to one of them")
+    endless = int(np.isinf(source.joints).sum())
+    if endless:
+        raise DataError(f"{path}: {endless} coordinates are infinite; export it again, or leave it out")
+    return source
 
 
 def rest_frames(joints: NDArray[np.floating[Any]], fps: float) -> int:
@@ -217,7 +222,7 @@ def _number(array: NDArray[Any]) -> float:
 
 
 def _shown(array: NDArray[Any]) -> str:
-    return str(array.item())[:30] if array.size == 1 else f"an array of shape {array.shape}"
+    return " ".join(str(array.item()).split())[:30] if array.size == 1 else f"an array of shape {array.shape}"
 
 
 def _two_frames(path: Path, joints: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

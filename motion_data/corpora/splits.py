@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from pathlib import Path
 
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
 
@@ -23,17 +23,12 @@ def read_splits(path: Path) -> dict[str, str]:
     Raises:
         DataError: no such file, other columns, a split that is none, or a piece in two.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected a CSV with piece and split") from error
     splits: dict[str, str] = {}
-    for number, row in enumerate(rows, 2):
-        piece, split = (row.get("piece") or "").strip(), (row.get("split") or "").strip()
+    for row in read_csv(path, ("piece", "split")):
+        piece, split = row.cells["piece"], row.cells["split"]
         if not piece or split not in SPLITS or splits.get(piece, split) != split:
             raise DataError(
-                f"{path}:{number}: piece {piece!r} in split {split!r}; expected one of "
+                f"{row.place}: piece {piece!r} in split {split!r}; expected one of "
                 f"{', '.join(SPLITS)}, the same for all of a piece"
             )
         splits[piece] = split

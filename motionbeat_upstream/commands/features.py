@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionbeat_upstream.atomic_write import stops_writing
+from motionbeat_upstream.atomic_write import is_hidden, stops_writing
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.config import ConfigError
@@ -126,7 +126,11 @@ def find_audio(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
     found: dict[Path, Path] = {}
     for given in inputs:
         if given.is_dir():
-            inside = sorted(p for p in given.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+            inside = sorted(
+                path
+                for path in given.rglob("*")
+                if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not is_hidden(path)
+            )
             if not inside:
                 raise AudioError(
                     f"{given}: no audio in this folder; looked for {' '.join(sorted(AUDIO_SUFFIXES))}"

@@ -12,6 +12,7 @@ COMMANDS = {
     "first": "recipes.benchmark.beat_tracking_first",
     "run": "recipes.benchmark.run.__main__",
     "dance-metrics": "recipes.dance_metrics.__main__",
+    "robustness": "recipes.benchmark.robustness.__main__",
 }
 """Modules with a ``main(arguments) -> int``."""
 

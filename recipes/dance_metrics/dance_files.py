@@ -30,6 +30,7 @@ from motion_data.errors import DataError
 from motion_data.motion_file import read_motion
 from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes, load_arrays, numbers
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.file_name import printable
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.hands import with_hands
@@ -62,7 +63,11 @@ def dance_paths(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one of dances, {', '.join(SUFFIXES)}")
-    paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    paths = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in SUFFIXES and path.is_file() and not is_hidden(path)
+    )
     if not paths:
         raise DataError(f"{folder}: no dance in it; expected {', '.join(SUFFIXES)} files, one a dance")
     return paths

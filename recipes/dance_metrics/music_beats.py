@@ -21,6 +21,7 @@ from tqdm import tqdm
 from motion_data.beats_file import read_beats
 from motion_data.corpora.aistpp_annotations import PIECE, piece_bpm
 from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio
 from motionbeat_upstream.decoding import read_sound
 from motionbeat_upstream.file_name import printable
@@ -53,7 +54,9 @@ def with_beats(
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the music of the dances, or its beats")
     suffixes = (".beats",) if track is annotated_beats else AUDIO_SUFFIXES
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
+    paths = [
+        path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and not is_hidden(path)
+    ]
     files = {printable(path.stem): path for path in paths}
     once = lru_cache(maxsize=None)(track)
     return [

@@ -71,9 +71,10 @@ def _why_unreadable(path: Path) -> str:
         strangers = []
     if not strangers:
         return f"not a whole checkpoint ({path.stat().st_size} bytes); take an earlier one (-e FILE)"
+    named = " ".join(", ".join(strangers).split())
     return (
-        f"holds what a checkpoint of S3PRL does not ({', '.join(strangers)}), and loading that could run "
-        f"foreign code; it is not loaded"
+        f"holds what a checkpoint of S3PRL does not ({named}), and loading that could run foreign code; it "
+        f"is not loaded"
     )
 
 

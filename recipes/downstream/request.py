@@ -8,6 +8,7 @@ import contextlib
 import copy
 import difflib
 import importlib
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -89,11 +90,11 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
         _check_task(args.downstream)
         if args.config is None:
             args.config = str(find_config(args.downstream))
-        settings, config = copy.deepcopy(args), _read_config(Path(args.config))
+        settings, config = copy.deepcopy(args), read_config(Path(args.config))
     _apply_override(args.override, settings, config)
     _check_upstream(settings)
     _check_task(settings.downstream)
-    _check_config(settings, config)
+    check_config(settings, config)
     folder = Path(settings.expdir or f"result/downstream/{settings.expname}")
     if folder.is_file():
         raise TaskError(f"-p {folder}: expected a folder, found a file; give another -p")
@@ -156,7 +157,12 @@ def _check_folder(
     )
 
 
-def _check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
+def check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
+    """Refuse a configuration that lacks something, or whose values S3PRL's training loop cannot use.
+
+    Raises:
+        TaskError: what is missing or wrong.
+    """
     origin = args.config
     missing = [name for name in ("runner", "downstream_expert") if name not in config]
     if args.mode == "train" and "runner" in config:
@@ -165,6 +171,11 @@ def _check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
     if missing:
         raise TaskError(
             f"{origin}: lacks {', '.join(missing)}; add them, or give them with -o config.KEY=VALUE"
+        )
+    wrong = [f"runner.{key} is {value!r}" for key, value in config["runner"].items() if _is_wrong(key, value)]
+    if wrong:
+        raise TaskError(
+            f"{origin}: {'; '.join(wrong)}; expected numbers above 0, and names of splits in eval_dataloaders"
         )
     unset = [key for key, value in _leaves(config) if value == UNSET]
     if unset:
@@ -176,6 +187,16 @@ def _check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
                 f"config.{key} = {place}: no such file or folder; give the place of the data with "
                 f"-o config.{key}=PATH"
             )
+
+
+def _is_wrong(key: str, value: Any) -> bool:
+    """Whether S3PRL's training loop cannot use a value of the section ``runner``."""
+    if key not in RUNNER_KEYS:
+        return False
+    if key == "eval_dataloaders":
+        return not isinstance(value, list) or not all(isinstance(name, str) for name in value)
+    kind = int | float if key == "gradient_clipping" else int
+    return isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf
 
 
 def find_config(task: str) -> Path:
@@ -248,12 +269,20 @@ def _apply_override(override: str | None, settings: argparse.Namespace, config: 
         target[last] = value
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8") as file:
-        # The loader that S3PRL reads it with.
-        config = yaml.load(file, Loader=yaml.FullLoader)
-    if not isinstance(config, dict):
-        raise TaskError(f"{path}: expected the sections runner, optimizer and downstream_expert in YAML")
+def read_config(path: Path) -> dict[str, Any]:
+    """A task's configuration, by the loader that S3PRL reads it with.
+
+    Raises:
+        TaskError: not YAML, or not sections.
+    """
+    try:
+        config = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.FullLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise TaskError(f"{path}: not a YAML file that can be read ({reason}); correct it") from error
+    sections = ("runner", "optimizer", "downstream_expert")
+    if not isinstance(config, dict) or not all(isinstance(config.get(name, {}), dict) for name in sections):
+        raise TaskError(f"{path}: expected the sections {', '.join(sections)}, each with keys and values")
     return config
 
 
@@ -340,6 +369,6 @@ def _data_places(args: argparse.Namespace, config: Mapping[str, Any]) -> Iterato
     if path is None or args.config is None or Path(args.config).resolve() != path.resolve():
         return
     given = dict(_leaves(config))
-    for key, value in _leaves(_read_config(path)):
+    for key, value in _leaves(read_config(path)):
         if value == UNSET:
             yield key, str(given[key])

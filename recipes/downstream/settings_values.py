@@ -6,6 +6,7 @@ of sections. Types are those of the fields: bool, int, float, str, None, unions 
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ def _read(kind: type[Settings], values: Mapping[str, Any], prefix: str, faults: 
     known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]  # kind is a dataclass
     read: dict[str, Any] = {}
     for key, value in values.items():
-        name = f"{prefix}{key}"
+        name = " ".join(f"{prefix}{key}".split())
         if key not in known:
             faults.append(f"unknown key {name}; there are {', '.join(known)}")
         elif is_dataclass(hints[key]):
@@ -72,7 +73,7 @@ def _as(kind: Any, value: Any) -> Any:
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_as(typing.get_args(kind)[0], item) for item in value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int and number and int(value) == value:
+    if kind is int and number and math.isfinite(value) and int(value) == value:
         return int(value)
     if kind is float and number:
         return float(value)

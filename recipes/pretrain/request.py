@@ -103,6 +103,11 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
             StandardObjectValidator().validate(value)
     except ValidationError as error:
         raise PretrainError(str(error)) from error
+    except (ArithmeticError, TypeError, ValueError) as error:
+        # fairseq2 divides numbers of steps by each other before it looks at them.
+        raise PretrainError(
+            f"{file}: a value cannot be used ({error}); check that numbers of steps are at least 1"
+        ) from error
     return config
 
 
@@ -112,7 +117,7 @@ def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object
         raise PretrainError(f"{path}: is its own {BASE}")
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
+    except (YAMLError, ValueError, RecursionError, OSError) as error:
         reason = " ".join(str(error).split())
         raise PretrainError(f"{path}: not a YAML file that can be read ({reason})") from error
     if not isinstance(values, dict):
@@ -133,7 +138,8 @@ def _refuse_unknown(values: object, kls: type, place: str) -> None:
     known = {field.name for field in fields(kls)}
     for key in values:
         if key not in known:
-            raise PretrainError(f"unknown key {place}{key}; there are {', '.join(sorted(known))}")
+            named = " ".join(f"{place}{key}".split())
+            raise PretrainError(f"unknown key {named}; there are {', '.join(sorted(known))}")
     for name, hint in get_type_hints(kls).items():
         if isinstance(hint, type) and is_dataclass(hint) and name in values:
             _refuse_unknown(values[name], hint, f"{place}{name}.")
@@ -142,7 +148,7 @@ def _refuse_unknown(values: object, kls: type, place: str) -> None:
 def _structured(converter: StandardValueConverter, values: object, kls: type, place: str) -> Any:
     try:
         return converter.structure(values, kls)
-    except StructureError as error:
+    except (StructureError, ValueError, OverflowError, TypeError) as error:
         raise PretrainError(_said(error, place)) from error
 
 

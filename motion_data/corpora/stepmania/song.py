@@ -156,7 +156,10 @@ def read_song(path: str | Path, steps_types: Mapping[str, int]) -> Song:
         raise DataError(f"{path}: is UTF-16, which StepMania does not read; save it as UTF-8")
     text, encoding = _decode(data)
     is_ssc = path.suffix.lower() == ".ssc"
-    song, all_charts = _parse(text, is_ssc)
+    try:
+        song, all_charts = _parse(text, is_ssc)
+    except AssertionError as error:  # of the library, for a backslash at the end
+        raise DataError(f"{path}: not a StepMania file ({error}); save it again") from error
     charts: list[Chart] = []
     faulty: list[FaultyChart] = []
     others: list[str] = []

@@ -29,7 +29,7 @@ from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs, refused
 from motion_data.skeleton import FEET, INDEX, JOINTS
-from motionbeat_upstream.atomic_write import stops_writing
+from motionbeat_upstream.atomic_write import is_hidden, stops_writing
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
@@ -91,7 +91,13 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     for name, value in (("--seconds", options.seconds), ("--shortest", options.shortest)):
         if value is not None and not 0 < value < float("inf"):
             raise DataError(f"{name} {value:g}: expected seconds above 0")
-    paths = [raw] if raw.is_file() else sorted(p for p in raw.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = (
+        [raw]
+        if raw.is_file()
+        else sorted(
+            path for path in raw.rglob("*") if path.suffix.lower() in SUFFIXES and not is_hidden(path)
+        )
+    )
     if not paths:
         raise DataError(f"{raw}: holds no video ({', '.join(SUFFIXES)})")
     splits = read_splits(options.splits) if options.splits else {}

@@ -8,7 +8,6 @@ or in a folder ``beats`` beside its own. Recordings of one piece are never in tw
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,10 +19,11 @@ from typing import Literal
 from torch import Tensor
 
 from motion_data.beats_file import Beats, read_beats
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, AudioError, read_audio
 from motionbeat_upstream.decoding import audio_length
-from motionbeat_upstream.file_name import fit_name, printable
+from motionbeat_upstream.file_name import fit_name
 from recipes.downstream.splits import SPLIT_NAMES, SPLITS, split_by_ratio
 
 END_SLACK = 0.1
@@ -114,43 +114,26 @@ def _rows(root: Path) -> tuple[list[Row], list[str]]:
 
 
 def _read_csv(path: Path) -> list[Row]:
-    try:
-        return _rows_of_csv(path)
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV file ({error}); expected the columns audio,beats") from error
-
-
-def _rows_of_csv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        missing = [column for column in ("audio", "beats") if column not in columns]
-        if missing:
-            raise DataError(
-                f"{path}: no column {' and no column '.join(missing)}; expected audio,beats and, if wanted, "
-                f"piece,split,fold, in UTF-8; found {printable(', '.join(columns)) or 'nothing'}"
+    rows = []
+    for row in read_csv(path, ("audio", "beats"), ("piece", "split", "fold"), names_files=True):
+        cells = row.cells
+        for column in ("audio", "beats"):
+            if not cells[column]:
+                raise DataError(f"{row.place}: the column {column} is empty; give the file's path")
+        split = cells.get("split", "").lower()
+        if split and split not in SPLIT_NAMES:
+            raise DataError(f"{row.place}: unknown split {split!r}; expected {', '.join(SPLITS)}")
+        audio = path.parent / cells["audio"]
+        rows.append(
+            Row(
+                row.place,
+                audio,
+                path.parent / cells["beats"],
+                cells.get("piece") or audio.stem,
+                SPLIT_NAMES.get(split, ""),
+                cells.get("fold", ""),
             )
-        rows = []
-        for values in reader:
-            place = f"{path}:{reader.line_num}"
-            cells = {key: (value or "").strip() for key, value in values.items() if isinstance(key, str)}
-            for column in ("audio", "beats"):
-                if not cells[column]:
-                    raise DataError(f"{place}: the column {column} is empty; give the file's path")
-            split = cells.get("split", "").lower()
-            if split and split not in SPLIT_NAMES:
-                raise DataError(f"{place}: unknown split {split!r}; expected {', '.join(SPLITS)}")
-            audio = path.parent / cells["audio"]
-            rows.append(
-                Row(
-                    place,
-                    audio,
-                    path.parent / cells["beats"],
-                    cells.get("piece") or audio.stem,
-                    SPLIT_NAMES.get(split, ""),
-                    cells.get("fold", ""),
-                )
-            )
+        )
     if not rows:
         raise DataError(f"{path}: lists no recordings; get {SOURCES}")
     return rows
@@ -261,9 +244,10 @@ def _recordings(root: Path, rows: Sequence[Row], names: Sequence[str]) -> list[R
 
 
 def _recording(row: Row, name: str) -> Recording:
-    if not row.audio.is_file():
+    # Unlike Path.is_file, it takes a name that is too long for one of no file.
+    if not os.path.isfile(row.audio):
         raise DataError(f"{row.place}: no audio file {row.audio}")
-    if not row.beats.is_file():
+    if not os.path.isfile(row.beats):
         raise DataError(
             f"{row.audio}: no annotation; expected {row.beats} (a .beats file of the same stem beside it or "
             f"in a folder beats beside its own); annotate it, leave it out, or get {SOURCES}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from motion_data.csv_file import Row
 from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from recipes.downstream.clip_probing.clips import Clip
 from recipes.downstream.splits import SPLITS
@@ -38,49 +39,31 @@ def expect(root: Path, relative: str, obtained: str) -> Path:
     raise DataError(f"{root}: holds no {relative}; get {obtained}")
 
 
-def read_table(file: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
-    """The rows of a table with a header; spaces round names and values are cut off.
-
-    Raises:
-        DataError: not such a table, or a column is missing.
-    """
-    try:
-        with file.open(encoding="utf-8-sig", newline="", errors="strict") as opened:
-            reader = csv.DictReader(opened, delimiter=delimiter)
-            names = [(name or "").strip() for name in reader.fieldnames or []]
-            rows = [
-                dict(zip(names, ((row[name] or "").strip() for name in reader.fieldnames or []), strict=True))
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: not a table that can be read ({error})") from error
-    missing = [column for column in columns if column not in names]
-    if missing:
-        raise DataError(f"{file}: no column {' and no column '.join(missing)}; found {', '.join(names)}")
-    return rows
-
-
-def numbers(file: Path, row: Mapping[str, str], columns: Iterable[str]) -> NDArray[np.float32]:
+def numbers(row: Row, columns: Iterable[str]) -> NDArray[np.float32]:
     """(K,) numbers of a row.
 
     Raises:
-        DataError: one is none.
+        DataError: one is none, or too large for float32.
     """
     values = []
     for column in columns:
         try:
-            value = float(row[column])
+            value = float(row.cells[column])
         except ValueError:
             value = float("nan")
-        if not np.isfinite(value):
-            raise DataError(f"{file}: {column} is {row[column]!r} in the row of {next(iter(row.values()))}")
+        if not abs(value) <= np.finfo(np.float32).max:
+            raise DataError(f"{row.place}: {column} is {row.cells[column]!r}; expected a number")
         values.append(value)
     return np.array(values, dtype=np.float32)
 
 
 def audio_by_stem(folder: Path) -> dict[str, Path]:
     """The audio files of a folder by their names without the ending."""
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+    return {
+        path.stem: path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in AUDIO_SUFFIXES and not is_hidden(path)
+    }
 
 
 def clip(name: str, group: str, label: NDArray[np.float32] | float, file: Path) -> Clip:

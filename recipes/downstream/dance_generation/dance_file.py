@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, read_weights, write_weights
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance, fit, read_weights, write_weights
+from motionbeat_upstream.config import LARGEST
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings
-from recipes.downstream.errors import TaskError
 
 SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
 """The model in the package; README.md beside it is its model card."""
@@ -132,19 +133,32 @@ def read_dance_model(path: Path) -> DanceFile:
     try:
         settings = read_settings(config["settings"], inference=True)
         numbers = _numbers(config["body"], weights)
-        model = dance_model(numbers, int(config["music_dim"]), settings)
-        layers = Layers(weights.pop(LAYER_WEIGHTS).float(), config["only_layer"])
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-        lost = [name for name in missing if not name.startswith("denoiser.")]
-        if lost or unexpected:
-            raise CheckpointError(
-                f"{path}: its settings do not fit its weights (lacking: {', '.join(lost[:3]) or 'none'}; "
-                f"unknown: {', '.join(unexpected[:3]) or 'none'}); export it again"
+        music_dim, only, sha256 = config["music_dim"], config["only_layer"], config["upstream_sha256"]
+        layers = Layers(weights.pop(LAYER_WEIGHTS).float(), only)
+        rate = float(config["rate"])
+        fits = (
+            isinstance(music_dim, int)
+            and 1 <= music_dim <= LARGEST
+            and (only is None or (isinstance(only, int) and only >= 0))
+            and (sha256 is None or isinstance(sha256, str))
+            and layers.weights.dim() == 1
+            and bool(layers.weights.isfinite().all())
+            and 0 < rate < math.inf
+        )
+        if not fits:
+            raise ValueError(
+                f"music_dim {music_dim!r}, only_layer {only!r}, upstream_sha256 {sha256!r}, rate {rate}, "
+                f"layer weights {tuple(layers.weights.shape)}"
             )
-        heard = Heard(str(config["upstream"]), config["upstream_sha256"], float(config["rate"]), layers)
+        heard = Heard(str(config["upstream"]), sha256, rate, layers)
+        # The denoiser's own weights are still trained; what dances is their average.
+        model = fit(path, lambda: dance_model(numbers, music_dim, settings), weights, optional="denoiser.")
         return DanceFile(model.eval(), heard, provenance)
-    except (KeyError, TypeError, RuntimeError, TaskError) as error:
-        raise CheckpointError(f"{path}: cannot be used ({error}); export it again") from error
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: cannot be used ({reason}); export it again") from error
 
 
 def _numbers(body: str, weights: Mapping[str, Tensor]) -> BodyNumbers:

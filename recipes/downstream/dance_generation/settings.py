@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from motionbeat_upstream.config import LARGEST
 from recipes.downstream.settings_values import SettingsError, read_values
 
 LOSSES = ("clean", "velocity", "joints", "contact", "guess")
@@ -113,16 +114,17 @@ def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSet
     rules = {
         "datarc.root must name the folder of a corpus of motion_data": bool(data.root) or inference,
         f"datarc.body must be one of {', '.join(BODIES)}": data.body in BODIES,
-        "datarc.slice_seconds must lie between 1 and longest_seconds": (
-            1 <= data.slice_seconds <= data.longest_seconds
+        "datarc.slice_seconds must lie between 1 and longest_seconds, and that be at most 3600": (
+            1 <= data.slice_seconds <= data.longest_seconds <= 3600
         ),
         "datarc.stride_seconds must be above 0": data.stride_seconds > 0,
         "datarc.pairs_a_step, slices_a_pair, eval_pairs and eval_batch_size must be at least 1": (
             min(data.pairs_a_step, data.slices_a_pair, data.eval_pairs, data.eval_batch_size) >= 1
         ),
         "datarc.memory_megabytes must be at least 0": data.memory_megabytes >= 0,
-        "modelrc.width, layers, heads and hidden must be at least 1": (
+        f"modelrc.width, layers, heads and hidden must lie between 1 and {LARGEST}": (
             min(model.width, model.layers, model.heads, model.hidden) >= 1
+            and max(model.width, model.layers, model.heads, model.hidden) <= LARGEST
         ),
         "modelrc.heads must divide width, and width be even": (
             model.heads >= 1 and model.width % model.heads == 0 and model.width % 2 == 0
@@ -132,7 +134,9 @@ def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSet
             0 <= model.dropout < 1 and 0 <= model.average_decay < 1
         ),
         "diffusionrc.level_draws must be at least 1": diffusion.level_draws >= 1,
-        "diffusionrc.steps must lie between 1 and levels": 1 <= diffusion.steps <= diffusion.levels,
+        "diffusionrc.steps must lie between 1 and levels, and those be at most 100,000": (
+            1 <= diffusion.steps <= diffusion.levels <= 100_000
+        ),
         "diffusionrc.unheard and given must lie in [0, 1]": (
             0 <= diffusion.unheard <= 1 and 0 <= diffusion.given <= 1
         ),

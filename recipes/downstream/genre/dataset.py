@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from recipes.downstream.clip_probing.clip_expert import ClipTask, Layout
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.made import made_rhythms
-from recipes.downstream.clip_probing.published import audio_by_stem, clip, expect, fold_splits, read_table
+from recipes.downstream.clip_probing.published import audio_by_stem, clip, expect, fold_splits
 from recipes.downstream.clip_probing.targets import Classes
 
 GTZAN = (
@@ -69,12 +70,12 @@ def read_groove(root: Path, fold: int) -> ClipData:
         DataError: the folder is not Groove, or has no audio.
     """
     rows = [
-        row
-        for row in read_table(
+        row.cells
+        for row in read_csv(
             expect(root, "info.csv", GROOVE),
-            ["id", "drummer", "style", "beat_type", "midi_filename", "audio_filename"],
+            ("id", "drummer", "style", "beat_type", "midi_filename", "audio_filename"),
         )
-        if row["beat_type"] == "beat"
+        if row.cells["beat_type"] == "beat"
     ]
     played: dict[str, set[str]] = defaultdict(set)
     for row in rows:

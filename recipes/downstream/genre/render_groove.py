@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -59,11 +60,11 @@ def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
 
     from motion_data.soundfont import default_soundfont
     from recipes.downstream.beat_tracking.prepare.rendered import render
-    from recipes.downstream.clip_probing.published import expect, read_table
+    from recipes.downstream.clip_probing.published import expect
     from recipes.downstream.genre.dataset import GROOVE
 
     index = expect(source, "info.csv", GROOVE)
-    rows = read_table(index, ["beat_type", "midi_filename"])
+    rows = [row.cells for row in read_csv(index, ("beat_type", "midi_filename"))]
     takes = [row for row in rows if row["beat_type"] == "beat"]
     soundfont = default_soundfont()
     left_out: list[str] = []

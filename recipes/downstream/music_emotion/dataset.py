@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from recipes.downstream.clip_probing.clip_expert import ClipTask, Layout
 from recipes.downstream.clip_probing.clips import ClipData
@@ -18,7 +19,6 @@ from recipes.downstream.clip_probing.published import (
     fold_splits,
     group_folds,
     numbers,
-    read_table,
 )
 from recipes.downstream.clip_probing.targets import Values
 
@@ -90,11 +90,11 @@ def read(published: Published, root: Path, fold: int) -> ClipData:
     artists: dict[str, str] = {}
     for relative in published.metadata:
         table = expect(root, relative, published.obtained)
-        for row in read_table(table, []):
-            cells = {name.casefold(): value for name, value in row.items()}
+        for row in read_csv(table, ()):
+            cells = {name.casefold(): value for name, value in row.cells.items()}
             song = next((cells[name] for name in SONG if name in cells), None)
             if song is None or "artist" not in cells:
-                raise DataError(f"{table}: no column of songs or of artists; found {', '.join(row)}")
+                raise DataError(f"{table}: no column of songs or of artists; found {', '.join(row.cells)}")
             artists[_number(song)] = cells["artist"].casefold()
     folder = next(
         (root / name for name in published.audio if (root / name).is_dir()), root / published.audio[0]
@@ -103,9 +103,9 @@ def read(published: Published, root: Path, fold: int) -> ClipData:
     clips = []
     for relative, names in published.annotations.items():
         table = expect(root, relative, published.obtained)
-        for row in read_table(table, names):
-            song = _number(row[names[0]])
-            value = numbers(table, row, names[1:])
+        for row in read_csv(table, names):
+            song = _number(row.cells[names[0]])
+            value = numbers(row, names[1:])
             if song in audio:
                 clips.append(clip(song, artists.get(song) or f"song {song}", value, audio[song]))
     if not clips:
@@ -119,7 +119,7 @@ def _number(song: str) -> str:
     """A song's number as files are named by it: '2.0' and '002' are 2."""
     try:
         return str(int(float(song)))
-    except ValueError:
+    except (ValueError, OverflowError):
         return song
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from recipes.downstream.clip_probing.clip_expert import ClipTask, Layout
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.made import made_mixtures
-from recipes.downstream.clip_probing.published import clip, expect, read_table
+from recipes.downstream.clip_probing.published import clip, expect
 from recipes.downstream.clip_probing.targets import Tags
 from recipes.downstream.splits import SPLITS
 
@@ -45,7 +46,7 @@ def read_magnatagatune(root: Path, fold: int) -> ClipData:
         DataError: not MagnaTagATune.
     """
     table = expect(root, "annotations_final.csv", MAGNATAGATUNE)
-    rows = read_table(table, ["clip_id", "mp3_path"], "\t")
+    rows = [row.cells for row in read_csv(table, ("clip_id", "mp3_path"), delimiter="\t")]
     every = [name for name in rows[0] if name not in ("clip_id", "mp3_path")] if rows else []
     strange = next((row for row in rows if set(row.values()) and not _is_binary(row, every)), None)
     if strange is not None:
@@ -59,7 +60,11 @@ def read_magnatagatune(root: Path, fold: int) -> ClipData:
         if split is None:
             raise DataError(f"{table}: clip {row['clip_id']} lies in {path!r}, in none of the folders 0 to f")
         file = root / path
-        if file.is_file() and file.stat().st_size == 0:
+        try:
+            empty = file.is_file() and file.stat().st_size == 0
+        except OSError as error:
+            raise DataError(f"{table}: clip {row['clip_id']} lies in {path!r} ({error.strerror})") from error
+        if empty:
             continue
         song = re.sub(r"-\d+-\d+$", "", file.with_suffix("").name)
         label = np.array([row[tag] == "1" for tag in tags], dtype=np.float32)
@@ -76,10 +81,17 @@ def read_mtg_jamendo(root: Path, fold: int) -> ClipData:
     lists: dict[str, list[list[str]]] = {}
     for split, part in PARTS.items():
         table = expect(root, f"data/splits/split-0/autotagging_top50tags-{part}.tsv", MTG_JAMENDO)
-        with table.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file, delimiter="\t")) or [[]]
+        # A tag has a column of its own beyond the last that has a name.
+        try:
+            with table.open(encoding="utf-8", newline="") as file:
+                header, *rows = list(csv.reader(file, delimiter="\t")) or [[]]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{table}: not a table in UTF-8 ({error}); get {MTG_JAMENDO}") from error
         if header[:6] != ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]:
-            raise DataError(f"{table}: expected the columns TRACK_ID … TAGS, found {', '.join(header)}")
+            raise DataError(f"{table}: expected the columns TRACK_ID … TAGS, found {header}")
+        short = next((row for row in rows if len(row) < 6), None)
+        if short is not None:
+            raise DataError(f"{table}: the row {short} has {len(short)} cells; expected 6 or more")
         lists[split] = rows
     tags = tuple(sorted({tag for rows in lists.values() for row in rows for tag in row[5:]}))
     audio = expect(root, "audio", MTG_JAMENDO)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score, seconds_of
 from recipes.downstream.splits import SPLIT_NAMES, split_by_ratio
@@ -48,7 +49,6 @@ class Corpus:
 
 def find_groove(source: Path) -> list[Take]:
     """Groove's takes of whole beats, no fills, in the official split; metres in quarters, or 6/8."""
-    from recipes.downstream.clip_probing.published import read_table
 
     index = source / "info.csv"
     if not index.is_file():
@@ -57,15 +57,18 @@ def find_groove(source: Path) -> list[Take]:
             f"(magenta.tensorflow.org/datasets/groove)"
         )
     takes = []
-    for row in read_table(index, ("id", "beat_type", "time_signature", "midi_filename", "split")):
-        numerator, _, denominator = row["time_signature"].partition("-")
-        if row["beat_type"] != "beat" or (denominator != "4" and (numerator, denominator) != ("6", "8")):
+    for row in read_csv(index, ("id", "beat_type", "time_signature", "midi_filename", "split")):
+        cells = row.cells
+        signature = cells["time_signature"]
+        if cells["beat_type"] != "beat" or not (signature.endswith("-4") or signature == "6-8"):
             continue
-        if row["split"] not in SPLIT_NAMES:
-            raise DataError(f"{index}: {row['id']} has the split {row['split']!r}; fetch the data set again")
-        midi = source / row["midi_filename"]
-        name = row["id"].replace("/", "_")
-        takes.append(Take(name, name, midi, SPLIT_NAMES[row["split"]], partial(midi_beats, midi)))
+        if cells["split"] not in SPLIT_NAMES:
+            raise DataError(
+                f"{row.place}: split is {cells['split']!r}; expected one of {', '.join(SPLIT_NAMES)}"
+            )
+        midi = source / cells["midi_filename"]
+        name = cells["id"].replace("/", "_")
+        takes.append(Take(name, name, midi, SPLIT_NAMES[cells["split"]], partial(midi_beats, midi)))
     return takes
 
 
@@ -157,7 +160,7 @@ def asap_beats(path: Path) -> Beats:
     positions: list[int] = []
     opening: int | None = None
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a text that can be read ({error}); fetch it again") from error
     for number, line in enumerate(lines, 1):
