@@ -86,9 +86,7 @@ def read_badly(path: Path) -> None:
 
 
 def test_every_kind_of_fault_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        worker.PARSERS, "bad", Parser("bad", ".txt", lambda: ["fine"], str.encode, read_badly)
-    )
+    monkeypatch.setitem(PARSERS, "bad", Parser("bad", ".txt", lambda: ["fine"], str.encode, read_badly))
     monkeypatch.setattr(worker, "CPU_SECONDS", 1)
     # Of the fork server, the process would not know the parser.
     monkeypatch.setattr(worker, "METHOD", "fork")
@@ -112,12 +110,10 @@ def test_every_kind_of_fault_is_told_apart(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_sample_that_is_refused_is_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        worker.PARSERS, "bad", Parser("bad", ".txt", lambda: ["refused"], str.encode, read_badly)
-    )
+    monkeypatch.setitem(PARSERS, "bad", Parser("bad", ".txt", lambda: ["refused"], str.encode, read_badly))
     monkeypatch.setattr(worker, "METHOD", "fork")
     with pytest.raises(RuntimeError, match=r"sample 0 of bad is no valid file: file\.x: damaged"):
-        fuzz(worker.PARSERS["bad"], 3, 0)
+        fuzz(PARSERS["bad"], 3, 0)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -142,7 +138,7 @@ def test_a_command_that_writes_torn_files_is_found_out(monkeypatch: pytest.Monke
     def finished(out: Path) -> dict[str, object]:
         return {path.name: json.loads(path.read_text()) for path in out.glob("*.json")}
 
-    command = Command(lambda folder: (folder / "a").touch() or None, write_torn, finished)
+    command = Command(lambda folder: (folder / "a").touch(), write_torn, finished)
     monkeypatch.setitem(faults.COMMANDS, "torn", command)
     monkeypatch.setattr(faults, "METHOD", "fork")
     seen = interrupt(command, 10, seed=0)

@@ -31,7 +31,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import torch
 from safetensors import safe_open
 
@@ -194,10 +194,10 @@ def _finished(command: Command, out: Path, label: str, seen: Seen) -> dict[str, 
 def _start(
     command: Command, sources: Path, out: Path, log: Path, fault: tuple[str, int, Path, int] | None = None
 ) -> BaseProcess:
-    context = multiprocessing.get_context(METHOD)
+    context: Any = multiprocessing.get_context(METHOD)
     multiprocessing.set_forkserver_preload([__name__])
     name = next(name for name, known in COMMANDS.items() if known is command)
-    process = context.Process(target=_child, args=(name, sources, out, log, fault))
+    process: BaseProcess = context.Process(target=_child, args=(name, sources, out, log, fault))
     process.start()
     return process
 
@@ -282,8 +282,12 @@ def _disk(folder: Path, size: int | None) -> Iterator[Callable[[], None]]:
     ):
         yield lambda: None
         return
+
+    def make_room() -> None:
+        os.system(f"mount -o remount,size=1g {folder}")
+
     try:
-        yield lambda: os.system(f"mount -o remount,size=1g {folder}") and None
+        yield make_room
     finally:
         os.system(f"umount -l {folder}")
 

@@ -58,14 +58,14 @@ def make_input(parser: Parser, samples: Sequence[Any], random: Random) -> bytes:
 def _changed(random: Random, value: Any) -> Any:
     """The value with something in it replaced, removed, repeated or exchanged."""
     if isinstance(value, dict | list) and value and random.randrange(8):
-        keys = list(value) if isinstance(value, dict) else range(len(value))
+        keys: Sequence[Any] = list(value) if isinstance(value, dict) else range(len(value))
         key = random.choice(keys)
         match random.randrange(12):
             case 0:
                 del value[key]
             case 1 if isinstance(value, list):
                 value.insert(key, copy.deepcopy(value[key]))
-            case 1:
+            case 1 if isinstance(value, dict):
                 value[random.choice(TEXTS)] = copy.deepcopy(value[key])
             case 2:
                 other = random.choice(keys)

@@ -299,7 +299,8 @@ def _scratch() -> Path:
 
 def _clicks(seconds: float) -> NDArray[np.int16]:
     time = np.arange(round(8000 * seconds)) / 8000
-    return (8000 * np.sin(2 * np.pi * 440 * time) * (time % 0.5 < 0.1)).astype(np.int16)
+    clicks: NDArray[np.int16] = (8000 * np.sin(2 * np.pi * 440 * time) * (time % 0.5 < 0.1)).astype(np.int16)
+    return clicks
 
 
 def _wav_sample(seconds: float) -> list[Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from recipes.benchmark.robustness.parsers import ERRORS, PARSERS, SilentlyWrong
 
@@ -52,7 +52,7 @@ class Worker:
         self._scratch = tempfile.TemporaryDirectory(prefix="robustness-")
         self.folder = Path(self._scratch.name)
         """For inputs, and for what a parser reads beside them; removed when it is closed."""
-        self._context = multiprocessing.get_context(METHOD)
+        self._context: Any = multiprocessing.get_context(METHOD)
         multiprocessing.set_forkserver_preload([__name__])
         self._start()
 
