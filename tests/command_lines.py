@@ -56,19 +56,19 @@ def run(command: list[str], arguments: list[str]) -> tuple[int | str | None, str
     """Exit code and output of a command."""
     module, *names = command
     sys.argv = [module, *names, *arguments]
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said):
+        with redirect_stdout(output), redirect_stderr(output):
             runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        return end.code, said.getvalue()
-    return 0, said.getvalue()
+        return end.code, output.getvalue()
+    return 0, output.getvalue()
 
 
 if __name__ == "__main__":
     given = sys.argv[1:]
     found = {}
     for command in commands():
-        code, said = run(command, given)
-        found[" ".join(command)] = {"code": code, "said": said, "slow": sorted(SLOW & set(sys.modules))}
+        code, output = run(command, given)
+        found[" ".join(command)] = {"code": code, "output": output, "slow": sorted(SLOW & set(sys.modules))}
     print(json.dumps(found))

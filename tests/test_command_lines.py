@@ -34,8 +34,8 @@ def test_help(command: str) -> None:
     answer = answers("--help")[command]
     assert answer["slow"] == []
     assert answer["code"] == 0
-    assert re.search("usage|expected|OUT", answer["said"])
-    assert "Traceback" not in answer["said"]
+    assert re.search("usage|expected|OUT", answer["output"])
+    assert "Traceback" not in answer["output"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -43,8 +43,8 @@ def test_an_unknown_option(command: str) -> None:
     answer = answers("--frobnicate")[command]
     assert answer["slow"] == []
     assert answer["code"] == 2
-    assert "Traceback" not in answer["said"]
-    assert len(answer["said"].strip().splitlines()[-1]) < 1000
+    assert "Traceback" not in answer["output"]
+    assert len(answer["output"].strip().splitlines()[-1]) < 1000
 
 
 def test_every_documented_command_is_among_them() -> None:

@@ -62,9 +62,9 @@ def write_film(path: Path, excerpt: Excerpt, progress: bool = True) -> None:
             film.mux(picture.encode(image))
             first, last = (round(k * excerpt.rate / FPS) for k in (index, index + 1))
             if len(block := samples[first:last]):
-                heard = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
-                heard.sample_rate, heard.pts = excerpt.rate, first
-                film.mux(sound.encode(heard))
+                part = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
+                part.sample_rate, part.pts = excerpt.rate, first
+                film.mux(sound.encode(part))
         film.mux(picture.encode(None))
         film.mux(sound.encode(None))
 

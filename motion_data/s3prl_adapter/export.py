@@ -95,8 +95,8 @@ class Plan:
             f"{megabytes:,.1f} MB; {len(self.left_out)} pairs left out"
         ]
         for label, classes in self.labels.items():
-            told = ", ".join(f"{name} {count}" for name, count in classes.items())
-            lines.append(f"  classified: {label}, {len(classes)} classes by number of recordings: {told}")
+            counts = ", ".join(f"{name} {count}" for name, count in classes.items())
+            lines.append(f"  classified: {label}, {len(classes)} classes by number of recordings: {counts}")
         return "\n".join(lines if self.labels else [*lines, "  beats and downbeats; nothing is classified"])
 
 
@@ -159,8 +159,8 @@ def export(plan: Plan, out: str | Path, progress: bool = True) -> Exported:
             + (f" ({reasons})" if reasons else "")
             + "; prepare a corpus with pieces in every split"
         )
-    told = {"classes": done.classes, "clips": done.clips, "left_out": done.left_out}
-    _write_json(out / MARK, {**json.loads((out / MARK).read_text("utf-8")), **told, "whole": True})
+    result = {"classes": done.classes, "clips": done.clips, "left_out": done.left_out}
+    _write_json(out / MARK, {**json.loads((out / MARK).read_text("utf-8")), **result, "whole": True})
     return done
 
 

@@ -99,9 +99,9 @@ def estimate_grids(
     total = running_total(bands)
     change = sound_change(total, lengths, rate)
     accents = BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate)
-    heard = sounds(bands, change, lengths, rate)
-    periods, choice, clarity, share = beat_periods(contrast, bass, bands, heard, lengths, rate)
-    sounding = length_mask(lengths, size) & ~silence(heard, periods[choice])
+    with_sound = sounds(bands, change, lengths, rate)
+    periods, choice, clarity, share = beat_periods(contrast, bass, bands, with_sound, lengths, rate)
+    sounding = length_mask(lengths, size) & ~silence(with_sound, periods[choice])
     where = contrast
     if pulses is not None:
         where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths, rate)

@@ -83,8 +83,8 @@ def beat_periods(
         periodicity.append(_autocorrelation(signal, rate / pool))
         scores = scores + periodicity[-1] @ kind
     reach, step = _window(rate / pool) // 2 * pool, round(HOP * rate / pool) * pool
-    heard = F.max_pool1d(F.pad(sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step)[:, 0]
-    scores = (scores / SCORE_STEP).round() * heard[..., None]
+    any_sound = F.max_pool1d(F.pad(sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step)[:, 0]
+    scores = (scores / SCORE_STEP).round() * any_sound[..., None]
     bpm = tempi().to(scores.device)
     octaves = torch.log(bpm)
     transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()

@@ -87,8 +87,10 @@ def _run_quietly(arguments: Sequence[str], log: Path) -> int:
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         code = run_downstream.main(arguments)
     if code not in (0, 130):
-        told = [line for line in log.read_text(encoding="utf-8").splitlines() if "error: " in line]
-        print(f"{told[-1] if told else f'run_downstream.py: exit code {code}'} (see {log})", file=sys.stderr)
+        errors = [line for line in log.read_text(encoding="utf-8").splitlines() if "error: " in line]
+        print(
+            f"{errors[-1] if errors else f'run_downstream.py: exit code {code}'} (see {log})", file=sys.stderr
+        )
     return code
 
 

@@ -103,8 +103,8 @@ def interrupt(command: Command, moments: int, seed: int) -> Seen:
         command.make_sources(sources)
         whole = _start(command, sources, folder / "whole", folder / "log")
         if _code(whole) != 0:
-            said = (folder / "log").read_text(encoding="utf-8")
-            raise RuntimeError(f"the command fails undisturbed: {said[-2000:]}")
+            text = (folder / "log").read_text(encoding="utf-8")
+            raise RuntimeError(f"the command fails undisturbed: {text[-2000:]}")
         expected = command.finished(folder / "whole")
         events = len((folder / "log.events").read_text(encoding="utf-8").splitlines())
         for number in range(moments):
@@ -161,8 +161,8 @@ def _second_run(
 ) -> None:
     code = _code(_start(command, sources, out, log))
     if code != 0:
-        said = log.read_text(encoding="utf-8")
-        seen.stuck.append(f"{label}: the second run ends with {code}: {said[-500:]!r}")
+        text = log.read_text(encoding="utf-8")
+        seen.stuck.append(f"{label}: the second run ends with {code}: {text[-500:]!r}")
     after = _finished(command, out, f"{label}, after the second run", seen)
     if after is None:
         return
