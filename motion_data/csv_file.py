@@ -48,7 +48,9 @@ def read_csv(
             names = [" ".join((name or "").split()) for name in reader.fieldnames or ()]
             reader.fieldnames = names
             rows = [(f"{path}:{reader.line_num}", row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
     missing = [column for column in columns if column not in names]
     if missing:

@@ -496,7 +496,7 @@ def test_what_was_put_right_is_told_by_each_preparation_and_recorded(
         assert "a.bvh: `Frames` says 61, but there are 60 rows" in notes[1]
         assert "a.beats: 1 beat(s) before 0 s" in notes[2]
     (pair,) = read_corpus(tmp_path / "out").pairs
-    assert [f"note: {note}" for note in pair.provenance["notes"]] == notes
+    assert [f"note: {pair.name}: {note}" for note in pair.provenance["notes"]] == notes
     assert (pair.fps, pair.seconds) == (30.0, 2.0)
     # 60 frames at 60 a second are too short for the audio, at 30 they fit.
     assert data.main([*arguments, "--fps", "60"]) == 2
