@@ -258,7 +258,9 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     asked: list[list[str]] = []
     made: list[tuple[str, str]] = []
 
-    def remembered(folder: Path, made_of: str, options: list[str], overrides: list[str], said: str) -> bool:
+    def remembered(
+        folder: Path, made_of: str, options: list[str], overrides: list[str], said: str, overwrite: bool
+    ) -> bool:
         asked.append([*options, *overrides])
         made.append((folder.name, made_of))
         folder.mkdir(parents=True)
@@ -369,7 +371,7 @@ def test_silence_is_danced_too(dancer: Path, tmp_path: Path) -> None:
 def test_mistakes_are_one_line(
     trained: Path, dancer: Path, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = str(tmp_path / "d.npz")
+    out, file = str(tmp_path / "d.npz"), str(tmp_path / "d.safetensors")
     assert dance_command([str(song), "-k", str(dancer), "-o", out, "--start", "9"]) == 2
     assert "lasts 7.00 s" in capsys.readouterr().err
     write_motion(tmp_path / "chart.npz", Motion(30.0, (), np.zeros((9, 0, 3))), None)
@@ -378,17 +380,18 @@ def test_mistakes_are_one_line(
     assert "0 joints; expected the 22" in capsys.readouterr().err
     with pytest.raises(CheckpointError, match=f"expected format '{FORMAT}'"):
         read_dance_model(SHIPPED)
-    assert export([str(tmp_path), out]) == 2
+    assert export([str(tmp_path), file]) == 2
     assert "no such file; train first" in capsys.readouterr().err
     held = torch.load(trained / "dev-best.ckpt", weights_only=False)
     held["Args"].upstream_trainable = True
     torch.save(held, tmp_path / "tuned.ckpt")
-    assert export([str(tmp_path / "tuned.ckpt"), out]) == 2
+    assert export([str(tmp_path / "tuned.ckpt"), file]) == 2
     assert "was trained with -f" in capsys.readouterr().err
     for wrong in (["-o", "d.gif"], ["-o", out, "--steps", "0"]):
         with pytest.raises(SystemExit, match="2"):
             dance_command([str(song), "-k", str(dancer), *wrong])
     assert not Path(out).exists()
+    assert not Path(file).exists()
 
 
 def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> None:

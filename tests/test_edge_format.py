@@ -191,6 +191,7 @@ def test_slices_are_taken_up_where_they_stopped(
     Path("out/a_slice4.npy").unlink()
     assert run("in", "-o", "out") == 0
     assert sorted(changed()) == sorted(whole)
+    whole = changed()
     # Another model's slices are not taken for this one's, and a song that has become shorter leaves none.
     save_music_tower(untrained_music_tower(SMALL, seed=1), Path("small.safetensors"), Provenance("made", {}))
     write(tmp_path / "in" / "a.wav", 16_000 * 6)

@@ -107,7 +107,9 @@ sys.exit(main(options, {{"small": "tests.launch_recipe"}}))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.splitlines()[0].startswith("run: job ")
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("on the CPU, 1 process")
+    assert second.startswith("run: job ")
     assert wait_until_over(tmp_path) == "FINISHED"
     assert_undisturbed(tmp_path, Request(tmp_path, steps=8), world=1)
 
