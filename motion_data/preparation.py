@@ -19,7 +19,7 @@ from motion_data.manifest import MARK, Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair, from_record, to_record
-from motionbeat_upstream.atomic_write import stops_writing, write_text
+from motionbeat_upstream.atomic_write import is_hidden, stops_writing, write_text
 from motionbeat_upstream.errors import AudioWarning
 from motionbeat_upstream.file_name import fit_name, printable
 from motionbeat_upstream.nn.grid import Grid
@@ -80,8 +80,8 @@ def prepare_pairs(
         DataError: not one pair could be made, the splits share something, or ``out`` holds other pairs only.
     """
     out = Path(out)
-    there = {path.stem for path in (out / "pairs").glob("*.json")}
-    if there and there.isdisjoint(job.name for job in jobs):
+    there = {path.stem for path in (out / "pairs").glob("*.json") if not is_hidden(path)}
+    if there and there.isdisjoint(fit_name(job.name) for job in jobs):
         raise DataError(
             f"{out}: holds {len(there)} other pairs ({min(there)}, …) and none of these; give another "
             f"folder as OUT, or delete it"

@@ -73,7 +73,7 @@ def load_motionbeat(music: str | Path, motion_side: str | Path) -> tuple[MotionB
 
 def _size(values: Mapping[str, Any], name: str, least: int) -> int:
     value = values[name]
-    if not isinstance(value, int) or not least <= value <= LARGEST:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
         raise ValueError(f"{name} must be at least {least} and at most {LARGEST}, got {value!r}")
     return value
 
