@@ -68,7 +68,8 @@ class ClipPlan:
         """
         encoder = upstream.encoder
         held: dict[str, ClipFeatures] = {}
-        for fold, data in enumerate(self.folds()):
+        # All folds are read first: a file that vanishes meanwhile would else be missing from some of them.
+        for fold, data in enumerate(list(self.folds())):
             made_of = _made_of(self, encoder, data)
             for seed in self.seeds:
                 folder = self._folder(out, encoder.label, fold, seed)
