@@ -17,7 +17,7 @@ LARGEST = 65_536
 """Most that any size may be: a damaged file must not make a tower that fills the memory."""
 
 
-GRID_SOURCES = ("onsets", "pulses")
+GRID_SOURCES = ("onsets", "pulses", "heads")
 """What a music tower can estimate a grid from."""
 
 
@@ -89,6 +89,7 @@ class TowerConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of :meth:`to_dict`, validated; unknown or missing keys raise ``ConfigError``."""
         known = {field.name for field in fields(cls)}
+        values = {**cls._before_they_existed(), **values}
         faults = [f"unknown key {key!r}" for key in sorted(set(values) - known)]
         faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
         if faults:
@@ -101,6 +102,11 @@ class TowerConfig:
     @classmethod
     def _name(cls) -> str:
         return "tower"
+
+    @classmethod
+    def _before_they_existed(cls) -> dict[str, Any]:
+        """What checkpoints that lack a key were trained with."""
+        return {}
 
     @classmethod
     def _least(cls) -> dict[str, int]:
@@ -150,9 +156,12 @@ class MusicTowerConfig(TowerConfig):
     n_mels: int = 96
     """Mel bands between 30 Hz and 8 kHz."""
 
+    beat_heads: bool = True
+    """Whether the trunk has heads for beat, downbeat, bar position, metre and tempo."""
+
     grid_from: str = "onsets"
-    """Where beats are looked for when no grid is given: in the ``onsets`` of the onset envelope, or in the
-    ``pulses`` that the tower's own head hears, which must be trained for it."""
+    """What beats are estimated from when no grid is given: the ``onsets`` of the onset envelope, the
+    ``pulses`` of the contact head, or the beat ``heads``; the latter two must be trained for it."""
 
     grid_trust: float = 0.3
     """Weight in [0, 1] of those onsets or pulses as to where beats lie; the rest goes to accents in the
@@ -163,6 +172,10 @@ class MusicTowerConfig(TowerConfig):
         return "music tower"
 
     @classmethod
+    def _before_they_existed(cls) -> dict[str, Any]:
+        return {"beat_heads": False}
+
+    @classmethod
     def _least(cls) -> dict[str, int]:
         return {"n_mels": 8, **super()._least()}
 
@@ -170,6 +183,10 @@ class MusicTowerConfig(TowerConfig):
         faults = super()._faults()
         if self.grid_from not in GRID_SOURCES:
             faults.append(f"grid_from must be one of {', '.join(GRID_SOURCES)}, got {self.grid_from!r}")
+        if not isinstance(self.beat_heads, bool):
+            faults.append(f"beat_heads must be true or false, got {self.beat_heads!r}")
+        elif self.grid_from == "heads" and not self.beat_heads:
+            faults.append("grid_from is heads, but beat_heads is false")
         trust = self.grid_trust
         if isinstance(trust, bool) or not isinstance(trust, int | float) or not 0 <= trust <= 1:
             faults.append(f"grid_trust must lie in [0, 1], got {trust!r}")

@@ -52,8 +52,9 @@ def test_a_size_must_be_a_whole_number(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"grid_from": "beats"}, "grid_from must be one of onsets, pulses, got 'beats'"),
-        ({"grid_from": None}, "grid_from must be one of onsets, pulses, got None"),
+        ({"grid_from": "beats"}, "grid_from must be one of onsets, pulses, heads, got 'beats'"),
+        ({"grid_from": "heads", "beat_heads": False}, "grid_from is heads, but beat_heads is false"),
+        ({"grid_from": None}, "grid_from must be one of onsets, pulses, heads, got None"),
         ({"grid_trust": 1.1}, r"grid_trust must lie in \[0, 1\], got 1.1"),
         ({"grid_trust": float("nan")}, "grid_trust must lie"),
         ({"grid_trust": "0.5"}, "grid_trust must lie"),

@@ -33,7 +33,10 @@ def test_shapes_and_that_every_head_learns() -> None:
     )
     for side in (music, motion):
         assert torch.allclose(side.compared.norm(dim=-1), torch.ones(2))
-    (total + (music.compared * motion.compared).sum()).backward()
+    beats = music.features.beats
+    assert beats is not None
+    heads = sum((logits.square().mean() for logits in vars(beats).values()), torch.zeros(()))
+    (total + heads + (music.compared * motion.compared).sum()).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 

@@ -13,7 +13,8 @@ from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
-from recipes.pretrain.batch import PretrainBatch, pretrain_batch, spread
+from recipes.pretrain.batch import PretrainBatch, pretrain_batch
+from recipes.pretrain.criterion.beat_losses import BeatHeadSettings, spread
 from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss
 from recipes.pretrain.criterion.settings import CriterionSettings, ECLSettings, FrameSettings
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
@@ -51,6 +52,9 @@ def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: Bat
         + parts["frame_infonce"]
         + 0.5 * parts["frame_onsets"]
         + parts["frame_pulses"]
+        + parts["head_beat"]
+        + parts["head_downbeat"]
+        + 0.1 * (parts["head_position"] + parts["head_metre"] + parts["head_tempo"])
     )
     assert loss.item() == pytest.approx(float(expected), abs=1e-5)
     assert float(parts["loss"]) == loss.item()
@@ -107,8 +111,9 @@ def test_odd_batches_have_a_finite_loss_and_finite_gradients(clips: Batch, kind:
     if kind == "no contacts":
         assert not batch.contact_target.any()
     if kind == "no grid":
-        assert not batch.beat_target.any()
-        assert not batch.has_beats.any()
+        assert not batch.beats.beat.any()
+        assert not batch.beats.has_beats.any()
+        assert not any(parts[f"head_{name}"] for name in ("beat", "downbeat", "position", "metre", "tempo"))
 
 
 def first_alone(clips: Batch) -> Batch:
@@ -144,6 +149,7 @@ def test_what_has_no_weight_is_not_computed(clips: Batch) -> None:
         ecl=ECLSettings(weight=0.0),
         sral_weight=0.0,
         frames=FrameSettings(infonce=0.0, onsets=0.0, pulses=1.0, pulse_target="beats"),
+        heads=BeatHeadSettings(beat=0.0, downbeat=0.0, position=0.0, metre=0.0, tempo=0.0),
     )
     loss, parts = model(laid(clips), alone)
     assert set(parts) == {"loss", "frame_pulses"}

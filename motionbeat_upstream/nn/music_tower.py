@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfig
 from motionbeat_upstream.nn.beat_estimation import estimate_grids
+from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import FrameTrunk
-from motionbeat_upstream.nn.frontend import frame_count, length_mask, log_mel
+from motionbeat_upstream.nn.frontend import length_mask, log_mel
 from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
@@ -23,30 +24,41 @@ differs by some 1e-6 between batches; rounded so, one frame in about 50,000 stil
 
 
 @dataclass(frozen=True)
-class MusicFeatures:
-    """What the tower says of a batch; everything is 0 beyond a clip's end."""
+class FrameFeatures:
+    """Outputs of the tower without a grid; everything is 0 beyond a clip's end."""
 
     hidden_states: list[Tensor]
-    """The trunk's states, then the token layers' spread over their frames, each (B, F, D)."""
+    """The trunk's states, each (B, F, D)."""
     frame_lengths: Tensor
     """(B,) frames of each clip: ceil(samples / 320)."""
+    onset_envelope: Tensor
+    """(B, 2F) onset strength at 100 Hz, at least 0."""
+    pulses: Tensor
+    """(B, F) logits at 50 Hz of the motion's contact pulses, predicted from the music."""
+    beats: BeatLogits | None
+    """Logits of the beat heads at 50 Hz; None for a tower without them."""
+
+    @property
+    def pulse_activation(self) -> Tensor:
+        """(B, F) float32 in [0, 1] at 50 Hz: the probability of a pulse."""
+        return self.pulses.float().sigmoid() * length_mask(self.frame_lengths, self.pulses.shape[1])
+
+
+@dataclass(frozen=True)
+class MusicFeatures(FrameFeatures):
+    """Outputs of the tower for a batch; everything is 0 beyond a clip's end.
+
+    ``hidden_states`` are the trunk's states, then the token layers' spread over their frames.
+    """
+
     embedding: Tensor
     """(B, E) the pooled embedding z_a, not normalised."""
     beat_tokens: Tensor
     """(B, N, D) the last layer's beat-synchronous tokens."""
     tokens: Tokens
     """Where the tokens lie in time and in the bar."""
-    onset_envelope: Tensor
-    """(B, 2F) onset strength at 100 Hz, at least 0."""
-    pulses: Tensor
-    """(B, F) logits at 50 Hz of the motion's contact pulses, as they can be heard in the music."""
     grids: list[Grid]
     """The grid the tokens were cut on, one a clip."""
-
-    @property
-    def pulse_activation(self) -> Tensor:
-        """(B, F) float32 in [0, 1] at 50 Hz: the probability of a pulse."""
-        return self.pulses.float().sigmoid() * length_mask(self.frame_lengths, self.pulses.shape[1])
 
 
 class MusicTower(nn.Module):
@@ -62,8 +74,16 @@ class MusicTower(nn.Module):
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
         )
         self.pulse_head = nn.Linear(config.dim, 1)
+        # Last, so that the other weights of a seed are the same with and without these heads.
+        self.beat_heads = BeatHeads(config.dim) if config.beat_heads else None
 
-    def forward(self, wav: Tensor, lengths: Tensor, grids: Sequence[Grid] | None = None) -> MusicFeatures:
+    def forward(
+        self,
+        wav: Tensor,
+        lengths: Tensor,
+        grids: Sequence[Grid] | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> MusicFeatures:
         """Features of a padded batch, for each clip the same as if it were alone.
 
         Args:
@@ -71,13 +91,15 @@ class MusicTower(nn.Module):
             lengths: (B,) samples of each clip, int64, at least 1.
             grids: beats and bars of each clip where they are known; else they are estimated from
                 what the configuration's ``grid_from`` says.
+            augment: changes the (B, 2F, n_mels) log-mel that the trunk is given, in training.
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
         mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
-        states, pulses = self._frames(mel, mel_lengths)
+        frames = self._frames(mel, mel_lengths, onset, augment)
         if grids is None:
             way = self.config.grid_from, self.config.grid_trust
-            grids = _grids(mel, mel_lengths, onset, pulses, durations, *way)
+            grids = _grids(mel, mel_lengths, onset, frames, durations, *way)
+        states = frames.hidden_states
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
         tokens = tokens.to(wav.device)
@@ -85,14 +107,21 @@ class MusicTower(nn.Module):
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
         return MusicFeatures(
             hidden_states=states + [spread(layer, table) for layer in layers],
-            frame_lengths=frame_count(lengths),
+            frame_lengths=frames.frame_lengths,
+            onset_envelope=onset,
+            pulses=frames.pulses,
+            beats=frames.beats,
             embedding=self.embed(pooled),
             beat_tokens=layers[-1],
             tokens=tokens,
-            onset_envelope=onset,
-            pulses=pulses,
             grids=list(grids),
         )
+
+    def encode_frames(
+        self, wav: Tensor, lengths: Tensor, augment: Callable[[Tensor], Tensor] | None = None
+    ) -> FrameFeatures:
+        """What needs no grid: the trunk and its heads; the arguments are those of :meth:`forward`."""
+        return self._frames(*_spectra(wav, lengths, self.config.n_mels), augment)
 
     @torch.inference_mode()
     def estimate_grid(self, wav: Tensor) -> Grid:
@@ -116,33 +145,59 @@ class MusicTower(nn.Module):
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
         mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
-        needed = any(source == "pulses" for source, _ in ways)
-        pulses = self._frames(mel, mel_lengths)[1] if needed else None
-        return [_grids(mel, mel_lengths, onset, pulses, durations, *way) for way in ways]
+        needed = any(source != "onsets" for source, _ in ways)
+        frames = self._frames(mel, mel_lengths, onset) if needed else None
+        return [_grids(mel, mel_lengths, onset, frames, durations, *way) for way in ways]
 
-    def _frames(self, mel: Tensor, mel_lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The trunk's states, and the (B, F) logits of pulses."""
-        states = self.trunk(mel.to(self.trunk.stem.weight.dtype), mel_lengths)
-        inside = length_mask(mel_lengths, mel.shape[1])[:, ::2]
-        return states, self.pulse_head(states[-1])[..., 0] * inside
+    @torch.inference_mode()
+    def beat_activations(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        """The (F,) logits of beats and of downbeats at 50 Hz of one waveform (T,) at 16 kHz.
+
+        Frame k is centred at (k + 0.5) · 20 ms.
+
+        Raises:
+            ConfigError: the tower has no beat heads.
+        """
+        frames = self.encode_frames(wav[None], torch.tensor([len(wav)], device=wav.device))
+        if frames.beats is None:
+            raise ConfigError(
+                f"the {self.config.arch} tower has no beat heads; use a checkpoint that was trained with them"
+            )
+        return frames.beats.beat[0], frames.beats.downbeat[0]
+
+    def _frames(
+        self,
+        mel: Tensor,
+        mel_lengths: Tensor,
+        onset: Tensor,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> FrameFeatures:
+        """The trunk's states and the outputs of its heads."""
+        if augment is not None:
+            mel = augment(mel) * length_mask(mel_lengths, mel.shape[1])[..., None]
+        states = self.trunk(mel.to(next(self.trunk.parameters()).dtype), mel_lengths)
+        lengths = torch.div(mel_lengths, 2, rounding_mode="floor")
+        pulses = self.pulse_head(states[-1])[..., 0] * length_mask(lengths, states[-1].shape[1])
+        beats = None if self.beat_heads is None else self.beat_heads(states[-1])
+        return FrameFeatures(states, lengths, onset, pulses, beats)
 
 
 def _grids(
     mel: Tensor,
     mel_lengths: Tensor,
     onset: Tensor,
-    pulses: Tensor | None,
+    frames: FrameFeatures | None,
     durations: Sequence[float],
     source: str,
     trust: float,
 ) -> list[Grid]:
     """Beats and bars of each clip, looked for in ``source`` with the weight ``trust``."""
-    heard = None
-    if source == "pulses" and pulses is not None:
-        heard = ((pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
+    pulses = None
+    if source == "pulses" and frames is not None:
+        pulses = ((frames.pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
     # Beats are not to be had in half precision.
     with torch.autocast(mel.device.type, enabled=False):
-        return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=heard)
+        return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=pulses)
 
 
 def _spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,16 +9,11 @@ import numpy as np
 import torch
 from fairseq2.device import SupportsDeviceTransfer
 from torch import Tensor
-from torch.nn import functional as F
 
-from motion_data.pipeline.batch import Batch, pulse_activation
+from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.motion_tower import RATE
 from recipes.pairing.motion_rows import MotionRows, motion_rows, shared_grids
-
-SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
-"""A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or
-annotates to the frame, and a head that is off by one should be told that it is near [O]."""
+from recipes.pretrain.criterion.beat_losses import BeatTargets, beat_targets, spread
 
 
 @dataclass
@@ -36,10 +31,8 @@ class PretrainBatch(SupportsDeviceTransfer):
     rows: MotionRows
     contact_target: Tensor
     """(B, F) contact pulses of the clips' own motions, spread, in [0, 1]."""
-    beat_target: Tensor
-    """(B, F) beats of the pairs' own grids, spread, in [0, 1]; 0 where a pair has no grid."""
-    has_beats: Tensor
-    """(B,) bool, whether a pair has a grid."""
+    beats: BeatTargets
+    """Beats, bars and tempo of the pairs' own grids."""
     pieces: Tensor
     """(B,) int64."""
     takes: Tensor
@@ -58,6 +51,9 @@ class PretrainBatch(SupportsDeviceTransfer):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 setattr(self, field.name, value.to(device, non_blocking=non_blocking))
+        for field in fields(self.beats):
+            value = getattr(self.beats, field.name).to(device, non_blocking=non_blocking)
+            setattr(self.beats, field.name, value)
         moved: dict[str, Any] = {
             field.name: value.to(device, non_blocking=non_blocking)
             for field in fields(self.rows)
@@ -80,12 +76,6 @@ def pretrain_batch(
     rows = motion_rows(batch, place, rng, rolled)
     size = len(batch)
     frames = batch.feature_lengths
-    width = int(frames.max())
-    beats = np.zeros((size, width), dtype=np.float32)
-    for row, (grid, length) in enumerate(zip(batch.grids, frames.tolist(), strict=True)):
-        if grid is not None:
-            inside = grid.beats[(grid.beats >= 0) & (grid.beats < length / RATE)]
-            beats[row, :length] = pulse_activation(inside, length)
     return PretrainBatch(
         wav=batch.wav,
         wav_lengths=batch.wav_lengths,
@@ -93,16 +83,9 @@ def pretrain_batch(
         grids=shared_grids(batch, place),
         rows=rows,
         contact_target=spread(rows.pulses[:size].amax(-1)),
-        beat_target=spread(torch.from_numpy(beats)),
-        has_beats=torch.tensor([grid is not None for grid in batch.grids]),
+        beats=beat_targets(batch.grids, frames.tolist()),
         pieces=batch.pieces,
         takes=batch.takes,
         names=batch.names,
         starts=tuple(batch.starts.tolist()),
     )
-
-
-def spread(pulses: Tensor) -> Tensor:
-    """(B, F) pulses in [0, 1], each reaching over its neighbours; at most 1."""
-    kernel = pulses.new_tensor(SPREAD)
-    return F.conv1d(pulses[:, None], kernel[None, None], padding=len(SPREAD) // 2)[:, 0].clamp(max=1)

@@ -94,6 +94,8 @@ class ValidationSection:
     """Motions that each music's own is found among."""
     probe: bool = True
     """Whether a small beat probe is fitted to the frozen features."""
+    retrieval: bool = True
+    """Whether music is compared with motion; false where no loss trains that."""
 
     def validate(self) -> ValidationResult:
         """What cannot be, as fairseq2 asks for it."""
@@ -116,6 +118,8 @@ class CriterionSection:
     def wanted(self) -> Wanted:
         """Hard negatives of a clip."""
         ecl = self.settings.ecl
+        if not ecl.weight:
+            return Wanted(0, 0, 0, seamless=True)
         return Wanted(ecl.jittered, ecl.stretched, ecl.others, seamless=True)
 
     def validate(self) -> ValidationResult:

@@ -25,6 +25,11 @@ PARTS_OF_LOSS = (
     "frame_temperature",
     "frame_onsets",
     "frame_pulses",
+    "head_beat",
+    "head_downbeat",
+    "head_position",
+    "head_metre",
+    "head_tempo",
 )
 """What the criterion says of a batch, the most important first: ``recipes.launch watch`` shows five."""
 
@@ -37,6 +42,8 @@ SCORES = (
     "hard_shared.accuracy",
     "probe.trunk.beat_f",
     "probe.last.beat_f",
+    "heads.beat_f",
+    "heads.downbeat_f",
 )
 """What it may be chosen by instead."""
 

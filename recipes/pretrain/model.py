@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fairseq2.utils.validation import ValidationResult
 from torch import Tensor, nn
 
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig, architecture
-from motionbeat_upstream.nn.motionbeat import MotionBeat
+from motionbeat_upstream.nn.motionbeat import MotionBeat, MotionSide, MusicFrames, MusicSide
 from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.criterion.augmentation import augment
 from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
 from recipes.pretrain.criterion.pretraining_loss import Encoded, pretraining_loss
 from recipes.pretrain.criterion.settings import CriterionSettings
@@ -84,16 +86,34 @@ class PretrainedModel(nn.Module):
 
         It is computed here, so that what shares gradients between ranks sees one call.
         """
-        return pretraining_loss(self.encode(batch), batch, settings)
+        return pretraining_loss(self._encode(batch, settings), batch, settings)
 
-    def encode(self, batch: PretrainBatch) -> Encoded:
-        """What both towers say of a batch."""
+    def encode(self, batch: PretrainBatch) -> tuple[MusicSide, MotionSide]:
+        """Outputs of both towers for a batch, as validation needs them."""
         rows = batch.rows
-        return Encoded(
+        return (
             self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids),
             self.motionbeat.encode_motion(
                 rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids
             ),
+        )
+
+    def _encode(self, batch: PretrainBatch, settings: CriterionSettings) -> Encoded:
+        """Outputs that the losses with a weight need."""
+        change = partial(augment, settings=settings.augmentation) if self.training else None
+        rows, motion = batch.rows, None
+        music: MusicFrames
+        if settings.uses_tokens:
+            music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids, change)
+        else:
+            music = self.motionbeat.encode_music_frames(batch.wav, batch.wav_lengths, change)
+        if settings.uses_motion:
+            motion = self.motionbeat.encode_motion(
+                rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids
+            )
+        return Encoded(
+            music,
+            motion,
             self.ecl_temperature(),
             self.frame_temperature(),
             self.motionbeat.motion.reach,

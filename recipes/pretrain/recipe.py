@@ -89,7 +89,9 @@ class PretrainRecipe(TrainRecipe):
         validation = config.validation
         if validation.clips:
             score = config.regime.score_metric
-            units.append(ValidationUnit(model, commits, validation.pool, validation.probe, score))
+            units.append(
+                ValidationUnit(model, commits, validation.pool, validation.probe, score, validation.retrieval)
+            )
             readers.append(validation_reader(corpora, config))
         _print_head(context, config, precision, corpora)
         return context.create_trainer(unit, reader, units, readers)

@@ -12,9 +12,10 @@ from motion_data.negatives.drawing import may_be_negatives
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_frames import motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE
-from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
+from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
 from recipes.pairing.onset_curve import onset_target
 from recipes.pretrain.batch import PretrainBatch
+from recipes.pretrain.criterion.beat_losses import beat_head_losses, spread
 from recipes.pretrain.criterion.beat_windows import beat_windows
 from recipes.pretrain.criterion.ecl import ECLTerms, embodied_contrastive_loss
 from recipes.pretrain.criterion.frame_infonce import FrameTerms, draw_shifts, draw_windows, frame_infonce
@@ -30,9 +31,10 @@ STEPS = 16
 class Encoded:
     """What the towers said of a batch."""
 
-    music: MusicSide
-    motion: MotionSide
-    """Of all R motions."""
+    music: MusicFrames
+    """A :class:`MusicSide` where a loss needs the token layers."""
+    motion: MotionSide | None
+    """Of all R motions; None where no loss needs them."""
     ecl_temperature: Tensor
     frame_temperature: Tensor
     blind: int
@@ -47,7 +49,7 @@ def pretraining_loss(
     Parts whose weight is 0 are not computed.
     """
     mask = length_mask(batch.frame_lengths, said.music.frames.shape[1])
-    loss = said.music.compared.new_zeros((), dtype=torch.float32)
+    loss = said.music.frames.new_zeros((), dtype=torch.float32)
     parts: dict[str, Tensor] = {}
     if settings.ecl.weight:
         ecl = contrast_embeddings(said, batch, settings)
@@ -87,17 +89,25 @@ def pretraining_loss(
         parts["frame_onsets"] = heard
     if frames.pulses:
         if frames.pulse_target == "beats":
-            heard = curve_loss(said.music.heard_contacts, batch.beat_target, mask & batch.has_beats[:, None])
+            heard = curve_loss(
+                said.music.heard_contacts, spread(batch.beats.beat), mask & batch.beats.has_beats[:, None]
+            )
         else:
             heard = curve_loss(said.music.heard_contacts, batch.contact_target, mask)
         loss = loss + frames.pulses * heard
         parts["frame_pulses"] = heard
+    if said.music.features.beats is not None and any(settings.heads.weights().values()):
+        heads, by_head = beat_head_losses(said.music.features.beats, batch.beats, mask, settings.heads)
+        loss = loss + heads
+        parts |= {f"head_{name}": part for name, part in by_head.items()}
     return loss, {"loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
 
 
 def contrast_embeddings(said: Encoded, batch: PretrainBatch, settings: CriterionSettings) -> ECLTerms:
     """ECL over the motions of all ranks and each clip's own hard negatives."""
     size = len(batch)
+    assert isinstance(said.music, MusicSide)
+    assert said.motion is not None
     music, motion = said.music.compared, said.motion.compared
     motions, offset = gather_rows(motion[:size])
     pieces, _ = gather_rows(batch.pieces)
@@ -140,6 +150,8 @@ def align_rhythm(
 ) -> SRALTerms:
     """SRAL between the clips' music and their own motions."""
     size = len(batch)
+    assert isinstance(said.music, MusicSide)
+    assert said.motion is not None
     windows = beat_windows(
         batch.grids, (batch.frame_lengths / RATE).tolist(), mask.shape[1], STEPS, mask.device
     )
@@ -157,6 +169,7 @@ def align_rhythm(
 def contrast_frames(said: Encoded, batch: PretrainBatch, settings: CriterionSettings) -> FrameTerms:
     """The windowed InfoNCE between the clips' music and their own motions."""
     size, frames = len(batch), settings.frames
+    assert said.motion is not None
     rows = batch.rows
     window = round(frames.window * RATE)
     first, fits = draw_windows(batch.frame_lengths, window, frames.windows, said.blind)

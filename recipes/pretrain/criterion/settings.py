@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from recipes.pretrain.criterion.augmentation import AugmentationSettings
+from recipes.pretrain.criterion.beat_losses import BeatHeadSettings
 from recipes.pretrain.criterion.sral import SRALSettings
 
 
@@ -45,13 +47,25 @@ class FrameSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CriterionSettings:
-    """L = ECL + λ·SRAL + the frame-level terms."""
+    """L = ECL + λ·SRAL + the frame-level terms + the beat heads'."""
 
     ecl: ECLSettings = field(default_factory=ECLSettings)
     sral: SRALSettings = field(default_factory=SRALSettings)
     sral_weight: float = 0.1
     """λ."""
     frames: FrameSettings = field(default_factory=FrameSettings)
+    heads: BeatHeadSettings = field(default_factory=BeatHeadSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether a loss needs the token layers."""
+        return self.ecl.weight > 0 or self.sral_weight > 0
+
+    @property
+    def uses_motion(self) -> bool:
+        """Whether a loss needs the motion tower."""
+        return self.uses_tokens or self.frames.infonce > 0
 
     def faults(self) -> list[str]:
         """What cannot be, each with its name and value."""
@@ -64,7 +78,8 @@ class CriterionSettings:
             "frames.infonce": self.frames.infonce,
             "frames.onsets": self.frames.onsets,
             "frames.pulses": self.frames.pulses,
-        }
+            "heads.positive_weight": self.heads.positive_weight,
+        } | {f"heads.{name}": value for name, value in self.heads.weights().items()}
         faults = [f"{name} must be at least 0, got {value:g}" for name, value in weights.items() if value < 0]
         counts = {
             "ecl.jittered": (self.ecl.jittered, 0, 6),
@@ -84,8 +99,7 @@ class CriterionSettings:
             faults.append(f"sral.gamma must be above 0, got {self.sral.gamma:g}")
         if not 0.1 <= self.frames.window <= 60:
             faults.append(f"frames.window must be 0.1 to 60 s, got {self.frames.window:g}")
-        if not any(
-            (self.ecl.weight, self.sral_weight, self.frames.infonce, self.frames.onsets, self.frames.pulses)
-        ):
+        frames = self.frames.infonce, self.frames.onsets, self.frames.pulses
+        if not any((self.ecl.weight, self.sral_weight, *frames, *self.heads.weights().values())):
             faults.append("every weight is 0; give one loss a weight")
-        return faults
+        return faults + self.augmentation.faults()

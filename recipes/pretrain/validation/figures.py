@@ -14,7 +14,9 @@ from motionbeat_upstream.config import STRIDE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
-from motionbeat_upstream.nn.music_tower import MusicFeatures
+from motionbeat_upstream.nn.music_tower import FrameFeatures
+from recipes.downstream.beat_tracking.decoding import pick_peaks
+from recipes.downstream.beat_tracking.scores import f_measure
 from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics
 from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity, padded
 from recipes.pairing.onset_curve import onset_target
@@ -25,6 +27,7 @@ from recipes.pretrain.model import PretrainedModel
 from recipes.pretrain.validation.beat_probe import beat_probe
 from recipes.pretrain.validation.dev_batches import DevBatch
 from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
+from recipes.statistics.piece_mean import piece_mean
 
 SEEN_FRAMES = 150
 """Frames of 20 ms that the frame-level projections are compared over, from where those of the motion know
@@ -35,6 +38,9 @@ OWN_GRID_SECONDS = 5.0
 
 PROBED = 96
 """Clips that the beat probe is fitted to and tested on, at most."""
+
+PEAK_PROBABILITY = 0.3
+"""Least activation of a beat or downbeat at validation; targets that reach over neighbours make it low."""
 
 PROBED_PIECES = 3
 """Pieces with beats that the probe needs at least: two to fit on and one to test on."""
@@ -56,16 +62,19 @@ class Figures:
         model: what is validated, in eval mode.
         pool: motions that each music's own is found among.
         probe: whether to fit a beat probe.
+        retrieval: whether to compare music with motion; without, the motion tower is not used.
     """
 
-    def __init__(self, model: PretrainedModel, pool: int, probe: bool) -> None:
+    def __init__(self, model: PretrainedModel, pool: int, probe: bool, retrieval: bool = True) -> None:
         self._model = model
+        self._has_retrieval = retrieval
         self._pool = pool
         self._probe = probe
         self._kept: dict[str, list[Tensor]] = defaultdict(list)
         self._blind = 0
         self._features: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
         self._beats: list[NDArray[np.float64]] = []
+        self._head_scores: dict[str, list[tuple[float, int]]] = defaultdict(list)
         self._kinds: list[tuple[str, float]] = []
         self._owners: list[int] = []
         self._pieces: list[int] = []
@@ -75,11 +84,18 @@ class Figures:
     def add(self, batch: DevBatch) -> None:
         """Encode a batch, and keep what the figures are made of."""
         clips, size = batch.batch, len(batch.batch)
-        said = self._model.encode(clips)
-        self._keep_similarities("shared", said.music, said.motion, clips)
-        self._keep("motion", said.motion.compared[:size])
-        self._blind = said.blind
-        self._frames("frames_motion", said.motion.frames[:size])
+        if not self._has_retrieval:
+            frames = self._model.motionbeat.encode_music_frames(clips.wav, clips.wav_lengths).features
+            self._keep_beats(frames, batch)
+            self._keep_features(frames, batch)
+            self._pieces += clips.pieces.tolist()
+            return
+        music, motion = self._model.encode(clips)
+        self._keep_beats(music.features, batch)
+        self._keep_similarities("shared", music, motion, clips)
+        self._keep("motion", motion.compared[:size])
+        self._blind = self._model.motionbeat.motion.reach
+        self._frames("frames_motion", motion.frames[:size])
         generator = torch.Generator().manual_seed(len(self._pieces))
         blanks = {
             "silence": silence(clips.wav, clips.wav_lengths),
@@ -88,13 +104,13 @@ class Figures:
         }
         for name, wav in blanks.items():
             side = self._model.motionbeat.encode_music(wav, clips.wav_lengths, clips.grids)
-            self._keep_similarities(name, side, said.motion, clips)
+            self._keep_similarities(name, side, motion, clips)
         self._keep_own_grids(batch)
-        self._keep_curves(said.music, said.motion, batch)
+        self._keep_curves(music, motion, batch)
         self._kinds += batch.kinds
         self._pieces += clips.pieces.tolist()
         self._takes += clips.takes.tolist()
-        tokens = said.music.features.tokens.mask.sum(1).tolist()
+        tokens = music.features.tokens.mask.sum(1).tolist()
         self._groups += [
             grid.metre * 100_000 + count for grid, count in zip(clips.grids, tokens, strict=True)
         ]
@@ -105,7 +121,9 @@ class Figures:
             return self._figures()
 
     def _figures(self) -> dict[str, float]:
-        figures: dict[str, float] = {}
+        figures = self._head_figures() | self._probe_figures()
+        if not self._has_retrieval:
+            return figures
         lengths = self._all("lengths").long()
         seen = torch.nonzero(lengths >= SEEN_FRAMES + 2 * self._blind)[:, 0]
         long = torch.nonzero(lengths >= OWN_GRID_SECONDS * RATE)[:, 0]
@@ -123,12 +141,41 @@ class Figures:
         for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
             found = head_correlation(self._all(f"head_{name}").numpy(), self._pieces)
             figures |= found.metrics(f"head.{name}")
-        heard = {piece for piece, beats in zip(self._pieces, self._beats, strict=False) if len(beats)}
-        if self._probe and len(heard) >= PROBED_PIECES:
+        return figures
+
+    def _head_figures(self) -> dict[str, float]:
+        """F of beats and downbeats at the peaks of the heads' activations, the mean over clips by piece."""
+        figures: dict[str, float] = {}
+        for name, scores in self._head_scores.items():
+            values, pieces = zip(*scores, strict=True)
+            figures |= piece_mean(values, np.array(pieces)).metrics(f"heads.{name}_f")
+        return figures
+
+    def _probe_figures(self) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        with_beats = {piece for piece, beats in zip(self._pieces, self._beats, strict=False) if len(beats)}
+        if self._probe and len(with_beats) >= PROBED_PIECES:
             for layer, features in self._features.items():
                 probe = beat_probe(features, self._beats, self._pieces[: len(features)])
                 figures |= probe.f.metrics(f"probe.{layer}.beat_f")
         return figures
+
+    def _keep_beats(self, features: FrameFeatures, batch: DevBatch) -> None:
+        """F of the heads' peaks, of clips whose beats, or bars, are known."""
+        if features.beats is None:
+            return
+        targets = batch.batch.beats
+        for name, logits, known, target in (
+            ("beat", features.beats.beat, targets.has_beats, targets.beat),
+            ("downbeat", features.beats.downbeat, targets.has_bars, targets.downbeat),
+        ):
+            for row in torch.nonzero(known)[:, 0].tolist():
+                length = int(features.frame_lengths[row])
+                peaks = pick_peaks(logits[row, :length].float().cpu(), PEAK_PROBABILITY, RATE)
+                true = (torch.nonzero(target[row, :length])[:, 0].cpu().numpy() + 0.5) / RATE
+                piece = int(batch.batch.pieces[row])
+                if len(true):
+                    self._head_scores[name].append((f_measure(true, peaks), piece))
 
     def _keep(self, name: str, rows: Tensor) -> None:
         self._kept[name].append(rows.detach().float().cpu())
@@ -192,7 +239,7 @@ class Figures:
             self._keep(f"{name}_curve", curve)
         self._keep("lengths", lengths)
 
-    def _keep_features(self, features: MusicFeatures, batch: DevBatch) -> None:
+    def _keep_features(self, features: FrameFeatures, batch: DevBatch) -> None:
         """What the probe is fitted to: features on the grid that is heard, never on the annotated one."""
         layers = probed_layers(self._model.motionbeat.music.config)
         for row, length in enumerate(features.frame_lengths.tolist()):
@@ -200,6 +247,8 @@ class Figures:
                 break
             self._beats.append(batch.beats[row])
             for layer, index in layers.items():
+                if layer == "last" and not self._has_retrieval:
+                    continue
                 state = features.hidden_states[index][row, :length]
                 self._features[layer].append(state.float().cpu().numpy())
 

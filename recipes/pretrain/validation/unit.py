@@ -24,12 +24,20 @@ class ValidationUnit(EvalUnit[DevBatch]):
         pool: motions that each music's own is found among.
         probe: whether to fit a beat probe.
         score: what the best checkpoint is chosen by.
+        retrieval: whether to compare music with motion.
     """
 
     def __init__(
-        self, model: RecipeModel, commits: PatientCommits, pool: int, probe: bool, score: str | None = None
+        self,
+        model: RecipeModel,
+        commits: PatientCommits,
+        pool: int,
+        probe: bool,
+        score: str | None = None,
+        retrieval: bool = True,
     ) -> None:
         self._score = score
+        self._retrieval = retrieval
         self._model = model
         self._commits = commits
         self._pool = pool
@@ -67,4 +75,6 @@ class ValidationUnit(EvalUnit[DevBatch]):
         return self._model
 
     def _none_yet(self) -> Figures:
-        return Figures(cast(PretrainedModel, self._model.base_module), self._pool, self._probe)
+        return Figures(
+            cast(PretrainedModel, self._model.base_module), self._pool, self._probe, self._retrieval
+        )
