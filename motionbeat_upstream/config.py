@@ -21,6 +21,10 @@ GRID_SOURCES = ("onsets", "pulses", "heads")
 """What a music tower can estimate a grid from."""
 
 
+TRUNKS = ("bottleneck", "depthwise")
+"""Layers that a music tower's frame trunk can have."""
+
+
 class ConfigError(ValueError):
     """A configuration that cannot be built; the message lists everything that is wrong."""
 
@@ -156,6 +160,15 @@ class MusicTowerConfig(TowerConfig):
     n_mels: int = 96
     """Mel bands between 30 Hz and 8 kHz."""
 
+    trunk: str = "bottleneck"
+    """Layers of the frame trunk: ``bottleneck``, or ``depthwise`` as in the first weights."""
+
+    trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
+    """As above."""
+
+    trunk_kernel: int = 3
+    """As above."""
+
     beat_heads: bool = True
     """Whether the trunk has heads for beat, downbeat, bar position, metre and tempo."""
 
@@ -173,7 +186,7 @@ class MusicTowerConfig(TowerConfig):
 
     @classmethod
     def _before_they_existed(cls) -> dict[str, Any]:
-        return {"beat_heads": False}
+        return {"beat_heads": False, "trunk": "depthwise"}
 
     @classmethod
     def _least(cls) -> dict[str, int]:
@@ -181,6 +194,8 @@ class MusicTowerConfig(TowerConfig):
 
     def _faults(self) -> list[str]:
         faults = super()._faults()
+        if self.trunk not in TRUNKS:
+            faults.append(f"trunk must be one of {', '.join(TRUNKS)}, got {self.trunk!r}")
         if self.grid_from not in GRID_SOURCES:
             faults.append(f"grid_from must be one of {', '.join(GRID_SOURCES)}, got {self.grid_from!r}")
         if not isinstance(self.beat_heads, bool):
@@ -232,7 +247,6 @@ ARCHITECTURES: Mapping[str, MusicTowerConfig] = {
     "base": MusicTowerConfig(
         arch="base",
         dim=768,
-        trunk_dilations=(1, 1, 2, 4, 8, 16, 32),
         token_layers=8,
         heads=12,
         embedding_dim=512,

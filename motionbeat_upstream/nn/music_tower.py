@@ -12,6 +12,7 @@ from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfi
 from motionbeat_upstream.nn.beat_estimation import estimate_grids
 from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
+from motionbeat_upstream.nn.bottleneck_trunk import BottleneckTrunk
 from motionbeat_upstream.nn.frame_trunk import FrameTrunk
 from motionbeat_upstream.nn.frontend import length_mask, log_mel
 from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
@@ -68,7 +69,7 @@ class MusicTower(nn.Module):
         super().__init__()
         config.validate()
         self.config = config
-        self.trunk = FrameTrunk(config)
+        self.trunk = BottleneckTrunk(config) if config.trunk == "bottleneck" else FrameTrunk(config)
         self.encoder = TokenEncoder(config)
         self.embed = nn.Sequential(
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
