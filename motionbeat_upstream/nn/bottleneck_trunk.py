@@ -1,8 +1,8 @@
 """The frame trunk of dense convolutions [O]: features every 20 ms with a view of ten seconds, and no grid.
 
 Each layer narrows the features to half, looks to both sides with a dilated convolution, and widens them
-again. Dense convolutions run near a processor's peak rate, which depthwise ones and normalisation do not: this
-trunk trains about four times as fast as the one of the first weights, :mod:`~motionbeat_upstream.nn.frame_trunk`.
+again. Dense convolutions run near a processor's peak rate, which depthwise ones and normalisation do not: it
+trains about four times as fast as :mod:`~motionbeat_upstream.nn.frame_trunk`, the trunk of the first weights.
 """
 
 from __future__ import annotations
