@@ -14,8 +14,9 @@ from motion_data.errors import DataError
 
 SPLITS = ("train", "dev", "test")
 
-GRID_SOURCES = ("exact", "annotated", "estimated", "none")
-"""Where a pair's beats come from: the score that was played, a human, the audio alone, or nowhere."""
+GRID_SOURCES = ("exact", "annotated", "self-labelled", "estimated", "none")
+"""Where a pair's beats come from: the score that was played, a human, a model's activations on a measured
+tatum, the audio alone, or nowhere."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class MotionPair:
     name: str
     """Unique in the corpus, and fit for a file name."""
     corpus: str
-    """Who made it: aistpp, bvh, stepmania, constructed, video, folder."""
+    """Who made it: aistpp, bvh, stepmania, constructed, recordings, video, folder."""
     piece: str
     """The music; pairs of one piece are never each other's negatives, nor in two splits."""
     take: str

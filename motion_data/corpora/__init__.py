@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 
-CORPORA = ("aistpp", "bvh", "constructed", "folder", "stepmania", "video")
+CORPORA = ("aistpp", "bvh", "constructed", "folder", "recordings", "stepmania", "video")
 
 
 class CorpusModule(Protocol):

