@@ -4,6 +4,8 @@ The tatum gives when beats can be, the activations say which tatums are beats. W
 tatum, the log-likelihood of "a beat at these tatums and none at the others" is the sum of log σ(-l) over all
 tatums and of l over the beats; candidates differ by the second sum alone. The same holds for downbeats among
 the beats. A choice counts where it beats the next best by a margin per tatum, or per beat for bars.
+"No beats at all" (a sum of 0) is among the choices: where a model is so unsure that the logits at its beats are
+negative, the sum prefers the slowest tempo for having the fewest, and the track has to be left out.
 """
 
 from __future__ import annotations
@@ -94,12 +96,16 @@ def label_track(
         bar_margin: nats per beat by which bars must win.
     """
     tatums = tatum_times(rate, phase, start, min(stop, len(beat_logits) / ACTIVATION_RATE))
-    beat_scores = _scores(_at(beat_logits, tatums), _levels(rate))
-    if not beat_scores:
+    levels = _levels(rate)
+    if not levels:
         return (
             f"no multiple of {60 * rate:.2f} tatums a minute lies at {SLOWEST_BPM:g} to {FASTEST_BPM:g} bpm"
         )
+    no_beats = (0, 0)
+    beat_scores = {no_beats: 0.0, **_scores(_at(beat_logits, tatums), levels)}
     (level, first), lead = _best(beat_scores)
+    if (level, first) == no_beats:
+        return f"no beats: at none of {len(beat_scores) - 1} tempi and phases does the model expect any"
     if lead < beat_margin:
         return (
             f"beats are ambiguous: {60 * rate / level:.1f} bpm leads by {lead:.3f} nats per tatum; expected "
@@ -141,11 +147,10 @@ def _at(logits: Array, times: Array) -> Array:
 
 
 def _scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[int, int], float]:
-    """Log-likelihood per place of every period and phase, up to what all have in common."""
+    """Log-likelihood per place of every period and phase, less that of "none"."""
     return {
         (period, phase): float(logits[phase::period].sum() / max(len(logits), 1))
         for period in periods
-        if period > 0
         for phase in range(period)
     }
 
@@ -153,5 +158,4 @@ def _scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[in
 def _best(scores: Mapping[Key, float]) -> tuple[Key, float]:
     """The key of the highest score, and its lead over the second."""
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-    lead = scores[ranked[0]] - scores[ranked[1]] if len(ranked) > 1 else np.inf
-    return ranked[0], float(lead)
+    return ranked[0], scores[ranked[0]] - scores[ranked[1]]

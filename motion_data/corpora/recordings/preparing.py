@@ -111,9 +111,7 @@ def prepare_recordings(
             jobs.append(job)
         else:
             outcomes[track.name] = kept
-    with tqdm(
-        total=len(tracks), desc="prepare recordings", unit="track", disable=not progress
-    ) as bar:
+    with tqdm(total=len(tracks), desc="prepare recordings", unit="track", disable=not progress) as bar:
         bar.update(len(outcomes))
         for name, outcome in _outcomes(jobs, workers):
             outcomes[name] = outcome

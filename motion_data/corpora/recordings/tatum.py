@@ -43,6 +43,10 @@ CANDIDATES = 6
 LEAST_SHARE = 0.35
 """A window whose vector strength is below this share of the median has no phase of its own to speak of."""
 
+FARTHEST = 0.25 / WINDOW
+"""Tatums a second by which the phases may correct a rate: a quarter of a turn in a window. More comes of phases
+at random, of a rate that the sound does not keep."""
+
 SHORTEST = 20.0
 """Seconds of sound that a tatum is measured on."""
 
@@ -143,7 +147,7 @@ def _refined(sharp: Array, rate: float) -> Tatum:
     middles = starts + windows.shape[1] / 2 / ENVELOPE_RATE
     inner = (np.arange(windows.shape[1]) + 0.5) / ENVELOPE_RATE
     weights = windows.sum(1)
-    offset = 0.0
+    limits = rate - FARTHEST, rate + FARTHEST
     errors = np.zeros(1)
     for _ in range(3):
         vectors = (windows @ np.exp(-2j * np.pi * rate * inner)) * np.exp(-2j * np.pi * rate * starts)
@@ -151,12 +155,11 @@ def _refined(sharp: Array, rate: float) -> Tatum:
         clear = (strengths >= LEAST_SHARE * np.median(strengths)) & (weights >= 0.1 * np.median(weights))
         cycles = np.unwrap(np.angle(vectors[clear])) / (2 * np.pi)
         if clear.sum() < 2:
-            offset, errors = float(cycles[0]) if len(cycles) else 0.0, np.zeros(1)
             break
         slope, offset = np.polyfit(middles[clear], cycles, 1, w=np.abs(vectors[clear]))
         errors = cycles - (slope * middles[clear] + offset)
         # A wave exp(2πi·f·t) seen from a rate r has the phase (f - r)·t.
-        rate += float(slope)
+        rate = float(np.clip(rate + slope, *limits))
     times = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE
     whole = (sharp * np.exp(-2j * np.pi * rate * times)).sum()
     phase = float((-np.angle(whole) / (2 * np.pi) / rate) % (1 / rate))
