@@ -116,13 +116,16 @@ def _sharpened(envelope: Array) -> Array:
 
 
 def _windows(sharp: Array) -> tuple[Array, Array]:
-    """(W, N) Hann-weighted windows of the envelope, and (W,) the seconds of their first frames."""
-    size, hop = round(WINDOW * ENVELOPE_RATE), round(HOP * ENVELOPE_RATE)
-    size = min(size, len(sharp))
-    starts = np.arange(0, len(sharp) - size + 1, hop)
-    parts = np.lib.stride_tricks.sliding_window_view(sharp, size)[starts]
+    """(W, N) Hann-weighted windows of the envelope, and (W,) the seconds of their first frames.
+
+    A quarter of the first and last window lies outside the recording, so that its ends count as well.
+    """
+    size, hop, margin = (round(seconds * ENVELOPE_RATE) for seconds in (WINDOW, HOP, WINDOW / 4))
+    padded = np.pad(sharp, (margin, margin + max(0, size - len(sharp) - 2 * margin)))
+    starts = np.arange(0, len(padded) - size + 1, hop)
+    parts = np.lib.stride_tricks.sliding_window_view(padded, size)[starts]
     windows: Array = parts * np.hanning(size)
-    return windows, starts / ENVELOPE_RATE
+    return windows, (starts - margin) / ENVELOPE_RATE
 
 
 def _coarse_rates(sharp: Array) -> list[float]:
@@ -144,9 +147,9 @@ def _coarse_rates(sharp: Array) -> list[float]:
 def _refined(sharp: Array, rate: float) -> Tatum:
     """The tatum near a rate: rate and phase by a straight line through the windows' phases."""
     windows, starts = _windows(sharp)
-    middles = starts + windows.shape[1] / 2 / ENVELOPE_RATE
     inner = (np.arange(windows.shape[1]) + 0.5) / ENVELOPE_RATE
     weights = windows.sum(1)
+    middles = starts + windows @ inner / np.maximum(weights, 1e-9)
     limits = rate - FARTHEST, rate + FARTHEST
     errors = np.zeros(1)
     for _ in range(3):

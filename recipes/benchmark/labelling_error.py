@@ -1,0 +1,204 @@
+"""How often the labels of a recordings corpus are wrong, against MIDI files of the same music.
+
+    python -m recipes.benchmark.labelling_error CORPUS MIDI
+
+CORPUS is a prepared recordings corpus; MIDI a folder with a ``.mid`` for some of its tracks, of the same name
+(Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``). The truth of a track is the grid of its MIDI
+file's tempi and time signatures, moved by one constant lag: the one at which the file's note onsets correlate most
+with the recording's onset envelope, within ±5 s. The labels have no part in the lag. Then, for each track that
+was kept:
+
+- level: the median period of the labelled beats is within 2 % of the truth's;
+- phase: the level is right, and 95 % of the labelled beats lie within 70 ms of a true one;
+- bars: the phase is right, bars are known, and 95 % of the labelled downbeats lie within 70 ms of a true one, and
+  as many the other way round.
+
+A MIDI file's nominal beat is itself a notation that somebody chose: half or double of it may be as good to a
+listener, and counts as wrong here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import correlate
+
+from motion_data.corpora.recordings.tatum import ENVELOPE_RATE, envelope_of
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus, read_corpus
+from motion_data.midi_file import read_score, seconds_of
+from motion_data.motion_file import read_motion
+from motion_data.pair import MotionPair
+from motionbeat_upstream.audio import read_audio
+from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
+
+Array = NDArray[np.float64]
+
+FARTHEST_LAG = 5.0
+"""Seconds from the MIDI file's clock to the recording's."""
+
+NEAR = 0.07
+"""Seconds within which a beat is the same, as in MIREX."""
+
+SHARE = 0.95
+"""Of the labelled beats that must be near true ones."""
+
+SAME_PERIOD = 0.02
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """One track's labels against its MIDI file."""
+
+    track: str
+    lag: float
+    """Seconds that the recording is behind the MIDI file."""
+    lag_clearness: float
+    """Correlation at the lag, over the highest that is 100 ms or more away."""
+    ratio: float
+    """Tempo of the labels, over the truth's."""
+    beats_near: float
+    """Share of the labelled beats near true ones."""
+    level: bool
+    phase: bool
+    bars: bool | None
+    """None where bars are unknown."""
+
+
+def compare(
+    beats: Array,
+    downbeats: Array | None,
+    true_beats: Array,
+    true_downbeats: Array,
+) -> tuple[float, float, bool, bool, bool | None]:
+    """Ratio of tempi, share of beats near, and whether level, phase and bars are right.
+
+    Args:
+        beats: (N,) labelled, in seconds.
+        downbeats: (M,) labelled; None where bars are unknown.
+        true_beats: (K,) on the recording's clock.
+        true_downbeats: (L,) likewise.
+    """
+    ratio = float(np.median(np.diff(true_beats)) / np.median(np.diff(beats)))
+    inside = beats[(beats > true_beats[0] - NEAR) & (beats < true_beats[-1] + NEAR)]
+    near = _near(inside, true_beats)
+    level = abs(ratio - 1) <= SAME_PERIOD
+    phase = level and near >= SHARE
+    if downbeats is None:
+        return ratio, near, level, phase, None
+    labelled = downbeats[(downbeats > true_beats[0] - NEAR) & (downbeats < true_beats[-1] + NEAR)]
+    expected = true_downbeats[(true_downbeats > beats[0] - NEAR) & (true_downbeats < beats[-1] + NEAR)]
+    bars = phase and _near(labelled, true_downbeats) >= SHARE and _near(expected, downbeats) >= SHARE
+    return ratio, near, level, phase, bars
+
+
+def _near(times: Array, others: Array) -> float:
+    """Share of times that have one of the others, sorted, within ``NEAR``."""
+    if not len(times) or not len(others):
+        return 0.0
+    place = np.clip(np.searchsorted(others, times), 1, max(1, len(others) - 1))
+    around = np.minimum(place, len(others) - 1)
+    distance = np.minimum(np.abs(times - others[place - 1]), np.abs(times - others[around]))
+    return float((distance <= NEAR).mean())
+
+
+def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
+    """Seconds that a recording is behind note onsets, and how clearly.
+
+    Args:
+        envelope: (F,) onset envelope of the recording at 100 Hz.
+        onsets: (N,) seconds of the notes.
+    """
+    size = len(envelope)
+    notes = np.bincount(np.maximum(0, np.floor(onsets * ENVELOPE_RATE)).astype(int), minlength=size)
+    notes = np.minimum(notes[:size], 4).astype(np.float64)
+    reach = round(FARTHEST_LAG * ENVELOPE_RATE)
+    curve = correlate(envelope - envelope.mean(), notes - notes.mean(), "full", "fft")
+    curve = curve[size - 1 - reach : size + reach]
+    best = int(curve.argmax())
+    away = np.abs(np.arange(len(curve)) - best) >= round(0.1 * ENVELOPE_RATE)
+    return (best - reach) / ENVELOPE_RATE, float(curve[best] / max(curve[away].max(), 1e-9))
+
+
+def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> TrackResult:
+    """Compare the labels of a track, joined from its pairs, with its MIDI file."""
+    first = pairs[0].audio
+    assert first is not None
+    score = read_score(midi)
+    onsets = seconds_of(score, np.array([note.time for part in score.tracks for note in part.notes]))
+    lag, clearness = onset_lag(envelope_of(read_audio(corpus.folder / first.path)), onsets)
+    truth = midi_beats(midi)
+    beats, downbeats, known = [], [], True
+    for pair in pairs:
+        _, grid = read_motion(corpus.folder / str(pair.motion))
+        assert grid is not None
+        assert pair.audio is not None
+        beats.append(grid.beats + pair.audio.start)
+        downbeats.append(grid.downbeats + pair.audio.start)
+        known &= grid.downbeat_confidence > 0
+    # Pairs share the downbeat between them.
+    joined, bars = (np.unique(np.concatenate(parts).round(3)) for parts in (beats, downbeats))
+    joined, bars = (times[np.diff(times, prepend=-1.0) > NEAR] for times in (joined, bars))
+    true_beats = truth.times + lag
+    found = compare(joined, bars if known else None, true_beats, true_beats[truth.positions == 1])
+    return TrackResult(pairs[0].piece, lag, clearness, *found)
+
+
+def results(corpus: Corpus, folder: Path) -> tuple[list[TrackResult], dict[str, str]]:
+    """Results of the tracks with a MIDI file, and why others with one were left out of the corpus.
+
+    Raises:
+        DataError: no MIDI file is of a track.
+    """
+    midis = {path.stem: path for path in sorted(folder.rglob("*.mid"))}
+    pieces: dict[str, list[MotionPair]] = {}
+    for pair in corpus.pairs:
+        if Path(pair.piece).stem in midis:
+            pieces.setdefault(pair.piece, []).append(pair)
+    left_out = {name: str(why) for name, why in corpus.made["left_out"].items() if Path(name).stem in midis}
+    if not pieces and not left_out:
+        raise DataError(f"{folder}: no .mid file has the name of a track of {corpus.folder}")
+    return [track_result(corpus, pairs, midis[Path(piece).stem]) for piece, pairs in pieces.items()], left_out
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.benchmark.labelling_error",
+        description="Error rate of a recordings corpus's labels against MIDI files of the same music.",
+    )
+    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="prepared by `data prepare recordings`")
+    parser.add_argument("midi", type=Path, metavar="MIDI", help="folder of .mid files named as tracks are")
+    arguments = parser.parse_args(argv)
+    try:
+        found, left_out = results(read_corpus(arguments.corpus), arguments.midi)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print("| track | lag (s) | clearness of lag | tempo ratio | beats near | level | phase | bars |")
+    print("|---|---|---|---|---|---|---|---|")
+    words = {True: "right", False: "wrong", None: "unknown"}
+    for one in found:
+        print(
+            f"| {Path(one.track).name} | {one.lag:.2f} | {one.lag_clearness:.2f} | {one.ratio:.3f} | "
+            f"{one.beats_near:.3f} | {words[one.level]} | {words[one.phase]} | {words[one.bars]} |"
+        )
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}")
+    known = [one for one in found if one.bars is not None]
+    print(
+        f"{len(found)} of {len(found) + len(left_out)} tracks kept; level right in "
+        f"{sum(one.level for one in found)}, phase in {sum(one.phase for one in found)}; bars known in "
+        f"{len(known)}, right in {sum(bool(one.bars) for one in known)}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
