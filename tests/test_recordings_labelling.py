@@ -102,7 +102,7 @@ class TestRefused:
         beats = np.concatenate([tatums[:half][::4], tatums[half:][2::4]])
         found = label_track(logits(beats, 0, draw), logits(beats[::4], 0, draw), 8.0, 0.0, 0.0, SECONDS)
         assert isinstance(found, str)
-        assert "ambiguous" in found or "no beats" in found
+        assert "ambiguous" in found
 
     def test_activations_that_know_nothing(self) -> None:
         nothing = np.zeros(round(50 * SECONDS))

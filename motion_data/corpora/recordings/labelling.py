@@ -4,8 +4,8 @@ The tatum gives when beats can be, the activations say which tatums are beats. W
 tatum, the log-likelihood of "a beat at these tatums and none at the others" is the sum of log σ(-l) over all
 tatums and of l over the beats; candidates differ by the second sum alone. The same holds for downbeats among
 the beats. A choice counts where it beats the next best by a margin per tatum, or per beat for bars.
-"No beats at all" (a sum of 0) is among the choices: where a model is so unsure that the logits at its beats are
-negative, the sum prefers the slowest tempo for having the fewest, and the track has to be left out.
+A model that is too unsure gives negative logits even at the beats it is right about; the sum then leans to slow
+tempi, which have fewer beats. ``Labels.beat_logit`` shows it.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Labels:
     """Nats per tatum to the second best."""
     bar_margin: float
     """Nats per beat to the second best."""
+    beat_logit: float
+    """Mean logit at the beats."""
 
     @property
     def grid(self) -> Grid:
@@ -101,11 +103,8 @@ def label_track(
         return (
             f"no multiple of {60 * rate:.2f} tatums a minute lies at {SLOWEST_BPM:g} to {FASTEST_BPM:g} bpm"
         )
-    no_beats = (0, 0)
-    beat_scores = {no_beats: 0.0, **_scores(_at(beat_logits, tatums), levels)}
+    beat_scores = _scores(_at(beat_logits, tatums), levels)
     (level, first), lead = _best(beat_scores)
-    if (level, first) == no_beats:
-        return f"no beats: at none of {len(beat_scores) - 1} tempi and phases does the model expect any"
     if lead < beat_margin:
         return (
             f"beats are ambiguous: {60 * rate / level:.1f} bpm leads by {lead:.3f} nats per tatum; expected "
@@ -121,7 +120,8 @@ def label_track(
     if not known:
         metre, opening = UNKNOWN_METRE, 0
     positions = (np.arange(len(beats)) - opening) % metre + 1
-    return Labels(beats, positions, metre, known, level, lead, bar_lead)
+    beat_logit = beat_scores[level, first] * len(tatums) / len(beats)
+    return Labels(beats, positions, metre, known, level, lead, bar_lead, beat_logit)
 
 
 def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
@@ -156,6 +156,6 @@ def _scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[in
 
 
 def _best(scores: Mapping[Key, float]) -> tuple[Key, float]:
-    """The key of the highest score, and its lead over the second."""
+    """The key of the highest score, and its lead over the second; over 0 where there is no second."""
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-    return ranked[0], scores[ranked[0]] - scores[ranked[1]]
+    return ranked[0], scores[ranked[0]] - (scores[ranked[1]] if len(ranked) > 1 else 0.0)

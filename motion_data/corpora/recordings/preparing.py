@@ -275,6 +275,7 @@ def _track_pairs(job: _Job) -> Sequence[MotionPair]:
         "drift_ms": round(1000 * tatum.drift, 2),
         "tatums_a_beat": labels.tatums_a_beat,
         "beat_margin": round(labels.beat_margin, 4),
+        "beat_logit": round(labels.beat_logit, 4),
         "bar_margin": round(labels.bar_margin, 4),
         "bars_known": labels.bars_known,
         "labelled_by": [job.digests[number] for number in job.labellers],
