@@ -6,6 +6,7 @@ import argparse
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.small import SMALL, music
 
 BPM = 150.0
-"""Of the made music, which is shorter than a stretch of the activations: the fake model counts from its start."""
+"""Of the made music, which is shorter than a stretch of the activations: the fake model counts from its
+start."""
 
 SETTINGS = Settings((Path("a"),), None, 8.0, 0, 0.04, 0.04)
 
@@ -44,7 +46,8 @@ HALVES = [next(name for name in TRAIN if package_half(name) == half) for half in
 
 
 class FakeModel:
-    """Expects a beat at every multiple of 60 / BPM seconds from the first one on, a downbeat at each fourth."""
+    """Expects a beat at every multiple of 60 / BPM seconds from the first one on, a downbeat at each
+    fourth."""
 
     def __init__(self, first: int = 0, bars: bool = True) -> None:
         self.first, self.bars, self.asked = first, bars, 0
@@ -141,7 +144,7 @@ class TestPairs:
         # The spans of a track follow one another.
         first = [pair for pair in corpus.pairs if pair.provenance["package"] == HALVES[0]]
         assert {pair.licence for pair in first} == {f"CC-BY-3.0 (copyright file of {HALVES[0]})"}
-        for before, after in zip(first[:-1], first[1:], strict=True):
+        for before, after in pairwise(first):
             assert before.audio is not None
             assert after.audio is not None
             assert 0 <= before.audio.stop - after.audio.start <= 0.2 + 1e-6
@@ -262,7 +265,7 @@ class TestLeftOut:
 class TestTempoFile:
     def test_its_tatum_is_taken(self, raw: Path, tmp_path: Path, model: FakeModel) -> None:
         tempo = tmp_path / "tempo.jsonl"
-        # Twice the fastest pulse that sounds, so that the file must have been heeded; named by its last parts.
+        # Four times the beat, which is all that sounds: the file must have been heeded.
         line = {"package": HALVES[0], "file": "games/a.flac", "tatum": 4 * BPM}
         failed = {"package": HALVES[1], "file": "usr/share/games/a.flac", "tatum": 77.0, "R": 0.2}
         tempo.write_text(f"{json.dumps(line)}\n\n{json.dumps(failed)}\n")

@@ -26,7 +26,8 @@ def logits(times: NDArray[np.float64], noise: float, draw: Any, shift: int = 0) 
     found = np.full(round(50 * SECONDS), -2.5)
     frames = np.floor(times * 50).astype(int) + shift
     found[frames[(frames >= 0) & (frames < len(found))]] = 2.0
-    return found + draw.normal(0, noise, len(found))
+    noisy: NDArray[np.float64] = found + draw.normal(0, noise, len(found))
+    return noisy
 
 
 @st.composite

@@ -3,15 +3,15 @@
     python -m recipes.benchmark.labelling_error CORPUS MIDI
 
 CORPUS is a prepared recordings corpus; MIDI a folder with a ``.mid`` for some of its tracks, of the same name
-(Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``). The truth of a track is the grid of its MIDI
-file's tempi and time signatures, moved by one constant lag: the one at which the file's note onsets correlate most
-with the recording's onset envelope, within ±5 s. The labels have no part in the lag. Then, for each track that
-was kept:
+(Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``). The truth of a track is the grid of
+its MIDI file's tempi and time signatures, moved by one constant lag: the one at which the file's note onsets
+correlate most with the recording's onset envelope, within ±5 s. The labels have no part in the lag. Then, for
+each track that was kept:
 
 - level: the median period of the labelled beats is within 2 % of the truth's;
 - phase: the level is right, and 95 % of the labelled beats lie within 70 ms of a true one;
-- bars: the phase is right, bars are known, and 95 % of the labelled downbeats lie within 70 ms of a true one, and
-  as many the other way round.
+- bars: the phase is right, bars are known, and 95 % of the labelled downbeats lie within 70 ms of a true one,
+  and as many the other way round.
 
 A MIDI file's nominal beat is itself a notation that somebody chose: half or double of it may be as good to a
 listener, and counts as wrong here.

@@ -1,8 +1,7 @@
 """Free recordings of constant tempo, with beats and bars labelled by a model and danced to [O].
 
-The tatum of a recording is measured (or known from a tempo file), a model's activations choose which tatums are
-beats and downbeats over the whole track, and the parametric dancer dances to that grid.
-"""
+The tatum of a recording is measured (or known from a tempo file), a model's activations choose which tatums
+are beats and downbeats over the whole track, and the parametric dancer dances to that grid."""
 
 from __future__ import annotations
 

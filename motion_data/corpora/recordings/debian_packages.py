@@ -2,10 +2,10 @@
 
     python -m motion_data.corpora.recordings.debian_packages TEMPO RAW [--packages DIR]
 
-TEMPO is a tempo file (JSON lines with ``package``); each package it names lies in ``RAW/PACKAGE`` afterwards, and
-what is in an archive ``x.pk3`` in the folder ``x.pk3.unpacked`` beside it. A folder appears only when it is whole, so
-a second run goes on where the first one stopped. The packages of the project's test songs are refused.
-"""
+TEMPO is a tempo file (JSON lines with ``package``); each package it names lies in ``RAW/PACKAGE`` afterwards,
+and what is in an archive ``x.pk3`` in the folder ``x.pk3.unpacked`` beside it. A folder appears only when it
+is whole, so a second run goes on where the first one stopped. The packages of the project's test songs are
+refused."""
 
 from __future__ import annotations
 

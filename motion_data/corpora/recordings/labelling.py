@@ -4,9 +4,8 @@ The tatum gives when beats can be, the activations say which tatums are beats. W
 tatum, the log-likelihood of "a beat at these tatums and none at the others" is the sum of log σ(-l) over all
 tatums and of l over the beats; candidates differ by the second sum alone. The same holds for downbeats among
 the beats. A choice counts where it beats the next best by a margin per tatum, or per beat for bars.
-A model that is too unsure gives negative logits even at the beats it is right about; the sum then leans to slow
-tempi, which have fewer beats. ``Labels.beat_logit`` shows it.
-"""
+A model that is too unsure gives negative logits even at the beats it is right about; the sum then leans to
+slow tempi, which have fewer beats. ``Labels.beat_logit`` shows it."""
 
 from __future__ import annotations
 
@@ -36,8 +35,9 @@ LARGEST_LOGIT = 5.0
 """A tatum counts for a probability between .007 and .993: one frame cannot decide a track."""
 
 REACH = 1
-"""Frames to either side of a tatum's own whose largest activation counts. Heads trained with widened or shift-
-tolerant targets may peak a frame beside the beat; two frames would reach the next tatum at 12 a second."""
+"""Frames to either side of a tatum's own whose largest activation counts. Heads trained with widened or
+shift-tolerant targets may peak a frame beside the beat; two frames would reach the next tatum at 12 a
+second."""
 
 METRES = (3, 4)
 """Beats a bar that are tried; where beats are made of three tatums, 2 (6/8) as well."""

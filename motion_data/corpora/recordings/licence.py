@@ -1,10 +1,9 @@
 """The licence of a recording in a Debian package, and whether it may be used: NC and ND are refused.
 
-Copyright files in Debian's machine-readable format (DEP-5) name a licence for each glob of files. The globs are
-of the source package, whose folders are called otherwise than where the files are installed: a glob counts for a
-track where its last part matches the track's name, or its last folder is one of the track's folders. As in the
-format itself, the last paragraph that matches counts; ``*`` alone matches everything.
-"""
+Copyright files in Debian's machine-readable format (DEP-5) name a licence for each glob of files. The globs
+are of the source package, whose folders are called otherwise than where the files are installed: a glob
+counts for a track where its last part matches the track's name, or its last folder is one of the track's
+folders. As in the format itself, the last paragraph that matches counts; ``*`` alone matches everything."""
 
 from __future__ import annotations
 

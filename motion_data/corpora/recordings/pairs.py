@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class LabelledTrack:
 def cut_pairs(track: LabelledTrack, out: Path, seconds: float, seed: int) -> list[MotionPair]:
     """Write the motions of a track's pairs, and return their records.
 
-    Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints but
-    the touch-downs of a step on every beat.
+    Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints
+    but the touch-downs of a step on every beat.
 
     Args:
         track: labelled.
@@ -117,11 +118,7 @@ def _spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[float, 
     bars = max(1, round(seconds / bar))
     spans = max(1, round((len(downbeats) - 1) / bars))
     edges = np.linspace(0, len(downbeats) - 1, spans + 1).round().astype(int)
-    return [
-        (float(downbeats[a]), float(downbeats[b]))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-        if b > a
-    ]
+    return [(float(downbeats[a]), float(downbeats[b])) for a, b in pairwise(edges) if b > a]
 
 
 def _part(motion: Motion, start: float, stop: float) -> Motion:

@@ -325,7 +325,8 @@ def _no_heads(path: Path) -> str:
 
 
 def activations(model: BeatModel, wav: Tensor) -> tuple[Tensor, Tensor]:
-    """(F,) logits of beats and of downbeats at 50 Hz, computed in stretches: a track may last half an hour."""
+    """(F,) logits of beats and of downbeats at 50 Hz, computed in stretches: a track may last half an
+    hour."""
     count = -(-len(wav) // STRIDE)
     own, context = round(STRETCH * SAMPLE_RATE / STRIDE), round(CONTEXT * SAMPLE_RATE / STRIDE)
     parts = []
@@ -339,7 +340,8 @@ def activations(model: BeatModel, wav: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sounding_span(wav: Tensor) -> tuple[float, float]:
-    """Seconds at which the sound of a waveform (T,) at 16 kHz starts and ends, silence at either end left out."""
+    """Seconds at which the sound of a waveform (T,) at 16 kHz starts and ends, silence at either end left
+    out."""
     block = SAMPLE_RATE // 10
     count = len(wav) // block
     peak = float(wav.abs().max())

@@ -44,8 +44,8 @@ LEAST_SHARE = 0.35
 """A window whose vector strength is below this share of the median has no phase of its own to speak of."""
 
 FARTHEST = 0.25 / WINDOW
-"""Tatums a second by which the phases may correct a rate: a quarter of a turn in a window. More comes of phases
-at random, of a rate that the sound does not keep."""
+"""Tatums a second by which the phases may correct a rate: a quarter of a turn in a window. More comes of
+phases at random, of a rate that the sound does not keep."""
 
 SHORTEST = 20.0
 """Seconds of sound that a tatum is measured on."""
@@ -69,8 +69,9 @@ class Tatum:
         """Why the recording cannot be labelled on this tatum; None where it can."""
         if not self.drift <= LARGEST_DRIFT:
             return (
-                f"the tempo drifts: {1000 * self.drift:.0f} ms from a constant {60 * self.rate:.2f} tatums a "
-                f"minute (vector strength {self.strength:.2f}); expected at most {1000 * LARGEST_DRIFT:.0f} ms"
+                f"the tempo drifts: {1000 * self.drift:.0f} ms from a constant {60 * self.rate:.2f} tatums "
+                f"a minute (vector strength {self.strength:.2f}); expected at most "
+                f"{1000 * LARGEST_DRIFT:.0f} ms"
             )
         if not self.strength >= LEAST_STRENGTH:
             return (

