@@ -78,6 +78,10 @@ class TestFormat:
             track_licence(text, "usr/share/d.ogg", "p")
         assert track_licence(text, "usr/share/b.ogg", "p").startswith("MIT")
 
+    def test_a_licence_without_a_name(self) -> None:
+        text = "Format: x\n\nFiles: *\nLicence:\n Put into the public\n domain by its author.\n"
+        assert track_licence(text, "a.ogg", "p").startswith("public-domain (")
+
 
 class TestPlainText:
     @pytest.mark.parametrize(
@@ -97,6 +101,7 @@ class TestPlainText:
         [
             "Music: CC BY-NC-SA 3.0",
             "Creative Commons Attribution-NonCommercial 2.0",
+            "Creative Commons\n Attribution-\n  NonCommercial 2.5",
             "Creative Commons\n Attribution-NoDerivs 2.5",
             "http://creativecommons.org/licenses/by-nd/3.0/",
             "You may copy it for non-commercial use.",

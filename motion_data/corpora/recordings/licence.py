@@ -19,6 +19,7 @@ RESTRICTED = re.compile(
     r"|attribution[-, ]+non-?commercial|non-?commercial[-, ]+(?:share|no-?deriv)"
     r"|\bno-?deriv(?:ative|ation|s\b)|\bno derivative works\b"
     r"|\bnon-?commercial (?:use|purposes|usage) only|\bonly (?:for )?non-?commercial"
+    r"|primarily intended for or directed toward commercial advantage"
     r"|\bfor non-?commercial (?:use|purposes)\b|\bno commercial use|\bnot be (?:sold|used commercially)",
     re.IGNORECASE,
 )
@@ -28,6 +29,7 @@ uses it."""
 KNOWN = {
     r"creative commons attribution[- ]share-? ?alike|cc[- ]by-sa": "CC-BY-SA",
     r"creative commons attribution(?![- ]share)|cc[- ]by(?!-)": "CC-BY",
+    r"creative commons public licen[cs]e": "Creative Commons",
     r"\bcc0\b|public domain": "public-domain",
     r"free art licen[cs]e": "Free-Art",
     r"\blesser general public|\blgpl": "LGPL",
@@ -60,9 +62,9 @@ def track_licence(copyright_text: str, track: str, package: str) -> str:
         DataError: the licence forbids commercial use or changed versions.
     """
     if not re.match(r"\s*format(?:-specification)?:", copyright_text, re.IGNORECASE):
-        found = RESTRICTED.search(copyright_text)
+        found = RESTRICTED.search(" ".join(copyright_text.split()))
         if found:
-            raise DataError(_refusal(package, f"its copyright file says {' '.join(found[0].split())!r}"))
+            raise DataError(_refusal(package, f"its copyright file says {found[0]!r}"))
         return f"{_names_in(copyright_text)} (copyright file of {package})"
     paragraphs, texts = _parsed(copyright_text)
     matching = [paragraph for paragraph in paragraphs if _match(paragraph.globs, track)]
@@ -78,11 +80,11 @@ def track_licence(copyright_text: str, track: str, package: str) -> str:
             + "\n"
             + "\n".join(text for name, text in texts.items() if name.lower() in paragraph.licence.lower())
         )
-        found = RESTRICTED.search(paragraph.licence) or RESTRICTED.search(full)
+        found = RESTRICTED.search(paragraph.licence) or RESTRICTED.search(" ".join(full.split()))
         # "or" leaves the choice, and one of the two is enough.
         if found and not _has_free_choice(paragraph.licence):
             raise DataError(_refusal(package, f"{track} is under {paragraph.licence}"))
-    names = dict.fromkeys(paragraph.licence for paragraph in chosen)
+    names = dict.fromkeys(paragraph.licence or _names_in(paragraph.text) for paragraph in chosen)
     return f"{' and '.join(names) or 'unknown'} (copyright file of {package})"
 
 
@@ -115,7 +117,7 @@ def _parsed(text: str) -> tuple[list[_Paragraph], dict[str, str]]:
                 name, _, value = line.partition(":")
                 name = name.strip().lower()
                 fields.setdefault(name, []).append(value.strip())
-        licence = fields.get("license", [""])
+        licence = fields.get("license") or fields.get("licence", [""])
         if "files" in fields:
             globs = tuple(" ".join(fields["files"]).replace(",", " ").split())
             paragraphs.append(_Paragraph(globs, licence[0], "\n".join(licence[1:])))
