@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recipes.benchmark.labelling_error import compare, onset_lag
 
@@ -32,7 +33,7 @@ class TestCompare:
         ],
     )
     def test_labels_that_are_wrong(
-        self, beats: np.ndarray, bars: np.ndarray | None, expected: list[bool | None]
+        self, beats: NDArray[np.float64], bars: NDArray[np.float64] | None, expected: list[bool | None]
     ) -> None:
         assert list(compare(beats, bars, TRUE, BARS)[2:]) == expected
 
