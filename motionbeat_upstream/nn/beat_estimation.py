@@ -121,7 +121,7 @@ def estimate_grids(
     sure = _pulse_confidence(pulse, sounding.sum(1) / rate) * torch.minimum(
         _mean(share, sounding) * SCORE_STEP, _on_beat_share(mixed, frames, audible)
     )
-    times = (frames + 0.5 + _peak_offset(where, frames)).cpu().numpy().astype(np.float64) / rate
+    times = (frames + 0.5 + peak_offset(where, frames)).cpu().numpy().astype(np.float64) / rate
     kept, places = audible.cpu().numpy(), positions.cpu().numpy()
     return [
         _grid(times[row, kept[row]], places[row, kept[row]], *figures)
@@ -204,7 +204,7 @@ def _at_rate_of(activation: Tensor, pulses: Tensor, lengths: Tensor) -> Tensor:
     return early + share * (late - early)
 
 
-def _peak_offset(activation: Tensor, frames: Tensor) -> Tensor:
+def peak_offset(activation: Tensor, frames: Tensor) -> Tensor:
     """Where between the frames an activation peaks: the vertex of a parabola, in ±0.5 frames.
 
     0 where a frame is no peak.

@@ -76,6 +76,42 @@ def beat_periods(
         each frame, both (B, F) in steps of ``SCORE_STEP``: the autocorrelation of the activation at one or
         two periods, in [-1, 1], and how probable the tempo is against the next best, p / (p + q), in [0, 1].
     """
+    periodicity, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
+    bpm = tempi().to(scores.device)
+    octaves = torch.log(bpm)
+    transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
+    pool = max(1, round(rate / RATE))
+    hop = round(HOP * rate / pool)
+    windows = torch.div(lengths, pool * hop, rounding_mode="floor") + 1
+    path = best_path(scores, transition, windows)
+    frame = torch.arange(activation.shape[1], device=path.device)
+    window = (frame / (pool * hop)).round().long().minimum(windows[:, None] - 1)
+    clarity, share = _clarity(periodicity, path, rate / pool), _share(scores, path)
+    choice, clear, sure = (each.gather(1, window) for each in (path, clarity, share))
+    return 60.0 * rate / bpm, choice, clear, sure
+
+
+def tempo_scores(
+    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
+) -> Tensor:
+    """The score of each of :func:`tempi` around each frame; the arguments are as for :func:`beat_periods`.
+
+    Returns:
+        (B, F, S) logarithms of probability up to a constant, by the window around each frame; 0 where nothing
+        sounds.
+    """
+    _, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
+    pool = max(1, round(rate / RATE))
+    hop = pool * round(HOP * rate / pool)
+    last = torch.div(lengths, hop, rounding_mode="floor")[:, None]
+    window = (torch.arange(activation.shape[1], device=scores.device) / hop).round().long().minimum(last)
+    return scores.gather(1, window[..., None].expand(-1, -1, scores.shape[2])) * SCORE_STEP
+
+
+def _window_scores(
+    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
+) -> tuple[Tensor, Tensor]:
+    """(B, T, W) autocorrelation of the activation in each window, and the (B, T, S) score of each tempo."""
     pool = max(1, round(rate / RATE))
     template, scores = (x.to(activation.device) for x in _template(rate / pool))
     periodicity = []
@@ -84,18 +120,7 @@ def beat_periods(
         scores = scores + periodicity[-1] @ kind
     reach, step = _window(rate / pool) // 2 * pool, round(HOP * rate / pool) * pool
     any_sound = F.max_pool1d(F.pad(sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step)[:, 0]
-    scores = (scores / SCORE_STEP).round() * any_sound[..., None]
-    bpm = tempi().to(scores.device)
-    octaves = torch.log(bpm)
-    transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
-    hop = round(HOP * rate / pool)
-    windows = torch.div(lengths, pool * hop, rounding_mode="floor") + 1
-    path = best_path(scores, transition, windows)
-    frame = torch.arange(activation.shape[1], device=path.device)
-    window = (frame / (pool * hop)).round().long().minimum(windows[:, None] - 1)
-    clarity, share = _clarity(periodicity[0], path, rate / pool), _share(scores, path)
-    choice, clear, sure = (each.gather(1, window) for each in (path, clarity, share))
-    return 60.0 * rate / bpm, choice, clear, sure
+    return periodicity[0], (scores / SCORE_STEP).round() * any_sound[..., None]
 
 
 def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float) -> Tensor:

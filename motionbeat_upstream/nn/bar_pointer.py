@@ -1,0 +1,593 @@
+"""Beats, tempo, bars and metre in one: the best path of a semi-Markov bar-pointer model [O].
+
+A state is a beat: its frame, the beat period, the metre and the position in the bar. After the bar-pointer
+model of Krebs, Böck and Widmer, "An efficient state-space model for joint tempo and meter tracking" (ISMIR
+2015), but beats are decided and not frames, so that the evidence of a beat is counted once.
+
+The probability of no beat is the same sum over all frames for every path, so a beat adds the log-odds of its
+frame, and the frames between two beats add nothing. All frames within the shortest interval are decided at
+once. Sums run over whole numbers and each clip is decoded alone, so a clip has the same beats in any batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motionbeat_upstream.nn.beat_heads import METRES
+from motionbeat_upstream.nn.silence import silence
+
+Scores = NDArray[np.int32]
+
+PER_OCTAVE = 16
+"""Tempi in an octave: the next one is 4.4 % faster. Intervals may be a frame off, so all are within reach."""
+
+STEP = 1e-3
+"""Scores are rounded to these steps of a natural logarithm."""
+
+IMPOSSIBLE = -(10**9)
+"""Score of a state that may not be, in steps. An hour adds up to less than a fifth of it."""
+
+CHUNK = 150
+"""Blocks of frames whose scores are held at a time. Those of earlier chunks are computed again on the way
+back."""
+
+SAME_TEMPO, SAME_PHASE = 1 / 8, 1 / 4
+"""A beat is another one than that of the best path if its tempo differs by more than so many octaves, or its
+time by more than so many beat periods."""
+
+LEAST_PERIOD = 4.0
+"""Frames that a beat must have."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known of the music; nothing else is decoded.
+
+    Raises:
+        ValueError: no tempo or no metre is left.
+    """
+
+    min_bpm: float = 50.0
+    """Slowest tempo in beats per minute."""
+    max_bpm: float = 215.0
+    """Fastest tempo in beats per minute."""
+    metres: tuple[int, ...] = METRES
+    """Beats per bar to choose from; a bar of 6/8 counts as two."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_bpm <= self.max_bpm < math.inf:
+            raise ValueError(
+                f"no tempo lies between {self.min_bpm:g} and {self.max_bpm:g} bpm; give the slowest and the "
+                f"fastest tempo, both above 0"
+            )
+        if not self.metres or not set(self.metres) <= set(METRES):
+            raise ValueError(f"metres must be one or more of {METRES} beats a bar, got {self.metres}")
+
+
+ANY = Hints()
+"""Nothing is known."""
+
+
+@dataclass(frozen=True)
+class BarPointerWeights:
+    """What the model weighs. Costs are negative logarithms of probability.
+
+    The values were chosen by hand on activations made from a constructed truth, those of the rules' evidence
+    without any. All are to be fitted to the activations of a trained tower.
+    """
+
+    beat: float = 1.0
+    """Factor of a beat's log-odds."""
+    beat_bias: float = 1.0
+    """Added to them. About 1 in 25 frames is a beat, so log-odds of 0 speak for one. Higher values lead to
+    faster tempi."""
+    beat_limit: float = 5.0
+    """L in L·tanh(x / L), which log-odds x are reduced to, so that no frame decides alone."""
+    downbeat: float = 1.0
+    """Factor of the log-likelihood ratio of a downbeat, or of no downbeat, on a beat."""
+    downbeat_rate: float = 0.25
+    """Share of downbeats among beats, which that ratio is relative to."""
+    downbeat_doubt: float = 0.05
+    """Probability of a beat below which its downbeat activation says little."""
+    downbeat_least: float = 0.02
+    """Least probability of a downbeat, and of no downbeat, on a beat."""
+    tempo_change: float = 3.0
+    """Cost of going on in the next faster or slower tempo, 4.4 % away."""
+    tempo_jump: float = 10.0
+    """Cost of going on in any other tempo."""
+    jitter: float = 0.03
+    """Standard deviation of an interval from the beat period, in periods."""
+    quantisation: float = 0.5
+    """The same in frames, in addition."""
+    tempo_centre: float = 120.0
+    """Tempo in beats per minute that is the likeliest before anything is heard."""
+    tempo_spread: float = 0.8
+    """Standard deviation of the tempo from it, in octaves."""
+    metre_change: float = 8.0
+    """Cost of another metre from one bar to the next."""
+    metre_prior: tuple[float, ...] = (0.05, 0.2, 1.0, 0.02, 0.02, 0.01)
+    """Probability, up to a factor, of each of ``METRES``."""
+    beat_evidence: float = 0.5
+    """Factor of ``beat_scores``."""
+    downbeat_evidence: float = 0.2
+    """Factor of ``downbeat_scores``."""
+    tempo_evidence: float = 0.1
+    """Factor of ``tempo_scores``, per second."""
+
+
+WEIGHTS = BarPointerWeights()
+
+
+@dataclass(frozen=True)
+class BarPath:
+    """The best path through one clip, and how far it leads others."""
+
+    frames: NDArray[np.int64]
+    """(N,) frame of each beat, increasing; possibly none."""
+    positions: NDArray[np.int64]
+    """(N,) position of each beat in its bar, counted from 1; 1 is a downbeat."""
+    metres: NDArray[np.int64]
+    """(N,) beats of the bar that each beat is in."""
+    periods: NDArray[np.float64]
+    """(N,) beat period in frames of the interval that ends at each beat."""
+    beat_margin: float
+    """Lead of the beats over the best others, as a natural logarithm of probability: each of those has
+    another tempo or phase. Bars do not count, so it may be below 0. Infinite where the hints admit no others.
+    """
+    bar_margin: float
+    """Lead of the bars over the best others through the same beats, in which each beat has another position
+    or metre. Infinite where the hints admit no others."""
+
+
+@torch.no_grad()
+def decode_bars(
+    beat: Tensor,
+    downbeat: Tensor,
+    lengths: Tensor,
+    rate: float = 50.0,
+    *,
+    hints: Hints = ANY,
+    beat_scores: Tensor | None = None,
+    downbeat_scores: Tensor | None = None,
+    tempo_scores: Tensor | None = None,
+    tempi: Tensor | None = None,
+    sounding: Tensor | None = None,
+    weights: BarPointerWeights = WEIGHTS,
+) -> list[BarPath]:
+    """The best beats and bars of each clip.
+
+    Args:
+        beat: (B, F) logits of a beat at each frame; what lies beyond a clip's end does not matter.
+        downbeat: (B, F) logits of a downbeat, which is a beat as well.
+        lengths: (B,) frames of each clip.
+        rate: frames a second.
+        hints: range of tempi, and metres to choose from.
+        beat_scores: (B, F) added to the log-odds of a beat.
+        downbeat_scores: (B, F) added to what speaks for a downbeat at each frame.
+        tempo_scores: (B, F, S) added per second to the logarithm of probability of each tempo.
+        tempi: (S,) increasing tempi of ``tempo_scores`` in beats per minute, as
+            :func:`~motionbeat_upstream.nn.tempo.tempi` gives them.
+        sounding: (B, F) as :func:`~motionbeat_upstream.nn.silence.sounds` gives it. There are no beats in
+            silences. Without it everything sounds.
+        weights: what the model weighs.
+
+    Returns:
+        One path a clip. Its beats go from its first to its last frame, silences apart.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or tempi too fast for the rate.
+    """
+    if beat.ndim != 2 or beat.shape != downbeat.shape or lengths.shape != (len(beat),):
+        raise ValueError(
+            f"beats of shape {tuple(beat.shape)}, downbeats of shape {tuple(downbeat.shape)} and "
+            f"{len(lengths)} lengths do not fit each other; expected (B, F) twice and B lengths"
+        )
+    if 60 * rate / hints.max_bpm < LEAST_PERIOD:
+        raise ValueError(
+            f"a beat at {hints.max_bpm:g} bpm has fewer than {LEAST_PERIOD:g} of {rate:g} frames a second; "
+            f"ask for at most {60 * rate / LEAST_PERIOD:g} bpm"
+        )
+    if (tempo_scores is None) != (tempi is None):
+        raise ValueError("expected tempo_scores with their tempi, or neither")
+    with_bars = _model(hints, rate, tuple(sorted(set(hints.metres))), weights)
+    beats_alone = _model(hints, rate, (1,), weights)
+    periods = with_bars.periods
+    still = None
+    if sounding is not None:
+        still = silence(sounding, torch.full(beat.shape, float(periods[0]), device=beat.device))
+    gains = _gains(beat, downbeat, beat_scores, downbeat_scores, still, weights)
+    per_frame = None
+    if tempo_scores is not None and tempi is not None:
+        per_frame = _on_periods(tempo_scores, tempi, periods, rate, weights)
+    paths = []
+    for row, size in enumerate(lengths.tolist()):
+        tempo = None if per_frame is None else per_frame[row, :, :size]
+        path = _decode(gains[:, row, :size], tempo, with_bars, beats_alone)
+        if sounding is not None:
+            path = _where_it_sounds(path, sounding[row, :size])
+        paths.append(path)
+    return paths
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Costs and layout of the states of a clip: S periods, and P positions, metre after metre."""
+
+    periods: NDArray[np.float64]
+    """(S,) beat periods in frames, evenly spaced in octaves, increasing."""
+    intervals: NDArray[np.int64]
+    """(S,) the same in whole frames."""
+    shorter: Scores
+    """(S, 1, 1) cost of an interval that is a frame shorter."""
+    longer: Scores
+    """(S, 1, 1) cost of an interval that is a frame longer."""
+    change: Scores
+    """(1,) cost of the next tempo."""
+    jump: Scores
+    """(1,) cost of any other tempo."""
+    step: Scores
+    """(S, 3, S) cost of a beat of one tempo after an interval longer, whole or shorter from another tempo."""
+    metres: NDArray[np.int64]
+    """(M,) beats per bar."""
+    metre_of: NDArray[np.int64]
+    """(P,) index of the metre of each place."""
+    first: NDArray[np.int64]
+    """(M,) index of the first position of each metre."""
+    last: NDArray[np.int64]
+    """(M,) index of the last position of each metre."""
+    is_first: NDArray[np.bool_]
+    """(P,) true for downbeats."""
+    other_metre: Scores
+    """(M,) cost of changing to each metre."""
+    start: Scores
+    """(S, P) score of a beat before the first frame."""
+
+    @property
+    def block(self) -> int:
+        """Frames that are decided at once: no beat among them follows on another one."""
+        return int(self.intervals[0]) - 1
+
+    @property
+    def blocks_before(self) -> int:
+        """Blocks that the beat before one of the next block may lie in."""
+        return -(-(int(self.intervals[-1]) + 2) // self.block)
+
+
+@lru_cache(maxsize=8)
+def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPointerWeights) -> _Model:
+    count = math.ceil(math.log2(hints.max_bpm / hints.min_bpm) * PER_OCTAVE) + 1
+    periods = np.geomspace(60 * rate / hints.max_bpm, 60 * rate / hints.min_bpm, count)
+    intervals = periods.round().astype(np.int64)
+    spread = np.hypot(weights.quantisation, weights.jitter * periods)
+    off = ((intervals + np.arange(-1, 2)[:, None] - periods) / spread) ** 2 / 2
+    deviation = _steps((off - off[1]).clip(min=0))
+    change, jump = _steps(np.array([[weights.tempo_change], [weights.tempo_jump]]))
+    apart = np.abs(np.arange(len(periods)) - np.arange(len(periods))[:, None])
+    tempo = np.where(apart == 1, np.minimum(change, jump), jump) * (apart > 0)
+    priors = dict(zip(METRES, weights.metre_prior, strict=True))
+    prior = np.array([priors.get(metre, 1.0) for metre in metres])
+    prior = np.log(prior / prior.sum())
+    of_tempo = -((np.log2(60 * rate / periods / weights.tempo_centre) / weights.tempo_spread) ** 2) / 2
+    last = np.cumsum(metres) - 1
+    first = last - np.array(metres) + 1
+    return _Model(
+        periods=periods,
+        intervals=intervals,
+        shorter=deviation[0, :, None, None],
+        longer=deviation[2, :, None, None],
+        change=change,
+        jump=jump,
+        step=tempo[:, None] + deviation.T[:, ::-1, None],
+        metres=np.array(metres),
+        metre_of=np.repeat(np.arange(len(metres)), metres),
+        first=first,
+        last=last,
+        is_first=np.isin(np.arange(sum(metres)), first),
+        other_metre=_steps(weights.metre_change - prior),
+        start=_steps(of_tempo[:, None] + np.repeat(prior - np.log(metres), metres)),
+    )
+
+
+def _steps(score: NDArray[np.float64]) -> Scores:
+    steps: Scores = np.round(score / STEP).astype(np.int32)
+    return steps
+
+
+def _gains(
+    beat: Tensor,
+    downbeat: Tensor,
+    beat_scores: Tensor | None,
+    downbeat_scores: Tensor | None,
+    still: Tensor | None,
+    weights: BarPointerWeights,
+) -> Scores:
+    """(3, B, F) in steps: what a beat at each frame adds, and what a downbeat or another beat adds to it."""
+    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (beat, downbeat))
+    probable, rate = beat.sigmoid(), weights.downbeat_rate
+    first = (downbeat.sigmoid() + weights.downbeat_doubt * rate) / (probable + weights.downbeat_doubt)
+    first = first.clamp(weights.downbeat_least, 1 - weights.downbeat_least)
+    odds = weights.beat * weights.beat_limit * torch.tanh(beat / weights.beat_limit) + weights.beat_bias
+    if beat_scores is not None:
+        odds = odds + weights.beat_evidence * beat_scores.cpu()
+    down = weights.downbeat * torch.log(first / rate)
+    other = weights.downbeat * torch.log((1 - first) / (1 - rate))
+    if downbeat_scores is not None:
+        down = down + weights.downbeat_evidence * downbeat_scores.cpu()
+    gains = torch.stack([odds, down, other])
+    if still is not None:
+        gains = gains.masked_fill(still.cpu(), 0.0)
+    return _steps(gains.numpy())
+
+
+def _on_periods(
+    scores: Tensor, tempi: Tensor, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
+) -> Scores:
+    """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
+    place = np.interp(
+        np.log(60 * rate / periods), np.log(tempi.double().cpu().numpy()), np.arange(len(tempi))
+    )
+    below = np.minimum(place.astype(np.int64), max(len(tempi) - 2, 0))
+    above = np.minimum(below + 1, len(tempi) - 1)
+    each = scores.double().cpu().numpy().swapaxes(1, 2)
+    share = (place - below)[:, None]
+    between = each[:, below] + share * (each[:, above] - each[:, below])
+    return _steps(between * weights.tempo_evidence / rate)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the frames of a clip add to a path, in whole blocks of frames."""
+
+    gains: Scores
+    """(F, P) a beat in each place in the bar."""
+    tempo: Scores | None
+    """(S, F) an interval of each period that ends at a frame."""
+    blocked: NDArray[np.bool_] | None = None
+    """(S, F) true where there may be no beat."""
+
+
+def _decode(gains: Scores, tempo: Scores | None, model: _Model, alone: _Model) -> BarPath:
+    """The path of one clip.
+
+    Args:
+        gains: (3, F) as :func:`_gains` gives them.
+        tempo: (S, F) as :func:`_on_periods` gives it.
+        model: with bars of all metres.
+        alone: with beats alone, in bars of one.
+    """
+    size = gains.shape[1]
+    odds, down, other = np.pad(gains, ((0, 0), (0, -size % model.block)))
+    if tempo is not None:
+        tempo = _over_intervals(np.pad(tempo, ((0, 0), (0, -size % model.block))), model.intervals)
+    evidence = _Evidence(odds[:, None] + np.where(model.is_first, down[:, None], other[:, None]), tempo)
+    frames, tempi, places = _best_path(model, evidence, size)
+    beats, places = frames[1:], places[1:]
+    own = _own(beats, tempi[1:], model.periods, len(odds))
+    rival = _best_end(alone, _forward_all(alone, _Evidence(odds[:, None], tempo, own))[-1], size)[0]
+    lead = _beat_score(alone, odds, tempo, frames, tempi) - rival
+    return BarPath(
+        frames=beats,
+        positions=places - model.first[model.metre_of[places]] + 1,
+        metres=model.metres[model.metre_of[places]],
+        periods=model.periods[tempi[1:]],
+        beat_margin=lead * STEP if rival > IMPOSSIBLE / 2 else math.inf,
+        bar_margin=_bar_margin(model, other[beats], down[beats], places),
+    )
+
+
+def _best_path(
+    model: _Model, evidence: _Evidence, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Frames, tempi and places of the beats with the greatest sum of scores.
+
+    The first of them lies before the clip of ``size`` frames.
+    """
+    *heads, scores = _forward_all(model, evidence)
+    _, frame, index, place = _best_end(model, scores, size)
+    path = [(frame, index, place)]
+    block, chunk = model.block, len(heads) - 1
+    around = np.arange(-1, 2)
+    while frame >= 0:
+        if frame // block // CHUNK != chunk:
+            chunk = frame // block // CHUNK
+            scores = _forward(model, heads[chunk], chunk * CHUNK, evidence)
+        whole = frame - int(model.intervals[index])
+        row, column = np.divmod(around + whole - (chunk * CHUNK - model.blocks_before) * block, block)
+        step = model.step[index]
+        if model.is_first[place]:
+            place = _last_place(model, scores[row, :, column] - step[..., None], place)
+        else:
+            place -= 1
+        late, index = divmod(int((scores[row, :, column, place] - step).argmax()), step.shape[1])
+        frame = whole - 1 + late
+        path.append((frame, index, place))
+    frames, tempi, places = np.array(path[::-1], dtype=np.int64).T
+    return frames, tempi, places
+
+
+def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, int]:
+    """The best score, and frame, tempo and place of its last beat.
+
+    Args:
+        model: costs and layout of the states.
+        scores: (K, S, N, P) of the last blocks of a clip.
+        size: frames of the clip; the next beat would lie beyond them.
+    """
+    frames = np.arange(size - int(model.intervals[-1]), size)
+    # Blocks end where the last one does; a clip without a frame has those before it.
+    row, column = np.divmod(frames - -(-size // model.block) * model.block, model.block)
+    ends = frames[:, None] + model.intervals >= size
+    last = np.where(ends[..., None], scores[row, :, column], IMPOSSIBLE)
+    offset, index, place = (int(x) for x in np.unravel_index(int(last.argmax()), last.shape))
+    return int(last[offset, index, place]), int(frames[offset]), index, place
+
+
+def _last_place(model: _Model, arrivals: Scores, place: int) -> int:
+    """The last place of the bar before a downbeat, given the scores (3, S, P) of the beats before."""
+    ended = arrivals[..., model.last].max((0, 1))
+    cost = np.where(model.first == place, 0, model.other_metre[model.first == place])
+    return int(model.last[(ended - cost).argmax()])
+
+
+def _forward_all(model: _Model, evidence: _Evidence) -> list[Scores]:
+    """The blocks before each chunk of a clip, and at the end the scores of the last chunk."""
+    size = (model.blocks_before, len(model.start), model.block, model.start.shape[1])
+    scores = np.broadcast_to(model.start[:, None], size)
+    heads = []
+    for first in range(0, max(len(evidence.gains) // model.block, 1), CHUNK):
+        heads.append(scores[-model.blocks_before :].copy())
+        scores = _forward(model, heads[-1], first, evidence)
+    return [*heads, scores]
+
+
+def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Scores:
+    """(H + K, S, N, P): the greatest score of a path that ends with a beat in each state and frame.
+
+    Args:
+        model: costs and layout of the states.
+        head: (H, S, N, P) the same of the blocks before ``first``, of N frames each.
+        first: the first block of the chunk.
+        evidence: of the whole clip.
+    """
+    gains, tempo, blocked = evidence.gains, evidence.tempo, evidence.blocked
+    before, count, block, places = head.shape
+    stop = min(first + CHUNK, len(gains) // block)
+    scores = np.empty((before + stop - first, *head.shape[1:]), dtype=np.int32)
+    scores[:before] = head
+    # The best that the beats around a frame give to one that lies a whole interval after it. Of this only the
+    # last frames are kept.
+    kept = before * block
+    leaving = np.empty((count, 3 * kept, places), dtype=np.int32)
+    onward = np.empty((count, kept, places), dtype=np.int32)
+    _spread(model, head.swapaxes(0, 1).reshape(onward.shape), onward)
+    _over_deviations(model, onward, leaving[:, 1 : kept - 1])
+    onward = np.concatenate([onward[:, -2:], onward[:, :block]], axis=1)
+    # In a run of the flat array that begins one place earlier, each place has what the place before it gives,
+    # and the first place of a metre what the last one of the metre before it gives.
+    runs = sliding_window_view(leaving.reshape(-1), (block + 1) * places)
+    origin = (np.arange(count) * leaving.shape[1] - model.intervals) * places - 1
+    frame = np.arange(block) * places
+    at_first, after_last = frame + model.first[:, None], frame + model.last[:, None] + 1
+    to_other = model.other_metre[:, None]
+    at = kept
+    for number in range(first, stop):
+        if at + block > leaving.shape[1]:
+            leaving[:, :kept] = leaving[:, at - kept : at]
+            at = kept
+        now = scores[before + number - first]
+        here = slice(number * block, (number + 1) * block)
+        arriving = runs[origin + at * places]
+        ended = arriving[:, after_last]
+        if len(to_other) > 1:
+            np.maximum(ended, ended.max(1, keepdims=True) - to_other, out=ended)
+        arriving[:, at_first] = ended
+        np.add(arriving.reshape(count, block + 1, places)[:, :-1], gains[here], out=now)
+        if tempo is not None:
+            now += tempo[:, here, None]
+        if blocked is not None:
+            now[blocked[:, here]] = IMPOSSIBLE
+        _spread(model, now, onward[:, 2:])
+        _over_deviations(model, onward, leaving[:, at - 1 : at + block - 1])
+        onward[:, :2] = onward[:, -2:]
+        at += block
+    return scores
+
+
+def _spread(model: _Model, scores: Scores, out: Scores) -> None:
+    """(S, N, P) the best score of a beat of any tempo, less the cost of going on in each tempo."""
+    np.maximum(scores, scores.max(0) - model.jump, out=out)
+    from_next = scores - model.change
+    np.maximum(out[1:], from_next[:-1], out=out[1:])
+    np.maximum(out[:-1], from_next[1:], out=out[:-1])
+
+
+def _over_deviations(model: _Model, onward: Scores, out: Scores) -> None:
+    """(S, N - 2, P) the best of an interval that is a frame shorter, whole, or a frame longer."""
+    np.maximum(onward[:, 1:-1], onward[:, 2:] - model.shorter, out=out)
+    np.maximum(out, onward[:, :-2] - model.longer, out=out)
+
+
+def _over_intervals(tempo: Scores, intervals: NDArray[np.int64]) -> Scores:
+    """(S, F) sum of (S, F) over the interval of each period that ends at each frame."""
+    total = np.pad(np.cumsum(tempo, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
+    start = np.maximum(np.arange(1, total.shape[1]) - intervals[:, None], 0)
+    return total[:, 1:] - np.take_along_axis(total, start, axis=1)
+
+
+def _beat_score(
+    model: _Model, odds: Scores, tempo: Scores | None, frames: NDArray[np.int64], tempi: NDArray[np.int64]
+) -> int:
+    """The sum of scores along beats as :func:`_best_path` gives them, in bars of one."""
+    off = model.intervals[tempi[1:]] + 1 - np.diff(frames)
+    total = int(model.start[tempi[0], 0]) + int(odds[frames[1:]].sum(dtype=np.int64))
+    total -= int(model.step[tempi[1:], off, tempi[:-1]].sum())
+    return total if tempo is None else total + int(tempo[tempi[1:], frames[1:]].sum(dtype=np.int64))
+
+
+def _own(
+    beats: NDArray[np.int64], chosen: NDArray[np.int64], periods: NDArray[np.float64], size: int
+) -> NDArray[np.bool_]:
+    """(S, F) true where a beat of a period is about the same as one of (N,) beats with their periods."""
+    if len(beats) == 0:
+        return np.zeros((len(periods), size), dtype=np.bool_)
+    frame = np.arange(size)
+    nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, frame)
+    same_phase = np.abs(frame - beats[nearest]) <= SAME_PHASE * periods[chosen[nearest]]
+    same_tempo = np.abs(np.log2(periods[:, None] / periods)) <= SAME_TEMPO
+    own: NDArray[np.bool_] = same_tempo[:, chosen[nearest]] & same_phase
+    return own
+
+
+def _bar_margin(model: _Model, other: Scores, down: Scores, places: NDArray[np.int64]) -> float:
+    """Lead of the bars over the best others through the same beats.
+
+    Args:
+        model: costs and layout of the states.
+        other: (N,) gain of each beat as no downbeat.
+        down: (N,) gain of each beat as a downbeat.
+        places: (N,) index of the place in the bar of each beat.
+    """
+    if len(places) == 0:
+        return 0.0
+    gains = np.where(model.is_first, down[:, None], other[:, None])
+    own = int(model.start[0, places[0]]) + int(gains[np.arange(len(places)), places].sum(dtype=np.int64))
+    changed = model.is_first[places[1:]] & (places[:-1] != model.last[model.metre_of[places[1:]]])
+    own -= int(model.other_metre[model.metre_of[places[1:]]][changed].sum(dtype=np.int64))
+    rival = model.start[0].astype(np.int64)
+    for beat, (place, gain) in enumerate(zip(places.tolist(), gains, strict=True)):
+        rival = (_next_beat(model, rival) if beat else rival) + gain
+        rival[place] = IMPOSSIBLE
+    return math.inf if rival.max() < IMPOSSIBLE / 2 else float(own - rival.max()) * STEP
+
+
+def _next_beat(model: _Model, scores: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(P,) the best score of each place in the bar before the evidence of its beat."""
+    following = np.empty_like(scores)
+    following[1:] = scores[:-1]
+    ended = scores[model.last]
+    following[model.first] = np.maximum(ended, ended.max() - model.other_metre)
+    return following
+
+
+def _where_it_sounds(path: BarPath, sounding: Tensor) -> BarPath:
+    """The path without its beats in silences."""
+    if len(path.frames) == 0:
+        return path
+    nearest = np.searchsorted((path.frames[1:] + path.frames[:-1]) / 2, np.arange(len(sounding)))
+    period = torch.from_numpy(path.periods[nearest]).float()
+    kept = ~silence(sounding.cpu()[None], period[None])[0].numpy()[path.frames]
+    return replace(
+        path,
+        frames=path.frames[kept],
+        positions=path.positions[kept],
+        metres=path.metres[kept],
+        periods=path.periods[kept],
+    )
