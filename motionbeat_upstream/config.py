@@ -247,7 +247,7 @@ ARCHITECTURES: Mapping[str, MusicTowerConfig] = {
     "base": MusicTowerConfig(
         arch="base",
         dim=768,
-        token_layers=8,
+        token_layers=12,
         heads=12,
         embedding_dim=512,
     ),

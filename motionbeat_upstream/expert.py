@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from motionbeat_upstream.audio import AudioError, as_waveform
 from motionbeat_upstream.checkpoint import Provenance
 from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.frontend import HOP
+from motionbeat_upstream.nn.frontend import HOP, length_mask
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import MusicTower
 
@@ -20,6 +20,8 @@ DOWNSAMPLE_RATES = {
     "hidden_states": STRIDE,
     "last_hidden_state": STRIDE,
     "pulse_activation": STRIDE,
+    "beat_activation": STRIDE,
+    "downbeat_activation": STRIDE,
     "onset_envelope": HOP,
 }
 
@@ -37,6 +39,8 @@ class UpstreamExpert(nn.Module):
     - ``onset_envelope``: (B, 2·ceil(T/320)), onset strength at 100 Hz;
     - ``pulse_activation``: (B, ceil(T/320)) in [0, 1] at 50 Hz, how much each frame sounds like the
       moment of a step; it means something once the tower is trained; 0 beyond a clip's end;
+    - ``beat_activation`` and ``downbeat_activation``: the same for beats and downbeats, where the tower has
+      beat heads;
     - ``grids``: the estimated :class:`~motionbeat_upstream.nn.grid.Grid` of each clip.
     """
 
@@ -70,6 +74,13 @@ class UpstreamExpert(nn.Module):
         clips = [as_waveform(wav, f"wavs[{index}]").to(device) for index, wav in enumerate(wavs)]
         lengths = torch.tensor([len(clip) for clip in clips], device=device)
         features = self.tower(pad_sequence(clips, batch_first=True), lengths, grids)
+        beats: dict[str, Tensor] = {}
+        if features.beats is not None:
+            inside = length_mask(features.frame_lengths, features.beats.beat.shape[1])
+            beats = {
+                "beat_activation": features.beats.beat.sigmoid() * inside,
+                "downbeat_activation": features.beats.downbeat.sigmoid() * inside,
+            }
         return {
             "hidden_states": features.hidden_states,
             "last_hidden_state": features.hidden_states[-1],
@@ -78,5 +89,6 @@ class UpstreamExpert(nn.Module):
             "token_times": torch.stack([features.tokens.start, features.tokens.stop], -1),
             "onset_envelope": features.onset_envelope,
             "pulse_activation": features.pulse_activation,
+            **beats,
             "grids": features.grids,
         }

@@ -180,8 +180,14 @@ def test_gradients_reach_every_parameter(tower: MusicTower) -> None:
     features = fresh(
         torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True), torch.tensor([len(w) for w in wavs])
     )
-    said = (features.embedding, features.hidden_states[-1], features.pulses)
-    sum((part.square().sum() for part in said), torch.zeros(())).backward()
+    assert features.beats is not None
+    outputs = (
+        features.embedding,
+        features.hidden_states[-1],
+        features.pulses,
+        *vars(features.beats).values(),
+    )
+    sum((part.square().sum() for part in outputs), torch.zeros(())).backward()
     for name, parameter in fresh.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

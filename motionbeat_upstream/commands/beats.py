@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
-from motionbeat_upstream.commands.model_option import add_model_options, load_model
+from motionbeat_upstream.commands.model_option import (
+    add_hint_options,
+    add_model_options,
+    load_model,
+    read_hints,
+)
 from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid, confidence_text
 
 DESCRIPTION = """\
-Estimate beats, downbeats and metre, from the onset envelope, or from the pulses that a trained model
-hears where it was exported so. Printed, or written with -o, as a .beats file: a line a beat,
+Estimate beats, downbeats and metre, with a model's beat heads where it has them and otherwise by rules over
+the onsets. Printed, or written with -o, as a .beats file: a line a beat,
 its time in seconds and its position in the bar, 1 being the downbeat. Silences of several bars have no
 beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error."""
 
@@ -44,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         help="write the sound, its rate and channels kept, with a click on each beat, higher on downbeats",
     )
     add_model_options(parser)
+    add_hint_options(parser)
     add_strict_option(parser)
     options = parser.parse_args(arguments)
     refuse_inputs([options.output, options.click], [options.file])
@@ -52,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 
     wav = read_audio(options.file)
     expert = load_model(options, uses_weights=False)
-    grid = expert.tower.estimate_grid(wav.to(next(expert.parameters()).device))
+    hints = read_hints(options, expert)
+    grid = expert.tower.estimate_grid(wav.to(next(expert.parameters()).device), hints)
     if grid.confidence == 0:
         print(f"motionbeat beats: {options.file}: no pulse was heard; nothing is written", file=sys.stderr)
         return 1

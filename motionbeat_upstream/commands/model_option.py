@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from motionbeat_upstream.config import ConfigError
 
 if TYPE_CHECKING:
     from motionbeat_upstream.expert import UpstreamExpert
+    from motionbeat_upstream.nn.bar_pointer import Hints
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,45 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint instead of the model that ships",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
+
+
+def add_hint_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--min-bpm``, ``--max-bpm`` and ``--metre``."""
+    hints = parser.add_argument_group("hints", "what is known of the music; for models with beat heads")
+    hints.add_argument("--min-bpm", type=float, metavar="BPM", help="slowest tempo; default: 50")
+    hints.add_argument("--max-bpm", type=float, metavar="BPM", help="fastest tempo; default: 215")
+    hints.add_argument(
+        "--metre", type=int, action="append", metavar="N", help="beats a bar, 2 to 7; may be given again"
+    )
+
+
+def read_hints(options: argparse.Namespace, expert: UpstreamExpert) -> Hints:
+    """The hints that the options give; prints a line where the model cannot use them.
+
+    Raises:
+        ConfigError: no tempo or no metre is left.
+    """
+    from motionbeat_upstream.nn.bar_pointer import Hints
+
+    given: dict[str, Any] = {
+        name: value
+        for name, value in (
+            ("min_bpm", options.min_bpm),
+            ("max_bpm", options.max_bpm),
+            ("metres", options.metre and tuple(sorted(set(options.metre)))),
+        )
+        if value is not None
+    }
+    try:
+        hints = Hints(**given)
+    except ValueError as error:
+        raise ConfigError(f"--min-bpm, --max-bpm, --metre: {error}") from error
+    if given and expert.tower.config.grid_from != "heads":
+        print(
+            "note: hints are not used: the grid of this checkpoint is not estimated from beat heads",
+            file=sys.stderr,
+        )
+    return hints
 
 
 def load_model(options: argparse.Namespace, uses_weights: bool = True) -> UpstreamExpert:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
-from motionbeat_upstream.commands.model_option import add_model_options, load_model
+from motionbeat_upstream.commands.model_option import (
+    add_hint_options,
+    add_model_options,
+    load_model,
+    read_hints,
+)
 from motionbeat_upstream.commands.paths import audio_file, output_file
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.file_name import printable
@@ -27,10 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
 
     from motionbeat_upstream.expert import UpstreamExpert
+    from motionbeat_upstream.nn.bar_pointer import Hints
+    from motionbeat_upstream.nn.music_tower import MusicFeatures
 
 DESCRIPTION = """\
-Draw a song: its waveform and onset envelope with beats and bars, and the pulses that a trained
-model hears; the bar as a wheel of accent mass, downbeat at the top, clockwise; every bar as one row;
+Draw a song: its waveform and onset envelope with beats and bars, and the activations
+of a trained model; the bar as a wheel of accent mass, downbeat at the top, clockwise; every bar as one row;
 and how alike its bars are by the model's features, which shows the song's sections."""
 
 ONSET_RATE = 100.0
@@ -58,8 +65,8 @@ class Song:
     """(T,) at 16 kHz."""
     onset: NDArray[np.float32]
     """(F,) at 100 Hz."""
-    pulses: NDArray[np.float32]
-    """(F / 2,) in [0, 1] at 50 Hz, the pulses that the model hears."""
+    activations: Mapping[str, NDArray[np.float32]]
+    """(F / 2,) in [0, 1] at 50 Hz: outputs of the model's heads, by the names they have in the picture."""
     grid: Grid
     similarity: NDArray[np.float32]
     """(bars, bars) in (0, 1], as :func:`bar_similarity` gives it."""
@@ -84,6 +91,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--length", type=float, default=16.0, metavar="S", help="its length; default: 16")
     add_model_options(parser)
+    add_hint_options(parser)
     add_strict_option(parser)
     options = parser.parse_args(arguments)
     if not options.length > 0 or (options.start is not None and not options.start >= 0):
@@ -92,7 +100,8 @@ def main(arguments: Sequence[str]) -> int:
     from motionbeat_upstream.audio import read_audio
 
     wav = read_audio(options.file)
-    song = listen(printable(options.file.name), wav, load_model(options))
+    expert = load_model(options)
+    song = listen(printable(options.file.name), wav, expert, read_hints(options, expert))
     duration = len(wav) / SAMPLE_RATE
     # A third into the song the band is usually playing.
     start = duration / 3 if options.start is None else options.start
@@ -104,24 +113,37 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert) -> Song:
+def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | None = None) -> Song:
     """Ask the model about a waveform (T,) at 16 kHz."""
     import torch
 
+    from motionbeat_upstream.nn.bar_pointer import ANY
+
     device = next(expert.parameters()).device
     with torch.inference_mode():
-        said = expert.tower(wav[None].to(device), torch.tensor([len(wav)], device=device))
+        lengths = torch.tensor([len(wav)], device=device)
+        features = expert.tower(wav[None].to(device), lengths, hints=hints or ANY)
     # The token layers know the beat's number in 16 bars and draw it over any music; the trunk sees no grid.
-    trunk = said.hidden_states[: len(expert.tower.config.trunk_dilations) + 1]
+    trunk = features.hidden_states[: len(expert.tower.config.trunk_dilations) + 1]
     return Song(
         name=name,
         wav=wav.numpy(),
-        onset=said.onset_envelope[0].float().cpu().numpy(),
-        pulses=said.pulse_activation[0].cpu().numpy(),
-        grid=said.grids[0],
-        similarity=bar_similarity([of[0].float().cpu().numpy() for of in trunk], said.grids[0]),
+        onset=features.onset_envelope[0].float().cpu().numpy(),
+        activations=_activations(features) if expert.provenance.trained else {},
+        grid=features.grids[0],
+        similarity=bar_similarity([of[0].float().cpu().numpy() for of in trunk], features.grids[0]),
         trained=expert.provenance.trained,
     )
+
+
+def _activations(features: MusicFeatures) -> dict[str, NDArray[np.float32]]:
+    """Of beats and downbeats where the tower has heads for them, else of contact pulses."""
+    if features.beats is None:
+        return {"contact pulses": features.pulse_activation[0].cpu().numpy()}
+    return {
+        "beat": features.beats.beat[0].sigmoid().cpu().numpy(),
+        "downbeat": features.beats.downbeat[0].sigmoid().cpu().numpy(),
+    }
 
 
 def bar_similarity(states: Sequence[NDArray[np.float32]], grid: Grid) -> NDArray[np.float32]:
@@ -204,10 +226,11 @@ def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
     axes.fill_between(times, 0, piece, color=ONSET, linewidth=0)
     peak = max(float(piece.max(initial=0)), 1e-3)
     axes.set(ylim=(0, 1.08 * peak), yticks=[], ylabel="onset envelope", xlabel="time (s)")
-    if song.trained:
-        heard = song.pulses[first // 2 : last // 2]
-        middles = (first // 2 + np.arange(len(heard)) + 0.5) / FRAME_RATE
-        axes.plot(middles, peak * heard, color=PULSE, linewidth=1, label="pulses heard by the model")
+    for (name, activation), colour in zip(song.activations.items(), (PULSE, BAR), strict=False):
+        shown = activation[first // 2 : last // 2]
+        middles = (first // 2 + np.arange(len(shown)) + 0.5) / FRAME_RATE
+        axes.plot(middles, peak * shown, color=colour, linewidth=1, label=f"{name} activation of the model")
+    if song.activations:
         axes.legend(loc="upper right", fontsize=8, frameon=False)
     _draw_beats(axes, song.grid, start, length, numbers=False)
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfig
+from motionbeat_upstream.nn.bar_pointer import ANY, Hints
 from motionbeat_upstream.nn.beat_estimation import estimate_grids
 from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.bottleneck_trunk import BottleneckTrunk
+from motionbeat_upstream.nn.decoded_grid import decode_grids
 from motionbeat_upstream.nn.frame_trunk import FrameTrunk
 from motionbeat_upstream.nn.frontend import length_mask, log_mel
 from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
@@ -84,6 +86,7 @@ class MusicTower(nn.Module):
         lengths: Tensor,
         grids: Sequence[Grid] | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
+        hints: Hints = ANY,
     ) -> MusicFeatures:
         """Features of a padded batch, for each clip the same as if it were alone.
 
@@ -93,13 +96,14 @@ class MusicTower(nn.Module):
             grids: beats and bars of each clip where they are known; else they are estimated from
                 what the configuration's ``grid_from`` says.
             augment: changes the (B, 2F, n_mels) log-mel that the trunk is given, in training.
+            hints: what is known of tempo and metre, for a grid that is estimated from the beat heads.
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
         mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
         frames = self._frames(mel, mel_lengths, onset, augment)
         if grids is None:
             way = self.config.grid_from, self.config.grid_trust
-            grids = _grids(mel, mel_lengths, onset, frames, durations, *way)
+            grids = _grids(mel, mel_lengths, onset, frames, durations, *way, hints)
         states = frames.hidden_states
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
@@ -125,14 +129,15 @@ class MusicTower(nn.Module):
         return self._frames(*_spectra(wav, lengths, self.config.n_mels), augment)
 
     @torch.inference_mode()
-    def estimate_grid(self, wav: Tensor) -> Grid:
+    def estimate_grid(self, wav: Tensor, hints: Hints = ANY) -> Grid:
         """The grid that the tower cuts one waveform (T,) at 16 kHz on, with no more work than it takes."""
         way = self.config.grid_from, self.config.grid_trust
-        return self.estimate_grids(wav[None], torch.tensor([len(wav)], device=wav.device), [way])[0][0]
+        lengths = torch.tensor([len(wav)], device=wav.device)
+        return self.estimate_grids(wav[None], lengths, [way], hints)[0][0]
 
     @torch.inference_mode()
     def estimate_grids(
-        self, wav: Tensor, lengths: Tensor, ways: Sequence[tuple[str, float]]
+        self, wav: Tensor, lengths: Tensor, ways: Sequence[tuple[str, float]], hints: Hints = ANY
     ) -> list[list[Grid]]:
         """The grids of a padded batch by each of several ways, each a ``grid_from`` with a ``grid_trust``.
 
@@ -140,6 +145,7 @@ class MusicTower(nn.Module):
             wav: (B, T) at 16 kHz, 0 beyond a clip's length.
             lengths: (B,) samples of each clip, int64.
             ways: source and weight; the weights of the tower are not needed for ``onsets``.
+            hints: what is known of tempo and metre, for grids from the beat heads.
 
         Returns:
             For each way the grids of the clips.
@@ -148,7 +154,7 @@ class MusicTower(nn.Module):
         mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
         needed = any(source != "onsets" for source, _ in ways)
         frames = self._frames(mel, mel_lengths, onset) if needed else None
-        return [_grids(mel, mel_lengths, onset, frames, durations, *way) for way in ways]
+        return [_grids(mel, mel_lengths, onset, frames, durations, *way, hints) for way in ways]
 
     @torch.inference_mode()
     def beat_activations(self, wav: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,13 +197,17 @@ def _grids(
     durations: Sequence[float],
     source: str,
     trust: float,
+    hints: Hints,
 ) -> list[Grid]:
-    """Beats and bars of each clip, looked for in ``source`` with the weight ``trust``."""
+    """Beats and bars of each clip, estimated from ``source`` with the weight ``trust``."""
     pulses = None
     if source == "pulses" and frames is not None:
         pulses = ((frames.pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
     # Beats are not to be had in half precision.
     with torch.autocast(mel.device.type, enabled=False):
+        if source == "heads" and frames is not None and frames.beats is not None:
+            logits = frames.beats.beat.detach(), frames.beats.downbeat.detach()
+            return decode_grids(*logits, onset, mel, mel_lengths, durations, hints=hints)
         return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=pulses)
 
 
