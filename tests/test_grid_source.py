@@ -15,7 +15,7 @@ from motion_data.beats_file import Beats, write_beats
 from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE
-from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
+from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicTower, untrained_music_tower
 from recipes.pretrain.grid_source import GridChoice, Way, choose_grid_source, least_trusting
 from recipes.statistics.piece_mean import PieceMean
 from tests.drum_patterns import beat_times, piece
@@ -36,15 +36,15 @@ def listening(corpus: Corpus, late: float, monkeypatch: pytest.MonkeyPatch) -> M
     clips = [load_clip(pair, corpus.folder) for pair in corpus.split("dev")]
     frames = tower._frames
 
-    def heard(mel: Tensor, mel_lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        states, pulses = frames(mel, mel_lengths)
-        middles = (torch.arange(pulses.shape[1]) + 0.5) / 50
+    def heard(mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:
+        features = frames(mel, mel_lengths, onset)
+        middles = (torch.arange(features.pulses.shape[1]) + 0.5) / 50
         rows = []
         for clip in clips:
             assert clip.grid is not None
             away = (middles[:, None] - torch.from_numpy(clip.grid.beats).float() - late).abs().amin(1)
             rows.append(6 * torch.exp(-0.5 * (away / 0.03) ** 2) - 3)
-        return states, torch.stack(rows)
+        return replace(features, pulses=torch.stack(rows))
 
     monkeypatch.setattr(tower, "_frames", heard)
     return tower

@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
     parser.add_argument(
         "--grid-from",
-        choices=("dev", "pulses", "onsets"),
+        choices=("dev", *GRID_SOURCES),
         default="dev",
-        help="what the grid of audio alone is estimated from; dev (the default): what does well on the "
-        "dev split, which is scored for it",
+        help="what the grid of audio alone is estimated from; dev (the default): the beat heads where they "
+        "were trained, otherwise what does well on the dev split",
     )
     parser.add_argument(
         "--grid-songs",
@@ -94,8 +94,9 @@ def export(
         run: its folder.
         file: to write; it appears only when it is whole.
         step: ``best``, ``last`` or a number.
-        grid_from: what the tower estimates the grid of audio alone from: ``onsets``, ``pulses`` at the
-            weight that does well on the dev split, or ``dev`` for the better of the two there; see
+        grid_from: what the tower estimates the grid of audio alone from: the beat ``heads``, ``onsets``, or
+            ``pulses`` at the weight that does well on the dev split. ``dev`` stands for the heads where they
+            were trained, otherwise for the better of the other two on the dev split; see
             :mod:`~recipes.pretrain.grid_source`.
         grid_songs: data sets of the task beat_tracking to choose that by too.
         motion_side: to write the motion tower and the heads to.
@@ -113,7 +114,12 @@ def export(
     model, values = load_model(run, number)
     tower = model.motionbeat.music
     corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
-    sources = GRID_SOURCES if grid_from == "dev" else (grid_from,)
+    sources: Sequence[str] = (grid_from,)
+    if grid_from == "dev":
+        heads = values["criterion"]["settings"].get("heads", {"beat": 0.0})
+        sources = ("heads",) if heads["beat"] and tower.config.beat_heads else ("onsets", "pulses")
+    elif grid_from == "heads" and not tower.config.beat_heads:
+        raise PretrainError(f"{run}: its model has no beat heads; leave --grid-from out")
     grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
     names = [str(corpus.made["corpus"]) for corpus in corpora]

@@ -1,7 +1,8 @@
 """What a trained tower's grid of audio alone is estimated from: chosen on held-out music, not by hand [O].
 
 The tower may look for beats in the onset envelope, or in the pulses that its own head hears, with one
-weight or another against accents in the log-mel. Each way is scored by the F of its beats on the dev
+weight or another against accents in the log-mel; a tower with trained beat heads decodes their activations.
+Each way is scored by the F of its beats on the dev
 split's whole pairs and on songs beside them, if any; each set counts the same. What trusts the trained
 head least is kept, as long as it does within one standard error of the best: the head has only heard what it
 was trained on, and a difference that may be chance is no reason to lean on it.
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from motion_data.loading import load_clip
 from motion_data.manifest import Corpus
 from motion_data.pair import MotionPair
-from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import MusicTower
 from recipes.downstream.beat_tracking.dataset import Recording, load_recordings
 from recipes.downstream.beat_tracking.scores import f_measure
@@ -32,9 +33,6 @@ from recipes.statistics.piece_mean import PieceMean, piece_mean
 
 TRUSTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Weights of the pulses that are tried."""
-
-ONSET_TRUST = MusicTowerConfig.grid_trust
-"""The one weight of the onsets: it was fitted with the cues that they go with, and they are not trained."""
 
 BATCH = 8
 """Clips encoded together."""
@@ -72,7 +70,7 @@ def choose_grid_source(
     tower: MusicTower,
     corpora: Sequence[Corpus],
     songs: Sequence[Path] = (),
-    sources: Sequence[str] = GRID_SOURCES,
+    sources: Sequence[str] = ("onsets", "pulses"),
     most: int = 300,
 ) -> GridChoice:
     """Score every way, and take the one that trusts the trained head least among the good ones.
@@ -89,7 +87,9 @@ def choose_grid_source(
         AudioError: sound that cannot be read.
     """
     ways = [
-        (source, trust) for source in sources for trust in ((ONSET_TRUST,) if source == "onsets" else TRUSTS)
+        (source, trust)
+        for source in sources
+        for trust in (TRUSTS if source == "pulses" else (MusicTowerConfig.grid_trust,))
     ]
     share = -(-most // max(len(corpora), 1))
     names = _names([corpus.folder for corpus in corpora] + list(songs))
