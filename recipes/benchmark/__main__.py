@@ -10,6 +10,7 @@ from motionbeat_upstream.file_name import print_any_name
 
 COMMANDS = {
     "first": "recipes.benchmark.beat_tracking_first",
+    "beats": "recipes.benchmark.beats.__main__",
     "run": "recipes.benchmark.run.__main__",
     "dance-metrics": "recipes.dance_metrics.__main__",
     "robustness": "recipes.benchmark.robustness.__main__",

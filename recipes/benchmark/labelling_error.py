@@ -33,9 +33,9 @@ from motion_data.corpora.recordings.tatum import ENVELOPE_RATE, envelope_of
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.midi_file import read_score, seconds_of
-from motion_data.motion_file import read_motion
 from motion_data.pair import MotionPair
 from motionbeat_upstream.audio import read_audio
+from recipes.benchmark.beats.sets import joined_beats
 from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 
 Array = NDArray[np.float64]
@@ -134,19 +134,10 @@ def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> Tra
     onsets = seconds_of(score, np.array([note.time for part in score.tracks for note in part.notes]))
     lag, clearness = onset_lag(envelope_of(read_audio(corpus.folder / first.path)), onsets)
     truth = midi_beats(midi)
-    beats, downbeats, known = [], [], True
-    for pair in pairs:
-        _, grid = read_motion(corpus.folder / str(pair.motion))
-        assert grid is not None
-        assert pair.audio is not None
-        beats.append(grid.beats + pair.audio.start)
-        downbeats.append(grid.downbeats + pair.audio.start)
-        known &= grid.downbeat_confidence > 0
-    # Pairs share the downbeat between them.
-    joined, bars = (np.unique(np.concatenate(parts).round(3)) for parts in (beats, downbeats))
-    joined, bars = (times[np.diff(times, prepend=-1.0) > NEAR] for times in (joined, bars))
+    beats = joined_beats(pairs, corpus.folder)
     true_beats = truth.times + lag
-    found = compare(joined, bars if known else None, true_beats, true_beats[truth.positions == 1])
+    downbeats = beats.downbeats if beats.downbeats_known else None
+    found = compare(beats.times, downbeats, true_beats, true_beats[truth.positions == 1])
     return TrackResult(pairs[0].piece, lag, clearness, *found)
 
 

@@ -36,10 +36,15 @@ class ResultTable:
     references: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """What is reached without listening, and the like; NaN where there is nothing to say."""
     notes: str = ""
+    row_heading: str = "upstream"
+    """What the rows are."""
 
     def lines(self) -> list[str]:
         """As markdown, a line a row."""
-        lines = [f"| upstream | {' | '.join(self.measures)} |", "|---" * (len(self.measures) + 1) + "|"]
+        lines = [
+            f"| {self.row_heading} | {' | '.join(self.measures)} |",
+            "|---" * (len(self.measures) + 1) + "|",
+        ]
         lines += [_row(label, [one.text() for one in row]) for label, row in self.rows.items()]
         lines += [
             _row(label, [Estimate(value).text() for value in row]) for label, row in self.references.items()

@@ -84,10 +84,10 @@ def load_splits(
         AudioError: audio that cannot be read, where only one recording is faulty.
     """
     root = Path(root)
-    rows, names = _rows(root)
+    rows = listed_in(root)
     splits = _splits_of_pieces(rows, root, ratios, split_seed, test_fold)
     by_split: dict[str, list[Recording]] = {split: [] for split in SPLITS}
-    for row, recording in zip(rows, _recordings(root, rows, names), strict=True):
+    for row, recording in zip(rows, _recordings(root, rows), strict=True):
         by_split[splits[row.piece]].append(recording)
     for split, recordings in by_split.items():
         if not recordings:
@@ -98,19 +98,18 @@ def load_splits(
     return by_split
 
 
-def load_recordings(root: str | Path) -> list[Recording]:
-    """All recordings of a data set, whatever their split; all are checked, no audio is decoded yet.
+def load_recordings(root: str | Path, rows: Sequence[Row] | None = None) -> list[Recording]:
+    """Recordings of a data set, whatever their split; all are checked, no audio is decoded yet.
+
+    Args:
+        root: as of :func:`load_splits`.
+        rows: those of :func:`listed_in` that are wanted; None for all.
 
     Raises:
         DataError, AudioError: as :func:`load_splits`.
     """
-    return _recordings(Path(root), *_rows(Path(root)))
-
-
-def _rows(root: Path) -> tuple[list[Row], list[str]]:
-    """What a data set lists, and a unique name for each."""
-    rows = _read_csv(root) if root.is_file() else listed_in(root)
-    return rows, _unique_names(rows, root if root.is_dir() else root.parent)
+    root = Path(root)
+    return _recordings(root, listed_in(root) if rows is None else rows)
 
 
 def _read_csv(path: Path) -> list[Row]:
@@ -140,11 +139,13 @@ def _read_csv(path: Path) -> list[Row]:
 
 
 def listed_in(root: Path) -> list[Row]:
-    """What a folder lists in its ``splits.csv``, or holds.
+    """What a CSV file lists, or a folder in its ``splits.csv``, or what the folder holds.
 
     Raises:
-        DataError: it is none, or there is no audio in it.
+        DataError: there is no such folder or file, or there is no audio in it.
     """
+    if root.is_file():
+        return _read_csv(root)
     if not root.is_dir():
         raise DataError(
             f"{root}: no such folder or CSV file; datarc.root needs audio with .beats files: {SOURCES}"
@@ -226,8 +227,9 @@ def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:
     ]
 
 
-def _recordings(root: Path, rows: Sequence[Row], names: Sequence[str]) -> list[Recording]:
+def _recordings(root: Path, rows: Sequence[Row]) -> list[Recording]:
     """A recording for each row; the faults of all are reported together."""
+    names = _unique_names(rows, root if root.is_dir() else root.parent)
     recordings: list[Recording] = []
     faults: list[DataError | AudioError] = []
     for row, name in zip(rows, names, strict=True):
