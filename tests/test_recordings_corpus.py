@@ -19,12 +19,12 @@ from motion_data.corpora import corpus_module
 from motion_data.corpora.recordings import preparing
 from motion_data.corpora.recordings.debian_packages import get_packages
 from motion_data.corpora.recordings.preparing import Settings, activations, prepare_recordings
+from motion_data.corpora.recordings.tempo_file import read_tempi
 from motion_data.corpora.recordings.tracks import (
     ALWAYS_TEST,
     find_tracks,
     package_half,
     package_split,
-    read_tempi,
 )
 from motion_data.errors import DataError
 from motion_data.loading import load_clip

@@ -27,18 +27,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import correlate
 
-from motion_data.corpora.recordings.tatum import ENVELOPE_RATE, envelope_of
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.midi_file import read_score, seconds_of
 from motion_data.pair import MotionPair
-from motionbeat_upstream.audio import read_audio
-from recipes.benchmark.beats.sets import joined_beats
 from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 
 Array = NDArray[np.float64]
+
+ENVELOPE_RATE = 100.0
+"""Frames of the onset envelope a second."""
 
 FARTHEST_LAG = 5.0
 """Seconds from the MIDI file's clock to the recording's."""
@@ -115,6 +114,8 @@ def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
         envelope: (F,) onset envelope of the recording at 100 Hz.
         onsets: (N,) seconds of the notes.
     """
+    from scipy.signal import correlate
+
     size = len(envelope)
     notes = np.bincount(np.maximum(0, np.floor(onsets * ENVELOPE_RATE)).astype(int), minlength=size)
     notes = np.minimum(notes[:size], 4).astype(np.float64)
@@ -128,6 +129,10 @@ def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
 
 def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> TrackResult:
     """Compare the labels of a track, joined from its pairs, with its MIDI file."""
+    from motion_data.corpora.recordings.tatum import envelope_of
+    from motionbeat_upstream.audio import read_audio
+    from recipes.benchmark.beats.sets import joined_beats
+
     first = pairs[0].audio
     assert first is not None
     score = read_score(midi)

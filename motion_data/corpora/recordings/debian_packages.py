@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from motion_data.corpora.recordings.tracks import TEST_SONGS, read_tempi
+from motion_data.corpora.recordings.tempo_file import TEST_SONGS, read_tempi
 from motion_data.errors import DataError
 
 UNPACKED = ".unpacked"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from torch import Tensor
 
+from motion_data.corpora.recordings.tempo_file import LARGEST_DRIFT, LEAST_STRENGTH
 from motionbeat_upstream.config import MusicTowerConfig
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
@@ -27,12 +28,6 @@ ENVELOPE_RATE = 100.0
 
 SLOWEST, FASTEST = 2.0, 12.0
 """Tatums a second."""
-
-LEAST_STRENGTH = 0.45
-"""Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
-
-LARGEST_DRIFT = 0.025
-"""Seconds that the phase may leave the straight line."""
 
 WINDOW, HOP = 16.0, 4.0
 """Seconds of a window whose phase is taken, and from one to the next."""

