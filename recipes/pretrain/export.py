@@ -109,7 +109,7 @@ def export(
 
     from motionbeat_upstream.checkpoint import Provenance, save_music_tower
     from motionbeat_upstream.pair_checkpoint import save_motion_side
-    from recipes.pretrain.grid_source import choose_grid_source
+    from recipes.pretrain.grid_source import GridChoice, choose_grid_source
 
     model, values = load_model(run, number)
     tower = model.motionbeat.music
@@ -120,7 +120,11 @@ def export(
         sources = ("heads",) if heads["beat"] and tower.config.beat_heads else ("onsets", "pulses")
     elif grid_from == "heads" and not tower.config.beat_heads:
         raise PretrainError(f"{run}: its model has no beat heads; leave --grid-from out")
-    grid = choose_grid_source(tower, corpora, grid_songs, sources)
+    if sources == ("heads",):
+        # Nothing to choose: one decoder weighs the heads and the rules.
+        grid = GridChoice("heads", tower.config.grid_trust, {})
+    else:
+        grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
     names = [str(corpus.made["corpus"]) for corpus in corpora]
     details = {

@@ -79,7 +79,7 @@ def choose_grid_source(
         tower: trained, in eval mode, on the CPU.
         corpora: their dev pairs that have a grid are used.
         songs: data sets of :mod:`recipes.downstream.beat_tracking.dataset`, of which all songs are used.
-        sources: to choose from; the first where there is nothing to choose by. A single way is not scored.
+        sources: to choose from; the first where there is nothing to choose by.
         most: dev pairs at most, the same number of each corpus.
 
     Raises:
@@ -91,8 +91,6 @@ def choose_grid_source(
         for source in sources
         for trust in (TRUSTS if source == "pulses" else (MusicTowerConfig.grid_trust,))
     ]
-    if len(ways) == 1:
-        return GridChoice(*ways[0], {})
     share = -(-most // max(len(corpora), 1))
     names = _names([corpus.folder for corpus in corpora] + list(songs))
     clips_of = [_dev_pairs(corpus, share) for corpus in corpora] + [_songs(folder) for folder in songs]
