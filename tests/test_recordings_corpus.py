@@ -303,7 +303,9 @@ class TestBadInput:
 
     def test_a_checkpoint_without_heads(self, raw: Path, tmp_path: Path) -> None:
         path = tmp_path / "tower.safetensors"
-        save_music_tower(untrained_music_tower(replace(SMALL, beat_heads=False)), path, Provenance("none", {}))
+        save_music_tower(
+            untrained_music_tower(replace(SMALL, beat_heads=False)), path, Provenance("none", {})
+        )
         with pytest.raises(DataError, match="no beat heads"):
             prepared(raw, tmp_path / "out", replace(SETTINGS, checkpoints=(path,)))
 

@@ -1,0 +1,53 @@
+"""Both frame trunks: a clip has the same frames alone and in a batch, and a view as wide as is stated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from motionbeat_upstream.config import TRUNKS, ConfigError
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from tests.small import SMALL
+
+
+def trunk(kind: str) -> nn.Module:
+    return untrained_music_tower(replace(SMALL, trunk=kind)).trunk.eval()
+
+
+@pytest.mark.parametrize("kind", TRUNKS)
+def test_a_clip_has_the_same_frames_in_any_batch(kind: str) -> None:
+    torch.manual_seed(0)
+    network = trunk(kind)
+    mel = torch.randn(1, 60, SMALL.n_mels)
+    alone = network(mel, torch.tensor([60]))
+    padded = torch.zeros(2, 90, SMALL.n_mels)
+    padded[0, :60] = mel
+    padded[1] = torch.randn(90, SMALL.n_mels)
+    together = network(padded, torch.tensor([60, 90]))
+    assert len(alone) == len(together) == 1 + len(SMALL.trunk_dilations)
+    for one, both in zip(alone, together, strict=True):
+        assert one.shape == (1, 30, SMALL.dim)
+        assert torch.allclose(one[0], both[0, :30], atol=1e-5)
+        assert not both[0, 30:].any()
+
+
+@pytest.mark.parametrize("kind", TRUNKS)
+def test_the_view_is_as_wide_as_the_configuration_says(kind: str) -> None:
+    torch.manual_seed(0)
+    network, frames = trunk(kind), 400
+    mel = torch.randn(1, 2 * frames, SMALL.n_mels, requires_grad=True)
+    network(mel, torch.tensor([2 * frames]))[-1][0, frames // 2].sum().backward()
+    assert mel.grad is not None
+    seen = torch.nonzero(mel.grad[0].abs().sum(1))[:, 0] // 2
+    reach = SMALL.trunk_reach
+    # The stem sees a frame or two more.
+    assert reach <= frames // 2 - int(seen.min()) <= reach + 2
+    assert reach <= int(seen.max()) - frames // 2 <= reach + 2
+
+
+def test_an_unknown_trunk_is_refused() -> None:
+    with pytest.raises(ConfigError, match="trunk must be one of bottleneck, depthwise, got 'square'"):
+        replace(SMALL, trunk="square").validate()
