@@ -46,12 +46,13 @@ def test_unknown_beats_and_bars_train_nothing() -> None:
     torch.manual_seed(0)
     grid = regular_grid(4.0, 120.0, 4)
     unknown_bars = replace(grid, downbeat_confidence=0.0)
-    targets = beat_targets([grid, unknown_bars, None], [200, 200, 200])
-    assert targets.has_beats.tolist() == [True, True, False]
-    assert targets.has_bars.tolist() == [True, False, False]
-    features = torch.randn(3, 200, 8)
+    uncertain = replace(grid, confidence=0.5, downbeat_confidence=0.4)
+    targets = beat_targets([grid, unknown_bars, None, uncertain], [200] * 4)
+    assert targets.has_beats.tolist() == [True, True, False, False]
+    assert targets.has_bars.tolist() == [True, False, False, False]
+    features = torch.randn(4, 200, 8)
     heads = BeatHeads(8)
-    mask = torch.ones(3, 200, dtype=torch.bool)
+    mask = torch.ones(4, 200, dtype=torch.bool)
     for kind in LOSSES:
         chosen = BeatHeadSettings(loss=kind)
 
@@ -61,9 +62,9 @@ def test_unknown_beats_and_bars_train_nothing() -> None:
             assert x.grad is not None
             return x.grad.abs().sum((1, 2))
 
-        assert (by_clip() > 0).tolist() == [True, True, False]
+        assert (by_clip() > 0).tolist() == [True, True, False, False]
         only_bars = replace(chosen, beat=0.0, tempo=0.0)
-        assert (by_clip(only_bars) > 0).tolist() == [True, False, False]
+        assert (by_clip(only_bars) > 0).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("kind", LOSSES)

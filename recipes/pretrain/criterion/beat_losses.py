@@ -26,6 +26,10 @@ SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
 """A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or
 annotates to the frame, and a head that is off by one should be told that it is near [O]."""
 
+CERTAIN = 0.9
+"""Confidence of a grid from which on its beats, or its bars, are trained on: an estimate that may be wrong
+would only teach the heads what estimated it."""
+
 TOLERANCE = 3
 """Frames of 20 ms that the shift-tolerant loss allows."""
 
@@ -76,8 +80,8 @@ def beat_targets(grids: Sequence[Grid | None], lengths: Sequence[int]) -> BeatTa
     """Targets from grids.
 
     Args:
-        grids: of each clip, None where its beats are unknown; bars are unknown where ``downbeat_confidence``
-            is 0.
+        grids: of each clip, None where its beats are unknown, as they are where its ``confidence`` is below
+            ``CERTAIN``; so are bars by its ``downbeat_confidence``.
         lengths: frames of each clip.
     """
     size = max(lengths)
@@ -87,10 +91,10 @@ def beat_targets(grids: Sequence[Grid | None], lengths: Sequence[int]) -> BeatTa
         position=torch.zeros(len(grids), size, dtype=torch.int64),
         metre=torch.zeros(len(grids), dtype=torch.int64),
         tempo=torch.zeros(len(grids), size),
-        has_beats=torch.tensor([grid is not None for grid in grids]),
+        has_beats=torch.tensor([grid is not None and grid.confidence >= CERTAIN for grid in grids]),
     )
     for row, (grid, length) in enumerate(zip(grids, lengths, strict=True)):
-        if grid is None:
+        if grid is None or grid.confidence < CERTAIN:
             continue
         targets.beat[row, :length] = frame_targets(_inside(grid.beats, length), length, RATE)
         centre = (np.arange(length) + 0.5) / RATE
@@ -98,7 +102,7 @@ def beat_targets(grids: Sequence[Grid | None], lengths: Sequence[int]) -> BeatTa
         between = (last >= 0) & (last < len(grid.beats) - 1)
         bpm = 60.0 / np.diff(grid.beats)[np.clip(last, 0, len(grid.beats) - 2)]
         targets.tempo[row, :length] = torch.from_numpy(np.where(between, bpm, 0.0))
-        if grid.downbeat_confidence > 0:
+        if grid.downbeat_confidence >= CERTAIN:
             targets.metre[row] = grid.metre
             targets.downbeat[row, :length] = frame_targets(_inside(grid.downbeats, length), length, RATE)
             position = np.where(last >= 0, grid.positions[np.clip(last, 0, None)], 0)
