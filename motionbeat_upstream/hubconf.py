@@ -6,13 +6,14 @@ Every entry takes what S3PRL passes (``ckpt``, ``model_config``, ``refresh``) an
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
 
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower
-from motionbeat_upstream.config import architecture
+from motionbeat_upstream.config import MusicTowerConfig, architecture
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.log_mel_expert import LogMelExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
@@ -32,7 +33,8 @@ def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: 
 
 def motionbeat_untrained(**kwargs: object) -> UpstreamExpert:
     """The tower that ships at a fixed random initialisation: what training adds is the margin over it."""
-    return _untrained("tiny")
+    shipped = load_music_tower(SHIPPED)[0].config
+    return _untrained(replace(shipped, grid_from="onsets", grid_trust=MusicTowerConfig.grid_trust))
 
 
 def motionbeat_log_mel(**kwargs: object) -> LogMelExpert:
@@ -42,7 +44,7 @@ def motionbeat_log_mel(**kwargs: object) -> LogMelExpert:
 
 def motionbeat_base(**kwargs: object) -> UpstreamExpert:
     """The architecture ``base``, which nobody has trained: a fixed random initialisation, to train from."""
-    return _untrained("base")
+    return _untrained(architecture("base"))
 
 
 def motionbeat_local(ckpt: str | Path | None = None, **kwargs: object) -> UpstreamExpert:
@@ -70,6 +72,6 @@ def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: obj
     return motionbeat_local(ckpt=target)
 
 
-def _untrained(name: str) -> UpstreamExpert:
-    tower = untrained_music_tower(architecture(name))
+def _untrained(config: MusicTowerConfig) -> UpstreamExpert:
+    tower = untrained_music_tower(config)
     return UpstreamExpert(tower, Provenance("none", {"seed": 0})).eval()

@@ -33,7 +33,8 @@ def test_an_interval_and_a_validation_have_a_line_each(monkeypatch: pytest.Monke
         # 20 s for the 10 steps since 100; at 2 s a step the other 90 take 3 minutes.
         "step 110/200: loss 1.250, ecl 0.500, grad_norm 3.000, 2.00 s a step, 3 min of training left",
         "validation after step 110/200: shared.recall_at_1 0.500, frames_shared.recall_at_1 0.500, "
-        "hard_shared.accuracy 0.500, probe.trunk.beat_f 0.500, probe.last.beat_f 0.500 (41 s)",
+        "hard_shared.accuracy 0.500, probe.trunk.beat_f 0.500, probe.last.beat_f 0.500, "
+        "heads.beat_f 0.500, heads.downbeat_f 0.500 (41 s)",
         "step 200/200: loss 1.250, ecl 0.500, grad_norm 3.000, 2 steps skipped so far, 1.00 s a step",
     ]
 
