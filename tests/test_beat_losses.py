@@ -58,7 +58,7 @@ def test_unknown_beats_and_bars_train_nothing() -> None:
 
         def by_clip(chosen: BeatHeadSettings = chosen) -> Tensor:
             x = features.clone().requires_grad_()
-            beat_head_losses(heads(x), targets, mask, chosen)[0].backward()  # type: ignore[no-untyped-call]
+            beat_head_losses(heads(x), targets, mask, chosen)[0].backward()
             assert x.grad is not None
             return x.grad.abs().sum((1, 2))
 
@@ -114,7 +114,7 @@ def test_the_tempo_that_costs_least_is_the_true_one() -> None:
     optimiser = torch.optim.Adam([logits], lr=0.3)
     for _ in range(300):
         optimiser.zero_grad()
-        tempo_loss(logits, bpm[None], torch.ones(1, len(bpm)).bool()).backward()  # type: ignore[no-untyped-call]
+        tempo_loss(logits, bpm[None], torch.ones(1, len(bpm)).bool()).backward()
         optimiser.step()
     mean = (logits.softmax(-1) * torch.arange(TEMPO_CLASSES)).sum(-1)[0]
     assert torch.allclose(mean, tempo_class(bpm), atol=0.1)
