@@ -29,7 +29,7 @@ from motionbeat_upstream.nn.bar_pointer import (
     Hints,
     decode_bars,
 )
-from motionbeat_upstream.nn.beat_heads import METRES
+from motionbeat_upstream.nn.beat_heads import METRES, TEMPO_CLASSES, tempo_class
 from motionbeat_upstream.nn.tempo import tempi
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, beats_at, logits_of, positions_of
@@ -343,6 +343,14 @@ def test_scores_of_tempo_and_beats_add_up_with_the_logits() -> None:
     scores = torch.where((tempi() - 90.0).abs() < 5.0, 2.0, -2.0).expand(1, 1000, -1)
     weights = replace(WEIGHTS, beat_evidence=1.0, downbeat_evidence=1.0, tempo_evidence=1.0)
     path = decode(flat, flat, tempo_scores=scores, tempi=tempi(), weights=weights)
+    assert 60 * RATE / path.periods == pytest.approx(90.0, rel=0.06)
+    classes = torch.zeros(1, 1000, TEMPO_CLASSES)
+    classes[..., round(float(tempo_class(torch.tensor(150.0))))] = 5.0
+    faster = replace(WEIGHTS, tempo_head=1.0)
+    path = decode(flat, flat, tempo_head=classes, weights=faster)
+    assert 60 * RATE / path.periods == pytest.approx(150.0, rel=0.06)
+    both: dict[str, Any] = {"tempo_head": classes, "tempo_scores": scores, "tempi": tempi()}
+    path = decode(flat, flat, **both, weights=replace(weights, tempo_head=0.1))
     assert 60 * RATE / path.periods == pytest.approx(90.0, rel=0.06)
     beats = np.arange(0.3, 20.0, 60 / 104)
     beat, downbeat = logits_of(beats, positions_of(len(beats), 3), 20.0, draw)

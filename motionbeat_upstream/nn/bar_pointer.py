@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.nn.beat_heads import METRES
+from motionbeat_upstream.nn.beat_heads import METRES, class_tempi
 from motionbeat_upstream.nn.silence import silence
 
 Scores = NDArray[np.int32]
@@ -35,13 +35,17 @@ STEP = 1e-3
 IMPOSSIBLE = -(10**9)
 """Score of a state that may not be, in steps. An hour adds up to less than a fifth of it."""
 
-CHUNK = 150
+CHUNK = 240
 """Blocks of frames whose scores are held at a time. Those of earlier chunks are computed again on the way
 back."""
 
 SAME_TEMPO, SAME_PHASE = 1 / 8, 1 / 4
 """A beat is another one than that of the best path if its tempo differs by more than so many octaves, or its
 time by more than so many beat periods."""
+
+SHORT_BARS = 4
+"""Beats are decided together with bars of at most so many beats, where the hints admit any; then bars of all
+metres are compared over these beats. Longer bars hardly change beats, and would take three times as long."""
 
 LEAST_PERIOD = 4.0
 """Frames that a beat must have."""
@@ -121,6 +125,8 @@ class BarPointerWeights:
     """Factor of ``downbeat_scores``."""
     tempo_evidence: float = 0.1
     """Factor of ``tempo_scores``, per second."""
+    tempo_head: float = 0.0
+    """Factor of the logarithms of probability of ``tempo_head``, per second."""
 
 
 WEIGHTS = BarPointerWeights()
@@ -159,8 +165,10 @@ def decode_bars(
     downbeat_scores: Tensor | None = None,
     tempo_scores: Tensor | None = None,
     tempi: Tensor | None = None,
+    tempo_head: Tensor | None = None,
     sounding: Tensor | None = None,
     weights: BarPointerWeights = WEIGHTS,
+    margins: bool = True,
 ) -> list[BarPath]:
     """The best beats and bars of each clip.
 
@@ -175,9 +183,12 @@ def decode_bars(
         tempo_scores: (B, F, S) added per second to the logarithm of probability of each tempo.
         tempi: (S,) increasing tempi of ``tempo_scores`` in beats per minute, as
             :func:`~motionbeat_upstream.nn.tempo.tempi` gives them.
+        tempo_head: (B, F, 32) logits of the tempo, see
+            :class:`~motionbeat_upstream.nn.beat_heads.BeatLogits`.
         sounding: (B, F) as :func:`~motionbeat_upstream.nn.silence.sounds` gives it. There are no beats in
             silences. Without it everything sounds.
         weights: what the model weighs.
+        margins: without them both are NaN, and decoding is faster.
 
     Returns:
         One path a clip. Its beats go from its first to its last frame, silences apart.
@@ -197,20 +208,27 @@ def decode_bars(
         )
     if (tempo_scores is None) != (tempi is None):
         raise ValueError("expected tempo_scores with their tempi, or neither")
-    with_bars = _model(hints, rate, tuple(sorted(set(hints.metres))), weights)
-    beats_alone = _model(hints, rate, (1,), weights)
+    metres = tuple(sorted(set(hints.metres)))
+    short = tuple(metre for metre in metres if metre <= SHORT_BARS) or metres
+    with_bars = _model(hints, rate, metres, weights)
+    beats_alone = _model(hints, rate, (1,), weights) if margins else None
+    of_beats = _model(hints, rate, short, weights)
     periods = with_bars.periods
     still = None
     if sounding is not None:
         still = silence(sounding, torch.full(beat.shape, float(periods[0]), device=beat.device))
     gains = _gains(beat, downbeat, beat_scores, downbeat_scores, still, weights)
-    per_frame = None
+    of_tempo = []
     if tempo_scores is not None and tempi is not None:
-        per_frame = _on_periods(tempo_scores, tempi, periods, rate, weights)
+        of_tempo.append(_on_periods(tempo_scores, tempi, periods, rate, weights.tempo_evidence))
+    if tempo_head is not None and weights.tempo_head:
+        likely = torch.nan_to_num(tempo_head.double()).log_softmax(-1)
+        of_tempo.append(_on_periods(likely, class_tempi(), periods, rate, weights.tempo_head))
+    per_frame = np.sum(of_tempo, axis=0, dtype=np.int32) if of_tempo else None
     paths = []
     for row, size in enumerate(lengths.tolist()):
         tempo = None if per_frame is None else per_frame[row, :, :size]
-        path = _decode(gains[:, row, :size], tempo, with_bars, beats_alone)
+        path = _decode(gains[:, row, :size], tempo, of_beats, with_bars, beats_alone)
         if sounding is not None:
             path = _where_it_sounds(path, sounding[row, :size])
         paths.append(path)
@@ -328,7 +346,7 @@ def _gains(
 
 
 def _on_periods(
-    scores: Tensor, tempi: Tensor, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
+    scores: Tensor, tempi: Tensor, periods: NDArray[np.float64], rate: float, factor: float
 ) -> Scores:
     """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
     place = np.interp(
@@ -339,7 +357,7 @@ def _on_periods(
     each = scores.double().cpu().numpy().swapaxes(1, 2)
     share = (place - below)[:, None]
     between = each[:, below] + share * (each[:, above] - each[:, below])
-    return _steps(between * weights.tempo_evidence / rate)
+    return _steps(between * factor / rate)
 
 
 @dataclass(frozen=True)
@@ -354,45 +372,54 @@ class _Evidence:
     """(S, F) true where there may be no beat."""
 
 
-def _decode(gains: Scores, tempo: Scores | None, model: _Model, alone: _Model) -> BarPath:
+def _decode(
+    gains: Scores, tempo: Scores | None, of_beats: _Model, model: _Model, alone: _Model | None
+) -> BarPath:
     """The path of one clip.
 
     Args:
         gains: (3, F) as :func:`_gains` gives them.
         tempo: (S, F) as :func:`_on_periods` gives it.
+        of_beats: with short bars.
         model: with bars of all metres.
-        alone: with beats alone, in bars of one.
+        alone: with beats alone, in bars of one, for the margins; without it they are NaN.
     """
     size = gains.shape[1]
     odds, down, other = np.pad(gains, ((0, 0), (0, -size % model.block)))
     if tempo is not None:
         tempo = _over_intervals(np.pad(tempo, ((0, 0), (0, -size % model.block))), model.intervals)
-    evidence = _Evidence(odds[:, None] + np.where(model.is_first, down[:, None], other[:, None]), tempo)
-    frames, tempi, places = _best_path(model, evidence, size)
-    beats, places = frames[1:], places[1:]
-    own = _own(beats, tempi[1:], model.periods, len(odds))
-    rival = _best_end(alone, _forward_all(alone, _Evidence(odds[:, None], tempo, own))[-1], size)[0]
-    lead = _beat_score(alone, odds, tempo, frames, tempi) - rival
-    return BarPath(
+    evidence = _Evidence(odds[:, None] + np.where(of_beats.is_first, down[:, None], other[:, None]), tempo)
+    frames, tempi = _best_path(of_beats, evidence, size)
+    beats = frames[1:]
+    places = _best_places(model, other[beats], down[beats])
+    path = BarPath(
         frames=beats,
         positions=places - model.first[model.metre_of[places]] + 1,
         metres=model.metres[model.metre_of[places]],
         periods=model.periods[tempi[1:]],
+        beat_margin=math.nan,
+        bar_margin=math.nan,
+    )
+    if alone is None:
+        return path
+    own = _own(beats, tempi[1:], model.periods, len(odds))
+    rival = _best_end(alone, _forward_all(alone, _Evidence(odds[:, None], tempo, own))[-1], size)[0]
+    lead = _beat_score(alone, odds, tempo, frames, tempi) - rival
+    return replace(
+        path,
         beat_margin=lead * STEP if rival > IMPOSSIBLE / 2 else math.inf,
         bar_margin=_bar_margin(model, other[beats], down[beats], places),
     )
 
 
-def _best_path(
-    model: _Model, evidence: _Evidence, size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Frames, tempi and places of the beats with the greatest sum of scores.
+def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frames and tempi of the beats with the greatest sum of scores.
 
     The first of them lies before the clip of ``size`` frames.
     """
     *heads, scores = _forward_all(model, evidence)
     _, frame, index, place = _best_end(model, scores, size)
-    path = [(frame, index, place)]
+    path = [(frame, index)]
     block, chunk = model.block, len(heads) - 1
     around = np.arange(-1, 2)
     while frame >= 0:
@@ -403,14 +430,14 @@ def _best_path(
         row, column = np.divmod(around + whole - (chunk * CHUNK - model.blocks_before) * block, block)
         step = model.step[index]
         if model.is_first[place]:
-            place = _last_place(model, scores[row, :, column] - step[..., None], place)
+            place = _last_place(model, (scores[row, :, column] - step[..., None]).max((0, 1)), place)
         else:
             place -= 1
         late, index = divmod(int((scores[row, :, column, place] - step).argmax()), step.shape[1])
         frame = whole - 1 + late
-        path.append((frame, index, place))
-    frames, tempi, places = np.array(path[::-1], dtype=np.int64).T
-    return frames, tempi, places
+        path.append((frame, index))
+    frames, tempi = np.array(path[::-1], dtype=np.int64).T
+    return frames, tempi
 
 
 def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, int]:
@@ -430,9 +457,9 @@ def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, 
     return int(last[offset, index, place]), int(frames[offset]), index, place
 
 
-def _last_place(model: _Model, arrivals: Scores, place: int) -> int:
-    """The last place of the bar before a downbeat, given the scores (3, S, P) of the beats before."""
-    ended = arrivals[..., model.last].max((0, 1))
+def _last_place(model: _Model, scores: Scores | NDArray[np.int64], place: int) -> int:
+    """The last place of the bar before a downbeat, given the best score (P,) of the beat before."""
+    ended = scores[model.last]
     cost = np.where(model.first == place, 0, model.other_metre[model.first == place])
     return int(model.last[(ended - cost).argmax()])
 
@@ -485,15 +512,19 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
         now = scores[before + number - first]
         here = slice(number * block, (number + 1) * block)
         arriving = runs[origin + at * places]
-        ended = arriving[:, after_last]
-        if len(to_other) > 1:
-            np.maximum(ended, ended.max(1, keepdims=True) - to_other, out=ended)
-        arriving[:, at_first] = ended
-        np.add(arriving.reshape(count, block + 1, places)[:, :-1], gains[here], out=now)
+        if places > 1:
+            ended = arriving[:, after_last]
+            if len(to_other) > 1:
+                np.maximum(ended, ended.max(1, keepdims=True) - to_other, out=ended)
+            arriving[:, at_first] = ended
+            arriving = arriving.reshape(count, block + 1, places)[:, :-1]
+        else:
+            arriving = arriving[:, 1:, None]
+        np.add(arriving, gains[here], out=now)
         if tempo is not None:
             now += tempo[:, here, None]
         if blocked is not None:
-            now[blocked[:, here]] = IMPOSSIBLE
+            np.copyto(now, IMPOSSIBLE, where=blocked[:, here, None])
         _spread(model, now, onward[:, 2:])
         _over_deviations(model, onward, leaving[:, at - 1 : at + block - 1])
         onward[:, :2] = onward[:, -2:]
@@ -503,7 +534,7 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
 
 def _spread(model: _Model, scores: Scores, out: Scores) -> None:
     """(S, N, P) the best score of a beat of any tempo, less the cost of going on in each tempo."""
-    np.maximum(scores, scores.max(0) - model.jump, out=out)
+    np.maximum(scores, np.maximum.reduce(scores) - model.jump, out=out)
     from_next = scores - model.change
     np.maximum(out[1:], from_next[:-1], out=out[1:])
     np.maximum(out[:-1], from_next[1:], out=out[:-1])
@@ -544,6 +575,23 @@ def _own(
     same_tempo = np.abs(np.log2(periods[:, None] / periods)) <= SAME_TEMPO
     own: NDArray[np.bool_] = same_tempo[:, chosen[nearest]] & same_phase
     return own
+
+
+def _best_places(model: _Model, other: Scores, down: Scores) -> NDArray[np.int64]:
+    """(N,) index of the place in the bar of each beat; the arguments are as for :func:`_bar_margin`."""
+    gains = np.where(model.is_first, down[:, None], other[:, None])
+    scores = np.zeros(gains.shape, dtype=np.int64)
+    places = np.zeros(len(gains), dtype=np.int64)
+    for beat, gain in enumerate(gains):
+        scores[beat] = (_next_beat(model, scores[beat - 1]) if beat else model.start[0]) + gain
+    for beat in reversed(range(len(places))):
+        if beat == len(places) - 1:
+            places[beat] = scores[beat].argmax()
+        elif model.is_first[places[beat + 1]]:
+            places[beat] = _last_place(model, scores[beat], places[beat + 1])
+        else:
+            places[beat] = places[beat + 1] - 1
+    return places
 
 
 def _bar_margin(model: _Model, other: Scores, down: Scores, places: NDArray[np.int64]) -> float:

@@ -56,3 +56,8 @@ def tempo_class(bpm: Tensor) -> Tensor:
     """The class of a tempo in beats per minute, as a real number in [0, 31]."""
     octaves = torch.log2(bpm / SLOWEST) / math.log2(FASTEST / SLOWEST)
     return (octaves * (TEMPO_CLASSES - 1)).clamp(0, TEMPO_CLASSES - 1)
+
+
+def class_tempi() -> Tensor:
+    """(32,) tempi of the classes in beats per minute, see :func:`tempo_class`."""
+    return SLOWEST * torch.pow(FASTEST / SLOWEST, torch.arange(TEMPO_CLASSES) / (TEMPO_CLASSES - 1))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -63,6 +64,21 @@ BARS = Calibration(scale=0.8, even=0.15)
 """Of the lead of the bars, given the right beats; fitted likewise."""
 
 
+@dataclass(frozen=True)
+class DecoderInput:
+    """What :func:`~motionbeat_upstream.nn.bar_pointer.decode_bars` is given of a batch, by its names."""
+
+    beat: Tensor
+    downbeat: Tensor
+    lengths: Tensor
+    beat_scores: Tensor
+    downbeat_scores: Tensor
+    tempo_scores: Tensor
+    """Of each of :func:`~motionbeat_upstream.nn.tempo.tempi`."""
+    tempo_head: Tensor | None
+    sounding: Tensor
+
+
 @torch.no_grad()
 def decode_grids(
     beat: Tensor,
@@ -73,6 +89,7 @@ def decode_grids(
     durations: Sequence[float],
     rate: float = 100.0,
     *,
+    tempo: Tensor | None = None,
     hints: Hints = ANY,
     weights: BarPointerWeights = WEIGHTS,
 ) -> list[Grid]:
@@ -86,6 +103,7 @@ def decode_grids(
         lengths: (B,) frames of ``activation`` of each clip.
         durations: (B,) lengths of the clips in seconds.
         rate: frames of ``activation`` a second.
+        tempo: (B, F, 32) logits of the tempo.
         hints: range of tempi, and metres to choose from.
         weights: what the decoder weighs.
 
@@ -96,6 +114,28 @@ def decode_grids(
     Raises:
         ValueError: shapes that do not fit each other.
     """
+    evidence = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths, rate)
+    rate *= beat.shape[1] / activation.shape[1]
+    paths = decode_bars(**vars(evidence), rate=rate, tempi=tempi(), hints=hints, weights=weights)
+    return [
+        _grid(path, row[:count].cpu(), duration, rate)
+        for path, row, count, duration in zip(
+            paths, evidence.beat, evidence.lengths.tolist(), durations, strict=True
+        )
+    ]
+
+
+@torch.no_grad()
+def decoder_input(
+    beat: Tensor,
+    downbeat: Tensor,
+    tempo: Tensor | None,
+    activation: Tensor,
+    log_mel: Tensor,
+    lengths: Tensor,
+    rate: float,
+) -> DecoderInput:
+    """Rounded logits, and the evidence of the rules at their rate; see :func:`decode_grids`."""
     size = beat.shape[1]
     if activation.shape[1] % size or log_mel.shape[:2] != activation.shape or len(activation) != len(beat):
         raise ValueError(
@@ -104,26 +144,22 @@ def decode_grids(
             f"activation and log-mel of one rate, and a whole number of their frames to one of the logits"
         )
     pool = activation.shape[1] // size
-    beat, downbeat = ((x.float() / LOGIT_STEP).round() * LOGIT_STEP for x in (beat, downbeat))
-    accents, bass, tempo, sounding = rules_evidence(activation, log_mel, lengths, rate)
-    frames = torch.div(lengths + pool - 1, pool, rounding_mode="floor")
-    paths = decode_bars(
+    beat, downbeat = _rounded(beat), _rounded(downbeat)
+    accents, bass, scores, sounding = rules_evidence(activation, log_mel, lengths, rate)
+    return DecoderInput(
         beat,
         downbeat,
-        frames,
-        rate / pool,
-        hints=hints,
-        beat_scores=F.max_pool1d(accents, pool),
-        downbeat_scores=_strongest(bass, pool),
-        tempo_scores=tempo[:, ::pool],
-        tempi=tempi(),
-        sounding=F.max_pool1d(sounding.float(), pool) > 0,
-        weights=weights,
+        torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
+        F.max_pool1d(accents, pool),
+        _strongest(bass, pool),
+        scores[:, ::pool],
+        None if tempo is None else _rounded(tempo),
+        F.max_pool1d(sounding.float(), pool) > 0,
     )
-    return [
-        _grid(path, row[:count].cpu(), duration, rate / pool)
-        for path, row, count, duration in zip(paths, beat, frames.tolist(), durations, strict=True)
-    ]
+
+
+def _rounded(logits: Tensor) -> Tensor:
+    return (logits.float() / LOGIT_STEP).round() * LOGIT_STEP
 
 
 def rules_evidence(
@@ -161,15 +197,28 @@ def _strongest(x: Tensor, size: int, stride: int | None = None) -> Tensor:
     return torch.where(highest >= -lowest, highest, lowest)
 
 
-def _grid(path: BarPath, beat: Tensor, duration: float, rate: float) -> Grid:
-    """The grid of one clip, from its path and its (F,) logits of beats."""
-    count = len(path.frames)
-    if count < 2 or float(beat[path.frames].sigmoid().mean()) < NO_PULSE:
-        return fallback_grid(duration)
+def pulse(path: BarPath, beat: Tensor) -> float:
+    """Mean probability of a path's beats by the (F,) logits; NaN without beats."""
+    return float(beat[path.frames].sigmoid().mean())
+
+
+def beat_times(path: BarPath, beat: Tensor, rate: float) -> NDArray[np.float64]:
+    """(N,) times of a path's beats in seconds, at the peaks of (F,) logits of beats at ``rate``."""
     # The path may pass a peak by a frame.
     near = F.pad(beat, (1, 1), value=-math.inf).unfold(0, 3, 1)[path.frames].argmax(1) - 1
     frames = torch.from_numpy(path.frames) + near
-    times = (frames + 0.5 + peak_offset(beat[None], frames[None])[0]).double().numpy() / rate
+    times: NDArray[np.float64] = (
+        frames + 0.5 + peak_offset(beat[None], frames[None])[0]
+    ).double().numpy() / rate
+    return times
+
+
+def _grid(path: BarPath, beat: Tensor, duration: float, rate: float) -> Grid:
+    """The grid of one clip, from its path and its (F,) logits of beats."""
+    count = len(path.frames)
+    if count < 2 or pulse(path, beat) < NO_PULSE:
+        return fallback_grid(duration)
+    times = beat_times(path, beat, rate)
     inside = times < duration
     if inside.sum() < 2:
         return fallback_grid(duration)

@@ -206,8 +206,9 @@ def _grids(
     # Beats are not to be had in half precision.
     with torch.autocast(mel.device.type, enabled=False):
         if source == "heads" and frames is not None and frames.beats is not None:
-            logits = frames.beats.beat.detach(), frames.beats.downbeat.detach()
-            return decode_grids(*logits, onset, mel, mel_lengths, durations, hints=hints)
+            heads = frames.beats
+            logits, tempo = (heads.beat.detach(), heads.downbeat.detach()), heads.tempo.detach()
+            return decode_grids(*logits, onset, mel, mel_lengths, durations, tempo=tempo, hints=hints)
         return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=pulses)
 
 

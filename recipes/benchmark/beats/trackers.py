@@ -92,7 +92,7 @@ def read_trackers(
     for name in names:
         kind, _, checkpoint = name.rpartition(":")
         if name == "rules":
-            found.append(Tracker(name, f"rules {_code()}", SAMPLE_RATE, _rules))
+            found.append(Tracker(name, f"rules {code_hash()}", SAMPLE_RATE, _rules))
         elif name == "librosa":
             found.append(Tracker(name, f"librosa {version('librosa')}", LIBROSA_RATE, _librosa, False))
         elif name == "madmom":
@@ -115,7 +115,7 @@ def read_trackers(
 
 
 def _of_tower(name: str, kind: str, tower: MusicTower, file: Path, peak_threshold: float) -> Tracker:
-    weights = f"{file_sha256(file)} {_code()}"
+    weights = f"{file_sha256(file)} {code_hash()}"
     if not kind:
         return Tracker(name, f"grid {weights}", SAMPLE_RATE, functools.partial(_tower_grid, tower))
     if tower.beat_heads is None:
@@ -166,7 +166,7 @@ def _librosa(samples: Samples) -> Estimate:
 
 
 @functools.cache
-def _code() -> str:
+def code_hash() -> str:
     """Hash of the code of motionbeat_upstream."""
     folder = Path(motionbeat_upstream.__file__).parent
     digest = hashlib.sha256()

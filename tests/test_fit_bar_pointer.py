@@ -1,0 +1,229 @@
+"""The constants of the joint decoder can be fitted again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from motion_data.beats_file import Beats
+from motion_data.preparation import file_sha256
+from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
+from motionbeat_upstream.nn.bar_pointer import WEIGHTS, decode_bars
+from motionbeat_upstream.nn.decoded_grid import Calibration, DecoderInput
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.nn.tempo import tempi
+from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
+from recipes.benchmark.fit_bar_pointer import activations as kept_activations
+from recipes.benchmark.fit_bar_pointer.__main__ import main
+from recipes.benchmark.fit_bar_pointer.activations import Activations, kept_excerpt, read_activations
+from recipes.benchmark.fit_bar_pointer.calibration import fit_calibration, least_pulse, noises
+from recipes.benchmark.fit_bar_pointer.search import (
+    beats_of,
+    decode,
+    distance,
+    folds,
+    objective,
+    present_values,
+    scores,
+    search,
+    shares,
+    weights_of,
+)
+from tests.beat_tracking_clicks import write_clicks
+from tests.frame_activations import MODERATE, RATE, beats_at, logits_of, positions_of
+from tests.small import SMALL, music
+
+SECONDS = 10.0
+
+
+def made(number: int, of_set: str = "made", piece: str | None = None) -> Activations:
+    """A recording whose rules tell nothing, and whose other heads tell nothing."""
+    draw = np.random.default_rng(number)
+    beats = beats_at(float(draw.uniform(70, 180)), SECONDS, draw)
+    positions = positions_of(len(beats), 4)
+    beat, downbeat = (x[None] for x in logits_of(beats, positions, SECONDS, draw, MODERATE))
+    size = beat.shape[1]
+    nothing = torch.zeros(1, size)
+    evidence = DecoderInput(
+        beat,
+        downbeat,
+        torch.tensor([size]),
+        nothing,
+        nothing,
+        torch.zeros(1, size, len(tempi())),
+        None,
+        torch.ones(1, size, dtype=torch.bool),
+    )
+    heads = {"position": torch.zeros(size, 7), "metre": torch.zeros(size, 6)}
+    spans = np.array([[0.0, SECONDS]])
+    return Activations(of_set, piece or f"{number}", Beats(beats, positions), spans, evidence, heads)
+
+
+BAD = present_values() | {"tempo_centre": 180.0, "tempo_spread": 0.2, "beat": 0.2, "metre_2": 1.0}
+
+
+def test_a_search_improves_bad_values_on_other_recordings_too() -> None:
+    recordings = [made(number) for number in range(5)]
+    found, tried = search(recordings, BAD, seed=0, seconds=60, proposals=50)
+    assert tried == 50
+    others = [made(number) for number in range(6, 12)]
+    for some, gain in ((recordings, 0.15), (others, 0.05)):
+        sets = [one.set for one in some]
+        assert objective(scores(some, found), sets) > objective(scores(some, BAD), sets) + gain
+
+
+def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
+    present = present_values()
+    start = present | {"beat_evidence": 2.0, "downbeat_evidence": 2.0, "tempo_evidence": 0.6}
+    found, _ = search([made(0)], start, seed=0, seconds=60, proposals=40)
+    assert distance(found, present) < 0.6 * distance(start, present)
+    far = present | {"beat_bias": 4.5, "tempo_jump": 10 * 20**0.25}
+    assert distance(present, far) == pytest.approx(0.25 + 0.0625)
+
+
+def test_present_values_are_the_weights() -> None:
+    assert weights_of(present_values()) == WEIGHTS
+    one = made(3)
+    (path,) = decode_bars(**vars(one.evidence), tempi=tempi())
+    np.testing.assert_array_equal(decode(one, present_values()).frames, path.frames)
+
+
+def test_further_heads_have_a_say() -> None:
+    one, values = made(0), present_values() | {"tempo_head": 0.5, "metre_head": 3.0}
+    size = one.evidence.beat.shape[1]
+    tempo, metre, first = torch.zeros(1, size, 32), torch.zeros(size, 6), torch.zeros(size, 7)
+    tempo[..., 28] = metre[:, 1] = 9.0
+    flat = torch.full((1, size), -2.0), torch.full((1, size), -4.0)
+    evidence = replace(one.evidence, beat=flat[0], downbeat=flat[1], tempo_head=tempo)
+    one = replace(one, evidence=evidence, heads=one.heads | {"metre": metre})
+    path = decode(one, values)
+    assert 60 * RATE / np.median(path.periods) == pytest.approx(202.0, rel=0.05)
+    assert set(path.metres.tolist()) == {3}
+    first[path.frames[::3] + 2, 0] = 20.0
+    late = replace(one, heads=one.heads | {"position": first})
+    again = decode(late, values | {"position_head": 1.0})
+    np.testing.assert_array_equal(again.frames[again.positions == 1], path.frames[::3])
+
+
+def test_sets_count_the_same_and_downbeats_half_where_they_are_known() -> None:
+    found = np.array([[1.0, 0.4], [0.5, np.nan], [0.6, 0.0]])
+    sets = ["a", "a", "b"]
+    assert objective(found, sets) == pytest.approx(((0.75 + 0.2) + 0.6) / 2)
+    assert shares(found, sets).sum() == pytest.approx(objective(found, sets))
+
+
+def test_folds_halve_the_pieces_of_each_set() -> None:
+    recordings = [made(n, of_set, f"{n // 3}") for of_set in ("a", "b") for n in range(12)]
+    fold = folds(recordings, 0)
+    by_piece: dict[tuple[str, str], set[int]] = {}
+    for one, number in zip(recordings, fold.tolist(), strict=True):
+        by_piece.setdefault((one.set, one.piece), set()).add(number)
+    assert all(len(numbers) == 1 for numbers in by_piece.values())
+    for of_set in ("a", "b"):
+        numbers = [next(iter(n)) for (name, _), n in by_piece.items() if name == of_set]
+        assert numbers.count(0) == numbers.count(1) == 2
+    assert any((folds(recordings, seed) != fold).any() for seed in (1, 2, 3))
+
+
+def test_a_calibration_is_the_curve_that_outcomes_were_drawn_by() -> None:
+    draw = np.random.default_rng(0)
+    true, margin = Calibration(scale=2.0, even=3.0), draw.uniform(-2, 9, 4000)
+    right = draw.random(4000) < [true.confidence(value, 1) for value in margin]
+    found = fit_calibration(margin, right)
+    assert found is not None
+    assert found.scale == pytest.approx(2.0, rel=0.1)
+    assert found.even == pytest.approx(3.0, rel=0.1)
+    assert fit_calibration(margin, np.ones(4000, dtype=np.bool_)) is None
+    assert fit_calibration(margin, ~right) is None
+
+
+def test_the_least_pulse_parts_music_from_noise() -> None:
+    assert 0.05 < least_pulse([0.3, 0.5, 0.9], [0.0, 0.01, 0.05]) < 0.3
+    assert 0.2 < least_pulse([0.1, 0.4, 0.5, 0.9], [0.0, 0.1, 0.2]) < 0.4
+
+
+def test_noises_differ_and_are_finite() -> None:
+    for name, signals in noises(0).items():
+        assert all(bool(wav.isfinite().all()) and float(wav.abs().max()) < 1.5 for wav in signals)
+        assert (float(signals[0].abs().max()) > 0) == (name != "silence")
+
+
+def save_small(path: Path, seed: int = 0, **parts: Any) -> Path:
+    tower = untrained_music_tower(replace(SMALL, **parts), seed)
+    save_music_tower(tower, path, Provenance("none", {}))
+    return path
+
+
+def sound(seconds: float, spans: tuple[tuple[float, float], ...] | None = None) -> AnnotatedSound:
+    beats = np.arange(0.25, seconds, 0.5)
+    wav = music(seconds, 120, 0).numpy()
+    return AnnotatedSound("a", "a", Beats(beats, positions_of(len(beats), 4)), spans, wav, f"{seconds}")
+
+
+def test_activations_are_kept_by_checkpoint_and_are_those_of_the_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save_small(tmp_path / "first.safetensors", grid_from="heads")
+    second = save_small(tmp_path / "second.safetensors", seed=1)
+    one, folder = MusicSet("set", (lambda: sound(8.0),)), tmp_path / "kept"
+    (fresh,) = read_activations([one], first, folder, 60.0)
+    (other,) = read_activations([one], second, folder, 60.0)
+    assert len(list(folder.iterdir())) == 2
+    assert not torch.equal(fresh.evidence.beat, other.evidence.beat)
+    monkeypatch.setattr(kept_activations, "activations_of", lambda *_: pytest.fail("computed again"))
+    (again,) = read_activations([one], first, folder, 60.0)
+    for name, value in vars(fresh.evidence).items():
+        assert torch.equal(value, getattr(again.evidence, name))
+    wav = torch.from_numpy(sound(8.0).source)
+    grid = load_music_tower(first)[0].estimate_grid(wav)
+    np.testing.assert_allclose(beats_of(again, decode(again, present_values())).times, grid.beats)
+
+
+def test_long_recordings_are_cut_to_their_middle(tmp_path: Path) -> None:
+    tower = untrained_music_tower(SMALL)
+    beats, spans, arrays = kept_excerpt(
+        tower, sound(21.0, ((0.0, 8.0), (12.0, 21.0))), 6.0, tmp_path / "a.npz"
+    )
+    assert arrays["beat"].shape == (1, 300)
+    np.testing.assert_allclose(beats.times, np.arange(0.25, 6.0, 0.5))
+    assert beats.positions[0] == (8 - 0.5) / 0.5 % 4 + 1
+    np.testing.assert_allclose(spans, [(0.0, 0.5), (4.5, 6.0)])
+    assert kept_excerpt(tower, sound(8.5), 6.0, tmp_path / "b.npz")[2]["beat"].shape == (1, 425)
+
+
+def test_the_command_fits_and_writes_all_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clicks = str(write_clicks(tmp_path / "clicks", seconds=9.0))
+    checkpoint = str(save_small(tmp_path / "small.safetensors"))
+    out = tmp_path / "out"
+    assert main([checkpoint, str(out), "--sets", clicks, "--limit", "4", "--minutes", "0.02"]) == 0
+    assert capsys.readouterr().out == (out / "fit.txt").read_text(encoding="utf-8")
+    record = json.loads((out / "fit.json").read_text(encoding="utf-8"))
+    assert record["checkpoint"] == file_sha256(Path(checkpoint))
+    assert record["recordings"] == {"clicks": 4}
+    assert record["values"].keys() == present_values().keys()
+    held_out = record["held out"]
+    assert held_out["beat heads alone"]["objective"] < held_out["present"]["objective"]
+    assert held_out["present"]["objective"] == pytest.approx(
+        np.mean(held_out["present"]["objective by fold"])
+    )
+    assert len(record["mean probability of beats"]["music"]) == 4
+
+
+def test_what_the_user_can_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clicks = str(write_clicks(tmp_path / "clicks", seconds=6.0, pieces=1))
+    headless = str(save_small(tmp_path / "headless.safetensors", beat_heads=False))
+    assert main([headless, str(tmp_path / "out"), "--sets", clicks]) == 2
+    assert "has no beat heads" in capsys.readouterr().err
+    checkpoint = str(save_small(tmp_path / "small.safetensors"))
+    assert main([checkpoint, str(tmp_path / "out"), "--sets", clicks]) == 2
+    assert "clicks has no two pieces with beats" in capsys.readouterr().err
+    assert main([checkpoint, str(tmp_path / "out"), "--sets", str(tmp_path / "none")]) == 2
+    for wrong in (["--limit", "0"], ["--minutes", "0"], ["--seconds", "-1"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([checkpoint, str(tmp_path / "out"), "--sets", clicks, *wrong])
