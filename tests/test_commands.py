@@ -258,6 +258,41 @@ def test_beats_are_those_the_model_cuts_its_tokens_on(
     assert capsys.readouterr().out != of_model
 
 
+def test_hints_restrict_tempo_and_metre_of_a_model_with_beat_heads(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tower = untrained_music_tower(replace(SMALL, grid_from="heads")).eval()
+    save_music_tower(tower, tmp_path / "heads.safetensors", Provenance("made", {}))
+    path = write(tmp_path / "a.wav", 16.0, 120.0)
+    for options, slowest, fastest in (
+        (["--max-bpm", 70], 50, 72),
+        (["--min-bpm", 100, "--max-bpm", 140], 98, 143),
+    ):
+        for metre in (3, 4):
+            assert run("beats", path, "-k", "heads.safetensors", *options, "--metre", metre) == 0
+            beats = np.array([line.split("\t") for line in capsys.readouterr().out.splitlines()], dtype=float)
+            assert slowest < 60 / np.median(np.diff(beats[:, 0])) < fastest
+            assert beats[:, 1].max() == metre
+    assert run("plot", path, "-o", "a.png", "-k", "heads.safetensors", "--metre", 3) == 0
+
+
+def test_hints_that_exclude_everything_are_refused_and_those_without_use_are_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.wav", 8.0, 120.0)
+    assert run("beats", path, "--min-bpm", 200, "--max-bpm", 100) == 2
+    assert "no tempo lies between 200 and 100 bpm" in capsys.readouterr().err
+    assert run("beats", path, "--metre", 9) == 2
+    assert "metres must be one or more of (2, 3, 4, 5, 6, 7)" in capsys.readouterr().err
+    save_music_tower(
+        untrained_music_tower(replace(SMALL, beat_heads=False)),
+        tmp_path / "headless.safetensors",
+        Provenance("made", {}),
+    )
+    assert run("beats", path, "-k", "headless.safetensors", "--metre", 3) == 0
+    assert "hints are not used" in capsys.readouterr().err
+
+
 def test_beats_of_plain_clicks_in_silence_say_that_downbeats_are_uncertain(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

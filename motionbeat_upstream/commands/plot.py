@@ -231,7 +231,7 @@ def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
         middles = (first // 2 + np.arange(len(shown)) + 0.5) / FRAME_RATE
         axes.plot(middles, peak * shown, color=colour, linewidth=1, label=f"{name} activation of the model")
     if song.activations:
-        axes.legend(loc="upper right", fontsize=8, frameon=False)
+        axes.legend(loc="upper right", fontsize=8, framealpha=0.9, edgecolor="none")
     _draw_beats(axes, song.grid, start, length, numbers=False)
 
 
