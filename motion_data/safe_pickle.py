@@ -94,7 +94,7 @@ def _whole(data: Any, dtype: Any, shape: Any) -> NDArray[Any]:
         items[:] = list(data)
     else:
         raw = data.encode("latin1") if isinstance(data, str) else data
-        items = np.frombuffer(raw, dtype.dtype)
+        items = np.frombuffer(raw, dtype.dtype).astype(dtype.dtype.newbyteorder("="))
     return items.reshape(shape)
 
 
