@@ -93,7 +93,7 @@ class TowerConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of :meth:`to_dict`, validated; unknown or missing keys raise ``ConfigError``."""
         known = {field.name for field in fields(cls)}
-        values = {**cls._before_they_existed(), **values}
+        values = {**cls._values_of_old_checkpoints(), **values}
         faults = [f"unknown key {key!r}" for key in sorted(set(values) - known)]
         faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
         if faults:
@@ -108,8 +108,8 @@ class TowerConfig:
         return "tower"
 
     @classmethod
-    def _before_they_existed(cls) -> dict[str, Any]:
-        """What checkpoints that lack a key were trained with."""
+    def _values_of_old_checkpoints(cls) -> dict[str, Any]:
+        """Values of keys that older checkpoints lack."""
         return {}
 
     @classmethod
@@ -185,7 +185,7 @@ class MusicTowerConfig(TowerConfig):
         return "music tower"
 
     @classmethod
-    def _before_they_existed(cls) -> dict[str, Any]:
+    def _values_of_old_checkpoints(cls) -> dict[str, Any]:
         return {"beat_heads": False, "trunk": "depthwise"}
 
     @classmethod
