@@ -113,6 +113,40 @@ def test_sound_motion_pulses_and_grid_are_on_one_clock(corpus: Corpus) -> None:
     assert clips == 2 * len(corpus.split("train"))
 
 
+def test_another_speed_changes_sound_motion_pulses_and_grid_alike(corpus: Corpus) -> None:
+    pairs = {pair.name: pair for pair in corpus.pairs}
+    speeds = set()
+    for batch in ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.4)):
+        of_batch = []
+        for index, name in enumerate(batch.names):
+            wav, joints = row(batch, index)
+            start, seconds, grid = float(batch.starts[index]), len(wav) / 16_000, batch.grids[index]
+            if grid is None:
+                continue
+            speed = grid.bpm / (pairs[name].bpm or np.nan)
+            of_batch.append(speed)
+            # The sound's value tells the time of the pair, of which `speed` seconds pass in one.
+            quiet = torch.where(wav - wav.median() > 0.1, torch.nan, wav)
+            time = start + speed * torch.arange(len(wav)) / 16_000
+            assert float((quiet * 120 - time).nanmedian().abs()) < 0.03
+            if pairs[name].joints:
+                frames = start + speed * torch.arange(len(joints)) / 30
+                inner = slice(2, -2)
+                assert joints[inner, 0, 2].numpy() == pytest.approx(frames[inner].numpy(), abs=5e-3)
+            beats = grid.beats[(grid.beats >= 0.02) & (grid.beats < seconds - 0.02)]
+            for beat in beats:
+                at = round(beat * 16_000)
+                assert float(wav[at + 16 : at + 40].mean() - wav[at - 100 : at - 30].mean()) > 0.2
+            counts = batch.pulse_counts[index]
+            pulses = torch.cat([batch.pulse_times[index, limb, : counts[limb]] for limb in range(2)])
+            pulses = pulses[(pulses >= 0.02) & (pulses < seconds - 0.02)]
+            assert pulses.sort().values.numpy() == pytest.approx(beats, abs=1e-4)
+        assert np.ptp(of_batch) < 1e-3 if of_batch else True
+        speeds.update(round(speed, 3) for speed in of_batch)
+    assert len(speeds) > 2
+    assert all(2**-0.401 < speed < 2**0.401 for speed in speeds)
+
+
 def test_padding_is_zero_and_lengths_fit(corpus: Corpus) -> None:
     for batch in ClipReader(corpus, "train", CONFIG):
         size = len(batch)

@@ -48,6 +48,10 @@ class PipelineConfig:
     length_octaves: float = 1.0
     """Spread of the clips' expected lengths within a batch, as log2 of their ratio, at most."""
 
+    speed_octaves: float = 0.0
+    """Every batch is played faster or slower, sound (with its pitch) and motion alike, by a factor drawn
+    within so many octaves to either side."""
+
     fps: float = 30.0
     """Frames of motion a second that every motion is brought to."""
 
@@ -98,9 +102,11 @@ class PipelineConfig:
             faults.append(f"fps must be {SLOWEST_RATE:g} to {FASTEST_RATE:g}, got {self.fps!r}")
         faults += [
             f"{name} must be a finite number of at least 0, got {getattr(self, name)!r}"
-            for name in ("memory_megabytes", "margin_seconds")
+            for name in ("memory_megabytes", "margin_seconds", "speed_octaves")
             if not _is_number(getattr(self, name)) or getattr(self, name) < 0
         ]
+        if _is_number(self.speed_octaves) and self.speed_octaves > 1:
+            faults.append(f"speed_octaves must be at most 1, got {self.speed_octaves!r}")
         place = self.start_place
         if place is not None and (not _is_number(place) or not 0 <= place < 1):
             faults.append(f"start_place must lie in [0, 1), or be null, got {place!r}")

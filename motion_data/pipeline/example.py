@@ -55,6 +55,7 @@ def cut_example(
     config: PipelineConfig,
     epoch: int,
     clock: StageClock,
+    speed: float = 1.0,
 ) -> Example:
     """Cut the clip that was planned; the same one whenever it is asked for.
 
@@ -68,12 +69,14 @@ def cut_example(
         config: of the pipeline.
         epoch: counted from 0.
         clock: counts the time of each stage.
+        speed: how fast the pair is played.
 
     Raises:
         DataError: files are missing, not what they should be, or too short.
         AudioError: sound that cannot be read.
     """
-    material = materials.material(pair)
+    whole = materials.material(pair)
+    material = whole.at_speed(speed, config.fps)
     with clock.stage("window"):
         rng = np.random.default_rng([config.seed, epoch, draw.pair, draw.number])
         low = max(0.0, material.motion_start)
@@ -84,7 +87,7 @@ def cut_example(
         if material.joints is not None:
             frame, begin = _on_a_frame(material, begin, low, config.fps)
         first, last = round(begin * SAMPLE_RATE), min(round(end * SAMPLE_RATE), round(high * SAMPLE_RATE))
-    wav = materials.sound(pair, material, first, last)
+    wav = materials.sound(pair, whole, first, last, speed)
     with clock.stage("cut"):
         start, stop = first / SAMPLE_RATE, (first + len(wav)) / SAMPLE_RATE
         joints = None
@@ -96,7 +99,7 @@ def cut_example(
         }
         grid = None if material.grid is None else relative_grid(without_gaps(material.grid), start, stop)
         motion = _surroundings(material, frame, start, stop, config)
-    return Example(pair, draw.pair, start, wav, joints, config.fps, pulses, grid, motion)
+    return Example(pair, draw.pair, start * speed, wav, joints, config.fps, pulses, grid, motion)
 
 
 def _surroundings(

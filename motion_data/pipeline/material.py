@@ -9,9 +9,11 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
+import soxr
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from motion_data.audio_span import read_span
 from motion_data.body.resampling import resample_positions, resample_rotations
@@ -54,6 +56,26 @@ class Material:
         size = 0 if self.wav is None else self.wav.numel() * 4
         motion = sum(part.nbytes for part in (self.joints, self.rotations) if part is not None)
         return (size + motion) / MEGABYTE
+
+    def at_speed(self, speed: float, fps: float) -> Material:
+        """The same pair played ``speed`` times as fast, without its sound; frames again at ``fps``."""
+        if speed == 1.0:
+            return self
+        joints, rotations = self.joints, self.rotations
+        if joints is not None:
+            joints = resample_positions(joints, fps * speed, fps).astype(np.float32)
+        if rotations is not None:
+            rotations = resample_rotations(rotations, fps * speed, fps).astype(np.float32)
+        return Material(
+            seconds=self.seconds / speed,
+            wav=None,
+            joints=joints,
+            motion_start=self.motion_start / speed,
+            motion_seconds=self.motion_seconds / speed,
+            pulses={limb: times / speed for limb, times in self.pulses.items()},
+            grid=None if self.grid is None else replace(self.grid, beats=self.grid.beats / speed),
+            rotations=rotations,
+        )
 
 
 class Materials:
@@ -111,8 +133,22 @@ class Materials:
         self._keep(pair.name, material)
         return material
 
-    def sound(self, pair: MotionPair, material: Material, start: int, stop: int) -> Tensor:
-        """(stop - start,) the samples of a stretch at 16 kHz; raises as :meth:`material` does."""
+    def sound(
+        self, pair: MotionPair, material: Material, start: int, stop: int, speed: float = 1.0
+    ) -> Tensor:
+        """(stop - start,) the samples of a stretch at 16 kHz; raises as :meth:`material` does.
+
+        Args:
+            pair: the pair.
+            material: of the pair, as :meth:`material` gives it.
+            start: first sample, of the sound as it is played.
+            stop: sample behind the last.
+            speed: how fast it is played; pitch changes with it.
+        """
+        if speed != 1.0:
+            source = self.sound(pair, material, round(start * speed), round(stop * speed))
+            played = torch.from_numpy(soxr.resample(source.numpy(), SAMPLE_RATE * speed, SAMPLE_RATE, "LQ"))
+            return pad(played[: stop - start], (0, max(0, stop - start - len(played))))
         if material.wav is not None:
             wav = material.wav[start:stop]
         else:

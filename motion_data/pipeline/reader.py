@@ -91,9 +91,17 @@ class _Loader:
             return number, None
         pair = self.corpus.pairs[draw.pair]
         try:
-            return number, cut_example(self.materials, pair, draw, self.config, epoch, self.clock)
+            return number, cut_example(
+                self.materials, pair, draw, self.config, epoch, self.clock, self._speed(epoch, number)
+            )
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error))
+
+    def _speed(self, epoch: int, number: int) -> float:
+        """Of a batch: one for all its clips, whose tempi stay as near to each other as planned."""
+        octaves = self.config.speed_octaves
+        draw = np.random.default_rng([self.config.seed, epoch, number])
+        return 1.0 if octaves == 0 else float(2 ** draw.uniform(-octaves, octaves))
 
     def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
         number = loaded[0][0]

@@ -43,6 +43,7 @@ class DataSection:
     """Clips a batch on each rank, at most."""
     clips_per_pair: int = 2
     tempo_octaves: float = 0.25
+    speed_octaves: float = 0.0
     workers: int = 1
     memory_megabytes: float = 4000.0
     failures_in_row: int = 10
@@ -64,6 +65,7 @@ class DataSection:
             batch_size=self.batch_size,
             least_clips=2,
             tempo_octaves=self.tempo_octaves,
+            speed_octaves=self.speed_octaves,
             fps=50.0,
             seed=seed,
             failures_in_row=self.failures_in_row,

@@ -72,7 +72,7 @@ class DevReader(DataReader[DevBatch]):
             raise DataError(
                 f"no corpus has a {split} split to validate on; prepare one, or set validation.clips to 0"
             )
-        settings = replace(settings, same_every_epoch=True, clips_per_pair=1)
+        settings = replace(settings, same_every_epoch=True, clips_per_pair=1, speed_octaves=0.0)
         self._readers = [
             ClipReader(corpus, split, settings, draw_negatives=HardNegatives(WANTED)) for corpus in held
         ]
