@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.errors import DataError
 from motion_data.pair import AudioSpan
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
+
+SILENCE = 0.01
+"""Share of a recording's peak below which a block of 0.1 s counts as silence at either end."""
 
 
 def read_span(path: Path, span: AudioSpan) -> Tensor:
@@ -28,3 +33,15 @@ def read_span(path: Path, span: AudioSpan) -> Tensor:
             f"{span.stop:.2f} s; the file has changed since the corpus was prepared: prepare it again"
         )
     return torch.nn.functional.pad(wav, (0, max(0, wanted - len(wav))))[:wanted]
+
+
+def sounding_span(wav: NDArray[np.float32], rate: int) -> tuple[float, float]:
+    """Seconds at which the sound of (T,) samples starts and ends, silence at either end left out.
+
+    Returns:
+        Start and end; (0, 0) where there is no sound.
+    """
+    block = rate // 10
+    power = (wav[: len(wav) // block * block].reshape(-1, block) ** 2).mean(1)
+    loud = np.flatnonzero(power > (SILENCE * np.abs(wav).max(initial=0.0)) ** 2)
+    return (float(loud[0]) / 10, (float(loud[-1]) + 1) / 10) if len(loud) else (0.0, 0.0)

@@ -12,6 +12,9 @@ SAMPLE_RATE = 16_000
 STRIDE = 320
 """Samples from one feature to the next: 50 Hz, whatever the architecture."""
 
+ENVELOPE_RATE = 100.0
+"""Frames of the onset envelope a second; frame j stands for (j + .5) / ENVELOPE_RATE."""
+
 
 LARGEST = 65_536
 """Most that any size may be: a damaged file must not make a tower that fills the memory."""

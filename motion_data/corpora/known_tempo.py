@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from motionbeat_upstream.nn.music_tower import estimate_grid
@@ -20,8 +20,6 @@ SAME_TEMPO = 0.04
 
 LEAST_LOCK = 0.2
 """Resultant length below which the beats heard are on the beat as often as between two."""
-
-ENVELOPE_RATE = 100.0
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,8 @@ def beat_periods(
     octaves = torch.log(bpm)
     transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
     pool = max(1, round(rate / RATE))
-    hop = round(HOP * rate / pool)
-    windows = torch.div(lengths, pool * hop, rounding_mode="floor") + 1
-    path = best_path(scores, transition, windows)
-    frame = torch.arange(activation.shape[1], device=path.device)
-    window = (frame / (pool * hop)).round().long().minimum(windows[:, None] - 1)
+    last, window = _windows(activation.shape[1], lengths, rate)
+    path = best_path(scores, transition, last + 1)
     clarity, share = _clarity(periodicity, path, rate / pool), _share(scores, path)
     choice, clear, sure = (each.gather(1, window) for each in (path, clarity, share))
     return 60.0 * rate / bpm, choice, clear, sure
@@ -101,11 +98,17 @@ def tempo_scores(
         sounds.
     """
     _, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
+    _, window = _windows(activation.shape[1], lengths, rate)
+    return scores.gather(1, window[..., None].expand(-1, -1, scores.shape[2])) * SCORE_STEP
+
+
+def _windows(frames: int, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    """The (B,) last window of each clip, and the (B, F) window around each frame."""
     pool = max(1, round(rate / RATE))
     hop = pool * round(HOP * rate / pool)
-    last = torch.div(lengths, hop, rounding_mode="floor")[:, None]
-    window = (torch.arange(activation.shape[1], device=scores.device) / hop).round().long().minimum(last)
-    return scores.gather(1, window[..., None].expand(-1, -1, scores.shape[2])) * SCORE_STEP
+    last = torch.div(lengths, hop, rounding_mode="floor")
+    window = (torch.arange(frames, device=lengths.device) / hop).round().long().minimum(last[:, None])
+    return last, window
 
 
 def _window_scores(

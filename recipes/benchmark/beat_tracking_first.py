@@ -25,7 +25,6 @@ from recipes.benchmark.beat_tracking_table import Scores, read_folds, read_score
 from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.runner import RunFailed
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
-from recipes.downstream.beat_tracking.prepare.debian_songs import PreparationError
 from recipes.downstream.beat_tracking.prepare.debian_songs import prepare as prepare_debian_songs
 from recipes.downstream.beat_tracking.prepare.folds import write_folds
 from recipes.downstream.beat_tracking.report import DECODER_NAMES
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         count = len(upstreams) * len(read_folds(data))
         print(f"{count} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
         run_all(upstreams, data, options.out, [SEED], PROBE, STEPS, quiet=True)
-    except (PreparationError, DataError, AudioError, OSError, ValueError) as error:
+    except (DataError, AudioError, OSError, ValueError) as error:
         print(f"recipes.benchmark first: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -96,15 +95,14 @@ def find_songs(given: Path | None, out: Path) -> Path:
     """The CSV of the songs; downloads them where none are given, deals folds where there are none.
 
     Raises:
-        PreparationError: the songs cannot be downloaded.
-        DataError, AudioError: what is wrong with the songs given.
+        DataError, AudioError: the songs cannot be downloaded, or what is wrong with those given.
     """
     if given is None:
         folder = Path("data/debian_songs")
         try:
             prepare_debian_songs(folder, say=lambda line: print(line, file=sys.stderr))
-        except PreparationError as error:
-            raise PreparationError(f"{'; '.join(str(error).splitlines())}; {OWN_SONGS}") from error
+        except DataError as error:
+            raise DataError(f"{'; '.join(str(error).splitlines())}; {OWN_SONGS}") from error
         return folder / "splits.csv"
     if given.is_file():
         return given

@@ -32,12 +32,10 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.midi_file import read_score, seconds_of
 from motion_data.pair import MotionPair
+from motionbeat_upstream.config import ENVELOPE_RATE
 from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 
 Array = NDArray[np.float64]
-
-ENVELOPE_RATE = 100.0
-"""Frames of the onset envelope a second."""
 
 FARTHEST_LAG = 5.0
 """Seconds from the MIDI file's clock to the recording's."""

@@ -73,11 +73,15 @@ def _unpack(name: str, packages: Path | None, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as work:
         place = packages or Path(work)
         if packages is None:
-            _run(["apt-get", "download", name], place, "is there a network, and did `apt-get update` run?")
+            run_program(
+                ["apt-get", "download", name], place, "is there a network, and did `apt-get update` run?"
+            )
         found = sorted(place.glob(f"{name}_*.deb"))
         if not found:
             raise DataError(f"{place}: holds no {name}_*.deb; get it with `apt-get download {name}`")
-        _run(["dpkg", "-x", str(found[-1].resolve()), str(folder.resolve())], place, "download it again")
+        run_program(
+            ["dpkg", "-x", str(found[-1].resolve()), str(folder.resolve())], place, "download it again"
+        )
 
 
 def _unzip(archive: Path) -> None:
@@ -93,10 +97,14 @@ def _unzip(archive: Path) -> None:
         ) from error
 
 
-def _run(command: Sequence[str], folder: Path, remedy: str) -> None:
-    """Run a program in a folder; what it says goes into the error if it fails."""
+def run_program(command: Sequence[str], folder: Path, remedy: str) -> None:
+    """Run a program in a folder.
+
+    Raises:
+        DataError: there is no such program, or it fails; with its last line and the remedy.
+    """
     if shutil.which(command[0]) is None:
-        raise DataError(f"there is no program {command[0]}; Debian and Ubuntu have it")
+        raise DataError(f"there is no program {command[0]}, which Debian and Ubuntu have; {remedy}")
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         told = (done.stderr or done.stdout).strip().splitlines()

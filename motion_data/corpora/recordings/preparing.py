@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from motion_data.audio_span import sounding_span
 from motion_data.corpora.recordings.labelling import label_track
 from motion_data.corpora.recordings.pairs import LabelledTrack, cut_pairs
 from motion_data.corpora.recordings.tatum import SHORTEST, envelope_of, measure_tatum
@@ -31,9 +32,6 @@ from motionbeat_upstream.version import __version__
 
 SHORTEST_PAIR, LONGEST_PAIR = 4.0, 120.0
 """Seconds that a pair may be asked to last."""
-
-SILENCE = 0.01
-"""Share of a track's peak below which a block of 0.1 s counts as silence at either end."""
 
 
 STRETCH, CONTEXT = 60.0, 8.0
@@ -247,7 +245,7 @@ def _track_pairs(job: _Job) -> Sequence[MotionPair]:
     """
     track, settings = job.track, job.settings
     wav = read_audio(track.path)
-    start, stop = sounding_span(wav)
+    start, stop = sounding_span(wav.numpy(), SAMPLE_RATE)
     if stop - start < SHORTEST:
         raise DataError(f"{stop - start:.1f} s of sound; expected {SHORTEST:g} s or more")
     tatum = measure_tatum(envelope_of(wav), track.rate)
@@ -337,21 +335,6 @@ def activations(model: BeatModel, wav: Tensor) -> tuple[Tensor, Tensor]:
             parts.append(logits[:, first - low : first - low + own])
     beats, downbeats = torch.cat(parts, 1)
     return beats, downbeats
-
-
-def sounding_span(wav: Tensor) -> tuple[float, float]:
-    """Seconds at which the sound of a waveform (T,) at 16 kHz starts and ends, silence at either end left
-    out."""
-    block = SAMPLE_RATE // 10
-    count = len(wav) // block
-    peak = float(wav.abs().max())
-    if count == 0 or peak == 0:
-        return 0.0, 0.0
-    loud = wav[: count * block].reshape(count, block).square().mean(1) > (SILENCE * peak) ** 2
-    blocks = loud.nonzero()[:, 0]
-    if not len(blocks):
-        return 0.0, 0.0
-    return int(blocks[0]) / 10, (int(blocks[-1]) + 1) / 10
 
 
 def _write_flac(path: Path, wav: Tensor) -> None:

@@ -17,14 +17,11 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from motion_data.corpora.recordings.tempo_file import LARGEST_DRIFT, LEAST_STRENGTH
-from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
 
 Array = NDArray[np.float64]
-
-ENVELOPE_RATE = 100.0
-"""Frames of the onset envelope a second; frame j stands for (j + .5) / ENVELOPE_RATE."""
 
 SLOWEST, FASTEST = 2.0, 12.0
 """Tatums a second."""

