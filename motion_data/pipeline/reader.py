@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 LIMBS = ("left_foot", "right_foot", "left_hand", "right_hand")
 """Order of the limbs that a batch begins with; others of a corpus follow by name."""
 
+SPEEDS = 32
+"""Speeds of a batch are multiples of one 32nd."""
+
 DrawNegatives = Callable[[Sequence[Example], np.random.Generator], Sequence[Any]]
 """Gives the recipes of each clip's hard negatives, one entry a clip."""
 
@@ -101,7 +104,8 @@ class _Loader:
         """Of a batch: one for all its clips, whose tempi stay as near to each other as planned."""
         octaves = self.config.speed_octaves
         draw = np.random.default_rng([self.config.seed, epoch, number])
-        return 1.0 if octaves == 0 else float(2 ** draw.uniform(-octaves, octaves))
+        # Simple fractions, as a polyphase filter is the longer the less simple they are.
+        return round(SPEEDS * 2 ** draw.uniform(-octaves, octaves)) / SPEEDS
 
     def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
         number = loaded[0][0]

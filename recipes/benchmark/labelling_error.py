@@ -1,9 +1,10 @@
 """How often the labels of a recordings corpus are wrong, against MIDI files of the same music.
 
-    python -m recipes.benchmark.labelling_error CORPUS MIDI
+    python -m recipes.benchmark.labelling_error CORPUS MIDI [--package NAME]
 
 CORPUS is a prepared recordings corpus; MIDI a folder with a ``.mid`` for some of its tracks, of the same name
-(Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``). The truth of a track is the grid of
+(Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``); ``--package`` names the folder of the
+tracks where other packages have files of the same name. The truth of a track is the grid of
 its MIDI file's tempi and time signatures, moved by one constant lag: the one at which the file's note onsets
 correlate most with the recording's onset envelope, within ±5 s. The labels have no part in the lag. Then, for
 each track that was kept:
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> Tra
     return TrackResult(pairs[0].piece, lag, clearness, *found)
 
 
-def results(corpus: Corpus, folder: Path) -> tuple[list[TrackResult], dict[str, str]]:
+def results(corpus: Corpus, folder: Path, package: str = "") -> tuple[list[TrackResult], dict[str, str]]:
     """Results of the tracks with a MIDI file, and why others with one were left out of the corpus.
 
     Raises:
@@ -153,12 +154,18 @@ def results(corpus: Corpus, folder: Path) -> tuple[list[TrackResult], dict[str, 
     midis = {path.stem: path for path in sorted(folder.rglob("*.mid"))}
     pieces: dict[str, list[MotionPair]] = {}
     for pair in corpus.pairs:
-        if Path(pair.piece).stem in midis:
+        if _matches(pair.piece, midis, package):
             pieces.setdefault(pair.piece, []).append(pair)
-    left_out = {name: str(why) for name, why in corpus.made["left_out"].items() if Path(name).stem in midis}
+    left_out = {
+        name: str(why) for name, why in corpus.made["left_out"].items() if _matches(name, midis, package)
+    }
     if not pieces and not left_out:
         raise DataError(f"{folder}: no .mid file has the name of a track of {corpus.folder}")
     return [track_result(corpus, pairs, midis[Path(piece).stem]) for piece, pairs in pieces.items()], left_out
+
+
+def _matches(track: str, midis: Mapping[str, Path], package: str) -> bool:
+    return Path(track).stem in midis and (not package or Path(track).parts[0] == package)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,9 +176,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="prepared by `data prepare recordings`")
     parser.add_argument("midi", type=Path, metavar="MIDI", help="folder of .mid files named as tracks are")
+    parser.add_argument("--package", default="", metavar="NAME", help="folder of the tracks (any)")
     arguments = parser.parse_args(argv)
     try:
-        found, left_out = results(read_corpus(arguments.corpus), arguments.midi)
+        found, left_out = results(read_corpus(arguments.corpus), arguments.midi, arguments.package)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
