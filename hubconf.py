@@ -8,6 +8,7 @@ from motionbeat_upstream.hubconf import (
     motionbeat_log_mel,
     motionbeat_untrained,
     motionbeat_url,
+    motionbeat_v1,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "motionbeat_log_mel",
     "motionbeat_untrained",
     "motionbeat_url",
+    "motionbeat_v1",
 ]

@@ -17,7 +17,7 @@ from motionbeat_upstream.config import MusicTowerConfig, architecture
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.log_mel_expert import LogMelExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from motionbeat_upstream.shipped import SHIPPED
+from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
 
 dependencies = ["torch", "torchaudio", "numpy", "librosa", "av", "soxr", "safetensors"]
 
@@ -29,6 +29,11 @@ def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: 
     if urlparse(str(ckpt)).scheme in ("http", "https"):
         return motionbeat_url(ckpt=str(ckpt), refresh=refresh)
     return motionbeat_local(ckpt=ckpt)
+
+
+def motionbeat_v1(**kwargs: object) -> UpstreamExpert:
+    """The trained model of the first release: ``tiny`` with a trunk of depthwise convolutions, no beat heads."""
+    return motionbeat_local(ckpt=SHIPPED_V1)
 
 
 def motionbeat_untrained(**kwargs: object) -> UpstreamExpert:

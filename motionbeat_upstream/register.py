@@ -9,6 +9,7 @@ from motionbeat_upstream import hubconf
 
 ENTRIES = (
     "motionbeat",
+    "motionbeat_v1",
     "motionbeat_untrained",
     "motionbeat_log_mel",
     "motionbeat_base",

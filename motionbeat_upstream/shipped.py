@@ -1,4 +1,4 @@
-"""The trained weights in the package; weights/README.md is their model card."""
+"""The trained weights in the package; weights/*.md are their model cards."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ SHIPPED = Path(__file__).parent / "weights" / "motionbeat_tiny.safetensors"
 
 SHIPPED_MOTION = SHIPPED.with_name("motionbeat_tiny_motion.safetensors")
 """The motion tower that was trained with it; see :mod:`~motionbeat_upstream.pair_checkpoint`."""
+
+SHIPPED_V1 = SHIPPED.with_name("motionbeat_tiny_v1.safetensors")
+"""The music tower of the first release, for results that name it."""
+
+SHIPPED_V1_MOTION = SHIPPED.with_name("motionbeat_tiny_v1_motion.safetensors")
+"""The motion tower that was trained with it."""

@@ -25,7 +25,7 @@ from motion_data.skeleton import JOINTS
 from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
-from motionbeat_upstream.shipped import SHIPPED
+from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
 from recipes.benchmark import corpus_task
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams
@@ -252,6 +252,17 @@ def test_checkpoints_know_which_weights_were_heard_in_training(corpus: Path, tmp
         assert as_hex(expert.state_dict()["heard"]) == known
 
 
+def test_a_model_keeps_the_weights_that_its_upstreams_name_stood_for() -> None:
+    layers = Layers(torch.ones(1))
+    for file in (SHIPPED, SHIPPED_V1):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        chosen = Heard("motionbeat", digest, 320.0, layers).weights_file(None)
+        assert chosen is not None
+        assert hashlib.sha256(chosen.read_bytes()).hexdigest() == digest
+    with pytest.raises(CheckpointError, match="trained on 000000000000"):
+        Heard("motionbeat", "0" * 64, 320.0, layers).weights_file(None)
+
+
 def test_the_benchmarks_table_stands_beside_the_truth(
     trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +359,8 @@ def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
 def test_the_model_that_ships_dances_without_being_asked_for(song: Path, tmp_path: Path) -> None:
     dancer = read_dance_model(DANCER)
     assert "constructed" in dancer.provenance.training
-    dancer.heard.check_weights(SHIPPED)
+    assert dancer.heard.upstream == "motionbeat_v1"
+    assert dancer.heard.weights_file(None) == SHIPPED_V1
     out = tmp_path / "d.npz"
     assert dance_command([str(song), "-o", str(out), "--seconds", "4"]) == 0
     motion, _ = read_motion(out)

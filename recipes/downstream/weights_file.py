@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from motionbeat_upstream.shipped import SHIPPED
+from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
+
+IN_THE_PACKAGE = {"motionbeat": SHIPPED, "motionbeat_v1": SHIPPED_V1}
 
 
 def weights_file(upstream: str, given: Path | None) -> Path | None:
-    """The file or folder that is given, of ``motionbeat`` without one the weights that ship; else None.
+    """The file or folder that is given; without one the weights in the package, where they are the upstream's.
 
     Args:
         upstream: its name in S3PRL's hub.
         given: ``-k`` of ``run_downstream.py``.
     """
-    return SHIPPED if given is None and upstream == "motionbeat" else given
+    return IN_THE_PACKAGE.get(upstream) if given is None else given

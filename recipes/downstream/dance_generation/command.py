@@ -154,14 +154,12 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     import torch
 
     from motionbeat_upstream import hubconf
-    from recipes.downstream.weights_file import weights_file
+    from recipes.downstream.weights_file import IN_THE_PACKAGE
 
     heard = dancer.heard
-    file = weights_file(heard.upstream, weights)
-    if file is not None:
-        heard.check_weights(file)
-    if heard.upstream == "motionbeat":
-        model: torch.nn.Module = hubconf.motionbeat(ckpt=weights).eval()
+    file = heard.weights_file(weights)
+    if heard.upstream in IN_THE_PACKAGE:
+        model: torch.nn.Module = hubconf.motionbeat_local(ckpt=file).eval()
     else:
         from recipes.downstream.encoder import load_encoder
 

@@ -17,6 +17,7 @@ from motionbeat_upstream.config import LARGEST
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings
+from recipes.downstream.weights_file import IN_THE_PACKAGE, weights_file
 
 SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
 """The model in the package; README.md beside it is its model card."""
@@ -66,6 +67,21 @@ class Heard:
     rate: float
     """Samples at 16 kHz from one feature to the next."""
     layers: Layers
+
+    def weights_file(self, given: Path | None) -> Path | None:
+        """The upstream's weights: those given, or the ones in the package that the model was trained with.
+
+        Raises:
+            CheckpointError: the model was trained with other weights, or there is no such file.
+        """
+        file = weights_file(self.upstream, given)
+        if given is None and file is not None and self.sha256 is not None:
+            # The name may stand for newer weights than it did when the model was trained.
+            known = (file, *IN_THE_PACKAGE.values())
+            file = next((one for one in known if file_sha256(one) == self.sha256), file)
+        if file is not None:
+            self.check_weights(file)
+        return file
 
     def check_weights(self, file: Path) -> None:
         """Refuse weights that the model was not trained with: their features mean something else.
