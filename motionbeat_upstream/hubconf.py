@@ -32,7 +32,7 @@ def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: 
 
 
 def motionbeat_v1(**kwargs: object) -> UpstreamExpert:
-    """The trained model of the first release: ``tiny`` with a trunk of depthwise convolutions, no beat heads."""
+    """The trained model of the first release: a trunk of depthwise convolutions, no beat heads."""
     return motionbeat_local(ckpt=SHIPPED_V1)
 
 

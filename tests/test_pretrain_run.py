@@ -275,3 +275,39 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path, tmp_path: Path) -> None:
+    music, motion = tmp_path / "music.safetensors", tmp_path / "motion.safetensors"
+    assert export([str(out), str(music), "--motion-side", str(motion)]) == 0
+    begin = [f"init.music={music}", f"init.motion={motion}"]
+    still = ["optimizer.config.lr=0.0", "regime.num_steps=2"]
+    attempt = run(tmp_path / "next", config, *begin, *still)
+    assert attempt.code() == 0, attempt.said()
+    again = tmp_path / "again.safetensors"
+    assert export([str(tmp_path / "next"), str(again)]) == 0
+    with safe_open(music, "pt") as first, safe_open(again, "pt") as second:
+        assert set(first.keys()) == set(second.keys())
+        for name in first.keys():  # noqa: SIM118
+            torch.testing.assert_close(second.get_tensor(name), first.get_tensor(name), rtol=0, atol=0)
+        then = json.loads(first.metadata()["provenance"])
+        begun = json.loads(second.metadata()["provenance"])["details"]["init"]
+    assert then["details"]["init"] is None
+    assert begun["music_sha256"] == hashlib.sha256(music.read_bytes()).hexdigest()
+    assert begun["details"] == then["details"]
+
+
+def test_weights_that_a_run_cannot_begin_with_are_named(out: Path, config: Path, tmp_path: Path) -> None:
+    music = tmp_path / "music.safetensors"
+    assert export([str(out), str(music)]) == 0
+    wider = "model.config_overrides.music.dim=32"
+    for changes, words in (
+        ([f"init.music={tmp_path}/none.safetensors"], "no such file"),
+        ([f"init.motion={music}"], "init.motion needs init.music"),
+        ([f"init.music={music}", f"init.motion={music}"], "init: "),
+        ([f"init.music={music}", wider, "model.config_overrides.motion.dim=32"], "does not fit the model"),
+    ):
+        attempt = run(tmp_path / "next", config, *changes)
+        assert attempt.code() == 2, attempt.said()
+        assert words in attempt.said()
+        assert "Traceback" not in attempt.said()

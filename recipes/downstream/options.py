@@ -15,7 +15,8 @@ from recipes.downstream.registration import own_tasks, upstreams
 EPILOG = """\
 added by MotionBeat to S3PRL's command:
   -u motionbeat            the model that ships; also motionbeat_v1, motionbeat_untrained,
-                           motionbeat_log_mel, motionbeat_base, motionbeat_local -k FILE, motionbeat_url -k ADDRESS
+                           motionbeat_log_mel, motionbeat_base
+                           motionbeat_local -k FILE, motionbeat_url -k ADDRESS
                            mert_local, muq_local, musicfm_local, hf_audio_local -k FOLDER
   -d {tasks}
                            MotionBeat's tasks, beside S3PRL's own

@@ -10,7 +10,7 @@ IN_THE_PACKAGE = {"motionbeat": SHIPPED, "motionbeat_v1": SHIPPED_V1}
 
 
 def weights_file(upstream: str, given: Path | None) -> Path | None:
-    """The file or folder that is given; without one the weights in the package, where they are the upstream's.
+    """The file or folder that is given; otherwise the weights in the package, if the upstream has some.
 
     Args:
         upstream: its name in S3PRL's hub.

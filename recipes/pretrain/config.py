@@ -135,10 +135,28 @@ class CriterionSection:
 
 
 @dataclass(kw_only=True)
+class InitSection:
+    """Exported weights that a new run begins with; a run that goes on has its own."""
+
+    music: Path | None = None
+    """Checkpoint of a music tower (.safetensors) of the same sizes; none: a random initialisation."""
+    motion: Path | None = None
+    """What was trained with it (``--motion-side`` of the export); none: a random initialisation."""
+
+    def validate(self) -> ValidationResult:
+        """What cannot be, as fairseq2 asks for it."""
+        result = ValidationResult()
+        if self.motion is not None and self.music is None:
+            result.add_error("init.motion needs init.music, the music tower that it was trained with")
+        return result
+
+
+@dataclass(kw_only=True)
 class PretrainConfig:
     """Of a run."""
 
     model: ModelSection = field(default_factory=lambda: ModelSection(family=FAMILY, arch="tiny"))
+    init: InitSection = field(default_factory=InitSection)
     data: DataSection = field(default_factory=DataSection)
     criterion: CriterionSection = field(default_factory=CriterionSection)
     validation: ValidationSection = field(default_factory=ValidationSection)

@@ -110,6 +110,7 @@ def export(
     from motionbeat_upstream.checkpoint import Provenance, save_music_tower
     from motionbeat_upstream.pair_checkpoint import save_motion_side
     from recipes.pretrain.grid_source import GridChoice, choose_grid_source
+    from recipes.pretrain.initial_weights import read_init
 
     model, values = load_model(run, number)
     tower = model.motionbeat.music
@@ -137,6 +138,7 @@ def export(
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "validation": validation_at(run, number),
         "grid": grid.to_dict(),
+        "init": read_init(run),
     }
     provenance = Provenance(" and ".join(names), json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)

@@ -30,6 +30,7 @@ from recipes.pretrain.config import FAMILY, PretrainConfig
 from recipes.pretrain.console import ConsoleRecorder, console, print_briefly
 from recipes.pretrain.data_reader import PretrainReader
 from recipes.pretrain.guarded_model import GuardedModel
+from recipes.pretrain.initial_weights import load_initial_weights, write_init
 from recipes.pretrain.metrics import register_metrics
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.precision import choose_precision
@@ -79,6 +80,10 @@ class PretrainRecipe(TrainRecipe):
         manager = context.resolver.resolve(CheckpointManager)  # type: ignore[type-abstract]
         commits = PatientCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
+        if last_step(context.output_dir) is None:
+            load_initial_weights(context.model.base_module, config.init)
+            if context.gangs.root.rank == 0:
+                write_init(context.output_dir, config.init)
         model = GuardedModel(
             context.model, config.criterion.stop_after, context.output_dir, context.gangs.root.rank
         )

@@ -66,6 +66,9 @@ def parse(arguments: Sequence[str]) -> Request:
     config = read_config(options.config_file, options.config_overrides or [])
     for corpus in config.data.corpora:
         read_corpus(corpus)
+    for file in (config.init.music, config.init.motion):
+        if file is not None and not file.is_file():
+            raise PretrainError(f"init: {file}: no such file; export a run, or leave init out")
     return Request(options.folder, config)
 
 
