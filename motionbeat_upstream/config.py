@@ -25,7 +25,7 @@ GRID_SOURCES = ("onsets", "pulses", "heads")
 
 
 TRUNKS = ("bottleneck", "depthwise")
-"""Layers that a music tower's frame trunk can have."""
+"""Layers that a frame trunk can have."""
 
 
 class ConfigError(ValueError):
@@ -42,10 +42,13 @@ class TowerConfig:
     dim: int = 192
     """Width D of the trunk, the token layers and every hidden state."""
 
+    trunk: str = "bottleneck"
+    """Layers of the frame trunk: ``bottleneck``, or ``depthwise`` as in the first weights."""
+
     trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     """One dilated convolution of the frame trunk each; the sum sets how far it sees."""
 
-    trunk_kernel: int = 7
+    trunk_kernel: int = 3
     """Taps of those convolutions; odd. The view is (kernel - 1) * sum(dilations) frames of 20 ms."""
 
     token_layers: int = 4
@@ -113,7 +116,7 @@ class TowerConfig:
     @classmethod
     def _values_of_old_checkpoints(cls) -> dict[str, Any]:
         """Values of keys that older checkpoints lack."""
-        return {}
+        return {"trunk": "depthwise"}
 
     @classmethod
     def _least(cls) -> dict[str, int]:
@@ -151,6 +154,8 @@ class TowerConfig:
             faults.append(f"hypermetre must be whole numbers of at least 2 bars, got {self.hypermetre}")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             faults.append(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        if self.trunk not in TRUNKS:
+            faults.append(f"trunk must be one of {', '.join(TRUNKS)}, got {self.trunk!r}")
         if not isinstance(self.arch, str):
             faults.append(f"arch must be a name, got {self.arch!r}")
         return faults
@@ -163,13 +168,7 @@ class MusicTowerConfig(TowerConfig):
     n_mels: int = 96
     """Mel bands between 30 Hz and 8 kHz."""
 
-    trunk: str = "bottleneck"
-    """Layers of the frame trunk: ``bottleneck``, or ``depthwise`` as in the first weights."""
-
     trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
-    """As above."""
-
-    trunk_kernel: int = 3
     """As above."""
 
     beat_heads: bool = True
@@ -189,7 +188,7 @@ class MusicTowerConfig(TowerConfig):
 
     @classmethod
     def _values_of_old_checkpoints(cls) -> dict[str, Any]:
-        return {"beat_heads": False, "trunk": "depthwise"}
+        return {"beat_heads": False, **super()._values_of_old_checkpoints()}
 
     @classmethod
     def _least(cls) -> dict[str, int]:
@@ -197,8 +196,6 @@ class MusicTowerConfig(TowerConfig):
 
     def _faults(self) -> list[str]:
         faults = super()._faults()
-        if self.trunk not in TRUNKS:
-            faults.append(f"trunk must be one of {', '.join(TRUNKS)}, got {self.trunk!r}")
         if self.grid_from not in GRID_SOURCES:
             faults.append(f"grid_from must be one of {', '.join(GRID_SOURCES)}, got {self.grid_from!r}")
         if not isinstance(self.beat_heads, bool):
@@ -215,7 +212,7 @@ class MusicTowerConfig(TowerConfig):
 class MotionTowerConfig(TowerConfig):
     """Sizes of the motion tower."""
 
-    trunk_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
     """As above; a motion needs less context than a sound."""
 
     contact_guidance: bool = True

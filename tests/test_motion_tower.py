@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.config import MotionTowerConfig
+from motionbeat_upstream.config import TRUNKS, MotionTowerConfig
 from motionbeat_upstream.nn.contact_guidance import ContactGuide
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
@@ -38,9 +39,13 @@ def made_tower(seed: int = 0, config: MotionTowerConfig = SMALL) -> MotionTower:
 
 
 @settings(deadline=None, max_examples=8)
-@given(st.lists(st.integers(1, 120), min_size=2, max_size=4), st.integers(0, 100))
-def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: int) -> None:
-    tower, batch = made_tower(), made_batch(lengths, seed)
+@given(
+    st.lists(st.integers(1, 120), min_size=2, max_size=4),
+    st.integers(0, 100),
+    st.sampled_from(sorted(TRUNKS)),
+)
+def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: int, trunk: str) -> None:
+    tower, batch = made_tower(config=replace(SMALL, trunk=trunk)), made_batch(lengths, seed)
     junk = [x.clone() for x in batch[:2]]
     for row, length in enumerate(lengths):
         junk[0][row, length:], junk[1][row, length:] = 1e3, 1.0

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
+from motionbeat_upstream.nn.bottleneck_trunk import BottleneckLayer
 from motionbeat_upstream.nn.frame_trunk import DilatedLayer
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
@@ -51,11 +52,15 @@ class MotionTower(nn.Module):
         self.config = config
         self.stem = nn.Conv1d(CHANNELS, config.dim, 5, padding=2)
         self.activation = nn.GELU()
-        self.norm = nn.LayerNorm(config.dim)
-        self.layers = nn.ModuleList(
-            DilatedLayer(config.dim, config.trunk_kernel, dilation, config.expansion, config.dropout)
-            for dilation in config.trunk_dilations
-        )
+        kernel, dilations = config.trunk_kernel, config.trunk_dilations
+        self.norm: nn.Module = nn.Identity()
+        if config.trunk == "bottleneck":
+            self.layers = nn.ModuleList(BottleneckLayer(config.dim, kernel, one) for one in dilations)
+        else:
+            self.norm = nn.LayerNorm(config.dim)
+            self.layers = nn.ModuleList(
+                DilatedLayer(config.dim, kernel, one, config.expansion, config.dropout) for one in dilations
+            )
         self.encoder = TokenEncoder(config, config.contact_harmonics if config.contact_guidance else None)
         self.embed = nn.Sequential(
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
@@ -83,10 +88,7 @@ class MotionTower(nn.Module):
         mask = length_mask(lengths, joints.shape[1])[..., None]
         pulses = pulses * mask
         seen = motion_frames(continued(joints, lengths), pulses, has_joints, RATE) * mask
-        x = self.activation(self.stem(seen.to(self.stem.weight.dtype).transpose(1, 2)))
-        x = self.norm(x.transpose(1, 2)) * mask
-        for layer in self.layers:
-            x = layer(x) * mask
+        x = self._trunk(self.activation(self.stem(seen.to(self.stem.weight.dtype).transpose(1, 2))), mask)
 
         durations = (lengths / RATE).tolist()
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
@@ -96,6 +98,17 @@ class MotionTower(nn.Module):
         layers = self.encoder(pool(x, table), tokens.phase, tokens.bar, tokens.mask, contact)
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
         return MotionFeatures(x, spread(layers[-1], table), self.embed(pooled), layers[-1], tokens, contact)
+
+    def _trunk(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, F, D) the last state, of (B, D, F) from the stem."""
+        channels_first = self.config.trunk == "bottleneck"
+        if channels_first:
+            x, mask = x * mask.transpose(1, 2), mask.transpose(1, 2)
+        else:
+            x = self.norm(x.transpose(1, 2)) * mask
+        for layer in self.layers:
+            x = layer(x) * mask
+        return x.transpose(1, 2) if channels_first else x
 
 
 def continued(joints: Tensor, lengths: Tensor) -> Tensor:
