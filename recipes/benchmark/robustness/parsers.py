@@ -33,6 +33,7 @@ from motion_data.corpora.aistpp_annotations import find_annotations
 from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.motion_source import MotionSource, read_source
+from motion_data.corpora.recordings.tempo_file import read_tempi
 from motion_data.corpora.splits import read_splits
 from motion_data.corpora.stepmania.footing import PANELS
 from motion_data.corpora.stepmania.grid import chart_grid
@@ -549,6 +550,19 @@ def _read_motion(path: Path) -> None:
         expect(grid.metre >= 1, f"metre {grid.metre}")
 
 
+TEMPI = [
+    {"package": "some-data", "file": "usr/a.ogg", "tatum": 560.0, "R": 0.76, "drift_ms": 3.2},
+    {"package": "some-data", "file": "usr/b.ogg", "tatum": 480.5},
+    {"package": "more-data", "file": "usr/c.ogg", "tatum": 500.0, "R": 0.3},
+]
+
+
+def _read_tempi(path: Path) -> None:
+    for package, file, tatum in read_tempi(path):
+        expect(isinstance(package, str) and isinstance(file, str), "a name that is no text")
+        expect(tatum is None or (math.isfinite(tatum) and tatum > 0), f"tatum {tatum}")
+
+
 def _manifest() -> list[Any]:
     pairs = [
         MotionPair(
@@ -897,6 +911,7 @@ PARSERS = {
         Parser(".npy, dances", ".npy", _bailando_samples, _npy, _read_dance),
         Parser(".npz, joints", ".npz", _npz_source, _npz, _read_source),
         Parser(".npz, motion", ".npz", _motion_samples, _npz, _read_motion),
+        Parser("tempo file", ".jsonl", lambda: [TEMPI], _json_lines, _read_tempi),
         Parser("manifest", ".jsonl", _manifest, _json_lines, _read_manifest),
         Parser("manifest's mark", ".json", _marks, lambda value: _bytes(_json(value)), _read_mark),
         Parser(
