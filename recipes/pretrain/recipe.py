@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from fairseq2.checkpoint import CheckpointManager
@@ -81,7 +81,7 @@ class PretrainRecipe(TrainRecipe):
         commits = PatientCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
         if last_step(context.output_dir) is None:
-            load_initial_weights(context.model.base_module, config.init)
+            load_initial_weights(cast(PretrainedModel, context.model.base_module), config.init)
             if context.gangs.root.rank == 0:
                 write_init(context.output_dir, config.init)
         model = GuardedModel(
