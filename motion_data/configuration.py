@@ -62,9 +62,7 @@ def read_values(
         return None
 
 
-def describe(
-    error: ValidationError, kind: type[Any], values: object, path: str = ""
-) -> list[str]:
+def describe(error: ValidationError, kind: type[Any], values: object, path: str = "") -> list[str]:
     """What pydantic refuses in values of a configuration, a message for each key; as :func:`read_values`."""
     faults: dict[str, list[str]] = {}
     for fault in error.errors(include_url=False):

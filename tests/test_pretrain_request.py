@@ -117,7 +117,8 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
 
 
 def test_the_defaults_are_a_run_but_for_the_corpora() -> None:
-    with pytest.raises(PretrainError, match=r"^data\.corpora = \[\]: no corpora; name at least one prepared folder$"):
+    message = r"^data\.corpora = \[\]: no corpora; name at least one prepared folder$"
+    with pytest.raises(PretrainError, match=message):
         read_config(None)
     given = [{"data": {"corpora": ["corpus"]}}]
     config = read_config(None, given)

@@ -20,7 +20,6 @@ from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
 from recipes.pretrain.criterion.pretraining_loss import Encoded, pretraining_loss
 from recipes.pretrain.criterion.settings import CriterionSettings
 
-
 StartTemperature = Annotated[Number, Field(ge=COLDEST, le=HOTTEST)]
 
 

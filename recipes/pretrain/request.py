@@ -71,7 +71,7 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
         overrides: as fairseq2 parses them.
 
     Raises:
-        PretrainError: no such file, not YAML, unknown keys or values that are not allowed; all by their names.
+        PretrainError: no such file, not YAML, or every unknown key and every value that is not allowed.
     """
     merger = StandardConfigMerger()
     values: Any = StandardValueConverter().unstructure(PretrainConfig())

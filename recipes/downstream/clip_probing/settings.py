@@ -76,5 +76,7 @@ def read_settings(task: str, layouts: Sequence[str], values: Mapping[str, Any]) 
         TaskError: with every unknown key and every value that is not allowed.
     """
     layout = data_values(values).get("layout")
-    faults = [] if layout in (None, "", *layouts) else [f"datarc.layout must be one of {', '.join(layouts)}"]
+    faults = []
+    if layout not in (None, "", *layouts):
+        faults.append(f"datarc.layout = {layout!r}: must be one of {', '.join(layouts)}")
     return read_section(task, TaskSettings, values, faults)

@@ -33,7 +33,6 @@ def _check_odd(frames: int) -> int:
     return frames
 
 
-
 @dataclass(config=CONFIG, frozen=True)
 class DataSettings:
     """``datarc``: the corpus and how it is cut."""
