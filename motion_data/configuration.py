@@ -38,12 +38,7 @@ NotNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
-def read_values(
-    kind: type[Config],
-    values: object,
-    faults: list[str],
-    path: str = "",
-) -> Config | None:
+def read_values(kind: type[Config], values: object, faults: list[str], path: str = "") -> Config | None:
     """A configuration from plain values, as a YAML file or a command line gives them.
 
     Args:
@@ -58,12 +53,12 @@ def read_values(
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        faults += describe(error, kind, values, path)
+        faults += _messages(error, kind, values, path)
         return None
 
 
-def describe(error: ValidationError, kind: type[Any], values: object, path: str = "") -> list[str]:
-    """What pydantic refuses in values of a configuration, a message for each key; as :func:`read_values`."""
+def _messages(error: ValidationError, kind: type[Any], values: object, path: str) -> list[str]:
+    """A message for each key at fault."""
     faults: dict[str, list[str]] = {}
     for fault in error.errors(include_url=False):
         key, found = ".".join(filter(None, (path, *_keys(fault["loc"], values)))), fault["input"]
@@ -73,7 +68,7 @@ def describe(error: ValidationError, kind: type[Any], values: object, path: str 
         allowed = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         allowed = allowed.partition(" or an instance of ")[0]
         # A rule between several keys is about their section, whose whole content says nothing.
-        is_section = isinstance(found, Mapping | ArgsKwargs) or is_dataclass(found)
+        is_section = fault["type"] == "value_error" and isinstance(found, Mapping | ArgsKwargs)
         subject = key if is_section else f"{key} = {reprlib.repr(found)}"
         faults.setdefault(key, [f"{subject}: " if key else ""]).append(allowed)
     # Of a union pydantic names each member that the value is not.

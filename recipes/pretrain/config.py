@@ -37,7 +37,7 @@ from motion_data.configuration import (
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import ClipConfig, PipelineConfig
 from recipes.pretrain.criterion.settings import CriterionSettings
-from recipes.pretrain.metrics import SCORE, SCORES
+from recipes.pretrain.metrics import SCORE, Score
 
 FAMILY = "motionbeat"
 """Of models, as fairseq2 knows it."""
@@ -56,12 +56,6 @@ def _check_corpora(folders: list[Path]) -> list[Path]:
     if not folders:
         raise ValueError("no corpora; name at least one prepared folder")
     return folders
-
-
-def _check_score(name: str | None) -> str | None:
-    if name is not None and name not in SCORES:
-        raise ValueError(f"must be one of {', '.join(SCORES)}")
-    return name
 
 
 def _check_by_fairseq2(section: Section) -> Section:
@@ -229,7 +223,7 @@ class Regime(RegimeSection):
     validate_every_n_steps: Count | None = 200
     keep_last_n_checkpoints: Count | None = 2
     keep_best_n_checkpoints: Count | None = 1
-    score_metric: Annotated[str | None, AfterValidator(_check_score)] = SCORE
+    score_metric: Score | None = SCORE
 
 
 @dataclass(config=CONFIG, kw_only=True)
