@@ -160,7 +160,7 @@ def test_all_that_is_wrong_is_told_at_once_before_anything_is_read() -> None:
         "lr_scheduler.config: cycle_len must be given",
         "regime: `validate_every_n_steps` must be a multiple of `publish_metrics_every_n_steps`",
         "common = 3: must be a dictionary",
-        "unknown key nothing; there are model, data,",
+        "unknown key nothing; there are model, init, data,",
     ):
         assert fault in str(error.value)
     assert "\n" not in str(error.value)
