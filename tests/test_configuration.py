@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from motion_data.configuration import read_values
 from motion_data.pipeline.config import PipelineConfig
+from motion_data.settings import read_values
 from recipes.benchmark.clip_tasks import CLIP_TASKS
 from recipes.downstream.beat_tracking import settings as beat_tracking
 from recipes.downstream.clip_probing import settings as clip_probing

@@ -56,7 +56,7 @@ def refused(
         (("--restarts", "-1"), "--restarts = -1"),
         (("--nodes", "2"), "--cluster local has one"),
         (("--partition", "main"), "--partition: only --cluster slurm knows it"),
-        (("--mem", "lots"), "--mem = 'lots': expected memory"),
+        (("--mem", "lots"), "--mem = 'lots': String should match pattern '^[0-9]+[KMGT]?$'"),
         (("--sweep", "nowhere.yaml"), "--config-file nowhere.yaml: no such file"),
         (("--seeds", "1,1"), "two runs would be named seed1"),
         (("--", "out"), "out: expected the recipe's options; its OUT is the --folder"),

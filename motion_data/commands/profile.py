@@ -60,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.batches < 1:
         parser.error("--batches must be at least 1")
 
-    from motion_data.configuration import read_values
     from motion_data.pipeline.config import PipelineConfig
+    from motion_data.settings import read_values
 
     given = {f.name: getattr(options, f.name) for f in fields(PipelineConfig) if hasattr(options, f.name)}
     if "seconds" in given:

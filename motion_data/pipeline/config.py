@@ -8,17 +8,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import (
-    CONFIG,
-    Bool,
-    Count,
-    CountOrZero,
-    Fraction,
-    NotNegative,
-    Number,
-    Positive,
-)
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.settings import CONFIG, Bool, Count, Natural, NotNegative, Number, Positive, Share
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
@@ -47,7 +38,7 @@ class ClipConfig:
     tempo_octaves: Positive = 0.25
     """Spread of the tempos within a batch, as log2 of their ratio, at most."""
 
-    speed_octaves: Fraction = 0.0
+    speed_octaves: Share = 0.0
     """Every batch is played faster or slower, sound (with its pitch) and motion alike, by a factor drawn
     within so many octaves to either side."""
 
@@ -77,7 +68,7 @@ class PipelineConfig(ClipConfig):
     shortest_seconds: Positive = 1.0
     """A pair that gives no clip as long as this is skipped and counted."""
 
-    least_clips: CountOrZero = 0
+    least_clips: Natural = 0
     """Batches that would have fewer clips on a rank are left out; a contrast needs at least 2."""
 
     length_octaves: Positive = 1.0
@@ -86,13 +77,13 @@ class PipelineConfig(ClipConfig):
     fps: Annotated[Number, Field(ge=SLOWEST_RATE, le=FASTEST_RATE)] = 30.0
     """Frames of motion a second that every motion is brought to."""
 
-    seed: CountOrZero = 0
+    seed: Natural = 0
     """Of the shuffling and of the clips' starts."""
 
     same_every_epoch: Bool = False
     """Whether every epoch has the same batches, as validation needs."""
 
-    prefetch: CountOrZero = 2
+    prefetch: Natural = 2
     """Batches made ahead. The batches do not depend on it. With 0, and one worker, nothing waits in
     fairseq2's queues; where a reading is left in its middle, it frees what waits there without holding
     Python's lock, which may crash."""

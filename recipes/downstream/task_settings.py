@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BeforeValidator
 
-from motion_data.configuration import read_values
+from motion_data.settings import read_values
 from recipes.downstream.errors import TaskError
 
 Settings = TypeVar("Settings")

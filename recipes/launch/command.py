@@ -93,7 +93,7 @@ def _stop(folder: Path) -> int:
 def _resources(options: argparse.Namespace) -> Resources:
     """Of a job; the defaults of what is left out are theirs."""
     # Imported here: `--help` need not wait for pydantic.
-    from motion_data.configuration import read_values
+    from motion_data.settings import read_values
     from recipes.launch.resources import Resources
 
     ours = ("command", "folder", "sweep", "seeds", "each")

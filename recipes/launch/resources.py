@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import CONFIG, Count, CountOrZero
+from motion_data.settings import CONFIG, Count, Natural
 from recipes.launch.errors import LaunchError
 from recipes.launch.wall_time import minutes
 
@@ -17,12 +16,6 @@ DAY = 24 * 60
 
 YEAR = 365 * DAY
 """Minutes: the time limit of a job on this machine that is given none."""
-
-
-def _check_memory(text: str) -> str:
-    if not re.fullmatch("[0-9]+[KMGT]?", text):
-        raise ValueError("expected memory per node as SLURM takes it, such as 64G")
-    return text
 
 
 BY_OPTION = ConfigDict(
@@ -39,7 +32,7 @@ class Resources:
     name: str
     nodes: Count = 1
     tasks_per_node: Count = 1
-    gpus_per_node: Annotated[CountOrZero, Field(alias="--gpus")] = 0
+    gpus_per_node: Annotated[Natural, Field(alias="--gpus")] = 0
     cpus_per_task: Annotated[Count | None, Field(alias="--cpus")] = None
     minutes: Annotated[
         Count | None,
@@ -49,12 +42,12 @@ class Resources:
     """Time limit of one attempt; None: a day on SLURM, none elsewhere."""
     notice: Count = 120
     """Seconds before the time limit at which the job is told to requeue."""
-    restarts: CountOrZero = 1000
+    restarts: Natural = 1000
     """Times that a job that ran out of time is requeued."""
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
-    mem: Annotated[str, AfterValidator(_check_memory)] | None = None
+    mem: Annotated[str, Field(pattern="^[0-9]+[KMGT]?$")] | None = None
     setup: tuple[str, ...] = ()
     """Shell commands before the job's own, such as ``module load cuda``."""
     slurm: tuple[str, ...] = ()

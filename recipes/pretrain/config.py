@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-import torch
 from fairseq2.recipe.config import (
     AdamWConfig,
     CommonSection,
@@ -21,35 +20,19 @@ from fairseq2.recipe.config import (
     TrainerSection,
 )
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import (
-    CONFIG,
-    Bool,
-    Count,
-    CountOrZero,
-    Integer,
-    NotNegative,
-    Number,
-    Positive,
-)
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import ClipConfig, PipelineConfig
+from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive
 from recipes.pretrain.criterion.settings import CriterionSettings
-from recipes.pretrain.metrics import SCORE, Score
+from recipes.pretrain.metrics import SCORE, SCORES
 
 FAMILY = "motionbeat"
 """Of models, as fairseq2 knows it."""
 
 Section = TypeVar("Section")
-
-
-def _dtype(value: object) -> torch.dtype:
-    dtype = getattr(torch, value.removeprefix("torch."), None) if isinstance(value, str) else value
-    if not isinstance(dtype, torch.dtype):
-        raise ValueError("must be the name of a torch.dtype, such as bfloat16")
-    return dtype
 
 
 def _check_corpora(folders: list[Path]) -> list[Path]:
@@ -58,36 +41,64 @@ def _check_corpora(folders: list[Path]) -> list[Path]:
     return folders
 
 
-def _check_by_fairseq2(section: Section) -> Section:
-    """What fairseq2 itself refuses when a run starts."""
+def _check(section: Section) -> Section:
+    """By fairseq2's rules, which it goes by when a run starts, and by our own."""
+    faults = []
     try:
         StandardObjectValidator().validate(section)
     except ValidationError as error:
-        raise ValueError(str(error)) from error
+        faults.append(str(error))
     except ArithmeticError as error:
         # It divides numbers of steps by each other before it looks at them.
-        raise ValueError(f"numbers of steps and epochs must be at least 1 ({error})") from error
+        faults.append(f"numbers of steps and epochs must be at least 1 ({error})")
+    match section:
+        case ModelSection() if (section.family, section.name, section.path) != (FAMILY, None, None):
+            faults.append(f"family must be {FAMILY!r}, without name and path")
+        case RegimeSection():
+            if section.num_steps is None:
+                faults.append("num_steps must be given")
+            if section.score_metric not in (None, *SCORES):
+                faults.append(f"score_metric must be one of {', '.join(SCORES)}, got {section.score_metric}")
+        case CommonSection():
+            if not section.no_sweep_dir:
+                faults.append("no_sweep_dir must be true, or a run cannot be resumed by its folder")
+            if section.seed < 0:
+                faults.append(f"seed must be at least 0, got {section.seed}")
+        case CosineAnnealingLRConfig(cycle_len=None):
+            faults.append(
+                "cycle_len must be given: taken from num_steps, it would change when a run goes on for longer"
+            )
+    if faults:
+        raise ValueError("; ".join(faults))
     return section
 
 
-DType = Annotated[torch.dtype, PlainValidator(_dtype)]
-Fairseq2 = AfterValidator(_check_by_fairseq2)
+Checked = AfterValidator(_check)
+"""Of a section of fairseq2's."""
 
 
 @dataclass(config=CONFIG, kw_only=True)
-class Model(ModelSection):
-    """What is trained; ``config_overrides`` are of ``recipes.pretrain.model.PretrainedModelConfig``."""
+class AdamW(AdamWConfig):
+    """The optimizer's settings."""
 
-    family: str | None = FAMILY
-    arch: str | None = "tiny"
-    config_overrides: dict[str, object] | None = None
-    dtype: DType = torch.float32
+    lr: Number = 5e-4
+    weight_decay: Number = 0.01
 
-    @model_validator(mode="after")
-    def _check_family(self) -> Self:
-        if self.family != FAMILY or self.name is not None or self.path is not None:
-            raise ValueError(f"family must be {FAMILY!r}, without name and path")
-        return self
+
+@dataclass(config=CONFIG, kw_only=True)
+class CosineAnnealing(CosineAnnealingLRConfig):
+    """The learning rate's schedule."""
+
+    cycle_len: Count | None = 1800
+    num_warmup_steps: Natural = 200
+    final_lr_scale: float | Sequence[float] | None = 0.05
+
+
+COMPONENTS: Mapping[str, Mapping[str, Any]] = {
+    "optimizer": {"adamw": AdamW},
+    "lr_scheduler": {"cosine_annealing": Annotated[CosineAnnealing, Checked]},
+}
+"""Configurations that fairseq2 chooses by a name; those of other names are left to it."""
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
@@ -123,7 +134,7 @@ class DataSection(ClipConfig):
 class ValidationSection:
     """What is measured on the dev split, and on how much of it."""
 
-    clips: CountOrZero = 256
+    clips: Natural = 256
     """Clips at most; 0 for no validation."""
     pool: Annotated[Integer, Field(ge=2)] = 64
     """Motions that each music's own is found among."""
@@ -165,96 +176,39 @@ class InitSection:
         return self
 
 
-@dataclass(config=CONFIG, kw_only=True)
-class MixedPrecision(MixedPrecisionConfig):
-    """Precision of the forward and the backward pass."""
-
-    mode: Literal["off", "static", "auto"] = "off"
-    dtype: DType = torch.bfloat16
-
-
-@dataclass(config=CONFIG, kw_only=True)
-class Trainer(TrainerSection):
-    """How gradients are made into steps."""
-
-    mixed_precision: MixedPrecision = field(default_factory=MixedPrecision)
-    max_grad_norm: NotNegative | None = 1.0
-
-
-@dataclass(config=CONFIG, kw_only=True)
-class AdamW(AdamWConfig):
-    """The optimizer that is used by default."""
-
-    lr: Number = 5e-4
-    weight_decay: Number = 0.01
-
-
-@dataclass(config=CONFIG, kw_only=True)
-class CosineAnnealing(CosineAnnealingLRConfig):
-    """The schedule of the learning rate that is used by default."""
-
-    cycle_len: Count | None = 1800
-    num_warmup_steps: CountOrZero = 200
-    final_lr_scale: Number | Sequence[Number] | None = 0.05
-
-    @model_validator(mode="after")
-    def _check_length(self) -> Self:
-        if self.cycle_len is None:
-            raise ValueError(
-                "cycle_len must be given: taken from num_steps, it would change when a run goes on for longer"
-            )
-        return self
-
-
-COMPONENTS: Mapping[str, Mapping[str, type]] = {
-    "optimizer": {"adamw": AdamW},
-    "lr_scheduler": {"cosine_annealing": CosineAnnealing},
-}
-"""Configurations that fairseq2 chooses by a name; those of other names are left to it."""
-
-
-@dataclass(config=CONFIG, kw_only=True)
-class Regime(RegimeSection):
-    """How long it is trained, and what is done at which steps."""
-
-    num_steps: Count = 2000
-    publish_metrics_every_n_steps: Count | None = 20
-    checkpoint_every_n_steps: Count | None = 200
-    validate_every_n_steps: Count | None = 200
-    keep_last_n_checkpoints: Count | None = 2
-    keep_best_n_checkpoints: Count | None = 1
-    score_metric: Score | None = SCORE
-
-
-@dataclass(config=CONFIG, kw_only=True)
-class Common(CommonSection):
-    """The seed, and fairseq2's own affairs."""
-
-    no_sweep_dir: Bool = True
-    seed: CountOrZero = 0
-
-    @model_validator(mode="after")
-    def _check_folder(self) -> Self:
-        # A folder name that depends on the options would start afresh where a run was to go on.
-        if not self.no_sweep_dir:
-            raise ValueError("no_sweep_dir must be true, or a run cannot be resumed by its folder")
-        return self
-
-
-@dataclass(config=CONFIG, kw_only=True)
+@dataclass(config=ConfigDict(**CONFIG, arbitrary_types_allowed=True), kw_only=True)
 class PretrainConfig:
     """Of a run."""
 
-    model: Annotated[Model, Fairseq2] = field(default_factory=Model)
+    model: Annotated[ModelSection, Checked] = field(
+        default_factory=lambda: ModelSection(family=FAMILY, arch="tiny")
+    )
     init: InitSection = field(default_factory=InitSection)
     data: DataSection = field(default_factory=DataSection)
     criterion: CriterionSection = field(default_factory=CriterionSection)
     validation: ValidationSection = field(default_factory=ValidationSection)
-    gang: Annotated[GangSection, Fairseq2] = field(default_factory=GangSection)
-    trainer: Annotated[Trainer, Fairseq2] = field(default_factory=Trainer)
+    gang: Annotated[GangSection, Checked] = field(default_factory=GangSection)
+    trainer: Annotated[TrainerSection, Checked] = field(
+        default_factory=lambda: TrainerSection(
+            mixed_precision=MixedPrecisionConfig(mode="off"), max_grad_norm=1.0
+        )
+    )
     optimizer: OptimizerSection = field(default_factory=lambda: OptimizerSection(config=AdamW()))
     lr_scheduler: LRSchedulerSection = field(
         default_factory=lambda: LRSchedulerSection(config=CosineAnnealing())
     )
-    regime: Annotated[Regime, Fairseq2] = field(default_factory=Regime)
-    common: Annotated[Common, Fairseq2] = field(default_factory=Common)
+    regime: Annotated[RegimeSection, Checked] = field(
+        default_factory=lambda: RegimeSection(
+            num_steps=2000,
+            publish_metrics_every_n_steps=20,
+            checkpoint_every_n_steps=200,
+            validate_every_n_steps=200,
+            keep_last_n_checkpoints=2,
+            keep_best_n_checkpoints=1,
+            score_metric=SCORE,
+        )
+    )
+    # A folder name that depends on the options would start afresh where a run was to go on.
+    common: Annotated[CommonSection, Checked] = field(
+        default_factory=lambda: CommonSection(no_sweep_dir=True, seed=0)
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
-
 from fairseq2.metrics import format_as_float, format_as_int, format_as_percentage
 from fairseq2.metrics.recorders import MetricDescriptor
 from fairseq2.runtime.dependency import DependencyContainer
@@ -35,21 +33,19 @@ PARTS_OF_LOSS = (
 )
 """What the criterion says of a batch, the most important first: ``recipes.launch watch`` shows five."""
 
-SCORE: Final = "shared.recall_at_1"
+SCORE = "shared.recall_at_1"
 """What the best checkpoint is chosen by: own motions found first, on the shared grid of the dev split."""
 
-Score = Literal[
-    "shared.recall_at_1",
+SCORES = (
+    SCORE,
     "frames_shared.recall_at_1",
     "hard_shared.accuracy",
     "probe.trunk.beat_f",
     "probe.last.beat_f",
     "heads.beat_f",
     "heads.downbeat_f",
-]
-"""What it may be chosen by."""
-
-SCORES: tuple[str, ...] = get_args(Score)
+)
+"""What it may be chosen by instead."""
 
 
 def register_metrics(container: DependencyContainer) -> None:

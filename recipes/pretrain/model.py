@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from motion_data.configuration import CONFIG, Count, Integer, Number
+from motion_data.settings import CONFIG, Count, Integer, Number
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig, architecture
 from motionbeat_upstream.nn.motionbeat import MotionBeat, MotionSide, MusicFrames, MusicSide
 from recipes.pretrain.batch import PretrainBatch

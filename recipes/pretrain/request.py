@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq2.utils.config import StandardConfigMerger
 from fairseq2.utils.structured import StandardValueConverter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from motion_data.configuration import read_values
 from motion_data.manifest import read_corpus
+from motion_data.settings import read_values
 from recipes.pretrain.config import COMPONENTS, PretrainConfig
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.model import PretrainedModelConfig
@@ -78,8 +79,9 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
     try:
         for layer in [*(_layers(find_config(file)) if file is not None else []), *overrides]:
             values = merger.merge(values, layer)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise PretrainError(f"{file}: {error}") from error
+    values = _with_dtypes(values)
     faults: list[str] = []
     config = read_values(PretrainConfig, values, faults)
     # What fairseq2 gives no type.
@@ -95,10 +97,20 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
     sizes = model.get("config_overrides") or {}
     if isinstance(sizes, Mapping):
         sizes = {"arch": model.get("arch") or PretrainedModelConfig.arch, **sizes}
-        read_values(PretrainedModelConfig, sizes, faults, "model.config_overrides")
+    read_values(PretrainedModelConfig, sizes, faults, "model.config_overrides")
     if config is None or faults:
         raise PretrainError("; ".join(faults))
     return config
+
+
+def _with_dtypes(values: Any) -> Any:
+    """torch's types in place of their names, which pydantic does not know."""
+    if not isinstance(values, Mapping):
+        return values
+    known = {key: _with_dtypes(value) for key, value in values.items()}
+    if "dtype" in known:
+        known["dtype"] = getattr(torch, str(known["dtype"]).removeprefix("torch."), known["dtype"])
+    return known
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object]]:

@@ -9,17 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import (
-    CONFIG,
-    Bool,
-    Count,
-    CountOrZero,
-    Fraction,
-    Integer,
-    NotNegative,
-    Number,
-    Positive,
-)
+from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive, Share
 from recipes.downstream.task_settings import EmptyIsNone, read_section
 
 Decoder = Literal["dbn", "peaks"]
@@ -53,7 +43,7 @@ class DataSettings:
     """Crops a step."""
     eval_batch_size: Count = 1
     """Stretches evaluated together."""
-    num_workers: CountOrZero = 0
+    num_workers: Natural = 0
     """Processes that load data; with 0 decoded audio stays in memory from epoch to epoch."""
     cache_megabytes: NotNegative = 2048.0
     """Decoded audio kept in memory; an hour is 230 MB."""
@@ -104,7 +94,7 @@ class DecodingSettings:
     """Slowest tempo of the dbn."""
     max_bpm: Positive = 215.0
     """Fastest tempo of the dbn."""
-    unbalance: Fraction = 0.5
+    unbalance: Share = 0.5
     """Share of the log of the positive weight that is taken off the logits before the dbn: weighted
     training makes beats too probable for it. 1 undoes the weight; half did best on dev."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import CONFIG, Bool, Count, CountOrZero, Integer, Number
+from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, Number
 from recipes.downstream.task_settings import EmptyIsNone, data_values, read_section
 
 
@@ -29,7 +29,7 @@ class DataSettings:
     """Slices a step."""
     eval_batch_size: Count = 4
     """Clips evaluated together, with all their slices."""
-    num_workers: CountOrZero = 0
+    num_workers: Natural = 0
     """Processes that load data."""
 
 

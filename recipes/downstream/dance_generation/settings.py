@@ -9,17 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import (
-    CONFIG,
-    Bool,
-    Count,
-    CountOrZero,
-    Fraction,
-    Integer,
-    NotNegative,
-    Number,
-    Positive,
-)
+from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive, Share
 from motionbeat_upstream.config import LARGEST
 from recipes.downstream.task_settings import NO_CORPUS, data_values, read_section
 
@@ -77,7 +67,7 @@ class ModelSettings:
     dropout: LessThanOne = 0.0
     frame_sum: Bool = True
     """Whether frames of music are also added to the motion's own; EDGE has cross-attention alone."""
-    reach: Annotated[CountOrZero, AfterValidator(_check_odd)] = 9
+    reach: Annotated[Natural, AfterValidator(_check_odd)] = 9
     """Frames of a convolution beside self-attention, odd; 0 for none, as EDGE has it."""
     filtered: Bool = True
     """Whether filters of the noisy slice are added to what the decoder says; EDGE has none."""
@@ -104,9 +94,9 @@ class DiffusionSettings:
     """Steps of DDIM when a dance is drawn."""
     guidance: NotNegative = 2.0
     """1 follows the music as learned; more exaggerates what it changes; 0 does not listen."""
-    unheard: Fraction = 0.25
+    unheard: Share = 0.25
     """Share of training slices without music, which guidance needs."""
-    given: Fraction = 0.5
+    given: Share = 0.5
     """Share of training slices with frames that are given, from which a dance goes on [O]."""
     clean: NotNegative = 0.636
     """Weight of the loss on the body's numbers, as EDGE has it."""

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import CONFIG, Count, Integer, NotNegative, Number, Positive
 from motion_data.pipeline.config import PipelineConfig
+from motion_data.settings import CONFIG, Count, Integer, NotNegative, Number, Positive
 from recipes.downstream.task_settings import NO_CORPUS, data_values, read_section
 
 AtLeastTwo = Annotated[Integer, Field(ge=2)]

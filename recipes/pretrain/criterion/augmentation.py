@@ -10,23 +10,23 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from motion_data.configuration import CONFIG, CountOrZero, Fraction, NotNegative
+from motion_data.settings import CONFIG, Natural, NotNegative, Share
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class AugmentationSettings:
     """How much is changed; 0 leaves a change out."""
 
-    shift: CountOrZero = 3
+    shift: Natural = 3
     """Bands that a clip is moved up or down, at most."""
     tilt: NotNegative = 0.3
     """Standard deviation of the change at the highest band, in units of the log-mel; the lowest changes by as
     much the other way."""
     level: NotNegative = 0.2
     """Standard deviation of a change of all bands."""
-    masked: Fraction = 0.5
+    masked: Share = 0.5
     """Share of the clips that lose a band of frequencies."""
-    mask_bands: CountOrZero = 24
+    mask_bands: Natural = 24
     """Width of that band, at most."""
 
 

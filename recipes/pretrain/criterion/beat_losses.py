@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_data.configuration import CONFIG, NotNegative
+from motion_data.settings import CONFIG, NotNegative
 from motionbeat_upstream.nn.beat_heads import METRES, TEMPO_CLASSES, BeatLogits, tempo_class
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE

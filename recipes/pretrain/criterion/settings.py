@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.configuration import CONFIG, Bool, Integer, NotNegative, Number
+from motion_data.settings import CONFIG, Bool, Integer, NotNegative, Number
 from recipes.pretrain.criterion.augmentation import AugmentationSettings
 from recipes.pretrain.criterion.beat_losses import BeatHeadSettings
 from recipes.pretrain.criterion.sral import SRALSettings

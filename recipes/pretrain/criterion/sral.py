@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_data.configuration import CONFIG, Integer, NotNegative, Positive
 from motion_data.rhythm.circular_emd import circular_emd
+from motion_data.settings import CONFIG, Integer, NotNegative, Positive
 from recipes.pretrain.criterion.beat_windows import BeatWindows
 from recipes.pretrain.criterion.soft_dtw import soft_dtw_divergence
 

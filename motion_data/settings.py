@@ -32,10 +32,10 @@ Bool = Annotated[bool, Strict()]
 Integer = Annotated[int, BeforeValidator(_no_text_or_bool)]
 Number = Annotated[float, BeforeValidator(_no_text_or_bool)]
 Count = Annotated[Integer, Field(ge=1)]
-CountOrZero = Annotated[Integer, Field(ge=0)]
+Natural = Annotated[Integer, Field(ge=0)]  # zero too
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 def read_values(kind: type[Config], values: object, faults: list[str], path: str = "") -> Config | None:
