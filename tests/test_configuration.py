@@ -24,6 +24,7 @@ from recipes.downstream.errors import TaskError
 from recipes.downstream.registration import TASKS
 from recipes.downstream.request import UNSET
 from recipes.downstream.retrieval import settings as retrieval
+from recipes.downstream.task_settings import read_section
 from recipes.pretrain.config import CriterionSection, DataSection, ValidationSection
 from recipes.pretrain.model import PretrainedModelConfig
 
@@ -206,6 +207,9 @@ def plain(value: Any) -> Any:
     return [plain(inside) for inside in value] if isinstance(value, tuple) else value
 
 
+read_genre = partial(read_section, "genre", clip_probing.TaskSettings, layouts=("gtzan",))
+
+
 @pytest.mark.parametrize(
     ("read", "values", "message"),
     [
@@ -233,7 +237,7 @@ def plain(value: Any) -> Any:
             r"decodingrc: max_bpm must be above min_bpm",
         ),
         (
-            partial(clip_probing.read_settings, "genre", ("gtzan",)),
+            read_genre,
             {"datarc": {"layout": "nsynth", "train_batch_size": 1}},
             r"genre, downstream_expert: datarc\.layout = 'nsynth': must be one of gtzan; "
             r"datarc\.train_batch_size = 1",
@@ -266,7 +270,7 @@ def test_an_option_left_empty_is_none() -> None:
     assert (data.test_fold, data.root) == (None, None)
     for fold in (2, "two"):
         assert beat_tracking.read_settings({"datarc": {"test_fold": fold}}).datarc.test_fold == fold
-    clips = clip_probing.read_settings("genre", ("gtzan",), {"datarc": dict.fromkeys(("root", "layout"), "")})
+    clips = read_genre({"datarc": dict.fromkeys(("root", "layout"), "")})
     assert (clips.datarc.root, clips.datarc.layout) == (None, None)
 
 

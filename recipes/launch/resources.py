@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Count, Natural
 from recipes.launch.errors import LaunchError
-from recipes.launch.wall_time import minutes
+from recipes.launch.wall_time import minutes as as_minutes
 
 DAY = 24 * 60
 """Minutes: the time limit of a job on SLURM that is given none."""
@@ -24,6 +24,10 @@ BY_OPTION = ConfigDict(
 """Fields may be given by the options of the command line, whose names are in the messages."""
 
 
+def _read_limit(limit: object) -> object:
+    return as_minutes(limit) if isinstance(limit, str) else limit
+
+
 @dataclass(config=BY_OPTION, frozen=True)
 class Resources:
     """Where and with what a job runs; one process per GPU, or ``tasks_per_node`` processes on the CPU."""
@@ -34,11 +38,7 @@ class Resources:
     tasks_per_node: Count = 1
     gpus_per_node: Annotated[Natural, Field(alias="--gpus")] = 0
     cpus_per_task: Annotated[Count | None, Field(alias="--cpus")] = None
-    minutes: Annotated[
-        Count | None,
-        BeforeValidator(lambda limit: minutes(limit) if isinstance(limit, str) else limit),
-        Field(alias="--time"),
-    ] = None
+    minutes: Annotated[Count | None, BeforeValidator(_read_limit), Field(alias="--time")] = None
     """Time limit of one attempt; None: a day on SLURM, none elsewhere."""
     notice: Count = 120
     """Seconds before the time limit at which the job is told to requeue."""
@@ -55,31 +55,25 @@ class Resources:
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        only_slurm = ("partition", "account", "qos", "mem", "setup", "slurm")
-        elsewhere = self.cluster != "slurm"
-        rules = {
-            f"--tasks-per-node {self.tasks_per_node} with --gpus {self.gpus_per_node}: each GPU has one "
-            f"process; leave --tasks-per-node out, or use it with --gpus 0": (
-                self.gpus_per_node not in (0, self.tasks_per_node)
-            ),
-            f"--time of {self.minutes} min: no longer than the notice of {self.notice} s before its end, so "
-            f"the job would only requeue itself; give more time, or a shorter --notice": (
-                self.minutes is not None and 60 * self.minutes <= self.notice
-            ),
-            f"--nodes {self.nodes}: --cluster {self.cluster} has one; use --cluster slurm": (
-                elsewhere and self.nodes != 1
-            ),
-            **{
-                f"--{option}: only --cluster slurm knows it; leave it out": (
-                    elsewhere and bool(getattr(self, option))
-                )
-                for option in only_slurm
-            },
-            "--cluster debug: runs one process here and now; use --cluster local for more": (
-                self.cluster == "debug" and self.tasks_per_node != 1
-            ),
-        }
-        faults = [rule for rule, broken in rules.items() if broken]
+        faults = []
+        if self.gpus_per_node not in (0, self.tasks_per_node):
+            faults.append(
+                f"--tasks-per-node {self.tasks_per_node} with --gpus {self.gpus_per_node}: each GPU has one "
+                f"process; leave --tasks-per-node out, or use it with --gpus 0"
+            )
+        if self.minutes is not None and 60 * self.minutes <= self.notice:
+            faults.append(
+                f"--time of {self.minutes} min: no longer than the notice of {self.notice} s before its end, "
+                f"so the job would only requeue itself; give more time, or a shorter --notice"
+            )
+        if self.cluster != "slurm":
+            if self.nodes != 1:
+                faults.append(f"--nodes {self.nodes}: --cluster {self.cluster} has one; use --cluster slurm")
+            for option in ("partition", "account", "qos", "mem", "setup", "slurm"):
+                if getattr(self, option):
+                    faults.append(f"--{option}: only --cluster slurm knows it; leave it out")
+        if self.cluster == "debug" and self.tasks_per_node != 1:
+            faults.append("--cluster debug: runs one process here and now; use --cluster local for more")
         if faults:
             raise ValueError("; ".join(faults))
         return self

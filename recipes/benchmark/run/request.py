@@ -68,6 +68,7 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     """
     given = {"datarc": {"slice_seconds": options.slice_seconds}, "modelrc": {"probe": options.probe}}
     clips = read_section("clip tasks", TaskSettings, given)
+    model, seconds = clips.modelrc, clips.datarc.slice_seconds
     tasks = TASKS if "all" in options.tasks else options.tasks
     seeds = tuple(options.seeds)
     plans: list[Plan] = []
@@ -87,14 +88,7 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
             )
     for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
         for name, layout in task.layouts.items():
-            plan = partial(
-                ClipPlan,
-                task,
-                name,
-                model=clips.modelrc,
-                slice_seconds=clips.datarc.slice_seconds,
-                seeds=seeds,
-            )
+            plan = partial(ClipPlan, task, name, model=model, slice_seconds=seconds, seeds=seeds)
             look(task.name, name, layout.about, plan)
     paired: dict[str, Callable[[Path], Plan]] = {
         "retrieval": lambda root: RetrievalPlan(root, seeds),

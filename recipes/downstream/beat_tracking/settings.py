@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal, Self
+from functools import partial
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -130,10 +130,4 @@ class TaskSettings:
     """Draw each test piece into expdir/plots."""
 
 
-def read_settings(values: Mapping[str, Any]) -> TaskSettings:
-    """Settings from the plain values of a YAML file; what is left out takes its default.
-
-    Raises:
-        TaskError: with every unknown key and every value that is not allowed.
-    """
-    return read_section("beat_tracking", TaskSettings, values)
+read_settings = partial(read_section, "beat_tracking", TaskSettings)

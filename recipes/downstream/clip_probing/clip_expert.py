@@ -19,10 +19,11 @@ from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
 from recipes.downstream.clip_probing.plots import plot_said
 from recipes.downstream.clip_probing.probe import ClipProbe
 from recipes.downstream.clip_probing.report import Evaluation, Said, write_report
-from recipes.downstream.clip_probing.settings import TaskSettings, read_settings
+from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
 from recipes.downstream.kept_weights import BestOnDev, check_finite
+from recipes.downstream.task_settings import read_section
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""
@@ -131,8 +132,8 @@ class ClipExpert(BestOnDev):
 
     @classmethod
     def read_settings(cls, values: Mapping[str, Any]) -> TaskSettings:
-        """The task's settings; as :func:`~recipes.downstream.clip_probing.settings.read_settings`."""
-        return read_settings(cls.task.name, tuple(cls.task.layouts), values)
+        """The task's settings; see :func:`~recipes.downstream.task_settings.read_section`."""
+        return read_section(cls.task.name, TaskSettings, values, layouts=tuple(cls.task.layouts))
 
     def __init__(
         self,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, Number
-from recipes.downstream.task_settings import EmptyIsNone, data_values, read_section
+from recipes.downstream.task_settings import EmptyIsNone
 
 
 @dataclass(config=CONFIG, frozen=True)
@@ -62,21 +61,3 @@ class TaskSettings:
     scoringrc: ScoringSettings = field(default_factory=ScoringSettings)
     plots: Bool = True
     """Draw the confusion matrix, or what was said against what is so, into expdir."""
-
-
-def read_settings(task: str, layouts: Sequence[str], values: Mapping[str, Any]) -> TaskSettings:
-    """Settings from the plain values of a YAML file; what is left out takes its default.
-
-    Args:
-        task: its name, for messages.
-        layouts: that it can read.
-        values: the section ``downstream_expert``.
-
-    Raises:
-        TaskError: with every unknown key and every value that is not allowed.
-    """
-    layout = data_values(values).get("layout")
-    faults = []
-    if layout not in (None, "", *layouts):
-        faults.append(f"datarc.layout = {layout!r}: must be one of {', '.join(layouts)}")
-    return read_section(task, TaskSettings, values, faults)

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive, Share
 from motionbeat_upstream.config import LARGEST
-from recipes.downstream.task_settings import NO_CORPUS, data_values, read_section
+from recipes.downstream.task_settings import read_section
 
 Size = Annotated[Integer, Field(ge=1, le=LARGEST)]
 LessThanOne = Annotated[Number, Field(ge=0, lt=1)]
@@ -126,14 +126,5 @@ class TaskSettings:
 
 
 def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSettings:
-    """Settings from the plain values of a YAML file; what is left out takes its default.
-
-    Args:
-        values: of the section.
-        inference: whether a corpus is not needed.
-
-    Raises:
-        TaskError: with every unknown key and every value that is not allowed.
-    """
-    faults = [] if inference or data_values(values).get("root") else [NO_CORPUS]
-    return read_section("dance_generation", TaskSettings, values, faults)
+    """As :func:`~recipes.downstream.task_settings.read_section`; for inference no corpus is needed."""
+    return read_section("dance_generation", TaskSettings, values, needs_root=not inference)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Self
+from functools import partial
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.settings import CONFIG, Count, Integer, NotNegative, Number, Positive
-from recipes.downstream.task_settings import NO_CORPUS, data_values, read_section
+from recipes.downstream.task_settings import read_section
 
 AtLeastTwo = Annotated[Integer, Field(ge=2)]
 """Pairs are each other's negatives."""
@@ -95,11 +95,4 @@ class TaskSettings:
     scoringrc: ScoringSettings = field(default_factory=ScoringSettings)
 
 
-def read_settings(values: Mapping[str, Any]) -> TaskSettings:
-    """Settings from the plain values of a YAML file; what is left out takes its default.
-
-    Raises:
-        TaskError: with every unknown key and every value that is not allowed.
-    """
-    faults = [] if data_values(values).get("root") else [NO_CORPUS]
-    return read_section("retrieval", TaskSettings, values, faults)
+read_settings = partial(read_section, "retrieval", TaskSettings, needs_root=True)
