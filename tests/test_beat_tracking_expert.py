@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch import Tensor
 
 from motion_data.beats_file import read_beats
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
-from recipes.downstream.beat_tracking.settings import TaskSettings, read_settings
 from recipes.downstream.errors import TaskError
-from recipes.downstream.settings_values import SettingsError
 from tests.beat_tracking_clicks import write_clicks
 
 CONFIG = Path(__file__).parent.parent / "recipes" / "downstream" / "beat_tracking" / "config.yaml"
@@ -233,56 +230,3 @@ def test_the_linear_probe_is_one_affine_map_a_frame() -> None:
     (a, b, mid) = model([torch.eye(4), -torch.eye(4), torch.zeros(4, 4)])
     torch.testing.assert_close((a + b) / 2, mid)
     assert sum(weight.numel() for weight in model.parameters()) == 4 * 2 + 2
-
-
-def test_the_packaged_configuration_holds_every_setting_at_its_default() -> None:
-    values = yaml.safe_load(CONFIG.read_text())["downstream_expert"]
-    assert read_settings(values) == TaskSettings() == read_settings({})
-    given = {f"{section}.{key}" for section, of in values.items() if isinstance(of, dict) for key in of}
-    defaults = TaskSettings()
-    known = {
-        f"{section}.{key}"
-        for section in values
-        if section != "plots"
-        for key in vars(getattr(defaults, section))
-    }
-    assert given == known
-    lines = [line for line in CONFIG.read_text().splitlines() if line.startswith("    ") and ":" in line]
-    assert len(lines) == len(known)
-    assert all("#" in line for line in lines), "a key without its comment"
-
-
-def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
-    with pytest.raises(SettingsError) as error:
-        read_settings(
-            {
-                "datarc": {"rooot": "x", "crop_seconds": "long"},
-                "modelrc": [],
-                "decodingrc": {"metres": [3.5]},
-                "plot": True,
-            }
-        )
-    for fault in (
-        "datarc.rooot",
-        "datarc.crop_seconds: 'long'",
-        "modelrc must be",
-        "decodingrc.metres",
-        "unknown key plot;",
-    ):
-        assert fault in str(error.value)
-    with pytest.raises(SettingsError) as error:
-        read_settings(
-            {
-                "datarc": {"chunk_seconds": 10, "overlap_seconds": 8},
-                "modelrc": {"probe": "deep"},
-                "decodingrc": {"decoders": ["dbn", "hmm"]},
-                "lossrc": {"positive_weight": -1},
-                "scoringrc": {"select_by": "luck"},
-            }
-        )
-    for fault in ("overlap_seconds", "modelrc.probe", "decoders", "positive_weight", "select_by"):
-        assert fault in str(error.value)
-    settings = read_settings({"datarc": {"test_fold": 2, "root": ""}, "lossrc": {"positive_weight": 3}})
-    assert settings.datarc.test_fold == 2
-    assert settings.datarc.root is None
-    assert settings.lossrc.positive_weight == 3

@@ -107,7 +107,7 @@ def test_a_split_that_is_not_there_is_one_line(trained: Path, capsys: pytest.Cap
     [
         (f"{TASK}.datarc.root=/nowhere", "/nowhere: no such folder or CSV file"),
         (f"{TASK}.datarc.rooot=x", "unknown key datarc.rooot"),
-        (f"{TASK}.modelrc.probe=deep", "modelrc.probe must be one of linear, mlp, conv"),
+        (f"{TASK}.modelrc.probe=deep", "modelrc.probe = 'deep': must be 'linear', 'mlp' or 'conv'"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -10,9 +10,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-import yaml
 
-from recipes.benchmark.clip_tasks import CLIP_TASKS
 from recipes.benchmark.run.__main__ import main as run_benchmark
 from recipes.downstream import run_downstream
 from recipes.downstream.clip_probing import probing
@@ -22,9 +20,7 @@ from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made
 from recipes.downstream.clip_probing.plots import plot_said
 from recipes.downstream.clip_probing.probing import say, train
 from recipes.downstream.clip_probing.report import Said, read_said, score
-from recipes.downstream.clip_probing.settings import ModelSettings, TaskSettings, read_settings
-from recipes.downstream.registration import TASKS
-from recipes.downstream.settings_values import SettingsError
+from recipes.downstream.clip_probing.settings import ModelSettings
 from recipes.launch.command import main as launch
 from tests.published_layouts import LAYOUTS
 
@@ -93,39 +89,6 @@ def test_the_longer_slice_counts_for_more() -> None:
     ]
     both = say(best.probe, [one], clips, data.target).said
     np.testing.assert_allclose(both, (50 * alone[0] + 20 * alone[1]) / 70, rtol=1e-5)
-
-
-@pytest.mark.parametrize("task", sorted(CLIP_TASKS))
-def test_the_packaged_configuration_holds_every_setting_at_its_default(task: str) -> None:
-    text = (TASKS / task / "config.yaml").read_text()
-    values = yaml.safe_load(text)["downstream_expert"]
-    layouts = tuple(CLIP_TASKS[task].layouts)
-    assert read_settings(task, layouts, values) == TaskSettings()
-    for section, of in vars(TaskSettings()).items():
-        if section != "plots":
-            assert set(values[section]) == set(vars(of))
-    for layout in layouts:
-        assert layout in text
-    for line in text.splitlines():
-        assert not line.startswith("    ") or ":" not in line or "#" in line, f"no comment: {line}"
-
-
-def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
-    with pytest.raises(SettingsError) as error:
-        read_settings(
-            "genre", ("gtzan",), {"datarc": {"layuot": "x", "test_fold": "first"}, "modelrc": 3, "plot": 1}
-        )
-    for fault in (
-        "unknown key datarc.layuot",
-        "datarc.test_fold: 'first'",
-        "modelrc must be a mapping",
-        "key plot;",
-    ):
-        assert fault in str(error.value)
-    with pytest.raises(
-        SettingsError, match=r"layout must be one of gtzan; .*probe must be one of linear, mlp"
-    ):
-        read_settings("genre", ("gtzan",), {"datarc": {"layout": "nsynth"}, "modelrc": {"probe": "conv"}})
 
 
 @pytest.mark.parametrize(

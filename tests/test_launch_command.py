@@ -44,19 +44,19 @@ def refused(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--nodes", "0"), "--nodes 0: expected at least 1"),
-        (("--gpus", "-1"), "--gpus -1"),
-        (("--tasks-per-node", "0"), "--tasks-per-node 0: expected at least 1"),
-        (("--cpus", "0"), "--cpus 0: expected at least 1"),
+        (("--nodes", "0"), "--nodes = 0: must be greater than or equal to 1"),
+        (("--gpus", "-1"), "--gpus = -1: must be"),
+        (("--tasks-per-node", "0"), "--tasks-per-node = 0: must be greater than or equal to 1"),
+        (("--cpus", "0"), "--cpus = 0: must be greater than or equal to 1"),
         (("--gpus", "8", "--tasks-per-node", "4"), "each GPU has one process"),
-        (("--time", "soon"), "--time soon: expected minutes, H:MM:SS"),
-        (("--time", "0"), "--time 0: expected"),
+        (("--time", "soon"), "--time = 'soon': expected minutes, H:MM:SS"),
+        (("--time", "0"), "--time = '0': expected"),
         (("--time", "2"), "no longer than the notice of 120 s"),
-        (("--notice", "0"), "--notice 0"),
-        (("--restarts", "-1"), "--restarts -1"),
+        (("--notice", "0"), "--notice = 0"),
+        (("--restarts", "-1"), "--restarts = -1"),
         (("--nodes", "2"), "--cluster local has one"),
         (("--partition", "main"), "--partition: only --cluster slurm knows it"),
-        (("--mem", "lots"), "--mem lots: expected memory"),
+        (("--mem", "lots"), "--mem = 'lots': String should match pattern '^[0-9]+[KMGT]?$'"),
         (("--sweep", "nowhere.yaml"), "--config-file nowhere.yaml: no such file"),
         (("--seeds", "1,1"), "two runs would be named seed1"),
         (("--", "out"), "out: expected the recipe's options; its OUT is the --folder"),
@@ -67,6 +67,30 @@ def test_mistakes_are_told_in_one_line(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in refused(capsys, tmp_path / "new", "--cluster", "local", *options)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ("--nodes", "0", "--notice", "0", "--mem", "lots", "--time", "soon")
+    said = refused(capsys, tmp_path / "new", "--cluster", "slurm", *wrong)
+    for option in wrong[::2]:
+        assert f"{option} = " in said
+    said = refused(
+        capsys, tmp_path / "new", "--cluster", "local", "--nodes", "2", "--qos", "q", "--setup", "x"
+    )
+    for part in ("--cluster local has one", "--qos: only", "--setup: only"):
+        assert part in said
+
+
+def test_the_help_names_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for option, default in (
+        ("--nodes NODES machines", Resources.nodes),
+        ("the job requeues itself", Resources.notice),
+        ("a job out of time is requeued", Resources.restarts),
+    ):
+        assert f"{option} ({default}" in text
 
 
 def test_a_launch_without_gpus_says_that_it_trains_on_the_cpu(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fairseq2.utils.structured import StandardValueConverter
+from ruamel.yaml import YAML
 
 from recipes.pretrain.__main__ import main
 from recipes.pretrain.config import PretrainConfig
@@ -58,17 +62,17 @@ def test_overrides_come_after_the_file_and_both_after_the_base(corpus: Path) -> 
         ("model.config_overrides.music={dimm: 3}", "dimm"),
         ("model.config_overrides.music={dim: 7}", "multiple of 2"),
         ("data.batch_size=many", r"data\.batch_size"),
-        ("data.batch_size=0", "batch_size must be"),
+        ("data.batch_size=0", r"data\.batch_size = 0: must be greater than or equal to 1"),
         ("data.corpora=[]", "no corpora"),
-        ("criterion.settings.sral_weight=-1", "sral_weight must be at least 0"),
+        ("criterion.settings.sral_weight=-1", "sral_weight = -1: must be greater than or equal to 0"),
         ("criterion.settings.frames.pulse_target=steps", "pulse_target"),
         ("criterion.stop_after=0", "stop_after"),
         ("lr_scheduler.config.cycle_len=null", "cycle_len must be given"),
         ("common.no_sweep_dir=false", "no_sweep_dir"),
         ("regime.num_steps=null", "num_steps must be given"),
         ("regime.checkpoint_every_n_steps=7", "checkpoint_every_n_steps"),
-        ("validation.pool=1", "pool must be at least 2"),
-        ("model.family=wav2vec2", "model.family must be"),
+        ("validation.pool=1", "pool = 1: must be greater than or equal to 2"),
+        ("model.family=wav2vec2", "model: family must be"),
         ("data.corpora=[nowhere]", "no prepared corpus"),
     ],
 )
@@ -113,5 +117,61 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
 
 
 def test_the_defaults_are_a_run_but_for_the_corpora() -> None:
-    assert PretrainConfig().validate().errors == []
-    assert PretrainConfig().data.validate().errors == ["no corpora; name at least one prepared folder"]
+    message = r"^data\.corpora = \[\]: no corpora; name at least one prepared folder$"
+    with pytest.raises(PretrainError, match=message):
+        read_config(None)
+    given = [{"data": {"corpora": ["corpus"]}}]
+    config = read_config(None, given)
+    defaults = PretrainConfig()
+    assert replace(config, data=defaults.data) == defaults
+    assert config.data == replace(defaults.data, corpora=[Path("corpus")])
+    # As fairseq2 reads it once more, and as a run records it.
+    converter = StandardValueConverter()
+    assert converter.structure(converter.unstructure(config), PretrainConfig).data == config.data
+
+
+def test_all_that_is_wrong_is_told_at_once_before_anything_is_read() -> None:
+    wrong = {
+        "model": {"config_overrides": {"musik": {}, "projection": 0}},
+        "data": {"corpora": ["nowhere"], "batch_size": True, "seconds": "5", "fps": 50},
+        "criterion": {"settings": {"ecl": {"weight": math.nan}, "sral": {"band": 10**30}}},
+        "trainer": {"mixed_precision": {"dtype": "float99"}, "fp16_loss_scale": 1, "max_grad_norm": "x"},
+        "optimizer": {"config": {"lr": "fast", "momentum": 1}},
+        "lr_scheduler": {"config": {"cycle_len": None}},
+        "regime": {"validate_every_n_steps": 30, "num_steps": 1000.0},
+        "common": 3,
+        "nothing": 3,
+    }
+    with pytest.raises(PretrainError) as error:
+        read_config("tiny", [wrong])
+    for fault in (
+        "unknown key model.config_overrides.musik; there are arch, music, motion,",
+        "model.config_overrides.projection = 0: must be greater than or equal to 1",
+        "data.batch_size = True: must be a number",
+        "data.seconds = '5': must be a number",
+        "unknown key data.fps; there are bars, seconds,",
+        "criterion.settings.ecl.weight = nan: must be a finite number",
+        "criterion.settings.sral.band = 1000000000000000000000000000000: must be less than or equal to 10000",
+        "trainer.mixed_precision.dtype = 'float99': must be an instance of dtype",
+        "trainer.fp16_loss_scale = 1: must be a valid tuple",
+        "trainer.max_grad_norm = 'x': must be a valid number",
+        "optimizer.config.lr = 'fast': must be a number",
+        "unknown key optimizer.config.momentum; there are lr, betas,",
+        "lr_scheduler.config: cycle_len must be given",
+        "regime: `validate_every_n_steps` must be a multiple of `publish_metrics_every_n_steps`",
+        "common = 3: must be a dictionary",
+        "unknown key nothing; there are model, init, data,",
+    ):
+        assert fault in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "num_steps =" not in str(error.value)
+
+
+def test_a_recorded_configuration_without_the_newest_keys_still_opens(tmp_path: Path) -> None:
+    """Recorded by an earlier version: keys that came later take their defaults."""
+    values = StandardValueConverter().unstructure(read_config("tiny"))
+    assert isinstance(values, dict)
+    del values["data"]["speed_octaves"], values["criterion"]["settings"]["heads"], values["validation"]
+    file = tmp_path / "config.yaml"
+    YAML(typ="safe", pure=True).dump(values, file)
+    assert read_config(file) == read_config("tiny")

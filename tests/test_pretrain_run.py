@@ -303,7 +303,7 @@ def test_weights_that_a_run_cannot_begin_with_are_named(out: Path, config: Path,
     wider = "model.config_overrides.music.dim=32"
     for changes, words in (
         ([f"init.music={tmp_path}/none.safetensors"], "no such file"),
-        ([f"init.motion={music}"], "init.motion needs init.music"),
+        ([f"init.motion={music}"], "init: motion needs music"),
         ([f"init.music={music}", f"init.motion={music}"], "init: "),
         ([f"init.music={music}", wider, "model.config_overrides.motion.dim=32"], "does not fit the model"),
     ):

@@ -18,17 +18,33 @@ def test_a_run_is_begun_or_gone_on_with() -> None:
 def test_what_cannot_be_run_is_refused_before_it_is_queued(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
+    out, section = tmp_path / "out", "config.downstream_expert"
     check([str(out), "-u", "mfcc", "-d", "beat_tracking"])
-    for options, said in (
+    for options, message in (
         (["-u", "nothing", "-d", "beat_tracking"], "-u nothing: no such upstream"),
         (["-u", "mfcc", "-d", "beat_tracking", "-p", "elsewhere"], "-p: decided by OUT"),
         (["-u", "mfcc", "-d", "beat_tracking", "--overwrite"], "--overwrite: decided by OUT"),
         (["-u", "mfcc", "-d", "dance_generation"], "where is its data"),
         (["-u", "mfcc", "-d", "beat_tracking", "--tempo"], "unrecognized arguments: --tempo"),
+        (
+            ["-u", "mfcc", "-d", "beat_tracking", "-o", f"{section}.datarc.rot=x,,{section}.plots=1"],
+            "unknown key datarc.rot; there are root, ",
+        ),
+        (
+            [
+                "-u",
+                "mfcc",
+                "-d",
+                "genre",
+                "-o",
+                f"{section}.datarc.layout=nsynth,,{section}.modelrc.hidden=0",
+            ],
+            "genre, downstream_expert: datarc.layout = 'nsynth': must be one of gtzan, groove; "
+            "modelrc.hidden = 0: must be greater than or equal to 1",
+        ),
     ):
         assert launch(["downstream", "--cluster", "debug", "--folder", str(out), "--", *options]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     with pytest.raises(ValueError, match="expected OUT"):
         check(["-u", "mfcc"])
     assert not out.exists()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS
-from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.stages import STAGES, StageClock
 from motionbeat_upstream.config import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from motion_data.pipeline.config import PipelineConfig
 
 
 @dataclass(frozen=True)
@@ -32,38 +36,40 @@ class Profile:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    defaults = PipelineConfig()
-    parser = argparse.ArgumentParser("motionbeat data profile", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "motionbeat data profile",
+        description=f"{__doc__} Settings that are left out are those of PipelineConfig.",
+        argument_default=argparse.SUPPRESS,
+    )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
     parser.add_argument("--split", choices=SPLITS, default="train")
     parser.add_argument(
         "--batches", type=int, default=50, help="over as many epochs as it takes (%(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=defaults.workers, help="threads (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="clips (%(default)s)")
-    parser.add_argument("--clips-per-pair", type=int, default=defaults.clips_per_pair, help="(%(default)s)")
+    parser.add_argument("--workers", type=int, help="threads")
+    parser.add_argument("--batch-size", type=int, help="clips")
+    parser.add_argument("--clips-per-pair", type=int)
     parser.add_argument(
-        "--memory-megabytes",
-        type=float,
-        default=defaults.memory_megabytes,
-        help="room for decoded pairs (%(default)s); 0 decodes or renders each time",
+        "--memory-megabytes", type=float, help="room for decoded pairs; 0 decodes or renders each time"
     )
-    parser.add_argument("--negatives", action="store_true", help="draw hard negatives too")
+    parser.add_argument("--negatives", action="store_true", default=False, help="draw hard negatives too")
     cutting = parser.add_mutually_exclusive_group()
-    cutting.add_argument("--bars", type=int, default=defaults.bars, help="of a clip (%(default)s)")
+    cutting.add_argument("--bars", type=int, help="of a clip")
     cutting.add_argument("--seconds", type=float, help="of a clip, in place of bars")
     options = parser.parse_args(arguments)
     if options.batches < 1:
         parser.error("--batches must be at least 1")
-    config = PipelineConfig(
-        bars=None if options.seconds else options.bars,
-        seconds=options.seconds or defaults.seconds,
-        longest_seconds=max(defaults.longest_seconds, options.seconds or 0.0),
-        clips_per_pair=options.clips_per_pair,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        memory_megabytes=options.memory_megabytes,
-    )
+
+    from motion_data.pipeline.config import PipelineConfig
+    from motion_data.settings import read_values
+
+    given = {f.name: getattr(options, f.name) for f in fields(PipelineConfig) if hasattr(options, f.name)}
+    if "seconds" in given:
+        given |= {"bars": None, "longest_seconds": max(PipelineConfig.longest_seconds, given["seconds"])}
+    faults: list[str] = []
+    config = read_values(PipelineConfig, given, faults)
+    if config is None:
+        raise DataError("; ".join(faults))
     corpus = read_corpus(options.corpus)
 
     from motionbeat_upstream.threads import use_idle_cores

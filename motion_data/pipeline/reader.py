@@ -153,9 +153,8 @@ class ClipReader(Iterator[Batch]):
             clock: counts the time of each stage.
 
         Raises:
-            DataError: faults in the configuration, an empty split, or no batch of ``least_clips``.
+            DataError: an empty split, or no batch of ``least_clips``.
         """
-        config.validate()
         if not 0 <= rank < world_size:
             raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
         self._pairs = [(index, pair) for index, pair in enumerate(corpus.pairs) if pair.split == split]

@@ -61,6 +61,8 @@ class Request:
     """Of the results."""
     replaced: Files
     """The files of an earlier run in it that are to be replaced."""
+    section: Mapping[str, Any]
+    """``downstream_expert`` of the configuration, with what ``-o`` changes in it."""
 
 
 def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
@@ -105,14 +107,16 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
             file=sys.stderr,
         )
     replaced = {} if past is not None else _check_folder(args, settings, folder, overwrite)
-    return Request(args, settings.downstream, folder, replaced)
+    return Request(args, settings.downstream, folder, replaced, config["downstream_expert"])
 
 
 def check_machine(request: Request) -> None:
     """Fill in the device and the rank, and refuse what cannot be run here; within ``registered()``.
 
+    A task whose expert has ``read_settings`` is asked for what is wrong with its settings.
+
     Raises:
-        TaskError: no such device, or the task needs a module that is not installed.
+        TaskError: no such device, the task needs a module that is not installed, or its settings are wrong.
     """
     import torch
 
@@ -122,7 +126,9 @@ def check_machine(request: Request) -> None:
     if options.local_rank is None and torch.distributed.is_torchelastic_launched():
         options.local_rank = int(os.environ["LOCAL_RANK"])
     _check_device(options)
-    _import_task(request.task)
+    expert = _import_task(request.task).DownstreamExpert
+    if hasattr(expert, "read_settings"):
+        expert.read_settings(request.section)
 
 
 def _check_same_training(args: argparse.Namespace, settings: argparse.Namespace, checkpoint: Path) -> None:
@@ -333,9 +339,9 @@ def _check_task(name: str) -> None:
         )
 
 
-def _import_task(name: str) -> None:
+def _import_task(name: str) -> Any:
     try:
-        importlib.import_module(f"s3prl.downstream.{name}.expert")
+        return importlib.import_module(f"s3prl.downstream.{name}.expert")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in (
             "s3prl",

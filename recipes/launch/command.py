@@ -7,17 +7,19 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes.launch.errors import LaunchError
 from recipes.launch.known_recipes import RECIPES, check_request
 from recipes.launch.launching import check_folder, launch, launch_here, stop
 from recipes.launch.progress import MISTAKE
 from recipes.launch.record import launch_folder, read_record
-from recipes.launch.resources import Resources
 from recipes.launch.runs import plan
 from recipes.launch.slurm_commands import require_slurm
-from recipes.launch.wall_time import minutes
 from recipes.launch.watching import watch
+
+if TYPE_CHECKING:
+    from recipes.launch.resources import Resources
 
 
 def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
@@ -89,24 +91,23 @@ def _stop(folder: Path) -> int:
 
 
 def _resources(options: argparse.Namespace) -> Resources:
-    tasks, gpus = options.tasks_per_node, options.gpus or 0
-    return Resources(
-        cluster=options.cluster,
-        name=options.name or f"motionbeat-{options.command}",
-        nodes=options.nodes,
-        tasks_per_node=tasks if tasks is not None else max(1, gpus),
-        gpus_per_node=gpus,
-        cpus_per_task=options.cpus,
-        minutes=None if options.time is None else minutes(options.time),
-        notice=options.notice,
-        restarts=options.restarts,
-        partition=options.partition,
-        account=options.account,
-        qos=options.qos,
-        mem=options.mem,
-        setup=tuple(options.setup),
-        slurm=tuple(options.slurm),
-    )
+    """Of a job; the defaults of what is left out are theirs."""
+    # Imported here: `--help` need not wait for pydantic.
+    from motion_data.settings import read_values
+    from recipes.launch.resources import Resources
+
+    ours = ("command", "folder", "sweep", "seeds", "each")
+    given = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in vars(options).items()
+        if name not in ours and value is not None
+    }
+    left_out = {"--name": f"motionbeat-{options.command}", "--tasks-per-node": max(1, options.gpus or 0)}
+    faults: list[str] = []
+    resources = read_values(Resources, left_out | given, faults)
+    if resources is None:
+        raise LaunchError("; ".join(faults))
+    return resources
 
 
 def _parser(recipes: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -141,7 +142,7 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         required=True,
         help="where the runs, the record and the logs go; on SLURM seen by all nodes",
     )
-    add("--nodes", type=int, default=1, help="machines (1)")
+    add("--nodes", type=int, help="machines (1)")
     add("--gpus", type=int, help="GPUs per node, each with one process; 0 or left out: trains on the CPU")
     add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
     add("--cpus", type=int, help="CPUs per process")
@@ -150,14 +151,12 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
     add(
         "--notice",
         type=int,
-        default=120,
         metavar="S",
         help="seconds before the limit at which the job requeues itself (120)",
     )
     add(
         "--restarts",
         type=int,
-        default=1000,
         metavar="N",
         help="times that a job out of time is requeued (1000; --cluster local: at most 5)",
     )
@@ -167,14 +166,12 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
     add(
         "--setup",
         action="append",
-        default=[],
         metavar="COMMAND",
         help="a shell command before the job's own, such as 'module load cuda'; may be repeated",
     )
     add(
         "--slurm",
         action="append",
-        default=[],
         metavar="KEY=VALUE",
         help="another option of sbatch, such as constraint=a100; may be repeated",
     )

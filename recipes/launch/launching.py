@@ -8,16 +8,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes.launch import local_process, slurm_commands
 from recipes.launch.errors import LaunchError
 from recipes.launch.progress import now, progress_file
 from recipes.launch.record import LaunchedRun, Record, find_record, launch_folder, write_record
-from recipes.launch.resources import Resources
 from recipes.launch.runs import Run
 from recipes.launch.states import is_over, states
 from recipes.launch.submission import run_here, start_here, submit_to_slurm
 from recipes.launch.task import RecipeTask
+
+if TYPE_CHECKING:
+    from recipes.launch.resources import Resources
 
 
 def check_folder(folder: Path, recipe: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from motion_data.settings import CONFIG, Count, Natural
 from recipes.launch.errors import LaunchError
+from recipes.launch.wall_time import minutes as as_minutes
 
 DAY = 24 * 60
 """Minutes: the time limit of a job on SLURM that is given none."""
@@ -15,67 +18,65 @@ YEAR = 365 * DAY
 """Minutes: the time limit of a job on this machine that is given none."""
 
 
-@dataclass(frozen=True)
+BY_OPTION = ConfigDict(
+    **CONFIG, alias_generator=lambda field: "--" + field.replace("_", "-"), populate_by_name=True
+)
+"""Fields may be given by the options of the command line, whose names are in the messages."""
+
+
+def _read_limit(limit: object) -> object:
+    return as_minutes(limit) if isinstance(limit, str) else limit
+
+
+@dataclass(config=BY_OPTION, frozen=True)
 class Resources:
     """Where and with what a job runs; one process per GPU, or ``tasks_per_node`` processes on the CPU."""
 
-    cluster: str
-    """slurm, local or debug."""
+    cluster: Literal["slurm", "local", "debug"]
     name: str
-    nodes: int = 1
-    tasks_per_node: int = 1
-    gpus_per_node: int = 0
-    cpus_per_task: int | None = None
-    minutes: int | None = None
+    nodes: Count = 1
+    tasks_per_node: Count = 1
+    gpus_per_node: Annotated[Natural, Field(alias="--gpus")] = 0
+    cpus_per_task: Annotated[Count | None, Field(alias="--cpus")] = None
+    minutes: Annotated[Count | None, BeforeValidator(_read_limit), Field(alias="--time")] = None
     """Time limit of one attempt; None: a day on SLURM, none elsewhere."""
-    notice: int = 120
+    notice: Count = 120
     """Seconds before the time limit at which the job is told to requeue."""
-    restarts: int = 1000
+    restarts: Natural = 1000
     """Times that a job that ran out of time is requeued."""
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
-    mem: str | None = None
+    mem: Annotated[str, Field(pattern="^[0-9]+[KMGT]?$")] | None = None
     setup: tuple[str, ...] = ()
     """Shell commands before the job's own, such as ``module load cuda``."""
     slurm: tuple[str, ...] = ()
     """Further options of sbatch, as KEY=VALUE or KEY."""
 
-    def __post_init__(self) -> None:
-        for option in ("nodes", "tasks_per_node", "cpus_per_task"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                name = {"cpus_per_task": "cpus"}.get(option, option.replace("_", "-"))
-                raise LaunchError(f"--{name} {value}: expected at least 1")
-        if self.gpus_per_node < 0:
-            raise LaunchError(f"--gpus {self.gpus_per_node}: expected 0 (the CPU) or more, per node")
-        if self.gpus_per_node and self.tasks_per_node != self.gpus_per_node:
-            raise LaunchError(
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        faults = []
+        if self.gpus_per_node not in (0, self.tasks_per_node):
+            faults.append(
                 f"--tasks-per-node {self.tasks_per_node} with --gpus {self.gpus_per_node}: each GPU has one "
                 f"process; leave --tasks-per-node out, or use it with --gpus 0"
             )
-        if self.notice < 1:
-            raise LaunchError(f"--notice {self.notice}: expected seconds, at least 1")
-        if self.restarts < 0:
-            raise LaunchError(f"--restarts {self.restarts}: expected 0 or more")
         if self.minutes is not None and 60 * self.minutes <= self.notice:
-            raise LaunchError(
+            faults.append(
                 f"--time of {self.minutes} min: no longer than the notice of {self.notice} s before its end, "
                 f"so the job would only requeue itself; give more time, or a shorter --notice"
             )
-        if self.mem is not None and not re.fullmatch("[0-9]+[KMGT]?", self.mem):
-            raise LaunchError(f"--mem {self.mem}: expected memory per node as SLURM takes it, such as 64G")
         if self.cluster != "slurm":
-            self._check_elsewhere()
-
-    def _check_elsewhere(self) -> None:
-        if self.nodes != 1:
-            raise LaunchError(f"--nodes {self.nodes}: --cluster {self.cluster} has one; use --cluster slurm")
-        for option in ("partition", "account", "qos", "mem", "setup", "slurm"):
-            if getattr(self, option):
-                raise LaunchError(f"--{option}: only --cluster slurm knows it; leave it out")
+            if self.nodes != 1:
+                faults.append(f"--nodes {self.nodes}: --cluster {self.cluster} has one; use --cluster slurm")
+            for option in ("partition", "account", "qos", "mem", "setup", "slurm"):
+                if getattr(self, option):
+                    faults.append(f"--{option}: only --cluster slurm knows it; leave it out")
         if self.cluster == "debug" and self.tasks_per_node != 1:
-            raise LaunchError("--cluster debug: runs one process here and now; use --cluster local for more")
+            faults.append("--cluster debug: runs one process here and now; use --cluster local for more")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     def slurm_parameters(self) -> dict[str, Any]:
         """Arguments of ``update_parameters`` of submitit's ``SlurmExecutor``."""

@@ -29,7 +29,6 @@ def minutes(text: str) -> int:
         )
     if seconds <= 0:
         raise LaunchError(
-            f"--time {text}: expected minutes, H:MM:SS or D-HH:MM:SS as SLURM takes it, such as 90, 12:00:00 "
-            f"or 2-00:00:00"
+            "expected minutes, H:MM:SS or D-HH:MM:SS as SLURM takes it, such as 90, 12:00:00 or 2-00:00:00"
         )
     return math.ceil(seconds / 60)

@@ -190,7 +190,6 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
         PretrainError: files that cannot be read, or weights that do not fit the configuration.
     """
     import torch
-    from fairseq2.utils.structured import StandardValueConverter
     from ruamel.yaml import YAML
 
     from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
@@ -202,9 +201,8 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
     except OSError as error:
         raise PretrainError(f"{file}: cannot be read ({error.strerror}); give the folder of a run") from error
     config = read_config(file)
-    overrides: Any = {"arch": config.model.arch, **(config.model.config_overrides or {})}  # type: ignore[dict-item]
-    sizes = StandardValueConverter().structure(overrides, PretrainedModelConfig)
-    model = PretrainedModel(sizes)
+    sizes: dict[str, Any] = {"arch": config.model.arch, **(config.model.config_overrides or {})}
+    model = PretrainedModel(PretrainedModelConfig(**sizes))
     weights = run / f"checkpoints/step_{step}/model/pp_00/tp_00/sdp_00.pt"
     try:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))

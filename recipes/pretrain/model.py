@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Self
 
-from fairseq2.utils.validation import ValidationResult
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig, architecture
+from motion_data.settings import CONFIG, Count, Integer, Number
+from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig, architecture
 from motionbeat_upstream.nn.motionbeat import MotionBeat, MotionSide, MusicFrames, MusicSide
 from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.criterion.augmentation import augment
@@ -18,8 +20,10 @@ from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
 from recipes.pretrain.criterion.pretraining_loss import Encoded, pretraining_loss
 from recipes.pretrain.criterion.settings import CriterionSettings
 
+StartTemperature = Annotated[Number, Field(ge=COLDEST, le=HOTTEST)]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(config=CONFIG, frozen=True, kw_only=True)
 class PretrainedModelConfig:
     """Sizes of what is trained. All values are ours [O]."""
 
@@ -29,13 +33,13 @@ class PretrainedModelConfig:
     """Values of the music tower that differ from its architecture's."""
     motion: dict[str, object] = field(default_factory=dict)
     """Values of the motion tower that differ from its defaults."""
-    projection: int = 32
+    projection: Count = 32
     """Width of the frames that are contrasted."""
-    curves: int = 4
+    curves: Annotated[Integer, Field(ge=0, le=256)] = 4
     """Learned accent curves whose spectra over the bar are compared; 0 for the pooled embedding alone."""
-    ecl_temperature: float = 0.1
+    ecl_temperature: StartTemperature = 0.1
     """τ of the ECL before training; it is learned, between 0.01 and 1."""
-    frame_temperature: float = 0.1
+    frame_temperature: StartTemperature = 0.1
     """τ of the frame-level InfoNCE, likewise."""
 
     def towers(self) -> tuple[MusicTowerConfig, MotionTowerConfig]:
@@ -51,21 +55,10 @@ class PretrainedModelConfig:
             MotionTowerConfig.from_dict({**values.to_dict(), **_plain(self.motion)}),
         )
 
-    def validate(self) -> ValidationResult:
-        """What cannot be, as fairseq2 asks for it."""
-        result = ValidationResult()
-        try:
-            self.towers()
-        except ConfigError as error:
-            result.add_error(str(error))
-        if self.projection < 1:
-            result.add_error(f"projection must be at least 1, got {self.projection}")
-        if not 0 <= self.curves <= 256:
-            result.add_error(f"curves must be 0 to 256, got {self.curves}")
-        for name in ("ecl_temperature", "frame_temperature"):
-            if not COLDEST <= getattr(self, name) <= HOTTEST:
-                result.add_error(f"{name} must be {COLDEST:g} to {HOTTEST:g}, got {getattr(self, name):g}")
-        return result
+    @model_validator(mode="after")
+    def _check_towers(self) -> Self:
+        self.towers()
+        return self
 
 
 class PretrainedModel(nn.Module):

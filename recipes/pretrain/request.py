@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from fairseq2.recipe.config import AdamWConfig, CosineAnnealingLRConfig
+import torch
 from fairseq2.utils.config import StandardConfigMerger
-from fairseq2.utils.structured import StandardValueConverter, StructureError
-from fairseq2.utils.validation import StandardObjectValidator, ValidationError
+from fairseq2.utils.structured import StandardValueConverter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from motion_data.manifest import read_corpus
-from recipes.pretrain.config import PretrainConfig
+from motion_data.settings import read_values
+from recipes.pretrain.config import COMPONENTS, PretrainConfig
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.model import PretrainedModelConfig
 from recipes.pretrain.options import find_config, parser
 
 BASE = "base"
 """Key of a configuration file that names another, whose values it changes."""
-
-COMPONENTS: Mapping[str, Mapping[str, type]] = {
-    "optimizer": {"adamw": AdamWConfig},
-    "lr_scheduler": {"cosine_annealing": CosineAnnealingLRConfig},
-}
-"""Configurations that fairseq2 chooses by a name."""
 
 
 @dataclass(frozen=True)
@@ -80,38 +72,45 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
         overrides: as fairseq2 parses them.
 
     Raises:
-        PretrainError: no such file, not YAML, unknown keys or impossible values; all by their names.
+        PretrainError: no such file, not YAML, or every unknown key and every value that is not allowed.
     """
-    converter, merger = StandardValueConverter(), StandardConfigMerger()
-    values: object = converter.unstructure(PretrainConfig())
+    merger = StandardConfigMerger()
+    values: Any = StandardValueConverter().unstructure(PretrainConfig())
     try:
         for layer in [*(_layers(find_config(file)) if file is not None else []), *overrides]:
             values = merger.merge(values, layer)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise PretrainError(f"{file}: {error}") from error
-    _refuse_unknown(values, PretrainConfig, "")
-    config: PretrainConfig = _structured(converter, values, PretrainConfig, "")
-    for section, known in COMPONENTS.items():
-        component = getattr(config, section)
-        if component.name in known:
-            _refuse_unknown(component.config, known[component.name], f"{section}.config.")
-            component.config = _structured(
-                converter, component.config, known[component.name], f"{section}.config."
-            )
-    model = merger.merge(converter.unstructure(PretrainedModelConfig()), config.model.config_overrides or {})
-    _refuse_unknown(model, PretrainedModelConfig, "model.config_overrides.")
-    sizes = _structured(converter, model, PretrainedModelConfig, "model.config_overrides.")
-    try:
-        for value in (config, dataclasses.replace(sizes, arch=config.model.arch or sizes.arch)):
-            StandardObjectValidator().validate(value)
-    except ValidationError as error:
-        raise PretrainError(str(error)) from error
-    except (ArithmeticError, TypeError, ValueError) as error:
-        # fairseq2 divides numbers of steps by each other before it looks at them.
-        raise PretrainError(
-            f"{file}: a value cannot be used ({error}); check that numbers of steps are at least 1"
-        ) from error
+    values = _with_dtypes(values)
+    faults: list[str] = []
+    config = read_values(PretrainConfig, values, faults)
+    # What fairseq2 gives no type.
+    sections = {name: section for name, section in values.items() if isinstance(section, Mapping)}
+    for name, kinds in COMPONENTS.items():
+        component = sections.get(name, {})
+        kind = kinds.get(str(component.get("name")))
+        if kind is not None:
+            chosen = read_values(kind, component.get("config"), faults, f"{name}.config")
+            if config is not None:
+                getattr(config, name).config = chosen
+    model = sections.get("model", {})
+    sizes = model.get("config_overrides") or {}
+    if isinstance(sizes, Mapping):
+        sizes = {"arch": model.get("arch") or PretrainedModelConfig.arch, **sizes}
+    read_values(PretrainedModelConfig, sizes, faults, "model.config_overrides")
+    if config is None or faults:
+        raise PretrainError("; ".join(faults))
     return config
+
+
+def _with_dtypes(values: Any) -> Any:
+    """torch's types in place of their names, which pydantic does not know."""
+    if not isinstance(values, Mapping):
+        return values
+    known = {key: _with_dtypes(value) for key, value in values.items()}
+    if "dtype" in known:
+        known["dtype"] = getattr(torch, str(known["dtype"]).removeprefix("torch."), known["dtype"])
+    return known
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object]]:
@@ -129,39 +128,3 @@ def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object
     if base is None:
         return [values]
     return [*_layers((path.parent / str(base)).resolve(), (*seen, path)), values]
-
-
-def _refuse_unknown(values: object, kls: type, place: str) -> None:
-    if not isinstance(values, Mapping):
-        if isinstance(values, kls):
-            return
-        raise PretrainError(
-            f"{place.rstrip('.') or 'configuration'}: expected keys with values, got {values!r}"
-        )
-    known = {field.name for field in fields(kls)}
-    for key in values:
-        if key not in known:
-            named = " ".join(f"{place}{key}".split())
-            raise PretrainError(f"unknown key {named}; there are {', '.join(sorted(known))}")
-    for name, hint in get_type_hints(kls).items():
-        if isinstance(hint, type) and is_dataclass(hint) and name in values:
-            _refuse_unknown(values[name], hint, f"{place}{name}.")
-
-
-def _structured(converter: StandardValueConverter, values: object, kls: type, place: str) -> Any:
-    try:
-        return converter.structure(values, kls)
-    except (StructureError, ValueError, OverflowError, TypeError) as error:
-        raise PretrainError(_said(error, place)) from error
-
-
-def _said(error: BaseException, place: str) -> str:
-    """The innermost of a chain of errors, and the fields that lead to it."""
-    path: list[str] = []
-    while True:
-        found = re.match(r"`(\w+)` field cannot be structured", str(error))
-        if found:
-            path.append(found[1])
-        if error.__cause__ is None:
-            return f"{place}{'.'.join(path)}: {error}"
-        error = error.__cause__

@@ -59,7 +59,7 @@ from recipes.downstream import checkpoints
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats, midi_beats
 from recipes.downstream.beat_tracking.settings import read_settings as beat_settings
-from recipes.downstream.clip_probing.settings import read_settings as clip_settings
+from recipes.downstream.clip_probing.settings import TaskSettings as ClipSettings
 from recipes.downstream.dance_generation.body_numbers import JointNumbers
 from recipes.downstream.dance_generation.dance_file import Heard, Layers, read_dance_model, write_dance_model
 from recipes.downstream.dance_generation.model import dance_model
@@ -71,6 +71,7 @@ from recipes.downstream.registration import packaged_config
 from recipes.downstream.request import check_config, read_config
 from recipes.downstream.retrieval.settings import read_settings as retrieval_settings
 from recipes.downstream.tagging.dataset import read_magnatagatune
+from recipes.downstream.task_settings import read_section
 from recipes.pretrain.errors import PretrainError
 
 ERRORS = (DataError, AudioError, CheckpointError, ConfigError, TaskError, PretrainError)
@@ -763,7 +764,7 @@ def _read_asap(path: Path) -> None:
 
 TASKS: dict[str, Callable[[Any], object]] = {
     "beat_tracking": beat_settings,
-    "genre": functools.partial(clip_settings, "genre", ("gtzan", "groove")),
+    "genre": functools.partial(read_section, "genre", ClipSettings, layouts=("gtzan", "groove")),
     "retrieval": retrieval_settings,
     "dance_generation": dance_settings,
 }

@@ -17,7 +17,8 @@ from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.retrieval_task import RetrievalPlan
 from recipes.benchmark.run.options import TASKS, parse_options
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
-from recipes.downstream.clip_probing.settings import ModelSettings
+from recipes.downstream.clip_probing.settings import TaskSettings
+from recipes.downstream.task_settings import read_section
 
 
 class Plan(Protocol):
@@ -60,7 +61,14 @@ def parse(
 
 
 def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
-    """The data sets that are there, and of the others where they are obtained."""
+    """The data sets that are there, and of the others where they are obtained.
+
+    Raises:
+        TaskError: options that are not allowed.
+    """
+    given = {"datarc": {"slice_seconds": options.slice_seconds}, "modelrc": {"probe": options.probe}}
+    clips = read_section("clip tasks", TaskSettings, given)
+    model, seconds = clips.modelrc, clips.datarc.slice_seconds
     tasks = TASKS if "all" in options.tasks else options.tasks
     seeds = tuple(options.seeds)
     plans: list[Plan] = []
@@ -79,11 +87,8 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
                 "beat_tracking", name, about, lambda root: BeatPlan(root, seeds, options.probe), "splits.csv"
             )
     for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
-        model = ModelSettings(options.probe)
         for name, layout in task.layouts.items():
-            plan = partial(
-                ClipPlan, task, name, model=model, slice_seconds=options.slice_seconds, seeds=seeds
-            )
+            plan = partial(ClipPlan, task, name, model=model, slice_seconds=seconds, seeds=seeds)
             look(task.name, name, layout.about, plan)
     paired: dict[str, Callable[[Path], Plan]] = {
         "retrieval": lambda root: RetrievalPlan(root, seeds),

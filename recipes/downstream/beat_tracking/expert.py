@@ -62,13 +62,15 @@ class DownstreamExpert(BestOnDev):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        SettingsError, DataError, AudioError: what is wrong with the settings or the data.
+        TaskError, DataError, AudioError: what is wrong with the settings or the data.
     """
 
     positive_weights: Tensor
     """(2, 1) factor of the loss on frames with a beat, and with a downbeat."""
     thresholds: Tensor
     """(2,) of the peak picker."""
+
+    read_settings = staticmethod(read_settings)
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class DownstreamExpert(BestOnDev):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.settings = read_settings(downstream_expert)
+        self.settings = self.read_settings(downstream_expert)
         self.options = options
         self.expdir = Path(expdir)
         self.stride = float(upstream_rate)

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS, Mean, PieceScores, mean_scores
-from recipes.downstream.beat_tracking.settings import TaskSettings
 from recipes.downstream.origin import origin
+
+if TYPE_CHECKING:
+    from recipes.downstream.beat_tracking.settings import TaskSettings
 
 PACKAGES = ("torch", "torchaudio", "s3prl", "mir_eval", "metricon", "numpy")
 

@@ -19,10 +19,11 @@ from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
 from recipes.downstream.clip_probing.plots import plot_said
 from recipes.downstream.clip_probing.probe import ClipProbe
 from recipes.downstream.clip_probing.report import Evaluation, Said, write_report
-from recipes.downstream.clip_probing.settings import read_settings
+from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
 from recipes.downstream.kept_weights import BestOnDev, check_finite
+from recipes.downstream.task_settings import read_section
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""
@@ -124,10 +125,15 @@ class ClipExpert(BestOnDev):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        SettingsError, DataError, AudioError: what is wrong with the settings or the data.
+        TaskError, DataError, AudioError: what is wrong with the settings or the data.
     """
 
     task: ClassVar[ClipTask]
+
+    @classmethod
+    def read_settings(cls, values: Mapping[str, Any]) -> TaskSettings:
+        """The task's settings; see :func:`~recipes.downstream.task_settings.read_section`."""
+        return read_section(cls.task.name, TaskSettings, values, layouts=tuple(cls.task.layouts))
 
     def __init__(
         self,
@@ -138,7 +144,7 @@ class ClipExpert(BestOnDev):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.settings = read_settings(self.task.name, tuple(self.task.layouts), downstream_expert)
+        self.settings = self.read_settings(downstream_expert)
         self.options = options
         self.expdir = Path(expdir)
         self.seed = int(options.get("seed", 0))

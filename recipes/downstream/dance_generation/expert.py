@@ -62,13 +62,15 @@ class DownstreamExpert(BestOnDev):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        SettingsError, DataError: what is wrong with the settings or the corpus.
+        TaskError, DataError: what is wrong with the settings or the corpus.
     """
 
     rate: Tensor
     """Samples at 16 kHz a feature."""
     heard: Tensor
     """See :func:`~recipes.downstream.dance_generation.upstream_weights.weights_digest`."""
+
+    read_settings = staticmethod(read_settings)
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class DownstreamExpert(BestOnDev):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.settings = read_settings(downstream_expert)
+        self.settings = self.read_settings(downstream_expert)
         self.options = options
         self.expdir = Path(expdir)
         self.upstream = str(options.get("upstream"))

@@ -99,7 +99,6 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
         testing: bool,
         most: int | None = None,
     ) -> None:
-        settings.validate()
         self._corpus, self._settings, self._materials = corpus, settings, materials
         self._epoch, self._testing = epoch, testing
         pairs = [(index, pair) for index, pair in enumerate(corpus.pairs) if pair.split == split]

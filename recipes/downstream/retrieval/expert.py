@@ -49,8 +49,10 @@ class DownstreamExpert(BestOnDev):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        SettingsError, DataError: what is wrong with the settings or the corpus.
+        TaskError, DataError: what is wrong with the settings or the corpus.
     """
+
+    read_settings = staticmethod(read_settings)
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class DownstreamExpert(BestOnDev):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.settings = read_settings(downstream_expert)
+        self.settings = self.read_settings(downstream_expert)
         self.options = options
         self.expdir = Path(expdir)
         self.seed = int(options.get("seed", 0))

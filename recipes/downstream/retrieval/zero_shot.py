@@ -23,7 +23,6 @@ from motionbeat_upstream.file_name import print_any_name
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
 from recipes.downstream.errors import TaskError
-from recipes.downstream.retrieval.settings import DataSettings, TaskSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from motionbeat_upstream.nn.motionbeat import MotionBeat
     from recipes.downstream.retrieval.batches import PairBatch
     from recipes.downstream.retrieval.kept import Kept
+    from recipes.downstream.retrieval.settings import TaskSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="what was trained with it",
     )
     parser.add_argument("--split", choices=("test", "dev", "train"), default="test")
-    parser.add_argument("--clips", type=int, default=DataSettings.eval_clips, metavar="N", help="at most")
+    parser.add_argument("--clips", type=int, metavar="N", help="at most; left out: as the task")
     parser.add_argument("--overwrite", action="store_true", help="replace the scores that OUT holds")
     options = parser.parse_args(arguments)
     print_any_name()
@@ -63,10 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from motionbeat_upstream.threads import use_idle_cores
         from recipes.downstream.retrieval.kept import lay_out
         from recipes.downstream.retrieval.report import Evaluation, find, write_report
+        from recipes.downstream.retrieval.settings import read_settings
 
+        clips = {} if options.clips is None else {"eval_clips": options.clips}
+        settings = read_settings({"datarc": {"root": str(options.corpus), **clips}})
         use_idle_cores()
         model, provenance = load_motionbeat(options.music, options.motion_side)
-        settings = TaskSettings(DataSettings(str(options.corpus), eval_clips=options.clips))
         kept = encode(model, settings, options.split)
         tables = lay_out(kept, model.on_own_grids)
     except (CheckpointError, DataError, AudioError, TaskError, OSError) as error:

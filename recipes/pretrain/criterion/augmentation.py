@@ -6,38 +6,28 @@ frequencies. The onset envelope and the grid are those of the unchanged sound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from motion_data.settings import CONFIG, Natural, NotNegative, Share
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(config=CONFIG, frozen=True, kw_only=True)
 class AugmentationSettings:
     """How much is changed; 0 leaves a change out."""
 
-    shift: int = 3
+    shift: Natural = 3
     """Bands that a clip is moved up or down, at most."""
-    tilt: float = 0.3
+    tilt: NotNegative = 0.3
     """Standard deviation of the change at the highest band, in units of the log-mel; the lowest changes by as
     much the other way."""
-    level: float = 0.2
+    level: NotNegative = 0.2
     """Standard deviation of a change of all bands."""
-    masked: float = 0.5
+    masked: Share = 0.5
     """Share of the clips that lose a band of frequencies."""
-    mask_bands: int = 24
+    mask_bands: Natural = 24
     """Width of that band, at most."""
-
-    def faults(self) -> list[str]:
-        """Values that are not possible, each with its name."""
-        faults = [
-            f"augmentation.{name} must be at least 0, got {getattr(self, name):g}"
-            for name in ("shift", "tilt", "level", "masked", "mask_bands")
-            if getattr(self, name) < 0
-        ]
-        if self.masked > 1:
-            faults.append(f"augmentation.masked must be at most 1, got {self.masked:g}")
-        return faults
 
 
 def augment(log_mel: Tensor, settings: AugmentationSettings) -> Tensor:

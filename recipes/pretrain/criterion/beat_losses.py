@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pydantic.dataclasses
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from motion_data.settings import CONFIG, NotNegative
 from motionbeat_upstream.nn.beat_heads import METRES, TEMPO_CLASSES, BeatLogits, tempo_class
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE
@@ -34,18 +36,18 @@ TOLERANCE = 3
 """Frames of 20 ms that the shift-tolerant loss allows."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@pydantic.dataclasses.dataclass(config=CONFIG, frozen=True, kw_only=True)
 class BeatHeadSettings:
     """Weights of the beat heads' losses; a weight of 0 removes a loss."""
 
-    beat: float = 1.0
-    downbeat: float = 1.0
-    position: float = 0.1
-    metre: float = 0.1
-    tempo: float = 0.1
+    beat: NotNegative = 1.0
+    downbeat: NotNegative = 1.0
+    position: NotNegative = 0.1
+    metre: NotNegative = 0.1
+    tempo: NotNegative = 0.1
     loss: Literal["widened", "shift_tolerant"] = "widened"
     """Of beats and downbeats."""
-    positive_weight: float = 1.0
+    positive_weight: NotNegative = 1.0
     """Factor on frames with a beat or a downbeat in the shift-tolerant loss."""
 
     def weights(self) -> dict[str, float]:

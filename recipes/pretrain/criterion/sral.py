@@ -8,31 +8,35 @@ circle [O]. Each head is also regressed on its own target, or both could agree o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import pydantic.dataclasses
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.rhythm.circular_emd import circular_emd
+from motion_data.settings import CONFIG, Integer, NotNegative, Positive
 from recipes.pretrain.criterion.beat_windows import BeatWindows
 from recipes.pretrain.criterion.soft_dtw import soft_dtw_divergence
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(config=CONFIG, frozen=True)
 class SRALSettings:
     """Weights and shapes of SRAL; all values are ours [O]."""
 
-    per_beat: float = 1.0
+    per_beat: NotNegative = 1.0
     """Weight of soft-DTW."""
-    per_bar: float = 1.0
+    per_bar: NotNegative = 1.0
     """Weight of the earth mover's distance."""
-    regression: float = 1.0
+    regression: NotNegative = 1.0
     """Weight of each head's regression on its own target."""
-    gamma: float = 0.05
+    gamma: Positive = 0.05
     """Softness of soft-DTW, in squared units of the curves, which lie in [0, 1]."""
-    band: int = 4
+    band: Annotated[Integer, Field(ge=1, le=10_000)] = 4
     """How far a warping path may leave the diagonal, in steps of a beat."""
-    places: int = 24
+    places: Annotated[Integer, Field(ge=2, le=1_000)] = 24
     """Places of a bar that accent mass is counted at."""
 
 
