@@ -123,10 +123,10 @@ class Motion:
             begin = self._frame_at(start)
             first, last = self.frames_between(start, stop, margin)
             if last - first < 2:
+                found, ends = max(last - first, 0), f"{self.times[0]:.2f} to {self.times[-1]:.2f} s"
                 raise DataError(
-                    f"a stretch from {start:g} to {stop:g} s holds {max(last - first, 0)} frame(s) of the "
-                    f"motion, which stands from {self.times[0]:.2f} to {self.times[-1]:.2f} s; expected at "
-                    f"least 2"
+                    f"a stretch from {start:.2f} to {stop:.2f} s holds {found} frame(s) of the motion, which "
+                    f"stands from {ends}; expected at least 2"
                 )
             joints = self.joints[first:last]
             rotations = None if self.rotations is None else self.rotations[first:last]
