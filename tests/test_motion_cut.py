@@ -28,7 +28,7 @@ def motions(draw: st.DrawFn, with_joints: bool | None = None) -> Motion:
     names = JOINTS if draw(st.booleans()) or with_joints else ()
     start = draw(st.sampled_from([0.0, -0.315, 0.1, 1 / 3]))
     pulses = {
-        limb: start + np.sort(rng.choice(1000, 12, replace=False)) / 1000 * frames / fps
+        limb: start + np.sort(rng.choice(1000, 12, replace=False) + 0.371) / 1000 * frames / fps
         for limb in ("left_foot", "right_foot")
     }
     rotations = rng.normal(size=(frames, 22, 3)) if names and draw(st.booleans()) else None
