@@ -14,7 +14,7 @@ STAGES = {
     "resample": "bring the motion to one frame rate",
     "window": "choose where the clip lies",
     "cut": "cut motion, pulses and grid",
-    "collate": "lay out motions, pad and stack the batch",
+    "collate": "sample motions, pad and stack the batch",
     "negatives": "draw the negatives' recipes",
 }
 """Their names and what they are; stages do not contain each other."""

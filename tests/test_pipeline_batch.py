@@ -23,7 +23,7 @@ from motion_data.skeleton import JOINTS
 from motionbeat_upstream.nn.grid import bar_turns
 from tests.made_corpus import Made, write_corpus
 
-PLACE = 0.4
+PHASE = 0.4
 
 Clips = list[Example]
 
@@ -37,7 +37,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 def laid(clips: Clips, rolled: bool = False, motions: bool = True, motion_grids: bool = False) -> Batch:
-    return collate(clips, PLACE, np.random.default_rng(0), rolled, motions, motion_grids)
+    return collate(clips, PHASE, np.random.default_rng(0), rolled, motions, motion_grids)
 
 
 def test_clips_are_padded_with_zeros_and_lengths_fit(clips: Clips) -> None:
@@ -160,7 +160,7 @@ def test_every_clip_begins_at_one_place_of_the_bar_that_it_is_shown(clips: Clips
         for grid, places in ((plain, true), (moved, shown)):
             turns, _ = bar_turns(grid)
             places.append((float(beats_at(grid, np.zeros(1))[0]) / grid.metre + turns[0]) % 1)
-    assert shown == pytest.approx([PLACE] * len(batch), abs=1e-6)
+    assert shown == pytest.approx([PHASE] * len(batch), abs=1e-6)
     assert np.ptp(true) > 0.1
     stand_in, *rest = laid([replace(clips[0], grid=None), *clips[1:]]).grids
     assert stand_in.confidence == 0

@@ -1,4 +1,4 @@
-"""A batch as losses and validation get it: clips padded, motions laid out on the frames of their music."""
+"""A batch for losses and validation: clips padded, motions sampled on the frames of their music."""
 
 from __future__ import annotations
 
@@ -104,24 +104,24 @@ class Batch(SupportsDeviceTransfer):
 
 def collate(
     examples: Sequence[Example],
-    place: float,
+    phase: float,
     rng: np.random.Generator,
     rolled: bool = False,
     motions: bool = True,
     motion_grids: bool = False,
 ) -> Batch:
-    """Pad and stack clips, and lay out their motions, bending those of the hard negatives.
+    """Pad and stack clips, and sample their motions and hard negatives on the frames of their music.
 
-    A network must not tell a bent motion from a paired one by how it was made. So every motion is taken
-    from its source by one spline, at a fraction of a frame that chance says, and then smoothed: what
-    interpolation does to the highest frequencies is gone from all of them [O].
+    A network must not tell a hard negative from a paired motion by how it was made. So every motion is
+    sampled from its source by one spline, at a random fraction of a frame, and then smoothed: what
+    interpolation does to the highest frequencies is removed from all of them [O].
 
     Args:
         examples: at least one, with recipes of hard negatives or without.
-        place: share of a bar at which every clip begins on the grid that it is shown on.
-        rng: of the fractions of a frame, and of the rolling.
-        rolled: give each clip its motion rolled around itself, by as much as chance says: the control [O].
-        motions: whether motions are laid out; it takes most of the time.
+        phase: of the bar, in [0, 1), at which every clip begins on the grid that it is shown on.
+        rng: draws the fractions of a frame, and where motions are rolled.
+        rolled: give each clip its motion rolled around itself by a random time: the control [O].
+        motions: whether motions are sampled; it takes most of the time.
         motion_grids: whether the motions' own grids are estimated.
     """
     with stage("collate"):
@@ -129,7 +129,7 @@ def collate(
         frame_lengths = (wav_lengths + STRIDE - 1) // STRIDE
         frames = frame_lengths.tolist()
         annotated = tuple(example.grid for example in examples)
-        grids = shown_grids(annotated, frames, place)
+        grids = shown_grids(annotated, frames, phase)
         owner: list[int] = []
         wanted: list[tuple[Motion, Negative | None]] = []
         if motions:
@@ -139,7 +139,7 @@ def collate(
             for row, example in enumerate(examples):
                 owner += [row] * len(example.negatives)
                 wanted += [(sources[negative.source], negative) for negative in example.negatives]
-        joints, pulses = laid_out(wanted, [frames[row] for row in owner], max(frames), rng)
+        joints, pulses = sample_motions(wanted, [frames[row] for row in owner], max(frames), rng)
         return Batch(
             wav=pad_sequence([example.wav for example in examples], batch_first=True),
             wav_lengths=wav_lengths,
@@ -163,7 +163,7 @@ def collate(
         )
 
 
-def laid_out(
+def sample_motions(
     wanted: Sequence[tuple[Motion, Negative | None]],
     lengths: Sequence[int],
     size: int,
@@ -175,7 +175,7 @@ def laid_out(
         wanted: R motions, each on the clock of its own clip.
         lengths: frames of each.
         size: F, of the longest clip of the batch.
-        rng: of the fractions of a frame.
+        rng: draws the fractions of a frame.
 
     Returns:
         (R, F, 22, 3) joints and (R, F, 2) pulses of left and right, both 0 beyond a motion's length.
@@ -192,16 +192,16 @@ def laid_out(
     return joints, pulses
 
 
-def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], place: float) -> tuple[Grid, ...]:
+def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], phase: float) -> tuple[Grid, ...]:
     """The grid that each clip is shown on, with an error of its own; the fallback where it has none.
 
     Args:
         annotated: the clips' own grids.
         frames: of 20 ms, of each clip.
-        place: share of a bar at which every clip begins on its grid.
+        phase: of the bar at which every clip begins on its grid.
     """
     return tuple(
-        fallback_grid(length / RATE) if grid is None else displaced(grid, place)
+        fallback_grid(length / RATE) if grid is None else displaced(grid, phase)
         for grid, length in zip(annotated, frames, strict=True)
     )
 
@@ -241,9 +241,9 @@ def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.floa
     Returns:
         (N,) float32.
     """
-    places = np.clip(times * RATE - 0.5, 0, frames - 1)
-    lower = np.minimum(np.floor(places).astype(np.int64), max(frames - 2, 0))
-    share = places - lower
+    position = np.clip(times * RATE - 0.5, 0, frames - 1)
+    lower = np.minimum(np.floor(position).astype(np.int64), max(frames - 2, 0))
+    share = position - lower
     activation = np.zeros(frames)
     np.add.at(activation, lower, 1.0 - share)
     np.add.at(activation, np.minimum(lower + 1, frames - 1), share)

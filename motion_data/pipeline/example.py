@@ -59,7 +59,7 @@ def cut_example(
 ) -> Example:
     """Cut the clip that was planned; the same one whenever it is asked for.
 
-    A clip begins on a frame of the motion, less than a frame before its place in the bar, so that no
+    A clip begins on a frame of the motion, less than a frame before its bar phase, so that no
     motion has to be shifted by part of a frame.
 
     Args:
@@ -76,8 +76,8 @@ def cut_example(
     motion, (low, high) = loaded.motion, loaded.shared
     with stage("window"):
         rng = np.random.default_rng([config.seed, epoch, draw.pair, draw.number])
-        place = rng.random() if config.start_place is None else config.start_place
-        begin, end = choose_window(loaded.grid, low, high, config, rng, place)
+        phase = rng.random() if config.start_place is None else config.start_place
+        begin, end = choose_window(loaded.grid, low, high, config, rng, phase)
         if motion.names:
             begin = _on_a_frame(motion, begin, low)
         first, last = round(begin * SAMPLE_RATE), min(round(end * SAMPLE_RATE), round(high * SAMPLE_RATE))

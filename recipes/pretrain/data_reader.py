@@ -21,7 +21,7 @@ from motion_data.pipeline.mixture import Mixture
 from motionbeat_upstream.audio import AudioError
 
 Collate = Callable[[list[Example], float, np.random.Generator], Batch]
-"""Makes a batch of clips, given the share of a bar at which all begin, and what draws the rest."""
+"""Makes a batch of clips, given the bar phase at which all begin, and what draws the rest."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StepStream(IterableDataset[Step]):
     Args:
         make: gives the mixture; called where it is read.
         start: where it is to begin.
-        seed: of what is left to chance in a batch.
+        seed: of what is random in a batch.
         rank: of this process among those that train together.
         collate: makes the batches.
     """
@@ -73,8 +73,8 @@ class StepStream(IterableDataset[Step]):
     def _batch(self, examples: list[Example], reached: Mapping[str, Any]) -> Batch:
         step = [self._seed, reached["epoch"], reached["position"]]
         # The same on all ranks, whose clips are each other's negatives.
-        place = float(np.random.default_rng(step).random())
-        return self._collate(examples, place, np.random.default_rng([*step, 1 + self._rank]))
+        phase = float(np.random.default_rng(step).random())
+        return self._collate(examples, phase, np.random.default_rng([*step, 1 + self._rank]))
 
 
 class PretrainReader(DataReader[Batch]):
@@ -83,7 +83,7 @@ class PretrainReader(DataReader[Batch]):
     Args:
         make: gives the mixture of this rank.
         gang: the ranks that train together. Where one of them has no batch, all pass that step over.
-        seed: of what is left to chance.
+        seed: of what is random in a batch.
         accumulate: batches a step.
         collate: makes the batches.
         own_process: read in a process of its own. In a thread, what is rendered and what is trained wait

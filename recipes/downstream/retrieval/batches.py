@@ -1,4 +1,4 @@
-"""Pairs in batches of like tempo and metre, with the motions laid out on the frames of the music."""
+"""Pairs in batches of like tempo and metre, with the motions sampled on the frames of the music."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from motionbeat_upstream.nn.music_tower import estimate_grid
 from recipes.pairing.onset_curve import onset_curve
 from recipes.pairing.silence import noise
 
-PLACE = 0.4
-"""Share of a bar at which every clip begins on the grid that it is shown on: the same for all, so that the
-place alone tells no pair."""
+PHASE = 0.4
+"""Bar phase at which every clip begins on the grid that it is shown on: the same for all, so that it tells no
+pair."""
 
 TRAINED_ON = Wanted(jittered=2, stretched=1, others=0, seamless=True)
 """Hard negatives of a training step, for each clip."""
@@ -101,7 +101,7 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
             for draw, pair in drawn
         ]
         examples = with_negatives(examples, TESTED_ON if self._testing else TRAINED_ON, rng)
-        clips = collate(examples, PLACE, rng, motion_grids=self._testing)
+        clips = collate(examples, PHASE, rng, motion_grids=self._testing)
         wavs = [example.wav for example in examples]
         silent = replace(clips, wav=clips.wav[:, :0])
         if not self._testing:

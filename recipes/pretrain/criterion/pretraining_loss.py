@@ -85,18 +85,14 @@ def pretraining_loss(
             "shift_accuracy": contrast.shift_accuracy,
         }
     if frames.onsets:
-        heard = curve_loss(music.heard_onsets, onsets, mask)
-        loss = loss + frames.onsets * heard
-        parts["frame_onsets"] = heard
+        parts["frame_onsets"] = curve_loss(music.heard_onsets, onsets, mask)
+        loss = loss + frames.onsets * parts["frame_onsets"]
     if frames.pulses:
+        target, known = batch.contacts, mask
         if frames.pulse_target == "beats":
-            heard = curve_loss(
-                music.heard_contacts, spread(batch.beats.beat), mask & batch.beats.has_beats[:, None]
-            )
-        else:
-            heard = curve_loss(music.heard_contacts, batch.contacts, mask)
-        loss = loss + frames.pulses * heard
-        parts["frame_pulses"] = heard
+            target, known = spread(batch.beats.beat), mask & batch.beats.has_beats[:, None]
+        parts["frame_pulses"] = curve_loss(music.heard_contacts, target, known)
+        loss = loss + frames.pulses * parts["frame_pulses"]
     if music.features.beats is not None and any(settings.heads.weights().values()):
         heads, by_head = beat_head_losses(music.features.beats, batch.beats, mask, settings.heads)
         loss = loss + heads

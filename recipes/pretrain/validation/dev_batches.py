@@ -16,9 +16,9 @@ from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 
-PLACE = 0.4
-"""Share of a bar at which every clip begins on the grid that it is shown on: one, so that clips of
-different batches can be compared."""
+PHASE = 0.4
+"""Bar phase at which every clip begins on the grid that it is shown on: one, so that clips of different
+batches can be compared."""
 
 APART = 10_000_000
 """More than any corpus has pieces or takes."""
@@ -61,7 +61,7 @@ class DevReader(DataReader[Batch]):
         ]
         self._clips = -(-clips // len(held))
         self._batches: list[Batch] | None = None
-        self._place = 0
+        self._next = 0
 
     def __iter__(self) -> Self:
         return self
@@ -70,14 +70,14 @@ class DevReader(DataReader[Batch]):
         """The next batch; ``StopIteration`` after the last."""
         if self._batches is None:
             self._batches = self._read()
-        if self._place == len(self._batches):
+        if self._next == len(self._batches):
             raise StopIteration
-        self._place += 1
-        return [self._batches[self._place - 1]]
+        self._next += 1
+        return [self._batches[self._next - 1]]
 
     def reset(self) -> None:
         """Go to the first batch."""
-        self._place = 0
+        self._next = 0
 
     def state_dict(self) -> dict[str, object]:
         """Nothing: a validation is never begun in its middle."""
@@ -97,7 +97,7 @@ class DevReader(DataReader[Batch]):
             count = 0
             for examples in reader:
                 rng = np.random.default_rng(len(batches))
-                batch = collate(examples, PLACE, rng, motions=self._retrieval, motion_grids=self._retrieval)
+                batch = collate(examples, PHASE, rng, motions=self._retrieval, motion_grids=self._retrieval)
                 # Pieces and takes are numbered by corpus, and here several of them meet.
                 batch.pieces, batch.takes = batch.pieces + corpus * APART, batch.takes + corpus * APART
                 batches.append(batch)
