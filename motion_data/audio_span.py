@@ -11,6 +11,7 @@ from torch import Tensor
 
 from motion_data.errors import DataError
 from motion_data.pair import AudioSpan
+from motion_data.stages import count_decoded, stage
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -18,15 +19,21 @@ SILENCE = 0.01
 """Share of a recording's peak below which a block of 0.1 s counts as silence at either end."""
 
 
-def read_span(path: Path, span: AudioSpan) -> Tensor:
+def read_span(span: AudioSpan, folder: Path = Path()) -> Tensor:
     """(T,) float32 at 16 kHz: the span of a file.
+
+    Args:
+        span: seconds of a file.
+        folder: that its path starts from, unless it is absolute.
 
     Raises:
         AudioError: the file cannot be read.
         DataError: the file ends more than 0.1 s before the span does.
     """
-    wanted = round((span.stop - span.start) * SAMPLE_RATE)
-    wav = read_audio(path, span.start, span.stop)
+    path, wanted = folder / span.path, round((span.stop - span.start) * SAMPLE_RATE)
+    with stage("audio"):
+        wav = read_audio(path, span.start, span.stop)
+    count_decoded(len(wav) / SAMPLE_RATE)
     if len(wav) < wanted - SAMPLE_RATE // 10:
         raise DataError(
             f"{path}: ends at {span.start + len(wav) / SAMPLE_RATE:.2f} s, but the pair reaches to "

@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from motion_data.errors import DataError
 from motion_data.pair import MotionPair, from_record, to_record
@@ -17,27 +18,67 @@ from motionbeat_upstream.version import __version__
 MANIFEST, MARK = "manifest.jsonl", "prepared.json"
 
 
+class PairSource(Protocol):
+    """Pairs that clips are cut from, epoch by epoch.
+
+    A :class:`Corpus` has the same ones in every epoch. A source that makes pairs as they are asked for may
+    have others in each: its pair is a function of its seed and the pair's index, as a constructed pair's plan
+    is, and an epoch is as many indices as it says. Its epochs are planned, shared among ranks and resumed
+    like those of a corpus.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """That the paths of its files start from; the source's name in messages."""
+
+    @property
+    def sha256(self) -> str:
+        """Of all that its pairs depend on; a training that goes on with another one is refused by it."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether an epoch has pairs that no other epoch has: they need not be kept in memory."""
+
+    def epoch_pairs(self, split: str, epoch: int) -> Sequence[tuple[int, MotionPair]]:
+        """Index and pair of all that an epoch has of train, dev or test; the same whenever it is asked for.
+
+        An index stands for one pair in all epochs, and names differ.
+        """
+
+    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+        """Of the pair's piece and take: the same for pairs that share them, and on all ranks."""
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus."""
+    """A prepared corpus: a :class:`PairSource` with a manifest."""
 
     folder: Path
     pairs: tuple[MotionPair, ...]
     made: Mapping[str, Any]
     """What ``prepared.json`` says: corpus, options, version, number of pairs, what was left out."""
     sha256: str
-    """Of the manifest; a training that goes on with another one is refused by it."""
+    """Of the manifest."""
+    endless: ClassVar[bool] = False
 
     def split(self, name: str) -> tuple[MotionPair, ...]:
         """The pairs of train, dev or test."""
         return tuple(pair for pair in self.pairs if pair.split == name)
 
-    def piece_numbers(self) -> dict[str, int]:
-        """A number for each piece of all splits, by the order of their names."""
+    def epoch_pairs(self, split: str, epoch: int) -> Sequence[tuple[int, MotionPair]]:
+        """Index among all pairs, and pair, of all of a split; the same in each epoch."""
+        return [(index, pair) for index, pair in enumerate(self.pairs) if pair.split == split]
+
+    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+        """Of the pair's piece and take, by the order of their names in all splits."""
+        return self._pieces[pair.piece], self._takes[pair.take]
+
+    @cached_property
+    def _pieces(self) -> dict[str, int]:
         return _numbers(pair.piece for pair in self.pairs)
 
-    def take_numbers(self) -> dict[str, int]:
-        """A number for each take of all splits, by the order of their names."""
+    @cached_property
+    def _takes(self) -> dict[str, int]:
         return _numbers(pair.take for pair in self.pairs)
 
 

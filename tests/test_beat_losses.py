@@ -12,15 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from motion_data.pipeline.beat_targets import beat_targets
 from motionbeat_upstream.nn.beat_heads import FASTEST, METRES, SLOWEST, TEMPO_CLASSES, BeatHeads, tempo_class
 from motionbeat_upstream.nn.grid import Grid, regular_grid
 from recipes.pretrain.criterion.augmentation import AugmentationSettings, augment
-from recipes.pretrain.criterion.beat_losses import (
-    BeatHeadSettings,
-    beat_head_losses,
-    beat_targets,
-    tempo_loss,
-)
+from recipes.pretrain.criterion.beat_losses import BeatHeadSettings, beat_head_losses, tempo_loss
 
 LOSSES: tuple[Literal["widened", "shift_tolerant"], ...] = ("widened", "shift_tolerant")
 

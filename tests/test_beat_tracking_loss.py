@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from motion_data.pipeline.beat_targets import frame_targets
 from recipes.downstream.beat_tracking.loss import (
     balancing_weight,
-    frame_targets,
     shift_tolerant_bce,
     tolerance_frames,
 )

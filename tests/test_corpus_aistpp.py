@@ -25,7 +25,7 @@ from motion_data.commands.prepare import main as prepare_command
 from motion_data.corpora.aistpp import assign_splits, on_the_floor, prepare
 from motion_data.corpora.aistpp_annotations import find_annotations, parse_name
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import MARK, read_corpus
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import INDEX, PARENTS
@@ -216,7 +216,7 @@ class TestPrepared:
     def test_clip(self, prepared: tuple[Path, Path, Path]) -> None:
         _, _, out = prepared
         corpus = read_corpus(out)
-        clip = load_clip(corpus.split("test")[0], out)
+        clip = load_pair(corpus.split("test")[0], out)
         assert clip.grid is not None
         assert len(clip.wav) == 10 * SAMPLE_RATE
         assert clip.motion.frames == 600

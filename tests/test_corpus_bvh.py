@@ -20,7 +20,7 @@ from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.corpora.motion_source import read_source, rest_frames
 from motion_data.corpora.paired_files import as_motion
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.skeleton import INDEX, JOINTS
 from tests.moving_body import (
@@ -453,7 +453,7 @@ def test_motoricas_layout_becomes_pairs_of_the_same_piece(tmp_path: Path) -> Non
     assert list(corpus.made["left_out"]) == [stems[3]]
     assert "no audio of that name" in corpus.made["left_out"][stems[3]]
     pair = read_corpus(tmp_path / "out").pairs[0]
-    clip = load_clip(pair, tmp_path / "out")
+    clip = load_pair(pair, tmp_path / "out")
     assert len(clip.wav) == round(pair.seconds * 16000)
     assert clip.motion.seconds == pytest.approx(3.0)
     assert pair.provenance["unit"].startswith("cm")
@@ -545,7 +545,7 @@ def test_an_offset_moves_audio_and_motion_against_each_other(tmp_path: Path, off
     # One of the two waits for the other.
     assert pair.audio.start == pytest.approx(max(0.0, -offset))
     assert pair.seconds == pytest.approx(4.0 - max(0.0, offset), abs=1e-3)
-    clip = load_clip(pair, tmp_path / "out")
+    clip = load_pair(pair, tmp_path / "out")
     whole = bvh.read_bvh(tmp_path / "a.bvh")
     # The frame at motion time t stands at t - offset of the audio file.
     frame = 50
@@ -566,7 +566,7 @@ def test_beats_beside_the_audio_give_the_grid(tmp_path: Path) -> None:
     (tmp_path / "a.beats").write_text("".join(f"{0.25 + 0.5 * k}\t{k % 3 + 1}\n" for k in range(8)))
     pair = prepare(tmp_path, tmp_path / "out").pairs[0]
     assert (pair.grid, pair.metre, pair.bpm) == ("annotated", 3, 120.0)
-    grid = load_clip(pair, tmp_path / "out").grid
+    grid = load_pair(pair, tmp_path / "out").grid
     assert grid is not None
     np.testing.assert_allclose(grid.beats, 0.25 + 0.5 * np.arange(6))
 

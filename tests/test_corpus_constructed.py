@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from motion_data.clip import Clip
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed import performance, plan
 from motion_data.corpora.constructed.capture import Take
@@ -23,7 +22,7 @@ from motion_data.corpora.constructed.preparing import deal_takes, make_pair, spr
 from motion_data.corpora.constructed.styles import STYLES
 from motion_data.corpora.constructed.tunes import METRES, made_tune
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -49,7 +48,7 @@ def made_pairs(indices: Sequence[int], seed: int = 0, seconds: float = 8.0) -> l
     return [make_pair(plan_pair(seed, index, {}, seconds, None)) for index in indices]
 
 
-def same(one: Clip, other: Clip) -> bool:
+def same(one: LoadedPair, other: LoadedPair) -> bool:
     assert one.grid is not None
     assert other.grid is not None
     return (
@@ -63,7 +62,7 @@ def same(one: Clip, other: Clip) -> bool:
 def test_the_manifest_tells_what_will_be_loaded(corpus: Corpus) -> None:
     assert len(corpus.pairs) == PAIRS
     for pair in corpus.pairs[::4]:
-        clip = load_clip(pair, corpus.folder)
+        clip = load_pair(pair, corpus.folder)
         assert clip.wav.shape == (8 * SAMPLE_RATE,)
         assert clip.wav.dtype == torch.float32
         assert bool(torch.isfinite(clip.wav).all())
@@ -127,17 +126,17 @@ def test_all_metres_tempi_and_styles_occur() -> None:
 def test_a_pair_is_the_same_in_any_order_and_after_a_manifest() -> None:
     indices = [3, 0, 7, 4]
     pairs = dict(zip(indices, made_pairs(indices), strict=True))
-    clips = {index: load_clip(pair, ".") for index, pair in pairs.items()}
+    clips = {index: load_pair(pair, ".") for index, pair in pairs.items()}
     for index in sorted(indices):
         pair = made_pairs([index])[0]
         assert pair == pairs[index]
         through_json = from_record(json.loads(json.dumps(to_record(pair))), "a line")
-        assert same(load_clip(through_json, "."), clips[index])
-    assert not torch.equal(clips[0].wav, load_clip(made_pairs([0], seed=1)[0], ".").wav)
+        assert same(load_pair(through_json, "."), clips[index])
+    assert not torch.equal(clips[0].wav, load_pair(made_pairs([0], seed=1)[0], ".").wav)
 
 
 def fingerprint(pair: MotionPair) -> str:
-    clip = load_clip(pair, ".")
+    clip = load_pair(pair, ".")
     return hashlib.sha256(clip.wav.numpy().tobytes() + clip.motion.joints.tobytes()).hexdigest()
 
 
@@ -198,9 +197,9 @@ def test_a_provenance_that_is_no_plan_is_refused() -> None:
     pair = made_pairs([0])[0]
     for broken in ({}, {**pair.provenance, "tune": {}}, {**pair.provenance, "more": 1}):
         with pytest.raises(DataError, match="no plan"):
-            load_clip(replace(pair, provenance=broken), ".")
+            load_pair(replace(pair, provenance=broken), ".")
     with pytest.raises(DataError, match="another soundfont"):
-        load_clip(replace(pair, provenance={**pair.provenance, "soundfont_sha256": "0" * 64}), ".")
+        load_pair(replace(pair, provenance={**pair.provenance, "soundfont_sha256": "0" * 64}), ".")
 
 
 def test_plans_go_through_provenance() -> None:
@@ -244,14 +243,14 @@ def test_captured_takes_dance_where_they_fit(tmp_path: Path) -> None:
     danced = [pair for pair in captured.pairs if pair.provenance["take"]]
     assert len(danced) >= 5
     for pair in danced[:3]:
-        clip = load_clip(pair, tmp_path)
+        clip = load_pair(pair, tmp_path)
         assert pair.take == pair.provenance["take"]
         assert clip.motion.seconds == pytest.approx(pair.seconds, abs=0.02)
         assert {limb: len(times) for limb, times in clip.motion.pulses.items()} == pair.pulses
-        assert same(clip, load_clip(pair, tmp_path))
+        assert same(clip, load_pair(pair, tmp_path))
     gone = replace(danced[0], provenance={**danced[0].provenance, "take": "nobody"})
     with pytest.raises(DataError, match=r"nobody.*prepare the corpus again"):
-        load_clip(gone, tmp_path)
+        load_pair(gone, tmp_path)
 
 
 # Speed
@@ -260,10 +259,10 @@ def test_captured_takes_dance_where_they_fit(tmp_path: Path) -> None:
 def test_speed() -> None:
     """Printed; the bound is loose, for busy machines. The aim is 100 times real time on two cores."""
     pairs = made_pairs(range(20), seconds=16.0)
-    load_clip(pairs[0], ".")
+    load_pair(pairs[0], ".")
     began = time.perf_counter()
     for pair in pairs:
-        load_clip(pair, ".")
+        load_pair(pair, ".")
     took = time.perf_counter() - began
     print(f"{16.0 * len(pairs) / took:.0f} times real time in one process")
     assert 16.0 * len(pairs) / took > 10

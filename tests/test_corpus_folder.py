@@ -14,7 +14,7 @@ from motion_data.commands.prepare import main as prepare_command
 from motion_data.corpora import folder
 from motion_data.corpora.motion_source import COCO, read_source
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 from motion_data.skeleton import INDEX, JOINTS
@@ -63,7 +63,7 @@ def test_a_line_becomes_a_pair(raw: Path) -> None:
     assert (one.name, one.piece, one.take, one.split, one.licence) == ("a", "song", "first", "test", "CC0")
     assert (two.name, two.piece, two.take, two.split, two.grid) == ("b", "b", "b", "train", "annotated")
     assert one.provenance["offset"] == 0.0
-    clip = load_clip(one, raw / "out")
+    clip = load_pair(one, raw / "out")
     assert clip.wav.shape == (32000,)
     np.testing.assert_allclose(clip.motion.joints[..., 1], moving_body()[..., 1], atol=0.01)
     assert two.bpm == pytest.approx(120.0)
@@ -88,7 +88,7 @@ def test_beats_that_are_not_given_are_estimated_and_the_summary_says_so(
     assert estimated.bpm == pytest.approx(120.0, rel=0.01)
     assert 0 < estimated.provenance["grid_confidence"] <= 1
     assert (annotated.metre, silent.bpm) == (3, None)
-    grid = load_clip(estimated, raw / "out").grid
+    grid = load_pair(estimated, raw / "out").grid
     assert grid is not None
     assert np.abs((grid.beats + 0.25) % 0.5 - 0.25).max() < 0.03
 
@@ -273,7 +273,7 @@ def test_centimetres_with_z_up_come_out_in_metres_with_y_up(raw: Path) -> None:
     pair = prepare(write(raw, "audio,motion\na.wav,a.npz\n"), raw / "out").pairs[0]
     assert pair.provenance["unit"].startswith("cm (")
     assert pair.provenance["up"].startswith("z (")
-    joints = load_clip(pair, raw / "out").motion.joints
+    joints = load_pair(pair, raw / "out").motion.joints
     np.testing.assert_allclose(joints - joints[:1, :1], BODY - BODY[:1, :1], atol=1e-5)
 
 
@@ -281,7 +281,7 @@ def test_a_fast_motion_is_kept_at_sixty_frames_a_second(raw: Path) -> None:
     write_joints(raw / "a.npz", moving_body(240, 120.0), 120.0)
     pair = prepare(write(raw, "audio,motion\na.wav,a.npz\n"), raw / "out").pairs[0]
     assert (pair.fps, pair.provenance["source_fps"]) == (60.0, 120.0)
-    joints = load_clip(pair, raw / "out").motion.joints
+    joints = load_pair(pair, raw / "out").motion.joints
     assert joints.shape == (120, 22, 3)
     # Away from the ends, and from the corners of the lifted feet.
     hand = INDEX["left_wrist"]
@@ -346,7 +346,7 @@ def test_aists_pickles_of_keypoints_and_of_smpl_are_read(raw: Path) -> None:
     assert {"pelvis", "left_foot", "neck", "head"} <= set(keypoints.provenance["missed_joints"])
     assert smpl.provenance["missed_joints"] == []
     wrist = INDEX["left_wrist"]
-    joints = load_clip(keypoints, raw / "out").motion.joints
+    joints = load_pair(keypoints, raw / "out").motion.joints
     height = body[:, wrist, 1] - body[:, INDEX["left_hip"], 1]
     np.testing.assert_allclose(joints[:, wrist, 1] - joints[:, INDEX["left_hip"], 1], height, atol=1e-5)
 
@@ -361,7 +361,7 @@ def test_edges_pickle_is_read_at_thirty_frames_a_second_from_its_positions(raw: 
     assert (pair.fps, pair.seconds) == (30.0, 2.0)
     assert pair.provenance["up"].startswith("z (")
     assert "notes" not in pair.provenance
-    joints = load_clip(pair, raw / "out").motion.joints
+    joints = load_pair(pair, raw / "out").motion.joints
     np.testing.assert_allclose(joints[..., 1], BODY[..., 1], atol=0.01)
 
 
@@ -443,7 +443,7 @@ def test_wavefile_dances_to_its_song_from_its_offset_on(tmp_path: Path) -> None:
     assert pair.seconds == pytest.approx(2810 / 30 - 160 / 30)
     assert pair.provenance["missed_joints"] == ["pelvis", "spine1", "spine3"]
     assert pair.provenance["unit"].startswith("m (")
-    clip = load_clip(pair, tmp_path / "out")
+    clip = load_pair(pair, tmp_path / "out")
     with np.load(shared("motion/wavefile/wavefile_joints_30fps.npz")) as arrays:
         knees = arrays["pos_m"][160:, arrays["names"].tolist().index("left_knee")]
     ours = clip.motion.joints[:, INDEX["left_knee"]]
@@ -462,7 +462,7 @@ def test_poses_from_video_become_bodies_in_metres_y_up(
     assert (pair.fps, pair.provenance["source_joints"], pair.provenance["filled"]) == (fps, 33, filled)
     assert pair.provenance["up"].startswith("-y (")
     assert set(pair.pulses) == {f"left_{limb}", f"right_{limb}"}
-    clip = load_clip(pair, tmp_path / "out")
+    clip = load_pair(pair, tmp_path / "out")
     assert clip.motion.joints.shape == (frames, 22, 3)
     height = np.median(clip.motion.joints[:, :, 1], axis=0)
     assert 0 < height[INDEX["left_ankle"]] < height[INDEX["left_knee"]] < height[INDEX["head"]]

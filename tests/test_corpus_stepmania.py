@@ -30,7 +30,7 @@ from motion_data.corpora.stepmania.mp3_lead import mp3_lead
 from motion_data.corpora.stepmania.pairs import step_pulses
 from motion_data.corpora.stepmania.song import Chart, hittable, jumped_over, read_song, seconds_at
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
 from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.onset_envelope import onset_envelope
@@ -549,7 +549,7 @@ class TestPrepare:
         assert {pair.split for pair in corpus.pairs} == {hashed_split("a - t")}
         assert (easy.fps, easy.joints, easy.grid, easy.metre) == (0.0, (), "exact", 4)
         assert easy.bpm == pytest.approx(120)
-        clip = load_clip(easy, out)
+        clip = load_pair(easy, out)
         assert clip.motion.joints.shape == (480, 0, 3)
         assert len(clip.wav) == 8 * 16000
         for limb in ("left_foot", "right_foot"):
@@ -676,7 +676,7 @@ class TestPrepare:
         assert Path(pair.audio.path) == music
         assert pair.piece == "初音ミク - 千本桜"
         assert pair.provenance["notes"] == []
-        assert len(load_clip(pair, tmp_path / "out").wav) == 8 * 16000
+        assert len(load_pair(pair, tmp_path / "out").wav) == 8 * 16000
 
     def test_music_is_found_in_any_case_and_without_a_name_if_it_is_alone(self, tmp_path: Path) -> None:
         song(tmp_path / "raw" / "case", ssc(TITLE="1", MUSIC="Song.WAV"))
@@ -715,7 +715,7 @@ class TestPrepare:
     def test_a_bias_moves_beats_and_steps_together(self, tmp_path: Path) -> None:
         song(tmp_path / "raw", ssc(OFFSET="-1"))
         pair = prepare(tmp_path / "raw", tmp_path / "out", bias=-0.009).pairs[0]
-        clip = load_clip(pair, tmp_path / "out")
+        clip = load_pair(pair, tmp_path / "out")
         assert clip.grid is not None
         assert clip.grid.beats[0] == pytest.approx(1.009)
         assert min(t[0] for t in clip.motion.pulses.values()) == pytest.approx(1.009)
@@ -784,7 +784,7 @@ def test_a_real_song_sounds_on_its_beats(tmp_path: Path) -> None:
     assert "no audio: MUSIC is 'Kommisar - Springtime.mp3'" in corpus.made["left_out"]["Springtime"]
     pair = next(p for p in corpus.pairs if p.name.endswith("single_Challenge"))
     assert (pair.metre, round(pair.bpm or 0, 6)) == (4, 210.0)
-    clip = load_clip(pair, tmp_path)
+    clip = load_pair(pair, tmp_path)
     assert clip.grid is not None
     lag, strength = lag_of_beats(clip.wav, clip.grid.beats)
     assert abs(lag) <= 0.02

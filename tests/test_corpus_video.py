@@ -25,7 +25,7 @@ from motion_data.corpora.video.container import extract_sound, probe, read_frame
 from motion_data.corpora.video.pose import LANDMARKS, Poses, kept_poses, write_poses
 from motion_data.corpora.video.stretches import find_stretches
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.atomic_write import atomic_path
@@ -364,7 +364,7 @@ def test_a_video_of_a_made_body_becomes_a_pair(tmp_path: Path, monkeypatch: pyte
     assert late.seconds == pytest.approx(3.0)
     assert late.provenance["sound_start"] == pytest.approx(0.1, abs=0.07)
     assert set(late.pulses) == {"left_foot", "right_foot", "left_hand", "right_hand"}
-    clip = load_clip(late, out)
+    clip = load_pair(late, out)
     assert np.flatnonzero(np.abs(clip.wav.numpy()) > 0.2)[0] / RATE == pytest.approx(1.1, abs=0.003)
     assert (clip.motion.start, clip.motion.names) == (0.0, JOINTS)
     # Two clicks are enough of a pulse for a grid; it is the estimate for this sound.
@@ -462,7 +462,7 @@ def test_the_real_videos_become_plausible_pairs(musicalgestures: Path, tmp_path:
     pairs = {Path(pair.take).stem: pair for pair in corpus.pairs}
     assert {name: pair.fps for name, pair in pairs.items()} == {"dancer": 25.0, "pianist": 30.0}
     for name, pair in pairs.items():
-        clip = load_clip(pair, out)
+        clip = load_pair(pair, out)
         joints, at = clip.motion.joints, JOINTS.index
         assert clip.motion.names == JOINTS
         assert clip.motion.seconds > 2

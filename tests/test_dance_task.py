@@ -17,8 +17,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
-from motion_data.pipeline.material import Materials
-from motion_data.pipeline.stages import StageClock
+from motion_data.pipeline.pair_cache import PairCache
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream import hubconf
@@ -108,11 +107,11 @@ def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
     made = [Made(f"p{index}", seconds=9.0, motion_start=0.35 * index) for index in range(3)]
     corpus = write_corpus(tmp_path, made)
     pairs = with_joints(corpus, "train", 5.0)
-    materials = Materials(corpus.folder, pairs, FPS, 1000, StageClock())
+    cache = PairCache(corpus.folder, pairs, FPS, 1000)
     settings = read_settings({"datarc": {"root": "x", "pairs_a_step": 3, "slices_a_pair": 5}}).datarc
-    numbers = numbers_for(materials, pairs, "auto")
+    numbers = numbers_for(cache, pairs, "auto")
     assert isinstance(numbers, JointNumbers)
-    steps = TrainSlices(materials, pairs, numbers, settings, 0, 0)
+    steps = TrainSlices(cache, pairs, numbers, settings, 0, 0)
     wavs, (slices,) = steps[0]
     assert len(steps) == 1
     assert slices.numbers.shape == (15, 150, 70)
@@ -128,13 +127,13 @@ def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
         frame = (times[0].item() + max(0.0, start) - start) * 30
         assert frame == pytest.approx(round(frame), abs=1e-6)
         assert round(frame) % 15 == 0
-    again = TrainSlices(materials, pairs, numbers, settings, 0, 0)[0][1][0]
+    again = TrainSlices(cache, pairs, numbers, settings, 0, 0)[0][1][0]
     torch.testing.assert_close(again.numbers, slices.numbers)
-    other = TrainSlices(materials, pairs, numbers, settings, 0, 1)[0][1][0]
+    other = TrainSlices(cache, pairs, numbers, settings, 0, 1)[0][1][0]
     assert not torch.equal(other.times, slices.times)
 
     whole = [
-        piece for _, pieces in (EvalPieces(materials, pairs, 6.0, 2)[i] for i in range(2)) for piece in pieces
+        piece for _, pieces in (EvalPieces(cache, pairs, 6.0, 2)[i] for i in range(2)) for piece in pieces
     ]
     for piece, one in zip(whole, made, strict=True):
         assert len(piece.wav) == 96_000
@@ -154,20 +153,19 @@ def test_a_corpus_of_rotations_is_told_in_edges_numbers(tmp_path: Path) -> None:
         root = np.array([0.0, 1.1, 0.0]) + np.arange(motion.frames)[:, None] * [0.01, 0.0, 0.002]
         joints = forward_kinematics(swing, root)
         write_motion(path, Motion(motion.fps, JOINTS, joints, 0.0, swing, motion.pulses), grid)
-    materials = Materials(corpus.folder, corpus.pairs, FPS, 100, StageClock())
-    numbers = numbers_for(materials, corpus.pairs, "auto")
+    cache = PairCache(corpus.folder, corpus.pairs, FPS, 100)
+    numbers = numbers_for(cache, corpus.pairs, "auto")
     assert isinstance(numbers, RotationNumbers)
     np.testing.assert_allclose(numbers.rest - numbers.rest[0], REST - REST[0], atol=2e-3)
     settings = read_settings({"datarc": {"root": "x"}}).datarc
-    _, (slices,) = TrainSlices(materials, corpus.pairs, numbers, settings, 0, 0)[0]
+    _, (slices,) = TrainSlices(cache, corpus.pairs, numbers, settings, 0, 0)[0]
     assert slices.numbers.shape == (8, 150, 151)
     # What the numbers say is the dance, to what resampling leaves.
     seen = JointNumbers()
-    one = materials.material(corpus.pairs[0])
-    assert one.joints is not None
+    one = cache.load(corpus.pairs[0])
     index = np.arange(30, 180)[None]
-    told = numbers.joints(encode(one, numbers, index, "a"))
-    shown = seen.joints(encode(one, seen, index, "a"))
+    told = numbers.joints(encode(one, numbers, index))
+    shown = seen.joints(encode(one, seen, index))
     torch.testing.assert_close(told, shown, atol=0.01, rtol=0)
 
 
@@ -181,9 +179,9 @@ def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="0 pairs of dev"):
         with_joints(corpus, "dev", 5.0)
     corpus = write_corpus(tmp_path / "b", [Made("a", seconds=9.0)])
-    materials = Materials(corpus.folder, corpus.pairs, FPS, 100, StageClock())
+    cache = PairCache(corpus.folder, corpus.pairs, FPS, 100)
     with pytest.raises(DataError, match=r"its motion has no rotations; set datarc\.body to joints"):
-        numbers_for(materials, corpus.pairs, "rotations")
+        numbers_for(cache, corpus.pairs, "rotations")
 
 
 def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:

@@ -13,11 +13,10 @@ from fairseq2.gang import FakeGang
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.negatives.drawing import Wanted
+from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.mixture import Mixture
-from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
-from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
 
@@ -46,8 +45,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[Corpus]:
 
 
 def mixture(corpora: list[Corpus]) -> Mixture:
-    negatives = HardNegatives(Wanted(seamless=True))
-    return Mixture([ClipReader(c, "train", CONFIG, draw_negatives=negatives) for c in corpora], seed=3)
+    negatives = Wanted(seamless=True)
+    return Mixture([ClipReader(c, "train", CONFIG, negatives=negatives) for c in corpora], seed=3)
 
 
 def reader(corpora: list[Corpus], own_process: bool = False, accumulate: int = 1) -> PretrainReader:
@@ -55,19 +54,19 @@ def reader(corpora: list[Corpus], own_process: bool = False, accumulate: int = 1
     return PretrainReader(partial(mixture, corpora), gang, 3, accumulate, own_process=own_process)
 
 
-def epoch(read: PretrainReader) -> list[PretrainBatch]:
+def epoch(read: PretrainReader) -> list[Batch]:
     found = [batch for batches in read for batch in batches]
     read.reset()
     return found
 
 
-def same(one: PretrainBatch, other: PretrainBatch) -> bool:
+def same(one: Batch, other: Batch) -> bool:
     return (
         one.names == other.names
         and one.starts == other.starts
         and torch.equal(one.wav, other.wav)
-        and torch.equal(one.rows.joints, other.rows.joints)
-        and torch.equal(one.rows.pulses, other.rows.pulses)
+        and torch.equal(one.joints, other.joints)
+        and torch.equal(one.pulses, other.pulses)
         and all((a.beats == b.beats).all() for a, b in zip(one.grids, other.grids, strict=True))
     )
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from motion_data.beats_file import Beats, write_beats
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicTower, untrained_music_tower
@@ -33,7 +33,7 @@ def corpus(tmp_path: Path) -> Corpus:
 def listening(corpus: Corpus, late: float, monkeypatch: pytest.MonkeyPatch) -> MusicTower:
     """A tower whose head hears every annotated beat of the dev split, so many seconds late."""
     tower = untrained_music_tower(SMALL).eval()
-    clips = [load_clip(pair, corpus.folder) for pair in corpus.split("dev")]
+    clips = [load_pair(pair, corpus.folder) for pair in corpus.split("dev")]
     frames = tower._frames
 
     def heard(mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:

@@ -11,9 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motion_data.clip import Clip
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import LoadedPair, load_pair
 from motion_data.looking.excerpt import ACCENT_BINS, cut_excerpt
 from motion_data.manifest import Corpus
 from motionbeat_upstream.bar_profile import bar_numbers
@@ -28,14 +27,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def clip(corpus: Corpus) -> Clip:
-    return load_clip(corpus.pairs[0], corpus.folder)
+def clip(corpus: Corpus) -> LoadedPair:
+    return load_pair(corpus.pairs[0], corpus.folder)
 
 
 @settings(deadline=None, max_examples=20)
 @given(start=st.floats(0, 5.9), seconds=st.floats(0.05, 8))
 def test_what_is_shown_does_not_depend_on_the_stretch(
-    corpus: Corpus, clip: Clip, start: float, seconds: float
+    corpus: Corpus, clip: LoadedPair, start: float, seconds: float
 ) -> None:
     whole, part = (
         cut_excerpt(clip, corpus.folder, 0.0),
@@ -66,7 +65,7 @@ def test_what_is_shown_does_not_depend_on_the_stretch(
         assert (spans[:, 0] < spans[:, 1]).all()
 
 
-def test_a_bar_s_accents_are_shares(corpus: Corpus, clip: Clip) -> None:
+def test_a_bar_s_accents_are_shares(corpus: Corpus, clip: LoadedPair) -> None:
     excerpt = cut_excerpt(clip, corpus.folder)
     assert clip.grid is not None
     bins = ACCENT_BINS * clip.grid.metre
@@ -83,7 +82,7 @@ def test_a_bar_s_accents_are_shares(corpus: Corpus, clip: Clip) -> None:
         assert accents[bar & ~on_beat].max() < 0.03
 
 
-def test_contacts_are_those_of_the_steps(corpus: Corpus, clip: Clip) -> None:
+def test_contacts_are_those_of_the_steps(corpus: Corpus, clip: LoadedPair) -> None:
     excerpt = cut_excerpt(clip, corpus.folder)
     for foot, pulses in excerpt.pulses.items():
         begins = excerpt.contacts[foot][:, 0]
@@ -93,26 +92,26 @@ def test_contacts_are_those_of_the_steps(corpus: Corpus, clip: Clip) -> None:
 
 
 def test_steps_without_joints(corpus: Corpus) -> None:
-    excerpt = cut_excerpt(load_clip(corpus.pairs[1], corpus.folder), corpus.folder)
+    excerpt = cut_excerpt(load_pair(corpus.pairs[1], corpus.folder), corpus.folder)
     assert excerpt.joints.shape == (180, 0, 3)
     assert excerpt.contacts == excerpt.foot_speed == {}
     assert len(excerpt.body_speed) == 0
     assert len(excerpt.music_accents) == len(excerpt.motion_accents) == len(excerpt.onset) == 600
 
 
-def test_music_that_goes_on_after_the_motion(corpus: Corpus, clip: Clip) -> None:
+def test_music_that_goes_on_after_the_motion(corpus: Corpus, clip: LoadedPair) -> None:
     short = replace(clip.motion, joints=clip.motion.joints[:150], rotations=None)
     excerpt = cut_excerpt(replace(clip, motion=short), corpus.folder, 5.5)
     assert (excerpt.joints == short.joints[-1:]).all()
     assert excerpt.times == pytest.approx([149 / 30 - 5.5])
 
 
-def test_without_a_grid(corpus: Corpus, clip: Clip) -> None:
+def test_without_a_grid(corpus: Corpus, clip: LoadedPair) -> None:
     excerpt = cut_excerpt(replace(clip, grid=None), corpus.folder)
     assert len(excerpt.beats) == len(excerpt.music_accents) == excerpt.metre == 0
 
 
-def test_the_sound_keeps_its_rate_and_channels(corpus: Corpus, clip: Clip, tmp_path: Path) -> None:
+def test_the_sound_keeps_its_rate_and_channels(corpus: Corpus, clip: LoadedPair, tmp_path: Path) -> None:
     excerpt = cut_excerpt(clip, corpus.folder, 1.0, 2.0)
     samples, rate = soundfile.read(corpus.folder / "clicks.wav", dtype="float32")
     assert excerpt.rate == rate == 22_050
@@ -120,6 +119,8 @@ def test_the_sound_keeps_its_rate_and_channels(corpus: Corpus, clip: Clip, tmp_p
 
 
 @pytest.mark.parametrize(("start", "seconds"), [(-0.5, None), (6.0, None), (1.0, 0.0), (1.0, -2.0)])
-def test_a_stretch_that_is_not_there(corpus: Corpus, clip: Clip, start: float, seconds: float | None) -> None:
+def test_a_stretch_that_is_not_there(
+    corpus: Corpus, clip: LoadedPair, start: float, seconds: float | None
+) -> None:
     with pytest.raises(DataError, match=r"pair 'made': a stretch from .* within the 6\.00 s of the pair"):
         cut_excerpt(clip, corpus.folder, start, seconds)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.looking.colours import ONSET
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.figure import draw, write_figure
@@ -25,7 +25,7 @@ from tests.looking_pairs import make_corpus
 
 def excerpt_of(folder: Path, which: int, seconds: float, bpm: float = 120.0) -> Excerpt:
     corpus = make_corpus(folder, seconds, bpm)
-    return cut_excerpt(load_clip(corpus.pairs[which], corpus.folder), corpus.folder)
+    return cut_excerpt(load_pair(corpus.pairs[which], corpus.folder), corpus.folder)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.film import FPS, STAGE_HEIGHT, STRIP_HEIGHT, WIDTH, frame_painter, write_film
 from motion_data.looking.stage import View, bones, facing
@@ -27,7 +27,7 @@ from tests.looking_pairs import make_corpus
 
 def excerpt_of(folder: Path, which: int = 0, seconds: float = 3.0) -> Excerpt:
     corpus = make_corpus(folder, seconds)
-    return cut_excerpt(load_clip(corpus.pairs[which], corpus.folder), corpus.folder)
+    return cut_excerpt(load_pair(corpus.pairs[which], corpus.folder), corpus.folder)
 
 
 def decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

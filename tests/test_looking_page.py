@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.page import opus, page_data, quantised, render, script_json, write_page
 from motion_data.skeleton import JOINTS
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def excerpts(folder: Path) -> dict[str, Excerpt]:
     """A body whose motion begins 0.4 s before the sound, and steps."""
     corpus = make_corpus(folder / "corpus", SECONDS, BPM)
-    body, steps = (cut_excerpt(load_clip(pair, corpus.folder), corpus.folder) for pair in corpus.pairs)
+    body, steps = (cut_excerpt(load_pair(pair, corpus.folder), corpus.folder) for pair in corpus.pairs)
     return {"body": replace(body, times=body.times - 0.4), "steps": steps}
 
 
@@ -303,7 +303,7 @@ class TestInABrowser:
     def test_a_stretch_from_the_middle(self, browser: Browser, folder: Path) -> None:
         """It begins in a bar, and reaches beyond the motion's end, where the body stands still."""
         corpus = make_corpus(folder / "middle", 6.0, BPM)
-        clip = load_clip(corpus.pairs[0], corpus.folder)
+        clip = load_pair(corpus.pairs[0], corpus.folder)
         clip = replace(clip, motion=replace(clip.motion, joints=clip.motion.joints[:100]))
         excerpt = cut_excerpt(clip, corpus.folder, 3.7)
         with browser.opened(excerpt) as page:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motion_data.clip import Clip
+from motion_data.loading import LoadedPair
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.figure import draw
 from motion_data.looking.film import STAGE_HEIGHT, frame_painter
@@ -57,7 +57,7 @@ def excerpt() -> Excerpt:
         bpm=135.0,
         audio=span,
     )
-    return cut_excerpt(Clip(pair, wav, motion, grid), folder)
+    return cut_excerpt(LoadedPair(pair, wav, motion, grid), folder)
 
 
 def test_the_stretch_is_the_music_s(excerpt: Excerpt) -> None:

@@ -26,7 +26,6 @@ from motion_data.negatives.grid_error import displaced
 from motion_data.negatives.likeness import SAME_ACCENTS, accent_difference
 from motion_data.negatives.recipe import SETTLING, Negative, apply
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at, times_at
 from motion_data.rhythm.contacts import contact_pulses
@@ -367,14 +366,14 @@ def test_batches_of_the_pipeline_carry_recipes_for_their_own_clips(tmp_path: Pat
     ]
     config = PipelineConfig(bars=2, batch_size=4)
     corpus = write_corpus(tmp_path, made)
-    reader = ClipReader(corpus, "train", config, draw_negatives=HardNegatives(ALL))
+    reader = ClipReader(corpus, "train", config, negatives=ALL)
     count = 0
-    for batch in reader:
-        assert len(batch.negatives) == len(batch)
-        for row, own in enumerate(batch.negatives):
-            for negative in own:
-                assert batch.names[negative.source] == batch.names[row] or negative.kind == "other"
-                bent = apply(negative, batch.motion(negative.source))
-                assert bent.seconds == pytest.approx(int(batch.wav_lengths[row]) / 16_000, abs=1 / batch.fps)
+    for clips in reader:
+        for clip in clips:
+            for negative in clip.negatives:
+                source = clips[negative.source]
+                assert source.pair.name == clip.pair.name or negative.kind == "other"
+                bent = apply(negative, source.own_motion)
+                assert bent.seconds == pytest.approx(clip.seconds, abs=1 / config.fps)
                 count += 1
     assert count > 10

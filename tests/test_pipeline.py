@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus, write_manifest
-from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
-from motion_data.pipeline.stages import StageClock
-from motionbeat_upstream.nn.grid import Grid
+from motion_data.stages import measure
 from tests.made_corpus import Made, write_corpus
 
 CONFIG = PipelineConfig(bars=2, batch_size=4, clips_per_pair=2)
@@ -51,125 +48,110 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return write_corpus(tmp_path_factory.mktemp("corpus"), made)
 
 
-def fingerprint(batch: Batch) -> str:
+def fingerprint(examples: Sequence[Example]) -> str:
     """A hash of everything in a batch, bit by bit."""
     digest = hashlib.sha256()
-    for f in fields(batch):
-        value = getattr(batch, f.name)
-        if isinstance(value, Tensor):
-            digest.update(f"{f.name}{value.dtype}{tuple(value.shape)}".encode() + value.numpy().tobytes())
-        elif f.name == "grids":
-            for grid in value:
-                digest.update(b"-" if grid is None else grid.beats.tobytes() + grid.positions.tobytes())
-        else:
-            digest.update(repr(value).encode())
+    for example in examples:
+        motion, grid = example.motion, example.grid
+        arrays = [example.wav.numpy(), motion.joints, *motion.pulses.values()]
+        arrays += [] if grid is None else [grid.beats, grid.positions]
+        arrays += [] if motion.rotations is None else [motion.rotations]
+        for array in arrays:
+            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        plain = (example.start, motion.fps, motion.names, motion.start, list(motion.pulses), example.numbers)
+        digest.update(repr((example.pair, *plain, example.negatives, example.labels)).encode())
     return digest.hexdigest()
 
 
-def fingerprints(batches: Iterator[Batch]) -> list[str]:
-    return [fingerprint(batch) for batch in batches]
-
-
-def row(batch: Batch, index: int) -> tuple[Tensor, Tensor]:
-    """Sound and joints of one clip without padding."""
-    wav = batch.wav[index, : batch.wav_lengths[index]]
-    return wav, batch.joints[index, : batch.joint_lengths[index]]
+def fingerprints(batches: Iterator[list[Example]]) -> list[str]:
+    return [fingerprint(examples) for examples in batches]
 
 
 def test_sound_motion_pulses_and_grid_are_on_one_clock(corpus: Corpus) -> None:
-    found = {pair.name: pair for pair in corpus.pairs}
     clips = 0
-    for batch in ClipReader(corpus, "train", CONFIG):
-        for index, name in enumerate(batch.names):
-            clips += 1
-            wav, joints = row(batch, index)
-            start, seconds = float(batch.starts[index]), len(wav) / 16_000
-            # The sound's value and the body's place tell the time; the clicks lie on the beats.
-            quiet = torch.where(wav - wav.median() > 0.1, torch.nan, wav)
-            time = start + torch.arange(len(wav)) / 16_000
-            assert float((quiet * 120 - time).nanmedian().abs()) < 0.02
-            pair, grid = found[name], batch.grids[index]
-            assert bool(batch.has_joints[index]) == bool(pair.joints)
-            if pair.joints:
-                assert len(joints) == -(-round(seconds * 30, 6) // 1)
-                frames = start + torch.arange(len(joints)) / 30
-                assert joints[:, 0, 2].numpy() == pytest.approx(frames.numpy(), abs=2e-3)
-            assert (grid is None) == (pair.grid == "none")
-            if grid is not None:
-                assert grid.metre == pair.metre
-                assert grid.bpm == pytest.approx(pair.bpm)
-                # The clip begins less than a frame before a downbeat, and ends on one.
-                assert np.abs(grid.downbeats).min() <= (1 / 30 if pair.joints else 1e-4)
-                assert np.abs(grid.beats - seconds).min() <= 1e-3
-                heard = grid.beats[(grid.beats >= 0.02) & (grid.beats < seconds - 0.02)]
-                for beat in heard:
-                    at = round(beat * 16_000)
-                    assert float(wav[at + 16 : at + 48].mean() - wav[at - 100 : at - 30].mean()) > 0.2
-                counts = batch.pulse_counts[index]
-                pulses = [batch.pulse_times[index, limb, : counts[limb]] for limb in range(2)]
-                felt = torch.cat(pulses).sort().values.numpy()
-                felt = felt[(felt >= 0.02) & (felt < seconds - 0.02)]
-                assert felt == pytest.approx(heard, abs=1e-4)
+    for example in itertools.chain(*ClipReader(corpus, "train", CONFIG)):
+        clips += 1
+        wav, motion, pair, grid = example.wav, example.own_motion, example.pair, example.grid
+        # The sound's value and the body's place tell the time; the clicks lie on the beats.
+        quiet = torch.where(wav - wav.median() > 0.1, torch.nan, wav)
+        time = example.start + torch.arange(len(wav)) / 16_000
+        assert float((quiet * 120 - time).nanmedian().abs()) < 0.02
+        assert motion.names == pair.joints
+        assert motion.frames == -(-round(example.seconds * 30, 6) // 1)
+        if motion.names:
+            assert motion.joints[:, 0, 2] == pytest.approx(example.start + motion.times, abs=2e-3)
+        assert (grid is None) == (pair.grid == "none")
+        if grid is not None:
+            assert grid.metre == pair.metre
+            assert grid.bpm == pytest.approx(pair.bpm)
+            # The clip begins less than a frame before a downbeat, and ends on one.
+            assert np.abs(grid.downbeats).min() <= (1 / 30 if pair.joints else 1e-4)
+            assert np.abs(grid.beats - example.seconds).min() <= 1e-3
+            heard = grid.beats[(grid.beats >= 0.02) & (grid.beats < example.seconds - 0.02)]
+            for beat in heard:
+                at = round(beat * 16_000)
+                assert float(wav[at + 16 : at + 48].mean() - wav[at - 100 : at - 30].mean()) > 0.2
+            felt = np.sort(np.concatenate(list(motion.pulses.values())))
+            felt = felt[(felt >= 0.02) & (felt < example.seconds - 0.02)]
+            assert felt == pytest.approx(heard, abs=1e-4)
     assert clips == 2 * len(corpus.split("train"))
 
 
 def test_another_speed_changes_sound_motion_pulses_and_grid_alike(corpus: Corpus) -> None:
-    pairs = {pair.name: pair for pair in corpus.pairs}
-    speeds: set[float] = set()
-    for batch in ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.4)):
+    speeds = set()
+    for examples in ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.4)):
         of_batch = []
-        for index, name in enumerate(batch.names):
-            wav, joints = row(batch, index)
-            start, seconds, grid = float(batch.starts[index]), len(wav) / 16_000, batch.grids[index]
+        for example in examples:
+            wav, motion, grid = example.wav, example.own_motion, example.grid
             if grid is None:
                 continue
-            speed = grid.bpm / (pairs[name].bpm or np.nan)
+            speed = grid.bpm / (example.pair.bpm or np.nan)
             of_batch.append(speed)
             # The sound's value tells the time of the pair, of which `speed` seconds pass in one.
             quiet = torch.where(wav - wav.median() > 0.1, torch.nan, wav)
-            time = start + speed * torch.arange(len(wav)) / 16_000
+            time = example.start + speed * torch.arange(len(wav)) / 16_000
             assert float((quiet * 120 - time).nanmedian().abs()) < 0.03
-            if pairs[name].joints:
-                frames = start + speed * torch.arange(len(joints)) / 30
-                inner = slice(2, -2)
-                assert joints[inner, 0, 2].numpy() == pytest.approx(frames[inner].numpy(), abs=5e-3)
-            beats = grid.beats[(grid.beats >= 0.02) & (grid.beats < seconds - 0.02)]
+            if motion.names:
+                frames = example.start + speed * motion.times
+                assert motion.joints[2:-2, 0, 2] == pytest.approx(frames[2:-2], abs=5e-3)
+            beats = grid.beats[(grid.beats >= 0.02) & (grid.beats < example.seconds - 0.02)]
             for beat in beats:
                 at = round(beat * 16_000)
                 assert float(wav[at + 16 : at + 40].mean() - wav[at - 100 : at - 30].mean()) > 0.2
-            counts = batch.pulse_counts[index]
-            pulses = torch.cat([batch.pulse_times[index, limb, : counts[limb]] for limb in range(2)])
-            pulses = pulses[(pulses >= 0.02) & (pulses < seconds - 0.02)]
-            assert pulses.sort().values.numpy() == pytest.approx(beats, abs=1e-4)
+            pulses = np.sort(np.concatenate(list(motion.pulses.values())))
+            pulses = pulses[(pulses >= 0.02) & (pulses < example.seconds - 0.02)]
+            assert pulses == pytest.approx(beats, abs=1e-4)
         assert np.ptp(of_batch) < 1e-3 if of_batch else True
         speeds.update(round(speed, 3) for speed in of_batch)
     assert len(speeds) > 2
     assert all(2**-0.45 < speed < 2**0.45 for speed in speeds)
 
 
-def test_padding_is_zero_and_lengths_fit(corpus: Corpus) -> None:
-    for batch in ClipReader(corpus, "train", CONFIG):
-        size = len(batch)
-        assert batch.wav.shape == (size, int(batch.wav_lengths.max()))
-        assert batch.joints.shape == (size, int(batch.joint_lengths.max()), 22, 3)
-        assert batch.pulse_frames.shape == (size, 2, int(batch.feature_lengths.max()))
-        assert batch.limbs == ("left_foot", "right_foot")
-        for index in range(size):
-            assert not batch.wav[index, batch.wav_lengths[index] :].any()
-            assert not batch.joints[index, batch.joint_lengths[index] :].any()
-            assert not batch.pulse_frames[index, :, batch.feature_lengths[index] :].any()
-        assert torch.equal(batch.pulse_frames.sum(2).round().long(), batch.pulse_counts)
-        assert bool(batch.has_pulses.all())
-        assert bool(batch.has_joints.any()) or batch.joints.shape[1] == 0
+def test_a_margin_brings_what_lies_around_a_clip_where_the_pair_has_it(corpus: Corpus) -> None:
+    plain = itertools.chain(*ClipReader(corpus, "train", CONFIG))
+    wide = itertools.chain(*ClipReader(corpus, "train", replace(CONFIG, margin_seconds=0.5)))
+    for one, other in zip(plain, wide, strict=True):
+        assert one.start == other.start
+        near, far = one.own_motion, other.motion
+        assert np.array_equal(near.joints, other.own_motion.joints)
+        if near.names:
+            whole = far.start + far.seconds
+            assert -0.5 - 1e-6 <= far.start <= 0
+            assert other.seconds - 1e-6 <= whole <= other.seconds + 0.5 + 1 / 30 + 1e-6
+            assert far.joints[:, 0, 2] == pytest.approx(other.start + far.times, abs=2e-3)
+        for limb, times in near.pulses.items():
+            known = far.pulses[limb]
+            assert np.array_equal(known[(known >= 0) & (known < other.seconds)], times)
 
 
 def test_ids_are_those_of_the_whole_corpus(corpus: Corpus) -> None:
     pieces = sorted({pair.piece for pair in corpus.pairs})
-    found = {pair.name: pair for pair in corpus.pairs}
     for split in ("train", "dev", "test"):
-        for batch in ClipReader(corpus, split, CONFIG):
-            assert [pieces[piece] for piece in batch.pieces] == [found[n].piece for n in batch.names]
-            assert len(set(zip(batch.takes.tolist(), batch.names, strict=True))) == len(set(batch.names))
+        for examples in ClipReader(corpus, split, CONFIG):
+            assert [pieces[e.numbers[0]] for e in examples] == [e.pair.piece for e in examples]
+            assert len({(e.numbers[1], e.pair.name) for e in examples}) == len(
+                {e.pair.name for e in examples}
+            )
 
 
 @pytest.mark.parametrize("workers", [2, 4])
@@ -198,7 +180,7 @@ def test_validation_is_the_same_every_time(corpus: Corpus) -> None:
 def test_two_ranks_share_the_split(corpus: Corpus) -> None:
     def clips(rank: int, world_size: int) -> list[tuple[str, float]]:
         reader = ClipReader(corpus, "train", CONFIG, rank, world_size)
-        return [pair for b in reader for pair in zip(b.names, b.starts.tolist(), strict=True)]
+        return [(example.pair.name, example.start) for example in itertools.chain(*reader)]
 
     one, two = clips(0, 2), clips(1, 2)
     assert sorted(one + two) == sorted(clips(0, 1))
@@ -223,7 +205,6 @@ RESUME = """
 import json, sys
 from motion_data.manifest import read_corpus
 from motion_data.pipeline.reader import ClipReader
-from motion_data.pipeline.stages import StageClock
 from tests.test_pipeline import CONFIG, fingerprints
 reader = ClipReader(read_corpus(sys.argv[1]), "train", CONFIG)
 reader.load_state_dict(json.loads(sys.argv[2]))
@@ -245,7 +226,6 @@ LEAVE = """
 import sys
 from motion_data.manifest import read_corpus
 from motion_data.pipeline.reader import ClipReader
-from motion_data.pipeline.stages import StageClock
 from tests.test_pipeline import CONFIG
 corpus = read_corpus(sys.argv[1])
 def leave_one():
@@ -282,10 +262,10 @@ def test_sound_read_clip_by_clip_is_that_read_whole(tmp_path: Path) -> None:
         corpus = write_corpus(tmp_path / str(rate), made)
         whole = list(ClipReader(corpus, "train", CONFIG))
         parts = list(ClipReader(corpus, "train", replace(CONFIG, memory_megabytes=0.0)))
-        for one, other in zip(whole, parts, strict=True):
-            assert one.names == other.names
+        for one, other in zip(itertools.chain(*whole), itertools.chain(*parts), strict=True):
+            assert one.pair == other.pair
             assert float((one.wav - other.wav).abs().mean()) <= largest
-            assert torch.equal(one.joints, other.joints)
+            assert np.array_equal(one.motion.joints, other.motion.joints)
 
 
 def test_a_run_goes_on_with_other_memory_unless_sound_is_read_otherwise(corpus: Corpus) -> None:
@@ -303,12 +283,11 @@ def test_a_recording_that_pairs_share_is_decoded_once(
     corpus = write_corpus(tmp_path, [Made("song", seconds=8.0)])
     pairs = [replace(corpus.pairs[0], name=f"chart{i}", take=f"t{i}") for i in range(5)]
     corpus = write_manifest(tmp_path, pairs, "folder", {})
-    clock = StageClock()
     config = replace(CONFIG, memory_megabytes=memory, workers=1)
-    reader = ClipReader(corpus, "train", config, clock=clock)
-    clips = sum(len(batch) for batch in reader)
+    with measure() as stages:
+        clips = sum(len(examples) for examples in ClipReader(corpus, "train", config))
     assert clips == 10
-    assert clock.decoded_seconds == decoded or (decoded is None and clock.decoded_seconds > 30)
+    assert stages.decoded_seconds == decoded or (decoded is None and stages.decoded_seconds > 30)
 
 
 @pytest.fixture
@@ -332,7 +311,7 @@ def test_clips_that_cannot_be_used_are_skipped_counted_and_named(
 ) -> None:
     config = replace(CONFIG, memory_megabytes=memory)
     reader = ClipReader(damaged, "train", config)
-    names = [name for batch in reader for name in batch.names]
+    names = [example.pair.name for example in itertools.chain(*reader)]
     assert set(names) == {pair.name for pair in damaged.pairs} - BAD
     assert len(names) == 2 * 8
     assert reader.failures == dict.fromkeys(BAD, 2)
@@ -355,7 +334,7 @@ def test_a_batch_without_one_good_clip_is_passed_over(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path, [Made("a", bpm=80.0), Made("b", bpm=150.0)])
     (tmp_path / "motion/a.npz").unlink()
     reader = ClipReader(corpus, "train", CONFIG)
-    assert [batch.names for batch in reader] == [("b", "b")]
+    assert [[example.pair.name for example in examples] for examples in reader] == [["b", "b"]]
 
 
 def test_sound_that_is_not_finite_is_not_used(tmp_path: Path) -> None:
@@ -364,20 +343,8 @@ def test_sound_that_is_not_finite_is_not_used(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path, [Made("a"), Made("b")])
     soundfile.write(tmp_path / "audio/a.wav", np.full(6 * 16_000, np.nan), 16_000, subtype="FLOAT")
     reader = ClipReader(corpus, "train", CONFIG)
-    assert {name for batch in reader for name in batch.names} == {"b"}
+    assert {example.pair.name for example in itertools.chain(*reader)} == {"b"}
     assert set(reader.failures) == {"a"}
-
-
-def test_negatives_are_drawn_by_the_function_that_is_given(corpus: Corpus) -> None:
-    def draw(examples: Sequence[Example], rng: np.random.Generator) -> list[Any]:
-        return [(example.pair.name, int(rng.integers(1000))) for example in examples]
-
-    reader = ClipReader(corpus, "train", CONFIG, draw_negatives=draw)
-    first = list(reader)
-    for batch in first:
-        assert [name for name, _ in batch.negatives] == list(batch.names)
-    again = ClipReader(corpus, "train", replace(CONFIG, workers=4), draw_negatives=draw)
-    assert [batch.negatives for batch in again] == [batch.negatives for batch in first]
 
 
 def test_a_split_that_is_not_there_is_told(corpus: Corpus) -> None:
@@ -387,14 +354,3 @@ def test_a_split_that_is_not_there_is_told(corpus: Corpus) -> None:
         ClipReader(corpus, "dev", replace(CONFIG, least_clips=4))
     with pytest.raises(DataError, match="rank 2 of 2"):
         ClipReader(corpus, "train", CONFIG, 2, 2)
-
-
-def test_a_batch_moves_whole(corpus: Corpus) -> None:
-    batch = next(ClipReader(corpus, "train", CONFIG))
-    moved = batch.to("meta")
-    assert all(
-        getattr(moved, f.name).is_meta for f in fields(batch) if isinstance(getattr(batch, f.name), Tensor)
-    )
-    assert moved.names == batch.names
-    grid = moved.grids[0]
-    assert grid is None or isinstance(grid, Grid)

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motion_data.clip import Clip
 from motion_data.corpora import corpus_module
-from motion_data.loading import load_clip
+from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus
-from motion_data.pipeline.batch import Batch
+from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 from tests.shared_data import shared
 from tests.test_pipeline import fingerprints
@@ -56,43 +55,41 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return prepared("stepmania", shared("audio/stepmania"), tmp_path_factory.mktemp("s"))
 
 
-def check_row(batch: Batch, row: int, clip: Clip) -> None:
-    """Compare a row with the whole pair, cut and interpolated here."""
-    first, length = round(float(batch.starts[row]) * 16_000), int(batch.wav_lengths[row])
+def check_clip(example: Example, whole: LoadedPair) -> None:
+    """Compare a clip with the whole pair, cut and interpolated here."""
+    first, length = round(example.start * 16_000), len(example.wav)
     start, stop = first / 16_000, (first + length) / 16_000
-    assert batch.wav[row, :length].equal(clip.wav[first : first + length])
-    if clip.motion.names:
-        frames = int(batch.joint_lengths[row])
-        assert abs(frames - (stop - start) * batch.fps) < 1 + 1e-6
-        times = start + np.arange(frames) / batch.fps
-        joints = clip.motion.joints
+    assert example.wav.equal(whole.wav[first : first + length])
+    motion = example.own_motion
+    assert bool(motion.names) == bool(whole.motion.names)
+    if motion.names:
+        assert abs(motion.frames - (stop - start) * motion.fps) < 1 + 1e-6
+        joints = whole.motion.joints
         for axis in range(3):
-            expected = np.interp(times, clip.motion.times, joints[:, 0, axis])
+            expected = np.interp(start + motion.times, whole.motion.times, joints[:, 0, axis])
             # The pelvis moves slowly; interpolation, filter and a sample's rounding differ by little.
-            assert batch.joints[row, :frames, 0, axis].numpy() == pytest.approx(expected, abs=0.02)
-    else:
-        assert not batch.has_joints[row]
-    for limb, times in clip.motion.pulses.items():
-        column = batch.limbs.index(limb)
-        felt = batch.pulse_times[row, column, : batch.pulse_counts[row, column]].numpy() + start
-        assert felt == pytest.approx(times[(times >= start) & (times < stop)], abs=1e-5)
-    grid = batch.grids[row]
-    assert (grid is None) == (clip.grid is None)
-    if grid is not None and clip.grid is not None:
-        inside = (clip.grid.beats > start) & (clip.grid.beats < stop)
+            assert motion.joints[:, 0, axis] == pytest.approx(expected, abs=0.02)
+    assert motion.pulses.keys() == whole.motion.pulses.keys()
+    for limb, times in whole.motion.pulses.items():
+        expected = times[(times >= start) & (times < stop)]
+        assert motion.pulses[limb] + start == pytest.approx(expected, abs=1e-9)
+    grid = example.grid
+    assert (grid is None) == (whole.grid is None)
+    if grid is not None and whole.grid is not None:
+        inside = (whole.grid.beats > start) & (whole.grid.beats < stop)
         kept = (grid.beats + start > start) & (grid.beats + start < stop)
-        assert grid.beats[kept] + start == pytest.approx(clip.grid.beats[inside])
-        assert np.abs(grid.downbeats).min() <= 1 / batch.fps
+        assert grid.beats[kept] + start == pytest.approx(whole.grid.beats[inside])
+        assert np.abs(grid.downbeats).min() <= 1 / motion.fps
 
 
 def check(corpus: Corpus, split: str) -> int:
-    clips = {pair.name: load_clip(pair, corpus.folder) for pair in corpus.split(split)}
-    reader = ClipReader(corpus, split, CONFIG, draw_negatives=HardNegatives())
+    pairs = {pair.name: load_pair(pair, corpus.folder) for pair in corpus.split(split)}
+    reader = ClipReader(corpus, split, CONFIG, negatives=Wanted())
     count = 0
-    for batch in reader:
-        count += len(batch)
-        for row, name in enumerate(batch.names):
-            check_row(batch, row, clips[name])
+    for examples in reader:
+        count += len(examples)
+        for example in examples:
+            check_clip(example, pairs[example.pair.name])
     assert not reader.failures
     return count
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from motion_data.manifest import Corpus
-from motion_data.negatives.recipe import Negative, apply
+from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.recipe import apply
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 from tests.made_corpus import Made, write_corpus
 
@@ -24,50 +26,45 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return write_corpus(tmp_path_factory.mktemp("corpus"), [*made, Made("nogrid", bpm=None)])
 
 
-def described(batches: list[tuple[Any, ...]]) -> list[object]:
+def described(batches: Iterable[Sequence[Example]]) -> list[object]:
     """Recipes as plain values, which can be compared."""
     return [
-        [(n.kind, n.source, n.amount, list(n.seen)) for n in own if isinstance(n, Negative)]
-        for batch in batches
-        for own in batch
+        [(n.kind, n.source, n.amount, list(n.seen)) for n in example.negatives]
+        for examples in batches
+        for example in examples
     ]
 
 
 def test_every_clip_with_a_grid_gets_recipes_of_its_batch(corpus: Corpus) -> None:
     kinds: set[str] = set()
-    for batch in ClipReader(corpus, "train", CONFIG, draw_negatives=HardNegatives()):
-        assert len(batch.negatives) == len(batch)
-        for row, drawn in enumerate(batch.negatives):
-            assert not drawn or batch.grids[row] is not None
-            for negative in drawn:
+    for examples in ClipReader(corpus, "train", CONFIG, negatives=Wanted()):
+        for row, example in enumerate(examples):
+            assert not example.negatives or example.grid is not None
+            for negative in example.negatives:
                 kinds.add(negative.kind)
+                source = examples[negative.source]
                 if negative.kind == "other":
-                    assert batch.pieces[negative.source] != batch.pieces[row]
+                    assert source.pair.piece != example.pair.piece
                 else:
                     assert negative.source == row
-                motion = apply(negative, batch.motion(negative.source))
-                assert motion.seconds == pytest.approx(int(batch.wav_lengths[row]) / 16_000, abs=1 / 30)
+                motion = apply(negative, source.own_motion)
+                assert motion.seconds == pytest.approx(example.seconds, abs=1 / 30)
     assert {"jittered", "stretched"} <= kinds
 
 
-def test_a_row_comes_back_as_a_motion(corpus: Corpus) -> None:
-    for batch in ClipReader(corpus, "train", CONFIG):
-        for row in range(len(batch)):
-            motion = batch.motion(row)
-            assert bool(motion.names) == bool(batch.has_joints[row])
-            if motion.names:
-                assert motion.frames == int(batch.joint_lengths[row])
-            for limb, times in motion.pulses.items():
-                column = batch.limbs.index(limb)
-                assert len(times) == int(batch.pulse_counts[row, column])
-                assert times == pytest.approx(batch.pulse_times[row, column, : len(times)].numpy())
+def test_clips_are_the_same_with_negatives_and_without(corpus: Corpus) -> None:
+    plain = itertools.chain(*ClipReader(corpus, "train", CONFIG))
+    drawn = itertools.chain(*ClipReader(corpus, "train", CONFIG, negatives=Wanted()))
+    for one, other in zip(plain, drawn, strict=True):
+        assert one.negatives == ()
+        assert (one.pair, one.start) == (other.pair, other.start)
+        assert torch.equal(one.wav, other.wav)
 
 
-def test_workers_and_resuming_do_not_change_them(corpus: Corpus, tmp_path: Path) -> None:
-    first = ClipReader(corpus, "train", CONFIG, draw_negatives=HardNegatives())
-    expected = described([batch.negatives for batch in first])
-    again = ClipReader(corpus, "train", replace(CONFIG, workers=4), draw_negatives=HardNegatives())
-    begun = [next(again).negatives for _ in range(2)]
-    resumed = ClipReader(corpus, "train", CONFIG, draw_negatives=HardNegatives())
+def test_workers_and_resuming_do_not_change_them(corpus: Corpus) -> None:
+    expected = described(ClipReader(corpus, "train", CONFIG, negatives=Wanted()))
+    again = ClipReader(corpus, "train", replace(CONFIG, workers=4), negatives=Wanted())
+    begun = [next(again) for _ in range(2)]
+    resumed = ClipReader(corpus, "train", CONFIG, negatives=Wanted())
     resumed.load_state_dict(again.state_dict())
-    assert described([*begun, *(batch.negatives for batch in resumed)]) == expected
+    assert described([*begun, *resumed]) == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from motion_data.commands.data import main
-from motion_data.pipeline.stages import STAGES
+from motion_data.stages import STAGES
 from tests.made_corpus import Made, write_corpus
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from motion_data.motion import Motion
 from motion_data.negatives.drawing import Wanted
-from motion_data.pipeline.batch import Batch
+from motion_data.pipeline.batch import Batch, collate
+from motion_data.pipeline.beat_targets import spread
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.negatives import HardNegatives
+from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
-from recipes.pretrain.batch import PretrainBatch, pretrain_batch
-from recipes.pretrain.criterion.beat_losses import BeatHeadSettings, spread
+from recipes.pretrain.criterion.beat_losses import BeatHeadSettings
 from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss
 from recipes.pretrain.criterion.settings import CriterionSettings, ECLSettings, FrameSettings
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
@@ -30,19 +32,18 @@ SETTINGS = CriterionSettings(frames=FrameSettings(window=1.0, windows=1, shifts=
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     made = [Made(f"p{i}", bpm=100.0 + i, seconds=10.0, joints=i != 2) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
     config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
-    negatives = HardNegatives(Wanted(seamless=True))
-    return next(iter(ClipReader(corpus, "train", config, draw_negatives=negatives)))
+    return next(ClipReader(corpus, "train", config, negatives=Wanted(seamless=True)))
 
 
-def laid(clips: Batch) -> PretrainBatch:
-    return pretrain_batch(clips, 0.3, np.random.default_rng(0))
+def laid(clips: Sequence[Example], motions: bool = True) -> Batch:
+    return collate(clips, 0.3, np.random.default_rng(0), motions=motions)
 
 
-def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: Batch) -> None:
+def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: list[Example]) -> None:
     torch.manual_seed(0)
     model = PretrainedModel(CONFIG)
     loss, parts = model(laid(clips), SETTINGS)
@@ -63,7 +64,7 @@ def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: Bat
 
 
 @pytest.mark.parametrize("name", sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.yaml")))
-def test_every_packaged_configuration_can_be_trained(name: str, clips: Batch) -> None:
+def test_every_packaged_configuration_can_be_trained(name: str, clips: list[Example]) -> None:
     config = read_config(CONFIGS / name)
     values = dict(config.model.config_overrides or {})  # type: ignore[call-overload]  # plain values
     small = replace(
@@ -73,7 +74,8 @@ def test_every_packaged_configuration_can_be_trained(name: str, clips: Batch) ->
         motion={**values.get("motion", {}), **CONFIG.motion},
     )
     torch.manual_seed(0)
-    loss, _ = PretrainedModel(small)(laid(clips), config.criterion.settings)
+    settings = config.criterion.settings
+    loss, _ = PretrainedModel(small)(laid(clips, settings.uses_motions), settings)
     assert torch.isfinite(loss)
     loss.backward()
 
@@ -81,23 +83,18 @@ def test_every_packaged_configuration_can_be_trained(name: str, clips: Batch) ->
 @pytest.mark.parametrize(
     "kind", ["one piece", "one clip", "no negatives", "no contacts", "no grid", "silence"]
 )
-def test_odd_batches_have_a_finite_loss_and_finite_gradients(clips: Batch, kind: str) -> None:
+def test_odd_batches_have_a_finite_loss_and_finite_gradients(clips: list[Example], kind: str) -> None:
     torch.manual_seed(0)
-    odd = clips
-    if kind == "one piece":
-        odd = replace(clips, pieces=torch.zeros_like(clips.pieces))
-    if kind == "no negatives":
-        odd = replace(clips, negatives=())
-    if kind == "no contacts":
-        bare = tuple(replace(m, pulses={limb: np.empty(0) for limb in m.pulses}) for m in clips.motions)
-        odd = replace(clips, motions=bare)
-    if kind == "no grid":
-        odd = replace(clips, grids=(None,) * len(clips), negatives=())
-    if kind == "silence":
-        odd = replace(clips, wav=torch.zeros_like(clips.wav))
-    batch = laid(odd)
-    if kind == "one clip":
-        batch = laid(first_alone(clips))
+    changes: dict[str, Callable[[Example], Example]] = {
+        "one piece": lambda clip: replace(clip, numbers=(0, clip.numbers[1])),
+        "one clip": lambda clip: replace(clip, negatives=()),
+        "no negatives": lambda clip: replace(clip, negatives=()),
+        "no contacts": lambda clip: replace(clip, motion=without_pulses(clip.motion)),
+        "no grid": lambda clip: replace(clip, grid=None, negatives=()),
+        "silence": lambda clip: replace(clip, wav=torch.zeros_like(clip.wav)),
+    }
+    odd = [changes[kind](clip) for clip in clips]
+    batch = laid(odd[:1] if kind == "one clip" else odd)
     model = PretrainedModel(CONFIG)
     loss, parts = model(batch, SETTINGS)
     assert bool(loss.isfinite())
@@ -109,40 +106,18 @@ def test_odd_batches_have_a_finite_loss_and_finite_gradients(clips: Batch, kind:
     if kind == "no negatives":
         assert not bool(parts["hard_accuracy"].isfinite())
     if kind == "no contacts":
-        assert not batch.contact_target.any()
+        assert not batch.contacts.any()
     if kind == "no grid":
         assert not batch.beats.beat.any()
         assert not batch.beats.has_beats.any()
         assert not any(parts[f"head_{name}"] for name in ("beat", "downbeat", "position", "metre", "tempo"))
 
 
-def first_alone(clips: Batch) -> Batch:
-    """The first clip, with no negatives: those of others would point to rows that are gone."""
-    rows = {
-        name: getattr(clips, name)[:1]
-        for name in (
-            "wav",
-            "wav_lengths",
-            "joints",
-            "joint_lengths",
-            "has_joints",
-            "pulse_times",
-            "pulse_counts",
-            "pulse_frames",
-            "has_pulses",
-            "pieces",
-            "takes",
-            "starts",
-            "grids",
-            "names",
-            "motions",
-        )
-    }
-    rows["wav"] = rows["wav"][:, : int(clips.wav_lengths[0])]
-    return replace(clips, **rows, negatives=())
+def without_pulses(motion: Motion) -> Motion:
+    return replace(motion, pulses={limb: np.empty(0) for limb in motion.pulses})
 
 
-def test_what_has_no_weight_is_not_computed(clips: Batch) -> None:
+def test_what_has_no_weight_is_not_computed(clips: list[Example]) -> None:
     torch.manual_seed(0)
     model = PretrainedModel(CONFIG)
     alone = CriterionSettings(
@@ -151,7 +126,13 @@ def test_what_has_no_weight_is_not_computed(clips: Batch) -> None:
         frames=FrameSettings(infonce=0.0, onsets=0.0, pulses=1.0, pulse_target="beats"),
         heads=BeatHeadSettings(beat=0.0, downbeat=0.0, position=0.0, metre=0.0, tempo=0.0),
     )
-    loss, parts = model(laid(clips), alone)
+    # Without motions, which no loss looks at, it is the same.
+    assert not alone.uses_motions
+    torch.manual_seed(0)
+    expected, _ = model(laid(clips), alone)
+    torch.manual_seed(0)
+    loss, parts = model(laid(clips, motions=False), alone)
+    assert loss.item() == expected.item()
     assert set(parts) == {"loss", "frame_pulses"}
     loss.backward()
     moved = {

@@ -27,7 +27,7 @@ from motion_data.corpora.recordings.tracks import (
     package_split,
 )
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
@@ -117,7 +117,7 @@ class TestPairs:
         assert list(corpus.made["notes"].values()) == [1]
         assert {pair.split for pair in corpus.pairs} == {"train", "test"}
         for pair in corpus.pairs:
-            clip = load_clip(pair, tmp_path / "out")
+            clip = load_pair(pair, tmp_path / "out")
             grid = clip.grid
             assert grid is not None
             assert pair.audio is not None
@@ -155,7 +155,7 @@ class TestPairs:
     ) -> None:
         use(monkeypatch, {"a": FakeModel(bars=False)})
         pair = prepared(raw, tmp_path / "out").pairs[0]
-        clip = load_clip(pair, tmp_path / "out")
+        clip = load_pair(pair, tmp_path / "out")
         assert clip.grid is not None
         assert clip.grid.downbeat_confidence == 0
         assert clip.grid.confidence == 1
@@ -206,7 +206,7 @@ class TestHalves:
 
         def first_downbeat(package: str) -> float:
             pair = next(p for p in corpus.pairs if p.provenance["package"] == package)
-            clip = load_clip(pair, tmp_path / "out")
+            clip = load_pair(pair, tmp_path / "out")
             assert clip.grid is not None
             assert pair.audio is not None
             return float((clip.grid.downbeats[0] + pair.audio.start + 0.1) % 1.6 - 0.1)

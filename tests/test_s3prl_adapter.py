@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from motion_data.errors import DataError
+from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
 from motion_data.s3prl_adapter.__main__ import main as export_command
 from motion_data.s3prl_adapter.datasets import BeatDataset, RetrievalDataset, StyleDataset
 from motion_data.s3prl_adapter.export import export, plan_export
 from motion_data.s3prl_adapter.labels import style_of, tempo_of
-from motion_data.s3prl_adapter.recordings import Sound, cut_utterances, load_sound
+from motion_data.s3prl_adapter.recordings import cut_utterances
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.run_downstream import main as run_downstream
 from tests.made_corpus import Made, write_corpus
@@ -208,22 +209,22 @@ def test_an_interrupted_export_goes_on(
     loaded: list[str] = []
     again: list[str] = []
 
-    def interrupted(corpus: Corpus, pair: MotionPair) -> Sound:
+    def interrupted(pair: MotionPair, folder: Path) -> LoadedPair:
         if len(loaded) == 7:
             raise KeyboardInterrupt
         loaded.append(pair.name)
-        return load_sound(corpus, pair)
+        return load_pair(pair, folder)
 
-    def whole(corpus: Corpus, pair: MotionPair) -> Sound:
+    def whole(pair: MotionPair, folder: Path) -> LoadedPair:
         again.append(pair.name)
-        return load_sound(corpus, pair)
+        return load_pair(pair, folder)
 
-    monkeypatch.setattr("motion_data.s3prl_adapter.export.load_sound", interrupted)
+    monkeypatch.setattr("motion_data.loading.load_pair", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(plan_export(corpus, "beat_tracking"), out, progress=False)
     assert not (out / "splits.csv").exists()
     assert json.loads((out / "exported.json").read_text())["whole"] is False
-    monkeypatch.setattr("motion_data.s3prl_adapter.export.load_sound", whole)
+    monkeypatch.setattr("motion_data.loading.load_pair", whole)
     export(plan_export(corpus, "beat_tracking"), out, progress=False)
     assert not set(again) & set(loaded)
     assert len(again) + len(loaded) == 18

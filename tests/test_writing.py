@@ -14,6 +14,7 @@ from motion_data.body.kinematics import REST, forward_kinematics
 from motion_data.body.resampling import resample_positions
 from motion_data.body.smpl import body_rotations
 from motion_data.commands.data import main
+from motion_data.commands.inspect import cut_motion
 from motion_data.corpora import bvh_file
 from motion_data.corpora.aistpp_annotations import find_annotations
 from motion_data.corpora.bvh import read_bvh
@@ -24,7 +25,6 @@ from motion_data.motion_file import read_motion
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from motion_data.writing.aistpp_pickle import write_aistpp_pickle
 from motion_data.writing.bvh import write_bvh
-from motion_data.writing.stretch import cut_motion
 from motionbeat_upstream.nn.grid import regular_grid
 from tests.looking_pairs import make_corpus
 
@@ -162,7 +162,7 @@ def test_a_stretch_begins_with_the_nearest_frame() -> None:
     assert found is not None
     np.testing.assert_array_equal(found, own.rotations[15:])
     with pytest.raises(
-        DataError, match=r"from 2\.48 s holds 1 frame\(s\) of the motion, .* -0\.50 to 2\.47 s"
+        DataError, match=r"from 2\.47 to 2\.50 s holds 1 frame\(s\) of the motion, .* -0\.50 to 2\.47 s"
     ):
         cut_motion(motion, 2.48)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from motion_data.clip import Clip
 from motion_data.errors import DataError
 from motion_data.looking.drawers import SUFFIXES as DRAWN
 from motion_data.looking.drawers import draw, seconds_shown
 from motion_data.looking.facts import caption, facts
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.motion import Motion
 from motion_data.pair import MotionPair
-from motion_data.writing.stretch import cut_motion
 from motion_data.writing.writers import SUFFIXES as MOTIONS
 from motion_data.writing.writers import write_as
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs
@@ -77,30 +77,49 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     refuse_inputs(options.output, [corpus.folder / pair.audio.path] if pair.audio is not None else [])
 
-    from motion_data.loading import load_clip
+    from motion_data.loading import load_pair
     from motion_data.looking.excerpt import cut_excerpt
     from motionbeat_upstream.threads import use_idle_cores
 
     use_idle_cores()
-    clip = load_clip(pair, corpus.folder)
+    loaded = load_pair(pair, corpus.folder)
     for output in options.output:
         suffix = output.suffix.lower()
         if suffix in MOTIONS:
-            _write_motion(output, clip, options.start, options.seconds)
+            _write_motion(output, pair.name, loaded.motion, options.start, options.seconds)
             continue
         seconds = seconds_shown(suffix) if options.seconds is None else options.seconds
-        draw(output, cut_excerpt(clip, corpus.folder, options.start, seconds))
+        draw(output, cut_excerpt(loaded, corpus.folder, options.start, seconds))
         print(f"wrote {output}", file=sys.stderr)
     return 0
 
 
-def _write_motion(output: Path, clip: Clip, start: float, seconds: float | None) -> None:
+def _write_motion(output: Path, name: str, motion: Motion, start: float, seconds: float | None) -> None:
     try:
-        motion = cut_motion(clip.motion, start, seconds)
+        motion = cut_motion(motion, start, seconds)
         write_as(output, motion)
     except DataError as error:
-        raise DataError(f"pair {clip.pair.name!r}: {error}; {output} is not written") from error
+        raise DataError(f"pair {name!r}: {error}; {output} is not written") from error
     print(f"wrote {output}: frame 0 stands at {motion.start:.3f} s of the sound", file=sys.stderr)
+
+
+def cut_motion(motion: Motion, start: float = 0.0, seconds: float | None = None) -> Motion:
+    """The motion from the frame nearest to ``start`` on, on the clock that it has.
+
+    Args:
+        motion: any.
+        start: seconds of the audio.
+        seconds: how long; to the end where it is None or reaches beyond it.
+
+    Raises:
+        DataError: under two frames stand in the stretch.
+    """
+    # Ends that lie between frames are moved to the nearest ones.
+    first, last = (
+        motion.start + math.ceil((time - motion.start) * motion.fps - 0.5) / motion.fps
+        for time in (start, motion.start + motion.seconds if seconds is None else start + seconds)
+    )
+    return motion.between(first, last).later(first)
 
 
 def find_pair(corpus: Corpus, name: str | None) -> MotionPair:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS
-from motion_data.pipeline.stages import STAGES, StageClock
+from motion_data.stages import STAGES, Measured, measure
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Profile:
     """Of the clips."""
     wall_seconds: float
     skipped: int
-    clock: StageClock
+    stages: Measured
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -75,12 +75,12 @@ def main(arguments: Sequence[str]) -> int:
     from motionbeat_upstream.threads import use_idle_cores
 
     use_idle_cores()
-    profile = measure(corpus, options.split, config, options.batches, options.negatives)
+    profile = read_batches(corpus, options.split, config, options.batches, options.negatives)
     print(report(corpus, options.split, config, profile))
     return 0
 
 
-def measure(
+def read_batches(
     corpus: Corpus, split: str, config: PipelineConfig, batches: int, with_negatives: bool = False
 ) -> Profile:
     """Read so many batches, through several epochs if need be.
@@ -96,25 +96,29 @@ def measure(
         DataError: as the reader does.
     """
     # fairseq2 takes a second to import, which `--help` need not wait for.
-    from motion_data.pipeline.negatives import HardNegatives
+    import numpy as np
+
+    from motion_data.negatives.drawing import Wanted
+    from motion_data.pipeline.batch import collate
     from motion_data.pipeline.reader import ClipReader
 
-    clock = StageClock()
-    negatives = HardNegatives() if with_negatives else None
-    reader = ClipReader(corpus, split, config, draw_negatives=negatives, clock=clock)
+    reader = ClipReader(corpus, split, config, negatives=Wanted() if with_negatives else None)
+    rng = np.random.default_rng(config.seed)
     count, clips, seconds = 0, 0, 0.0
     pairs: set[str] = set()
     begin = time.perf_counter()
-    while count < batches:
-        for batch in reader:
-            count += 1
-            clips += len(batch)
-            pairs.update(batch.names)
-            seconds += float(batch.wav_lengths.sum()) / SAMPLE_RATE
-            if count == batches:
-                break
+    with measure() as stages:
+        while count < batches:
+            for examples in reader:
+                batch = collate(examples, config.start_place or 0.0, rng)
+                count += 1
+                clips += len(batch)
+                pairs.update(batch.names)
+                seconds += float(batch.wav_lengths.sum()) / SAMPLE_RATE
+                if count == batches:
+                    break
     wall = time.perf_counter() - begin
-    return Profile(count, clips, len(pairs), seconds, wall, sum(reader.failures.values()), clock)
+    return Profile(count, clips, len(pairs), seconds, wall, sum(reader.failures.values()), stages)
 
 
 def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile) -> str:
@@ -122,11 +126,11 @@ def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile)
 
     A stage's rate is what one thread would reach that did nothing else; batches made ahead are in it.
     """
-    loaded = max(1, profile.clock.calls["cut"])
+    loaded = max(1, profile.stages.calls["cut"])
     seconds_a_clip = profile.audio_seconds / profile.clips
     rate = profile.clips / profile.wall_seconds
     cut = f"{config.seconds:g} s" if config.bars is None else f"{config.bars} bars"
-    made = profile.clock.decoded_seconds
+    made = profile.stages.decoded_seconds
     lines = [
         f"{corpus.folder}: {len(corpus.split(split))} pairs of {split}; {profile.batches} batches, "
         f"{profile.clips} clips of {cut} ({seconds_a_clip:.1f} s on average) of {profile.pairs} pairs, "
@@ -140,7 +144,7 @@ def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile)
             f"{'made':30}{speed / 60:16.2f}{speed:13.0f}{'':10}   whole pairs decoded or rendered for it"
         )
     for stage, meaning in STAGES.items():
-        spent = profile.clock.seconds.get(stage, 0.0)
+        spent = profile.stages.seconds.get(stage, 0.0)
         if spent:
             text = _line(stage, loaded / spent, config.clips_per_pair, seconds_a_clip)
             lines.append(f"{text}   {meaning}")

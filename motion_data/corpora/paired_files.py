@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,15 +136,12 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
 
 def _cut(place: str, body: Body, limbs: Sequence[str], start: float, seconds: float) -> Motion:
     """The frames that lie within the pair, frame 0 standing at ``start`` on its clock, and the pulses."""
-    first = max(0, math.floor(-start * body.fps + 1e-6))
-    last = min(len(body.joints), math.ceil((seconds - start) * body.fps - 1e-6))
-    if last - first < 2:
-        raise DataError(f"{place}: {last - first} frame(s) meet the audio; expected at least 2")
     # Pulses come from the whole motion: a cut makes no touch-down.
-    pulses = {
-        limb: times[(times >= 0) & (times < seconds)] for limb, times in _pulses(body, limbs, start).items()
-    }
-    return Motion(body.fps, JOINTS, body.joints[first:last], start + first / body.fps, pulses=pulses)
+    whole = Motion(body.fps, JOINTS, body.joints, start, pulses=_pulses(body, limbs, start))
+    try:
+        return whole.between(0.0, seconds)
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from error
 
 
 def _pulses(body: Body, names: Sequence[str], start: float) -> dict[str, NDArray[np.float64]]:

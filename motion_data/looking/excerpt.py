@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from motion_data.clip import Clip
 from motion_data.errors import DataError
+from motion_data.loading import LoadedPair
+from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
@@ -81,14 +83,16 @@ class Excerpt:
         return self.start + self.seconds
 
 
-def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | None = None) -> Excerpt:
+def cut_excerpt(
+    loaded: LoadedPair, folder: Path, start: float = 0.0, seconds: float | None = None
+) -> Excerpt:
     """Cut a stretch of a pair.
 
     What is derived (onsets, contacts, speed, accents) is derived from the whole pair and then cut,
     so it is the same in every stretch.
 
     Args:
-        clip: the pair.
+        loaded: the pair at the rates that it has.
         folder: of its corpus, where the sound is read from at its own rate.
         start: seconds from the start of the pair; rounded to 10 ms, a frame of the onset envelope.
         seconds: how long; to the end where it is None or reaches beyond it.
@@ -96,29 +100,30 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
     Raises:
         DataError: the stretch begins before the pair or at its end, or has no length.
     """
-    whole = len(clip.wav) / SAMPLE_RATE
+    whole = len(loaded.wav) / SAMPLE_RATE
     start = round(start * ONSET_RATE) / ONSET_RATE
     if not 0 <= start < whole or (seconds is not None and not seconds > 0):
         raise DataError(
-            f"pair {clip.pair.name!r}: a stretch from {start:g} s"
+            f"pair {loaded.pair.name!r}: a stretch from {start:g} s"
             + ("" if seconds is None else f" of {seconds:g} s")
             + f" was asked for; expected more than 0 s, from within the {whole:.2f} s of the pair"
         )
     length = whole - start if seconds is None else min(seconds, whole - start)
     stop = start + length
-    onset = _onsets(clip)
-    motion = clip.motion
-    shown = (motion.times > start - 1 / motion.fps) & (motion.times < stop + 1 / motion.fps)
-    if not shown.any():
+    onset = _onsets(loaded.wav)
+    motion = loaded.motion
+    shown = slice(*motion.frames_between(start, stop + 1 / motion.fps))
+    if shown.start == shown.stop:
         # Music that goes on after the motion, or begins before it: the body stands still.
-        shown[np.abs(motion.times - start).argmin()] = True
-    foot_speed, body_speed = _speeds(clip)
-    beats, positions, bars, opening = _beats(clip.grid, start, stop)
+        nearest = int(np.abs(motion.times - start).argmin())
+        shown = slice(nearest, nearest + 1)
+    foot_speed, body_speed = _speeds(motion)
+    beats, positions, bars, opening = _beats(loaded.grid, start, stop)
     first, last = round(start * ONSET_RATE), round(stop * ONSET_RATE)
-    music, body = _accents(clip, onset)
-    sound, rate = read_clip_sound(clip, folder)
+    music, body = _accents(loaded, onset)
+    sound, rate = read_sound_of(loaded, folder)
     return Excerpt(
-        pair=clip.pair,
+        pair=loaded.pair,
         start=start,
         seconds=length,
         sound=sound[round(start * rate) : round(stop * rate)],
@@ -128,7 +133,7 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
         positions=positions,
         bars=bars,
         opening=opening,
-        metre=0 if clip.grid is None else clip.grid.metre,
+        metre=0 if loaded.grid is None else loaded.grid.metre,
         fps=motion.fps,
         names=motion.names,
         joints=np.asarray(motion.joints, dtype=np.float32)[shown],
@@ -138,33 +143,32 @@ def cut_excerpt(clip: Clip, folder: Path, start: float = 0.0, seconds: float | N
         pulses={
             limb: times[(times >= start) & (times < stop)] - start for limb, times in motion.pulses.items()
         },
-        contacts={foot: _clipped(spans, start, stop) for foot, spans in _contacts(clip).items()},
+        contacts={foot: _clipped(spans, start, stop) for foot, spans in _contacts(motion).items()},
         music_accents=music[first:last],
         motion_accents=body[first:last],
     )
 
 
-def read_clip_sound(clip: Clip, folder: Path) -> tuple[NDArray[np.float32], int]:
+def read_sound_of(loaded: LoadedPair, folder: Path) -> tuple[NDArray[np.float32], int]:
     """(N, C) samples of the whole pair, C at most 2, and their rate.
 
     A recording keeps its own rate and channels; what is played from notes is mono at 16 kHz.
     """
-    span = clip.pair.audio
+    span = loaded.pair.audio
     if span is None:
-        return clip.wav.numpy()[:, None], SAMPLE_RATE
+        return loaded.wav.numpy()[:, None], SAMPLE_RATE
     sound, rate = read_sound(folder / span.path, span.start, span.stop)
     wanted = round((span.stop - span.start) * rate)
     return np.pad(sound, ((0, max(0, wanted - len(sound))), (0, 0)))[:, :2], rate
 
 
-def _onsets(clip: Clip) -> NDArray[np.float32]:
-    mel, frames = log_mel(clip.wav[None], torch.tensor([len(clip.wav)]), MusicTowerConfig().n_mels)
+def _onsets(wav: Tensor) -> NDArray[np.float32]:
+    mel, frames = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig().n_mels)
     onsets: NDArray[np.float32] = onset_envelope(mel, frames)[0].numpy()
     return onsets
 
 
-def _speeds(clip: Clip) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    motion = clip.motion
+def _speeds(motion: Motion) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
     if not motion.names:
         return {}, np.empty(0)
     speed = smoothed_speed(motion.joints, motion.fps)
@@ -177,8 +181,7 @@ def _speeds(clip: Clip) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.floa
     return {foot: speed[:, among].max(1) for foot, among in feet.items() if among}, speed.mean(1)
 
 
-def _contacts(clip: Clip) -> dict[str, NDArray[np.float64]]:
-    motion = clip.motion
+def _contacts(motion: Motion) -> dict[str, NDArray[np.float64]]:
     if not motion.names:
         return {}
     found = foot_contacts(motion.joints, motion.names, motion.fps, motion.start)
@@ -203,17 +206,19 @@ def _beats(
     return grid.beats[inside], grid.positions[inside], numbers[inside], opening
 
 
-def _accents(clip: Clip, onset: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _accents(
+    loaded: LoadedPair, onset: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(F,) share of its bar's accent mass at each frame, of music and of motion; (0,) without a grid."""
-    grid = clip.grid
+    grid = loaded.grid
     if grid is None:
         return np.empty(0), np.empty(0)
     bins = ACCENT_BINS * grid.metre
     heard = np.nan_to_num(bar_profile(onset, ONSET_RATE, grid, bins))
     heard /= np.maximum(heard.sum(1, keepdims=True), 1e-9)
-    weights = pulse_weights(clip.motion)
-    times = np.concatenate([np.empty(0), *(clip.motion.pulses[limb] for limb in weights)])
-    seconds = len(clip.wav) / SAMPLE_RATE
+    weights = pulse_weights(loaded.motion)
+    times = np.concatenate([np.empty(0), *(loaded.motion.pulses[limb] for limb in weights)])
+    seconds = len(loaded.wav) / SAMPLE_RATE
     danced = accent_mass(times, np.concatenate([np.empty(0), *weights.values()]), grid, bins, seconds)
     frames = (np.arange(len(onset)) + 0.5) / ONSET_RATE
     row = bar_numbers(grid, frames, bins) - 1

@@ -21,17 +21,17 @@ from motion_data.rhythm.beat_clock import times_at
 from motionbeat_upstream.nn.grid import Grid, turns_at
 
 
-def displaced(grid: Grid, place: float) -> Grid:
-    """The grid, moved along with the tempo around it until a certain place of a bar lies at 0 s.
+def displaced(grid: Grid, phase: float) -> Grid:
+    """The grid, moved along with the tempo around it until a certain phase of a bar lies at 0 s.
 
     Args:
         grid: of a clip, on the clip's clock.
-        place: share of a bar, in [0, 1); 0 is a downbeat.
+        phase: of the bar, in [0, 1); 0 is a downbeat.
 
     Returns:
         As many beats of the same metre, each moved by at most half a beat, and renumbered.
     """
-    late = (turns_at(grid, np.zeros(1))[0] - place) * grid.metre
+    late = (turns_at(grid, np.zeros(1))[0] - phase) * grid.metre
     whole = int(np.round(late))
     beats = times_at(grid, np.arange(len(grid.beats)) + late - whole)
     positions = (grid.positions - 1 - whole) % grid.metre + 1

@@ -1,153 +1,231 @@
-"""Clips padded and stacked: what a training step gets."""
+"""A batch for losses and validation: clips padded, motions sampled on the frames of their music."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from motion_data.labels import Labels
 from motion_data.motion import Motion
+from motion_data.negatives.grid_error import displaced
+from motion_data.negatives.recipe import Negative, apply, sampled
+from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.example import Example
+from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
-from motionbeat_upstream.nn.grid import Grid
+from motion_data.stages import stage
+from motionbeat_upstream.config import STRIDE
+from motionbeat_upstream.nn.grid import Grid, fallback_grid
+from motionbeat_upstream.nn.motion_tower import RATE
+
+if TYPE_CHECKING:
+    from fairseq2.device import SupportsDeviceTransfer
+else:  # tasks read batches too, and do not need fairseq2
+    SupportsDeviceTransfer = object
+
+SIDES = ("left", "right")
+"""What the names of limbs begin with; feet and hands of a side count alike."""
+
+SMOOTHING = 1.0
+"""Standard deviation in frames of 20 ms."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """B clips, padded with 0 to the longest; times are seconds from each clip's first sample."""
+@dataclass
+class Batch(SupportsDeviceTransfer):
+    """B clips of up to F frames of 20 ms, and R motions on the same frames: the clips' own, then their hard
+    negatives; R is 0 where motions were not asked for. What is padded is 0. Mutable, as fairseq2 moves it in
+    place."""
 
     wav: Tensor
     """(B, T) float32 at 16 kHz."""
     wav_lengths: Tensor
     """(B,) int64 samples."""
+    frame_lengths: Tensor
+    """(B,) int64 frames of 20 ms, ceil(T / 320)."""
+    grids: tuple[Grid, ...]
+    """(B,) the grid that each clip is shown on, with an error that music, motion and negatives share."""
+    annotated: tuple[Grid | None, ...]
+    """(B,) the pairs' own grids without that error; None where the corpus knows none."""
+    beats: BeatTargets
+    """Beats, bars and tempo of the pairs' own grids."""
+    labels: tuple[Labels, ...]
+    """(B,) what else is known of the sound."""
     joints: Tensor
-    """(B, F, 22, 3) float32 in metres, y up; frame k stands at k / fps."""
-    joint_lengths: Tensor
-    """(B,) int64 frames of motion; 0 where a pair has none."""
+    """(R, F, 22, 3) float32 in metres at 50 Hz; frame k stands at (k + 0.5) · 20 ms, give or take 10 ms."""
+    pulses: Tensor
+    """(R, F, 2) touch-downs of left and right, in [0, 1]."""
+    contacts: Tensor
+    """(B, F) touch-downs of the clips' own motions, each reaching over its neighbours, in [0, 1]; (0, F)
+    without motions."""
     has_joints: Tensor
-    """(B,) bool: false for a step chart, which has pulses alone."""
-    pulse_times: Tensor
-    """(B, L, P) float32 touch-downs of each limb, increasing, then 0."""
-    pulse_counts: Tensor
-    """(B, L) int64, how many there are."""
-    pulse_frames: Tensor
-    """(B, L, N) float32 on the music features' frames, frame k about (k + 0.5) * 20 ms: each pulse is 1,
-    shared between the two nearest frames so that its time is kept."""
-    has_pulses: Tensor
-    """(B, L) bool: whether the pair knows that limb's touch-downs, of which there may be none."""
+    """(R,) bool: false for a step chart, which has touch-downs alone."""
+    owner: Tensor
+    """(R,) int64, the clip that each is a motion or a negative of."""
+    owner_grids: tuple[Grid, ...]
+    """(R,) the grid that the owner is shown on."""
+    negatives: tuple[Negative, ...]
+    """(R - B,) recipes of the rows from B on."""
+    motion_grids: tuple[Grid, ...]
+    """(B,) grids of the clips' own motions, from their touch-downs and halts alone; () where they were not
+    asked for. Where a motion has no pulse that repeats itself, it is the fallback grid, with confidence 0."""
     pieces: Tensor
-    """(B,) int64, the music's number in the corpus; clips of one piece are no negatives of each other."""
+    """(B,) int64 numbers of the music; clips of one piece are no negatives of each other."""
     takes: Tensor
-    """(B,) int64, the same for the motion's take."""
-    starts: Tensor
-    """(B,) float64 seconds of the pair at which each clip begins."""
-    fps: float
-    """Frames of motion a second."""
-    limbs: tuple[str, ...]
-    """(L,) whose pulses; the same in every batch of a corpus."""
-    grids: tuple[Grid | None, ...]
-    """(B,) beats and bars; None where the corpus knows none."""
+    """(B,) int64 the same for the motions' takes."""
     names: tuple[str, ...]
     """(B,) names of the pairs."""
-    motions: tuple[Motion, ...]
-    """(B,) joints and pulses of each clip, with what lies around it; (F, 0, 3) without joints."""
-    negatives: tuple[Any, ...] = ()
-    """(B,) recipes of each clip's hard negatives, as the given function draws them; () without one."""
+    starts: tuple[float, ...]
+    """(B,) seconds of the pair at which each clip begins."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
-    def feature_lengths(self) -> Tensor:
-        """(B,) int64 frames of music features, ceil(T / 320)."""
-        lengths: Tensor = (self.wav_lengths + STRIDE - 1) // STRIDE
-        return lengths
+    def motion_lengths(self) -> Tensor:
+        """(R,) int64 frames of each motion."""
+        return self.frame_lengths[self.owner]
 
-    def motion(self, row: int) -> Motion:
-        """One clip's joints and pulses as a motion, without what lies around it; (F, 0, 3) without joints."""
-        if self.has_joints[row]:
-            joints = self.joints[row, : self.joint_lengths[row]].cpu().numpy()
-        else:
-            seconds = int(self.wav_lengths[row]) / SAMPLE_RATE
-            joints = np.zeros((max(2, math.ceil(seconds * self.fps - 1e-6)), 0, 3), dtype=np.float32)
-        pulses = {
-            limb: self.pulse_times[row, index, : self.pulse_counts[row, index]].cpu().double().numpy()
-            for index, limb in enumerate(self.limbs)
-            if self.has_pulses[row, index]
-        }
-        return Motion(self.fps, JOINTS if self.has_joints[row] else (), joints, 0.0, None, pulses)
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                values[name] = value.to(device, non_blocking=True)
-        return Batch(**values)
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> None:
+        """Move every tensor, in place."""
+        for part in (self, self.beats):
+            for field in fields(part):
+                value = getattr(part, field.name)
+                if isinstance(value, Tensor):
+                    setattr(part, field.name, value.to(device, non_blocking=non_blocking))
 
 
 def collate(
     examples: Sequence[Example],
-    limbs: Sequence[str],
-    pieces: Mapping[str, int],
-    takes: Mapping[str, int],
-    fps: float,
-    negatives: tuple[Any, ...] = (),
+    phase: float,
+    rng: np.random.Generator,
+    rolled: bool = False,
+    motions: bool = True,
+    motion_grids: bool = False,
 ) -> Batch:
-    """Pad and stack clips.
+    """Pad and stack clips, and sample their motions and hard negatives on the frames of their music.
+
+    A network must not tell a hard negative from a paired motion by how it was made. So every motion is
+    sampled from its source by one spline, at a random fraction of a frame, and then smoothed: what
+    interpolation does to the highest frequencies is removed from all of them [O].
 
     Args:
-        examples: at least one.
-        limbs: whose pulses.
-        pieces: number of each piece.
-        takes: number of each take.
-        fps: frames of motion a second.
-        negatives: recipes, one a clip, or none at all.
+        examples: at least one, with recipes of hard negatives or without.
+        phase: of the bar, in [0, 1), at which every clip begins on the grid that it is shown on.
+        rng: draws the fractions of a frame, and where motions are rolled.
+        rolled: give each clip its motion rolled around itself by a random time: the control [O].
+        motions: whether motions are sampled; it takes most of the time.
+        motion_grids: whether the motions' own grids are estimated.
     """
-    lengths = [len(example.wav) for example in examples]
-    no_joints = np.zeros((0, len(JOINTS), 3), dtype=np.float32)
-    joints = [no_joints if example.joints is None else example.joints for example in examples]
-    nothing = np.empty(0)
-    times = [[example.pulses.get(limb, nothing) for limb in limbs] for example in examples]
-    counts = torch.tensor([[len(limb) for limb in clip] for clip in times]).reshape(len(examples), len(limbs))
-    pulse_times = torch.zeros(len(examples), len(limbs), int(counts.max()) if counts.numel() else 0)
-    size = -(-max(lengths) // STRIDE)
-    pulse_frames = torch.zeros(len(examples), len(limbs), size)
-    for row, clip in enumerate(times):
-        frames = -(-lengths[row] // STRIDE)
-        for limb, pulses in enumerate(clip):
-            pulse_times[row, limb, : len(pulses)] = torch.from_numpy(pulses)
-            pulse_frames[row, limb, :frames] = torch.from_numpy(pulse_activation(pulses, frames))
-    return Batch(
-        wav=pad_sequence([example.wav for example in examples], batch_first=True),
-        wav_lengths=torch.tensor(lengths),
-        joints=pad_sequence([torch.from_numpy(motion) for motion in joints], batch_first=True),
-        joint_lengths=torch.tensor([len(motion) for motion in joints]),
-        has_joints=torch.tensor([example.joints is not None for example in examples]),
-        pulse_times=pulse_times,
-        pulse_counts=counts,
-        pulse_frames=pulse_frames,
-        has_pulses=torch.tensor(
-            [[limb in example.pulses for limb in limbs] for example in examples], dtype=torch.bool
-        ).reshape(len(examples), len(limbs)),
-        pieces=torch.tensor([pieces[example.pair.piece] for example in examples]),
-        takes=torch.tensor([takes[example.pair.take] for example in examples]),
-        starts=torch.tensor([example.start for example in examples], dtype=torch.float64),
-        fps=fps,
-        limbs=tuple(limbs),
-        grids=tuple(example.grid for example in examples),
-        names=tuple(example.pair.name for example in examples),
-        motions=tuple(example.motion for example in examples),
-        negatives=negatives,
+    with stage("collate"):
+        wav_lengths = torch.tensor([len(example.wav) for example in examples])
+        frame_lengths = (wav_lengths + STRIDE - 1) // STRIDE
+        frames = frame_lengths.tolist()
+        annotated = tuple(example.grid for example in examples)
+        grids = shown_grids(annotated, frames, phase)
+        owner: list[int] = []
+        wanted: list[tuple[Motion, Negative | None]] = []
+        if motions:
+            sources = [roll(example.motion, rng) if rolled else example.motion for example in examples]
+            owner = list(range(len(examples)))
+            wanted = [(motion, None) for motion in sources]
+            for row, example in enumerate(examples):
+                owner += [row] * len(example.negatives)
+                wanted += [(sources[negative.source], negative) for negative in example.negatives]
+        joints, pulses = sample_motions(wanted, [frames[row] for row in owner], max(frames), rng)
+        return Batch(
+            wav=pad_sequence([example.wav for example in examples], batch_first=True),
+            wav_lengths=wav_lengths,
+            frame_lengths=frame_lengths,
+            grids=grids,
+            annotated=annotated,
+            beats=beat_targets(annotated, frames),
+            labels=tuple(example.labels for example in examples),
+            joints=joints,
+            pulses=pulses,
+            contacts=spread(pulses[: len(examples)].amax(-1)),
+            has_joints=torch.tensor([bool(motion.names) for motion, _ in wanted], dtype=torch.bool),
+            owner=torch.tensor(owner, dtype=torch.int64),
+            owner_grids=tuple(grids[row] for row in owner),
+            negatives=tuple(negative for _, negative in wanted if negative is not None),
+            motion_grids=own_grids(examples, frames) if motion_grids else (),
+            pieces=torch.tensor([example.numbers[0] for example in examples]),
+            takes=torch.tensor([example.numbers[1] for example in examples]),
+            names=tuple(example.pair.name for example in examples),
+            starts=tuple(example.start for example in examples),
+        )
+
+
+def sample_motions(
+    wanted: Sequence[tuple[Motion, Negative | None]],
+    lengths: Sequence[int],
+    size: int,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Motions, or hard negatives of them, on frames of 20 ms.
+
+    Args:
+        wanted: R motions, each on the clock of its own clip.
+        lengths: frames of each.
+        size: F, of the longest clip of the batch.
+        rng: draws the fractions of a frame.
+
+    Returns:
+        (R, F, 22, 3) joints and (R, F, 2) pulses of left and right, both 0 beyond a motion's length.
+    """
+    joints = torch.zeros(len(wanted), size, len(JOINTS), 3)
+    pulses = torch.zeros(len(wanted), size, len(SIDES))
+    for row, ((motion, negative), length) in enumerate(zip(wanted, lengths, strict=True)):
+        clock = (np.arange(length) + 0.5 + rng.uniform(-0.5, 0.5)) / RATE
+        positions, touches = sampled(motion, clock, negative)
+        if motion.names:
+            smooth = gaussian_filter1d(positions, SMOOTHING, axis=0, mode="nearest")
+            joints[row, :length] = torch.from_numpy(smooth.astype(np.float32))
+        pulses[row, :length] = torch.from_numpy(_sides(touches, length))
+    return joints, pulses
+
+
+def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], phase: float) -> tuple[Grid, ...]:
+    """The grid that each clip is shown on, with an error of its own; the fallback where it has none.
+
+    Args:
+        annotated: the clips' own grids.
+        frames: of 20 ms, of each clip.
+        phase: of the bar at which every clip begins on its grid.
+    """
+    return tuple(
+        fallback_grid(length / RATE) if grid is None else displaced(grid, phase)
+        for grid, length in zip(annotated, frames, strict=True)
     )
+
+
+def own_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid, ...]:
+    """The grid of each clip's motion from the motion alone, for retrieval with each side on its own grid: the
+    grid of a pair comes from its music, and would tell the motion's side tempo and downbeat of the music [O].
+
+    Args:
+        examples: the clips.
+        frames: of 20 ms, of each.
+    """
+    return tuple(
+        motion_grid(example.own_motion, length / RATE)
+        for example, length in zip(examples, frames, strict=True)
+    )
+
+
+def roll(motion: Motion, rng: np.random.Generator) -> Motion:
+    """The motion from a moment drawn at random on, its beginning put behind its end."""
+    late = float(rng.uniform(0, motion.seconds))
+    ends = (0.0, motion.seconds)
+    rolling = Negative("rolled", 0, late, ends, (late, late + motion.seconds), motion.seconds, motion.seconds)
+    return apply(rolling, motion.later(-motion.start)).later(motion.start)
 
 
 def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.float32]:
@@ -163,10 +241,20 @@ def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.floa
     Returns:
         (N,) float32.
     """
-    places = np.clip(times * (SAMPLE_RATE / STRIDE) - 0.5, 0, frames - 1)
-    lower = np.minimum(np.floor(places).astype(np.int64), max(frames - 2, 0))
-    share = places - lower
+    position = np.clip(times * RATE - 0.5, 0, frames - 1)
+    lower = np.minimum(np.floor(position).astype(np.int64), max(frames - 2, 0))
+    share = position - lower
     activation = np.zeros(frames)
     np.add.at(activation, lower, 1.0 - share)
     np.add.at(activation, np.minimum(lower + 1, frames - 1), share)
     return activation.astype(np.float32)
+
+
+def _sides(pulses: Mapping[str, NDArray[np.float64]], frames: int) -> NDArray[np.float32]:
+    """(F, 2) pulses of left and right limbs, at most 1."""
+    sides = np.zeros((frames, len(SIDES)), dtype=np.float32)
+    for number, side in enumerate(SIDES):
+        for limb, times in pulses.items():
+            if limb.startswith(side):
+                sides[:, number] += pulse_activation(times[(times >= 0) & (times < frames / RATE)], frames)
+    return np.minimum(sides, 1.0)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from motion_data.errors import DataError
-from motion_data.pipeline.batch import Batch
+from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 
 
@@ -29,8 +29,8 @@ class Mixture:
         self._epoch = self._position = 0
         self._order = self._draw()
 
-    def next_step(self) -> Batch | None:
-        """What was planned as the next batch; None where not one of its clips could be used.
+    def next_step(self) -> list[Example]:
+        """What was planned as the next batch; empty where not one of its clips could be used.
 
         Raises:
             StopIteration: the epoch is over.
@@ -38,9 +38,9 @@ class Mixture:
         """
         if self._position == len(self._order):
             raise StopIteration
-        batch = self._readers[self._order[self._position]].next_step()
+        examples = self._readers[self._order[self._position]].next_step()
         self._position += 1
-        return batch
+        return examples
 
     def __len__(self) -> int:
         """Steps of this epoch."""

@@ -7,7 +7,7 @@ going on means reading the rest of the plan: no half-filled buffer has to be sav
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,25 +16,19 @@ import numpy as np
 from fairseq2.data.data_pipeline import DataPipeline, read_sequence
 
 from motion_data.errors import DataError
-from motion_data.manifest import Corpus
-from motion_data.pipeline.batch import Batch, collate
+from motion_data.manifest import PairSource
+from motion_data.negatives.drawing import Wanted
+from motion_data.pair import MotionPair
 from motion_data.pipeline.config import PipelineConfig, settings_of_batches
-from motion_data.pipeline.example import Example, cut_example
-from motion_data.pipeline.material import Materials
+from motion_data.pipeline.example import Example, cut_example, with_negatives
+from motion_data.pipeline.pair_cache import PairCache
 from motion_data.pipeline.plan import Draw, plan_epoch
-from motion_data.pipeline.stages import StageClock
 from motionbeat_upstream.audio import AudioError
 
 log = logging.getLogger(__name__)
 
-LIMBS = ("left_foot", "right_foot", "left_hand", "right_hand")
-"""Order of the limbs that a batch begins with; others of a corpus follow by name."""
-
 SPEEDS = 32
 """Speeds of a batch are multiples of one 32nd."""
-
-DrawNegatives = Callable[[Sequence[Example], np.random.Generator], Sequence[Any]]
-"""Gives the recipes of each clip's hard negatives, one entry a clip."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class _Failure:
 class _Step:
     """What was planned as a batch, as it came out."""
 
-    batch: Batch | None
+    examples: list[Example]
     outcomes: tuple[_Failure | None, ...]
     """Of each clip in order; None for one that is in the batch."""
 
@@ -60,22 +54,20 @@ class _Loader:
     fairseq2 crashes over it when the interpreter ends.
     """
 
-    corpus: Corpus
+    source: PairSource
     config: PipelineConfig
     rank: int
-    limbs: tuple[str, ...]
-    materials: Materials
-    draw_negatives: DrawNegatives | None
-    clock: StageClock
-    pieces: Mapping[str, int]
-    takes: Mapping[str, int]
+    cache: PairCache
+    negatives: Wanted | None
 
-    def pipeline(self, plan: Sequence[Sequence[Draw]], first: int, epoch: int) -> DataPipeline:
+    def pipeline(
+        self, plan: Sequence[Sequence[Draw]], pairs: Mapping[int, MotionPair], first: int, epoch: int
+    ) -> DataPipeline:
         """Steps for the batches of a plan, of which the first has the number ``first`` in the epoch."""
         size = self.config.batch_size
         # Clips, not batches, are loaded in parallel; a short batch is filled up to be bucketed with them.
         clips = [
-            (number, draw)
+            (number, draw, None if draw is None else pairs[draw.pair])
             for number, batch in enumerate(plan, first)
             for draw in [*batch, *[None] * (size - len(batch))]
         ]
@@ -88,15 +80,17 @@ class _Loader:
             .and_return()
         )
 
-    def _load(self, epoch: int, clip: tuple[int, Draw | None]) -> tuple[int, Example | _Failure | None]:
-        number, draw = clip
-        if draw is None:
+    def _load(
+        self, epoch: int, clip: tuple[int, Draw | None, MotionPair | None]
+    ) -> tuple[int, Example | _Failure | None]:
+        number, draw, pair = clip
+        if draw is None or pair is None:
             return number, None
-        pair = self.corpus.pairs[draw.pair]
         try:
-            return number, cut_example(
-                self.materials, pair, draw, self.config, epoch, self.clock, self._speed(epoch, number)
-            )
+            loaded, speed = self.cache.load(pair), self._speed(epoch, number)
+            if speed != 1.0:
+                loaded = loaded.at_rate(self.config.fps, speed)
+            return number, cut_example(loaded, draw, self.config, epoch, self.source.numbers(pair))
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error))
 
@@ -112,72 +106,55 @@ class _Loader:
         clips = [clip for _, clip in loaded if clip is not None]
         outcomes = tuple(clip if isinstance(clip, _Failure) else None for clip in clips)
         examples = [clip for clip in clips if isinstance(clip, Example)]
-        return _Step(self._collate(examples, epoch, number) if examples else None, outcomes)
-
-    def _collate(self, examples: Sequence[Example], epoch: int, number: int) -> Batch:
-        negatives: tuple[Any, ...] = ()
-        if self.draw_negatives is not None:
-            with self.clock.stage("negatives"):
-                rng = np.random.default_rng([self.config.seed, epoch, self.rank, number])
-                negatives = tuple(self.draw_negatives(examples, rng))
-        with self.clock.stage("collate"):
-            return collate(examples, self.limbs, self.pieces, self.takes, self.config.fps, negatives)
+        if examples and self.negatives is not None:
+            rng = np.random.default_rng([self.config.seed, epoch, self.rank, number])
+            examples = with_negatives(examples, self.negatives, rng)
+        return _Step(examples, outcomes)
 
 
-class ClipReader(Iterator[Batch]):
+class ClipReader(Iterator[list[Example]]):
     """Iterates over the batches of an epoch; the next ``for`` loop over it reads the next epoch.
 
-    Clips that cannot be used are left out of their batch, logged once a pair and counted in
-    ``failures``; ``config.failures_in_row`` of them one after the other stop the reading.
+    A batch is a list of clips, which :func:`~motion_data.pipeline.batch.collate` makes tensors of. Clips that
+    cannot be used are left out of their batch, logged once a pair and counted in ``failures``;
+    ``config.failures_in_row`` of them one after the other stop the reading.
     """
 
     def __init__(
         self,
-        corpus: Corpus,
+        source: PairSource,
         split: str,
         config: PipelineConfig,
         rank: int = 0,
         world_size: int = 1,
-        draw_negatives: DrawNegatives | None = None,
-        clock: StageClock | None = None,
+        negatives: Wanted | None = None,
     ) -> None:
         """Plan the first epoch; nothing is read yet.
 
         Args:
-            corpus: a prepared one.
+            source: a prepared corpus, or what makes pairs.
             split: train, dev or test.
             config: how to cut, bucket and read it.
             rank: this process, from 0.
             world_size: number of processes that share the split.
-            draw_negatives: gives the recipes in ``Batch.negatives``; has to depend on its arguments alone.
-            clock: counts the time of each stage.
+            negatives: hard negatives that each clip gets; None for none.
 
         Raises:
             DataError: an empty split, or no batch of ``least_clips``.
         """
         if not 0 <= rank < world_size:
             raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
-        self._pairs = [(index, pair) for index, pair in enumerate(corpus.pairs) if pair.split == split]
-        if not self._pairs:
-            raise DataError(
-                f"{corpus.folder}: the split {split!r} has no pairs; choose another or prepare it"
-            )
-        self._corpus, self._split, self._config = corpus, split, config
+        self._source, self._split, self._config = source, split, config
         self._rank, self._world_size = rank, world_size
-        known = {limb for pair in corpus.pairs for limb in pair.pulses}
-        clock = clock or StageClock()
-        pairs = [pair for _, pair in self._pairs]
-        self._loader = _Loader(
-            corpus=corpus,
-            config=config,
-            rank=rank,
-            limbs=tuple(limb for limb in LIMBS if limb in known) + tuple(sorted(known - set(LIMBS))),
-            materials=Materials(corpus.folder, pairs, config.fps, config.memory_megabytes, clock),
-            draw_negatives=draw_negatives,
-            clock=clock,
-            pieces=corpus.piece_numbers(),
-            takes=corpus.take_numbers(),
+        pairs = [pair for _, pair in source.epoch_pairs(split, 0)]
+        if not pairs:
+            raise DataError(
+                f"{source.folder}: the split {split!r} has no pairs; choose another or prepare it"
+            )
+        cache = PairCache(
+            source.folder, None if source.endless else pairs, config.fps, config.memory_megabytes
         )
+        self._loader = _Loader(source, config, rank, cache, negatives)
         self.failures: dict[str, int] = {}
         """Pairs that could not be used, and how often."""
         self._failed_in_row: list[_Failure] = []
@@ -185,7 +162,7 @@ class ClipReader(Iterator[Batch]):
         self._open(0, 0)
         if not self._plan:
             raise DataError(
-                f"{corpus.folder}: {len(self._pairs)} pairs of {split} make no batch of {config.least_clips} "
+                f"{source.folder}: {len(pairs)} pairs of {split} make no batch of {config.least_clips} "
                 f"clips on {world_size} ranks (least_clips); lower it, or widen tempo_octaves"
             )
 
@@ -208,7 +185,7 @@ class ClipReader(Iterator[Batch]):
             self._open(self._epoch + 1, 0)
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> list[Example]:
         """The next batch of the epoch.
 
         Raises:
@@ -216,12 +193,12 @@ class ClipReader(Iterator[Batch]):
             DataError: too many clips in a row could not be used.
         """
         while True:
-            batch = self.next_step()
-            if batch is not None:
-                return batch
+            examples = self.next_step()
+            if examples:
+                return examples
 
-    def next_step(self) -> Batch | None:
-        """What was planned as the next batch; None where not one of its clips could be used.
+    def next_step(self) -> list[Example]:
+        """What was planned as the next batch; empty where not one of its clips could be used.
 
         Ranks that must stay in step read by this: each has as many steps as the others.
 
@@ -231,12 +208,11 @@ class ClipReader(Iterator[Batch]):
         """
         if self._steps is None:
             rest = self._plan[self._position :]
-            epoch = 0 if self._config.same_every_epoch else self._epoch
-            self._steps = iter(self._loader.pipeline(rest, self._position, epoch))
+            self._steps = iter(self._loader.pipeline(rest, self._pairs, self._position, self._content))
         step = next(self._steps)
         self._position += 1
         self._count(step.outcomes)
-        return step.batch
+        return step.examples
 
     def reset(self) -> None:
         """Go to the first batch of the next epoch, unless this one has not been begun."""
@@ -267,7 +243,7 @@ class ClipReader(Iterator[Batch]):
         ]
         if differing:
             raise DataError(
-                f"{self._corpus.folder}: a run cannot go on with other data than it began with: "
+                f"{self._source.folder}: a run cannot go on with other data than it began with: "
                 f"{'; '.join(differing)}; restore them, or begin anew"
             )
         self.failures = dict(state["failures"])
@@ -276,17 +252,21 @@ class ClipReader(Iterator[Batch]):
 
     def _depends_on(self) -> dict[str, Any]:
         return {
-            "corpus": self._corpus.sha256,
+            "corpus": self._source.sha256,
             "split": self._split,
             "rank": self._rank,
             "world_size": self._world_size,
-            "sound read whole": self._loader.materials.whole,
+            "sound read whole": self._loader.cache.whole,
             **settings_of_batches(self._config),
         }
 
     def _open(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
-        self._plan = plan_epoch(self._pairs, self._config, epoch, self._rank, self._world_size)
+        # What the epoch holds; its own number counts on where all hold the same.
+        self._content = 0 if self._config.same_every_epoch else epoch
+        pairs = self._source.epoch_pairs(self._split, self._content)
+        self._pairs = dict(pairs)
+        self._plan = plan_epoch(pairs, self._config, self._content, self._rank, self._world_size)
         self._steps = None
 
     def _count(self, outcomes: Sequence[_Failure | None]) -> None:
@@ -301,6 +281,6 @@ class ClipReader(Iterator[Batch]):
             if len(self._failed_in_row) >= self._config.failures_in_row:
                 names = ", ".join(dict.fromkeys(failed.name for failed in self._failed_in_row))
                 raise DataError(
-                    f"{self._corpus.folder}: {len(self._failed_in_row)} clips in a row could not be used "
+                    f"{self._source.folder}: {len(self._failed_in_row)} clips in a row could not be used "
                     f"(failures_in_row): {names}; the last one: {failure.reason}"
                 )

@@ -21,7 +21,7 @@ def choose_window(
     stop: float,
     config: PipelineConfig,
     draw: np.random.Generator,
-    place: float = 0.0,
+    phase: float = 0.0,
 ) -> tuple[float, float]:
     """A random stretch of a pair.
 
@@ -34,7 +34,7 @@ def choose_window(
         stop: seconds until which there are.
         config: of the pipeline.
         draw: gives the start.
-        place: share of a bar at which it begins, in [0, 1); 0 is a downbeat.
+        phase: of the bar at which it begins, in [0, 1); 0 is a downbeat.
 
     Returns:
         Start and stop in seconds of the pair.
@@ -53,7 +53,7 @@ def choose_window(
         return begin, begin + length
     windows = [
         window
-        for window in _bar_windows(grid, start, stop, config, place)
+        for window in _bar_windows(grid, start, stop, config, phase)
         if window[1] - window[0] >= config.shortest_seconds
     ]
     if not windows:
@@ -84,11 +84,11 @@ def relative_grid(grid: Grid, start: float, stop: float) -> Grid:
 
 
 def _bar_windows(
-    grid: Grid, start: float, stop: float, config: PipelineConfig, place: float
+    grid: Grid, start: float, stop: float, config: PipelineConfig, phase: float
 ) -> list[tuple[float, float]]:
     """Every stretch of the greatest number of bars, up to ``config.bars``, that fits."""
     assert config.bars is not None
-    edges = _bar_edges(grid) if place == 0 else _places(grid, place)
+    edges = _bar_edges(grid) if phase == 0 else _at_phase(grid, phase)
     edges = edges[(edges >= start - SLACK) & (edges <= stop + SLACK)]
     for count in range(min(config.bars, len(edges) - 1), 0, -1):
         windows = [
@@ -112,9 +112,9 @@ def _bar_edges(grid: Grid) -> NDArray[np.float64]:
     return np.append(downbeats, end)
 
 
-def _places(grid: Grid, place: float) -> NDArray[np.float64]:
-    """The moments at that place of each bar, between the first and the last beat."""
+def _at_phase(grid: Grid, phase: float) -> NDArray[np.float64]:
+    """The times of that phase in each bar, between the first and the last beat."""
     turns, _ = bar_turns(grid)
-    wanted = np.arange(np.ceil(turns[0] - place), np.floor(turns[-1] - place) + 1) + place
+    wanted = np.arange(np.ceil(turns[0] - phase), np.floor(turns[-1] - phase) + 1) + phase
     moments: NDArray[np.float64] = np.interp(wanted, turns, grid.beats)
     return moments

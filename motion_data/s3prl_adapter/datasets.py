@@ -11,12 +11,12 @@ from torch.utils.data import Dataset
 
 from motion_data.beats_file import Beats
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.s3prl_adapter.labels import style_of, styles_of
-from motion_data.s3prl_adapter.recordings import load_sound, one_a_recording
+from motion_data.s3prl_adapter.recordings import one_a_recording
 from motionbeat_upstream.config import SAMPLE_RATE
 
 Wav = NDArray[np.float32]
@@ -56,7 +56,7 @@ class StyleDataset(Dataset[tuple[Wav, int, str]]):
         pair = self._pairs[index]
         style = style_of(pair)
         assert style is not None
-        return load_sound(self._corpus, pair).wav.numpy(), self.styles.index(style), pair.name
+        return load_pair(pair, self._corpus.folder).wav.numpy(), self.styles.index(style), pair.name
 
 
 class BeatDataset(Dataset[tuple[Wav, Beats, str]]):
@@ -84,13 +84,12 @@ class BeatDataset(Dataset[tuple[Wav, Beats, str]]):
 
     def __getitem__(self, index: int) -> tuple[Wav, Beats, str]:
         pair = self._pairs[index]
-        sound = load_sound(self._corpus, pair)
-        if sound.grid is None:
+        loaded = load_pair(pair, self._corpus.folder)
+        if loaded.grid is None:
             raise DataError(f"{pair.name}: the manifest tells of a grid, its motion file holds none")
-        seconds = len(sound.wav) / SAMPLE_RATE
-        inside = (sound.grid.beats >= 0) & (sound.grid.beats < seconds)
-        beats = Beats(sound.grid.beats[inside], sound.grid.positions[inside])
-        return sound.wav.numpy(), beats, pair.name
+        wav, grid = loaded.wav, loaded.grid
+        inside = (grid.beats >= 0) & (grid.beats < len(wav) / SAMPLE_RATE)
+        return wav.numpy(), Beats(grid.beats[inside], grid.positions[inside]), pair.name
 
 
 class RetrievalDataset(Dataset[tuple[Wav, Motion, int, int, str]]):
@@ -114,7 +113,6 @@ class RetrievalDataset(Dataset[tuple[Wav, Motion, int, int, str]]):
         """
         self._corpus = corpus
         self._pairs = corpus.split(split)
-        self._pieces, self._takes = corpus.piece_numbers(), corpus.take_numbers()
         _refuse_empty(corpus, split, self._pairs, "a motion")
 
     def __len__(self) -> int:
@@ -122,8 +120,8 @@ class RetrievalDataset(Dataset[tuple[Wav, Motion, int, int, str]]):
 
     def __getitem__(self, index: int) -> tuple[Wav, Motion, int, int, str]:
         pair = self._pairs[index]
-        clip = load_clip(pair, self._corpus.folder)
-        return clip.wav.numpy(), clip.motion, self._pieces[pair.piece], self._takes[pair.take], pair.name
+        loaded = load_pair(pair, self._corpus.folder)
+        return loaded.wav.numpy(), loaded.motion, *self._corpus.numbers(pair), pair.name
 
 
 def has_true_beats(pair: MotionPair) -> bool:

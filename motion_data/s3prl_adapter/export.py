@@ -24,7 +24,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.s3prl_adapter.labels import STYLE_KEYS, UNKNOWN, metre_of, style_of, styles_of, tempo_of
-from motion_data.s3prl_adapter.recordings import cut_utterances, load_sound, one_a_recording
+from motion_data.s3prl_adapter.recordings import cut_utterances, one_a_recording
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
@@ -166,25 +166,28 @@ def export(plan: Plan, out: str | Path, progress: bool = True) -> Exported:
 
 def _write_beat_tracking(plan: Plan, done: Exported, progress: bool) -> None:
     """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it."""
+    from motion_data.loading import load_pair
+
     rows = []
     for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair", disable=not progress):
         wav, beats = done.folder / f"wav/{pair.name}.wav", done.folder / f"beats/{pair.name}.beats"
         if not (wav.is_file() and beats.is_file()):
             try:
-                sound = load_sound(plan.corpus, pair)
+                loaded = load_pair(pair, plan.corpus.folder)
             except (DataError, AudioError) as error:
                 done.left_out[pair.name] = str(error)
                 continue
-            if sound.grid is None:
+            sound, grid = loaded.wav, loaded.grid
+            if grid is None:
                 done.left_out[pair.name] = "the manifest tells of a grid, its motion file holds none"
                 continue
             # Times are written to a tenth of a millisecond: none may round to below 0 or beyond the end.
-            inside = (sound.grid.beats >= 0) & (sound.grid.beats < len(sound.wav) / SAMPLE_RATE - 1e-4)
+            inside = (grid.beats >= 0) & (grid.beats < len(sound) / SAMPLE_RATE - 1e-4)
             if inside.sum() < 2:
                 done.left_out[pair.name] = f"{int(inside.sum())} beats in {pair.seconds:.1f} s"
                 continue
-            write_beats(beats, Beats(sound.grid.beats[inside], sound.grid.positions[inside]))
-            _write_wav(wav, sound.wav)
+            write_beats(beats, Beats(grid.beats[inside], grid.positions[inside]))
+            _write_wav(wav, sound)
         rows.append((f"wav/{pair.name}.wav", f"beats/{pair.name}.beats", pair.piece, pair.split))
         done.clips[pair.split] += 1
     _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split"), rows)
@@ -238,13 +241,15 @@ def _write_clips(
     plan: Plan, done: Exported, place: Callable[[MotionPair, int], Path], progress: bool
 ) -> list[tuple[MotionPair, Path]]:
     """Every clip of the chosen pairs, written where ``place`` says."""
+    from motion_data.loading import load_pair
+
     written = []
     for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair", disable=not progress):
         stretches = cut_utterances(round(pair.seconds * SAMPLE_RATE), plan.seconds)
         paths = [place(pair, number) for number in range(len(stretches))]
         if not all(path.is_file() for path in paths):
             try:
-                wav = load_sound(plan.corpus, pair).wav
+                wav = load_pair(pair, plan.corpus.folder).wav
             except (DataError, AudioError) as error:
                 done.left_out[pair.name] = str(error)
                 continue

@@ -3,43 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from motion_data.manifest import Corpus
-from motion_data.motion_file import read_motion
 from motion_data.pair import MotionPair
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A pair's sound with its grid."""
-
-    wav: Tensor
-    """(T,) float32 at 16 kHz."""
-    grid: Grid | None
-
-
-def load_sound(corpus: Corpus, pair: MotionPair) -> Sound:
-    """Read or play a pair's sound.
-
-    Raises:
-        DataError: its files are missing or not what they should be.
-        AudioError: its sound cannot be read.
-    """
-    from motion_data.audio_span import read_span
-    from motion_data.loading import load_clip
-
-    if pair.audio is None or pair.motion is None:
-        clip = load_clip(pair, corpus.folder)
-        return Sound(clip.wav, clip.grid)
-    grid = read_motion(corpus.folder / pair.motion)[1]
-    return Sound(read_span(corpus.folder / pair.audio.path, pair.audio), grid)
 
 
 def one_a_recording(pairs: Iterable[MotionPair]) -> list[MotionPair]:

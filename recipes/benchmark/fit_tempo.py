@@ -113,19 +113,19 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
     import torch
     from tqdm import tqdm
 
-    from motion_data.loading import load_clip
+    from motion_data.loading import load_pair
     from motionbeat_upstream.nn.tempo import HOP, tempi
 
     pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), most)]
     evidence: list[Tensor] = []
     bpm: list[NDArray[np.float64]] = []
     for corpus, pair in tqdm(pairs, desc=split, unit=" pairs", disable=None):
-        clip = load_clip(pair, corpus.folder)
-        if clip.grid is None:
+        loaded = load_pair(pair, corpus.folder)
+        if loaded.grid is None:
             continue
-        found = evidence_of(clip.wav)
+        found = evidence_of(loaded.wav)
         evidence.append(found)
-        bpm.append(local_tempo(clip.grid, np.arange(len(found)) * HOP))
+        bpm.append(local_tempo(loaded.grid, np.arange(len(found)) * HOP))
     if not evidence:
         raise DataError(f"no pair of the {split} split has a grid; fit on a corpus that knows its beats")
     octaves = torch.log2(tempi().double() / 120.0)

@@ -1,1 +1,1 @@
-"""Music against motion: motions laid out on the frames of the music, and what finds its own among others."""
+"""Music against motion: what finds its own among others, and what stands beside it to be compared with."""

@@ -98,10 +98,6 @@ def hard_retrieval_metrics(found: HardRetrieval) -> dict[str, float]:
     return figures
 
 
-def negative_kinds(drawn: Iterable[Sequence[Negative]]) -> list[tuple[str, float]]:
-    """Kind and amount of every negative of a batch, in the order of the rows that follow its own motions.
-
-    Args:
-        drawn: ``Batch.negatives``; see :func:`~recipes.pairing.motion_rows.motion_rows`.
-    """
-    return [(negative.kind, negative.amount) for own in drawn for negative in own]
+def negative_kinds(negatives: Iterable[Negative]) -> list[tuple[str, float]]:
+    """Kind and amount of hard negatives, such as those of a batch, in their order."""
+    return [(negative.kind, negative.amount) for negative in negatives]

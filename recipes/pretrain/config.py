@@ -152,11 +152,11 @@ class CriterionSection:
     stop_after: Count = 20
     """Steps in a row without a finite loss or gradient that stop the run; fewer are skipped and counted."""
 
-    def wanted(self) -> Wanted:
-        """Hard negatives of a clip."""
+    def wanted(self) -> Wanted | None:
+        """Hard negatives of a clip; None where no loss compares them."""
         ecl = self.settings.ecl
         if not ecl.weight:
-            return Wanted(0, 0, 0, seamless=True)
+            return None
         return Wanted(ecl.jittered, ecl.stretched, ecl.others, seamless=True)
 
 

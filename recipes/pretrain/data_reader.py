@@ -1,31 +1,91 @@
-"""The pipeline's batches as fairseq2 reads them."""
+"""The pipeline's batches as fairseq2 reads them: ahead of what is asked for, and from any step on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from fairseq2.datasets import DataReader
 from fairseq2.gang import Gang, ReduceOperation
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
+from motion_data.errors import DataError
+from motion_data.pipeline.batch import Batch, collate
+from motion_data.pipeline.example import Example
 from motion_data.pipeline.mixture import Mixture
-from recipes.pretrain.batch import PretrainBatch
-from recipes.pretrain.step_stream import Step, StepStream
+from motionbeat_upstream.audio import AudioError
+
+Collate = Callable[[list[Example], float, np.random.Generator], Batch]
+"""Makes a batch of clips, given the bar phase at which all begin, and what draws the rest."""
 
 
-class PretrainReader(DataReader[PretrainBatch]):
+@dataclass(frozen=True)
+class Step:
+    """What was planned as a step, as it came out."""
+
+    batch: Batch | None
+    """None where not one clip could be used, where the epoch is over, and where reading failed."""
+    reached: Mapping[str, Any]
+    """Where the mixture stands after it."""
+    epoch_over: bool = False
+    failure: Exception | None = None
+
+
+class StepStream(IterableDataset[Step]):
+    """Endless steps of a mixture, epoch after epoch: what a process of its own reads.
+
+    Args:
+        make: gives the mixture; called where it is read.
+        start: where it is to begin.
+        seed: of what is random in a batch.
+        rank: of this process among those that train together.
+        collate: makes the batches.
+    """
+
+    def __init__(
+        self, make: Callable[[], Mixture], start: Mapping[str, Any], seed: int, rank: int, collate: Collate
+    ) -> None:
+        self._make, self._start = make, start
+        self._seed, self._rank, self._collate = seed, rank, collate
+
+    def __iter__(self) -> Iterator[Step]:
+        mixture = self._make()
+        mixture.load_state_dict(self._start)
+        while True:
+            try:
+                examples = mixture.next_step()
+            except StopIteration:
+                mixture.reset()
+                yield Step(None, mixture.state_dict(), epoch_over=True)
+                continue
+            except (DataError, AudioError) as error:
+                # Raised where it is awaited: from another process it would come with that one's traceback.
+                yield Step(None, mixture.state_dict(), failure=error)
+                return
+            reached = mixture.state_dict()
+            yield Step(self._batch(examples, reached) if examples else None, reached)
+
+    def _batch(self, examples: list[Example], reached: Mapping[str, Any]) -> Batch:
+        step = [self._seed, reached["epoch"], reached["position"]]
+        # The same on all ranks, whose clips are each other's negatives.
+        phase = float(np.random.default_rng(step).random())
+        return self._collate(examples, phase, np.random.default_rng([*step, 1 + self._rank]))
+
+
+class PretrainReader(DataReader[Batch]):
     """Reads a mixture of corpora, ahead of what was asked for.
 
     Args:
         make: gives the mixture of this rank.
         gang: the ranks that train together. Where one of them has no batch, all pass that step over.
-        seed: of what is left to chance.
+        seed: of what is random in a batch.
         accumulate: batches a step.
-        rolled: give each clip its motion rolled at random.
+        collate: makes the batches.
         own_process: read in a process of its own. In a thread, what is rendered and what is trained wait
             for each other's Python: a step was measured two to three times as long.
     """
@@ -36,11 +96,11 @@ class PretrainReader(DataReader[PretrainBatch]):
         gang: Gang,
         seed: int,
         accumulate: int = 1,
-        rolled: bool = False,
+        collate: Collate = collate,
         own_process: bool = False,
     ) -> None:
         self._make, self._gang, self._seed = make, gang, seed
-        self._accumulate, self._rolled, self._own_process = accumulate, rolled, own_process
+        self._accumulate, self._collate, self._own_process = accumulate, collate, own_process
         # Never read from: it says where a run begins, and refuses to go on with other data.
         self._plan = make()
         self._reached: Mapping[str, Any] = self._plan.state_dict()
@@ -52,13 +112,13 @@ class PretrainReader(DataReader[PretrainBatch]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> list[PretrainBatch]:
+    def __next__(self) -> list[Batch]:
         """The next batches; ``StopIteration`` where the epoch has no more steps of so many.
 
         Raises:
             DataError: too many clips in a row could not be used.
         """
-        batches: list[PretrainBatch] = []
+        batches: list[Batch] = []
         while len(batches) < self._accumulate:
             step = self._next_step()
             self._reached = step.reached
@@ -100,13 +160,13 @@ class PretrainReader(DataReader[PretrainBatch]):
     def _next_step(self) -> Step:
         begin = time.perf_counter()
         if self._steps is None:
-            stream = StepStream(self._make, self._reached, self._seed, self._gang.rank, self._rolled)
+            stream = StepStream(self._make, self._reached, self._seed, self._gang.rank, self._collate)
             self._steps = _from_a_process(stream) if self._own_process else _from_a_thread(stream)
         step = next(self._steps)
         self.waited += time.perf_counter() - begin
         return step
 
-    def _all_have(self, batch: PretrainBatch | None) -> bool:
+    def _all_have(self, batch: Batch | None) -> bool:
         if self._gang.size == 1:
             return batch is not None
         have = torch.tensor(float(batch is not None), device=self._gang.device)

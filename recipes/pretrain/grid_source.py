@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motion_data.pair import MotionPair
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
@@ -157,8 +157,8 @@ def _dev_pairs(corpus: Corpus, most: int) -> list[tuple[str, Callable[[], Heard 
     """Dev pairs with the names of their pieces; one without a grid gives None."""
 
     def load(pair: MotionPair) -> Heard | None:
-        clip = load_clip(pair, corpus.folder)
-        return None if clip.grid is None else _inside(clip.wav, clip.grid.beats)
+        loaded = load_pair(pair, corpus.folder)
+        return None if loaded.grid is None else _inside(loaded.wav, loaded.grid.beats)
 
     return [(pair.piece, partial(load, pair)) for pair in corpus.split("dev")[:most]]
 

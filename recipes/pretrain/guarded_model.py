@@ -13,8 +13,8 @@ from fairseq2.typing import ContextManager
 from torch import Tensor
 from torch.nn import Module
 
+from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.pretrain.batch import PretrainBatch
 
 PARTS = {
     "music": "motionbeat.music.",
@@ -63,7 +63,7 @@ class GuardedModel(RecipeModel):
             metric_bag.add(f"grad_norm_{part}", Mean())
         metric_bag.add(SKIPPED, Sum())
 
-    def will_step(self, step: int, batch: PretrainBatch, metric_bag: MetricBag) -> None:
+    def will_step(self, step: int, batch: Batch, metric_bag: MetricBag) -> None:
         """Remember what the next gradient comes from, and where to record it.
 
         It is recorded in its own step, before that step's checkpoint, so that a run that goes on from

@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from motion_data.pipeline.batch import Batch
 from motion_data.settings import CONFIG, Count, Integer, Number
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig, architecture
 from motionbeat_upstream.nn.motionbeat import MotionBeat, MotionSide, MusicFrames, MusicSide
-from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.criterion.augmentation import augment
 from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
-from recipes.pretrain.criterion.pretraining_loss import Encoded, pretraining_loss
+from recipes.pretrain.criterion.pretraining_loss import pretraining_loss
 from recipes.pretrain.criterion.settings import CriterionSettings
 
 StartTemperature = Annotated[Number, Field(ge=COLDEST, le=HOTTEST)]
@@ -74,42 +74,36 @@ class PretrainedModel(nn.Module):
         self.ecl_temperature = Temperature(config.ecl_temperature)
         self.frame_temperature = Temperature(config.frame_temperature)
 
-    def forward(self, batch: PretrainBatch, settings: CriterionSettings) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, settings: CriterionSettings) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, and its parts by name.
 
-        It is computed here, so that what shares gradients between ranks sees one call.
+        What losses without a weight would need is not computed. The loss is computed here, so that what
+        shares gradients between ranks sees one call.
         """
-        return pretraining_loss(self._encode(batch, settings), batch, settings)
-
-    def encode(self, batch: PretrainBatch) -> tuple[MusicSide, MotionSide]:
-        """Outputs of both towers for a batch, as validation needs them."""
-        rows = batch.rows
-        return (
-            self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids),
-            self.motionbeat.encode_motion(
-                rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids
-            ),
-        )
-
-    def _encode(self, batch: PretrainBatch, settings: CriterionSettings) -> Encoded:
-        """Outputs that the losses with a weight need."""
         change = partial(augment, settings=settings.augmentation) if self.training else None
-        rows, motion = batch.rows, None
         music: MusicFrames
         if settings.uses_tokens:
             music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids, change)
         else:
             music = self.motionbeat.encode_music_frames(batch.wav, batch.wav_lengths, change)
-        if settings.uses_motion:
-            motion = self.motionbeat.encode_motion(
-                rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids
-            )
-        return Encoded(
+        return pretraining_loss(
             music,
-            motion,
-            self.ecl_temperature(),
-            self.frame_temperature(),
-            self.motionbeat.motion.reach,
+            self._encode_motions(batch) if settings.uses_motion_tower else None,
+            batch,
+            settings,
+            ecl_temperature=self.ecl_temperature(),
+            frame_temperature=self.frame_temperature(),
+            blind=self.motionbeat.motion.reach,
+        )
+
+    def encode(self, batch: Batch) -> tuple[MusicSide, MotionSide]:
+        """Outputs of both towers for a batch, as validation needs them."""
+        music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids)
+        return music, self._encode_motions(batch)
+
+    def _encode_motions(self, batch: Batch) -> MotionSide:
+        return self.motionbeat.encode_motion(
+            batch.joints, batch.pulses, batch.has_joints, batch.motion_lengths, batch.owner_grids
         )
 
 

@@ -20,8 +20,8 @@ from fairseq2.utils.device_stat import NOOP_DEVICE_STAT_TRACKER, DeviceStatTrack
 from fairseq2.world_info import WorldInfo
 
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.pipeline.batch import collate
 from motion_data.pipeline.mixture import Mixture
-from motion_data.pipeline.negatives import HardNegatives
 from motion_data.pipeline.reader import ClipReader
 from motionbeat_upstream.config import ARCHITECTURES
 from motionbeat_upstream.threads import use_idle_cores
@@ -145,7 +145,7 @@ def training_reader(
         gang,
         config.common.seed,
         config.trainer.grad_accumulation.num_batches,
-        config.data.rolled_motion,
+        partial(collate, rolled=config.data.rolled_motion, motions=config.criterion.settings.uses_motions),
         config.data.own_process,
     )
 
@@ -153,11 +153,23 @@ def training_reader(
 def training_mixture(corpora: Sequence[Corpus], config: PretrainConfig, rank: int, size: int) -> Mixture:
     """The train splits, as one of ``size`` processes reads them."""
     settings = config.data.pipeline(config.common.seed)
-    negatives = HardNegatives(config.criterion.wanted())
+    negatives = config.criterion.wanted()
     clips = [ClipReader(corpus, "train", settings, rank, size, negatives) for corpus in corpora]
     return Mixture(clips, config.common.seed)
 
 
-def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig, split: str = "dev") -> DevReader:
-    """Reads the dev splits, the same clips at every validation and on every rank; or the test splits."""
-    return DevReader(corpora, config.data.pipeline(config.common.seed), config.validation.clips, split)
+def validation_reader(
+    corpora: Sequence[Corpus], config: PretrainConfig, split: str = "dev", retrieval: bool | None = None
+) -> DevReader:
+    """Reads the dev splits, the same clips at every validation and on every rank; or the test splits.
+
+    Args:
+        corpora: whose splits are read.
+        config: of the run.
+        split: train, dev or test.
+        retrieval: whether music will be compared with motion; None: as in the run's validations.
+    """
+    section, settings = config.validation, config.data.pipeline(config.common.seed)
+    return DevReader(
+        corpora, settings, section.clips, split, section.retrieval if retrieval is None else retrieval
+    )

@@ -10,7 +10,7 @@ from fairseq2.metrics import Mean, MetricBag, Sum
 from fairseq2.recipe import RecipeModel, TrainUnit
 from torch import Tensor
 
-from recipes.pretrain.batch import PretrainBatch
+from motion_data.pipeline.batch import Batch
 from recipes.pretrain.checkpointing import PatientCommits
 from recipes.pretrain.console import console
 from recipes.pretrain.criterion.settings import CriterionSettings
@@ -19,7 +19,7 @@ from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.metrics import PARTS_OF_LOSS
 
 
-class PretrainUnit(TrainUnit[PretrainBatch]):
+class PretrainUnit(TrainUnit[Batch]):
     """The criterion on a batch.
 
     Args:
@@ -57,7 +57,7 @@ class PretrainUnit(TrainUnit[PretrainBatch]):
         self._step = step_nr
         self._commits.waiting = False
 
-    def process_batch(self, batch: PretrainBatch, metric_bag: MetricBag) -> tuple[Tensor, None]:
+    def process_batch(self, batch: Batch, metric_bag: MetricBag) -> tuple[Tensor, None]:
         """The mean loss of a batch."""
         self._model.will_step(self._step, batch, metric_bag)
         loss, parts = cast(tuple[Tensor, dict[str, Tensor]], self._model.module(batch, self._settings))

@@ -88,7 +88,7 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
     config.validation = replace(section, clips=clips or section.clips or 256)
     corpora = [read_corpus(folder) for folder in config.data.corpora]
     figures = Figures(model, section.pool, section.probe)
-    batches = [batch for (batch,) in validation_reader(corpora, config, split)]
+    batches = [batch for (batch,) in validation_reader(corpora, config, split, retrieval=True)]
     with torch.inference_mode():
         for batch in tqdm(batches, desc=split, unit=" batches", disable=None):
             figures.add(batch)

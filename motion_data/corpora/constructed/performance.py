@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from motion_data.clip import Clip
 from motion_data.corpora.constructed import acoustics
 from motion_data.corpora.constructed.arrangement import Arrangement, arrange
 from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
@@ -19,6 +18,7 @@ from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.constructed.plan import Plan, from_provenance, soundfont_sha256, stage_rng
 from motion_data.corpora.constructed.rendering import render
 from motion_data.errors import DataError
+from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.soundfont import default_soundfont
@@ -27,7 +27,7 @@ FPS = 60.0
 """Frames of motion a second."""
 
 
-def perform(pair: MotionPair) -> Clip:
+def perform(pair: MotionPair) -> LoadedPair:
     """Play and dance a constructed pair; the same, bit by bit, each time on one machine.
 
     Args:
@@ -39,7 +39,7 @@ def perform(pair: MotionPair) -> Clip:
     plan = from_provenance(pair.provenance, f"pair {pair.name!r}")
     arrangement = play(plan)
     motion = move(plan, arrangement)
-    return Clip(pair, torch.from_numpy(hear(plan, arrangement)), motion, arrangement.grid)
+    return LoadedPair(pair, torch.from_numpy(hear(plan, arrangement)), motion, arrangement.grid)
 
 
 def play(plan: Plan) -> Arrangement:

@@ -82,7 +82,7 @@ def cut_pairs(track: LabelledTrack, out: Path, seconds: float, seed: int) -> lis
         start, stop = max(0.0, float(start)), float(stop)
         inside = (grid.beats >= start) & (grid.beats <= stop)
         own_grid = replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
-        part = _part(motion, start, stop)
+        part = motion.between(start, stop)
         name = f"{track.name}-{number:03}"
         pair = MotionPair(
             name=name,
@@ -119,13 +119,6 @@ def _spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[float, 
     spans = max(1, round((len(downbeats) - 1) / bars))
     edges = np.linspace(0, len(downbeats) - 1, spans + 1).round().astype(int)
     return [(float(downbeats[a]), float(downbeats[b])) for a, b in pairwise(edges) if b > a]
-
-
-def _part(motion: Motion, start: float, stop: float) -> Motion:
-    """The motion between two times that lie on frames, on a clock that begins with it."""
-    first, last = round(start * motion.fps), round(stop * motion.fps)
-    pulses = {limb: t[(t >= start) & (t < stop)] - start for limb, t in motion.pulses.items()}
-    return Motion(motion.fps, motion.names, motion.joints[first:last], 0.0, None, pulses)
 
 
 def alternating_steps(beats: NDArray[np.float64], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:

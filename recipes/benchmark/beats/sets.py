@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from motion_data.beats_file import UNKNOWN, Beats
 from motion_data.errors import DataError
-from motion_data.loading import load_clip
+from motion_data.loading import load_pair
 from motion_data.manifest import MANIFEST, Corpus, read_corpus
 from motion_data.motion_file import read_motion
 from motion_data.pair import MotionPair
@@ -167,12 +167,12 @@ def _of_corpus(
 
 def _of_played_pair(pair: MotionPair, folder: Path) -> AnnotatedSound:
     """A constructed pair, which is played."""
-    clip = load_clip(pair, folder)
-    assert clip.grid is not None  # pairs without are left out
-    wav = clip.wav.numpy()
-    inside = (clip.grid.beats >= 0) & (clip.grid.beats <= len(wav) / SAMPLE_RATE)
-    positions = clip.grid.positions if clip.grid.downbeat_confidence > 0 else 0 * clip.grid.positions
-    beats = Beats(clip.grid.beats[inside], positions[inside])
+    loaded = load_pair(pair, folder)
+    assert loaded.grid is not None  # pairs without are left out
+    wav = loaded.wav.numpy()
+    inside = (loaded.grid.beats >= 0) & (loaded.grid.beats <= len(wav) / SAMPLE_RATE)
+    positions = loaded.grid.positions if loaded.grid.downbeat_confidence > 0 else 0 * loaded.grid.positions
+    beats = Beats(loaded.grid.beats[inside], positions[inside])
     return AnnotatedSound(pair.name, pair.piece, beats, None, wav, hashlib.sha256(wav.tobytes()).hexdigest())
 
 

@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
+from motion_data.pipeline.beat_targets import frame_targets
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
 from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks
 from recipes.downstream.beat_tracking.loss import (
     balancing_weight,
-    frame_targets,
     shift_tolerant_bce,
     tolerance_frames,
 )

@@ -1,4 +1,4 @@
-"""Targets per frame, and a loss that does not mind a beat a few frames early or late.
+"""A loss that does not mind a beat a few frames early or late.
 
 In the manner of Foscarin, Schlüter and Widmer, "Beat this! Accurate beat tracking without DBN
 postprocessing" (ISMIR 2024), section on the shift-tolerant loss; the tolerance in seconds and the
@@ -11,22 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
-
-
-def frame_targets(times: ArrayLike, frames: int, frame_rate: float) -> Tensor:
-    """Ones at the frames that hold the given times, (T,) float32.
-
-    Frame k holds the times from k to k + 1 frames. A time within a frame after the end goes to the
-    last frame: features can be a frame shorter than the audio. Later ones are left out.
-    """
-    index = np.floor(np.asarray(times, dtype=np.float64) * frame_rate).astype(np.int64)
-    index = np.minimum(index[(index >= 0) & (index <= frames)], frames - 1)
-    targets = torch.zeros(frames)
-    targets[torch.from_numpy(index)] = 1.0
-    return targets
 
 
 def tolerance_frames(seconds: float, frame_rate: float) -> int:

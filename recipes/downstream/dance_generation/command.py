@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_data.clip import Clip
 from motion_data.errors import DataError
 from motion_data.looking.drawers import SUFFIXES as DRAWN
 from motion_data.looking.drawers import draw, seconds_shown
@@ -30,6 +29,7 @@ from recipes.downstream.errors import TaskError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from motion_data.loading import LoadedPair
     from motion_data.motion import Motion
     from recipes.downstream.dance_generation.dance_file import DanceFile
 
@@ -98,9 +98,9 @@ def main(arguments: Sequence[str]) -> int:
     ):
         parser.error("--guidance must be at least 0, --steps at least 1")
     try:
-        clip = _dance(options)
+        danced = _dance(options)
         for output in options.output:
-            _write(output, clip)
+            _write(output, danced)
             print(f"wrote {output}", file=sys.stderr)
     except (DataError, TaskError) as error:
         print(f"motionbeat dance: {error}", file=sys.stderr)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _dance(options: argparse.Namespace) -> Clip:
+def _dance(options: argparse.Namespace) -> LoadedPair:
     """The song with its dance, or the stretch that is asked for."""
     from tqdm import tqdm
 
@@ -141,7 +141,7 @@ def _dance(options: argparse.Namespace) -> Clip:
         )
     # The grid that `motionbeat beats` and `plot` give the song, whatever upstream the dancer was trained on.
     grid = motionbeat().tower.estimate_grid(whole)
-    return _as_clip(options, wav, motion, grid, stop)
+    return _as_pair(options, wav, motion, grid, stop)
 
 
 def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
@@ -179,8 +179,10 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     return encode
 
 
-def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Grid, stop: float) -> Clip:
+def _as_pair(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Grid, stop: float) -> LoadedPair:
     """The dance as a pair, for what draws and writes pairs; ``grid`` and its tempo are the whole song's."""
+    from motion_data.loading import LoadedPair
+
     digest = file_sha256(options.song)
     inside = (grid.beats >= options.start) & (grid.beats < stop)
     heard = grid.confidence > 0 and inside.sum() >= 2
@@ -205,17 +207,17 @@ def _as_clip(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Gri
     if heard:
         beats = grid.beats[inside] - options.start
         shown = replace(grid, beats=beats, positions=grid.positions[inside])
-    return Clip(pair, wav, motion, shown)
+    return LoadedPair(pair, wav, motion, shown)
 
 
-def _write(output: Path, clip: Clip) -> None:
+def _write(output: Path, danced: LoadedPair) -> None:
     """Write a dance as the suffix of ``output`` says."""
     from motion_data.looking.excerpt import cut_excerpt
 
     suffix = output.suffix.lower()
     if suffix in DRAWN:
-        draw(output, cut_excerpt(clip, Path(), seconds=seconds_shown(suffix)))
+        draw(output, cut_excerpt(danced, Path(), seconds=seconds_shown(suffix)))
     elif suffix in MOTIONS:
-        write_as(output, clip.motion)
+        write_as(output, danced.motion)
     else:
-        write_motion(output, clip.motion, clip.grid)
+        write_motion(output, danced.motion, danced.grid)

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.pair import MotionPair
+from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.downstream.checkpoints import BEST
-from recipes.downstream.corpus_materials import materials_by_split
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.model import dance_model
@@ -94,27 +94,25 @@ class DownstreamExpert(BestOnDev):
         self.pairs: dict[str, list[MotionPair]] = {
             split: with_joints(self.corpus, split, data.slice_seconds) for split in ("train", "dev", "test")
         }
-        self.materials = materials_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
-        numbers = numbers_for(self.materials["train"], self.pairs["train"], data.body)
+        self.caches = caches_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
+        numbers = numbers_for(self.caches["train"], self.pairs["train"], data.body)
         self.model = dance_model(numbers, upstream_dim, self.settings)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""
         data = self.settings.datarc
-        pairs, materials, numbers = self.pairs[split], self.materials[split], self.model.numbers
+        pairs, cache, numbers = self.pairs[split], self.caches[split], self.model.numbers
         if epoch is not None:
             if not self.model.is_standardised:
                 self._standardise()
-            steps = TrainSlices(materials, pairs, numbers, data, self.seed, epoch)
+            steps = TrainSlices(cache, pairs, numbers, data, self.seed, epoch)
             return DataLoader(steps, batch_size=None)
         few = pairs[: data.eval_pairs]
         if split == "dev":
-            return DataLoader(TrainSlices(materials, few, numbers, data, 0, 0), batch_size=None)
+            return DataLoader(TrainSlices(cache, few, numbers, data, 0, 0), batch_size=None)
         if self.fell_behind:
             return DataLoader(NOTHING)
-        return DataLoader(
-            EvalPieces(materials, few, data.longest_seconds, data.eval_batch_size), batch_size=None
-        )
+        return DataLoader(EvalPieces(cache, few, data.longest_seconds, data.eval_batch_size), batch_size=None)
 
     def forward(
         self,
@@ -185,9 +183,9 @@ class DownstreamExpert(BestOnDev):
         return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
 
     def _standardise(self) -> None:
-        pairs, materials = self.pairs["train"][:SEEN_FIRST], self.materials["train"]
+        pairs, cache = self.pairs["train"][:SEEN_FIRST], self.caches["train"]
         rng, data = np.random.default_rng(0), self.settings.datarc
-        cut = [cut_slices(materials, pair, self.model.numbers, data, rng, 0)[1] for pair in pairs]
+        cut = [cut_slices(cache.load(pair), self.model.numbers, data, rng, 0)[1] for pair in pairs]
         self.model.standardise(join(cut).numbers)
 
     def _loss(self, features: Sequence[Tensor], slices: Slices, records: dict[str, list[Any]]) -> Tensor:

@@ -14,12 +14,11 @@ from torch.utils.data import Dataset
 from motion_data.body.rotation_fit import posed_body
 from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
+from motion_data.loading import LoadedPair
 from motion_data.manifest import Corpus
-from motion_data.motion import Motion
 from motion_data.pair import MotionPair
-from motion_data.pipeline.material import Material, Materials
+from motion_data.pipeline.pair_cache import PairCache
 from motion_data.pipeline.windows import relative_grid
-from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import Grid
 from recipes.downstream.dance_generation.body_numbers import (
@@ -80,22 +79,19 @@ def with_joints(corpus: Corpus, split: str, least_seconds: float) -> list[Motion
     return kept
 
 
-def numbers_for(materials: Materials, pairs: Sequence[MotionPair], body: str) -> BodyNumbers:
+def numbers_for(cache: PairCache, pairs: Sequence[MotionPair], body: str) -> BodyNumbers:
     """The layout of bodies: rotations where all of some pairs have them, or what is asked for.
 
     Raises:
         DataError: rotations are asked for, and a pair has none.
     """
-    looked_at = [materials.material(pair) for pair in pairs[:BODIES_LOOKED_AT]]
-    lacking = [pair.name for pair, of in zip(pairs, looked_at, strict=False) if of.rotations is None]
+    motions = [cache.load(pair).motion for pair in pairs[:BODIES_LOOKED_AT]]
+    lacking = [pair.name for pair, of in zip(pairs, motions, strict=False) if of.rotations is None]
     if body == "joints" or (body == "auto" and lacking):
         return JointNumbers()
     if lacking:
         raise DataError(f"{lacking[0]}: its motion has no rotations; set datarc.body to joints")
-    rests = []
-    for of in looked_at:
-        assert of.joints is not None
-        rests.append(posed_body(Motion(FPS, JOINTS, of.joints, 0.0, of.rotations)).rest)
+    rests = [posed_body(motion).rest for motion in motions]
     return RotationNumbers(torch.from_numpy(np.mean(rests, axis=0)))
 
 
@@ -103,7 +99,7 @@ class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
     """The steps of an epoch; pairs are dealt anew in each.
 
     Args:
-        materials: give sound and motion, at 30 frames a second.
+        cache: loads them, at 30 frames a second.
         pairs: of the split.
         numbers: the layout of bodies.
         settings: how they are cut.
@@ -113,14 +109,14 @@ class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
 
     def __init__(
         self,
-        materials: Materials,
+        cache: PairCache,
         pairs: Sequence[MotionPair],
         numbers: BodyNumbers,
         settings: DataSettings,
         seed: int,
         epoch: int,
     ) -> None:
-        self._materials, self._pairs, self._numbers, self._settings = materials, pairs, numbers, settings
+        self._cache, self._pairs, self._numbers, self._settings = cache, pairs, numbers, settings
         self._key = (seed, epoch)
         order = np.random.default_rng([seed, epoch]).permutation(len(pairs))
         count = max(1, len(pairs) // settings.pairs_a_step)
@@ -134,7 +130,7 @@ class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
         wavs, parts = [], []
         for owner, place in enumerate(self._steps[index]):
             wav, slices = cut_slices(
-                self._materials, self._pairs[place], self._numbers, self._settings, rng, owner
+                self._cache.load(self._pairs[place]), self._numbers, self._settings, rng, owner
             )
             wavs.append(wav)
             parts.append(slices)
@@ -145,29 +141,28 @@ class EvalPieces(Dataset[tuple[list[Tensor], list[Piece]]]):
     """Pairs from their beginning, some at a time.
 
     Args:
-        materials: give sound and motion.
+        cache: loads them, at 30 frames a second.
         pairs: of the split.
         longest_seconds: of each.
         batch_size: pairs at a time.
     """
 
     def __init__(
-        self, materials: Materials, pairs: Sequence[MotionPair], longest_seconds: float, batch_size: int
+        self, cache: PairCache, pairs: Sequence[MotionPair], longest_seconds: float, batch_size: int
     ) -> None:
-        self._materials, self._longest = materials, longest_seconds
+        self._cache, self._longest = cache, longest_seconds
         self._batches = [pairs[first : first + batch_size] for first in range(0, len(pairs), batch_size)]
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], list[Piece]]:
-        pieces = [cut_piece(self._materials, pair, self._longest) for pair in self._batches[index]]
+        pieces = [cut_piece(self._cache.load(pair), self._longest) for pair in self._batches[index]]
         return [piece.wav for piece in pieces], pieces
 
 
 def cut_slices(
-    materials: Materials,
-    pair: MotionPair,
+    loaded: LoadedPair,
     numbers: BodyNumbers,
     settings: DataSettings,
     rng: np.random.Generator,
@@ -176,8 +171,7 @@ def cut_slices(
     """The sound of a pair, and random slices of its motion.
 
     Args:
-        materials: give them.
-        pair: with joints.
+        loaded: the pair, with joints at 30 frames a second.
         numbers: the layout of bodies.
         settings: how long, how many, from which multiples of the stride.
         rng: draws them.
@@ -186,71 +180,66 @@ def cut_slices(
     Raises:
         DataError, AudioError: what is wrong with the pair.
     """
-    material = materials.material(pair)
-    low, high = _danced(material)
+    low, high = loaded.shared
+    begin = loaded.motion.start
     if high - low > settings.longest_seconds:
         low += rng.random() * (high - low - settings.longest_seconds)
         high = low + settings.longest_seconds
-    first = max(0, int(np.ceil((low - material.motion_start) * FPS - 1e-6)))
+    first = max(0, int(np.ceil((low - begin) * FPS - 1e-6)))
     frames, stride = frames_of(settings.slice_seconds), frames_of(settings.stride_seconds)
-    last = int((high - material.motion_start) * FPS + 1e-6) - frames
+    last = int((high - begin) * FPS + 1e-6) - frames
     if last < first:
         raise DataError(
-            f"{pair.name}: sound and motion share {max(0.0, high - low):.2f} s; a slice takes "
+            f"{loaded.pair.name}: sound and motion share {max(0.0, high - low):.2f} s; a slice takes "
             f"{settings.slice_seconds:g} s (datarc.slice_seconds)"
         )
-    begins = first + stride * rng.integers((last - first) // stride + 1, size=settings.slices_a_pair)
+    firsts = first + stride * rng.integers((last - first) // stride + 1, size=settings.slices_a_pair)
     sound = round(low * SAMPLE_RATE)
-    wav = materials.sound(pair, material, sound, round(high * SAMPLE_RATE))
-    index = begins[:, None] + np.arange(frames)
-    times = material.motion_start + index / FPS - sound / SAMPLE_RATE
+    wav = loaded.samples(sound, round(high * SAMPLE_RATE))
+    index = firsts[:, None] + np.arange(frames)
+    times = begin + index / FPS - sound / SAMPLE_RATE
     return wav, Slices(
-        torch.full((len(begins),), owner),
-        torch.from_numpy(times),
-        encode(material, numbers, index, pair.name),
+        torch.full((len(firsts),), owner), torch.from_numpy(times), encode(loaded, numbers, index)
     )
 
 
-def encode(material: Material, numbers: BodyNumbers, index: NDArray[np.int64], name: str) -> Tensor:
-    """(S, T, N) of the (S, T) frames of a motion, each slice beginning at the origin.
+def encode(loaded: LoadedPair, numbers: BodyNumbers, index: NDArray[np.int64]) -> Tensor:
+    """(S, T, N) of the (S, T) frames of a pair's motion, each slice beginning at the origin.
 
     Raises:
-        DataError: rotations are wanted, and the motion of that name has none.
+        DataError: rotations are wanted, and the motion has none.
     """
-    assert material.joints is not None
-    joints = torch.from_numpy(material.joints[index])
+    motion = loaded.motion
+    joints = torch.from_numpy(motion.joints[index])
     rotations = None
     if isinstance(numbers, RotationNumbers):
-        if material.rotations is None:
+        if motion.rotations is None:
             raise DataError(
-                f"{name}: its motion has no rotations, as the first {BODIES_LOOKED_AT} of the corpus have; "
-                f"set datarc.body to joints"
+                f"{loaded.pair.name}: its motion has no rotations, as the first {BODIES_LOOKED_AT} of the "
+                f"corpus have; set datarc.body to joints"
             )
-        matrices = axis_angle_to_matrix(material.rotations[index])
+        matrices = axis_angle_to_matrix(motion.rotations[index])
         rotations = torch.from_numpy(matrices).float()
     whole = numbers.encode(joints, rotations)
     return numbers.moved(whole, numbers.place(whole), to_origin=True)
 
 
-def cut_piece(materials: Materials, pair: MotionPair, longest_seconds: float) -> Piece:
-    """A pair from where both sound and motion are there.
+def cut_piece(loaded: LoadedPair, longest_seconds: float) -> Piece:
+    """A pair, at 30 frames a second, from where both sound and motion are there.
 
     Raises:
         DataError, AudioError: what is wrong with the pair.
     """
-    material = materials.material(pair)
-    assert material.joints is not None
-    low, high = _danced(material)
+    low, high = loaded.shared
     high = min(high, low + longest_seconds)
-    sound = round(low * SAMPLE_RATE)
-    wav = materials.sound(pair, material, sound, round(high * SAMPLE_RATE))
-    first = max(0, int(np.ceil((low - material.motion_start) * FPS - 1e-6)))
-    frames = int((high - material.motion_start) * FPS + 1e-6) - first
-    start = material.motion_start + first / FPS - low
-    steps = np.sort(np.concatenate([np.empty(0), *material.pulses.values()]))
-    grid = None if material.grid is None else relative_grid(material.grid, low, high)
-    joints = material.joints[first : first + frames]
-    return Piece(pair, wav, start, joints, grid, steps[(steps >= low) & (steps < high)] - low)
+    wav = loaded.samples(round(low * SAMPLE_RATE), round(high * SAMPLE_RATE))
+    motion = loaded.motion.between(low, high)
+    # Frames from the first one within the sound to the last one that ends within it.
+    first = max(0, int(np.ceil(-motion.start * FPS - 1e-6)))
+    last = int((high - low - motion.start) * FPS + 1e-6)
+    grid = None if loaded.grid is None else relative_grid(loaded.grid, low, high)
+    steps = np.sort(np.concatenate([np.empty(0), *motion.pulses.values()]))
+    return Piece(loaded.pair, wav, motion.start + first / FPS, motion.joints[first:last], grid, steps)
 
 
 def join(parts: Sequence[Slices]) -> Slices:
@@ -258,9 +247,3 @@ def join(parts: Sequence[Slices]) -> Slices:
     return Slices(
         *(torch.cat([getattr(part, name) for part in parts]) for name in ("owner", "times", "numbers"))
     )
-
-
-def _danced(material: Material) -> tuple[float, float]:
-    """Seconds of the pair from which on, and until which, there are both sound and motion."""
-    low = max(0.0, material.motion_start)
-    return low, min(material.seconds, material.motion_start + material.motion_seconds)

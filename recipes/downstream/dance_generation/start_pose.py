@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from motion_data.body.resampling import resample_positions, resample_rotations
 from motion_data.body.rotation_fit import posed_body
 from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
@@ -35,12 +35,13 @@ def start_numbers(model: DanceModel, motion: Motion, name: str) -> Tensor:
             f"{name}: {len(motion.names)} joints; expected the {len(JOINTS)} of the common skeleton"
         )
     kept = slice(-round(LONGEST * FPS), None)
-    joints = resample_positions(motion.joints, motion.fps, FPS)[kept].astype(np.float32)
+    rotated = isinstance(model.numbers, RotationNumbers)
+    try:
+        last = replace(motion, rotations=posed_body(motion).rotations if rotated else None).at_rate(FPS)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     rotations = None
-    if isinstance(model.numbers, RotationNumbers):
-        turned = resample_rotations(posed_body(motion).rotations, motion.fps, FPS)[kept]
-        rotations = torch.from_numpy(axis_angle_to_matrix(turned)).float()[None]
-    if len(joints) < 2:
-        raise DataError(f"{name}: lasts {motion.seconds:.2f} s; expected two frames at 30 a second")
-    whole = model.numbers.encode(torch.from_numpy(joints)[None], rotations)
+    if last.rotations is not None:
+        rotations = torch.from_numpy(axis_angle_to_matrix(last.rotations[kept])).float()[None]
+    whole = model.numbers.encode(torch.from_numpy(last.joints[kept])[None], rotations)
     return model.numbers.moved(whole, model.numbers.place(whole), to_origin=True)

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
+from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.downstream.checkpoints import BEST
-from recipes.downstream.corpus_materials import materials_by_split
 from recipes.downstream.kept_weights import BestOnDev
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.kept import Kept, keep, lay_out
@@ -70,7 +70,7 @@ class DownstreamExpert(BestOnDev):
         data, model = self.settings.datarc, self.settings.modelrc
         self.corpus = read_corpus(Path(data.root))
         pairs = {split: self.corpus.split(split) for split in SPLITS}
-        self.materials = materials_by_split(self.corpus.folder, pairs, FPS, data.memory_megabytes)
+        self.caches = caches_by_split(self.corpus.folder, pairs, FPS, data.memory_megabytes)
         self.probe = PairProbe(upstream_dim, model.width, model.curves, model.taps)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
@@ -86,7 +86,7 @@ class DownstreamExpert(BestOnDev):
             self.corpus,
             split,
             data.pipeline(self.seed if training else 0, training),
-            self.materials[split],
+            self.caches[split],
             epoch or 0,
             testing=not training,
             most=None if training else data.eval_clips,
@@ -108,25 +108,22 @@ class DownstreamExpert(BestOnDev):
         """
         (batch,) = batches
         device = features[0].device
-        frames, rows = batch.frames.to(device), batch.rows
-        size = len(batch)
+        clips, size = batch.clips, len(batch)
+        frames, lengths = clips.frame_lengths.to(device), clips.motion_lengths.to(device)
         danced = self.probe.motion_frames(
-            rows.joints.to(device),
-            rows.pulses.to(device),
-            rows.has_joints.to(device),
-            rows.lengths.to(device),
+            clips.joints.to(device), clips.pulses.to(device), clips.has_joints.to(device), lengths
         )
-        motion = self.probe.vectors(danced, rows.lengths.to(device), rows.grids, music=False)
+        motion = self.probe.vectors(danced, lengths, clips.owner_grids, music=False)
         heard = self.probe.music_frames(features[:size], frames)
-        music = self.probe.vectors(heard, frames, batch.grids, music=True)
+        music = self.probe.vectors(heard, frames, clips.grids, music=True)
         if self.training:
             self.fell_behind = False
-            may_be = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
+            may_be = torch.from_numpy(may_be_negatives(clips.pieces.tolist(), clips.takes.tolist()))
             loss = contrast(
                 music,
                 motion[:size],
                 motion[size:],
-                rows.owner[size:].to(device),
+                clips.owner[size:].to(device),
                 may_be.to(device),
                 self.probe.scale,
             )
@@ -174,16 +171,15 @@ class DownstreamExpert(BestOnDev):
         motion: Tensor,
     ) -> Kept:
         """A batch's vectors, also those of noise and on own grids."""
-        size, tested = len(batch), batch.tested
-        assert tested is not None
-        frames = batch.frames.to(heard.device)
+        size, clips = len(batch), batch.clips
+        frames = clips.frame_lengths.to(heard.device)
         blank = self.probe.music_frames(features[size:], frames)
         return keep(
             batch,
             music,
             motion,
-            self.probe.vectors(blank, frames, batch.grids, music=True),
-            self.probe.vectors(heard, frames, tested.music, music=True),
-            self.probe.vectors(danced[:size], frames, tested.motion, music=False),
-            self.probe.vectors(blank, frames, tested.music, music=True),
+            self.probe.vectors(blank, frames, clips.grids, music=True),
+            self.probe.vectors(heard, frames, batch.music_grids, music=True),
+            self.probe.vectors(danced[:size], frames, clips.motion_grids, music=False),
+            self.probe.vectors(blank, frames, batch.music_grids, music=True),
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 from recipes.downstream.kept_weights import check_finite
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
+from recipes.pairing.hard_retrieval import negative_kinds
 from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 
 TEMPI_AN_OCTAVE = 4
@@ -53,7 +54,7 @@ def keep(
     Raises:
         TaskError: vectors that are not finite.
     """
-    size, owner = len(batch), batch.rows.owner[len(batch) :].to(music.device)
+    size, owner = len(batch), batch.clips.owner[len(batch) :].to(music.device)
     hard = (music[owner] * motion[size:]).sum(-1)
     noise_hard = (noise[owner] * motion[size:]).sum(-1)
     vectors = {
@@ -81,18 +82,16 @@ def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tenso
         torch.cat([getattr(one, name) for one in kept])
         for name in ("music", "motion", "noise", "music_own", "motion_own", "noise_own", "hard", "noise_hard")
     )
-    before = np.cumsum([0, *(len(one.batch) for one in kept)])
+    batches = [one.batch.clips for one in kept]
+    before = np.cumsum([0, *map(len, batches)])
     owner = np.concatenate(
-        [
-            one.batch.rows.owner[len(one.batch) :].numpy() + first
-            for one, first in zip(kept, before, strict=False)
-        ]
+        [clips.owner[len(clips) :].numpy() + first for clips, first in zip(batches, before, strict=False)]
     )
     # Candidates are of one metre and of like tempo: neither may give the answer away.
     groups = [
         100 * grid.metre + round(TEMPI_AN_OCTAVE * np.log2(grid.bpm))
-        for one in kept
-        for grid in one.batch.grids
+        for clips in batches
+        for grid in clips.grids
     ]
     return Tables(
         shared=(music @ motion.T).double().numpy(),
@@ -103,18 +102,20 @@ def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tenso
         noise_hard=noise_hard.double().numpy(),
         no_learning=_no_learning([one.batch for one in kept], torch.from_numpy(owner)),
         owner=owner,
-        kinds=[kind for one in kept for kind in one.batch.kinds],
-        pieces=np.concatenate([one.batch.pieces.numpy() for one in kept]),
-        takes=np.concatenate([one.batch.takes.numpy() for one in kept]),
+        kinds=[kind for clips in batches for kind in negative_kinds(clips.negatives)],
+        pieces=np.concatenate([clips.pieces.numpy() for clips in batches]),
+        takes=np.concatenate([clips.takes.numpy() for clips in batches]),
         groups=np.array(groups, dtype=np.int64),
-        names=tuple(name for one in kept for name in one.batch.names),
+        names=tuple(name for clips in batches for name in clips.names),
     )
 
 
 def _no_learning(batches: Sequence[PairBatch], owner: Tensor) -> tuple[Correlations, ...]:
     """How onsets and touch-downs of all pairs fall together, for each forgiveness."""
-    heard = [batch.tested.onsets for batch in batches if batch.tested is not None]
-    own = [batch.rows.pulses[: len(batch)].amax(-1) for batch in batches]
-    hard = [batch.rows.pulses[len(batch) :].amax(-1) for batch in batches]
-    onset, contact, lengths = padded(heard), padded(own + hard), torch.cat([b.frames for b in batches])
+    heard = [batch.onsets for batch in batches if batch.onsets is not None]
+    clips = [batch.clips for batch in batches]
+    own = [of.pulses[: len(of)].amax(-1) for of in clips]
+    hard = [of.pulses[len(of) :].amax(-1) for of in clips]
+    onset, contact = padded(heard), padded(own + hard)
+    lengths = torch.cat([of.frame_lengths for of in clips])
     return tuple(correlations(onset, contact, lengths, owner, each) for each in FORGIVENESSES)

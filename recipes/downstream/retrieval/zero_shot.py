@@ -90,17 +90,14 @@ def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
     import torch
     from tqdm import tqdm
 
-    from motion_data.pipeline.material import Materials
-    from motion_data.pipeline.stages import StageClock
+    from motion_data.pipeline.pair_cache import PairCache
     from recipes.downstream.retrieval.batches import PairBatches
 
     data = settings.datarc
     corpus = read_corpus(Path(data.root))
     pipeline = data.pipeline(0, training=False)
-    materials = Materials(
-        corpus.folder, corpus.split(split), pipeline.fps, data.memory_megabytes, StageClock()
-    )
-    batches = PairBatches(corpus, split, pipeline, materials, 0, testing=True, most=data.eval_clips)
+    cache = PairCache(corpus.folder, corpus.split(split), pipeline.fps, data.memory_megabytes)
+    batches = PairBatches(corpus, split, pipeline, cache, 0, testing=True, most=data.eval_clips)
     bar = tqdm(range(len(batches)), desc=split, unit=" batches", disable=None)
     with torch.inference_mode():
         return [_kept(model, *batches[index]) for index in bar]
@@ -113,26 +110,31 @@ def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Ke
     from recipes.downstream.retrieval.kept import keep
 
     (batch,) = batches
-    size, rows, tested = len(batch), batch.rows, batch.tested
-    assert tested is not None
+    size, clips = len(batch), batch.clips
     heard, blank = (pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:]))
     lengths = torch.tensor([len(wav) for wav in wavs[:size]])
 
     def music(wav: Tensor, grids: Sequence[Grid]) -> Tensor:
         return model.encode_music(wav, lengths, grids).compared
 
-    danced = model.encode_motion(rows.joints, rows.pulses, rows.has_joints, rows.lengths, rows.grids)
+    danced = model.encode_motion(
+        clips.joints, clips.pulses, clips.has_joints, clips.motion_lengths, clips.owner_grids
+    )
     danced_own = model.encode_motion(
-        rows.joints[:size], rows.pulses[:size], rows.has_joints[:size], rows.lengths[:size], tested.motion
+        clips.joints[:size],
+        clips.pulses[:size],
+        clips.has_joints[:size],
+        clips.frame_lengths,
+        clips.motion_grids,
     )
     return keep(
         batch,
-        music(heard, batch.grids),
+        music(heard, clips.grids),
         danced.compared,
-        music(blank, batch.grids),
-        music(heard, tested.music),
+        music(blank, clips.grids),
+        music(heard, batch.music_grids),
         danced_own.compared,
-        music(blank, tested.music),
+        music(blank, batch.music_grids),
     )
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.negatives.drawing import may_be_negatives
+from motion_data.pipeline.batch import Batch
+from motion_data.pipeline.beat_targets import spread
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_frames import motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
 from recipes.pairing.onset_curve import onset_target
-from recipes.pretrain.batch import PretrainBatch
-from recipes.pretrain.criterion.beat_losses import beat_head_losses, spread
+from recipes.pretrain.criterion.beat_losses import beat_head_losses
 from recipes.pretrain.criterion.beat_windows import beat_windows
 from recipes.pretrain.criterion.ecl import ECLTerms, embodied_contrastive_loss
 from recipes.pretrain.criterion.frame_infonce import FrameTerms, draw_shifts, draw_windows, frame_infonce
@@ -27,44 +26,46 @@ STEPS = 16
 """Steps of a beat that SRAL compares."""
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """What the towers said of a batch."""
-
-    music: MusicFrames
-    """A :class:`MusicSide` where a loss needs the token layers."""
-    motion: MotionSide | None
-    """Of all R motions; None where no loss needs them."""
-    ecl_temperature: Tensor
-    frame_temperature: Tensor
-    blind: int
-    """Frames at either end of a motion where its projections know of the end."""
-
-
 def pretraining_loss(
-    said: Encoded, batch: PretrainBatch, settings: CriterionSettings
+    music: MusicFrames,
+    motion: MotionSide | None,
+    batch: Batch,
+    settings: CriterionSettings,
+    *,
+    ecl_temperature: Tensor,
+    frame_temperature: Tensor,
+    blind: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch, and its parts by name, detached.
 
     Parts whose weight is 0 are not computed.
+
+    Args:
+        music: of the B clips; a :class:`MusicSide` where a loss needs the token layers.
+        motion: of all R motions; None where no loss needs them.
+        batch: what the towers were given, and the targets.
+        settings: weights.
+        ecl_temperature: scalar.
+        frame_temperature: scalar.
+        blind: frames at either end of a motion where its projections know of the end.
     """
-    mask = length_mask(batch.frame_lengths, said.music.frames.shape[1])
-    loss = said.music.frames.new_zeros((), dtype=torch.float32)
+    mask = length_mask(batch.frame_lengths, music.frames.shape[1])
+    loss = music.frames.new_zeros((), dtype=torch.float32)
     parts: dict[str, Tensor] = {}
     if settings.ecl.weight:
-        ecl = contrast_embeddings(said, batch, settings)
+        ecl = contrast_embeddings(music, motion, batch, settings, ecl_temperature)
         loss = loss + settings.ecl.weight * ecl.loss
         parts |= {
             "ecl": ecl.loss,
-            "ecl_temperature": said.ecl_temperature,
+            "ecl_temperature": ecl_temperature,
             "positive_cosine": ecl.positive_cosine,
             "negative_cosine": ecl.negative_cosine,
             "batch_accuracy": ecl.in_batch_accuracy,
             "hard_accuracy": ecl.hard_accuracy,
         }
-    onsets = onset_target(said.music.features.onset_envelope, batch.frame_lengths)
+    onsets = onset_target(music.features.onset_envelope, batch.frame_lengths)
     if settings.sral_weight:
-        sral = align_rhythm(said, batch, onsets, mask, settings)
+        sral = align_rhythm(music, motion, batch, onsets, mask, settings)
         loss = loss + settings.sral_weight * sral.loss
         parts |= {
             "sral": sral.loss,
@@ -75,50 +76,52 @@ def pretraining_loss(
         }
     frames = settings.frames
     if frames.infonce:
-        contrast = contrast_frames(said, batch, settings)
+        contrast = contrast_frames(music, motion, batch, settings, frame_temperature, blind)
         loss = loss + frames.infonce * contrast.loss
         parts |= {
             "frame_infonce": contrast.loss,
-            "frame_temperature": said.frame_temperature,
+            "frame_temperature": frame_temperature,
             "frame_accuracy": contrast.accuracy,
             "shift_accuracy": contrast.shift_accuracy,
         }
     if frames.onsets:
-        heard = curve_loss(said.music.heard_onsets, onsets, mask)
-        loss = loss + frames.onsets * heard
-        parts["frame_onsets"] = heard
+        parts["frame_onsets"] = curve_loss(music.heard_onsets, onsets, mask)
+        loss = loss + frames.onsets * parts["frame_onsets"]
     if frames.pulses:
+        target, known = batch.contacts, mask
         if frames.pulse_target == "beats":
-            heard = curve_loss(
-                said.music.heard_contacts, spread(batch.beats.beat), mask & batch.beats.has_beats[:, None]
-            )
-        else:
-            heard = curve_loss(said.music.heard_contacts, batch.contact_target, mask)
-        loss = loss + frames.pulses * heard
-        parts["frame_pulses"] = heard
-    if said.music.features.beats is not None and any(settings.heads.weights().values()):
-        heads, by_head = beat_head_losses(said.music.features.beats, batch.beats, mask, settings.heads)
+            target, known = spread(batch.beats.beat), mask & batch.beats.has_beats[:, None]
+        parts["frame_pulses"] = curve_loss(music.heard_contacts, target, known)
+        loss = loss + frames.pulses * parts["frame_pulses"]
+    if music.features.beats is not None and any(settings.heads.weights().values()):
+        heads, by_head = beat_head_losses(music.features.beats, batch.beats, mask, settings.heads)
         loss = loss + heads
         parts |= {f"head_{name}": part for name, part in by_head.items()}
     return loss, {"loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
 
 
-def contrast_embeddings(said: Encoded, batch: PretrainBatch, settings: CriterionSettings) -> ECLTerms:
+def contrast_embeddings(
+    music_side: MusicFrames,
+    motion_side: MotionSide | None,
+    batch: Batch,
+    settings: CriterionSettings,
+    temperature: Tensor,
+) -> ECLTerms:
     """ECL over the motions of all ranks and each clip's own hard negatives."""
     size = len(batch)
-    assert isinstance(said.music, MusicSide)
-    assert said.motion is not None
-    music, motion = said.music.compared, said.motion.compared
+    assert isinstance(music_side, MusicSide)
+    assert motion_side is not None
+    music, motion = music_side.compared, motion_side.compared
     motions, offset = gather_rows(motion[:size])
     pieces, _ = gather_rows(batch.pieces)
     takes, _ = gather_rows(batch.takes)
     may = torch.from_numpy(may_be_negatives(pieces.tolist(), takes.tolist())).to(music.device)
-    hard, there = by_owner(motion[size:], batch.rows.owner[size:], size)
+    hard, there = by_owner(motion[size:], batch.owner[size:], size)
     return embodied_contrastive_loss(
         music,
         motions,
         may[offset : offset + size],
-        said.ecl_temperature,
+        temperature,
         hard,
         there,
         own=torch.arange(offset, offset + size, device=music.device),
@@ -146,45 +149,55 @@ def by_owner(rows: Tensor, owner: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def align_rhythm(
-    said: Encoded, batch: PretrainBatch, onsets: Tensor, mask: Tensor, settings: CriterionSettings
+    music: MusicFrames,
+    motion: MotionSide | None,
+    batch: Batch,
+    onsets: Tensor,
+    mask: Tensor,
+    settings: CriterionSettings,
 ) -> SRALTerms:
     """SRAL between the clips' music and their own motions."""
-    size = len(batch)
-    assert isinstance(said.music, MusicSide)
-    assert said.motion is not None
+    assert isinstance(music, MusicSide)
+    assert motion is not None
     windows = beat_windows(
         batch.grids, (batch.frame_lengths / RATE).tolist(), mask.shape[1], STEPS, mask.device
     )
     return structural_rhythm_alignment_loss(
-        said.music.onsets,
-        said.motion.contacts[:size],
+        music.onsets,
+        motion.contacts[: len(batch)],
         onsets,
-        batch.contact_target,
+        batch.contacts,
         mask,
         windows,
         settings.sral,
     )
 
 
-def contrast_frames(said: Encoded, batch: PretrainBatch, settings: CriterionSettings) -> FrameTerms:
+def contrast_frames(
+    music: MusicFrames,
+    motion: MotionSide | None,
+    batch: Batch,
+    settings: CriterionSettings,
+    temperature: Tensor,
+    blind: int,
+) -> FrameTerms:
     """The windowed InfoNCE between the clips' music and their own motions."""
     size, frames = len(batch), settings.frames
-    assert said.motion is not None
-    rows = batch.rows
+    assert motion is not None
     window = round(frames.window * RATE)
-    first, fits = draw_windows(batch.frame_lengths, window, frames.windows, said.blind)
+    first, fits = draw_windows(batch.frame_lengths, window, frames.windows, blind)
     may = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
     with torch.no_grad():
-        seen = motion_frames(rows.joints[:size], rows.pulses[:size], rows.has_joints[:size], RATE)
+        seen = motion_frames(batch.joints[:size], batch.pulses[:size], batch.has_joints[:size], RATE)
     return frame_infonce(
-        said.music.frames,
-        said.motion.frames[:size],
+        music.frames,
+        motion.frames[:size],
         seen,
         first,
         fits,
         draw_shifts(frames.shifts),
         may.to(first.device),
-        said.frame_temperature,
+        temperature,
         window,
     )
 

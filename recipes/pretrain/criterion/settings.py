@@ -67,9 +67,15 @@ class CriterionSettings:
         return self.ecl.weight > 0 or self.sral_weight > 0
 
     @property
-    def uses_motion(self) -> bool:
+    def uses_motion_tower(self) -> bool:
         """Whether a loss needs the motion tower."""
         return self.uses_tokens or self.frames.infonce > 0
+
+    @property
+    def uses_motions(self) -> bool:
+        """Whether a loss needs the motions of a batch."""
+        contacts = self.frames.pulses > 0 and self.frames.pulse_target == "contacts"
+        return self.uses_motion_tower or contacts
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:

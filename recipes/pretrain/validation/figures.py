@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.config import STRIDE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
@@ -17,15 +18,13 @@ from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import FrameFeatures
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
-from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics
+from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics, negative_kinds
 from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity, padded
 from recipes.pairing.onset_curve import onset_target
 from recipes.pairing.retrieval import retrieval, retrieval_metrics
 from recipes.pairing.silence import noise, other_audio, silence
-from recipes.pretrain.batch import PretrainBatch
 from recipes.pretrain.model import PretrainedModel
 from recipes.pretrain.validation.beat_probe import beat_probe
-from recipes.pretrain.validation.dev_batches import DevBatch
 from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
 from recipes.statistics.piece_mean import piece_mean
 
@@ -55,6 +54,12 @@ def probed_layers(config: MusicTowerConfig) -> dict[str, int]:
     return {"middle": (trunk + 1) // 2, "trunk": trunk, "last": -1}
 
 
+def annotated_beats(batch: Batch, row: int) -> NDArray[np.float64]:
+    """(N,) beats of a clip's pair on the clip's clock; none where the corpus knows none."""
+    grid = batch.annotated[row]
+    return np.empty(0) if grid is None else grid.beats
+
+
 class Figures:
     """Retrieval on a shared grid and on own grids, with the audio and without, heads and a beat probe.
 
@@ -81,38 +86,38 @@ class Figures:
         self._takes: list[int] = []
         self._groups: list[int] = []
 
-    def add(self, batch: DevBatch) -> None:
+    def add(self, batch: Batch) -> None:
         """Encode a batch, and keep what the figures are made of."""
-        clips, size = batch.batch, len(batch.batch)
+        size = len(batch)
         if not self._has_retrieval:
-            frames = self._model.motionbeat.encode_music_frames(clips.wav, clips.wav_lengths).features
+            frames = self._model.motionbeat.encode_music_frames(batch.wav, batch.wav_lengths).features
             self._keep_beats(frames, batch)
             self._keep_features(frames, batch)
-            self._pieces += clips.pieces.tolist()
+            self._pieces += batch.pieces.tolist()
             return
-        music, motion = self._model.encode(clips)
+        music, motion = self._model.encode(batch)
         self._keep_beats(music.features, batch)
-        self._keep_similarities("shared", music, motion, clips)
+        self._keep_similarities("shared", music, motion, batch)
         self._keep("motion", motion.compared[:size])
         self._blind = self._model.motionbeat.motion.reach
         self._frames("frames_motion", motion.frames[:size])
         generator = torch.Generator().manual_seed(len(self._pieces))
         blanks = {
-            "silence": silence(clips.wav, clips.wav_lengths),
-            "noise": noise(clips.wav, clips.wav_lengths, generator),
-            "other_audio": other_audio(clips.wav, clips.wav_lengths, clips.pieces, clips.takes, generator)[0],
+            "silence": silence(batch.wav, batch.wav_lengths),
+            "noise": noise(batch.wav, batch.wav_lengths, generator),
+            "other_audio": other_audio(batch.wav, batch.wav_lengths, batch.pieces, batch.takes, generator)[0],
         }
         for name, wav in blanks.items():
-            side = self._model.motionbeat.encode_music(wav, clips.wav_lengths, clips.grids)
-            self._keep_similarities(name, side, motion, clips)
+            side = self._model.motionbeat.encode_music(wav, batch.wav_lengths, batch.grids)
+            self._keep_similarities(name, side, motion, batch)
         self._keep_own_grids(batch)
         self._keep_curves(music, motion, batch)
-        self._kinds += batch.kinds
-        self._pieces += clips.pieces.tolist()
-        self._takes += clips.takes.tolist()
+        self._kinds += negative_kinds(batch.negatives)
+        self._pieces += batch.pieces.tolist()
+        self._takes += batch.takes.tolist()
         tokens = music.features.tokens.mask.sum(1).tolist()
         self._groups += [
-            grid.metre * 100_000 + count for grid, count in zip(clips.grids, tokens, strict=True)
+            grid.metre * 100_000 + count for grid, count in zip(batch.grids, tokens, strict=True)
         ]
 
     def compute(self) -> dict[str, float]:
@@ -160,11 +165,11 @@ class Figures:
                 figures |= probe.f.metrics(f"probe.{layer}.beat_f")
         return figures
 
-    def _keep_beats(self, features: FrameFeatures, batch: DevBatch) -> None:
+    def _keep_beats(self, features: FrameFeatures, batch: Batch) -> None:
         """F of the heads' peaks, of clips whose beats, or bars, are known."""
         if features.beats is None:
             return
-        targets = batch.batch.beats
+        targets = batch.beats
         for name, logits, known, target in (
             ("beat", features.beats.beat, targets.has_beats, targets.beat),
             ("downbeat", features.beats.downbeat, targets.has_bars, targets.downbeat),
@@ -173,7 +178,7 @@ class Figures:
                 length = int(features.frame_lengths[row])
                 peaks = pick_peaks(logits[row, :length].float().cpu(), PEAK_PROBABILITY, RATE)
                 true = (torch.nonzero(target[row, :length])[:, 0].cpu().numpy() + 0.5) / RATE
-                piece = int(batch.batch.pieces[row])
+                piece = int(batch.pieces[row])
                 if len(true):
                     self._head_scores[name].append((f_measure(true, peaks), piece))
 
@@ -189,10 +194,8 @@ class Figures:
         seen = F.pad(seen, (0, 0, 0, SEEN_FRAMES - seen.shape[1]))
         self._keep(name, F.normalize(seen.flatten(1), dim=1))
 
-    def _keep_similarities(
-        self, name: str, music: MusicSide, motion: MotionSide, clips: PretrainBatch
-    ) -> None:
-        size, owner = len(clips), clips.rows.owner
+    def _keep_similarities(self, name: str, music: MusicSide, motion: MotionSide, batch: Batch) -> None:
+        size, owner = len(batch), batch.owner
         self._keep(name, music.compared)
         self._keep(f"own_{name}", (music.compared * motion.compared[:size]).sum(-1))
         self._keep(f"hard_{name}", (music.compared[owner[size:]] * motion.compared[size:]).sum(-1))
@@ -200,31 +203,29 @@ class Figures:
         if name == "shared":
             self._owners += (owner[size:] + len(self._pieces)).tolist()
 
-    def _keep_own_grids(self, batch: DevBatch) -> None:
+    def _keep_own_grids(self, batch: Batch) -> None:
         """Each side on the grid that it has by itself; the music's is estimated, also where it is blank."""
-        clips, size = batch.batch, len(batch.batch)
-        rows, frames = clips.rows, round(OWN_GRID_SECONDS * RATE)
-        lengths = clips.wav_lengths.clamp(max=frames * STRIDE)
-        for name, wav in (("music", clips.wav), ("silence", silence(clips.wav, lengths))):
+        size, frames = len(batch), round(OWN_GRID_SECONDS * RATE)
+        lengths = batch.wav_lengths.clamp(max=frames * STRIDE)
+        for name, wav in (("music", batch.wav), ("silence", silence(batch.wav, lengths))):
             heard = self._model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths)
             self._keep(f"own_grids_{name}", heard.compared)
             if name == "music":
                 self._keep_features(heard.features, batch)
         danced = self._model.motionbeat.encode_motion(
-            rows.joints[:size, :frames],
-            rows.pulses[:size, :frames],
-            rows.has_joints[:size],
-            rows.lengths[:size].clamp(max=frames),
+            batch.joints[:size, :frames],
+            batch.pulses[:size, :frames],
+            batch.has_joints[:size],
+            batch.frame_lengths.clamp(max=frames),
             batch.motion_grids,
         )
         self._keep("own_grids_motion", danced.compared)
 
-    def _keep_curves(self, music: MusicSide, motion: MotionSide, batch: DevBatch) -> None:
+    def _keep_curves(self, music: MusicSide, motion: MotionSide, batch: Batch) -> None:
         """What heads and probe are judged by."""
-        clips = batch.batch
-        size, lengths = len(clips), clips.frame_lengths
+        size, lengths = len(batch), batch.frame_lengths
         onsets = onset_target(music.features.onset_envelope, lengths)
-        contacts = clips.contact_target
+        contacts = batch.contacts
         for name, logits, target in (
             ("heard_onsets", music.heard_onsets, onsets),
             ("heard_contacts", music.heard_contacts, contacts),
@@ -234,18 +235,18 @@ class Figures:
             correlations = clip_correlations(torch.sigmoid(logits.float()), target, lengths)
             self._kept[f"head_{name}"].append(correlations.cpu())
         mask = length_mask(lengths, onsets.shape[1])
-        pulses = clips.rows.pulses.amax(-1)
+        pulses = batch.pulses.amax(-1)
         for name, curve in (("onset", onsets * mask), ("contact", pulses[:size]), ("hard", pulses[size:])):
             self._keep(f"{name}_curve", curve)
         self._keep("lengths", lengths)
 
-    def _keep_features(self, features: FrameFeatures, batch: DevBatch) -> None:
+    def _keep_features(self, features: FrameFeatures, batch: Batch) -> None:
         """What the probe is fitted to: features on the grid that is heard, never on the annotated one."""
         layers = probed_layers(self._model.motionbeat.music.config)
         for row, length in enumerate(features.frame_lengths.tolist()):
             if len(self._beats) == PROBED:
                 break
-            self._beats.append(batch.beats[row])
+            self._beats.append(annotated_beats(batch, row))
             for layer, index in layers.items():
                 if layer == "last" and not self._has_retrieval:
                     continue

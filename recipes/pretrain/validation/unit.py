@@ -9,13 +9,13 @@ from fairseq2.logging import log
 from fairseq2.metrics import Mean, MetricBag
 from fairseq2.recipe import EvalUnit, RecipeModel
 
+from motion_data.pipeline.batch import Batch
 from recipes.pretrain.checkpointing import PatientCommits
 from recipes.pretrain.model import PretrainedModel
-from recipes.pretrain.validation.dev_batches import DevBatch
 from recipes.pretrain.validation.figures import Figures
 
 
-class ValidationUnit(EvalUnit[DevBatch]):
+class ValidationUnit(EvalUnit[Batch]):
     """Computes the figures of the dev split.
 
     Args:
@@ -52,7 +52,7 @@ class ValidationUnit(EvalUnit[DevBatch]):
         self._commits.waiting = True
         self._figures = self._none_yet()
 
-    def process_batch(self, batch: DevBatch, metric_bag: MetricBag) -> None:
+    def process_batch(self, batch: Batch, metric_bag: MetricBag) -> None:
         """Add a batch."""
         self._figures.add(batch)
 

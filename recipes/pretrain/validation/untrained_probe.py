@@ -12,16 +12,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.frontend import frame_count, log_mel
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.pretrain.validation.beat_probe import beat_probe
-from recipes.pretrain.validation.dev_batches import DevBatch
-from recipes.pretrain.validation.figures import OWN_GRID_SECONDS, PROBED, PROBED_PIECES, probed_layers
+from recipes.pretrain.validation.figures import (
+    OWN_GRID_SECONDS,
+    PROBED,
+    PROBED_PIECES,
+    annotated_beats,
+    probed_layers,
+)
 
 
 @torch.inference_mode()
-def untrained_probe(config: MusicTowerConfig, batches: Iterable[DevBatch]) -> dict[str, float]:
+def untrained_probe(config: MusicTowerConfig, batches: Iterable[Batch]) -> dict[str, float]:
     """F with its interval for ``probe.log_mel`` and for each probed layer of the untrained tower.
 
     Args:
@@ -35,10 +41,9 @@ def untrained_probe(config: MusicTowerConfig, batches: Iterable[DevBatch]) -> di
     seen: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     beats: list[NDArray[np.float64]] = []
     pieces: list[int] = []
-    for held in batches:
+    for clips in batches:
         if len(beats) == PROBED:
             break
-        clips = held.batch
         wav = clips.wav[:, : round(OWN_GRID_SECONDS * SAMPLE_RATE)]
         lengths = clips.wav_lengths.clamp(max=wav.shape[1])
         mel, _ = log_mel(wav, lengths, config.n_mels)
@@ -48,7 +53,7 @@ def untrained_probe(config: MusicTowerConfig, batches: Iterable[DevBatch]) -> di
             seen["log_mel"].append(mel[row, : 2 * length].unflatten(0, (length, 2)).mean(1).numpy())
             for name, index in probed_layers(config).items():
                 seen[f"untrained_{name}"].append(states[index][row, :length].numpy())
-            beats.append(held.beats[row])
+            beats.append(annotated_beats(clips, row))
             pieces.append(int(clips.pieces[row]))
     heard = {piece for piece, times in zip(pieces, beats, strict=True) if len(times)}
     if len(heard) < PROBED_PIECES:
