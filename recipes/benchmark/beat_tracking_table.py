@@ -13,26 +13,25 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.file_name import print_any_name
-from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import RunFailed, run_once
+from recipes.benchmark.runner import RunFailed, results_of, run_once, run_task
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
-from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
-from recipes.statistics.estimate import mean_estimate
-
-Scores = Mapping[str, NDArray[np.float64]]
-"""(2, 3) targets by measures, the mean over seeds, for each piece."""
+from recipes.downstream.beat_tracking.scores import SCORES
+from recipes.results.record import Results, long_form
+from recipes.results.tables import (
+    ResultTable,
+    against_others,
+    group_values,
+    mean_estimates,
+    paired_differences,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,21 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.probe,
             overwrite=options.overwrite,
         )
+        results = all_results(upstreams, options.data, options.out, options.seeds, options.probe)
     except (OSError, ValueError) as error:
         print(f"beat_tracking_table: {error}", file=sys.stderr)
         return 2
     except RunFailed as failed:
         return failed.code
-    scores = {
-        choice.label: read_scores(
-            run_folders(choice.label, options.data, options.out, options.seeds, options.probe),
-            options.decoder,
-        )
-        for choice in upstreams
-    }
-    text = "\n".join(result_table(scores).lines()) + "\n"
-    with atomic_path(options.out / f"table_{options.decoder}.md") as draft:
-        draft.write_text(text, encoding="utf-8")
+    text = "\n".join(result_table(results, options.decoder).lines()) + "\n"
+    write_text(options.out / f"table_{options.decoder}.md", text)
     print(text)
     return 0
 
@@ -121,16 +113,31 @@ def run_all(
         # A run with other data or weights, or by another version, is no part of this table.
         made_of = choice.made_of(file_sha256(data)) + ("" if steps is None else f" {steps} steps")
         options = [*choice.options, "-d", "beat_tracking", "--seed", str(seed)]
-        said = f"run {number} of {len(runs)}: {folder.name}"
+        description = f"run {number} of {len(runs)}: {folder.name}"
         overrides = _overrides(data, fold, probe)
         if steps is not None:
             overrides.append(f"config.runner.total_steps={steps}")
-        run_once(folder, made_of, options, overrides, said, quiet=quiet, overwrite=overwrite)
+        run_once(
+            folder, made_of, partial(run_task, folder, options, overrides, description, quiet), overwrite
+        )
 
 
-def run_folders(label: str, data: Path, out: Path, seeds: Sequence[int], probe: str) -> list[Path]:
-    """Where the runs of an upstream are."""
-    return [_folder(label, out, seed, fold, probe) for seed in seeds for fold in read_folds(data)]
+def all_results(
+    upstreams: Iterable[UpstreamChoice], data: Path, out: Path, seeds: Sequence[int], probe: str
+) -> list[Results]:
+    """The results of :func:`run_all`.
+
+    Raises:
+        DataError: results that are missing, or cannot be read.
+    """
+    folds = read_folds(data)
+    return [
+        results
+        for choice in upstreams
+        for (results,) in results_of(
+            (_folder(choice.label, out, seed, fold, probe) for seed in seeds for fold in folds), choice.label
+        )
+    ]
 
 
 def _folder(label: str, out: Path, seed: int, fold: str, probe: str) -> Path:
@@ -161,35 +168,21 @@ def _overrides(data: Path, fold: str, probe: str) -> list[str]:
     return [f"{section}.datarc.root={data}", *chosen, f"{section}.modelrc.probe={probe}"]
 
 
-def read_scores(folders: Sequence[Path], decoder: str) -> Scores:
-    """Scores of each test piece by one decoder, averaged over the runs that tested it."""
-    found: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for folder in folders:
-        for row in json.loads((folder / "scores-test.json").read_text(encoding="utf-8"))["pieces"]:
-            if row["decoder"] == decoder:
-                values = [
-                    [np.nan if row[target] is None else row[target][measure] for measure in MEASURES]
-                    for target in TARGETS
-                ]
-                found[row["name"]].append(np.array(values))
-    return {name: np.mean(values, axis=0) for name, values in sorted(found.items())}
-
-
-def result_table(scores: Mapping[str, Scores], title: str = "") -> ResultTable:
+def result_table(results: Iterable[Results], decoder: str, title: str = "") -> ResultTable:
     """Means and 95 % intervals over pieces, and the first upstream's margins over the others."""
-    stacked = {upstream: np.stack(list(of.values())).reshape(-1, 6) for upstream, of in scores.items()}
-    first = next(iter(stacked))
-    rows = {upstream: [mean_estimate(column) for column in of.T] for upstream, of in stacked.items()}
-    margins = {
-        f"{first} − {other}": [mean_estimate(column) for column in (stacked[first] - of).T]
-        for other, of in list(stacked.items())[1:]
-    }
-    measures = tuple(f"{target} {measure}" for target in TARGETS for measure in MEASURES)
-    pieces = len(stacked[first])
+    names = [f"{decoder} {score}" for score in SCORES]
+    values = group_values(long_form(results), names)
+    pieces = len(next(iter(values.values())))
     notes = (
         f"{pieces} pieces, over which the 95 % bootstrap intervals are; the last rows are paired differences."
     )
-    return ResultTable(title, measures, rows, margins, notes=notes)
+    return ResultTable(
+        title,
+        SCORES,
+        {upstream: mean_estimates(of) for upstream, of in values.items()},
+        paired_differences(values, against_others(list(values))),
+        notes=notes,
+    )
 
 
 if __name__ == "__main__":

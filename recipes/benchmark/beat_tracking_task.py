@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.benchmark.beat_tracking_table import (
-    read_folds,
-    read_scores,
-    result_table,
-    run_all,
-    run_folders,
-)
-from recipes.benchmark.result_table import ResultTable
+from recipes.benchmark.beat_tracking_table import all_results, read_folds, result_table, run_all
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.results.tables import ResultTable
 
 FOLDS = "python -m recipes.downstream.beat_tracking.prepare.folds FOLDER"
 
@@ -57,15 +51,10 @@ class BeatPlan:
         data = self.root / "splits.csv"
         folds = [fold for fold in read_folds(data) if fold]
         tested = f", {len(folds)} folds" if folds else ""
+        results = all_results(upstreams, data, out / self.name, self.seeds, self.probe)
         return [
             result_table(
-                {
-                    choice.label: read_scores(
-                        run_folders(choice.label, data, out / self.name, self.seeds, self.probe), decoder
-                    )
-                    for choice in upstreams
-                },
-                f"beat_tracking: {self.root.name}, {decoder}, {self.probe} probe{tested}",
+                results, decoder, f"beat_tracking: {self.root.name}, {decoder}, {self.probe} probe{tested}"
             )
             for decoder in DECODERS
         ]

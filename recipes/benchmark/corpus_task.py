@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
-from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import run_once
+from recipes.benchmark.runner import results_of, run_once, run_task
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.results.record import Results
+from recipes.results.tables import ResultTable
 
 CORPORA = {
     "constructed": "motionbeat data prepare constructed OUT",
@@ -54,19 +55,21 @@ class CorpusPlan(ABC):
             folder = self._folder(choice, out, seed)
             options = [*choice.options, "-d", self.task, "--seed", str(seed), *chosen]
             overrides = [f"config.downstream_expert.datarc.root={self.root}"]
-            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}", overwrite=overwrite)
+            run = partial(run_task, folder, options, overrides, f"{self.name}: {folder.name}")
+            run_once(folder, made_of, run, overwrite)
 
     @abstractmethod
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A row an upstream."""
 
-    def scores(self, upstreams: Sequence[UpstreamChoice], out: Path) -> dict[str, list[dict[str, Any]]]:
-        """What each upstream's runs wrote, one a seed."""
+    def results(self, upstreams: Sequence[UpstreamChoice], out: Path) -> dict[str, list[list[Results]]]:
+        """What each upstream's runs wrote, an entry for each seed.
+
+        Raises:
+            DataError: results that are missing, or cannot be read.
+        """
         return {
-            choice.label: [
-                json.loads((self._folder(choice, out, seed) / "scores-test.json").read_text(encoding="utf-8"))
-                for seed in self.seeds
-            ]
+            choice.label: results_of((self._folder(choice, out, seed) for seed in self.seeds), choice.label)
             for choice in upstreams
         }
 

@@ -3,55 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from recipes.benchmark.corpus_task import CorpusPlan
-from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.dance_metrics.report import HEADINGS
-from recipes.statistics.estimate import Estimate, mean_estimate, plain_mean
+from recipes.dance_metrics.scores import OTHERS_MUSIC, SET_MEASURES, TRUTH, dance_scores
+from recipes.results.estimates import Estimate
+from recipes.results.record import Results, by_item, long_form
+from recipes.results.tables import (
+    ResultTable,
+    against_others,
+    group_values,
+    mean_estimates,
+    paired_differences,
+)
 
-
-@dataclass(frozen=True)
-class ItemColumn:
-    """A measure of single dances, read from what a run wrote of each."""
-
-    measure: str
-    above_others: bool = False
-    """Whether less what the same dance reaches on the music of others, which is chance."""
-
-    @property
-    def heading(self) -> str:
-        """As the table has it."""
-        return "above others' music ↑" if self.above_others else HEADINGS[self.measure]
-
-    def of(self, dance: Mapping[str, Any]) -> float:
-        """Of one dance."""
-        value = _number(dance[self.measure])
-        return value - self.of_others(dance) if self.above_others else value
-
-    def of_others(self, dance: Mapping[str, Any]) -> float:
-        """Of one dance on the music of others; NaN where that says nothing."""
-        return _number(dance["to_others_music"].get(self.measure))
-
+ABOVE = " above others' music"
+"""Follows the name of a measure that is less what the same dance reaches on the music of others, which is
+chance."""
 
 OF_ITEMS = (
-    *(ItemColumn("contacts_on_beats"), ItemColumn("contacts_on_beats", above_others=True)),
-    ItemColumn("contacts_on_steps"),
-    *(ItemColumn("beat_align_fact"), ItemColumn("beat_align_fact", above_others=True)),
-    *(ItemColumn("beat_align_bailando"), ItemColumn("beat_align_bailando", above_others=True)),
-    *(ItemColumn("pfc"), ItemColumn("skating_ratio")),
+    *("contacts_on_beats", f"contacts_on_beats{ABOVE}", "contacts_on_steps"),
+    *("beat_align_fact", f"beat_align_fact{ABOVE}", "beat_align_bailando", f"beat_align_bailando{ABOVE}"),
+    *("pfc", "skating_ratio"),
 )
-"""Columns of single dances, in their order."""
-
-OF_SETS = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric")
-"""Measures of all dances together."""
+"""Measures of single dances, in the order of columns."""
 
 
 class DancePlan(CorpusPlan):
@@ -61,77 +42,76 @@ class DancePlan(CorpusPlan):
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A row an upstream, the true dances' own below."""
-        contents = self.scores(upstreams, out)
-        items = {label: _by_dance(runs) for label, runs in contents.items()}
-        first = next(iter(contents))
-        blank = [math.nan] * len(OF_SETS)
-        margins = {
-            f"{first} − {other}": [
-                *(_margin(items[first][column], of[column], resamples) for column in OF_ITEMS),
-                *map(Estimate, blank),
-            ]
-            for other, of in list(items.items())[1:]
-        }
-        truth = contents[first][0]["truth"]
-        count = len(contents[first][0]["generated"]["dances"])
+        results = self.results(upstreams, out)
+        first = next(iter(results))
+        values = _values(made for seeds in results.values() for made, _ in seeds)
+        truth = results[first][0][1]
+        truth_values = _values([truth])[TRUTH]
+        truth_scores = dance_scores(results[first][0]).truth
+        on_others = by_item(truth).mean()
+        blank = [math.nan] * len(SET_MEASURES)
+        margins = paired_differences(values, against_others(list(values)), resamples)
         return [
             ResultTable(
                 f"dance_generation: {self.root.name}",
-                (*(column.heading for column in OF_ITEMS), *(HEADINGS[measure] for measure in OF_SETS)),
+                (
+                    *(
+                        "above others' music ↑" if name.endswith(ABOVE) else HEADINGS[name]
+                        for name in OF_ITEMS
+                    ),
+                    *(HEADINGS[measure] for measure in SET_MEASURES),
+                ),
                 {
-                    label: [
-                        *(mean_estimate(list(of.values()), resamples) for of in items[label].values()),
-                        *(_of_set(runs, measure) for measure in OF_SETS),
-                    ]
-                    for label, runs in contents.items()
+                    label: [*mean_estimates(values[label], resamples), *_set_estimates(runs)]
+                    for label, runs in results.items()
                 },
-                margins,
+                {label: [*row, *map(Estimate, blank)] for label, row in margins.items()},
                 {
-                    "the true dances": [
-                        *(plain_mean([column.of(dance) for dance in truth["dances"]]) for column in OF_ITEMS),
-                        *(_number(truth["measures"][measure]["value"]) for measure in OF_SETS),
+                    TRUTH: [
+                        *truth_values.mean().tolist(),
+                        *(truth_scores[measure].value for measure in SET_MEASURES),
                     ],
-                    "the true dances, each to the music of others": [
-                        *(
-                            math.nan
-                            if column.above_others
-                            else plain_mean([column.of_others(dance) for dance in truth["dances"]])
-                            for column in OF_ITEMS
-                        ),
+                    f"{TRUTH}, each to the music of others": [
+                        *(float(on_others.get(f"{name}{OTHERS_MUSIC}", math.nan)) for name in OF_ITEMS),
                         *blank,
                     ],
                 },
-                f"{count} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap intervals over "
-                f"pieces, of FID and diversity the jackknife's; the last rows are paired differences. Above "
-                f"others' music: less what the same dances reach on the music of other pieces, which is "
-                f"chance. The FID of the true dances is that between halves of them.",
+                f"{len(by_item(results[first][0][0]))} pieces danced, means over {len(self.seeds)} seed(s); "
+                f"95 % bootstrap intervals over pieces, of FID and diversity the jackknife's; the last rows "
+                f"are paired differences. Above others' music: less what the same dances reach on the music "
+                f"of other pieces, which is chance. The FID of the true dances is that between halves of them.",
             )
         ]
 
 
-def _by_dance(runs: Sequence[Mapping[str, Any]]) -> dict[ItemColumn, dict[str, float]]:
-    """For every column of single dances the mean over seeds of each."""
-    found: dict[ItemColumn, dict[str, list[float]]] = {column: defaultdict(list) for column in OF_ITEMS}
-    for run in runs:
-        for dance in run["generated"]["dances"]:
-            for column in OF_ITEMS:
-                found[column][dance["name"]].append(column.of(dance))
+def _values(results: Iterable[Results]) -> dict[str, pd.DataFrame]:
+    """:data:`OF_ITEMS` of each dance, by upstream; means over seeds."""
+    rows = long_form(results)
+    measures = [name.removesuffix(ABOVE) for name in OF_ITEMS]
+    own = group_values(rows, measures)
+    others = group_values(rows, [f"{name}{OTHERS_MUSIC}" for name in measures])
     return {
-        column: {name: float(np.mean(values)) for name, values in sorted(of.items())}
-        for column, of in found.items()
+        label: pd.DataFrame(
+            {
+                name: of[measure] - others[label][f"{measure}{OTHERS_MUSIC}"]
+                if name.endswith(ABOVE)
+                else of[measure]
+                for name, measure in zip(OF_ITEMS, measures, strict=True)
+            }
+        )
+        for label, of in own.items()
     }
 
 
-def _margin(one: Mapping[str, float], other: Mapping[str, float], resamples: int) -> Estimate:
-    return mean_estimate([one[name] - other[name] for name in one if name in other], resamples)
-
-
-def _of_set(runs: Sequence[Mapping[str, Any]], measure: str) -> Estimate:
-    """The mean over seeds, of the interval's ends too."""
-    found = [run["generated"]["measures"][measure] for run in runs]
-    ends = ("value", "low", "high")
-    return Estimate(*(float(np.mean([_number(one[end]) for one in found])) for end in ends))
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _set_estimates(runs: Sequence[Sequence[Results]]) -> list[Estimate]:
+    """The means over seeds of :data:`SET_MEASURES`, of the intervals' ends too."""
+    scores = [dance_scores(run).generated for run in runs]
+    return [
+        Estimate(
+            *(
+                float(np.mean([getattr(one[measure], end) for one in scores]))
+                for end in ("value", "low", "high")
+            )
+        )
+        for measure in SET_MEASURES
+    ]

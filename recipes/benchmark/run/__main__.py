@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(error)
 
     from motionbeat_upstream.threads import use_idle_cores
-    from recipes.benchmark.result_table import draw_tables
     from recipes.benchmark.run.request import parse
     from recipes.benchmark.runner import RunFailed
+    from recipes.results.tables import draw_tables
 
     use_idle_cores()
     try:

@@ -13,11 +13,11 @@ from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
 from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
 from recipes.benchmark.corpus_task import CORPORA
 from recipes.benchmark.dance_task import DancePlan
-from recipes.benchmark.result_table import ResultTable
 from recipes.benchmark.retrieval_task import RetrievalPlan
 from recipes.benchmark.run.options import TASKS, parse_options
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import ModelSettings
+from recipes.results.tables import ResultTable
 
 
 class Plan(Protocol):
