@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
 from recipes.benchmark import corpus_task
 from recipes.benchmark.dance_task import DancePlan
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams
+from recipes.dance_metrics.scores import dance_scores
 from recipes.downstream import run_downstream
 from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.command import encoder_of
@@ -55,6 +56,7 @@ from recipes.downstream.dance_generation.slices import (
 from recipes.downstream.dance_generation.upstream_weights import as_hex
 from recipes.downstream.registration import TASKS
 from recipes.downstream.settings_values import SettingsError
+from recipes.results.record import by_item, read_results, results_file, write_results
 from tests.made_corpus import Made, write_corpus
 from tests.small import music
 
@@ -205,18 +207,19 @@ def test_the_packaged_configurations_hold_every_setting(name: str) -> None:
 
 
 def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
-    content = json.loads((trained / "scores-test.json").read_text())
-    names = [dance["name"] for dance in content["generated"]["dances"]]
-    assert names == [dance["name"] for dance in content["truth"]["dances"]]
+    results = read_results(results_file(trained))
+    names, true_names = ([name for name, _ in by_item(one).index] for one in results)
+    assert names == true_names
     assert set(names) <= {pair.name for pair in read_corpus(corpus).split("test")}
-    truth, made = (content[kind]["measures"] for kind in ("truth", "generated"))
+    scores = dance_scores(results)
     # Hardly trained, it dances nothing like those who know.
-    assert truth["contacts_on_steps"]["value"] > 0.9
-    assert made["contacts_on_steps"]["value"] < truth["contacts_on_steps"]["value"]
-    assert made["fid_kinetic"]["value"] > 100
+    assert scores.truth["contacts_on_steps"].value > 0.9
+    assert scores.generated["contacts_on_steps"].value < scores.truth["contacts_on_steps"].value
+    assert scores.generated["fid_kinetic"].value > 100
     assert "a covariance needs" in (trained / "scores-test.md").read_text()
-    assert content["settings"]["modelrc"]["width"] == SMALL["modelrc"]["width"]
-    assert content["beats"] == "exact, of c"
+    details = results[0].run.details
+    assert details["settings"]["modelrc"]["width"] == SMALL["modelrc"]["width"]
+    assert details["beats"] == "exact, of c"
     motion, grid = read_motion(trained / "dances-test" / f"{names[0]}.npz")
     assert motion.names == JOINTS
     assert motion.fps == 30
@@ -269,22 +272,16 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     asked: list[list[str]] = []
     made: list[tuple[str, str]] = []
 
-    def remembered(
-        folder: Path, made_of: str, options: list[str], overrides: list[str], said: str, overwrite: bool
-    ) -> bool:
+    def remembered(folder: Path, options: list[str], overrides: list[str], description: str) -> None:
         asked.append([*options, *overrides])
-        made.append((folder.name, made_of))
-        folder.mkdir(parents=True)
-        text = (trained / "scores-test.json").read_text()
+        made.append((folder.name, (folder / "begun").read_text()))
+        results = read_results(results_file(trained))
         if "mfcc" in folder.name:  # all feet of this one come down a little nearer
-            content = json.loads(text)
-            for dance in content["generated"]["dances"]:
-                dance["pfc"] += 1.0
-            text = json.dumps(content)
-        (folder / "scores-test.json").write_text(text)
-        return True
+            rows = [(*row[:3], row[3] + (row[2] == "pfc")) for row in results[0].rows]
+            results[0] = dataclasses.replace(results[0], rows=rows)
+        write_results(results_file(folder), results)
 
-    monkeypatch.setattr(corpus_task, "run_once", remembered)
+    monkeypatch.setattr(corpus_task, "run_task", remembered)
     upstreams = read_upstreams(["fbank", "mfcc"])
     plan = DancePlan(corpus, (0, 1))
     for choice in upstreams:

@@ -79,7 +79,8 @@ class DancePlan(CorpusPlan):
                 f"{len(by_item(results[first][0][0]))} pieces danced, means over {len(self.seeds)} seed(s); "
                 f"95 % bootstrap intervals over pieces, of FID and diversity the jackknife's; the last rows "
                 f"are paired differences. Above others' music: less what the same dances reach on the music "
-                f"of other pieces, which is chance. The FID of the true dances is that between halves of them.",
+                f"of other pieces, which is chance. The FID of the true dances is that between halves of "
+                f"them.",
             )
         ]
 
