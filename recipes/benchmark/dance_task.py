@@ -87,21 +87,14 @@ class DancePlan(CorpusPlan):
 
 def _values(results: Iterable[Results]) -> dict[str, pd.DataFrame]:
     """:data:`OF_ITEMS` of each dance, by upstream; means over seeds."""
+    measures = list(dict.fromkeys(name.removesuffix(ABOVE) for name in OF_ITEMS))
     rows = long_form(results)
-    measures = [name.removesuffix(ABOVE) for name in OF_ITEMS]
     own = group_values(rows, measures)
-    others = group_values(rows, [f"{name}{OTHERS_MUSIC}" for name in measures])
-    return {
-        label: pd.DataFrame(
-            {
-                name: of[measure] - others[label][f"{measure}{OTHERS_MUSIC}"]
-                if name.endswith(ABOVE)
-                else of[measure]
-                for name, measure in zip(OF_ITEMS, measures, strict=True)
-            }
-        )
-        for label, of in own.items()
-    }
+    on_others = group_values(rows, [f"{measure}{OTHERS_MUSIC}" for measure in measures])
+    for label, table in own.items():
+        for measure in measures:
+            table[f"{measure}{ABOVE}"] = table[measure] - on_others[label][f"{measure}{OTHERS_MUSIC}"]
+    return {label: table[list(OF_ITEMS)] for label, table in own.items()}
 
 
 def _set_estimates(runs: Sequence[Sequence[Results]]) -> list[Estimate]:
