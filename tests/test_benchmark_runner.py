@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from recipes.benchmark.runner import RunFailed, run_once
+from recipes.benchmark.runner import RunFailed, run_once, run_task
 from recipes.downstream import run_downstream
 from recipes.downstream.errors import TaskError
+from recipes.results.record import Results, Run, results_file, write_results
 
 OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
 
@@ -32,6 +34,8 @@ class Training:
         (folder / "states-500.ckpt").touch()
         if isinstance(self.code, BaseException):
             raise self.code
+        if not self.code:
+            write_results(results_file(folder), [Results(Run("t", "d", value["-u"]), [])])
         return self.code
 
 
@@ -43,7 +47,8 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
 
 
 def run(folder: Path, made_of: str = "data", overwrite: bool = False) -> bool:
-    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run", overwrite=overwrite)
+    train = partial(run_task, folder, OPTIONS, ["config.a=1", "config.b=2"], "a run")
+    return run_once(folder, made_of, train, overwrite)
 
 
 def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) -> None:
@@ -86,3 +91,11 @@ def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_be
     training.code = 0
     assert run(tmp_path, overwrite=True)
     assert len(training.asked) == 3
+
+
+def test_a_run_whose_results_are_gone_is_made_anew(training: Training, tmp_path: Path) -> None:
+    assert run(tmp_path)
+    results_file(tmp_path).unlink()
+    assert run(tmp_path)
+    assert training.seen == [[], []]
+    assert not run(tmp_path)
