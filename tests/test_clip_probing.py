@@ -19,12 +19,10 @@ from recipes.downstream.clip_probing import probing
 from recipes.downstream.clip_probing.clips import ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures
 from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes
-from recipes.downstream.clip_probing.plots import plot_predictions
 from recipes.downstream.clip_probing.predictions import (
     DIGITS,
     Predictions,
     compare_predictions,
-    prediction_rows,
     read_predictions,
 )
 from recipes.downstream.clip_probing.probing import predict, train
@@ -38,7 +36,7 @@ from recipes.downstream.clip_probing.settings import (
 from recipes.downstream.registration import TASKS
 from recipes.downstream.settings_values import SettingsError
 from recipes.launch.command import main as launch
-from recipes.results.record import Results, Run, read_results, results_file
+from recipes.results.record import Run, read_results, results_file
 from tests.published_layouts import LAYOUTS
 
 
@@ -292,16 +290,16 @@ def test_a_report_can_be_read_again_and_drawn(make: object, tmp_path: Path) -> N
     predictions = Predictions(
         tuple(clip.name for clip in clips), tuple(clip.group for clip in clips), labels, values
     )
-    details = {"settings": asdict(TaskSettings(scoringrc=ScoringSettings(30))), "sizes": {}}
-    results = Results(Run("task", data.name, "u", details=details), prediction_rows(predictions, data.target))
-    text = report(tmp_path, results, data)
-    assert read_results(results_file(tmp_path)) == [results]
+    settings = TaskSettings(scoringrc=ScoringSettings(30))
+    run = Run("task", data.name, "u", details={"settings": asdict(settings)})
+    text = report(tmp_path, run, predictions, data)
+    (results,) = read_results(results_file(tmp_path))
+    assert results.run == run
     read = read_predictions([results], data.target)
     assert (read.names, read.groups) == (predictions.names, predictions.groups)
     np.testing.assert_array_equal(read.labels, labels)
     np.testing.assert_array_equal(read.values, values)
-    plot_predictions(tmp_path / "said.png", predictions, data.target, "a title")
-    assert matplotlib.image.imread(tmp_path / "said.png").std() > 0
+    assert matplotlib.image.imread(tmp_path / "said-test.png").std() > 0
     ((scores,), _) = compare_predictions([[predictions]], data.target, 30)
     expected = data.target.scores(values, labels)
     np.testing.assert_array_equal([one.value for one in scores], expected)

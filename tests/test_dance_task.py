@@ -26,8 +26,9 @@ from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
-from recipes.benchmark import corpus_task
+from recipes.benchmark import plan as plan_module
 from recipes.benchmark.dance_task import DancePlan
+from recipes.benchmark.runner import Job
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams
 from recipes.dance_metrics.scores import dance_scores
 from recipes.downstream import run_downstream
@@ -272,16 +273,17 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     asked: list[list[str]] = []
     made: list[tuple[str, str]] = []
 
-    def remembered(folder: Path, options: list[str], overrides: list[str], description: str) -> None:
-        asked.append([*options, *overrides])
-        made.append((folder.name, (folder / "begun").read_text()))
-        results = read_results(results_file(trained))
-        if "mfcc" in folder.name:  # all feet of this one come down a little nearer
-            rows = [(*row[:3], row[3] + (row[2] == "pfc")) for row in results[0].rows]
-            results[0] = dataclasses.replace(results[0], rows=rows)
-        write_results(results_file(folder), results)
+    def remembered(jobs: list[Job], overwrite: bool) -> None:
+        for job in jobs:
+            asked.append([*job.options, *job.overrides])
+            made.append((job.folder.name, job.made_of))
+            results = read_results(results_file(trained))
+            if "mfcc" in job.folder.name:  # all feet of this one come down a little nearer
+                rows = [(*row[:3], row[3] + (row[2] == "pfc")) for row in results[0].rows]
+                results[0] = dataclasses.replace(results[0], rows=rows)
+            write_results(results_file(job.folder), results)
 
-    monkeypatch.setattr(corpus_task, "run_task", remembered)
+    monkeypatch.setattr(plan_module, "run_jobs", remembered)
     upstreams = read_upstreams(["fbank", "mfcc"])
     plan = DancePlan(corpus, (0, 1))
     for choice in upstreams:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motion_data.errors import DataError
-from recipes.results.completion import can_continue, has_ended, is_complete, mark_begun, mark_complete
 from recipes.results.record import (
     COLUMNS,
     Results,
@@ -139,19 +138,3 @@ def test_results_that_are_not_there_and_those_of_an_earlier_version(tmp_path: Pa
     path.write_bytes(b'{"format": "\xff"}')
     with pytest.raises(DataError, match="is not UTF-8 text"):
         read_results(path)
-
-
-def test_a_run_is_complete_when_it_is_done_and_its_results_are_there(tmp_path: Path) -> None:
-    assert not is_complete(tmp_path, "data")
-    mark_begun(tmp_path, "data")
-    assert can_continue(tmp_path, "data")
-    assert not can_continue(tmp_path, "other data")
-    mark_complete(tmp_path, "data")
-    assert has_ended(tmp_path, "data")
-    assert not is_complete(tmp_path, "data")
-    write_report(tmp_path, [Results(RUN, ROWS)], "")
-    assert is_complete(tmp_path, "data")
-    assert not is_complete(tmp_path, "other data")
-    assert not can_continue(tmp_path, "data")
-    mark_begun(tmp_path, "data")
-    assert not is_complete(tmp_path, "data")

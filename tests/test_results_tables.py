@@ -12,12 +12,10 @@ from recipes.results.estimates import Estimate, mean_estimate
 from recipes.results.record import Results, Row, Run, long_form
 from recipes.results.tables import (
     ResultTable,
-    against_others,
     draw_tables,
     group_values,
     markdown_table,
-    mean_estimates,
-    paired_differences,
+    mean_table,
     run_estimates,
 )
 
@@ -41,22 +39,37 @@ def runs(upstream: str, better: float) -> list[Results]:
 
 
 def test_groups_count_the_same_and_seeds_are_averaged() -> None:
-    values = group_values(long_form([*runs("one", 0.0), *runs("other", 0.5)]), ["F", "unknown"])
+    rows = long_form([*runs("one", 0.0), *runs("other", 0.5)])
+    values = group_values(rows, ["F", "unknown"])
     assert list(values) == ["one", "other"]
     assert values["one"]["F"].to_dict() == {"p0": 2.0, "p1": 0.5, "p2": 3.5}
-    estimate, unknown = mean_estimates(values["one"], 100)
-    assert estimate.value == 2.0
-    assert estimate.groups == 3
+    table = mean_table("title", rows, {"F": "F ↑", "unknown": "?"}, "notes")
+    assert (table.title, table.measures, table.notes) == ("title", ("F ↑", "?"), "notes")
+    estimate, unknown = table.rows["one"]
+    assert estimate == mean_estimate([2.0, 0.5, 3.5])
     assert unknown.text() == "–"
 
 
 def test_differences_are_paired() -> None:
-    values = group_values(long_form([*runs("one", 0.0), *runs("other", 0.5)]), ["F"])
-    found = paired_differences(values, against_others(list(values)))
-    assert found == {"one − other": [Estimate(-0.5, -0.5, -0.5, 3)]}
+    rows = long_form([*runs("one", 0.0), *runs("other", 0.5), *runs("third", 1.0)])
+    table = mean_table("", rows, {"F": "F"}, "")
+    assert list(table.margins) == ["one − other", "one − third"]
+    assert table.margins["one − other"] == [Estimate(-0.5, -0.5, -0.5, 3)]
     # Groups that one of them lacks are left out.
-    partial = {"one": values["one"].drop("p0"), "other": values["other"]}
-    assert paired_differences(partial, [("other", "one")])["other − one"][0].groups == 2
+    partial = rows[(rows["group"] != "p0") | (rows["upstream"] != "one")]
+    assert mean_table("", partial, {"F": "F"}, "").margins["one − other"][0].groups == 2
+
+
+def test_what_stands_beside_the_upstreams_is_a_reference() -> None:
+    rows = long_form([*runs("one", 0.0), *runs("other", 0.5), *runs("chance", -1.0)])
+    pairs = [("other", "one"), ("one", "chance")]
+    table = mean_table("", rows, {"F": "F"}, "", differences=pairs, references=["chance"])
+    assert list(table.rows) == ["one", "other"]
+    assert table.references == {"chance": [1.0]}
+    assert {name: row[0].value for name, row in table.margins.items()} == {
+        "other − one": 0.5,
+        "one − chance": 1.0,
+    }
 
 
 def test_the_estimates_of_a_run_are_those_of_its_groups_in_their_order() -> None:

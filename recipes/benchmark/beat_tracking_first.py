@@ -18,20 +18,14 @@ from pathlib import Path
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import AudioError
-from recipes.benchmark.beat_tracking_table import all_results, read_folds, run_all
-from recipes.benchmark.runner import RunFailed
+from recipes.benchmark.beat_tracking_table import BeatPlan, read_folds
+from recipes.benchmark.runner import RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import read_upstreams
 from recipes.downstream.beat_tracking.prepare.debian_songs import prepare as prepare_debian_songs
 from recipes.downstream.beat_tracking.prepare.folds import write_folds
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, long_form
-from recipes.results.tables import (
-    ResultTable,
-    against_others,
-    group_values,
-    mean_estimates,
-    paired_differences,
-)
+from recipes.results.tables import ResultTable, mean_table
 
 UPSTREAMS = ("motionbeat", "fbank", "motionbeat_log_mel")
 
@@ -41,11 +35,11 @@ STEPS = 100
 SEED, PROBE, FOLDS = 0, "linear", 4
 
 MEASURES = {
-    f"{target} F ({name})": f"{decoder} {target} F"
+    f"{decoder} {target} F": f"{target} F ({name})"
     for target in ("beat", "downbeat")
     for decoder, name in (("peaks", "peak picking"), ("dbn", "Bayesian decoder"))
 }
-"""Columns of the table, and the measures in the results."""
+"""Measures in the results, and their headings in the table."""
 
 OWN_SONGS = (
     "or use your own songs: --data FOLDER, audio files with a .beats file of the same name beside each"
@@ -79,8 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = find_songs(options.data, options.out)
         count = len(upstreams) * len(read_folds(data))
         print(f"{count} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
-        run_all(upstreams, data, options.out, [SEED], PROBE, STEPS, quiet=True)
-        text = report(all_results(upstreams, data, options.out, [SEED], PROBE), data, options.out)
+        plan = BeatPlan(data.parent, (SEED,), PROBE, STEPS, data)
+        run_jobs([job for choice in upstreams for job in plan.jobs(choice, options.out)], quiet=True)
+        text = report(plan.own_results(upstreams, options.out), data, options.out)
     except (DataError, AudioError, OSError, ValueError) as error:
         print(f"recipes.benchmark first: {error}", file=sys.stderr)
         return 2
@@ -144,18 +139,12 @@ def report(results: Sequence[Results], data: Path, out: Path) -> str:
 
 def first_table(results: Sequence[Results]) -> ResultTable:
     """Beat and downbeat F by both decoders."""
-    values = group_values(long_form(results), list(MEASURES.values()))
+    rows = long_form(results)
     notes = (
-        f"{len(next(iter(values.values())))} songs, each tested by a probe that was neither trained nor "
-        f"selected on it; 95 % intervals over songs; the last rows are paired differences."
+        f"{rows['group'].nunique()} songs, each tested by a probe that was neither trained nor selected on "
+        f"it; 95 % intervals over songs; the last rows are paired differences."
     )
-    return ResultTable(
-        "",
-        tuple(MEASURES),
-        {label: mean_estimates(of) for label, of in values.items()},
-        paired_differences(values, against_others(list(values))),
-        notes=notes,
-    )
+    return mean_table("", rows, MEASURES, notes)
 
 
 def verdict(measures: Sequence[str], margin: Sequence[Estimate]) -> str:

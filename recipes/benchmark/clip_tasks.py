@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,22 +14,22 @@ import torch
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.benchmark.runner import results_of, run_once
+from recipes.benchmark.plan import Plan
+from recipes.benchmark.runner import run_once
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
 from recipes.downstream.checkpoints import BEST
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures, clip_features
-from recipes.downstream.clip_probing.plots import plot_predictions
 from recipes.downstream.clip_probing.predictions import (
     Predictions,
     compare_predictions,
-    prediction_rows,
     read_predictions,
 )
 from recipes.downstream.clip_probing.probing import Trained, predict, train
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import DataSettings, ModelSettings, TaskSettings
+from recipes.downstream.clip_probing.targets import Target
 from recipes.downstream.encoder import Encoder
 from recipes.downstream.genre.dataset import GENRE
 from recipes.downstream.instrument.dataset import INSTRUMENT
@@ -38,67 +38,63 @@ from recipes.downstream.options import parse
 from recipes.downstream.registration import packaged_config
 from recipes.downstream.request import read_config
 from recipes.downstream.tagging.dataset import TAGGING
-from recipes.results.record import VERSION, Results, Run, origin
+from recipes.results.record import VERSION, Run, origin
 from recipes.results.tables import ResultTable
 
 CLIP_TASKS: dict[str, ClipTask] = {task.name: task for task in (TAGGING, GENRE, INSTRUMENT, MUSIC_EMOTION)}
 
 
 @dataclass(frozen=True)
-class ClipPlan:
+class ClipPlan(Plan):
     """A data set of a clip task, and how it is to be probed."""
 
-    task: ClipTask
+    clip_task: ClipTask
     layout: str
-    root: Path
     model: ModelSettings
     slice_seconds: float
-    seeds: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """As folders are called."""
-        return f"{self.task.name}-{self.layout}"
+        """As the folder of its runs is called."""
+        return f"{self.clip_task.name}-{self.layout}"
 
-    def folds(self) -> Iterator[ClipData]:
-        """The data set, once for every fold that is tested.
+    @property
+    def folds(self) -> Sequence[str]:
+        """Folds that are tested in turn."""
+        return [str(fold) for fold in range(self.clip_task.layouts[self.layout].folds)]
+
+    def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
+        """Of a run."""
+        return out / f"{label}-{self.model.probe}-fold{fold}-seed{seed}"
+
+    def load(self, fold: str) -> ClipData:
+        """The data set with its splits for a fold.
 
         Raises:
             DataError: what is missing or wrong.
         """
-        for fold in range(self.task.layouts[self.layout].folds):
-            yield self.task.load(str(self.root), self.layout, fold)
+        return self.clip_task.load(str(self.root), self.layout, int(fold))
 
     def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
-        """Train and test the probes that are not there yet.
-
-        Args:
-            upstream: whose features.
-            out: folder of all results.
-            cache: folder of features that are kept; None keeps none.
-            overwrite: whether probes of other upstreams, data or settings may be replaced.
-
-        Raises:
-            DataError, AudioError, TaskError: what is wrong with the data or the features.
-        """
+        """See :meth:`~recipes.benchmark.plan.Plan.run`."""
         held: dict[str, ClipFeatures] = {}
         # All folds are read first: a file that vanishes meanwhile would else be missing from some of them.
-        for fold, data in enumerate(list(self.folds())):
+        for fold, data in [(fold, self.load(fold)) for fold in self.folds]:
             made_of = _made_of(self, upstream.encoder, data)
             for seed in self.seeds:
-                folder = self._folder(out, upstream.choice.label, fold, seed)
-                run = partial(self._probe, upstream, data, fold, seed, held, cache, folder)
+                folder = self.folder(out, upstream.choice.label, seed, fold)
+                run = partial(self._probe, folder, upstream, data, fold, seed, held, cache)
                 run_once(folder, made_of, run, overwrite)
 
     def _probe(
         self,
+        folder: Path,
         upstream: Upstream,
         data: ClipData,
-        fold: int,
+        fold: str,
         seed: int,
         held: dict[str, ClipFeatures],
         cache: Path | None,
-        folder: Path,
     ) -> None:
         """Train a probe, keep it, and test it."""
         choice = upstream.choice
@@ -107,57 +103,51 @@ class ClipPlan:
         best = train(features, data, self.model, seed)
         predictions = predict(best.probe, features["test"], data.splits["test"], data.target)
         settings = TaskSettings(
-            DataSettings(str(self.root), self.layout, fold, self.slice_seconds), self.model
+            DataSettings(str(self.root), self.layout, int(fold), self.slice_seconds), self.model
         )
-        _write_checkpoint(folder, self.task.name, choice, seed, settings, best)
+        _write_checkpoint(folder, self.clip_task.name, choice, seed, settings, best)
         run = Run(
-            task=self.task.name,
+            task=self.clip_task.name,
             data=data.name,
             upstream=choice.label,
             checkpoint=choice.sha256,
             seed=seed,
-            fold=str(fold),
+            fold=fold,
             step=best.epochs,
             details={
-                "sizes": {split: len(clips) for split, clips in data.splits.items()},
                 "settings": asdict(settings),
                 "options": {"learning_rate": best.learning_rate, "dev": best.dev},
                 **origin(),
             },
         )
-        title = f"{data.name}: {choice.label}"
-        plot_predictions(folder / "said-test.png", predictions, data.target, title)
-        report(folder, Results(run, prediction_rows(predictions, data.target)), data)
+        report(folder, run, predictions, data)
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A row an upstream, folds pooled, seeds averaged; margins are those of the first upstream."""
-        folds = list(self.folds())
-        target, labels = folds[0].target, [choice.label for choice in upstreams]
-        runs = [[self._pooled(out, label, seed, folds) for seed in self.seeds] for label in labels]
-        rows, margins = compare_predictions(runs, target, resamples)
+        data, labels = self.load("0"), [choice.label for choice in upstreams]
+        runs = [self._predictions(choice, out, data.target) for choice in upstreams]
+        rows, margins = compare_predictions(runs, data.target, resamples)
         first = runs[0][0]
-        tested = f", {len(folds)} folds" if len(folds) > 1 else ""
+        tested = f", {len(self.folds)} folds" if len(self.folds) > 1 else ""
         return [
             ResultTable(
-                f"{self.task.name}: {self.layout}, {self.model.probe} probe{tested}",
-                target.measures,
+                f"{self.clip_task.name}: {self.layout}, {self.model.probe} probe{tested}",
+                data.target.measures,
                 dict(zip(labels, rows, strict=True)),
                 dict(zip([f"{labels[0]} − {other}" for other in labels[1:]], margins, strict=True)),
-                {"without listening": target.chance(first.labels).tolist()},
-                f"{len(first.names)} test clips, {len(set(first.groups))} {folds[0].grouped_by}s, over which "
-                f"the 95 % bootstrap intervals are; means over {len(self.seeds)} seeds; the last rows are "
-                f"paired differences.",
+                {"without listening": data.target.chance(first.labels).tolist()},
+                f"{len(first.names)} test clips, {len(set(first.groups))} {data.grouped_by}s, over which the "
+                f"95 % bootstrap intervals are; means over {len(self.seeds)} seeds; the last rows are paired "
+                f"differences.",
             )
         ]
 
-    def _pooled(self, out: Path, label: str, seed: int, folds: Sequence[ClipData]) -> Predictions:
-        """What is predicted of all tested clips, in all folds."""
-        folders = [self._folder(out, label, fold, seed) for fold in range(len(folds))]
-        return read_predictions([own for (own,) in results_of(folders, label)], folds[0].target)
-
-    def _folder(self, out: Path, label: str, fold: int, seed: int) -> Path:
-        """Of one run's results."""
-        return out / self.name / f"{label}-{self.model.probe}-fold{fold}-seed{seed}"
+    def _predictions(self, choice: UpstreamChoice, out: Path, target: Target) -> list[Predictions]:
+        """An entry for each seed, of the tested clips of all folds."""
+        runs = self.own_results([choice], out)
+        return [
+            read_predictions([one for one in runs if one.run.seed == seed], target) for seed in self.seeds
+        ]
 
 
 def _write_checkpoint(

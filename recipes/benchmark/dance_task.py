@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from recipes.benchmark.corpus_task import CorpusPlan
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.dance_metrics.report import HEADINGS
-from recipes.dance_metrics.scores import OTHERS_MUSIC, SET_MEASURES, TRUTH, dance_scores
+from recipes.dance_metrics.scores import ABOVE_OTHERS, OTHERS_MUSIC, SET_MEASURES, TRUTH, dance_scores
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, by_item, long_form
-from recipes.results.tables import (
-    ResultTable,
-    against_others,
-    group_values,
-    mean_estimates,
-    paired_differences,
-)
+from recipes.results.tables import ResultTable, mean_table
 
-ABOVE = " above others' music"
-"""Follows the name of a measure that is less what the same dance reaches on the music of others, which is
-chance."""
-
-OF_ITEMS = (
-    *("contacts_on_beats", f"contacts_on_beats{ABOVE}", "contacts_on_steps"),
-    *("beat_align_fact", f"beat_align_fact{ABOVE}", "beat_align_bailando", f"beat_align_bailando{ABOVE}"),
-    *("pfc", "skating_ratio"),
-)
-"""Measures of single dances, in the order of columns."""
+OF_DANCES = {
+    name: "above others' music ↑" if name.endswith(ABOVE_OTHERS) else HEADINGS[name]
+    for name in (
+        *("contacts_on_beats", f"contacts_on_beats{ABOVE_OTHERS}", "contacts_on_steps"),
+        *("beat_align_fact", f"beat_align_fact{ABOVE_OTHERS}"),
+        *("beat_align_bailando", f"beat_align_bailando{ABOVE_OTHERS}"),
+        *("pfc", "skating_ratio"),
+    )
+}
+"""Columns of single dances, before those of all dances together."""
 
 
 class DancePlan(CorpusPlan):
@@ -42,70 +36,40 @@ class DancePlan(CorpusPlan):
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
         """A row an upstream, the true dances' own below."""
-        results = self.results(upstreams, out)
-        first = next(iter(results))
-        values = _values(made for seeds in results.values() for made, _ in seeds)
-        truth = results[first][0][1]
-        truth_values = _values([truth])[TRUTH]
-        truth_scores = dance_scores(results[first][0]).truth
-        on_others = by_item(truth).mean()
+        runs = {choice.label: self.results(choice, out) for choice in upstreams}
+        first, truth = runs[upstreams[0].label][0]
+        notes = (
+            f"{len(by_item(first))} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap "
+            f"intervals over pieces, of FID and diversity the jackknife's; the last rows are paired "
+            f"differences. Above others' music: less what the same dances reach on the music of other "
+            f"pieces, which is chance. The FID of the true dances is that between halves of them."
+        )
+        rows = long_form([*self.own_results(upstreams, out), truth])
+        title = f"{self.task}: {self.root.name}"
+        table = mean_table(title, rows, OF_DANCES, notes, references=[TRUTH], resamples=resamples)
+        true_scores = dance_scores([first, truth]).truth
+        true_set = [true_scores[measure].value for measure in SET_MEASURES]
+        on_others = by_item(truth).mean().reindex([f"{name}{OTHERS_MUSIC}" for name in OF_DANCES])
         blank = [math.nan] * len(SET_MEASURES)
-        margins = paired_differences(values, against_others(list(values)), resamples)
         return [
-            ResultTable(
-                f"dance_generation: {self.root.name}",
-                (
-                    *(
-                        "above others' music ↑" if name.endswith(ABOVE) else HEADINGS[name]
-                        for name in OF_ITEMS
-                    ),
-                    *(HEADINGS[measure] for measure in SET_MEASURES),
-                ),
-                {
-                    label: [*mean_estimates(values[label], resamples), *_set_estimates(runs)]
-                    for label, runs in results.items()
+            replace(
+                table,
+                measures=(*table.measures, *(HEADINGS[measure] for measure in SET_MEASURES)),
+                rows={label: [*row, *_set_estimates(runs[label])] for label, row in table.rows.items()},
+                margins={label: [*row, *map(Estimate, blank)] for label, row in table.margins.items()},
+                references={
+                    TRUTH: [*table.references[TRUTH], *true_set],
+                    f"{TRUTH}, each to the music of others": [*on_others, *blank],
                 },
-                {label: [*row, *map(Estimate, blank)] for label, row in margins.items()},
-                {
-                    TRUTH: [
-                        *truth_values.mean().tolist(),
-                        *(truth_scores[measure].value for measure in SET_MEASURES),
-                    ],
-                    f"{TRUTH}, each to the music of others": [
-                        *(float(on_others.get(f"{name}{OTHERS_MUSIC}", math.nan)) for name in OF_ITEMS),
-                        *blank,
-                    ],
-                },
-                f"{len(by_item(results[first][0][0]))} pieces danced, means over {len(self.seeds)} seed(s); "
-                f"95 % bootstrap intervals over pieces, of FID and diversity the jackknife's; the last rows "
-                f"are paired differences. Above others' music: less what the same dances reach on the music "
-                f"of other pieces, which is chance. The FID of the true dances is that between halves of "
-                f"them.",
             )
         ]
 
 
-def _values(results: Iterable[Results]) -> dict[str, pd.DataFrame]:
-    """:data:`OF_ITEMS` of each dance, by upstream; means over seeds."""
-    measures = list(dict.fromkeys(name.removesuffix(ABOVE) for name in OF_ITEMS))
-    rows = long_form(results)
-    own = group_values(rows, measures)
-    on_others = group_values(rows, [f"{measure}{OTHERS_MUSIC}" for measure in measures])
-    for label, table in own.items():
-        for measure in measures:
-            table[f"{measure}{ABOVE}"] = table[measure] - on_others[label][f"{measure}{OTHERS_MUSIC}"]
-    return {label: table[list(OF_ITEMS)] for label, table in own.items()}
-
-
 def _set_estimates(runs: Sequence[Sequence[Results]]) -> list[Estimate]:
-    """The means over seeds of :data:`SET_MEASURES`, of the intervals' ends too."""
+    """The means over seeds of the measures of all dances together, of the intervals' ends too."""
     scores = [dance_scores(run).generated for run in runs]
-    return [
-        Estimate(
-            *(
-                float(np.mean([getattr(one[measure], end) for one in scores]))
-                for end in ("value", "low", "high")
-            )
-        )
-        for measure in SET_MEASURES
-    ]
+
+    def mean(measure: str, end: str) -> float:
+        return float(np.mean([getattr(one[measure], end) for one in scores]))
+
+    return [Estimate(*(mean(measure, end) for end in ("value", "low", "high"))) for measure in SET_MEASURES]

@@ -1,19 +1,23 @@
-"""Runs for a table, none of them twice."""
+"""Runs for a table, none of them twice.
+
+A run's folder holds two marks, ``begun`` and ``done``, each with what the run depends on: data, weights,
+settings, versions. A run is complete when ``done`` says what is asked for and its results are there.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from motionbeat_upstream.atomic_write import write_text
 from recipes.downstream import run_downstream
 from recipes.downstream.earlier_run import files_of_run, remove
 from recipes.downstream.errors import TaskError
 from recipes.downstream.task_run.request import command
-from recipes.results.completion import can_continue, has_ended, is_complete, mark_begun, mark_complete
-from recipes.results.record import Results, read_results, results_file
+from recipes.results.record import results_file
 
 
 class RunFailed(RuntimeError):
@@ -22,6 +26,47 @@ class RunFailed(RuntimeError):
     def __init__(self, folder: Path, code: int) -> None:
         super().__init__(f"{folder}: run_downstream.py ended with code {code}")
         self.code = code
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of ``run_downstream.py``."""
+
+    folder: Path
+    made_of: str
+    """What the run depends on."""
+    options: Sequence[str]
+    """Of ``run_downstream.py``, but for mode, folder and overrides."""
+    overrides: Sequence[str]
+    """``config.KEY=VALUE``."""
+
+
+def run_jobs(jobs: Sequence[Job], quiet: bool = False, overwrite: bool = False) -> None:
+    """Train and test what is not done yet.
+
+    A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
+
+    Args:
+        jobs: the runs.
+        quiet: write what the runs print to ``log.txt`` in their folders; only errors are printed.
+        overwrite: whether runs that are made of something else may be replaced.
+
+    Raises:
+        TaskError: a folder holds a run that is made of something else.
+        RunFailed: a run ended with an error.
+    """
+    for number, job in enumerate(jobs, 1):
+
+        def run(job: Job = job, number: int = number) -> None:
+            print(f"run {number} of {len(jobs)}: {job.folder.name}", file=sys.stderr)
+            overriding = ["-o", ",,".join(job.overrides)] if job.overrides else []
+            arguments = command([str(job.folder), *job.options, *overriding])
+            log = job.folder / "log.txt"
+            code = _run_quietly(arguments, log) if quiet else run_downstream.main(arguments)
+            if code:
+                raise RunFailed(job.folder, code)
+
+        run_once(job.folder, job.made_of, run, overwrite)
 
 
 def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: bool = False) -> bool:
@@ -36,59 +81,28 @@ def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: boo
     Raises:
         TaskError: the folder holds a run that is made of something else.
     """
-    if is_complete(folder, made_of):
+    begun, done = folder / "begun", folder / "done"
+    ended = _says(done, made_of)
+    if ended and results_file(folder).is_file():
         return False
-    if not can_continue(folder, made_of):
+    if ended or not _says(begun, made_of):
         earlier = files_of_run(folder)
         trained = any(path.suffix == ".ckpt" or path.name.startswith("scores-test.") for path in earlier)
-        if trained and not overwrite and not has_ended(folder, made_of):
+        if trained and not ended and not overwrite:
             raise TaskError(
                 f"{folder}: holds a run of other data, weights, settings or of another version; give another "
                 f"OUT, or --overwrite to replace it"
             )
+        done.unlink(missing_ok=True)
         remove(earlier)
-        mark_begun(folder, made_of)
+        write_text(begun, made_of)
     run()
-    mark_complete(folder, made_of)
+    write_text(done, made_of)
     return True
 
 
-def run_task(
-    folder: Path, options: Sequence[str], overrides: Sequence[str], description: str, quiet: bool = False
-) -> None:
-    """Train and test by ``run_downstream.py``.
-
-    A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
-
-    Args:
-        folder: of the run.
-        options: of ``run_downstream.py``, but for mode, folder and overrides.
-        overrides: ``config.KEY=VALUE``.
-        description: printed before it begins.
-        quiet: write what the run prints to ``log.txt`` in the folder; only an error is printed.
-
-    Raises:
-        RunFailed: it ended with an error.
-    """
-    print(description, file=sys.stderr)
-    overriding = ["-o", ",,".join(overrides)] if overrides else []
-    arguments = command([str(folder), *options, *overriding])
-    code = _run_quietly(arguments, folder / "log.txt") if quiet else run_downstream.main(arguments)
-    if code:
-        raise RunFailed(folder, code)
-
-
-def results_of(folders: Iterable[Path], upstream: str) -> list[list[Results]]:
-    """The results of each run, with the upstream called as tables call it.
-
-    Raises:
-        DataError: results that are missing, or cannot be read.
-    """
-    found = []
-    for folder in folders:
-        own, *others = read_results(results_file(folder))
-        found.append([replace(own, run=replace(own.run, upstream=upstream)), *others])
-    return found
+def _says(mark: Path, made_of: str) -> bool:
+    return mark.is_file() and mark.read_text(encoding="utf-8") == made_of
 
 
 def _run_quietly(arguments: Sequence[str], log: Path) -> int:

@@ -32,6 +32,9 @@ TRUTH = "the true dances"
 OTHERS_MUSIC = ", others' music"
 """Follows the name of a measure in what the same dance reaches on the music of other dances."""
 
+ABOVE_OTHERS = " above others' music"
+"""Follows it in what is left of it without that, which is chance."""
+
 HALVINGS = 20
 """How often the truth is cut in two, for its distance from itself."""
 
@@ -108,15 +111,15 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
 
 def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterable[Dance]]) -> list[Row]:
     moves = [movement(dance) for dance in dances]
-    scores = [item_scores(dance, own) for dance, own in zip(progress(dances), moves, strict=True)]
     others = to_others_music(dances, moves)
-    return [
-        row
-        for dance, of, on_others in zip(dances, scores, others, strict=True)
-        for row in item_rows(
-            dance.name, dance.name, of | {f"{name}{OTHERS_MUSIC}": value for name, value in on_others.items()}
-        )
-    ]
+    rows: list[Row] = []
+    for dance, own, on_others in zip(progress(dances), moves, others, strict=True):
+        scores = item_scores(dance, own)
+        for name, value in on_others.items():
+            scores[f"{name}{OTHERS_MUSIC}"] = value
+            scores[f"{name}{ABOVE_OTHERS}"] = scores[name] - value
+        rows += item_rows(dance.name, dance.name, scores)
+    return rows
 
 
 def _distance(own: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:

@@ -59,25 +59,60 @@ def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> lis
     return [_line(heading), "|---" * len(heading) + "|", *(_line(row) for row in rows)]
 
 
+def mean_table(
+    title: str,
+    rows: pd.DataFrame,
+    columns: Mapping[str, str],
+    notes: str,
+    *,
+    differences: Sequence[tuple[str, str]] | None = None,
+    references: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    row_heading: str = "upstream",
+) -> ResultTable:
+    """A table of means over groups.
+
+    Args:
+        title: of the table.
+        rows: long form, see :data:`~recipes.results.record.COLUMNS`: several upstreams on the same data.
+        columns: the measures that are shown, each with its heading.
+        notes: below the table.
+        differences: pairs of names in ``rows``; None for the first upstream and each of the others.
+        references: names in ``rows`` that are shown as references.
+        resamples: number of resamples.
+        row_heading: of the first column.
+    """
+    values = group_values(rows, list(columns))
+    upstreams = [name for name in values if name not in references]
+    if differences is None:
+        differences = [(upstreams[0], other) for other in upstreams[1:]]
+
+    def estimates(of: pd.DataFrame) -> list[Estimate]:
+        return [mean_estimate(of[measure].to_numpy(), resamples=resamples) for measure in of]
+
+    return ResultTable(
+        title,
+        tuple(columns.values()),
+        {name: estimates(values[name]) for name in upstreams},
+        {f"{one} − {other}": estimates(values[one] - values[other]) for one, other in differences},
+        {name: values[name].mean().tolist() for name in references},
+        notes,
+        row_heading,
+    )
+
+
 def group_values(rows: pd.DataFrame, measures: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The mean of each group over its items, seeds and folds.
 
-    Args:
-        rows: long form, see :data:`~recipes.results.record.COLUMNS`; several upstreams on the same data.
-        measures: those wanted.
-
     Returns:
         For each upstream, in the order of the rows: a line for each group, sorted, and a column for each
-        measure; NaN where nothing is known. All have the same groups.
+        measure; NaN where nothing is known. All have the same groups, so that they can be subtracted.
     """
-    chosen = rows[rows["measure"].isin(list(measures)) & (rows["item"] != "")]
+    chosen = rows[rows["measure"].isin(measures) & (rows["item"] != "")]
     means = chosen.pivot_table("value", "group", ["upstream", "measure"], "mean")
-    return {
-        str(upstream): means.reindex(columns=[(upstream, measure) for measure in measures]).set_axis(
-            list(measures), axis="columns"
-        )
-        for upstream in rows["upstream"].unique()
-    }
+    wanted = [(name, measure) for name in rows["upstream"].unique() for measure in measures]
+    means = means.reindex(columns=wanted)
+    return {name: means[name] for name in dict.fromkeys(name for name, _ in wanted)}
 
 
 def run_estimates(
@@ -99,31 +134,6 @@ def run_estimates(
         for measure in measures
         if measure in table
     }
-
-
-def mean_estimates(values: pd.DataFrame, resamples: int = RESAMPLES) -> list[Estimate]:
-    """The mean of each column over the groups, as :func:`group_values` gives them."""
-    return [mean_estimate(values[column].to_numpy(), resamples=resamples) for column in values]
-
-
-def paired_differences(
-    values: Mapping[str, pd.DataFrame], pairs: Iterable[tuple[str, str]], resamples: int = RESAMPLES
-) -> dict[str, list[Estimate]]:
-    """The mean of ``one − other`` over the groups that both have, for each pair of upstreams.
-
-    Args:
-        values: of :func:`group_values`.
-        pairs: names of the two upstreams.
-        resamples: number of resamples.
-    """
-    return {
-        f"{one} − {other}": mean_estimates(values[one] - values[other], resamples) for one, other in pairs
-    }
-
-
-def against_others(upstreams: Sequence[str]) -> list[tuple[str, str]]:
-    """The first upstream paired with each of the others."""
-    return [(upstreams[0], other) for other in upstreams[1:]]
 
 
 def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:

@@ -23,13 +23,7 @@ from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES, score_piece
 from recipes.results.record import Results, Row, Run, item_rows, origin
-from recipes.results.tables import (
-    ResultTable,
-    group_values,
-    markdown_table,
-    mean_estimates,
-    paired_differences,
-)
+from recipes.results.tables import ResultTable, markdown_table, mean_table
 
 TEMPO, OCTAVE, SPEED = "tempo ratio", "octave error", "seconds per second"
 CONFIDENCE = {"beat": "confidence", "downbeat": "downbeat confidence"}
@@ -137,20 +131,14 @@ def compare(
 def score_table(rows: pd.DataFrame, music_set: str, trackers: Sequence[str], reference: str) -> ResultTable:
     """Means of the scores with intervals, and the paired differences of the others and the reference."""
     chosen = rows[rows["data"] == music_set]
-    values = group_values(chosen, SCORES)
     known = chosen.loc[chosen["measure"] == "downbeat F", "item"].nunique()
     notes = (
         f"{chosen['item'].nunique()} recordings of {chosen['group'].nunique()} pieces; downbeats scored "
         f"on {known} recordings. 95 % bootstrap intervals over pieces; the last rows are paired differences."
     )
-    return ResultTable(
-        music_set,
-        SCORES,
-        {name: mean_estimates(values[name]) for name in trackers},
-        paired_differences(values, [(name, reference) for name in trackers if name != reference]),
-        notes=notes,
-        row_heading="tracker",
-    )
+    differences = [(name, reference) for name in trackers if name != reference]
+    columns = {score: score for score in SCORES}
+    return mean_table(music_set, chosen, columns, notes, differences=differences, row_heading="tracker")
 
 
 def tempo_lines(rows: pd.DataFrame, music_set: str, trackers: Sequence[str]) -> list[str]:

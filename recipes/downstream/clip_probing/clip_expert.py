@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
 from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
-from recipes.downstream.clip_probing.plots import plot_predictions
-from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions, prediction_rows
+from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
 from recipes.downstream.clip_probing.probe import ClipProbe
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings, read_settings
@@ -24,7 +23,6 @@ from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
 from recipes.downstream.errors import TaskError
 from recipes.downstream.task_expert import TaskExpert, check_finite
-from recipes.results.record import Results
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""
@@ -234,13 +232,8 @@ class ClipExpert(TaskExpert):
             criterion = -np.inf if np.isnan(scores[0]) else float(scores[0])
             # Kept weights are tested next; dev itself is reported when it is asked for.
             return self.choose(criterion, f"{self.target.measures[0]} {criterion:.3f}", global_step)
-        details = {"sizes": {name: len(clips) for name, clips in self.data.splits.items()}}
-        run = self.evaluated(split, global_step, self.data.name, self.settings.datarc.test_fold, details)
-        text = report(self.expdir, Results(run, prediction_rows(predictions, self.target)), self.data)
-        if self.settings.plots and split == "test":
-            title = f"{self.task.name}, {self.data.name}: {self.upstream}"
-            plot_predictions(self.expdir / f"said-{split}.png", predictions, self.target, title)
-        print(f"\n{text}", flush=True)
+        run = self.evaluated(split, global_step, self.data.name, self.settings.datarc.test_fold)
+        print(f"\n{report(self.expdir, run, predictions, self.data)}", flush=True)
         return []
 
     def inference(self, features: Sequence[Tensor], filenames: Sequence[str]) -> None:

@@ -8,49 +8,56 @@ from pathlib import Path
 import numpy as np
 
 from recipes.downstream.clip_probing.clips import ClipData
-from recipes.downstream.clip_probing.predictions import compare_predictions, read_predictions
+from recipes.downstream.clip_probing.plots import plot_predictions
+from recipes.downstream.clip_probing.predictions import (
+    Predictions,
+    compare_predictions,
+    prediction_rows,
+    read_predictions,
+)
 from recipes.results.estimates import Estimate
-from recipes.results.record import Results, write_report
+from recipes.results.record import Results, Run, write_report
 from recipes.results.tables import markdown_table
 
 
-def report(folder: Path, results: Results, data: ClipData) -> str:
-    """Write the results of a run and a report; returns the report.
+def report(folder: Path, run: Run, predictions: Predictions, data: ClipData) -> str:
+    """Write the results of a run, a report and a plot; returns the report.
 
     Args:
         folder: of the run.
-        results: with the rows of :func:`~recipes.downstream.clip_probing.predictions.prediction_rows`.
+        run: with the task's settings in its details.
+        predictions: of the clips of its split.
         data: the data set that was tested on.
     """
-    text = _text(results, data)
+    results = Results(run, prediction_rows(predictions, data.target))
+    if run.details["settings"]["plots"] and run.split == "test":
+        title = f"{run.task}, {data.name}: {run.upstream}"
+        plot_predictions(folder / f"said-{run.split}.png", predictions, data.target, title)
+    # The report is made of what is written.
+    text = _text(run, read_predictions([results], data.target), data)
     write_report(folder, [results], text)
     return text
 
 
-def _text(results: Results, data: ClipData) -> str:
-    run, settings = results.run, results.run.details["settings"]
-    predictions = read_predictions([results], data.target)
-    ((scores,), _) = compare_predictions(
-        [[predictions]], data.target, settings["scoringrc"]["resamples"], run.seed
-    )
-    chance = data.target.chance(predictions.labels)
+def _text(run: Run, predictions: Predictions, data: ClipData) -> str:
+    settings, target = run.details["settings"], data.target
+    resamples = settings["scoringrc"]["resamples"]
+    ((scores,), _) = compare_predictions([[predictions]], target, resamples, run.seed)
     sizes = ", ".join(f"{split} {len(clips)}" for split, clips in data.splits.items())
+    rows = [
+        [run.upstream, *(one.text(undefined="undefined") for one in scores)],
+        ["without listening", *(Estimate(value).text() for value in target.chance(predictions.labels))],
+    ]
     lines = [
         run.title(f", {settings['modelrc']['probe']} probe"),
         "",
         f"Data: {run.data}; {sizes}. Seed {run.seed}.",
         "",
-        *markdown_table(
-            ["", *data.target.measures],
-            [
-                [run.upstream, *(one.text(undefined="undefined") for one in scores)],
-                ["without listening", *(Estimate(value).text() for value in chance)],
-            ],
-        ),
+        *markdown_table(["", *target.measures], rows),
         "",
         f"{len(predictions.names)} clips; 95 % bootstrap intervals over {len(set(predictions.groups))} "
         f"{data.grouped_by}s in brackets.",
-        *_undefined(data.target.measures, scores),
+        *_undefined(target.measures, scores),
         "",
     ]
     return "\n".join(lines)
