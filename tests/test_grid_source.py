@@ -57,7 +57,7 @@ def mean(choice: GridChoice, way: Way) -> float:
 def test_pulses_on_the_beats_are_taken(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = choose_grid_source(listening(corpus, 0.0, monkeypatch), [corpus])
     assert mean(choice, (choice.source, choice.trust)) > 0.95
-    assert choice.scores[choice.source, choice.trust]["corpus"].pieces == len(DEV)
+    assert choice.scores[choice.source, choice.trust]["corpus"].groups == len(DEV)
     # One who trusts pulses alone finds what they say.
     assert mean(choice, ("pulses", 1.0)) > 0.95
 
@@ -92,7 +92,7 @@ def test_songs_are_a_set_of_their_own(corpus: Corpus, tmp_path: Path) -> None:
     tower = untrained_music_tower(SMALL).eval()
     choice = choose_grid_source(tower, [corpus], [songs], sources=("onsets",))
     sets = choice.scores["onsets", 0.3]
-    assert {name: found.pieces for name, found in sets.items()} == {"corpus": len(DEV), "songs": 3}
+    assert {name: found.groups for name, found in sets.items()} == {"corpus": len(DEV), "songs": 3}
     assert (
         sets["corpus"]
         == choose_grid_source(tower, [corpus], sources=("onsets",)).scores["onsets", 0.3]["corpus"]

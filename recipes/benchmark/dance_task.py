@@ -72,4 +72,7 @@ def _set_estimates(runs: Sequence[Sequence[Results]]) -> list[Estimate]:
     def mean(measure: str, end: str) -> float:
         return float(np.mean([getattr(one[measure], end) for one in scores]))
 
-    return [Estimate(*(mean(measure, end) for end in ("value", "low", "high"))) for measure in SET_MEASURES]
+    return [
+        Estimate(mean(measure, "value"), mean(measure, "low"), mean(measure, "high"))
+        for measure in SET_MEASURES
+    ]

@@ -111,10 +111,11 @@ def group_means(values: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None =
         values: (N,).
         groups: (N,); None where every item is a group of its own, in the given order.
     """
-    numbers = np.asarray(values, dtype=np.float64).reshape(-1)
+    numbers: NDArray[np.float64] = np.asarray(values, dtype=np.float64).reshape(-1)
     known = ~np.isnan(numbers)
     if groups is None:
-        return numbers[known]
+        numbers = numbers[known]
+        return numbers
     _, group, count = np.unique(np.asarray(groups)[known], return_inverse=True, return_counts=True)
     means: NDArray[np.float64] = np.bincount(group, numbers[known], len(count)) / count
     return means

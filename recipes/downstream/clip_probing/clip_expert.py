@@ -156,7 +156,7 @@ class ClipExpert(TaskExpert):
         self.probe = ClipProbe(
             self.layers, upstream_dim // self.layers, outputs, model.probe, model.hidden, model.dropout
         )
-        self.register_load_state_dict_pre_hook(_refuse_earlier_probe)
+        self.register_load_state_dict_pre_hook(_refuse_earlier_probe)  # type: ignore[no-untyped-call]
         if isinstance(self.target, Values):
             self.probe.fit_scale(labels(self.data.splits["train"]))
 
@@ -250,7 +250,8 @@ class ClipExpert(TaskExpert):
 
     def _means(self, features: Sequence[Tensor]) -> Tensor:
         """(N, L, D) time-means of the layers."""
-        return torch.stack([frames.float().mean(0) for frames in features]).unflatten(1, (self.layers, -1))
+        means = torch.stack([frames.float().mean(0) for frames in features])
+        return means.reshape(len(means), self.layers, -1)
 
     def _predictions(self, split: str, parts: Sequence[tuple[Slice, int, Tensor]]) -> Predictions:
         slices_, frames, logits = zip(*parts, strict=True)
