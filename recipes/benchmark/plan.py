@@ -68,12 +68,12 @@ class Plan(ABC):
         """
         folders = [self.folder(out, choice.label, seed, fold) for seed in self.seeds for fold in self.folds]
         return [
-            [replace(own, run=replace(own.run, upstream=choice.label)), *beside]
-            for own, *beside in (read_results(results_file(folder)) for folder in folders)
+            [replace(own, run=replace(own.run, upstream=choice.label)), *references]
+            for own, *references in (read_results(results_file(folder)) for folder in folders)
         ]
 
     def own_results(self, upstreams: Iterable[UpstreamChoice], out: Path) -> list[Results]:
-        """The results of several upstreams, without what stands beside them."""
+        """The results of several upstreams, without reference runs."""
         return [own for choice in upstreams for own, *_ in self.results(choice, out)]
 
 

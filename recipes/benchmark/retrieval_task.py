@@ -29,10 +29,10 @@ class RetrievalPlan(CorpusPlan):
         """A row an upstream."""
         first, *others = (choice.label for choice in upstreams)
         # Without learning and by chance all upstreams and seeds are the same; noise is the first upstream's.
-        beside = [
+        references = [
             results
-            for number, (_, *references) in enumerate(self.results(upstreams[0], out))
-            for results in references
+            for number, (_, *others_of_run) in enumerate(self.results(upstreams[0], out))
+            for results in others_of_run
             if number == 0 or results.run.upstream == NOISE
         ]
         own = self.own_results(upstreams, out)
@@ -44,7 +44,7 @@ class RetrievalPlan(CorpusPlan):
         return [
             mean_table(
                 f"retrieval: {self.root.name}",
-                long_form([*own, *beside]),
+                long_form([*own, *references]),
                 COLUMNS,
                 notes,
                 differences=[(first, other) for other in (*others, NO_LEARNING)],

@@ -27,7 +27,7 @@ MEASURES = (*SET_MEASURES, *ITEM_MEASURES)
 """Names of every measure, in the order of tables."""
 
 TRUTH = "the true dances"
-"""What they are called beside upstreams."""
+"""Name of their reference run."""
 
 OTHERS_MUSIC = ", others' music"
 """Follows the name of a measure in what the same dance reaches on the music of other dances."""

@@ -59,14 +59,14 @@ class TaskExpert(nn.Module):
         ]
 
     def is_best(self, criterion: float) -> bool:
-        """Take down a criterion on dev, more being better; whether the weights are to be kept."""
+        """Record a criterion on dev, more being better; whether the weights are to be kept."""
         self.fell_behind = criterion <= self.best.item()
         if not self.fell_behind:
             self.best.fill_(criterion)
         return not self.fell_behind
 
     def choose(self, criterion: float, description: str, step: int) -> list[str]:
-        """Print how dev was met at a step; the checkpoint to keep, if this is the best one.
+        """Print the figures on dev; returns the checkpoint to keep, if this is the best step so far.
 
         Args:
             criterion: of dev, more being better.
@@ -117,7 +117,7 @@ class TaskExpert(nn.Module):
             step: of training; 0 where it is not known.
             data: the data set: its path, or what it is.
             fold: that was tested on, if there are folds.
-            details: to be noted beside settings, options, command and versions.
+            details: added to settings, options, command and versions.
         """
         given = self.options.get("upstream_ckpt")
         return Run(

@@ -2,8 +2,8 @@
 
 A file is JSON Lines (UTF-8). A line with an object starts a run and tells what the run's rows share, the
 format and its version among it; each line with an array after it is a row ``[item, group, measure, value]``
-of that run. A file is written whole or not at all, and may hold several runs: dances and the true ones beside
-them, or what is reached without learning.
+of that run. A file is written whole or not at all. After the run of the upstream it may hold reference runs:
+the true dances, chance, what is reached without learning.
 
 What is not known of an item has no row. Values that belong to the whole run, such as a median rank, have an
 empty item and group.
@@ -58,7 +58,7 @@ class Run:
     data: str
     """The data set: its path, or what it is."""
     upstream: str
-    """What tables call it. Also what stands beside the upstreams: the true dances, chance."""
+    """What tables call it; of a reference run what that is: the true dances, chance."""
     checkpoint: str = ""
     """SHA-256 of the upstream's weights; empty where it has none."""
     seed: int = 0
@@ -113,7 +113,7 @@ def long_form(results: Iterable[Results]) -> pd.DataFrame:
 
 
 def by_item(results: Results) -> pd.DataFrame:
-    """A run's values with a line for each (item, group) and a column for each measure, in the rows' order.
+    """A run's values as a table, a row for each (item, group) and a column for each measure, in their order.
 
     Values of the whole run are left out; NaN stands for what is not known.
     """
@@ -188,7 +188,7 @@ def read_results(path: Path) -> list[Results]:
 
 
 def write_report(folder: Path, results: Sequence[Results], text: str) -> None:
-    """Write the results of a run, and the report that was made of them as markdown beside it."""
+    """Write the results of a run, and the report that was made of them as markdown in the same folder."""
     path = results_file(folder, results[0].run.split)
     write_text(path.with_suffix(".md"), text)
     write_results(path, results)  # last: results that are there say that the run was evaluated

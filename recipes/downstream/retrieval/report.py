@@ -27,8 +27,8 @@ FORMS = (*(f"{direction}, {grid}" for grid in ("shared grid", "own grids") for d
 """Forms of retrieval. Measures are named ``FORM R@RANK``, of the hard form with rank 1 alone."""
 
 NOISE, NO_LEARNING, CHANCE = "noise for music", "no learning", "chance"
-"""What stands beside an upstream, each as a run of its own: near chance with noise for music, or something
-else than listening decides; who is not above no learning has learned nothing beyond it."""
+"""Reference runs. With noise for music R@1 is near chance, or something else than the music decides; an
+upstream that is not above no learning adds nothing to the correlation of onsets with touch-downs."""
 
 CANDIDATES, MEDIAN_RANK = "candidates", "median rank"
 
@@ -65,7 +65,7 @@ class Tables:
 
 
 def retrieval_results(run: Run, tables: Tables, pool: int, piece_of: Mapping[str, str]) -> list[Results]:
-    """The results of a run, and of what stands beside it: noise for music, no learning and chance.
+    """The results of a run and of its reference runs: noise for music, no learning and chance.
 
     Args:
         run: of the upstream.
