@@ -114,6 +114,7 @@ ROW = '["a", "b", "F", 0.5]'
         ([changed(), '["a", "b", 0.5]'], "line 2: ['a', 'b', 0.5]: expected [item, group, measure, value]"),
         ([changed(), '["a", "b", "F", true]'], "line 2: ['a', 'b', 'F', True]: expected"),
         ([changed(), '["a", "b", "F", NaN]'], "line 2: ['a', 'b', 'F', nan]: expected"),
+        ([changed(), f'["a", "b", "F", {10**400}]'], "…: expected [item, group, measure, value]"),
         ([changed(), "7"], "line 2: 7: expected [item, group, measure, value]"),
         ([changed(), "[" * 100_000], "line 2: is not JSON"),
     ],

@@ -215,7 +215,7 @@ def _read_line(line: str, where: str) -> Any:
 def _read_row(content: Any, where: str) -> Row:
     match content:
         case [str(item), str(group), str(measure), int() | float() as value] if not isinstance(value, bool):
-            if math.isfinite(value):
+            if abs(value) <= sys.float_info.max:  # also False for NaN, and for integers beyond float
                 return item, group, measure, float(value)
     found = repr(content)
     shown = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]} …"
