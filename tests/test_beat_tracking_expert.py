@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from motion_data.beats_file import read_beats
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
+from recipes.downstream.beat_tracking.scores import LATENESS
 from recipes.downstream.errors import TaskError
+from recipes.results.record import by_item, read_results, results_file
 from tests.beat_tracking_clicks import write_clicks
 
 CONFIG = Path(__file__).parent.parent / "recipes" / "downstream" / "beat_tracking" / "config.yaml"
@@ -104,13 +105,15 @@ def test_a_few_steps_learn_clicks_and_the_scores_tell(
     assert saved == ["dev-best.ckpt"]
     assert heard == 3  # 24 s in chunks of 10 s
     assert evaluate(task, "test", 40) == ([], 3)
-    scores = json.loads((tmp_path / "scores-test.json").read_text())
-    assert scores["step"] == 40
+    (results,) = read_results(results_file(tmp_path))
+    assert results.run.step == 40
+    table = by_item(results)
+    assert table.index.tolist() == [("p4", "p4")]
+    scores = table.iloc[0]
     for decoder in ("dbn", "peaks"):
-        assert scores["means"][decoder]["beat"]["F"]["mean"] > 0.95
-        assert scores["means"][decoder]["downbeat"]["F"]["mean"] > 0.9
-    assert [row["name"] for row in scores["pieces"]] == ["p4", "p4"]
-    assert abs(scores["pieces"][0]["bias"]) < 0.02
+        assert scores[f"{decoder} beat F"] > 0.95
+        assert scores[f"{decoder} downbeat F"] > 0.9
+        assert abs(scores[f"{decoder} {LATENESS}"]) < 0.02
     assert (tmp_path / "plots" / "p4.png").is_file() == (probe == "mlp")
 
 
@@ -119,7 +122,7 @@ def test_the_test_split_is_heard_only_where_dev_keeps_the_weights(clicks: Path, 
     train(task, 30)
     assert evaluate(task, "dev", 10)[0] == ["dev-best.ckpt"]
     assert evaluate(task, "test", 10)[1] == 3
-    kept = (tmp_path / "scores-test.json").read_text()
+    kept = results_file(tmp_path).read_text()
     best = float(task.best)
     with torch.no_grad():
         for weight in task.probe.parameters():
@@ -127,12 +130,12 @@ def test_the_test_split_is_heard_only_where_dev_keeps_the_weights(clicks: Path, 
     assert evaluate(task, "dev", 20)[0] == []
     assert evaluate(task, "test", 20)[1] == 0
     assert float(task.best) == best
-    assert (tmp_path / "scores-test.json").read_text() == kept
-    assert json.loads((tmp_path / "scores-dev.json").read_text())["step"] == 10
+    assert results_file(tmp_path).read_text() == kept
+    assert read_results(results_file(tmp_path, "dev"))[0].run.step == 10
     # Asked for by the command, where nothing is chosen, it is heard.
     task = expert(clicks, tmp_path)
     assert evaluate(task, "test", 0)[1] == 3
-    assert json.loads((tmp_path / "scores-test.json").read_text())["step"] is None
+    assert read_results(results_file(tmp_path))[0].run.step is None
 
 
 def test_a_diverged_probe_is_told_and_not_kept(clicks: Path, tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_a_diverged_probe_is_told_and_not_kept(clicks: Path, tmp_path: Path) -> 
             weight.fill_(float("nan"))
     with pytest.raises(TaskError, match=r"diverged.*lower config.optimizer.lr"):
         evaluate(task, "dev", 30)
-    assert not (tmp_path / "scores-dev.json").exists()
+    assert not results_file(tmp_path, "dev").exists()
 
 
 def test_thresholds_come_from_dev_and_go_with_the_checkpoint(clicks: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import soundfile
 from recipes.benchmark.__main__ import main
 from recipes.benchmark.beat_tracking_first import verdict
 from recipes.downstream import run_downstream
-from recipes.statistics.estimate import Estimate
+from recipes.results.estimates import Estimate
+from recipes.results.record import Results, Run, results_file, write_results
 from tests.beat_tracking_clicks import write_clicks
 
 
@@ -40,15 +40,15 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         lines = [line.split(",") for line in data.read_text().splitlines()[1:]]
         fold = overrides["config.downstream_expert.datarc.test_fold"]
         f = {"dbn": 0.4, "peaks": 0.7 if value["-u"] == "motionbeat" else 0.5}
-        pieces = [
-            {"name": audio, "decoder": decoder, "beat": scores, "downbeat": scores}
+        rows = [
+            (audio, audio, f"{decoder} {target} F", f[decoder] + 0.01 * number)
             for decoder in f
             for number, (audio, _, of) in enumerate(lines)
             if of == fold
-            for scores in [dict.fromkeys(("F", "CMLt", "AMLt"), f[decoder] + 0.01 * number)]
+            for target in ("beat", "downbeat")
         ]
-        text = json.dumps({"step": 50, "pieces": pieces})
-        (Path(value["-p"]) / "scores-test.json").write_text(text)
+        results = Results(Run("beat_tracking", "d", value["-u"], fold=fold, step=50), rows)
+        write_results(results_file(Path(value["-p"])), [results])
         return 0
 
     monkeypatch.setattr(run_downstream, "main", run)

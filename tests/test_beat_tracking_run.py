@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ import torch
 
 from motion_data.beats_file import read_beats
 from recipes.downstream.run_downstream import main
+from recipes.results.record import Results, read_results, results_file
+from recipes.results.tables import run_estimates
 from tests.beat_tracking_clicks import write_clicks
 
 TASK = "config.downstream_expert"
@@ -38,21 +39,23 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def scores(folder: Path, split: str = "test") -> dict[str, object]:
-    content: dict[str, object] = json.loads((folder / f"scores-{split}.json").read_text())
-    return content
+def scores(folder: Path, split: str = "test") -> Results:
+    (results,) = read_results(results_file(folder, split))
+    return results
+
+
+def mean(results: Results, measure: str) -> float:
+    return run_estimates(results, [measure])[measure].value
 
 
 def test_training_leaves_checkpoint_and_scores(trained: Path) -> None:
     names = {path.name for path in (trained / "exp").iterdir()}
-    assert {"dev-best.ckpt", "states-80.ckpt", "scores-test.json", "scores-test.md"} <= names
-    content = scores(trained / "exp")
-    assert content["upstream"] == "fbank"
-    assert content["data"] == str(trained / "data")
-    means = content["means"]
-    assert isinstance(means, dict)
-    assert means["dbn"]["beat"]["F"]["mean"] > 0.9
-    assert scores(trained / "exp", "dev")["step"] == content["step"]
+    assert {"dev-best.ckpt", "states-80.ckpt", "scores-test.jsonl", "scores-test.md"} <= names
+    results = scores(trained / "exp")
+    assert results.run.upstream == "fbank"
+    assert results.run.data == str(trained / "data")
+    assert mean(results, "dbn beat F") > 0.9
+    assert scores(trained / "exp", "dev").run.step == results.run.step
 
 
 def test_evaluating_the_best_checkpoint_gives_its_scores_again(
@@ -61,9 +64,8 @@ def test_evaluating_the_best_checkpoint_gives_its_scores_again(
     before = scores(trained / "exp")
     assert main(["-m", "evaluate", "-e", str(trained / "exp" / "dev-best.ckpt")]) == 0
     after = scores(trained / "exp")
-    assert after["pieces"] == before["pieces"]
-    assert after["means"] == before["means"]
-    assert after["thresholds"] == before["thresholds"]
+    assert after.rows == before.rows
+    assert after.run.details["thresholds"] == before.run.details["thresholds"]
     assert "## beat_tracking, test: fbank, linear probe" in capsys.readouterr().out
 
 
@@ -83,16 +85,14 @@ def test_training_goes_on_where_it_stopped_and_ends_with_what_was_reached(
     states = torch.load(trained / "exp" / "states-120.ckpt", weights_only=False)
     assert states["Step"] == 120
     assert states["Downstream"]["best"] >= best
-    content = scores(trained / "exp")
-    means = content["means"]
-    assert isinstance(means, dict)
+    results = scores(trained / "exp")
     *_, step, kept, beats, _, place = capsys.readouterr().out.splitlines()
     assert step == "[beat_tracking] trained to step 120"
     loss = -float(states["Downstream"]["best"])
     assert kept == (
-        f"[beat_tracking] kept: the weights of step {content['step']}, least dev loss, {loss:.4f}"
+        f"[beat_tracking] kept: the weights of step {results.run.step}, least dev loss, {loss:.4f}"
     )
-    f = {decoder: means[decoder]["beat"]["F"]["mean"] for decoder in ("dbn", "peaks")}
+    f = {decoder: mean(results, f"{decoder} beat F") for decoder in ("dbn", "peaks")}
     assert f"test beat F, 1 piece(s): {f['dbn']:.3f} by the Bayesian decoder, {f['peaks']:.3f}" in beats
     assert place.startswith(f"[beat_tracking] {trained / 'exp'}: dev-best.ckpt, scores-test.md")
 

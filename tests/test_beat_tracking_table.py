@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +12,17 @@ from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.benchmark.beat_tracking_table import main
 from recipes.downstream import run_downstream
+from recipes.results.record import Results, Run, item_rows, results_file, write_results
 from tests.small import SMALL
 
 PIECES = 6
 BEAT_F = {"fbank": 0.5, "mfcc": 0.4, "motionbeat_local": 0.7}
+
+
+def scores(decoder: str, f: float, bare: bool) -> dict[str, float]:
+    beat = {"beat F": f, "beat CMLt": 0.3, "beat AMLt": 0.4}
+    downbeat = {} if bare else {"downbeat F": 0.2, "downbeat CMLt": 0.1, "downbeat AMLt": 0.1}
+    return {f"{decoder} {name}": value for name, value in (beat | downbeat).items()}
 
 
 @pytest.fixture
@@ -37,20 +43,16 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         fold = value["-o"].split("test_fold=")[1].split(",,")[0]
         made.append((value["-u"], value["--seed"], fold))
         f = BEAT_F[value["-u"]] + 0.02 * int(value["--seed"])
-        pieces = [
-            {
-                "name": f"piece{n}",
-                "decoder": decoder,
-                "beat": {"F": f + 0.01 * n - wrong, "CMLt": 0.3, "AMLt": 0.4},
-                "downbeat": None if n == 0 else {"F": 0.2, "CMLt": 0.1, "AMLt": 0.1},
-            }
+        rows = [
+            row
             for n in range(PIECES)
             if str(n % 3) == fold
             for decoder, wrong in (("dbn", 0.0), ("peaks", 0.1))
+            for row in item_rows(f"piece{n}", f"piece{n}", scores(decoder, f + 0.01 * n - wrong, bare=n == 0))
         ]
         folder = Path(value["-p"])
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "scores-test.json").write_text(json.dumps({"pieces": pieces}))
+        run = Run("beat_tracking", "d", value["-u"], seed=int(value["--seed"]), fold=fold)
+        write_results(results_file(folder), [Results(run, rows)])
         return 0
 
     monkeypatch.setattr(run_downstream, "main", run)
@@ -90,10 +92,33 @@ def test_other_weights_under_the_same_name_are_run_anew(
     assert main(given) == 2
     for seed in (0, 1):
         save_music_tower(untrained_music_tower(SMALL, seed), file, Provenance("made", {}))
+        # What is there is replaced on demand only.
+        assert main(given) == (2 if seed else 0)
         for _ in range(2):
-            assert main(given) == 0
+            assert main([*given, "--overwrite"]) == 0
     assert len(runs) == 6
     assert {upstream for upstream, _, _ in runs} == {"motionbeat_local"}
+
+
+def test_runs_of_an_earlier_version_are_not_taken_for_results(
+    data: Path, runs: list[tuple[str, str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(data), str(tmp_path / "out"), "-u", "fbank", "--seeds", "0"]
+    assert main(given) == 0
+    text = (tmp_path / "out/table_dbn.md").read_text()
+    folder = tmp_path / "out" / "fbank-linear-seed0-fold1"
+    for name in ("begun", "done"):
+        (folder / name).write_text("0.1 data")
+    (folder / "scores-test.json").write_text("{}")
+    results_file(folder).unlink()
+    assert main(given) == 2
+    assert f"{folder}: holds a run of other data, weights, settings or of another version" in (
+        capsys.readouterr().err
+    )
+    assert main([*given, "--overwrite"]) == 0
+    assert not (folder / "scores-test.json").exists()
+    assert len(runs) == 4
+    assert (tmp_path / "out/table_dbn.md").read_text() == text
 
 
 def test_mistakes_are_told(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

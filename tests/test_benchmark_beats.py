@@ -22,10 +22,8 @@ from motionbeat_upstream.nn.music_tower import estimate_grid, untrained_music_to
 from recipes.benchmark.beats.__main__ import main
 from recipes.benchmark.beats.comparison import (
     LEVELS,
-    SCORES,
     compare,
     measures,
-    piece_means,
     report,
     score_table,
     tempo_class,
@@ -35,7 +33,9 @@ from recipes.benchmark.beats.kept_estimates import TimedEstimate, estimate_path,
 from recipes.benchmark.beats.reliability import reliability, tracker_reliability
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
-from recipes.statistics.mean_interval import mean_interval
+from recipes.downstream.beat_tracking.scores import SCORES
+from recipes.results.estimates import mean_estimate
+from recipes.results.record import COLUMNS, long_form, read_results
 from tests.beat_tracking_clicks import write_clicks
 from tests.small import SMALL
 
@@ -135,7 +135,9 @@ class TestMeasures:
 def run(
     sets: Sequence[MusicSet], trackers: Sequence[Tracker], folder: Path, **options: bool | int
 ) -> pd.DataFrame:
-    return compare(sets, trackers, folder, int(options.get("repeats", 1)), bool(options.get("overwrite")))
+    """The results in long form."""
+    repeats, overwrite = int(options.get("repeats", 1)), bool(options.get("overwrite"))
+    return long_form(compare(sets, trackers, folder, repeats, overwrite))
 
 
 class TestKeptEstimates:
@@ -154,7 +156,7 @@ class TestKeptEstimates:
         both = run([music_set], [tracker, a_tracker("b", other)], tmp_path)
         assert track.calls == calls == len(self.SOUNDS) + 1  # and one to warm up
         assert other.calls == len(self.SOUNDS) + 1
-        pd.testing.assert_frame_equal(first, both[both["tracker"] == "a"].reset_index(drop=True))
+        pd.testing.assert_frame_equal(first, both[both["upstream"] == "a"].reset_index(drop=True))
 
     def test_what_was_kept_is_what_was_estimated(self, tmp_path: Path) -> None:
         track, tracker, _, _ = self.kept(tmp_path)
@@ -209,7 +211,7 @@ def rows() -> pd.DataFrame:
     """Two trackers on five pieces, one of which has two recordings; the second knows no downbeats."""
     draw = np.random.default_rng(0)
     lines = [
-        ("set", piece, recording, tracker, measure, draw.random())
+        ("beats", "set", tracker, "", 0, "", recording, piece, measure, draw.random())
         for piece, recording in [
             ("p0", "p0"),
             ("p1", "p1a"),
@@ -222,28 +224,28 @@ def rows() -> pd.DataFrame:
         for measure in (*SCORES, "octave error", "seconds per second", "confidence", "downbeat confidence")
         if tracker == "a" or "downbeat" not in measure
     ]
-    return pd.DataFrame(lines, columns=["set", "piece", "recording", "tracker", "measure", "value"])
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 class TestTables:
     def test_means_and_intervals_are_those_over_pieces(self, rows: pd.DataFrame) -> None:
         table = score_table(rows, "set", ["a", "b"], "a")
         for number, measure in enumerate(SCORES):
-            one = rows[(rows["tracker"] == "a") & (rows["measure"] == measure)]
-            values = np.array([one.loc[one["piece"] == f"p{n}", "value"].mean() for n in range(5)])
-            interval = mean_interval(values)
-            assert interval is not None
-            found = table.rows["a"][number]
-            assert (found.value, found.low, found.high) == pytest.approx((values.mean(), *interval))
+            one = rows[(rows["upstream"] == "a") & (rows["measure"] == measure)]
+            values = [one.loc[one["group"] == f"p{n}", "value"].mean() for n in range(5)]
+            expected, found = mean_estimate(values), table.rows["a"][number]
+            assert (found.value, found.low, found.high) == pytest.approx(
+                (expected.value, expected.low, expected.high)
+            )
 
     def test_differences_are_paired(self, rows: pd.DataFrame) -> None:
         table = score_table(rows, "set", ["a", "b"], "a")
         assert list(table.margins) == ["b − a"]
-        a, b = (piece_means(rows, "set", "beat F", ["a", "b"])[name].to_numpy() for name in "ab")
-        interval = mean_interval(b - a)
-        assert interval is not None
-        found = table.margins["b − a"][0]
-        assert (found.value, found.low, found.high) == pytest.approx(((b - a).mean(), *interval))
+        beat_f = rows[rows["measure"] == "beat F"].pivot_table("value", "group", "upstream", "mean")
+        expected, found = mean_estimate((beat_f["b"] - beat_f["a"]).to_numpy()), table.margins["b − a"][0]
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (expected.value, expected.low, expected.high)
+        )
 
     def test_what_is_not_known_is_a_dash(self, rows: pd.DataFrame) -> None:
         text = "\n".join(score_table(rows, "set", ["a", "b"], "a").lines())
@@ -257,7 +259,7 @@ class TestTables:
         assert line.startswith("| a | 2 | 1 | 1 | 0 | 0 | 1 | 0 | 2 | ")
 
     def test_the_report_names_sets_and_trackers(self, rows: pd.DataFrame) -> None:
-        other = rows.assign(set="other")
+        other = rows.assign(data="other")
         text = report(pd.concat([rows, other]), {"a": "weights 1", "b": "weights 2"}, "b")
         assert "## set" in text
         assert "## other" in text
@@ -337,15 +339,15 @@ class TestCommand:
         assert main(command) == 0
         text = (tmp_path / "out" / "table.md").read_text()
         assert capsys.readouterr().out == text
-        rows = pd.read_csv(tmp_path / "out" / "rows.csv")
-        assert set(rows["tracker"]) == set(names)
-        assert set(rows["set"]) == {f"{clicks.name}:test", f"{clicks.name}:dev"}
-        best = rows[(rows["tracker"] == "rules") & (rows["measure"] == "beat F")]
+        rows = long_form(read_results(tmp_path / "out" / "results.jsonl"))
+        assert set(rows["upstream"]) == set(names)
+        assert set(rows["data"]) == {f"{clicks.name}:test", f"{clicks.name}:dev"}
+        best = rows[(rows["upstream"] == "rules") & (rows["measure"] == "beat F")]
         assert best["value"].min() > 0.9
         madmom = rows[
-            (rows["tracker"] == "madmom")
+            (rows["upstream"] == "madmom")
             & (rows["measure"] == "tempo ratio")
-            & rows["set"].str.endswith("dev")
+            & rows["data"].str.endswith("dev")
         ]
         assert madmom["value"].tolist() == pytest.approx([120 / (90 + 13 * 3)], rel=1e-3)
         assert (tmp_path / "out" / "reliability.png").stat().st_size > 0

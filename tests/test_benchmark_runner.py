@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from recipes.benchmark.runner import RunFailed, run_once
+from recipes.benchmark.runner import Job, RunFailed, run_jobs
 from recipes.downstream import run_downstream
 from recipes.downstream.errors import TaskError
+from recipes.results.record import Results, Run, results_file, write_results
 
 OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
 
@@ -32,6 +33,8 @@ class Training:
         (folder / "states-500.ckpt").touch()
         if isinstance(self.code, BaseException):
             raise self.code
+        if not self.code:
+            write_results(results_file(folder), [Results(Run("t", "d", value["-u"]), [])])
         return self.code
 
 
@@ -42,14 +45,14 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     return made
 
 
-def run(folder: Path, made_of: str = "data", overwrite: bool = False) -> bool:
-    return run_once(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"], "a run", overwrite=overwrite)
+def run(folder: Path, made_of: str = "data", overwrite: bool = False) -> None:
+    run_jobs([Job(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"])], overwrite=overwrite)
 
 
 def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) -> None:
     folder = tmp_path / "mfcc-seed0"
-    assert run(folder)
-    assert not run(folder)
+    run(folder)
+    run(folder)
     assert training.asked == [
         ["-m", "train", "-p", str(folder), "-a", *OPTIONS, "-o", "config.a=1,,config.b=2"],
     ]
@@ -63,16 +66,17 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
     with pytest.raises(KeyboardInterrupt if isinstance(ended, BaseException) else RunFailed):
         run(tmp_path)
     training.code = 0
-    assert run(tmp_path)
+    run(tmp_path)
     assert training.asked[1] == training.asked[0]
     assert training.seen == [[], ["states-500.ckpt"]]
-    assert not run(tmp_path)
+    run(tmp_path)
+    assert len(training.asked) == 2
 
 
 def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_before(
     training: Training, tmp_path: Path
 ) -> None:
-    assert run(tmp_path)
+    run(tmp_path)
     before = {path: path.stat() for path in tmp_path.iterdir()}
     with pytest.raises(TaskError, match=r"holds a run of other data.*--overwrite"):
         run(tmp_path, "other data")
@@ -84,5 +88,14 @@ def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_be
     assert training.seen == [[], []]
     # What was done before no longer stands: its folder was written over.
     training.code = 0
-    assert run(tmp_path, overwrite=True)
+    run(tmp_path, overwrite=True)
     assert len(training.asked) == 3
+
+
+def test_a_run_whose_results_are_gone_is_made_anew(training: Training, tmp_path: Path) -> None:
+    run(tmp_path)
+    results_file(tmp_path).unlink()
+    run(tmp_path)
+    assert training.seen == [[], []]
+    run(tmp_path)
+    assert len(training.asked) == 2

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from motionbeat_upstream.expert import UpstreamExpert
 from recipes.downstream.clip_probing.clips import Clip
 from recipes.downstream.clip_probing.features import clip_features
-from recipes.downstream.clip_probing.probe import ClipProbe, LayeredProbe
+from recipes.downstream.clip_probing.probe import ClipProbe
 from recipes.downstream.clip_probing.published import clip
 from recipes.downstream.clip_probing.slices import SHORTEST, slices
 from recipes.downstream.encoder import Encoder, fingerprint, load_encoder
@@ -144,8 +144,8 @@ def test_layers_are_weighed_by_what_they_say_and_not_by_their_size() -> None:
     probes = []
     for features in (means, scaled):
         torch.manual_seed(1)
-        probe = LayeredProbe(4, 6, 3, "linear", 8, 0.0).eval()
-        probe.fit_features(features)
+        probe = ClipProbe(4, 6, 3, "linear", 8, 0.0).eval()
+        probe.observe(features)
         probes.append(probe)
     means = means.clone()
     # A number that is the same for all says nothing, however it is rounded.
@@ -153,14 +153,29 @@ def test_layers_are_weighed_by_what_they_say_and_not_by_their_size() -> None:
     torch.testing.assert_close(probes[0](means), probes[1](scaled), rtol=1e-3, atol=1e-4)
 
 
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_slices_observed_batch_by_batch_are_those_observed_at_once(sizes: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    means = 3 + 2 * torch.randn(sum(sizes), 2, 3, generator=generator)
+    at_once, by_batch = (ClipProbe(2, 3, 2, "linear", 8, 0.0) for _ in range(2))
+    at_once.observe(means)
+    for batch in means.split(sizes):
+        by_batch.observe(batch)
+    torch.testing.assert_close(by_batch.mean, at_once.mean)
+    torch.testing.assert_close(by_batch.deviation, at_once.deviation, atol=1e-4, rtol=1e-4)
+    assert at_once.observed == by_batch.observed == len(means)
+    torch.testing.assert_close(at_once.mean, means.mean(0))
+    torch.testing.assert_close(at_once.deviation, means.std(0, correction=0))
+
+
 def test_one_slice_alone_can_be_trained_on() -> None:
-    probe = ClipProbe(6, 3, "mlp", 8, 0.2).train()
-    probe(torch.randn(1, 6)).sum().backward()
-    before = probe.normalisation.running_mean
-    assert before is not None
-    kept = before.clone()
-    probe(torch.randn(5, 6))
-    assert not torch.equal(kept, before)
+    probe = ClipProbe(2, 6, 3, "mlp", 8, 0.2).train()
+    one = torch.randn(1, 2, 6)
+    probe.observe(one)
+    logits = probe(one)
+    assert bool(torch.isfinite(logits).all())
+    logits.sum().backward()
 
 
 def test_a_fingerprint_knows_weights_and_upstreams() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import matplotlib.image
@@ -11,17 +11,24 @@ import numpy as np
 import pytest
 import torch
 
+from recipes.benchmark.clip_tasks import CLIP_TASKS
 from recipes.benchmark.run.__main__ import main as run_benchmark
 from recipes.downstream import run_downstream
 from recipes.downstream.clip_probing import probing
 from recipes.downstream.clip_probing.clips import ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures
 from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes
-from recipes.downstream.clip_probing.plots import plot_said
-from recipes.downstream.clip_probing.probing import say, train
-from recipes.downstream.clip_probing.report import Said, read_said, score
-from recipes.downstream.clip_probing.settings import ModelSettings
+from recipes.downstream.clip_probing.predictions import (
+    DIGITS,
+    Predictions,
+    compare_predictions,
+    read_predictions,
+)
+from recipes.downstream.clip_probing.probing import predict, train
+from recipes.downstream.clip_probing.report import report
+from recipes.downstream.clip_probing.settings import ModelSettings, ScoringSettings, TaskSettings
 from recipes.launch.command import main as launch
+from recipes.results.record import Run, read_results, results_file
 from tests.published_layouts import LAYOUTS
 
 
@@ -56,8 +63,8 @@ def test_a_probe_finds_what_one_layer_says(make: object, probe: str) -> None:
     data = many(make())
     features = told(data, loud=1)
     best = train(features, data, ModelSettings(probe, hidden=32), seed=0)
-    said = say(best.probe, features["test"], data.splits["test"], data.target)
-    assert data.target.scores(said.said, said.labels)[0] > 0.8
+    found = predict(best.probe, features["test"], data.splits["test"], data.target)
+    assert data.target.scores(found.values, found.labels)[0] > 0.8
     assert best.dev > 0.8
     weights = best.probe.weights.softmax(0)
     assert weights[1] == weights.max()
@@ -84,10 +91,12 @@ def test_the_longer_slice_counts_for_more() -> None:
     one = features["test"][0]
     clips = data.splits["test"][:1]
     alone = [
-        say(best.probe, [ClipFeatures(one.means[k : k + 1], one.frames[k : k + 1])], clips, data.target).said
+        predict(
+            best.probe, [ClipFeatures(one.means[k : k + 1], one.frames[k : k + 1])], clips, data.target
+        ).values
         for k in (0, 1)
     ]
-    both = say(best.probe, [one], clips, data.target).said
+    both = predict(best.probe, [one], clips, data.target).values
     np.testing.assert_allclose(both, (50 * alone[0] + 20 * alone[1]) / 70, rtol=1e-5)
 
 
@@ -111,20 +120,72 @@ def test_a_task_runs_as_s3prl_runs_it(task: str, least: float, tmp_path: Path) -
     told = ("runner.total_steps", "runner.eval_step", "runner.save_step")
     options = ",,".join([*(f"config.{key}={steps}" for key in told), "config.optimizer.lr=0.03"])
     assert run_downstream.main([*arguments, "-o", options]) == 0
-    content = json.loads((tmp_path / "scores-test.json").read_text())
-    first = next(iter(content["scores"].values()))
-    assert first["low"] <= first["value"] <= first["high"]
-    assert first["value"] >= max(least, 0.0 if task == "genre" else first["chance"] + 0.1)
-    assert "synthesised; says nothing about real music" in content["data"]
+    (before,) = read_results(results_file(tmp_path))
+    target = CLIP_TASKS[task].load(None, None, 0).target
+    predictions = read_predictions([before], target)
+    ((scores,), _) = compare_predictions([[predictions]], target, 50)
+    first, chance = scores[0], target.chance(predictions.labels)[0]
+    assert first.low <= first.value <= first.high
+    assert first.value >= max(least, 0.0 if task == "genre" else chance + 0.1)
+    assert "synthesised; says nothing about real music" in before.run.data
     assert matplotlib.image.imread(tmp_path / "said-test.png").shape[0] > 100
-    kept = (tmp_path / "scores-test.json").read_bytes()
     # What is evaluated later is what was kept.
     assert (
         run_downstream.main(["-m", "evaluate", "-e", str(tmp_path / "dev-best.ckpt"), "--device", "cpu"]) == 0
     )
-    again = json.loads((tmp_path / "scores-test.json").read_text())
-    assert again["scores"] == content["scores"]
-    assert json.loads(kept)["items"] == again["items"]
+    assert read_results(results_file(tmp_path))[0].rows == before.rows
+
+
+def test_both_commands_give_the_same_figure_for_the_same_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "EPOCHS", 5)
+    LAYOUTS["emomusic"](tmp_path / "data" / "emomusic")
+    out = tmp_path / "out"
+    # The log-mel has one layer, and the untrained tower eleven. Half a second makes several slices a clip.
+    upstreams = ("motionbeat_log_mel", "motionbeat_untrained")
+    arguments = [str(out), "--data", str(tmp_path / "data"), "-u", *upstreams, "--slice-seconds", "0.5"]
+    arguments += ["--seeds", "0", "--tasks", "music_emotion", "--resamples", "200", "--probe", "mlp"]
+    assert run_benchmark(arguments) == 0
+    table = (out / "table.md").read_text()
+    target = CLIP_TASKS["music_emotion"].load(str(tmp_path / "data" / "emomusic"), "emomusic", 0).target
+    for upstream in upstreams:
+        for fold in (0, 4):
+            folder = out / "music_emotion-emomusic" / f"{upstream}-mlp-fold{fold}-seed0"
+            (before,) = read_results(results_file(folder))
+            report_before = (folder / "scores-test.md").read_text()
+            checkpoint = str(folder / "dev-best.ckpt")
+            assert run_downstream.main(["-m", "evaluate", "-e", checkpoint, "--device", "cpu"]) == 0
+            (after,) = read_results(results_file(folder))
+            for name in ("task", "data", "upstream", "checkpoint", "seed", "fold", "split"):
+                assert getattr(after.run, name) == getattr(before.run, name)
+            one, other = (read_predictions([results], target) for results in (before, after))
+            assert (one.names, one.groups) == (other.names, other.groups)
+            np.testing.assert_array_equal(one.labels, other.labels)
+            np.testing.assert_allclose(one.values, other.values, atol=2 * 10**-DIGITS)
+            # An evaluation does not know the step.
+            assert (folder / "scores-test.md").read_text() == re.sub(r", step \d+", "", report_before)
+    capsys.readouterr()
+    # The table of what run_downstream.py wrote is the one of what the benchmark wrote.
+    assert run_benchmark(arguments) == 0
+    assert (out / "table.md").read_text() == table
+
+
+def test_the_checkpoint_of_an_earlier_probe_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["-m", "train", "-u", "fbank", "-d", "genre", "-p", str(tmp_path), "--device", "cpu"]
+    steps = ",,".join(f"config.runner.{key}=1" for key in ("total_steps", "eval_step", "save_step"))
+    assert run_downstream.main([*arguments, "-o", steps]) == 0
+    states = torch.load(tmp_path / "dev-best.ckpt", weights_only=False)
+    states["Downstream"]["probe.normalisation.running_mean"] = torch.zeros(80)
+    torch.save(states, tmp_path / "old.ckpt")
+    capsys.readouterr()
+    assert run_downstream.main(["-m", "evaluate", "-e", str(tmp_path / "old.ckpt"), "--device", "cpu"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "run_downstream.py: error: the checkpoint has the probe of an earlier version of this task; "
+        "train it again"
+    )
 
 
 def test_inference_says_what_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,21 +245,48 @@ def test_a_report_can_be_read_again_and_drawn(make: object, tmp_path: Path) -> N
     clips = data.splits["test"]
     draw = np.random.default_rng(0)
     labels = np.stack([clip.label for clip in clips])
-    said = Said(
-        tuple(clip.name for clip in clips),
-        tuple(clip.group for clip in clips),
-        labels,
-        draw.random((len(clips), len(data.target.names))).astype(np.float32),
+    values = np.round(draw.random((len(clips), len(data.target.names))), DIGITS).astype(np.float32)
+    predictions = Predictions(
+        tuple(clip.name for clip in clips), tuple(clip.group for clip in clips), labels, values
     )
-    plot_said(tmp_path / "said.png", said, data.target, "a title")
-    assert matplotlib.image.imread(tmp_path / "said.png").std() > 0
-    scores = score(said, data.target, 200)
-    assert list(scores) == list(data.target.measures)
-    for figure in scores.values():
-        if figure.value is not None:
-            assert figure.low is not None
-            assert figure.high is not None
-            assert figure.low <= figure.high
+    settings = TaskSettings(scoringrc=ScoringSettings(30))
+    run = Run("task", data.name, "u", details={"settings": asdict(settings)})
+    text = report(tmp_path, run, predictions, data)
+    (results,) = read_results(results_file(tmp_path))
+    assert results.run == run
+    read = read_predictions([results], data.target)
+    assert (read.names, read.groups) == (predictions.names, predictions.groups)
+    np.testing.assert_array_equal(read.labels, labels)
+    np.testing.assert_array_equal(read.values, values)
+    assert matplotlib.image.imread(tmp_path / "said-test.png").std() > 0
+    ((scores,), _) = compare_predictions([[predictions]], data.target, 30)
+    expected = data.target.scores(values, labels)
+    np.testing.assert_array_equal([one.value for one in scores], expected)
+    assert all(one.low <= one.high for one in scores if not np.isnan(one.value))
+    assert f"| u | {' | '.join(one.text(undefined='undefined') for one in scores)} |" in text
+    assert "| without listening | " in text
+
+
+def test_seeds_are_averaged_and_upstreams_meet_the_same_resamples() -> None:
+    data = made_notes()
+    clips = data.splits["test"]
+    draw = np.random.default_rng(0)
+    labels = np.stack([clip.label for clip in clips])
+
+    def guess() -> Predictions:
+        values = draw.random((len(clips), len(data.target.names))).astype(np.float32)
+        return Predictions(
+            tuple(clip.name for clip in clips), tuple(clip.group for clip in clips), labels, values
+        )
+
+    one, other = [guess(), guess()], [guess(), guess()]
+    rows, margins = compare_predictions([one, other, one], data.target, 100)
+    mean = np.mean([data.target.scores(of.values, labels) for of in one], axis=0)
+    np.testing.assert_allclose([estimate.value for estimate in rows[0]], mean)
+    assert rows[2] == rows[0]
+    for margin, first, second in zip(margins[0], rows[0], rows[1], strict=True):
+        assert margin.value == pytest.approx(first.value - second.value)
+    assert {(margin.value, margin.low, margin.high) for margin in margins[1]} == {(0, 0, 0)}
 
 
 def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
@@ -233,11 +321,10 @@ def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
     ):
         assert expected in table
     assert "tagging" not in table
-    files = sorted(out.rglob("scores-test.json"))
+    files = sorted(out.rglob("scores-test.jsonl"))
     assert len(files) == 2 * 2 * (9 + 5)
     assert matplotlib.image.imread(out / "table.png").std() > 0
-    said = read_said(files[0])
-    assert said.said.shape == (len(said.names), len(json.loads(files[0].read_text())["target"]["names"]))
+    assert {read_results(file)[0].run.upstream for file in files} == {"motionbeat_log_mel", "again"}
 
     # What is there is kept, and what is missing is made.
     stamps = {file: file.stat().st_mtime_ns for file in files}
@@ -265,7 +352,7 @@ def test_the_benchmark_can_be_launched_upstream_by_upstream(
     ]
     assert launch([*launched, "--", *told, "--no-table"]) == 0
     assert not (out / "table.md").exists()
-    files = sorted(out.rglob("scores-test.json"))
+    files = sorted(out.rglob("scores-test.jsonl"))
     stamps = [file.stat().st_mtime_ns for file in files]
     assert len(files) == 2
     capsys.readouterr()
@@ -298,7 +385,7 @@ def test_a_corrupt_file_stops_the_benchmark_and_what_is_finished_is_kept(
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith(f"recipes.benchmark run: {victim}: ")
     assert not (out / "table.md").exists()
-    finished = {file: file.stat().st_mtime_ns for file in out.rglob("scores-test.json")}
+    finished = {file: file.stat().st_mtime_ns for file in out.rglob("scores-test.jsonl")}
     # A fold that is without the file may have been done before it.
     assert "instrument-nsynth" in {file.parent.parent.name for file in finished}
     assert len(finished) < 1 + 9

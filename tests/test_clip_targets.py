@@ -57,7 +57,7 @@ def test_the_loss_falls_where_logits_come_nearer_to_the_labels(target: Target) -
     assert logits.grad is not None
     after = target.loss(logits.detach() - logits.grad, torch.from_numpy(labels))
     assert after < before
-    said = target.said(logits.detach())
+    said = target.predict(logits.detach())
     assert said.shape == logits.shape
 
 

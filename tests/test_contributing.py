@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recipes.downstream import registration, run_downstream
+from recipes.results.record import read_results, results_file
 from tests.made_corpus import Made, write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +40,6 @@ def test_the_example_task_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.
     )
     arguments = ["-m", "train", "-u", "motionbeat_log_mel", "-d", task, "-p", str(tmp_path / "out")]
     assert run_downstream.main([*arguments, "--device", "cpu", "-o", options]) == 0
-    scores = json.loads((tmp_path / "out" / "scores-test.json").read_text())
-    assert scores["task"] == task
-    assert {item["label"] for item in scores["items"]} == {1.0, 2.0}
+    (results,) = read_results(results_file(tmp_path / "out"))
+    assert results.run.task == task
+    assert {value for _, _, measure, value in results.rows if measure == "label"} == {1.0, 2.0}

@@ -1,6 +1,5 @@
 """``python -m recipes.benchmark dance-metrics``, from folders to the table."""
 
-import json
 import pickle
 from pathlib import Path
 
@@ -15,6 +14,9 @@ from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.grid import regular_grid
 from recipes.benchmark.__main__ import main
+from recipes.dance_metrics.item_scores import FEATURES
+from recipes.dance_metrics.scores import dance_scores
+from recipes.results.record import by_item, read_results
 from tests.dancing import BPM, constructed
 from tests.fabricated_smpl import write_npz
 from tests.small import music
@@ -56,18 +58,15 @@ def test_a_whole_evaluation(
     assert "| BeatAlign, Bailando ↑ | 0." in text
     assert "Beats of the music: files of beats." in text
     assert "3 generated and 4 true dances" in text
-    told = json.loads((out / "metrics.json").read_text())
-    assert [item["name"] for item in told["generated"]["dances"]] == sorted(
-        path.stem for path in made.iterdir()
-    )
-    first = told["generated"]["dances"][0]
-    assert len(first["kinetic"]) == 72
-    assert len(first["geometric"]) == 32
-    assert first["contacts_on_steps"] is None
-    assert told["truth"]["dances"][0]["contacts_on_steps"] > 0.8
-    mean = np.mean([item["pfc"] for item in told["generated"]["dances"]])
-    assert told["generated"]["measures"]["pfc"]["value"] == pytest.approx(mean)
-    assert told["settings"]["beats"] == "files of beats"
+    generated, truth = read_results(out / "metrics.jsonl")
+    table = by_item(generated)
+    names = [name for name, _ in table.index]
+    assert names == sorted(path.stem for path in made.iterdir())
+    assert set(FEATURES["kinetic"]) | set(FEATURES["geometric"]) <= set(table.columns)
+    assert "contacts_on_steps" not in table
+    assert by_item(truth)["contacts_on_steps"].iloc[0] > 0.8
+    assert dance_scores([generated, truth]).generated["pfc"].value == pytest.approx(table["pfc"].mean())
+    assert generated.run.details["beats"] == "files of beats"
 
 
 def test_with_audio_and_with_what_the_files_bring(

@@ -11,7 +11,6 @@ from motion_data.errors import DataError
 from recipes.dance_metrics.diversity import diversity
 from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
 from recipes.dance_metrics.normalisation import truth_scale
-from recipes.statistics.jackknife import jackknife_interval
 
 
 def features(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -97,12 +96,3 @@ def test_diversity_against_a_loop() -> None:
     assert diversity(made) == pytest.approx(sum(pairs) / len(pairs))
     with pytest.raises(DataError, match="at least 2"):
         diversity(made[:1])
-
-
-def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
-    values = np.random.default_rng(0).normal(5, 2, 40)
-    ends = jackknife_interval(lambda chosen: float(values[chosen].mean()), len(values))
-    assert ends is not None
-    error = 1.96 * values.std(ddof=1) / np.sqrt(40)
-    assert ends == pytest.approx((values.mean() - error, values.mean() + error))
-    assert jackknife_interval(lambda chosen: float(values[chosen].mean()), 2) is None

@@ -9,7 +9,8 @@ import pytest
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.item_scores import movement, music_scores
 from recipes.dance_metrics.others_music import OF_MUSIC, OTHERS, to_others_music
-from recipes.dance_metrics.scores import score_dances
+from recipes.dance_metrics.scores import OTHERS_MUSIC, dance_results
+from recipes.results.record import Run, by_item
 from tests.dancing import constructed
 
 DANCES = [constructed(seed, bpm=90.0 + 7 * seed) for seed in range(8)]
@@ -57,7 +58,10 @@ def test_who_does_not_listen_meets_beats_by_chance_and_no_more() -> None:
     assert abs(own - others) < 0.1
 
 
-def test_reports_have_it_of_both_sets() -> None:
-    scores = score_dances(DANCES[:4], DANCES)
-    assert scores.truth.to_others_music == tuple(to_others(DANCES))
-    assert scores.generated.to_others_music == tuple(to_others(DANCES[:4]))
+def test_results_have_it_of_both_sets() -> None:
+    made, true = dance_results(Run("dance", "d", "u"), DANCES[:4], DANCES)
+    for results, dances in ((made, DANCES[:4]), (true, DANCES)):
+        table = by_item(results)
+        for key in OF_MUSIC:
+            expected = [scores[key] for scores in to_others(dances)]
+            np.testing.assert_array_equal(table[f"{key}{OTHERS_MUSIC}"], expected)

@@ -8,14 +8,31 @@ import pytest
 
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.scores import MEASURES, DanceScores, score_dances
+from recipes.dance_metrics.scores import (
+    MEASURES,
+    DanceScores,
+    dance_results,
+    dance_scores,
+)
+from recipes.dance_metrics.scores import (
+    TRUTH as TRUE_DANCES,
+)
+from recipes.results.record import Results, Run, by_item
 from tests.dancing import constructed
 
 TRUTH = [constructed(seed) for seed in range(10)]
 
 
+def measured(dances: list[Dance], truth: list[Dance] = TRUTH) -> list[Results]:
+    return dance_results(Run("dance", "d", "u"), dances, truth)
+
+
+def against(dances: list[Dance], truth: list[Dance] = TRUTH) -> DanceScores:
+    return dance_scores(measured(dances, truth))
+
+
 def scored(dances: list[Dance]) -> dict[str, float]:
-    return {key: one.value for key, one in score_dances(dances, TRUTH).generated.measures.items()}
+    return {key: one.value for key, one in against(dances).generated.items()}
 
 
 @pytest.fixture(scope="module")
@@ -85,29 +102,33 @@ def test_half_the_frame_rate_scores_the_same(sets: dict[str, dict[str, float]]) 
 
 
 def test_the_truth_is_scored_beside(sets: dict[str, dict[str, float]]) -> None:
-    scores = score_dances([constructed(seed) for seed in range(100, 104)], TRUTH)
+    dances = [constructed(seed) for seed in range(100, 104)]
+    made, true = measured(dances)
+    assert (made.run.upstream, true.run.upstream) == ("u", TRUE_DANCES)
+    assert [name for name, _ in by_item(made).index] == [dance.name for dance in dances]
+    assert [name for name, _ in by_item(true).index] == [dance.name for dance in TRUTH]
+    scores = dance_scores([made, true])
     for key in MEASURES[2:]:
-        assert scores.truth.measures[key].value == pytest.approx(sets["truth"][key])
-    assert scores.truth.measures["fid_kinetic"].value > 0
-    assert [item.name for item in scores.truth.items] == [dance.name for dance in TRUTH]
+        assert scores.truth[key].value == pytest.approx(sets["truth"][key])
+    assert scores.truth["fid_kinetic"].value > 0
     assert any("4 generated and 10 true dances for 72 features" in warning for warning in scores.warnings)
-    for measures in (scores.generated.measures, scores.truth.measures):
+    for measures in (scores.generated, scores.truth):
         for key in MEASURES[2:]:
             assert measures[key].low <= measures[key].value <= measures[key].high
-    assert score_dances([TRUTH[0], TRUTH[1]], TRUTH[:3]).truth.measures["fid_kinetic"].text() == "–"
+    assert against([TRUTH[0], TRUTH[1]], TRUTH[:3]).truth["fid_kinetic"].text() == "–"
 
 
 def test_without_music_the_rest_is_scored() -> None:
     mute = [dataclasses.replace(dance, beats=None, steps=None) for dance in TRUTH]
-    scores: DanceScores = score_dances(mute[:4], mute)
-    undefined = {key for key, one in scores.generated.measures.items() if math.isnan(one.value)}
+    scores = against(mute[:4], mute)
+    undefined = {key for key, one in scores.generated.items() if math.isnan(one.value)}
     assert undefined == {"beat_align_fact", "beat_align_bailando", "contacts_on_beats", "contacts_on_steps"}
 
 
 def test_too_few_or_equal_names_are_refused() -> None:
     with pytest.raises(DataError, match=r"1 generated dance\(s\); expected at least 2"):
-        score_dances(TRUTH[:1], TRUTH)
+        measured(TRUTH[:1], TRUTH)
     with pytest.raises(DataError, match=r"0 true dance\(s\)"):
-        score_dances(TRUTH, [])
+        measured(TRUTH, [])
     with pytest.raises(DataError, match=f"two generated dances are called {TRUTH[0].name}"):
-        score_dances([TRUTH[0], TRUTH[0]], TRUTH)
+        measured([TRUTH[0], TRUTH[0]], TRUTH)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +24,11 @@ from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
-from recipes.benchmark import corpus_task
+from recipes.benchmark import plan as plan_module
 from recipes.benchmark.dance_task import DancePlan
+from recipes.benchmark.runner import Job
 from recipes.benchmark.upstream_choice import Upstream, read_upstreams
+from recipes.dance_metrics.scores import dance_scores
 from recipes.downstream import run_downstream
 from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.command import encoder_of
@@ -51,6 +53,7 @@ from recipes.downstream.dance_generation.slices import (
     with_joints,
 )
 from recipes.downstream.dance_generation.upstream_weights import as_hex
+from recipes.results.record import by_item, read_results, results_file, write_results
 from tests.made_corpus import Made, write_corpus
 from tests.small import music
 
@@ -185,18 +188,19 @@ def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
-    content = json.loads((trained / "scores-test.json").read_text())
-    names = [dance["name"] for dance in content["generated"]["dances"]]
-    assert names == [dance["name"] for dance in content["truth"]["dances"]]
+    results = read_results(results_file(trained))
+    names, true_names = ([name for name, _ in by_item(one).index] for one in results)
+    assert names == true_names
     assert set(names) <= {pair.name for pair in read_corpus(corpus).split("test")}
-    truth, made = (content[kind]["measures"] for kind in ("truth", "generated"))
+    scores = dance_scores(results)
     # Hardly trained, it dances nothing like those who know.
-    assert truth["contacts_on_steps"]["value"] > 0.9
-    assert made["contacts_on_steps"]["value"] < truth["contacts_on_steps"]["value"]
-    assert made["fid_kinetic"]["value"] > 100
+    assert scores.truth["contacts_on_steps"].value > 0.9
+    assert scores.generated["contacts_on_steps"].value < scores.truth["contacts_on_steps"].value
+    assert scores.generated["fid_kinetic"].value > 100
     assert "a covariance needs" in (trained / "scores-test.md").read_text()
-    assert content["settings"]["modelrc"]["width"] == SMALL["modelrc"]["width"]
-    assert content["beats"] == "exact, of c"
+    details = results[0].run.details
+    assert details["settings"]["modelrc"]["width"] == SMALL["modelrc"]["width"]
+    assert details["beats"] == "exact, of c"
     motion, grid = read_motion(trained / "dances-test" / f"{names[0]}.npz")
     assert motion.names == JOINTS
     assert motion.fps == 30
@@ -249,22 +253,17 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     asked: list[list[str]] = []
     made: list[tuple[str, str]] = []
 
-    def remembered(
-        folder: Path, made_of: str, options: list[str], overrides: list[str], said: str, overwrite: bool
-    ) -> bool:
-        asked.append([*options, *overrides])
-        made.append((folder.name, made_of))
-        folder.mkdir(parents=True)
-        text = (trained / "scores-test.json").read_text()
-        if "mfcc" in folder.name:  # all feet of this one come down a little nearer
-            content = json.loads(text)
-            for dance in content["generated"]["dances"]:
-                dance["pfc"] += 1.0
-            text = json.dumps(content)
-        (folder / "scores-test.json").write_text(text)
-        return True
+    def remembered(jobs: list[Job], overwrite: bool) -> None:
+        for job in jobs:
+            asked.append([*job.options, *job.overrides])
+            made.append((job.folder.name, job.made_of))
+            results = read_results(results_file(trained))
+            if "mfcc" in job.folder.name:  # all feet of this one come down a little nearer
+                rows = [(*row[:3], row[3] + (row[2] == "pfc")) for row in results[0].rows]
+                results[0] = dataclasses.replace(results[0], rows=rows)
+            write_results(results_file(job.folder), results)
 
-    monkeypatch.setattr(corpus_task, "run_once", remembered)
+    monkeypatch.setattr(plan_module, "run_jobs", remembered)
     upstreams = read_upstreams(["fbank", "mfcc"])
     plan = DancePlan(corpus, (0, 1))
     for choice in upstreams:

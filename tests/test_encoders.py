@@ -286,4 +286,4 @@ def test_a_task_takes_them_as_any_upstream(name: str, tmp_path: Path) -> None:
     ]
     options = "config.runner.total_steps=2,,config.runner.eval_step=2,,config.runner.save_step=2"
     assert run_downstream.main([*arguments, "-p", str(tmp_path / "out"), "-o", options]) == 0
-    assert (tmp_path / "out" / "scores-test.json").is_file()
+    assert (tmp_path / "out" / "scores-test.jsonl").is_file()

@@ -17,7 +17,7 @@ from motion_data.manifest import Corpus
 from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicTower, untrained_music_tower
 from recipes.pretrain.grid_source import GridChoice, Way, choose_grid_source, least_trusting
-from recipes.statistics.piece_mean import PieceMean
+from recipes.results.estimates import Estimate
 from tests.drum_patterns import beat_times, piece
 from tests.made_corpus import Made, write_corpus
 from tests.small import SMALL, music
@@ -51,13 +51,13 @@ def listening(corpus: Corpus, late: float, monkeypatch: pytest.MonkeyPatch) -> M
 
 
 def mean(choice: GridChoice, way: Way) -> float:
-    return choice.scores[way]["corpus"].mean
+    return choice.scores[way]["corpus"].value
 
 
 def test_pulses_on_the_beats_are_taken(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = choose_grid_source(listening(corpus, 0.0, monkeypatch), [corpus])
     assert mean(choice, (choice.source, choice.trust)) > 0.95
-    assert choice.scores[choice.source, choice.trust]["corpus"].pieces == len(DEV)
+    assert choice.scores[choice.source, choice.trust]["corpus"].groups == len(DEV)
     # One who trusts pulses alone finds what they say.
     assert mean(choice, ("pulses", 1.0)) > 0.95
 
@@ -92,20 +92,20 @@ def test_songs_are_a_set_of_their_own(corpus: Corpus, tmp_path: Path) -> None:
     tower = untrained_music_tower(SMALL).eval()
     choice = choose_grid_source(tower, [corpus], [songs], sources=("onsets",))
     sets = choice.scores["onsets", 0.3]
-    assert {name: found.pieces for name, found in sets.items()} == {"corpus": len(DEV), "songs": 3}
+    assert {name: found.groups for name, found in sets.items()} == {"corpus": len(DEV), "songs": 3}
     assert (
         sets["corpus"]
         == choose_grid_source(tower, [corpus], sources=("onsets",)).scores["onsets", 0.3]["corpus"]
     )
-    assert sets["songs"].mean > 0.7
+    assert sets["songs"].value > 0.7
     (figures,) = choice.to_dict().values()
     assert isinstance(figures, dict)
     assert figures.keys() == sets.keys()
 
 
 def test_what_leans_least_is_taken_among_the_good() -> None:
-    def f(value: float, error: float = 0.02) -> PieceMean:
-        return PieceMean(value, value - 1.96 * error, value + 1.96 * error, 50)
+    def f(value: float, error: float = 0.02) -> Estimate:
+        return Estimate(value, value - 1.96 * error, value + 1.96 * error, 50)
 
     onsets, little, much = ("onsets", 0.3), ("pulses", 0.2), ("pulses", 0.9)
     assert least_trusting({much: {"a": f(0.8)}, little: {"a": f(0.79)}, onsets: {"a": f(0.7)}}) == little

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recipes.pairing.retrieval import Retrieval, retrieval, retrieval_metrics
-from recipes.statistics.piece_mean import piece_mean, piece_weights
+from recipes.results.estimates import group_weights, mean_estimate
 
 SEEDS = st.integers(0, 10_000)
 
@@ -61,10 +61,10 @@ def distinct(count: int) -> NDArray[np.int64]:
 def test_one_who_knows_is_always_right_and_one_who_is_always_wrong_never() -> None:
     for sign, recall, rank in ((1.0, 1.0, 1.0), (-1.0, 0.0, 64.0)):
         found = retrieval(sign * np.eye(100), distinct(100), distinct(100))
-        assert found.recall(1).mean == recall
-        assert found.recall(5).mean == recall
+        assert found.recall(1).value == recall
+        assert found.recall(5).value == recall
         assert found.median_rank == rank
-        assert found.mean_reciprocal_rank.mean == pytest.approx(1 / rank)
+        assert found.mean_reciprocal_rank.value == pytest.approx(1 / rank)
         assert found.chance(1) == pytest.approx(1 / 64)
         assert found.chance(5) == pytest.approx(5 / 64)
 
@@ -73,15 +73,15 @@ def test_guessing_is_at_chance() -> None:
     rng = np.random.default_rng(0)
     found = retrieval(rng.standard_normal((600, 600)), distinct(600), distinct(600))
     deviation = found.hits(1).std() / np.sqrt(600)
-    assert abs(found.recall(1).mean - found.chance(1)) < 3.5 * deviation
-    assert found.recall(1).low < found.chance(1) < found.recall(1).high  # type: ignore[operator]
+    assert abs(found.recall(1).value - found.chance(1)) < 3.5 * deviation
+    assert found.recall(1).low < found.chance(1) < found.recall(1).high
     assert abs(found.median_rank - 32.5) < 5
 
 
 def test_towers_that_have_collapsed_are_at_chance_exactly() -> None:
     found = retrieval(np.full((90, 90), 0.3), distinct(90), distinct(90))
     assert found.places == pytest.approx(np.full((90, 64), 1 / 64))
-    assert found.recall(5).mean == pytest.approx(found.chance(5))
+    assert found.recall(5).value == pytest.approx(found.chance(5))
     assert found.median_rank == 32
 
 
@@ -90,7 +90,7 @@ def test_the_pool_decides_the_figure_and_the_number_of_clips_does_not() -> None:
 
     def recall(count: int, pool: int) -> float:
         similarity = rng.standard_normal((count, count)) + 2.5 * np.eye(count)
-        return retrieval(similarity, distinct(count), distinct(count), pool=pool).recall(1).mean
+        return retrieval(similarity, distinct(count), distinct(count), pool=pool).recall(1).value
 
     assert recall(900, 16) == pytest.approx(recall(300, 16), abs=0.06)
     assert recall(300, 16) > recall(300, 256) + 0.1
@@ -153,20 +153,20 @@ def test_a_matrix_that_cannot_be_ranked_is_refused() -> None:
 
 
 def test_every_piece_counts_the_same() -> None:
-    mean = piece_mean([1.0, 1.0, 1.0, 0.0], [7, 7, 7, 2])
-    assert mean.mean == 0.5
-    assert mean.pieces == 2
-    assert piece_weights([7, 7, 7, 2]) == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    mean = mean_estimate([1.0, 1.0, 1.0, 0.0], [7, 7, 7, 2])
+    assert mean.value == 0.5
+    assert mean.groups == 2
+    assert group_weights([7, 7, 7, 2]) == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
 
 
 @given(SEEDS, st.integers(1, 20))
 def test_more_clips_of_a_piece_are_no_more_evidence(seed: int, times: int) -> None:
     values = np.random.default_rng(seed).random(6)
-    once = piece_mean(values, range(6), 200)
-    repeated = piece_mean(np.repeat(values, times), np.repeat(np.arange(6), times), 200)
-    assert (once.low, once.high, once.mean) == pytest.approx((repeated.low, repeated.high, repeated.mean))
+    once = mean_estimate(values, range(6), 200)
+    repeated = mean_estimate(np.repeat(values, times), np.repeat(np.arange(6), times), 200)
+    assert (once.low, once.high, once.value) == pytest.approx((repeated.low, repeated.high, repeated.value))
 
 
 def test_one_piece_has_no_interval_and_none_no_figure() -> None:
-    assert piece_mean([0.5, 0.7], [3, 3]).metrics("f") == {"f": pytest.approx(0.6)}
-    assert piece_mean([], []).metrics("f") == {}
+    assert mean_estimate([0.5, 0.7], [3, 3]).metrics("f") == {"f": pytest.approx(0.6)}
+    assert mean_estimate([], []).metrics("f") == {}

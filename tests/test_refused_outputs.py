@@ -30,11 +30,11 @@ def test_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("scores-test.json", "metrics.json"):
+    for name in ("scores-test.jsonl", "metrics.jsonl"):
         (tmp_path / name).write_text("{}")
     assert zero_shot(["corpus", str(tmp_path)]) == 2
-    assert "scores-test.json: exists; give another name, or --overwrite" in capsys.readouterr().err
+    assert "scores-test.jsonl: exists; give another name, or --overwrite" in capsys.readouterr().err
     (tmp_path / "dances").mkdir()
     dances = str(tmp_path / "dances")
     assert benchmark(["dance-metrics", dances, dances, "-o", str(tmp_path)]) == 2
-    assert "metrics.json: exists; give another name, or --overwrite" in capsys.readouterr().err
+    assert "metrics.jsonl: exists; give another name, or --overwrite" in capsys.readouterr().err

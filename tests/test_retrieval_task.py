@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from motion_data.commands.data import main as data_command
 from motion_data.manifest import read_corpus
+from motion_data.preparation import file_sha256
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, save_music_tower
 from motionbeat_upstream.config import MotionTowerConfig
 from motionbeat_upstream.nn.grid import regular_grid
@@ -24,9 +25,22 @@ from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_sid
 from motionbeat_upstream.shipped import SHIPPED
 from recipes.downstream import run_downstream
 from recipes.downstream.retrieval.model import PairProbe, contrast
-from recipes.downstream.retrieval.report import Tables, find
+from recipes.downstream.retrieval.report import (
+    CANDIDATES,
+    CHANCE,
+    FORMS,
+    HARD,
+    MEDIAN_RANK,
+    NO_LEARNING,
+    NOISE,
+    Tables,
+    report,
+    retrieval_results,
+)
 from recipes.downstream.retrieval.zero_shot import main as zero_shot
 from recipes.pairing.no_learning import Correlations
+from recipes.results.record import Results, Run, by_item, of_run, read_results, results_file
+from recipes.results.tables import run_estimates
 from tests.small import SMALL
 
 
@@ -123,50 +137,71 @@ def tables(
     )
 
 
-def test_who_knows_finds_all_and_who_guesses_finds_chance() -> None:
+def found(of: Tables, pool: int) -> dict[str, Results]:
+    """By the upstream and what stands beside it; each pair is of a piece of its own."""
+    run = Run("retrieval", "d", "u", details={"pairs": len(of.names)})
+    results = retrieval_results(run, of, pool, {name: f"piece of {name}" for name in of.names})
+    return {one.run.upstream: one for one in results}
+
+
+def mean(results: Results, measure: str) -> float:
+    return run_estimates(results, [measure], 100)[measure].value
+
+
+def test_who_knows_finds_all_and_who_guesses_finds_chance(tmp_path: Path) -> None:
     size = 120
-    found = find(tables(size, np.eye(size)), 32)
-    assert list(found) == [
-        "music → motion, shared grid",
-        "motion → music, shared grid",
-        "music → motion, own grids",
-        "motion → music, own grids",
-        "own motion among its jittered and stretched copies",
-    ]
-    for form in list(found)[:2]:
-        assert found[form].recall[1].mean == 1
-        assert found[form].median_rank == 1
-        assert found[form].hits["pair7"] == [1, 1, 1]
-    guessed = found["music → motion, own grids"]
-    assert guessed.chance[1] == pytest.approx(1 / 32)
-    assert guessed.chance[10] == pytest.approx(10 / 32)
-    assert guessed.recall[10].mean == pytest.approx(10 / 32, abs=0.1)
-    assert 10 <= guessed.median_rank <= 22
-    hard = found["own motion among its jittered and stretched copies"]
-    assert hard.recall[1].mean == 1
-    assert hard.chance[1] == pytest.approx(1 / 6)
+    results = found(tables(size, np.eye(size)), 32)
+    assert list(results) == ["u", NOISE, NO_LEARNING, CHANCE]
+    own, chance = results["u"], results[CHANCE]
+    for form in FORMS[:2]:
+        assert mean(own, f"{form} R@1") == 1
+        assert of_run(own, f"{form} {MEDIAN_RANK}") == 1
+        line = by_item(own).loc["pair7", "piece of pair7"]
+        assert [line[f"{form} R@{rank}"] for rank in (1, 5, 10)] == [1, 1, 1]
+    guessed = "music → motion, own grids"
+    assert mean(chance, f"{guessed} R@1") == pytest.approx(1 / 32)
+    assert mean(chance, f"{guessed} R@10") == pytest.approx(10 / 32)
+    assert mean(own, f"{guessed} R@10") == pytest.approx(10 / 32, abs=0.1)
+    assert mean(results[NOISE], f"{guessed} R@1") == pytest.approx(1 / 32, abs=0.04)
+    assert 10 <= of_run(own, f"{guessed} {MEDIAN_RANK}") <= 22
+    assert mean(own, f"{HARD} R@1") == 1
+    assert mean(chance, f"{HARD} R@1") == pytest.approx(1 / 6)
+    assert mean(own, f"{HARD} {CANDIDATES}") == 6
+    text = report(tmp_path, list(results.values()))
+    assert "| music → motion, shared grid | 1.000 [1.000, 1.000] |" in text
+    assert "| 1 | 32 | 0.031 | " in text
+    assert f"| {HARD} | 1.000 [1.000, 1.000] | – | – | – | 6 | 0.167 | " in text
+    assert read_results(results_file(tmp_path)) == list(results.values())
 
 
 def test_without_learning_the_better_of_two_smoothings_is_the_baseline_of_every_form() -> None:
     size = 120
-    found = find(tables(size, np.zeros((size, size))), 32)
-    for one in found.values():
-        assert one.no_learning[1].mean == 1
-        assert one.no_learning_hits["pair7"][0] == 1
+    without = found(tables(size, np.zeros((size, size))), 32)[NO_LEARNING]
+    for form in FORMS:
+        assert mean(without, f"{form} R@1") == 1
+        assert by_item(without).loc[("pair7", "piece of pair7"), f"{form} R@1"] == 1
     # The other smoothing knows nothing, and is taken where this one is always wrong.
-    found = find(tables(size, np.zeros((size, size)), baseline=1 - np.eye(size)), 32)
-    for form in list(found)[:4]:
-        assert 0 < found[form].no_learning[1].mean < 0.15
-        assert found[form].no_learning[10].mean == pytest.approx(10 / 32, abs=0.1)
+    without = found(tables(size, np.zeros((size, size)), baseline=1 - np.eye(size)), 32)[NO_LEARNING]
+    for form in FORMS[:4]:
+        assert 0 < mean(without, f"{form} R@1") < 0.15
+        assert mean(without, f"{form} R@10") == pytest.approx(10 / 32, abs=0.1)
 
 
 def test_one_direction_is_not_the_other() -> None:
     # One motion that all musics like best: each music finds it, and it finds its own music.
     shared = np.eye(40)
     shared[:, 0] = 2 + np.arange(40)[::-1] / 100
-    found = find(tables(40, shared), 40)
-    assert found["music → motion, shared grid"].recall[1].mean == pytest.approx(1 / 40)
-    assert found["motion → music, shared grid"].recall[1].mean == 1
+    own = found(tables(40, shared), 40)["u"]
+    assert mean(own, "music → motion, shared grid R@1") == pytest.approx(1 / 40)
+    assert mean(own, "motion → music, shared grid R@1") == 1
+
+
+def test_without_a_candidate_there_is_no_figure(tmp_path: Path) -> None:
+    alone = dataclasses.replace(tables(4, np.eye(4)), groups=np.arange(4))
+    results = found(alone, 4)
+    assert "| music → motion, shared grid | – | – | – | – | – | – | – | – |" in report(
+        tmp_path, list(results.values())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -193,27 +228,30 @@ def run(corpus: Path, out: Path, upstream: str, steps: int) -> int:
 @pytest.mark.parametrize("upstream", ["motionbeat_log_mel", "mfcc"])
 def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> None:
     assert run(corpus, tmp_path, upstream, 2) == 0
-    content = json.loads((tmp_path / "scores-test.json").read_text())
-    assert len(content["scores"]) == 5
-    names = {pair.name for pair in read_corpus(corpus).split("test")}
-    assert set(content["pairs"]) <= names
-    first = content["scores"]["music → motion, shared grid"]
-    assert 0 <= first["recall"]["1"]["mean"] <= first["recall"]["10"]["mean"] <= 1
+    own, noise, without, chance = read_results(results_file(tmp_path))
+    assert own.run.upstream == upstream
+    measures = {measure for _, _, measure, _ in own.rows}
+    assert all(f"{form} R@1" in measures for form in FORMS)
+    piece_of = {pair.name: pair.piece for pair in read_corpus(corpus).split("test")}
+    for results in (own, noise, without, chance):
+        assert all(piece_of[item] == piece for item, piece, _, _ in results.rows if item)
+    first, second = "music → motion, shared grid", "music → motion, own grids"
+    assert 0 <= mean(own, f"{first} R@1") <= mean(own, f"{first} R@10") <= 1
     # Made dances step on what is heard: without learning much is found already, on whatever grid.
-    assert first["no_learning"]["1"]["mean"] > first["chance"]["1"] + 0.1
-    assert first["no_learning"] == content["scores"]["music → motion, own grids"]["no_learning"]
-    assert set(first["no_learning_hits"]) == set(first["hits"])
+    assert mean(without, f"{first} R@1") > mean(chance, f"{first} R@1") + 0.1
+    assert mean(without, f"{first} R@1") == mean(without, f"{second} R@1")
+    assert set(by_item(without).index) == set(by_item(own).index)
     text = (tmp_path / "scores-test.md").read_text()
     assert "noise for music, R@1 | no learning, R@1 |" in text
 
 
 def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp_path: Path) -> None:
     assert zero_shot([str(corpus), str(tmp_path / "out"), "--clips", "12"]) == 0
-    content = json.loads((tmp_path / "out" / "scores-test.json").read_text())
-    scores = content["scores"]
+    own, _, _, chance = read_results(results_file(tmp_path / "out"))
     for form in ("music → motion, shared grid", "motion → music, shared grid"):
-        assert scores[form]["recall"]["1"]["mean"] > scores[form]["chance"]["1"] + 0.1
-    assert content["options"]["training"] == "constructed"
+        assert mean(own, f"{form} R@1") > mean(chance, f"{form} R@1") + 0.1
+    assert own.run.details["training"] == "constructed"
+    assert own.run.checkpoint == file_sha256(SHIPPED)
 
 
 def test_towers_that_were_not_trained_together_are_refused(

@@ -553,11 +553,11 @@ class TestNothingIsReplacedUnasked:
         assert main(["--overwrite", *failing]) == 130
         assert contents("exp", "*.ckpt") == before
         assert "no checkpoint yet" in the_line(capsys)
-        (Path("exp") / "scores-test.json").write_text("of the earlier run")
+        (Path("exp") / "scores-test.jsonl").write_text("of the earlier run")
         (Path("exp") / "notes.txt").write_text("the user's")
         assert main(["--overwrite", *train]) == 0
         assert [path.name for path in Path("exp").glob("*.ckpt")] == ["states-2.ckpt"]
-        assert not Path("exp/scores-test.json").exists()
+        assert not Path("exp/scores-test.jsonl").exists()
         assert Path("exp/notes.txt").exists()
 
     def test_a_checkpoint_of_the_folder_may_be_evaluated_there(self, train: list[str]) -> None:

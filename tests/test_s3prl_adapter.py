@@ -122,7 +122,7 @@ def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
                 at = round(beat * 16_000)
                 assert wav[at + 16 : at + 48].mean() - wav[at - 100 : at - 30].mean() > 0.2
     train("beat_tracking", tmp_path / "exp", root=tmp_path / "data", crop_seconds=2.0)
-    assert (tmp_path / "exp" / "scores-test.json").is_file()
+    assert (tmp_path / "exp" / "scores-test.jsonl").is_file()
 
 
 def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_the_jobs_of_the_array_leave_what_the_table_is_made_of(
     for run in runs:
         assert wait_until_over(out, run.name) == "FINISHED"
 
-    stamps = {file: file.stat().st_mtime_ns for file in out.rglob("scores-test.json")}
+    stamps = {file: file.stat().st_mtime_ns for file in out.rglob("scores-test.jsonl")}
     assert len(stamps) == 2
     capsys.readouterr()
     assert run_benchmark([str(out), *told, "-u", *upstreams]) == 0

@@ -44,7 +44,7 @@ def test_a_constant_target_is_left_out_and_a_constant_prediction_knows_nothing()
     assert float(found[2]) == 0
     mean = head_correlation(found.numpy(), [0, 1, 2])
     assert (mean.counted, mean.left_out) == (2, 1)
-    assert mean.mean.mean == pytest.approx(float(found[0]) / 2)
+    assert mean.mean.value == pytest.approx(float(found[0]) / 2)
     assert mean.metrics("onset")["onset_left_out"] == 1
 
 

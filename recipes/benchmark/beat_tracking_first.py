@@ -11,24 +11,21 @@ was interrupted.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import AudioError
-from recipes.benchmark.beat_tracking_table import Scores, read_folds, read_scores, run_all, run_folders
-from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import RunFailed
-from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
+from recipes.benchmark.beat_tracking_table import BeatPlan, read_folds
+from recipes.benchmark.runner import RunFailed, run_jobs
+from recipes.benchmark.upstream_choice import read_upstreams
 from recipes.downstream.beat_tracking.prepare.debian_songs import prepare as prepare_debian_songs
 from recipes.downstream.beat_tracking.prepare.folds import write_folds
-from recipes.downstream.beat_tracking.report import DECODER_NAMES
-from recipes.statistics.estimate import Estimate, mean_estimate
+from recipes.results.estimates import Estimate
+from recipes.results.record import Results, long_form
+from recipes.results.tables import ResultTable, mean_table
 
 UPSTREAMS = ("motionbeat", "fbank", "motionbeat_log_mel")
 
@@ -38,11 +35,11 @@ STEPS = 100
 SEED, PROBE, FOLDS = 0, "linear", 4
 
 MEASURES = {
-    f"{target} F ({name})": (decoder, row)
-    for row, target in enumerate(("beat", "downbeat"))
+    f"{decoder} {target} F": f"{target} F ({name})"
+    for target in ("beat", "downbeat")
     for decoder, name in (("peaks", "peak picking"), ("dbn", "Bayesian decoder"))
 }
-"""Columns of the table: the decoder, and the row of its scores."""
+"""Measures in the results, and their headings in the table."""
 
 OWN_SONGS = (
     "or use your own songs: --data FOLDER, audio files with a .beats file of the same name beside each"
@@ -76,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = find_songs(options.data, options.out)
         count = len(upstreams) * len(read_folds(data))
         print(f"{count} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
-        run_all(upstreams, data, options.out, [SEED], PROBE, STEPS, quiet=True)
+        plan = BeatPlan(data.parent, (SEED,), PROBE, STEPS, data)
+        run_jobs([job for choice in upstreams for job in plan.jobs(choice, options.out)], quiet=True)
+        text = report(plan.own_results(upstreams, options.out), data, options.out)
     except (DataError, AudioError, OSError, ValueError) as error:
         print(f"recipes.benchmark first: {error}", file=sys.stderr)
         return 2
@@ -84,9 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
     except RunFailed as failed:
         return _interrupted() if failed.code == 130 else failed.code
-    text = report(upstreams, data, options.out)
-    with atomic_path(options.out / "table.md") as draft:
-        draft.write_text(text, encoding="utf-8")
+    write_text(options.out / "table.md", text)
     print(f"\n{text}", end="")
     return 0
 
@@ -118,13 +115,13 @@ def find_songs(given: Path | None, out: Path) -> Path:
     return write_folds(given, min(FOLDS, count), target)
 
 
-def report(upstreams: Sequence[UpstreamChoice], data: Path, out: Path) -> str:
+def report(results: Sequence[Results], data: Path, out: Path) -> str:
     """The table, what it shows, and what was reached."""
-    folders = {one.label: run_folders(one.label, data, out, [SEED], PROBE) for one in upstreams}
-    table = first_table(
-        {label: {name: read_scores(of, name) for name in DECODER_NAMES} for label, of in folders.items()}
-    )
-    kept = "; ".join(f"{', '.join(map(str, steps(of)))} ({label})" for label, of in folders.items())
+    table = first_table(results)
+    steps = {
+        label: [str(one.run.step) for one in results if one.run.upstream == label] for label in table.rows
+    }
+    kept = "; ".join(f"{', '.join(of)} ({label})" for label, of in steps.items())
     lines = [
         *table.lines(),
         "",
@@ -135,34 +132,19 @@ def report(upstreams: Sequence[UpstreamChoice], data: Path, out: Path) -> str:
         f"Trained: {PROBE} probes on frozen features, {STEPS} steps, {len(read_folds(data))} fold(s).",
         f"Kept: the weights with the least dev loss, those of steps {kept}.",
         f"Results: {out / 'table.md'}; every song: {out}/*/scores-test.md; every setting: "
-        f"{out}/*/scores-test.json.",
+        f"{out}/*/scores-test.jsonl.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def first_table(scores: Mapping[str, Mapping[str, Scores]]) -> ResultTable:
-    """Beat and downbeat F by both decoders.
-
-    Args:
-        scores: of each upstream, by decoder, of each song.
-    """
-    columns = {
-        label: np.array(
-            [[song[row, 0] for song in by_decoder[decoder].values()] for decoder, row in MEASURES.values()]
-        )
-        for label, by_decoder in scores.items()
-    }
-    first, *others = columns
-    rows = {label: [mean_estimate(of) for of in values] for label, values in columns.items()}
-    margins = {
-        f"{first} − {other}": [mean_estimate(of) for of in columns[first] - columns[other]]
-        for other in others
-    }
+def first_table(results: Sequence[Results]) -> ResultTable:
+    """Beat and downbeat F by both decoders."""
+    rows = long_form(results)
     notes = (
-        f"{columns[first].shape[1]} songs, each tested by a probe that was neither trained nor selected on "
+        f"{rows['group'].nunique()} songs, each tested by a probe that was neither trained nor selected on "
         f"it; 95 % intervals over songs; the last rows are paired differences."
     )
-    return ResultTable("", tuple(MEASURES), rows, margins, notes=notes)
+    return mean_table("", rows, MEASURES, notes)
 
 
 def verdict(measures: Sequence[str], margin: Sequence[Estimate]) -> str:
@@ -172,11 +154,6 @@ def verdict(measures: Sequence[str], margin: Sequence[Estimate]) -> str:
         sign = "higher in" if one.low > 0 else "lower in" if one.high < 0 else "not told apart in"
         groups[sign].append(measure)
     return "; ".join(f"{sign} {', '.join(of)}" for sign, of in groups.items() if of)
-
-
-def steps(folders: Sequence[Path]) -> list[int]:
-    """The training step of the weights that each run kept."""
-    return [json.loads((of / "scores-test.json").read_text(encoding="utf-8"))["step"] for of in folders]
 
 
 def _interrupted() -> int:

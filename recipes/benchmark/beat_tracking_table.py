@@ -13,26 +13,99 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.file_name import print_any_name
-from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import RunFailed, run_once
+from recipes.benchmark.plan import CommandPlan
+from recipes.benchmark.runner import Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
-from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS
-from recipes.statistics.estimate import mean_estimate
+from recipes.downstream.beat_tracking.scores import SCORES
+from recipes.results.record import long_form
+from recipes.results.tables import ResultTable, mean_table
 
-Scores = Mapping[str, NDArray[np.float64]]
-"""(2, 3) targets by measures, the mean over seeds, for each piece."""
+FOLDS = "python -m recipes.downstream.beat_tracking.prepare.folds FOLDER"
+
+BEAT_SETS = {
+    "debian_songs": "python -m recipes.downstream.beat_tracking.prepare.debian_songs OUT",
+    "gtzan_rhythm": f"GTZAN's audio with GTZAN-Rhythm's .beats, then {FOLDS}",
+    "ballroom": f"Ballroom's audio with its .beats, then {FOLDS}",
+    "pop909": "python -m recipes.downstream.beat_tracking.prepare.rendered pop909 SOURCE OUT --folds 4",
+}
+"""Folders of ``--data`` that are looked for, and where they come from."""
+
+DECODERS = ("peaks", "dbn")
+
+
+@dataclass(frozen=True)
+class BeatPlan(CommandPlan):
+    """A data set with beats, in folds or split."""
+
+    probe: str = "linear"
+    steps: int | None = None
+    """Of each training; None for those of the task's ``config.yaml``."""
+    csv: Path | None = None
+    """That lists the data set; None for ``splits.csv`` in its folder."""
+    task = "beat_tracking"
+
+    @property
+    def data(self) -> Path:
+        """The CSV file of the data set."""
+        return self.csv or self.root / "splits.csv"
+
+    @property
+    def folds(self) -> Sequence[str]:
+        """The folds of the data set; one without a name where it has a split of its own instead.
+
+        Raises:
+            ValueError: the CSV has folds, but fewer than three.
+        """
+        return read_folds(self.data)
+
+    def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
+        """Of a run."""
+        return out / f"{label}-{self.probe}-seed{seed}-fold{fold}"
+
+    def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
+        """The runs of an upstream."""
+        section = "config.downstream_expert"
+        made_of = choice.made_of(file_sha256(self.data))
+        shared = [f"{section}.datarc.root={self.data}", f"{section}.modelrc.probe={self.probe}"]
+        if self.steps is not None:
+            made_of += f" {self.steps} steps"
+            shared.append(f"config.runner.total_steps={self.steps}")
+        return [
+            Job(
+                self.folder(out, choice.label, seed, fold),
+                made_of,
+                [*choice.options, "-d", self.task, "--seed", str(seed)],
+                [*shared, *([f"{section}.datarc.test_fold={fold}"] if fold else [])],
+            )
+            for seed in self.seeds
+            for fold in self.folds
+        ]
+
+    def table(
+        self, upstreams: Sequence[UpstreamChoice], out: Path, decoder: str, title: str = ""
+    ) -> ResultTable:
+        """Means and 95 % intervals over pieces, and the first upstream's margins over the others."""
+        rows = long_form(self.own_results(upstreams, out))
+        notes = (
+            f"{rows['group'].nunique()} pieces, over which the 95 % bootstrap intervals are; the last rows "
+            f"are paired differences."
+        )
+        return mean_table(title, rows, {f"{decoder} {score}": score for score in SCORES}, notes)
+
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A table for each decoder."""
+        folds = [fold for fold in self.folds if fold]
+        tested = f", {len(folds)} folds" if folds else ""
+        title = f"beat_tracking: {self.root.name}, {{}}, {self.probe} probe{tested}"
+        return [self.table(upstreams, out, decoder, title.format(decoder)) for decoder in DECODERS]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,83 +131,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--overwrite", action="store_true", help="replace runs of other data or weights in OUT"
     )
     options = parser.parse_args(argv)
+    plan = BeatPlan(options.data.parent, tuple(options.seeds), options.probe, csv=options.data)
     try:
         read_folds(options.data)
         upstreams = read_upstreams(options.upstreams)
-        run_all(
-            upstreams,
-            options.data,
-            options.out,
-            options.seeds,
-            options.probe,
-            overwrite=options.overwrite,
-        )
+        jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
+        run_jobs(jobs, overwrite=options.overwrite)
+        text = "\n".join(plan.table(upstreams, options.out, options.decoder).lines()) + "\n"
+        write_text(options.out / f"table_{options.decoder}.md", text)
     except (OSError, ValueError) as error:
         print(f"beat_tracking_table: {error}", file=sys.stderr)
         return 2
     except RunFailed as failed:
         return failed.code
-    scores = {
-        choice.label: read_scores(
-            run_folders(choice.label, options.data, options.out, options.seeds, options.probe),
-            options.decoder,
-        )
-        for choice in upstreams
-    }
-    text = "\n".join(result_table(scores).lines()) + "\n"
-    with atomic_path(options.out / f"table_{options.decoder}.md") as draft:
-        draft.write_text(text, encoding="utf-8")
     print(text)
     return 0
-
-
-def run_all(
-    upstreams: Sequence[UpstreamChoice],
-    data: Path,
-    out: Path,
-    seeds: Sequence[int],
-    probe: str,
-    steps: int | None = None,
-    *,
-    quiet: bool = False,
-    overwrite: bool = False,
-) -> None:
-    """Every upstream on every fold with every seed, but for what is done.
-
-    Args:
-        upstreams: the rows of the table.
-        data: CSV of the data set.
-        out: folder of the runs.
-        seeds: of the trainings.
-        probe: linear, mlp or conv.
-        steps: of each training; None for those of the task's ``config.yaml``.
-        quiet: write what the runs print to files in their folders.
-        overwrite: replace runs of other data, weights or settings.
-
-    Raises:
-        TaskError: a run of other data or weights would be replaced.
-        RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
-    """
-    runs = [(choice, seed, fold) for choice in upstreams for seed in seeds for fold in read_folds(data)]
-    for number, (choice, seed, fold) in enumerate(runs, 1):
-        folder = _folder(choice.label, out, seed, fold, probe)
-        # A run with other data or weights, or by another version, is no part of this table.
-        made_of = choice.made_of(file_sha256(data)) + ("" if steps is None else f" {steps} steps")
-        options = [*choice.options, "-d", "beat_tracking", "--seed", str(seed)]
-        said = f"run {number} of {len(runs)}: {folder.name}"
-        overrides = _overrides(data, fold, probe)
-        if steps is not None:
-            overrides.append(f"config.runner.total_steps={steps}")
-        run_once(folder, made_of, options, overrides, said, quiet=quiet, overwrite=overwrite)
-
-
-def run_folders(label: str, data: Path, out: Path, seeds: Sequence[int], probe: str) -> list[Path]:
-    """Where the runs of an upstream are."""
-    return [_folder(label, out, seed, fold, probe) for seed in seeds for fold in read_folds(data)]
-
-
-def _folder(label: str, out: Path, seed: int, fold: str, probe: str) -> Path:
-    return out / f"{label}-{probe}-seed{seed}-fold{fold}"
 
 
 def read_folds(data: Path) -> list[str]:
@@ -153,43 +164,6 @@ def read_folds(data: Path) -> list[str]:
             f"{data}: expected a column 'fold' with at least 3 values (train, dev, test), found {folds}"
         )
     return folds
-
-
-def _overrides(data: Path, fold: str, probe: str) -> list[str]:
-    section = "config.downstream_expert"
-    chosen = [f"{section}.datarc.test_fold={fold}"] if fold else []
-    return [f"{section}.datarc.root={data}", *chosen, f"{section}.modelrc.probe={probe}"]
-
-
-def read_scores(folders: Sequence[Path], decoder: str) -> Scores:
-    """Scores of each test piece by one decoder, averaged over the runs that tested it."""
-    found: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for folder in folders:
-        for row in json.loads((folder / "scores-test.json").read_text(encoding="utf-8"))["pieces"]:
-            if row["decoder"] == decoder:
-                values = [
-                    [np.nan if row[target] is None else row[target][measure] for measure in MEASURES]
-                    for target in TARGETS
-                ]
-                found[row["name"]].append(np.array(values))
-    return {name: np.mean(values, axis=0) for name, values in sorted(found.items())}
-
-
-def result_table(scores: Mapping[str, Scores], title: str = "") -> ResultTable:
-    """Means and 95 % intervals over pieces, and the first upstream's margins over the others."""
-    stacked = {upstream: np.stack(list(of.values())).reshape(-1, 6) for upstream, of in scores.items()}
-    first = next(iter(stacked))
-    rows = {upstream: [mean_estimate(column) for column in of.T] for upstream, of in stacked.items()}
-    margins = {
-        f"{first} − {other}": [mean_estimate(column) for column in (stacked[first] - of).T]
-        for other, of in list(stacked.items())[1:]
-    }
-    measures = tuple(f"{target} {measure}" for target in TARGETS for measure in MEASURES)
-    pieces = len(stacked[first])
-    notes = (
-        f"{pieces} pieces, over which the 95 % bootstrap intervals are; the last rows are paired differences."
-    )
-    return ResultTable(title, measures, rows, margins, notes=notes)
 
 
 if __name__ == "__main__":

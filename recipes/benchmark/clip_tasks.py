@@ -2,124 +2,175 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from motion_data.errors import DataError
-from recipes.benchmark.clip_table import clip_table, pooled
-from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import refuse_other_run
+from motionbeat_upstream.atomic_write import atomic_path
+from recipes.benchmark.plan import Plan
+from recipes.benchmark.runner import run_once
 from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.downstream.checkpoints import BEST
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures, clip_features
-from recipes.downstream.clip_probing.plots import plot_said
-from recipes.downstream.clip_probing.probing import say, train
-from recipes.downstream.clip_probing.report import Evaluation, write_report
+from recipes.downstream.clip_probing.predictions import (
+    Predictions,
+    compare_predictions,
+    read_predictions,
+)
+from recipes.downstream.clip_probing.probing import Trained, predict, train
+from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import DataSettings, ModelSettings, TaskSettings
+from recipes.downstream.clip_probing.targets import Target
 from recipes.downstream.encoder import Encoder
 from recipes.downstream.genre.dataset import GENRE
 from recipes.downstream.instrument.dataset import INSTRUMENT
 from recipes.downstream.music_emotion.dataset import MUSIC_EMOTION
+from recipes.downstream.options import parse
+from recipes.downstream.registration import packaged_config
+from recipes.downstream.request import read_config
 from recipes.downstream.tagging.dataset import TAGGING
+from recipes.results.record import VERSION, Run, origin
+from recipes.results.tables import ResultTable
 
 CLIP_TASKS: dict[str, ClipTask] = {task.name: task for task in (TAGGING, GENRE, INSTRUMENT, MUSIC_EMOTION)}
 
 
 @dataclass(frozen=True)
-class ClipPlan:
+class ClipPlan(Plan):
     """A data set of a clip task, and how it is to be probed."""
 
-    task: ClipTask
+    clip_task: ClipTask
     layout: str
-    root: Path
     model: ModelSettings
     slice_seconds: float
-    seeds: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """As folders are called."""
-        return f"{self.task.name}-{self.layout}"
+        """As the folder of its runs is called."""
+        return f"{self.clip_task.name}-{self.layout}"
 
-    def folds(self) -> Iterator[ClipData]:
-        """The data set, once for every fold that is tested.
+    @property
+    def folds(self) -> Sequence[str]:
+        """Folds that are tested in turn."""
+        return [str(fold) for fold in range(self.clip_task.layouts[self.layout].folds)]
+
+    def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
+        """Of a run."""
+        return out / f"{label}-{self.model.probe}-fold{fold}-seed{seed}"
+
+    def load(self, fold: str) -> ClipData:
+        """The data set with its splits for a fold.
 
         Raises:
             DataError: what is missing or wrong.
         """
-        for fold in range(self.task.layouts[self.layout].folds):
-            yield self.task.load(str(self.root), self.layout, fold)
+        return self.clip_task.load(str(self.root), self.layout, int(fold))
 
     def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
-        """Train and test the probes that are not there yet.
-
-        Args:
-            upstream: whose features.
-            out: folder of all results.
-            cache: folder of features that are kept; None keeps none.
-            overwrite: whether probes of other upstreams, data or settings may be replaced.
-
-        Raises:
-            DataError, AudioError, TaskError: what is wrong with the data or the features.
-        """
-        encoder = upstream.encoder
+        """See :meth:`~recipes.benchmark.plan.Plan.run`."""
         held: dict[str, ClipFeatures] = {}
         # All folds are read first: a file that vanishes meanwhile would else be missing from some of them.
-        for fold, data in enumerate(list(self.folds())):
-            made_of = _made_of(self, encoder, data)
+        for fold, data in [(fold, self.load(fold)) for fold in self.folds]:
+            made_of = _made_of(self, upstream.encoder, data)
             for seed in self.seeds:
-                folder = self._folder(out, encoder.label, fold, seed)
-                if is_done(folder, made_of):
-                    continue
-                if (folder / "scores-test.json").exists():
-                    refuse_other_run(folder, overwrite)
-                _hold(held, encoder, data, self.slice_seconds, cache)
-                features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
-                best = train(features, data, self.model, seed)
-                said = say(best.probe, features["test"], data.splits["test"], data.target)
-                options = {"made_of": made_of, "learning_rate": best.learning_rate, "dev": best.dev}
-                settings = TaskSettings(
-                    DataSettings(str(self.root), self.layout, fold, self.slice_seconds), self.model
-                )
-                evaluation = Evaluation(
-                    self.task.name, "test", data, encoder.label, seed, best.epochs, settings, options
-                )
-                plot_said(folder / "said-test.png", said, data.target, f"{data.name}: {encoder.label}")
-                # Last, for it says that the run is whole.
-                write_report(folder, evaluation, said)
+                folder = self.folder(out, upstream.choice.label, seed, fold)
+                run = partial(self._probe, folder, upstream, data, fold, seed, held, cache)
+                run_once(folder, made_of, run, overwrite)
+
+    def _probe(
+        self,
+        folder: Path,
+        upstream: Upstream,
+        data: ClipData,
+        fold: str,
+        seed: int,
+        held: dict[str, ClipFeatures],
+        cache: Path | None,
+    ) -> None:
+        """Train a probe, keep it, and test it."""
+        choice = upstream.choice
+        _hold(held, upstream.encoder, data, self.slice_seconds, cache)
+        features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
+        best = train(features, data, self.model, seed)
+        predictions = predict(best.probe, features["test"], data.splits["test"], data.target)
+        settings = TaskSettings(
+            DataSettings(str(self.root), self.layout, int(fold), self.slice_seconds), self.model
+        )
+        _write_checkpoint(folder, self.clip_task.name, choice, seed, settings, best)
+        run = Run(
+            task=self.clip_task.name,
+            data=data.name,
+            upstream=choice.label,
+            checkpoint=choice.sha256,
+            seed=seed,
+            fold=fold,
+            step=best.epochs,
+            details={
+                "settings": asdict(settings),
+                "options": {"learning_rate": best.learning_rate, "dev": best.dev},
+                **origin(),
+            },
+        )
+        report(folder, run, predictions, data)
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """A row an upstream, folds pooled, seeds averaged."""
-        folds = list(self.folds())
-        runs = {
-            choice.label: [
-                pooled([self._folder(out, choice.label, fold, seed) for fold in range(len(folds))])
-                for seed in self.seeds
-            ]
-            for choice in upstreams
-        }
-        tested = f", {len(folds)} folds" if len(folds) > 1 else ""
-        title = f"{self.task.name}: {self.layout}, {self.model.probe} probe{tested}"
-        return [clip_table(title, runs, folds[0].target, folds[0].grouped_by, resamples)]
+        """A row an upstream, folds pooled, seeds averaged; margins are those of the first upstream."""
+        data, labels = self.load("0"), [choice.label for choice in upstreams]
+        runs = [self._predictions(choice, out, data.target) for choice in upstreams]
+        rows, margins = compare_predictions(runs, data.target, resamples)
+        first = runs[0][0]
+        tested = f", {len(self.folds)} folds" if len(self.folds) > 1 else ""
+        return [
+            ResultTable(
+                f"{self.clip_task.name}: {self.layout}, {self.model.probe} probe{tested}",
+                data.target.measures,
+                dict(zip(labels, rows, strict=True)),
+                dict(zip([f"{labels[0]} − {other}" for other in labels[1:]], margins, strict=True)),
+                {"without listening": data.target.chance(first.labels).tolist()},
+                f"{len(first.names)} test clips, {len(set(first.groups))} {data.grouped_by}s, over which the "
+                f"95 % bootstrap intervals are; means over {len(self.seeds)} seeds; the last rows are paired "
+                f"differences.",
+            )
+        ]
 
-    def _folder(self, out: Path, label: str, fold: int, seed: int) -> Path:
-        """Of one run's results."""
-        return out / self.name / f"{label}-{self.model.probe}-fold{fold}-seed{seed}"
+    def _predictions(self, choice: UpstreamChoice, out: Path, target: Target) -> list[Predictions]:
+        """An entry for each seed, of the tested clips of all folds."""
+        runs = self.own_results([choice], out)
+        return [
+            read_predictions([one for one in runs if one.run.seed == seed], target) for seed in self.seeds
+        ]
 
 
-def is_done(folder: Path, made_of: str) -> bool:
-    """Whether a run of the same upstream, data and settings has been finished."""
-    file = folder / "scores-test.json"
-    if not file.is_file():
-        return False
-    try:
-        return bool(json.loads(file.read_text(encoding="utf-8"))["options"]["made_of"] == made_of)
-    except (ValueError, KeyError, TypeError):
-        return False
+def _write_checkpoint(
+    folder: Path, task: str, choice: UpstreamChoice, seed: int, settings: TaskSettings, best: Trained
+) -> None:
+    """Keep a probe as ``run_downstream.py`` keeps one, so that -m evaluate and -m inference take it."""
+    options = ["-m", "train", "-d", task, *choice.options, "-p", str(folder), "--seed", str(seed)]
+    arguments, _ = parse(options)
+    arguments.upstream_layers = len(best.probe.weights)
+    file = packaged_config(task)
+    assert file is not None
+    config: dict[str, Any] = {**read_config(file), "downstream_expert": asdict(settings)}
+    arguments.config = str(file)
+    state = {f"probe.{name}": value for name, value in best.probe.state_dict().items()}
+    states = {
+        "Downstream": {"best": torch.tensor(best.dev, dtype=torch.float64), **state},
+        "Step": best.epochs,
+        "Epoch": best.epochs,
+        "Args": argparse.Namespace(**vars(arguments)),
+        "Config": config,
+    }
+    with atomic_path(folder / BEST) as draft:
+        torch.save(states, draft)
 
 
 def _hold(
@@ -134,7 +185,7 @@ def _hold(
 def _made_of(plan: ClipPlan, encoder: Encoder, data: ClipData) -> str:
     """Hash of what a run depends on: the upstream, the clips with labels and files, the settings."""
     digest = hashlib.sha256(encoder.fingerprint.encode())
-    digest.update(repr((plan.model, plan.slice_seconds, data.name, data.target.names)).encode())
+    digest.update(repr((VERSION, plan.model, plan.slice_seconds, data.name, data.target.names)).encode())
     for split, clips in data.splits.items():
         for clip in clips:
             try:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
-from recipes.benchmark.result_table import ResultTable
-from recipes.benchmark.runner import run_once
-from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.benchmark.plan import CommandPlan
+from recipes.benchmark.runner import Job
+from recipes.benchmark.upstream_choice import UpstreamChoice
 
 CORPORA = {
     "constructed": "motionbeat data prepare constructed OUT",
@@ -23,53 +19,30 @@ CORPORA = {
 
 
 @dataclass(frozen=True)
-class CorpusPlan(ABC):
+class CorpusPlan(CommandPlan):
     """A corpus of motion_data, and a task on it."""
 
-    root: Path
-    seeds: tuple[int, ...]
     config: Path | None = None
     """In place of the task's own ``config.yaml``; its name is part of the runs' names."""
-    task: ClassVar[str]
 
-    @property
-    def name(self) -> str:
-        """As folders are called."""
-        return f"{self.task}-{self.root.name}"
+    def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
+        """Of a run."""
+        configured = "" if self.config is None else f"-{self.config.stem}"
+        return out / f"{label}{configured}-seed{seed}"
 
-    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
-        """Train and test what is not there yet; frames are not kept.
-
-        Raises:
-            TaskError: a run of other data or weights would be replaced.
-            RunFailed: a run ended with an error, which it has told.
-        """
-        choice = upstream.choice
+    def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
+        """The runs of an upstream."""
         made_of = choice.made_of(read_corpus(self.root).sha256)
         chosen: list[str] = []
         if self.config is not None:
             made_of += f" {file_sha256(self.config)}"
             chosen = ["-c", str(self.config)]
-        for seed in self.seeds:
-            folder = self._folder(choice, out, seed)
-            options = [*choice.options, "-d", self.task, "--seed", str(seed), *chosen]
-            overrides = [f"config.downstream_expert.datarc.root={self.root}"]
-            run_once(folder, made_of, options, overrides, f"{self.name}: {folder.name}", overwrite=overwrite)
-
-    @abstractmethod
-    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """A row an upstream."""
-
-    def scores(self, upstreams: Sequence[UpstreamChoice], out: Path) -> dict[str, list[dict[str, Any]]]:
-        """What each upstream's runs wrote, one a seed."""
-        return {
-            choice.label: [
-                json.loads((self._folder(choice, out, seed) / "scores-test.json").read_text(encoding="utf-8"))
-                for seed in self.seeds
-            ]
-            for choice in upstreams
-        }
-
-    def _folder(self, choice: UpstreamChoice, out: Path, seed: int) -> Path:
-        configured = "" if self.config is None else f"-{self.config.stem}"
-        return out / self.name / f"{choice.label}{configured}-seed{seed}"
+        return [
+            Job(
+                self.folder(out, choice.label, seed, ""),
+                made_of,
+                [*choice.options, "-d", self.task, "--seed", str(seed), *chosen],
+                [f"config.downstream_expert.datarc.root={self.root}"],
+            )
+            for seed in self.seeds
+        ]

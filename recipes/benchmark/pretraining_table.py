@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.paths import output_file
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.figures_file import figures_file
+from recipes.results.estimates import Estimate
+from recipes.results.tables import markdown_table
 
 COLUMNS: Mapping[str, tuple[str, str | None]] = {
     "beat probe, trunk": ("probe.trunk.beat_f", None),
@@ -71,8 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = {run.name: figures_of(run, options.split) for run in options.runs}
         text = table_text(found)
         if options.output is not None:
-            with atomic_path(options.output) as draft:
-                draft.write_text(text, encoding="utf-8")
+            write_text(options.output, text)
     except (PretrainError, OSError) as error:
         print(f"pretraining_table: {error}", file=sys.stderr)
         return 2
@@ -110,17 +112,13 @@ def table_text(found: Mapping[str, Mapping[str, Any]]) -> str:
     if len(set(steps.values())) > 1:
         told = ", ".join(f"{name} at {step}" for name, step in steps.items())
         raise PretrainError(f"the runs were validated last at different steps ({told}); let all get as far")
-    lines = [f"| step {next(iter(steps.values()))} | " + " | ".join(COLUMNS) + " |"]
-    lines.append("|---" * (len(COLUMNS) + 1) + "|")
-    for name, record in found.items():
-        lines.append(f"| {name} | " + " | ".join(_pair(record, *keys) for keys in COLUMNS.values()) + " |")
+    rows = [[name, *(_pair(of, *keys) for keys in COLUMNS.values())] for name, of in found.items()]
     first = next(iter(found.values()))
     baselines = {"no learning": NO_LEARNING, "chance": CHANCE, "log-mel": LOG_MEL, "untrained": UNTRAINED}
     for name, keys in baselines.items():
         if any(figure in first for figure in keys.values()):
-            cells = [_cell(first, keys[head]) if head in keys else "" for head in COLUMNS]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            rows.append([name, *(_cell(first, keys[head]) if head in keys else "" for head in COLUMNS)])
+    return "\n".join(markdown_table([f"step {next(iter(steps.values()))}", *COLUMNS], rows)) + "\n"
 
 
 def _pair(record: Mapping[str, Any], figure: str, blanked: str | None) -> str:
@@ -130,11 +128,8 @@ def _pair(record: Mapping[str, Any], figure: str, blanked: str | None) -> str:
 
 
 def _cell(record: Mapping[str, Any], figure: str) -> str:
-    if figure not in record:
-        return "–"
-    low, high = (record.get(f"{figure}_{end}") for end in ("low", "high"))
-    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return f"{record[figure]:.3f}{interval}"
+    keys = (figure, f"{figure}_low", f"{figure}_high")
+    return Estimate(*(record.get(key, math.nan) for key in keys)).text()
 
 
 if __name__ == "__main__":

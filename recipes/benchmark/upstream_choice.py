@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_data.preparation import file_sha256
 from motionbeat_upstream.version import __version__
-from recipes.downstream.weights_file import weights_file
+from recipes.downstream.weights_file import weights_sha256
+from recipes.results.record import VERSION
 
 if TYPE_CHECKING:
     from recipes.downstream.encoder import Encoder
@@ -27,16 +26,10 @@ class UpstreamChoice:
     weights: Path | None
     """As ``-k`` takes it: a file, or a folder."""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Of the file of weights; of a folder, of the names and sizes of what is in it; empty without."""
-        weights = weights_file(self.name, self.weights)
-        if weights is None:
-            return ""
-        if weights.is_file():
-            return file_sha256(weights)
-        listed = sorted((path.name, path.stat().st_size) for path in weights.iterdir() if path.is_file())
-        return hashlib.sha256(repr(listed).encode()).hexdigest()
+        """Of the weights; see :func:`~recipes.downstream.weights_file.weights_sha256`."""
+        return weights_sha256(self.name, self.weights)
 
     @property
     def options(self) -> list[str]:
@@ -45,7 +38,7 @@ class UpstreamChoice:
 
     def made_of(self, data_sha256: str) -> str:
         """What a run of this upstream on such data depends on: change any of it, and the run is another."""
-        return f"{__version__} {data_sha256} {' '.join(self.options)} {self.sha256}"
+        return f"{__version__} {VERSION} {data_sha256} {' '.join(self.options)} {self.sha256}"
 
 
 class Upstream:

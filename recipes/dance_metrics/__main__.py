@@ -5,14 +5,13 @@
 GENERATED and TRUTH are folders with a file a dance: AIST++'s .pkl (smpl_poses, smpl_trans, smpl_scaling;
 these need --smpl), EDGE's .pkl (full_pose), Bailando's or any .npy of positions (T, 24, 3) or (T, 72), or
 this project's motions in .npz. Beats of the music are tracked in the audio of --music, or read from the
-files of --beats; without either, those that an .npz brings count. OUT/metrics.json holds every dance's
+files of --beats; without either, those that an .npz brings count. OUT/metrics.jsonl holds every dance's
 scores, OUT/metrics.md the table.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from motionbeat_upstream.file_name import print_any_name
 
 if TYPE_CHECKING:
     from recipes.dance_metrics.dance import Dance
+    from recipes.results.record import Run
 
 TRACKERS = ("librosa", "motionbeat")
 
@@ -45,23 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise DataError(f"{folder}: no such folder; expected one of dances")
 
         if options.output is not None:
-            refuse_to_replace([options.output / "metrics.json"], options.overwrite)
+            refuse_to_replace([options.output / "metrics.jsonl"], options.overwrite)
 
         from tqdm import tqdm
 
-        from recipes.dance_metrics.report import markdown, record
-        from recipes.dance_metrics.scores import score_dances
+        from recipes.dance_metrics.report import markdown
+        from recipes.dance_metrics.scores import dance_results
+        from recipes.results.record import write_results
 
         generated, truth = read_both(options)
-        scores = score_dances(
-            generated, truth, options.seed, lambda dances: tqdm(dances, unit=" dances", disable=None)
+        results = dance_results(
+            _run(options), generated, truth, lambda dances: tqdm(dances, unit=" dances", disable=None)
         )
-        settings = _settings(options)
-        text = markdown(scores, settings)
+        text = markdown(results)
         if options.output is not None:
-            told = json.dumps(record(scores, settings), indent=1, ensure_ascii=False, allow_nan=False)
-            write_text(options.output / "metrics.json", told + "\n")
             write_text(options.output / "metrics.md", text)
+            write_results(options.output / "metrics.jsonl", results)
     except (DataError, AudioError, OSError, ValueError) as error:
         print(f"recipes.benchmark dance-metrics: {error}", file=sys.stderr)
         return 2
@@ -79,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("generated", type=Path, metavar="GENERATED", help="folder of generated dances")
     made.add_argument("truth", type=Path, metavar="TRUTH", help="folder of true dances")
     made.add_argument(
-        "-o", "--output", type=Path, metavar="OUT", help="folder of metrics.json and metrics.md"
+        "-o", "--output", type=Path, metavar="OUT", help="folder of metrics.jsonl and metrics.md"
     )
     made.add_argument("--overwrite", action="store_true", help="replace the metrics that OUT holds")
     for option, what in (("", "GENERATED"), ("truth-", "TRUTH")):
@@ -147,17 +146,25 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
     return both[0], both[1]
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
+def _run(options: argparse.Namespace) -> Run:
+    from recipes.results.record import Run, origin
+
     if options.music:
         beats = f"{options.tracker} on {options.music.name}"
     else:
         beats = f"files of {options.beats.name}" if options.beats else "what the dances' files bring"
-    told = {
+    settings = {
         key: None if value is None else str(value)
         for key, value in vars(options).items()
         if key not in ("output", "overwrite")
     }
-    return {**told, "beats": beats}
+    return Run(
+        task="dance_metrics",
+        data=str(options.truth),
+        upstream=options.generated.name,
+        seed=options.seed,
+        details={"beats": beats, "settings": settings, **origin()},
+    )
 
 
 if __name__ == "__main__":

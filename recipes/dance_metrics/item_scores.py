@@ -25,43 +25,32 @@ class Movement:
     """(N,) seconds."""
 
 
-@dataclass(frozen=True)
-class ItemScores:
-    """One dance's features and scores."""
-
-    name: str
-    kinetic: NDArray[np.float64]
-    """(72,) not normalised."""
-    geometric: NDArray[np.float64]
-    """(32,) not normalised."""
-    moves: Movement
-    scores: dict[str, float]
-    """By the keys of :data:`ITEM_MEASURES`; NaN where one is not defined, as without music."""
-
-
 ITEM_MEASURES = (
     *("beat_align_fact", "beat_align_bailando", "pfc", "skating_ratio", "skating_speed"),
     *("contacts_on_beats", "contacts_on_steps"),
 )
-"""Measures that each dance has of its own."""
+"""Measures of single dances."""
+
+FEATURES = {
+    kind: tuple(f"{kind} {number}" for number in range(count))
+    for kind, count in (("kinetic", 72), ("geometric", 32))
+}
+"""Names of the features of single dances, which are not normalised."""
 
 
-def item_scores(dance: Dance) -> ItemScores:
-    """Measure one dance."""
-    skating, moves = foot_skating(dance.joints, dance.fps), movement(dance)
+def item_scores(dance: Dance, moves: Movement) -> dict[str, float]:
+    """Measure one dance: :data:`ITEM_MEASURES`, NaN where one is not defined, and :data:`FEATURES`."""
+    skating = foot_skating(dance.joints, dance.fps)
     scores = {
         "pfc": physical_foot_contact(dance.joints, dance.fps),
         "skating_ratio": skating.ratio,
         "skating_speed": skating.speed,
         **music_scores(dance, moves),
     }
-    return ItemScores(
-        dance.name,
-        kinetic_features(dance.joints, dance.fps),
-        geometric_features(dance.joints, dance.fps),
-        moves,
-        {measure: scores[measure] for measure in ITEM_MEASURES},
-    )
+    scores = {measure: scores[measure] for measure in ITEM_MEASURES}
+    scores |= zip(FEATURES["kinetic"], kinetic_features(dance.joints, dance.fps), strict=True)
+    scores |= zip(FEATURES["geometric"], geometric_features(dance.joints, dance.fps), strict=True)
+    return scores
 
 
 def movement(dance: Dance) -> Movement:

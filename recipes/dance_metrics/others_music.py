@@ -13,7 +13,7 @@ import numpy as np
 
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.item_scores import Movement, music_scores
-from recipes.statistics.estimate import plain_mean
+from recipes.results.estimates import group_means
 
 OTHERS = 5
 """Other musics that each dance is laid on, at most."""
@@ -36,8 +36,14 @@ def to_others_music(dances: Sequence[Dance], moves: Sequence[Movement]) -> list[
         circle = [*dances[place + 1 :], *dances[:place]]
         others = [other for other in circle if not _same_music(dance, other)][:OTHERS]
         scores = [music_scores(replace(dance, beats=other.beats, steps=other.steps), own) for other in others]
-        found.append({key: plain_mean([score[key] for score in scores]) for key in OF_MUSIC})
+        found.append({key: _mean([score[key] for score in scores]) for key in OF_MUSIC})
     return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are not NaN; NaN without any."""
+    known = group_means(values)
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _same_music(one: Dance, other: Dance) -> bool:

@@ -1,13 +1,18 @@
-"""Scores of dances as a table to read and as JSON to go on with."""
+"""Scores of dances as a table to read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from recipes.dance_metrics.scores import DanceScores, SetScores
-from recipes.statistics.estimate import Estimate, plain_mean
+from recipes.dance_metrics.scores import OTHERS_MUSIC, dance_scores
+from recipes.results.estimates import Estimate
+from recipes.results.record import Results, by_item
+from recipes.results.tables import markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADINGS: Mapping[str, str] = {
     "fid_kinetic": "FIDk ↓",
@@ -24,61 +29,38 @@ HEADINGS: Mapping[str, str] = {
 }
 
 
-def markdown(scores: DanceScores, settings: Mapping[str, Any]) -> str:
-    """A row a measure, generated beside true; measures that neither has are left out."""
-    made, true = scores.generated, scores.truth
+def markdown(results: Sequence[Results]) -> str:
+    """A row a measure, generated beside true; measures that neither has are left out.
+
+    Args:
+        results: of :func:`~recipes.dance_metrics.scores.dance_results`, with the source of the music's beats
+            in the run's details.
+    """
+    scores = dance_scores(results)
+    made, true = (by_item(one) for one in results)
+
+    def on_others_music(values: pd.DataFrame, measure: str) -> Estimate:
+        name = f"{measure}{OTHERS_MUSIC}"
+        return Estimate(float(values[name].mean()) if name in values else math.nan)
+
+    rows = [
+        [
+            heading,
+            scores.generated[measure].text(),
+            on_others_music(made, measure).text(),
+            scores.truth[measure].text(),
+            on_others_music(true, measure).text(),
+        ]
+        for measure, heading in HEADINGS.items()
+        if not math.isnan(scores.generated[measure].value) or not math.isnan(scores.truth[measure].value)
+    ]
+    heading = ["", f"generated ({len(made)})", "to others' music", f"truth ({len(true)})", "to others' music"]
     lines = [
-        f"| | generated ({len(made.items)}) | to others' music "
-        f"| truth ({len(true.items)}) | to others' music |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {heading} | {made.measures[key].text()} | {_to_others_music(made, key).text()} | "
-            f"{true.measures[key].text()} | {_to_others_music(true, key).text()} |"
-            for key, heading in HEADINGS.items()
-            if not math.isnan(made.measures[key].value) or not math.isnan(true.measures[key].value)
-        ),
+        *markdown_table(heading, rows),
         "",
-        f"Beats of the music: {settings['beats']}. In brackets: 95 % intervals over dances, the truth held "
-        "fixed. FID of the truth: between halves of it, which are fewer dances. To others' music: the same "
-        "dances by the beats of other pieces, as they would score who do not listen.",
+        f"Beats of the music: {results[0].run.details['beats']}. In brackets: 95 % intervals over dances, "
+        "the truth held fixed. FID of the truth: between halves of it, which are fewer dances. To others' "
+        "music: the same dances by the beats of other pieces, as they would score who do not listen.",
         *(f"- {warning}." for warning in scores.warnings),
     ]
     return "\n".join(lines) + "\n"
-
-
-def record(scores: DanceScores, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All of it, with every dance; null where something is not defined."""
-    return {
-        "settings": dict(settings),
-        "generated": _set_record(scores.generated),
-        "truth": _set_record(scores.truth),
-        "warnings": list(scores.warnings),
-    }
-
-
-def _to_others_music(part: SetScores, key: str) -> Estimate:
-    return Estimate(plain_mean([of.get(key, math.nan) for of in part.to_others_music]))
-
-
-def _set_record(part: SetScores) -> dict[str, Any]:
-    return {
-        "measures": {key: _estimate_record(estimate) for key, estimate in part.measures.items()},
-        "dances": [
-            {
-                "name": item.name,
-                **{key: _number(value) for key, value in item.scores.items()},
-                "to_others_music": {key: _number(value) for key, value in others.items()},
-                "kinetic": item.kinetic.tolist(),
-                "geometric": item.geometric.tolist(),
-            }
-            for item, others in zip(part.items, part.to_others_music, strict=True)
-        ],
-    }
-
-
-def _estimate_record(estimate: Estimate) -> dict[str, float | None]:
-    return {key: _number(getattr(estimate, key)) for key in ("value", "low", "high")}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

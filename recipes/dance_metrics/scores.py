@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,123 +12,129 @@ from scipy.spatial.distance import pdist, squareform
 
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.diversity import diversity
 from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
-from recipes.dance_metrics.item_scores import ITEM_MEASURES, ItemScores, item_scores
+from recipes.dance_metrics.item_scores import FEATURES, ITEM_MEASURES, item_scores, movement
 from recipes.dance_metrics.normalisation import truth_scale
 from recipes.dance_metrics.others_music import to_others_music
-from recipes.statistics.estimate import Estimate, mean_estimate
-from recipes.statistics.jackknife import jackknife_interval
+from recipes.results.estimates import Estimate, Items, jackknife_estimate
+from recipes.results.record import Results, Row, Run, by_item, item_rows
+from recipes.results.tables import run_estimates
 
-FEATURES = ("kinetic", "geometric")
+SET_MEASURES = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric")
+"""Measures of all dances together."""
 
-MEASURES = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric", *ITEM_MEASURES)
-"""Keys of every measure, in the order of tables."""
+MEASURES = (*SET_MEASURES, *ITEM_MEASURES)
+"""Names of every measure, in the order of tables."""
+
+TRUTH = "the true dances"
+"""Name of their reference run."""
+
+OTHERS_MUSIC = ", others' music"
+"""Follows the name of a measure in what the same dance reaches on the music of other dances."""
+
+ABOVE_OTHERS = " above others' music"
+"""Follows it in what is left of it without that, which is chance."""
 
 HALVINGS = 20
 """How often the truth is cut in two, for its distance from itself."""
 
 
 @dataclass(frozen=True)
-class SetScores:
-    """What a set of dances reaches."""
-
-    items: tuple[ItemScores, ...]
-    measures: dict[str, Estimate]
-    """By :data:`MEASURES`; NaN where no dance has a score. Intervals are over dances, the true ones held
-    fixed: the bootstrap's for means, the jackknife's for FID and diversity."""
-    to_others_music: tuple[dict[str, float], ...]
-    """Of each dance, as :func:`~recipes.dance_metrics.others_music.to_others_music` says."""
-
-
-@dataclass(frozen=True)
 class DanceScores:
-    """Generated dances against true ones."""
+    """Generated dances against true ones, by :data:`MEASURES`.
 
-    generated: SetScores
-    truth: SetScores
+    NaN where no dance has a score. Intervals are over dances, the true ones held fixed: the bootstrap's for
+    means, the jackknife's for FID and diversity.
+    """
+
+    generated: dict[str, Estimate]
+    truth: dict[str, Estimate]
     """The true dances' own. Its FID, without an interval, is the mean distance between halves of them: what
     so few dances from the same source are apart; NaN for fewer than four."""
     warnings: tuple[str, ...]
     """Sentences to stand beside the figures."""
 
 
-def score_dances(
+def dance_results(
+    run: Run,
     generated: Sequence[Dance],
     truth: Sequence[Dance],
-    seed: int = 0,
     progress: Callable[[Sequence[Dance]], Iterable[Dance]] = iter,
-) -> DanceScores:
-    """Score generated dances against true ones; they need not be pairs.
+) -> list[Results]:
+    """Measure each of the generated and the true dances; they need not be pairs.
 
     Args:
+        run: of the generated dances.
         generated: at least two, of different names.
         truth: at least two, of different names.
-        seed: of the halves of the truth.
         progress: wraps the dances as they are measured, such as ``tqdm``.
 
+    Returns:
+        The run, and another of the true dances, called :data:`TRUTH`.
+
     Raises:
-        DataError: too few dances, a name that is there twice, or true dances that are all alike.
+        DataError: too few dances, or a name that is there twice.
     """
-    for what, dances in (("generated", generated), ("true", truth)):
+    for kind, dances in (("generated", generated), ("true", truth)):
         names = [dance.name for dance in dances]
         if len(dances) < 2:
-            raise DataError(f"{len(dances)} {what} dance(s); expected at least 2, as FID and diversity need")
+            raise DataError(f"{len(dances)} {kind} dance(s); expected at least 2, as FID and diversity need")
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"two {what} dances are called {twice}; give each a name of its own")
-    items = [item_scores(dance) for dance in progress([*generated, *truth])]
-    made, true = tuple(items[: len(generated)]), tuple(items[len(generated) :])
-    made_measures, true_measures = _item_measures(made), _item_measures(true)
+            raise DataError(f"two {kind} dances are called {twice}; give each a name of its own")
+    rows = _rows(generated, progress), _rows(truth, progress)
+    return [Results(run, rows[0]), Results(replace(run, upstream=TRUTH, checkpoint="", details={}), rows[1])]
+
+
+def dance_scores(results: Sequence[Results]) -> DanceScores:
+    """The measures of what :func:`dance_results` gave.
+
+    Raises:
+        DataError: true dances that are all alike.
+    """
+    made, true = results
+    undefined = Estimate(math.nan)
+    scores = [dict.fromkeys(MEASURES, undefined) | run_estimates(one, ITEM_MEASURES) for one in results]
     warnings: list[str] = []
-    for kind in FEATURES:
-        made_features, true_features = _features(made, kind), _features(true, kind)
+    for kind, names in FEATURES.items():
+        made_features, true_features = (by_item(one)[list(names)].to_numpy() for one in (made, true))
         distance = frechet_distance(made_features, true_features)
         warnings += [f"FID {kind}: {warning}" for warning in distance.warnings]
         scale = truth_scale(true_features)
         own, other = scale.normalised(made_features), scale.normalised(true_features)
-        made_measures[f"fid_{kind}"] = _distance(own, other)
-        true_measures[f"fid_{kind}"] = Estimate(_halves_apart(other, seed))
-        made_measures[f"div_{kind}"] = _diversity(own)
-        true_measures[f"div_{kind}"] = _diversity(other)
-    return DanceScores(
-        _set_scores(generated, made, made_measures),
-        _set_scores(truth, true, true_measures),
-        tuple(warnings),
-    )
+        scores[0][f"fid_{kind}"] = _distance(own, other)
+        scores[1][f"fid_{kind}"] = Estimate(_halves_apart(other, made.run.seed))
+        scores[0][f"div_{kind}"] = _diversity(own)
+        scores[1][f"div_{kind}"] = _diversity(other)
+    return DanceScores(scores[0], scores[1], tuple(warnings))
 
 
-def _set_scores(
-    dances: Sequence[Dance], items: tuple[ItemScores, ...], measures: Mapping[str, Estimate]
-) -> SetScores:
-    others = to_others_music(dances, [item.moves for item in items])
-    return SetScores(items, {key: measures[key] for key in MEASURES}, tuple(others))
-
-
-def _features(items: Sequence[ItemScores], kind: str) -> NDArray[np.float64]:
-    return np.stack([item.kinetic if kind == "kinetic" else item.geometric for item in items])
-
-
-def _item_measures(items: Sequence[ItemScores]) -> dict[str, Estimate]:
-    return {key: mean_estimate([item.scores[key] for item in items]) for key in ITEM_MEASURES}
+def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterable[Dance]]) -> list[Row]:
+    moves = [movement(dance) for dance in dances]
+    others = to_others_music(dances, moves)
+    rows: list[Row] = []
+    for dance, own, on_others in zip(progress(dances), moves, others, strict=True):
+        scores = item_scores(dance, own)
+        for name, value in on_others.items():
+            scores[f"{name}{OTHERS_MUSIC}"] = value
+            scores[f"{name}{ABOVE_OTHERS}"] = scores[name] - value
+        rows += item_rows(dance.name, dance.name, scores)
+    return rows
 
 
 def _distance(own: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:
     """FID of normalised features, which cannot be below 0."""
-    value = gaussian_distance(own, other)
-    ends = jackknife_interval(lambda chosen: gaussian_distance(own[chosen], other), len(own))
-    return Estimate(value) if ends is None else Estimate(value, max(ends[0], 0.0), ends[1])
+    return jackknife_estimate(lambda chosen: gaussian_distance(own[chosen], other), len(own), least=0.0)
 
 
 def _diversity(features: NDArray[np.float64]) -> Estimate:
+    """See :func:`~recipes.dance_metrics.diversity.diversity`; distances are computed once for all subsets."""
     apart = squareform(pdist(features))
 
-    def mean(chosen: NDArray[np.int64]) -> float:
+    def mean(chosen: Items) -> float:
         return float(apart[np.ix_(chosen, chosen)].sum() / (len(chosen) * (len(chosen) - 1)))
 
-    ends = jackknife_interval(mean, len(features))
-    value = diversity(features)
-    return Estimate(value) if ends is None else Estimate(value, max(ends[0], 0.0), ends[1])
+    return jackknife_estimate(mean, len(features), least=0.0)
 
 
 def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:

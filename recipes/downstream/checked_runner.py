@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from s3prl.downstream import runner
 from s3prl.downstream.runner import SAMPLE_RATE, Runner
+from s3prl.upstream.interfaces import Featurizer
 from s3prl.utility.helper import is_leader_process
+from torch import Tensor
+from torch.nn import functional as F
 
 from motionbeat_upstream.decoding import audio_length
 from recipes.downstream.earlier_run import files_of_run
 from recipes.downstream.errors import TaskError
-from recipes.downstream.kept_weights import BestOnDev
+from recipes.downstream.process_state import replaced
+from recipes.downstream.task_expert import TaskExpert
+from recipes.results.record import results_file
 
 
 class Interrupted(Exception):
     """Ctrl-C; the message says how to go on."""
 
 
+class LayersSideBySide(Featurizer):  # type: ignore[misc] # S3PRL has no types
+    """S3PRL's featurizer for a task whose probe weighs the layers: it gives them side by side, not summed."""
+
+    layer_num = 1
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for weights in self.parameters():
+            weights.requires_grad_(False)  # S3PRL's weights of the sum
+
+    def _weighted_sum(self, feature: Sequence[Tensor]) -> Tensor:
+        """(B, T, L·D) of L times (B, T, D)."""
+        layers = torch.stack(list(feature), 2)
+        if self.normalize:
+            layers = F.layer_norm(layers, layers.shape[-1:])
+        return layers.flatten(2)
+
+
 class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
-    """S3PRL's runner to the letter, but for the words it ends with."""
+    """S3PRL's runner to the letter, but for the words it ends with, and layers for tasks that weigh them."""
 
     def _get_featurizer(self) -> Any:
         self._check_selection()
+        expert = importlib.import_module(f"s3prl.downstream.{self.args.downstream}.expert").DownstreamExpert
+        weighs = getattr(expert, "weighs_layers", False)
         try:
-            return super()._get_featurizer()
+            with replaced(runner, "Featurizer", LayersSideBySide if weighs else Featurizer):
+                entry = super()._get_featurizer()
+            if weighs:
+                # S3PRL hands the options on to the task.
+                self.args.upstream_layers = entry.model.layer_num
+            return entry
         except IndexError as error:
             if self.args.upstream_layer_selection is None:
                 raise
@@ -79,7 +112,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
 
     def _tell_what_was_reached(self) -> None:
         task, folder = self.downstream.model, Path(self.args.expdir)
-        if is_leader_process() and isinstance(task, BestOnDev) and (folder / "scores-test.json").is_file():
+        if is_leader_process() and isinstance(task, TaskExpert) and results_file(folder).is_file():
             lines = [f"trained to step {self.config['runner']['total_steps']}", *task.reached()]
             print("", *(f"[{self.args.downstream}] {line}" for line in lines), sep="\n", flush=True)
 

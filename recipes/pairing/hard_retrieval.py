@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.negatives.recipe import Negative
-from recipes.statistics.piece_mean import PieceMean, piece_mean, piece_weights
+from recipes.results.estimates import Estimate, group_weights, mean_estimate
 
 
 @dataclass(frozen=True)
 class HardRetrieval:
     """How often a music's own motion is nearer than what is almost right."""
 
-    accuracy: PieceMean
+    accuracy: Estimate
     """Share of musics whose own motion is nearer than all of its negatives: 1 of K + 1."""
     chance: float
     """The same for one who guesses; NaN without negatives."""
-    by_kind: dict[str, PieceMean]
+    by_kind: dict[str, Estimate]
     """Share of single comparisons that the own motion wins, by kind and, where the motion is moved, by how
     far: ``jittered``, ``jittered_0.25`` (a quarter of a beat, early or late), ``stretched``, ``other``.
     Chance is 1/2."""
@@ -78,9 +78,9 @@ def hard_retrieval(
         if kind == "jittered":
             labels.setdefault(f"{kind}_{abs(amount):g}", []).append(row)
     return HardRetrieval(
-        piece_mean(first[asked], pieces[asked]),
-        float(piece_weights(pieces[asked]) @ (1.0 / (count[asked] + 1))) if asked.any() else float("nan"),
-        {label: piece_mean(won[rows], pieces[owner[rows]]) for label, rows in sorted(labels.items())},
+        mean_estimate(first[asked], pieces[asked]),
+        float(group_weights(pieces[asked]) @ (1.0 / (count[asked] + 1))) if asked.any() else float("nan"),
+        {label: mean_estimate(won[rows], pieces[owner[rows]]) for label, rows in sorted(labels.items())},
         float(count[asked].mean()) if asked.any() else 0.0,
         int((~asked).sum()),
         np.where(asked, first, np.nan),
@@ -91,7 +91,7 @@ def hard_retrieval_metrics(found: HardRetrieval) -> dict[str, float]:
     """Figures to log; those that need a negative are left out where there was none."""
     figures = {"negatives": found.negatives, "queries_left_out": float(found.left_out)}
     figures |= found.accuracy.metrics("accuracy")
-    if found.accuracy.pieces:
+    if found.accuracy.groups:
         figures["chance"] = found.chance
     for label, mean in found.by_kind.items():
         figures |= mean.metrics(f"beats_{label}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from motion_data.negatives.drawing import may_be_negatives
-from recipes.statistics.piece_mean import PieceMean, piece_mean, piece_weights
+from recipes.results.estimates import Estimate, group_weights, mean_estimate
 
 POOL = 64
 """Candidates, the music's own motion among them."""
@@ -45,27 +45,27 @@ class Retrieval:
         found: NDArray[np.float64] = self.places[:, :first].sum(axis=1)
         return found
 
-    def recall(self, first: int) -> PieceMean:
+    def recall(self, first: int) -> Estimate:
         """R@first with its interval by piece."""
-        return piece_mean(self.hits(first), self.pieces)
+        return mean_estimate(self.hits(first), self.pieces)
 
     def chance(self, first: int) -> float:
         """R@first of one who guesses; NaN without queries."""
         if not len(self.queries):
             return float("nan")
-        return float(piece_weights(self.pieces) @ np.minimum(first / self.sizes, 1.0))
+        return float(group_weights(self.pieces) @ np.minimum(first / self.sizes, 1.0))
 
     @property
-    def mean_reciprocal_rank(self) -> PieceMean:
+    def mean_reciprocal_rank(self) -> Estimate:
         """Mean of 1 / rank with its interval by piece."""
-        return piece_mean(self.places @ (1.0 / np.arange(1, self.pool + 1)), self.pieces)
+        return mean_estimate(self.places @ (1.0 / np.arange(1, self.pool + 1)), self.pieces)
 
     @property
     def median_rank(self) -> float:
         """The rank, from 1, that half of the queries reach; NaN without queries."""
         if not len(self.queries):
             return float("nan")
-        reached = np.cumsum(piece_weights(self.pieces) @ self.places)
+        reached = np.cumsum(group_weights(self.pieces) @ self.places)
         # A little less than a half, or rounding would decide between two ranks.
         return float(np.argmax(reached >= 0.5 - 1e-9) + 1)
 

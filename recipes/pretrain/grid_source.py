@@ -29,7 +29,7 @@ from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import MusicTower
 from recipes.downstream.beat_tracking.dataset import Recording, load_recordings
 from recipes.downstream.beat_tracking.scores import f_measure
-from recipes.statistics.piece_mean import PieceMean, piece_mean
+from recipes.results.estimates import Estimate, mean_estimate
 
 TRUSTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Weights of the pulses that are tried."""
@@ -52,14 +52,14 @@ class GridChoice:
     """One of :data:`~motionbeat_upstream.config.GRID_SOURCES`."""
     trust: float
     """Its weight."""
-    scores: dict[Way, dict[str, PieceMean]]
+    scores: dict[Way, dict[str, Estimate]]
     """F of the beats by each way on each set; empty where there is nothing to choose by."""
 
     def to_dict(self) -> dict[str, object]:
         """For a checkpoint's provenance: F with its interval over pieces by each way and set."""
         return {
             f"{source} {trust:g}": {
-                name: {"pieces": found.pieces, "beat_f": [found.mean, found.low, found.high]}
+                name: {"pieces": found.groups, "beat_f": [found.value, *_ends(found)]}
                 for name, found in sets.items()
             }
             for (source, trust), sets in self.scores.items()
@@ -94,24 +94,29 @@ def choose_grid_source(
     share = -(-most // max(len(corpora), 1))
     names = _names([corpus.folder for corpus in corpora] + list(songs))
     clips_of = [_dev_pairs(corpus, share) for corpus in corpora] + [_songs(folder) for folder in songs]
-    scores: dict[Way, dict[str, PieceMean]] = {}
+    scores: dict[Way, dict[str, Estimate]] = {}
     for name, clips in zip(names, clips_of, strict=True):
         for way, found in _scores(tower, clips, ways, name).items():
             scores.setdefault(way, {})[name] = found
     return GridChoice(*(least_trusting(scores) if scores else ways[0]), scores)
 
 
-def least_trusting(scores: Mapping[Way, Mapping[str, PieceMean]]) -> Way:
+def least_trusting(scores: Mapping[Way, Mapping[str, Estimate]]) -> Way:
     """The first way within one standard error of the best; the onsets, then ever more of the pulses.
 
     Args:
         scores: of each way on the same sets, which count the same.
     """
-    mean = {way: float(np.mean([found.mean for found in sets.values()])) for way, sets in scores.items()}
+    mean = {way: float(np.mean([found.value for found in sets.values()])) for way, sets in scores.items()}
     best = max(mean, key=lambda way: mean[way])
     error = float(np.linalg.norm([found.standard_error for found in scores[best].values()]))
     enough = mean[best] - error / len(scores[best])
     return next(way for way in sorted(scores, key=_leaning) if mean[way] >= enough)
+
+
+def _ends(found: Estimate) -> tuple[float | None, float | None]:
+    """Of the interval; None for a single piece: JSON has no NaN."""
+    return (None, None) if np.isnan(found.low) else (found.low, found.high)
 
 
 def _leaning(way: Way) -> tuple[bool, float]:
@@ -122,7 +127,7 @@ def _leaning(way: Way) -> tuple[bool, float]:
 
 def _scores(
     tower: MusicTower, clips: Sequence[tuple[str, Callable[[], Heard | None]]], ways: Sequence[Way], name: str
-) -> dict[Way, PieceMean]:
+) -> dict[Way, Estimate]:
     """F of the beats by each way on clips, each with its piece; nothing where none has a grid."""
     found: dict[Way, list[float]] = {way: [] for way in ways}
     pieces: list[str] = []
@@ -144,7 +149,7 @@ def _scores(
     if not pieces:
         return {}
     _, numbers = np.unique(pieces, return_inverse=True)
-    return {way: piece_mean(values, numbers) for way, values in found.items()}
+    return {way: mean_estimate(values, numbers) for way, values in found.items()}
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

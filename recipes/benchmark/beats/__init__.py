@@ -18,8 +18,10 @@ A TRACKER is one of:
     peaks:NAME  peak picking on the activations of a checkpoint with beat heads
     dbn:NAME    the bar-pointer model of 2016 on the same activations
 
-Written to OUT: table.md, rows.csv (long form: set, piece, recording, tracker, measure, value) and, with
---reliability, reliability.png. Scores are F (±70 ms), CMLt and AMLt with the first 5 s left out, and the
+Written to OUT: table.md, results.jsonl (a run for each set and tracker, a row for each recording and measure;
+see recipes/results/record.py) and, with --reliability, reliability.png.
+
+Scores are F (±70 ms), CMLt and AMLt with the first 5 s left out, and the
 estimated tempo over the annotated one, both by the median interval; an octave error is a tempo within 4 % of
 the double, half, triple or third. Intervals are 95 % bootstrap over pieces.
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path, write_text
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import AudioError, CheckpointError
 from recipes.benchmark import beats
 
@@ -43,6 +43,7 @@ def _run(options: argparse.Namespace, checkpoints: dict[str, Path], names: Seque
     from recipes.benchmark.beats.reliability import draw_reliability, tracker_reliability
     from recipes.benchmark.beats.sets import read_set
     from recipes.benchmark.beats.trackers import read_trackers
+    from recipes.results.record import long_form, write_results
 
     use_idle_cores()
     with ExitStack() as stack:
@@ -53,15 +54,15 @@ def _run(options: argparse.Namespace, checkpoints: dict[str, Path], names: Seque
                 raise DataError(
                     f"--sets: {count} sets have the name {name}; rename a folder, or give it once"
                 )
-        rows = compare(sets, trackers, options.out / "estimates", options.repeats, options.overwrite)
+        results = compare(sets, trackers, options.out / "estimates", options.repeats, options.overwrite)
+    rows = long_form(results)
     text = report(rows, {one.name: one.made_of for one in trackers}, options.reference or names[0])
     if options.reliability is not None:
         found = tracker_reliability(rows, options.reliability)
         draw_reliability(options.out / "reliability.png", found, options.reliability)
         errors = ", ".join(f"{target} {one.error:.3f}" for target, one in found.items())
         text += f"\nExpected calibration error of {options.reliability} (reliability.png): {errors}.\n"
-    with atomic_path(options.out / "rows.csv") as draft:
-        rows.to_csv(draft, index=False, encoding="utf-8", float_format="%.6g")
+    write_results(options.out / "results.jsonl", results)
     write_text(options.out / "table.md", text)
     print(text, end="")
     return 0

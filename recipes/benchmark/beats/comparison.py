@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,16 +21,12 @@ from recipes.benchmark.beats.kept_estimates import (
 )
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import Samples, Tracker
-from recipes.benchmark.result_table import ResultTable
-from recipes.downstream.beat_tracking.scores import MEASURES, TARGETS, score_piece
-from recipes.statistics.estimate import mean_estimate
-
-SCORES = tuple(f"{target} {measure}" for target in TARGETS for measure in MEASURES)
-"""Measures with means and intervals in the table."""
+from recipes.downstream.beat_tracking.scores import SCORES, score_piece
+from recipes.results.record import Results, Row, Run, item_rows, origin
+from recipes.results.tables import ResultTable, markdown_table, mean_table
 
 TEMPO, OCTAVE, SPEED = "tempo ratio", "octave error", "seconds per second"
 CONFIDENCE = {"beat": "confidence", "downbeat": "downbeat confidence"}
-COLUMNS = ["set", "piece", "recording", "tracker", "measure", "value"]
 
 LEVELS = {"same": 1.0, "double": 2.0, "half": 1 / 2, "triple": 3.0, "third": 1 / 3}
 """Estimated tempo over the annotated one, by class; all but the first are octave errors."""
@@ -62,10 +59,12 @@ def measures(sound: AnnotatedSound, tracker: Tracker, timed: TimedEstimate) -> d
     """What is measured of a tracker on a recording; without what is not known."""
     estimate = timed.estimate
     beats = sound.scored(estimate.beats)
-    scores = score_piece(sound.name, tracker.name, sound.annotated, beats)
-    found = {f"beat {measure}": value for measure, value in scores.beat.items()}
-    if tracker.has_downbeats and scores.downbeat is not None:
-        found |= {f"downbeat {measure}": value for measure, value in scores.downbeat.items()}
+    scores = score_piece(sound.annotated, beats)
+    found = {
+        name: scores[name]
+        for name in SCORES
+        if name in scores and (tracker.has_downbeats or not name.startswith("downbeat"))
+    }
     ratio = tempo_ratio(sound.annotated.times, beats.times)
     found[TEMPO] = ratio
     found[OCTAVE] = float(tempo_class(ratio) not in ("same", *OTHER_LEVELS))
@@ -78,7 +77,7 @@ def measures(sound: AnnotatedSound, tracker: Tracker, timed: TimedEstimate) -> d
 
 def compare(
     sets: Sequence[MusicSet], trackers: Sequence[Tracker], folder: Path, repeats: int, overwrite: bool
-) -> pd.DataFrame:
+) -> list[Results]:
     """Every tracker on every recording.
 
     Args:
@@ -89,12 +88,12 @@ def compare(
         overwrite: estimate anew what is kept.
 
     Returns:
-        The columns ``COLUMNS``, a row a measure.
+        A run for each set and tracker: items are recordings, groups are pieces.
 
     Raises:
         DataError, AudioError: what is wrong with a recording, or with madmom's environment.
     """
-    rows: list[tuple[str, str, str, str, str, float]] = []
+    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     warm: set[str] = set()
     total = len(trackers) * sum(len(one.sounds) for one in sets)
     with tqdm(total=total, unit="estimate", disable=None) as bar:
@@ -119,70 +118,54 @@ def compare(
                             warm.add(tracker.name)
                         timed = timed_estimate(tracker, wav, repeats)
                         write_estimate(path, timed, tracker, sound)
-                    for measure, value in measures(sound, tracker, timed).items():
-                        rows.append((one.name, sound.piece, sound.name, tracker.name, measure, value))
+                    found = measures(sound, tracker, timed)
+                    rows[one.name, tracker.name] += item_rows(sound.name, sound.piece, found)
                     bar.update()
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def piece_means(rows: pd.DataFrame, music_set: str, measure: str, trackers: Sequence[str]) -> pd.DataFrame:
-    """Means over a piece's recordings: a row a piece, a column a tracker, NaN where nothing is known."""
-    chosen = rows[(rows["set"] == music_set) & (rows["measure"] == measure)]
-    means = chosen.pivot_table("value", "piece", "tracker", "mean")
-    return means.reindex(columns=list(trackers))
+    made_of = {tracker.name: tracker.made_of for tracker in trackers}
+    return [
+        Results(Run("beats", music_set, name, details={"made_of": made_of[name], **origin()}), of)
+        for (music_set, name), of in rows.items()
+    ]
 
 
 def score_table(rows: pd.DataFrame, music_set: str, trackers: Sequence[str], reference: str) -> ResultTable:
-    """Means of ``SCORES`` with intervals, and the paired differences of the others and the reference."""
-    values = {measure: piece_means(rows, music_set, measure, trackers) for measure in SCORES}
-    means = {
-        name: [mean_estimate(values[measure][name].to_numpy()) for measure in SCORES] for name in trackers
-    }
-    differences = {
-        f"{name} − {reference}": [
-            mean_estimate((values[measure][name] - values[measure][reference]).to_numpy())
-            for measure in SCORES
-        ]
-        for name in trackers
-        if name != reference
-    }
-    chosen = rows[rows["set"] == music_set]
-    known = chosen.loc[chosen["measure"] == "downbeat F", "recording"].nunique()
+    """Means of the scores with intervals, and the paired differences of the others and the reference."""
+    chosen = rows[rows["data"] == music_set]
+    known = chosen.loc[chosen["measure"] == "downbeat F", "item"].nunique()
     notes = (
-        f"{chosen['recording'].nunique()} recordings of {chosen['piece'].nunique()} pieces; downbeats scored "
+        f"{chosen['item'].nunique()} recordings of {chosen['group'].nunique()} pieces; downbeats scored "
         f"on {known} recordings. 95 % bootstrap intervals over pieces; the last rows are paired differences."
     )
-    return ResultTable(music_set, SCORES, means, differences, notes=notes, row_heading="tracker")
+    differences = [(name, reference) for name in trackers if name != reference]
+    columns = {score: score for score in SCORES}
+    return mean_table(music_set, chosen, columns, notes, differences=differences, row_heading="tracker")
 
 
 def tempo_lines(rows: pd.DataFrame, music_set: str, trackers: Sequence[str]) -> list[str]:
     """How many recordings have which tempo, and how long a second of sound takes, as markdown."""
     classes = [*LEVELS, *OTHER_LEVELS]
-    lines = [
-        f"| tracker | {' | '.join(classes)} | octave errors | {SPEED} |",
-        "|---" * (len(classes) + 3) + "|",
-    ]
+    cells = []
     for name in trackers:
-        chosen = rows[(rows["set"] == music_set) & (rows["tracker"] == name)]
-        by_recording = chosen.pivot(index="recording", columns="measure", values="value")
+        chosen = rows[(rows["data"] == music_set) & (rows["upstream"] == name)]
+        by_recording = chosen.pivot(index="item", columns="measure", values="value")
         by_recording = by_recording.reindex(columns=[TEMPO, OCTAVE, SPEED])
         found = by_recording[TEMPO].map(tempo_class).value_counts()
-        cells = [str(found.get(one, 0)) for one in classes]
-        cells += [f"{by_recording[OCTAVE].sum():.0f}", f"{by_recording[SPEED].mean():.4f}"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+        counts = [str(found.get(one, 0)) for one in classes]
+        errors, seconds = f"{by_recording[OCTAVE].sum():.0f}", f"{by_recording[SPEED].mean():.4f}"
+        cells.append([name, *counts, errors, seconds])
+    return markdown_table(["tracker", *classes, "octave errors", SPEED], cells)
 
 
 def report(rows: pd.DataFrame, made_of: Mapping[str, str], reference: str) -> str:
     """The tables of all sets, and what the trackers are, as markdown.
 
     Args:
-        rows: of :func:`compare`.
+        rows: of :func:`compare`, in long form.
         made_of: of the trackers, by name.
         reference: the tracker that the others are compared with.
     """
     lines: list[str] = []
-    for music_set in rows["set"].unique():
+    for music_set in rows["data"].unique():
         lines += [f"## {music_set}", "", *score_table(rows, music_set, list(made_of), reference).lines(), ""]
         lines += ["Recordings by estimated tempo over annotated tempo:", ""]
         lines += [*tempo_lines(rows, music_set, list(made_of)), ""]

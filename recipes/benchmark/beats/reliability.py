@@ -47,11 +47,15 @@ def reliability(confidence: Sequence[float], right: Sequence[bool], bins: int = 
 def tracker_reliability(rows: pd.DataFrame, tracker: str) -> dict[str, Reliability]:
     """Of the beats and of the downbeats of a tracker over the recordings of all sets.
 
+    Args:
+        rows: long form, see :func:`~recipes.benchmark.beats.comparison.compare`.
+        tracker: its name.
+
     Raises:
         DataError: the tracker gives no confidence.
     """
-    chosen = rows[rows["tracker"] == tracker]
-    by_recording = chosen.pivot(index=["set", "recording"], columns="measure", values="value")
+    chosen = rows[rows["upstream"] == tracker]
+    by_recording = chosen.pivot(index=["data", "item"], columns="measure", values="value")
     found = {}
     for target, name in CONFIDENCE.items():
         if {name, f"{target} F"} <= set(by_recording.columns):

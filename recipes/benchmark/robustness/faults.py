@@ -48,6 +48,7 @@ from recipes.benchmark.robustness.parsers import SMALL, write_emotion_set, write
 from recipes.benchmark.run import __main__ as benchmark_command
 from recipes.downstream import run_downstream
 from recipes.downstream.task_run.request import command as task_command
+from recipes.results.record import read_results
 
 FAULTS = ("killed", "full disk", "vanished file", "dying worker", "twice at once")
 
@@ -367,8 +368,8 @@ def _finished_steps(out: Path) -> dict[str, object]:
         torch.load(path, map_location="cpu", weights_only=False)
         if path.stem.startswith("states-"):
             steps.append(int(path.stem[7:]))
-    for path in _visible(out, "scores-*.json"):
-        json.loads(path.read_text(encoding="utf-8"))
+    for path in _visible(out, "scores-*.jsonl"):
+        read_results(path)
     return {f"step {step}": True for step in range(2, max(steps) + 1, 2)}
 
 
@@ -394,8 +395,8 @@ def _benchmark(sources: Path, out: Path) -> int:
 
 def _finished_runs(out: Path) -> dict[str, object]:
     found: dict[str, object] = {}
-    for path in _visible(out, "scores-test.json"):
-        found[str(path.relative_to(out))] = json.loads(path.read_text(encoding="utf-8"))["items"]
+    for path in _visible(out, "scores-test.jsonl"):
+        found[str(path.relative_to(out))] = read_results(path)[0].rows
     for path in _visible(out / "features", "*.safetensors"):
         with safe_open(path, framework="pt") as entry:
             found[str(path.relative_to(out))] = entry.get_tensor("means").tolist()

@@ -17,7 +17,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ from recipes.downstream.retrieval.settings import read_settings as retrieval_set
 from recipes.downstream.tagging.dataset import read_magnatagatune
 from recipes.downstream.task_settings import read_section
 from recipes.pretrain.errors import PretrainError
+from recipes.results.record import FORMAT, VERSION, Run, read_results
 
 ERRORS = (DataError, AudioError, CheckpointError, ConfigError, TaskError, PretrainError)
 """What a parser may raise: errors whose message a command prints in one line."""
@@ -614,6 +615,23 @@ def _read_mark(path: Path) -> None:
     read_corpus(corpus_folder)
 
 
+def _results() -> list[Any]:
+    shared = {
+        "format": FORMAT,
+        "version": VERSION,
+        "rows": 3,
+        **asdict(Run("genre", "set", "fbank", fold="1")),
+    }
+    return [[shared, ["a", "x", "F", 0.5], ["b", "x", "F", 1], ["", "", "median rank", 3.0]]]
+
+
+def _read_results(path: Path) -> None:
+    for one in read_results(path):
+        for item, group, measure, value in one.rows:
+            expect(math.isfinite(value), f"the value {value}")
+            expect(all(isinstance(text, str) for text in (item, group, measure)), "a name that is no text")
+
+
 def _marks() -> list[Any]:
     text = _json_lines(_manifest()[0])
     return [
@@ -914,6 +932,7 @@ PARSERS = {
         Parser(".npz, motion", ".npz", _motion_samples, _npz, _read_motion),
         Parser("tempo file", ".jsonl", lambda: [TEMPI], _json_lines, _read_tempi),
         Parser("manifest", ".jsonl", _manifest, _json_lines, _read_manifest),
+        Parser("results", ".jsonl", _results, _json_lines, _read_results),
         Parser("manifest's mark", ".json", _marks, lambda value: _bytes(_json(value)), _read_mark),
         Parser(
             "CSV, splits",

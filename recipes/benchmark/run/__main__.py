@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import AudioError, CheckpointError
 from recipes.benchmark.run.options import parse_options
 from recipes.downstream.errors import TaskError
 
 if TYPE_CHECKING:
-    from recipes.benchmark.run.request import Plan
+    from recipes.benchmark.plan import Plan
     from recipes.benchmark.upstream_choice import UpstreamChoice
 
 
@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(error)
 
     from motionbeat_upstream.threads import use_idle_cores
-    from recipes.benchmark.result_table import draw_tables
     from recipes.benchmark.run.request import parse
     from recipes.benchmark.runner import RunFailed
+    from recipes.results.tables import draw_tables
 
     use_idle_cores()
     try:
@@ -42,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.no_table:
             return 0
-        tables = [table for plan in plans for table in plan.tables(upstreams, options.out, options.resamples)]
+        tables = [
+            table
+            for plan in plans
+            for table in plan.tables(upstreams, options.out / plan.name, options.resamples)
+        ]
         lines = [line for table in tables for line in (f"## {table.title}", "", *table.lines(), "")]
         text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
         draw_tables(options.out / "table.png", tables)
-        with atomic_path(options.out / "table.md") as draft:
-            draft.write_text(text, encoding="utf-8")
+        write_text(options.out / "table.md", text)
     except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
         return _refused(error)
     except RunFailed as failed:
@@ -82,7 +85,7 @@ def run(
             upstream = Upstream(choice)
             for plan in plans:
                 bar.set_description(f"{choice.label}, {plan.name}")
-                plan.run(upstream, out, cache, overwrite)
+                plan.run(upstream, out / plan.name, cache, overwrite)
                 bar.update()
 
 

@@ -6,33 +6,18 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from motion_data.errors import DataError
-from recipes.benchmark.beat_tracking_task import BEAT_SETS, BeatPlan
+from recipes.benchmark.beat_tracking_table import BEAT_SETS, BeatPlan
 from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
 from recipes.benchmark.corpus_task import CORPORA
 from recipes.benchmark.dance_task import DancePlan
-from recipes.benchmark.result_table import ResultTable
+from recipes.benchmark.plan import Plan
 from recipes.benchmark.retrieval_task import RetrievalPlan
 from recipes.benchmark.run.options import TASKS, parse_options
-from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice, read_upstreams
+from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.task_settings import read_section
-
-
-class Plan(Protocol):
-    """A data set of a task."""
-
-    @property
-    def name(self) -> str:
-        """As folders are called."""
-
-    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
-        """Train and test what is not there yet."""
-
-    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """What was reached, all of which must have been run."""
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -88,7 +73,9 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
             )
     for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
         for name, layout in task.layouts.items():
-            plan = partial(ClipPlan, task, name, model=model, slice_seconds=seconds, seeds=seeds)
+            plan = partial(
+                ClipPlan, seeds=seeds, clip_task=task, layout=name, model=model, slice_seconds=seconds
+            )
             look(task.name, name, layout.about, plan)
     paired: dict[str, Callable[[Path], Plan]] = {
         "retrieval": lambda root: RetrievalPlan(root, seeds),

@@ -1,4 +1,4 @@
-"""The task as S3PRL's runner drives it: see ``s3prl/downstream/example/expert.py`` for the contract."""
+"""The task beat_tracking: beats and downbeats from any upstream's features."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from recipes.downstream.beat_tracking.loss import (
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.plot import plot_piece
-from recipes.downstream.beat_tracking.report import Evaluation, reached, write_report
-from recipes.downstream.beat_tracking.scores import PieceScores, score_piece
-from recipes.downstream.beat_tracking.settings import read_settings
+from recipes.downstream.beat_tracking.report import reached, report
+from recipes.downstream.beat_tracking.scores import score_piece
+from recipes.downstream.beat_tracking.settings import TaskSettings, read_settings
 from recipes.downstream.beat_tracking.thresholds import DEFAULT, choose_thresholds
 from recipes.downstream.beat_tracking.windows import (
     AudioCache,
@@ -41,18 +41,16 @@ from recipes.downstream.beat_tracking.windows import (
     collate,
     stitch,
 )
-from recipes.downstream.checkpoints import BEST
-from recipes.downstream.kept_weights import BestOnDev, check_finite
+from recipes.downstream.task_expert import TaskExpert, check_finite
+from recipes.results.record import Results, Row, item_rows
 
 MADE = "synthetic clips (a smoke test: figures on them say nothing about real music)"
 
 
-class DownstreamExpert(BestOnDev):
+class DownstreamExpert(TaskExpert):
     """Beats and downbeats from frozen or fine-tuned features.
 
-    The checkpoint ``dev-best.ckpt`` is chosen on dev, and so are the peak picker's thresholds in
-    it. In training the test split is scored only where dev says that the weights are kept, so
-    ``scores-test.json`` is always that of ``dev-best.ckpt``.
+    The checkpoint ``dev-best.ckpt`` is chosen on dev, and so are the peak picker's thresholds in it.
 
     Args:
         upstream_dim: D, numbers per frame.
@@ -65,6 +63,7 @@ class DownstreamExpert(BestOnDev):
         TaskError, DataError, AudioError: what is wrong with the settings or the data.
     """
 
+    settings: TaskSettings
     positive_weights: Tensor
     """(2, 1) factor of the loss on frames with a beat, and with a downbeat."""
     thresholds: Tensor
@@ -80,13 +79,10 @@ class DownstreamExpert(BestOnDev):
         expdir: str,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__("beat_tracking", expdir, options)
         self.settings = self.read_settings(downstream_expert)
-        self.options = options
-        self.expdir = Path(expdir)
         self.stride = float(upstream_rate)
         self.frame_rate = SAMPLE_RATE / upstream_rate
-        self.seed = int(options.get("seed", 0))
         self.tolerance = tolerance_frames(self.settings.lossrc.tolerance_seconds, self.frame_rate)
         self.splits = {} if options.get("mode") == "inference" else self._load_splits()
         megabytes = self.settings.datarc.cache_megabytes / max(len(self.splits), 1)
@@ -108,23 +104,11 @@ class DownstreamExpert(BestOnDev):
             raise DataError(f"no split {split!r}; there are {', '.join(self.splits)}")
         data, cache = self.settings.datarc, self.caches[split]
         if epoch is None:
-            # Weights that are not kept are not tested either.
-            recordings = [] if self.fell_behind and split != "dev" else self.splits[split]
+            recordings = [] if self.is_skipped(split) else self.splits[split]
             chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
             return DataLoader(chunks, data.eval_batch_size, num_workers=data.num_workers, collate_fn=collate)
-        # Imported here: a task is driven without S3PRL too, but for its distributed training.
-        from s3prl.utility.data import get_ddp_sampler
-
         crops = TrainCrops(self.splits[split], cache, data.crop_seconds, self.seed, epoch)
-        sampler = get_ddp_sampler(crops, epoch)
-        return DataLoader(
-            crops,
-            data.train_batch_size,
-            shuffle=sampler is None,
-            sampler=sampler,
-            num_workers=data.num_workers,
-            collate_fn=collate,
-        )
+        return self.training_loader(crops, epoch, data.train_batch_size, data.num_workers, collate)
 
     def forward(
         self,
@@ -166,9 +150,7 @@ class DownstreamExpert(BestOnDev):
     ) -> list[str]:
         """Log training, or decode, score and report whole pieces; names the checkpoint to keep, if any."""
         if self.training:
-            logger.add_scalar(
-                f"beat_tracking/{split}-loss", np.mean(records["loss"]), global_step=global_step
-            )
+            self.log(logger, split, global_step, {"loss": np.mean(records["loss"])})
             return []
         logits = stitch(records["chunks"])
         if not logits:
@@ -178,22 +160,21 @@ class DownstreamExpert(BestOnDev):
             self._choose_thresholds(evaluated)
         loss = self._mean_loss(evaluated)
         rows = self._score(split, evaluated)
-        beat_f = float(np.mean([row.beat["F"] for row in rows if row.decoder == rows[0].decoder]))
-        for name, value in (("loss", loss), ("beat-F", beat_f)):
-            logger.add_scalar(f"beat_tracking/{split}-{name}", value, global_step=global_step)
+        decoder = self.settings.decodingrc.decoders[0]
+        beat_f = float(np.mean([value for *_, name, value in rows if name == f"{decoder} beat F"]))
+        self.log(logger, split, global_step, {"loss": loss, "beat-F": beat_f})
         # S3PRL evaluates at step 0 where the command is evaluate.
         choosing = split == "dev" and global_step > 0
+        kept: list[str] = []
         if choosing:
             criterion = -loss if self.settings.scoringrc.select_by == "loss" else beat_f
-            print(
-                f"\n[beat_tracking] step {global_step}: dev loss {loss:.4f}, beat F {beat_f:.3f}", flush=True
-            )
-            if not self.is_best(criterion):
+            kept = self.choose(criterion, f"loss {loss:.4f}, beat F {beat_f:.3f}", global_step)
+            if not kept:
                 return []
-        text = write_report(self.expdir, self._evaluation(split, global_step, loss), rows)
+        text = report(self.expdir, self._results(split, global_step, loss, rows))
         if global_step == 0:
             print(f"\n{text}", flush=True)
-        return [BEST] if choosing else []
+        return kept
 
     def reached(self) -> list[str]:
         """Step, criterion, test figures and folder, the last lines of a training."""
@@ -283,34 +264,27 @@ class DownstreamExpert(BestOnDev):
         ]
         return float(np.mean(losses))
 
-    def _score(self, split: str, evaluated: Sequence[tuple[Recording, Tensor]]) -> list[PieceScores]:
-        """Scores of every piece by each decoder, the first one's first; draws the test pieces if asked."""
-        rows = []
-        decoders = self.settings.decodingrc.decoders
-        for decoder in decoders:
-            for recording, logits in evaluated:
+    def _score(self, split: str, evaluated: Sequence[tuple[Recording, Tensor]]) -> list[Row]:
+        """Scores of every recording by each decoder; draws the test pieces if asked."""
+        rows: list[Row] = []
+        rules = self.settings
+        for recording, logits in evaluated:
+            for decoder in rules.decodingrc.decoders:
                 estimated = self.decode(logits, decoder)
-                row = score_piece(
-                    recording.name, decoder, recording.beats, estimated, self.settings.scoringrc.trim_seconds
-                )
-                rows.append(row)
-                if self.settings.plots and split == "test" and decoder == decoders[0]:
+                scores = score_piece(recording.beats, estimated, rules.scoringrc.trim_seconds)
+                named = {f"{decoder} {name}": value for name, value in scores.items()}
+                rows += item_rows(recording.name, recording.piece, named)
+                if rules.plots and split == "test" and decoder == rules.decodingrc.decoders[0]:
                     path = self.expdir / "plots" / f"{recording.name}.png"
-                    plot_piece(path, logits, self.frame_rate, recording.beats, estimated, row)
+                    title = f"{recording.name}: {decoder}"
+                    plot_piece(path, logits, self.frame_rate, recording.beats, estimated, scores, title)
         return rows
 
-    def _evaluation(self, split: str, step: int, loss: float) -> Evaluation:
+    def _results(self, split: str, step: int, loss: float, rows: Sequence[Row]) -> Results:
         data = self.settings.datarc
-        beat, downbeat = self.thresholds.tolist()
-        return Evaluation(
-            split=split,
-            data=MADE if data.root is None else data.root,
-            sizes={name: len(recordings) for name, recordings in self.splits.items()},
-            upstream=str(self.options.get("upstream")),
-            seed=self.seed,
-            step=step or None,
-            thresholds=(beat, downbeat),
-            loss=loss,
-            settings=self.settings,
-            options=self.options,
-        )
+        details = {
+            "sizes": {name: len(recordings) for name, recordings in self.splits.items()},
+            "thresholds": self.thresholds.tolist(),
+            "loss": loss,
+        }
+        return Results(self.evaluated(split, step, data.root or MADE, data.test_fold, details), rows)

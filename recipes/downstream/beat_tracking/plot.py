@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from motion_data.beats_file import Beats
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.downstream.beat_tracking.scores import F_WINDOW, PieceScores
+from recipes.downstream.beat_tracking.scores import F_WINDOW
 
 STRETCH = 20.0
 """Seconds shown."""
@@ -26,7 +27,8 @@ def plot_piece(
     frame_rate: float,
     annotated: Beats,
     estimated: Beats,
-    scores: PieceScores,
+    scores: Mapping[str, float],
+    title: str,
 ) -> None:
     """Draw a stretch from the middle of a piece, bar lines grey behind it, and write it as PNG.
 
@@ -36,7 +38,8 @@ def plot_piece(
         frame_rate: frames a second.
         annotated: the true beats.
         estimated: the decoded beats.
-        scores: of the whole piece, for the title.
+        scores: of the whole piece, as ``score_piece`` gives them, shown above the plot.
+        title: of the piece and the decoder.
     """
     start, stop = _stretch(annotated, len(logits) / frame_rate)
     times = (np.arange(len(logits)) + 0.5) / frame_rate
@@ -55,10 +58,8 @@ def plot_piece(
     rows[2].set(xlim=(start, stop), xlabel="time (s)", xticks=np.arange(np.ceil(start), stop + 1e-6))
     for axes in rows:
         axes.spines[["top", "right"]].set_visible(False)
-    downbeat = "–" if scores.downbeat is None else f"{scores.downbeat['F']:.2f}"
-    figure.suptitle(
-        f"{scores.name}: {scores.decoder}, whole piece beat F {scores.beat['F']:.2f}, downbeat F {downbeat}"
-    )
+    downbeat = f"{scores['downbeat F']:.2f}" if "downbeat F" in scores else "–"
+    figure.suptitle(f"{title}, whole piece beat F {scores['beat F']:.2f}, downbeat F {downbeat}")
     with atomic_path(path) as draft:
         figure.savefig(draft, dpi=110, format="png")
 

@@ -1,4 +1,4 @@
-"""A clip task as S3PRL's runner drives it: see ``s3prl/downstream/example/expert.py`` for the contract."""
+"""What the clip tasks share: data, slices, the probe, and what is done with its predictions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
-from recipes.downstream.checkpoints import BEST
 from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
-from recipes.downstream.clip_probing.plots import plot_said
+from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
 from recipes.downstream.clip_probing.probe import ClipProbe
-from recipes.downstream.clip_probing.report import Evaluation, Said, write_report
+from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
-from recipes.downstream.kept_weights import BestOnDev, check_finite
+from recipes.downstream.errors import TaskError
+from recipes.downstream.task_expert import TaskExpert, check_finite
 from recipes.downstream.task_settings import read_section
 
 Read = Callable[[Path, int], ClipData]
@@ -110,25 +110,28 @@ class AllSlices(Dataset[list[tuple[Tensor, Slice]]]):
         return [(part.clone(), Slice(index, label)) for part in slices(clip.load(), self._seconds)]
 
 
-class ClipExpert(BestOnDev):
-    """One thing said of every clip, from frozen or fine-tuned features.
+class ClipExpert(TaskExpert):
+    """One prediction for every clip, from frozen or fine-tuned features.
 
-    A task's ``DownstreamExpert`` is this with its own ``task``. The checkpoint ``dev-best.ckpt`` is chosen on
-    dev, by the target's first measure; test is scored only where dev says that the weights are kept, so
-    ``scores-test.json`` is always that of ``dev-best.ckpt``.
+    A task's ``DownstreamExpert`` is this with its own ``task``. ``dev-best.ckpt`` is chosen by the target's
+    first measure.
 
     Args:
-        upstream_dim: D, numbers per frame.
+        upstream_dim: width of the features: L·D where the layers lie side by side.
         upstream_rate: samples at 16 kHz per frame.
         downstream_expert: the section of ``config.yaml``.
         expdir: folder for everything that is written.
-        **options: the rest of ``config.yaml``, and the command line's options.
+        **options: the rest of ``config.yaml``, and the command line's options; ``upstream_layers``, if given,
+            is L (1 where S3PRL's featurizer has summed the layers).
 
     Raises:
         TaskError, DataError, AudioError: what is wrong with the settings or the data.
     """
 
     task: ClassVar[ClipTask]
+    weighs_layers: ClassVar[bool] = True
+    """Asks :class:`~recipes.downstream.checked_runner.CheckedRunner` for the layers themselves."""
+    settings: TaskSettings
 
     @classmethod
     def read_settings(cls, values: Mapping[str, Any]) -> TaskSettings:
@@ -143,11 +146,8 @@ class ClipExpert(BestOnDev):
         expdir: str,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(self.task.name, expdir, options)
         self.settings = self.read_settings(downstream_expert)
-        self.options = options
-        self.expdir = Path(expdir)
-        self.seed = int(options.get("seed", 0))
         data, model = self.settings.datarc, self.settings.modelrc
         if data.root is None:
             print(
@@ -157,9 +157,14 @@ class ClipExpert(BestOnDev):
             )
         self.data = self.task.load(data.root, data.layout, data.test_fold or 0)
         self.target = self.data.target
-        self.probe = ClipProbe(upstream_dim, len(self.target.names), model.probe, model.hidden, model.dropout)
+        self.layers = int(options.get("upstream_layers", 1))
+        outputs = len(self.target.names)
+        self.probe = ClipProbe(
+            self.layers, upstream_dim // self.layers, outputs, model.probe, model.hidden, model.dropout
+        )
+        self.register_load_state_dict_pre_hook(_refuse_earlier_probe)  # type: ignore[no-untyped-call]
         if isinstance(self.target, Values):
-            self.probe.head.fit_scale(labels(self.data.splits["train"]))
+            self.probe.fit_scale(labels(self.data.splits["train"]))
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """A slice of every clip in ``split`` if an epoch is given, as in training; else all their slices.
@@ -171,27 +176,14 @@ class ClipExpert(BestOnDev):
             raise DataError(f"no split {split!r}; there are {', '.join(self.data.splits)}")
         rules, clips = self.settings.datarc, self.data.splits[split]
         if epoch is None:
-            # Weights that are not kept are not tested either.
-            clips = [] if self.fell_behind and split != "dev" else clips
             return DataLoader(
-                AllSlices(clips, rules.slice_seconds),
+                AllSlices([] if self.is_skipped(split) else clips, rules.slice_seconds),
                 rules.eval_batch_size,
                 num_workers=rules.num_workers,
                 collate_fn=collate_all,
             )
-        # Imported here: a task is driven without S3PRL too, but for its distributed training.
-        from s3prl.utility.data import get_ddp_sampler
-
         drawn = Slices(clips, rules.slice_seconds, self.seed, epoch)
-        sampler = get_ddp_sampler(drawn, epoch)
-        return DataLoader(
-            drawn,
-            rules.train_batch_size,
-            shuffle=sampler is None,
-            sampler=sampler,
-            num_workers=rules.num_workers,
-            collate_fn=collate,
-        )
+        return self.training_loader(drawn, epoch, rules.train_batch_size, rules.num_workers, collate)
 
     def forward(
         self,
@@ -205,7 +197,7 @@ class ClipExpert(BestOnDev):
 
         Args:
             split: train, dev or test.
-            features: (T_i, D) each.
+            features: (T_i, L·D) each.
             parts: what the data loader gave with the audio.
             records: S3PRL's store until ``log_records``.
             **kwargs: what else S3PRL passes.
@@ -213,7 +205,10 @@ class ClipExpert(BestOnDev):
         Raises:
             TaskError: logits of an evaluation that are not finite.
         """
-        logits = self.probe(torch.stack([frames.float().mean(0) for frames in features]))
+        means = self._means(features)
+        if self.training:
+            self.probe.observe(means)
+        logits = self.probe(means)
         if not self.training:
             check_finite([logits])
             weights = [len(frames) for frames in features]
@@ -229,70 +224,55 @@ class ClipExpert(BestOnDev):
         self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
     ) -> list[str]:
         """Log training, or score and report whole clips; names the checkpoint to keep, if any."""
-        name = self.task.name
         if self.training:
-            logger.add_scalar(f"{name}/{split}-loss", np.mean(records["loss"]), global_step=global_step)
+            self.log(logger, split, global_step, {"loss": np.mean(records["loss"])})
             return []
         if not records["parts"]:
             return []
-        said = self._said(split, records["parts"])
-        scores = self.target.scores(said.said, said.labels)
-        for measure, value in zip(self.target.measures, scores, strict=True):
-            logger.add_scalar(f"{name}/{split}-{measure.replace(' ', '-')}", value, global_step=global_step)
+        predictions = self._predictions(split, records["parts"])
+        scores = self.target.scores(predictions.values, predictions.labels)
+        names = [measure.replace(" ", "-") for measure in self.target.measures]
+        self.log(logger, split, global_step, dict(zip(names, scores, strict=True)))
         # S3PRL evaluates at step 0 where the command is evaluate.
-        choosing = split == "dev" and global_step > 0
-        if choosing:
+        if split == "dev" and global_step > 0:
             criterion = -np.inf if np.isnan(scores[0]) else float(scores[0])
-            print(f"\n[{name}] step {global_step}: dev {self.target.measures[0]} {criterion:.3f}", flush=True)
             # Kept weights are tested next; dev itself is reported when it is asked for.
-            return [BEST] if self.is_best(criterion) else []
-        evaluation = Evaluation(
-            name,
-            split,
-            self.data,
-            str(self.options.get("upstream")),
-            self.seed,
-            global_step or None,
-            self.settings,
-            self.options,
-        )
-        text = write_report(self.expdir, evaluation, said)
-        if self.settings.plots and split == "test":
-            title = f"{name}, {self.data.name}: {evaluation.upstream}"
-            plot_said(self.expdir / f"said-{split}.png", said, self.target, title)
-        print(f"\n{text}", flush=True)
+            return self.choose(criterion, f"{self.target.measures[0]} {criterion:.3f}", global_step)
+        run = self.evaluated(split, global_step, self.data.name, self.settings.datarc.test_fold)
+        print(f"\n{report(self.expdir, run, predictions, self.data)}", flush=True)
         return []
 
     def inference(self, features: Sequence[Tensor], filenames: Sequence[str]) -> None:
-        """Print what is said of each clip, the likeliest first."""
-        logits = self.probe(torch.stack([frames.float().mean(0) for frames in features]))
-        for name, said in zip(filenames, self.target.said(logits.cpu()).tolist(), strict=True):
-            order = range(len(said)) if isinstance(self.target, Values) else np.argsort(said)[::-1][:5]
-            words = ", ".join(f"{self.target.names[k]} {said[k]:.2f}" for k in order)
+        """Print what is predicted of each clip, the likeliest first."""
+        logits = self.probe(self._means(features))
+        for name, values in zip(filenames, self.target.predict(logits.cpu()).tolist(), strict=True):
+            order = range(len(values)) if isinstance(self.target, Values) else np.argsort(values)[::-1][:5]
+            words = ", ".join(f"{self.target.names[k]} {values[k]:.2f}" for k in order)
             print(f"[{self.task.name}] {name}: {words}")
 
     def load_audio(self, path: str | Path) -> Tensor:
         """Audio for inference, of any format and rate."""
         return read_audio(path)
 
-    def _said(self, split: str, parts: Sequence[tuple[Slice, int, Tensor]]) -> Said:
-        """What is said of whole clips: the mean over their slices, by their length."""
-        clips = self.data.splits[split]
-        total = torch.zeros(len(clips), len(self.target.names))
-        weight = torch.zeros(len(clips), 1)
-        for part, frames, logits in parts:
-            total[part.clip] += frames * self.target.said(logits)
-            weight[part.clip] += frames
-        return Said(
-            tuple(clip.name for clip in clips),
-            tuple(clip.group for clip in clips),
-            labels(clips),
-            (total / weight).numpy(),
-        )
+    def _means(self, features: Sequence[Tensor]) -> Tensor:
+        """(N, L, D) time-means of the layers."""
+        means = torch.stack([frames.float().mean(0) for frames in features])
+        return means.reshape(len(means), self.layers, -1)
+
+    def _predictions(self, split: str, parts: Sequence[tuple[Slice, int, Tensor]]) -> Predictions:
+        slices_, frames, logits = zip(*parts, strict=True)
+        owner = torch.tensor([part.clip for part in slices_])
+        lengths = torch.tensor(frames, dtype=torch.float32)
+        return clip_predictions(torch.stack(logits), lengths, owner, self.data.splits[split], self.target)
+
+
+def _refuse_earlier_probe(module: torch.nn.Module, state: Mapping[str, Any], prefix: str, *_: object) -> None:
+    if f"{prefix}probe.normalisation.running_mean" in state:
+        raise TaskError("the checkpoint has the probe of an earlier version of this task; train it again")
 
 
 def collate(items: Sequence[tuple[Tensor, Slice]]) -> tuple[list[Tensor], list[Slice]]:
-    """Audio and what is known of it, as S3PRL's runner takes them."""
+    """Audio and labels, as S3PRL's runner takes them."""
     return [wav for wav, _ in items], [part for _, part in items]
 
 

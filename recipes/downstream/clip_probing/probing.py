@@ -1,4 +1,4 @@
-"""Probes trained on kept features by MARBLE's protocol: a grid of learning rates, early stopping on dev.
+"""Probes trained on cached features by MARBLE's protocol: a grid of learning rates, early stopping on dev.
 
 Softmax-weighted layers, time-means, linear or an MLP of one hidden layer of 512 with dropout 0.2; Adam,
 batches of 64, the learning rate halved on a plateau, five learning rates to choose from by dev. How long to
@@ -18,8 +18,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from recipes.downstream.clip_probing.clips import Clip, ClipData, labels
 from recipes.downstream.clip_probing.features import ClipFeatures
-from recipes.downstream.clip_probing.probe import LayeredProbe
-from recipes.downstream.clip_probing.report import Said
+from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
+from recipes.downstream.clip_probing.probe import ClipProbe
 from recipes.downstream.clip_probing.settings import ModelSettings
 from recipes.downstream.clip_probing.targets import Target, Values
 
@@ -42,7 +42,7 @@ STOP = 20
 class Trained:
     """A probe as it did best on dev."""
 
-    probe: LayeredProbe
+    probe: ClipProbe
     learning_rate: float
     dev: float
     """The target's first measure on dev."""
@@ -70,21 +70,16 @@ def train(
     return max(tried, key=lambda trained: trained.dev)
 
 
-def say(probe: LayeredProbe, features: Sequence[ClipFeatures], clips: Sequence[Clip], target: Target) -> Said:
-    """What a probe says of clips: the mean over their slices, by their length."""
+def predict(
+    probe: ClipProbe, features: Sequence[ClipFeatures], clips: Sequence[Clip], target: Target
+) -> Predictions:
+    """What a probe predicts of clips from their features."""
     probe.eval()
     with torch.inference_mode():
         logits = probe(torch.cat([one.means for one in features]))
-    said = []
-    for one, part in zip(features, logits.split([len(one.means) for one in features]), strict=True):
-        weight = one.frames / one.frames.sum()
-        said.append((weight[:, None] * target.said(part)).sum(0))
-    return Said(
-        tuple(clip.name for clip in clips),
-        tuple(clip.group for clip in clips),
-        labels(clips),
-        torch.stack(said).numpy(),
-    )
+    counts = torch.tensor([len(one.means) for one in features])
+    owner = torch.arange(len(clips)).repeat_interleave(counts)
+    return clip_predictions(logits, torch.cat([one.frames for one in features]), owner, clips, target)
 
 
 def _train_at(
@@ -99,10 +94,10 @@ def _train_at(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers, dim = means.shape[1:]
-        probe = LayeredProbe(layers, dim, len(target.names), model.probe, model.hidden, model.dropout)
-        probe.fit_features(means)
+        probe = ClipProbe(layers, dim, len(target.names), model.probe, model.hidden, model.dropout)
+        probe.observe(means)
         if isinstance(target, Values):
-            probe.head.fit_scale(labels(clips))
+            probe.fit_scale(labels(clips))
         optimizer = torch.optim.Adam(probe.parameters(), lr=rate)
         scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=PATIENCE)
         best, best_state, best_epoch = -np.inf, copy.deepcopy(probe.state_dict()), 0
@@ -112,8 +107,8 @@ def _train_at(
                 optimizer.zero_grad()
                 target.loss(probe(means[batch]), truth[batch]).backward()
                 optimizer.step()
-            said = say(probe, features["dev"], data.splits["dev"], target)
-            score = float(np.nan_to_num(target.scores(said.said, said.labels)[0], nan=-np.inf))
+            found = predict(probe, features["dev"], data.splits["dev"], target)
+            score = float(np.nan_to_num(target.scores(found.values, found.labels)[0], nan=-np.inf))
             scheduler.step(score)
             if score > best:
                 best, best_state, best_epoch = score, copy.deepcopy(probe.state_dict()), epoch

@@ -1,7 +1,7 @@
 """What is asked of a clip: one class of several, any of several tags, or values; with loss and scores.
 
-Labels are float32: () the number of a class, (K,) tags of 0 and 1, (K,) values. What is *said* of a clip is
-(K,): probabilities of classes, of tags, or values. Scores are scikit-learn's; where one is not defined (a
+Labels are float32: () the number of a class, (K,) tags of 0 and 1, (K,) values. A prediction is (K,):
+probabilities of classes, of tags, or values. Scores are scikit-learn's; where one is not defined (a
 tag that no tested clip has, a value that is the same for all) it is NaN, and the report says so.
 """
 
@@ -49,16 +49,16 @@ class Target(ABC):
         """The mean loss of (N, K) logits against (N,) or (N, K) labels; a scalar."""
 
     @abstractmethod
-    def said(self, logits: Tensor) -> Tensor:
-        """(..., K) what logits say: probabilities, or values."""
+    def predict(self, logits: Tensor) -> Tensor:
+        """(..., K) predictions of logits: probabilities, or values."""
 
     @abstractmethod
-    def scores(self, said: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(M,) scores in the order of ``measures`` over N clips: said (N, K), labels (N,) or (N, K)."""
+    def scores(self, predictions: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(M,) scores in the order of ``measures``: predictions (N, K), labels (N,) or (N, K)."""
 
     @abstractmethod
     def chance(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(M,) scores of the best that can be said without listening, on test labels; NaN where undefined."""
+        """(M,) scores of the best constant prediction, on test labels; NaN where undefined."""
 
 
 class Classes(Target):
@@ -85,14 +85,14 @@ class Classes(Target):
         return F.cross_entropy(logits, labels.long())
 
     @override
-    def said(self, logits: Tensor) -> Tensor:
+    def predict(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)
 
     @override
-    def scores(self, said: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        # scikit-learn's f1_score says the same, at thirty times the cost, which a bootstrap multiplies.
+    def scores(self, predictions: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
+        # scikit-learn's f1_score gives the same, at thirty times the cost, which a bootstrap multiplies.
         count = len(self.names)
-        pairs = np.bincount(count * labels.astype(np.int64) + said.argmax(1), minlength=count * count)
+        pairs = np.bincount(count * labels.astype(np.int64) + predictions.argmax(1), minlength=count * count)
         table = pairs.reshape(count, count)
         right, true, chosen = np.diag(table), table.sum(1), table.sum(0)
         f1 = (2 * right / np.maximum(true + chosen, 1))[true > 0].mean()
@@ -128,19 +128,19 @@ class Tags(Target):
         return F.binary_cross_entropy_with_logits(logits, labels)
 
     @override
-    def said(self, logits: Tensor) -> Tensor:
+    def predict(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
 
     @override
-    def scores(self, said: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, predictions: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
         varied = _varied(labels)
         if not varied.any():
             return np.full(2, np.nan)
-        said, labels = said[:, varied], labels[:, varied]
+        predictions, labels = predictions[:, varied], labels[:, varied]
         return np.array(
             [
-                roc_auc_score(labels, said, average="macro"),
-                average_precision_score(labels, said, average="macro"),
+                roc_auc_score(labels, predictions, average="macro"),
+                average_precision_score(labels, predictions, average="macro"),
             ]
         )
 
@@ -153,7 +153,7 @@ class Tags(Target):
 class Values(Target):
     """Values on a scale: R² and Pearson's r of each, and R²'s mean first, which chooses.
 
-    R² is undefined where a value is the same for all tested clips, r also where all that is said is the same.
+    R² is undefined where a value is the same for all tested clips, r also where all predictions are the same.
     """
 
     @property
@@ -176,18 +176,18 @@ class Values(Target):
         return F.mse_loss(logits, labels)
 
     @override
-    def said(self, logits: Tensor) -> Tensor:
+    def predict(self, logits: Tensor) -> Tensor:
         return logits
 
     @override
-    def scores(self, said: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, predictions: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
         varied = _varied(labels)
         r2 = np.full(len(self.names), np.nan)
         correlation = np.full(len(self.names), np.nan)
         for column in np.flatnonzero(varied):
-            r2[column] = r2_score(labels[:, column], said[:, column])
-            if np.ptp(said[:, column]) > 0:
-                correlation[column] = np.corrcoef(labels[:, column], said[:, column])[0, 1]
+            r2[column] = r2_score(labels[:, column], predictions[:, column])
+            if np.ptp(predictions[:, column]) > 0:
+                correlation[column] = np.corrcoef(labels[:, column], predictions[:, column])[0, 1]
         return np.array([r2.mean(), *r2, *correlation])
 
     @override

@@ -15,19 +15,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
 from motion_data.pair import MotionPair
 from motion_data.pipeline.pair_cache import caches_by_split
-from recipes.downstream.checkpoints import BEST
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.music_frames import at_frames
-from recipes.downstream.dance_generation.report import Evaluation, write_report
+from recipes.downstream.dance_generation.report import report
 from recipes.downstream.dance_generation.rigid import on_rigid_body
-from recipes.downstream.dance_generation.settings import read_settings
+from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
     Piece,
@@ -39,20 +38,16 @@ from recipes.downstream.dance_generation.slices import (
     with_joints,
 )
 from recipes.downstream.dance_generation.upstream_weights import weights_digest
-from recipes.downstream.kept_weights import BestOnDev, check_finite
-
-NOTHING: TensorDataset = TensorDataset(torch.empty(0))
-"""What is evaluated of weights that are not kept."""
+from recipes.downstream.task_expert import NO_DATA, TaskExpert, check_finite
 
 SEEN_FIRST = 200
 """Pairs whose slices say what the body's numbers are on average."""
 
 
-class DownstreamExpert(BestOnDev):
+class DownstreamExpert(TaskExpert):
     """Dances from features of music.
 
-    ``dev-best.ckpt`` is chosen by the loss of the averaged weights on slices of dev; test is danced only
-    where dev says that the weights are kept, so ``scores-test.json`` is always that of ``dev-best.ckpt``.
+    ``dev-best.ckpt`` is chosen by the loss of the averaged weights on slices of dev.
 
     Args:
         upstream_dim: D, numbers per frame.
@@ -65,6 +60,7 @@ class DownstreamExpert(BestOnDev):
         TaskError, DataError: what is wrong with the settings or the corpus.
     """
 
+    settings: TaskSettings
     rate: Tensor
     """Samples at 16 kHz a feature."""
     heard: Tensor
@@ -80,15 +76,11 @@ class DownstreamExpert(BestOnDev):
         expdir: str,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__("dance_generation", expdir, options)
         self.settings = self.read_settings(downstream_expert)
-        self.options = options
-        self.expdir = Path(expdir)
-        self.upstream = str(options.get("upstream"))
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("rate", torch.tensor(float(upstream_rate), dtype=torch.float64))
         self.register_buffer("heard", weights_digest(self.upstream, options.get("upstream_ckpt")))
-        self.seed = int(options.get("seed", 0))
         data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))
         self.pairs: dict[str, list[MotionPair]] = {
@@ -110,8 +102,8 @@ class DownstreamExpert(BestOnDev):
         few = pairs[: data.eval_pairs]
         if split == "dev":
             return DataLoader(TrainSlices(cache, few, numbers, data, 0, 0), batch_size=None)
-        if self.fell_behind:
-            return DataLoader(NOTHING)
+        if self.is_skipped(split):
+            return DataLoader(NO_DATA)
         return DataLoader(EvalPieces(cache, few, data.longest_seconds, data.eval_batch_size), batch_size=None)
 
     def forward(
@@ -139,28 +131,17 @@ class DownstreamExpert(BestOnDev):
     ) -> list[str]:
         """Log training, or score and report; names the checkpoint to keep, if any."""
         if records["loss"]:
-            for name in records["loss"][0]:
-                mean = float(np.mean([parts[name] for parts in records["loss"]]))
-                logger.add_scalar(f"dance_generation/{split}-{name}", mean, global_step=global_step)
-            if self.training:
-                return []
+            parts = records["loss"][0]
+            means = {name: float(np.mean([one[name] for one in records["loss"]])) for name in parts}
+            self.log(logger, split, global_step, means)
             # S3PRL evaluates at step 0 where the command is evaluate.
-            if global_step == 0:
+            if self.training or global_step == 0:
                 return []
-            print(f"\n[dance_generation] step {global_step}: dev loss {mean:.4f}", flush=True)
-            return [BEST] if self.is_best(-mean) else []
+            return self.choose(-means["loss"], f"loss {means['loss']:.4f}", global_step)
         if not records["danced"]:
             return []
-        evaluation = Evaluation(
-            split,
-            self.corpus.folder.name,
-            self.upstream,
-            self.seed,
-            global_step or None,
-            self.settings,
-            self.options,
-        )
-        print("\n" + write_report(self.expdir, evaluation, records["danced"]), flush=True)
+        run = self.evaluated(split, global_step, self.corpus.folder.name)
+        print("\n" + report(self.expdir, run, records["danced"]), flush=True)
         return []
 
     def dance(self, features: Sequence[Tensor], pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:

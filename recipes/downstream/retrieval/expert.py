@@ -15,31 +15,30 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pipeline.pair_cache import caches_by_split
-from recipes.downstream.checkpoints import BEST
-from recipes.downstream.kept_weights import BestOnDev
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.kept import Kept, keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
-from recipes.downstream.retrieval.report import Evaluation, find, write_report
-from recipes.downstream.retrieval.settings import read_settings
+from recipes.downstream.retrieval.report import FORMS, report, retrieval_results
+from recipes.downstream.retrieval.settings import TaskSettings, read_settings
 from recipes.downstream.splits import SPLITS
+from recipes.downstream.task_expert import NO_DATA, TaskExpert
+from recipes.results.tables import run_estimates
 
 FPS = 50.0
 
-NOTHING: TensorDataset = TensorDataset(torch.empty(0))
-"""What is evaluated of weights that are not kept."""
+CHOSEN_BY = f"{FORMS[0]} R@1"
+"""The measure on dev that checkpoints are chosen by."""
 
 
-class DownstreamExpert(BestOnDev):
+class DownstreamExpert(TaskExpert):
     """Music and motion found by each other, from frozen or fine-tuned features of the music.
 
-    ``dev-best.ckpt`` is chosen by R@1 of music → motion on a shared grid; test is scored only where dev says
-    that the weights are kept, so ``scores-test.json`` is always that of ``dev-best.ckpt``.
+    ``dev-best.ckpt`` is chosen by R@1 of music → motion on a shared grid.
 
     Args:
         upstream_dim: D, numbers per frame.
@@ -53,6 +52,7 @@ class DownstreamExpert(BestOnDev):
     """
 
     read_settings = staticmethod(read_settings)
+    settings: TaskSettings
 
     def __init__(
         self,
@@ -62,11 +62,8 @@ class DownstreamExpert(BestOnDev):
         expdir: str,
         **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__("retrieval", expdir, options)
         self.settings = self.read_settings(downstream_expert)
-        self.options = options
-        self.expdir = Path(expdir)
-        self.seed = int(options.get("seed", 0))
         data, model = self.settings.datarc, self.settings.modelrc
         self.corpus = read_corpus(Path(data.root))
         pairs = {split: self.corpus.split(split) for split in SPLITS}
@@ -80,8 +77,8 @@ class DownstreamExpert(BestOnDev):
             DataError: there are no pairs of that split, or too few.
         """
         data, training = self.settings.datarc, epoch is not None
-        if self.fell_behind and split == "test":
-            return DataLoader(NOTHING)
+        if not training and self.is_skipped(split):
+            return DataLoader(NO_DATA)
         batches = PairBatches(
             self.corpus,
             split,
@@ -137,28 +134,23 @@ class DownstreamExpert(BestOnDev):
     ) -> list[str]:
         """Log training, or find and report; names the checkpoint to keep, if any."""
         if self.training:
-            logger.add_scalar(f"retrieval/{split}-loss", np.mean(records["loss"]), global_step=global_step)
+            self.log(logger, split, global_step, {"loss": np.mean(records["loss"])})
             return []
         if not records["kept"]:
             return []
         tables = lay_out(records["kept"], self.probe.on_own_grids)
-        found = find(tables, self.settings.scoringrc.pool)
-        first = next(iter(found.values())).recall[1].mean
-        logger.add_scalar(f"retrieval/{split}-R1", first, global_step=global_step)
+        run = self.evaluated(
+            split, global_step, self.corpus.folder.name, details={"pairs": len(tables.names)}
+        )
+        piece_of = {pair.name: pair.piece for pair in self.corpus.pairs}
+        results = retrieval_results(run, tables, self.settings.scoringrc.pool, piece_of)
+        found = run_estimates(results[0], [CHOSEN_BY])
+        first = found[CHOSEN_BY].value if found else float("nan")
+        self.log(logger, split, global_step, {"R1": first})
         # S3PRL evaluates at step 0 where the command is evaluate.
         if split == "dev" and global_step > 0:
-            print(f"\n[retrieval] step {global_step}: dev R@1 {first:.3f}", flush=True)
-            return [BEST] if self.is_best(first) else []
-        evaluation = Evaluation(
-            split,
-            self.corpus.folder.name,
-            str(self.options.get("upstream")),
-            self.seed,
-            global_step or None,
-            self.settings,
-            self.options,
-        )
-        print("\n" + write_report(self.expdir, evaluation, found, tables.names), flush=True)
+            return self.choose(first, f"R@1 {first:.3f}", global_step)
+        print("\n" + report(self.expdir, results), flush=True)
         return []
 
     def _kept(

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.downstream.kept_weights import check_finite
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
+from recipes.downstream.task_expert import check_finite
 from recipes.pairing.hard_retrieval import negative_kinds
 from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 

@@ -1,27 +1,36 @@
-"""Figures of retrieval with their intervals over pieces, a JSON file with every query, a table to read."""
+"""What tested pairs are to each other, as rows of results, and the report made of them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.atomic_write import atomic_path
-from recipes.downstream.origin import origin
-from recipes.downstream.retrieval.settings import TaskSettings
-from recipes.pairing.hard_retrieval import HardRetrieval, hard_retrieval
+from recipes.pairing.hard_retrieval import hard_retrieval
 from recipes.pairing.no_learning import Correlations
 from recipes.pairing.retrieval import Retrieval, retrieval
-from recipes.statistics.piece_mean import PieceMean
-
-PACKAGES = ("torch", "torchaudio", "s3prl", "numpy")
+from recipes.results.estimates import Estimate
+from recipes.results.record import Results, Row, Run, by_item, of_run, write_report
+from recipes.results.tables import markdown_table, run_estimates
 
 RANKS = (1, 5, 10)
+
+DIRECTIONS = {"music → motion": False, "motion → music": True}
+"""Whether the table of similarities is transposed."""
+
+HARD = "own motion among its jittered and stretched copies"
+
+FORMS = (*(f"{direction}, {grid}" for grid in ("shared grid", "own grids") for direction in DIRECTIONS), HARD)
+"""Forms of retrieval. Measures are named ``FORM R@RANK``, of the hard form with rank 1 alone."""
+
+NOISE, NO_LEARNING, CHANCE = "noise for music", "no learning", "chance"
+"""Reference runs. With noise for music R@1 is near chance, or something else than the music decides; an
+upstream that is not above no learning adds nothing to the correlation of onsets with touch-downs."""
+
+CANDIDATES, MEDIAN_RANK = "candidates", "median rank"
 
 NOTES = (
     "Means over pieces, 95 % bootstrap intervals over pieces in brackets. No learning is the correlation of",
@@ -55,150 +64,112 @@ class Tables:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Found:
-    """One form of retrieval in one direction."""
+def retrieval_results(run: Run, tables: Tables, pool: int, piece_of: Mapping[str, str]) -> list[Results]:
+    """The results of a run and of its reference runs: noise for music, no learning and chance.
 
-    recall: dict[int, PieceMean]
-    chance: dict[int, float]
-    noise: PieceMean
-    """R@1 with noise for music: near chance, or something else than listening decides."""
-    no_learning: dict[int, PieceMean]
-    """Recall of onsets against touch-downs: who is not above it has learned nothing beyond."""
-    median_rank: float
-    pool: float
-    """Candidates on average, the own one among them."""
-    hits: dict[str, list[float]]
-    """For every query by name: how likely the own one is among the first 1, 5 and 10; of the hard form 1."""
-    no_learning_hits: dict[str, list[float]]
-    """The same without learning."""
+    Args:
+        run: of the upstream.
+        tables: of the tested pairs.
+        pool: candidates, the own one among them.
+        piece_of: the piece of each pair, by its name.
 
+    Returns:
+        Four runs. A value is how likely a query has its own among the first.
+    """
+    rows: dict[str, list[Row]] = {run.upstream: [], NOISE: [], NO_LEARNING: [], CHANCE: []}
 
-def find(tables: Tables, pool: int) -> dict[str, Found]:
-    """Every form in either direction."""
-    forms = {
-        "shared grid": (tables.shared, tables.noise_shared),
-        "own grids": (tables.own_grids, tables.noise_own_grids),
-    }
-    directions = {"music → motion": False, "motion → music": True}
+    def add(
+        label: str, form: str, queries: NDArray[np.int64], values: Mapping[str, NDArray[np.float64]]
+    ) -> None:
+        for number, query in enumerate(queries):
+            name = tables.names[query]
+            rows[label] += [
+                (name, piece_of[name], f"{form} {measure}", float(of[number]))
+                for measure, of in values.items()
+            ]
 
-    def retrieved(table: NDArray[np.float64], turn: bool) -> Retrieval:
-        similarity = table.T if turn else table
-        return retrieval(similarity, tables.pieces, tables.takes, tables.groups, pool)
+    def retrieved(similarity: NDArray[np.float64], turn: bool) -> Retrieval:
+        table = similarity.T if turn else similarity
+        return retrieval(table, tables.pieces, tables.takes, tables.groups, pool)
 
-    baselines = {
-        direction: max(
+    for direction, turn in DIRECTIONS.items():
+        baseline = max(
             (retrieved(each.table.double().numpy(), turn) for each in tables.no_learning),
-            key=lambda each: each.recall(1).mean,
+            key=lambda each: each.recall(1).value,
         )
-        for direction, turn in directions.items()
-    }
-    found: dict[str, Found] = {}
-    for form, (table, blank) in forms.items():
-        for direction, turn in directions.items():
-            one, other = retrieved(table, turn), retrieved(blank, turn)
-            baseline = baselines[direction]
-            found[f"{direction}, {form}"] = Found(
-                {rank: one.recall(rank) for rank in RANKS},
-                {rank: one.chance(rank) for rank in RANKS},
-                other.recall(1),
-                {rank: baseline.recall(rank) for rank in RANKS},
-                one.median_rank,
-                float(one.sizes.mean()) if len(one.sizes) else float("nan"),
-                _hits(one, tables.names),
-                _hits(baseline, tables.names),
-            )
-    found["own motion among its jittered and stretched copies"] = _find_hard(tables)
-    return found
-
-
-def _find_hard(tables: Tables) -> Found:
+        for grid, table, noise_table in (
+            ("shared grid", tables.shared, tables.noise_shared),
+            ("own grids", tables.own_grids, tables.noise_own_grids),
+        ):
+            form = f"{direction}, {grid}"
+            found, noise = retrieved(table, turn), retrieved(noise_table, turn)
+            sizes = found.sizes.astype(np.float64)
+            recalls = {f"R@{rank}": found.hits(rank) for rank in RANKS}
+            add(run.upstream, form, found.queries, {**recalls, CANDIDATES: sizes})
+            add(NOISE, form, noise.queries, {"R@1": noise.hits(1)})
+            add(NO_LEARNING, form, baseline.queries, {f"R@{rank}": baseline.hits(rank) for rank in RANKS})
+            add(CHANCE, form, found.queries, {f"R@{rank}": np.minimum(rank / sizes, 1.0) for rank in RANKS})
+            if len(found.queries):
+                rows[run.upstream].append(("", "", f"{form} {MEDIAN_RANK}", found.median_rank))
     sides = [
         (np.diagonal(tables.shared), tables.hard),
         (np.diagonal(tables.noise_shared), tables.noise_hard),
         *((each.own.double().numpy(), each.hard.double().numpy()) for each in tables.no_learning),
     ]
-    one, blind, *without = (
-        hard_retrieval(own, hard, tables.owner, tables.kinds, tables.pieces) for own, hard in sides
+    own, noise_first, *without = (
+        hard_retrieval(one, hard, tables.owner, tables.kinds, tables.pieces) for one, hard in sides
     )
-    baseline = max(without, key=lambda each: each.accuracy.mean)
-    return Found(
-        {1: one.accuracy},
-        {1: one.chance},
-        blind.accuracy,
-        {1: baseline.accuracy},
-        float("nan"),
-        one.negatives + 1,
-        _first(one, tables.names),
-        _first(baseline, tables.names),
-    )
+    best = max(without, key=lambda each: each.accuracy.value)
+    queries = np.flatnonzero(~np.isnan(own.first))
+    sizes = np.bincount(tables.owner, minlength=len(own.first))[queries] + 1.0
+    add(run.upstream, HARD, queries, {"R@1": own.first[queries], CANDIDATES: sizes})
+    add(NOISE, HARD, queries, {"R@1": noise_first.first[queries]})
+    add(NO_LEARNING, HARD, queries, {"R@1": best.first[queries]})
+    add(CHANCE, HARD, queries, {"R@1": 1.0 / sizes})
+    return [
+        Results(run if label == run.upstream else replace(run, upstream=label, checkpoint="", details={}), of)
+        for label, of in rows.items()
+    ]
 
 
-def _hits(found: Retrieval, names: Sequence[str]) -> dict[str, list[float]]:
-    hits = np.stack([found.hits(rank) for rank in RANKS], 1)
-    return {names[row]: hits[place].tolist() for place, row in enumerate(found.queries)}
-
-
-def _first(found: HardRetrieval, names: Sequence[str]) -> dict[str, list[float]]:
-    return {
-        name: [float(first)] for name, first in zip(names, found.first, strict=True) if not np.isnan(first)
-    }
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was evaluated, for the record."""
-
-    split: str
-    data: str
-    upstream: str
-    seed: int
-    step: int | None
-    settings: TaskSettings
-    options: Mapping[str, Any]
-
-
-def write_report(
-    folder: Path, evaluation: Evaluation, found: Mapping[str, Found], pairs: Sequence[str]
-) -> str:
-    """Write ``scores-SPLIT.json`` and ``scores-SPLIT.md`` and return the latter's text."""
-    content = {
-        "task": "retrieval",
-        **asdict(evaluation),
-        "pairs": list(pairs),
-        "interval": "95 %, percentile bootstrap over pieces",
-        "scores": {form: asdict(one) for form, one in found.items()},
-        **origin(PACKAGES),
-    }
-    text = _text(evaluation, found, len(pairs))
-    for ending, written in (("json", json.dumps(content, indent=1, default=str) + "\n"), ("md", text)):
-        with atomic_path(folder / f"scores-{evaluation.split}.{ending}") as draft:
-            draft.write_text(written, encoding="utf-8")
+def report(folder: Path, results: Sequence[Results]) -> str:
+    """Write the results of :func:`retrieval_results` and a report; returns the report."""
+    text = _text(results)
+    write_report(folder, results, text)
     return text
 
 
-def _text(evaluation: Evaluation, found: Mapping[str, Found], pairs: int) -> str:
-    step = "" if evaluation.step is None else f", step {evaluation.step}"
+def _text(results: Sequence[Results]) -> str:
+    run, table = results[0].run, by_item(results[0])
+    names = [f"{form} R@{rank}" for form in FORMS for rank in RANKS]
+    estimates = {one.run.upstream: run_estimates(one, names) for one in results}
+    undefined = Estimate(float("nan"))
+
+    def estimate(label: str, form: str, rank: int = 1) -> Estimate:
+        return estimates[label].get(f"{form} R@{rank}", undefined)
+
+    rows = []
+    for form in FORMS:
+        rank = of_run(results[0], f"{form} {MEDIAN_RANK}")
+        candidates = f"{form} {CANDIDATES}"
+        rows.append(
+            [
+                form,
+                *(estimate(run.upstream, form, rank).text() for rank in RANKS),
+                "–" if np.isnan(rank) else f"{rank:.0f}",
+                f"{table[candidates].mean():.0f}" if candidates in table else "–",
+                Estimate(estimate(CHANCE, form).value).text(),
+                estimate(NOISE, form).text(),
+                estimate(NO_LEARNING, form).text(),
+            ]
+        )
+    heading = ["", *(f"R@{rank}" for rank in RANKS), "median rank", "among", "chance R@1"]
+    heading += ["noise for music, R@1", "no learning, R@1"]
     lines = [
-        f"## retrieval, {evaluation.split}: {evaluation.upstream}{step}",
+        run.title(),
         "",
-        f"Data: {evaluation.data}, {pairs} pairs. Seed {evaluation.seed}.",
+        f"Data: {run.data}, {run.details['pairs']} pairs. Seed {run.seed}.",
         "",
-        "| | R@1 | R@5 | R@10 | median rank | among | chance R@1 | noise for music, R@1 | no learning, R@1 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *markdown_table(heading, rows),
     ]
-    for form, one in found.items():
-        recalls = [_mean(one.recall[rank]) if rank in one.recall else "–" for rank in RANKS]
-        rank = "–" if np.isnan(one.median_rank) else f"{one.median_rank:.0f}"
-        cells = [*recalls, rank, f"{one.pool:.0f}", f"{one.chance[1]:.3f}", _mean(one.noise)]
-        cells.append(_mean(one.no_learning[1]))
-        lines.append(f"| {form} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *NOTES, ""])
-
-
-def _mean(mean: PieceMean) -> str:
-    if mean.pieces == 0:
-        return "–"
-    if mean.low is None or mean.high is None:
-        return f"{mean.mean:.3f}"
-    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"

@@ -12,17 +12,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
+from motion_data.preparation import file_sha256
 from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
 from motionbeat_upstream.errors import AudioError, CheckpointError
 from motionbeat_upstream.file_name import print_any_name
 from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
 from recipes.downstream.errors import TaskError
+from recipes.results.record import Run, origin, results_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="a corpus of motion_data")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of scores-SPLIT.json and .md")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of scores-SPLIT.jsonl and .md")
     parser.add_argument("--music", type=input_file, default=SHIPPED, metavar="FILE", help="music tower")
     parser.add_argument(
         "--motion-side",
@@ -56,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     print_any_name()
     try:
-        refuse_to_replace([options.out / f"scores-{options.split}.json"], options.overwrite)
-        read_corpus(options.corpus)  # before seconds of imports
+        refuse_to_replace([results_file(options.out, options.split)], options.overwrite)
+        corpus = read_corpus(options.corpus)  # before seconds of imports
 
         from motionbeat_upstream.pair_checkpoint import load_motionbeat
         from motionbeat_upstream.threads import use_idle_cores
         from recipes.downstream.retrieval.kept import lay_out
-        from recipes.downstream.retrieval.report import Evaluation, find, write_report
+        from recipes.downstream.retrieval.report import report, retrieval_results
         from recipes.downstream.retrieval.settings import read_settings
 
         clips = {} if options.clips is None else {"eval_clips": options.clips}
@@ -74,10 +77,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CheckpointError, DataError, AudioError, TaskError, OSError) as error:
         print(f"recipes.downstream.retrieval.zero_shot: {error}", file=sys.stderr)
         return 2
-    label = f"{options.music.stem}, zero-shot"
-    details = {"training": provenance.training, "provenance": dict(provenance.details)}
-    evaluation = Evaluation(options.split, options.corpus.name, label, 0, None, settings, details)
-    print(write_report(options.out, evaluation, find(tables, settings.scoringrc.pool), tables.names))
+    run = Run(
+        task="retrieval",
+        data=options.corpus.name,
+        upstream=f"{options.music.stem}, zero-shot",
+        checkpoint=file_sha256(options.music),
+        split=options.split,
+        details={
+            "pairs": len(tables.names),
+            "training": provenance.training,
+            "provenance": dict(provenance.details),
+            "settings": asdict(settings),
+            **origin(),
+        },
+    )
+    piece_of = {pair.name: pair.piece for pair in corpus.pairs}
+    results = retrieval_results(run, tables, settings.scoringrc.pool, piece_of)
+    print(report(options.out, results))
     return 0
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from motionbeat_upstream.nn.motion_tower import RATE
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
-from recipes.statistics.piece_mean import PieceMean, piece_mean
+from recipes.results.estimates import Estimate, mean_estimate
 
 CONTEXT = 2
 """Frames to either side that the probe sees beside the one it judges: 40 ms."""
@@ -45,7 +45,7 @@ Features = NDArray[np.float32]
 class BeatProbe:
     """What the probe found."""
 
-    f: PieceMean
+    f: Estimate
     """F of the test clips."""
     test_pieces: tuple[int, ...]
     """Those that it was tested on."""
@@ -109,7 +109,7 @@ def beat_probe(
     penalty, threshold, weights = _fitted([seen[k] for k in fit], [times[k] for k in fit], fold, rate)
     scores = [_f(times[k], _peaks(seen[k] @ weights, rate), threshold) for k in test]
     return BeatProbe(
-        piece_mean(scores, piece[test]),
+        mean_estimate(scores, piece[test]),
         tuple(sorted(tested.tolist())),
         penalty,
         threshold,

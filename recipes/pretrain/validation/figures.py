@@ -26,7 +26,7 @@ from recipes.pairing.silence import noise, other_audio, silence
 from recipes.pretrain.model import PretrainedModel
 from recipes.pretrain.validation.beat_probe import beat_probe
 from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
-from recipes.statistics.piece_mean import piece_mean
+from recipes.results.estimates import mean_estimate
 
 SEEN_FRAMES = 150
 """Frames of 20 ms that the frame-level projections are compared over, from where those of the motion know
@@ -153,7 +153,7 @@ class Figures:
         figures: dict[str, float] = {}
         for name, scores in self._head_scores.items():
             values, pieces = zip(*scores, strict=True)
-            figures |= piece_mean(values, np.array(pieces)).metrics(f"heads.{name}_f")
+            figures |= mean_estimate(values, np.array(pieces)).metrics(f"heads.{name}_f")
         return figures
 
     def _probe_figures(self) -> dict[str, float]:

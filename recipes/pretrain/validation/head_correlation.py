@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.nn.frontend import length_mask
-from recipes.statistics.piece_mean import PieceMean, piece_mean
+from recipes.results.estimates import Estimate, mean_estimate
 
 FLAT = 1e-5
 """Deviation, as a share of the largest value, up to which a curve counts as constant."""
@@ -24,7 +24,7 @@ FLAT = 1e-5
 class HeadCorrelation:
     """The correlations of many clips in one figure."""
 
-    mean: PieceMean
+    mean: Estimate
     """In [-1, 1]."""
     counted: int
     """Clips that it is of."""
@@ -69,7 +69,7 @@ def head_correlation(
     """
     correlations = np.asarray(correlations, dtype=np.float64)
     known = ~np.isnan(correlations)
-    mean = piece_mean(correlations[known], np.asarray(pieces)[known])
+    mean = mean_estimate(correlations[known], np.asarray(pieces)[known])
     return HeadCorrelation(mean, int(known.sum()), int((~known).sum()))
 
 

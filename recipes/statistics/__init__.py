@@ -1,1 +1,0 @@
-"""How far figures can be trusted: intervals over pieces and groups, for every table."""
