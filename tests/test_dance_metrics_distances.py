@@ -33,7 +33,7 @@ def test_the_published_code_gives_the_same() -> None:
     found = frechet_distance(made, truth)
     assert found.value == pytest.approx(4.129104519512175, rel=1e-6)
     assert found.warnings == ()
-    assert diversity(truth_scale(truth).normalised(made)) == pytest.approx(1.5324581461608904, rel=1e-6)
+    assert diversity(truth_scale(truth).normalised(made)).value == pytest.approx(1.5324581461608904, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,6 +93,6 @@ def test_features_that_are_none_are_refused() -> None:
 def test_diversity_against_a_loop() -> None:
     made, _ = features(1)
     pairs = [math.dist(a, b) for k, a in enumerate(made) for b in made[:k]]
-    assert diversity(made) == pytest.approx(sum(pairs) / len(pairs))
+    assert diversity(made).value == pytest.approx(sum(pairs) / len(pairs))
     with pytest.raises(DataError, match="at least 2"):
         diversity(made[:1])

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist, squareform
 
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
+from recipes.dance_metrics.diversity import diversity
 from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
 from recipes.dance_metrics.item_scores import FEATURES, ITEM_MEASURES, item_scores, movement
 from recipes.dance_metrics.normalisation import truth_scale
 from recipes.dance_metrics.others_music import to_others_music
-from recipes.results.estimates import Estimate, Items, jackknife_estimate
+from recipes.results.estimates import Estimate, jackknife_estimate
 from recipes.results.record import Results, Row, Run, by_item, item_rows
 from recipes.results.tables import run_estimates
 
@@ -104,8 +104,8 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
         own, other = scale.normalised(made_features), scale.normalised(true_features)
         scores[0][f"fid_{kind}"] = _distance(own, other)
         scores[1][f"fid_{kind}"] = Estimate(_halves_apart(other, made.run.seed))
-        scores[0][f"div_{kind}"] = _diversity(own)
-        scores[1][f"div_{kind}"] = _diversity(other)
+        scores[0][f"div_{kind}"] = diversity(own)
+        scores[1][f"div_{kind}"] = diversity(other)
     return DanceScores(scores[0], scores[1], tuple(warnings))
 
 
@@ -125,16 +125,6 @@ def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterabl
 def _distance(own: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:
     """FID of normalised features, which cannot be below 0."""
     return jackknife_estimate(lambda chosen: gaussian_distance(own[chosen], other), len(own), least=0.0)
-
-
-def _diversity(features: NDArray[np.float64]) -> Estimate:
-    """See :func:`~recipes.dance_metrics.diversity.diversity`; distances are computed once for all subsets."""
-    apart = squareform(pdist(features))
-
-    def mean(chosen: Items) -> float:
-        return float(apart[np.ix_(chosen, chosen)].sum() / (len(chosen) * (len(chosen) - 1)))
-
-    return jackknife_estimate(mean, len(features), least=0.0)
 
 
 def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:

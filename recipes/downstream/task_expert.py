@@ -58,13 +58,6 @@ class TaskExpert(nn.Module):
             f"{self.expdir}: {BEST}, {file.stem}.md, {file.name}",
         ]
 
-    def is_best(self, criterion: float) -> bool:
-        """Record a criterion on dev, more being better; whether the weights are to be kept."""
-        self.fell_behind = criterion <= self.best.item()
-        if not self.fell_behind:
-            self.best.fill_(criterion)
-        return not self.fell_behind
-
     def choose(self, criterion: float, description: str, step: int) -> list[str]:
         """Print the figures on dev; returns the checkpoint to keep, if this is the best step so far.
 
@@ -74,7 +67,11 @@ class TaskExpert(nn.Module):
             step: of training.
         """
         print(f"\n[{self.task_name}] step {step}: dev {description}", flush=True)
-        return [BEST] if self.is_best(criterion) else []
+        self.fell_behind = criterion <= self.best.item()
+        if self.fell_behind:
+            return []
+        self.best.fill_(criterion)
+        return [BEST]
 
     def is_skipped(self, split: str) -> bool:
         """Whether a split is not to be evaluated: weights that are not kept are not tested either."""
