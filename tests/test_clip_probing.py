@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import matplotlib.image
 import numpy as np
@@ -58,7 +59,7 @@ def many(data: ClipData) -> ClipData:
 
 @pytest.mark.parametrize("make", [made_notes, made_mixtures, made_moods])
 @pytest.mark.parametrize("probe", ["linear", "mlp"])
-def test_a_probe_finds_what_one_layer_says(make: object, probe: str) -> None:
+def test_a_probe_finds_what_one_layer_says(make: object, probe: Literal["linear", "mlp"]) -> None:
     assert callable(make)
     data = many(make())
     features = told(data, loud=1)

@@ -109,6 +109,5 @@ def test_kinds_are_in_the_order_of_the_motions_of_a_batch() -> None:
     def negative(kind: str, amount: float) -> Negative:
         return Negative(kind, 0, amount, (0.0, 1.0), (0.0, 1.0), 1.0, 1.0)
 
-    first = (negative("jittered", 1.0), negative("other", 2.0))
-    second = (negative("stretched", 1.3),)
-    assert negative_kinds([first, (), second]) == [("jittered", 1.0), ("other", 2.0), ("stretched", 1.3)]
+    kinds = [("jittered", 1.0), ("other", 2.0), ("stretched", 1.3)]
+    assert negative_kinds(negative(kind, amount) for kind, amount in kinds) == kinds

@@ -98,7 +98,7 @@ def test_sound_motion_pulses_and_grid_are_on_one_clock(corpus: Corpus) -> None:
 
 
 def test_another_speed_changes_sound_motion_pulses_and_grid_alike(corpus: Corpus) -> None:
-    speeds = set()
+    speeds: set[float] = set()
     for examples in ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.4)):
         of_batch = []
         for example in examples:

@@ -100,7 +100,7 @@ def test_pulses_of_a_side_lie_where_its_touch_downs_are(clips: Clips) -> None:
 
 def test_negatives_are_the_bent_motions(clips: Clips) -> None:
     batch = laid(clips)
-    wanted = [(example.motion, None) for example in clips]
+    wanted: list[tuple[Motion, Negative | None]] = [(example.motion, None) for example in clips]
     wanted += [(clips[negative.source].motion, negative) for negative in batch.negatives]
     for place, (motion, negative) in enumerate(wanted):
         bent = motion if negative is None else apply(negative, motion)
@@ -186,7 +186,7 @@ def test_without_negatives_there_are_the_own_motions_alone(clips: Clips) -> None
 def test_without_motions_all_else_is_the_same(clips: Clips) -> None:
     whole, bare = laid(clips), laid(clips, motions=False)
     assert bare.joints.shape[0] == bare.pulses.shape[0] == bare.contacts.shape[0] == len(bare.owner) == 0
-    assert bare.owner_grids == bare.negatives == ()
+    assert (bare.owner_grids, bare.negatives) == ((), ())
     for name in ("wav", "wav_lengths", "frame_lengths", "pieces", "takes"):
         assert torch.equal(getattr(bare, name), getattr(whole, name))
     for one, other in zip(bare.grids, whole.grids, strict=True):

@@ -134,10 +134,10 @@ def spoil_losses(*calls: int) -> None:
     original = pretraining_loss
     count = 0
 
-    def spoiled(*given: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def spoiled(*given: Any, **named: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         nonlocal count
         count += 1
-        loss, parts = original(*given)
+        loss, parts = original(*given, **named)
         if count in calls:
             loss = loss * torch.inf
             parts |= {"loss": loss.detach()}

@@ -18,6 +18,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -721,8 +722,8 @@ def _parsed(argv: list[str]) -> Namespace:
     options = parse(["-m", "train", *argv])[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(request, "_check_device", lambda options: None)
-        patch.setattr(request, "_import_task", lambda name: None)
-        request.check_machine(request.Request(options, "loudness", Path("exp"), {}))
+        patch.setattr(request, "_import_task", lambda name: SimpleNamespace(DownstreamExpert=object))
+        request.check_machine(request.Request(options, "loudness", Path("exp"), {}, {}))
     return options
 
 

@@ -201,8 +201,8 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
     except OSError as error:
         raise PretrainError(f"{file}: cannot be read ({error.strerror}); give the folder of a run") from error
     config = read_config(file)
-    sizes: dict[str, Any] = {"arch": config.model.arch, **(config.model.config_overrides or {})}
-    model = PretrainedModel(PretrainedModelConfig(**sizes))
+    overrides: Any = config.model.config_overrides or {}
+    model = PretrainedModel(PretrainedModelConfig(**{"arch": config.model.arch, **overrides}))
     weights = run / f"checkpoints/step_{step}/model/pp_00/tp_00/sdp_00.pt"
     try:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
