@@ -49,7 +49,7 @@ def curves(rng: np.random.Generator, count: int, size: int) -> tuple[Tensor, Ten
 
 
 @given(SEEDS, st.sampled_from([EXACT, LENIENT]))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_equals_the_oracle_for_all_pairs_of_any_lengths(seed: int, forgiven: Forgiveness) -> None:
     rng = np.random.default_rng(seed)
     onset, onset_lengths = curves(rng, 4, 60)
@@ -75,6 +75,7 @@ def test_pairs_in_rows_are_those_of_the_table(seed: int) -> None:
 
 
 @given(SEEDS, st.sampled_from(FORGIVENESSES))
+@settings(deadline=None)
 def test_tested_pairs_are_compared_as_the_table_has_it(seed: int, forgiven: Forgiveness) -> None:
     rng = np.random.default_rng(seed)
     onset, lengths = curves(rng, 3, 60)

@@ -97,7 +97,7 @@ def test_the_pool_decides_the_figure_and_the_number_of_clips_does_not() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_permuting_the_items_permutes_the_results(seed: int) -> None:
     rng = np.random.default_rng(seed)
     similarity, pieces = rng.standard_normal((12, 12)), rng.integers(0, 5, 12)
