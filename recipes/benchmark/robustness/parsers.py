@@ -47,9 +47,9 @@ from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, to_record
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.audio import AudioError, read_audio
+from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower, save_music_tower
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
-from motionbeat_upstream.nn.grid import regular_grid
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_side

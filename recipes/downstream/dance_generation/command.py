@@ -18,12 +18,12 @@ from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
 from motion_data.writing.writers import SUFFIXES as MOTIONS
 from motion_data.writing.writers import write_as
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.paths import audio_file, input_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import CheckpointError
 from motionbeat_upstream.file_name import printable
-from motionbeat_upstream.nn.grid import Grid
 from recipes.downstream.errors import TaskError
 
 if TYPE_CHECKING:

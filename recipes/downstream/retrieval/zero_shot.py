@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
 from motionbeat_upstream.errors import AudioError, CheckpointError
 from motionbeat_upstream.file_name import print_any_name
-from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
 from recipes.downstream.errors import TaskError
 from recipes.results.record import Run, origin, results_file
