@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.model_option import (
     add_hint_options,
     add_model_options,
@@ -31,6 +32,7 @@ CLICK_LEVEL = 0.6
 """Peak of a click, relative to the sound's."""
 
 
+@command("motionbeat beats")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when beats were found, 1 when the file has no pulse."""
     parser = argparse.ArgumentParser("motionbeat beats", description=DESCRIPTION)

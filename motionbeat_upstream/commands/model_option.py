@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionbeat_upstream.config import ConfigError
+from motionbeat_upstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from motionbeat_upstream.beats.bar_pointer import Hints

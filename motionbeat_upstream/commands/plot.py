@@ -15,6 +15,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.model_option import (
     add_hint_options,
     add_model_options,
@@ -74,6 +75,7 @@ class Song:
     """Whether the model that was asked is trained."""
 
 
+@command("motionbeat plot")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when the picture is written."""
     parser = argparse.ArgumentParser("motionbeat plot", description=DESCRIPTION)

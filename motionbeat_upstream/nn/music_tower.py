@@ -14,7 +14,8 @@ from motionbeat_upstream.beats.decoded_grid import decode_grids
 from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens
 from motionbeat_upstream.beats.onset_envelope import spectra
-from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfig
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.bottleneck_trunk import BottleneckTrunk

@@ -1,4 +1,4 @@
-"""Fits the weights by which the grid of audio alone chooses a tempo (WEIGHTS and PRIOR of nn/tempo.py).
+"""Fits the weights by which the grid of audio alone chooses a tempo (WEIGHTS and PRIOR of beats/tempo.py).
 
     python -m recipes.benchmark.fit_tempo data/constructed --pairs 900
 
@@ -26,8 +26,8 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
 from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import MusicTowerConfig
-from motionbeat_upstream.errors import AudioError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,8 +64,9 @@ class Windows:
     """(N,) annotated tempo in the middle of each."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Fit and print; 2 for what the user can mend."""
+@command("fit_tempo")
+def main(arguments: Sequence[str]) -> int:
+    """Fit and print."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark.fit_tempo",
         description=__doc__,
@@ -73,15 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("corpora", type=Path, nargs="+", help="prepared corpora with grids")
     parser.add_argument("--pairs", type=int, default=900, help="of each corpus' train split (%(default)s)")
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     if options.pairs < 1:
         parser.error(f"--pairs must be at least 1, got {options.pairs}")
-    try:
-        corpora = [read_corpus(folder) for folder in options.corpora]
-        train, dev = (read_windows(corpora, split, options.pairs) for split in ("train", "dev"))
-    except (DataError, AudioError, OSError) as error:
-        print(f"fit_tempo: {error}", file=sys.stderr)
-        return 2
+    corpora = [read_corpus(folder) for folder in options.corpora]
+    train, dev = (read_windows(corpora, split, options.pairs) for split in ("train", "dev"))
+
     from motionbeat_upstream.beats.tempo import MULTIPLES, PRIOR, WEIGHTS
 
     fitted = fit(train)
