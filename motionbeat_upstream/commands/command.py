@@ -149,8 +149,10 @@ def first_line(module: str) -> str:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return "(not installed)"
-    path = Path(spec.origin).parent.joinpath(*rest)
-    file = path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
+    file = Path(spec.origin)
+    if rest:
+        path = file.parent.joinpath(*rest)
+        file = path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
     if not file.is_file():
         return "(not installed)"
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
