@@ -46,11 +46,7 @@ OWN_SONGS = (
 )
 
 
-@command(
-    "recipes.benchmark first",
-    interrupted=RESUMES,
-    extra="downstream",
-)
+@command("recipes.benchmark first", interrupted=RESUMES, extra="downstream")
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(

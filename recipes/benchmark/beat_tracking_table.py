@@ -21,7 +21,7 @@ from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark.plan import CommandPlan
 from recipes.benchmark.runner import Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
@@ -109,7 +109,7 @@ class BeatPlan(CommandPlan):
         return [self.table(upstreams, out, decoder, title.format(decoder)) for decoder in DECODERS]
 
 
-@command("beat_tracking_table", extra="downstream")
+@command("beat_tracking_table", interrupted=RESUMES, extra="downstream")
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing and print the table; the code of a run that failed."""
     parser = argparse.ArgumentParser(
