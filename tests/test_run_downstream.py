@@ -708,8 +708,8 @@ def _parsed(argv: list[str]) -> Namespace:
     options = parse(["-m", "train", *argv])[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(request, "_check_device", lambda options: None)
-        patch.setattr(request, "_import_task", lambda name: None)
-        request.check_machine(request.Request(options, "loudness", Path("exp"), {}))
+        patch.setattr(request, "_import_task", lambda name: Namespace(DownstreamExpert=None))
+        request.check_machine(request.Request(options, "loudness", Path("exp"), {}, {}))
     return options
 
 
