@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from motionbeat_upstream.errors import MotionBeatError
 
-class DataError(ValueError):
+
+class DataError(MotionBeatError):
     """Data that cannot be used; the message names the file and field, the fault and the remedy."""

@@ -18,8 +18,8 @@ from motion_data.motion_file import read_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
 from motion_data.stages import count_decoded, stage
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.npz_file import read_npz
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid
 
 PULSE = "pulse_"
 """Beginning of the names of the arrays of touch-downs."""

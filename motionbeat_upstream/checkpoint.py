@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.config import ConfigError, MusicTowerConfig
+from motionbeat_upstream.config import MusicTowerConfig
 from motionbeat_upstream.errors import CheckpointError as CheckpointError
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
 
 FORMAT = "motionbeat.music_tower"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from motionbeat_upstream.errors import ConfigError
+
 SAMPLE_RATE = 16_000
 """Samples a second that every upstream of S3PRL is given."""
 
@@ -26,10 +28,6 @@ GRID_SOURCES = ("onsets", "pulses", "heads")
 
 TRUNKS = ("bottleneck", "depthwise")
 """Layers that a frame trunk can have."""
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be built; the message lists everything that is wrong."""
 
 
 @dataclass(frozen=True)

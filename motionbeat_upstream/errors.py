@@ -1,10 +1,18 @@
-"""The errors and warnings that users of the upstream meet, in a module that does not import torch."""
+"""The errors and warnings that users meet, in a module that does not import torch."""
 
 from __future__ import annotations
 
 
-class AudioError(ValueError):
-    """Audio that cannot be used; the message names the file or item, the fault and the remedy."""
+class MotionBeatError(ValueError):
+    """A user's mistake; the message names the object, what was found, what was expected and what to do.
+
+    Commands print it as one line, without a traceback (``commands/command.py``). Any other ``ValueError``
+    is a fault of the program.
+    """
+
+
+class AudioError(MotionBeatError):
+    """Audio that cannot be used; the message names the file or item."""
 
 
 class AudioWarning(UserWarning):
@@ -15,5 +23,9 @@ class DamagedAudioWarning(AudioWarning, AudioError):
     """A file holds less sound than it should; an error where ``warnings.filterwarnings`` makes it one."""
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names the file, the fault and the remedy."""
+class CheckpointError(MotionBeatError):
+    """A checkpoint, or a folder of weights, that cannot be used; the message names it."""
+
+
+class ConfigError(MotionBeatError):
+    """A configuration that cannot be built; the message lists everything that is wrong."""

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.audio import AudioError, as_waveform
+from motionbeat_upstream.beats.frontend import HOP, length_mask
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import Provenance
 from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.frontend import HOP, length_mask
-from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import MusicTower
 
 DOWNSAMPLE_RATES = {
@@ -41,7 +41,7 @@ class UpstreamExpert(nn.Module):
       moment of a step; it means something once the tower is trained; 0 beyond a clip's end;
     - ``beat_activation`` and ``downbeat_activation``: the same for beats and downbeats, where the tower has
       beat heads;
-    - ``grids``: the estimated :class:`~motionbeat_upstream.nn.grid.Grid` of each clip.
+    - ``grids``: the estimated :class:`~motionbeat_upstream.beats.grid.Grid` of each clip.
     """
 
     def __init__(self, tower: MusicTower, provenance: Provenance) -> None:

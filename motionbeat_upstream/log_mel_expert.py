@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.audio import AudioError, as_waveform
+from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.config import STRIDE, MusicTowerConfig
-from motionbeat_upstream.nn.frontend import log_mel
 
 
 class LogMelExpert(nn.Module):

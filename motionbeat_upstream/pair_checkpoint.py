@@ -19,7 +19,8 @@ from motionbeat_upstream.checkpoint import (
     read_weights,
     write_weights,
 )
-from motionbeat_upstream.config import LARGEST, ConfigError, MotionTowerConfig
+from motionbeat_upstream.config import LARGEST, MotionTowerConfig
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import MusicTower
 

@@ -6,12 +6,14 @@ which of the slow packages had been imported when it was done.
 
 from __future__ import annotations
 
+import configparser
+import importlib.metadata
 import io
 import json
 import runpy
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from motion_data.commands.data import COMMANDS as DATA_COMMANDS
@@ -33,6 +35,14 @@ INTERNAL = "recipes.launch.training_process"
 """Started by the launcher alone."""
 
 
+def motionbeat_commands() -> list[EntryPoint]:
+    """The subcommands of ``motionbeat`` that setup.cfg declares, whatever version of it is installed."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = config["options.entry_points"]["motionbeat.commands"].strip().splitlines()
+    return [EntryPoint(*line.split(" = "), "motionbeat.commands") for line in lines]
+
+
 def commands() -> list[list[str]]:
     """Module and subcommands of every command that can be started."""
     modules = sorted(
@@ -41,7 +51,7 @@ def commands() -> list[list[str]]:
         for path in (ROOT / package).rglob("*.py")
         if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
     )
-    motionbeat = [[entry.name] for entry in entry_points(group="motionbeat.commands")]
+    motionbeat = [[entry.name] for entry in motionbeat_commands()]
     data = [["data", name] for name in DATA_COMMANDS]
     prepare = [["data", "prepare", name] for name in CORPORA]
     return [
@@ -67,6 +77,7 @@ def run(command: list[str], arguments: list[str]) -> tuple[int | str | None, str
 
 if __name__ == "__main__":
     given = sys.argv[1:]
+    importlib.metadata.entry_points = lambda **_: motionbeat_commands()  # type: ignore
     found = {}
     for command in commands():
         code, output = run(command, given)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.negatives.grid_error import displaced
+from motionbeat_upstream.beats.grid import cut_tokens, regular_grid
 from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, best_product, frame_turns
-from motionbeat_upstream.nn.grid import cut_tokens, regular_grid
 
 RATE = 50.0
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.beats.beat_estimation import estimate_grids
+from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.beat_estimation import estimate_grids
-from motionbeat_upstream.nn.frontend import log_mel
-from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.drum_patterns import beat_times, piece
 
 SECONDS = 16.0

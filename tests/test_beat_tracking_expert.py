@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from motion_data.beats_file import read_beats
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.scores import LATENESS
-from recipes.downstream.errors import TaskError
 from recipes.results.record import by_item, read_results, results_file
 from tests.beat_tracking_clicks import write_clicks
 
@@ -143,7 +143,7 @@ def test_a_diverged_probe_is_told_and_not_kept(clicks: Path, tmp_path: Path) -> 
     with torch.no_grad():
         for weight in task.probe.parameters():
             weight.fill_(float("nan"))
-    with pytest.raises(TaskError, match=r"diverged.*lower config.optimizer.lr"):
+    with pytest.raises(MotionBeatError, match=r"diverged.*lower config.optimizer.lr"):
         evaluate(task, "dev", 30)
     assert not results_file(tmp_path, "dev").exists()
 

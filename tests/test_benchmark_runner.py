@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.runner import Job, RunFailed, run_jobs
 from recipes.downstream import run_downstream
-from recipes.downstream.errors import TaskError
 from recipes.results.record import Results, Run, results_file, write_results
 
 OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
@@ -78,7 +78,7 @@ def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_be
 ) -> None:
     run(tmp_path)
     before = {path: path.stat() for path in tmp_path.iterdir()}
-    with pytest.raises(TaskError, match=r"holds a run of other data.*--overwrite"):
+    with pytest.raises(MotionBeatError, match=r"holds a run of other data.*--overwrite"):
         run(tmp_path, "other data")
     assert {path: path.stat() for path in tmp_path.iterdir()} == before
     training.code = 1

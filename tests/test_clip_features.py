@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.expert import UpstreamExpert
 from recipes.downstream.clip_probing.clips import Clip
 from recipes.downstream.clip_probing.features import clip_features
@@ -23,7 +24,6 @@ from recipes.downstream.clip_probing.probe import ClipProbe
 from recipes.downstream.clip_probing.published import clip
 from recipes.downstream.clip_probing.slices import SHORTEST, slices
 from recipes.downstream.encoder import Encoder, fingerprint, load_encoder
-from recipes.downstream.errors import TaskError
 
 
 class Counting(nn.Module):
@@ -194,10 +194,10 @@ def test_a_fingerprint_knows_weights_and_upstreams() -> None:
     layers = untrained.layers(wav)
     assert layers.shape == (11, 50, 192)
     torch.testing.assert_close(layers, untrained.layers(wav), rtol=0, atol=0)
-    with pytest.raises(TaskError, match="nothing: no such upstream"):
+    with pytest.raises(MotionBeatError, match="nothing: no such upstream"):
         load_encoder("x", "nothing")
 
 
 def test_features_that_are_no_numbers_are_refused(heard: Heard) -> None:
-    with pytest.raises(TaskError, match="counting: its features are no numbers"):
+    with pytest.raises(MotionBeatError, match="counting: its features are no numbers"):
         heard.encoder.layers(torch.full((16_000,), torch.nan))

@@ -8,12 +8,12 @@ import pytest
 
 from motionbeat_upstream.config import (
     ARCHITECTURES,
-    ConfigError,
     MotionTowerConfig,
     MusicTowerConfig,
     TowerConfig,
     architecture,
 )
+from motionbeat_upstream.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

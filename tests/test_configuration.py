@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.settings import read_values
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.clip_tasks import CLIP_TASKS
 from recipes.downstream.beat_tracking import settings as beat_tracking
 from recipes.downstream.clip_probing import settings as clip_probing
 from recipes.downstream.dance_generation import settings as dance_generation
-from recipes.downstream.errors import TaskError
 from recipes.downstream.registration import TASKS
 from recipes.downstream.request import UNSET
 from recipes.downstream.retrieval import settings as retrieval
@@ -261,7 +261,7 @@ read_genre = partial(read_section, "genre", clip_probing.TaskSettings, layouts=(
     ],
 )
 def test_rules_of_the_tasks(read: Any, values: Any, message: str) -> None:
-    with pytest.raises(TaskError, match=message):
+    with pytest.raises(MotionBeatError, match=message):
         read(values)
 
 

@@ -15,8 +15,8 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
+from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import regular_grid
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
 from recipes.dance_metrics.hands import with_hands

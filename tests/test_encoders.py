@@ -13,11 +13,12 @@ from muq import MuQ, MuQConfig
 from torch import Tensor
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor, WavLMConfig, WavLMModel
 
+from motionbeat_upstream.errors import CheckpointError, MotionBeatError
 from recipes.downstream import run_downstream
 from recipes.downstream.encoder import load_encoder
 from recipes.encoders import entry
 from recipes.encoders.conformers import ROPE_LARGE, ConformerUpstream
-from recipes.encoders.waveform_upstream import EncoderError, WaveformUpstream
+from recipes.encoders.waveform_upstream import WaveformUpstream
 
 SIZES = {
     "hidden_size": 32,
@@ -184,22 +185,22 @@ def test_musicfm_is_muqs_conformer_with_its_own_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_what_a_folder_lacks_is_said(name: str, tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="got none"):
+    with pytest.raises(CheckpointError, match="got none"):
         entry(name)()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EncoderError, match="has no "):
+    with pytest.raises(CheckpointError, match="has no "):
         entry(name)(ckpt=tmp_path / "empty")
     FOLDERS[name][0](tmp_path / "model")
     for file in sorted((tmp_path / "model").iterdir()):
         content = file.read_bytes()
         if file.suffix in (".json", ".safetensors", ".pt"):
             file.unlink()
-            with pytest.raises(EncoderError, match=r"has (no|pretrained_msd.pt but no) "):
+            with pytest.raises(CheckpointError, match=r"has (no|pretrained_msd.pt but no) "):
                 entry(name)(ckpt=tmp_path / "model")
             file.write_bytes(content)
         if file.suffix in (".safetensors", ".pt"):
             file.write_bytes(content[: len(content) // 2])
-            with pytest.raises(EncoderError, match=f"{tmp_path}"):
+            with pytest.raises(CheckpointError, match=f"{tmp_path}"):
                 entry(name)(ckpt=tmp_path / "model")
             file.write_bytes(content)
 
@@ -216,7 +217,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path: Path, monkeypatch: pytest.
     musicfm(tmp_path / "model")
     with (tmp_path / "model" / "pretrained_msd.pt").open("wb") as file:
         pickle.dump({"state_dict": Bad()}, file)
-    with pytest.raises(EncoderError, match="cannot be loaded"):
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
         entry("musicfm_local")(ckpt=tmp_path / "model")
     assert not (tmp_path / "ran").exists()
 
@@ -239,9 +240,9 @@ def test_code_in_the_folder_is_run_only_when_it_is_allowed(
         "class MERTModel(HubertModel):\n    config_class = MERTConfig\n"
     )
     plain = entry("mert_local")(ckpt=folder)
-    with pytest.raises(EncoderError, match="is not run unless -g trust_remote_code says so"):
+    with pytest.raises(CheckpointError, match="is not run unless -g trust_remote_code says so"):
         entry("hf_audio_local")(ckpt=folder)
-    with pytest.raises(EncoderError, match="-g yes: expected trust_remote_code or nothing"):
+    with pytest.raises(MotionBeatError, match="-g yes: expected trust_remote_code or nothing"):
         entry("mert_local")(ckpt=folder, model_config="yes")
     assert not (tmp_path / "ran").exists()
     trusted = entry("mert_local")(ckpt=folder, model_config="trust_remote_code")
@@ -254,7 +255,7 @@ def test_a_mert_of_another_attention_is_refused(tmp_path: Path) -> None:
     mert(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"attention_relax": 32.0}))
-    with pytest.raises(EncoderError, match="by code of its own; -g trust_remote_code"):
+    with pytest.raises(CheckpointError, match="by code of its own; -g trust_remote_code"):
         entry("mert_local")(ckpt=tmp_path / "model")
 
 
@@ -265,7 +266,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     config = BertConfig.from_dict(dict(zip(sizes, (16, 1, 1, 16, 9), strict=True)))
     BertModel(config).save_pretrained(tmp_path)
     extractor(tmp_path, 16_000, False)
-    with pytest.raises(EncoderError, match="a model of type 'bert'; expected one of waveforms"):
+    with pytest.raises(CheckpointError, match="a model of type 'bert'; expected one of waveforms"):
         entry("hf_audio_local")(ckpt=tmp_path)
 
 

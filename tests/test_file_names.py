@@ -26,10 +26,10 @@ from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, prepare_pairs
 from motion_data.s3prl_adapter.__main__ import main as export_command
 from motionbeat_upstream.atomic_write import atomic_path, write_text
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.file_name import fit_name, printable
-from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.file_names import bytes_in_names
 from tests.made_corpus import Made, write_corpus

@@ -9,11 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionbeat_upstream.nn import tempo
-from motionbeat_upstream.nn.accents import bass_accents, sound_bands
-from motionbeat_upstream.nn.frontend import log_mel
-from motionbeat_upstream.nn.local_contrast import local_contrast
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
+from motionbeat_upstream.beats import tempo
+from motionbeat_upstream.beats.accents import bass_accents, sound_bands
+from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.local_contrast import local_contrast
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from recipes.benchmark.fit_tempo import Windows, evidence_of, fit, main, score, window_weights
 from tests.made_corpus import Made, write_corpus
 from tests.small import music

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from submitit import SlurmExecutor
 
 import recipes.launch.command
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch.command import main
-from recipes.launch.errors import LaunchError
 from recipes.launch.known_recipes import RECIPES
 from recipes.launch.metrics import last_metrics, step
 from recipes.launch.progress import Progress, progress_file, write_progress
@@ -203,7 +203,7 @@ def test_every_way_of_writing_a_time_limit_means_the_same(
 
 @pytest.mark.parametrize("text", ["", "-5", "1:2:3:4", "1-", "1:", "1.5", "2h", "1-2:3:4:5", "infinite", "٣"])
 def test_other_times_are_refused(text: str) -> None:
-    with pytest.raises(LaunchError, match="expected minutes"):
+    with pytest.raises(MotionBeatError, match="expected minutes"):
         minutes(text)
 
 
@@ -217,7 +217,7 @@ def test_a_plan_is_every_combination_in_folders_of_their_own(tmp_path: Path) -> 
         *("--config", "steps=3", "--config-file", configs[0], "--config", "common.seed=1"),
     )
     assert plan(tmp_path, ["--x"], [], [])[0].arguments == (str(tmp_path), "--x")
-    with pytest.raises(LaunchError, match="leave --config-file out"):
+    with pytest.raises(MotionBeatError, match="leave --config-file out"):
         plan(tmp_path, ["--config-file", "x"], configs, [])
 
 
@@ -230,11 +230,11 @@ def test_each_value_of_an_option_is_a_run_in_the_one_folder(
         (str(tmp_path), "--data", "d", "--upstreams", "fbank"),
         (str(tmp_path), "--data", "d", "--upstreams", "whole=a/b.safetensors"),
     ]
-    with pytest.raises(LaunchError, match="--each: two runs would be named a_b"):
+    with pytest.raises(MotionBeatError, match="--each: two runs would be named a_b"):
         plan(tmp_path, [], [], [], ("upstreams", ["a/b", "a=b"]))
-    with pytest.raises(LaunchError, match="leave it out after the --"):
+    with pytest.raises(MotionBeatError, match="leave it out after the --"):
         plan(tmp_path, ["--upstreams", "x"], [], [], ("upstreams", ["a"]))
-    with pytest.raises(LaunchError, match="leave --sweep and --seeds out"):
+    with pytest.raises(MotionBeatError, match="leave --sweep and --seeds out"):
         plan(tmp_path, [], [], [1], ("upstreams", ["a"]))
     arguments = ["benchmark", "--cluster", "debug", "--folder", str(tmp_path / "out")]
     with pytest.raises(SystemExit):
@@ -284,7 +284,7 @@ def test_a_job_here_takes_gpus_that_its_caller_may_see() -> None:
     assert resources.local_parameters("3,5,7")["visible_gpus"] == (3, 5, 7)
     assert "visible_gpus" not in resources.local_parameters(None)
     for visible in ("3", "GPU-1,GPU-2"):
-        with pytest.raises(LaunchError, match="CUDA_VISIBLE_DEVICES"):
+        with pytest.raises(MotionBeatError, match="CUDA_VISIBLE_DEVICES"):
             resources.local_parameters(visible)
 
 

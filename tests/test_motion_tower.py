@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import TRUNKS, MotionTowerConfig
 from motionbeat_upstream.nn.contact_guidance import ContactGuide
-from motionbeat_upstream.nn.grid import Grid, regular_grid
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, MotionTower
 from motionbeat_upstream.nn.token_encoder import TokenEncoder

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from motionbeat_upstream.config import ConfigError
-from motionbeat_upstream.nn.grid import regular_grid
+from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from tests import small, test_motion_tower
 

@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from motionbeat_upstream.beats.beat_estimation import TRUST, estimate_grids
+from motionbeat_upstream.beats.frontend import frame_count, log_mel
+from motionbeat_upstream.beats.grid import Grid, regular_grid
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import architecture
-from motionbeat_upstream.nn.beat_estimation import TRUST, estimate_grids
-from motionbeat_upstream.nn.frontend import frame_count, log_mel
-from motionbeat_upstream.nn.grid import Grid, regular_grid
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from tests.small import SMALL, music
 
 
@@ -166,7 +166,7 @@ def test_a_click_arrives_at_its_own_frame() -> None:
 
 
 def test_blocks_of_the_spectrogram_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    from motionbeat_upstream.nn import frontend
+    from motionbeat_upstream.beats import frontend
 
     wav, lengths = music(3, 100, 3)[None], torch.tensor([48_000])
     whole, _ = log_mel(wav, lengths, 96)

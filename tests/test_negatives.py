@@ -29,7 +29,7 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at, times_at
 from motion_data.rhythm.contacts import contact_pulses
-from motionbeat_upstream.nn.grid import Grid, bar_turns, regular_grid
+from motionbeat_upstream.beats.grid import Grid, bar_turns, regular_grid
 from tests.made_corpus import Made, write_corpus
 from tests.shared_data import shared
 from tests.test_rhythm_contacts import salsa

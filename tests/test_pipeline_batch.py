@@ -20,7 +20,7 @@ from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.nn.grid import bar_turns
+from motionbeat_upstream.beats.grid import bar_turns
 from tests.made_corpus import Made, write_corpus
 
 PHASE = 0.4

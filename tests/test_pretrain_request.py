@@ -10,9 +10,9 @@ import pytest
 from fairseq2.utils.structured import StandardValueConverter
 from ruamel.yaml import YAML
 
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.pretrain.__main__ import main
 from recipes.pretrain.config import PretrainConfig
-from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.options import CONFIGS
 from recipes.pretrain.request import check, parse, read_config
 from tests.made_corpus import Made, write_corpus
@@ -95,7 +95,7 @@ def test_what_cannot_be_is_refused_by_its_name(override: str, message: str, corp
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "itself.yaml"
     file.write_text(text)
-    with pytest.raises(PretrainError, match=message):
+    with pytest.raises(MotionBeatError, match=message):
         read_config(file)
 
 
@@ -118,7 +118,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
 
 def test_the_defaults_are_a_run_but_for_the_corpora() -> None:
     message = r"^data\.corpora = \[\]: no corpora; name at least one prepared folder$"
-    with pytest.raises(PretrainError, match=message):
+    with pytest.raises(MotionBeatError, match=message):
         read_config(None)
     given = [{"data": {"corpora": ["corpus"]}}]
     config = read_config(None, given)
@@ -142,7 +142,7 @@ def test_all_that_is_wrong_is_told_at_once_before_anything_is_read() -> None:
         "common": 3,
         "nothing": 3,
     }
-    with pytest.raises(PretrainError) as error:
+    with pytest.raises(MotionBeatError) as error:
         read_config("tiny", [wrong])
     for fault in (
         "unknown key model.config_overrides.musik; there are arch, music, motion,",

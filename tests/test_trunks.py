@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from motionbeat_upstream.config import TRUNKS, ConfigError
+from motionbeat_upstream.config import TRUNKS
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.small import SMALL
 

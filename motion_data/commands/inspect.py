@@ -17,6 +17,7 @@ from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.writing.writers import SUFFIXES as MOTIONS
 from motion_data.writing.writers import write_as
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs
 
 DESCRIPTION = """\
@@ -31,12 +32,9 @@ about the bones. Neither has a place for the sound's clock: where frame 0 stands
 Without -o, what the manifest says of the pair."""
 
 
+@command("motionbeat data inspect", extra="data")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when all is written.
-
-    Raises:
-        DataError: no such corpus, pair or stretch.
-    """
+    """Run the command; 0 when all is written."""
     parser = argparse.ArgumentParser(
         "motionbeat data inspect",
         description=DESCRIPTION,

@@ -13,9 +13,10 @@ from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus
 from motion_data.pair import SPLITS
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
-from motionbeat_upstream.commands.first_line import first_line
+from motionbeat_upstream.commands.command import command, first_line
 
 
+@command("motionbeat data prepare", interrupted="interrupted; what is finished is kept", extra="data")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when pairs had to be left out."""
     chooser = argparse.ArgumentParser("motionbeat data prepare", add_help=False)

@@ -13,6 +13,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS
 from motion_data.stages import STAGES, Measured, measure
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Profile:
     stages: Measured
 
 
+@command("motionbeat data profile", extra="data")
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(

@@ -36,8 +36,8 @@ from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
 from motion_data.skeleton import FEET, INDEX, JOINTS
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid
 
 if TYPE_CHECKING:
     from motion_data.body.smpl import BodyModel

@@ -16,7 +16,7 @@ from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.preparation import Job, prepare_pairs
 from motionbeat_upstream.atomic_write import is_hidden
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid
 
 LAYOUT = """\
 RAW: a folder, searched to any depth, of X.bvh with an audio file X.wav (.flac, .mp3, ...) of the same

@@ -17,8 +17,8 @@ from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.preparation import Job, prepare_pairs
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.file_name import printable
-from motionbeat_upstream.nn.grid import Grid
 
 NEEDED = ("audio", "motion")
 

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motionbeat_upstream.beats.beat_estimation import estimate_grid
+from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.grid import Grid, regular_grid
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
-from motionbeat_upstream.nn.frontend import log_mel
-from motionbeat_upstream.nn.grid import Grid, regular_grid
-from motionbeat_upstream.nn.music_tower import estimate_grid
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 
 SAME_TEMPO = 0.04
 """Share by which the tempo heard may differ from the known one and still be it."""

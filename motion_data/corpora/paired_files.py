@@ -20,9 +20,9 @@ from motion_data.preparation import check_lengths, file_sha256
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.beats.beat_estimation import estimate_grid
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.music_tower import estimate_grid
 
 SEATED = 0.8
 """Median of how far the hips are above the lower knee, as a share of a thigh's length, below which a body

@@ -18,12 +18,12 @@ from motion_data.pair import MotionPair
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.bar_profile import bar_numbers, bar_profile, turns_at
+from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
+from motionbeat_upstream.beats.frontend import HOP, log_mel
+from motionbeat_upstream.beats.grid import Grid, turns_at
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.decoding import read_sound
-from motionbeat_upstream.nn.frontend import HOP, log_mel
-from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 
 ONSET_RATE = SAMPLE_RATE / HOP
 """Frames of the onset envelope a second."""

@@ -11,7 +11,7 @@ from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.beat_clock import beats_at
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid
 
 RATE = 60.0
 """Samples a second of the rhythm."""

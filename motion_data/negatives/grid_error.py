@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from motion_data.rhythm.beat_clock import times_at
-from motionbeat_upstream.nn.grid import Grid, turns_at
+from motionbeat_upstream.beats.grid import Grid, turns_at
 
 
 def displaced(grid: Grid, phase: float) -> Grid:

@@ -22,8 +22,8 @@ from motion_data.pipeline.example import Example
 from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
+from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.motion_tower import RATE
 
 if TYPE_CHECKING:

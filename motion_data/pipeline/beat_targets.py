@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE
 
 SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)

@@ -20,8 +20,8 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.plan import Draw
 from motion_data.pipeline.windows import choose_window, relative_grid
 from motion_data.stages import stage
+from motionbeat_upstream.beats.grid import Grid, without_gaps
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid, without_gaps
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.pipeline.config import PipelineConfig
-from motionbeat_upstream.nn.grid import Grid, bar_turns
+from motionbeat_upstream.beats.grid import Grid, bar_turns
 
 SLACK = 1e-3
 """Seconds by which a bar may reach beyond the sound: lengths in manifests are rounded."""

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from motion_data.motion import Motion
 from motion_data.rhythm.speed import sampled, smoothed_speed
 from motion_data.skeleton import FEET, HANDS
-from motionbeat_upstream.bar_profile import turns_at
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid, turns_at
 
 RATE = 120.0
 """Samples a second that speeds are measured at."""
@@ -57,7 +56,7 @@ def accent_mass(
 
     Returns:
         (bars, bins), the first row the bar that the clip begins in, as
-        :func:`~motionbeat_upstream.bar_profile.bar_profile` has them. A row sums to 1, or to 0 where
+        :func:`~motionbeat_upstream.beats.bar_profile.bar_profile` has them. A row sums to 1, or to 0 where
         a bar has no pulse.
     """
     inside = (times >= 0) & (times < duration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid
 
 
 def beats_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:

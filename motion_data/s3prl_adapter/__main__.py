@@ -7,15 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motion_data.s3prl_adapter.export import LAYOUTS, export, plan_export
-from motionbeat_upstream.file_name import print_any_name
+from motionbeat_upstream.commands.command import command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command("s3prl_adapter", extra="data")
+def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when pairs were left out, 2 for what cannot be done."""
-    print_any_name()
     parser = argparse.ArgumentParser("python -m motion_data.s3prl_adapter", description=__doc__)
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the export")
@@ -24,13 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seconds", type=float, default=10.0, help="longest clip where clips are classified (%(default)s)"
     )
     options = parser.parse_args(arguments)
-    try:
-        plan = plan_export(read_corpus(options.corpus), options.layout, options.seconds)
-        print(f"{options.out}: {plan.text()}", flush=True)
-        done = export(plan, options.out)
-    except (DataError, OSError) as error:
-        print(f"s3prl_adapter: {error}", file=sys.stderr)
-        return 2
+    plan = plan_export(read_corpus(options.corpus), options.layout, options.seconds)
+    print(f"{options.out}: {plan.text()}", flush=True)
+    done = export(plan, options.out)
     counts = ", ".join(f"{count} of {split}" for split, count in done.clips.items())
     print(f"{done.folder}: {counts}")
     for label, style in done.classes.items():

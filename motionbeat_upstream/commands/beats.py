@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.model_option import (
     add_hint_options,
     add_model_options,
@@ -19,7 +21,6 @@ from motionbeat_upstream.commands.model_option import (
 )
 from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.nn.grid import Grid, confidence_text
 
 DESCRIPTION = """\
 Estimate beats, downbeats and metre, with a model's beat heads where it has them and otherwise by rules over
@@ -31,6 +32,7 @@ CLICK_LEVEL = 0.6
 """Peak of a click, relative to the sound's."""
 
 
+@command("motionbeat beats")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when beats were found, 1 when the file has no pulse."""
     parser = argparse.ArgumentParser("motionbeat beats", description=DESCRIPTION)

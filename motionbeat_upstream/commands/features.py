@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
-from motionbeat_upstream.config import ConfigError
-from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.errors import AudioError, ConfigError
 from motionbeat_upstream.version import __version__
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ For EDGE's test.py --use_cached_features lay them beside the slices of each song
 Several layers stand side by side, D of each."""
 
 
+@command("motionbeat features", interrupted="interrupted; what is finished is kept")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when every file is done, 1 when some could not be."""
     options = _parse(arguments)

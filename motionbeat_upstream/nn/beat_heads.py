@@ -6,17 +6,12 @@ and the frame-level contrast see as well.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-METRES = (2, 3, 4, 5, 6, 7)
-"""Beats a bar that are told apart."""
-
-SLOWEST, FASTEST, TEMPO_CLASSES = 40.0, 240.0, 32
-"""Range of tempi in beats per minute, and their number: evenly spaced in the logarithm, 6 % apart."""
+from motionbeat_upstream.beats.grid import METRES
+from motionbeat_upstream.beats.tempo import TEMPO_CLASSES
 
 OUTPUTS = {"beat": 1, "downbeat": 1, "position": max(METRES), "metre": len(METRES), "tempo": TEMPO_CLASSES}
 """Number of logits of each head."""
@@ -35,7 +30,7 @@ class BeatLogits:
     metre: Tensor
     """(B, F, 6) of the beats a bar, one of ``METRES``."""
     tempo: Tensor
-    """(B, F, 32) of the tempo, see :func:`tempo_class`."""
+    """(B, F, 32) of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
 
 
 class BeatHeads(nn.Module):
@@ -50,14 +45,3 @@ class BeatHeads(nn.Module):
         logits = self.output(frames).float()
         beat, downbeat, position, metre, tempo = logits.split(list(OUTPUTS.values()), -1)
         return BeatLogits(beat[..., 0], downbeat[..., 0], position, metre, tempo)
-
-
-def tempo_class(bpm: Tensor) -> Tensor:
-    """The class of a tempo in beats per minute, as a real number in [0, 31]."""
-    octaves = torch.log2(bpm / SLOWEST) / math.log2(FASTEST / SLOWEST)
-    return (octaves * (TEMPO_CLASSES - 1)).clamp(0, TEMPO_CLASSES - 1)
-
-
-def class_tempi() -> Tensor:
-    """(32,) tempi of the classes in beats per minute, see :func:`tempo_class`."""
-    return SLOWEST * torch.pow(FASTEST / SLOWEST, torch.arange(TEMPO_CLASSES) / (TEMPO_CLASSES - 1))

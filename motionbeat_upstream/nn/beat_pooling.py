@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from motionbeat_upstream.beats.grid import Tokens
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
-from motionbeat_upstream.nn.grid import Tokens
 
 FRAME_SECONDS = STRIDE / SAMPLE_RATE
 

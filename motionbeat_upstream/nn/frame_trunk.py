@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.config import MusicTowerConfig
 from motionbeat_upstream.nn.feed_forward import feed_forward
-from motionbeat_upstream.nn.frontend import length_mask
 
 
 class FrameTrunk(nn.Module):

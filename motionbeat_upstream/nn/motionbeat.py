@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, best_product, frame_turns
-from motionbeat_upstream.nn.frontend import length_mask
-from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicFeatures, MusicTower
 

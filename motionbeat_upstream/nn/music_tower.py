@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfig
-from motionbeat_upstream.nn.bar_pointer import ANY, Hints
-from motionbeat_upstream.nn.beat_estimation import estimate_grids
+from motionbeat_upstream.beats.bar_pointer import ANY, Hints
+from motionbeat_upstream.beats.beat_estimation import estimate_grids
+from motionbeat_upstream.beats.decoded_grid import decode_grids
+from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens
+from motionbeat_upstream.beats.onset_envelope import spectra
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.bottleneck_trunk import BottleneckTrunk
-from motionbeat_upstream.nn.decoded_grid import decode_grids
 from motionbeat_upstream.nn.frame_trunk import FrameTrunk
-from motionbeat_upstream.nn.frontend import length_mask, log_mel
-from motionbeat_upstream.nn.grid import Grid, Tokens, cut_tokens
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 
 PULSE_STEP = 1 / 16
@@ -99,7 +100,7 @@ class MusicTower(nn.Module):
             hints: what is known of tempo and metre, for a grid that is estimated from the beat heads.
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
+        mel, mel_lengths, onset = spectra(wav, lengths, self.config.n_mels)
         frames = self._frames(mel, mel_lengths, onset, augment)
         if grids is None:
             way = self.config.grid_from, self.config.grid_trust
@@ -126,7 +127,7 @@ class MusicTower(nn.Module):
         self, wav: Tensor, lengths: Tensor, augment: Callable[[Tensor], Tensor] | None = None
     ) -> FrameFeatures:
         """What needs no grid: the trunk and its heads; the arguments are those of :meth:`forward`."""
-        return self._frames(*_spectra(wav, lengths, self.config.n_mels), augment)
+        return self._frames(*spectra(wav, lengths, self.config.n_mels), augment)
 
     @torch.inference_mode()
     def estimate_grid(self, wav: Tensor, hints: Hints = ANY) -> Grid:
@@ -151,7 +152,7 @@ class MusicTower(nn.Module):
             For each way the grids of the clips.
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        mel, mel_lengths, onset = _spectra(wav, lengths, self.config.n_mels)
+        mel, mel_lengths, onset = spectra(wav, lengths, self.config.n_mels)
         needed = any(source != "onsets" for source, _ in ways)
         frames = self._frames(mel, mel_lengths, onset) if needed else None
         return [_grids(mel, mel_lengths, onset, frames, durations, *way, hints) for way in ways]
@@ -212,24 +213,8 @@ def _grids(
         return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=pulses)
 
 
-def _spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The (B, 2F, n_mels) log-mel, its (B,) lengths and the (B, 2F) onset envelope."""
-    # Spectra are not to be had in half precision.
-    with torch.autocast(wav.device.type, enabled=False):
-        mel, mel_lengths = log_mel(wav, lengths, n_mels)
-        return mel, mel_lengths, onset_envelope(mel, mel_lengths)
-
-
 def untrained_music_tower(config: MusicTowerConfig, seed: int = 0) -> MusicTower:
     """A tower at its random initialisation, the same at every call; the caller's generator is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MusicTower(config)
-
-
-@torch.inference_mode()
-def estimate_grid(wav: Tensor, n_mels: int = MusicTowerConfig.n_mels) -> Grid:
-    """Beats, downbeats and metre of one waveform (T,) at 16 kHz, without a tower."""
-    lengths = torch.tensor([len(wav)], device=wav.device)
-    mel, mel_lengths, onset = _spectra(wav[None], lengths, n_mels)
-    return estimate_grids(onset, mel, mel_lengths, [len(wav) / SAMPLE_RATE])[0]

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
-from motionbeat_upstream.file_name import print_any_name
+from motionbeat_upstream.commands.command import command, dispatch
 
 COMMANDS = {
-    "first": "recipes.benchmark.beat_tracking_first",
-    "beats": "recipes.benchmark.beats.__main__",
-    "run": "recipes.benchmark.run.__main__",
-    "dance-metrics": "recipes.dance_metrics.__main__",
-    "robustness": "recipes.benchmark.robustness.__main__",
+    "first": "recipes.benchmark.beat_tracking_first:main",
+    "beats": "recipes.benchmark.beats.__main__:main",
+    "run": "recipes.benchmark.run.__main__:main",
+    "table": "recipes.benchmark.beat_tracking_table:main",
+    "dance-metrics": "recipes.dance_metrics.__main__:main",
+    "robustness": "recipes.benchmark.robustness.__main__:main",
+    "labelling-error": "recipes.benchmark.labelling_error:main",
+    "fit-tempo": "recipes.benchmark.fit_tempo:main",
+    "fit-bar-pointer": "recipes.benchmark.fit_bar_pointer.__main__:main",
+    "pretraining-table": "recipes.benchmark.pretraining_table:main",
+    "pretraining-curves": "recipes.benchmark.pretraining_curves:main",
+    "soft-dtw": "recipes.benchmark.soft_dtw_against_tslearn:main",
 }
-"""Modules with a ``main(arguments) -> int``."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 2 where there is none such."""
-    print_any_name()
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] not in COMMANDS:
-        said = "; ".join(f"python -m recipes.benchmark {name} --help" for name in COMMANDS)
-        print(f"recipes.benchmark: expected {' or '.join(COMMANDS)}; see {said}", file=sys.stderr)
-        return 0 if given[:1] in (["-h"], ["--help"]) else 2
-    code: int = importlib.import_module(COMMANDS[given[0]]).main(given[1:])
-    return code
+@command("recipes.benchmark")
+def main(arguments: Sequence[str]) -> int:
+    """Run the subcommand that is named first."""
+    return dispatch("python -m recipes.benchmark", COMMANDS, arguments)
 
 
 if __name__ == "__main__":

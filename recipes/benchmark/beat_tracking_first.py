@@ -17,7 +17,7 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark.beat_tracking_table import BeatPlan, read_folds
 from recipes.benchmark.runner import RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import read_upstreams
@@ -46,8 +46,9 @@ OWN_SONGS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is missing and print the table; 2 for what the user can mend, 130 after Ctrl-C."""
+@command("recipes.benchmark first", interrupted=RESUMES, extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark first",
         description=__doc__,
@@ -68,21 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of S3PRL's hub, or a .safetensors file; the first is compared with the others (%(default)s)",
     )
     options = parser.parse_args(arguments)
+    upstreams = read_upstreams(options.upstreams)
+    data = find_songs(options.data, options.out)
+    count = len(upstreams) * len(read_folds(data))
+    print(f"{count} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
+    plan = BeatPlan(data.parent, (SEED,), PROBE, STEPS, data)
     try:
-        upstreams = read_upstreams(options.upstreams)
-        data = find_songs(options.data, options.out)
-        count = len(upstreams) * len(read_folds(data))
-        print(f"{count} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
-        plan = BeatPlan(data.parent, (SEED,), PROBE, STEPS, data)
         run_jobs([job for choice in upstreams for job in plan.jobs(choice, options.out)], quiet=True)
-        text = report(plan.own_results(upstreams, options.out), data, options.out)
-    except (DataError, AudioError, OSError, ValueError) as error:
-        print(f"recipes.benchmark first: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return _interrupted()
     except RunFailed as failed:
-        return _interrupted() if failed.code == 130 else failed.code
+        if failed.code == 130:
+            raise KeyboardInterrupt from failed
+        return failed.code
+    text = report(plan.own_results(upstreams, options.out), data, options.out)
     write_text(options.out / "table.md", text)
     print(f"\n{text}", end="")
     return 0
@@ -154,11 +152,6 @@ def verdict(measures: Sequence[str], margin: Sequence[Estimate]) -> str:
         sign = "higher in" if one.low > 0 else "lower in" if one.high < 0 else "not told apart in"
         groups[sign].append(measure)
     return "; ".join(f"{sign} {', '.join(of)}" for sign, of in groups.items() if of)
-
-
-def _interrupted() -> int:
-    print("\nrecipes.benchmark first: interrupted; the same command goes on from here", file=sys.stderr)
-    return 130
 
 
 if __name__ == "__main__":

@@ -12,15 +12,16 @@ taken up by the same command.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from motion_data.csv_file import read_csv
+from motion_data.errors import DataError
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.file_name import print_any_name
+from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark.plan import CommandPlan
 from recipes.benchmark.runner import Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
@@ -62,7 +63,7 @@ class BeatPlan(CommandPlan):
         """The folds of the data set; one without a name where it has a split of its own instead.
 
         Raises:
-            ValueError: the CSV has folds, but fewer than three.
+            DataError: no CSV, or one that has folds, but fewer than three.
         """
         return read_folds(self.data)
 
@@ -108,9 +109,9 @@ class BeatPlan(CommandPlan):
         return [self.table(upstreams, out, decoder, title.format(decoder)) for decoder in DECODERS]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run what is missing and print the table; 2 when a run fails."""
-    print_any_name()
+@command("beat_tracking_table", interrupted=RESUMES, extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run what is missing and print the table; the code of a run that failed."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0] if __doc__ else None,
     )
@@ -130,20 +131,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace runs of other data or weights in OUT"
     )
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     plan = BeatPlan(options.data.parent, tuple(options.seeds), options.probe, csv=options.data)
+    read_folds(options.data)
+    upstreams = read_upstreams(options.upstreams)
+    jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
     try:
-        read_folds(options.data)
-        upstreams = read_upstreams(options.upstreams)
-        jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
         run_jobs(jobs, overwrite=options.overwrite)
-        text = "\n".join(plan.table(upstreams, options.out, options.decoder).lines()) + "\n"
-        write_text(options.out / f"table_{options.decoder}.md", text)
-    except (OSError, ValueError) as error:
-        print(f"beat_tracking_table: {error}", file=sys.stderr)
-        return 2
     except RunFailed as failed:
         return failed.code
+    text = "\n".join(plan.table(upstreams, options.out, options.decoder).lines()) + "\n"
+    write_text(options.out / f"table_{options.decoder}.md", text)
     print(text)
     return 0
 
@@ -152,15 +150,14 @@ def read_folds(data: Path) -> list[str]:
     """The folds of a data set; one without a name where it has a split of its own instead.
 
     Raises:
-        ValueError: the CSV has folds, but fewer than three.
+        DataError: no CSV, or one that has folds, but fewer than three.
     """
-    with data.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = [row.cells for row in read_csv(data, (), names_files=True)]
     folds = sorted({row["fold"] for row in rows if row.get("fold")})
     if not folds and all(row.get("split") for row in rows):
         return [""]
     if len(folds) < 3:
-        raise ValueError(
+        raise DataError(
             f"{data}: expected a column 'fold' with at least 3 values (train, dev, test), found {folds}"
         )
     return folds

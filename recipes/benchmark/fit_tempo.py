@@ -1,10 +1,10 @@
-"""Fits the weights by which the grid of audio alone chooses a tempo (WEIGHTS and PRIOR of nn/tempo.py).
+"""Fits the weights by which the grid of audio alone chooses a tempo (WEIGHTS and PRIOR of beats/tempo.py).
 
     python -m recipes.benchmark.fit_tempo data/constructed --pairs 900
 
 A multinomial logistic regression over the tempi: in each window of a few seconds, the score of a tempo is
-the weighted sum of what :func:`~motionbeat_upstream.nn.tempo.tempo_evidence` finds there and of x, x² and x³,
-x being the tempo in octaves above 120 bpm. Windows are weighted so that their tempi spread by half an
+the weighted sum of what :func:`~motionbeat_upstream.beats.tempo.tempo_evidence` finds there and of x, x²
+and x³, x being the tempo in octaves above 120 bpm. Windows are weighted so that their tempi spread by half an
 octave about 133 bpm, whatever the corpus' own spread. It is fitted on the train split and scored on the
 dev split, beside the weights that are there now: the share of windows whose best tempo is within 4 % of the
 annotated one, and the share within 4 % of it, its half, double, third or triple.
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
+from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import MusicTowerConfig
-from motionbeat_upstream.errors import AudioError
-from motionbeat_upstream.nn.grid import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,8 +64,9 @@ class Windows:
     """(N,) annotated tempo in the middle of each."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Fit and print; 2 for what the user can mend."""
+@command("fit_tempo")
+def main(arguments: Sequence[str]) -> int:
+    """Fit and print."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark.fit_tempo",
         description=__doc__,
@@ -73,16 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("corpora", type=Path, nargs="+", help="prepared corpora with grids")
     parser.add_argument("--pairs", type=int, default=900, help="of each corpus' train split (%(default)s)")
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     if options.pairs < 1:
         parser.error(f"--pairs must be at least 1, got {options.pairs}")
-    try:
-        corpora = [read_corpus(folder) for folder in options.corpora]
-        train, dev = (read_windows(corpora, split, options.pairs) for split in ("train", "dev"))
-    except (DataError, AudioError, OSError) as error:
-        print(f"fit_tempo: {error}", file=sys.stderr)
-        return 2
-    from motionbeat_upstream.nn.tempo import MULTIPLES, PRIOR, WEIGHTS
+    corpora = [read_corpus(folder) for folder in options.corpora]
+    train, dev = (read_windows(corpora, split, options.pairs) for split in ("train", "dev"))
+
+    from motionbeat_upstream.beats.tempo import MULTIPLES, PRIOR, WEIGHTS
 
     fitted = fit(train)
     now = np.concatenate([np.ravel(WEIGHTS), PRIOR])
@@ -114,7 +112,7 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
     from tqdm import tqdm
 
     from motion_data.loading import load_pair
-    from motionbeat_upstream.nn.tempo import HOP, tempi
+    from motionbeat_upstream.beats.tempo import HOP, tempi
 
     pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), most)]
     evidence: list[Tensor] = []
@@ -140,11 +138,11 @@ def evidence_of(wav: Tensor) -> Tensor:
     """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
     import torch
 
-    from motionbeat_upstream.nn.accents import bass_accents, sound_bands
-    from motionbeat_upstream.nn.frontend import log_mel
-    from motionbeat_upstream.nn.local_contrast import local_contrast
-    from motionbeat_upstream.nn.onset_envelope import onset_envelope
-    from motionbeat_upstream.nn.tempo import tempo_evidence
+    from motionbeat_upstream.beats.accents import bass_accents, sound_bands
+    from motionbeat_upstream.beats.frontend import log_mel
+    from motionbeat_upstream.beats.local_contrast import local_contrast
+    from motionbeat_upstream.beats.onset_envelope import onset_envelope
+    from motionbeat_upstream.beats.tempo import tempo_evidence
 
     with torch.inference_mode():
         mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
@@ -164,7 +162,7 @@ def fit(windows: Windows) -> NDArray[np.float64]:
     """(3 · M + 3,) the weights of greatest likelihood, held down a little."""
     from scipy.optimize import minimize
 
-    from motionbeat_upstream.nn.tempo import tempi
+    from motionbeat_upstream.beats.tempo import tempi
 
     evidence, weight = windows.evidence, window_weights(windows.bpm)
     steps = np.log2(tempi().double().numpy())
@@ -203,7 +201,7 @@ def window_weights(bpm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def score(windows: Windows, weights: NDArray[np.float64]) -> tuple[float, float]:
     """Shares of windows whose best tempo is right, and right or a related one; weighted as in the fit."""
-    from motionbeat_upstream.nn.tempo import tempi
+    from motionbeat_upstream.beats.tempo import tempi
 
     best = tempi().double().numpy()[(windows.evidence @ weights).argmax(1)]
     weight = window_weights(windows.bpm)

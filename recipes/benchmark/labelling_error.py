@@ -33,6 +33,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.midi_file import read_score, seconds_of
 from motion_data.pair import MotionPair
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import ENVELOPE_RATE
 from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 
@@ -168,8 +169,9 @@ def _matches(track: str, midis: Mapping[str, Path], package: str) -> bool:
     return Path(track).stem in midis and (not package or Path(track).parts[0] == package)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+@command("labelling_error", mistake=1)
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.benchmark.labelling_error",
         description="Error rate of a recordings corpus's labels against MIDI files of the same music.",
@@ -177,12 +179,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="prepared by `data prepare recordings`")
     parser.add_argument("midi", type=Path, metavar="MIDI", help="folder of .mid files named as tracks are")
     parser.add_argument("--package", default="", metavar="NAME", help="folder of the tracks (any)")
-    arguments = parser.parse_args(argv)
-    try:
-        found, left_out = results(read_corpus(arguments.corpus), arguments.midi, arguments.package)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    found, left_out = results(read_corpus(options.corpus), options.midi, options.package)
     print("| track | lag (s) | clearness of lag | tempo ratio | beats near | level | phase | bars |")
     print("|---|---|---|---|---|---|---|---|")
     words = {True: "right", False: "wrong", None: "unknown"}

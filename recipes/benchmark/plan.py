@@ -47,7 +47,7 @@ class Plan(ABC):
             overwrite: whether runs of other upstreams, data or settings may be replaced.
 
         Raises:
-            DataError, AudioError, TaskError, CheckpointError: what is wrong with data, features or weights,
+            MotionBeatError: what is wrong with data, features or weights,
                 or a run of other data or weights would be replaced.
             RunFailed: a run of ``run_downstream.py`` ended with an error, which it has printed.
         """

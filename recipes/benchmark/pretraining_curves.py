@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file
+from motionbeat_upstream.errors import MotionBeatError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,25 +57,18 @@ COLOURS = ("#1b6ca8", "#d1495b", "#3b8c5a", "#8a5fb0", "#c98a1b")
 SOFT = "#8a8f98"
 
 
-class CurvesError(ValueError):
-    """A folder that holds no run."""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Draw; 2 for what the user can mend."""
+@command("pretraining_curves")
+def main(arguments: Sequence[str]) -> int:
+    """Draw."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark.pretraining_curves", description=__doc__.splitlines()[0]
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("-o", "--output", type=output_file(".png"), required=True, metavar="FILE.png")
-    options = parser.parse_args(argv)
-    try:
-        figure = draw(records(options.run, "train"), records(options.run, "valid"))
-        with atomic_path(options.output) as draft:
-            figure.savefig(draft, format="png", dpi=110)
-    except (CurvesError, OSError) as error:
-        print(f"pretraining_curves: {error}", file=sys.stderr)
-        return 2
+    options = parser.parse_args(arguments)
+    figure = draw(records(options.run, "train"), records(options.run, "valid"))
+    with atomic_path(options.output) as draft:
+        figure.savefig(draft, format="png", dpi=110)
     return 0
 
 
@@ -81,11 +76,11 @@ def records(run: Path, name: str) -> list[dict[str, Any]]:
     """What a run wrote at each step.
 
     Raises:
-        CurvesError: nothing.
+        MotionBeatError: nothing.
     """
     file = run / f"metrics/{name}.jsonl"
     if not file.is_file():
-        raise CurvesError(f"{file}: no such file; give the folder of a run that was validated")
+        raise MotionBeatError(f"{file}: no such file; give the folder of a run that was validated")
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from motionbeat_upstream.atomic_write import write_text
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file
-from recipes.pretrain.errors import PretrainError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.pretrain.figures_file import figures_file
 from recipes.results.estimates import Estimate
 from recipes.results.tables import markdown_table
@@ -57,8 +58,9 @@ CHANCE = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; 2 for what the user can mend."""
+@command("pretraining_table")
+def main(arguments: Sequence[str]) -> int:
+    """Print the table."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark.pretraining_table",
         description=__doc__,
@@ -69,15 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-o", "--output", type=output_file(".md"), metavar="FILE.md", help="write the table there as well"
     )
-    options = parser.parse_args(argv)
-    try:
-        found = {run.name: figures_of(run, options.split) for run in options.runs}
-        text = table_text(found)
-        if options.output is not None:
-            write_text(options.output, text)
-    except (PretrainError, OSError) as error:
-        print(f"pretraining_table: {error}", file=sys.stderr)
-        return 2
+    options = parser.parse_args(arguments)
+    text = table_text({run.name: figures_of(run, options.split) for run in options.runs})
+    if options.output is not None:
+        write_text(options.output, text)
     print(text)
     return 0
 
@@ -86,18 +83,18 @@ def figures_of(run: Path, split: str) -> dict[str, Any]:
     """The figures of a run's last validation, or those of the test split.
 
     Raises:
-        PretrainError: there are none.
+        MotionBeatError: there are none.
     """
     if split == "test":
         file = figures_file(run, split)
         if not file.is_file():
-            raise PretrainError(f"{file}: no such file; run `python -m recipes.pretrain.validate {run}`")
+            raise MotionBeatError(f"{file}: no such file; run `python -m recipes.pretrain.validate {run}`")
         figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return figures
     file = run / "metrics/valid.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     if not lines:
-        raise PretrainError(f"{run}: holds no validation (metrics/valid.jsonl); give folders of runs")
+        raise MotionBeatError(f"{run}: holds no validation (metrics/valid.jsonl); give folders of runs")
     record: dict[str, Any] = json.loads(lines[-1])
     return record
 
@@ -106,12 +103,12 @@ def table_text(found: Mapping[str, Mapping[str, Any]]) -> str:
     """A markdown table of the figures of each run, with the baselines below.
 
     Raises:
-        PretrainError: runs at different steps, which do not compare.
+        MotionBeatError: runs at different steps, which do not compare.
     """
     steps = {name: record["Step"] for name, record in found.items()}
     if len(set(steps.values())) > 1:
         told = ", ".join(f"{name} at {step}" for name, step in steps.items())
-        raise PretrainError(f"the runs were validated last at different steps ({told}); let all get as far")
+        raise MotionBeatError(f"the runs were validated last at different steps ({told}); let all get as far")
     rows = [[name, *(_pair(of, *keys) for keys in COLUMNS.values())] for name, of in found.items()]
     first = next(iter(found.values()))
     baselines = {"no learning": NO_LEARNING, "chance": CHANCE, "log-mel": LOG_MEL, "untrained": UNTRAINED}

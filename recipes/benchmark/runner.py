@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motionbeat_upstream.atomic_write import write_text
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream import run_downstream
 from recipes.downstream.earlier_run import files_of_run, remove
-from recipes.downstream.errors import TaskError
 from recipes.downstream.task_run.request import command
 from recipes.results.record import results_file
 
@@ -52,7 +52,7 @@ def run_jobs(jobs: Sequence[Job], quiet: bool = False, overwrite: bool = False) 
         overwrite: whether runs that are made of something else may be replaced.
 
     Raises:
-        TaskError: a folder holds a run that is made of something else.
+        MotionBeatError: a folder holds a run that is made of something else.
         RunFailed: a run ended with an error.
     """
     for number, job in enumerate(jobs, 1):
@@ -79,7 +79,7 @@ def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: boo
         overwrite: whether a run that is made of something else may be replaced.
 
     Raises:
-        TaskError: the folder holds a run that is made of something else.
+        MotionBeatError: the folder holds a run that is made of something else.
     """
     begun, done = folder / "begun", folder / "done"
     ended = _says(done, made_of)
@@ -89,7 +89,7 @@ def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: boo
         earlier = files_of_run(folder)
         trained = any(path.suffix == ".ckpt" or path.name.startswith("scores-test.") for path in earlier)
         if trained and not ended and not overwrite:
-            raise TaskError(
+            raise MotionBeatError(
                 f"{folder}: holds a run of other data, weights, settings or of another version; give another "
                 f"OUT, or --overwrite to replace it"
             )

@@ -1,4 +1,4 @@
-"""Our soft-DTW against tslearn's ``SoftDTWLossPyTorch``: forward and backward on a processor.
+"""Our soft-DTW against tslearn's: time of forward and backward on a processor.
 
     python -m recipes.benchmark.soft_dtw_against_tslearn
 
@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.errors import MotionBeatError
 
 if TYPE_CHECKING:
     import torch
@@ -44,10 +46,6 @@ LEAST_SPEED_UP_AT_SRAL = 3.0
 GAMMA = 0.05
 TOLERANCE = 1e-4
 """By how much values and gradients may differ, relative to the largest."""
-
-
-class BenchmarkError(RuntimeError):
-    """The comparison cannot be made; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +79,11 @@ def tslearn_losses(threads: int) -> dict[str, Loss]:
     try:
         numba, metrics = (importlib.import_module(name) for name in ("numba", "tslearn.metrics"))
     except ImportError as error:
-        raise BenchmarkError(f"{error}; install it with `pip install tslearn==0.10.0`") from error
+        raise MotionBeatError(f"{error}; install it with `pip install tslearn==0.10.0`") from error
     try:
         numba.set_num_threads(threads)
     except ValueError as error:
-        raise BenchmarkError(f"--threads {threads}: more than numba gives tslearn ({error})") from error
+        raise MotionBeatError(f"--threads {threads}: more than numba gives tslearn ({error})") from error
     return {
         "soft-DTW": metrics.SoftDTWLossPyTorch(gamma=GAMMA),
         "divergence": metrics.SoftDTWLossPyTorch(gamma=GAMMA, normalize=True),
@@ -123,7 +121,7 @@ def compare(
     for name, mine, other in zip(("values", "gradients", "gradients"), *results, strict=True):
         difference = float((mine - other).abs().max() / other.abs().max())
         if not difference <= TOLERANCE:
-            raise BenchmarkError(
+            raise MotionBeatError(
                 f"{kind} of {pairs} x {steps}: {name} differ by {difference:.1e} of the largest, more than "
                 f"{TOLERANCE:g}; times of different things say nothing, look into it first"
             )
@@ -162,8 +160,9 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+@command("soft_dtw_against_tslearn", extra="pretrain")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 where we are slower than is aimed at."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.benchmark.soft_dtw_against_tslearn",
         description="Compare our soft-DTW with tslearn's: time of forward and backward.",
@@ -172,36 +171,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=9, help="turns of each (default 9)")
     parser.add_argument("--seed", type=int, default=0, help="of the series (default 0)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all times there as well")
-    arguments = parser.parse_args(argv)
-    if arguments.threads < 1 or arguments.repeats < 1:
+    options = parser.parse_args(arguments)
+    if options.threads < 1 or options.repeats < 1:
         parser.error("--threads and --repeats must be at least 1")
     import torch
 
-    try:
-        theirs, ours = tslearn_losses(arguments.threads), our_losses()
-        torch.set_num_threads(arguments.threads)
-        print(
-            f"{platform.machine()}, {os.cpu_count()} processors, {arguments.threads} threads each, torch "
-            f"{torch.__version__}, float32, gamma {GAMMA:g}, no band, {arguments.repeats} turns"
-        )
-        generator = torch.Generator().manual_seed(arguments.seed)
-        rows = [
-            compare(kind, ours[kind], theirs[kind], pairs, steps, arguments.repeats, generator)
-            for kind in ours
-            for pairs, steps in SRAL_SIZES + LONGER_SIZES
-        ]
-        print(table(rows))
-        if arguments.json:
-            figures = {
-                "rows": [{**asdict(row), "speed_up": row.speed_up} for row in rows],
-                "threads": arguments.threads,
-                "seed": arguments.seed,
-            }
-            with atomic_path(arguments.json) as draft:
-                draft.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    except (BenchmarkError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    theirs, ours = tslearn_losses(options.threads), our_losses()
+    torch.set_num_threads(options.threads)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} processors, {options.threads} threads each, torch "
+        f"{torch.__version__}, float32, gamma {GAMMA:g}, no band, {options.repeats} turns"
+    )
+    generator = torch.Generator().manual_seed(options.seed)
+    rows = [
+        compare(kind, ours[kind], theirs[kind], pairs, steps, options.repeats, generator)
+        for kind in ours
+        for pairs, steps in SRAL_SIZES + LONGER_SIZES
+    ]
+    print(table(rows))
+    if options.json:
+        figures = {
+            "rows": [{**asdict(row), "speed_up": row.speed_up} for row in rows],
+            "threads": options.threads,
+            "seed": options.seed,
+        }
+        with atomic_path(options.json) as draft:
+            draft.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     misses = [row.miss for row in rows if row.miss]
     for miss in misses:
         print(f"missed: {miss}", file=sys.stderr)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
 from recipes.downstream.weights_file import weights_sha256
 from recipes.results.record import VERSION
@@ -52,7 +53,7 @@ class Upstream:
         """The frozen upstream.
 
         Raises:
-            TaskError, CheckpointError: it cannot be had.
+            MotionBeatError: it cannot be had.
         """
         from recipes.downstream.encoder import load_encoder
 
@@ -67,7 +68,7 @@ def read_upstreams(given: Sequence[str]) -> list[UpstreamChoice]:
             an upstream that takes a file or folder; each perhaps with ``LABEL=`` before it.
 
     Raises:
-        ValueError: a path that is not there, or a label given twice.
+        MotionBeatError: a path that is not there, or a label given twice.
     """
     found: list[UpstreamChoice] = []
     for one in given:
@@ -76,11 +77,11 @@ def read_upstreams(given: Sequence[str]) -> list[UpstreamChoice]:
         if not place and rest.endswith(".safetensors"):
             name, place = "motionbeat_local", rest
         if place and not Path(place).exists():
-            raise ValueError(
+            raise MotionBeatError(
                 f"{place}: no such file or folder; export it (recipes.pretrain.export), or download it"
             )
         label = label or (Path(place).stem if place else name)
         if label in [choice.label for choice in found]:
-            raise ValueError(f"the label {label!r} is given twice; name the rows apart (LABEL={rest})")
+            raise MotionBeatError(f"the label {label!r} is given twice; name the rows apart (LABEL={rest})")
         found.append(UpstreamChoice(label, name, Path(place) if place else None))
     return found

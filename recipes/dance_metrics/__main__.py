@@ -15,13 +15,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
+from motionbeat_upstream.commands.command import Parser, command
 from motionbeat_upstream.commands.paths import refuse_to_replace
-from motionbeat_upstream.errors import AudioError
-from motionbeat_upstream.file_name import print_any_name
 
 if TYPE_CHECKING:
     from recipes.dance_metrics.dance import Dance
@@ -30,47 +29,38 @@ if TYPE_CHECKING:
 TRACKERS = ("librosa", "motionbeat")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see python -m recipes.benchmark dance-metrics --help")
+@command("recipes.benchmark dance-metrics")
+def main(arguments: Sequence[str]) -> int:
+    """Score, print the table and write it."""
+    options = parser().parse_args(arguments)
+    for folder in (options.generated, options.truth):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; expected one of dances")
 
+    if options.output is not None:
+        refuse_to_replace([options.output / "metrics.jsonl"], options.overwrite)
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Score, print the table and write it; 2 for what the user can mend."""
-    print_any_name()
-    try:
-        options = parser().parse_args(arguments)
-        for folder in (options.generated, options.truth):
-            if not folder.is_dir():
-                raise DataError(f"{folder}: no such folder; expected one of dances")
+    from tqdm import tqdm
 
-        if options.output is not None:
-            refuse_to_replace([options.output / "metrics.jsonl"], options.overwrite)
+    from recipes.dance_metrics.report import markdown
+    from recipes.dance_metrics.scores import dance_results
+    from recipes.results.record import write_results
 
-        from tqdm import tqdm
-
-        from recipes.dance_metrics.report import markdown
-        from recipes.dance_metrics.scores import dance_results
-        from recipes.results.record import write_results
-
-        generated, truth = read_both(options)
-        results = dance_results(
-            _run(options), generated, truth, lambda dances: tqdm(dances, unit=" dances", disable=None)
-        )
-        text = markdown(results)
-        if options.output is not None:
-            write_text(options.output / "metrics.md", text)
-            write_results(options.output / "metrics.jsonl", results)
-    except (DataError, AudioError, OSError, ValueError) as error:
-        print(f"recipes.benchmark dance-metrics: {error}", file=sys.stderr)
-        return 2
+    generated, truth = read_both(options)
+    results = dance_results(
+        _run(options), generated, truth, lambda dances: tqdm(dances, unit=" dances", disable=None)
+    )
+    text = markdown(results)
+    if options.output is not None:
+        write_text(options.output / "metrics.md", text)
+        write_results(options.output / "metrics.jsonl", results)
     print(text)
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
-    made = _Parser(
+    made = Parser(
         "python -m recipes.benchmark dance-metrics",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.decoding import audio_length
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.earlier_run import files_of_run
-from recipes.downstream.errors import TaskError
 from recipes.downstream.process_state import replaced
 from recipes.downstream.task_expert import TaskExpert
 from recipes.results.record import results_file
@@ -62,7 +62,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
         except IndexError as error:
             if self.args.upstream_layer_selection is None:
                 raise
-            raise TaskError(
+            raise MotionBeatError(
                 f"-l {self.args.upstream_layer_selection}: {self.args.upstream} has no such layer in "
                 f"{self.args.upstream_feature_selection}; count from 0, or leave -l out for "
                 f"a weighted sum of all"
@@ -72,7 +72,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
         """Refuse features that a task cannot take: S3PRL would take others, or fail on them later.
 
         Raises:
-            TaskError: ``-s`` names no sequence of (B, F, D) features at a fixed rate.
+            MotionBeatError: ``-s`` names no sequence of (B, F, D) features at a fixed rate.
         """
         model = self.upstream.model.eval()
         # A tone, for noise would change the state of the random generator.
@@ -82,7 +82,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
         usable = [name for name, value in features.items() if _is_sequence(value) and _has_rate(model, name)]
         chosen = self.args.upstream_feature_selection
         if chosen not in usable:
-            raise TaskError(
+            raise MotionBeatError(
                 f"-s {chosen}: {self.args.upstream} has no such features at a fixed frame rate; there are "
                 f"{', '.join(usable)}"
             )
@@ -120,15 +120,15 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
         """S3PRL's inference on one file.
 
         Raises:
-            TaskError: the task offers none, or needs another sample rate than the file's.
+            MotionBeatError: the task offers none, or needs another sample rate than the file's.
         """
         model = self.downstream.model
         if not hasattr(model, "inference"):
-            raise TaskError(f"-m inference: task {self.args.downstream} has none; use -m evaluate")
+            raise MotionBeatError(f"-m inference: task {self.args.downstream} has none; use -m evaluate")
         if not hasattr(model, "load_audio"):
             _, rate = audio_length(self.args.evaluate_split)
             if rate != SAMPLE_RATE:
-                raise TaskError(
+                raise MotionBeatError(
                     f"-t {self.args.evaluate_split}: {rate} Hz, and task {self.args.downstream} takes "
                     f"{SAMPLE_RATE} Hz; resample it first"
                 )

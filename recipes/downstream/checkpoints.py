@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.earlier_run import Files, remove
-from recipes.downstream.errors import TaskError
 from recipes.downstream.process_state import replaced
 
 BEST = "dev-best.ckpt"
@@ -23,16 +23,16 @@ def latest_checkpoint(place: str | Path) -> Path:
     """The checkpoint that S3PRL's ``-e`` means: the file itself, or the last step's in a folder.
 
     Raises:
-        TaskError: no such place, or a folder without ``states-*.ckpt``.
+        MotionBeatError: no such place, or a folder without ``states-*.ckpt``.
     """
     place = Path(place)
     if place.is_file():
         return place
     if not place.is_dir():
-        raise TaskError(f"-e {place}: no such file or folder; give the -p of an earlier training")
+        raise MotionBeatError(f"-e {place}: no such file or folder; give the -p of an earlier training")
     found = {step: path for path in place.glob("states-*.ckpt") if (step := path.stem[7:]).isdecimal()}
     if not found:
-        raise TaskError(
+        raise MotionBeatError(
             f"-e {place}: holds no checkpoint (states-*.ckpt); give the -p of an earlier training, "
             f"or train first (-m train)"
         )
@@ -43,7 +43,7 @@ def read_settings(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
     """The options and the configuration of an experiment, from its checkpoint.
 
     Raises:
-        TaskError: not a checkpoint of S3PRL's, truncated, or one that holds other classes.
+        MotionBeatError: not a checkpoint of S3PRL's, truncated, or one that holds other classes.
     """
     import torch
 
@@ -54,11 +54,11 @@ def read_settings(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
     except PermissionError:
         raise
     except Exception as error:  # torch's unpickler raises whatever the bytes of another file lead it to
-        raise TaskError(f"{path}: {_why_unreadable(path)}") from error
+        raise MotionBeatError(f"{path}: {_why_unreadable(path)}") from error
     match checkpoint:
         case {"Args": argparse.Namespace() as settings, "Config": dict() as config}:
             return settings, config
-    raise TaskError(f"{path}: not a checkpoint of run_downstream.py (no Args and Config in it)")
+    raise MotionBeatError(f"{path}: not a checkpoint of run_downstream.py (no Args and Config in it)")
 
 
 def _why_unreadable(path: Path) -> str:
@@ -121,7 +121,7 @@ def whole_checkpoints(replaced_files: Files) -> Iterator[None]:
             if "inline_container" not in str(error):
                 raise
             free = shutil.disk_usage(Path(target).parent).free
-            raise TaskError(
+            raise MotionBeatError(
                 f"{target}: could not be written whole ({free / 1e6:.0f} MB are free there, or a quota is "
                 f"used up); make room and go on with -e {Path(target).parent}"
             ) from error

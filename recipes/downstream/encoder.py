@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from recipes.downstream.errors import TaskError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.registration import registered, upstreams
 
 VERSIONS = ("torch", "torchaudio", "s3prl", "transformers", "muq", "librosa", "soundfile", "numpy")
@@ -39,18 +39,18 @@ class Encoder:
         """(L, F, D) float32 hidden states of one (T,) waveform at 16 kHz, on the CPU.
 
         Raises:
-            TaskError: layers of different widths, or features that are no numbers.
+            MotionBeatError: layers of different widths, or features that are no numbers.
         """
         # A copy: some upstreams normalise in place.
         said = self.model([wav.clone().to(self.device)])["hidden_states"]
         states = [state[0].float().cpu() for state in said]
         if len({state.shape for state in states}) > 1:
-            raise TaskError(
+            raise MotionBeatError(
                 f"{self.label}: its layers differ in shape, and cannot be added; choose one with -s"
             )
         found = torch.stack(states)[:, : max(1, round(len(wav) / self.rate))]
         if not bool(torch.isfinite(found).all()):
-            raise TaskError(
+            raise MotionBeatError(
                 f"{self.label}: its features are no numbers (NaN or infinite) on {len(wav)} samples"
             )
         return found
@@ -68,13 +68,13 @@ def load_encoder(
         device: to run it on.
 
     Raises:
-        TaskError: there is no such upstream.
+        MotionBeatError: there is no such upstream.
     """
     from s3prl import hub
 
     with registered():
         if name not in upstreams():
-            raise TaskError(f"{name}: no such upstream; run_downstream.py -h lists all")
+            raise MotionBeatError(f"{name}: no such upstream; run_downstream.py -h lists all")
         model = getattr(hub, name)(
             ckpt=None if weights is None else str(weights), model_config=None, refresh=False
         )

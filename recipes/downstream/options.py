@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
 
-from recipes.downstream.errors import TaskError
+from motionbeat_upstream.commands.command import Parser
 from recipes.downstream.registration import own_tasks, upstreams
 
 EPILOG = """\
@@ -33,18 +32,13 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise TaskError(f"{message}; -h explains the options")
-
-
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, bool]:
     """S3PRL's options as S3PRL names them, and whether ``--overwrite`` was given.
 
     ``--device`` is None where it was not given.
 
     Raises:
-        TaskError: an unknown or incomplete option.
+        MotionBeatError: an unknown or incomplete option.
     """
     options = parser().parse_args(argv)
     overwrite: bool = options.overwrite
@@ -55,7 +49,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, bool]:
 
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
-    made = _Parser(
+    made = Parser(
         prog="run_downstream.py",
         epilog=EPILOG.format(tasks=", ".join(own_tasks()) or "TASK"),
         formatter_class=argparse.RawDescriptionHelpFormatter,

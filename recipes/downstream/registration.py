@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import motionbeat_upstream
-from recipes.downstream.errors import TaskError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.encoders import ENTRIES, entry
 
 TASKS = Path(__file__).parent
@@ -96,7 +96,7 @@ def _s3prl() -> Path:
     """The folder of the installed package."""
     spec = importlib.util.find_spec("s3prl")
     if spec is None or spec.origin is None:
-        raise TaskError("S3PRL is not installed; run: pip install 'motionbeat[downstream]'")
+        raise MotionBeatError("S3PRL is not installed; run: pip install 'motionbeat[downstream]'")
     return Path(spec.origin).parent
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.checkpoints import latest_checkpoint, read_settings
 from recipes.downstream.earlier_run import Files, files_of_run, holds_training, options_of_run
-from recipes.downstream.errors import TaskError
 from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
 
 UNSET = "???"
@@ -76,11 +76,13 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
         overwrite: whether a training that the folder holds may be replaced.
 
     Raises:
-        TaskError: the first thing that is wrong.
+        MotionBeatError: the first thing that is wrong.
     """
     _check_override(args.override)
     if args.mode == "inference" and not Path(args.evaluate_split).is_file():
-        raise TaskError(f"-t {args.evaluate_split}: no such file; -m inference takes an audio file as -t")
+        raise MotionBeatError(
+            f"-t {args.evaluate_split}: no such file; -m inference takes an audio file as -t"
+        )
     past = _past_experiment(args)
     if past is not None:
         checkpoint = latest_checkpoint(past)
@@ -99,7 +101,7 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
     check_config(settings, config)
     folder = Path(settings.expdir or f"result/downstream/{settings.expname}")
     if folder.is_file():
-        raise TaskError(f"-p {folder}: expected a folder, found a file; give another -p")
+        raise MotionBeatError(f"-p {folder}: expected a folder, found a file; give another -p")
     if past is not None and folder.resolve() != checkpoint.parent.resolve():
         print(
             f"run_downstream.py: results go to {folder}, as when the training was started; "
@@ -116,7 +118,7 @@ def check_machine(request: Request) -> None:
     A task whose expert has ``read_settings`` is asked for what is wrong with its settings.
 
     Raises:
-        TaskError: no such device, the task needs a module that is not installed, or its settings are wrong.
+        MotionBeatError: no such device, a module of the task is not installed, or its settings are wrong.
     """
     import torch
 
@@ -136,7 +138,7 @@ def _check_same_training(args: argparse.Namespace, settings: argparse.Namespace,
         given, trained = getattr(args, name), getattr(settings, name, None)
         default = "hidden_states" if name == "upstream_feature_selection" else None
         if given not in (default, trained):
-            raise TaskError(
+            raise MotionBeatError(
                 f"{option} {given}: {checkpoint} was trained with {option} {trained}; leave {option} out to "
                 f"go on with it, or give another folder (-p, -n)"
             )
@@ -157,7 +159,7 @@ def _check_folder(
     goes_on = "" if trained != asked else "-a goes on with it, "
     if args.auto_resume and trained == asked:
         return {}
-    raise TaskError(
+    raise MotionBeatError(
         f"{folder}: holds a training of -u {trained[0]} -d {trained[1]}; {goes_on}--overwrite replaces it, "
         f"or give another folder (-p, -n)"
     )
@@ -167,7 +169,7 @@ def check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
     """Refuse a configuration that lacks something, or whose values S3PRL's training loop cannot use.
 
     Raises:
-        TaskError: what is missing or wrong.
+        MotionBeatError: what is missing or wrong.
     """
     origin = args.config
     missing = [name for name in ("runner", "downstream_expert") if name not in config]
@@ -175,21 +177,21 @@ def check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
         missing += [f"runner.{key}" for key in RUNNER_KEYS if key not in config["runner"]]
         missing += [name for name in ("optimizer",) if name not in config]
     if missing:
-        raise TaskError(
+        raise MotionBeatError(
             f"{origin}: lacks {', '.join(missing)}; add them, or give them with -o config.KEY=VALUE"
         )
     wrong = [f"runner.{key} is {value!r}" for key, value in config["runner"].items() if _is_wrong(key, value)]
     if wrong:
-        raise TaskError(
+        raise MotionBeatError(
             f"{origin}: {'; '.join(wrong)}; expected numbers above 0, and names of splits in eval_dataloaders"
         )
     unset = [key for key, value in _leaves(config) if value == UNSET]
     if unset:
         example = ",,".join(f"config.{key}=PATH" for key in unset)
-        raise TaskError(f'-d {args.downstream}: where is its data? Give -o "{example}"')
+        raise MotionBeatError(f'-d {args.downstream}: where is its data? Give -o "{example}"')
     for key, place in _data_places(args, config):
         if not Path(place).exists():
-            raise TaskError(
+            raise MotionBeatError(
                 f"config.{key} = {place}: no such file or folder; give the place of the data with "
                 f"-o config.{key}=PATH"
             )
@@ -211,14 +213,14 @@ def find_config(task: str) -> Path:
     S3PRL's own place in the working directory comes first, then what is packaged here.
 
     Raises:
-        TaskError: there is neither.
+        MotionBeatError: there is neither.
     """
     local = Path("downstream", task, "config.yaml")
     packaged = packaged_config(task)
     if local.is_file():
         return local
     if packaged is None:
-        raise TaskError(
+        raise MotionBeatError(
             f"-d {task}: no configuration is packaged for this task of S3PRL's; give one with -c, such as "
             f"s3prl/downstream/{task}/config.yaml from S3PRL's repository"
         )
@@ -231,13 +233,13 @@ def _check_device(args: argparse.Namespace) -> None:
     try:
         kind = torch.device(args.device).type
     except RuntimeError as error:
-        raise TaskError(f"--device {args.device}: not a device; give cpu, cuda or cuda:N") from error
+        raise MotionBeatError(f"--device {args.device}: not a device; give cpu, cuda or cuda:N") from error
     if kind == "cuda" and not torch.cuda.is_available():
-        raise TaskError(
+        raise MotionBeatError(
             f"--device {args.device}: this machine has no usable CUDA; leave --device out to run on the CPU"
         )
     if args.local_rank is not None and not torch.cuda.is_available():
-        raise TaskError(
+        raise MotionBeatError(
             "--local_rank or torchrun: S3PRL's distributed training needs CUDA, and there is none; "
             "start one process without them"
         )
@@ -251,7 +253,7 @@ def _check_override(override: str | None) -> None:
         section, *names = key.split(".")
         nested = {"args": len(names) == 1, "config": len(names) > 0}
         if option.count("=") != 1 or not nested.get(section):
-            raise TaskError(
+            raise MotionBeatError(
                 f"-o {option.strip()!r}: expected config.KEY=VALUE or args.OPTION=VALUE, several joined by "
                 f"two commas (,,), no other '='"
             )
@@ -271,7 +273,7 @@ def _apply_override(override: str | None, settings: argparse.Namespace, config: 
         for name in names:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
-                raise TaskError(f"-o {option.strip()!r}: {name} is {target!r}, expected a section")
+                raise MotionBeatError(f"-o {option.strip()!r}: {name} is {target!r}, expected a section")
         target[last] = value
 
 
@@ -279,16 +281,18 @@ def read_config(path: Path) -> dict[str, Any]:
     """A task's configuration, by the loader that S3PRL reads it with.
 
     Raises:
-        TaskError: not YAML, or not sections.
+        MotionBeatError: not YAML, or not sections.
     """
     try:
         config = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.FullLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise TaskError(f"{path}: not a YAML file that can be read ({reason}); correct it") from error
+        raise MotionBeatError(f"{path}: not a YAML file that can be read ({reason}); correct it") from error
     sections = ("runner", "optimizer", "downstream_expert")
     if not isinstance(config, dict) or not all(isinstance(config.get(name, {}), dict) for name in sections):
-        raise TaskError(f"{path}: expected the sections {', '.join(sections)}, each with keys and values")
+        raise MotionBeatError(
+            f"{path}: expected the sections {', '.join(sections)}, each with keys and values"
+        )
     return config
 
 
@@ -310,9 +314,11 @@ def _check_given(args: argparse.Namespace) -> None:
     if args.mode == "train" and args.expdir is None and args.expname is None:
         missing.append("-p EXPDIR (the folder of the results)")
     if missing:
-        raise TaskError(f"missing: {'; '.join(missing)}; or -e EXPDIR to go on with an earlier training")
+        raise MotionBeatError(
+            f"missing: {'; '.join(missing)}; or -e EXPDIR to go on with an earlier training"
+        )
     if args.config is not None and not Path(args.config).is_file():
-        raise TaskError(f"-c {args.config}: no such file; leave -c out for the packaged configuration")
+        raise MotionBeatError(f"-c {args.config}: no such file; leave -c out for the packaged configuration")
     if args.init_ckpt is not None:
         read_settings(latest_checkpoint(args.init_ckpt))
 
@@ -322,18 +328,18 @@ def _check_upstream(args: argparse.Namespace) -> None:
         return
     name, known = args.upstream, upstreams()
     if name not in known:
-        raise TaskError(f"-u {name}: no such upstream{_near(name, known)}; -h lists all")
+        raise MotionBeatError(f"-u {name}: no such upstream{_near(name, known)}; -h lists all")
     if name.endswith(("_local", "_url", "_gdriveid", "_custom")):
         if args.upstream_ckpt is None and args.upstream_model_config is None:
-            raise TaskError(f"-u {name}: needs a checkpoint; give its path or address with -k")
+            raise MotionBeatError(f"-u {name}: needs a checkpoint; give its path or address with -k")
         if name.endswith("_local") and args.upstream_ckpt and not Path(args.upstream_ckpt).exists():
-            raise TaskError(f"-u {name}: -k {args.upstream_ckpt}: no such file; check the path")
+            raise MotionBeatError(f"-u {name}: -k {args.upstream_ckpt}: no such file; check the path")
 
 
 def _check_task(name: str) -> None:
     ours, theirs = own_tasks(), s3prl_tasks()
     if name not in ours + theirs:
-        raise TaskError(
+        raise MotionBeatError(
             f"-d {name}: no such task{_near(name, ours + theirs)}; "
             f"there are {', '.join(ours)}, and S3PRL's {', '.join(theirs)}"
         )
@@ -350,7 +356,7 @@ def _import_task(name: str) -> Any:
             "motionbeat_upstream",
         ):
             raise
-        raise TaskError(
+        raise MotionBeatError(
             f"-d {name}: needs the Python module {error.name!r}, which is not installed; install it "
             f"(pip install …) or choose another task"
         ) from error

@@ -1,4 +1,4 @@
-"""The command ``run_downstream.py``: S3PRL's own, with MotionBeat's tasks and upstream added.
+"""``run_downstream.py``: S3PRL's command, with MotionBeat's tasks and upstream added.
 
     run_downstream.py -m train    -u motionbeat -d beat_tracking -p result/beats
     run_downstream.py -m evaluate -e result/beats/dev-best.ckpt
@@ -12,32 +12,23 @@ and mistakes told in one line. Nothing of it stays in the process that called :f
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import sys
 import types
-import urllib.error
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 import yaml
 
-from motion_data.errors import DataError
-from motionbeat_upstream.commands.audio_warnings import print_audio_warnings
-from motionbeat_upstream.config import ConfigError
-from motionbeat_upstream.errors import AudioError, CheckpointError
-from motionbeat_upstream.file_name import print_any_name
+from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.checkpoints import safe_classes, whole_checkpoints
 from recipes.downstream.earlier_run import files_of_run, holds_training, remove
-from recipes.downstream.errors import TaskError
 from recipes.downstream.options import parse
 from recipes.downstream.process_state import replaced, restored
 from recipes.downstream.registration import registered
 from recipes.downstream.request import Request, check_machine, complete
-
-MISTAKES = (TaskError, DataError, AudioError, CheckpointError, ConfigError, yaml.YAMLError)
-"""Errors whose message is all that the user needs."""
 
 NOTICES = (
     ".*torchaudio._backend.*deprecated",
@@ -48,47 +39,23 @@ NOTICES = (
 """What every run would be told about S3PRL's age, and nobody can act on."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: the options; the process's own by default.
-
-    Returns:
-        0 after a whole run, 2 after a mistake of the user's (one line on stderr), 130 after Ctrl-C.
-        Any other error is a fault of the program and is raised.
-    """
-    print_any_name()
-    try:
-        request = complete(*parse(sys.argv[1:] if argv is None else argv))
-        with restored(), _nothing_left_by_refusal(request):
-            print_audio_warnings("run_downstream.py")
-            return _run(request)
-    except KeyboardInterrupt:
-        print("\nrun_downstream.py: interrupted", file=sys.stderr)
-        return 130
-    except MISTAKES as error:
-        message = _one_line(error)
-    except OSError as error:
-        if not _is_of_the_surroundings(error):
-            raise
-        message = _one_line(error)
-    print(f"run_downstream.py: error: {message}", file=sys.stderr)
-    return 2
+@command("run_downstream.py", label="error: ", extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 after a whole run."""
+    request = complete(*parse(arguments))
+    with restored(), _nothing_left_by_refusal(request):
+        return _run(request)
 
 
-def check(argv: Sequence[str]) -> None:
+def check(arguments: Sequence[str]) -> None:
     """Refuse now what a run would refuse when it starts; nothing is written.
 
     Raises:
-        ValueError, OSError: what is wrong with the options, in one line.
+        MotionBeatError, OSError: what is wrong with the options.
     """
-    try:
-        request = complete(*parse(argv))
-        with restored(), registered():
-            check_machine(request)
-    except MISTAKES as error:
-        raise ValueError(_one_line(error)) from error
+    request = complete(*parse(arguments))
+    with restored(), registered():
+        check_machine(request)
 
 
 def _run(request: Request) -> int:
@@ -97,13 +64,8 @@ def _run(request: Request) -> int:
     for notice in NOTICES:
         warnings.filterwarnings("ignore", message=notice)
     use_idle_cores()
-    try:
-        with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
-            import s3prl.run_downstream as command
-    except ModuleNotFoundError as error:
-        raise TaskError(
-            f"S3PRL or what it needs is not installed ({error}); run: pip install 'motionbeat[downstream]'"
-        ) from error
+    with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
+        import s3prl.run_downstream as s3prl_command
     from recipes.downstream.checked_runner import CheckedRunner, Interrupted
 
     # S3PRL's module looks its parser up in argparse: it gets one whose work is done.
@@ -112,11 +74,13 @@ def _run(request: Request) -> int:
         undo.enter_context(registered())
         undo.enter_context(safe_classes())
         undo.enter_context(whole_checkpoints(request.replaced))
-        undo.enter_context(replaced(command, "argparse", parsing))
-        undo.enter_context(replaced(command, "Runner", CheckedRunner))
+        undo.enter_context(replaced(s3prl_command, "argparse", parsing))
+        undo.enter_context(replaced(s3prl_command, "Runner", CheckedRunner))
         check_machine(request)
         try:
-            command.main()
+            s3prl_command.main()
+        except yaml.YAMLError as error:  # of an upstream's configuration (-g)
+            raise MotionBeatError(str(error)) from error
         except Interrupted as interrupted:
             print(f"\nrun_downstream.py: interrupted; {interrupted}", file=sys.stderr)
             return 130
@@ -144,7 +108,7 @@ def _nothing_left_by_refusal(request: Request) -> Iterator[None]:
     before = files_of_run(request.folder)
     try:
         yield
-    except (*MISTAKES, OSError):
+    except (MotionBeatError, OSError, ModuleNotFoundError):
         written = dict(files_of_run(request.folder).items() - before.items())
         if not holds_training(written):
             remove(written)
@@ -152,21 +116,6 @@ def _nothing_left_by_refusal(request: Request) -> Iterator[None]:
                 with suppress(OSError):  # it holds something else
                     folder.rmdir()
         raise
-
-
-def _is_of_the_surroundings(error: OSError) -> bool:
-    kinds = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
-    return isinstance(error, (*kinds, urllib.error.URLError)) or error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if lines and lines[0].startswith("Caught "):
-        # From a worker of torch's DataLoader, whose message is a whole traceback: keep its last line.
-        return lines[-1].partition(": ")[2]
-    return " ".join(lines) or type(error).__name__
 
 
 if __name__ == "__main__":

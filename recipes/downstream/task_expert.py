@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.checkpoints import BEST
-from recipes.downstream.errors import TaskError
 from recipes.downstream.weights_file import weights_sha256
 from recipes.results.record import Run, origin, read_results, results_file
 
@@ -139,10 +139,10 @@ def check_finite(outputs: Iterable[Tensor]) -> None:
     """Refuse what a probe gives in an evaluation when it is not finite.
 
     Raises:
-        TaskError: it is not.
+        MotionBeatError: it is not.
     """
     if not all(bool(torch.isfinite(one).all()) for one in outputs):
-        raise TaskError(
+        raise MotionBeatError(
             "the probe gives no numbers (NaN or infinite): the training has diverged, or the upstream's "
             "features are no numbers; lower config.optimizer.lr"
         )

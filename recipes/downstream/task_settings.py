@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BeforeValidator
 
 from motion_data.settings import read_values
-from recipes.downstream.errors import TaskError
+from motionbeat_upstream.errors import ConfigError
 
 Settings = TypeVar("Settings")
 
@@ -33,7 +33,7 @@ def read_section(
         needs_root: whether ``datarc.root`` must be given.
 
     Raises:
-        TaskError: with every unknown key and every value that is not allowed.
+        ConfigError: with every unknown key and every value that is not allowed.
     """
     faults: list[str] = []
     data = values.get("datarc")
@@ -44,5 +44,5 @@ def read_section(
         faults.append(f"datarc.layout = {data['layout']!r}: must be one of {', '.join(layouts)}")
     settings = read_values(kind, values, faults)
     if settings is None or faults:
-        raise TaskError(f"{task}, downstream_expert: {'; '.join(faults)}")
+        raise ConfigError(f"{task}, downstream_expert: {'; '.join(faults)}")
     return settings

@@ -19,7 +19,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from recipes.encoders.waveform_upstream import EncoderError, WaveformUpstream
+from motionbeat_upstream.errors import CheckpointError, MotionBeatError
+from recipes.encoders.waveform_upstream import WaveformUpstream
 
 RATE = 24_000
 """Samples a second that both take."""
@@ -57,20 +58,20 @@ def muq_local(ckpt: str | Path | None = None, **kwargs: object) -> ConformerUpst
     """MuQ, from a folder (S3PRL's ``-k``).
 
     Raises:
-        EncoderError: the package is not installed, or the folder lacks something.
+        MotionBeatError: the package is not installed, or the folder lacks something.
     """
     model_class = _package("muq_local").MuQ
     folder = _folder(ckpt, "muq_local", "config.json and model.safetensors")
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
-            raise EncoderError(
+            raise CheckpointError(
                 f"{folder}: has no {name}; get OpenMuQ/MuQ-large-msd-iter with "
                 f"huggingface-cli download NAME --local-dir FOLDER"
             )
     try:
         loaded = model_class.from_pretrained(folder, local_files_only=True)
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise EncoderError(f"{folder}: cannot be loaded ({_short(error)})") from error
+        raise CheckpointError(f"{folder}: cannot be loaded ({_short(error)})") from error
     model = loaded.eval().model
     return ConformerUpstream(model, int(model.hop_length * model.n_fold)).eval()
 
@@ -79,7 +80,7 @@ def musicfm_local(ckpt: str | Path | None = None, **kwargs: object) -> Conformer
     """MusicFM, from a folder (S3PRL's ``-k``).
 
     Raises:
-        EncoderError: the package is not installed, or the folder lacks something.
+        MotionBeatError: the package is not installed, or the folder lacks something.
     """
     _package("musicfm_local")
     from muq.muq.models.muq_model import MuQModel
@@ -87,19 +88,19 @@ def musicfm_local(ckpt: str | Path | None = None, **kwargs: object) -> Conformer
     folder = _folder(ckpt, "musicfm_local", "pretrained_msd.pt and msd_stats.json")
     weights = next(iter(sorted(folder.glob("pretrained_*.pt"), reverse=True)), None)
     if weights is None:
-        raise EncoderError(
+        raise CheckpointError(
             f"{folder}: has no pretrained_msd.pt or pretrained_fma.pt; see github.com/minzwon/musicfm"
         )
     statistics = folder / f"{weights.stem.removeprefix('pretrained_')}_stats.json"
     if not statistics.is_file():
-        raise EncoderError(
+        raise CheckpointError(
             f"{folder}: has {weights.name} but no {statistics.name}, which lies in MusicFM's data"
         )
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)["state_dict"]
         stat = json.loads(statistics.read_text(encoding="utf-8"))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise EncoderError(f"{folder}: cannot be loaded ({_short(error)})") from error
+        raise CheckpointError(f"{folder}: cannot be loaded ({_short(error)})") from error
     # The trained model lies in a wrapper; its quantisers only make targets.
     state = {name.removeprefix("model."): value for name, value in state.items()}
     state = {name: value for name, value in state.items() if not name.startswith("quantizer_")}
@@ -107,11 +108,11 @@ def musicfm_local(ckpt: str | Path | None = None, **kwargs: object) -> Conformer
         model = MuQModel(stat=stat, **_sizes(state))
         missing = model.load_state_dict(state, strict=False)
     except (KeyError, RuntimeError) as error:
-        raise EncoderError(f"{weights}: not MusicFM's weights ({_short(error)})") from error
+        raise CheckpointError(f"{weights}: not MusicFM's weights ({_short(error)})") from error
     lacking = [name for name in missing.missing_keys if not name.startswith("quantizer_")]
     if lacking or missing.unexpected_keys:
         odd = (lacking + missing.unexpected_keys)[0]
-        raise EncoderError(
+        raise CheckpointError(
             f"{weights}: not MusicFM's weights; {odd} is {'missing' if lacking else 'unknown'}"
         )
     return ConformerUpstream(model.eval(), int(model.hop_length * model.n_fold)).eval()
@@ -148,7 +149,7 @@ def _package(entry: str) -> Any:
     try:
         import muq
     except ModuleNotFoundError as error:
-        raise EncoderError(
+        raise MotionBeatError(
             f"{entry}: needs the Python module {error.name!r}; run: pip install 'motionbeat[encoders]'"
         ) from error
     return muq
@@ -157,7 +158,7 @@ def _package(entry: str) -> Any:
 def _folder(ckpt: str | Path | None, entry: str, content: str) -> Path:
     if ckpt is None or not Path(ckpt).is_dir():
         found = "none" if ckpt is None else f"{ckpt}, which is no folder"
-        raise EncoderError(f"{entry}: expected a folder with {content} (ckpt=…, or -k), got {found}")
+        raise CheckpointError(f"{entry}: expected a folder with {content} (ckpt=…, or -k), got {found}")
     return Path(ckpt)
 
 

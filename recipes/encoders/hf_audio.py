@@ -17,9 +17,9 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from motionbeat_upstream.errors import CheckpointError, MotionBeatError
 from recipes.encoders.waveform_upstream import (
     TRUST,
-    EncoderError,
     WaveformUpstream,
     no_mean_and_one_deviation,
 )
@@ -55,7 +55,7 @@ def hf_audio_local(
     """Any transformers model of waveforms, from a folder (S3PRL's ``-k``).
 
     Raises:
-        EncoderError: the folder lacks something, or holds another kind of model.
+        CheckpointError: the folder lacks something, or holds another kind of model.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -68,7 +68,7 @@ def hf_audio_local(
             folder, config=config, local_files_only=True, trust_remote_code=trusted
         )
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        raise EncoderError(f"{folder}: {_reason(error, trusted)}") from error
+        raise CheckpointError(f"{folder}: {_reason(error, trusted)}") from error
     return _upstream(folder, model, config)
 
 
@@ -80,7 +80,7 @@ def mert_local(
     MERT-v1-330M differs in its attention and needs ``-g trust_remote_code``.
 
     Raises:
-        EncoderError: the folder lacks something, or is no MERT that HuBERT can stand in for.
+        CheckpointError: the folder lacks something, or is no MERT that HuBERT can stand in for.
     """
     from transformers import HubertConfig, HubertModel
 
@@ -89,7 +89,7 @@ def mert_local(
         return hf_audio_local(folder, model_config)
     values = _json(folder / "config.json")
     if values.get("deepnorm") or values.get("attention_relax", -1) > 0:
-        raise EncoderError(
+        raise CheckpointError(
             f"{folder}: this MERT computes attention by code of its own; -g {TRUST} runs its modeling_MERT.py"
         )
     config = HubertConfig.from_dict(
@@ -104,10 +104,10 @@ def mert_local(
             folder, config=config, local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, SafetensorError) as error:
-        raise EncoderError(f"{folder}: {_reason(error, True)}") from error
+        raise CheckpointError(f"{folder}: {_reason(error, True)}") from error
     missing = [name for name in loading["missing_keys"] if name not in OF_TRAINING]
     if missing:
-        raise EncoderError(
+        raise CheckpointError(
             f"{folder}: its weights lack {missing[0]} and {len(missing) - 1} more; is this a MERT?"
         )
     return _upstream(folder, model, config)
@@ -116,7 +116,7 @@ def mert_local(
 def _upstream(folder: Path, model: nn.Module, config: Any) -> HfAudioUpstream:
     settings = _json(folder / "preprocessor_config.json")
     if "sampling_rate" not in settings:
-        raise EncoderError(f"{folder / 'preprocessor_config.json'}: names no sampling_rate")
+        raise CheckpointError(f"{folder / 'preprocessor_config.json'}: names no sampling_rate")
     hop = math.prod(config.conv_stride)
     normalise = bool(settings.get("do_normalize", False))
     return HfAudioUpstream(model.eval(), int(settings["sampling_rate"]), hop, normalise).eval()
@@ -124,7 +124,7 @@ def _upstream(folder: Path, model: nn.Module, config: Any) -> HfAudioUpstream:
 
 def _check_kind(folder: Path, config: Any) -> None:
     if not hasattr(config, "conv_stride"):
-        raise EncoderError(
+        raise CheckpointError(
             f"{folder}: a model of type {config.model_type!r}; expected one of waveforms with a strided "
             f"convolution before its layers, such as wav2vec2, hubert, wavlm, unispeech-sat or data2vec-audio"
         )
@@ -134,19 +134,21 @@ def _folder(ckpt: str | Path | None, entry: str) -> Path:
     """The folder, which has what every such folder has.
 
     Raises:
-        EncoderError: it has not.
+        CheckpointError: it has not.
     """
     download = "huggingface-cli download NAME --local-dir FOLDER"
     if ckpt is None:
-        raise EncoderError(
+        raise CheckpointError(
             f"{entry}: expected a model's folder (ckpt=…, or -k), got none; get one: {download}"
         )
     folder = Path(ckpt)
     for name in ("config.json", "preprocessor_config.json"):
         if not (folder / name).is_file():
-            raise EncoderError(f"{folder}: has no {name}; expected a folder as {download} leaves it")
+            raise CheckpointError(f"{folder}: has no {name}; expected a folder as {download} leaves it")
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
-        raise EncoderError(f"{folder}: has no weights (model.safetensors or pytorch_model.bin); {download}")
+        raise CheckpointError(
+            f"{folder}: has no weights (model.safetensors or pytorch_model.bin); {download}"
+        )
     return folder
 
 
@@ -154,9 +156,9 @@ def _json(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise EncoderError(f"{file}: not JSON ({error})") from error
+        raise CheckpointError(f"{file}: not JSON ({error})") from error
     if not isinstance(values, dict):
-        raise EncoderError(f"{file}: expected an object, found {type(values).__name__}")
+        raise CheckpointError(f"{file}: expected an object, found {type(values).__name__}")
     return values
 
 
@@ -164,10 +166,10 @@ def _trusted(model_config: str | None) -> bool:
     """Whether the user allows code of the folder.
 
     Raises:
-        EncoderError: something else is said.
+        MotionBeatError: something else is said.
     """
     if model_config not in (None, "", TRUST):
-        raise EncoderError(f"-g {model_config}: expected {TRUST} or nothing")
+        raise MotionBeatError(f"-g {model_config}: expected {TRUST} or nothing")
     return model_config == TRUST
 
 

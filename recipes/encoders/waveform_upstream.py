@@ -11,16 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torchaudio.functional import resample
 
-from motionbeat_upstream.audio import AudioError, as_waveform
+from motionbeat_upstream.audio import as_waveform
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.errors import TaskError
+from motionbeat_upstream.errors import AudioError
 
 TRUST = "trust_remote_code"
 """What ``-g`` says where code that lies in the folder may be run."""
-
-
-class EncoderError(TaskError):
-    """A folder that cannot be used; the message says what it lacks and where that is obtained."""
 
 
 class WaveformUpstream(nn.Module, ABC):

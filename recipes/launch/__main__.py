@@ -1,4 +1,4 @@
-"""``python -m recipes.launch``."""
+"""``python -m recipes.launch``: start a recipe on a cluster or here, watch it, stop it."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ if sys.platform == "win32":
 from recipes.launch.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.launch.errors import LaunchError
-from recipes.launch.known_recipes import RECIPES, check_request
+from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.errors import MotionBeatError
+from recipes.launch.known_recipes import RECIPES
 from recipes.launch.launching import check_folder, launch, launch_here, stop
-from recipes.launch.progress import MISTAKE
 from recipes.launch.record import launch_folder, read_record
 from recipes.launch.runs import plan
 from recipes.launch.slurm_commands import require_slurm
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recipes.launch.resources import Resources
 
 
+@command("recipes.launch")
 def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
     """Run a subcommand.
 
@@ -30,25 +31,22 @@ def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
         recipes: module of each recipe that can be launched.
 
     Returns:
-        0; 2 for what cannot be done as asked, with one line that says why; else 1, or with
-        ``--cluster debug`` the recipe's own code.
+        0, or 1 for what broke; with ``--cluster debug`` the recipe's own code.
     """
     ours, recipe_options = _split(arguments)
     options = _parser(recipes).parse_args(ours)
-    try:
+
+    @command(f"recipes.launch {options.command}")
+    def run(recipe_options: Sequence[str]) -> int:
         if recipe_options and options.command not in recipes:
-            raise LaunchError(f"{options.command}: takes no options after --")
+            raise MotionBeatError("takes no options after --")
         if options.command == "watch":
             return watch(options.folder, options.once, options.every)
         if options.command == "stop":
             return _stop(options.folder)
         return _launch(options, recipes[options.command], recipe_options)
-    except LaunchError as error:
-        print(f"recipes.launch {options.command}: {error}", file=sys.stderr)
-        return MISTAKE
-    except KeyboardInterrupt:
-        print(f"\nrecipes.launch {options.command}: interrupted", file=sys.stderr)
-        return 130
+
+    return run(recipe_options)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -65,11 +63,13 @@ def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[s
     if resources.cluster == "slurm":
         require_slurm()
     if recipe_options and not recipe_options[0].startswith("-"):
-        raise LaunchError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
+        raise MotionBeatError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
     folder = Path(options.folder).resolve()
     runs = plan(folder, recipe_options, options.sweep, options.seeds, options.each)
+    # The recipe refuses now what it would refuse when the job starts, perhaps hours from now.
+    request = importlib.import_module(f"{module}.request")
     for run in runs:
-        check_request(module, run.arguments)
+        request.check(run.arguments)
     check_folder(folder, options.command)
     if resources.cluster == "debug":
         return launch_here(options.command, module, runs, folder)
@@ -79,8 +79,8 @@ def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[s
     for launched in record.runs:
         print(f"{launched.name}: job {launched.job}, {launched.folder}")
     print(f"logs: {launch_folder(folder) / 'jobs'}")
-    for command in ("watch", "stop"):
-        print(f"{command}: python -m recipes.launch {command} {shlex.quote(options.folder)}")
+    for name in ("watch", "stop"):
+        print(f"{name}: python -m recipes.launch {name} {shlex.quote(options.folder)}")
     return 0
 
 
@@ -106,7 +106,7 @@ def _resources(options: argparse.Namespace) -> Resources:
     faults: list[str] = []
     resources = read_values(Resources, left_out | given, faults)
     if resources is None:
-        raise LaunchError("; ".join(faults))
+        raise MotionBeatError("; ".join(faults))
     return resources
 
 

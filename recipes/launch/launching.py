@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch import local_process, slurm_commands
-from recipes.launch.errors import LaunchError
 from recipes.launch.progress import now, progress_file
 from recipes.launch.record import LaunchedRun, Record, find_record, launch_folder, write_record
 from recipes.launch.runs import Run
@@ -27,28 +27,28 @@ def check_folder(folder: Path, recipe: str) -> None:
     """Refuse a folder that cannot be written, of another recipe, or where an earlier launch still runs.
 
     Raises:
-        LaunchError: so it is.
+        MotionBeatError: so it is.
     """
     if "%" in str(folder):
-        raise LaunchError(f"--folder {folder}: SLURM would read the % in it; give another name")
+        raise MotionBeatError(f"--folder {folder}: SLURM would read the % in it; give another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise LaunchError(
+        raise MotionBeatError(
             f"--folder {folder}: cannot be written ({error.strerror}); give a folder that can"
         ) from error
     record = find_record(folder)
     if record is None:
         return
     if record.recipe != recipe:
-        raise LaunchError(
+        raise MotionBeatError(
             f"--folder {folder}: holds a launch of {record.recipe}; give {recipe} another folder"
         )
     for name, state in states(folder, record).items():
         if not is_over(state):
-            raise LaunchError(
+            raise MotionBeatError(
                 f"--folder {folder}: {name} of an earlier launch is {state}; stop it with `python -m "
                 f"recipes.launch stop {folder}`, or give another folder"
             )
@@ -58,7 +58,7 @@ def launch(recipe: str, module: str, runs: Sequence[Run], resources: Resources, 
     """Queue the runs on SLURM, several as one array, or start them here in the background, in turn.
 
     Raises:
-        LaunchError: they are refused; then nothing runs.
+        MotionBeatError: they are refused; then nothing runs.
     """
     own = _fresh(folder, runs)
     jobs = own / "jobs"
@@ -95,7 +95,7 @@ def stop(folder: Path, record: Record) -> list[str]:
     """Stop the runs of a launch that are not over, and put it on record; returns their names.
 
     Raises:
-        LaunchError: SLURM refuses, or the machine that the launch runs on cannot be asked.
+        MotionBeatError: SLURM refuses, or the machine that the launch runs on cannot be asked.
     """
     active = [name for name, state in states(folder, record).items() if not is_over(state)]
     if active:

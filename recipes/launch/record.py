@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 
 LAUNCH_FOLDER = "launch"
 """Subfolder of a launch with its own files: the record, the progress of the runs, the jobs' logs."""
@@ -57,7 +57,7 @@ def find_record(folder: Path) -> Record | None:
     """The record of the launch in ``folder``; None where nothing was launched.
 
     Raises:
-        LaunchError: the file is not a record.
+        MotionBeatError: the file is not a record.
     """
     path = _path(folder)
     try:
@@ -67,7 +67,7 @@ def find_record(folder: Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LaunchError(
+        raise MotionBeatError(
             f"{path}: is not a record of a launch ({error}); see to its jobs by hand, then delete the file"
         ) from error
 
@@ -76,11 +76,11 @@ def read_record(folder: Path) -> Record:
     """The record of the launch in ``folder``.
 
     Raises:
-        LaunchError: nothing was launched there, or the file is not a record.
+        MotionBeatError: nothing was launched there, or the file is not a record.
     """
     record = find_record(folder)
     if record is None:
-        raise LaunchError(
+        raise MotionBeatError(
             f"{folder}: nothing was launched here; expected a folder that was given as --folder"
         )
     return record

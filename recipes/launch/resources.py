@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Count, Natural
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch.wall_time import minutes as as_minutes
 
 DAY = 24 * 60
@@ -115,7 +115,7 @@ class Resources:
             visible: CUDA_VISIBLE_DEVICES of the caller; the job gets the first of these GPUs.
 
         Raises:
-            LaunchError: there are fewer than were asked for, or they are not told by their numbers.
+            MotionBeatError: there are fewer than were asked for, or they are not told by their numbers.
         """
         parameters: dict[str, Any] = {
             "timeout_min": self.minutes or YEAR,
@@ -126,7 +126,7 @@ class Resources:
         if visible and self.gpus_per_node:
             numbers = visible.split(",")
             if not all(number.strip().isdecimal() for number in numbers) or len(numbers) < self.gpus_per_node:
-                raise LaunchError(
+                raise MotionBeatError(
                     f"--gpus {self.gpus_per_node}: CUDA_VISIBLE_DEVICES is {visible}; expected the numbers "
                     f"of at least as many GPUs, or no such variable"
                 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def plan(
             the recipe must bear.
 
     Raises:
-        LaunchError: two runs would have one name, or the options name a configuration file too.
+        MotionBeatError: two runs would have one name, or the options name a configuration file too.
     """
     if each is not None:
         return _each(folder, options, *each, alone=not configs and not seeds)
     if not configs and not seeds:
         return [Run("run", folder, tuple(options))]
     if configs and "--config-file" in options:
-        raise LaunchError("--sweep gives each run its configuration file; leave --config-file out")
+        raise MotionBeatError("--sweep gives each run its configuration file; leave --config-file out")
     runs = []
     for config in configs or (None,):
         for seed in seeds or (None,):
@@ -67,9 +67,9 @@ def plan(
 
 def _each(folder: Path, options: Sequence[str], option: str, values: Sequence[str], alone: bool) -> list[Run]:
     if not alone:
-        raise LaunchError("--each makes its own runs; leave --sweep and --seeds out")
+        raise MotionBeatError("--each makes its own runs; leave --sweep and --seeds out")
     if f"--{option}" in options:
-        raise LaunchError(f"--each gives each run its --{option}; leave it out after the --")
+        raise MotionBeatError(f"--each gives each run its --{option}; leave it out after the --")
     runs = [
         # What has a path or a label in it names a run by what a file may be called.
         Run(re.sub(r"[^\w.-]+", "_", value), folder, (*options, f"--{option}", value))
@@ -79,8 +79,8 @@ def _each(folder: Path, options: Sequence[str], option: str, values: Sequence[st
 
 
 def _named_apart(runs: list[Run], option: str) -> list[Run]:
-    """The runs; raises LaunchError where two have one name."""
+    """The runs; raises MotionBeatError where two have one name."""
     for name in {run.name for run in runs}:
         if sum(run.name == name for run in runs) > 1:
-            raise LaunchError(f"{option}: two runs would be named {name}; give each another name")
+            raise MotionBeatError(f"{option}: two runs would be named {name}; give each another name")
     return runs

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 
 
 def require_slurm() -> None:
-    """Raise LaunchError where SLURM's commands are not at hand."""
+    """Raise MotionBeatError where SLURM's commands are not at hand."""
     for program in ("sbatch", "srun", "squeue", "scancel"):
         if shutil.which(program) is None:
-            raise LaunchError(
+            raise MotionBeatError(
                 f"{program} not found on PATH: SLURM is not here; go to a login node of the cluster, or use "
                 f"--cluster local"
             )
@@ -24,7 +24,7 @@ def queued(job: str) -> dict[str, tuple[str, str]]:
     Jobs that ended some minutes ago are forgotten.
 
     Raises:
-        LaunchError: SLURM cannot be asked.
+        MotionBeatError: SLURM cannot be asked.
     """
     require_slurm()
     command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%i|%T|%r"]
@@ -32,7 +32,7 @@ def queued(job: str) -> dict[str, tuple[str, str]]:
     if answer.returncode != 0:
         if "Invalid job id" in answer.stderr:
             return {}
-        raise LaunchError(f"squeue: {first_line(answer.stderr)}; try again when SLURM answers")
+        raise MotionBeatError(f"squeue: {first_line(answer.stderr)}; try again when SLURM answers")
     rows = (line.strip().split("|", 2) for line in answer.stdout.splitlines() if line.strip())
     return {number: (state, reason) for number, state, reason in rows}
 
@@ -41,12 +41,12 @@ def cancel(job: str) -> None:
     """Cancel a job, or all jobs of an array.
 
     Raises:
-        LaunchError: SLURM refuses.
+        MotionBeatError: SLURM refuses.
     """
     require_slurm()
     answer = subprocess.run(["scancel", job], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        raise LaunchError(f"scancel {job}: {first_line(answer.stderr)}; see squeue")
+        raise MotionBeatError(f"scancel {job}: {first_line(answer.stderr)}; see squeue")
 
 
 def first_line(text: str) -> str:

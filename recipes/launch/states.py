@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch.local_process import is_alive
 from recipes.launch.progress import FINISHED, Progress, progress_file, read_progress
 from recipes.launch.record import Record, launch_folder
@@ -36,7 +36,7 @@ def states(folder: Path, record: Record) -> dict[str, str]:
     of SLURM's words, such as CANCELLED or TIMEOUT.
 
     Raises:
-        LaunchError: SLURM, or the machine that the launch runs on, cannot be asked.
+        MotionBeatError: SLURM, or the machine that the launch runs on, cannot be asked.
     """
     told = {run.name: read_progress(progress_file(launch_folder(folder), run.name)) for run in record.runs}
     if record.cluster != "slurm":
@@ -71,7 +71,9 @@ def _state_on_slurm(answer: tuple[str, str] | None, told: Progress | None, recor
 
 def _is_alive_here(record: Record) -> bool:
     if record.host != socket.gethostname():
-        raise LaunchError(f"the launch runs on {record.host}, not here ({socket.gethostname()}); ask there")
+        raise MotionBeatError(
+            f"the launch runs on {record.host}, not here ({socket.gethostname()}); ask there"
+        )
     return is_alive(int(record.runs[0].job), record.process_started)
 
 

@@ -14,7 +14,7 @@ from submitit import DebugExecutor, Job, LocalExecutor, SlurmExecutor
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import environment_variables
 
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch.slurm_commands import first_line
 from recipes.launch.task import RecipeFailed, RecipeTask
 
@@ -28,7 +28,7 @@ def submit_to_slurm(
     environment: sbatch hands that to SLURM itself (``--export=ALL``).
 
     Raises:
-        LaunchError: SLURM refuses them.
+        MotionBeatError: SLURM refuses them.
     """
     executor = SlurmExecutor(jobs, max_num_timeout=restarts)
     executor.update_parameters(**parameters)
@@ -41,7 +41,7 @@ def submit_to_slurm(
     except (FailedJobError, FailedSubmissionError) as error:
         for left in set(jobs.glob("*")) - before:
             left.unlink()
-        raise LaunchError(f"{first_line(str(error))}; the job was not queued") from error
+        raise MotionBeatError(f"{first_line(str(error))}; the job was not queued") from error
     return [job.job_id for job in submitted]
 
 

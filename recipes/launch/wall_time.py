@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?", re.ASCII)
 
@@ -14,7 +14,7 @@ def minutes(text: str) -> int:
     """Minutes, rounded up, of a time limit: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S.
 
     Raises:
-        LaunchError: ``text`` is none of these, or is no time at all.
+        MotionBeatError: ``text`` is none of these, or is no time at all.
     """
     match = _CLOCK.fullmatch(text)
     seconds = 0
@@ -28,7 +28,7 @@ def minutes(text: str) -> int:
             n * unit for n, unit in zip(parts, units, strict=False)
         )
     if seconds <= 0:
-        raise LaunchError(
+        raise MotionBeatError(
             "expected minutes, H:MM:SS or D-HH:MM:SS as SLURM takes it, such as 90, 12:00:00 or 2-00:00:00"
         )
     return math.ceil(seconds / 60)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recipes.launch.errors import LaunchError
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch.metrics import last_metrics, step
 from recipes.launch.record import Record, read_record
 from recipes.launch.states import is_finished, is_over, states
@@ -29,7 +29,7 @@ def watch(folder: Path, once: bool, every: float) -> int:
         every: seconds between two looks.
 
     Raises:
-        LaunchError: nothing was launched there, or its state cannot be asked for.
+        MotionBeatError: nothing was launched there, or its state cannot be asked for.
     """
     found: Mapping[str, str] | None = None
     printed = ""
@@ -39,7 +39,7 @@ def watch(folder: Path, once: bool, every: float) -> int:
         try:
             found = states(folder, record)
             shown = report(record, found)
-        except LaunchError as error:
+        except MotionBeatError as error:
             # A busy SLURM does not answer now and then, and is asked again; not so the first time.
             if found is None:
                 raise

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from motionbeat_upstream.beats.frontend import length_mask, log_mel
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import MusicTowerConfig
-from motionbeat_upstream.nn.frontend import length_mask, log_mel
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 
 LOUDEST = 0.98
 """The onset envelope is divided by this quantile of its clip, so that its target lies in [0, 1]."""

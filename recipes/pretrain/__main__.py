@@ -1,4 +1,4 @@
-"""``python -m recipes.pretrain OUT --config-file FILE``: pretrain, or go on with the run in OUT."""
+"""``python -m recipes.pretrain OUT --config-file FILE``: pretrain a model, or go on with the run in OUT."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ if sys.platform != "linux":
     )
     sys.exit(2)
 
-from motion_data.errors import DataError
-from motionbeat_upstream.config import ConfigError
-from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch.secret_environment import without_secrets
-from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.options import find_config, parser
 
 if TYPE_CHECKING:
@@ -32,15 +30,16 @@ if TYPE_CHECKING:
     from recipes.pretrain.request import Request
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the training is done, 2 for what the user can mend, 1 for what broke."""
-    given = sys.argv[1:] if arguments is None else arguments
-    try:
-        config_file = parser().parse_args(given).config_file
-        if config_file is not None:
-            find_config(config_file)
-    except PretrainError as error:
-        return _say(error, 2)
+@command(
+    "recipes.pretrain",
+    interrupted="interrupted; the same command goes on from the last checkpoint",
+    extra="pretrain",
+)
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 0 when the training is done, 1 for what broke."""
+    config_file = parser().parse_args(arguments).config_file
+    if config_file is not None:
+        find_config(config_file)
 
     # fairseq2's native part wants libsndfile, which soundfile's wheel brings, if it is imported first.
     import soundfile  # noqa: F401
@@ -53,34 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from recipes.pretrain.request import parse
     from recipes.pretrain.run_folder import not_written
 
-    # Errors that are the user's to mend: one line, and exit code 2.
-    mendable = (PretrainError, DataError, AudioError, ConfigError, ValidationError, RecipeError)
+    mistakes = (MotionBeatError, ValidationError, RecipeError)
     # A full disk would bring a traceback for every line of the log, and one of TensorBoard's thread.
     logging.raiseExceptions = False
     threading.excepthook = _thread_failed
     try:
-        run(parse(given))
-    except mendable as error:
-        return _say(error, 2)
+        run(parse(arguments))
+    except mistakes as error:
+        raise MotionBeatError(str(error)) from error
     except CheckpointError as error:
-        if isinstance(error.__cause__, mendable):
-            return _say(error.__cause__, 2)
-        return _say(_with_remedy(error), 1)
+        if isinstance(error.__cause__, mistakes):
+            raise MotionBeatError(str(error.__cause__)) from error
+        return _broken(_with_remedy(error))
     except (CheckpointNotFoundError, NotFiniteError) as error:
-        return _say(error, 1)
+        return _broken(error)
     except TaskStopException:
         return 0
-    except KeyboardInterrupt:
-        return _say("interrupted; the same command goes on from the last checkpoint", 130)
     except Exception as error:
         cause = not_written(error)
         if cause is None:
             raise
-        return _say(
+        raise MotionBeatError(
             f"{cause.filename or 'a file of the run'} could not be written: {cause.strerror}. Make room, or "
-            f"mend what it is; the checkpoints are whole, and the same command goes on from the last",
-            2,
-        )
+            f"mend what it is; the checkpoints are whole, and the same command goes on from the last"
+        ) from error
     return 0
 
 
@@ -124,7 +119,7 @@ def _print_result(request: Request) -> None:
 
     folder, metric = request.folder, request.config.regime.score_metric
     if last_step(folder) is None:
-        raise PretrainError(
+        raise MotionBeatError(
             f"{folder}: not one step could be made; prepare corpora with more pairs to train on"
         )
     best = chosen_step(folder, "best")
@@ -167,9 +162,9 @@ def _hide_secrets(record: logging.LogRecord) -> bool:
     return True
 
 
-def _say(error: object, code: int) -> int:
+def _broken(error: object) -> int:
     print(f"recipes.pretrain: {' '.join(str(error).split())}", file=sys.stderr)
-    return code
+    return 1
 
 
 if __name__ == "__main__":

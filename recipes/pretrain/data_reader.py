@@ -18,7 +18,7 @@ from motion_data.errors import DataError
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.mixture import Mixture
-from motionbeat_upstream.audio import AudioError
+from motionbeat_upstream.errors import AudioError
 
 Collate = Callable[[list[Example], float, np.random.Generator], Batch]
 """Makes a batch of clips, given the bar phase at which all begin, and what draws the rest."""

@@ -1,4 +1,4 @@
-"""``python -m recipes.pretrain.export OUT FILE``: the music tower of a run, as the upstream reads it."""
+"""``python -m recipes.pretrain.export OUT FILE``: write the music tower of a run as the upstream reads it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.config import GRID_SOURCES
-from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
-from recipes.pretrain.errors import PretrainError
 
 if TYPE_CHECKING:
     from motionbeat_upstream.checkpoint import Provenance
@@ -27,8 +26,9 @@ PACKAGES = ("torch", "fairseq2", "numpy")
 """Whose versions are written down."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the file is written, 2 for what the user can mend."""
+@command("recipes.pretrain.export", extra="pretrain")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
     parser = argparse.ArgumentParser("python -m recipes.pretrain.export", description=__doc__)
     parser.add_argument("run", type=Path, metavar="OUT", help="folder of a run")
     parser.add_argument(
@@ -61,20 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     options = parser.parse_args(arguments)
     outputs = [options.file, options.motion_side]
-    try:
-        refuse_inputs(outputs, [])
-        refuse_to_replace(outputs, options.overwrite)
-        provenance = export(
-            options.run,
-            options.file,
-            options.step,
-            options.grid_from,
-            options.grid_songs,
-            options.motion_side,
-        )
-    except (PretrainError, DataError, AudioError, OSError) as error:
-        print(f"recipes.pretrain.export: {error}", file=sys.stderr)
-        return 2
+    refuse_inputs(outputs, [])
+    refuse_to_replace(outputs, options.overwrite)
+    provenance = export(
+        options.run, options.file, options.step, options.grid_from, options.grid_songs, options.motion_side
+    )
     step = provenance.details["step"]
     print(f"{options.file}: the music tower of step {step}, {provenance.training}")
     return 0
@@ -102,7 +93,7 @@ def export(
         motion_side: to write the motion tower and the heads to.
 
     Raises:
-        PretrainError: no run, no such checkpoint, or a checkpoint that cannot be read.
+        MotionBeatError: no run, no such checkpoint, or a checkpoint that cannot be read.
         DataError, AudioError: the corpora that the run names, or the songs, are not there or cannot be read.
     """
     number = chosen_step(run, step)
@@ -120,7 +111,7 @@ def export(
         heads = values["criterion"]["settings"].get("heads", {"beat": 0.0})
         sources = ("heads",) if heads["beat"] and tower.config.beat_heads else ("onsets", "pulses")
     elif grid_from == "heads" and not tower.config.beat_heads:
-        raise PretrainError(f"{run}: its model has no beat heads; leave --grid-from out")
+        raise MotionBeatError(f"{run}: its model has no beat heads; leave --grid-from out")
     if sources == ("heads",):
         # Nothing to choose: one decoder weighs the heads and the rules.
         grid = GridChoice("heads", tower.config.grid_trust, {})
@@ -151,11 +142,11 @@ def chosen_step(run: Path, step: str) -> int:
     """The number of the checkpoint that is meant.
 
     Raises:
-        PretrainError: there is none such.
+        MotionBeatError: there is none such.
     """
     there = _steps(run)
     if not there:
-        raise PretrainError(f"{run}: holds no checkpoint; train first, or give the folder of a run")
+        raise MotionBeatError(f"{run}: holds no checkpoint; train first, or give the folder of a run")
     if step == "last":
         return there[-1]
     if step == "best":
@@ -163,7 +154,7 @@ def chosen_step(run: Path, step: str) -> int:
         return max(found, key=lambda number: (found[number], number)) if found else there[-1]
     if step.isdecimal() and int(step) in there:
         return int(step)
-    raise PretrainError(f"{run}: no checkpoint of step {step}; there are {', '.join(map(str, there))}")
+    raise MotionBeatError(f"{run}: no checkpoint of step {step}; there are {', '.join(map(str, there))}")
 
 
 def scores(run: Path) -> dict[int, float]:
@@ -187,7 +178,7 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
     """What a run trained, at a step, and the values of its configuration.
 
     Raises:
-        PretrainError: files that cannot be read, or weights that do not fit the configuration.
+        MotionBeatError: files that cannot be read, or weights that do not fit the configuration.
     """
     import torch
     from ruamel.yaml import YAML
@@ -199,7 +190,9 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
     try:
         values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PretrainError(f"{file}: cannot be read ({error.strerror}); give the folder of a run") from error
+        raise MotionBeatError(
+            f"{file}: cannot be read ({error.strerror}); give the folder of a run"
+        ) from error
     config = read_config(file)
     overrides: Any = config.model.config_overrides or {}
     model = PretrainedModel(PretrainedModelConfig(**{"arch": config.model.arch, **overrides}))
@@ -208,7 +201,7 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise PretrainError(f"{weights}: not the weights of this run ({reason[:200]})") from error
+        raise MotionBeatError(f"{weights}: not the weights of this run ({reason[:200]})") from error
     return model.eval(), values
 
 

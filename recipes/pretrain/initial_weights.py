@@ -8,10 +8,10 @@ from typing import Any
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.checkpoint import CheckpointError, load_music_tower
+from motionbeat_upstream.checkpoint import load_music_tower
+from motionbeat_upstream.errors import CheckpointError, MotionBeatError
 from motionbeat_upstream.pair_checkpoint import load_motionbeat
 from recipes.pretrain.config import InitSection
-from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.model import PretrainedModel
 
 INIT = "init.json"
@@ -22,7 +22,7 @@ def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
     """Copy exported weights into a model; what the files do not hold keeps its random initialisation.
 
     Raises:
-        PretrainError: a file that cannot be used, or weights of other sizes.
+        MotionBeatError: a file that cannot be used, or weights of other sizes.
     """
     if init.music is None:
         return
@@ -33,10 +33,10 @@ def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
         else:
             model.motionbeat.load_state_dict(load_motionbeat(init.music, init.motion)[0].state_dict())
     except CheckpointError as error:
-        raise PretrainError(f"init: {error}") from error
+        raise MotionBeatError(f"init: {error}") from error
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise PretrainError(
+        raise MotionBeatError(
             f"init: {init.music} does not fit the model of this run ({reason[:300]}); give both the same "
             f"model section"
         ) from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from recipes.pretrain.errors import PretrainError
+from motionbeat_upstream.commands.command import Parser
+from motionbeat_upstream.errors import MotionBeatError
 
 CONFIGS = Path(__file__).parent / "configs"
 """Where a configuration is looked for by its name alone."""
@@ -27,15 +28,10 @@ class _Overrides(argparse.Action):
         ConfigAction(list(self.option_strings), self.dest)(parser, namespace, values, option)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise PretrainError(f"{message}; see python -m recipes.pretrain --help")
-
-
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
     names = sorted(str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml"))
-    made = _Parser("python -m recipes.pretrain", description="Pretrain MotionBeat, or go on with a run.")
+    made = Parser("python -m recipes.pretrain", description="Pretrain MotionBeat, or go on with a run.")
     made.add_argument("folder", type=Path, metavar="OUT", help="folder of the run; a run found there goes on")
     made.add_argument(
         "--config-file",
@@ -57,9 +53,9 @@ def find_config(file: str | Path) -> Path:
     """The file of a configuration.
 
     Raises:
-        PretrainError: there is none of that path or name.
+        MotionBeatError: there is none of that path or name.
     """
     for path in (Path(file), CONFIGS / f"{file}.yaml"):
         if path.is_file():
             return path
-    raise PretrainError(f"--config-file {file}: no such file, and no packaged configuration of that name")
+    raise MotionBeatError(f"--config-file {file}: no such file, and no packaged configuration of that name")

@@ -15,8 +15,8 @@ from ruamel.yaml.error import YAMLError
 
 from motion_data.manifest import read_corpus
 from motion_data.settings import read_values
+from motionbeat_upstream.errors import ConfigError, MotionBeatError
 from recipes.pretrain.config import COMPONENTS, PretrainConfig
-from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.model import PretrainedModelConfig
 from recipes.pretrain.options import find_config, parser
 
@@ -39,7 +39,7 @@ def check(arguments: Sequence[str]) -> None:
         arguments: of ``python -m recipes.pretrain``.
 
     Raises:
-        PretrainError: an unknown option or key, an impossible value, a corpus that is not there, or a folder
+        MotionBeatError: an unknown option or key, an impossible value, a missing corpus, or a folder
             that holds a run of another configuration.
     """
     from recipes.pretrain.run_folder import refuse_other_config
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> Request:
     """The run that the arguments ask for.
 
     Raises:
-        PretrainError: as :func:`check`.
+        MotionBeatError: as :func:`check`.
     """
     options = parser().parse_args(arguments)
     config = read_config(options.config_file, options.config_overrides or [])
@@ -60,7 +60,7 @@ def parse(arguments: Sequence[str]) -> Request:
         read_corpus(corpus)
     for file in (config.init.music, config.init.motion):
         if file is not None and not file.is_file():
-            raise PretrainError(f"init: {file}: no such file; export a run, or leave init out")
+            raise MotionBeatError(f"init: {file}: no such file; export a run, or leave init out")
     return Request(options.folder, config)
 
 
@@ -72,7 +72,7 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
         overrides: as fairseq2 parses them.
 
     Raises:
-        PretrainError: no such file, not YAML, or every unknown key and every value that is not allowed.
+        MotionBeatError: no such file, not YAML, or every unknown key and every value that is not allowed.
     """
     merger = StandardConfigMerger()
     values: Any = StandardValueConverter().unstructure(PretrainConfig())
@@ -80,7 +80,7 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
         for layer in [*(_layers(find_config(file)) if file is not None else []), *overrides]:
             values = merger.merge(values, layer)
     except (TypeError, ValueError, RecursionError) as error:
-        raise PretrainError(f"{file}: {error}") from error
+        raise MotionBeatError(f"{file}: {error}") from error
     values = _with_dtypes(values)
     faults: list[str] = []
     config = read_values(PretrainConfig, values, faults)
@@ -99,7 +99,7 @@ def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object
         sizes = {"arch": model.get("arch") or PretrainedModelConfig.arch, **sizes}
     read_values(PretrainedModelConfig, sizes, faults, "model.config_overrides")
     if config is None or faults:
-        raise PretrainError("; ".join(faults))
+        raise ConfigError("; ".join(faults))
     return config
 
 
@@ -116,14 +116,14 @@ def _with_dtypes(values: Any) -> Any:
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object]]:
     """The values of a file, after those of the file that it names as its base."""
     if path in seen:
-        raise PretrainError(f"{path}: is its own {BASE}")
+        raise MotionBeatError(f"{path}: is its own {BASE}")
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, ValueError, RecursionError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise PretrainError(f"{path}: not a YAML file that can be read ({reason})") from error
+        raise MotionBeatError(f"{path}: not a YAML file that can be read ({reason})") from error
     if not isinstance(values, dict):
-        raise PretrainError(f"{path}: expected keys with values, found {type(values).__name__}")
+        raise MotionBeatError(f"{path}: expected keys with values, found {type(values).__name__}")
     base = values.pop(BASE, None)
     if base is None:
         return [values]

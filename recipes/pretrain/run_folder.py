@@ -16,8 +16,8 @@ from fairseq2.utils.structured import StandardValueConverter
 from ruamel.yaml import YAML
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.pretrain.config import PretrainConfig
-from recipes.pretrain.errors import PretrainError
 
 DECIDES = ("model", "data", "criterion", "trainer", "optimizer", "lr_scheduler")
 """Sections that decide what a run comes to."""
@@ -59,14 +59,14 @@ def claimed(folder: Path) -> Iterator[None]:
     """Hold a run's folder, as the only job, until the end of the ``with`` block or of the process.
 
     Raises:
-        PretrainError: another job holds it.
+        MotionBeatError: another job holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise PretrainError(
+            raise MotionBeatError(
                 f"{folder}: another job is training there; stop it first, or give another folder"
             ) from error
         yield
@@ -100,13 +100,13 @@ def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
     """A run goes on as it began.
 
     Raises:
-        PretrainError: there are checkpoints of another configuration; all keys that differ are named.
+        MotionBeatError: there are checkpoints of another configuration; all keys that differ are named.
     """
     if last_step(folder) is None:
         return
     file = folder / CONFIG
     if not file.is_file():
-        raise PretrainError(
+        raise MotionBeatError(
             f"{folder}: holds checkpoints but no {CONFIG}, a copy of its config.yaml; give another folder"
         )
     then = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
     if now["common"]["seed"] != then["common"]["seed"]:
         differing.append(f"common.seed is {now['common']['seed']}, was {then['common']['seed']}")
     if differing:
-        raise PretrainError(
+        raise MotionBeatError(
             f"{folder}: a run of another configuration is there: {'; '.join(differing)}. Go on with its own "
             f"({file}), or give another folder"
         )
@@ -142,14 +142,14 @@ def refuse_other_size(folder: Path, size: int) -> None:
     """A run goes on with as many processes as it began with: they share its clips and their states.
 
     Raises:
-        PretrainError: its last checkpoint was made by more or by fewer.
+        MotionBeatError: its last checkpoint was made by more or by fewer.
     """
     step = last_step(folder)
     if step is None:
         return
     then = len(list((folder / f"checkpoints/step_{step}/trainer").glob("rank_*.pt")))
     if then and then != size:
-        raise PretrainError(
+        raise MotionBeatError(
             f"{folder}: the run that is there has {then} process(es), and this job has {size}; go on with "
             f"{then}, or give another folder"
         )

@@ -17,17 +17,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.errors import AudioError
-from recipes.pretrain.errors import PretrainError
+from motionbeat_upstream.commands.command import command
 from recipes.pretrain.export import chosen_step
 from recipes.pretrain.figures_file import figures_file
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the figures are there, 2 for what the user can mend."""
+@command("recipes.pretrain.validate", extra="pretrain")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "python -m recipes.pretrain.validate",
         description=__doc__,
@@ -42,14 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.clips is not None and options.clips < 1:
         parser.error(f"--clips must be at least 1, got {options.clips}")
-    try:
-        step = chosen_step(options.run, options.step)
-        figures = validate(options.run, step, options.split, options.clips)
-        with atomic_path(figures_file(options.run, options.split)) as draft:
-            draft.write_text(json.dumps({"Step": step, **figures}, indent=1) + "\n", encoding="utf-8")
-    except (PretrainError, DataError, AudioError, OSError) as error:
-        print(f"recipes.pretrain.validate: {error}", file=sys.stderr)
-        return 2
+    step = chosen_step(options.run, options.step)
+    figures = validate(options.run, step, options.split, options.clips)
+    with atomic_path(figures_file(options.run, options.split)) as draft:
+        draft.write_text(json.dumps({"Step": step, **figures}, indent=1) + "\n", encoding="utf-8")
+
     from recipes.pretrain.metrics import SCORES
 
     shown = [name for name in SCORES if f"{name}_low" in figures]
@@ -70,7 +66,7 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
         clips: at most; by default as many as the run's validations had.
 
     Raises:
-        PretrainError: no such run, or a checkpoint that cannot be read.
+        MotionBeatError: no such run, or a checkpoint that cannot be read.
         DataError, AudioError: the corpora that the run names are not there or have no such split.
     """
     import torch

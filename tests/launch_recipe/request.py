@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from motionbeat_upstream.errors import MotionBeatError
+
 
 @dataclass(frozen=True)
 class Request:
@@ -36,7 +38,7 @@ def parse(arguments: Sequence[str]) -> Request:
     parser.add_argument("--config", nargs="*", action="append", default=[])
     options = parser.parse_args(list(arguments))
     if options.config_file and not options.config_file.is_file():
-        raise ValueError(f"--config-file {options.config_file}: no such file")
+        raise MotionBeatError(f"--config-file {options.config_file}: no such file")
     given = yaml.safe_load(options.config_file.read_text()) if options.config_file else {}
     for pair in (pair for group in options.config for pair in group):
         key, _, value = pair.partition("=")
@@ -44,4 +46,4 @@ def parse(arguments: Sequence[str]) -> Request:
     try:
         return Request(options.out, **given)
     except TypeError as error:
-        raise ValueError(f"--config: {error}") from error
+        raise MotionBeatError(f"--config: {error}") from error

@@ -32,7 +32,7 @@ from motion_data.corpora.constructed.tempo import (
     tempo_map,
 )
 from motion_data.corpora.constructed.tunes import TICKS, Tune
-from motionbeat_upstream.nn.grid import Grid
+from motionbeat_upstream.beats.grid import Grid
 
 LEAD = 2.0
 """Seconds of music before a pair's first sample, so that it does not begin with an attack of everything."""

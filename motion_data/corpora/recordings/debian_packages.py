@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from motion_data.corpora.recordings.tempo_file import TEST_SONGS, read_tempi
 from motion_data.errors import DataError
+from motionbeat_upstream.commands.command import command
 
 UNPACKED = ".unpacked"
 """Added to the name of an archive, the name of the folder that it is unpacked to."""
@@ -113,7 +114,8 @@ def run_program(command: Sequence[str], folder: Path, remedy: str) -> None:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command("debian_packages", mistake=1)
+def main(arguments: Sequence[str]) -> int:
     """The command; 1 when packages could not be had."""
     parser = argparse.ArgumentParser(
         prog="python -m motion_data.corpora.recordings.debian_packages",
@@ -124,16 +126,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--packages", type=Path, metavar="DIR", help="folder with the .deb files; nothing is downloaded then"
     )
-    arguments = parser.parse_args(argv)
-    try:
-        names = list(dict.fromkeys(package for package, _, _ in read_tempi(arguments.tempo)))
-        faults = get_packages(names, arguments.raw, arguments.packages)
-    except (DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    names = list(dict.fromkeys(package for package, _, _ in read_tempi(options.tempo)))
+    faults = get_packages(names, options.raw, options.packages)
     for name, why in faults.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
-    print(f"{arguments.raw}: {len(names) - len(faults)} of {len(names)} packages")
+    print(f"{options.raw}: {len(names) - len(faults)} of {len(names)} packages")
     return 1 if faults else 0
 
 

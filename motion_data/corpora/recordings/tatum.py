@@ -17,9 +17,9 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from motion_data.corpora.recordings.tempo_file import LARGEST_DRIFT, LEAST_STRENGTH
+from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
-from motionbeat_upstream.nn.frontend import log_mel
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
 
 Array = NDArray[np.float64]
 

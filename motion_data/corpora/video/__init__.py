@@ -30,9 +30,9 @@ from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs, refused
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
-from motionbeat_upstream.nn.grid import Grid
 
 if TYPE_CHECKING:
     from motion_data.corpora.video.stretches import Stretch
@@ -196,7 +196,7 @@ def _making(
 ) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
     def make() -> tuple[MotionPair, Motion, Grid | None]:
         from motionbeat_upstream.audio import read_audio
-        from motionbeat_upstream.nn.music_tower import estimate_grid
+        from motionbeat_upstream.beats.beat_estimation import estimate_grid
 
         start = max(0.0, stretch.start)
         stop = min(stretch.start + stretch.seconds, heard)

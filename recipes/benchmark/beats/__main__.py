@@ -1,4 +1,4 @@
-"""``python -m recipes.benchmark beats``."""
+"""``python -m recipes.benchmark beats``: compare beat trackers on annotated music."""
 
 from __future__ import annotations
 
@@ -11,33 +11,24 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.errors import AudioError, CheckpointError
+from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark import beats
 
 RESERVED = ("rules", "shipped", "librosa", "madmom")
 """Trackers that no checkpoint may be named like."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Estimate what is missing and print the table; 2 for what the user can mend, 130 after Ctrl-C."""
-    try:
-        options = parser().parse_args(arguments)
-        checkpoints = named_files(options.upstreams)
-        names = options.trackers or [
-            *checkpoints,
-            *(name for name in RESERVED if name != "madmom" or options.madmom is not None),
-        ]
-        check_names(names, options.reference, options.reliability)
-        return _run(options, checkpoints, names)
-    except (DataError, AudioError, CheckpointError, OSError) as error:
-        print(f"recipes.benchmark beats: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nrecipes.benchmark beats: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+@command("recipes.benchmark beats", interrupted=RESUMES, extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Estimate what is missing and print the table."""
+    options = parser().parse_args(arguments)
+    checkpoints = named_files(options.upstreams)
+    names = options.trackers or [
+        *checkpoints,
+        *(name for name in RESERVED if name != "madmom" or options.madmom is not None),
+    ]
+    check_names(names, options.reference, options.reliability)
 
-
-def _run(options: argparse.Namespace, checkpoints: dict[str, Path], names: Sequence[str]) -> int:
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.benchmark.beats.comparison import compare, report
     from recipes.benchmark.beats.reliability import draw_reliability, tracker_reliability

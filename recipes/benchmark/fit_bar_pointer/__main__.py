@@ -1,4 +1,4 @@
-"""``python -m recipes.benchmark.fit_bar_pointer``."""
+"""``python -m recipes.benchmark.fit_bar_pointer``: fit the constants of the bar pointer on dev data."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from motion_data.errors import DataError
-from motionbeat_upstream.errors import AudioError, CheckpointError
+from motionbeat_upstream.commands.command import command
 from recipes.benchmark import fit_bar_pointer
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Fit, print and write; 2 for what the user can mend."""
+@command("fit_bar_pointer", extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Fit, print and write."""
     made = parser()
     options = made.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
@@ -22,11 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made.error("--minutes and --seconds must be above 0")
     from recipes.benchmark.fit_bar_pointer.fit import run
 
-    try:
-        return run(options)
-    except (DataError, AudioError, CheckpointError, OSError) as error:
-        print(f"fit_bar_pointer: {error}", file=sys.stderr)
-        return 2
+    return run(options)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,10 +17,10 @@ from motion_data.beats_file import Beats
 from motion_data.errors import DataError
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.beats.decoded_grid import DecoderInput, decoder_input
+from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
-from motionbeat_upstream.nn.decoded_grid import DecoderInput, decoder_input
-from motionbeat_upstream.nn.frontend import log_mel
 from motionbeat_upstream.nn.music_tower import MusicTower
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import code_hash

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.beats_file import Beats
-from motionbeat_upstream.nn.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
-from motionbeat_upstream.nn.beat_heads import METRES
-from motionbeat_upstream.nn.decoded_grid import beat_times
-from motionbeat_upstream.nn.tempo import tempi
+from motionbeat_upstream.beats.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
+from motionbeat_upstream.beats.decoded_grid import beat_times
+from motionbeat_upstream.beats.grid import METRES
+from motionbeat_upstream.beats.tempo import tempi
 from recipes.benchmark.fit_bar_pointer.activations import RATE, Activations
 from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark import robustness
 
 BEGIN, END = "<!-- robustness: begin -->", "<!-- robustness: end -->"
@@ -26,8 +28,9 @@ FAULT_TABLE = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 1 where a fault was found, 2 for a user's mistake."""
+@command("robustness")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 where a fault was found."""
     options = _parser().parse_args(arguments)
     from recipes.benchmark.robustness.faults import COMMANDS, interrupt
     from recipes.benchmark.robustness.fuzzing import fuzz
@@ -36,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.only or [*PARSERS, *COMMANDS]
     unknown = [name for name in names if name not in PARSERS and name not in COMMANDS]
     if unknown:
-        print(f"robustness: no {unknown[0]!r}; there are {', '.join([*PARSERS, *COMMANDS])}", file=sys.stderr)
-        return 2
+        raise MotionBeatError(f"no {unknown[0]!r}; there are {', '.join([*PARSERS, *COMMANDS])}")
     rows: dict[str, str] = {}
     faulty = False
     for name in names:

@@ -40,9 +40,9 @@ from motion_data.corpora.constructed.dancer import dance
 from motion_data.manifest import MARK, read_corpus
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import JOINTS
+from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands import features as features_command
-from motionbeat_upstream.nn.grid import regular_grid
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.benchmark.robustness.parsers import SMALL, write_emotion_set, write_wav
 from recipes.benchmark.run import __main__ as benchmark_command

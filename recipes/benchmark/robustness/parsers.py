@@ -39,17 +39,17 @@ from motion_data.corpora.stepmania.footing import PANELS
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.pairs import step_pulses
 from motion_data.corpora.stepmania.song import read_song
-from motion_data.errors import DataError
 from motion_data.manifest import MANIFEST, MARK, read_corpus
 from motion_data.midi_file import read_score
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, to_record
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
-from motionbeat_upstream.audio import AudioError, read_audio
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower, save_music_tower
-from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
-from motionbeat_upstream.nn.grid import regular_grid
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
+from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_side
@@ -64,7 +64,6 @@ from recipes.downstream.dance_generation.body_numbers import JointNumbers
 from recipes.downstream.dance_generation.dance_file import Heard, Layers, read_dance_model, write_dance_model
 from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.settings import read_settings as dance_settings
-from recipes.downstream.errors import TaskError
 from recipes.downstream.music_emotion.dataset import EMOMUSIC
 from recipes.downstream.music_emotion.dataset import read as read_emotion
 from recipes.downstream.registration import packaged_config
@@ -72,10 +71,9 @@ from recipes.downstream.request import check_config, read_config
 from recipes.downstream.retrieval.settings import read_settings as retrieval_settings
 from recipes.downstream.tagging.dataset import read_magnatagatune
 from recipes.downstream.task_settings import read_section
-from recipes.pretrain.errors import PretrainError
 from recipes.results.record import FORMAT, VERSION, Run, read_results
 
-ERRORS = (DataError, AudioError, CheckpointError, ConfigError, TaskError, PretrainError)
+ERRORS = (MotionBeatError,)
 """What a parser may raise: errors whose message a command prints in one line."""
 
 

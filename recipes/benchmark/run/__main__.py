@@ -1,4 +1,4 @@
-"""``python -m recipes.benchmark run``."""
+"""``python -m recipes.benchmark run``: every upstream on every task that there is data for."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.errors import AudioError, CheckpointError
+from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark.run.options import parse_options
-from recipes.downstream.errors import TaskError
 
 if TYPE_CHECKING:
     from recipes.benchmark.plan import Plan
     from recipes.benchmark.upstream_choice import UpstreamChoice
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is missing and print the table; 2 for what the user can mend, 130 after Ctrl-C."""
-    try:
-        parse_options(arguments)
-    except ValueError as error:
-        return _refused(error)
+@command("recipes.benchmark run", interrupted=RESUMES, extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run what is missing and print the table; the code of a run that failed."""
+    parse_options(arguments)  # before seconds of imports
 
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.benchmark.run.request import parse
@@ -31,40 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from recipes.results.tables import draw_tables
 
     use_idle_cores()
+    options, upstreams, plans, missing = parse(arguments)
+    cache = None if options.no_cache else options.out / "features"
     try:
-        options, upstreams, plans, missing = parse(arguments)
-        run(
-            plans,
-            upstreams,
-            options.out,
-            None if options.no_cache else options.out / "features",
-            options.overwrite,
-        )
-        if options.no_table:
-            return 0
-        tables = [
-            table
-            for plan in plans
-            for table in plan.tables(upstreams, options.out / plan.name, options.resamples)
-        ]
-        lines = [line for table in tables for line in (f"## {table.title}", "", *table.lines(), "")]
-        text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
-        draw_tables(options.out / "table.png", tables)
-        write_text(options.out / "table.md", text)
-    except (DataError, AudioError, TaskError, CheckpointError, OSError, ValueError) as error:
-        return _refused(error)
+        run(plans, upstreams, options.out, cache, options.overwrite)
     except RunFailed as failed:
         return failed.code
-    except KeyboardInterrupt:
-        print("\nrecipes.benchmark run: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    if options.no_table:
+        return 0
+    tables = [
+        table
+        for plan in plans
+        for table in plan.tables(upstreams, options.out / plan.name, options.resamples)
+    ]
+    lines = [line for table in tables for line in (f"## {table.title}", "", *table.lines(), "")]
+    text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
+    draw_tables(options.out / "table.png", tables)
+    write_text(options.out / "table.md", text)
     print(text)
     return 0
-
-
-def _refused(error: Exception) -> int:
-    print(f"recipes.benchmark run: {error}", file=sys.stderr)
-    return 2
 
 
 def run(
@@ -73,7 +54,7 @@ def run(
     """Train and test every probe that is not there yet.
 
     Raises:
-        DataError, AudioError, TaskError, CheckpointError: what is wrong with data, features or weights.
+        MotionBeatError: what is wrong with data, features or weights.
         RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
     """
     from tqdm import tqdm

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from motion_data.errors import DataError
+from motionbeat_upstream.commands.command import Parser
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark import run
 
 TASKS = (
@@ -18,29 +19,23 @@ TASKS = (
 UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see python -m recipes.benchmark run --help")
-
-
-def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The options.
 
     Raises:
-        ValueError: an unknown option, or a file that is not there.
-        DataError: no folder of data.
+        MotionBeatError: an unknown option, a file that is not there, or no folder of data.
     """
     options = parser().parse_args(arguments)
     if not options.data.is_dir():
         raise DataError(f"--data {options.data}: no such folder; expected one of data sets")
     if options.dance_config is not None and not options.dance_config.is_file():
-        raise ValueError(f"--dance-config {options.dance_config}: no such file")
+        raise MotionBeatError(f"--dance-config {options.dance_config}: no such file")
     return options
 
 
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
-    made = _Parser(
+    made = Parser(
         "python -m recipes.benchmark run",
         description=run.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -24,18 +24,18 @@ def check(arguments: Sequence[str]) -> None:
     """Refuse what could not be run.
 
     Raises:
-        ValueError: an unknown option, an upstream's file that is not there, or no data set at all.
+        MotionBeatError: an unknown option, an upstream's file that is not there, or no data set at all.
     """
     parse(arguments)
 
 
 def parse(
-    arguments: Sequence[str] | None,
+    arguments: Sequence[str],
 ) -> tuple[argparse.Namespace, list[UpstreamChoice], list[Plan], list[str]]:
     """The options, the upstreams, the data sets that are there, and where the others are obtained.
 
     Raises:
-        ValueError: as :func:`check`; of a data set that is none, its ``DataError``.
+        MotionBeatError: as :func:`check`; of a data set that is none, its ``DataError``.
     """
     options = parse_options(arguments)
     upstreams = read_upstreams(options.upstreams)
@@ -49,7 +49,7 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     """The data sets that are there, and of the others where they are obtained.
 
     Raises:
-        TaskError: options that are not allowed.
+        MotionBeatError: options that are not allowed.
     """
     given = {"datarc": {"slice_seconds": options.slice_seconds}, "modelrc": {"probe": options.probe}}
     clips = read_section("clip tasks", TaskSettings, given)

@@ -60,7 +60,7 @@ class DownstreamExpert(TaskExpert):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        TaskError, DataError, AudioError: what is wrong with the settings or the data.
+        MotionBeatError: what is wrong with the settings or the data.
     """
 
     settings: TaskSettings
@@ -128,7 +128,7 @@ class DownstreamExpert(TaskExpert):
             **kwargs: what else S3PRL passes.
 
         Raises:
-            TaskError: logits of an evaluation that are not finite.
+            MotionBeatError: logits of an evaluation that are not finite.
         """
         logits = self.probe(features)
         if not self.training:

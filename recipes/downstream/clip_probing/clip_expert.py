@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
 from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
 from recipes.downstream.clip_probing.probe import ClipProbe
@@ -21,7 +22,6 @@ from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
-from recipes.downstream.errors import TaskError
 from recipes.downstream.task_expert import TaskExpert, check_finite
 from recipes.downstream.task_settings import read_section
 
@@ -125,7 +125,7 @@ class ClipExpert(TaskExpert):
             is L (1 where S3PRL's featurizer has summed the layers).
 
     Raises:
-        TaskError, DataError, AudioError: what is wrong with the settings or the data.
+        MotionBeatError: what is wrong with the settings or the data.
     """
 
     task: ClassVar[ClipTask]
@@ -203,7 +203,7 @@ class ClipExpert(TaskExpert):
             **kwargs: what else S3PRL passes.
 
         Raises:
-            TaskError: logits of an evaluation that are not finite.
+            MotionBeatError: logits of an evaluation that are not finite.
         """
         means = self._means(features)
         if self.training:
@@ -268,7 +268,9 @@ class ClipExpert(TaskExpert):
 
 def _refuse_earlier_probe(module: torch.nn.Module, state: Mapping[str, Any], prefix: str, *_: object) -> None:
     if f"{prefix}probe.normalisation.running_mean" in state:
-        raise TaskError("the checkpoint has the probe of an earlier version of this task; train it again")
+        raise MotionBeatError(
+            "the checkpoint has the probe of an earlier version of this task; train it again"
+        )
 
 
 def collate(items: Sequence[tuple[Tensor, Slice]]) -> tuple[list[Tensor], list[Slice]]:

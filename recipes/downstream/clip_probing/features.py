@@ -54,7 +54,7 @@ def clip_features(
 
     Raises:
         AudioError: audio that cannot be read.
-        TaskError: features that cannot be used.
+        MotionBeatError: features that cannot be used.
     """
     bar = tqdm(clips, desc=f"features, {encoder.label}", unit=" clips", disable=None, leave=False)
     return [_features(encoder, clip, seconds, cache) for clip in bar]

@@ -18,13 +18,13 @@ from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
 from motion_data.writing.writers import SUFFIXES as MOTIONS
 from motion_data.writing.writers import write_as
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import audio_file, input_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import CheckpointError
 from motionbeat_upstream.file_name import printable
-from motionbeat_upstream.nn.grid import Grid
-from recipes.downstream.errors import TaskError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,12 +46,9 @@ one: run_downstream.py -m train -d dance_generation, then
 python -m recipes.downstream.dance_generation.export RUN FILE makes the file for -k."""
 
 
+@command("motionbeat dance", extra="downstream")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when all is written, 2 for what the user can mend.
-
-    Raises:
-        AudioError, CheckpointError, OSError: what is wrong with song, model or place.
-    """
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "motionbeat dance", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -97,14 +94,10 @@ def main(arguments: Sequence[str]) -> int:
         options.steps is not None and options.steps < 1
     ):
         parser.error("--guidance must be at least 0, --steps at least 1")
-    try:
-        danced = _dance(options)
-        for output in options.output:
-            _write(output, danced)
-            print(f"wrote {output}", file=sys.stderr)
-    except (DataError, TaskError) as error:
-        print(f"motionbeat dance: {error}", file=sys.stderr)
-        return 2
+    danced = _dance(options)
+    for output in options.output:
+        _write(output, danced)
+        print(f"wrote {output}", file=sys.stderr)
     return 0
 
 
@@ -149,7 +142,7 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
 
     Raises:
         CheckpointError: the upstream's weights are others, or its features of another width.
-        TaskError: there is no such upstream.
+        MotionBeatError: there is no such upstream.
     """
     import torch
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, fit, read_weights, write_weights
+from motionbeat_upstream.checkpoint import Provenance, fit, read_weights, write_weights
 from motionbeat_upstream.config import LARGEST
+from motionbeat_upstream.errors import CheckpointError
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings

@@ -57,7 +57,7 @@ class DownstreamExpert(TaskExpert):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        TaskError, DataError: what is wrong with the settings or the corpus.
+        MotionBeatError: what is wrong with the settings or the corpus.
     """
 
     settings: TaskSettings
@@ -117,7 +117,7 @@ class DownstreamExpert(TaskExpert):
         """The loss of a batch of slices; or pieces are danced and put aside in ``records``.
 
         Raises:
-            TaskError: what is danced is not finite.
+            MotionBeatError: what is danced is not finite.
         """
         first = given[0]
         if isinstance(first, Slices):

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
+from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
 from recipes.downstream.checkpoints import BEST, safe_classes
 from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
-from recipes.downstream.errors import TaskError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from recipes.downstream.dance_generation.dance_file import Layers
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the file; 2 for what the user can mend."""
+@command("recipes.downstream.dance_generation.export", extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Write the file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,13 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     options = parser.parse_args(arguments)
-    try:
-        refuse_to_replace([options.file], options.overwrite)
-        told = export(options.run / BEST if options.run.is_dir() else options.run, options.file)
-    except (TaskError, OSError, ValueError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
-    print(told)
+    refuse_to_replace([options.file], options.overwrite)
+    print(export(options.run / BEST if options.run.is_dir() else options.run, options.file))
     return 0
 
 
@@ -52,20 +49,22 @@ def export(checkpoint: Path, target: Path) -> str:
     """Write the file and say what it holds.
 
     Raises:
-        TaskError: no checkpoint of this task, or one of features that are more than a sum of layers.
+        MotionBeatError: no checkpoint of this task, or one of features that are more than a sum of layers.
     """
     if not checkpoint.is_file():
-        raise TaskError(f"{checkpoint}: no such file; train first: run_downstream.py -d dance_generation")
+        raise MotionBeatError(
+            f"{checkpoint}: no such file; train first: run_downstream.py -d dance_generation"
+        )
     given, config = read_checkpoint_settings(checkpoint)
     if given.downstream != "dance_generation":
-        raise TaskError(f"{checkpoint}: is of the task {given.downstream}, expected dance_generation")
+        raise MotionBeatError(f"{checkpoint}: is of the task {given.downstream}, expected dance_generation")
     if given.upstream_trainable:
-        raise TaskError(
+        raise MotionBeatError(
             f"{checkpoint}: was trained with -f, so its upstream is no longer the one that the dance would "
             f"hear by; train without -f to export"
         )
     if given.upstream_feature_normalize or given.upstream_feature_selection != "hidden_states":
-        raise TaskError(
+        raise MotionBeatError(
             f"{checkpoint}: was trained with -n or -s {given.upstream_feature_selection}; expected a "
             f"weighted sum of hidden_states, or one layer of them (-l)"
         )

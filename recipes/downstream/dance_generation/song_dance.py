@@ -11,8 +11,8 @@ from torch import Tensor
 from motion_data.motion import Motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.errors import AudioError
 from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.dance_file import DanceFile

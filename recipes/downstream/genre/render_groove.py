@@ -21,11 +21,13 @@ from tqdm import tqdm
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when all is there, 1 when nothing could be made, 130 after Ctrl-C."""
+@command("recipes.downstream.genre.render_groove", interrupted=RESUMES, mistake=1, extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(
         "python -m recipes.downstream.genre.render_groove",
         description=__doc__,
@@ -37,15 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.seconds is not None and options.seconds <= 0:
         parser.error("--seconds must be above 0")
-    try:
-        left_out = render_groove(options.source, options.out, options.seconds)
-    except (DataError, OSError) as error:
-        print(f"recipes.downstream.genre.render_groove: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    for line in left_out:
+    for line in render_groove(options.source, options.out, options.seconds):
         print(f"left out: {line}", file=sys.stderr)
     return 0
 

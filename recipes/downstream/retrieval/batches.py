@@ -17,8 +17,8 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import cut_example, with_negatives
 from motion_data.pipeline.pair_cache import PairCache
 from motion_data.pipeline.plan import plan_epoch
-from motionbeat_upstream.nn.grid import Grid
-from motionbeat_upstream.nn.music_tower import estimate_grid
+from motionbeat_upstream.beats.beat_estimation import estimate_grid
+from motionbeat_upstream.beats.grid import Grid
 from recipes.pairing.onset_curve import onset_curve
 from recipes.pairing.silence import noise
 

@@ -48,7 +48,7 @@ class DownstreamExpert(TaskExpert):
         **options: the rest of ``config.yaml``, and the command line's options.
 
     Raises:
-        TaskError, DataError: what is wrong with the settings or the corpus.
+        MotionBeatError: what is wrong with the settings or the corpus.
     """
 
     read_settings = staticmethod(read_settings)
@@ -101,7 +101,7 @@ class DownstreamExpert(TaskExpert):
         """The loss of a batch in training; else its vectors are put aside in ``records``.
 
         Raises:
-            TaskError: vectors of an evaluation that are not finite.
+            MotionBeatError: vectors of an evaluation that are not finite.
         """
         (batch,) = batches
         device = features[0].device

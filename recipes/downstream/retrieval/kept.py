@@ -52,7 +52,7 @@ def keep(
     """Put vectors aside; ``motion`` is (R, V), of own motions and hard negatives, the others are (B, V).
 
     Raises:
-        TaskError: vectors that are not finite.
+        MotionBeatError: vectors that are not finite.
     """
     size, owner = len(batch), batch.clips.owner[len(batch) :].to(music.device)
     hard = (music[owner] * motion[size:]).sum(-1)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, best_product, frame_turns
-from motionbeat_upstream.nn.frontend import length_mask
-from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, continued
 

@@ -16,15 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
+from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
-from motionbeat_upstream.errors import AudioError, CheckpointError
-from motionbeat_upstream.file_name import print_any_name
-from motionbeat_upstream.nn.grid import Grid
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
-from recipes.downstream.errors import TaskError
 from recipes.results.record import Run, origin, results_file
 
 if TYPE_CHECKING:
@@ -36,8 +33,9 @@ if TYPE_CHECKING:
     from recipes.downstream.retrieval.settings import TaskSettings
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when the figures are there, 2 for what the user can mend."""
+@command("recipes.downstream.retrieval.zero_shot", extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "python -m recipes.downstream.retrieval.zero_shot",
         description=__doc__,
@@ -57,26 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, metavar="N", help="at most; left out: as the task")
     parser.add_argument("--overwrite", action="store_true", help="replace the scores that OUT holds")
     options = parser.parse_args(arguments)
-    print_any_name()
-    try:
-        refuse_to_replace([results_file(options.out, options.split)], options.overwrite)
-        corpus = read_corpus(options.corpus)  # before seconds of imports
+    refuse_to_replace([results_file(options.out, options.split)], options.overwrite)
+    corpus = read_corpus(options.corpus)  # before seconds of imports
 
-        from motionbeat_upstream.pair_checkpoint import load_motionbeat
-        from motionbeat_upstream.threads import use_idle_cores
-        from recipes.downstream.retrieval.kept import lay_out
-        from recipes.downstream.retrieval.report import report, retrieval_results
-        from recipes.downstream.retrieval.settings import read_settings
+    from motionbeat_upstream.pair_checkpoint import load_motionbeat
+    from motionbeat_upstream.threads import use_idle_cores
+    from recipes.downstream.retrieval.kept import lay_out
+    from recipes.downstream.retrieval.report import report, retrieval_results
+    from recipes.downstream.retrieval.settings import read_settings
 
-        clips = {} if options.clips is None else {"eval_clips": options.clips}
-        settings = read_settings({"datarc": {"root": str(options.corpus), **clips}})
-        use_idle_cores()
-        model, provenance = load_motionbeat(options.music, options.motion_side)
-        kept = encode(model, settings, options.split)
-        tables = lay_out(kept, model.on_own_grids)
-    except (CheckpointError, DataError, AudioError, TaskError, OSError) as error:
-        print(f"recipes.downstream.retrieval.zero_shot: {error}", file=sys.stderr)
-        return 2
+    clips = {} if options.clips is None else {"eval_clips": options.clips}
+    settings = read_settings({"datarc": {"root": str(options.corpus), **clips}})
+    use_idle_cores()
+    model, provenance = load_motionbeat(options.music, options.motion_side)
+    kept = encode(model, settings, options.split)
+    tables = lay_out(kept, model.on_own_grids)
     run = Run(
         task="retrieval",
         data=options.corpus.name,

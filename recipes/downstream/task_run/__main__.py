@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
+from motionbeat_upstream.commands.command import command
 from recipes.downstream import run_downstream, task_run
-from recipes.downstream.task_run.request import command
+from recipes.downstream.task_run import request
+
+
+@command("task_run", extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    if {"-h", "--help"} & set(arguments):
+        print(task_run.__doc__)
+        return 0
+    return run_downstream.main(request.command(arguments))
+
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(task_run.__doc__)
-        sys.exit(0)
-    try:
-        asked = command(sys.argv[1:])
-    except ValueError as error:
-        print(f"task_run: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(run_downstream.main(asked))
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream import run_downstream
 
 OURS = {
@@ -17,7 +18,7 @@ def check(arguments: Sequence[str]) -> None:
     """Refuse what could not be run.
 
     Raises:
-        ValueError: no OUT, an option that is decided here, or what ``run_downstream.py`` refuses.
+        MotionBeatError: no OUT, an option that is decided here, or what ``run_downstream.py`` refuses.
     """
     run_downstream.check(command(arguments))
 
@@ -26,12 +27,12 @@ def command(arguments: Sequence[str]) -> list[str]:
     """Options of ``run_downstream.py``, by which a training in OUT begins or goes on.
 
     Raises:
-        ValueError: no OUT, or an option that is decided here.
+        MotionBeatError: no OUT, or an option that is decided here.
     """
     out, *options = list(arguments) or [""]
     if not out or out.startswith("-"):
-        raise ValueError("expected OUT, then the options of run_downstream.py; see its -h")
+        raise MotionBeatError("expected OUT, then the options of run_downstream.py; see its -h")
     decided = [option for option in options if option in OURS]
     if decided:
-        raise ValueError(f"{', '.join(decided)}: decided by OUT, which a run goes on in; leave it out")
+        raise MotionBeatError(f"{', '.join(decided)}: decided by OUT, which a run goes on in; leave it out")
     return ["-m", "train", "-p", out, "-a", *options]

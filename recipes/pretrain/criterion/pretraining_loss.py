@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.beat_targets import spread
-from motionbeat_upstream.nn.frontend import length_mask
+from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.nn.motion_frames import motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide

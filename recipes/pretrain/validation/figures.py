@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.pipeline.batch import Batch
+from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.config import STRIDE, MusicTowerConfig
-from motionbeat_upstream.nn.frontend import length_mask
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import FrameFeatures

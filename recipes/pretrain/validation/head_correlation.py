@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.nn.frontend import length_mask
+from motionbeat_upstream.beats.frontend import length_mask
 from recipes.results.estimates import Estimate, mean_estimate
 
 FLAT = 1e-5

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from motion_data.pipeline.batch import Batch
+from motionbeat_upstream.beats.frontend import frame_count, log_mel
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
-from motionbeat_upstream.nn.frontend import frame_count, log_mel
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.pretrain.validation.beat_probe import beat_probe
 from recipes.pretrain.validation.figures import (

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from motionbeat_upstream.audio import read_audio
-from recipes.downstream.errors import TaskError
+from motionbeat_upstream.errors import MotionBeatError
 
 
 class DownstreamExpert(nn.Module):
@@ -29,7 +29,7 @@ class DownstreamExpert(nn.Module):
         super().__init__()
         self.files = sorted(Path(downstream_expert["datarc"]["root"]).glob("*.wav"))
         if not self.files:
-            raise TaskError(f"{downstream_expert['datarc']['root']}: holds no .wav; put some there")
+            raise MotionBeatError(f"{downstream_expert['datarc']['root']}: holds no .wav; put some there")
         self.workers = downstream_expert["datarc"].get("num_workers", 0)
         self.fails: dict[str, Any] = downstream_expert.get("fails", {})
         self.record = Path(expdir) / "log.jsonl"
@@ -81,5 +81,5 @@ class _Clips:
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         if self.broken:
-            raise TaskError(f"{self.files[index]}: broken, as the test asked")
+            raise MotionBeatError(f"{self.files[index]}: broken, as the test asked")
         return read_audio(self.files[index]), int("loud" in self.files[index].stem)

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from motion_data.corpora.recordings.debian_packages import run_program
 from motion_data.errors import DataError
 from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.decoding import read_sound
-from motionbeat_upstream.errors import AudioError
 
 BEATS_PER_BAR = 4
 """All eight songs are in 4/4."""
@@ -253,8 +253,9 @@ def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] 
     say(f"{out}: {len(SONGS)} songs, of which {len(SONGS) - len(missing)} were there already")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+@command("debian_songs", mistake=1)
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.downstream.beat_tracking.prepare.debian_songs",
         description="Get eight real songs with beats from two Debian packages; no root needed.",
@@ -268,12 +269,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folder with the two .deb files, or with both unpacked; nothing is downloaded then",
     )
-    arguments = parser.parse_args(argv)
-    try:
-        prepare(arguments.out, arguments.packages)
-    except (DataError, AudioError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    prepare(options.out, options.packages)
     return 0
 
 

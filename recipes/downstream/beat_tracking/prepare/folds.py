@@ -19,7 +19,7 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.commands.command import command
 
 
 def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
@@ -62,19 +62,16 @@ def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
     return target
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write them; 2 for what the user can mend."""
+@command("folds")
+def main(arguments: Sequence[str]) -> int:
+    """Write them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--folds", type=int, default=8, metavar="K", help="at least 3 (%(default)s)")
-    options = parser.parse_args(argv)
-    try:
-        target = write_folds(options.folder, options.folds)
-    except (DataError, AudioError, OSError) as error:
-        print(f"folds: {error}", file=sys.stderr)
-        return 2
+    options = parser.parse_args(arguments)
+    target = write_folds(options.folder, options.folds)
     print(f"{target}: {options.folds} folds")
     return 0
 

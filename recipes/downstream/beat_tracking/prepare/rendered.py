@@ -28,6 +28,7 @@ from motion_data.midi_file import read_score
 from motion_data.soundfont import default_soundfont, play, synthesiser
 from motion_data.soundfont_check import check_soundfont
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
 from recipes.downstream.splits import SPLITS, deal
@@ -195,8 +196,9 @@ def _write_index(
             draft.write_text(content, encoding="utf-8")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 when all is well, 1 when nothing could be made."""
+@command("rendered", interrupted=RESUMES, mistake=1, extra="downstream")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.downstream.beat_tracking.prepare.rendered",
         description="Render a corpus of MIDI with beats to a data set for the task beat_tracking.",
@@ -220,22 +222,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--folds", type=int, metavar="N", help="deal the pieces out in N folds, to test on each in turn"
     )
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     if options.folds is not None and options.folds < 3:
         parser.error("--folds must be at least 3: train, dev and test need one each")
     if options.limit is not None and options.limit < 3:
         parser.error("--limit must be at least 3: train, dev and test need a file each")
     if options.seconds is not None and options.seconds <= 0:
         parser.error("--seconds must be above 0")
-    try:
-        left_out = prepare(**vars(options))
-    except (DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    for line in left_out:
+    for line in prepare(**vars(options)):
         print(f"left out: {line}", file=sys.stderr)
     return 0
 

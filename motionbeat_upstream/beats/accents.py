@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.local_contrast import STEP, local_contrast, whole_steps
-from motionbeat_upstream.nn.onset_envelope import onset_envelope
+from motionbeat_upstream.beats.local_contrast import STEP, local_contrast, whole_steps
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
 
 BASS = 16
 """One in so many mel bands is bass: below about 200 Hz."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+METRES = (2, 3, 4, 5, 6, 7)
+"""Beats a bar that are told apart."""
+
 FALLBACK_BPM = 120.0
 """Tempo of the fixed grid that stands in where no beat can be heard [O]."""
 
@@ -26,7 +29,7 @@ UNCERTAIN = 0.25
 
 GAP = 8.0
 """Median beat periods without a beat from which on a grid has a gap: a silence, see
-:mod:`~motionbeat_upstream.nn.silence`."""
+:mod:`~motionbeat_upstream.beats.silence`."""
 
 FALLBACK_METRE = 4
 """Beats per bar of the fixed grid that stands in where no beat can be heard [O]."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.accents import REACH
-from motionbeat_upstream.nn.frontend import SCALE, length_mask
-from motionbeat_upstream.nn.local_contrast import STEP
+from motionbeat_upstream.beats.accents import REACH
+from motionbeat_upstream.beats.frontend import SCALE, length_mask
+from motionbeat_upstream.beats.local_contrast import STEP
 
 LOUD = 35.0
 """Decibels below the loudest band of the loudest frame, down to which a frame sounds even without change."""
@@ -36,8 +36,8 @@ def sounds(bands: Tensor, change: Tensor, lengths: Tensor, rate: float) -> Tenso
     """Find the frames in which something sounds.
 
     Args:
-        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.nn.accents.sound_bands` gives it.
-        change: (B, F) as :func:`~motionbeat_upstream.nn.accents.sound_change` gives it.
+        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.beats.accents.sound_bands` gives it.
+        change: (B, F) as :func:`~motionbeat_upstream.beats.accents.sound_change` gives it.
         lengths: (B,) frames of each clip.
         rate: frames a second.
 

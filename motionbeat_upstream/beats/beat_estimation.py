@@ -1,7 +1,7 @@
 """A metrical grid from audio alone: beats, downbeats and metre, for a batch at once [O].
 
-The beat period comes from :mod:`~motionbeat_upstream.nn.tempo`, the beats from
-:mod:`~motionbeat_upstream.nn.beat_decoding`, the bars from :mod:`~motionbeat_upstream.nn.metre`.
+The beat period comes from :mod:`~motionbeat_upstream.beats.tempo`, the beats from
+:mod:`~motionbeat_upstream.beats.beat_decoding`, the bars from :mod:`~motionbeat_upstream.beats.metre`.
 Where a trained head hears pulses, they say where the beats lie; tempo, bars and confidence stay with the
 onsets, which they were fitted to. Pulses that also chose the metrical level were right more often on
 constructed dance tunes (F by .01 to .02) and wrong by far on rendered pop songs (by .06 to .11).
@@ -21,14 +21,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.nn.accents import bass_accents, running_total, sound_bands, sound_change
-from motionbeat_upstream.nn.beat_decoding import decode_beats
-from motionbeat_upstream.nn.frontend import length_mask
-from motionbeat_upstream.nn.grid import Grid, fallback_grid
-from motionbeat_upstream.nn.local_contrast import local_contrast
-from motionbeat_upstream.nn.metre import bar_positions
-from motionbeat_upstream.nn.silence import silence, sounds
-from motionbeat_upstream.nn.tempo import SCORE_STEP, beat_periods
+from motionbeat_upstream.beats.accents import bass_accents, running_total, sound_bands, sound_change
+from motionbeat_upstream.beats.beat_decoding import decode_beats
+from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.grid import Grid, fallback_grid
+from motionbeat_upstream.beats.local_contrast import local_contrast
+from motionbeat_upstream.beats.metre import bar_positions
+from motionbeat_upstream.beats.onset_envelope import spectra
+from motionbeat_upstream.beats.silence import silence, sounds
+from motionbeat_upstream.beats.tempo import SCORE_STEP, beat_periods
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 
 TRUST = 0.3
 """Weight of an onset envelope against the accents heard in the log-mel."""
@@ -73,8 +75,8 @@ def estimate_grids(
             beat, at ``rate`` / k; what lies beyond a clip's end does not matter.
 
     Returns:
-        One grid a clip, without beats in silences, see :mod:`~motionbeat_upstream.nn.silence`. Where no pulse
-        can be heard it is :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
+        One grid a clip, without beats in silences, see :mod:`~motionbeat_upstream.beats.silence`. Where no
+        pulse can be heard it is :func:`~motionbeat_upstream.beats.grid.fallback_grid`, with confidence 0.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -135,6 +137,14 @@ def estimate_grids(
             )
         )
     ]
+
+
+@torch.inference_mode()
+def estimate_grid(wav: Tensor, n_mels: int = MusicTowerConfig.n_mels) -> Grid:
+    """Beats, bars and metre of one waveform (T,) at 16 kHz, by the rules alone."""
+    lengths = torch.tensor([len(wav)], device=wav.device)
+    mel, mel_lengths, onset = spectra(wav[None], lengths, n_mels)
+    return estimate_grids(onset, mel, mel_lengths, [len(wav) / SAMPLE_RATE])[0]
 
 
 def _grid(

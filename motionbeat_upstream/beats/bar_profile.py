@@ -5,22 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.nn.grid import Grid, bar_turns, without_gaps
-
-
-def turns_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Position counted in bars at ``times`` (seconds); whole numbers are downbeats.
-
-    Beyond the outer beats the position goes on at the tempo found there, and through gaps as
-    :func:`~motionbeat_upstream.nn.grid.without_gaps` has it.
-    """
-    grid = without_gaps(grid)
-    turns, step = bar_turns(grid)
-    beats = grid.beats
-    inside = np.interp(times, beats, turns)
-    before = turns[0] + (times - beats[0]) / (beats[1] - beats[0]) * step[0]
-    after = turns[-1] + (times - beats[-1]) / (beats[-1] - beats[-2]) * step[-1]
-    return np.where(times < beats[0], before, np.where(times > beats[-1], after, inside))
+from motionbeat_upstream.beats.grid import Grid, turns_at
 
 
 def bar_profile(strength: NDArray[np.float32], rate: float, grid: Grid, bins: int) -> NDArray[np.float64]:

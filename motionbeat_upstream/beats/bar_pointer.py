@@ -21,8 +21,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.nn.beat_heads import METRES, class_tempi
-from motionbeat_upstream.nn.silence import silence
+from motionbeat_upstream.beats.grid import METRES
+from motionbeat_upstream.beats.silence import silence
+from motionbeat_upstream.beats.tempo import class_tempi
 
 Scores = NDArray[np.int32]
 
@@ -182,10 +183,10 @@ def decode_bars(
         downbeat_scores: (B, F) added to what speaks for a downbeat at each frame.
         tempo_scores: (B, F, S) added per second to the logarithm of probability of each tempo.
         tempi: (S,) increasing tempi of ``tempo_scores`` in beats per minute, as
-            :func:`~motionbeat_upstream.nn.tempo.tempi` gives them.
+            :func:`~motionbeat_upstream.beats.tempo.tempi` gives them.
         tempo_head: (B, F, 32) logits of the tempo, see
             :class:`~motionbeat_upstream.nn.beat_heads.BeatLogits`.
-        sounding: (B, F) as :func:`~motionbeat_upstream.nn.silence.sounds` gives it. There are no beats in
+        sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in
             silences. Without it everything sounds.
         weights: what the model weighs.
         margins: without them both are NaN, and decoding is faster.

@@ -1,8 +1,8 @@
 """A metrical grid from the beat heads of a trained tower and from the rules, for a batch at once [O].
 
-One decoder, :mod:`~motionbeat_upstream.nn.bar_pointer`, weighs the heads' activations together with the
+One decoder, :mod:`~motionbeat_upstream.beats.bar_pointer`, weighs the heads' activations together with the
 evidence of the rules: accents in the log-mel, onsets in the bass, and the periodicity of both. For a tower
-without heads :mod:`~motionbeat_upstream.nn.beat_estimation` has the rules alone.
+without heads :mod:`~motionbeat_upstream.beats.beat_estimation` has the rules alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.accents import bass_accents, running_total, sound_bands, sound_change
-from motionbeat_upstream.nn.bar_pointer import ANY, WEIGHTS, BarPath, BarPointerWeights, Hints, decode_bars
-from motionbeat_upstream.nn.beat_estimation import BASS_SHARE, TRUST, peak_offset
-from motionbeat_upstream.nn.grid import Grid, fallback_grid
-from motionbeat_upstream.nn.local_contrast import local_contrast
-from motionbeat_upstream.nn.metre import CONSTANT, standardise
-from motionbeat_upstream.nn.silence import sounds
-from motionbeat_upstream.nn.tempo import tempi, tempo_scores
+from motionbeat_upstream.beats.accents import bass_accents, running_total, sound_bands, sound_change
+from motionbeat_upstream.beats.bar_pointer import ANY, WEIGHTS, BarPath, BarPointerWeights, Hints, decode_bars
+from motionbeat_upstream.beats.beat_estimation import BASS_SHARE, TRUST, peak_offset
+from motionbeat_upstream.beats.grid import Grid, fallback_grid
+from motionbeat_upstream.beats.local_contrast import local_contrast
+from motionbeat_upstream.beats.metre import CONSTANT, standardise
+from motionbeat_upstream.beats.silence import sounds
+from motionbeat_upstream.beats.tempo import tempi, tempo_scores
 
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
@@ -66,7 +66,7 @@ BARS = Calibration(scale=0.8, even=0.15)
 
 @dataclass(frozen=True)
 class DecoderInput:
-    """What :func:`~motionbeat_upstream.nn.bar_pointer.decode_bars` is given of a batch, by its names."""
+    """What :func:`~motionbeat_upstream.beats.bar_pointer.decode_bars` is given of a batch, by its names."""
 
     beat: Tensor
     downbeat: Tensor
@@ -74,7 +74,7 @@ class DecoderInput:
     beat_scores: Tensor
     downbeat_scores: Tensor
     tempo_scores: Tensor
-    """Of each of :func:`~motionbeat_upstream.nn.tempo.tempi`."""
+    """Of each of :func:`~motionbeat_upstream.beats.tempo.tempi`."""
     tempo_head: Tensor | None
     sounding: Tensor
 
@@ -109,7 +109,7 @@ def decode_grids(
 
     Returns:
         One grid a clip, without beats in silences. Where there is no pulse it is
-        :func:`~motionbeat_upstream.nn.grid.fallback_grid`, with confidence 0.
+        :func:`~motionbeat_upstream.beats.grid.fallback_grid`, with confidence 0.
 
     Raises:
         ValueError: shapes that do not fit each other.
@@ -170,7 +170,7 @@ def rules_evidence(
     Returns:
         (B, F) onsets and accents, with a standard deviation of about 1; (B, F) how far the bass at an accent
         differs from that at the others, in their standard deviations, 0 away from accents; (B, F, S) score of
-        each of :func:`~motionbeat_upstream.nn.tempo.tempi`; (B, F) true where something sounds.
+        each of :func:`~motionbeat_upstream.beats.tempo.tempi`; (B, F) true where something sounds.
     """
     contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
     bass = bass_accents(log_mel, lengths, rate)

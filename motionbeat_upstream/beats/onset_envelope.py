@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.frontend import length_mask
+from motionbeat_upstream.beats.frontend import length_mask, log_mel
 
 LAG = 4
 """Frames between the two spectra compared. The mel window is 64 ms long, so spectra 40 ms or more
@@ -24,7 +24,7 @@ def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
     for a clip alone and in any batch. The sound that a clip starts with is no onset.
 
     Args:
-        log_mel: (B, F, M) log-mel at 100 Hz, see :func:`~motionbeat_upstream.nn.frontend.log_mel`.
+        log_mel: (B, F, M) log-mel at 100 Hz, see :func:`~motionbeat_upstream.beats.frontend.log_mel`.
         lengths: (B,) frames of each clip, int64.
 
     Returns:
@@ -37,3 +37,13 @@ def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
     rises = [F.relu(now - before).mean(-1) for now, before in zip(later, earlier, strict=True)]
     flux = torch.cat([opening, *rises], 1)
     return flux * length_mask(lengths, size)
+
+
+def spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The (B, 2F, n_mels) log-mel, its (B,) lengths and the (B, 2F) onset envelope, in float32.
+
+    The arguments are those of :func:`~motionbeat_upstream.beats.frontend.log_mel`.
+    """
+    with torch.autocast(wav.device.type, enabled=False):  # half precision is too coarse for spectra
+        mel, mel_lengths = log_mel(wav, lengths, n_mels)
+        return mel, mel_lengths, onset_envelope(mel, mel_lengths)

@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.local_contrast import STEP, local_deviation
-from motionbeat_upstream.nn.viterbi import best_path
+from motionbeat_upstream.beats.local_contrast import STEP, local_deviation
+from motionbeat_upstream.beats.viterbi import best_path
 
 SLOWEST, FASTEST, PER_OCTAVE = 40.0, 240.0, 24
 """Range of tempi in beats per minute, and their number in an octave."""
+
+TEMPO_CLASSES = 32
+"""Tempi between them that beat heads tell apart: evenly spaced in the logarithm, 6 % apart."""
 
 WINDOW, HOP = 8.0, 2.0
 """Seconds of a window, and from one to the next."""
@@ -63,11 +66,11 @@ def beat_periods(
     """The local beat period of each clip, smooth over time.
 
     Args:
-        activation: (B, F) as :func:`~motionbeat_upstream.nn.local_contrast.local_contrast` gives it.
+        activation: (B, F) as :func:`~motionbeat_upstream.beats.local_contrast.local_contrast` gives it.
         bass: (B, F) likewise, of the onsets in the bass.
-        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.nn.accents.sound_bands` gives it.
-        sounding: (B, F) as :func:`~motionbeat_upstream.nn.silence.sounds` gives it; windows without any sound
-            do not count.
+        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.beats.accents.sound_bands` gives it.
+        sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it; windows without
+            any sound do not count.
         lengths: (B,) frames of each clip.
         rate: frames a second.
 
@@ -220,3 +223,14 @@ def _at_lags(rate: float) -> Tensor:
     tent = (1 - (lags - torch.arange(window)[:, None, None]).abs()).clamp(min=0)
     at_lags: Tensor = tent * unbias[:, None, None]
     return at_lags
+
+
+def tempo_class(bpm: Tensor) -> Tensor:
+    """The class of a tempo in beats per minute, as a real number in [0, 31]."""
+    octaves = torch.log2(bpm / SLOWEST) / math.log2(FASTEST / SLOWEST)
+    return (octaves * (TEMPO_CLASSES - 1)).clamp(0, TEMPO_CLASSES - 1)
+
+
+def class_tempi() -> Tensor:
+    """(32,) tempi of the classes in beats per minute, see :func:`tempo_class`."""
+    return SLOWEST * torch.pow(FASTEST / SLOWEST, torch.arange(TEMPO_CLASSES) / (TEMPO_CLASSES - 1))

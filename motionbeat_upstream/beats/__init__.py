@@ -1,0 +1,1 @@
+"""From sound to a metrical grid: signal processing and decoding, without a network."""
