@@ -29,9 +29,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recipes.downstream
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream import console, registration, request
 from recipes.downstream.checkpoints import latest_checkpoint, read_settings, safe_classes
-from recipes.downstream.errors import TaskError
 from recipes.downstream.options import parse, parser
 from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks
 from recipes.downstream.request import RUNNER_KEYS
@@ -464,7 +464,7 @@ class TestCheckpoints:
     def test_any_bytes(self, content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
         path = tmp_path_factory.mktemp("exp") / "states-1.ckpt"
         path.write_bytes(content)
-        with pytest.raises(TaskError, match=r"states-1.ckpt: not a whole checkpoint|not a checkpoint of"):
+        with pytest.raises(MotionBeatError, match=r"states-1.ckpt: not a whole checkpoint|not a checkpoint of"):
             read_settings(path)
 
     def test_one_of_something_else(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
