@@ -464,7 +464,9 @@ class TestCheckpoints:
     def test_any_bytes(self, content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
         path = tmp_path_factory.mktemp("exp") / "states-1.ckpt"
         path.write_bytes(content)
-        with pytest.raises(MotionBeatError, match=r"states-1.ckpt: not a whole checkpoint|not a checkpoint of"):
+        with pytest.raises(
+            MotionBeatError, match=r"states-1.ckpt: not a whole checkpoint|not a checkpoint of"
+        ):
             read_settings(path)
 
     def test_one_of_something_else(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
