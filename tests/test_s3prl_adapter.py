@@ -1,4 +1,4 @@
-"""A motion-paired corpus in S3PRL's tasks: in memory, and exported for tasks whose files are untouched."""
+"""A motion-paired corpus exported for tasks of S3PRL whose files are untouched."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
 from motion_data.s3prl_adapter.__main__ import main as export_command
-from motion_data.s3prl_adapter.datasets import BeatDataset, RetrievalDataset, StyleDataset
 from motion_data.s3prl_adapter.export import export, plan_export
-from motion_data.s3prl_adapter.labels import style_of, tempo_of
-from motion_data.s3prl_adapter.recordings import cut_utterances
+from motion_data.s3prl_adapter.labels import cut_utterances, style_of, tempo_of
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.run_downstream import main as run_downstream
 from tests.made_corpus import Made, write_corpus
@@ -58,55 +54,6 @@ def train(task: str, expdir: Path, **datarc: object) -> str:
     assert run_downstream(command) == 0
     log = expdir / "log.log"
     return log.read_text() if log.is_file() else ""
-
-
-class TestDatasets:
-    def test_style_is_s3prls_contract(self, corpus: Corpus) -> None:
-        dataset = StyleDataset(corpus, "train")
-        assert dataset.class_num == 3
-        wavs, labels, names = next(iter(DataLoader(dataset, 4, collate_fn=dataset.collate_fn)))
-        found = {pair.name: style_of(pair) for pair in corpus.pairs}
-        assert [dataset.styles[label] for label in labels] == [found[name] for name in names]
-        for wav in wavs:
-            assert wav.dtype == np.float32
-            assert wav.shape == (80_000,)
-        assert "plain" not in {dataset[i][2] for i in range(len(dataset))}
-
-    def test_beats_are_those_of_the_grid(self, corpus: Corpus) -> None:
-        dataset = BeatDataset(corpus, "dev")
-        assert len(dataset) == 6
-        for index in range(len(dataset)):
-            wav, beats, name = dataset[index]
-            number = int(name[-1])
-            period = 60 / (100 + 20 * (number % 3))
-            assert np.diff(beats.times) == pytest.approx(period)
-            assert beats.downbeats[0] == pytest.approx(0.25)
-            assert beats.times[0] >= 0
-            assert beats.times[-1] < len(wav) / 16_000
-
-    def test_retrieval_gives_both_sides(self, corpus: Corpus) -> None:
-        dataset = RetrievalDataset(corpus, "train")
-        assert len(dataset) == 7
-        wav, motion, piece, _, name = dataset[0]
-        assert sorted({pair.piece for pair in corpus.pairs})[piece] == name
-        assert motion.seconds == pytest.approx(len(wav) / 16_000)
-
-    def test_labels_that_are_missing_are_told(self, tmp_path: Path) -> None:
-        corpus = write_corpus(tmp_path, [Made("a", bpm=None), Made("b", bpm=None, style="waltz")])
-        with pytest.raises(DataError, match=r"needs two or more, found waltz among 2 pairs; put the style"):
-            StyleDataset(corpus, "train")
-        with pytest.raises(DataError, match="no pair of the split 'train' has an exact or annotated grid"):
-            BeatDataset(corpus, "train")
-        with pytest.raises(DataError, match="no pair of the split 'dev' has a motion"):
-            RetrievalDataset(corpus, "dev")
-
-    def test_one_recording_with_many_dances_is_one_item(self, corpus: Corpus, tmp_path: Path) -> None:
-        first = corpus.split("train")[1]
-        again = replace(first, name="again", take="another")
-        both = write_manifest(tmp_path, [*corpus.pairs, again], "folder", {})
-        moved = replace(both, folder=corpus.folder)
-        assert len(StyleDataset(moved, "train")) == len(StyleDataset(corpus, "train"))
-        assert len(RetrievalDataset(moved, "train")) == len(RetrievalDataset(corpus, "train")) + 1
 
 
 def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
@@ -191,6 +138,13 @@ def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
     )
     truth = (tmp_path / "exp" / "test_truth.txt").read_text().splitlines()
     assert sum(line.endswith(" _unknown_") for line in truth) == 2
+
+
+def test_one_recording_with_many_dances_is_one_item(corpus: Corpus, tmp_path: Path) -> None:
+    again = replace(corpus.split("train")[1], name="again", take="another")
+    both = write_manifest(tmp_path, [*corpus.pairs, again], "folder", {})
+    for layout in ("beat_tracking", "speech_commands"):
+        assert plan_export(both, layout).clips == plan_export(corpus, layout).clips
 
 
 def test_what_was_not_learned_is_not_tested(tmp_path: Path) -> None:

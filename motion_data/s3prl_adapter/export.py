@@ -23,8 +23,17 @@ from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.s3prl_adapter.labels import STYLE_KEYS, UNKNOWN, metre_of, style_of, styles_of, tempo_of
-from motion_data.s3prl_adapter.recordings import cut_utterances, one_a_recording
+from motion_data.s3prl_adapter.labels import (
+    STYLE_KEYS,
+    UNKNOWN,
+    cut_utterances,
+    has_true_beats,
+    metre_of,
+    one_a_recording,
+    style_of,
+    styles_of,
+    tempo_of,
+)
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
@@ -261,8 +270,6 @@ def _write_clips(
 
 
 def _no_true_beats(pair: MotionPair) -> str | None:
-    from motion_data.s3prl_adapter.datasets import has_true_beats
-
     return None if has_true_beats(pair) else f"its grid is {pair.grid}, expected exact or annotated"
 
 

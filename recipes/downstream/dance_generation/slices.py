@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from motion_data.body.kinematics import axis_angle_to_matrix
 from motion_data.body.rotation_fit import posed_body
-from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair
 from motion_data.manifest import Corpus
