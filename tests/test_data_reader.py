@@ -45,7 +45,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[Corpus]:
 
 
 def mixture(corpora: list[Corpus]) -> Mixture:
-    negatives = Wanted(seamless=True)
+    negatives = Wanted()
     return Mixture([ClipReader(c, "train", CONFIG, negatives=negatives) for c in corpora], seed=3)
 
 

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from motion_data.labels import Labels
 from motion_data.motion import Motion
 from motion_data.negatives.grid_error import displaced
-from motion_data.negatives.recipe import Negative, apply, sampled
+from motion_data.negatives.recipe import Negative, roll, sampled
 from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.example import Example
 from motion_data.rhythm.motion_grid import motion_grid
@@ -133,7 +133,9 @@ def collate(
         owner: list[int] = []
         wanted: list[tuple[Motion, Negative | None]] = []
         if motions:
-            sources = [roll(example.motion, rng) if rolled else example.motion for example in examples]
+            sources = [example.motion for example in examples]
+            if rolled:
+                sources = [roll(motion, float(rng.uniform(0, motion.seconds))) for motion in sources]
             owner = list(range(len(examples)))
             wanted = [(motion, None) for motion in sources]
             for row, example in enumerate(examples):
@@ -218,14 +220,6 @@ def own_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid,
         motion_grid(example.own_motion, length / RATE)
         for example, length in zip(examples, frames, strict=True)
     )
-
-
-def roll(motion: Motion, rng: np.random.Generator) -> Motion:
-    """The motion from a moment drawn at random on, its beginning put behind its end."""
-    late = float(rng.uniform(0, motion.seconds))
-    ends = (0.0, motion.seconds)
-    rolling = Negative("rolled", 0, late, ends, (late, late + motion.seconds), motion.seconds, motion.seconds)
-    return apply(rolling, motion.later(-motion.start)).later(motion.start)
 
 
 def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.float32]:
