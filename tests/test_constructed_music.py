@@ -22,9 +22,8 @@ from motion_data.corpora.constructed.acoustics import (
     impulse_response,
     make_noise,
 )
-from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange
-from motion_data.corpora.constructed.harmony import chords_of
-from motion_data.corpora.constructed.rendering import render
+from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange, chords_of
+from motion_data.corpora.constructed.performance import render
 from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from motion_data.corpora.video import video_names
-from motion_data.looking.facts import facts
+from motion_data.looking import facts
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair

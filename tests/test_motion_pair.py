@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.audio_span import read_span
 from motion_data.errors import DataError
-from motion_data.loading import load_pair
+from motion_data.loading import load_pair, read_span
 from motion_data.manifest import MANIFEST, MARK, check_splits, read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.motion import Motion
-from motion_data.negatives.descriptor import Descriptor, describe
+from motion_data.negatives.descriptor import SAME_ACCENTS, Descriptor, accent_difference, describe
 from motion_data.negatives.drawing import (
     NO_STRETCH,
     SHIFTS,
@@ -21,9 +21,8 @@ from motion_data.negatives.drawing import (
     draw_negatives,
     may_be_negatives,
 )
-from motion_data.negatives.grid_error import displaced
-from motion_data.negatives.likeness import SAME_ACCENTS, accent_difference
 from motion_data.negatives.recipe import SETTLING, Negative, roll, sampled, seen_at
+from motion_data.pipeline.batch import displaced
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at, times_at

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from motion_data.looking.colours import BAR, BEAT, BODY, FAINT, INK, ONSET, SOFT, side_colour
 from motion_data.looking.excerpt import ONSET_RATE, Excerpt
-from motion_data.looking.pen import PAPER, Pen
+from motion_data.looking.pen import BAR, BEAT, BODY, FAINT, INK, ONSET, PAPER, SOFT, Pen, side_colour
 from motion_data.looking.stage import BodyStage, StepStage
 from motionbeat_upstream.atomic_write import atomic_path
 

@@ -5,7 +5,7 @@
 - *Stretched*: the paired motion, slower or faster [O].
 - *Jittered*: the paired motion, moved by a whole beat [S], a half or a quarter [O].
 
-What would be no negative is left out (see :mod:`~motion_data.negatives.likeness`), and so is what reaches
+What would be no negative is left out (see :mod:`~motion_data.negatives.descriptor`), and so is what reaches
 beyond the known motion: a clip may get fewer than were asked for. Give clips with motion around them.
 """
 
@@ -17,10 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.negatives.descriptor import BINS_PER_BEAT, RATE, Descriptor
-from motion_data.negatives.likeness import (
+from motion_data.negatives.descriptor import (
+    BINS_PER_BEAT,
+    RATE,
     SAME_ACCENTS,
     SAME_RHYTHM,
+    Descriptor,
     accent_difference,
     rhythm_difference,
 )

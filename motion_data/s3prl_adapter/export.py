@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
+from motion_data.files import write_sound
 from motion_data.manifest import Corpus
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.s3prl_adapter.labels import (
@@ -37,9 +37,6 @@ from motion_data.s3prl_adapter.labels import (
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MARK = "exported.json"
 
@@ -196,7 +193,7 @@ def _write_beat_tracking(plan: Plan, done: Exported, progress: bool) -> None:
                 done.left_out[pair.name] = f"{int(inside.sum())} beats in {pair.seconds:.1f} s"
                 continue
             write_beats(beats, Beats(grid.beats[inside], grid.positions[inside]))
-            _write_wav(wav, sound)
+            write_sound(wav, sound)
         rows.append((f"wav/{pair.name}.wav", f"beats/{pair.name}.beats", pair.piece, pair.split))
         done.clips[pair.split] += 1
     _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split"), rows)
@@ -263,7 +260,7 @@ def _write_clips(
                 done.left_out[pair.name] = str(error)
                 continue
             for path, (start, stop) in zip(paths, stretches, strict=True):
-                _write_wav(path, wav[start:stop])
+                write_sound(path, wav[start:stop])
         written += [(pair, path) for path in paths]
         done.clips[pair.split] += len(paths)
     return written
@@ -359,14 +356,6 @@ def _claim(out: Path, fingerprint: Mapping[str, object]) -> None:
     elif out.is_dir() and not mark.is_file() and any(out.iterdir()):
         raise DataError(f"{out}: not empty and no export of a corpus; choose another folder")
     _write_json(mark, {**fingerprint, "whole": False})
-
-
-def _write_wav(path: Path, wav: Tensor) -> None:
-    import soundfile
-
-    # An open file, because soundfile takes no names that are not UTF-8.
-    with atomic_path(path) as draft, draft.open("wb") as file:
-        soundfile.write(file, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def _link(path: Path, other: Path) -> None:

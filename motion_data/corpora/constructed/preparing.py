@@ -7,7 +7,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,8 +21,8 @@ from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.soundfont import default_soundfont, synthesiser
-from motion_data.soundfont_check import check_soundfont
+from motion_data.preparation import motion_facts
+from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
@@ -204,20 +203,15 @@ def make_pair(plan: Plan, folder: str = "", takes: Sequence[Take] = ()) -> Motio
             plan = replace(plan, motion=folder, take=take.name, take_sha256=joints_sha256(take), dance="")
             break
     motion = move(plan, arrangement)
-    provenance: Mapping[str, Any] = to_provenance(plan)
+    licence = LICENCE_OF[plan.tune.source.split(":")[0]]
     return MotionPair(
-        pair_name(plan.index),
-        "constructed",
-        plan.tune.piece,
-        plan.take or take_name(plan.dance, plan.dancer),
-        plan.split,
-        LICENCE_OF[plan.tune.source.split(":")[0]] + ("; the captured motion's own" if plan.take else ""),
-        plan.seconds,
-        motion.fps,
-        motion.names,
-        {limb: len(times) for limb, times in motion.pulses.items()},
-        "exact",
-        arrangement.grid.metre,
-        arrangement.grid.bpm,
-        provenance=provenance,
+        name=pair_name(plan.index),
+        corpus="constructed",
+        piece=plan.tune.piece,
+        take=plan.take or take_name(plan.dance, plan.dancer),
+        split=plan.split,
+        licence=f"{licence}; the captured motion's own" if plan.take else licence,
+        seconds=plan.seconds,
+        **motion_facts(motion, arrangement.grid, "exact"),
+        provenance=to_provenance(plan),
     )
