@@ -62,7 +62,6 @@ def prepare_pairs(
     corpus: str,
     options: Mapping[str, Any],
     jobs: Sequence[Job],
-    progress: bool = True,
     notes: Mapping[str, int] | None = None,
 ) -> Corpus:
     """Make every pair that is not made yet, then write the manifest.
@@ -75,7 +74,6 @@ def prepare_pairs(
         corpus: its name.
         options: what the preparation depends on; with other options every pair is made again.
         jobs: the pairs.
-        progress: whether to show a bar.
         notes: what was passed over on purpose, and how often; told in ``prepared.json``.
 
     Raises:
@@ -90,7 +88,7 @@ def prepare_pairs(
         )
     (out / MARK).unlink(missing_ok=True)
     pairs, left_out = [], {}
-    for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair", disable=not progress):
+    for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair"):
         name, fingerprint = fit_name(job.name), _fingerprint(job, options)
         pair = _kept(out, name, fingerprint)
         if pair is None:

@@ -57,7 +57,7 @@ def train(task: str, expdir: Path, **datarc: object) -> str:
 
 
 def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
-    done = export(plan_export(corpus, "beat_tracking"), tmp_path / "data", progress=False)
+    done = export(plan_export(corpus, "beat_tracking"), tmp_path / "data")
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
     assert set(done.left_out) == {"plain"}
     for split, recordings in load_splits(tmp_path / "data").items():
@@ -75,7 +75,7 @@ def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
 def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
     from s3prl.downstream.speech_commands.expert import split_dataset
 
-    done = export(plan_export(corpus, "speech_commands", 2.0), tmp_path / "data", progress=False)
+    done = export(plan_export(corpus, "speech_commands", 2.0), tmp_path / "data")
     assert done.classes == dict(zip(("yes", "no", "up"), sorted(STYLES), strict=True))
     # Five seconds become two, two and one: half a clip is not thrown away.
     assert done.clips == {"train": 18, "dev": 18, "test": 18}
@@ -104,7 +104,7 @@ def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_
 
 
 def test_exported_fluent_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
-    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "data", progress=False)
+    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "data")
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
     table = (tmp_path / "data/data/valid_data.csv").read_text().splitlines()
     assert table[0] == ",path,speakerId,transcription,action,object,location"
@@ -122,9 +122,7 @@ def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
         Made(f"{split}{s}", style=s, seconds=2.0, split=split) for split in ("dev", "test") for s in styles
     ]
     out = tmp_path / "out"
-    done = export(
-        plan_export(write_corpus(tmp_path / "corpus", made), "speech_commands"), out, progress=False
-    )
+    done = export(plan_export(write_corpus(tmp_path / "corpus", made), "speech_commands"), out)
     assert done.classes["_unknown_"] == "style03, style11"
     assert done.classes["yes"] == "style00"
     assert len(done.classes) == 11
@@ -151,7 +149,7 @@ def test_what_was_not_learned_is_not_tested(tmp_path: Path) -> None:
     made = [Made("a", style="waltz"), Made("b", style="salsa"), Made("c", style="salsa", split="dev")]
     made += [Made("d", style="waltz", split="test"), Made("e", style="tango", split="test")]
     corpus = write_corpus(tmp_path / "corpus", made)
-    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "out", progress=False)
+    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "out")
     assert done.left_out == {"e": "tango: not in the training split"}
     assert not list((tmp_path / "out").rglob("e_0.wav"))
 
@@ -175,11 +173,11 @@ def test_an_interrupted_export_goes_on(
 
     monkeypatch.setattr("motion_data.loading.load_pair", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(plan_export(corpus, "beat_tracking"), out, progress=False)
+        export(plan_export(corpus, "beat_tracking"), out)
     assert not (out / "splits.csv").exists()
     assert json.loads((out / "exported.json").read_text())["whole"] is False
     monkeypatch.setattr("motion_data.loading.load_pair", whole)
-    export(plan_export(corpus, "beat_tracking"), out, progress=False)
+    export(plan_export(corpus, "beat_tracking"), out)
     assert not set(again) & set(loaded)
     assert len(again) + len(loaded) == 18
     assert json.loads((out / "exported.json").read_text())["whole"] is True
@@ -190,10 +188,10 @@ def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/song.txt").touch()
     with pytest.raises(DataError, match="not empty and no export"):
-        export(plan_export(corpus, "beat_tracking"), tmp_path / "mine", progress=False)
-    export(plan_export(corpus, "beat_tracking"), tmp_path / "out", progress=False)
+        export(plan_export(corpus, "beat_tracking"), tmp_path / "mine")
+    export(plan_export(corpus, "beat_tracking"), tmp_path / "out")
     with pytest.raises(DataError, match="holds another export"):
-        export(plan_export(corpus, "fluent_commands"), tmp_path / "out", progress=False)
+        export(plan_export(corpus, "fluent_commands"), tmp_path / "out")
 
 
 def test_the_command_says_what_it_did(
@@ -226,7 +224,7 @@ def test_the_command_says_what_it_did(
 def test_a_task_without_its_split_is_told(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", [Made("a"), Made("b", split="test")])
     with pytest.raises(DataError, match="nothing to export for dev, which the task needs"):
-        export(plan_export(corpus, "beat_tracking"), tmp_path / "out", progress=False)
+        export(plan_export(corpus, "beat_tracking"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("layout", ["speech_commands", "fluent_commands"])
@@ -235,7 +233,7 @@ def test_a_corpus_without_labels_leaves_nothing(layout: str, tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "out", tmp_path / "empty"):
         with pytest.raises(DataError, match="style"):
-            export(plan_export(corpus, layout), out, progress=False)
+            export(plan_export(corpus, layout), out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "empty"]
     assert not list((tmp_path / "empty").iterdir())
 

@@ -76,9 +76,9 @@ class Pen:
         path = Path(np.concatenate([corners, corners[:1]]), closed=True)
         self._renderer.draw_path(context, path, IdentityTransform(), (*to_rgb(colour), alpha))
 
-    def disc(self, centre: ArrayLike, radius: float, colour: str, alpha: float = 1.0) -> None:
+    def disc(self, centre: ArrayLike, radius: float, colour: str) -> None:
         """A filled circle."""
-        self.fill(np.asarray(centre) + radius * CIRCLE, colour, alpha)
+        self.fill(np.asarray(centre) + radius * CIRCLE, colour)
 
     def text(self, x: float, y: float, text: str, size: float, colour: str, bold: bool = False) -> None:
         """One line of text from (x, y), the left end of its base line."""

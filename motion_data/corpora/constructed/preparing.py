@@ -56,7 +56,7 @@ class Settings:
     """Folder of captured takes; None for the parametric dancer alone."""
 
 
-def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corpus:
+def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     """Plan every pair and write the manifest; a second call with the same settings finds it whole.
 
     Raises:
@@ -83,15 +83,13 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
                 return corpus
     if settings.soundfont is not None:
         check_soundfont(settings.soundfont, PROGRAMS)
-    tunes, left_out = gather(settings, progress)
+    tunes, left_out = gather(settings)
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
     planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)
     pairs = []
     with ProcessPoolExecutor(min(cores(), 8), initializer=_begin, initargs=(planner,)) as workers:
         made = workers.map(_make, range(settings.pairs), chunksize=8)
-        for pair, why in tqdm(
-            made, desc="prepare constructed", total=settings.pairs, unit="pair", disable=not progress
-        ):
+        for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
             if isinstance(pair, MotionPair):
                 pairs.append(pair)
             else:
@@ -99,9 +97,9 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
     return write_manifest(out, pairs, "constructed", said, left_out)
 
 
-def gather(settings: Settings, progress: bool) -> tuple[list[Tune], dict[str, str]]:
+def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
     """The tunes that settings ask for, and what was left out of them, and why."""
-    found = corpus_tunes(progress) if settings.tunes is None or settings.tunes > 0 else []
+    found = corpus_tunes() if settings.tunes is None or settings.tunes > 0 else []
     tunes = list(found)
     left_out: dict[str, str] = {}
     for folder in settings.midi:

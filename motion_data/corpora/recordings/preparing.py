@@ -93,7 +93,7 @@ class _Outcome:
 
 
 def prepare_recordings(
-    raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2, progress: bool = True
+    raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2
 ) -> Corpus:
     """Prepare every track that is not prepared yet, then write the manifest.
 
@@ -103,7 +103,6 @@ def prepare_recordings(
         tempo: file of known tempi, or None.
         settings: what was asked for.
         workers: processes.
-        progress: whether to show a bar.
 
     Raises:
         DataError: settings that cannot be, no music, a tempo file that names missing tracks, a checkpoint
@@ -132,7 +131,7 @@ def prepare_recordings(
             jobs.append(job)
         else:
             outcomes[track.name] = kept
-    with tqdm(total=len(tracks), desc="prepare recordings", unit="track", disable=not progress) as bar:
+    with tqdm(total=len(tracks), desc="prepare recordings", unit="track") as bar:
         bar.update(len(outcomes))
         for name, outcome in _outcomes(jobs, workers):
             outcomes[name] = outcome
