@@ -59,7 +59,8 @@ REST = _rest()
 def axis_angle_to_matrix(axis_angle: Floats) -> NDArray[np.float64]:
     """(..., 3) axis times angle in radians to (..., 3, 3), which acts on columns: ``matrix @ point``."""
     flat = np.asarray(axis_angle, dtype=np.float64).reshape(-1, 3)
-    return Rotation.from_rotvec(flat).as_matrix().reshape(*np.shape(axis_angle)[:-1], 3, 3)
+    matrix: NDArray[np.float64] = Rotation.from_rotvec(flat).as_matrix()
+    return matrix.reshape(*np.shape(axis_angle)[:-1], 3, 3)
 
 
 def matrix_to_axis_angle(matrix: Floats) -> NDArray[np.float64]:
@@ -68,8 +69,8 @@ def matrix_to_axis_angle(matrix: Floats) -> NDArray[np.float64]:
     Raises:
         ValueError: a determinant that is not above 0.
     """
-    rotation = Rotation.from_matrix(np.reshape(matrix, (-1, 3, 3)))
-    return rotation.as_rotvec().reshape(*np.shape(matrix)[:-2], 3)
+    axis_angle: NDArray[np.float64] = Rotation.from_matrix(np.reshape(matrix, (-1, 3, 3))).as_rotvec()
+    return axis_angle.reshape(*np.shape(matrix)[:-2], 3)
 
 
 def forward_kinematics(
