@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
+from motion_data.files import read_bytes
 from motionbeat_upstream.atomic_write import atomic_path
 
 log = logging.getLogger(__name__)
@@ -58,14 +59,10 @@ def read_beats(path: str | Path) -> Beats:
         DataError: no such file, or a line that is wrong; the message gives its number.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bytes(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file ({error}); expected lines of time and position") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     rows: list[tuple[int, float, int | None]] = []
     header_allowed = True
     for number, line in enumerate(lines, 1):

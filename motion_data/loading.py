@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from motion_data.audio_span import read_span
 from motion_data.errors import DataError
 from motion_data.labels import Labels
 from motion_data.motion import Motion
@@ -18,6 +17,7 @@ from motion_data.motion_file import read_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
 from motion_data.stages import count_decoded, stage
+from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -164,3 +164,26 @@ def on_common_skeleton(motion: Motion, name: str) -> Motion:
         )
     chosen = motion.joints[:, [motion.names.index(joint) for joint in JOINTS]]
     return replace(motion, names=JOINTS, joints=chosen, rotations=None)
+
+
+def read_span(span: AudioSpan, folder: Path = Path()) -> Tensor:
+    """(T,) float32 at 16 kHz: the span of a file.
+
+    Args:
+        span: seconds of a file.
+        folder: that its path starts from, unless it is absolute.
+
+    Raises:
+        AudioError: the file cannot be read.
+        DataError: the file ends more than 0.1 s before the span does.
+    """
+    path, wanted = folder / span.path, round((span.stop - span.start) * SAMPLE_RATE)
+    with stage("audio"):
+        wav = read_audio(path, span.start, span.stop)
+    count_decoded(len(wav) / SAMPLE_RATE)
+    if len(wav) < wanted - SAMPLE_RATE // 10:
+        raise DataError(
+            f"{path}: ends at {span.start + len(wav) / SAMPLE_RATE:.2f} s, but the pair reaches to "
+            f"{span.stop:.2f} s; the file has changed since the corpus was prepared: prepare it again"
+        )
+    return torch.nn.functional.pad(wav, (0, max(0, wanted - len(wav))))[:wanted]

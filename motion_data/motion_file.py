@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
+from motion_data.files import read_npz
 from motion_data.motion import Motion
-from motion_data.npz_file import read_npz
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.beats.grid import Grid
 

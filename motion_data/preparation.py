@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
-from motion_data.pair import MotionPair, from_record, to_record
+from motion_data.pair import SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing, write_text
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.errors import AudioWarning
@@ -60,7 +62,6 @@ def prepare_pairs(
     corpus: str,
     options: Mapping[str, Any],
     jobs: Sequence[Job],
-    progress: bool = True,
     notes: Mapping[str, int] | None = None,
 ) -> Corpus:
     """Make every pair that is not made yet, then write the manifest.
@@ -73,7 +74,6 @@ def prepare_pairs(
         corpus: its name.
         options: what the preparation depends on; with other options every pair is made again.
         jobs: the pairs.
-        progress: whether to show a bar.
         notes: what was passed over on purpose, and how often; told in ``prepared.json``.
 
     Raises:
@@ -88,7 +88,7 @@ def prepare_pairs(
         )
     (out / MARK).unlink(missing_ok=True)
     pairs, left_out = [], {}
-    for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair", disable=not progress):
+    for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair"):
         name, fingerprint = fit_name(job.name), _fingerprint(job, options)
         pair = _kept(out, name, fingerprint)
         if pair is None:
@@ -114,6 +114,24 @@ def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> No
             f"{place}: {motion_seconds:.2f} s of motion beside {audio_seconds:.2f} s of audio; expected "
             f"lengths within {100 * LENGTH_TOLERANCE:g} %: cut one of them, or check the frame rate"
         )
+
+
+def motion_facts(motion: Motion, grid: Grid | None, source: str) -> dict[str, Any]:
+    """What a pair's record says of its motion and grid: fps, joints, pulses, grid, metre and bpm.
+
+    Args:
+        motion: of the pair.
+        grid: of the pair; None where no beats are known.
+        source: where the grid comes from, one of ``GRID_SOURCES``.
+    """
+    return {
+        "fps": motion.fps if motion.names else 0.0,
+        "joints": motion.names,
+        "pulses": {limb: len(times) for limb, times in motion.pulses.items()},
+        "grid": "none" if grid is None else source,
+        "metre": None if grid is None else grid.metre,
+        "bpm": None if grid is None else grid.bpm,
+    }
 
 
 def file_sha256(path: str | Path) -> str:
@@ -195,3 +213,27 @@ def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:
             states.append([str(source), 0, 0])
     told = json.dumps([__version__, states, job.facts, dict(options)], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def hashed_split(piece: str) -> str:
+    """train, dev or test, 80/10/10, always the same for a piece."""
+    share = int.from_bytes(hashlib.sha256(os.fsencode(piece)).digest()[:8]) / 2**64
+    return SPLITS[0] if share < 0.8 else SPLITS[1] if share < 0.9 else SPLITS[2]
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """Split by piece from a CSV with the columns piece and split.
+
+    Raises:
+        DataError: no such file, other columns, a split that is none, or a piece in two.
+    """
+    splits: dict[str, str] = {}
+    for row in read_csv(path, ("piece", "split")):
+        piece, split = row.cells["piece"], row.cells["split"]
+        if not piece or split not in SPLITS or splits.get(piece, split) != split:
+            raise DataError(
+                f"{row.place}: piece {piece!r} in split {split!r}; expected one of "
+                f"{', '.join(SPLITS)}, the same for all of a piece"
+            )
+        splits[piece] = split
+    return splits

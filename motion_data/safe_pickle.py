@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
+from motion_data.files import read_bytes
 
 EDGE_POSES = "full_pose"
 """Positions (T, 24, 3), z up, 30 frames a second, which EDGE writes beside AIST++'s keys."""
@@ -24,13 +25,7 @@ def load_arrays(path: str | Path) -> Any:
         DataError: no such file, truncated, or a pickle that names anything beyond arrays.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    return arrays_from_bytes(data, str(path))
+    return arrays_from_bytes(read_bytes(path), str(path))
 
 
 def arrays_from_bytes(data: bytes, place: str) -> Any:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motion_data.negatives.grid_error import displaced
+from motion_data.pipeline.batch import displaced
 from motionbeat_upstream.beats.grid import cut_tokens, regular_grid
 from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, best_product, frame_turns
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.body.gaps import LONGEST_GAP, fill_gaps
+from motion_data.body.normalisation import LONGEST_GAP, fill_gaps
 from motion_data.errors import DataError
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from motion_data.body.kinematics import axis_angle_to_matrix
 from motion_data.body.resampling import resample_positions, resample_rotations, resampled_frames
-from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
 
 RATES = (24, 23.976, 25, 29.97, 30, 50, 59.94, 60, 100, 119.88, 120, 240)

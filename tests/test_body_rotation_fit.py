@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from motion_data.body.kinematics import REST, forward_kinematics
+from motion_data.body.kinematics import REST, axis_angle_to_matrix, forward_kinematics
 from motion_data.body.rotation_fit import CHILDREN, PosedBody, best_rotation, fit_rotations, posed_body
-from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.corpora.bvh import read_bvh
 from motion_data.corpora.constructed.dancer import STYLES, dance
 from motion_data.errors import DataError

@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from motion_data.body.smpl import read_body_model
-from motion_data.body.smpl_pickle import read_smpl_pickle
+from motion_data.body.smpl import read_body_model, read_smpl_pickle
 from motion_data.errors import DataError
 from tests.fabricated_smpl import fabricated_smpl
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from motion_data.rhythm.circular_emd import circular_emd
+from motion_data.rhythm.accent_mass import circular_emd
 
 masses = st.integers(2, 8).flatmap(
     lambda size: st.tuples(

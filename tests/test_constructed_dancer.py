@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
-from motion_data.corpora.constructed.figure import draw_body
+from motion_data.corpora.constructed.figure import bend, draw_body
 from motion_data.corpora.constructed.footfalls import continued
-from motion_data.corpora.constructed.inverse_kinematics import bend
 from motion_data.corpora.constructed.step_patterns import ACCENTS, PATTERNS
 from motion_data.errors import DataError
 from motion_data.motion import Motion

@@ -22,9 +22,8 @@ from motion_data.corpora.constructed.acoustics import (
     impulse_response,
     make_noise,
 )
-from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange
-from motion_data.corpora.constructed.harmony import chords_of
-from motion_data.corpora.constructed.rendering import render
+from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange, chords_of
+from motion_data.corpora.constructed.performance import render
 from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,
@@ -135,7 +134,7 @@ def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     texts = tunes_module._corpus_texts()
     assert len(texts) > 3000
     monkeypatch.setattr(tunes_module, "_corpus_texts", lambda: texts[::10])
-    tunes = corpus_tunes(progress=False, cache=tmp_path)
+    tunes = corpus_tunes(cache=tmp_path)
     assert len(tunes) > 0.7 * len(texts[::10])
     metres = [tune.metre for tune in tunes]
     assert all(metres.count(metre) >= 10 for metre in METRES)
@@ -147,7 +146,7 @@ def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert count[::2].min() > count[1::2].max()
     assert count[0] > 0.95 * count.max()
     monkeypatch.setattr(tunes_module, "_corpus_texts", None)
-    again = corpus_tunes(progress=False, cache=tmp_path)
+    again = corpus_tunes(cache=tmp_path)
     assert [to_json(tune) for tune in again] == [to_json(tune) for tune in tunes]
 
 

@@ -23,15 +23,14 @@ from numpy.typing import NDArray
 
 from motion_data.commands.prepare import main as command
 from motion_data.corpora import corpus_module
-from motion_data.corpora.splits import hashed_split, read_splits
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import beats_of_bar, chart_grid
-from motion_data.corpora.stepmania.mp3_lead import mp3_lead
-from motion_data.corpora.stepmania.pairs import step_pulses
+from motion_data.corpora.stepmania.pairs import mp3_lead, step_pulses
 from motion_data.corpora.stepmania.song import Chart, hittable, jumped_over, read_song, seconds_at
 from motion_data.errors import DataError
 from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.preparation import hashed_split, read_splits
 from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from tests.conftest import skip_or_fail

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motion_data.body.kinematics import REST, forward_kinematics
-from motion_data.body.rotations import axis_angle_to_matrix
+from motion_data.body.kinematics import REST, axis_angle_to_matrix, forward_kinematics
 from motion_data.motion import Motion
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from recipes.downstream.dance_generation.body_numbers import (

@@ -15,8 +15,7 @@ from motion_data.manifest import Corpus
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.mixture import Mixture
-from motion_data.pipeline.reader import ClipReader
+from motion_data.pipeline.reader import ClipReader, Mixture
 from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
 
@@ -45,7 +44,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[Corpus]:
 
 
 def mixture(corpora: list[Corpus]) -> Mixture:
-    negatives = Wanted(seamless=True)
+    negatives = Wanted()
     return Mixture([ClipReader(c, "train", CONFIG, negatives=negatives) for c in corpora], seed=3)
 
 

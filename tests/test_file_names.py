@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from motion_data.corpora.video import video_names
-from motion_data.looking.facts import facts
+from motion_data.looking import facts
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
@@ -123,21 +123,21 @@ def job(name: str, audio: str, fault: Exception | None = None) -> Job:
 def test_pairs_of_any_name_are_prepared_and_found_again(tmp_path: Path) -> None:
     names = ["plain", LONG, FLOWER]
     jobs = [job(name, f"/raw/{name}.wav") for name in names]
-    corpus = prepare_pairs(tmp_path, "folder", {}, jobs, progress=False)
+    corpus = prepare_pairs(tmp_path, "folder", {}, jobs)
     assert {pair.name for pair in corpus.pairs} == {fit_name(name) for name in names}
     assert {pair.piece for pair in corpus.pairs} == {"plain", LONG, r"\x89\xd4"}
     read = read_corpus(tmp_path)
     assert read.pairs == corpus.pairs
     assert {pair.audio.path for pair in read.pairs if pair.audio} == {f"/raw/{name}.wav" for name in names}
     before = [path.stat().st_mtime_ns for path in (tmp_path / "motion").iterdir()]
-    assert prepare_pairs(tmp_path, "folder", {}, jobs, progress=False).sha256 == corpus.sha256
+    assert prepare_pairs(tmp_path, "folder", {}, jobs).sha256 == corpus.sha256
     assert before == [path.stat().st_mtime_ns for path in (tmp_path / "motion").iterdir()]
     for pair in corpus.pairs:
         assert all(text.isprintable() for text in facts(pair).values())
 
 
 def test_a_name_may_hold_what_ends_a_line(tmp_path: Path) -> None:
-    pairs = prepare_pairs(tmp_path, "folder", {}, [job("a\u2028b\x85c", "/a\rb.wav")], progress=False).pairs
+    pairs = prepare_pairs(tmp_path, "folder", {}, [job("a\u2028b\x85c", "/a\rb.wav")]).pairs
     assert read_corpus(tmp_path).pairs == pairs
 
 
@@ -147,7 +147,7 @@ def test_a_name_may_hold_what_ends_a_line(tmp_path: Path) -> None:
 )
 def test_a_fault_of_one_pair_does_not_affect_the_others(tmp_path: Path, fault: Exception) -> None:
     jobs = [job("a", "/a.wav"), job(FLOWER, "/b.wav", fault), job("c", "/c.wav")]
-    corpus = prepare_pairs(tmp_path, "folder", {}, jobs, progress=False)
+    corpus = prepare_pairs(tmp_path, "folder", {}, jobs)
     assert [pair.name for pair in corpus.pairs] == ["a", "c"]
     assert corpus.made["left_out"] == {fit_name(FLOWER): str(fault)}
 
@@ -155,7 +155,7 @@ def test_a_fault_of_one_pair_does_not_affect_the_others(tmp_path: Path, fault: E
 def test_a_full_disk_ends_the_preparation(tmp_path: Path) -> None:
     jobs = [job("a", "/a.wav"), job("b", "/b.wav", OSError(errno.ENOSPC, "No space left on device"))]
     with pytest.raises(OSError, match="No space left"):
-        prepare_pairs(tmp_path, "folder", {}, jobs, progress=False)
+        prepare_pairs(tmp_path, "folder", {}, jobs)
     with pytest.raises(ValueError, match="no prepared corpus"):
         read_corpus(tmp_path)
 
@@ -295,7 +295,7 @@ def test_a_terminal_that_cannot_show_a_name(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A prepared corpus is listed on a terminal that knows ASCII alone."""
-    prepare_pairs(tmp_path, "folder", {}, [job("花", "/a.wav")], progress=False)
+    prepare_pairs(tmp_path, "folder", {}, [job("花", "/a.wav")])
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     assert run("data", "inspect", tmp_path, "--list") == 0

@@ -16,10 +16,9 @@ from matplotlib.text import Text
 from PIL import Image
 
 from motion_data.loading import load_pair
-from motion_data.looking.colours import ONSET
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
-from motion_data.looking.figure import draw, write_figure
-from motion_data.looking.poses import MOST, moments
+from motion_data.looking.figure import MOST, draw, moments, write_figure
+from motion_data.looking.pen import ONSET
 from tests.looking_pairs import make_corpus
 
 

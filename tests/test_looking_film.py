@@ -67,7 +67,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
     begin = round(RAISED / 30 * 22_050)
     sound[begin : begin + 2205, 0] = 0.8 * np.sin(2 * np.pi * 2000 * np.arange(2205) / 22_050)
     excerpt = replace(excerpt, joints=joints, sound=sound, pulses={}, contacts={})
-    write_film(folder / "a.mp4", excerpt, progress=False)
+    write_film(folder / "a.mp4", excerpt)
     assert not list(folder.glob(".*"))
     return Film(excerpt, *decode(folder / "a.mp4"))
 
@@ -131,7 +131,7 @@ def test_an_interrupted_film_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("motion_data.looking.film.frame_painter", lambda _: interrupted)
     (tmp_path / "a.mp4").write_bytes(b"an older film")
     with pytest.raises(KeyboardInterrupt):
-        write_film(tmp_path / "a.mp4", excerpt, progress=False)
+        write_film(tmp_path / "a.mp4", excerpt)
     assert (tmp_path / "a.mp4").read_bytes() == b"an older film"
     assert not list(tmp_path.glob(".*"))
 
@@ -140,7 +140,7 @@ def test_an_interrupted_film_leaves_what_was_there(tmp_path: Path, monkeypatch: 
 def test_any_rate_of_the_sound(tmp_path: Path, rate: int) -> None:
     excerpt = excerpt_of(tmp_path, 0, 0.5)
     sound = np.random.default_rng(0).normal(0, 0.1, (rate // 2, 2)).astype(np.float32)
-    write_film(tmp_path / "a.mp4", replace(excerpt, sound=sound, rate=rate), progress=False)
+    write_film(tmp_path / "a.mp4", replace(excerpt, sound=sound, rate=rate))
     samples, decoded = audio_length(tmp_path / "a.mp4")
     assert samples / decoded == pytest.approx(0.5, abs=0.15)
 

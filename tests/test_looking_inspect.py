@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from motion_data.commands.data import main
-from motion_data.looking.facts import LONGEST_FACT, facts
+from motion_data.looking import LONGEST_FACT, facts
 from motion_data.manifest import Corpus
 from tests.conftest import skip_or_fail
 from tests.looking_pairs import make_corpus

@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.audio_span import read_span
 from motion_data.errors import DataError
-from motion_data.loading import load_pair
+from motion_data.loading import load_pair, read_span
 from motion_data.manifest import MANIFEST, MARK, check_splits, read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
@@ -213,33 +212,33 @@ class TestPreparation:
 
     def test_goes_on_where_it_was(self, tmp_path: Path, jobs: list[Job]) -> None:
         out = tmp_path / "out"
-        first = prepare_pairs(out, "folder", {}, jobs, progress=False)
+        first = prepare_pairs(out, "folder", {}, jobs)
         assert [pair.name for pair in first.pairs] == ["a", "b"]
         assert first.made["left_out"] == {"bad": "bad.txt: broken"}
-        assert prepare_pairs(out, "folder", {}, jobs, progress=False).pairs == first.pairs
+        assert prepare_pairs(out, "folder", {}, jobs).pairs == first.pairs
         assert self.made == ["a", "bad", "b", "bad"]
         (tmp_path / "a.txt").write_text("changed")
         (out / "motion" / "b.npz").write_bytes(b"torn")
-        prepare_pairs(out, "folder", {}, jobs, progress=False)
+        prepare_pairs(out, "folder", {}, jobs)
         assert self.made[4:] == ["a", "bad", "b"]
-        prepare_pairs(out, "folder", {"fps": 60}, jobs, progress=False)
+        prepare_pairs(out, "folder", {"fps": 60}, jobs)
         assert self.made[7:] == ["a", "bad", "b"]
 
     def test_an_interrupted_one_is_not_taken_for_whole(self, tmp_path: Path, jobs: list[Job]) -> None:
         out = tmp_path / "out"
-        prepare_pairs(out, "folder", {}, jobs, progress=False)
+        prepare_pairs(out, "folder", {}, jobs)
 
         def stop() -> tuple[MotionPair, Motion, Grid | None]:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            prepare_pairs(out, "folder", {}, [*jobs, Job("c", (), stop)], progress=False)
+            prepare_pairs(out, "folder", {}, [*jobs, Job("c", (), stop)])
         with pytest.raises(DataError, match="no prepared corpus"):
             read_corpus(out)
 
     def test_nothing_usable_is_an_error(self, tmp_path: Path, jobs: list[Job]) -> None:
         with pytest.raises(DataError, match=r"not one pair could be prepared \(bad: bad.txt: broken\)"):
-            prepare_pairs(tmp_path / "out", "folder", {}, jobs[1:2], progress=False)
+            prepare_pairs(tmp_path / "out", "folder", {}, jobs[1:2])
 
     @given(st.floats(1, 100), st.floats(0.5, 1.5))
     def test_lengths_may_differ_by_five_per_cent(self, audio: float, ratio: float) -> None:

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from motion_data.motion import Motion
-from motion_data.negatives.descriptor import Descriptor, describe
+from motion_data.negatives.descriptor import SAME_ACCENTS, Descriptor, accent_difference, describe
 from motion_data.negatives.drawing import (
     NO_STRETCH,
     SHIFTS,
@@ -22,24 +21,26 @@ from motion_data.negatives.drawing import (
     draw_negatives,
     may_be_negatives,
 )
-from motion_data.negatives.grid_error import displaced
-from motion_data.negatives.likeness import SAME_ACCENTS, accent_difference
-from motion_data.negatives.recipe import SETTLING, Negative, apply
+from motion_data.negatives.recipe import SETTLING, Negative, roll, sampled, seen_at
+from motion_data.pipeline.batch import displaced
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at, times_at
 from motion_data.rhythm.contacts import contact_pulses
 from motionbeat_upstream.beats.grid import Grid, bar_turns, regular_grid
+from tests.bent_motion import bent
 from tests.made_corpus import Made, write_corpus
 from tests.shared_data import shared
 from tests.test_rhythm_contacts import salsa
 
 FPS = 60.0
+MARGIN = 4.0
+"""Seconds of motion around a clip: more than any negative reaches beyond it."""
 ALL = Wanted(jittered=len(SHIFTS), stretched=2, others=2)
 
 
 def dance(
-    grid: Grid, duration: float, period: float, steps: list[float], seed: int = 0, margin: float = 0.0
+    grid: Grid, duration: float, period: float, steps: list[float], seed: int = 0, margin: float = MARGIN
 ) -> Motion:
     """A motion that repeats every ``period`` beats, with touch-downs at ``steps`` beats of each."""
     rng = np.random.default_rng(seed)
@@ -66,7 +67,7 @@ def random_dance(seed: int, piece: str = "a", take: str = "t") -> tuple[Descript
     """A clip whose touch-downs follow no pattern."""
     rng = np.random.default_rng(seed)
     grid = uneven_grid(seed)
-    steps = np.cumsum(rng.uniform(0.3, 1.6, 20))
+    steps = np.cumsum(rng.uniform(0.3, 1.6, 40))
     motion = dance(grid, 6.0, 40.0, steps[steps < 39].tolist(), seed)
     return describe(piece, take, motion, grid, 6.0), motion
 
@@ -84,8 +85,8 @@ def test_same_piece_or_same_take_is_never_a_negative(clips: list[tuple[int, int]
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.25, 0.5, 1.0, 4.0]))
 def test_a_motion_moved_by_its_own_period_is_left_out(seed: int, period: float) -> None:
     steps = {4.0: [0.0, 1.5, 2.25]}.get(period, [0.0])
-    # At 9 steps a second a tempo that jumps by a tenth leaves nothing to recognise.
-    uneven = [uneven_grid(seed, count=20)] if period > 0.25 else []
+    # At four steps a second and more a tempo that jumps by a tenth leaves too little to recognise.
+    uneven = [uneven_grid(seed, count=20)] if period > 0.5 else []
     for grid in (regular_grid(8.0, 100.0, 4, 0.2), *uneven):
         clip = describe("a", "t", dance(grid, 8.0, period, steps, seed % 100), grid, 8.0)
         (drawn,) = draw_negatives([clip], np.random.default_rng(seed), Wanted(jittered=6))
@@ -97,8 +98,9 @@ def test_steps_alone_show_a_period_too() -> None:
     """A step chart has no joints: a step on every beat, then one beat of four left out."""
     grid = regular_grid(8.0, 120.0, 4)
     for left_out, kept in ((0, {0.25, 0.5}), (4, {0.25, 0.5, 1.0})):
-        times = np.array([0.5 * beat + 0.01 for beat in range(16) if not left_out or beat % left_out != 3])
-        chart = Motion(60.0, (), np.zeros((480, 0, 3)), 0.0, None, {"left_foot": times})
+        beats = [beat for beat in range(-4, 20) if not left_out or beat % left_out != 3]
+        times = 0.5 * np.array(beats) + 0.01
+        chart = Motion(60.0, (), np.zeros((720, 0, 3)), -2.0, None, {"left_foot": times})
         (drawn,) = draw_negatives(
             [describe("a", "t", chart, grid, 8.0)], np.random.default_rng(0), Wanted(jittered=6)
         )
@@ -109,9 +111,9 @@ def test_steps_alone_show_a_period_too() -> None:
 @pytest.mark.parametrize("moving", [False, True])
 def test_what_has_no_rhythm_has_no_negatives(moving: bool) -> None:
     grid = regular_grid(6.0, 120.0, 4)
-    joints = np.zeros((360, 2, 3))
-    joints[:, :, 0] = np.arange(360)[:, None] / FPS * moving
-    clip = describe("a", "t", Motion(FPS, ("pelvis", "head"), joints), grid, 6.0)
+    joints = np.zeros((600, 2, 3))
+    joints[:, :, 0] = np.arange(600)[:, None] / FPS * moving
+    clip = describe("a", "t", Motion(FPS, ("pelvis", "head"), joints, -2.0), grid, 6.0)
     (drawn,) = draw_negatives([clip], np.random.default_rng(0), ALL)
     assert drawn == ()
 
@@ -132,7 +134,7 @@ def test_a_negative_is_a_negative(seed: int) -> None:
     for row, ((clip, motion), own) in enumerate(zip(clips, drawn, strict=True)):
         truth = motion.pulses["left_foot"]
         for negative in own:
-            source, moved = clips[negative.source][0], apply(negative, clips[negative.source][1])
+            source, moved = clips[negative.source][0], bent(negative, clips[negative.source][1])
             if negative.kind == "other":
                 assert source.piece != clip.piece
                 assert source.take != clip.take
@@ -154,7 +156,7 @@ def test_a_negative_is_a_negative(seed: int) -> None:
 def test_jitter_moves_along_with_the_tempo(seed: int, shift: float) -> None:
     grid = uneven_grid(seed, count=20)
     motion = dance(grid, 6.0, 4.0, [0.0, 1.5, 2.25], seed % 100, margin=1.5)
-    moved = apply(drawn_shift(describe("a", "t", motion, grid, 6.0), shift), motion)
+    moved = bent(drawn_shift(describe("a", "t", motion, grid, 6.0), shift), motion)
     # The motion reaches beyond the clip, so what is seen is known everywhere.
     beats = beats_at(grid, moved.times) - shift
     clock = motion.times
@@ -173,50 +175,46 @@ def drawn_shift(clip: Descriptor, shift: float) -> Negative:
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(SHIFTS), st.sampled_from([2, 3, 4]))
-def test_where_the_motion_ends_it_goes_on_at_the_same_place_in_the_bar(
-    seed: int, shift: float, metre: int
-) -> None:
-    """A motion that repeats every bar is filled in without a seam, by the very motion that was to come."""
-    grid = regular_grid(8.0, 90.0, metre)
-    steps = [0.0, 0.6, metre - 0.7]
-    motion = dance(grid, 8.0, float(metre), steps, seed % 100)
-    wider = dance(grid, 8.0, float(metre), steps, seed % 100, margin=2.0)
-    clip = describe("a", "t", motion, grid, 8.0)
-    moved, truth = apply(drawn_shift(clip, shift), motion), apply(drawn_shift(clip, shift), wider)
-    # A seam looks a frame ahead along a straight line; what that misses of a turn, of 0.5 m here, is 3 cm.
-    np.testing.assert_allclose(moved.joints, truth.joints, atol=0.03)
-    np.testing.assert_allclose(moved.pulses["left_foot"], truth.pulses["left_foot"], atol=1e-6)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.5))
+def test_only_what_the_known_motion_covers_is_drawn(seed: int, margin: float) -> None:
+    grid = uneven_grid(seed)
+    motion = dance(grid, 6.0, 40.0, [0.0, 1.3, 2.9, 4.1, 5.6, 7.7], seed % 100, margin)
+    (drawn,) = draw_negatives(
+        [describe("a", "t", motion, grid, 6.0)], np.random.default_rng(seed), Wanted(6, 3, 0)
+    )
+    for negative in drawn:
+        first, last = seen_at(negative, np.array([0.0, negative.duration]))
+        assert motion.start <= first
+        assert last <= motion.start + motion.seconds
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32 - 1))
-def test_edges_neither_freeze_nor_jump(seed: int) -> None:
-    clip, motion = random_dance(seed % 1000)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 0.999))
+def test_a_rolled_motion_neither_freezes_nor_jumps_at_its_seam(seed: int, share: float) -> None:
+    motion = random_dance(seed % 1000)[1]
+    late = share * motion.seconds
+    rolled = roll(motion, late)
     fastest, roughest = (np.abs(np.diff(motion.joints, n=n, axis=0)).max() for n in (1, 2))
-    (drawn,) = draw_negatives([clip], np.random.default_rng(seed), ALL)
-    for negative in drawn:
-        bent = apply(negative, motion).joints
-        steps = np.abs(np.diff(bent, axis=0)).max(axis=(1, 2))
-        # A body that comes back from 0.6 m away adds at most 0.6 · SETTLING / e metres a second.
-        assert steps.max() < 1.33 * fastest + 0.6 * 2 * SETTLING / np.e / FPS
-        assert (steps > 1e-7).mean() > 0.98
-        # Nor does its speed jump.
-        assert np.abs(np.diff(bent, n=2, axis=0)).max() < 2.5 * roughest + 0.6 * 2 * (SETTLING / FPS) ** 2
-
-
-def test_rotations_turn_with_the_joints() -> None:
-    grid = regular_grid(6.0, 120.0, 4)
-    motion = dance(grid, 6.0, 4.0, [0.0, 1.5, 2.25], margin=1.0)
-    angle = 2.0 * motion.times
-    axes = np.array([[0.0, 1.0, 0.0], [0.6, 0.0, 0.8]])
-    vectors = angle[:, None, None] * axes
-    turning = Motion(FPS, motion.names, motion.joints, -1.0, vectors, motion.pulses)
-    moved = apply(drawn_shift(describe("a", "t", turning, grid, 6.0), 0.5), turning)
-    assert moved.rotations is not None
-    expected = Rotation.from_rotvec(((2.0 * (moved.times - 0.25))[:, None, None] * axes).reshape(-1, 3))
-    found = Rotation.from_rotvec(moved.rotations.reshape(-1, 3))
-    assert (found.inv() * expected).magnitude().max() < 1e-3
+    steps = np.abs(np.diff(rolled.joints, axis=0)).max(axis=(1, 2))
+    # A body that comes back from 0.6 m away adds at most 0.6 · SETTLING / e metres a second.
+    assert steps.max() < 1.33 * fastest + 0.6 * 2 * SETTLING / np.e / FPS
+    assert (steps > 1e-7).mean() > 0.98
+    # Nor does its speed jump.
+    assert (
+        np.abs(np.diff(rolled.joints, n=2, axis=0)).max() < 2.5 * roughest + 0.6 * 2 * (SETTLING / FPS) ** 2
+    )
+    # Every touch-down comes once, from the moment on, but for two that meet at the seam.
+    known = motion.pulses["left_foot"] - motion.start
+    expected = np.sort((known - late) % motion.seconds) + motion.start
+    expected = expected[np.diff(expected, prepend=-np.inf) > 1e-3]
+    np.testing.assert_allclose(rolled.pulses["left_foot"], expected, atol=1e-6)
+    # Before the seam the body is the motion's own.
+    seam = int(np.ceil((motion.seconds - late) * FPS))
+    times = np.arange(motion.frames) / FPS
+    body = motion.joints - motion.joints[:, :1]
+    own = np.stack([np.interp(times[:seam] + late, times, row) for row in body.reshape(len(body), -1).T], 1)
+    moved = (rolled.joints - rolled.joints[:, :1]).reshape(len(body), -1)
+    np.testing.assert_allclose(moved[: seam - 1], own[: seam - 1], atol=5e-3)
 
 
 @settings(deadline=None, max_examples=20)
@@ -230,7 +228,7 @@ def test_a_stretch_is_the_same_dance_at_another_speed(seed: int) -> None:
         pulses = motion.pulses["left_foot"]
         expected = negative.clip[0] + (pulses - negative.seen[0]) * negative.amount
         expected = expected[(expected >= 0) & (expected < 6.0)]
-        found = apply(negative, motion).pulses["left_foot"]
+        found = bent(negative, motion).pulses["left_foot"]
         assert np.abs(expected[:, None] - found).min(axis=1).max() < 1e-6
 
 
@@ -249,7 +247,7 @@ def test_others_step_on_this_musics_beats_in_another_bar_phase(seed: int, metre:
         (negative,) = own
         assert negative.source == 1 - n
         assert negative.amount in range(1, metre)
-        moved = apply(negative, motions[negative.source])
+        moved = bent(negative, motions[negative.source])
         beats = beats_at(grids[n], moved.pulses["left_foot"])
         # Away from where it had to be filled in, each step is on a beat, and never on the downbeat.
         middle = np.abs(moved.pulses["left_foot"] - 4) < 1.4
@@ -319,8 +317,8 @@ def test_a_real_dance_has_negatives_of_every_kind() -> None:
         offset = float(arrays["audio_offset_s"])
     clips, motions = [], []
     for n in range(10):
-        first = round((offset + 8.0 * n - 1) * 30)
-        start, around = first / 30 - offset - 8.0 * n, joints[first : first + 9 * 30]
+        first = max(0, round((offset + 8.0 * n - 3) * 30))
+        start, around = first / 30 - offset - 8.0 * n, joints[first : first + 13 * 30]
         pulses = contact_pulses(around, names, 30.0, start)
         motion = Motion(30.0, tuple(names), around, start, None, pulses)
         grid = regular_grid(7.0, 135.0, 4, -8.0 * n % (240 / 135))
@@ -333,24 +331,25 @@ def test_a_real_dance_has_negatives_of_every_kind() -> None:
     assert kinds.count("other") >= 8
     for own in drawn:
         for negative in own:
-            assert np.isfinite(apply(negative, motions[negative.source]).joints).all()
+            assert np.isfinite(bent(negative, motions[negative.source]).joints).all()
 
 
 @pytest.mark.parametrize("fps", [30, 60])
 def test_nobody_tells_negatives_by_their_roughness(fps: int) -> None:
-    """Cut from CMU's salsa with nothing around the clip, so that every moved motion has a seam."""
+    """Clips of 6 s of CMU's salsa, with two seconds of motion on either side, sampled as in a batch."""
     look: dict[str, list[tuple[float, float]]] = {"paired": [], "jittered": [], "stretched": []}
     rng = np.random.default_rng(0)
     for take in ("60_01", "60_05", "60_12", "61_03", "61_09", "61_14"):
         joints, names, _ = salsa(take)
         joints = joints[:: 60 // fps]
-        for first in range(0, len(joints) - 6 * fps, 2 * fps):
-            clip = joints[first : first + 6 * fps]
-            motion = Motion(fps, tuple(names), clip, 0.0, None, contact_pulses(clip, names, fps))
+        for first in range(0, len(joints) - 10 * fps, fps):
+            clip = joints[first : first + 10 * fps]
+            motion = Motion(fps, tuple(names), clip, -2.0, None, contact_pulses(clip, names, fps, -2.0))
             grid = regular_grid(6.0, 166.0, 4, rng.uniform(0, 1))
             (drawn,) = draw_negatives([describe("a", "t", motion, grid, 6.0)], rng, Wanted(2, 1, 0))
-            for kind, seen in [("paired", motion), *((n.kind, apply(n, motion)) for n in drawn)]:
-                second, third = (np.diff(seen.joints.astype(np.float64), n=n, axis=0) for n in (2, 3))
+            clock = (np.arange(6 * fps) + rng.uniform(-0.5, 0.5)) / fps
+            for kind, recipe in [("paired", None), *((n.kind, n) for n in drawn)]:
+                second, third = (np.diff(sampled(motion, clock, recipe)[0], n=n, axis=0) for n in (2, 3))
                 look[kind].append((np.linalg.norm(second, axis=2).max(), float(np.square(third).mean())))
     paired = np.array(look["paired"])
     for kind in ("jittered", "stretched"):
@@ -364,7 +363,7 @@ def test_batches_of_the_pipeline_carry_recipes_for_their_own_clips(tmp_path: Pat
         Made(f"p{n}", bpm=100 + 2 * n, metre=4, seconds=7.0, piece=f"p{n}", joints=n % 3 != 0)
         for n in range(8)
     ]
-    config = PipelineConfig(bars=2, batch_size=4)
+    config = PipelineConfig(bars=2, batch_size=4, margin_seconds=1.5)
     corpus = write_corpus(tmp_path, made)
     reader = ClipReader(corpus, "train", config, negatives=ALL)
     count = 0
@@ -373,7 +372,7 @@ def test_batches_of_the_pipeline_carry_recipes_for_their_own_clips(tmp_path: Pat
             for negative in clip.negatives:
                 source = clips[negative.source]
                 assert source.pair.name == clip.pair.name or negative.kind == "other"
-                bent = apply(negative, source.own_motion)
-                assert bent.seconds == pytest.approx(clip.seconds, abs=1 / config.fps)
+                motion = bent(negative, source.motion)
+                assert motion.seconds == pytest.approx(clip.seconds, abs=1 / config.fps)
                 count += 1
     assert count > 10

@@ -12,7 +12,7 @@ from torch import Tensor
 from motion_data.labels import Labels
 from motion_data.motion import Motion
 from motion_data.negatives.drawing import Wanted
-from motion_data.negatives.recipe import Negative, apply, sampled, seen_at
+from motion_data.negatives.recipe import Negative, sampled, seen_at
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.beat_targets import beat_targets, spread
 from motion_data.pipeline.config import PipelineConfig
@@ -21,6 +21,7 @@ from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.beat_clock import beats_at
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import bar_turns
+from tests.bent_motion import bent as bent_motion
 from tests.made_corpus import Made, write_corpus
 
 PHASE = 0.4
@@ -33,7 +34,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     made = [Made(f"p{i}", bpm=100.0 + i, seconds=8.0, joints=i % 3 != 0) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
     config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
-    return next(ClipReader(corpus, "train", config, negatives=Wanted(seamless=True)))
+    return next(ClipReader(corpus, "train", config, negatives=Wanted()))
 
 
 def laid(clips: Clips, rolled: bool = False, motions: bool = True, motion_grids: bool = False) -> Batch:
@@ -103,7 +104,7 @@ def test_negatives_are_the_bent_motions(clips: Clips) -> None:
     wanted: list[tuple[Motion, Negative | None]] = [(example.motion, None) for example in clips]
     wanted += [(clips[negative.source].motion, negative) for negative in batch.negatives]
     for place, (motion, negative) in enumerate(wanted):
-        bent = motion if negative is None else apply(negative, motion)
+        bent = motion if negative is None else bent_motion(negative, motion)
         if not bent.names:
             assert not batch.joints[place].any()
             continue
@@ -139,7 +140,7 @@ def test_a_paired_motion_is_interpolated_as_a_bent_one_is() -> None:
         None,
         {"left_foot": np.empty(0)},
     )
-    still = Negative("jittered", 0, 0.0, (0.0, 5.0), (0.37, 5.37), 5.0, 5.0)
+    still = Negative("jittered", 0, 0.0, (0.0, 5.0), (0.37, 5.37), 5.0)
     power = []
     for negative in (None, still):
         draws = np.random.default_rng(1).uniform(-0.5, 0.5, 40)

@@ -17,8 +17,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus, PairSource
 from motion_data.pair import MotionPair
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.mixture import Mixture
-from motion_data.pipeline.reader import ClipReader
+from motion_data.pipeline.reader import ClipReader, Mixture
 from tests.made_corpus import Made, write_corpus
 from tests.test_pipeline import fingerprint, fingerprints
 

@@ -11,13 +11,13 @@ import torch
 
 from motion_data.manifest import Corpus
 from motion_data.negatives.drawing import Wanted
-from motion_data.negatives.recipe import apply
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
+from tests.bent_motion import bent
 from tests.made_corpus import Made, write_corpus
 
-CONFIG = PipelineConfig(bars=2, batch_size=4, clips_per_pair=2)
+CONFIG = PipelineConfig(bars=2, batch_size=4, clips_per_pair=2, margin_seconds=1.5)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_every_clip_with_a_grid_gets_recipes_of_its_batch(corpus: Corpus) -> Non
                     assert source.pair.piece != example.pair.piece
                 else:
                     assert negative.source == row
-                motion = apply(negative, source.own_motion)
+                motion = bent(negative, source.motion)
                 assert motion.seconds == pytest.approx(example.seconds, abs=1 / 30)
     assert {"jittered", "stretched"} <= kinds
 

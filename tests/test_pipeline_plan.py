@@ -17,8 +17,8 @@ from motion_data.errors import DataError
 from motion_data.pair import MotionPair
 from motion_data.pipeline.batch import pulse_activation
 from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.example import choose_window, relative_grid
 from motion_data.pipeline.plan import Draw, expected_seconds, plan_epoch
-from motion_data.pipeline.windows import choose_window, relative_grid
 from motionbeat_upstream.beats.grid import Grid, bar_turns, cut_tokens, regular_grid
 
 

@@ -36,7 +36,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     made = [Made(f"p{i}", bpm=100.0 + i, seconds=10.0, joints=i != 2) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
     config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
-    return next(ClipReader(corpus, "train", config, negatives=Wanted(seamless=True)))
+    return next(ClipReader(corpus, "train", config, negatives=Wanted()))
 
 
 def laid(clips: Sequence[Example], motions: bool = True) -> Batch:

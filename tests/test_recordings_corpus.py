@@ -106,7 +106,7 @@ def _sha256(path: Path) -> str:
 
 
 def prepared(raw: Path, out: Path, settings: Settings = SETTINGS, tempo: Path | None = None) -> Corpus:
-    return prepare_recordings(raw, out, tempo, settings, workers=1, progress=False)
+    return prepare_recordings(raw, out, tempo, settings, workers=1)
 
 
 class TestPairs:

@@ -38,7 +38,7 @@ def test_fact_against_a_loop(seed: int) -> None:
         for k in range(1, last)
         if all(speed[k] < speed[max(k - d, 0)] and speed[k] < speed[min(k + d, last)] for d in range(1, 11))
     ]
-    np.testing.assert_allclose(fact_beats(joints, 60.0, start=1.5), 1.5 + np.array(expected) / 60)
+    np.testing.assert_allclose(fact_beats(joints, 60.0), np.array(expected) / 60)
 
 
 @settings(deadline=None, max_examples=10)

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
 from motion_data.rhythm.contacts import contact_pulses
-from motion_data.rhythm.phase_locking import (
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.onset_envelope import onset_envelope
+from tests.phase_locking import (
     Surrogate,
     beat_phases,
     best_lag,
@@ -22,9 +25,6 @@ from motion_data.rhythm.phase_locking import (
     resultant,
     shuffled_intervals,
 )
-from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.frontend import log_mel
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from tests.shared_data import shared
 
 PIANIST_START = 2 / 30

@@ -1,4 +1,4 @@
-"""A motion-paired corpus in S3PRL's tasks: in memory, and exported for tasks whose files are untouched."""
+"""A motion-paired corpus exported for tasks of S3PRL whose files are untouched."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
 from motion_data.s3prl_adapter.__main__ import main as export_command
-from motion_data.s3prl_adapter.datasets import BeatDataset, RetrievalDataset, StyleDataset
 from motion_data.s3prl_adapter.export import export, plan_export
-from motion_data.s3prl_adapter.labels import style_of, tempo_of
-from motion_data.s3prl_adapter.recordings import cut_utterances
+from motion_data.s3prl_adapter.labels import cut_utterances, style_of, tempo_of
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.run_downstream import main as run_downstream
 from tests.made_corpus import Made, write_corpus
@@ -60,57 +56,8 @@ def train(task: str, expdir: Path, **datarc: object) -> str:
     return log.read_text() if log.is_file() else ""
 
 
-class TestDatasets:
-    def test_style_is_s3prls_contract(self, corpus: Corpus) -> None:
-        dataset = StyleDataset(corpus, "train")
-        assert dataset.class_num == 3
-        wavs, labels, names = next(iter(DataLoader(dataset, 4, collate_fn=dataset.collate_fn)))
-        found = {pair.name: style_of(pair) for pair in corpus.pairs}
-        assert [dataset.styles[label] for label in labels] == [found[name] for name in names]
-        for wav in wavs:
-            assert wav.dtype == np.float32
-            assert wav.shape == (80_000,)
-        assert "plain" not in {dataset[i][2] for i in range(len(dataset))}
-
-    def test_beats_are_those_of_the_grid(self, corpus: Corpus) -> None:
-        dataset = BeatDataset(corpus, "dev")
-        assert len(dataset) == 6
-        for index in range(len(dataset)):
-            wav, beats, name = dataset[index]
-            number = int(name[-1])
-            period = 60 / (100 + 20 * (number % 3))
-            assert np.diff(beats.times) == pytest.approx(period)
-            assert beats.downbeats[0] == pytest.approx(0.25)
-            assert beats.times[0] >= 0
-            assert beats.times[-1] < len(wav) / 16_000
-
-    def test_retrieval_gives_both_sides(self, corpus: Corpus) -> None:
-        dataset = RetrievalDataset(corpus, "train")
-        assert len(dataset) == 7
-        wav, motion, piece, _, name = dataset[0]
-        assert sorted({pair.piece for pair in corpus.pairs})[piece] == name
-        assert motion.seconds == pytest.approx(len(wav) / 16_000)
-
-    def test_labels_that_are_missing_are_told(self, tmp_path: Path) -> None:
-        corpus = write_corpus(tmp_path, [Made("a", bpm=None), Made("b", bpm=None, style="waltz")])
-        with pytest.raises(DataError, match=r"needs two or more, found waltz among 2 pairs; put the style"):
-            StyleDataset(corpus, "train")
-        with pytest.raises(DataError, match="no pair of the split 'train' has an exact or annotated grid"):
-            BeatDataset(corpus, "train")
-        with pytest.raises(DataError, match="no pair of the split 'dev' has a motion"):
-            RetrievalDataset(corpus, "dev")
-
-    def test_one_recording_with_many_dances_is_one_item(self, corpus: Corpus, tmp_path: Path) -> None:
-        first = corpus.split("train")[1]
-        again = replace(first, name="again", take="another")
-        both = write_manifest(tmp_path, [*corpus.pairs, again], "folder", {})
-        moved = replace(both, folder=corpus.folder)
-        assert len(StyleDataset(moved, "train")) == len(StyleDataset(corpus, "train"))
-        assert len(RetrievalDataset(moved, "train")) == len(RetrievalDataset(corpus, "train")) + 1
-
-
 def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
-    done = export(plan_export(corpus, "beat_tracking"), tmp_path / "data", progress=False)
+    done = export(plan_export(corpus, "beat_tracking"), tmp_path / "data")
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
     assert set(done.left_out) == {"plain"}
     for split, recordings in load_splits(tmp_path / "data").items():
@@ -128,7 +75,7 @@ def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
 def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
     from s3prl.downstream.speech_commands.expert import split_dataset
 
-    done = export(plan_export(corpus, "speech_commands", 2.0), tmp_path / "data", progress=False)
+    done = export(plan_export(corpus, "speech_commands", 2.0), tmp_path / "data")
     assert done.classes == dict(zip(("yes", "no", "up"), sorted(STYLES), strict=True))
     # Five seconds become two, two and one: half a clip is not thrown away.
     assert done.clips == {"train": 18, "dev": 18, "test": 18}
@@ -157,7 +104,7 @@ def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_
 
 
 def test_exported_fluent_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:
-    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "data", progress=False)
+    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "data")
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
     table = (tmp_path / "data/data/valid_data.csv").read_text().splitlines()
     assert table[0] == ",path,speakerId,transcription,action,object,location"
@@ -175,9 +122,7 @@ def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
         Made(f"{split}{s}", style=s, seconds=2.0, split=split) for split in ("dev", "test") for s in styles
     ]
     out = tmp_path / "out"
-    done = export(
-        plan_export(write_corpus(tmp_path / "corpus", made), "speech_commands"), out, progress=False
-    )
+    done = export(plan_export(write_corpus(tmp_path / "corpus", made), "speech_commands"), out)
     assert done.classes["_unknown_"] == "style03, style11"
     assert done.classes["yes"] == "style00"
     assert len(done.classes) == 11
@@ -193,11 +138,18 @@ def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
     assert sum(line.endswith(" _unknown_") for line in truth) == 2
 
 
+def test_one_recording_with_many_dances_is_one_item(corpus: Corpus, tmp_path: Path) -> None:
+    again = replace(corpus.split("train")[1], name="again", take="another")
+    both = write_manifest(tmp_path, [*corpus.pairs, again], "folder", {})
+    for layout in ("beat_tracking", "speech_commands"):
+        assert plan_export(both, layout).clips == plan_export(corpus, layout).clips
+
+
 def test_what_was_not_learned_is_not_tested(tmp_path: Path) -> None:
     made = [Made("a", style="waltz"), Made("b", style="salsa"), Made("c", style="salsa", split="dev")]
     made += [Made("d", style="waltz", split="test"), Made("e", style="tango", split="test")]
     corpus = write_corpus(tmp_path / "corpus", made)
-    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "out", progress=False)
+    done = export(plan_export(corpus, "fluent_commands"), tmp_path / "out")
     assert done.left_out == {"e": "tango: not in the training split"}
     assert not list((tmp_path / "out").rglob("e_0.wav"))
 
@@ -221,11 +173,11 @@ def test_an_interrupted_export_goes_on(
 
     monkeypatch.setattr("motion_data.loading.load_pair", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(plan_export(corpus, "beat_tracking"), out, progress=False)
+        export(plan_export(corpus, "beat_tracking"), out)
     assert not (out / "splits.csv").exists()
     assert json.loads((out / "exported.json").read_text())["whole"] is False
     monkeypatch.setattr("motion_data.loading.load_pair", whole)
-    export(plan_export(corpus, "beat_tracking"), out, progress=False)
+    export(plan_export(corpus, "beat_tracking"), out)
     assert not set(again) & set(loaded)
     assert len(again) + len(loaded) == 18
     assert json.loads((out / "exported.json").read_text())["whole"] is True
@@ -236,10 +188,10 @@ def test_a_folder_of_something_else_is_left_alone(corpus: Corpus, tmp_path: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/song.txt").touch()
     with pytest.raises(DataError, match="not empty and no export"):
-        export(plan_export(corpus, "beat_tracking"), tmp_path / "mine", progress=False)
-    export(plan_export(corpus, "beat_tracking"), tmp_path / "out", progress=False)
+        export(plan_export(corpus, "beat_tracking"), tmp_path / "mine")
+    export(plan_export(corpus, "beat_tracking"), tmp_path / "out")
     with pytest.raises(DataError, match="holds another export"):
-        export(plan_export(corpus, "fluent_commands"), tmp_path / "out", progress=False)
+        export(plan_export(corpus, "fluent_commands"), tmp_path / "out")
 
 
 def test_the_command_says_what_it_did(
@@ -272,7 +224,7 @@ def test_the_command_says_what_it_did(
 def test_a_task_without_its_split_is_told(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", [Made("a"), Made("b", split="test")])
     with pytest.raises(DataError, match="nothing to export for dev, which the task needs"):
-        export(plan_export(corpus, "beat_tracking"), tmp_path / "out", progress=False)
+        export(plan_export(corpus, "beat_tracking"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("layout", ["speech_commands", "fluent_commands"])
@@ -281,7 +233,7 @@ def test_a_corpus_without_labels_leaves_nothing(layout: str, tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "out", tmp_path / "empty"):
         with pytest.raises(DataError, match="style"):
-            export(plan_export(corpus, layout), out, progress=False)
+            export(plan_export(corpus, layout), out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "empty"]
     assert not list((tmp_path / "empty").iterdir())
 

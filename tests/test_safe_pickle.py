@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from motion_data.errors import DataError
-from motion_data.npz_file import read_npz
+from motion_data.files import read_npz
 from motion_data.safe_pickle import arrays_from_bytes, load_arrays
 
 KINDS = arrays.arrays(

@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data import soundfont_check
+from motion_data import soundfont
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.errors import DataError
-from motion_data.soundfont import HIGHEST, LOWEST, PEAK, default_soundfont, make_score, play
-from motion_data.soundfont_check import check_soundfont
+from motion_data.soundfont import HIGHEST, LOWEST, PEAK, check_soundfont, default_soundfont, make_score, play
 from motionbeat_upstream.config import SAMPLE_RATE
 
 
@@ -132,13 +131,13 @@ def crash(soundfont: Path, program: int) -> str:
 def test_a_soundfont_that_cannot_be_played_is_refused(
     fault: Callable[[Path, int], str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soundfont_check, "program_fault", fault)
+    monkeypatch.setattr(soundfont, "program_fault", fault)
     with pytest.raises(DataError, match=message):
         check_soundfont(default_soundfont(), PROGRAMS, patience=0.3)
 
 
 def test_programs_that_are_not_played_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soundfont_check, "program_fault", lambda soundfont, program: f"program {program}")
+    monkeypatch.setattr(soundfont, "program_fault", lambda soundfont, program: f"program {program}")
     with pytest.raises(DataError, match="program 7"):
         check_soundfont(default_soundfont(), {9, 7})
     check_soundfont(default_soundfont(), ())

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from smplx.lbs import batch_rigid_transform
 
-from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
 from motion_data.skeleton import JOINTS, PARENTS
 
@@ -54,6 +54,23 @@ def _rest() -> NDArray[np.float64]:
 
 REST = _rest()
 """(22, 3) metres, in the order of :data:`~motion_data.skeleton.JOINTS` [O, approximate]."""
+
+
+def axis_angle_to_matrix(axis_angle: Floats) -> NDArray[np.float64]:
+    """(..., 3) axis times angle in radians to (..., 3, 3), which acts on columns: ``matrix @ point``."""
+    flat = np.asarray(axis_angle, dtype=np.float64).reshape(-1, 3)
+    matrix: NDArray[np.float64] = Rotation.from_rotvec(flat).as_matrix()
+    return matrix.reshape(*np.shape(axis_angle)[:-1], 3, 3)
+
+
+def matrix_to_axis_angle(matrix: Floats) -> NDArray[np.float64]:
+    """(..., 3, 3) to (..., 3), angles in [0, π]; a matrix that is no rotation counts as the nearest one.
+
+    Raises:
+        ValueError: a determinant that is not above 0.
+    """
+    axis_angle: NDArray[np.float64] = Rotation.from_matrix(np.reshape(matrix, (-1, 3, 3))).as_rotvec()
+    return axis_angle.reshape(*np.shape(matrix)[:-2], 3)
 
 
 def forward_kinematics(

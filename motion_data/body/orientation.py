@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from motion_data.errors import DataError
-from motion_data.skeleton import INDEX
+from motion_data.skeleton import FEET, INDEX
 
 Floats = NDArray[np.floating[Any]]
 
@@ -98,11 +98,16 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
     mirrored, mirrored_reason = _mirrored(turned)
     if mirrored:
         turned = turned * np.array([1.0, 1.0, -1.0])
-    feet = [INDEX[name] for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
-    floor = float(np.percentile(turned[:, feet, 1].min(axis=1), FLOOR_SHARE))
+    floor = floor_height(turned)
     turned = turned - np.array([0.0, floor, 0.0])
     found = Orientation(unit, stature, unit_reason, up, up_reason, mirrored, mirrored_reason, floor)
     return turned, found
+
+
+def floor_height(joints: Floats, share: float = FLOOR_SHARE) -> float:
+    """Where the floor is under (T, 22, 3) joints, y up: a percentile of the lower foot's height."""
+    feet = [INDEX[name] for names in FEET.values() for name in names]
+    return float(np.percentile(joints[:, feet, 1].min(axis=1), share))
 
 
 def stature_of(joints: Floats) -> float:

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.body.kinematics import REST
-from motion_data.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from motion_data.body.kinematics import REST, axis_angle_to_matrix, matrix_to_axis_angle
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.skeleton import JOINTS, PARENTS

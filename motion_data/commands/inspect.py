@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from motion_data.errors import DataError
-from motion_data.looking.drawers import SUFFIXES as DRAWN
-from motion_data.looking.drawers import draw, seconds_shown
-from motion_data.looking.facts import caption, facts
+from motion_data.looking import SUFFIXES as DRAWN
+from motion_data.looking import caption, draw, facts, seconds_shown
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
-from motion_data.writing.writers import SUFFIXES as MOTIONS
-from motion_data.writing.writers import write_as
+from motion_data.writing import SUFFIXES as MOTIONS
+from motion_data.writing import write_as
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs
 

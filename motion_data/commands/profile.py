@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from motion_data.pipeline.config import PipelineConfig
 
 
+NEGATIVES_MARGIN = 2.0
+"""Seconds of motion on either side of a clip where hard negatives are drawn."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """What was measured."""
@@ -68,6 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     given = {f.name: getattr(options, f.name) for f in fields(PipelineConfig) if hasattr(options, f.name)}
     if "seconds" in given:
         given |= {"bars": None, "longest_seconds": max(PipelineConfig.longest_seconds, given["seconds"])}
+    if options.negatives:  # they are drawn from the motion around a clip, as pretraining draws them
+        given["margin_seconds"] = NEGATIVES_MARGIN
     faults: list[str] = []
     config = read_values(PipelineConfig, given, faults)
     if config is None:

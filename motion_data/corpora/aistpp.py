@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,8 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
-from motion_data.skeleton import FEET, INDEX, JOINTS
+from motion_data.preparation import Job, check_lengths, file_sha256, motion_facts, prepare_pairs
+from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -102,10 +103,17 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         annotations.names(IGNORED),
         options.dev_pieces,
     )
-    body = read_body_model(options.smpl) if options.smpl else None
+    body = (options.smpl.name, read_body_model(options.smpl)) if options.smpl else None
     music = Music(options.audio.resolve())
     takes = {take: split for take, split in splits.takes.items() if take in annotations.motions}
-    jobs = [_job(annotations, take, split, body, options.smpl, music) for take, split in takes.items()]
+    jobs = [
+        Job(
+            take,
+            (annotations.source(take), music.path(take, _piece(take))),
+            partial(_pair, annotations, take, split, body, music),
+        )
+        for take, split in takes.items()
+    ]
     told = {
         "audio": str(music.folder),
         "smpl": file_sha256(options.smpl) if options.smpl else None,
@@ -221,29 +229,15 @@ class Music:
         return self._recordings[path]
 
 
-def _job(
-    annotations: Annotations, take: str, split: str, body: BodyModel | None, smpl: Path | None, music: Music
-) -> Job:
-    audio = music.path(take, _piece(take))
-
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
-        return _pair(annotations, take, split, body, smpl, music, audio)
-
-    return Job(take, (annotations.source(take), audio), make)
-
-
 def _pair(
-    annotations: Annotations,
-    take: str,
-    split: str,
-    body: BodyModel | None,
-    smpl: Path | None,
-    music: Music,
-    audio: Path,
+    annotations: Annotations, take: str, split: str, body: tuple[str, BodyModel] | None, music: Music
 ) -> tuple[MotionPair, Motion, Grid | None]:
+    """A take; ``body`` is the SMPL model's file name and content."""
+    from motion_data.body.orientation import floor_height
     from motion_data.body.smpl import body_rotations
     from motion_data.rhythm.contacts import contact_pulses
 
+    audio = music.path(take, _piece(take))
     name = parse_name(take)
     raw = annotations.take(take)
     recording = music.recording(audio, name.bpm)
@@ -251,7 +245,9 @@ def _pair(
     seconds = len(raw.poses) / FPS
     check_lengths(take, seconds, min(seconds, recording.seconds))
     frames = min(len(raw.poses), int(recording.seconds * FPS))
-    joints, floor = on_the_floor(_joints(raw, body)[:frames])
+    joints = _joints(raw, body and body[1])[:frames]
+    floor = floor_height(joints)
+    joints = joints - [0.0, floor, 0.0]
     rotations = body_rotations(raw.poses)[:frames]
     pulses = contact_pulses(joints, JOINTS, FPS)
     motion = Motion(FPS, JOINTS, joints, 0.0, rotations, pulses)
@@ -264,9 +260,7 @@ def _pair(
         "dancer": name.dancer,
         "choreography": name.choreography,
         "smpl_scaling": raw.scaling,
-        "joints": f"SMPL, mean shape, {smpl.name}"
-        if smpl
-        else "approximate rest skeleton: no SMPL file given",
+        "joints": f"SMPL, mean shape, {body[0]}" if body else "approximate rest skeleton: no SMPL file given",
         "floor_taken_off": round(floor, 4),
         "grid": {
             "tempo": "from the name of the piece, taken as constant",
@@ -283,14 +277,9 @@ def _pair(
         piece=name.music,
         take=take,
         split=split,
-        licence=" ".join(LICENCE.split()) + (f"; {SMPL_LICENCE}" if smpl else ""),
+        licence=" ".join(LICENCE.split()) + (f"; {SMPL_LICENCE}" if body else ""),
         seconds=stop,
-        fps=FPS,
-        joints=JOINTS,
-        pulses={limb: len(times) for limb, times in pulses.items()},
-        grid="estimated",
-        metre=METRE,
-        bpm=name.bpm,
+        **motion_facts(motion, heard.grid, "estimated") | {"bpm": name.bpm},
         audio=AudioSpan(str(audio), 0.0, stop, recording.sha256),
         provenance=provenance,
     )
@@ -304,15 +293,6 @@ def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
     if body is None:
         return forward_kinematics(body_rotations(take.poses), take.translation)
     return smpl_joints(body, take.poses, take.translation)
-
-
-def on_the_floor(joints: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Joints (T, 22, 3) moved so that the lower foot rests at y = 0, and the metres taken off."""
-    from motion_data.body.orientation import FLOOR_SHARE
-
-    feet = [INDEX[name] for names in FEET.values() for name in names]
-    floor = float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_SHARE))
-    return joints - [0.0, floor, 0.0], floor
 
 
 def _until(grid: Grid, stop: float) -> Grid:

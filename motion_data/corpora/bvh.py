@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from motion_data.corpora.splits import hashed_split
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import Job, prepare_pairs
+from motion_data.preparation import Job, hashed_split, prepare_pairs
 from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.beats.grid import Grid
 

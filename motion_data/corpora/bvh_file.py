@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from motion_data.errors import DataError
+from motion_data.files import read_bytes
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
 
 END = "_End"
@@ -91,12 +92,8 @@ def read_bvh_file(path: str | Path, fps: float | None = None) -> BvhFile:
             the message gives the line.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip(FILLING)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    text = read_bytes(path).decode("utf-8-sig", errors="replace")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip(FILLING)
     start = MOTION.search(text)
     if start is None or not re.search(r"\bROOT\b", text[: start.start()], re.IGNORECASE):
         raise DataError(

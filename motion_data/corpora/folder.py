@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import Job, prepare_pairs
+from motion_data.preparation import Job, hashed_split, prepare_pairs
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.file_name import printable
 

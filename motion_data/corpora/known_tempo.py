@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motion_data.corpora.recordings.tatum import envelope_of
 from motionbeat_upstream.beats.beat_estimation import estimate_grid
-from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.beats.grid import Grid, regular_grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
-from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE
 
 SAME_TEMPO = 0.04
 """Share by which the tempo heard may differ from the known one and still be it."""
@@ -58,7 +56,7 @@ def heard_grid(wav: Tensor, bpm: float, metre: int) -> HeardGrid:
     phase, lock = _circular_mean(heard.beats, np.ones(len(heard.beats)), period)
     agrees = heard.confidence > 0 and same_tempo and lock >= LEAST_LOCK
     if not agrees:
-        envelope = _envelope(wav)
+        envelope = envelope_of(wav)
         phase, lock = _circular_mean((np.arange(len(envelope)) + 0.5) / ENVELOPE_RATE, envelope, period)
     first = _first_downbeat(heard, phase, period, metre) if agrees else None
     start = phase + period * (first or 0)
@@ -95,11 +93,3 @@ def _first_downbeat(heard: Grid, phase: float, period: float, metre: int) -> int
     places = np.round((heard.downbeats - phase) / period).astype(np.int64) % metre
     votes = np.bincount(places, minlength=metre)
     return int(votes.argmax()) if 2 * votes.max() >= max(len(places), 1) else None
-
-
-@torch.no_grad()
-def _envelope(wav: Tensor) -> NDArray[np.float64]:
-    lengths = torch.tensor([len(wav)])
-    mel, mel_lengths = log_mel(wav[None], lengths, MusicTowerConfig.n_mels)
-    envelope: NDArray[np.float64] = onset_envelope(mel, mel_lengths)[0].double().numpy()
-    return envelope

@@ -15,8 +15,8 @@ from motion_data.body.kinematics import forward_kinematics as turned_skeleton
 from motion_data.body.smpl import body_rotations
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.errors import DataError
+from motion_data.files import read_npz
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.npz_file import read_npz
 from motion_data.safe_pickle import EDGE_POSES, load_arrays, numbers
 from motion_data.skeleton import JOINTS, SMPL_JOINTS
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import check_lengths, file_sha256
+from motion_data.preparation import check_lengths, file_sha256, motion_facts
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
@@ -28,8 +29,6 @@ SEATED = 0.8
 """Median of how far the hips are above the lower knee, as a share of a thigh's length, below which a body
 sits or lies, and its hands make the rhythm: a thigh 37 degrees off the plumb line [O]. The dancers at hand
 have 0.93 and more, the pianist 0.67."""
-
-SIDES = ("left", "right")
 
 LIMBS = ("feet", "hands")
 
@@ -105,7 +104,7 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
         grid = estimate_grid(wav[round(begin * SAMPLE_RATE) : round(stop * SAMPLE_RATE)])
     else:
         grid = _grid(files.beats, begin, stop)
-    origin = "none" if grid.confidence == 0 else "estimated" if files.beats is None else "annotated"
+    known = grid if grid.confidence > 0 else None
     pair = MotionPair(
         name=files.name,
         corpus=files.corpus,
@@ -114,12 +113,7 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
         split=files.split,
         licence=files.licence,
         seconds=stop - begin,
-        fps=motion.fps,
-        joints=motion.names,
-        pulses={limb: len(times) for limb, times in motion.pulses.items()},
-        grid=origin,
-        metre=None if origin == "none" else grid.metre,
-        bpm=None if origin == "none" else grid.bpm,
+        **motion_facts(motion, known, "estimated" if files.beats is None else "annotated"),
         audio=AudioSpan(str(files.audio.resolve()), begin, stop, file_sha256(files.audio)),
         provenance={
             "motion": files.motion,
@@ -131,7 +125,7 @@ def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
             "grid_confidence": grid.confidence,
         },
     )
-    return pair, motion, None if origin == "none" else grid
+    return pair, motion, known
 
 
 def _cut(place: str, body: Body, limbs: Sequence[str], start: float, seconds: float) -> Motion:
@@ -155,14 +149,18 @@ def _limbs(source: MotionSource, body: Body, given: str | None = None) -> tuple[
         return (hands if given == "hands" else JOINTS), f"{given}: given"
     if not source.feet_in_view:
         return hands, "hands: the feet are out of view"
-    thighs = np.stack(
-        [body.joints[:, INDEX[f"{side}_hip"]] - body.joints[:, INDEX[f"{side}_knee"]] for side in SIDES]
-    )
-    # The leg that carries: a kick in front of the body does not make it sit.
-    rise = np.max(thighs[..., 1], axis=0)
-    share = float(np.median(rise) / np.median(np.linalg.norm(thighs, axis=2)))
+    share = hips_above_knees(body.joints)
     limbs, pose = (hands, "hands: the body sits") if share < SEATED else (JOINTS, "feet: the body stands")
     return limbs, f"{pose}, its hips {share:.2f} of a thigh above the lower knee"
+
+
+def hips_above_knees(joints: NDArray[np.floating[Any]]) -> float:
+    """Median of how far the hips of (T, 22, 3) joints are above the lower knee, as a share of a thigh."""
+    thighs = np.stack(
+        [joints[:, INDEX[f"{side}_hip"]] - joints[:, INDEX[f"{side}_knee"]] for side in ("left", "right")]
+    )
+    # The leg that carries: a kick in front of the body does not make it sit.
+    return float(np.median(thighs[..., 1].max(axis=0)) / np.median(np.linalg.norm(thighs, axis=2)))
 
 
 def _grid(path: Path, begin: float, stop: float) -> Grid:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from motion_data.corpora.recordings.tatum import envelope_of
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
@@ -19,10 +18,9 @@ from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
 from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
-from motionbeat_upstream.beats.frontend import HOP, log_mel
+from motionbeat_upstream.beats.frontend import HOP
 from motionbeat_upstream.beats.grid import Grid, turns_at
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
-from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import read_sound
 
 ONSET_RATE = SAMPLE_RATE / HOP
@@ -110,7 +108,7 @@ def cut_excerpt(
         )
     length = whole - start if seconds is None else min(seconds, whole - start)
     stop = start + length
-    onset = _onsets(loaded.wav)
+    onset = envelope_of(loaded.wav).astype(np.float32)
     motion = loaded.motion
     shown = slice(*motion.frames_between(start, stop + 1 / motion.fps))
     if shown.start == shown.stop:
@@ -160,12 +158,6 @@ def read_sound_of(loaded: LoadedPair, folder: Path) -> tuple[NDArray[np.float32]
     sound, rate = read_sound(folder / span.path, span.start, span.stop)
     wanted = round((span.stop - span.start) * rate)
     return np.pad(sound, ((0, max(0, wanted - len(sound))), (0, 0)))[:, :2], rate
-
-
-def _onsets(wav: Tensor) -> NDArray[np.float32]:
-    mel, frames = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig().n_mels)
-    onsets: NDArray[np.float32] = onset_envelope(mel, frames)[0].numpy()
-    return onsets
 
 
 def _speeds(motion: Motion) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:

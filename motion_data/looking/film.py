@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from motion_data.looking.colours import BAR, BEAT, BODY, FAINT, INK, ONSET, SOFT, side_colour
 from motion_data.looking.excerpt import ONSET_RATE, Excerpt
-from motion_data.looking.pen import PAPER, Pen
+from motion_data.looking.pen import BAR, BEAT, BODY, FAINT, INK, ONSET, PAPER, SOFT, Pen, side_colour
 from motion_data.looking.stage import BodyStage, StepStage
 from motionbeat_upstream.atomic_write import atomic_path
 
@@ -31,7 +30,7 @@ PLAYHEAD = 384
 """Column of the strip at which the moment stands that is heard."""
 
 
-def write_film(path: Path, excerpt: Excerpt, progress: bool = True) -> None:
+def write_film(path: Path, excerpt: Excerpt) -> None:
     """Write the film, whole or not at all.
 
     Frame k shows the moment in its middle, (k + 1/2) / 30 s, so what is seen is never further than
@@ -40,7 +39,6 @@ def write_film(path: Path, excerpt: Excerpt, progress: bool = True) -> None:
     Args:
         path: ends in .mp4.
         excerpt: what is shown.
-        progress: whether to show a bar.
     """
     draw = frame_painter(excerpt)
     frames = max(1, math.ceil(excerpt.seconds * FPS - 1e-6))
@@ -57,7 +55,7 @@ def write_film(path: Path, excerpt: Excerpt, progress: bool = True) -> None:
         rate = excerpt.rate if excerpt.rate in rates else 48_000
         sound = film.add_stream("aac", rate=rate, layout=layout)
         sound.bit_rate = 160_000
-        for index in tqdm(range(frames), desc=path.name, unit="frame", disable=not progress):
+        for index in tqdm(range(frames), desc=path.name, unit="frame"):
             image = av.VideoFrame.from_ndarray(np.concatenate(draw((index + 0.5) / FPS)), format="rgba")
             film.mux(picture.encode(image))
             first, last = (round(k * excerpt.rate / FPS) for k in (index, index + 1))

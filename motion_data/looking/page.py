@@ -22,8 +22,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from motion_data.looking import caption, facts
 from motion_data.looking.excerpt import ONSET_RATE, Excerpt
-from motion_data.looking.facts import caption, facts
 from motion_data.looking.stage import bones
 from motionbeat_upstream.atomic_write import atomic_path
 

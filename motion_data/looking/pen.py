@@ -12,6 +12,25 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import ArrayLike, NDArray
 
+INK = "#1d2433"
+SOFT = "#8a93a6"
+FAINT = "#e6e9ef"
+ONSET = "#e07a3f"
+BEAT = "#b9c0cc"
+BAR = "#c2364b"
+LEFT = "#2f6db5"
+RIGHT = "#2c9a6a"
+BODY = "#4a5268"
+MOTION = "#6b4fa0"
+
+
+def side_colour(name: str, middle: str) -> str:
+    """The colour of a joint or limb by the side that its name begins with; ``middle`` where it has none."""
+    if name.startswith("left"):
+        return LEFT
+    return RIGHT if name.startswith("right") else middle
+
+
 PAPER = "#ffffff"
 
 
@@ -57,9 +76,9 @@ class Pen:
         path = Path(np.concatenate([corners, corners[:1]]), closed=True)
         self._renderer.draw_path(context, path, IdentityTransform(), (*to_rgb(colour), alpha))
 
-    def disc(self, centre: ArrayLike, radius: float, colour: str, alpha: float = 1.0) -> None:
+    def disc(self, centre: ArrayLike, radius: float, colour: str) -> None:
         """A filled circle."""
-        self.fill(np.asarray(centre) + radius * CIRCLE, colour, alpha)
+        self.fill(np.asarray(centre) + radius * CIRCLE, colour)
 
     def text(self, x: float, y: float, text: str, size: float, colour: str, bold: bool = False) -> None:
         """One line of text from (x, y), the left end of its base line."""

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from motion_data.looking.colours import BAR, BEAT, BODY, INK, ONSET, SOFT, side_colour
 from motion_data.looking.excerpt import Excerpt
-from motion_data.looking.pen import CIRCLE, PAPER, Pen
+from motion_data.looking.pen import BAR, BEAT, BODY, CIRCLE, INK, ONSET, PAPER, SOFT, Pen, side_colour
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
 
 DISTANCE, PITCH, TURN = 4.2, 0.16, 0.35

@@ -1,14 +1,20 @@
-"""What has to be known of a clip to choose its negatives: little enough to keep for a whole batch."""
+"""What has to be known of a clip to choose its negatives, and whether a bent motion still is the same [O].
+
+A motion that repeats exactly after some time, moved by that time, is the same motion; so is one that stands
+still, whatever is done to it. Such would-be negatives are left out. What is compared is what music can tell:
+the pulses of all limbs, and the speed of the whole body.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from motion_data.motion import Motion
-from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
+from motion_data.rhythm.accent_mass import accent_mass, circular_emd, pulse_weights
 from motion_data.rhythm.beat_clock import beats_at
 from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.beats.grid import Grid
@@ -72,3 +78,63 @@ def describe(piece: str, take: str, motion: Motion, grid: Grid, duration: float)
     accents = mass / mass.sum() if mass.sum() else mass
     reach = (motion.start, motion.start + motion.seconds)
     return Descriptor(piece, take, grid, duration, rhythm, reach, accents)
+
+
+SAME_RHYTHM = 0.2
+"""Two rhythms that differ by less are one: 0 is a copy, 1 are two that have nothing to do with each other.
+A human who repeats a step with 15 ms of jitter differs by about 0.1."""
+
+SAME_ACCENTS = 0.15
+"""Beats that mass has to move, on average, below which two spreads of accents over the bar are one."""
+
+FLAT = (0.01, 0.02)
+"""Standard deviation of pulses (1 at a mean pulse) and of speed (m/s) below which there is no rhythm."""
+
+EDGE = 0.15
+"""Seconds at either end of a clip that are not compared: a pulse just outside would reach into them."""
+
+OVERLAP = 2.0
+"""Beats that two rhythms must have in common; with less, nobody knows that they differ."""
+
+
+def rhythm_difference(descriptor: Descriptor, seen: NDArray[np.float64]) -> float:
+    """How much the rhythm changes when at each sample another moment of it is seen.
+
+    Args:
+        descriptor: of the motion.
+        seen: (Q,) seconds seen at the samples of ``descriptor.rhythm``; those outside do not count.
+
+    Returns:
+        The larger of the two, for pulses and for speed: the mean squared difference over the sum
+        of both variances. 0 where there is no rhythm at all, and so nothing to change, and where less than
+        ``OVERLAP`` can be compared.
+    """
+    samples = descriptor.rhythm.shape[1]
+    last = (samples - 1) / RATE - EDGE
+    clock = np.arange(samples) / RATE
+    inside = (np.minimum(seen, clock) >= EDGE) & (np.maximum(seen, clock) <= last)
+    if inside.sum() < OVERLAP * 60 / descriptor.grid.bpm * RATE:
+        return 0.0
+    # What is seen faster or slower than it was, has its speed changed by as much.
+    pace = np.stack([np.ones(samples), np.gradient(seen) * RATE])[:, inside]
+    differences = [0.0]
+    for row, scale, flat in zip(descriptor.rhythm, pace, FLAT, strict=True):
+        here, there = row[inside], scale * np.interp(seen[inside] * RATE, np.arange(samples), row)
+        if here.std() < flat:
+            continue
+        middle = (here.mean() + there.mean()) / 2
+        spread = np.square(here - middle).mean() + np.square(there - middle).mean()
+        differences.append(float(np.square(here - there).mean() / max(spread, flat**2)))
+    return max(differences)
+
+
+def accent_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Beats that the accents' mass has to move for one bar to become the other; 0 if one has none.
+
+    Args:
+        one, other: (4 · metre,) as in :class:`~motion_data.negatives.descriptor.Descriptor`.
+    """
+    if not one.sum() or not other.sum():
+        return 0.0
+    bars = circular_emd(torch.from_numpy(one), torch.from_numpy(other)).item()
+    return bars * len(one) / BINS_PER_BEAT

@@ -5,8 +5,8 @@
 - *Stretched*: the paired motion, slower or faster [O].
 - *Jittered*: the paired motion, moved by a whole beat [S], a half or a quarter [O].
 
-What would be no negative is left out, so a clip may get fewer than were asked for; see
-:mod:`~motion_data.negatives.likeness`.
+What would be no negative is left out (see :mod:`~motion_data.negatives.descriptor`), and so is what reaches
+beyond the known motion: a clip may get fewer than were asked for. Give clips with motion around them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.negatives.descriptor import BINS_PER_BEAT, RATE, Descriptor
-from motion_data.negatives.likeness import (
+from motion_data.negatives.descriptor import (
+    BINS_PER_BEAT,
+    RATE,
     SAME_ACCENTS,
     SAME_RHYTHM,
+    Descriptor,
     accent_difference,
     rhythm_difference,
 )
@@ -51,8 +53,6 @@ class Wanted:
     others: int = 1
     similar: float = 0.15
     """Octaves by which the tempo of others may differ, δ; 0.15 is 11 %."""
-    seamless: bool = False
-    """Whether only what the known motion covers is drawn, without going back by whole bars where it ends."""
 
 
 def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) -> NDArray[np.bool_]:
@@ -89,7 +89,7 @@ def _jittered(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Want
         if len(found) == wanted.jittered:
             break
         negative = _laid_on("jittered", row, shift, clip, clip, -shift)
-        if _differs(negative, clip) and _allowed(negative, clip, wanted):
+        if _differs(negative, clip) and _known(negative, clip):
             found.append(negative)
     return found
 
@@ -107,9 +107,9 @@ def _stretched(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wan
         ends = np.array([0.0, clip.duration])
         seen = anchor + (ends - anchor) / factor
         negative = Negative(
-            "stretched", row, factor, tuple(ends.tolist()), tuple(seen.tolist()), clip.duration, _loop(clip)
+            "stretched", row, factor, tuple(ends.tolist()), tuple(seen.tolist()), clip.duration
         )
-        if _differs(negative, clip) and _allowed(negative, clip, wanted):
+        if _differs(negative, clip) and _known(negative, clip):
             found.append(negative)
     return found
 
@@ -134,16 +134,14 @@ def _others(
             if accent_difference(clip.accents, moved) > SAME_ACCENTS:
                 offset = _same_place(clip, other) - shift
                 negative = _laid_on("other", source, float(shift), clip, other, offset)
-                if _allowed(negative, other, wanted):
+                if _known(negative, other):
                     found.append(negative)
                     break
     return found
 
 
-def _allowed(negative: Negative, source: Descriptor, wanted: Wanted) -> bool:
-    """Whether all that is seen of the source is known, where that is asked for."""
-    if not wanted.seamless:
-        return True
+def _known(negative: Negative, source: Descriptor) -> bool:
+    """Whether all that is seen of the source is known: frozen motion is told at a glance."""
     first, last = seen_at(negative, np.array([0.0, negative.duration]))
     return bool(source.reach[0] <= first and last <= source.reach[1])
 
@@ -168,7 +166,6 @@ def _laid_on(
         tuple(times_at(clip.grid, knots).tolist()),
         tuple(times_at(other.grid, knots + offset).tolist()),
         clip.duration,
-        _loop(other),
     )
 
 
@@ -184,14 +181,3 @@ def _bar_place(grid: Grid) -> int:
     """Place of the grid's first beat in its bar, from 0, or the same less a bar, by the first downbeat."""
     downbeats = np.flatnonzero(grid.positions == 1)
     return -int(downbeats[0]) if len(downbeats) else int(grid.positions[0]) - 1
-
-
-def _loop(clip: Descriptor) -> float:
-    """Seconds of as many whole bars as the clip holds; of beats where it holds no bar."""
-    first, last = clip.beats
-    for unit in (clip.grid.metre, 1):
-        whole = int((last - first + 1e-6) // unit) * unit
-        if whole:
-            begin, end = times_at(clip.grid, np.array([first, first + whole]))
-            return float(end - begin)
-    return clip.duration

@@ -5,7 +5,7 @@
         Example   a clip of it, with what lies around its motion           example.cut_example, with_negatives
           Batch   clips as tensors, what the towers and losses are given   batch.collate
 
-``reader.ClipReader`` plans an epoch and gives its batches as lists of examples, ``mixture.Mixture`` takes
+``reader.ClipReader`` plans an epoch and gives its batches as lists of examples, ``reader.Mixture`` takes
 turns between corpora. Labels other than beats come with a LoadedPair and reach the Batch.
 """
 

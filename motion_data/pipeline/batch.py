@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +15,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motion_data.labels import Labels
 from motion_data.motion import Motion
-from motion_data.negatives.grid_error import displaced
-from motion_data.negatives.recipe import Negative, apply, sampled
+from motion_data.negatives.recipe import Negative, roll, sampled
 from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.example import Example
+from motion_data.rhythm.beat_clock import times_at
 from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
+from motionbeat_upstream.beats.grid import Grid, fallback_grid, turns_at
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.motion_tower import RATE
 
@@ -133,7 +133,9 @@ def collate(
         owner: list[int] = []
         wanted: list[tuple[Motion, Negative | None]] = []
         if motions:
-            sources = [roll(example.motion, rng) if rolled else example.motion for example in examples]
+            sources = [example.motion for example in examples]
+            if rolled:
+                sources = [roll(motion, float(rng.uniform(0, motion.seconds))) for motion in sources]
             owner = list(range(len(examples)))
             wanted = [(motion, None) for motion in sources]
             for row, example in enumerate(examples):
@@ -193,7 +195,14 @@ def sample_motions(
 
 
 def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], phase: float) -> tuple[Grid, ...]:
-    """The grid that each clip is shown on, with an error of its own; the fallback where it has none.
+    """The grid that each clip is shown on, with an error that its music, motion and negatives share [O]; the
+    fallback where it has none.
+
+    On the exact grid a moved or stretched motion is visibly off the beat, and the motion tower would know the
+    negatives without listening (measured on a prototype). With an error that nobody knows, only music and
+    motion together tell where the beat lies against the grid. The error must not be told by anything else:
+    clips begin anywhere in their bars, and all clips of a batch are shown grids whose bars lie alike
+    (measured: where each clip had its own error and began at a downbeat, pairs were found in silence too).
 
     Args:
         annotated: the clips' own grids.
@@ -204,6 +213,23 @@ def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], phase: 
         fallback_grid(length / RATE) if grid is None else displaced(grid, phase)
         for grid, length in zip(annotated, frames, strict=True)
     )
+
+
+def displaced(grid: Grid, phase: float) -> Grid:
+    """The grid, moved along with the tempo around it until a certain phase of a bar lies at 0 s.
+
+    Args:
+        grid: of a clip, on the clip's clock.
+        phase: of the bar, in [0, 1); 0 is a downbeat.
+
+    Returns:
+        As many beats of the same metre, each moved by at most half a beat, and renumbered.
+    """
+    late = (turns_at(grid, np.zeros(1))[0] - phase) * grid.metre
+    whole = int(np.round(late))
+    beats = times_at(grid, np.arange(len(grid.beats)) + late - whole)
+    positions = (grid.positions - 1 - whole) % grid.metre + 1
+    return replace(grid, beats=beats, positions=positions)
 
 
 def own_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid, ...]:
@@ -218,14 +244,6 @@ def own_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid,
         motion_grid(example.own_motion, length / RATE)
         for example, length in zip(examples, frames, strict=True)
     )
-
-
-def roll(motion: Motion, rng: np.random.Generator) -> Motion:
-    """The motion from a moment drawn at random on, its beginning put behind its end."""
-    late = float(rng.uniform(0, motion.seconds))
-    ends = (0.0, motion.seconds)
-    rolling = Negative("rolled", 0, late, ends, (late, late + motion.seconds), motion.seconds, motion.seconds)
-    return apply(rolling, motion.later(-motion.start)).later(motion.start)
 
 
 def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.float32]:

@@ -10,8 +10,7 @@ from threading import Lock
 
 from torch import Tensor
 
-from motion_data.audio_span import read_span
-from motion_data.loading import LoadedPair, load_pair, on_common_skeleton
+from motion_data.loading import LoadedPair, load_pair, on_common_skeleton, read_span
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE

@@ -46,13 +46,11 @@ STROKE_DEPTH, STROKE_GAP = 0.01, 0.10
 
 @dataclass(frozen=True)
 class Contacts:
-    """The contacts of one limb with the floor."""
+    """The contacts of one limb with the floor: it is down while at least one of its joints rests."""
 
     intervals: NDArray[np.float64]
     """(N, 2) seconds from and until, in order, apart from each other. One that is under way at the first
     frame begins there, one that goes on after the last ends there."""
-    joints: tuple[str, ...]
-    """The joints it was found on: the limb is down while at least one of them rests."""
     span: tuple[float, float]
     """Seconds of the first and the last frame."""
 
@@ -89,7 +87,7 @@ def foot_contacts(
         runs = [_rests(sampled(joints[:, names.index(name)], fps, RATE)) for name in seen]
         intervals = _debounce(np.concatenate(runs))
         span = (start, start + (len(joints) - 1) / fps)
-        contacts[limb] = Contacts(np.clip(start + intervals / RATE, *span), seen, span)
+        contacts[limb] = Contacts(np.clip(start + intervals / RATE, *span), span)
     return contacts
 
 

@@ -30,7 +30,7 @@ TOLERANCE = 3.0 / RATE
 """Seconds at which a beat scores exp(-1/2): σ = 3 frames in both codes."""
 
 
-def fact_beats(joints: NDArray[np.floating[Any]], fps: float, start: float = 0.0) -> NDArray[np.float64]:
+def fact_beats(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
     """Minima of the joints' summed speed within a sixth of a second to either side.
 
     Source: Li et al., "AI Choreographer: Music Conditioned 3D Dance Generation with AIST++", ICCV
@@ -40,18 +40,17 @@ def fact_beats(joints: NDArray[np.floating[Any]], fps: float, start: float = 0.0
     Args:
         joints: (T, J, 3) in metres; T at least 2.
         fps: frames a second.
-        start: seconds at which frame 0 stands.
 
     Returns:
-        (N,) increasing seconds.
+        (N,) increasing seconds from the first frame.
     """
     speed = np.concatenate([[0.0], _steps(joints, fps).sum(axis=1)])
     (frames,) = argrelextrema(speed, np.less, order=FACT_REACH)
-    beats: NDArray[np.float64] = start + frames / RATE
+    beats: NDArray[np.float64] = frames / RATE
     return beats
 
 
-def bailando_beats(joints: NDArray[np.floating[Any]], fps: float, start: float = 0.0) -> NDArray[np.float64]:
+def bailando_beats(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
     """Minima of the joints' mean speed, smoothed over about a sixth of a second.
 
     Source: Siyao et al., "Bailando: 3D Dance Generation by Actor-Critic GPT with Choreographic
@@ -62,7 +61,7 @@ def bailando_beats(joints: NDArray[np.floating[Any]], fps: float, start: float =
     """
     speed = gaussian_filter1d(_steps(joints, fps).mean(axis=1), BAILANDO_SMOOTHING)
     (frames,) = argrelextrema(speed, np.less)
-    beats: NDArray[np.float64] = start + frames / RATE
+    beats: NDArray[np.float64] = frames / RATE
     return beats
 
 

@@ -1,1 +1,1 @@
-"""Prepared corpora as data sets of S3PRL's tasks: in memory, or as folders in the layouts they read."""
+"""Prepared corpora for tasks of S3PRL, as folders in the layouts that these read."""

@@ -15,22 +15,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
+from motion_data.files import write_sound
 from motion_data.manifest import Corpus
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.s3prl_adapter.labels import STYLE_KEYS, UNKNOWN, metre_of, style_of, styles_of, tempo_of
-from motion_data.s3prl_adapter.recordings import cut_utterances, one_a_recording
+from motion_data.s3prl_adapter.labels import (
+    STYLE_KEYS,
+    UNKNOWN,
+    cut_utterances,
+    has_true_beats,
+    metre_of,
+    one_a_recording,
+    style_of,
+    styles_of,
+    tempo_of,
+)
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MARK = "exported.json"
 
@@ -136,13 +142,12 @@ def plan_export(corpus: Corpus, layout: str, seconds: float = 10.0) -> Plan:
     )
 
 
-def export(plan: Plan, out: str | Path, progress: bool = True) -> Exported:
+def export(plan: Plan, out: str | Path) -> Exported:
     """Write a corpus in a task's layout.
 
     Args:
         plan: what is written.
         out: folder; new, or that of the same export interrupted.
-        progress: whether to show a bar.
 
     Raises:
         DataError: splits that the task needs are missing, or ``out`` holds something else.
@@ -150,7 +155,7 @@ def export(plan: Plan, out: str | Path, progress: bool = True) -> Exported:
     out, corpus = Path(out), plan.corpus
     _claim(out, {"corpus": corpus.sha256, "layout": plan.layout, "seconds": plan.seconds})
     done = Exported(out, left_out=dict(plan.left_out))
-    LAYOUTS[plan.layout].write(plan, done, progress)
+    LAYOUTS[plan.layout].write(plan, done)
     empty = [split for split, count in done.clips.items() if not count]
     if empty:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(done.left_out.items())[:3])
@@ -164,12 +169,12 @@ def export(plan: Plan, out: str | Path, progress: bool = True) -> Exported:
     return done
 
 
-def _write_beat_tracking(plan: Plan, done: Exported, progress: bool) -> None:
+def _write_beat_tracking(plan: Plan, done: Exported) -> None:
     """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it."""
     from motion_data.loading import load_pair
 
     rows = []
-    for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair", disable=not progress):
+    for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair"):
         wav, beats = done.folder / f"wav/{pair.name}.wav", done.folder / f"beats/{pair.name}.beats"
         if not (wav.is_file() and beats.is_file()):
             try:
@@ -187,13 +192,13 @@ def _write_beat_tracking(plan: Plan, done: Exported, progress: bool) -> None:
                 done.left_out[pair.name] = f"{int(inside.sum())} beats in {pair.seconds:.1f} s"
                 continue
             write_beats(beats, Beats(grid.beats[inside], grid.positions[inside]))
-            _write_wav(wav, sound)
+            write_sound(wav, sound)
         rows.append((f"wav/{pair.name}.wav", f"beats/{pair.name}.beats", pair.piece, pair.split))
         done.clips[pair.split] += 1
     _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split"), rows)
 
 
-def _write_speech_commands(plan: Plan, done: Exported, progress: bool) -> None:
+def _write_speech_commands(plan: Plan, done: Exported) -> None:
     """``speech_commands_v0.01`` and ``speech_commands_test_set_v0.01``, a folder a class.
 
     The task knows twelve classes by name, so styles are given the names of its words, the rarest going
@@ -212,7 +217,7 @@ def _write_speech_commands(plan: Plan, done: Exported, progress: bool) -> None:
         assert style is not None
         return root / word_of[style] / f"{_speaker(pair.name, pair.split)}_nohash_{number}.wav"
 
-    for pair, path in _write_clips(plan, done, place, progress):
+    for pair, path in _write_clips(plan, done, place):
         lists[pair.split].append(path.relative_to(root).as_posix())
         if pair.split == "test":
             _link(path, test / path.relative_to(root))
@@ -220,7 +225,7 @@ def _write_speech_commands(plan: Plan, done: Exported, progress: bool) -> None:
         write_text(root / name, "".join(f"{path}\n" for path in lists[split]))
 
 
-def _write_fluent_commands(plan: Plan, done: Exported, progress: bool) -> None:
+def _write_fluent_commands(plan: Plan, done: Exported) -> None:
     """``data/{train,valid,test}_data.csv`` with three slots: style as action, metre as object, and the
     band of the tempo as location. [O]"""
     done.classes = {style: style for style in styles_of(plan.corpus.pairs, str(plan.corpus.folder))}
@@ -229,7 +234,7 @@ def _write_fluent_commands(plan: Plan, done: Exported, progress: bool) -> None:
         return done.folder / f"wavs/{pair.split}/{pair.name}_{number}.wav"
 
     rows: dict[str, list[tuple[object, ...]]] = {split: [] for split in SPLITS}
-    for pair, path in _write_clips(plan, done, place, progress):
+    for pair, path in _write_clips(plan, done, place):
         name, slots = path.relative_to(done.folder).as_posix(), _slots(pair)
         rows[pair.split].append((len(rows[pair.split]), name, pair.take, " ".join(slots), *slots))
     header = ("", "path", "speakerId", "transcription", "action", "object", "location")
@@ -238,13 +243,13 @@ def _write_fluent_commands(plan: Plan, done: Exported, progress: bool) -> None:
 
 
 def _write_clips(
-    plan: Plan, done: Exported, place: Callable[[MotionPair, int], Path], progress: bool
+    plan: Plan, done: Exported, place: Callable[[MotionPair, int], Path]
 ) -> list[tuple[MotionPair, Path]]:
     """Every clip of the chosen pairs, written where ``place`` says."""
     from motion_data.loading import load_pair
 
     written = []
-    for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair", disable=not progress):
+    for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair"):
         stretches = cut_utterances(round(pair.seconds * SAMPLE_RATE), plan.seconds)
         paths = [place(pair, number) for number in range(len(stretches))]
         if not all(path.is_file() for path in paths):
@@ -254,15 +259,13 @@ def _write_clips(
                 done.left_out[pair.name] = str(error)
                 continue
             for path, (start, stop) in zip(paths, stretches, strict=True):
-                _write_wav(path, wav[start:stop])
+                write_sound(path, wav[start:stop])
         written += [(pair, path) for path in paths]
         done.clips[pair.split] += len(paths)
     return written
 
 
 def _no_true_beats(pair: MotionPair) -> str | None:
-    from motion_data.s3prl_adapter.datasets import has_true_beats
-
     return None if has_true_beats(pair) else f"its grid is {pair.grid}, expected exact or annotated"
 
 
@@ -301,7 +304,7 @@ class Layout:
     Raises DataError where the corpus lacks the labels that the task needs."""
     labels: Mapping[str, Callable[[MotionPair], str]]
     """What is classified, and a pair's class of it."""
-    write: Callable[[Plan, Exported, bool], None]
+    write: Callable[[Plan, Exported], None]
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -352,14 +355,6 @@ def _claim(out: Path, fingerprint: Mapping[str, object]) -> None:
     elif out.is_dir() and not mark.is_file() and any(out.iterdir()):
         raise DataError(f"{out}: not empty and no export of a corpus; choose another folder")
     _write_json(mark, {**fingerprint, "whole": False})
-
-
-def _write_wav(path: Path, wav: Tensor) -> None:
-    import soundfile
-
-    # An open file, because soundfile takes no names that are not UTF-8.
-    with atomic_path(path) as draft, draft.open("wb") as file:
-        soundfile.write(file, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def _link(path: Path, other: Path) -> None:

@@ -157,7 +157,7 @@ class CriterionSection:
         ecl = self.settings.ecl
         if not ecl.weight:
             return None
-        return Wanted(ecl.jittered, ecl.stretched, ecl.others, seamless=True)
+        return Wanted(ecl.jittered, ecl.stretched, ecl.others)
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)

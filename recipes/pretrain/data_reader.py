@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from motion_data.errors import DataError
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.example import Example
-from motion_data.pipeline.mixture import Mixture
+from motion_data.pipeline.reader import Mixture
 from motionbeat_upstream.errors import AudioError
 
 Collate = Callable[[list[Example], float, np.random.Generator], Batch]

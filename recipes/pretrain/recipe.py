@@ -21,8 +21,7 @@ from fairseq2.world_info import WorldInfo
 
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pipeline.batch import collate
-from motion_data.pipeline.mixture import Mixture
-from motion_data.pipeline.reader import ClipReader
+from motion_data.pipeline.reader import ClipReader, Mixture
 from motionbeat_upstream.config import ARCHITECTURES
 from motionbeat_upstream.threads import use_idle_cores
 from recipes.pretrain.checkpointing import PatientCommits, read_and_write_plainly

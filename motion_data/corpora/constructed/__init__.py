@@ -56,10 +56,15 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     """
     from motion_data.corpora.constructed.preparing import Settings, prepare_corpus
 
-    soundfont = options.soundfont.resolve() if options.soundfont is not None else None
-    midi = tuple(folder.resolve() for folder in options.midi)
     if (options.dancer == "capture") != (options.motion is not None) and options.dancer is not None:
         raise DataError("--dancer capture and --motion DIR belong together; give both or neither")
-    motion = options.motion.resolve() if options.motion is not None else None
-    settings = Settings(options.pairs, options.seed, options.seconds, options.tunes, midi, soundfont, motion)
+    settings = Settings(
+        pairs=options.pairs,
+        seed=options.seed,
+        seconds=options.seconds,
+        tunes=options.tunes,
+        midi=tuple(folder.resolve() for folder in options.midi),
+        soundfont=options.soundfont and options.soundfont.resolve(),
+        motion=options.motion and options.motion.resolve(),
+    )
     return prepare_corpus(out, settings)

@@ -34,9 +34,9 @@ from motion_data.corpora.constructed.take_rhythm import (
 )
 from motion_data.corpora.motion_source import rest_frames, stated_rate
 from motion_data.errors import DataError
+from motion_data.files import read_npz
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
-from motion_data.npz_file import read_npz
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.file_name import fit_name

@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed import acoustics
-from motion_data.corpora.constructed.arrangement import Arrangement, arrange
+from motion_data.corpora.constructed.arrangement import LEAD, Arrangement, arrange
 from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.constructed.plan import Plan, from_provenance, soundfont_sha256, stage_rng
-from motion_data.corpora.constructed.rendering import render
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
-from motion_data.soundfont import default_soundfont
+from motion_data.soundfont import default_soundfont, make_score
+from motion_data.soundfont import play as play_score
 
 FPS = 60.0
 """Frames of motion a second."""
@@ -102,3 +102,19 @@ def hear(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
         )
     rng = stage_rng(plan.seed, plan.index, "acoustics")
     return acoustics.apply(render(arrangement, soundfont), acoustics.draw(rng), rng)
+
+
+def render(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
+    """(T,) mono at 16 kHz, as long as the pair: an arrangement played through a soundfont.
+
+    Its notes before 0 s are played as well, so that they sound on into the pair.
+
+    Raises:
+        DataError: the soundfont cannot be used, or nothing sounds.
+    """
+    later = np.array([LEAD, 0, 0, 0])
+    score = make_score(
+        (part.role, part.program, part.drums, part.notes + later) for part in arrangement.parts
+    )
+    # Lead and pair are cut exactly: both are whole samples at both rates.
+    return play_score(score, soundfont, LEAD, LEAD + arrangement.seconds)

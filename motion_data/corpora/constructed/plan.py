@@ -14,8 +14,8 @@ import numpy as np
 from motion_data.corpora.constructed.dancer import STYLES as DANCES
 from motion_data.corpora.constructed.styles import MELODY, programs_of, styles_of
 from motion_data.corpora.constructed.tunes import METRES, Tune, from_json, made_tune, to_json
-from motion_data.corpora.splits import hashed_split
 from motion_data.errors import DataError
+from motion_data.preparation import hashed_split
 from motion_data.soundfont import default_soundfont
 
 STAGES = ("plan", "arrangement", "acoustics", "dance", "take")

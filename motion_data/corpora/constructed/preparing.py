@@ -7,7 +7,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,8 +21,8 @@ from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.soundfont import default_soundfont, synthesiser
-from motion_data.soundfont_check import check_soundfont
+from motion_data.preparation import motion_facts
+from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
@@ -57,7 +56,7 @@ class Settings:
     """Folder of captured takes; None for the parametric dancer alone."""
 
 
-def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corpus:
+def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     """Plan every pair and write the manifest; a second call with the same settings finds it whole.
 
     Raises:
@@ -84,15 +83,13 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
                 return corpus
     if settings.soundfont is not None:
         check_soundfont(settings.soundfont, PROGRAMS)
-    tunes, left_out = gather(settings, progress)
+    tunes, left_out = gather(settings)
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
     planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)
     pairs = []
     with ProcessPoolExecutor(min(cores(), 8), initializer=_begin, initargs=(planner,)) as workers:
         made = workers.map(_make, range(settings.pairs), chunksize=8)
-        for pair, why in tqdm(
-            made, desc="prepare constructed", total=settings.pairs, unit="pair", disable=not progress
-        ):
+        for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
             if isinstance(pair, MotionPair):
                 pairs.append(pair)
             else:
@@ -100,9 +97,9 @@ def prepare_corpus(out: Path, settings: Settings, progress: bool = True) -> Corp
     return write_manifest(out, pairs, "constructed", said, left_out)
 
 
-def gather(settings: Settings, progress: bool) -> tuple[list[Tune], dict[str, str]]:
+def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
     """The tunes that settings ask for, and what was left out of them, and why."""
-    found = corpus_tunes(progress) if settings.tunes is None or settings.tunes > 0 else []
+    found = corpus_tunes() if settings.tunes is None or settings.tunes > 0 else []
     tunes = list(found)
     left_out: dict[str, str] = {}
     for folder in settings.midi:
@@ -204,20 +201,15 @@ def make_pair(plan: Plan, folder: str = "", takes: Sequence[Take] = ()) -> Motio
             plan = replace(plan, motion=folder, take=take.name, take_sha256=joints_sha256(take), dance="")
             break
     motion = move(plan, arrangement)
-    provenance: Mapping[str, Any] = to_provenance(plan)
+    licence = LICENCE_OF[plan.tune.source.split(":")[0]]
     return MotionPair(
-        pair_name(plan.index),
-        "constructed",
-        plan.tune.piece,
-        plan.take or take_name(plan.dance, plan.dancer),
-        plan.split,
-        LICENCE_OF[plan.tune.source.split(":")[0]] + ("; the captured motion's own" if plan.take else ""),
-        plan.seconds,
-        motion.fps,
-        motion.names,
-        {limb: len(times) for limb, times in motion.pulses.items()},
-        "exact",
-        arrangement.grid.metre,
-        arrangement.grid.bpm,
-        provenance=provenance,
+        name=pair_name(plan.index),
+        corpus="constructed",
+        piece=plan.tune.piece,
+        take=plan.take or take_name(plan.dance, plan.dancer),
+        split=plan.split,
+        licence=f"{licence}; the captured motion's own" if plan.take else licence,
+        seconds=plan.seconds,
+        **motion_facts(motion, arrangement.grid, "exact"),
+        provenance=to_provenance(plan),
     )

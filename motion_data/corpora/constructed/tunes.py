@@ -147,11 +147,10 @@ BOOKS = ("ryansMammoth", "oneills1850")
 """Folders of music21's corpus: Ryan's Mammoth Collection (1883) and O'Neill's Music of Ireland (1903)."""
 
 
-def corpus_tunes(progress: bool = True, cache: Path | None = None) -> list[Tune]:
+def corpus_tunes(cache: Path | None = None) -> list[Tune]:
     """The usable tunes of :data:`BOOKS`, parsed once and then kept in the user's cache folder.
 
     Args:
-        progress: whether to show a bar while parsing.
         cache: folder of the cache; by default ``$XDG_CACHE_HOME/motionbeat`` or ``~/.cache/motionbeat``.
 
     Raises:
@@ -173,7 +172,7 @@ def corpus_tunes(progress: bool = True, cache: Path | None = None) -> list[Tune]
     texts = _corpus_texts()
     with ProcessPoolExecutor(min(cores(), 8)) as pool:
         parsed = pool.map(read_abc, *zip(*texts, strict=True), chunksize=20)
-        bar = tqdm(parsed, desc="read tunes", total=len(texts), unit="tune", disable=not progress)
+        bar = tqdm(parsed, desc="read tunes", total=len(texts), unit="tune")
         tunes = [tune for tune in bar if tune is not None]
     try:
         with atomic_path(path) as draft:

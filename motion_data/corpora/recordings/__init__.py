@@ -84,13 +84,12 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     from motion_data.corpora.recordings.preparing import Settings, prepare_recordings
     from motionbeat_upstream.shipped import SHIPPED
 
-    checkpoints = tuple(path.resolve() for path in options.checkpoint or (SHIPPED,))
     settings = Settings(
-        checkpoints,
-        options.half,
-        options.seconds,
-        options.seed,
-        options.beat_margin,
-        options.bar_margin,
+        checkpoints=tuple(path.resolve() for path in options.checkpoint or (SHIPPED,)),
+        half=options.half,
+        seconds=options.seconds,
+        seed=options.seed,
+        beat_margin=options.beat_margin,
+        bar_margin=options.bar_margin,
     )
     return prepare_recordings(raw, out, options.tempo, settings, options.workers)

@@ -7,24 +7,35 @@ import json
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from motion_data.audio_span import sounding_span
-from motion_data.corpora.recordings.labelling import label_track
-from motion_data.corpora.recordings.pairs import LabelledTrack, cut_pairs
+from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
+from motion_data.corpora.recordings.labelling import Labels, label_track
 from motion_data.corpora.recordings.tatum import SHORTEST, envelope_of, measure_tatum
-from motion_data.corpora.recordings.tracks import Track, find_tracks, package_half, track_file_name
+from motion_data.corpora.recordings.tracks import (
+    Track,
+    find_tracks,
+    package_half,
+    sounding_span,
+    track_file_name,
+)
 from motion_data.errors import DataError
+from motion_data.files import write_sound
 from motion_data.manifest import MARK, Corpus, write_manifest
-from motion_data.pair import MotionPair, from_record, to_record
-from motion_data.preparation import file_sha256
-from motionbeat_upstream.atomic_write import atomic_path, stops_writing, write_text
+from motion_data.motion import Motion
+from motion_data.motion_file import write_motion
+from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
+from motion_data.preparation import file_sha256, motion_facts
+from motionbeat_upstream.atomic_write import stops_writing, write_text
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
@@ -33,6 +44,18 @@ from motionbeat_upstream.version import __version__
 SHORTEST_PAIR, LONGEST_PAIR = 4.0, 120.0
 """Seconds that a pair may be asked to last."""
 
+
+FPS = 60.0
+"""Frames of motion a second."""
+
+EDGE = 0.1
+"""Seconds that pairs begin and end on multiples of, outside their downbeats: whole frames and samples."""
+
+STEP_SPREAD = (0.010, 0.025)
+"""Seconds, least and most, of the standard deviation of a take's steps, as the dancer's footfalls have it."""
+
+STEP_LAG = 0.004
+"""Seconds (standard deviation) by which a whole take is early or late."""
 
 STRETCH, CONTEXT = 60.0, 8.0
 """Seconds of a track whose activations are computed at a time, and seconds that are heard to either side."""
@@ -70,7 +93,7 @@ class _Outcome:
 
 
 def prepare_recordings(
-    raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2, progress: bool = True
+    raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2
 ) -> Corpus:
     """Prepare every track that is not prepared yet, then write the manifest.
 
@@ -80,7 +103,6 @@ def prepare_recordings(
         tempo: file of known tempi, or None.
         settings: what was asked for.
         workers: processes.
-        progress: whether to show a bar.
 
     Raises:
         DataError: settings that cannot be, no music, a tempo file that names missing tracks, a checkpoint
@@ -109,7 +131,7 @@ def prepare_recordings(
             jobs.append(job)
         else:
             outcomes[track.name] = kept
-    with tqdm(total=len(tracks), desc="prepare recordings", unit="track", disable=not progress) as bar:
+    with tqdm(total=len(tracks), desc="prepare recordings", unit="track") as bar:
         bar.update(len(outcomes))
         for name, outcome in _outcomes(jobs, workers):
             outcomes[name] = outcome
@@ -278,21 +300,91 @@ def _track_pairs(job: _Job) -> Sequence[MotionPair]:
         "bars_known": labels.bars_known,
         "labelled_by": [job.digests[number] for number in job.labellers],
     }
-    name = track_file_name(track)
-    audio = job.out / "audio" / f"{name}.flac"
-    _write_flac(audio, wav)
-    labelled = LabelledTrack(
-        name=name,
-        piece=track.name,
-        split=track.split,
-        licence=track.licence,
-        audio=f"audio/{name}.flac",
-        sha256=file_sha256(audio),
-        labels=labels,
-        stop=stop,
-        provenance=provenance,
-    )
-    return cut_pairs(labelled, job.out, settings.seconds, settings.seed)
+    audio = f"audio/{track_file_name(track)}.flac"
+    write_sound(job.out / audio, wav / max(1.0, float(wav.abs().max())))  # scaled down where it would clip
+    return _cut_pairs(job, labels, AudioSpan(audio, 0.0, stop, file_sha256(job.out / audio)), provenance)
+
+
+def _cut_pairs(
+    job: _Job, labels: Labels, audio: AudioSpan, provenance: Mapping[str, Any]
+) -> list[MotionPair]:
+    """Dance to a labelled track from end to end, cut the dance at downbeats, and write the motions.
+
+    Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints
+    but the touch-downs of a step on every beat. A pair has as many whole bars as come nearest to the length
+    asked for. The seed of the preparation and the track's name give the take.
+
+    Args:
+        job: the track, the folder of the corpus, and what was asked for.
+        labels: of the track.
+        audio: its whole sound in the corpus.
+        provenance: what its pairs say of it.
+    """
+    grid, stem = labels.grid, track_file_name(job.track)
+    own_seed = int.from_bytes(hashlib.sha256(f"{job.settings.seed} {stem}".encode()).digest()[:6])
+    rng = np.random.default_rng([own_seed, 1])
+    style = str(rng.choice(STYLES[grid.metre]))
+    energy = float(rng.uniform(0.2, 1.0))
+    end = float(grid.beats[-1]) + 1.0
+    if labels.bars_known:
+        motion = dance(grid, style, end, energy, np.random.default_rng(own_seed), FPS)
+        take = take_name(style, own_seed)
+    else:
+        pulses = alternating_steps(grid.beats, np.random.default_rng(own_seed))
+        motion = Motion(FPS, (), np.zeros((round(end * FPS), 0, 3)), 0.0, None, pulses)
+        take = f"steps-{own_seed}"
+    danced = {"dance": style if motion.names else "steps", "energy": energy, "seed": own_seed}
+    pairs = []
+    for number, (first, last) in enumerate(_spans(grid.downbeats, job.settings.seconds)):
+        # The margin lets the last downbeat be in the pair, so that its last bar is whole.
+        start, stop = np.floor(first / EDGE + 1e-6) * EDGE, np.ceil(last / EDGE + 1e-6) * EDGE
+        start, stop = max(0.0, float(start)), float(stop)
+        inside = (grid.beats >= start) & (grid.beats <= stop)
+        own_grid = replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
+        part = motion.between(start, stop)
+        name = f"{stem}-{number:03}"
+        pair = MotionPair(
+            name=name,
+            corpus="recordings",
+            piece=job.track.name,
+            take=take,
+            split=job.track.split,
+            licence=job.track.licence,
+            seconds=round(stop - start, 3),
+            **motion_facts(part, own_grid, "self-labelled"),
+            audio=replace(audio, start=round(start, 3), stop=round(stop, 3)),
+            motion=f"motion/{name}.npz",
+            provenance={**provenance, **danced},
+        )
+        write_motion(job.out / f"motion/{name}.npz", part, own_grid)
+        pairs.append(pair)
+    return pairs
+
+
+def _spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[float, float]]:
+    """From downbeat to downbeat, whole bars whose length comes nearest to ``seconds``."""
+    bar = float(np.median(np.diff(downbeats)))
+    bars = max(1, round(seconds / bar))
+    spans = max(1, round((len(downbeats) - 1) / bars))
+    edges = np.linspace(0, len(downbeats) - 1, spans + 1).round().astype(int)
+    return [(float(downbeats[a]), float(downbeats[b])) for a, b in pairwise(edges) if b > a]
+
+
+def alternating_steps(beats: NDArray[np.float64], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+    """A step on every beat, left and right in turn, as early and late as a human is [O].
+
+    The errors are those of the dancer's footfalls: each take has its own lag and spread, and each error takes
+    over .35 of the one before.
+    """
+    sigma = rng.uniform(*STEP_SPREAD)
+    lag = float(np.clip(rng.normal(0.0, STEP_LAG), -0.01, 0.01))
+    error, times = 0.0, np.empty(len(beats))
+    for number, beat in enumerate(beats):
+        error = 0.35 * error + 0.94 * float(rng.normal(0, sigma))
+        times[number] = beat + lag + float(np.clip(error, -2.2 * sigma, 2.2 * sigma))
+    first = int(rng.integers(2))
+    steps = {"left_foot": times[first::2], "right_foot": times[1 - first :: 2]}
+    return {limb: t[t >= 0] for limb, t in steps.items()}
 
 
 _models: dict[Path, BeatModel] = {}
@@ -335,12 +427,3 @@ def activations(model: BeatModel, wav: Tensor) -> tuple[Tensor, Tensor]:
             parts.append(logits[:, first - low : first - low + own])
     beats, downbeats = torch.cat(parts, 1)
     return beats, downbeats
-
-
-def _write_flac(path: Path, wav: Tensor) -> None:
-    """Write (T,) as 16-bit mono FLAC at 16 kHz, scaled down where it would clip."""
-    import soundfile
-
-    loudest = max(1.0, float(wav.abs().max()))
-    with atomic_path(path) as draft:
-        soundfile.write(draft, (wav / loudest).numpy(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.corpora.recordings.licence import track_licence
@@ -33,6 +35,9 @@ SAME_MUSIC = {
 """Packages that share recordings with another one, and go where it goes."""
 
 OWN_LICENCE = "the user's own"
+
+SILENCE = 0.01
+"""Share of a recording's peak below which a block of 0.1 s counts as silence at either end."""
 
 
 @dataclass(frozen=True)
@@ -177,3 +182,15 @@ def _stated_seconds(path: Path) -> float:
 def _copyright_text(raw: Path, package: str) -> str | None:
     path = raw / package / "usr/share/doc" / package / "copyright"
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+
+def sounding_span(wav: NDArray[np.float32], rate: int) -> tuple[float, float]:
+    """Seconds at which the sound of (T,) samples starts and ends, silence at either end left out.
+
+    Returns:
+        Start and end; (0, 0) where there is no sound.
+    """
+    block = rate // 10
+    power = (wav[: len(wav) // block * block].reshape(-1, block) ** 2).mean(1)
+    loud = np.flatnonzero(power > (SILENCE * np.abs(wav).max(initial=0.0)) ** 2)
+    return (float(loud[0]) / 10, (float(loud[-1]) + 1) / 10) if len(loud) else (0.0, 0.0)

@@ -16,11 +16,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from motion_data.corpora.splits import read_splits
 from motion_data.corpora.stepmania.footing import PANELS
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.preparation import prepare_pairs
+from motion_data.preparation import prepare_pairs, read_splits
 
 LAYOUT = """StepMania charts with their songs, as StepMania keeps them: RAW is Songs, a pack or one song.
 

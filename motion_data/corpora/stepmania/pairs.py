@@ -13,26 +13,23 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 from tqdm import tqdm
 
-from motion_data.corpora.splits import hashed_split
+from motion_data.corpora.recordings.tatum import envelope_of
 from motion_data.corpora.stepmania import LICENCE
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
-from motion_data.corpora.stepmania.mp3_lead import mp3_lead
 from motion_data.corpora.stepmania.song import ENCODINGS, Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, file_sha256, refused
+from motion_data.preparation import Job, file_sha256, hashed_split, motion_facts, refused
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
-from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.mp3_tag import read_mp3_tag
 
 FPS = 60.0
 """Frames a second of the empty motion that carries the steps; the steps themselves are not rounded."""
@@ -263,12 +260,7 @@ def _making(
             split=split,
             licence=LICENCE,
             seconds=seconds,
-            fps=0.0,
-            joints=(),
-            pulses={limb: len(times) for limb, times in pulses.items()},
-            grid="exact",
-            metre=grid.metre,
-            bpm=grid.bpm,
+            **motion_facts(motion, grid, "exact"),
             audio=AudioSpan(str(source.music), 0.0, seconds, source.sha256),
             provenance={
                 "file": source.label,
@@ -292,18 +284,16 @@ def _making(
 
 
 @lru_cache(maxsize=1)
-def _heard(music: Path) -> tuple[float, NDArray[np.float32]]:
+def _heard(music: Path) -> tuple[float, NDArray[np.float64]]:
     """Length of a song in seconds, and its onset envelope at 100 Hz.
 
     It is decoded whole, so that damage is found now, and once: its charts follow one another.
     """
     wav = read_audio(music)
-    lengths = torch.tensor([len(wav)])
-    mel, frames = log_mel(wav[None], lengths, MusicTowerConfig.n_mels)
-    return len(wav) / SAMPLE_RATE, onset_envelope(mel, frames)[0].numpy()
+    return len(wav) / SAMPLE_RATE, envelope_of(wav)
 
 
-def onset_lag(onsets: NDArray[np.float32], beats: NDArray[np.float64]) -> float:
+def onset_lag(onsets: NDArray[np.float64], beats: NDArray[np.float64]) -> float:
     """Seconds that the sound is behind the beats, within ±``FARTHEST_LAG``: where onsets are strongest.
 
     Told with each pair and not acted on: it is -1 ms for made clicks and 2 ms for made drums, but soft
@@ -342,3 +332,23 @@ def step_pulses(
     left, right = foot_steps(times, releases, columns, PANELS[chart.steps_type])
     inside = {"left_foot": left, "right_foot": right}
     return {limb: t[(t >= 0) & (t <= seconds)] for limb, t in inside.items()}, outside
+
+
+DECODER_DELAY = 529
+"""Samples."""
+
+
+def mp3_lead(path: str | Path) -> float:
+    """Seconds from the start of the sound here to its start in StepMania; 0 for other files than MP3.
+
+    An MP3 begins with silence: the encoder's delay, and the 529 samples that every decoder adds. Where the
+    file has an encoder's tag, FFmpeg cuts both away. StepMania cuts neither, and plays the frame that holds
+    the tag of a file of constant bit rate, marked Info, as one more frame of silence, while it skips the tag
+    of a file of variable bit rate, marked Xing [S: its RageSoundReader_MP3.cpp].
+    """
+    path = Path(path)
+    tag = read_mp3_tag(path) if path.suffix.lower() == ".mp3" else None
+    if tag is None:
+        return 0.0
+    samples = tag.delay + DECODER_DELAY if tag.delay else 0
+    return (samples + (tag.frame if tag.constant else 0)) / tag.rate

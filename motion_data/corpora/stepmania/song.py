@@ -18,6 +18,7 @@ from pathlib import Path
 from msdparser import parse_msd
 
 from motion_data.errors import DataError
+from motion_data.files import read_bytes
 from motionbeat_upstream.file_name import printable
 
 with warnings.catch_warnings():
@@ -148,10 +149,7 @@ def read_song(path: str | Path, steps_types: Mapping[str, int]) -> Song:
         DataError: no such file, not such a file, or no chart of these types, good or faulty.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give it again") from error
+    data = read_bytes(path)
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"#\0", b"\0#")):
         raise DataError(f"{path}: is UTF-16, which StepMania does not read; save it as UTF-8")
     text, encoding = _decode(data)

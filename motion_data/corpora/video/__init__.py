@@ -12,7 +12,9 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +22,22 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from motion_data.corpora.splits import hashed_split, read_splits
-from motion_data.corpora.video.container import Container, extract_sound, probe
+from motion_data.corpora.video.container import extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs, refused
+from motion_data.preparation import (
+    Job,
+    check_lengths,
+    file_sha256,
+    hashed_split,
+    motion_facts,
+    prepare_pairs,
+    read_splits,
+    refused,
+)
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing
 from motionbeat_upstream.beats.grid import Grid
@@ -168,45 +178,24 @@ def _video_jobs(
     check_lengths(
         label, float(poses.times[-1] + poses.times[1] - 2 * poses.times[0]), heard - float(poses.times[0])
     )
-    sha256 = file_sha256(sound)
-    return [
-        Job(
-            f"{name}-{number}" if len(stretches) > 1 else name,
-            (path,),
-            _making(
-                stretch, container, label, name, piece, split, sound, sha256, heard, float(poses.times[0])
-            ),
-            (piece, split),
-        )
-        for number, stretch in enumerate(stretches, 1)
-    ]
+    audio = AudioSpan(f"audio/{sound.name}", 0.0, heard, file_sha256(sound))
+    provenance = {
+        "file": label,
+        "codecs": container.codecs,
+        "picture_start": float(poses.times[0]),
+        "sound_start": container.audio_start,
+        "pose": "mediapipe, complexity 1",
+    }
 
-
-def _making(
-    stretch: Stretch,
-    container: Container,
-    label: str,
-    name: str,
-    piece: str,
-    split: str,
-    sound: Path,
-    sha256: str,
-    heard: float,
-    first_picture: float,
-) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
-        from motionbeat_upstream.audio import read_audio
+    def make(stretch: Stretch) -> tuple[MotionPair, Motion, Grid | None]:
         from motionbeat_upstream.beats.beat_estimation import estimate_grid
 
-        start = max(0.0, stretch.start)
-        stop = min(stretch.start + stretch.seconds, heard)
-        wav = read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
+        start, stop = max(0.0, stretch.start), min(stretch.start + stretch.seconds, heard)
         offset = stretch.start - start
         pulses, limbs = _pulses(stretch, offset)
-        grid: Grid | None = estimate_grid(wav)
-        if grid is not None and grid.confidence == 0:
-            grid = None
         motion = Motion(stretch.fps, JOINTS, stretch.joints, offset, None, pulses)
+        estimated = estimate_grid(read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)])
+        grid = None if estimated.confidence == 0 else estimated
         pair = MotionPair(
             name=name,
             corpus="video",
@@ -215,37 +204,36 @@ def _making(
             split=split,
             licence=LICENCE,
             seconds=stop - start,
-            fps=stretch.fps,
-            joints=JOINTS,
-            pulses={limb: len(times) for limb, times in pulses.items()},
-            grid="none" if grid is None else "estimated",
-            metre=None if grid is None else grid.metre,
-            bpm=None if grid is None else grid.bpm,
-            audio=AudioSpan(f"audio/{sound.name}", start, stop, sha256),
+            **motion_facts(motion, grid, "estimated"),
+            audio=replace(audio, start=start, stop=stop),
             provenance={
-                "file": label,
-                "codecs": container.codecs,
-                "picture_start": first_picture,
-                "sound_start": container.audio_start,
-                "pose": "mediapipe, complexity 1",
+                **provenance,
                 "filled": stretch.filled,
                 "missed": list(stretch.missed),
                 "out_of_view": list(stretch.out_of_view),
                 "limbs": limbs,
                 "visibility": stretch.visibility,
                 "root": stretch.root,
-                "grid_confidence": 0.0 if grid is None else grid.confidence,
+                "grid_confidence": estimated.confidence,
             },
         )
         return pair, motion, grid
 
-    return make
+    return [
+        Job(
+            f"{name}-{number}" if len(stretches) > 1 else name,
+            (path,),
+            partial(make, stretch),
+            (piece, split),
+        )
+        for number, stretch in enumerate(stretches, 1)
+    ]
 
 
 def _pulses(stretch: Stretch, start: float) -> tuple[dict[str, NDArray[np.float64]], str]:
     """Touch-downs of the feet, where they are in view and carry the body, and strokes of the hands, where
     these are in view; and why."""
-    from motion_data.corpora.paired_files import SEATED, SIDES
+    from motion_data.corpora.paired_files import SEATED, hips_above_knees
     from motion_data.rhythm.contacts import foot_contacts, hand_strokes
 
     there = [name for name in JOINTS if name not in stretch.out_of_view]
@@ -254,11 +242,7 @@ def _pulses(stretch: Stretch, start: float) -> tuple[dict[str, NDArray[np.float6
     feet = {name for pair in FEET.values() for name in pair}
     if not feet <= set(there):
         return hands, "hands: the feet are out of view"
-    thighs = np.stack(
-        [stretch.joints[:, INDEX[f"{side}_hip"]] - stretch.joints[:, INDEX[f"{side}_knee"]] for side in SIDES]
-    )
-    # The leg that carries: a kick in front of the body does not make it sit.
-    share = float(np.median(thighs[..., 1].max(axis=0)) / np.median(np.linalg.norm(thighs, axis=2)))
+    share = hips_above_knees(stretch.joints)
     if share < SEATED:
         return hands, f"hands: the body sits, its hips {share:.2f} of a thigh above the lower knee"
     touched = foot_contacts(joints, there, stretch.fps, start)

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.config import SAMPLE_RATE
+from motion_data.files import write_sound
 from motionbeat_upstream.decoding import clock_start, open_container, pictures
 from motionbeat_upstream.errors import AudioError
 
@@ -117,8 +115,7 @@ def extract_sound(path: Path, out: Path, seconds: float | None = None) -> None:
         wav = read_audio(path, stop=seconds)
     except AudioError as error:
         raise DataError(str(error)) from error
-    with atomic_path(out) as draft:
-        soundfile.write(draft, wav.numpy(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    write_sound(out, wav)
 
 
 def _upright(frame: av.VideoFrame, aspect: float) -> NDArray[np.uint8]:

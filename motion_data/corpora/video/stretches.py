@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.body.gaps import LONGEST_GAP, fill_gaps
+from motion_data.body.normalisation import LONGEST_GAP, fill_gaps
+from motion_data.body.orientation import floor_height
 from motion_data.body.retarget import to_common
 from motion_data.corpora.video.pose import LANDMARKS, Poses
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.skeleton import FEET, INDEX, JOINTS
+from motion_data.skeleton import JOINTS
 
 SEEN = 0.5
 """Visibility below which a landmark is taken for hidden: a gap."""
@@ -101,7 +102,7 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
         joints = joints.astype(np.float64)
         if not moving_camera:
             joints += _way(world[first:stop], image[first:stop], fps)[:, None]
-        joints[..., 1] -= _floor(joints)
+        joints[..., 1] -= floor_height(joints, FLOOR_SHARE)
         means = np.nan_to_num(np.nanmean(visibility[first:stop], axis=0))
         told = {name: round(float(mean), 3) for name, mean in zip(LANDMARKS, means, strict=True)}
         start = float(times[first])
@@ -172,9 +173,3 @@ def _way(world: NDArray[np.float64], image: NDArray[np.float64], fps: float) -> 
     way = np.zeros((len(image), 3))
     way[:, :2] = (centre - centre[0]) * np.array([scale, -scale])
     return fill_gaps(way[:, None], fps)[0][:, 0].astype(np.float64)
-
-
-def _floor(joints: NDArray[np.float64]) -> float:
-    """Height of the floor: of the lower foot."""
-    feet = [INDEX[name] for pair in FEET.values() for name in pair]
-    return float(np.percentile(joints[:, feet, 1].min(axis=1), FLOOR_SHARE))

@@ -34,7 +34,6 @@ from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.corpora.recordings.tempo_file import read_tempi
-from motion_data.corpora.splits import read_splits
 from motion_data.corpora.stepmania.footing import PANELS
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.pairs import step_pulses
@@ -44,6 +43,7 @@ from motion_data.midi_file import read_score
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, to_record
+from motion_data.preparation import read_splits
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.beats.grid import regular_grid

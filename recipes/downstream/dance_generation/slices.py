@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from motion_data.body.kinematics import axis_angle_to_matrix
 from motion_data.body.rotation_fit import posed_body
-from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair
 from motion_data.manifest import Corpus
 from motion_data.pair import MotionPair
+from motion_data.pipeline.example import relative_grid
 from motion_data.pipeline.pair_cache import PairCache
-from motion_data.pipeline.windows import relative_grid
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.dance_generation.body_numbers import (

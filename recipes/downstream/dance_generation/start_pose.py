@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from motion_data.body.kinematics import axis_angle_to_matrix
 from motion_data.body.rotation_fit import posed_body
-from motion_data.body.rotations import axis_angle_to_matrix
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.skeleton import JOINTS

@@ -26,10 +26,10 @@ PHASE = 0.4
 """Bar phase at which every clip begins on the grid that it is shown on: the same for all, so that it tells no
 pair."""
 
-TRAINED_ON = Wanted(jittered=2, stretched=1, others=0, seamless=True)
+TRAINED_ON = Wanted(jittered=2, stretched=1, others=0)
 """Hard negatives of a training step, for each clip."""
 
-TESTED_ON = Wanted(jittered=3, stretched=1, others=1, seamless=True)
+TESTED_ON = Wanted(jittered=3, stretched=1, others=1)
 """Hard negatives of an evaluation: the own motion is one of six."""
 
 

