@@ -12,18 +12,54 @@ from motionbeat_upstream.beats.bar_pointer import ANY, Hints
 from motionbeat_upstream.beats.beat_estimation import estimate_grids
 from motionbeat_upstream.beats.decoded_grid import decode_grids
 from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens
+from motionbeat_upstream.beats.grid import METRES, Grid, Tokens, cut_tokens
 from motionbeat_upstream.beats.onset_envelope import spectra
+from motionbeat_upstream.beats.tempo import TEMPO_CLASSES
 from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfig
-from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
-from motionbeat_upstream.nn.bottleneck_trunk import BottleneckTrunk
-from motionbeat_upstream.nn.frame_trunk import FrameTrunk
+from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+
+BEAT_OUTPUTS = 1, 1, max(METRES), len(METRES), TEMPO_CLASSES
+"""Number of logits of each beat head, in the order of :class:`BeatLogits`."""
 
 PULSE_STEP = 1 / 16
 """Steps that the logits of pulses are rounded to before they decide on beats. What the trunk gives
 differs by some 1e-6 between batches; rounded so, one frame in about 50,000 still differs [O]."""
+
+
+@dataclass(frozen=True)
+class BeatLogits:
+    """Logits of the beat heads at 50 Hz; what lies beyond a clip's end does not matter."""
+
+    beat: Tensor
+    """(B, F) of a beat, downbeats included."""
+    downbeat: Tensor
+    """(B, F) of a downbeat."""
+    position: Tensor
+    """(B, F, 7) of the position in the bar, counted from 1, of the last beat before the frame."""
+    metre: Tensor
+    """(B, F, 6) of the beats a bar, one of ``METRES``."""
+    tempo: Tensor
+    """(B, F, 32) of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
+
+
+class BeatHeads(nn.Module):
+    """Linear heads on (B, F, D) frames for beats, downbeats, position in the bar, metre and tempo [O].
+
+    They see no grid. They are linear, so that what they predict must be plain in the trunk's last state,
+    which probes and the frame-level contrast use as well.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(dim, sum(BEAT_OUTPUTS))
+
+    def forward(self, frames: Tensor) -> BeatLogits:
+        """Logits of (B, F, D) frames, in float32."""
+        logits = self.output(frames).float()
+        beat, downbeat, position, metre, tempo = logits.split(BEAT_OUTPUTS, -1)
+        return BeatLogits(beat[..., 0], downbeat[..., 0], position, metre, tempo)
 
 
 @dataclass(frozen=True)
