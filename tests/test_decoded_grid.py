@@ -9,9 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.beats.bar_pointer import ANY, Hints
 from motionbeat_upstream.beats.decoded_grid import BEATS, decode_grids
-from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.clicks_at_tempo import clicks
 from tests.frame_activations import MODERATE, SEVERE, Flaws, logits_of, positions_of

@@ -23,8 +23,7 @@ from motion_data.rhythm.phase_locking import (
     shuffled_intervals,
 )
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.frontend import log_mel
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from tests.shared_data import shared
 
 PIANIST_START = 2 / 30

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.beats.beat_estimation import estimate_grid
-from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid, regular_grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
 
 SAME_TEMPO = 0.04

@@ -19,9 +19,8 @@ from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
 from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
-from motionbeat_upstream.beats.frontend import HOP, log_mel
+from motionbeat_upstream.beats.frontend import HOP, log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid, turns_at
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.decoding import read_sound
 

@@ -185,7 +185,7 @@ def decode_bars(
         tempi: (S,) increasing tempi of ``tempo_scores`` in beats per minute, as
             :func:`~motionbeat_upstream.beats.tempo.tempi` gives them.
         tempo_head: (B, F, 32) logits of the tempo, see
-            :class:`~motionbeat_upstream.nn.beat_heads.BeatLogits`.
+            :class:`~motionbeat_upstream.nn.music_tower.BeatLogits`.
         sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in
             silences. Without it everything sounds.
         weights: what the model weighs.

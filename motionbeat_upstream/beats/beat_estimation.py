@@ -21,22 +21,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.accents import bass_accents, running_total, sound_bands, sound_change
+from motionbeat_upstream.beats.accents import TRUST, find_accents
 from motionbeat_upstream.beats.beat_decoding import decode_beats
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.frontend import length_mask, spectra
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.beats.local_contrast import local_contrast
 from motionbeat_upstream.beats.metre import bar_positions
-from motionbeat_upstream.beats.onset_envelope import spectra
-from motionbeat_upstream.beats.silence import silence, sounds
+from motionbeat_upstream.beats.silence import silence
 from motionbeat_upstream.beats.tempo import SCORE_STEP, beat_periods
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
-
-TRUST = 0.3
-"""Weight of an onset envelope against the accents heard in the log-mel."""
-
-BASS_SHARE = 2 / 3
-"""Share of the bass in those accents; the rest is change of sound."""
 
 REST_STRENGTH = 0.02
 """Added to what beats are decoded from, which is about 3 on a beat: it leads the decoder through digital
@@ -95,19 +88,13 @@ def estimate_grids(
         )
     if log_mel.shape[1] > size:
         log_mel = log_mel.unflatten(1, (size, -1)).mean(2)
-    contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
-    bass = bass_accents(log_mel, lengths, rate)
-    bands = sound_bands(log_mel)
-    total = running_total(bands)
-    change = sound_change(total, lengths, rate)
-    accents = BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate)
-    with_sound = sounds(bands, change, lengths, rate)
-    periods, choice, clarity, share = beat_periods(contrast, bass, bands, with_sound, lengths, rate)
-    sounding = length_mask(lengths, size) & ~silence(with_sound, periods[choice])
-    where = contrast
+    accents = find_accents(activation, log_mel, lengths, rate)
+    periods, choice, clarity, share = beat_periods(accents, lengths, rate)
+    sounding = length_mask(lengths, size) & ~silence(accents.sounding, periods[choice])
+    where = accents.onsets
     if pulses is not None:
         where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths, rate)
-    strength = trust * where + (1 - trust) * accents + REST_STRENGTH
+    strength = trust * where + (1 - trust) * accents.others + REST_STRENGTH
     beats = decode_beats(strength, periods, choice, lengths, rate)
     beats = [_from_first_to_last(b, row) for b, row in zip(beats, sounding.cpu().numpy(), strict=True)]
 
@@ -115,10 +102,10 @@ def estimate_grids(
     frames = pad_sequence([torch.from_numpy(frames) for frames in beats], batch_first=True).to(lengths.device)
     # Padding is 0, and more than what lies below a clip's mean: at its end it would be heard as the louder.
     beyond = ~length_mask(lengths, size)
-    mixed = TRUST * contrast + (1 - TRUST) * accents
-    onsets, low, mixed = (cue.masked_fill(beyond, -math.inf) for cue in (contrast, bass, mixed))
+    curves = accents.onsets, accents.bass, accents.mixed
+    onsets, bass, mixed = (curve.masked_fill(beyond, -math.inf) for curve in curves)
     audible = sounding.gather(1, frames) & length_mask(count, frames.shape[1])
-    positions, metres, bars_sure = bar_positions(onsets, low, total, frames, count, audible)
+    positions, metres, bars_sure = bar_positions(onsets, bass, accents.total, frames, count, audible)
     pulse = _mean(clarity, sounding) * SCORE_STEP
     sure = _pulse_confidence(pulse, sounding.sum(1) / rate) * torch.minimum(
         _mean(share, sounding) * SCORE_STEP, _on_beat_share(mixed, frames, audible)

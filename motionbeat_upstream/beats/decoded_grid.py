@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import bass_accents, running_total, sound_bands, sound_change
+from motionbeat_upstream.beats.accents import find_accents
 from motionbeat_upstream.beats.bar_pointer import ANY, WEIGHTS, BarPath, BarPointerWeights, Hints, decode_bars
-from motionbeat_upstream.beats.beat_estimation import BASS_SHARE, TRUST, peak_offset
+from motionbeat_upstream.beats.beat_estimation import peak_offset
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
-from motionbeat_upstream.beats.local_contrast import local_contrast
 from motionbeat_upstream.beats.metre import CONSTANT, standardise
-from motionbeat_upstream.beats.silence import sounds
 from motionbeat_upstream.beats.tempo import tempi, tempo_scores
 
 LOGIT_STEP = 1e-3
@@ -144,46 +142,25 @@ def decoder_input(
             f"activation and log-mel of one rate, and a whole number of their frames to one of the logits"
         )
     pool = activation.shape[1] // size
-    beat, downbeat = _rounded(beat), _rounded(downbeat)
-    accents, bass, scores, sounding = rules_evidence(activation, log_mel, lengths, rate)
+    accents = find_accents(activation, log_mel, lengths, rate)
+    mixed, near = accents.mixed, round(NEAR * rate)
+    peaks = (mixed > ACCENT) & (mixed >= _highest(mixed, round(ACCENT_REACH * rate)))
+    # How far the bass at an accent differs from that at the others, in their standard deviations.
+    bass = F.pad(standardise(_highest(accents.bass, near), peaks, CONSTANT[1]), (near, near))
     return DecoderInput(
-        beat,
-        downbeat,
-        torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
-        F.max_pool1d(accents, pool),
-        _strongest(bass, pool),
-        scores[:, ::pool],
-        None if tempo is None else _rounded(tempo),
-        F.max_pool1d(sounding.float(), pool) > 0,
+        beat=_rounded(beat),
+        downbeat=_rounded(downbeat),
+        lengths=torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
+        beat_scores=F.max_pool1d(mixed, pool),
+        downbeat_scores=_strongest(_strongest(bass, 2 * near + 1, 1), pool),
+        tempo_scores=tempo_scores(accents, lengths, rate)[:, ::pool],
+        tempo_head=None if tempo is None else _rounded(tempo),
+        sounding=F.max_pool1d(accents.sounding.float(), pool) > 0,
     )
 
 
 def _rounded(logits: Tensor) -> Tensor:
     return (logits.float() / LOGIT_STEP).round() * LOGIT_STEP
-
-
-def rules_evidence(
-    activation: Tensor, log_mel: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the rules tell of each frame; the arguments are as for :func:`decode_grids`.
-
-    Returns:
-        (B, F) onsets and accents, with a standard deviation of about 1; (B, F) how far the bass at an accent
-        differs from that at the others, in their standard deviations, 0 away from accents; (B, F, S) score of
-        each of :func:`~motionbeat_upstream.beats.tempo.tempi`; (B, F) true where something sounds.
-    """
-    contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
-    bass = bass_accents(log_mel, lengths, rate)
-    bands = sound_bands(log_mel)
-    change = sound_change(running_total(bands), lengths, rate)
-    sounding = sounds(bands, change, lengths, rate)
-    heard = BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate)
-    tempo = tempo_scores(contrast, bass, bands, sounding, lengths, rate)
-    accents = TRUST * contrast + (1 - TRUST) * heard
-    near = round(NEAR * rate)
-    peaks = (accents > ACCENT) & (accents >= _highest(accents, round(ACCENT_REACH * rate)))
-    at_peaks = standardise(_highest(bass, near), peaks, CONSTANT[1])
-    return accents, _strongest(F.pad(at_peaks, (near, near)), 2 * near + 1, 1), tempo, sounding
 
 
 def _highest(x: Tensor, reach: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The beat period over time: how a piece repeats itself, and which of its pulses is the beat [O].
 
-The periodicity of three signals is measured in windows of a few seconds: of the activation, of the
+The periodicity of three signals is measured in windows of a few seconds: of the onsets, of the
 onsets in the bass, and of the spectrum's shape. A tempo is scored by a weighted sum of their
 autocorrelations at simple fractions and multiples of its beat period, the subdivisions and groups
 a beat has. The weights are those of a multinomial logistic regression.
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.beats.accents import Accents
 from motionbeat_upstream.beats.local_contrast import STEP, local_deviation
 from motionbeat_upstream.beats.viterbi import best_path
 
@@ -44,7 +45,7 @@ WEIGHTS = (
     (1.7, 0.9, 0.9, 0.3, 1.8, 1.2, -0.6, -1.4, 0.8, -1.2, 0.6),
     (-1.5, 0.6, -0.8, -0.1, -1.6, 0.7, -0.2, -1.3, 2.1, -1.2, 2.4),
 )
-"""Weights of the autocorrelations of activation, bass and shape at ``MULTIPLES``.
+"""Weights of the autocorrelations of onsets, bass and shape at ``MULTIPLES``.
 
 Fitted to windows of 827 clips rendered from MIDI files (Groove; ASAP; POP909 as it is, and at other
 speeds with made drum and guitar parts) and of 120 made clips in compound time, the clips weighted so
@@ -60,48 +61,40 @@ SCORE_STEP = 1e-3
 """Steps that scores are rounded to, so that the noise of a Fourier transform decides nothing."""
 
 
-def beat_periods(
-    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def beat_periods(accents: Accents, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The local beat period of each clip, smooth over time.
 
     Args:
-        activation: (B, F) as :func:`~motionbeat_upstream.beats.local_contrast.local_contrast` gives it.
-        bass: (B, F) likewise, of the onsets in the bass.
-        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.beats.accents.sound_bands` gives it.
-        sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it; windows without
-            any sound do not count.
+        accents: of the clips; windows without any sound do not count.
         lengths: (B,) frames of each clip.
         rate: frames a second.
 
     Returns:
         (S,) periods in frames; the (B, F) index of each frame's own among them; and of the window around
-        each frame, both (B, F) in steps of ``SCORE_STEP``: the autocorrelation of the activation at one or
+        each frame, both (B, F) in steps of ``SCORE_STEP``: the autocorrelation of the onsets at one or
         two periods, in [-1, 1], and how probable the tempo is against the next best, p / (p + q), in [0, 1].
     """
-    periodicity, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
+    periodicity, scores = _window_scores(accents, lengths, rate)
     bpm = tempi().to(scores.device)
     octaves = torch.log(bpm)
     transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
     pool = max(1, round(rate / RATE))
-    last, window = _windows(activation.shape[1], lengths, rate)
+    last, window = _windows(accents.onsets.shape[1], lengths, rate)
     path = best_path(scores, transition, last + 1)
     clarity, share = _clarity(periodicity, path, rate / pool), _share(scores, path)
     choice, clear, sure = (each.gather(1, window) for each in (path, clarity, share))
     return 60.0 * rate / bpm, choice, clear, sure
 
 
-def tempo_scores(
-    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
-) -> Tensor:
+def tempo_scores(accents: Accents, lengths: Tensor, rate: float) -> Tensor:
     """The score of each of :func:`tempi` around each frame; the arguments are as for :func:`beat_periods`.
 
     Returns:
         (B, F, S) logarithms of probability up to a constant, by the window around each frame; 0 where nothing
         sounds.
     """
-    _, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
-    _, window = _windows(activation.shape[1], lengths, rate)
+    _, scores = _window_scores(accents, lengths, rate)
+    _, window = _windows(accents.onsets.shape[1], lengths, rate)
     return scores.gather(1, window[..., None].expand(-1, -1, scores.shape[2])) * SCORE_STEP
 
 
@@ -114,22 +107,22 @@ def _windows(frames: int, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]
     return last, window
 
 
-def _window_scores(
-    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor]:
-    """(B, T, W) autocorrelation of the activation in each window, and the (B, T, S) score of each tempo."""
+def _window_scores(accents: Accents, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    """(B, T, W) autocorrelation of the onsets in each window, and the (B, T, S) score of each tempo."""
     pool = max(1, round(rate / RATE))
-    template, scores = (x.to(activation.device) for x in _template(rate / pool))
+    template, scores = (x.to(lengths.device) for x in _template(rate / pool))
     periodicity = []
-    for signal, kind in zip(_signals(activation, bass, bands, lengths, pool, rate), template, strict=True):
+    for signal, kind in zip(_signals(accents, lengths, pool, rate), template, strict=True):
         periodicity.append(_autocorrelation(signal, rate / pool))
         scores = scores + periodicity[-1] @ kind
     reach, step = _window(rate / pool) // 2 * pool, round(HOP * rate / pool) * pool
-    any_sound = F.max_pool1d(F.pad(sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step)[:, 0]
+    any_sound = F.max_pool1d(
+        F.pad(accents.sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step
+    )[:, 0]
     return periodicity[0], (scores / SCORE_STEP).round() * any_sound[..., None]
 
 
-def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float) -> Tensor:
+def tempo_evidence(accents: Accents, lengths: Tensor, rate: float) -> Tensor:
     """What a tempo's score is the weighted sum of; the arguments are as for :func:`beat_periods`.
 
     Returns:
@@ -137,9 +130,8 @@ def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Ten
         windows centred at 0, ``HOP``, 2 ``HOP``, ... seconds.
     """
     pool = max(1, round(rate / RATE))
-    at_lags = _at_lags(rate / pool).to(activation.device)
-    signals = _signals(activation, bass, bands, lengths, pool, rate)
-    found = [_autocorrelation(signal, rate / pool) for signal in signals]
+    at_lags = _at_lags(rate / pool).to(lengths.device)
+    found = [_autocorrelation(signal, rate / pool) for signal in _signals(accents, lengths, pool, rate)]
     return torch.einsum("kbtw,wsm->btskm", torch.stack(found), at_lags)
 
 
@@ -164,11 +156,10 @@ def tempi() -> Tensor:
     return SLOWEST * torch.exp2(torch.arange(count + 1) / PER_OCTAVE)
 
 
-def _signals(
-    activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, pool: int, rate: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Activation (B, 1, F'), bass onsets (B, 1, F') and shape (B, C, F'), pooled over time."""
-    onsets = F.avg_pool1d(torch.stack([activation, bass], 1), pool)
+def _signals(accents: Accents, lengths: Tensor, pool: int, rate: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Onsets (B, 1, F'), bass onsets (B, 1, F') and shape (B, C, F'), pooled over time."""
+    onsets = F.avg_pool1d(torch.stack([accents.onsets, accents.bass], 1), pool)
+    bands = accents.bands
     size = bands.shape[2] // pool * pool
     pairs = bands.shape[1] // 2 * 2
     pooled = bands[:, 0:pairs:2, :size] + bands[:, 1:pairs:2, :size]

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from motionbeat_upstream.beats.bar_pointer import ANY, Hints
 from motionbeat_upstream.beats.beat_estimation import estimate_grids
 from motionbeat_upstream.beats.decoded_grid import decode_grids
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.frontend import length_mask, spectra
 from motionbeat_upstream.beats.grid import METRES, Grid, Tokens, cut_tokens
-from motionbeat_upstream.beats.onset_envelope import spectra
 from motionbeat_upstream.beats.tempo import TEMPO_CLASSES
 from motionbeat_upstream.config import SAMPLE_RATE, ConfigError, MusicTowerConfig
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread

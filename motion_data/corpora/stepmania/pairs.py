@@ -29,9 +29,8 @@ from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, file_sha256, refused
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 
 FPS = 60.0

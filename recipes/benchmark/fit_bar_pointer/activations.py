@@ -32,7 +32,7 @@ LONG = 1.5
 """Recordings longer than so many excerpts are cut to their middle."""
 
 HEADS = ("position", "metre")
-"""Heads that the decoder is not given, see :class:`~motionbeat_upstream.nn.beat_heads.BeatLogits`."""
+"""Heads that the decoder is not given, see :class:`~motionbeat_upstream.nn.music_tower.BeatLogits`."""
 
 
 @dataclass(frozen=True)
