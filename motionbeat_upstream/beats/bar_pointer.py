@@ -23,7 +23,8 @@ from torch import Tensor
 
 from motionbeat_upstream.beats.grid import METRES
 from motionbeat_upstream.beats.silence import silence
-from motionbeat_upstream.beats.tempo import class_tempi
+from motionbeat_upstream.beats.tempo import class_tempi, tempi
+from motionbeat_upstream.beats.viterbi import best_path
 
 Scores = NDArray[np.int32]
 
@@ -134,6 +135,30 @@ WEIGHTS = BarPointerWeights()
 
 
 @dataclass(frozen=True)
+class DecoderInput:
+    """What is decoded of a batch; what lies beyond a clip's end does not matter."""
+
+    beat: Tensor
+    """(B, F) logits of a beat at each frame."""
+    downbeat: Tensor
+    """(B, F) logits of a downbeat, which is a beat as well."""
+    lengths: Tensor
+    """(B,) frames of each clip."""
+    beat_scores: Tensor | None = None
+    """(B, F) added to the log-odds of a beat."""
+    downbeat_scores: Tensor | None = None
+    """(B, F) added to what speaks for a downbeat at each frame."""
+    tempo_scores: Tensor | None = None
+    """(B, F, S) added per second to the logarithm of probability of each of
+    :func:`~motionbeat_upstream.beats.tempo.tempi`."""
+    tempo_head: Tensor | None = None
+    """(B, F, 32) logits of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
+    sounding: Tensor | None = None
+    """(B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in silences.
+    Without it everything sounds."""
+
+
+@dataclass(frozen=True)
 class BarPath:
     """The best path through one clip, and how far it leads others."""
 
@@ -156,38 +181,19 @@ class BarPath:
 
 @torch.no_grad()
 def decode_bars(
-    beat: Tensor,
-    downbeat: Tensor,
-    lengths: Tensor,
+    given: DecoderInput,
     rate: float = 50.0,
     *,
     hints: Hints = ANY,
-    beat_scores: Tensor | None = None,
-    downbeat_scores: Tensor | None = None,
-    tempo_scores: Tensor | None = None,
-    tempi: Tensor | None = None,
-    tempo_head: Tensor | None = None,
-    sounding: Tensor | None = None,
     weights: BarPointerWeights = WEIGHTS,
     margins: bool = True,
 ) -> list[BarPath]:
     """The best beats and bars of each clip.
 
     Args:
-        beat: (B, F) logits of a beat at each frame; what lies beyond a clip's end does not matter.
-        downbeat: (B, F) logits of a downbeat, which is a beat as well.
-        lengths: (B,) frames of each clip.
+        given: activations and evidence at ``rate``.
         rate: frames a second.
         hints: range of tempi, and metres to choose from.
-        beat_scores: (B, F) added to the log-odds of a beat.
-        downbeat_scores: (B, F) added to what speaks for a downbeat at each frame.
-        tempo_scores: (B, F, S) added per second to the logarithm of probability of each tempo.
-        tempi: (S,) increasing tempi of ``tempo_scores`` in beats per minute, as
-            :func:`~motionbeat_upstream.beats.tempo.tempi` gives them.
-        tempo_head: (B, F, 32) logits of the tempo, see
-            :class:`~motionbeat_upstream.nn.music_tower.BeatLogits`.
-        sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in
-            silences. Without it everything sounds.
         weights: what the model weighs.
         margins: without them both are NaN, and decoding is faster.
 
@@ -197,6 +203,7 @@ def decode_bars(
     Raises:
         ValueError: shapes that do not fit each other, or tempi too fast for the rate.
     """
+    beat, downbeat, lengths, sounding = given.beat, given.downbeat, given.lengths, given.sounding
     if beat.ndim != 2 or beat.shape != downbeat.shape or lengths.shape != (len(beat),):
         raise ValueError(
             f"beats of shape {tuple(beat.shape)}, downbeats of shape {tuple(downbeat.shape)} and "
@@ -207,28 +214,16 @@ def decode_bars(
             f"a beat at {hints.max_bpm:g} bpm has fewer than {LEAST_PERIOD:g} of {rate:g} frames a second; "
             f"ask for at most {60 * rate / LEAST_PERIOD:g} bpm"
         )
-    if (tempo_scores is None) != (tempi is None):
-        raise ValueError("expected tempo_scores with their tempi, or neither")
     metres = tuple(sorted(set(hints.metres)))
     short = tuple(metre for metre in metres if metre <= SHORT_BARS) or metres
     with_bars = _model(hints, rate, metres, weights)
     beats_alone = _model(hints, rate, (1,), weights) if margins else None
     of_beats = _model(hints, rate, short, weights)
-    periods = with_bars.periods
-    still = None
-    if sounding is not None:
-        still = silence(sounding, torch.full(beat.shape, float(periods[0]), device=beat.device))
-    gains = _gains(beat, downbeat, beat_scores, downbeat_scores, still, weights)
-    of_tempo = []
-    if tempo_scores is not None and tempi is not None:
-        of_tempo.append(_on_periods(tempo_scores, tempi, periods, rate, weights.tempo_evidence))
-    if tempo_head is not None and weights.tempo_head:
-        likely = torch.nan_to_num(tempo_head.double()).log_softmax(-1)
-        of_tempo.append(_on_periods(likely, class_tempi(), periods, rate, weights.tempo_head))
-    per_frame = np.sum(of_tempo, axis=0, dtype=np.int32) if of_tempo else None
+    gains = _gains(given, with_bars, weights)
+    tempo_gains = _tempo_gains(given, with_bars.periods, rate, weights)
     paths = []
     for row, size in enumerate(lengths.tolist()):
-        tempo = None if per_frame is None else per_frame[row, :, :size]
+        tempo = None if tempo_gains is None else tempo_gains[row, :, :size]
         path = _decode(gains[:, row, :size], tempo, of_beats, with_bars, beats_alone)
         if sounding is not None:
             path = _where_it_sounds(path, sounding[row, :size])
@@ -240,34 +235,20 @@ def decode_bars(
 class _Model:
     """Costs and layout of the states of a clip: S periods, and P positions, metre after metre."""
 
-    periods: NDArray[np.float64]
-    """(S,) beat periods in frames, evenly spaced in octaves, increasing."""
-    intervals: NDArray[np.int64]
-    """(S,) the same in whole frames."""
-    shorter: Scores
-    """(S, 1, 1) cost of an interval that is a frame shorter."""
-    longer: Scores
-    """(S, 1, 1) cost of an interval that is a frame longer."""
-    change: Scores
-    """(1,) cost of the next tempo."""
-    jump: Scores
-    """(1,) cost of any other tempo."""
-    step: Scores
-    """(S, 3, S) cost of a beat of one tempo after an interval longer, whole or shorter from another tempo."""
-    metres: NDArray[np.int64]
-    """(M,) beats per bar."""
-    metre_of: NDArray[np.int64]
-    """(P,) index of the metre of each place."""
-    first: NDArray[np.int64]
-    """(M,) index of the first position of each metre."""
-    last: NDArray[np.int64]
-    """(M,) index of the last position of each metre."""
-    is_first: NDArray[np.bool_]
-    """(P,) true for downbeats."""
-    other_metre: Scores
-    """(M,) cost of changing to each metre."""
-    start: Scores
-    """(S, P) score of a beat before the first frame."""
+    periods: NDArray[np.float64]  # (S,) beat periods in frames, evenly spaced in octaves, increasing
+    intervals: NDArray[np.int64]  # (S,) the same in whole frames
+    shorter: Scores  # (S, 1, 1) cost of an interval that is a frame shorter
+    longer: Scores  # (S, 1, 1) cost of an interval that is a frame longer
+    change: Scores  # (1,) cost of the next tempo
+    jump: Scores  # (1,) cost of any other tempo
+    step: Scores  # (S, 3, S) cost of a tempo after an interval longer, whole or shorter from another tempo
+    metres: NDArray[np.int64]  # (M,) beats per bar
+    metre_of: NDArray[np.int64]  # (P,) index of the metre of each position
+    first: NDArray[np.int64]  # (M,) index of the first position of each metre
+    last: NDArray[np.int64]  # (M,) index of the last position of each metre
+    is_first: NDArray[np.bool_]  # (P,) true for downbeats
+    other_metre: Scores  # (M,) cost of changing to each metre
+    start: Scores  # (S, P) score of a beat before the first frame
 
     @property
     def block(self) -> int:
@@ -320,44 +301,48 @@ def _steps(score: NDArray[np.float64]) -> Scores:
     return steps
 
 
-def _gains(
-    beat: Tensor,
-    downbeat: Tensor,
-    beat_scores: Tensor | None,
-    downbeat_scores: Tensor | None,
-    still: Tensor | None,
-    weights: BarPointerWeights,
-) -> Scores:
+def _gains(given: DecoderInput, model: _Model, weights: BarPointerWeights) -> Scores:
     """(3, B, F) in steps: what a beat at each frame adds, and what a downbeat or another beat adds to it."""
-    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (beat, downbeat))
+    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (given.beat, given.downbeat))
     probable, rate = beat.sigmoid(), weights.downbeat_rate
     first = (downbeat.sigmoid() + weights.downbeat_doubt * rate) / (probable + weights.downbeat_doubt)
     first = first.clamp(weights.downbeat_least, 1 - weights.downbeat_least)
     odds = weights.beat * weights.beat_limit * torch.tanh(beat / weights.beat_limit) + weights.beat_bias
-    if beat_scores is not None:
-        odds = odds + weights.beat_evidence * beat_scores.cpu()
+    if given.beat_scores is not None:
+        odds = odds + weights.beat_evidence * given.beat_scores.cpu()
     down = weights.downbeat * torch.log(first / rate)
     other = weights.downbeat * torch.log((1 - first) / (1 - rate))
-    if downbeat_scores is not None:
-        down = down + weights.downbeat_evidence * downbeat_scores.cpu()
+    if given.downbeat_scores is not None:
+        down = down + weights.downbeat_evidence * given.downbeat_scores.cpu()
     gains = torch.stack([odds, down, other])
-    if still is not None:
-        gains = gains.masked_fill(still.cpu(), 0.0)
+    if given.sounding is not None:
+        sounding = given.sounding.cpu()
+        gains.masked_fill_(silence(sounding, torch.full(beat.shape, float(model.periods[0]))), 0.0)
     return _steps(gains.numpy())
 
 
-def _on_periods(
-    scores: Tensor, tempi: Tensor, periods: NDArray[np.float64], rate: float, factor: float
-) -> Scores:
+def _tempo_gains(
+    given: DecoderInput, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
+) -> Scores | None:
     """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
-    place = np.interp(
-        np.log(60 * rate / periods), np.log(tempi.double().cpu().numpy()), np.arange(len(tempi))
-    )
-    below = np.minimum(place.astype(np.int64), max(len(tempi) - 2, 0))
-    above = np.minimum(below + 1, len(tempi) - 1)
+    gains = []
+    if given.tempo_scores is not None:
+        gains.append(_on_periods(given.tempo_scores, tempi(), periods, rate, weights.tempo_evidence))
+    if given.tempo_head is not None and weights.tempo_head:
+        probability = torch.nan_to_num(given.tempo_head.double()).log_softmax(-1)
+        gains.append(_on_periods(probability, class_tempi(), periods, rate, weights.tempo_head))
+    return np.sum(gains, axis=0, dtype=np.int32) if gains else None
+
+
+def _on_periods(
+    scores: Tensor, bpm: Tensor, periods: NDArray[np.float64], rate: float, factor: float
+) -> Scores:
+    """(B, S', F) in steps: (B, F, S) scores per second of the (S,) tempi, interpolated at (S',) periods."""
+    index = np.interp(np.log(60 * rate / periods), np.log(bpm.double().numpy()), np.arange(len(bpm)))
+    below = np.minimum(index.astype(np.int64), len(bpm) - 2)
     each = scores.double().cpu().numpy().swapaxes(1, 2)
-    share = (place - below)[:, None]
-    between = each[:, below] + share * (each[:, above] - each[:, below])
+    share = (index - below)[:, None]
+    between = each[:, below] + share * (each[:, below + 1] - each[:, below])
     return _steps(between * factor / rate)
 
 
@@ -366,7 +351,7 @@ class _Evidence:
     """What the frames of a clip add to a path, in whole blocks of frames."""
 
     gains: Scores
-    """(F, P) a beat in each place in the bar."""
+    """(F, P) a beat in each position in the bar."""
     tempo: Scores | None
     """(S, F) an interval of each period that ends at a frame."""
     blocked: NDArray[np.bool_] | None = None
@@ -392,11 +377,13 @@ def _decode(
     evidence = _Evidence(odds[:, None] + np.where(of_beats.is_first, down[:, None], other[:, None]), tempo)
     frames, tempi = _best_path(of_beats, evidence, size)
     beats = frames[1:]
-    places = _best_places(model, other[beats], down[beats])
+    bar_gains = np.where(model.is_first, down[beats, None], other[beats, None]).astype(np.int64)
+    positions = _best_positions(model, bar_gains)
+    metre = model.metre_of[positions]
     path = BarPath(
         frames=beats,
-        positions=places - model.first[model.metre_of[places]] + 1,
-        metres=model.metres[model.metre_of[places]],
+        positions=positions - model.first[metre] + 1,
+        metres=model.metres[metre],
         periods=model.periods[tempi[1:]],
         beat_margin=math.nan,
         bar_margin=math.nan,
@@ -409,7 +396,7 @@ def _decode(
     return replace(
         path,
         beat_margin=lead * STEP if rival > IMPOSSIBLE / 2 else math.inf,
-        bar_margin=_bar_margin(model, other[beats], down[beats], places),
+        bar_margin=_bar_margin(model, bar_gains, positions),
     )
 
 
@@ -578,52 +565,40 @@ def _own(
     return own
 
 
-def _best_places(model: _Model, other: Scores, down: Scores) -> NDArray[np.int64]:
-    """(N,) index of the place in the bar of each beat; the arguments are as for :func:`_bar_margin`."""
-    gains = np.where(model.is_first, down[:, None], other[:, None])
-    scores = np.zeros(gains.shape, dtype=np.int64)
-    places = np.zeros(len(gains), dtype=np.int64)
-    for beat, gain in enumerate(gains):
-        scores[beat] = (_next_beat(model, scores[beat - 1]) if beat else model.start[0]) + gain
-    for beat in reversed(range(len(places))):
-        if beat == len(places) - 1:
-            places[beat] = scores[beat].argmax()
-        elif model.is_first[places[beat + 1]]:
-            places[beat] = _last_place(model, scores[beat], places[beat + 1])
-        else:
-            places[beat] = places[beat + 1] - 1
-    return places
+def _position_steps(model: _Model) -> NDArray[np.int64]:
+    """(P, P) score of each position in the bar followed by each other one."""
+    steps = np.full((len(model.is_first),) * 2, IMPOSSIBLE, dtype=np.int64)
+    steps[model.last[:, None], model.first] = -model.other_metre
+    steps[model.last, model.first] = 0
+    inner = np.flatnonzero(~model.is_first)
+    steps[inner - 1, inner] = 0
+    return steps
 
 
-def _bar_margin(model: _Model, other: Scores, down: Scores, places: NDArray[np.int64]) -> float:
-    """Lead of the bars over the best others through the same beats.
+def _best_positions(model: _Model, gains: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) index of the best position of each beat; ``gains`` (N, P) are those of a beat at each position."""
+    if len(gains) == 0:
+        return np.zeros(0, dtype=np.int64)
+    scores = gains.copy()
+    scores[0] += model.start[0]
+    steps = torch.from_numpy(_position_steps(model))
+    return best_path(torch.from_numpy(scores)[None], steps, torch.tensor([len(gains)]))[0].numpy()
 
-    Args:
-        model: costs and layout of the states.
-        other: (N,) gain of each beat as no downbeat.
-        down: (N,) gain of each beat as a downbeat.
-        places: (N,) index of the place in the bar of each beat.
-    """
-    if len(places) == 0:
+
+def _bar_margin(model: _Model, gains: NDArray[np.int64], positions: NDArray[np.int64]) -> float:
+    """Lead of the (N,) positions over the best in which each beat has another one; ``gains`` as above."""
+    if len(positions) == 0:
         return 0.0
-    gains = np.where(model.is_first, down[:, None], other[:, None])
-    own = int(model.start[0, places[0]]) + int(gains[np.arange(len(places)), places].sum(dtype=np.int64))
-    changed = model.is_first[places[1:]] & (places[:-1] != model.last[model.metre_of[places[1:]]])
-    own -= int(model.other_metre[model.metre_of[places[1:]]][changed].sum(dtype=np.int64))
-    rival = model.start[0].astype(np.int64)
-    for beat, (place, gain) in enumerate(zip(places.tolist(), gains, strict=True)):
-        rival = (_next_beat(model, rival) if beat else rival) + gain
-        rival[place] = IMPOSSIBLE
-    return math.inf if rival.max() < IMPOSSIBLE / 2 else float(own - rival.max()) * STEP
+    steps, beats = _position_steps(model), np.arange(len(positions))
 
+    def total(path: NDArray[np.int64]) -> int:
+        return int(model.start[0, path[0]] + gains[beats, path].sum() + steps[path[:-1], path[1:]].sum())
 
-def _next_beat(model: _Model, scores: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(P,) the best score of each place in the bar before the evidence of its beat."""
-    following = np.empty_like(scores)
-    following[1:] = scores[:-1]
-    ended = scores[model.last]
-    following[model.first] = np.maximum(ended, ended.max() - model.other_metre)
-    return following
+    own = total(positions)
+    gains = gains.copy()
+    gains[beats, positions] = IMPOSSIBLE
+    rival = total(_best_positions(model, gains))
+    return math.inf if rival < IMPOSSIBLE / 2 else (own - rival) * STEP
 
 
 def _where_it_sounds(path: BarPath, sounding: Tensor) -> BarPath:

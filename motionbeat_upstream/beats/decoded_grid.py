@@ -18,11 +18,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.beats.accents import find_accents
-from motionbeat_upstream.beats.bar_pointer import ANY, WEIGHTS, BarPath, BarPointerWeights, Hints, decode_bars
+from motionbeat_upstream.beats.bar_pointer import (
+    ANY,
+    WEIGHTS,
+    BarPath,
+    BarPointerWeights,
+    DecoderInput,
+    Hints,
+    decode_bars,
+)
 from motionbeat_upstream.beats.beat_estimation import peak_offset
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.beats.metre import CONSTANT, standardise
-from motionbeat_upstream.beats.tempo import tempi, tempo_scores
+from motionbeat_upstream.beats.tempo import tempo_scores
 
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
@@ -62,21 +70,6 @@ BARS = Calibration(scale=0.8, even=0.15)
 """Of the lead of the bars, given the right beats; fitted likewise."""
 
 
-@dataclass(frozen=True)
-class DecoderInput:
-    """What :func:`~motionbeat_upstream.beats.bar_pointer.decode_bars` is given of a batch, by its names."""
-
-    beat: Tensor
-    downbeat: Tensor
-    lengths: Tensor
-    beat_scores: Tensor
-    downbeat_scores: Tensor
-    tempo_scores: Tensor
-    """Of each of :func:`~motionbeat_upstream.beats.tempo.tempi`."""
-    tempo_head: Tensor | None
-    sounding: Tensor
-
-
 @torch.no_grad()
 def decode_grids(
     beat: Tensor,
@@ -114,7 +107,7 @@ def decode_grids(
     """
     evidence = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths, rate)
     rate *= beat.shape[1] / activation.shape[1]
-    paths = decode_bars(**vars(evidence), rate=rate, tempi=tempi(), hints=hints, weights=weights)
+    paths = decode_bars(evidence, rate, hints=hints, weights=weights)
     return [
         _grid(path, row[:count].cpu(), duration, rate)
         for path, row, count, duration in zip(
