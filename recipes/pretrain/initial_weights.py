@@ -8,8 +8,7 @@ from typing import Any
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.checkpoint import CheckpointError, load_music_tower
-from motionbeat_upstream.pair_checkpoint import load_motionbeat
+from motionbeat_upstream.checkpoint import CheckpointError, load_motionbeat, load_music_tower
 from recipes.pretrain.config import InitSection
 from recipes.pretrain.errors import PretrainError
 from recipes.pretrain.model import PretrainedModel

@@ -48,11 +48,17 @@ from motion_data.pair import AudioSpan, MotionPair, to_record
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.audio import AudioError, read_audio
 from motionbeat_upstream.beats.grid import regular_grid
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower, save_music_tower
+from motionbeat_upstream.checkpoint import (
+    CheckpointError,
+    Provenance,
+    load_motionbeat,
+    load_music_tower,
+    save_motion_side,
+    save_music_tower,
+)
 from motionbeat_upstream.config import ConfigError, MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_side
 from recipes.dance_metrics.dance_files import Reading, read_dance
 from recipes.dance_metrics.hands import with_hands
 from recipes.downstream import checkpoints
