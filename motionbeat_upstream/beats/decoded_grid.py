@@ -20,9 +20,7 @@ from torch.nn import functional as F
 from motionbeat_upstream.beats.accents import find_accents
 from motionbeat_upstream.beats.bar_pointer import (
     ANY,
-    WEIGHTS,
     BarPath,
-    BarPointerWeights,
     DecoderInput,
     Hints,
     decode_bars,
@@ -31,6 +29,7 @@ from motionbeat_upstream.beats.beat_estimation import peak_offset
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.beats.metre import CONSTANT, standardise
 from motionbeat_upstream.beats.tempo import tempo_scores
+from motionbeat_upstream.config import ENVELOPE_RATE
 
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
@@ -74,29 +73,20 @@ BARS = Calibration(scale=0.8, even=0.15)
 def decode_grids(
     beat: Tensor,
     downbeat: Tensor,
+    tempo: Tensor | None,
     activation: Tensor,
     log_mel: Tensor,
     lengths: Tensor,
     durations: Sequence[float],
-    rate: float = 100.0,
-    *,
-    tempo: Tensor | None = None,
     hints: Hints = ANY,
-    weights: BarPointerWeights = WEIGHTS,
 ) -> list[Grid]:
     """Beats, bars and metre of each clip.
 
     Args:
-        beat: (B, F) logits of beats, downbeats included, at ``rate`` / k for a whole k.
-        downbeat: (B, F) logits of downbeats.
-        activation: (B, k·F) onset envelope, at least 0, of the order of 1 at its peaks.
-        log_mel: (B, k·F, M) log-mel.
-        lengths: (B,) frames of ``activation`` of each clip.
+        beat, downbeat, tempo, activation, log_mel, lengths: as in :func:`decoder_input`, the activation at
+            100 Hz.
         durations: (B,) lengths of the clips in seconds.
-        rate: frames of ``activation`` a second.
-        tempo: (B, F, 32) logits of the tempo.
         hints: range of tempi, and metres to choose from.
-        weights: what the decoder weighs.
 
     Returns:
         One grid a clip, without beats in silences. Where there is no pulse it is
@@ -105,15 +95,11 @@ def decode_grids(
     Raises:
         ValueError: shapes that do not fit each other.
     """
-    evidence = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths, rate)
-    rate *= beat.shape[1] / activation.shape[1]
-    paths = decode_bars(evidence, rate, hints=hints, weights=weights)
-    return [
-        _grid(path, row[:count].cpu(), duration, rate)
-        for path, row, count, duration in zip(
-            paths, evidence.beat, evidence.lengths.tolist(), durations, strict=True
-        )
-    ]
+    given = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths)
+    rate = ENVELOPE_RATE * beat.shape[1] / activation.shape[1]
+    paths = decode_bars(given, rate, hints=hints)
+    clips = zip(paths, given.beat, given.lengths.tolist(), durations, strict=True)
+    return [_grid(path, row[:count].cpu(), duration, rate) for path, row, count, duration in clips]
 
 
 @torch.no_grad()
@@ -124,10 +110,18 @@ def decoder_input(
     activation: Tensor,
     log_mel: Tensor,
     lengths: Tensor,
-    rate: float,
 ) -> DecoderInput:
-    """Rounded logits, and the evidence of the rules at their rate; see :func:`decode_grids`."""
-    size = beat.shape[1]
+    """Rounded logits, and the evidence of the rules at their rate.
+
+    Args:
+        beat: (B, F) logits of beats, downbeats included.
+        downbeat: (B, F) logits of downbeats.
+        tempo: (B, F, 32) logits of the tempo; None without such a head.
+        activation: (B, k·F) onset envelope at 100 Hz for a whole k, at least 0, about 1 at its peaks.
+        log_mel: (B, k·F, M) log-mel.
+        lengths: (B,) frames of ``activation`` of each clip.
+    """
+    size, rate = beat.shape[1], ENVELOPE_RATE
     if activation.shape[1] % size or log_mel.shape[:2] != activation.shape or len(activation) != len(beat):
         raise ValueError(
             f"logits of shape {tuple(beat.shape)}, an activation of shape {tuple(activation.shape)} and a "

@@ -137,6 +137,6 @@ def activations_of(tower: MusicTower, wav: Tensor) -> dict[str, NDArray[np.gener
     logits = frames.beats
     assert logits is not None  # checked before
     heads = logits.beat, logits.downbeat, logits.tempo
-    evidence = decoder_input(*heads, frames.onset_envelope, mel, mel_lengths, rate=2 * RATE)
+    evidence = decoder_input(*heads, frames.onset_envelope, mel, mel_lengths)
     arrays = {name: value.numpy() for name, value in vars(evidence).items()}
     return arrays | {name: getattr(logits, name)[0].numpy() for name in HEADS}
