@@ -46,11 +46,11 @@ def test_weights_of_windows_add_up_and_rare_tempi_count_more() -> None:
 def test_evidence_times_weights_is_the_score_by_which_tempi_are_chosen() -> None:
     wav = music(12, 110, 0)
     mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), 96)
-    accents = find_accents(onset, mel, lengths, 100.0)
+    accents = find_accents(onset, mel, lengths)
     octaves = torch.log2(tempo.tempi() / 120)
     prior = sum(weight * octaves**power for power, weight in enumerate(tempo.PRIOR, 1))
     scores = torch.einsum("tskm,km->ts", evidence_of(wav), torch.tensor(tempo.WEIGHTS)) + prior
-    periods, choice, _, _ = tempo.beat_periods(accents, lengths, 100.0)
+    periods, choice, _, _ = tempo.beat_periods(accents, lengths)
     middle = len(scores) // 2
     assert float(periods[choice[0, round(middle * tempo.HOP * 100)]]) == pytest.approx(
         6000 / float(tempo.tempi()[scores[middle].argmax()])

@@ -26,8 +26,8 @@ BASS = 16
 BANDS = 16
 """Bands that the sound is compared in."""
 
-REACH = 0.18
-"""Seconds before and after a moment that are compared there."""
+REACH = 18
+"""Frames of 10 ms before and after a moment that are compared there."""
 
 
 @dataclass(frozen=True)
@@ -54,46 +54,44 @@ class Accents:
         return TRUST * self.onsets + (1 - TRUST) * self.others
 
 
-def find_accents(activation: Tensor, log_mel: Tensor, lengths: Tensor, rate: float) -> Accents:
+def find_accents(activation: Tensor, log_mel: Tensor, lengths: Tensor) -> Accents:
     """The evidence of a batch.
 
     Args:
-        activation: (B, F) onset envelope, of the order of 1 at its peaks.
+        activation: (B, F) onset envelope at 100 Hz, of the order of 1 at its peaks.
         log_mel: (B, F, M).
         lengths: (B,) frames of each clip.
-        rate: frames a second.
     """
     low = onset_envelope(log_mel[..., : max(1, log_mel.shape[2] // BASS)], lengths)
-    bass = local_contrast(low, lengths, rate)
+    bass = local_contrast(low, lengths)
     width = max(1, log_mel.shape[2] // BANDS)
     count = log_mel.shape[2] // width
     bands = log_mel[..., : count * width].float().unflatten(2, (count, width)).mean(3)
     bands = whole_steps(bands.transpose(1, 2).contiguous())
     total = F.pad(bands.cumsum(2), (1, 0))
-    reach = round(REACH * rate)
-    change = _sound_change(total, lengths, reach)
+    change = _sound_change(total, lengths)
     return Accents(
-        onsets=local_contrast(torch.nan_to_num(activation), lengths, rate),
+        onsets=local_contrast(torch.nan_to_num(activation), lengths),
         bass=bass,
-        others=BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate),
+        others=BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths),
         bands=bands,
         total=total,
-        sounding=sounds(bands, change, lengths, reach),
+        sounding=sounds(bands, change, lengths, REACH),
     )
 
 
-def _sound_change(total: Tensor, lengths: Tensor, reach: int) -> Tensor:
-    """(B, F) how much the mean spectrum ``reach`` frames after a moment differs from that before it.
+def _sound_change(total: Tensor, lengths: Tensor) -> Tensor:
+    """(B, F) how much the mean spectrum after a moment differs from that before it.
 
     In units of the log-mel. Chords change on beats, so it tells beats from off-beats where the drums do not.
     """
     size = total.shape[2] - 1
-    edges = total[..., :1].expand(-1, -1, reach), total[..., -1:].expand(-1, -1, reach)
+    edges = total[..., :1].expand(-1, -1, REACH), total[..., -1:].expand(-1, -1, REACH)
     padded = torch.cat([edges[0], total, edges[1]], 2)
-    at = [padded[..., start : start + size] for start in (0, reach, 2 * reach)]
+    at = [padded[..., start : start + size] for start in (0, REACH, 2 * REACH)]
     frame = torch.arange(size, device=total.device)
-    before = frame.clamp(max=reach).expand(len(total), -1)
-    after = (lengths[:, None] - frame).clamp(min=0, max=reach)
+    before = frame.clamp(max=REACH).expand(len(total), -1)
+    after = (lengths[:, None] - frame).clamp(min=0, max=REACH)
     return spectral_change(at, before, after)
 
 

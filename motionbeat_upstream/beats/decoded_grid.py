@@ -37,8 +37,8 @@ LOGIT_STEP = 1e-3
 ACCENT = 1.0
 """Height of a peak of onsets and accents from which on it may be a beat, in their standard deviations."""
 
-ACCENT_REACH, NEAR = 0.1, 0.03
-"""Seconds to either side that such a peak is the highest in, and that its bass is heard in."""
+ACCENT_REACH, NEAR = 10, 3
+"""Frames of 10 ms to either side that such a peak is the highest in, and that its bass is taken from."""
 
 NO_PULSE = 0.1
 """Mean probability of the beats, by the heads, below which a clip has no pulse."""
@@ -121,7 +121,7 @@ def decoder_input(
         log_mel: (B, k·F, M) log-mel.
         lengths: (B,) frames of ``activation`` of each clip.
     """
-    size, rate = beat.shape[1], ENVELOPE_RATE
+    size = beat.shape[1]
     if activation.shape[1] % size or log_mel.shape[:2] != activation.shape or len(activation) != len(beat):
         raise ValueError(
             f"logits of shape {tuple(beat.shape)}, an activation of shape {tuple(activation.shape)} and a "
@@ -129,18 +129,18 @@ def decoder_input(
             f"activation and log-mel of one rate, and a whole number of their frames to one of the logits"
         )
     pool = activation.shape[1] // size
-    accents = find_accents(activation, log_mel, lengths, rate)
-    mixed, near = accents.mixed, round(NEAR * rate)
-    peaks = (mixed > ACCENT) & (mixed >= _highest(mixed, round(ACCENT_REACH * rate)))
+    accents = find_accents(activation, log_mel, lengths)
+    mixed = accents.mixed
+    peaks = (mixed > ACCENT) & (mixed >= _highest(mixed, ACCENT_REACH))
     # How far the bass at an accent differs from that at the others, in their standard deviations.
-    bass = F.pad(standardise(_highest(accents.bass, near), peaks, CONSTANT[1]), (near, near))
+    bass = F.pad(standardise(_highest(accents.bass, NEAR), peaks, CONSTANT[1]), (NEAR, NEAR))
     return DecoderInput(
         beat=_rounded(beat),
         downbeat=_rounded(downbeat),
         lengths=torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
         beat_scores=F.max_pool1d(mixed, pool),
-        downbeat_scores=_strongest(_strongest(bass, 2 * near + 1, 1), pool),
-        tempo_scores=tempo_scores(accents, lengths, rate)[:, ::pool],
+        downbeat_scores=_strongest(_strongest(bass, 2 * NEAR + 1, 1), pool),
+        tempo_scores=tempo_scores(accents, lengths)[:, ::pool],
         tempo_head=None if tempo is None else _rounded(tempo),
         sounding=F.max_pool1d(accents.sounding.float(), pool) > 0,
     )

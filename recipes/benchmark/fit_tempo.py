@@ -32,9 +32,6 @@ from motionbeat_upstream.errors import AudioError
 if TYPE_CHECKING:
     from torch import Tensor
 
-RATE = 100.0
-"""Mel frames a second."""
-
 CENTRE, SPREAD = 133.0, 0.5
 """Beats per minute, and octaves, that windows are weighted to spread about."""
 
@@ -146,7 +143,7 @@ def evidence_of(wav: Tensor) -> Tensor:
 
     with torch.inference_mode():
         mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
-        return tempo_evidence(find_accents(onset, mel, lengths, RATE), lengths, RATE)[0]
+        return tempo_evidence(find_accents(onset, mel, lengths), lengths)[0]
 
 
 def local_tempo(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
