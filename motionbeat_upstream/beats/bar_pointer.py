@@ -248,6 +248,7 @@ class _Model:
     last: NDArray[np.int64]  # (M,) index of the last position of each metre
     is_first: NDArray[np.bool_]  # (P,) true for downbeats
     other_metre: Scores  # (M,) cost of changing to each metre
+    following: NDArray[np.int64]  # (P, P) score of a position followed by another one
     start: Scores  # (S, P) score of a beat before the first frame
 
     @property
@@ -278,6 +279,13 @@ def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPoint
     of_tempo = -((np.log2(60 * rate / periods / weights.tempo_centre) / weights.tempo_spread) ** 2) / 2
     last = np.cumsum(metres) - 1
     first = last - np.array(metres) + 1
+    is_first = np.isin(np.arange(sum(metres)), first)
+    other_metre = _steps(weights.metre_change - prior)
+    following = np.full((len(is_first), len(is_first)), IMPOSSIBLE, dtype=np.int64)
+    following[last[:, None], first] = -other_metre
+    following[last, first] = 0
+    inner = np.flatnonzero(~is_first)
+    following[inner - 1, inner] = 0
     return _Model(
         periods=periods,
         intervals=intervals,
@@ -290,8 +298,9 @@ def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPoint
         metre_of=np.repeat(np.arange(len(metres)), metres),
         first=first,
         last=last,
-        is_first=np.isin(np.arange(sum(metres)), first),
-        other_metre=_steps(weights.metre_change - prior),
+        is_first=is_first,
+        other_metre=other_metre,
+        following=following,
         start=_steps(of_tempo[:, None] + np.repeat(prior - np.log(metres), metres)),
     )
 
@@ -406,7 +415,7 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
     The first of them lies before the clip of ``size`` frames.
     """
     *heads, scores = _forward_all(model, evidence)
-    _, frame, index, place = _best_end(model, scores, size)
+    _, frame, index, position = _best_end(model, scores, size)
     path = [(frame, index)]
     block, chunk = model.block, len(heads) - 1
     around = np.arange(-1, 2)
@@ -417,11 +426,9 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
         whole = frame - int(model.intervals[index])
         row, column = np.divmod(around + whole - (chunk * CHUNK - model.blocks_before) * block, block)
         step = model.step[index]
-        if model.is_first[place]:
-            place = _last_place(model, (scores[row, :, column] - step[..., None]).max((0, 1)), place)
-        else:
-            place -= 1
-        late, index = divmod(int((scores[row, :, column, place] - step).argmax()), step.shape[1])
+        before = scores[row, :, column] - step[..., None]
+        position = int((before.max((0, 1)) + model.following[:, position]).argmax())
+        late, index = divmod(int(before[..., position].argmax()), step.shape[1])
         frame = whole - 1 + late
         path.append((frame, index))
     frames, tempi = np.array(path[::-1], dtype=np.int64).T
@@ -429,7 +436,7 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
 
 
 def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, int]:
-    """The best score, and frame, tempo and place of its last beat.
+    """The best score, and frame, tempo and position of its last beat.
 
     Args:
         model: costs and layout of the states.
@@ -441,15 +448,8 @@ def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, 
     row, column = np.divmod(frames - -(-size // model.block) * model.block, model.block)
     ends = frames[:, None] + model.intervals >= size
     last = np.where(ends[..., None], scores[row, :, column], IMPOSSIBLE)
-    offset, index, place = (int(x) for x in np.unravel_index(int(last.argmax()), last.shape))
-    return int(last[offset, index, place]), int(frames[offset]), index, place
-
-
-def _last_place(model: _Model, scores: Scores | NDArray[np.int64], place: int) -> int:
-    """The last place of the bar before a downbeat, given the best score (P,) of the beat before."""
-    ended = scores[model.last]
-    cost = np.where(model.first == place, 0, model.other_metre[model.first == place])
-    return int(model.last[(ended - cost).argmax()])
+    offset, index, position = (int(x) for x in np.unravel_index(int(last.argmax()), last.shape))
+    return int(last[offset, index, position]), int(frames[offset]), index, position
 
 
 def _forward_all(model: _Model, evidence: _Evidence) -> list[Scores]:
@@ -473,23 +473,23 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
         evidence: of the whole clip.
     """
     gains, tempo, blocked = evidence.gains, evidence.tempo, evidence.blocked
-    before, count, block, places = head.shape
+    before, count, block, positions = head.shape
     stop = min(first + CHUNK, len(gains) // block)
     scores = np.empty((before + stop - first, *head.shape[1:]), dtype=np.int32)
     scores[:before] = head
     # The best that the beats around a frame give to one that lies a whole interval after it. Of this only the
     # last frames are kept.
     kept = before * block
-    leaving = np.empty((count, 3 * kept, places), dtype=np.int32)
-    onward = np.empty((count, kept, places), dtype=np.int32)
+    leaving = np.empty((count, 3 * kept, positions), dtype=np.int32)
+    onward = np.empty((count, kept, positions), dtype=np.int32)
     _spread(model, head.swapaxes(0, 1).reshape(onward.shape), onward)
     _over_deviations(model, onward, leaving[:, 1 : kept - 1])
     onward = np.concatenate([onward[:, -2:], onward[:, :block]], axis=1)
-    # In a run of the flat array that begins one place earlier, each place has what the place before it gives,
-    # and the first place of a metre what the last one of the metre before it gives.
-    runs = sliding_window_view(leaving.reshape(-1), (block + 1) * places)
-    origin = (np.arange(count) * leaving.shape[1] - model.intervals) * places - 1
-    frame = np.arange(block) * places
+    # In a run of the flat array that begins one position earlier, each position has what the one before it
+    # gives, and the first position of a metre what the last one of the metre before it gives.
+    runs = sliding_window_view(leaving.reshape(-1), (block + 1) * positions)
+    origin = (np.arange(count) * leaving.shape[1] - model.intervals) * positions - 1
+    frame = np.arange(block) * positions
     at_first, after_last = frame + model.first[:, None], frame + model.last[:, None] + 1
     to_other = model.other_metre[:, None]
     at = kept
@@ -499,13 +499,13 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
             at = kept
         now = scores[before + number - first]
         here = slice(number * block, (number + 1) * block)
-        arriving = runs[origin + at * places]
-        if places > 1:
+        arriving = runs[origin + at * positions]
+        if positions > 1:
             ended = arriving[:, after_last]
             if len(to_other) > 1:
                 np.maximum(ended, ended.max(1, keepdims=True) - to_other, out=ended)
             arriving[:, at_first] = ended
-            arriving = arriving.reshape(count, block + 1, places)[:, :-1]
+            arriving = arriving.reshape(count, block + 1, positions)[:, :-1]
         else:
             arriving = arriving[:, 1:, None]
         np.add(arriving, gains[here], out=now)
@@ -565,34 +565,25 @@ def _own(
     return own
 
 
-def _position_steps(model: _Model) -> NDArray[np.int64]:
-    """(P, P) score of each position in the bar followed by each other one."""
-    steps = np.full((len(model.is_first),) * 2, IMPOSSIBLE, dtype=np.int64)
-    steps[model.last[:, None], model.first] = -model.other_metre
-    steps[model.last, model.first] = 0
-    inner = np.flatnonzero(~model.is_first)
-    steps[inner - 1, inner] = 0
-    return steps
-
-
 def _best_positions(model: _Model, gains: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N,) index of the best position of each beat; ``gains`` (N, P) are those of a beat at each position."""
     if len(gains) == 0:
         return np.zeros(0, dtype=np.int64)
     scores = gains.copy()
     scores[0] += model.start[0]
-    steps = torch.from_numpy(_position_steps(model))
-    return best_path(torch.from_numpy(scores)[None], steps, torch.tensor([len(gains)]))[0].numpy()
+    count = torch.tensor([len(gains)])
+    return best_path(torch.from_numpy(scores)[None], torch.from_numpy(model.following), count)[0].numpy()
 
 
 def _bar_margin(model: _Model, gains: NDArray[np.int64], positions: NDArray[np.int64]) -> float:
     """Lead of the (N,) positions over the best in which each beat has another one; ``gains`` as above."""
     if len(positions) == 0:
         return 0.0
-    steps, beats = _position_steps(model), np.arange(len(positions))
+    beats = np.arange(len(positions))
 
     def total(path: NDArray[np.int64]) -> int:
-        return int(model.start[0, path[0]] + gains[beats, path].sum() + steps[path[:-1], path[1:]].sum())
+        between = model.following[path[:-1], path[1:]].sum()
+        return int(model.start[0, path[0]] + gains[beats, path].sum() + between)
 
     own = total(positions)
     gains = gains.copy()
