@@ -1,10 +1,13 @@
-"""Checkpoints: one safetensors file with weights, configuration, format version and provenance.
+"""Checkpoints: safetensors files with weights, configuration, format version and provenance.
 
-safetensors holds numbers and text only, so reading a file from a stranger runs none of its code.
+The music tower alone is what listening tasks need. A second file beside it holds the motion tower and what
+else was trained with it, so that music and motion can be compared as they were in pretraining. safetensors
+holds numbers and text only, so reading a file from a stranger runs none of its code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,13 +20,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.config import LARGEST, MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import CheckpointError as CheckpointError
 from motionbeat_upstream.errors import ConfigError
+from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import MusicTower, untrained_music_tower
 
-FORMAT = "motionbeat.music_tower"
+FORMAT, MOTION_FORMAT = "motionbeat.music_tower", "motionbeat.motion_side"
 FORMAT_VERSION = 2
+
+MUSIC = "music."
+"""Prefix of the music tower's own weights in a whole model."""
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -60,11 +67,65 @@ def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
     try:
         config = MusicTowerConfig.from_dict(values)
     except ConfigError as error:
-        raise CheckpointError(
-            f"{path}: its configuration or provenance cannot be read ({error}); export the file again"
-        ) from error
+        raise _unreadable(path, error) from error
     tower = fit(path, lambda: untrained_music_tower(config), weights)
     return tower.eval(), provenance
+
+
+def save_motion_side(model: MotionBeat, path: str | Path, provenance: Provenance) -> None:
+    """Write all of a model but its music tower; the file appears when it is whole."""
+    spectrum = model.music_spectrum
+    config = {
+        "motion": model.motion.config.to_dict(),
+        "projection": model.project_music.out_features,
+        "curves": 0 if spectrum is None else spectrum.curves.out_features,
+        "music_weights": _music_hash(model.music),
+    }
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith(MUSIC)}
+    write_weights(weights, path, MOTION_FORMAT, config, provenance)
+
+
+def load_motionbeat(music: str | Path, motion_side: str | Path) -> tuple[MotionBeat, Provenance]:
+    """A whole model from its two files, in eval mode and on the CPU.
+
+    Args:
+        music: checkpoint of the music tower.
+        motion_side: what was trained with it.
+
+    Raises:
+        CheckpointError: a file that cannot be used, or two that were not trained together.
+    """
+    path = Path(motion_side)
+    tower, _ = load_music_tower(music)
+    weights, values, provenance = read_weights(path, MOTION_FORMAT)
+    if values.get("music_weights") != _music_hash(tower):
+        raise CheckpointError(
+            f"{path}: was trained with another music tower than {music}; export both from one step of one run"
+        )
+    try:
+        config = MotionTowerConfig.from_dict(values["motion"])
+        projection, curves = _size(values, "projection", 1), _size(values, "curves", 0)
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    own = {f"{MUSIC}{name}": value for name, value in tower.state_dict().items()}
+    model = fit(path, lambda: MotionBeat(tower.config, config, projection, curves), own | weights)
+    return model.eval(), provenance
+
+
+def _size(values: Mapping[str, Any], name: str, least: int) -> int:
+    value = values[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
+        raise ValueError(f"{name} must be at least {least} and at most {LARGEST}, got {value!r}")
+    return value
+
+
+def _music_hash(tower: MusicTower) -> str:
+    """Hash of a music tower's weights, whatever its grid is estimated from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tower.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write_weights(
@@ -74,14 +135,9 @@ def write_weights(
     config: Mapping[str, Any],
     provenance: Provenance,
 ) -> None:
-    """Write weights to ``path`` with what must be known of them; the file appears when it is whole.
+    """Write weights by name, with plain values of their configuration, as the format ``kind``.
 
-    Args:
-        weights: by name.
-        path: to write to.
-        kind: the format's name.
-        config: plain values.
-        provenance: of the weights.
+    The file appears at ``path`` when it is whole.
     """
     metadata = {
         "format": kind,
@@ -134,9 +190,13 @@ def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[
         origin = json.loads(metadata["provenance"])
         return config, Provenance(str(origin["training"]), dict(origin["details"]))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: its configuration or provenance cannot be read ({error!s}); export the file again"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: its configuration or provenance cannot be read ({error}); export the file again"
+    )
 
 
 def fit(

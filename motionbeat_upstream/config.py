@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from motionbeat_upstream.errors import ConfigError
 
@@ -17,14 +17,11 @@ STRIDE = 320
 ENVELOPE_RATE = 100.0
 """Frames of the onset envelope a second; frame j stands for (j + .5) / ENVELOPE_RATE."""
 
-
 LARGEST = 65_536
 """Most that any size may be: a damaged file must not make a tower that fills the memory."""
 
-
 GRID_SOURCES = ("onsets", "pulses", "heads")
 """What a music tower can estimate a grid from."""
-
 
 TRUNKS = ("bottleneck", "depthwise")
 """Layers that a frame trunk can have."""
@@ -32,7 +29,21 @@ TRUNKS = ("bottleneck", "depthwise")
 
 @dataclass(frozen=True)
 class TowerConfig:
-    """Sizes that both towers have. All defaults are ours [O]; the paper's text was not to be had."""
+    """Sizes that both towers have. All defaults are ours [O]; the paper's text was not available."""
+
+    KIND: ClassVar[str] = "tower"
+    # The least value of each whole number.
+    LEAST: ClassVar[Mapping[str, int]] = {
+        "dim": 2,
+        "trunk_kernel": 1,
+        "token_layers": 1,
+        "heads": 1,
+        "expansion": 1,
+        "subdivisions": 1,
+        "embedding_dim": 1,
+    }
+    # Values of keys that older checkpoints lack.
+    OLD: ClassVar[Mapping[str, Any]] = {"trunk": "depthwise"}
 
     arch: str = "tiny"
     """Name of the architecture, for messages and model cards."""
@@ -85,9 +96,8 @@ class TowerConfig:
 
     def validate(self) -> None:
         """Raise ``ConfigError`` with every fault found, or return in silence."""
-        faults = self._faults()
-        if faults:
-            raise ConfigError(f"{self._name()} {self.arch!r}: " + "; ".join(faults))
+        if faults := self._faults():
+            raise ConfigError(f"{self.KIND} {self.arch!r}: " + "; ".join(faults))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a checkpoint keeps them."""
@@ -97,42 +107,20 @@ class TowerConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of :meth:`to_dict`, validated; unknown or missing keys raise ``ConfigError``."""
         known = {field.name for field in fields(cls)}
-        values = {**cls._values_of_old_checkpoints(), **values}
+        values = {**cls.OLD, **values}
         faults = [f"unknown key {key!r}" for key in sorted(set(values) - known)]
         faults += [f"missing key {key!r}" for key in sorted(known - set(values))]
         if faults:
-            raise ConfigError(f"{cls._name()}: " + "; ".join(faults))
+            raise ConfigError(f"{cls.KIND}: " + "; ".join(faults))
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         config = cls(**plain)
         config.validate()
         return config
 
-    @classmethod
-    def _name(cls) -> str:
-        return "tower"
-
-    @classmethod
-    def _values_of_old_checkpoints(cls) -> dict[str, Any]:
-        """Values of keys that older checkpoints lack."""
-        return {"trunk": "depthwise"}
-
-    @classmethod
-    def _least(cls) -> dict[str, int]:
-        """The least value of each whole number."""
-        return {
-            "dim": 2,
-            "trunk_kernel": 1,
-            "token_layers": 1,
-            "heads": 1,
-            "expansion": 1,
-            "subdivisions": 1,
-            "embedding_dim": 1,
-        }
-
     def _faults(self) -> list[str]:
         faults = [
             f"{name} must be at least {least} and at most {LARGEST}, got {getattr(self, name)!r}"
-            for name, least in self._least().items()
+            for name, least in self.LEAST.items()
             if not _is_int(getattr(self, name)) or not least <= getattr(self, name) <= LARGEST
         ]
         if not faults:
@@ -163,6 +151,10 @@ class TowerConfig:
 class MusicTowerConfig(TowerConfig):
     """Sizes of the music tower."""
 
+    KIND = "music tower"
+    LEAST: ClassVar[Mapping[str, int]] = {"n_mels": 8, **TowerConfig.LEAST}
+    OLD: ClassVar[Mapping[str, Any]] = {"beat_heads": False, **TowerConfig.OLD}
+
     n_mels: int = 96
     """Mel bands between 30 Hz and 8 kHz."""
 
@@ -179,18 +171,6 @@ class MusicTowerConfig(TowerConfig):
     grid_trust: float = 0.3
     """Weight in [0, 1] of those onsets or pulses as to where beats lie; the rest goes to accents in the
     log-mel. The default suits onsets, trained pulses deserve more."""
-
-    @classmethod
-    def _name(cls) -> str:
-        return "music tower"
-
-    @classmethod
-    def _values_of_old_checkpoints(cls) -> dict[str, Any]:
-        return {"beat_heads": False, **super()._values_of_old_checkpoints()}
-
-    @classmethod
-    def _least(cls) -> dict[str, int]:
-        return {"n_mels": 8, **super()._least()}
 
     def _faults(self) -> list[str]:
         faults = super()._faults()
@@ -210,6 +190,9 @@ class MusicTowerConfig(TowerConfig):
 class MotionTowerConfig(TowerConfig):
     """Sizes of the motion tower."""
 
+    KIND = "motion tower"
+    LEAST: ClassVar[Mapping[str, int]] = {"contact_harmonics": 0, **TowerConfig.LEAST}
+
     trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
     """As above; a motion needs less context than a sound."""
 
@@ -218,14 +201,6 @@ class MotionTowerConfig(TowerConfig):
 
     contact_harmonics: int = 4
     """Highest harmonic of the guidance's function of the relative bar phase."""
-
-    @classmethod
-    def _name(cls) -> str:
-        return "motion tower"
-
-    @classmethod
-    def _least(cls) -> dict[str, int]:
-        return {"contact_harmonics": 0, **super()._least()}
 
 
 def _is_int(value: object) -> bool:
@@ -242,13 +217,7 @@ def _are_ints(values: object, least: int) -> bool:
 
 ARCHITECTURES: Mapping[str, MusicTowerConfig] = {
     "tiny": MusicTowerConfig(),
-    "base": MusicTowerConfig(
-        arch="base",
-        dim=768,
-        token_layers=12,
-        heads=12,
-        embedding_dim=512,
-    ),
+    "base": MusicTowerConfig(arch="base", dim=768, token_layers=12, heads=12, embedding_dim=512),
 }
 """``tiny`` (the default that ships) and ``base`` (about the size of HuBERT base)."""
 

@@ -21,7 +21,6 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -302,28 +301,22 @@ def _frames(
     decoded, where the container states no time but the first."""
     untimed = container.format.name in UNTIMED
     size = lost = 0
-    for packet in _packets(container, stream, known):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            known.seekable = False
-            lost += 0 if bytes(packet).startswith(TAGS) else packet.size
-            continue
-        size += packet.size
-        for frame in frames:
-            known.seekable &= frame.time is not None
-            if untimed and known.rate:
-                yield frame, None, lost * known.seconds / size
-            else:
-                yield frame, frame.time, 0.0
-            lost = 0
-
-
-def _packets(
-    container: InputContainer, stream: AudioStream, known: _Decoded
-) -> Iterator[Packet[AudioStream]]:
     try:
-        yield from container.demux(stream)
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                known.seekable = False
+                lost += 0 if bytes(packet).startswith(TAGS) else packet.size
+                continue
+            size += packet.size
+            for frame in frames:
+                known.seekable &= frame.time is not None
+                if untimed and known.rate:
+                    yield frame, None, lost * known.seconds / size
+                else:
+                    yield frame, frame.time, 0.0
+                lost = 0
     except av.FFmpegError as error:
         known.fault = f"decoding ends at {known.seconds:.3f} s ({error.strerror})"
 

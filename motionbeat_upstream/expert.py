@@ -1,4 +1,4 @@
-"""The upstream expert: S3PRL's contract around the music tower."""
+"""The upstream experts: S3PRL's contract around the music tower, and around its front end alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.audio import AudioError, as_waveform
-from motionbeat_upstream.beats.frontend import HOP, length_mask
+from motionbeat_upstream.beats.frontend import HOP, length_mask, log_mel
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import Provenance
-from motionbeat_upstream.config import STRIDE
+from motionbeat_upstream.config import STRIDE, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import MusicTower
 
 DOWNSAMPLE_RATES = {
@@ -68,12 +68,7 @@ class UpstreamExpert(nn.Module):
         Raises:
             AudioError: an item of another shape or type, without samples, or not finite.
         """
-        if len(wavs) == 0:
-            raise AudioError("wavs: expected at least one waveform, got an empty list")
-        device = next(self.tower.parameters()).device
-        clips = [as_waveform(wav, f"wavs[{index}]").to(device) for index, wav in enumerate(wavs)]
-        lengths = torch.tensor([len(clip) for clip in clips], device=device)
-        features = self.tower(pad_sequence(clips, batch_first=True), lengths, grids)
+        features = self.tower(*_padded(wavs, next(self.tower.parameters()).device), grids)
         beats: dict[str, Tensor] = {}
         if features.beats is not None:
             inside = length_mask(features.frame_lengths, features.beats.beat.shape[1])
@@ -92,3 +87,38 @@ class UpstreamExpert(nn.Module):
             **beats,
             "grids": features.grids,
         }
+
+
+class LogMelExpert(nn.Module):
+    """The music tower's front end alone, the baseline that shows what the tower adds to it.
+
+    S3PRL's own ``fbank`` and ``mfcc`` are normalised over each clip, so their mean over time is the same for
+    every clip; in tasks that average over time they are at chance by construction. This one is not normalised
+    over time.
+
+    Called with a list of waveforms, it returns ``hidden_states``, one layer of log-mel at 50 Hz:
+    (B, ceil(T/320), 2·M), two log-mel frames of 10 ms side by side, at one loudness.
+    """
+
+    def __init__(self, n_mels: int = MusicTowerConfig.n_mels) -> None:
+        super().__init__()
+        self.n_mels = n_mels
+
+    def get_downsample_rates(self, key: str) -> int:
+        """Samples from one feature to the next."""
+        return STRIDE
+
+    def forward(self, wavs: Sequence[Tensor]) -> dict[str, Any]:
+        """Features of a list of (T_i,) waveforms at 16 kHz; raises as :class:`UpstreamExpert` does."""
+        mel, _ = log_mel(*_padded(wavs), self.n_mels)
+        frames = mel.unflatten(1, (-1, 2)).flatten(2)
+        return {"hidden_states": [frames], "last_hidden_state": frames}
+
+
+def _padded(wavs: Sequence[Tensor], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """The (B, T) padded batch of waveforms, and their (B,) lengths; on the first one's device by default."""
+    if len(wavs) == 0:
+        raise AudioError("wavs: expected at least one waveform, got an empty list")
+    clips = [as_waveform(wav, f"wavs[{index}]").to(device) for index, wav in enumerate(wavs)]
+    lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
+    return pad_sequence(clips, batch_first=True), lengths

@@ -38,10 +38,10 @@ class HearModel(nn.Module):
     @torch.inference_mode()
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """(B, F, E_t) embeddings per time and (B, E_s) of the clips, for (B, T) audio in [-1, 1]."""
-        said = self.upstream(audio)
-        states = said["hidden_states"]
+        outputs = self.upstream(audio)
+        states = outputs["hidden_states"]
         frames = torch.cat([states[self.trunk_layer], states[-1]], -1).float()
-        return frames, torch.cat([frames.mean(1), said["embedding"].float()], -1)
+        return frames, torch.cat([frames.mean(1), outputs["embedding"].float()], -1)
 
 
 def load_model(model_file_path: str = "") -> HearModel:

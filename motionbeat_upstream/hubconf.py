@@ -14,10 +14,19 @@ import torch
 
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower
 from motionbeat_upstream.config import MusicTowerConfig, architecture
-from motionbeat_upstream.expert import UpstreamExpert
-from motionbeat_upstream.log_mel_expert import LogMelExpert
+from motionbeat_upstream.expert import LogMelExpert, UpstreamExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
+
+__all__ = [
+    "motionbeat",
+    "motionbeat_base",
+    "motionbeat_local",
+    "motionbeat_log_mel",
+    "motionbeat_untrained",
+    "motionbeat_url",
+    "motionbeat_v1",
+]
 
 dependencies = ["torch", "torchaudio", "numpy", "librosa", "av", "soxr", "safetensors"]
 

@@ -7,15 +7,7 @@ from __future__ import annotations
 
 from motionbeat_upstream import hubconf
 
-ENTRIES = (
-    "motionbeat",
-    "motionbeat_v1",
-    "motionbeat_untrained",
-    "motionbeat_log_mel",
-    "motionbeat_base",
-    "motionbeat_local",
-    "motionbeat_url",
-)
+ENTRIES = tuple(hubconf.__all__)
 
 
 def register() -> None:

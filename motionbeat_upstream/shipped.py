@@ -8,10 +8,7 @@ SHIPPED = Path(__file__).parent / "weights" / "motionbeat_tiny.safetensors"
 """The music tower."""
 
 SHIPPED_MOTION = SHIPPED.with_name("motionbeat_tiny_motion.safetensors")
-"""The motion tower that was trained with it; see :mod:`~motionbeat_upstream.pair_checkpoint`."""
+"""The motion tower that was trained with it; see :mod:`~motionbeat_upstream.checkpoint`."""
 
 SHIPPED_V1 = SHIPPED.with_name("motionbeat_tiny_v1.safetensors")
 """The music tower of the first release, for results that name it."""
-
-SHIPPED_V1_MOTION = SHIPPED.with_name("motionbeat_tiny_v1_motion.safetensors")
-"""The motion tower that was trained with it."""

@@ -26,6 +26,7 @@ from motionbeat_upstream.beats.bar_pointer import (
     WEIGHTS,
     BarPath,
     BarPointerWeights,
+    DecoderInput,
     Hints,
     decode_bars,
 )
@@ -38,8 +39,17 @@ Beat = tuple[int, int, int, int]
 """Frame, index of the tempo, metre, position."""
 
 
-def decode(beat: Tensor, downbeat: Tensor, hints: Hints = ANY, **others: Any) -> BarPath:
-    (path,) = decode_bars(beat[None], downbeat[None], torch.tensor([len(beat)]), hints=hints, **others)
+def decode(
+    beat: Tensor,
+    downbeat: Tensor,
+    hints: Hints = ANY,
+    rate: float = RATE,
+    weights: BarPointerWeights = WEIGHTS,
+    margins: bool = True,
+    **evidence: Tensor,
+) -> BarPath:
+    given = DecoderInput(beat[None], downbeat[None], torch.tensor([len(beat)]), **evidence)
+    (path,) = decode_bars(given, rate, hints=hints, weights=weights, margins=margins)
     return path
 
 
@@ -342,14 +352,14 @@ def test_scores_of_tempo_and_beats_add_up_with_the_logits() -> None:
     flat = torch.full((1000,), -2.0)
     scores = torch.where((tempi() - 90.0).abs() < 5.0, 2.0, -2.0).expand(1, 1000, -1)
     weights = replace(WEIGHTS, beat_evidence=1.0, downbeat_evidence=1.0, tempo_evidence=1.0)
-    path = decode(flat, flat, tempo_scores=scores, tempi=tempi(), weights=weights)
+    path = decode(flat, flat, tempo_scores=scores, weights=weights)
     assert 60 * RATE / path.periods == pytest.approx(90.0, rel=0.06)
     classes = torch.zeros(1, 1000, TEMPO_CLASSES)
     classes[..., round(float(tempo_class(torch.tensor(150.0))))] = 5.0
     faster = replace(WEIGHTS, tempo_head=1.0)
     path = decode(flat, flat, tempo_head=classes, weights=faster)
     assert 60 * RATE / path.periods == pytest.approx(150.0, rel=0.06)
-    both: dict[str, Any] = {"tempo_head": classes, "tempo_scores": scores, "tempi": tempi()}
+    both: dict[str, Any] = {"tempo_head": classes, "tempo_scores": scores}
     path = decode(flat, flat, **both, weights=replace(weights, tempo_head=0.1))
     assert 60 * RATE / path.periods == pytest.approx(90.0, rel=0.06)
     beats = np.arange(0.3, 20.0, 60 / 104)
@@ -405,7 +415,7 @@ def test_a_clip_is_the_same_alone_and_in_a_batch() -> None:
     batch = torch.randn(2, len(clips), int(lengths.max()) + 33) * 9
     for row, pair in enumerate(clips):
         batch[:, row, : lengths[row]] = torch.stack(pair)
-    for alone, together in zip(clips, decode_bars(batch[0], batch[1], lengths), strict=True):
+    for alone, together in zip(clips, decode_bars(DecoderInput(batch[0], batch[1], lengths)), strict=True):
         for one, other in zip(astuple(decode(*alone)), astuple(together), strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -445,4 +455,4 @@ def test_tempi_too_fast_for_the_frames() -> None:
 
 def test_shapes_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r"downbeats of shape \(2, 99\)"):
-        decode_bars(torch.zeros(2, 100), torch.zeros(2, 99), torch.tensor([100, 100]))
+        decode_bars(DecoderInput(torch.zeros(2, 100), torch.zeros(2, 99), torch.tensor([100, 100])))

@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.beats.beat_estimation import estimate_grids
-from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.drum_patterns import beat_times, piece
 

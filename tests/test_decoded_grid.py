@@ -9,9 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.beats.bar_pointer import ANY, Hints
 from motionbeat_upstream.beats.decoded_grid import BEATS, decode_grids
-from motionbeat_upstream.beats.frontend import log_mel
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.clicks_at_tempo import clicks
 from tests.frame_activations import MODERATE, SEVERE, Flaws, logits_of, positions_of
@@ -32,7 +31,7 @@ def grids_of(*clips: Clip, hints: Hints = ANY, extra: int = 0) -> list[Grid]:
         logits[:, row, : len(beat)] = torch.stack([beat, downbeat])
     durations = (lengths / SAMPLE_RATE).tolist()
     onset = onset_envelope(mel, frames)
-    return decode_grids(logits[0], logits[1], onset, mel, frames, durations, hints=hints)
+    return decode_grids(logits[0], logits[1], None, onset, mel, frames, durations, hints=hints)
 
 
 def clip(bpm: float, flaws: Flaws = MODERATE, seed: int = 0, seconds: float = SECONDS) -> Clip:
@@ -118,4 +117,4 @@ def test_hints_are_followed() -> None:
 def test_shapes_that_do_not_fit() -> None:
     logits, lengths = torch.zeros(1, 50), torch.tensor([101])
     with pytest.raises(ValueError, match="a whole number of their frames"):
-        decode_grids(logits, logits, torch.zeros(1, 101), torch.zeros(1, 101, 96), lengths, [1.01])
+        decode_grids(logits, logits, None, torch.zeros(1, 101), torch.zeros(1, 101, 96), lengths, [1.01])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motionbeat_upstream.audio import AudioError, read_audio
-from motionbeat_upstream.commands.edge_format import slice_starts
+from motionbeat_upstream.commands.feature_files import slice_starts
 from motionbeat_upstream.decoding import audio_length, read_sound
 from motionbeat_upstream.errors import AudioWarning, DamagedAudioWarning
 from tests.conftest import skip_or_fail

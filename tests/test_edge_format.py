@@ -16,7 +16,7 @@ from torch import Tensor
 
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
-from motionbeat_upstream.commands.edge_format import EdgeFormat, refuse_one_name, slice_starts
+from motionbeat_upstream.commands.feature_files import EdgeFormat, refuse_one_name, slice_starts
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.small import SMALL, music

@@ -10,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from motionbeat_upstream.beats import tempo
-from motionbeat_upstream.beats.accents import bass_accents, sound_bands
-from motionbeat_upstream.beats.frontend import log_mel
-from motionbeat_upstream.beats.local_contrast import local_contrast
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
+from motionbeat_upstream.beats.accents import find_accents
+from motionbeat_upstream.beats.frontend import spectra
 from recipes.benchmark.fit_tempo import Windows, evidence_of, fit, main, score, window_weights
 from tests.made_corpus import Made, write_corpus
 from tests.small import music
@@ -47,13 +45,12 @@ def test_weights_of_windows_add_up_and_rare_tempi_count_more() -> None:
 
 def test_evidence_times_weights_is_the_score_by_which_tempi_are_chosen() -> None:
     wav = music(12, 110, 0)
-    mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), 96)
-    contrast = local_contrast(onset_envelope(mel, lengths), lengths, 100.0)
-    bass, bands = bass_accents(mel, lengths, 100.0), sound_bands(mel)
+    mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), 96)
+    accents = find_accents(onset, mel, lengths)
     octaves = torch.log2(tempo.tempi() / 120)
     prior = sum(weight * octaves**power for power, weight in enumerate(tempo.PRIOR, 1))
     scores = torch.einsum("tskm,km->ts", evidence_of(wav), torch.tensor(tempo.WEIGHTS)) + prior
-    periods, choice, _, _ = tempo.beat_periods(contrast, bass, bands, contrast > 0, lengths, 100.0)
+    periods, choice, _, _ = tempo.beat_periods(accents, lengths)
     middle = len(scores) // 2
     assert float(periods[choice[0, round(middle * tempo.HOP * 100)]]) == pytest.approx(
         6000 / float(tempo.tempi()[scores[middle].argmax()])

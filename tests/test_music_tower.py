@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motionbeat_upstream.beats.beat_estimation import TRUST, estimate_grids
-from motionbeat_upstream.beats.frontend import frame_count, log_mel
+from motionbeat_upstream.beats.frontend import frame_count, log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid, regular_grid
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
 from motionbeat_upstream.config import architecture
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
 from tests.small import SMALL, music

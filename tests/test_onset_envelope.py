@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.frontend import log_mel
-from motionbeat_upstream.beats.onset_envelope import LAG, onset_envelope
+from motionbeat_upstream.beats.frontend import LAG, log_mel, onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE
 
 N_MELS = 40

@@ -18,10 +18,15 @@ from motion_data.commands.data import main as data_command
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.beats.grid import regular_grid
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, save_music_tower
+from motionbeat_upstream.checkpoint import (
+    CheckpointError,
+    Provenance,
+    load_motionbeat,
+    save_motion_side,
+    save_music_tower,
+)
 from motionbeat_upstream.config import MotionTowerConfig
 from motionbeat_upstream.nn.motionbeat import MotionBeat
-from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_side
 from motionbeat_upstream.shipped import SHIPPED
 from recipes.downstream import run_downstream
 from recipes.downstream.retrieval.model import PairProbe, contrast

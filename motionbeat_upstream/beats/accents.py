@@ -1,15 +1,24 @@
-"""Accents heard in a log-mel spectrogram: onsets in the bass, and changes of the sound."""
+"""Evidence of beats in a clip, frame by frame: onsets, accents in the bass, and changes of the sound."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.beats.frontend import onset_envelope
 from motionbeat_upstream.beats.local_contrast import STEP, local_contrast, whole_steps
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
+from motionbeat_upstream.beats.silence import sounds
+from motionbeat_upstream.config import MusicTowerConfig
+
+TRUST = MusicTowerConfig.grid_trust
+"""Weight of an onset envelope against the accents in the log-mel."""
+
+BASS_SHARE = 2 / 3
+"""Share of the bass in those accents; the rest is change of sound."""
 
 BASS = 16
 """One in so many mel bands is bass: below about 200 Hz."""
@@ -17,51 +26,73 @@ BASS = 16
 BANDS = 16
 """Bands that the sound is compared in."""
 
-REACH = 0.18
-"""Seconds before and after a moment that are compared there."""
+REACH = 18
+"""Frames of 10 ms before and after a moment that are compared there."""
 
 
-def bass_accents(log_mel: Tensor, lengths: Tensor, rate: float) -> Tensor:
-    """(B, F) onset strength below about 200 Hz against its surroundings; for the arguments see below."""
-    bass = onset_envelope(log_mel[..., : max(1, log_mel.shape[2] // BASS)], lengths)
-    return local_contrast(bass, lengths, rate)
+@dataclass(frozen=True)
+class Accents:
+    """Evidence of beats; each curve is (B, F), of a standard deviation of about 1, 0 beyond a clip's end."""
+
+    onsets: Tensor
+    """Onset envelope against its surroundings."""
+    bass: Tensor
+    """Onsets below about 200 Hz against their surroundings."""
+    others: Tensor
+    """Accents in the log-mel: of the bass, and changes of the sound."""
+    bands: Tensor
+    """(B, C, F) int64 log-mel in about ``BANDS`` bands, in whole steps."""
+    total: Tensor
+    """(B, C, F + 1) int64 sums of the frames of ``bands`` before each. Whole numbers add up exactly, so a
+    clip's sums are the same in any batch."""
+    sounding: Tensor
+    """(B, F) true where something sounds, see :func:`~motionbeat_upstream.beats.silence.sounds`."""
+
+    @property
+    def mixed(self) -> Tensor:
+        """Onsets and accents in the log-mel together."""
+        return TRUST * self.onsets + (1 - TRUST) * self.others
 
 
-def sound_change(total: Tensor, lengths: Tensor, rate: float) -> Tensor:
-    """(B, F) how much the mean spectrum after a moment differs from that before it, in units of the log-mel.
-
-    Chords change on beats, so this tells beats from off-beats where the drums do not.
+def find_accents(activation: Tensor, log_mel: Tensor, lengths: Tensor) -> Accents:
+    """The evidence of a batch.
 
     Args:
-        total: (B, C, F + 1) as :func:`running_total` gives it.
+        activation: (B, F) onset envelope at 100 Hz, of the order of 1 at its peaks.
+        log_mel: (B, F, M).
         lengths: (B,) frames of each clip.
-        rate: frames a second.
     """
-    reach = round(REACH * rate)
-    size = total.shape[2] - 1
-    edges = total[..., :1].expand(-1, -1, reach), total[..., -1:].expand(-1, -1, reach)
-    padded = torch.cat([edges[0], total, edges[1]], 2)
-    at = [padded[..., start : start + size] for start in (0, reach, 2 * reach)]
-    frame = torch.arange(size, device=total.device)
-    before = frame.clamp(max=reach).expand(len(total), -1)
-    after = (lengths[:, None] - frame).clamp(min=0, max=reach)
-    return spectral_change(at, before, after)
-
-
-def sound_bands(log_mel: Tensor) -> Tensor:
-    """(B, C, F) the (B, F, M) log-mel in about ``BANDS`` bands, in whole steps; 0 stays 0."""
+    low = onset_envelope(log_mel[..., : max(1, log_mel.shape[2] // BASS)], lengths)
+    bass = local_contrast(low, lengths)
     width = max(1, log_mel.shape[2] // BANDS)
     count = log_mel.shape[2] // width
     bands = log_mel[..., : count * width].float().unflatten(2, (count, width)).mean(3)
-    return whole_steps(bands.transpose(1, 2).contiguous())
+    bands = whole_steps(bands.transpose(1, 2).contiguous())
+    total = F.pad(bands.cumsum(2), (1, 0))
+    change = _sound_change(total, lengths)
+    return Accents(
+        onsets=local_contrast(torch.nan_to_num(activation), lengths),
+        bass=bass,
+        others=BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths),
+        bands=bands,
+        total=total,
+        sounding=sounds(bands, change, lengths, REACH),
+    )
 
 
-def running_total(bands: Tensor) -> Tensor:
-    """(B, C, F + 1) int64 sums of the frames before each.
+def _sound_change(total: Tensor, lengths: Tensor) -> Tensor:
+    """(B, F) how much the mean spectrum after a moment differs from that before it.
 
-    Whole numbers add up exactly, so a clip's sums are the same in any batch.
+    In units of the log-mel. Chords change on beats, so it tells beats from off-beats where the drums do not.
     """
-    return F.pad(bands.cumsum(2), (1, 0))
+    size = total.shape[2] - 1
+    edges = total[..., :1].expand(-1, -1, REACH), total[..., -1:].expand(-1, -1, REACH)
+    padded = torch.cat([edges[0], total, edges[1]], 2)
+    at = [padded[..., start : start + size] for start in (0, REACH, 2 * REACH)]
+    frame = torch.arange(size, device=total.device)
+    before = frame.clamp(max=REACH).expand(len(total), -1)
+    after = (lengths[:, None] - frame).clamp(min=0, max=REACH)
+    return spectral_change(at, before, after)
 
 
 def spectral_change(at: Sequence[Tensor], before: Tensor, after: Tensor) -> Tensor:

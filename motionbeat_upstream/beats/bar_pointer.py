@@ -23,7 +23,8 @@ from torch import Tensor
 
 from motionbeat_upstream.beats.grid import METRES
 from motionbeat_upstream.beats.silence import silence
-from motionbeat_upstream.beats.tempo import class_tempi
+from motionbeat_upstream.beats.tempo import class_tempi, tempi
+from motionbeat_upstream.beats.viterbi import best_path
 
 Scores = NDArray[np.int32]
 
@@ -134,6 +135,30 @@ WEIGHTS = BarPointerWeights()
 
 
 @dataclass(frozen=True)
+class DecoderInput:
+    """What is decoded of a batch; what lies beyond a clip's end does not matter."""
+
+    beat: Tensor
+    """(B, F) logits of a beat at each frame."""
+    downbeat: Tensor
+    """(B, F) logits of a downbeat, which is a beat as well."""
+    lengths: Tensor
+    """(B,) frames of each clip."""
+    beat_scores: Tensor | None = None
+    """(B, F) added to the log-odds of a beat."""
+    downbeat_scores: Tensor | None = None
+    """(B, F) added to what speaks for a downbeat at each frame."""
+    tempo_scores: Tensor | None = None
+    """(B, F, S) added per second to the logarithm of probability of each of
+    :func:`~motionbeat_upstream.beats.tempo.tempi`."""
+    tempo_head: Tensor | None = None
+    """(B, F, 32) logits of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
+    sounding: Tensor | None = None
+    """(B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in silences.
+    Without it everything sounds."""
+
+
+@dataclass(frozen=True)
 class BarPath:
     """The best path through one clip, and how far it leads others."""
 
@@ -156,38 +181,19 @@ class BarPath:
 
 @torch.no_grad()
 def decode_bars(
-    beat: Tensor,
-    downbeat: Tensor,
-    lengths: Tensor,
+    given: DecoderInput,
     rate: float = 50.0,
     *,
     hints: Hints = ANY,
-    beat_scores: Tensor | None = None,
-    downbeat_scores: Tensor | None = None,
-    tempo_scores: Tensor | None = None,
-    tempi: Tensor | None = None,
-    tempo_head: Tensor | None = None,
-    sounding: Tensor | None = None,
     weights: BarPointerWeights = WEIGHTS,
     margins: bool = True,
 ) -> list[BarPath]:
     """The best beats and bars of each clip.
 
     Args:
-        beat: (B, F) logits of a beat at each frame; what lies beyond a clip's end does not matter.
-        downbeat: (B, F) logits of a downbeat, which is a beat as well.
-        lengths: (B,) frames of each clip.
+        given: activations and evidence at ``rate``.
         rate: frames a second.
         hints: range of tempi, and metres to choose from.
-        beat_scores: (B, F) added to the log-odds of a beat.
-        downbeat_scores: (B, F) added to what speaks for a downbeat at each frame.
-        tempo_scores: (B, F, S) added per second to the logarithm of probability of each tempo.
-        tempi: (S,) increasing tempi of ``tempo_scores`` in beats per minute, as
-            :func:`~motionbeat_upstream.beats.tempo.tempi` gives them.
-        tempo_head: (B, F, 32) logits of the tempo, see
-            :class:`~motionbeat_upstream.nn.beat_heads.BeatLogits`.
-        sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in
-            silences. Without it everything sounds.
         weights: what the model weighs.
         margins: without them both are NaN, and decoding is faster.
 
@@ -197,6 +203,7 @@ def decode_bars(
     Raises:
         ValueError: shapes that do not fit each other, or tempi too fast for the rate.
     """
+    beat, downbeat, lengths, sounding = given.beat, given.downbeat, given.lengths, given.sounding
     if beat.ndim != 2 or beat.shape != downbeat.shape or lengths.shape != (len(beat),):
         raise ValueError(
             f"beats of shape {tuple(beat.shape)}, downbeats of shape {tuple(downbeat.shape)} and "
@@ -207,28 +214,16 @@ def decode_bars(
             f"a beat at {hints.max_bpm:g} bpm has fewer than {LEAST_PERIOD:g} of {rate:g} frames a second; "
             f"ask for at most {60 * rate / LEAST_PERIOD:g} bpm"
         )
-    if (tempo_scores is None) != (tempi is None):
-        raise ValueError("expected tempo_scores with their tempi, or neither")
     metres = tuple(sorted(set(hints.metres)))
     short = tuple(metre for metre in metres if metre <= SHORT_BARS) or metres
     with_bars = _model(hints, rate, metres, weights)
     beats_alone = _model(hints, rate, (1,), weights) if margins else None
     of_beats = _model(hints, rate, short, weights)
-    periods = with_bars.periods
-    still = None
-    if sounding is not None:
-        still = silence(sounding, torch.full(beat.shape, float(periods[0]), device=beat.device))
-    gains = _gains(beat, downbeat, beat_scores, downbeat_scores, still, weights)
-    of_tempo = []
-    if tempo_scores is not None and tempi is not None:
-        of_tempo.append(_on_periods(tempo_scores, tempi, periods, rate, weights.tempo_evidence))
-    if tempo_head is not None and weights.tempo_head:
-        likely = torch.nan_to_num(tempo_head.double()).log_softmax(-1)
-        of_tempo.append(_on_periods(likely, class_tempi(), periods, rate, weights.tempo_head))
-    per_frame = np.sum(of_tempo, axis=0, dtype=np.int32) if of_tempo else None
+    gains = _gains(given, with_bars, weights)
+    tempo_gains = _tempo_gains(given, with_bars.periods, rate, weights)
     paths = []
     for row, size in enumerate(lengths.tolist()):
-        tempo = None if per_frame is None else per_frame[row, :, :size]
+        tempo = None if tempo_gains is None else tempo_gains[row, :, :size]
         path = _decode(gains[:, row, :size], tempo, of_beats, with_bars, beats_alone)
         if sounding is not None:
             path = _where_it_sounds(path, sounding[row, :size])
@@ -240,34 +235,21 @@ def decode_bars(
 class _Model:
     """Costs and layout of the states of a clip: S periods, and P positions, metre after metre."""
 
-    periods: NDArray[np.float64]
-    """(S,) beat periods in frames, evenly spaced in octaves, increasing."""
-    intervals: NDArray[np.int64]
-    """(S,) the same in whole frames."""
-    shorter: Scores
-    """(S, 1, 1) cost of an interval that is a frame shorter."""
-    longer: Scores
-    """(S, 1, 1) cost of an interval that is a frame longer."""
-    change: Scores
-    """(1,) cost of the next tempo."""
-    jump: Scores
-    """(1,) cost of any other tempo."""
-    step: Scores
-    """(S, 3, S) cost of a beat of one tempo after an interval longer, whole or shorter from another tempo."""
-    metres: NDArray[np.int64]
-    """(M,) beats per bar."""
-    metre_of: NDArray[np.int64]
-    """(P,) index of the metre of each place."""
-    first: NDArray[np.int64]
-    """(M,) index of the first position of each metre."""
-    last: NDArray[np.int64]
-    """(M,) index of the last position of each metre."""
-    is_first: NDArray[np.bool_]
-    """(P,) true for downbeats."""
-    other_metre: Scores
-    """(M,) cost of changing to each metre."""
-    start: Scores
-    """(S, P) score of a beat before the first frame."""
+    periods: NDArray[np.float64]  # (S,) beat periods in frames, evenly spaced in octaves, increasing
+    intervals: NDArray[np.int64]  # (S,) the same in whole frames
+    shorter: Scores  # (S, 1, 1) cost of an interval that is a frame shorter
+    longer: Scores  # (S, 1, 1) cost of an interval that is a frame longer
+    change: Scores  # (1,) cost of the next tempo
+    jump: Scores  # (1,) cost of any other tempo
+    step: Scores  # (S, 3, S) cost of a tempo after an interval longer, whole or shorter from another tempo
+    metres: NDArray[np.int64]  # (M,) beats per bar
+    metre_of: NDArray[np.int64]  # (P,) index of the metre of each position
+    first: NDArray[np.int64]  # (M,) index of the first position of each metre
+    last: NDArray[np.int64]  # (M,) index of the last position of each metre
+    is_first: NDArray[np.bool_]  # (P,) true for downbeats
+    other_metre: Scores  # (M,) cost of changing to each metre
+    following: NDArray[np.int64]  # (P, P) score of a position followed by another one
+    start: Scores  # (S, P) score of a beat before the first frame
 
     @property
     def block(self) -> int:
@@ -297,6 +279,13 @@ def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPoint
     of_tempo = -((np.log2(60 * rate / periods / weights.tempo_centre) / weights.tempo_spread) ** 2) / 2
     last = np.cumsum(metres) - 1
     first = last - np.array(metres) + 1
+    is_first = np.isin(np.arange(sum(metres)), first)
+    other_metre = _steps(weights.metre_change - prior)
+    following = np.full((len(is_first), len(is_first)), IMPOSSIBLE, dtype=np.int64)
+    following[last[:, None], first] = -other_metre
+    following[last, first] = 0
+    inner = np.flatnonzero(~is_first)
+    following[inner - 1, inner] = 0
     return _Model(
         periods=periods,
         intervals=intervals,
@@ -309,8 +298,9 @@ def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPoint
         metre_of=np.repeat(np.arange(len(metres)), metres),
         first=first,
         last=last,
-        is_first=np.isin(np.arange(sum(metres)), first),
-        other_metre=_steps(weights.metre_change - prior),
+        is_first=is_first,
+        other_metre=other_metre,
+        following=following,
         start=_steps(of_tempo[:, None] + np.repeat(prior - np.log(metres), metres)),
     )
 
@@ -320,44 +310,48 @@ def _steps(score: NDArray[np.float64]) -> Scores:
     return steps
 
 
-def _gains(
-    beat: Tensor,
-    downbeat: Tensor,
-    beat_scores: Tensor | None,
-    downbeat_scores: Tensor | None,
-    still: Tensor | None,
-    weights: BarPointerWeights,
-) -> Scores:
+def _gains(given: DecoderInput, model: _Model, weights: BarPointerWeights) -> Scores:
     """(3, B, F) in steps: what a beat at each frame adds, and what a downbeat or another beat adds to it."""
-    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (beat, downbeat))
+    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (given.beat, given.downbeat))
     probable, rate = beat.sigmoid(), weights.downbeat_rate
     first = (downbeat.sigmoid() + weights.downbeat_doubt * rate) / (probable + weights.downbeat_doubt)
     first = first.clamp(weights.downbeat_least, 1 - weights.downbeat_least)
     odds = weights.beat * weights.beat_limit * torch.tanh(beat / weights.beat_limit) + weights.beat_bias
-    if beat_scores is not None:
-        odds = odds + weights.beat_evidence * beat_scores.cpu()
+    if given.beat_scores is not None:
+        odds = odds + weights.beat_evidence * given.beat_scores.cpu()
     down = weights.downbeat * torch.log(first / rate)
     other = weights.downbeat * torch.log((1 - first) / (1 - rate))
-    if downbeat_scores is not None:
-        down = down + weights.downbeat_evidence * downbeat_scores.cpu()
+    if given.downbeat_scores is not None:
+        down = down + weights.downbeat_evidence * given.downbeat_scores.cpu()
     gains = torch.stack([odds, down, other])
-    if still is not None:
-        gains = gains.masked_fill(still.cpu(), 0.0)
+    if given.sounding is not None:
+        sounding = given.sounding.cpu()
+        gains.masked_fill_(silence(sounding, torch.full(beat.shape, float(model.periods[0]))), 0.0)
     return _steps(gains.numpy())
 
 
-def _on_periods(
-    scores: Tensor, tempi: Tensor, periods: NDArray[np.float64], rate: float, factor: float
-) -> Scores:
+def _tempo_gains(
+    given: DecoderInput, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
+) -> Scores | None:
     """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
-    place = np.interp(
-        np.log(60 * rate / periods), np.log(tempi.double().cpu().numpy()), np.arange(len(tempi))
-    )
-    below = np.minimum(place.astype(np.int64), max(len(tempi) - 2, 0))
-    above = np.minimum(below + 1, len(tempi) - 1)
+    gains = []
+    if given.tempo_scores is not None:
+        gains.append(_on_periods(given.tempo_scores, tempi(), periods, rate, weights.tempo_evidence))
+    if given.tempo_head is not None and weights.tempo_head:
+        probability = torch.nan_to_num(given.tempo_head.double()).log_softmax(-1)
+        gains.append(_on_periods(probability, class_tempi(), periods, rate, weights.tempo_head))
+    return np.sum(gains, axis=0, dtype=np.int32) if gains else None
+
+
+def _on_periods(
+    scores: Tensor, bpm: Tensor, periods: NDArray[np.float64], rate: float, factor: float
+) -> Scores:
+    """(B, S', F) in steps: (B, F, S) scores per second of the (S,) tempi, interpolated at (S',) periods."""
+    index = np.interp(np.log(60 * rate / periods), np.log(bpm.double().numpy()), np.arange(len(bpm)))
+    below = np.minimum(index.astype(np.int64), len(bpm) - 2)
     each = scores.double().cpu().numpy().swapaxes(1, 2)
-    share = (place - below)[:, None]
-    between = each[:, below] + share * (each[:, above] - each[:, below])
+    share = (index - below)[:, None]
+    between = each[:, below] + share * (each[:, below + 1] - each[:, below])
     return _steps(between * factor / rate)
 
 
@@ -366,7 +360,7 @@ class _Evidence:
     """What the frames of a clip add to a path, in whole blocks of frames."""
 
     gains: Scores
-    """(F, P) a beat in each place in the bar."""
+    """(F, P) a beat in each position in the bar."""
     tempo: Scores | None
     """(S, F) an interval of each period that ends at a frame."""
     blocked: NDArray[np.bool_] | None = None
@@ -392,11 +386,13 @@ def _decode(
     evidence = _Evidence(odds[:, None] + np.where(of_beats.is_first, down[:, None], other[:, None]), tempo)
     frames, tempi = _best_path(of_beats, evidence, size)
     beats = frames[1:]
-    places = _best_places(model, other[beats], down[beats])
+    bar_gains = np.where(model.is_first, down[beats, None], other[beats, None]).astype(np.int64)
+    positions = _best_positions(model, bar_gains)
+    metre = model.metre_of[positions]
     path = BarPath(
         frames=beats,
-        positions=places - model.first[model.metre_of[places]] + 1,
-        metres=model.metres[model.metre_of[places]],
+        positions=positions - model.first[metre] + 1,
+        metres=model.metres[metre],
         periods=model.periods[tempi[1:]],
         beat_margin=math.nan,
         bar_margin=math.nan,
@@ -409,7 +405,7 @@ def _decode(
     return replace(
         path,
         beat_margin=lead * STEP if rival > IMPOSSIBLE / 2 else math.inf,
-        bar_margin=_bar_margin(model, other[beats], down[beats], places),
+        bar_margin=_bar_margin(model, bar_gains, positions),
     )
 
 
@@ -419,7 +415,7 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
     The first of them lies before the clip of ``size`` frames.
     """
     *heads, scores = _forward_all(model, evidence)
-    _, frame, index, place = _best_end(model, scores, size)
+    _, frame, index, position = _best_end(model, scores, size)
     path = [(frame, index)]
     block, chunk = model.block, len(heads) - 1
     around = np.arange(-1, 2)
@@ -430,11 +426,9 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
         whole = frame - int(model.intervals[index])
         row, column = np.divmod(around + whole - (chunk * CHUNK - model.blocks_before) * block, block)
         step = model.step[index]
-        if model.is_first[place]:
-            place = _last_place(model, (scores[row, :, column] - step[..., None]).max((0, 1)), place)
-        else:
-            place -= 1
-        late, index = divmod(int((scores[row, :, column, place] - step).argmax()), step.shape[1])
+        before = scores[row, :, column] - step[..., None]
+        position = int((before.max((0, 1)) + model.following[:, position]).argmax())
+        late, index = divmod(int(before[..., position].argmax()), step.shape[1])
         frame = whole - 1 + late
         path.append((frame, index))
     frames, tempi = np.array(path[::-1], dtype=np.int64).T
@@ -442,7 +436,7 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
 
 
 def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, int]:
-    """The best score, and frame, tempo and place of its last beat.
+    """The best score, and frame, tempo and position of its last beat.
 
     Args:
         model: costs and layout of the states.
@@ -454,15 +448,8 @@ def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, 
     row, column = np.divmod(frames - -(-size // model.block) * model.block, model.block)
     ends = frames[:, None] + model.intervals >= size
     last = np.where(ends[..., None], scores[row, :, column], IMPOSSIBLE)
-    offset, index, place = (int(x) for x in np.unravel_index(int(last.argmax()), last.shape))
-    return int(last[offset, index, place]), int(frames[offset]), index, place
-
-
-def _last_place(model: _Model, scores: Scores | NDArray[np.int64], place: int) -> int:
-    """The last place of the bar before a downbeat, given the best score (P,) of the beat before."""
-    ended = scores[model.last]
-    cost = np.where(model.first == place, 0, model.other_metre[model.first == place])
-    return int(model.last[(ended - cost).argmax()])
+    offset, index, position = (int(x) for x in np.unravel_index(int(last.argmax()), last.shape))
+    return int(last[offset, index, position]), int(frames[offset]), index, position
 
 
 def _forward_all(model: _Model, evidence: _Evidence) -> list[Scores]:
@@ -486,23 +473,23 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
         evidence: of the whole clip.
     """
     gains, tempo, blocked = evidence.gains, evidence.tempo, evidence.blocked
-    before, count, block, places = head.shape
+    before, count, block, positions = head.shape
     stop = min(first + CHUNK, len(gains) // block)
     scores = np.empty((before + stop - first, *head.shape[1:]), dtype=np.int32)
     scores[:before] = head
     # The best that the beats around a frame give to one that lies a whole interval after it. Of this only the
     # last frames are kept.
     kept = before * block
-    leaving = np.empty((count, 3 * kept, places), dtype=np.int32)
-    onward = np.empty((count, kept, places), dtype=np.int32)
+    leaving = np.empty((count, 3 * kept, positions), dtype=np.int32)
+    onward = np.empty((count, kept, positions), dtype=np.int32)
     _spread(model, head.swapaxes(0, 1).reshape(onward.shape), onward)
     _over_deviations(model, onward, leaving[:, 1 : kept - 1])
     onward = np.concatenate([onward[:, -2:], onward[:, :block]], axis=1)
-    # In a run of the flat array that begins one place earlier, each place has what the place before it gives,
-    # and the first place of a metre what the last one of the metre before it gives.
-    runs = sliding_window_view(leaving.reshape(-1), (block + 1) * places)
-    origin = (np.arange(count) * leaving.shape[1] - model.intervals) * places - 1
-    frame = np.arange(block) * places
+    # In a run of the flat array that begins one position earlier, each position has what the one before it
+    # gives, and the first position of a metre what the last one of the metre before it gives.
+    runs = sliding_window_view(leaving.reshape(-1), (block + 1) * positions)
+    origin = (np.arange(count) * leaving.shape[1] - model.intervals) * positions - 1
+    frame = np.arange(block) * positions
     at_first, after_last = frame + model.first[:, None], frame + model.last[:, None] + 1
     to_other = model.other_metre[:, None]
     at = kept
@@ -512,13 +499,13 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
             at = kept
         now = scores[before + number - first]
         here = slice(number * block, (number + 1) * block)
-        arriving = runs[origin + at * places]
-        if places > 1:
+        arriving = runs[origin + at * positions]
+        if positions > 1:
             ended = arriving[:, after_last]
             if len(to_other) > 1:
                 np.maximum(ended, ended.max(1, keepdims=True) - to_other, out=ended)
             arriving[:, at_first] = ended
-            arriving = arriving.reshape(count, block + 1, places)[:, :-1]
+            arriving = arriving.reshape(count, block + 1, positions)[:, :-1]
         else:
             arriving = arriving[:, 1:, None]
         np.add(arriving, gains[here], out=now)
@@ -578,52 +565,31 @@ def _own(
     return own
 
 
-def _best_places(model: _Model, other: Scores, down: Scores) -> NDArray[np.int64]:
-    """(N,) index of the place in the bar of each beat; the arguments are as for :func:`_bar_margin`."""
-    gains = np.where(model.is_first, down[:, None], other[:, None])
-    scores = np.zeros(gains.shape, dtype=np.int64)
-    places = np.zeros(len(gains), dtype=np.int64)
-    for beat, gain in enumerate(gains):
-        scores[beat] = (_next_beat(model, scores[beat - 1]) if beat else model.start[0]) + gain
-    for beat in reversed(range(len(places))):
-        if beat == len(places) - 1:
-            places[beat] = scores[beat].argmax()
-        elif model.is_first[places[beat + 1]]:
-            places[beat] = _last_place(model, scores[beat], places[beat + 1])
-        else:
-            places[beat] = places[beat + 1] - 1
-    return places
+def _best_positions(model: _Model, gains: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) index of the best position of each beat; ``gains`` (N, P) are those of a beat at each position."""
+    if len(gains) == 0:
+        return np.zeros(0, dtype=np.int64)
+    scores = gains.copy()
+    scores[0] += model.start[0]
+    count = torch.tensor([len(gains)])
+    return best_path(torch.from_numpy(scores)[None], torch.from_numpy(model.following), count)[0].numpy()
 
 
-def _bar_margin(model: _Model, other: Scores, down: Scores, places: NDArray[np.int64]) -> float:
-    """Lead of the bars over the best others through the same beats.
-
-    Args:
-        model: costs and layout of the states.
-        other: (N,) gain of each beat as no downbeat.
-        down: (N,) gain of each beat as a downbeat.
-        places: (N,) index of the place in the bar of each beat.
-    """
-    if len(places) == 0:
+def _bar_margin(model: _Model, gains: NDArray[np.int64], positions: NDArray[np.int64]) -> float:
+    """Lead of the (N,) positions over the best in which each beat has another one; ``gains`` as above."""
+    if len(positions) == 0:
         return 0.0
-    gains = np.where(model.is_first, down[:, None], other[:, None])
-    own = int(model.start[0, places[0]]) + int(gains[np.arange(len(places)), places].sum(dtype=np.int64))
-    changed = model.is_first[places[1:]] & (places[:-1] != model.last[model.metre_of[places[1:]]])
-    own -= int(model.other_metre[model.metre_of[places[1:]]][changed].sum(dtype=np.int64))
-    rival = model.start[0].astype(np.int64)
-    for beat, (place, gain) in enumerate(zip(places.tolist(), gains, strict=True)):
-        rival = (_next_beat(model, rival) if beat else rival) + gain
-        rival[place] = IMPOSSIBLE
-    return math.inf if rival.max() < IMPOSSIBLE / 2 else float(own - rival.max()) * STEP
+    beats = np.arange(len(positions))
 
+    def total(path: NDArray[np.int64]) -> int:
+        between = model.following[path[:-1], path[1:]].sum()
+        return int(model.start[0, path[0]] + gains[beats, path].sum() + between)
 
-def _next_beat(model: _Model, scores: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(P,) the best score of each place in the bar before the evidence of its beat."""
-    following = np.empty_like(scores)
-    following[1:] = scores[:-1]
-    ended = scores[model.last]
-    following[model.first] = np.maximum(ended, ended.max() - model.other_metre)
-    return following
+    own = total(positions)
+    gains = gains.copy()
+    gains[beats, positions] = IMPOSSIBLE
+    rival = total(_best_positions(model, gains))
+    return math.inf if rival < IMPOSSIBLE / 2 else (own - rival) * STEP
 
 
 def _where_it_sounds(path: BarPath, sounding: Tensor) -> BarPath:

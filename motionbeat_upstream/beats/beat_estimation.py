@@ -21,22 +21,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.accents import bass_accents, running_total, sound_bands, sound_change
+from motionbeat_upstream.beats.accents import TRUST, find_accents
 from motionbeat_upstream.beats.beat_decoding import decode_beats
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.beats.frontend import length_mask, spectra
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.beats.local_contrast import local_contrast
 from motionbeat_upstream.beats.metre import bar_positions
-from motionbeat_upstream.beats.onset_envelope import spectra
-from motionbeat_upstream.beats.silence import silence, sounds
+from motionbeat_upstream.beats.silence import silence
 from motionbeat_upstream.beats.tempo import SCORE_STEP, beat_periods
-from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
-
-TRUST = 0.3
-"""Weight of an onset envelope against the accents heard in the log-mel."""
-
-BASS_SHARE = 2 / 3
-"""Share of the bass in those accents; the rest is change of sound."""
+from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
 
 REST_STRENGTH = 0.02
 """Added to what beats are decoded from, which is about 3 on a beat: it leads the decoder through digital
@@ -56,23 +49,21 @@ def estimate_grids(
     log_mel: Tensor,
     lengths: Tensor,
     durations: Sequence[float],
-    rate: float = 100.0,
     trust: float = TRUST,
     pulses: Tensor | None = None,
 ) -> list[Grid]:
     """Beats, bars and metre (2, 3 or 4; 6/8 counts as two) of each clip.
 
     Args:
-        activation: (B, F) at least 0, of the order of 1 at its peaks: the onset envelope, or what
-            looks like one. Frame j stands for (j + 0.5) / ``rate`` seconds.
-        log_mel: (B, k·F, M) log-mel at ``rate`` or k times as many frames a second, for a whole k.
+        activation: (B, F) at 100 Hz, at least 0, of the order of 1 at its peaks: the onset envelope, or what
+            looks like one. Frame j stands for (j + 0.5) · 10 ms.
+        log_mel: (B, F, M) log-mel.
         lengths: (B,) frames of ``activation`` of each clip.
         durations: (B,) lengths of the clips in seconds.
-        rate: frames of ``activation`` a second, at least 20.
         trust: weight in [0, 1] of the activation, or of the pulses where they are given, as to where
             beats lie, the rest going to accents in the log-mel; 1 suits what is trained on beats.
         pulses: (B, F/k) in [0, 1], for a whole k: how much a trained head takes each moment for a
-            beat, at ``rate`` / k; what lies beyond a clip's end does not matter.
+            beat, at 100 / k Hz; what lies beyond a clip's end does not matter.
 
     Returns:
         One grid a clip, without beats in silences, see :mod:`~motionbeat_upstream.beats.silence`. Where no
@@ -82,60 +73,45 @@ def estimate_grids(
         ValueError: shapes that do not fit each other.
     """
     size = activation.shape[1]
-    if log_mel.shape[1] % size or lengths.shape != (len(activation),) or len(durations) != len(activation):
+    if log_mel.shape[1] != size or lengths.shape != (len(activation),) or len(durations) != len(activation):
         raise ValueError(
             f"{len(activation)} activations of {size} frames do not fit {len(lengths)} lengths, "
             f"{len(durations)} durations and a log-mel of shape {tuple(log_mel.shape)}; expected one of each "
-            f"a clip, and a whole number of mel frames to a frame of activation"
+            f"a clip, and as many mel frames as frames of activation"
         )
     if pulses is not None and (pulses.ndim != 2 or len(pulses) != len(activation) or size % pulses.shape[1]):
         raise ValueError(
             f"pulses of shape {tuple(pulses.shape)} do not fit {len(activation)} activations of {size} "
             f"frames; expected as many rows, and a whole number of frames of activation to a frame of pulses"
         )
-    if log_mel.shape[1] > size:
-        log_mel = log_mel.unflatten(1, (size, -1)).mean(2)
-    contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
-    bass = bass_accents(log_mel, lengths, rate)
-    bands = sound_bands(log_mel)
-    total = running_total(bands)
-    change = sound_change(total, lengths, rate)
-    accents = BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate)
-    with_sound = sounds(bands, change, lengths, rate)
-    periods, choice, clarity, share = beat_periods(contrast, bass, bands, with_sound, lengths, rate)
-    sounding = length_mask(lengths, size) & ~silence(with_sound, periods[choice])
-    where = contrast
+    accents = find_accents(activation, log_mel, lengths)
+    periods, choice, clarity, share = beat_periods(accents, lengths)
+    sounding = length_mask(lengths, size) & ~silence(accents.sounding, periods[choice])
+    where = accents.onsets
     if pulses is not None:
-        where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths, rate)
-    strength = trust * where + (1 - trust) * accents + REST_STRENGTH
-    beats = decode_beats(strength, periods, choice, lengths, rate)
+        where = local_contrast(_at_rate_of(activation, pulses, lengths), lengths)
+    strength = trust * where + (1 - trust) * accents.others + REST_STRENGTH
+    beats = decode_beats(strength, periods, choice, lengths, ENVELOPE_RATE)
     beats = [_from_first_to_last(b, row) for b, row in zip(beats, sounding.cpu().numpy(), strict=True)]
 
     count = torch.tensor([len(frames) for frames in beats], device=lengths.device)
     frames = pad_sequence([torch.from_numpy(frames) for frames in beats], batch_first=True).to(lengths.device)
     # Padding is 0, and more than what lies below a clip's mean: at its end it would be heard as the louder.
     beyond = ~length_mask(lengths, size)
-    mixed = TRUST * contrast + (1 - TRUST) * accents
-    onsets, low, mixed = (cue.masked_fill(beyond, -math.inf) for cue in (contrast, bass, mixed))
+    curves = accents.onsets, accents.bass, accents.mixed
+    onsets, bass, mixed = (curve.masked_fill(beyond, -math.inf) for curve in curves)
     audible = sounding.gather(1, frames) & length_mask(count, frames.shape[1])
-    positions, metres, bars_sure = bar_positions(onsets, low, total, frames, count, audible)
+    positions, metres, bars_sure = bar_positions(onsets, bass, accents.total, frames, count, audible)
     pulse = _mean(clarity, sounding) * SCORE_STEP
-    sure = _pulse_confidence(pulse, sounding.sum(1) / rate) * torch.minimum(
+    sure = _pulse_confidence(pulse, sounding.sum(1) / ENVELOPE_RATE) * torch.minimum(
         _mean(share, sounding) * SCORE_STEP, _on_beat_share(mixed, frames, audible)
     )
-    times = (frames + 0.5 + peak_offset(where, frames)).cpu().numpy().astype(np.float64) / rate
-    kept, places = audible.cpu().numpy(), positions.cpu().numpy()
+    times = (frames + 0.5 + peak_offset(where, frames)).cpu().numpy().astype(np.float64) / ENVELOPE_RATE
+    kept, positions = audible.cpu().numpy(), positions.cpu().numpy()
+    figures = metres.tolist(), sure.tolist(), torch.minimum(sure, bars_sure).tolist(), durations
     return [
-        _grid(times[row, kept[row]], places[row, kept[row]], *figures)
-        for row, figures in enumerate(
-            zip(
-                metres.tolist(),
-                sure.tolist(),
-                torch.minimum(sure, bars_sure).tolist(),
-                durations,
-                strict=True,
-            )
-        )
+        _grid(times[row, kept[row]], positions[row, kept[row]], *of_clip)
+        for row, of_clip in enumerate(zip(*figures, strict=True))
     ]
 
 

@@ -17,14 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import bass_accents, running_total, sound_bands, sound_change
-from motionbeat_upstream.beats.bar_pointer import ANY, WEIGHTS, BarPath, BarPointerWeights, Hints, decode_bars
-from motionbeat_upstream.beats.beat_estimation import BASS_SHARE, TRUST, peak_offset
+from motionbeat_upstream.beats.accents import find_accents
+from motionbeat_upstream.beats.bar_pointer import (
+    ANY,
+    BarPath,
+    DecoderInput,
+    Hints,
+    decode_bars,
+)
+from motionbeat_upstream.beats.beat_estimation import peak_offset
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
-from motionbeat_upstream.beats.local_contrast import local_contrast
 from motionbeat_upstream.beats.metre import CONSTANT, standardise
-from motionbeat_upstream.beats.silence import sounds
-from motionbeat_upstream.beats.tempo import tempi, tempo_scores
+from motionbeat_upstream.beats.tempo import tempo_scores
+from motionbeat_upstream.config import ENVELOPE_RATE
 
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
@@ -32,8 +37,8 @@ LOGIT_STEP = 1e-3
 ACCENT = 1.0
 """Height of a peak of onsets and accents from which on it may be a beat, in their standard deviations."""
 
-ACCENT_REACH, NEAR = 0.1, 0.03
-"""Seconds to either side that such a peak is the highest in, and that its bass is heard in."""
+ACCENT_REACH, NEAR = 10, 3
+"""Frames of 10 ms to either side that such a peak is the highest in, and that its bass is taken from."""
 
 NO_PULSE = 0.1
 """Mean probability of the beats, by the heads, below which a clip has no pulse."""
@@ -64,48 +69,24 @@ BARS = Calibration(scale=0.8, even=0.15)
 """Of the lead of the bars, given the right beats; fitted likewise."""
 
 
-@dataclass(frozen=True)
-class DecoderInput:
-    """What :func:`~motionbeat_upstream.beats.bar_pointer.decode_bars` is given of a batch, by its names."""
-
-    beat: Tensor
-    downbeat: Tensor
-    lengths: Tensor
-    beat_scores: Tensor
-    downbeat_scores: Tensor
-    tempo_scores: Tensor
-    """Of each of :func:`~motionbeat_upstream.beats.tempo.tempi`."""
-    tempo_head: Tensor | None
-    sounding: Tensor
-
-
 @torch.no_grad()
 def decode_grids(
     beat: Tensor,
     downbeat: Tensor,
+    tempo: Tensor | None,
     activation: Tensor,
     log_mel: Tensor,
     lengths: Tensor,
     durations: Sequence[float],
-    rate: float = 100.0,
-    *,
-    tempo: Tensor | None = None,
     hints: Hints = ANY,
-    weights: BarPointerWeights = WEIGHTS,
 ) -> list[Grid]:
     """Beats, bars and metre of each clip.
 
     Args:
-        beat: (B, F) logits of beats, downbeats included, at ``rate`` / k for a whole k.
-        downbeat: (B, F) logits of downbeats.
-        activation: (B, k·F) onset envelope, at least 0, of the order of 1 at its peaks.
-        log_mel: (B, k·F, M) log-mel.
-        lengths: (B,) frames of ``activation`` of each clip.
+        beat, downbeat, tempo, activation, log_mel, lengths: as in :func:`decoder_input`, the activation at
+            100 Hz.
         durations: (B,) lengths of the clips in seconds.
-        rate: frames of ``activation`` a second.
-        tempo: (B, F, 32) logits of the tempo.
         hints: range of tempi, and metres to choose from.
-        weights: what the decoder weighs.
 
     Returns:
         One grid a clip, without beats in silences. Where there is no pulse it is
@@ -114,15 +95,11 @@ def decode_grids(
     Raises:
         ValueError: shapes that do not fit each other.
     """
-    evidence = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths, rate)
-    rate *= beat.shape[1] / activation.shape[1]
-    paths = decode_bars(**vars(evidence), rate=rate, tempi=tempi(), hints=hints, weights=weights)
-    return [
-        _grid(path, row[:count].cpu(), duration, rate)
-        for path, row, count, duration in zip(
-            paths, evidence.beat, evidence.lengths.tolist(), durations, strict=True
-        )
-    ]
+    given = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths)
+    rate = ENVELOPE_RATE * beat.shape[1] / activation.shape[1]
+    paths = decode_bars(given, rate, hints=hints)
+    clips = zip(paths, given.beat, given.lengths.tolist(), durations, strict=True)
+    return [_grid(path, row[:count].cpu(), duration, rate) for path, row, count, duration in clips]
 
 
 @torch.no_grad()
@@ -133,9 +110,17 @@ def decoder_input(
     activation: Tensor,
     log_mel: Tensor,
     lengths: Tensor,
-    rate: float,
 ) -> DecoderInput:
-    """Rounded logits, and the evidence of the rules at their rate; see :func:`decode_grids`."""
+    """Rounded logits, and the evidence of the rules at their rate.
+
+    Args:
+        beat: (B, F) logits of beats, downbeats included.
+        downbeat: (B, F) logits of downbeats.
+        tempo: (B, F, 32) logits of the tempo; None without such a head.
+        activation: (B, k·F) onset envelope at 100 Hz for a whole k, at least 0, about 1 at its peaks.
+        log_mel: (B, k·F, M) log-mel.
+        lengths: (B,) frames of ``activation`` of each clip.
+    """
     size = beat.shape[1]
     if activation.shape[1] % size or log_mel.shape[:2] != activation.shape or len(activation) != len(beat):
         raise ValueError(
@@ -144,46 +129,25 @@ def decoder_input(
             f"activation and log-mel of one rate, and a whole number of their frames to one of the logits"
         )
     pool = activation.shape[1] // size
-    beat, downbeat = _rounded(beat), _rounded(downbeat)
-    accents, bass, scores, sounding = rules_evidence(activation, log_mel, lengths, rate)
+    accents = find_accents(activation, log_mel, lengths)
+    mixed = accents.mixed
+    peaks = (mixed > ACCENT) & (mixed >= _highest(mixed, ACCENT_REACH))
+    # How far the bass at an accent differs from that at the others, in their standard deviations.
+    bass = F.pad(standardise(_highest(accents.bass, NEAR), peaks, CONSTANT[1]), (NEAR, NEAR))
     return DecoderInput(
-        beat,
-        downbeat,
-        torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
-        F.max_pool1d(accents, pool),
-        _strongest(bass, pool),
-        scores[:, ::pool],
-        None if tempo is None else _rounded(tempo),
-        F.max_pool1d(sounding.float(), pool) > 0,
+        beat=_rounded(beat),
+        downbeat=_rounded(downbeat),
+        lengths=torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
+        beat_scores=F.max_pool1d(mixed, pool),
+        downbeat_scores=_strongest(_strongest(bass, 2 * NEAR + 1, 1), pool),
+        tempo_scores=tempo_scores(accents, lengths)[:, ::pool],
+        tempo_head=None if tempo is None else _rounded(tempo),
+        sounding=F.max_pool1d(accents.sounding.float(), pool) > 0,
     )
 
 
 def _rounded(logits: Tensor) -> Tensor:
     return (logits.float() / LOGIT_STEP).round() * LOGIT_STEP
-
-
-def rules_evidence(
-    activation: Tensor, log_mel: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the rules tell of each frame; the arguments are as for :func:`decode_grids`.
-
-    Returns:
-        (B, F) onsets and accents, with a standard deviation of about 1; (B, F) how far the bass at an accent
-        differs from that at the others, in their standard deviations, 0 away from accents; (B, F, S) score of
-        each of :func:`~motionbeat_upstream.beats.tempo.tempi`; (B, F) true where something sounds.
-    """
-    contrast = local_contrast(torch.nan_to_num(activation), lengths, rate)
-    bass = bass_accents(log_mel, lengths, rate)
-    bands = sound_bands(log_mel)
-    change = sound_change(running_total(bands), lengths, rate)
-    sounding = sounds(bands, change, lengths, rate)
-    heard = BASS_SHARE * bass + (1 - BASS_SHARE) * local_contrast(change, lengths, rate)
-    tempo = tempo_scores(contrast, bass, bands, sounding, lengths, rate)
-    accents = TRUST * contrast + (1 - TRUST) * heard
-    near = round(NEAR * rate)
-    peaks = (accents > ACCENT) & (accents >= _highest(accents, round(ACCENT_REACH * rate)))
-    at_peaks = standardise(_highest(bass, near), peaks, CONSTANT[1])
-    return accents, _strongest(F.pad(at_peaks, (near, near)), 2 * near + 1, 1), tempo, sounding
 
 
 def _highest(x: Tensor, reach: int) -> Tensor:

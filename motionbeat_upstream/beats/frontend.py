@@ -1,4 +1,4 @@
-"""The front end: waveform in, log-mel at 100 Hz out [P mel; sizes O]."""
+"""The front end: waveform in, log-mel and onset envelope at 100 Hz out [P; sizes O]."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ FLOOR = 1e-5
 MEAN, SCALE = -6.0, 3.7
 """Rounded mean and standard deviation of the log-mel of music, so that the tower sees about unit variance."""
 
+LAG = 4
+"""Frames between the two spectra compared for onsets. The mel window is 64 ms long, so spectra 40 ms or more
+apart share no click: a click then stands out the most in the frame whose centre is nearest to it,
+and not, as with neighbouring frames, in the frame whose window it enters first [O]."""
+
+FLUX_BLOCK = 1024
+"""Frames compared at a time, so that what is in between stays in the processor's cache."""
+
 UNIT = math.exp(MEAN)
 """Power that the features call 0; dividing by it takes ``MEAN`` from the logarithm."""
 
@@ -38,6 +46,16 @@ UNIT = math.exp(MEAN)
 def frame_count(samples: Tensor) -> Tensor:
     """Features of a clip of so many samples: ceil(samples / 320)."""
     return torch.div(samples + STRIDE - 1, STRIDE, rounding_mode="floor")
+
+
+def spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The (B, 2F, n_mels) log-mel, its (B,) lengths and the (B, 2F) onset envelope, in float32.
+
+    The arguments are those of :func:`log_mel`.
+    """
+    with torch.autocast(wav.device.type, enabled=False):  # half precision is too coarse for spectra
+        mel, mel_lengths = log_mel(wav, lengths, n_mels)
+        return mel, mel_lengths, onset_envelope(mel, mel_lengths)
 
 
 @torch.no_grad()
@@ -73,6 +91,28 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
         mel = torch.cat([power[..., bins] @ weights for bins, weights in groups], -1)
         torch.mul(mel.add_(FLOOR / UNIT).log_(), scale[:, first:stop], out=features[:, first:stop])
     return features, frames
+
+
+def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
+    """Half-wave rectified spectral flux [P], the mean over mel bands: how much new sound sets in.
+
+    A logarithmic spectrum of a clip at one loudness makes it independent of gain; it is the same
+    for a clip alone and in any batch. The sound that a clip starts with is no onset.
+
+    Args:
+        log_mel: (B, F, M) as :func:`log_mel` gives it, or some of its bands.
+        lengths: (B,) frames of each clip, int64.
+
+    Returns:
+        (B, F) at 100 Hz, at least 0, in units of ``log_mel``; frame j stands for (j + 0.5) · 10 ms;
+        0 beyond a clip's frames.
+    """
+    size = log_mel.shape[1]
+    opening = F.relu(log_mel[:, :LAG] - log_mel[:, :1]).mean(-1)
+    later = log_mel[:, LAG:].split(FLUX_BLOCK, 1)
+    earlier = log_mel[:, : max(size - LAG, 0)].split(FLUX_BLOCK, 1)
+    rises = [F.relu(now - before).mean(-1) for now, before in zip(later, earlier, strict=True)]
+    return torch.cat([opening, *rises], 1) * length_mask(lengths, size)
 
 
 def _gain(wav: Tensor, lengths: Tensor) -> Tensor:

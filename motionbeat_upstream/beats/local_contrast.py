@@ -12,8 +12,8 @@ STEP = 1e-4
 """Steps that an activation is counted in. Sums of whole numbers are exact in any order, so a clip
 gets the same numbers in any batch, and rounding in what made the activation decides nothing."""
 
-MEAN_REACH, POWER_REACH = 0.4, 4.0
-"""Seconds to either side that the local mean and the local power are taken over."""
+MEAN_REACH, POWER_REACH = 40, 400
+"""Frames of 10 ms to either side that the local mean and the local power are taken over."""
 
 FLOOR = 0.01
 """Added to the local standard deviation: in an activation that hardly moves, noise stays small."""
@@ -22,20 +22,19 @@ GLOBAL_SHARE = 0.2
 """Share of the whole clip's standard deviation added to the local one."""
 
 
-def local_contrast(activation: Tensor, lengths: Tensor, rate: float) -> Tensor:
+def local_contrast(activation: Tensor, lengths: Tensor) -> Tensor:
     """Subtract the local mean, divide by the local standard deviation.
 
     Args:
-        activation: (B, F), finite, of the order of 1 at its peaks.
+        activation: (B, F) at 100 Hz, finite, of the order of 1 at its peaks.
         lengths: (B,) frames of each clip.
-        rate: frames a second.
 
     Returns:
         (B, F) float32, 0 beyond a clip's frames.
     """
-    deviation = local_deviation(whole_steps(activation), lengths, round(MEAN_REACH * rate))
+    deviation = local_deviation(whole_steps(activation), lengths, MEAN_REACH)
     power = deviation.square()
-    total, count = _window_sum(power, lengths, round(POWER_REACH * rate))
+    total, count = _window_sum(power, lengths, POWER_REACH)
     local = (total / count).sqrt()
     overall = (power.sum(1, keepdim=True) / lengths[:, None]).sqrt()
     return deviation / (local + GLOBAL_SHARE * overall + FLOOR / STEP)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import REACH
 from motionbeat_upstream.beats.frontend import SCALE, length_mask
 from motionbeat_upstream.beats.local_contrast import STEP
 
@@ -32,14 +31,14 @@ NEAR = 0.25
 """Beat periods from a sound up to which a moment belongs to it."""
 
 
-def sounds(bands: Tensor, change: Tensor, lengths: Tensor, rate: float) -> Tensor:
+def sounds(bands: Tensor, change: Tensor, lengths: Tensor, reach: int) -> Tensor:
     """Find the frames in which something sounds.
 
     Args:
-        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.beats.accents.sound_bands` gives it.
-        change: (B, F) as :func:`~motionbeat_upstream.beats.accents.sound_change` gives it.
+        bands: (B, C, F) int64 as in :class:`~motionbeat_upstream.beats.accents.Accents`.
+        change: (B, F) how much the mean spectrum after a moment differs from that before it.
         lengths: (B,) frames of each clip.
-        rate: frames a second.
+        reach: frames before and after a moment that are compared for ``change``.
 
     Returns:
         (B, F) bool, false beyond a clip's end.
@@ -48,7 +47,6 @@ def sounds(bands: Tensor, change: Tensor, lengths: Tensor, rate: float) -> Tenso
     inside = length_mask(lengths, size)
     loudness = bands.amax(1).masked_fill(~inside, torch.iinfo(torch.int64).min)
     loud = loudness >= loudness.amax(1, keepdim=True) - round(LOUD / 10 * math.log(10) / SCALE / STEP)
-    reach = round(REACH * rate)
     peak = change >= F.max_pool1d(change[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
     # Nearer to the ends too few frames are compared: noise would change by more.
     frame = torch.arange(size, device=change.device)

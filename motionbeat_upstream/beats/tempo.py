@@ -1,6 +1,6 @@
 """The beat period over time: how a piece repeats itself, and which of its pulses is the beat [O].
 
-The periodicity of three signals is measured in windows of a few seconds: of the activation, of the
+The periodicity of three signals is measured in windows of a few seconds: of the onsets, of the
 onsets in the bass, and of the spectrum's shape. A tempo is scored by a weighted sum of their
 autocorrelations at simple fractions and multiples of its beat period, the subdivisions and groups
 a beat has. The weights are those of a multinomial logistic regression.
@@ -9,14 +9,16 @@ a beat has. The weights are those of a multinomial logistic regression.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motionbeat_upstream.beats.accents import Accents
 from motionbeat_upstream.beats.local_contrast import STEP, local_deviation
 from motionbeat_upstream.beats.viterbi import best_path
+from motionbeat_upstream.config import ENVELOPE_RATE
 
 SLOWEST, FASTEST, PER_OCTAVE = 40.0, 240.0, 24
 """Range of tempi in beats per minute, and their number in an octave."""
@@ -24,14 +26,20 @@ SLOWEST, FASTEST, PER_OCTAVE = 40.0, 240.0, 24
 TEMPO_CLASSES = 32
 """Tempi between them that beat heads tell apart: evenly spaced in the logarithm, 6 % apart."""
 
-WINDOW, HOP = 8.0, 2.0
-"""Seconds of a window, and from one to the next."""
+POOL = 2
+"""Frames of 10 ms that are pooled to one."""
 
-RATE = 50.0
-"""Frames a second that periodicity is measured at, or the nearest whole fraction of the input's."""
+RATE = ENVELOPE_RATE / POOL
+"""Pooled frames a second, at which periodicity is measured."""
 
-SHAPE_REACH = 1.5
-"""Seconds to either side of the mean that the spectrum's shape is seen against."""
+WINDOW = 400
+"""Pooled frames of a window: 8 s."""
+
+HOP = 2.0
+"""Seconds from one window to the next."""
+
+SHAPE_REACH = 75
+"""Pooled frames to either side of the mean that the spectrum's shape is seen against: 1.5 s."""
 
 STIFFNESS = 40.0
 """Cost of a change of tempo by a factor e from one window to the next, as a logarithm of probability."""
@@ -44,7 +52,7 @@ WEIGHTS = (
     (1.7, 0.9, 0.9, 0.3, 1.8, 1.2, -0.6, -1.4, 0.8, -1.2, 0.6),
     (-1.5, 0.6, -0.8, -0.1, -1.6, 0.7, -0.2, -1.3, 2.1, -1.2, 2.4),
 )
-"""Weights of the autocorrelations of activation, bass and shape at ``MULTIPLES``.
+"""Weights of the autocorrelations of onsets, bass and shape at ``MULTIPLES``.
 
 Fitted to windows of 827 clips rendered from MIDI files (Groove; ASAP; POP909 as it is, and at other
 speeds with made drum and guitar parts) and of 120 made clips in compound time, the clips weighted so
@@ -60,92 +68,76 @@ SCORE_STEP = 1e-3
 """Steps that scores are rounded to, so that the noise of a Fourier transform decides nothing."""
 
 
-def beat_periods(
-    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def beat_periods(accents: Accents, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The local beat period of each clip, smooth over time.
 
     Args:
-        activation: (B, F) as :func:`~motionbeat_upstream.beats.local_contrast.local_contrast` gives it.
-        bass: (B, F) likewise, of the onsets in the bass.
-        bands: (B, C, F) int64 as :func:`~motionbeat_upstream.beats.accents.sound_bands` gives it.
-        sounding: (B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it; windows without
-            any sound do not count.
+        accents: of the clips; windows without any sound do not count.
         lengths: (B,) frames of each clip.
-        rate: frames a second.
 
     Returns:
         (S,) periods in frames; the (B, F) index of each frame's own among them; and of the window around
-        each frame, both (B, F) in steps of ``SCORE_STEP``: the autocorrelation of the activation at one or
+        each frame, both (B, F) in steps of ``SCORE_STEP``: the autocorrelation of the onsets at one or
         two periods, in [-1, 1], and how probable the tempo is against the next best, p / (p + q), in [0, 1].
     """
-    periodicity, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
+    periodicity, scores = _window_scores(accents, lengths)
     bpm = tempi().to(scores.device)
     octaves = torch.log(bpm)
     transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
-    pool = max(1, round(rate / RATE))
-    last, window = _windows(activation.shape[1], lengths, rate)
+    last, window = _windows(accents.onsets.shape[1], lengths)
     path = best_path(scores, transition, last + 1)
-    clarity, share = _clarity(periodicity, path, rate / pool), _share(scores, path)
-    choice, clear, sure = (each.gather(1, window) for each in (path, clarity, share))
-    return 60.0 * rate / bpm, choice, clear, sure
+    each = path, _clarity(periodicity, path), _share(scores, path)
+    choice, clear, sure = (one.gather(1, window) for one in each)
+    return 60.0 * ENVELOPE_RATE / bpm, choice, clear, sure
 
 
-def tempo_scores(
-    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
-) -> Tensor:
+def tempo_scores(accents: Accents, lengths: Tensor) -> Tensor:
     """The score of each of :func:`tempi` around each frame; the arguments are as for :func:`beat_periods`.
 
     Returns:
         (B, F, S) logarithms of probability up to a constant, by the window around each frame; 0 where nothing
         sounds.
     """
-    _, scores = _window_scores(activation, bass, bands, sounding, lengths, rate)
-    _, window = _windows(activation.shape[1], lengths, rate)
+    _, scores = _window_scores(accents, lengths)
+    _, window = _windows(accents.onsets.shape[1], lengths)
     return scores.gather(1, window[..., None].expand(-1, -1, scores.shape[2])) * SCORE_STEP
 
 
-def _windows(frames: int, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+def _windows(frames: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """The (B,) last window of each clip, and the (B, F) window around each frame."""
-    pool = max(1, round(rate / RATE))
-    hop = pool * round(HOP * rate / pool)
+    hop = round(HOP * ENVELOPE_RATE)
     last = torch.div(lengths, hop, rounding_mode="floor")
     window = (torch.arange(frames, device=lengths.device) / hop).round().long().minimum(last[:, None])
     return last, window
 
 
-def _window_scores(
-    activation: Tensor, bass: Tensor, bands: Tensor, sounding: Tensor, lengths: Tensor, rate: float
-) -> tuple[Tensor, Tensor]:
-    """(B, T, W) autocorrelation of the activation in each window, and the (B, T, S) score of each tempo."""
-    pool = max(1, round(rate / RATE))
-    template, scores = (x.to(activation.device) for x in _template(rate / pool))
+def _window_scores(accents: Accents, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T, W) autocorrelation of the onsets in each window, and the (B, T, S) score of each tempo."""
+    template, scores = (x.to(lengths.device) for x in _template())
     periodicity = []
-    for signal, kind in zip(_signals(activation, bass, bands, lengths, pool, rate), template, strict=True):
-        periodicity.append(_autocorrelation(signal, rate / pool))
+    for signal, kind in zip(_signals(accents, lengths), template, strict=True):
+        periodicity.append(_autocorrelation(signal))
         scores = scores + periodicity[-1] @ kind
-    reach, step = _window(rate / pool) // 2 * pool, round(HOP * rate / pool) * pool
-    any_sound = F.max_pool1d(F.pad(sounding.float()[:, None], (reach, reach)), 2 * reach, stride=step)[:, 0]
+    reach = WINDOW // 2 * POOL
+    sounding = F.pad(accents.sounding.float()[:, None], (reach, reach))
+    any_sound = F.max_pool1d(sounding, 2 * reach, stride=round(HOP * ENVELOPE_RATE))[:, 0]
     return periodicity[0], (scores / SCORE_STEP).round() * any_sound[..., None]
 
 
-def tempo_evidence(activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, rate: float) -> Tensor:
+def tempo_evidence(accents: Accents, lengths: Tensor) -> Tensor:
     """What a tempo's score is the weighted sum of; the arguments are as for :func:`beat_periods`.
 
     Returns:
         (B, T, S, 3, M) autocorrelations of the three signals at ``MULTIPLES`` of each tempo's beat period, in
         windows centred at 0, ``HOP``, 2 ``HOP``, ... seconds.
     """
-    pool = max(1, round(rate / RATE))
-    at_lags = _at_lags(rate / pool).to(activation.device)
-    signals = _signals(activation, bass, bands, lengths, pool, rate)
-    found = [_autocorrelation(signal, rate / pool) for signal in signals]
-    return torch.einsum("kbtw,wsm->btskm", torch.stack(found), at_lags)
+    found = torch.stack([_autocorrelation(signal) for signal in _signals(accents, lengths)])
+    return torch.einsum("kbtw,wsm->btskm", found, _at_lags().to(lengths.device))
 
 
-def _clarity(periodicity: Tensor, path: Tensor, rate: float) -> Tensor:
+def _clarity(periodicity: Tensor, path: Tensor) -> Tensor:
     """(B, T) autocorrelation at the period chosen in each window, or at twice it, in whole steps."""
-    period = 60.0 * rate / tempi().to(path.device)[path]
+    period = 60.0 * RATE / tempi().to(path.device)[path]
     lags = torch.stack([period, 2 * period], 2).round().long().clamp(max=periodicity.shape[2] - 1)
     return (periodicity.gather(2, lags).amax(2) / SCORE_STEP).round()
 
@@ -164,63 +156,50 @@ def tempi() -> Tensor:
     return SLOWEST * torch.exp2(torch.arange(count + 1) / PER_OCTAVE)
 
 
-def _signals(
-    activation: Tensor, bass: Tensor, bands: Tensor, lengths: Tensor, pool: int, rate: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Activation (B, 1, F'), bass onsets (B, 1, F') and shape (B, C, F'), pooled over time."""
-    onsets = F.avg_pool1d(torch.stack([activation, bass], 1), pool)
-    size = bands.shape[2] // pool * pool
-    pairs = bands.shape[1] // 2 * 2
+def _signals(accents: Accents, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Onsets (B, 1, F'), bass onsets (B, 1, F') and shape (B, C, F'), pooled over time."""
+    onsets = F.avg_pool1d(torch.stack([accents.onsets, accents.bass], 1), POOL)
+    bands = accents.bands
+    size, pairs = bands.shape[2] // POOL * POOL, bands.shape[1] // 2 * 2
     pooled = bands[:, 0:pairs:2, :size] + bands[:, 1:pairs:2, :size]
-    pooled = pooled.unflatten(2, (-1, pool)).sum(3)
+    pooled = pooled.unflatten(2, (-1, POOL)).sum(3)
     count = pooled.shape[1]
-    within = torch.div(lengths, pool, rounding_mode="floor").repeat_interleave(count)
-    shape = local_deviation(pooled.flatten(0, 1), within, round(SHAPE_REACH * rate / pool)) * (
-        STEP / 2 / pool
-    )
+    within = torch.div(lengths, POOL, rounding_mode="floor").repeat_interleave(count)
+    shape = local_deviation(pooled.flatten(0, 1), within, SHAPE_REACH) * (STEP / 2 / POOL)
     return onsets[:, :1], onsets[:, 1:], shape.unflatten(0, (-1, count))
 
 
-def _autocorrelation(signal: Tensor, rate: float) -> Tensor:
-    """(B, T, W) autocorrelation of (B, C, F) in windows, summed over C, 1 at lag 0."""
-    window, hop = _window(rate), round(HOP * rate)
-    taper = _taper(window).to(signal.device)
-    pieces = F.pad(signal, (window // 2, window // 2)).unfold(2, window, hop) * taper
-    spectrum = torch.view_as_real(torch.fft.rfft(pieces, n=2 * window))
+def _autocorrelation(signal: Tensor) -> Tensor:
+    """(B, T, W) autocorrelation of (B, C, F') in windows, summed over C, 1 at lag 0."""
+    reach, hop = WINDOW // 2, round(HOP * RATE)
+    pieces = F.pad(signal, (reach, reach)).unfold(2, WINDOW, hop) * _taper().to(signal.device)
+    spectrum = torch.view_as_real(torch.fft.rfft(pieces, n=2 * WINDOW))
     power = (spectrum[..., 0].square() + spectrum[..., 1].square()).sum(1)
-    correlation = torch.fft.irfft(power)[..., :window]
+    correlation = torch.fft.irfft(power)[..., :WINDOW]
     normalised: Tensor = correlation / (correlation[..., :1] + 1.0)
     return normalised
 
 
-def _window(rate: float) -> int:
-    """Frames of a window, an even number."""
-    return 2 * round(WINDOW * rate / 2)
+def _taper() -> Tensor:
+    return torch.hann_window(WINDOW, periodic=False).sqrt()
 
 
-@lru_cache(maxsize=4)
-def _taper(window: int) -> Tensor:
-    return torch.hann_window(window, periodic=False).sqrt()
-
-
-@lru_cache(maxsize=4)
-def _template(rate: float) -> tuple[Tensor, Tensor]:
+@cache
+def _template() -> tuple[Tensor, Tensor]:
     """What each lag of each signal adds to each tempo's score, (3, W, S), and the prior, (S,)."""
-    template = torch.einsum("wsm,km->kws", _at_lags(rate), torch.tensor(WEIGHTS))
+    template = torch.einsum("wsm,km->kws", _at_lags(), torch.tensor(WEIGHTS))
     octaves = torch.log2(tempi() / 120.0)
     prior = sum(weight * octaves**power for power, weight in enumerate(PRIOR, start=1))
     return template, torch.as_tensor(prior)
 
 
-def _at_lags(rate: float) -> Tensor:
+def _at_lags() -> Tensor:
     """(W, S, M) what each lag counts for the autocorrelation at each multiple of each beat period."""
-    window = _window(rate)
-    taper = _taper(window)
-    overlap = torch.fft.irfft(torch.fft.rfft(taper, n=2 * window).abs().square())[:window]
+    overlap = torch.fft.irfft(torch.fft.rfft(_taper(), n=2 * WINDOW).abs().square())[:WINDOW]
     unbias = overlap[0] / overlap.clamp(min=0.15 * overlap[0])
-    lags = (60.0 * rate / tempi()[:, None] * torch.tensor(MULTIPLES)).clamp(max=0.85 * window)
+    lags = (60.0 * RATE / tempi()[:, None] * torch.tensor(MULTIPLES)).clamp(max=0.85 * WINDOW)
     # Between two whole lags, autocorrelation is interpolated linearly.
-    tent = (1 - (lags - torch.arange(window)[:, None, None]).abs()).clamp(min=0)
+    tent = (1 - (lags - torch.arange(WINDOW)[:, None, None]).abs()).clamp(min=0)
     at_lags: Tensor = tent * unbias[:, None, None]
     return at_lags
 

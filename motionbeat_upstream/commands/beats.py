@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
@@ -75,8 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.output is None:
         sys.stdout.write(text)
     else:
-        with atomic_path(options.output) as draft:
-            draft.write_text(text, encoding="utf-8")
+        write_text(options.output, text)
     if options.click is not None:
         import soundfile
 

@@ -19,8 +19,7 @@ from motionbeat_upstream.errors import AudioError, ConfigError
 from motionbeat_upstream.version import __version__
 
 if TYPE_CHECKING:
-    from motionbeat_upstream.commands.edge_format import EdgeFormat
-    from motionbeat_upstream.commands.npz_format import Layers, NpzFormat
+    from motionbeat_upstream.commands.feature_files import EdgeFormat, Layers, NpzFormat
     from motionbeat_upstream.expert import UpstreamExpert
 
 DESCRIPTION = """\
@@ -64,8 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from tqdm import tqdm
 
-    from motionbeat_upstream.commands.edge_format import EdgeFormat, refuse_one_name
-    from motionbeat_upstream.commands.npz_format import NpzFormat
+    from motionbeat_upstream.commands.feature_files import EdgeFormat, NpzFormat, refuse_one_name
 
     audio = find_audio([Path(name) for name in options.files])
     form: NpzFormat | EdgeFormat

@@ -16,8 +16,7 @@ from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
-from motionbeat_upstream.nn.bottleneck_trunk import BottleneckLayer
-from motionbeat_upstream.nn.frame_trunk import DilatedLayer
+from motionbeat_upstream.nn.frame_trunk import BottleneckLayer, DilatedLayer
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 

@@ -134,12 +134,12 @@ class MotionBeat(nn.Module):
         self, joints: Tensor, pulses: Tensor, has_joints: Tensor, lengths: Tensor, grids: Sequence[Grid]
     ) -> MotionSide:
         """The motion of a batch, on given grids; the arguments are the motion tower's."""
-        said = self.motion(joints, pulses, has_joints, lengths, grids)
-        both = torch.cat([said.frames, said.spread_tokens], -1)
+        features = self.motion(joints, pulses, has_joints, lengths, grids)
+        both = torch.cat([features.frames, features.spread_tokens], -1)
         return MotionSide(
-            said,
-            self._compared(said.embedding, both, self.motion_spectrum, lengths, grids),
-            self.project_motion(said.frames),
+            features,
+            self._compared(features.embedding, both, self.motion_spectrum, lengths, grids),
+            self.project_motion(features.frames),
             self.contact_head(both)[..., 0],
         )
 

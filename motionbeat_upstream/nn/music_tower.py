@@ -11,20 +11,55 @@ from torch import Tensor, nn
 from motionbeat_upstream.beats.bar_pointer import ANY, Hints
 from motionbeat_upstream.beats.beat_estimation import estimate_grids
 from motionbeat_upstream.beats.decoded_grid import decode_grids
-from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens
-from motionbeat_upstream.beats.onset_envelope import spectra
+from motionbeat_upstream.beats.frontend import length_mask, spectra
+from motionbeat_upstream.beats.grid import METRES, Grid, Tokens, cut_tokens
+from motionbeat_upstream.beats.tempo import TEMPO_CLASSES
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn.beat_heads import BeatHeads, BeatLogits
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
-from motionbeat_upstream.nn.bottleneck_trunk import BottleneckTrunk
-from motionbeat_upstream.nn.frame_trunk import FrameTrunk
+from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+
+BEAT_OUTPUTS = 1, 1, max(METRES), len(METRES), TEMPO_CLASSES
+"""Number of logits of each beat head, in the order of :class:`BeatLogits`."""
 
 PULSE_STEP = 1 / 16
 """Steps that the logits of pulses are rounded to before they decide on beats. What the trunk gives
 differs by some 1e-6 between batches; rounded so, one frame in about 50,000 still differs [O]."""
+
+
+@dataclass(frozen=True)
+class BeatLogits:
+    """Logits of the beat heads at 50 Hz; what lies beyond a clip's end does not matter."""
+
+    beat: Tensor
+    """(B, F) of a beat, downbeats included."""
+    downbeat: Tensor
+    """(B, F) of a downbeat."""
+    position: Tensor
+    """(B, F, 7) of the position in the bar, counted from 1, of the last beat before the frame."""
+    metre: Tensor
+    """(B, F, 6) of the beats a bar, one of ``METRES``."""
+    tempo: Tensor
+    """(B, F, 32) of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
+
+
+class BeatHeads(nn.Module):
+    """Linear heads on (B, F, D) frames for beats, downbeats, position in the bar, metre and tempo [O].
+
+    They see no grid. They are linear, so that what they predict must be plain in the trunk's last state,
+    which probes and the frame-level contrast use as well.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(dim, sum(BEAT_OUTPUTS))
+
+    def forward(self, frames: Tensor) -> BeatLogits:
+        """Logits of (B, F, D) frames, in float32."""
+        logits = self.output(frames).float()
+        beat, downbeat, position, metre, tempo = logits.split(BEAT_OUTPUTS, -1)
+        return BeatLogits(beat[..., 0], downbeat[..., 0], position, metre, tempo)
 
 
 @dataclass(frozen=True)
@@ -100,11 +135,10 @@ class MusicTower(nn.Module):
             hints: what is known of tempo and metre, for a grid that is estimated from the beat heads.
         """
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        mel, mel_lengths, onset = spectra(wav, lengths, self.config.n_mels)
-        frames = self._frames(mel, mel_lengths, onset, augment)
+        sound = spectra(wav, lengths, self.config.n_mels)
+        frames = self._frames(*sound, augment)
         if grids is None:
-            way = self.config.grid_from, self.config.grid_trust
-            grids = _grids(mel, mel_lengths, onset, frames, durations, *way, hints)
+            grids = _estimated(sound, frames, durations, *self._way, hints)
         states = frames.hidden_states
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
@@ -114,7 +148,7 @@ class MusicTower(nn.Module):
         return MusicFeatures(
             hidden_states=states + [spread(layer, table) for layer in layers],
             frame_lengths=frames.frame_lengths,
-            onset_envelope=onset,
+            onset_envelope=frames.onset_envelope,
             pulses=frames.pulses,
             beats=frames.beats,
             embedding=self.embed(pooled),
@@ -129,33 +163,39 @@ class MusicTower(nn.Module):
         """What needs no grid: the trunk and its heads; the arguments are those of :meth:`forward`."""
         return self._frames(*spectra(wav, lengths, self.config.n_mels), augment)
 
-    @torch.inference_mode()
+    @property
+    def _way(self) -> tuple[str, float]:
+        return self.config.grid_from, self.config.grid_trust
+
     def estimate_grid(self, wav: Tensor, hints: Hints = ANY) -> Grid:
         """The grid that the tower cuts one waveform (T,) at 16 kHz on, with no more work than it takes."""
-        way = self.config.grid_from, self.config.grid_trust
-        lengths = torch.tensor([len(wav)], device=wav.device)
-        return self.estimate_grids(wav[None], lengths, [way], hints)[0][0]
+        return self.estimate_grids(wav[None], torch.tensor([len(wav)], device=wav.device), hints=hints)[0][0]
 
     @torch.inference_mode()
     def estimate_grids(
-        self, wav: Tensor, lengths: Tensor, ways: Sequence[tuple[str, float]], hints: Hints = ANY
+        self,
+        wav: Tensor,
+        lengths: Tensor,
+        ways: Sequence[tuple[str, float]] | None = None,
+        hints: Hints = ANY,
     ) -> list[list[Grid]]:
-        """The grids of a padded batch by each of several ways, each a ``grid_from`` with a ``grid_trust``.
+        """The grids of a padded batch by each of several ways.
 
         Args:
             wav: (B, T) at 16 kHz, 0 beyond a clip's length.
             lengths: (B,) samples of each clip, int64.
-            ways: source and weight; the weights of the tower are not needed for ``onsets``.
+            ways: a ``grid_from`` with a ``grid_trust`` each; by default the configuration's alone. The
+                weights of the tower are not needed for ``onsets``.
             hints: what is known of tempo and metre, for grids from the beat heads.
 
         Returns:
             For each way the grids of the clips.
         """
+        ways = [self._way] if ways is None else ways
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        mel, mel_lengths, onset = spectra(wav, lengths, self.config.n_mels)
-        needed = any(source != "onsets" for source, _ in ways)
-        frames = self._frames(mel, mel_lengths, onset) if needed else None
-        return [_grids(mel, mel_lengths, onset, frames, durations, *way, hints) for way in ways]
+        sound = spectra(wav, lengths, self.config.n_mels)
+        frames = self._frames(*sound) if any(source != "onsets" for source, _ in ways) else None
+        return [_estimated(sound, frames, durations, *way, hints) for way in ways]
 
     @torch.inference_mode()
     def beat_activations(self, wav: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,26 +230,25 @@ class MusicTower(nn.Module):
         return FrameFeatures(states, lengths, onset, pulses, beats)
 
 
-def _grids(
-    mel: Tensor,
-    mel_lengths: Tensor,
-    onset: Tensor,
+def _estimated(
+    sound: tuple[Tensor, Tensor, Tensor],
     frames: FrameFeatures | None,
     durations: Sequence[float],
     source: str,
     trust: float,
     hints: Hints,
 ) -> list[Grid]:
-    """Beats and bars of each clip, estimated from ``source`` with the weight ``trust``."""
-    pulses = None
-    if source == "pulses" and frames is not None:
-        pulses = ((frames.pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
-    # Beats are not to be had in half precision.
+    """Beats and bars of each clip by one way, from the spectra and, unless that is ``onsets``, the frames."""
+    mel, mel_lengths, onset = sound
+    # Half precision is too coarse for beats.
     with torch.autocast(mel.device.type, enabled=False):
         if source == "heads" and frames is not None and frames.beats is not None:
             heads = frames.beats
-            logits, tempo = (heads.beat.detach(), heads.downbeat.detach()), heads.tempo.detach()
-            return decode_grids(*logits, onset, mel, mel_lengths, durations, tempo=tempo, hints=hints)
+            logits = heads.beat.detach(), heads.downbeat.detach(), heads.tempo.detach()
+            return decode_grids(*logits, onset, mel, mel_lengths, durations, hints=hints)
+        pulses = None
+        if source == "pulses" and frames is not None:
+            pulses = ((frames.pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
         return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=pulses)
 
 

@@ -1,16 +1,19 @@
 """The token layers [P]: phase rotation, multi-head attention, LayerNorm, feed-forward.
 
-The residual paths and the norm after the feed-forward part are ours [O].
+The residual paths, the norm after the feed-forward part and the formula of the attention are ours [O].
 """
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motionbeat_upstream.config import TowerConfig
-from motionbeat_upstream.nn.attention import PhaseRotatedAttention
 from motionbeat_upstream.nn.contact_guidance import ContactGuide, Guide
-from motionbeat_upstream.nn.feed_forward import feed_forward
+from motionbeat_upstream.nn.frame_trunk import feed_forward
 from motionbeat_upstream.nn.phase_rotation import PhaseRotation, Rotation
 
 
@@ -51,14 +54,14 @@ class TokenEncoder(nn.Module):
         Returns:
             Every layer's output, (B, N, D), 0 in padding.
         """
-        place = _over_heads(self.rotation.position_rotation(phase, bar))
+        position = _over_heads(self.rotation.position_rotation(phase, bar))
         turn = _over_heads(self.rotation.bar_rotation(phase))
         states = []
         guides: list[Guide | None] = [None] * len(self.layers)
         if contact is not None and len(self.guides):
             guides = [guide(phase, contact * mask) for guide in self.guides]
         for layer, guide in zip(self.layers, guides, strict=True):
-            x = layer(x, place, turn, mask, guide) * mask[..., None]
+            x = layer(x, position, turn, mask, guide) * mask[..., None]
             states.append(x)
         return states
 
@@ -75,11 +78,60 @@ class TokenLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, place: Rotation, turn: Rotation, mask: Tensor, guide: Guide | None = None
+        self, x: Tensor, position: Rotation, phase: Rotation, mask: Tensor, guide: Guide | None = None
     ) -> Tensor:
         """(B, N, D) to (B, N, D)."""
-        x = self.attention_norm(x + self.dropout(self.attention(x, place, turn, mask, guide)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, position, phase, mask, guide)))
         out: Tensor = self.feed_forward_norm(x + self.feed_forward(x))
+        return out
+
+
+class PhaseRotatedAttention(nn.Module):
+    """Self-attention between tokens whose output depends on differences of phase only [P name, O formula].
+
+    Queries and keys are turned by R(θ_n) and by the hypermetre; values by R(θ_n) on the way in
+    and by its inverse on the way out.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.project_in = nn.Linear(dim, 3 * dim)
+        self.project_out = nn.Linear(dim, dim)
+
+    def forward(
+        self, x: Tensor, position: Rotation, phase: Rotation, mask: Tensor, guide: Guide | None = None
+    ) -> Tensor:
+        """Attend over the tokens of each clip.
+
+        Args:
+            x: (B, N, D) tokens.
+            position: rotation of queries and keys, (B, 1, N, D / heads / 2).
+            phase: R(θ), rotation of the values, of the same shape.
+            mask: (B, N) true where there is a token.
+            guide: what contacts add to the logits.
+
+        Returns:
+            (B, N, D), undefined in padding.
+        """
+        batch, count, dim = x.shape
+        projected = self.project_in(x).view(batch, count, 3, self.heads, dim // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        query, key = position.apply(query) / math.sqrt(query.shape[-1]), position.apply(key)
+        if guide is not None:
+            query = torch.cat([query, guide.query.expand(-1, self.heads, -1, -1).to(query.dtype)], -1)
+            key = torch.cat([key, guide.key.to(key.dtype)], -1)
+        attended = F.scaled_dot_product_attention(
+            query,
+            key,
+            phase.apply(value),
+            attn_mask=mask[:, None, None, :],
+            dropout_p=self.dropout if self.training else 0.0,
+            scale=1.0,
+        )
+        turned_back = phase.inverse().apply(attended)
+        out: Tensor = self.project_out(turned_back.transpose(1, 2).reshape(batch, count, dim))
         return out
 
 

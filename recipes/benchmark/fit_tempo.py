@@ -32,9 +32,6 @@ from motionbeat_upstream.config import MusicTowerConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-RATE = 100.0
-"""Mel frames a second."""
-
 CENTRE, SPREAD = 133.0, 0.5
 """Beats per minute, and octaves, that windows are weighted to spread about."""
 
@@ -138,17 +135,13 @@ def evidence_of(wav: Tensor) -> Tensor:
     """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
     import torch
 
-    from motionbeat_upstream.beats.accents import bass_accents, sound_bands
-    from motionbeat_upstream.beats.frontend import log_mel
-    from motionbeat_upstream.beats.local_contrast import local_contrast
-    from motionbeat_upstream.beats.onset_envelope import onset_envelope
+    from motionbeat_upstream.beats.accents import find_accents
+    from motionbeat_upstream.beats.frontend import spectra
     from motionbeat_upstream.beats.tempo import tempo_evidence
 
     with torch.inference_mode():
-        mel, lengths = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
-        contrast = local_contrast(onset_envelope(mel, lengths), lengths, RATE)
-        bass = bass_accents(mel, lengths, RATE)
-        return tempo_evidence(contrast, bass, sound_bands(mel), lengths, RATE)[0]
+        mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
+        return tempo_evidence(find_accents(onset, mel, lengths), lengths)[0]
 
 
 def local_tempo(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from motionbeat_upstream.beats.frontend import length_mask, log_mel
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
+from motionbeat_upstream.beats.frontend import length_mask, log_mel, onset_envelope
 from motionbeat_upstream.config import MusicTowerConfig
 
 LOUDEST = 0.98

@@ -98,8 +98,7 @@ def export(
     """
     number = chosen_step(run, step)
 
-    from motionbeat_upstream.checkpoint import Provenance, save_music_tower
-    from motionbeat_upstream.pair_checkpoint import save_motion_side
+    from motionbeat_upstream.checkpoint import Provenance, save_motion_side, save_music_tower
     from recipes.pretrain.grid_source import GridChoice, choose_grid_source
     from recipes.pretrain.initial_weights import read_init
 

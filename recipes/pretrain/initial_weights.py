@@ -8,9 +8,8 @@ from typing import Any
 
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.checkpoint import load_music_tower
+from motionbeat_upstream.checkpoint import load_motionbeat, load_music_tower
 from motionbeat_upstream.errors import CheckpointError, MotionBeatError
-from motionbeat_upstream.pair_checkpoint import load_motionbeat
 from recipes.pretrain.config import InitSection
 from recipes.pretrain.model import PretrainedModel
 

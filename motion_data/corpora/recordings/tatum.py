@@ -17,8 +17,7 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from motion_data.corpora.recordings.tempo_file import LARGEST_DRIFT, LEAST_STRENGTH
-from motionbeat_upstream.beats.frontend import log_mel
-from motionbeat_upstream.beats.onset_envelope import onset_envelope
+from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
 
 Array = NDArray[np.float64]

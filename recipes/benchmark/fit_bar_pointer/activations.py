@@ -17,7 +17,8 @@ from motion_data.beats_file import Beats
 from motion_data.errors import DataError
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.beats.decoded_grid import DecoderInput, decoder_input
+from motionbeat_upstream.beats.bar_pointer import DecoderInput
+from motionbeat_upstream.beats.decoded_grid import decoder_input
 from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
@@ -32,7 +33,7 @@ LONG = 1.5
 """Recordings longer than so many excerpts are cut to their middle."""
 
 HEADS = ("position", "metre")
-"""Heads that the decoder is not given, see :class:`~motionbeat_upstream.nn.beat_heads.BeatLogits`."""
+"""Heads that the decoder is not given, see :class:`~motionbeat_upstream.nn.music_tower.BeatLogits`."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,6 @@ def activations_of(tower: MusicTower, wav: Tensor) -> dict[str, NDArray[np.gener
     logits = frames.beats
     assert logits is not None  # checked before
     heads = logits.beat, logits.downbeat, logits.tempo
-    evidence = decoder_input(*heads, frames.onset_envelope, mel, mel_lengths, rate=2 * RATE)
+    evidence = decoder_input(*heads, frames.onset_envelope, mel, mel_lengths)
     arrays = {name: value.numpy() for name, value in vars(evidence).items()}
     return arrays | {name: getattr(logits, name)[0].numpy() for name in HEADS}

@@ -15,7 +15,6 @@ from motion_data.beats_file import Beats
 from motionbeat_upstream.beats.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
 from motionbeat_upstream.beats.decoded_grid import beat_times
 from motionbeat_upstream.beats.grid import METRES
-from motionbeat_upstream.beats.tempo import tempi
 from recipes.benchmark.fit_bar_pointer.activations import RATE, Activations
 from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 
@@ -100,7 +99,7 @@ def decode(one: Activations, values: Values, margins: bool = False) -> BarPath:
         share = one.heads["metre"].log_softmax(-1).mean(0).double().numpy()
         prior = np.array(weights.metre_prior) * np.exp(values["metre_head"] * share)
         weights = replace(weights, metre_prior=tuple(prior.tolist()))
-    (path,) = decode_bars(**vars(evidence), rate=RATE, tempi=tempi(), weights=weights, margins=margins)
+    (path,) = decode_bars(evidence, RATE, weights=weights, margins=margins)
     return path
 
 

@@ -47,12 +47,17 @@ from motion_data.preparation import read_splits
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.beats.grid import regular_grid
-from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
+from motionbeat_upstream.checkpoint import (
+    Provenance,
+    load_motionbeat,
+    load_music_tower,
+    save_motion_side,
+    save_music_tower,
+)
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from motionbeat_upstream.pair_checkpoint import load_motionbeat, save_motion_side
 from recipes.dance_metrics.dance_files import Reading, read_dance
 from recipes.dance_metrics.hands import with_hands
 from recipes.downstream import checkpoints

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     refuse_to_replace([results_file(options.out, options.split)], options.overwrite)
     corpus = read_corpus(options.corpus)  # before seconds of imports
 
-    from motionbeat_upstream.pair_checkpoint import load_motionbeat
+    from motionbeat_upstream.checkpoint import load_motionbeat
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.downstream.retrieval.kept import lay_out
     from recipes.downstream.retrieval.report import report, retrieval_results

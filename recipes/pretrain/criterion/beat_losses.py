@@ -18,7 +18,7 @@ from motion_data.pipeline.beat_targets import BeatTargets, spread
 from motion_data.settings import CONFIG, NotNegative
 from motionbeat_upstream.beats.grid import METRES
 from motionbeat_upstream.beats.tempo import TEMPO_CLASSES, tempo_class
-from motionbeat_upstream.nn.beat_heads import BeatLogits
+from motionbeat_upstream.nn.music_tower import BeatLogits
 from recipes.downstream.beat_tracking.loss import shift_tolerant_bce
 
 TOLERANCE = 3

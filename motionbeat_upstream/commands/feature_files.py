@@ -1,17 +1,20 @@
-"""What EDGE's data loader reads in place of its Jukebox features.
+"""The files of ``motionbeat features``: one .npz a file, or what EDGE's data loader reads.
 
 EDGE (Tseng, Castellon and Liu, "EDGE: Editable Dance Generation From Music", CVPR 2023; Stanford-TML/EDGE)
 cuts songs and motions into slices of 5 s, 0.5 s apart: slice k of a file of n samples a second is 5·n samples
 from k times int(0.5·n) on, as long as the file lasts, and is called SONG_slicek. Its loader sorts the .npy
 files of one folder and the motions of another, expects as many of one as of the other with the same stems,
-and stacks arrays of (150, D): 30 frames a second, frame j of a slice j/30 s after its beginning.
+and stacks arrays of (150, D): 30 frames a second, frame j of a slice j/30 s after its beginning. It reads
+them in place of its Jukebox features.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.commands.npz_format import Layers, chosen
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.frame_resampling import resample_frames
+
+Layers = str | list[int]
+"""``last``, ``all``, or indices of hidden states."""
 
 SECONDS, STRIDE_SECONDS, FPS = 5.0, 0.5, 30.0
 """Of a slice, from one slice to the next, and frames a second."""
@@ -39,6 +44,63 @@ SLICED = re.compile(r"(?P<song>.+)_slice\d+")
 
 RECORDS = ".made_by"
 """Folder beside the slices: a file for each input says what made its slices, and how many there are."""
+
+
+def chosen(states: list[Tensor], layers: Layers) -> list[Tensor]:
+    """(T, D) of each chosen layer, from the (1, T, D) of all."""
+    if isinstance(layers, list):
+        return [states[index][0] for index in layers]
+    return [state[0] for state in (states[-1:] if layers == "last" else states)]
+
+
+@dataclass(frozen=True)
+class NpzFormat:
+    """One .npz a file, where the file lies under its input folder."""
+
+    output: Path
+    layers: Layers
+    half: bool
+
+    def target(self, relative: Path) -> Path:
+        """What is written for an input."""
+        return self.output / relative.with_name(relative.name + ".npz")
+
+    def made_by(self, relative: Path) -> str | None:
+        """What made the features of an input: empty for another program, None without a whole file."""
+        try:
+            with np.load(self.target(relative), allow_pickle=False) as stored:
+                return str(stored["made_by"]) if "made_by" in stored else ""
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def write(self, expert: UpstreamExpert, path: Path, relative: Path, made_by: str) -> None:
+        """Extract and write the features of a file.
+
+        Raises:
+            AudioError: the file cannot be read.
+        """
+        with torch.inference_mode():
+            outputs = expert([read_audio(path)])
+        layers = chosen(outputs["hidden_states"], self.layers)
+        features = layers[-1] if self.layers == "last" else torch.stack(layers)
+        grid = outputs["grids"][0]
+        names = "embedding", "beat_tokens", "token_times", "onset_envelope", "pulse_activation"
+        # An archive that Ctrl-C cuts off is closed once more when it is collected: a file would complain.
+        archive = io.BytesIO()
+        np.savez(
+            archive,
+            made_by=np.array(made_by),
+            features=features.to(torch.float16 if self.half else torch.float32).cpu().numpy(),
+            times=(np.arange(features.shape[-2]) + 0.5) * STRIDE / SAMPLE_RATE,
+            beats=grid.beats,
+            positions=grid.positions,
+            metre=np.array(grid.metre),
+            confidence=np.array(grid.confidence),
+            downbeat_confidence=np.array(grid.downbeat_confidence),
+            **{name: outputs[name][0].float().cpu().numpy() for name in names},
+        )
+        with atomic_path(self.target(relative)) as draft:
+            draft.write_bytes(archive.getbuffer())
 
 
 @dataclass(frozen=True)
@@ -61,7 +123,7 @@ class EdgeFormat:
         return record[0] if whole else None
 
     def write(self, expert: UpstreamExpert, path: Path, relative: Path, made_by: str) -> None:
-        """Hear a file once and write its slices, one after the other.
+        """Extract the features of a file once and write its slices, one after the other.
 
         Raises:
             AudioError: the file cannot be read, or is shorter than a slice; or is called a slice and does not
@@ -76,8 +138,7 @@ class EdgeFormat:
         # another model's, wherever this is interrupted.
         for index in range(max(len(starts), record[1] if record else 0)):
             self._slice(relative, index).unlink(missing_ok=True)
-        with atomic_path(self._record(relative)) as draft:
-            draft.write_text(json.dumps({"made_by": made_by, "slices": len(starts)}), encoding="utf-8")
+        write_text(self._record(relative), json.dumps({"made_by": made_by, "slices": len(starts)}))
         for index, start in enumerate(starts):
             with atomic_path(self._slice(relative, index)) as draft, draft.open("wb") as file:
                 np.save(file, slice_features(layers, start).float().cpu().numpy(), allow_pickle=False)
