@@ -40,7 +40,8 @@ def motionbeat_commands() -> list[EntryPoint]:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     lines = config["options.entry_points"]["motionbeat.commands"].strip().splitlines()
-    return [EntryPoint(*line.split(" = "), "motionbeat.commands") for line in lines]
+    named = (line.split(" = ") for line in lines)
+    return [EntryPoint(name, value, "motionbeat.commands") for name, value in named]
 
 
 def commands() -> list[list[str]]:

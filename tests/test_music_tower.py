@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.beats.beat_estimation import TRUST, estimate_grids
+from motionbeat_upstream.beats.accents import TRUST
+from motionbeat_upstream.beats.beat_estimation import estimate_grids
 from motionbeat_upstream.beats.frontend import frame_count, log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import architecture

@@ -107,7 +107,7 @@ def test_scores_that_are_no_numbers_and_lists_that_do_not_fit_are_refused() -> N
 
 def test_kinds_are_in_the_order_of_the_motions_of_a_batch() -> None:
     def negative(kind: str, amount: float) -> Negative:
-        return Negative(kind, 0, amount, (0.0, 1.0), (0.0, 1.0), 1.0, 1.0)
+        return Negative(kind, 0, amount, (0.0, 1.0), (0.0, 1.0), 1.0)
 
     kinds = [("jittered", 1.0), ("other", 2.0), ("stretched", 1.3)]
     assert negative_kinds(negative(kind, amount) for kind, amount in kinds) == kinds

@@ -28,9 +28,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import recipes.downstream
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream import console, registration, request
+from recipes.downstream import registration, request
 from recipes.downstream.checkpoints import latest_checkpoint, read_settings, safe_classes
 from recipes.downstream.options import parse, parser
 from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks
@@ -625,20 +624,6 @@ class TestInterrupts:
         done = read(checkpoint)["Step"]
         assert main(["-m", "train", "-e", "exp", "-o", f"config.runner.total_steps={done + 1}"]) == 0
         assert [r["step"] for r in log() if r["split"] == "train"][-1] == done + 1
-
-    def test_before_the_command_is_even_imported(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        class Interrupt:
-            def find_spec(self, name: str, *_: object) -> None:
-                if name == "recipes.downstream.run_downstream":
-                    raise KeyboardInterrupt
-
-        monkeypatch.delitem(sys.modules, "recipes.downstream.run_downstream")
-        monkeypatch.delattr(recipes.downstream, "run_downstream")
-        monkeypatch.setattr(sys, "meta_path", [Interrupt(), *sys.meta_path])
-        assert console.main() == 130
-        assert the_line(capsys).endswith("interrupted")
 
 
 class TestHelp:
