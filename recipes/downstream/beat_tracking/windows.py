@@ -145,7 +145,7 @@ def plan_chunks(
         stride: samples per frame of the upstream; where it is no whole number, chunks start within half a
             sample of a frame.
     """
-    total = math.ceil(duration * SAMPLE_RATE)
+    total = math.ceil(duration * SAMPLE_RATE - 1e-6)  # 8015 / 16000 * 16000 is more than 8015
     size = max(int(seconds * SAMPLE_RATE / stride), 1)
     if total <= size * stride:
         return [Chunk(recording, (0, total), (0, None), 1)]
