@@ -13,8 +13,8 @@ import torch
 
 from motion_data.beats_file import Beats
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.beats.bar_pointer import WEIGHTS, decode_bars
-from motionbeat_upstream.beats.decoded_grid import Calibration, DecoderInput
+from motionbeat_upstream.beats.bar_pointer import WEIGHTS, DecoderInput, decode_bars
+from motionbeat_upstream.beats.decoded_grid import Calibration
 from motionbeat_upstream.beats.tempo import tempi
 from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
@@ -90,7 +90,7 @@ def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
 def test_present_values_are_the_weights() -> None:
     assert weights_of(present_values()) == WEIGHTS
     one = made(3)
-    (path,) = decode_bars(**vars(one.evidence), tempi=tempi())
+    (path,) = decode_bars(one.evidence)
     np.testing.assert_array_equal(decode(one, present_values()).frames, path.frames)
 
 

@@ -93,6 +93,7 @@ def decode(one: Activations, values: Values, margins: bool = False) -> BarPath:
     evidence, weights = one.evidence, weights_of(values)
     if values.get("position_head"):
         ratio = values["position_head"] / max(values["downbeat_evidence"], 1e-6)
+        assert evidence.downbeat_scores is not None  # decoder_input gives them
         scores = evidence.downbeat_scores + ratio * _first_position(one.heads["position"])
         evidence = replace(evidence, downbeat_scores=scores)
     if values.get("metre_head"):
