@@ -107,10 +107,10 @@ def estimate_grids(
         _mean(share, sounding) * SCORE_STEP, _on_beat_share(mixed, frames, audible)
     )
     times = (frames + 0.5 + peak_offset(where, frames)).cpu().numpy().astype(np.float64) / ENVELOPE_RATE
-    kept, positions = audible.cpu().numpy(), positions.cpu().numpy()
+    kept, in_bar = audible.cpu().numpy(), positions.cpu().numpy()
     figures = metres.tolist(), sure.tolist(), torch.minimum(sure, bars_sure).tolist(), durations
     return [
-        _grid(times[row, kept[row]], positions[row, kept[row]], *of_clip)
+        _grid(times[row, kept[row]], in_bar[row, kept[row]], *of_clip)
         for row, of_clip in enumerate(zip(*figures, strict=True))
     ]
 
