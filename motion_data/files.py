@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def read_bytes(path: Path) -> bytes:
