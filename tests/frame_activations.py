@@ -63,7 +63,7 @@ def logits_of(
     """(F,) logits of beats and of downbeats, with a bump of about three frames at each."""
     size = round(seconds * rate)
     frame = np.arange(size)
-    beat = draw.normal(-4.0, flaws.noise, size)
+    beat = draw.normal(-3.0, flaws.noise, size)
     downbeat = draw.normal(-5.5, flaws.noise, size)
 
     def bump(time: float, height: float) -> NDArray[np.float64]:

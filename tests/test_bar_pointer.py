@@ -31,7 +31,7 @@ from motionbeat_upstream.beats.bar_pointer import (
     decode_bars,
 )
 from motionbeat_upstream.beats.grid import METRES
-from motionbeat_upstream.beats.tempo import TEMPO_CLASSES, tempi, tempo_class
+from motionbeat_upstream.beats.tempo import TEMPO_CLASSES, tempo_class
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, beats_at, logits_of, positions_of
 
@@ -46,9 +46,9 @@ def decode(
     rate: float = RATE,
     weights: BarPointerWeights = WEIGHTS,
     margins: bool = True,
-    **evidence: Tensor,
+    **more: Tensor,
 ) -> BarPath:
-    given = DecoderInput(beat[None], downbeat[None], torch.tensor([len(beat)]), **evidence)
+    given = DecoderInput(beat[None], downbeat[None], torch.tensor([len(beat)]), **more)
     (path,) = decode_bars(given, rate, hints=hints, weights=weights, margins=margins)
     return path
 
@@ -347,31 +347,15 @@ def test_hints_decide_octave_and_metre() -> None:
     assert decode(*logits, Hints(metres=(2,))).metres.tolist() == [2] * len(beats)
 
 
-def test_scores_of_tempo_and_beats_add_up_with_the_logits() -> None:
-    draw = np.random.default_rng(7)
-    flat = torch.full((1000,), -2.0)
-    scores = torch.where((tempi() - 90.0).abs() < 5.0, 2.0, -2.0).expand(1, 1000, -1)
-    weights = replace(WEIGHTS, beat_evidence=1.0, downbeat_evidence=1.0, tempo_evidence=1.0)
-    path = decode(flat, flat, tempo_scores=scores, weights=weights)
-    assert 60 * RATE / path.periods == pytest.approx(90.0, rel=0.06)
-    classes = torch.zeros(1, 1000, TEMPO_CLASSES)
-    classes[..., round(float(tempo_class(torch.tensor(150.0))))] = 5.0
-    faster = replace(WEIGHTS, tempo_head=1.0)
-    path = decode(flat, flat, tempo_head=classes, weights=faster)
-    assert 60 * RATE / path.periods == pytest.approx(150.0, rel=0.06)
-    both: dict[str, Any] = {"tempo_head": classes, "tempo_scores": scores}
-    path = decode(flat, flat, **both, weights=replace(weights, tempo_head=0.1))
-    assert 60 * RATE / path.periods == pytest.approx(90.0, rel=0.06)
-    beats = np.arange(0.3, 20.0, 60 / 104)
-    beat, downbeat = logits_of(beats, positions_of(len(beats), 3), 20.0, draw)
-    path = decode(
-        flat,
-        flat - 2,
-        beat_scores=beat[None],
-        downbeat_scores=(downbeat - beat)[None] + 3,
-        weights=weights,
-    )
-    assert scores_of(beats, positions_of(len(beats), 3), path) == (1.0, 1.0)
+def test_the_tempo_head_decides_between_octaves() -> None:
+    beats = np.arange(0.3, 20.0, 60 / 140)
+    beat, downbeat = logits_of(beats, positions_of(len(beats), 4), 20.0, np.random.default_rng(7))
+    beat[:] = torch.where(beat > -1, 1.0, -3.0)
+    for bpm in (70.0, 140.0):
+        classes = torch.zeros(1, len(beat), TEMPO_CLASSES)
+        classes[..., round(float(tempo_class(torch.tensor(bpm))))] = 9.0
+        path = decode(beat, downbeat, tempo=classes)
+        assert 60 * RATE / np.median(path.periods) == pytest.approx(bpm, rel=0.05)
 
 
 def test_there_are_no_beats_in_silence() -> None:

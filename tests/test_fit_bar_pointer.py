@@ -15,7 +15,6 @@ from motion_data.beats_file import Beats
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.beats.bar_pointer import WEIGHTS, DecoderInput, decode_bars
 from motionbeat_upstream.beats.decoded_grid import Calibration
-from motionbeat_upstream.beats.tempo import tempi
 from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
@@ -36,33 +35,22 @@ from recipes.benchmark.fit_bar_pointer.search import (
     weights_of,
 )
 from tests.beat_tracking_clicks import write_clicks
-from tests.frame_activations import MODERATE, RATE, beats_at, logits_of, positions_of
+from tests.frame_activations import MODERATE, beats_at, logits_of, positions_of
 from tests.small import SMALL, music
 
 SECONDS = 10.0
 
 
 def made(number: int, of_set: str = "made", piece: str | None = None) -> Activations:
-    """A recording whose rules tell nothing, and whose other heads tell nothing."""
+    """A recording with activations made from its beats."""
     draw = np.random.default_rng(number)
     beats = beats_at(float(draw.uniform(70, 180)), SECONDS, draw)
     positions = positions_of(len(beats), 4)
     beat, downbeat = (x[None] for x in logits_of(beats, positions, SECONDS, draw, MODERATE))
     size = beat.shape[1]
-    nothing = torch.zeros(1, size)
-    evidence = DecoderInput(
-        beat,
-        downbeat,
-        torch.tensor([size]),
-        nothing,
-        nothing,
-        torch.zeros(1, size, len(tempi())),
-        None,
-        torch.ones(1, size, dtype=torch.bool),
-    )
-    heads = {"position": torch.zeros(size, 7), "metre": torch.zeros(size, 6)}
+    evidence = DecoderInput(beat, downbeat, torch.tensor([size]), None, torch.ones(1, size, dtype=torch.bool))
     spans = np.array([[0.0, SECONDS]])
-    return Activations(of_set, piece or f"{number}", Beats(beats, positions), spans, evidence, heads)
+    return Activations(of_set, piece or f"{number}", Beats(beats, positions), spans, evidence)
 
 
 BAD = present_values() | {"tempo_centre": 180.0, "tempo_spread": 0.2, "beat": 0.2, "metre_2": 1.0}
@@ -80,10 +68,13 @@ def test_a_search_improves_bad_values_on_other_recordings_too() -> None:
 
 def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
     present = present_values()
-    start = present | {"beat_evidence": 2.0, "downbeat_evidence": 2.0, "tempo_evidence": 0.6}
+    start = present | {"tempo": 4.0}
     found, _ = search([made(0)], start, seed=0, seconds=60, proposals=40)
     assert distance(found, present) < 0.6 * distance(start, present)
-    far = present | {"beat_bias": 4.5, "tempo_jump": 10 * 20**0.25}
+    far = present | {
+        "beat_bias": present["beat_bias"] + 3.5,
+        "tempo_jump": present["tempo_jump"] * 20**0.25,
+    }
     assert distance(present, far) == pytest.approx(0.25 + 0.0625)
 
 
@@ -92,23 +83,6 @@ def test_present_values_are_the_weights() -> None:
     one = made(3)
     (path,) = decode_bars(one.evidence)
     np.testing.assert_array_equal(decode(one, present_values()).frames, path.frames)
-
-
-def test_further_heads_have_a_say() -> None:
-    one, values = made(0), present_values() | {"tempo_head": 0.5, "metre_head": 3.0}
-    size = one.evidence.beat.shape[1]
-    tempo, metre, first = torch.zeros(1, size, 32), torch.zeros(size, 6), torch.zeros(size, 7)
-    tempo[..., 28] = metre[:, 1] = 9.0
-    flat = torch.full((1, size), -2.0), torch.full((1, size), -4.0)
-    evidence = replace(one.evidence, beat=flat[0], downbeat=flat[1], tempo_head=tempo)
-    one = replace(one, evidence=evidence, heads=one.heads | {"metre": metre})
-    path = decode(one, values)
-    assert 60 * RATE / np.median(path.periods) == pytest.approx(202.0, rel=0.05)
-    assert set(path.metres.tolist()) == {3}
-    first[path.frames[::3] + 2, 0] = 20.0
-    late = replace(one, heads=one.heads | {"position": first})
-    again = decode(late, values | {"position_head": 1.0})
-    np.testing.assert_array_equal(again.frames[again.positions == 1], path.frames[::3])
 
 
 def test_sets_count_the_same_and_downbeats_half_where_they_are_known() -> None:
@@ -208,7 +182,7 @@ def test_the_command_fits_and_writes_all_figures(tmp_path: Path, capsys: pytest.
     assert record["recordings"] == {"clicks": 4}
     assert record["values"].keys() == present_values().keys()
     held_out = record["held out"]
-    assert held_out["beat heads alone"]["objective"] < held_out["present"]["objective"]
+    assert held_out.keys() == {"present", "fitted", "no tempo head"}
     assert held_out["present"]["objective"] == pytest.approx(
         np.mean(held_out["present"]["objective by fold"])
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from motion_data.manifest import read_corpus
 from motionbeat_upstream.hubconf import motionbeat_local
@@ -281,11 +282,14 @@ def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path,
     music, motion = tmp_path / "music.safetensors", tmp_path / "motion.safetensors"
     assert export([str(out), str(music), "--motion-side", str(motion)]) == 0
     begin = [f"init.music={music}", f"init.motion={motion}"]
-    still = ["optimizer.config.lr=0.0", "regime.num_steps=2"]
-    attempt = run(tmp_path / "next", config, *begin, *still)
+    attempt = run(tmp_path / "next", config, *begin, "frozen=[music]", "regime.num_steps=2")
     assert attempt.code() == 0, attempt.said()
-    again = tmp_path / "again.safetensors"
-    assert export([str(tmp_path / "next"), str(again)]) == 0
+    again, moved = tmp_path / "again.safetensors", tmp_path / "moved.safetensors"
+    assert export([str(tmp_path / "next"), str(again), "--motion-side", str(moved)]) == 0
+    before, after = load_file(motion), load_file(moved)
+    trained = [name for name in before if name.startswith("motion.")]
+    assert trained
+    assert not all(torch.equal(before[name], after[name]) for name in trained)
     with safe_open(music, "pt") as first, safe_open(again, "pt") as second:
         assert set(first.keys()) == set(second.keys())
         for name in first.keys():  # noqa: SIM118
@@ -305,6 +309,7 @@ def test_weights_that_a_run_cannot_begin_with_are_named(out: Path, config: Path,
         ([f"init.music={tmp_path}/none.safetensors"], "no such file"),
         ([f"init.motion={music}"], "init: motion needs music"),
         ([f"init.music={music}", f"init.motion={music}"], "init: "),
+        (["frozen=[music.tunk]"], "there is no module 'music.tunk'; choose from "),
         ([f"init.music={music}", wider, "model.config_overrides.motion.dim=32"], "does not fit the model"),
     ):
         attempt = run(tmp_path / "next", config, *changes)

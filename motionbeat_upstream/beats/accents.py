@@ -64,11 +64,7 @@ def find_accents(activation: Tensor, log_mel: Tensor, lengths: Tensor) -> Accent
     """
     low = onset_envelope(log_mel[..., : max(1, log_mel.shape[2] // BASS)], lengths)
     bass = local_contrast(low, lengths)
-    width = max(1, log_mel.shape[2] // BANDS)
-    count = log_mel.shape[2] // width
-    bands = log_mel[..., : count * width].float().unflatten(2, (count, width)).mean(3)
-    bands = whole_steps(bands.transpose(1, 2).contiguous())
-    total = F.pad(bands.cumsum(2), (1, 0))
+    bands, total = _bands(log_mel)
     change = _sound_change(total, lengths)
     return Accents(
         onsets=local_contrast(torch.nan_to_num(activation), lengths),
@@ -78,6 +74,21 @@ def find_accents(activation: Tensor, log_mel: Tensor, lengths: Tensor) -> Accent
         total=total,
         sounding=sounds(bands, change, lengths, REACH),
     )
+
+
+def sounding(log_mel: Tensor, lengths: Tensor) -> Tensor:
+    """(B, F) true where something sounds, as in :class:`Accents`, of a (B, F, M) log-mel."""
+    bands, total = _bands(log_mel)
+    return sounds(bands, _sound_change(total, lengths), lengths, REACH)
+
+
+def _bands(log_mel: Tensor) -> tuple[Tensor, Tensor]:
+    """``bands`` and ``total`` of :class:`Accents`."""
+    width = max(1, log_mel.shape[2] // BANDS)
+    count = log_mel.shape[2] // width
+    bands = log_mel[..., : count * width].float().unflatten(2, (count, width)).mean(3)
+    bands = whole_steps(bands.transpose(1, 2).contiguous())
+    return bands, F.pad(bands.cumsum(2), (1, 0))
 
 
 def _sound_change(total: Tensor, lengths: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from motionbeat_upstream.beats.grid import METRES
 from motionbeat_upstream.beats.silence import silence
-from motionbeat_upstream.beats.tempo import class_tempi, tempi
+from motionbeat_upstream.beats.tempo import class_tempi
 from motionbeat_upstream.beats.viterbi import best_path
 
 Scores = NDArray[np.int32]
@@ -84,15 +84,11 @@ ANY = Hints()
 
 @dataclass(frozen=True)
 class BarPointerWeights:
-    """What the model weighs. Costs are negative logarithms of probability.
-
-    The values were chosen by hand on activations made from a constructed truth, those of the rules' evidence
-    without any. All are to be fitted to the activations of a trained tower.
-    """
+    """What the model weighs. Costs are negative logarithms of probability."""
 
     beat: float = 1.0
     """Factor of a beat's log-odds."""
-    beat_bias: float = 1.0
+    beat_bias: float = 0.0
     """Added to them. About 1 in 25 frames is a beat, so log-odds of 0 speak for one. Higher values lead to
     faster tempi."""
     beat_limit: float = 5.0
@@ -121,14 +117,8 @@ class BarPointerWeights:
     """Cost of another metre from one bar to the next."""
     metre_prior: tuple[float, ...] = (0.05, 0.2, 1.0, 0.02, 0.02, 0.01)
     """Probability, up to a factor, of each of ``METRES``."""
-    beat_evidence: float = 0.5
-    """Factor of ``beat_scores``."""
-    downbeat_evidence: float = 0.2
-    """Factor of ``downbeat_scores``."""
-    tempo_evidence: float = 0.1
-    """Factor of ``tempo_scores``, per second."""
-    tempo_head: float = 0.0
-    """Factor of the logarithms of probability of ``tempo_head``, per second."""
+    tempo: float = 1.0
+    """Factor of the logarithms of probability of the tempo head, per second."""
 
 
 WEIGHTS = BarPointerWeights()
@@ -144,14 +134,7 @@ class DecoderInput:
     """(B, F) logits of a downbeat, which is a beat as well."""
     lengths: Tensor
     """(B,) frames of each clip."""
-    beat_scores: Tensor | None = None
-    """(B, F) added to the log-odds of a beat."""
-    downbeat_scores: Tensor | None = None
-    """(B, F) added to what speaks for a downbeat at each frame."""
-    tempo_scores: Tensor | None = None
-    """(B, F, S) added per second to the logarithm of probability of each of
-    :func:`~motionbeat_upstream.beats.tempo.tempi`."""
-    tempo_head: Tensor | None = None
+    tempo: Tensor | None = None
     """(B, F, 32) logits of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
     sounding: Tensor | None = None
     """(B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in silences.
@@ -220,7 +203,9 @@ def decode_bars(
     beats_alone = _model(hints, rate, (1,), weights) if margins else None
     of_beats = _model(hints, rate, short, weights)
     gains = _gains(given, with_bars, weights)
-    tempo_gains = _tempo_gains(given, with_bars.periods, rate, weights)
+    tempo_gains = None
+    if given.tempo is not None and weights.tempo:
+        tempo_gains = _tempo_gains(given.tempo, with_bars.periods, rate, weights)
     paths = []
     for row, size in enumerate(lengths.tolist()):
         tempo = None if tempo_gains is None else tempo_gains[row, :, :size]
@@ -317,12 +302,8 @@ def _gains(given: DecoderInput, model: _Model, weights: BarPointerWeights) -> Sc
     first = (downbeat.sigmoid() + weights.downbeat_doubt * rate) / (probable + weights.downbeat_doubt)
     first = first.clamp(weights.downbeat_least, 1 - weights.downbeat_least)
     odds = weights.beat * weights.beat_limit * torch.tanh(beat / weights.beat_limit) + weights.beat_bias
-    if given.beat_scores is not None:
-        odds = odds + weights.beat_evidence * given.beat_scores.cpu()
     down = weights.downbeat * torch.log(first / rate)
     other = weights.downbeat * torch.log((1 - first) / (1 - rate))
-    if given.downbeat_scores is not None:
-        down = down + weights.downbeat_evidence * given.downbeat_scores.cpu()
     gains = torch.stack([odds, down, other])
     if given.sounding is not None:
         sounding = given.sounding.cpu()
@@ -331,28 +312,16 @@ def _gains(given: DecoderInput, model: _Model, weights: BarPointerWeights) -> Sc
 
 
 def _tempo_gains(
-    given: DecoderInput, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
-) -> Scores | None:
-    """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
-    gains = []
-    if given.tempo_scores is not None:
-        gains.append(_on_periods(given.tempo_scores, tempi(), periods, rate, weights.tempo_evidence))
-    if given.tempo_head is not None and weights.tempo_head:
-        probability = torch.nan_to_num(given.tempo_head.double()).log_softmax(-1)
-        gains.append(_on_periods(probability, class_tempi(), periods, rate, weights.tempo_head))
-    return np.sum(gains, axis=0, dtype=np.int32) if gains else None
-
-
-def _on_periods(
-    scores: Tensor, bpm: Tensor, periods: NDArray[np.float64], rate: float, factor: float
+    logits: Tensor, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
 ) -> Scores:
-    """(B, S', F) in steps: (B, F, S) scores per second of the (S,) tempi, interpolated at (S',) periods."""
-    index = np.interp(np.log(60 * rate / periods), np.log(bpm.double().numpy()), np.arange(len(bpm)))
-    below = np.minimum(index.astype(np.int64), len(bpm) - 2)
-    each = scores.double().cpu().numpy().swapaxes(1, 2)
+    """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
+    probability = torch.nan_to_num(logits.double()).log_softmax(-1).cpu().numpy().swapaxes(1, 2)
+    classes = np.log(class_tempi().double().numpy())
+    index = np.interp(np.log(60 * rate / periods), classes, np.arange(len(classes)))
+    below = np.minimum(index.astype(np.int64), len(classes) - 2)
     share = (index - below)[:, None]
-    between = each[:, below] + share * (each[:, below + 1] - each[:, below])
-    return _steps(between * factor / rate)
+    between = probability[:, below] + share * (probability[:, below + 1] - probability[:, below])
+    return _steps(between * weights.tempo / rate)
 
 
 @dataclass(frozen=True)
@@ -374,7 +343,7 @@ def _decode(
 
     Args:
         gains: (3, F) as :func:`_gains` gives them.
-        tempo: (S, F) as :func:`_on_periods` gives it.
+        tempo: (S, F) as :func:`_tempo_gains` gives it.
         of_beats: with short bars.
         model: with bars of all metres.
         alone: with beats alone, in bars of one, for the margins; without it they are NaN.

@@ -1,8 +1,8 @@
-"""A metrical grid from the beat heads of a trained tower and from the rules, for a batch at once [O].
+"""A metrical grid from the beat heads of a trained tower, for a batch at once [O].
 
-One decoder, :mod:`~motionbeat_upstream.beats.bar_pointer`, weighs the heads' activations together with the
-evidence of the rules: accents in the log-mel, onsets in the bass, and the periodicity of both. For a tower
-without heads :mod:`~motionbeat_upstream.beats.beat_estimation` has the rules alone.
+:mod:`~motionbeat_upstream.beats.bar_pointer` decodes their activations. For a tower without heads
+:mod:`~motionbeat_upstream.beats.beat_estimation` has rules. To add what those find (accents, onsets in the
+bass, periodicity) to the activations did not help on the dev sets, see docs/training.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import find_accents
+from motionbeat_upstream.beats.accents import sounding
 from motionbeat_upstream.beats.bar_pointer import (
     ANY,
     BarPath,
@@ -27,18 +27,10 @@ from motionbeat_upstream.beats.bar_pointer import (
 )
 from motionbeat_upstream.beats.beat_estimation import peak_offset
 from motionbeat_upstream.beats.grid import Grid, fallback_grid
-from motionbeat_upstream.beats.metre import CONSTANT, standardise
-from motionbeat_upstream.beats.tempo import tempo_scores
 from motionbeat_upstream.config import ENVELOPE_RATE
 
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
-
-ACCENT = 1.0
-"""Height of a peak of onsets and accents from which on it may be a beat, in their standard deviations."""
-
-ACCENT_REACH, NEAR = 10, 3
-"""Frames of 10 ms to either side that such a peak is the highest in, and that its bass is taken from."""
 
 NO_PULSE = 0.1
 """Mean probability of the beats, by the heads, below which a clip has no pulse."""
@@ -74,7 +66,6 @@ def decode_grids(
     beat: Tensor,
     downbeat: Tensor,
     tempo: Tensor | None,
-    activation: Tensor,
     log_mel: Tensor,
     lengths: Tensor,
     durations: Sequence[float],
@@ -83,8 +74,7 @@ def decode_grids(
     """Beats, bars and metre of each clip.
 
     Args:
-        beat, downbeat, tempo, activation, log_mel, lengths: as in :func:`decoder_input`, the activation at
-            100 Hz.
+        beat, downbeat, tempo, log_mel, lengths: as in :func:`decoder_input`, the log-mel at 100 Hz.
         durations: (B,) lengths of the clips in seconds.
         hints: range of tempi, and metres to choose from.
 
@@ -95,8 +85,8 @@ def decode_grids(
     Raises:
         ValueError: shapes that do not fit each other.
     """
-    given = decoder_input(beat, downbeat, tempo, activation, log_mel, lengths)
-    rate = ENVELOPE_RATE * beat.shape[1] / activation.shape[1]
+    given = decoder_input(beat, downbeat, tempo, log_mel, lengths)
+    rate = ENVELOPE_RATE * beat.shape[1] / log_mel.shape[1]
     paths = decode_bars(given, rate, hints=hints)
     clips = zip(paths, given.beat, given.lengths.tolist(), durations, strict=True)
     return [_grid(path, row[:count].cpu(), duration, rate) for path, row, count, duration in clips]
@@ -104,61 +94,38 @@ def decode_grids(
 
 @torch.no_grad()
 def decoder_input(
-    beat: Tensor,
-    downbeat: Tensor,
-    tempo: Tensor | None,
-    activation: Tensor,
-    log_mel: Tensor,
-    lengths: Tensor,
+    beat: Tensor, downbeat: Tensor, tempo: Tensor | None, log_mel: Tensor, lengths: Tensor
 ) -> DecoderInput:
-    """Rounded logits, and the evidence of the rules at their rate.
+    """Rounded logits, and where something sounds at their rate.
 
     Args:
         beat: (B, F) logits of beats, downbeats included.
         downbeat: (B, F) logits of downbeats.
         tempo: (B, F, 32) logits of the tempo; None without such a head.
-        activation: (B, k·F) onset envelope at 100 Hz for a whole k, at least 0, about 1 at its peaks.
-        log_mel: (B, k·F, M) log-mel.
-        lengths: (B,) frames of ``activation`` of each clip.
+        log_mel: (B, k·F, M) log-mel at 100 Hz for a whole k.
+        lengths: (B,) frames of ``log_mel`` of each clip.
+
+    Raises:
+        ValueError: shapes that do not fit each other.
     """
     size = beat.shape[1]
-    if activation.shape[1] % size or log_mel.shape[:2] != activation.shape or len(activation) != len(beat):
+    if log_mel.shape[1] % size or len(log_mel) != len(beat):
         raise ValueError(
-            f"logits of shape {tuple(beat.shape)}, an activation of shape {tuple(activation.shape)} and a "
-            f"log-mel of shape {tuple(log_mel.shape)} do not fit each other; expected as many rows, "
-            f"activation and log-mel of one rate, and a whole number of their frames to one of the logits"
+            f"logits of shape {tuple(beat.shape)} and a log-mel of shape {tuple(log_mel.shape)} do not fit "
+            f"each other; expected as many rows, and a whole number of frames of the log-mel to one logit"
         )
-    pool = activation.shape[1] // size
-    accents = find_accents(activation, log_mel, lengths)
-    mixed = accents.mixed
-    peaks = (mixed > ACCENT) & (mixed >= _highest(mixed, ACCENT_REACH))
-    # How far the bass at an accent differs from that at the others, in their standard deviations.
-    bass = F.pad(standardise(_highest(accents.bass, NEAR), peaks, CONSTANT[1]), (NEAR, NEAR))
+    pool = log_mel.shape[1] // size
     return DecoderInput(
         beat=_rounded(beat),
         downbeat=_rounded(downbeat),
         lengths=torch.div(lengths + pool - 1, pool, rounding_mode="floor"),
-        beat_scores=F.max_pool1d(mixed, pool),
-        downbeat_scores=_strongest(_strongest(bass, 2 * NEAR + 1, 1), pool),
-        tempo_scores=tempo_scores(accents, lengths)[:, ::pool],
-        tempo_head=None if tempo is None else _rounded(tempo),
-        sounding=F.max_pool1d(accents.sounding.float(), pool) > 0,
+        tempo=None if tempo is None else _rounded(tempo),
+        sounding=F.max_pool1d(sounding(log_mel, lengths).float(), pool) > 0,
     )
 
 
 def _rounded(logits: Tensor) -> Tensor:
     return (logits.float() / LOGIT_STEP).round() * LOGIT_STEP
-
-
-def _highest(x: Tensor, reach: int) -> Tensor:
-    """(B, F) the highest of (B, F) within ``reach`` frames."""
-    return F.max_pool1d(x[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
-
-
-def _strongest(x: Tensor, size: int, stride: int | None = None) -> Tensor:
-    """The number furthest from 0 in windows of ``size`` frames of (B, F)."""
-    highest, lowest = F.max_pool1d(x, size, stride), -F.max_pool1d(-x, size, stride)
-    return torch.where(highest >= -lowest, highest, lowest)
 
 
 def pulse(path: BarPath, beat: Tensor) -> float:

@@ -84,31 +84,14 @@ def beat_periods(accents: Accents, lengths: Tensor) -> tuple[Tensor, Tensor, Ten
     bpm = tempi().to(scores.device)
     octaves = torch.log(bpm)
     transition = (-STIFFNESS * (octaves[:, None] - octaves).abs() / SCORE_STEP).round()
-    last, window = _windows(accents.onsets.shape[1], lengths)
+    hop = round(HOP * ENVELOPE_RATE)
+    last = torch.div(lengths, hop, rounding_mode="floor")
+    frame = torch.arange(accents.onsets.shape[1], device=lengths.device)
+    window = (frame / hop).round().long().minimum(last[:, None])
     path = best_path(scores, transition, last + 1)
     each = path, _clarity(periodicity, path), _share(scores, path)
     choice, clear, sure = (one.gather(1, window) for one in each)
     return 60.0 * ENVELOPE_RATE / bpm, choice, clear, sure
-
-
-def tempo_scores(accents: Accents, lengths: Tensor) -> Tensor:
-    """The score of each of :func:`tempi` around each frame; the arguments are as for :func:`beat_periods`.
-
-    Returns:
-        (B, F, S) logarithms of probability up to a constant, by the window around each frame; 0 where nothing
-        sounds.
-    """
-    _, scores = _window_scores(accents, lengths)
-    _, window = _windows(accents.onsets.shape[1], lengths)
-    return scores.gather(1, window[..., None].expand(-1, -1, scores.shape[2])) * SCORE_STEP
-
-
-def _windows(frames: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The (B,) last window of each clip, and the (B, F) window around each frame."""
-    hop = round(HOP * ENVELOPE_RATE)
-    last = torch.div(lengths, hop, rounding_mode="floor")
-    window = (torch.arange(frames, device=lengths.device) / hop).round().long().minimum(last[:, None])
-    return last, window
 
 
 def _window_scores(accents: Accents, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -245,7 +245,7 @@ def _estimated(
         if source == "heads" and frames is not None and frames.beats is not None:
             heads = frames.beats
             logits = heads.beat.detach(), heads.downbeat.detach(), heads.tempo.detach()
-            return decode_grids(*logits, onset, mel, mel_lengths, durations, hints=hints)
+            return decode_grids(*logits, mel, mel_lengths, durations, hints=hints)
         pulses = None
         if source == "pulses" and frames is not None:
             pulses = ((frames.pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()

@@ -184,6 +184,9 @@ class PretrainConfig:
         default_factory=lambda: ModelSection(family=FAMILY, arch="tiny")
     )
     init: InitSection = field(default_factory=InitSection)
+    frozen: list[str] = field(default_factory=list)
+    """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that keep their weights, such as
+    ``music.trunk``."""
     data: DataSection = field(default_factory=DataSection)
     criterion: CriterionSection = field(default_factory=CriterionSection)
     validation: ValidationSection = field(default_factory=ValidationSection)

@@ -1,8 +1,9 @@
-"""Exported weights that a new run begins with."""
+"""Exported weights that a new run begins with, and parts of the model that keep theirs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,22 @@ def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
             f"init: {init.music} does not fit the model of this run ({reason[:300]}); give both the same "
             f"model section"
         ) from error
+
+
+def freeze(model: PretrainedModel, names: Sequence[str]) -> None:
+    """Exclude modules from training.
+
+    Raises:
+        MotionBeatError: there is no such module.
+    """
+    for name in names:
+        try:
+            model.motionbeat.get_submodule(name).requires_grad_(False)
+        except AttributeError:
+            parts = ", ".join(
+                sorted(part for part, _ in model.motionbeat.named_modules() if part.count(".") < 2)
+            )
+            raise MotionBeatError(f"frozen: there is no module {name!r}; choose from {parts}") from None
 
 
 def write_init(folder: Path, init: InitSection) -> None:

@@ -29,7 +29,7 @@ from recipes.pretrain.config import FAMILY, PretrainConfig
 from recipes.pretrain.console import ConsoleRecorder, console, print_briefly
 from recipes.pretrain.data_reader import PretrainReader
 from recipes.pretrain.guarded_model import GuardedModel
-from recipes.pretrain.initial_weights import load_initial_weights, write_init
+from recipes.pretrain.initial_weights import freeze, load_initial_weights, write_init
 from recipes.pretrain.metrics import register_metrics
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.precision import choose_precision
@@ -79,8 +79,10 @@ class PretrainRecipe(TrainRecipe):
         manager = context.resolver.resolve(CheckpointManager)  # type: ignore[type-abstract]
         commits = PatientCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
+        base_model = cast(PretrainedModel, context.model.base_module)
+        freeze(base_model, config.frozen)
         if last_step(context.output_dir) is None:
-            load_initial_weights(cast(PretrainedModel, context.model.base_module), config.init)
+            load_initial_weights(base_model, config.init)
             if context.gangs.root.rank == 0:
                 write_init(context.output_dir, config.init)
         model = GuardedModel(

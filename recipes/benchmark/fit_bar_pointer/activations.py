@@ -32,9 +32,6 @@ RATE = SAMPLE_RATE / STRIDE
 LONG = 1.5
 """Recordings longer than so many excerpts are cut to their middle."""
 
-HEADS = ("position", "metre")
-"""Heads that the decoder is not given, see :class:`~motionbeat_upstream.nn.music_tower.BeatLogits`."""
-
 
 @dataclass(frozen=True)
 class Activations:
@@ -47,8 +44,6 @@ class Activations:
     """(K, 2) start and stop in seconds of what is annotated."""
     evidence: DecoderInput
     """Of a batch of one."""
-    heads: dict[str, Tensor]
-    """(F, C) logits of each of ``HEADS``."""
 
 
 def read_activations(
@@ -85,7 +80,7 @@ def read_activations(
 def kept_excerpt(
     tower: MusicTower, sound: AnnotatedSound, seconds: float, path: Path
 ) -> tuple[Beats, NDArray[np.float64], dict[str, NDArray[np.generic]]]:
-    """Annotated beats, spans, and the arrays of the decoder's input and of ``HEADS``.
+    """Annotated beats, spans, and the arrays of the decoder's input.
 
     Args:
         tower: with beat heads.
@@ -121,22 +116,18 @@ def excerpt(
     spans: NDArray[np.float64] | None = None,
 ) -> Activations:
     """Activations from the arrays of :func:`activations_of`; without ``spans`` all is annotated."""
-    kept = {key: torch.from_numpy(value) for key, value in arrays.items()}
-    heads = {key: kept.pop(key) for key in HEADS}
+    evidence = DecoderInput(**{key: torch.from_numpy(value) for key, value in arrays.items()})
     if spans is None:
-        spans = np.array([[0.0, len(kept["beat"][0]) / RATE]])
-    return Activations(of_set, piece, annotated, spans, DecoderInput(**kept), heads)
+        spans = np.array([[0.0, evidence.beat.shape[1] / RATE]])
+    return Activations(of_set, piece, annotated, spans, evidence)
 
 
 @torch.inference_mode()
 def activations_of(tower: MusicTower, wav: Tensor) -> dict[str, NDArray[np.generic]]:
-    """What the decoder is given of one waveform (T,) at 16 kHz, and the logits of ``HEADS``, by name."""
+    """What the decoder is given of one waveform (T,) at 16 kHz, by name."""
     lengths = torch.tensor([len(wav)])
     mel, mel_lengths = log_mel(wav[None], lengths, tower.config.n_mels)
-    frames = tower.encode_frames(wav[None], lengths)
-    logits = frames.beats
+    logits = tower.encode_frames(wav[None], lengths).beats
     assert logits is not None  # checked before
-    heads = logits.beat, logits.downbeat, logits.tempo
-    evidence = decoder_input(*heads, frames.onset_envelope, mel, mel_lengths)
-    arrays = {name: value.numpy() for name, value in vars(evidence).items()}
-    return arrays | {name: getattr(logits, name)[0].numpy() for name in HEADS}
+    given = decoder_input(logits.beat, logits.downbeat, logits.tempo, mel, mel_lengths)
+    return {name: value.numpy() for name, value in vars(given).items()}

@@ -27,8 +27,6 @@ from recipes.benchmark.fit_bar_pointer.calibration import (
     samples,
 )
 from recipes.benchmark.fit_bar_pointer.search import (
-    EVIDENCE,
-    EXTRAS,
     Values,
     folds,
     lead,
@@ -77,29 +75,10 @@ def held_out(
 def variants(
     recordings: Sequence[Activations], fold: NDArray[np.int64], by_fold: tuple[Values, Values]
 ) -> dict[str, NDArray[np.float64]]:
-    """(N, 2) held-out scores of the present weights, the fitted ones, and these with less or more evidence.
-
-    The factor of a further head is the one of ``EXTRAS`` that does best in the fold that was fitted to.
-    """
-    without = {"beat heads alone": EVIDENCE, "no rules": EVIDENCE[:3]}
-    without |= {f"no {name.replace('_', ' ')}": (name,) for name in EVIDENCE}
-    found = {
-        "present": held_out(recordings, fold, [present_values()] * 2),
-        "fitted": held_out(recordings, fold, by_fold),
-    }
-    for name, dropped in without.items():
-        less = [values | dict.fromkeys(dropped, 0.0) for values in by_fold]
-        found[name] = held_out(recordings, fold, less)
-    for extra in EXTRAS:
-        more = [_with_extra(_of_fold(recordings, fold == number), by_fold[number], extra) for number in FOLDS]
-        found[f"with {extra.replace('_', ' ')}"] = held_out(recordings, fold, more)
-    return found
-
-
-def _with_extra(recordings: Sequence[Activations], values: Values, extra: str) -> Values:
-    sets = [one.set for one in recordings]
-    tried = [values | {extra: factor} for factor in (0.0, *EXTRAS[extra])]
-    return max(tried, key=lambda values: objective(scores(recordings, values), sets))
+    """(N, 2) held-out scores of the present weights, the fitted ones, and these without the tempo head."""
+    without = tuple(values | {"tempo": 0.0} for values in by_fold)
+    tried = {"present": (present_values(),) * 2, "fitted": by_fold, "no tempo head": without}
+    return {name: held_out(recordings, fold, values) for name, values in tried.items()}
 
 
 def table(found: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: NDArray[np.int64]) -> str:

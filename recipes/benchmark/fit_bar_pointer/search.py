@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motion_data.beats_file import Beats
 from motionbeat_upstream.beats.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
@@ -19,11 +17,11 @@ from recipes.benchmark.fit_bar_pointer.activations import RATE, Activations
 from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 
 Values = dict[str, float]
-"""Of ``RANGES``, and of ``EXTRAS`` where they are not 0."""
+"""Of ``RANGES``."""
 
 RANGES = {
     "beat": (0.2, 3.0, True),
-    "beat_bias": (-2.0, 5.0, False),
+    "beat_bias": (-3.0, 4.0, False),
     "beat_limit": (1.5, 12.0, True),
     "downbeat": (0.1, 4.0, True),
     "downbeat_doubt": (0.005, 0.5, True),
@@ -36,26 +34,10 @@ RANGES = {
     "metre_2": (0.005, 1.0, True),
     "metre_3": (0.02, 2.0, True),
     "metres_5_to_7": (0.02, 10.0, True),
-    "beat_evidence": (0.0, 2.0, False),
-    "downbeat_evidence": (0.0, 2.0, False),
-    "tempo_evidence": (0.0, 0.6, False),
-    "tempo_head": (0.0, 0.6, False),
+    "tempo": (0.0, 4.0, False),
 }
 """Lowest and highest value, and whether steps are even in the logarithm. ``metre_2`` and ``metre_3`` are
 ``metre_prior`` of these metres, that of 4 being 1; ``metres_5_to_7`` is a factor of the three others."""
-
-EVIDENCE = ("beat_evidence", "downbeat_evidence", "tempo_evidence", "tempo_head")
-"""Factors of evidence besides the heads of beats and downbeats; the first three are of the rules."""
-
-EXTRAS = {
-    "position_head": (0.1, 0.3, 1.0),
-    "metre_head": (0.3, 1.0, 3.0),
-}
-"""Factors, of the other heads' logarithms of probability, that are tried: of the first position in the bar,
-at a downbeat; of the metre, in the mean over the recording."""
-
-AFTER_BEAT = 2
-"""Frames after a beat at which the position head tells of it."""
 
 DOWNBEAT_SHARE = 0.5
 """Factor of downbeat F in the objective."""
@@ -90,24 +72,8 @@ def weights_of(values: Values) -> BarPointerWeights:
 
 def decode(one: Activations, values: Values, margins: bool = False) -> BarPath:
     """The path through a recording."""
-    evidence, weights = one.evidence, weights_of(values)
-    if values.get("position_head"):
-        ratio = values["position_head"] / max(values["downbeat_evidence"], 1e-6)
-        assert evidence.downbeat_scores is not None  # decoder_input gives them
-        scores = evidence.downbeat_scores + ratio * _first_position(one.heads["position"])
-        evidence = replace(evidence, downbeat_scores=scores)
-    if values.get("metre_head"):
-        share = one.heads["metre"].log_softmax(-1).mean(0).double().numpy()
-        prior = np.array(weights.metre_prior) * np.exp(values["metre_head"] * share)
-        weights = replace(weights, metre_prior=tuple(prior.tolist()))
-    (path,) = decode_bars(evidence, RATE, weights=weights, margins=margins)
+    (path,) = decode_bars(one.evidence, RATE, weights=weights_of(values), margins=margins)
     return path
-
-
-def _first_position(logits: Tensor) -> Tensor:
-    """(F,) log-odds of the first position, from (F, 7) logits a little later."""
-    later = logits[(torch.arange(len(logits)) + AFTER_BEAT).clamp(max=len(logits) - 1)]
-    return later[:, 0] - later[:, 1:].logsumexp(-1)
 
 
 def beats_of(one: Activations, path: BarPath) -> Beats:
