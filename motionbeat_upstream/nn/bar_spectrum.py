@@ -20,6 +20,9 @@ from motionbeat_upstream.beats.grid import Grid, turns_at
 BARS = 4
 """The lowest frequency is one turn in so many bars."""
 
+CLOCK_BAR = 2.0
+"""Seconds: four beats at 120 bpm."""
+
 HIGHEST = 24
 """Turns a bar of the highest frequency: at 120 bpm in 4/4 its period is 83 ms."""
 
@@ -84,27 +87,10 @@ def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
     return torch.from_numpy(np.stack(rows).astype(np.float32))
 
 
-def best_product(first: Tensor, second: Tensor, shifts: int = 4 * HIGHEST * BARS) -> Tensor:
-    """The product of two spectra at the best of all shifts of one against the other.
+def clock_turns(frames: int, rate: float) -> Tensor:
+    """(F,) float32: where each frame lies in seconds, counted in bars of ``CLOCK_BAR``.
 
-    Where music and motion each have a grid of their own, nobody knows how their bars lie to each other.
-
-    Args:
-        first: (N, E) spectra as :class:`BarSpectrum` gives them.
-        second: (M, E).
-        shifts: tried, evenly over the period of the lowest frequency.
-
-    Returns:
-        (N, M) the greatest product.
+    Where music and motion each have a grid of their own, nobody knows how these lie to each other, but both
+    sides share the clock.
     """
-    sides = [side.float().unflatten(1, (-1, BARS * HIGHEST, 2)) for side in (first, second)]
-    music, motion = (torch.view_as_complex(side.contiguous()) for side in sides)
-    best = []
-    for row in music:
-        # Over the curves first: all of them are shifted alike.
-        power = torch.einsum("cq,mcq->mq", row, motion.conj())
-        padded = torch.cat([torch.zeros_like(power[:, :1]), power], 1)
-        # A sum of turning pointers, at evenly spaced shifts, is a Fourier transform.
-        turned = torch.fft.fft(padded, shifts, dim=1).real
-        best.append(turned.amax(1))
-    return torch.stack(best)
+    return (torch.arange(frames) + 0.5) / (rate * CLOCK_BAR)

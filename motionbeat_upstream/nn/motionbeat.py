@@ -18,7 +18,7 @@ from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, best_product, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, clock_turns, frame_turns
 from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicFeatures, MusicTower
 
@@ -108,8 +108,14 @@ class MotionBeat(nn.Module):
         lengths: Tensor,
         grids: Sequence[Grid] | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
+        own_grids: bool = False,
     ) -> MusicSide:
-        """The music of a batch; the arguments are the music tower's."""
+        """The music of a batch; the arguments are the music tower's.
+
+        Args:
+            own_grids: whether the motion that it is compared with is on another grid. The spectra of both
+                sides are then taken over time, and not over bars.
+        """
         features = self.music(wav, lengths, grids, augment)
         trunk = features.hidden_states[len(self.music.config.trunk_dilations)]
         both = torch.cat([trunk, features.hidden_states[-1]], -1)
@@ -118,7 +124,13 @@ class MotionBeat(nn.Module):
             features,
             self.project_music(trunk),
             self.hear_onsets(trunk)[..., 0],
-            self._compared(features.embedding, both, spectrum, features.frame_lengths, features.grids),
+            self._compared(
+                features.embedding,
+                both,
+                spectrum,
+                features.frame_lengths,
+                None if own_grids else features.grids,
+            ),
             self.onset_head(both)[..., 0],
         )
 
@@ -131,28 +143,25 @@ class MotionBeat(nn.Module):
         return MusicFrames(features, self.project_music(trunk), self.hear_onsets(trunk)[..., 0])
 
     def encode_motion(
-        self, joints: Tensor, pulses: Tensor, has_joints: Tensor, lengths: Tensor, grids: Sequence[Grid]
+        self,
+        joints: Tensor,
+        pulses: Tensor,
+        has_joints: Tensor,
+        lengths: Tensor,
+        grids: Sequence[Grid],
+        own_grids: bool = False,
     ) -> MotionSide:
-        """The motion of a batch, on given grids; the arguments are the motion tower's."""
+        """The motion of a batch, on given grids; the arguments are the motion tower's and as for music."""
         features = self.motion(joints, pulses, has_joints, lengths, grids)
         both = torch.cat([features.frames, features.spread_tokens], -1)
         return MotionSide(
             features,
-            self._compared(features.embedding, both, self.motion_spectrum, lengths, grids),
+            self._compared(
+                features.embedding, both, self.motion_spectrum, lengths, None if own_grids else grids
+            ),
             self.project_motion(features.frames),
             self.contact_head(both)[..., 0],
         )
-
-    def on_own_grids(self, music: Tensor, motion: Tensor) -> Tensor:
-        """(N, M) similarities of (N, C) and (M, C) ``compared`` where each side has a grid of its own.
-
-        Nobody knows then how the bars of the two grids lie to each other: the best of all ways counts.
-        """
-        pooled = self.music.config.embedding_dim
-        table = music[:, :pooled] @ motion[:, :pooled].T
-        if music.shape[1] == pooled:
-            return table
-        return table + best_product(music[:, pooled:], motion[:, pooled:])
 
     def _compared(
         self,
@@ -160,14 +169,19 @@ class MotionBeat(nn.Module):
         frames: Tensor,
         spectrum: BarSpectrum | None,
         lengths: Tensor,
-        grids: Sequence[Grid],
+        grids: Sequence[Grid] | None,
     ) -> Tensor:
-        """The pooled embedding and the spectrum over bars, in shares that are learned."""
+        """The pooled embedding and the spectrum over bars, or over time, in shares that are learned."""
         pooled = F.normalize(embedding.float(), dim=-1)
         if spectrum is None:
             return pooled
         with torch.autocast(frames.device.type, enabled=False):
-            turns = frame_turns(grids, frames.shape[1], RATE).to(frames.device)
-            placed = spectrum(frames.float(), turns, length_mask(lengths, frames.shape[1]))
+            size = frames.shape[1]
+            turns = (
+                clock_turns(size, RATE).expand(len(frames), -1)
+                if grids is None
+                else frame_turns(grids, size, RATE)
+            )
+            placed = spectrum(frames.float(), turns.to(frames.device), length_mask(lengths, size))
         share = torch.sigmoid(self.spectrum_share)
         return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * F.normalize(placed, dim=-1)], -1)

@@ -17,8 +17,6 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import cut_example, with_negatives
 from motion_data.pipeline.pair_cache import PairCache
 from motion_data.pipeline.plan import plan_epoch
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
-from motionbeat_upstream.beats.grid import Grid
 from recipes.pairing.onset_curve import onset_curve
 from recipes.pairing.silence import noise
 
@@ -42,8 +40,6 @@ class PairBatch:
 
     clips: Batch
     """Without sound; in an evaluation with the motions' own grids."""
-    music_grids: tuple[Grid, ...] = ()
-    """(B,) estimated from the onsets of the audio, the same for every upstream."""
     onsets: Tensor | None = None
     """(B, F) onsets of the audio on the frames of the motions, in [0, 1]."""
 
@@ -107,5 +103,5 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
             return wavs, [PairBatch(silent)]
         onsets = onset_curve(clips.wav, clips.wav_lengths)
         blank = noise(clips.wav, clips.wav_lengths, torch.Generator().manual_seed(index))
-        tested = PairBatch(silent, tuple(estimate_grid(wav) for wav in wavs), onsets)
+        tested = PairBatch(silent, onsets)
         return wavs + [row[: len(wav)] for row, wav in zip(blank, wavs, strict=True)], [tested]

@@ -138,7 +138,7 @@ class DownstreamExpert(TaskExpert):
             return []
         if not records["kept"]:
             return []
-        tables = lay_out(records["kept"], self.probe.on_own_grids)
+        tables = lay_out(records["kept"])
         run = self.evaluated(
             split, global_step, self.corpus.folder.name, details={"pairs": len(tables.names)}
         )
@@ -162,7 +162,7 @@ class DownstreamExpert(TaskExpert):
         music: Tensor,
         motion: Tensor,
     ) -> Kept:
-        """A batch's vectors, also those of noise and on own grids."""
+        """A batch's vectors, also those of noise and, for own grids, on none: the probe needs no grid."""
         size, clips = len(batch), batch.clips
         frames = clips.frame_lengths.to(heard.device)
         blank = self.probe.music_frames(features[size:], frames)
@@ -171,7 +171,7 @@ class DownstreamExpert(TaskExpert):
             music,
             motion,
             self.probe.vectors(blank, frames, clips.grids, music=True),
-            self.probe.vectors(heard, frames, batch.music_grids, music=True),
-            self.probe.vectors(danced[:size], frames, clips.motion_grids, music=False),
-            self.probe.vectors(blank, frames, batch.music_grids, music=True),
+            self.probe.vectors(heard, frames, None, music=True),
+            self.probe.vectors(danced[:size], frames, None, music=False),
+            self.probe.vectors(blank, frames, None, music=True),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,12 +71,11 @@ def keep(
     return Kept(batch=batch, **{name: vector.float().cpu() for name, vector in vectors.items()})
 
 
-def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tensor]) -> Tables:
+def lay_out(kept: Sequence[Kept]) -> Tables:
     """What all tested pairs are to each other.
 
     Args:
         kept: of every batch.
-        on_own_grids: gives the (N, M) products of vectors on grids of their own.
     """
     music, motion, noise, music_own, motion_own, noise_own, hard, noise_hard = (
         torch.cat([getattr(one, name) for one in kept])
@@ -95,10 +94,10 @@ def lay_out(kept: Sequence[Kept], on_own_grids: Callable[[Tensor, Tensor], Tenso
     ]
     return Tables(
         shared=(music @ motion.T).double().numpy(),
-        own_grids=on_own_grids(music_own, motion_own).double().numpy(),
+        own_grids=(music_own @ motion_own.T).double().numpy(),
         hard=hard.double().numpy(),
         noise_shared=(noise @ motion.T).double().numpy(),
-        noise_own_grids=on_own_grids(noise_own, motion_own).double().numpy(),
+        noise_own_grids=(noise_own @ motion_own.T).double().numpy(),
         noise_hard=noise_hard.double().numpy(),
         no_learning=_no_learning([one.batch for one in kept], torch.from_numpy(owner)),
         owner=owner,

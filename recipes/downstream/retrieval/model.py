@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, best_product, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, clock_turns, frame_turns
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, continued
 
@@ -73,18 +73,20 @@ class PairProbe(nn.Module):
         said: Tensor = self.motion_second(hidden)
         return said.transpose(1, 2) * mask[..., None]
 
-    def vectors(self, frames: Tensor, lengths: Tensor, grids: Sequence[Grid], music: bool) -> Tensor:
-        """(B, V) of length 1 for (B, F, W) frames of one side, on given grids."""
+    def vectors(self, frames: Tensor, lengths: Tensor, grids: Sequence[Grid] | None, music: bool) -> Tensor:
+        """(B, V) of length 1 for (B, F, W) frames of one side, on given grids; without grids over time."""
         mask = length_mask(lengths, frames.shape[1])
         mean = F.normalize(frames.sum(1) / lengths[:, None].clamp(min=1), dim=-1)
-        turns = frame_turns(grids, frames.shape[1], RATE).to(frames.device)
-        placed = (self.music_spectrum if music else self.motion_spectrum)(frames, turns, mask)
+        size = frames.shape[1]
+        turns = (
+            clock_turns(size, RATE).expand(len(frames), -1)
+            if grids is None
+            else frame_turns(grids, size, RATE)
+        )
+        placed = (self.music_spectrum if music else self.motion_spectrum)(
+            frames, turns.to(frames.device), mask
+        )
         return torch.cat([mean, F.normalize(placed, dim=-1)], -1) / math.sqrt(2)
-
-    def on_own_grids(self, music: Tensor, motion: Tensor) -> Tensor:
-        """(N, M) products where nobody knows how the bars of the two grids lie to each other."""
-        bars = best_product(music[:, self.pooled :], motion[:, self.pooled :])
-        return music[:, : self.pooled] @ motion[:, : self.pooled].T + bars
 
     @property
     def scale(self) -> Tensor:

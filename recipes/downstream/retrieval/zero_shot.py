@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     use_idle_cores()
     model, provenance = load_motionbeat(options.music, options.motion_side)
     kept = encode(model, settings, options.split)
-    tables = lay_out(kept, model.on_own_grids)
+    tables = lay_out(kept)
     run = Run(
         task="retrieval",
         data=options.corpus.name,
@@ -123,8 +123,8 @@ def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Ke
     heard, blank = (pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:]))
     lengths = torch.tensor([len(wav) for wav in wavs[:size]])
 
-    def music(wav: Tensor, grids: Sequence[Grid]) -> Tensor:
-        return model.encode_music(wav, lengths, grids).compared
+    def music(wav: Tensor, grids: Sequence[Grid] | None) -> Tensor:
+        return model.encode_music(wav, lengths, grids, own_grids=grids is None).compared
 
     danced = model.encode_motion(
         clips.joints, clips.pulses, clips.has_joints, clips.motion_lengths, clips.owner_grids
@@ -135,15 +135,16 @@ def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Ke
         clips.has_joints[:size],
         clips.frame_lengths,
         clips.motion_grids,
+        own_grids=True,
     )
     return keep(
         batch,
         music(heard, clips.grids),
         danced.compared,
         music(blank, clips.grids),
-        music(heard, batch.music_grids),
+        music(heard, None),
         danced_own.compared,
-        music(blank, batch.music_grids),
+        music(blank, None),
     )
 
 

@@ -138,9 +138,7 @@ class Figures:
             figures |= self._retrieval(f"frames_{name}", table, seen)
             figures |= self._hard(f"hard_{name}", self._all(f"own_{name}"), self._all(f"hard_{name}"))
         for name, side in (("own_grids", "music"), ("own_grids_silence", "silence")):
-            table = self._model.motionbeat.on_own_grids(
-                self._all(f"own_grids_{side}"), self._all("own_grids_motion")
-            )
+            table = self._all(f"own_grids_{side}") @ self._all("own_grids_motion").T
             figures |= self._retrieval(name, table, long)
         figures |= self._no_learning(seen)
         for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
@@ -208,7 +206,7 @@ class Figures:
         size, frames = len(batch), round(OWN_GRID_SECONDS * RATE)
         lengths = batch.wav_lengths.clamp(max=frames * STRIDE)
         for name, wav in (("music", batch.wav), ("silence", silence(batch.wav, lengths))):
-            heard = self._model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths)
+            heard = self._model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths, own_grids=True)
             self._keep(f"own_grids_{name}", heard.compared)
             if name == "music":
                 self._keep_features(heard.features, batch)
@@ -218,6 +216,7 @@ class Figures:
             batch.has_joints[:size],
             batch.frame_lengths.clamp(max=frames),
             batch.motion_grids,
+            own_grids=True,
         )
         self._keep("own_grids_motion", danced.compared)
 
