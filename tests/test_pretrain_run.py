@@ -282,7 +282,7 @@ def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path,
     music, motion = tmp_path / "music.safetensors", tmp_path / "motion.safetensors"
     assert export([str(out), str(music), "--motion-side", str(motion)]) == 0
     begin = [f"init.music={music}", f"init.motion={motion}"]
-    attempt = run(tmp_path / "next", config, *begin, "frozen=[music]", "regime.num_steps=2")
+    attempt = run(tmp_path / "next", config, *begin, "init.frozen=[music]", "regime.num_steps=2")
     assert attempt.code() == 0, attempt.said()
     again, moved = tmp_path / "again.safetensors", tmp_path / "moved.safetensors"
     assert export([str(tmp_path / "next"), str(again), "--motion-side", str(moved)]) == 0
@@ -309,7 +309,7 @@ def test_weights_that_a_run_cannot_begin_with_are_named(out: Path, config: Path,
         ([f"init.music={tmp_path}/none.safetensors"], "no such file"),
         ([f"init.motion={music}"], "init: motion needs music"),
         ([f"init.music={music}", f"init.motion={music}"], "init: "),
-        (["frozen=[music.tunk]"], "there is no module 'music.tunk'; choose from "),
+        (["init.frozen=[music.tunk]"], "there is no module 'music.tunk'; choose from "),
         ([f"init.music={music}", wider, "model.config_overrides.motion.dim=32"], "does not fit the model"),
     ):
         attempt = run(tmp_path / "next", config, *changes)

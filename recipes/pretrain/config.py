@@ -168,6 +168,9 @@ class InitSection:
     """Checkpoint of a music tower (.safetensors) of the same sizes; none: a random initialisation."""
     motion: Path | None = None
     """What was trained with it (``--motion-side`` of the export); none: a random initialisation."""
+    frozen: list[str] = field(default_factory=list)
+    """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that keep the weights that they begin
+    with, such as ``music.trunk``."""
 
     @model_validator(mode="after")
     def _check_music(self) -> Self:
@@ -184,9 +187,6 @@ class PretrainConfig:
         default_factory=lambda: ModelSection(family=FAMILY, arch="tiny")
     )
     init: InitSection = field(default_factory=InitSection)
-    frozen: list[str] = field(default_factory=list)
-    """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that keep their weights, such as
-    ``music.trunk``."""
     data: DataSection = field(default_factory=DataSection)
     criterion: CriterionSection = field(default_factory=CriterionSection)
     validation: ValidationSection = field(default_factory=ValidationSection)

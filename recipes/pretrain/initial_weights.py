@@ -55,7 +55,7 @@ def freeze(model: PretrainedModel, names: Sequence[str]) -> None:
             parts = ", ".join(
                 sorted(part for part, _ in model.motionbeat.named_modules() if part.count(".") < 2)
             )
-            raise MotionBeatError(f"frozen: there is no module {name!r}; choose from {parts}") from None
+            raise MotionBeatError(f"init.frozen: there is no module {name!r}; choose from {parts}") from None
 
 
 def write_init(folder: Path, init: InitSection) -> None:

@@ -80,7 +80,7 @@ class PretrainRecipe(TrainRecipe):
         commits = PatientCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
         base_model = cast(PretrainedModel, context.model.base_module)
-        freeze(base_model, config.frozen)
+        freeze(base_model, config.init.frozen)
         if last_step(context.output_dir) is None:
             load_initial_weights(base_model, config.init)
             if context.gangs.root.rank == 0:
