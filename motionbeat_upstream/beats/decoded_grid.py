@@ -32,8 +32,9 @@ from motionbeat_upstream.config import ENVELOPE_RATE
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
 
-NO_PULSE = 0.1
-"""Mean probability of the beats, by the heads, below which a clip has no pulse."""
+NO_PULSE = 0.28
+"""Mean probability of the beats, by the heads, below which a clip has no pulse: between the music of the dev
+sets, 0.30 and more, and noise, hum and sounds like speech, 0.25 and less."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ class Calibration:
         return 0.5 + 0.5 * math.tanh((margin / math.sqrt(beats) - self.even) / self.scale / 2)
 
 
-BEATS = Calibration(scale=1.2, even=1.1)
-"""Of the lead of the beats. Fitted to 160 clips of 8 s to 30 s of activations made as in the tests, of all
-degrees of noise; right is an F-measure above 0.9. Fit it anew to the activations of a trained tower."""
+BEATS = Calibration(scale=8.7, even=5.0)
+"""Of the lead of the beats: fitted to 160 excerpts of the dev sets with the weights that ship, see
+docs/training.md; right is an F-measure above 0.9."""
 
-BARS = Calibration(scale=0.8, even=0.15)
+BARS = Calibration(scale=1.7, even=1.1)
 """Of the lead of the bars, given the right beats; fitted likewise."""
 
 
