@@ -106,7 +106,11 @@ def main(arguments: Sequence[str]) -> int:
     song = listen(printable(options.file.name), wav, expert, read_hints(options, expert))
     duration = len(wav) / SAMPLE_RATE
     # A third into the song the band is usually playing.
-    start = duration / 3 if options.start is None else options.start
+    start = options.start
+    if start is None:
+        # A third of the way through what has beats: there may be a long silence before it.
+        beats = song.grid.beats if song.grid.confidence else np.array([0.0, duration])
+        start = float(beats[0] + (beats[-1] - beats[0]) / 3)
     start = max(0.0, min(start, duration - options.length))
     figure = draw(song, start, min(options.length, duration))
     with atomic_path(options.output) as draft:
