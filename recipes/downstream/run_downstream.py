@@ -23,12 +23,11 @@ import yaml
 
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.checkpoints import safe_classes, whole_checkpoints
-from recipes.downstream.earlier_run import files_of_run, holds_training, remove
-from recipes.downstream.options import parse
-from recipes.downstream.process_state import replaced, restored
-from recipes.downstream.registration import registered
-from recipes.downstream.request import Request, check_machine, complete
+from recipes.downstream.s3prl_runner.options import parse
+from recipes.downstream.s3prl_runner.patches import replaced, restored, whole_checkpoints
+from recipes.downstream.s3prl_runner.registration import registered
+from recipes.downstream.s3prl_runner.request import Request, check_machine, complete
+from recipes.downstream.s3prl_runner.run_files import files_of_run, holds_training, remove, safe_classes
 
 NOTICES = (
     ".*torchaudio._backend.*deprecated",
@@ -66,7 +65,7 @@ def _run(request: Request) -> int:
     use_idle_cores()
     with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
         import s3prl.run_downstream as s3prl_command
-    from recipes.downstream.checked_runner import CheckedRunner, Interrupted
+    from recipes.downstream.s3prl_runner.checked_runner import CheckedRunner, Interrupted
 
     # S3PRL's module looks its parser up in argparse: it gets one whose work is done.
     parsing = types.SimpleNamespace(ArgumentParser=lambda: _Parsed(request.options))
@@ -94,7 +93,7 @@ class _Parsed:
         self._options = options
 
     def add_argument(self, *_: object, **__: object) -> None:
-        """Options are declared in :mod:`~recipes.downstream.options`."""
+        """Options are declared in :mod:`~recipes.downstream.s3prl_runner.options`."""
 
     def parse_args(self) -> argparse.Namespace:
         """The options."""

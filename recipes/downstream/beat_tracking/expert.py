@@ -41,7 +41,7 @@ from recipes.downstream.beat_tracking.windows import (
     collate,
     stitch,
 )
-from recipes.downstream.task_expert import TaskExpert, check_finite
+from recipes.downstream.s3prl_runner.task_expert import TaskExpert, check_finite
 from recipes.results.record import Results, Row, item_rows
 
 MADE = "synthetic clips (a smoke test: figures on them say nothing about real music)"

@@ -22,8 +22,8 @@ from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings
 from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
-from recipes.downstream.task_expert import TaskExpert, check_finite
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner.task_expert import TaskExpert, check_finite
+from recipes.downstream.s3prl_runner.task_settings import read_section
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""
@@ -130,12 +130,12 @@ class ClipExpert(TaskExpert):
 
     task: ClassVar[ClipTask]
     weighs_layers: ClassVar[bool] = True
-    """Asks :class:`~recipes.downstream.checked_runner.CheckedRunner` for the layers themselves."""
+    """Asks for the layers themselves; see :mod:`~recipes.downstream.s3prl_runner.checked_runner`."""
     settings: TaskSettings
 
     @classmethod
     def read_settings(cls, values: Mapping[str, Any]) -> TaskSettings:
-        """The task's settings; see :func:`~recipes.downstream.task_settings.read_section`."""
+        """The task's settings; see :func:`~recipes.downstream.s3prl_runner.task_settings.read_section`."""
         return read_section(cls.task.name, TaskSettings, values, layouts=tuple(cls.task.layouts))
 
     def __init__(

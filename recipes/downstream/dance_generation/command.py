@@ -147,7 +147,7 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     import torch
 
     from motionbeat_upstream import hubconf
-    from recipes.downstream.weights_file import IN_THE_PACKAGE
+    from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE
 
     heard = dancer.heard
     file = heard.weights_file(weights)

@@ -18,7 +18,7 @@ from motionbeat_upstream.errors import CheckpointError
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings
-from recipes.downstream.weights_file import IN_THE_PACKAGE, weights_file
+from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE, weights_file
 
 SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
 """The model in the package; README.md beside it is its model card."""

@@ -38,7 +38,7 @@ from recipes.downstream.dance_generation.slices import (
     with_joints,
 )
 from recipes.downstream.dance_generation.upstream_weights import weights_digest
-from recipes.downstream.task_expert import NO_DATA, TaskExpert, check_finite
+from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite
 
 SEEN_FIRST = 200
 """Pairs whose slices say what the body's numbers are on average."""

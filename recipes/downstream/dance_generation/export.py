@@ -17,8 +17,8 @@ from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
-from recipes.downstream.checkpoints import BEST, safe_classes
-from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
+from recipes.downstream.s3prl_runner.run_files import BEST, safe_classes
+from recipes.downstream.s3prl_runner.run_files import read_settings as read_checkpoint_settings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motion_data.preparation import file_sha256
-from recipes.downstream.weights_file import weights_file
+from recipes.downstream.s3prl_runner.registration import weights_file
 
 BYTES = 32
 """Of a SHA-256."""

@@ -25,8 +25,8 @@ from recipes.downstream.retrieval.kept import Kept, keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import FORMS, report, retrieval_results
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
+from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert
 from recipes.downstream.splits import SPLITS
-from recipes.downstream.task_expert import NO_DATA, TaskExpert
 from recipes.results.tables import run_estimates
 
 FPS = 50.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
-from recipes.downstream.task_expert import check_finite
+from recipes.downstream.s3prl_runner.task_expert import check_finite
 from recipes.pairing.hard_retrieval import negative_kinds
 from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 

@@ -19,9 +19,15 @@ from typing import Any
 import yaml
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.checkpoints import latest_checkpoint, read_settings
-from recipes.downstream.earlier_run import Files, files_of_run, holds_training, options_of_run
-from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
+from recipes.downstream.s3prl_runner.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
+from recipes.downstream.s3prl_runner.run_files import (
+    Files,
+    files_of_run,
+    holds_training,
+    latest_checkpoint,
+    options_of_run,
+    read_settings,
+)
 
 UNSET = "???"
 """Value of a data place in a packaged config.yaml, which the user must give."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.checkpoints import BEST
-from recipes.downstream.weights_file import weights_sha256
+from recipes.downstream.s3prl_runner.registration import weights_sha256
+from recipes.downstream.s3prl_runner.run_files import BEST
 from recipes.results.record import Run, origin, read_results, results_file
 
 NO_DATA: TensorDataset = TensorDataset(torch.empty(0))
