@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 
 from motion_data.errors import DataError
-from recipes.dance_metrics.diversity import diversity
-from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
-from recipes.dance_metrics.normalisation import truth_scale
+from recipes.dance_metrics.feature_distances import (
+    diversity,
+    frechet_distance,
+    gaussian_distance,
+    truth_scale,
+)
 
 
 def features(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

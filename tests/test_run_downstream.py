@@ -739,7 +739,8 @@ def _files_at_most(size: int) -> Iterator[None]:
 def _uninstalled_command() -> list[str]:
     tasks = ROOT / "tests" / "tasks"
     code = (
-        "import sys, pathlib; from recipes.downstream import registration, run_downstream; "
+        "import sys, pathlib; from recipes.downstream import run_downstream; "
+        "from recipes.downstream.s3prl_runner import registration; "
         f"registration.TASKS = pathlib.Path({str(tasks)!r}); sys.exit(run_downstream.main())"
     )
     return [sys.executable, "-c", code]

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.rhythm.speed import sampled
-from recipes.dance_metrics.joints import SMPL_INDEX, check_joints
+from recipes.dance_metrics.dance import SMPL_INDEX, check_joints
 
 RATE = 60.0
 """Frames a second of AIST++."""
