@@ -19,7 +19,12 @@ from motion_data.pipeline.beat_targets import frame_targets
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
-from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks
+from recipes.downstream.beat_tracking.decoding import (
+    DEFAULT_THRESHOLD,
+    choose_thresholds,
+    decode_dbn,
+    decode_peaks,
+)
 from recipes.downstream.beat_tracking.loss import (
     balancing_weight,
     shift_tolerant_bce,
@@ -27,11 +32,9 @@ from recipes.downstream.beat_tracking.loss import (
 )
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.model import Probe
-from recipes.downstream.beat_tracking.plot import plot_piece
-from recipes.downstream.beat_tracking.report import reached, report
+from recipes.downstream.beat_tracking.report import plot_piece, reached, report
 from recipes.downstream.beat_tracking.scores import score_piece
 from recipes.downstream.beat_tracking.settings import TaskSettings, read_settings
-from recipes.downstream.beat_tracking.thresholds import DEFAULT, choose_thresholds
 from recipes.downstream.beat_tracking.windows import (
     AudioCache,
     Chunk,
@@ -90,7 +93,9 @@ class DownstreamExpert(TaskExpert):
         self.probe = Probe(upstream_dim, self.frame_rate, **asdict(self.settings.modelrc))
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("positive_weights", self._positive_weights())
-        self.register_buffer("thresholds", torch.tensor([DEFAULT, DEFAULT], dtype=torch.float64))
+        self.register_buffer(
+            "thresholds", torch.tensor([DEFAULT_THRESHOLD, DEFAULT_THRESHOLD], dtype=torch.float64)
+        )
 
     # S3PRL's interface
 

@@ -15,12 +15,11 @@ from torch.utils.data import DataLoader, Dataset
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
+from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels, slices
 from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
-from recipes.downstream.clip_probing.probe import ClipProbe
+from recipes.downstream.clip_probing.probing import ClipProbe
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings
-from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
 from recipes.downstream.s3prl_runner.task_expert import TaskExpert, check_finite
 from recipes.downstream.s3prl_runner.task_settings import read_section
