@@ -37,6 +37,7 @@ from recipes.downstream.dance_generation.dance_file import (
     FORMAT,
     Heard,
     Layers,
+    as_hex,
     read_dance_model,
     write_dance_model,
 )
@@ -52,7 +53,6 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.upstream_weights import as_hex
 from recipes.results.record import by_item, read_results, results_file, write_results
 from tests.made_corpus import Made, write_corpus
 from tests.small import music

@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader
 from motion_data.manifest import read_corpus
 from motion_data.pair import MotionPair
 from motion_data.pipeline.pair_cache import caches_by_split
-from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
+from recipes.downstream.dance_generation.dance_file import weights_digest
+from recipes.downstream.dance_generation.hearing import at_frames
 from recipes.downstream.dance_generation.model import dance_model
-from recipes.downstream.dance_generation.music_frames import at_frames
 from recipes.downstream.dance_generation.report import report
 from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
@@ -37,7 +37,7 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.upstream_weights import weights_digest
+from recipes.downstream.dance_generation.song_dance import dance_along
 from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite
 
 SEEN_FIRST = 200
@@ -64,7 +64,7 @@ class DownstreamExpert(TaskExpert):
     rate: Tensor
     """Samples at 16 kHz a feature."""
     heard: Tensor
-    """See :func:`~recipes.downstream.dance_generation.upstream_weights.weights_digest`."""
+    """See :func:`~recipes.downstream.dance_generation.dance_file.weights_digest`."""
 
     read_settings = staticmethod(read_settings)
 

@@ -72,10 +72,9 @@ def export(checkpoint: Path, target: Path) -> str:
 
     from motionbeat_upstream.checkpoint import Provenance
     from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
-    from recipes.downstream.dance_generation.dance_file import Heard, write_dance_model
+    from recipes.downstream.dance_generation.dance_file import Heard, as_hex, write_dance_model
     from recipes.downstream.dance_generation.model import dance_model
     from recipes.downstream.dance_generation.settings import read_settings
-    from recipes.downstream.dance_generation.upstream_weights import as_hex
 
     with safe_classes():
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
