@@ -40,9 +40,9 @@ class Scale:
         left out [O].
 
         Raises:
-            DataError: another number of features, or NaN.
+            DataError: another number of features, fewer than two dances, or NaN.
         """
-        features = checked_features(features, 1)
+        features = checked_features(features)
         if features.shape[1] != len(self.mean):
             raise DataError(f"{features.shape[1]} features, and {len(self.mean)} of the truth; give the same")
         normalised: NDArray[np.float64] = ((features - self.mean) / np.where(self.varies, self.std, 1.0))[
@@ -50,16 +50,24 @@ class Scale:
         ]
         return normalised
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """A sentence where features are left out."""
-        constant = int((~self.varies).sum())
-        if not constant:
-            return ()
-        return (
-            f"{constant} of {len(self.mean)} features are the same in every true dance and left out of "
-            f"the distances",
-        )
+    def warnings(self, generated: int, truth: int) -> list[str]:
+        """Sentences on features that are left out, and on fewer dances than a Fréchet distance needs.
+
+        A covariance of F features is singular for fewer than F + 1 dances. The distance is defined and
+        computed all the same; it then depends on the number of dances.
+        """
+        sentences, varying = [], int(self.varies.sum())
+        if varying < len(self.mean):
+            sentences.append(
+                f"{len(self.mean) - varying} of {len(self.mean)} features are the same in every true dance "
+                f"and left out of the distances"
+            )
+        if min(generated, truth) < varying + 1:
+            sentences.append(
+                f"{generated} generated and {truth} true dances for {varying} features: a covariance needs "
+                f"{varying + 1}, so this distance compares only with those of as many dances"
+            )
+        return sentences
 
 
 def truth_scale(truth: NDArray[np.floating[Any]]) -> Scale:
@@ -68,15 +76,15 @@ def truth_scale(truth: NDArray[np.floating[Any]]) -> Scale:
     Raises:
         DataError: fewer than two dances, NaN, or dances that are all alike.
     """
-    truth = checked_features(truth, 2)
+    truth = checked_features(truth)
     scale = Scale(truth.mean(axis=0), truth.std(axis=0))
     if not scale.varies.any():
         raise DataError(f"the {len(truth)} true dances are all alike; give different ones")
     return scale
 
 
-def checked_features(features: NDArray[np.floating[Any]], fewest: int) -> NDArray[np.float64]:
-    """(N, F) float64 features of at least so many dances.
+def checked_features(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """(N, F) float64 features of at least two dances.
 
     Raises:
         DataError: another shape, too few, or NaN.
@@ -84,59 +92,21 @@ def checked_features(features: NDArray[np.floating[Any]], fewest: int) -> NDArra
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 2:
         raise DataError(f"features of shape {features.shape}; expected (N, F), a row a dance")
-    if len(features) < fewest:
-        raise DataError(f"features of {len(features)} dance(s); expected at least {fewest}: give more dances")
+    if len(features) < 2:
+        raise DataError(f"features of {len(features)} dance(s); expected at least 2: give more dances")
     bad = int((~np.isfinite(features)).sum())
     if bad:
         raise DataError(f"{bad} of {features.size} features are NaN or infinite; leave those dances out")
     return features
 
 
-@dataclass(frozen=True)
-class FrechetDistance:
-    """A distance, and what is to be known of it."""
-
-    value: float
-    """At least 0, a squared distance in standard deviations of the truth."""
-    warnings: tuple[str, ...]
-    """Sentences on too few dances or features that never vary; none where all is well."""
-
-
-def frechet_distance(
-    generated: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]
-) -> FrechetDistance:
-    """Fréchet distance of two sets of features, normalised by the second one's mean and standard deviation.
-
-    FIDk is over kinetic features, FIDg over geometric ones, normalised as in Bailando (utils/metrics_new.py)
-    and mint (tools/calculate_fid_scores.py). Those take the square root of a matrix by scipy's ``sqrtm``, add
-    1e-5 or 1e-6 to the covariances where it fails, and drop imaginary parts.
-
-    A covariance of F features is singular for fewer than F + 1 dances. The distance is defined and computed
-    all the same, and its warnings say so: it then depends on the number of dances, and compares with others
-    of that number alone.
-
-    Args:
-        generated: (N, F), N at least 2.
-        truth: (M, F), M at least 2.
-
-    Raises:
-        DataError: fewer dances than two, NaN, other shapes, or true dances that are all alike.
-    """
-    scale = truth_scale(truth)
-    generated = checked_features(generated, 2)
-    value = gaussian_distance(scale.normalised(generated), scale.normalised(truth))
-    features = int(scale.varies.sum())
-    few: tuple[str, ...] = ()
-    if min(len(generated), len(truth)) < features + 1:
-        few = (
-            f"{len(generated)} generated and {len(truth)} true dances for {features} features: a covariance "
-            f"needs {features + 1}, so this distance compares only with those of as many dances",
-        )
-    return FrechetDistance(value, (*scale.warnings, *few))
-
-
 def gaussian_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """|μ₁ - μ₂|² + tr(C₁ + C₂ - 2 (C₁ C₂)^½) of the normal distributions fitted to two sets.
+    """|μ₁ - μ₂|² + tr(C₁ + C₂ - 2 (C₁ C₂)^½) of the normal distributions fitted to two sets: the Fréchet
+    distance, called FID.
+
+    FIDk is over kinetic features, FIDg over geometric ones, both on the truth's scale as in Bailando
+    (utils/metrics_new.py) and mint (tools/calculate_fid_scores.py). Those take the square root of a matrix by
+    scipy's ``sqrtm``, add 1e-5 or 1e-6 to the covariances where it fails, and drop imaginary parts.
 
     With C₁ = AᵀA and C₂ = BᵀB, the eigenvalues of C₁ C₂ are the squared singular values of A Bᵀ. So the
     trace of the root is their sum, at any rank: no matrix root, no imaginary part, no NaN [O].
@@ -172,7 +142,7 @@ def diversity(features: NDArray[np.floating[Any]]) -> Estimate:
     Raises:
         DataError: fewer dances, another shape, or NaN.
     """
-    apart = squareform(pdist(checked_features(features, 2)))  # once, for all subsets
+    apart = squareform(pdist(checked_features(features)))  # once, for all subsets
 
     def mean(chosen: Items) -> float:
         return float(apart[np.ix_(chosen, chosen)].sum() / (len(chosen) * (len(chosen) - 1)))

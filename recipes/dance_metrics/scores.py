@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
+from recipes.dance_metrics.dance_features import geometric_features, kinetic_features
 from recipes.dance_metrics.feature_distances import (
     diversity,
-    frechet_distance,
     gaussian_distance,
     truth_scale,
 )
 from recipes.dance_metrics.feet import foot_skating, physical_foot_contact
-from recipes.dance_metrics.geometric_features import geometric_features
-from recipes.dance_metrics.kinetic_features import kinetic_features
 from recipes.dance_metrics.music_alignment import Movement, movement, music_scores, to_others_music
 from recipes.results.estimates import Estimate, jackknife_estimate
 from recipes.results.record import Results, Row, Run, by_item, item_rows
@@ -119,10 +117,9 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
     warnings: list[str] = []
     for kind, names in FEATURES.items():
         made_features, true_features = (by_item(one)[list(names)].to_numpy() for one in (made, true))
-        distance = frechet_distance(made_features, true_features)
-        warnings += [f"FID {kind}: {warning}" for warning in distance.warnings]
         scale = truth_scale(true_features)
         own, other = scale.normalised(made_features), scale.normalised(true_features)
+        warnings += [f"FID {kind}: {warning}" for warning in scale.warnings(len(own), len(other))]
         scores[0][f"fid_{kind}"] = _distance(own, other)
         scores[1][f"fid_{kind}"] = Estimate(_halves_apart(other, made.run.seed))
         scores[0][f"div_{kind}"] = diversity(own)

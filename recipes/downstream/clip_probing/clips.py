@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.errors import DataError
+from motion_data.pair import SPLITS
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.clip_probing.targets import Target
-from recipes.downstream.splits import SPLITS
 
 NAMED = 5
 """Of what is wrong with many clips, so many are named."""

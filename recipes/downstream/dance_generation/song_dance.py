@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motion_data.body.kinematics import axis_angle_to_matrix
 from motion_data.body.rotation_fit import posed_body
 from motion_data.errors import DataError
 from motion_data.motion import Motion
@@ -31,6 +30,7 @@ from recipes.downstream.dance_generation.dance_file import DanceFile
 from recipes.downstream.dance_generation.hearing import Hearing
 from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.rigid import on_rigid_body
+from recipes.downstream.dance_generation.slices import encode_motion
 
 SHORTEST = 1.0
 """Seconds of a song that can be danced; what is shorter than a slice is danced as the beginning of one."""
@@ -103,17 +103,13 @@ def start_numbers(model: DanceModel, motion: Motion, name: str) -> Tensor:
         raise DataError(
             f"{name}: {len(motion.names)} joints; expected the {len(JOINTS)} of the common skeleton"
         )
-    kept = slice(-round(LONGEST_START * FPS), None)
     rotated = isinstance(model.numbers, RotationNumbers)
     try:
         last = replace(motion, rotations=posed_body(motion).rotations if rotated else None).at_rate(FPS)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    rotations = None
-    if last.rotations is not None:
-        rotations = torch.from_numpy(axis_angle_to_matrix(last.rotations[kept])).float()[None]
-    whole = model.numbers.encode(torch.from_numpy(last.joints[kept])[None], rotations)
-    return model.numbers.moved(whole, model.numbers.place(whole), to_origin=True)
+    kept = np.arange(len(last.joints))[-round(LONGEST_START * FPS) :]
+    return encode_motion(last, model.numbers, kept[None])
 
 
 def dance_along(

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from motion_data.errors import DataError
+from motion_data.pair import SPLITS
 from recipes.downstream.clip_probing.clip_expert import ClipExpert, ClipTask, Layout
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.made import made_notes
@@ -98,7 +99,7 @@ def read_philharmonia(root: Path, fold: int) -> ClipData:
         raise DataError(f"{root}: no file is named as the orchestra's are; get {PHILHARMONIA}")
     instruments = tuple(sorted({parts[0] for parts, _ in notes}))
     pitch, dynamic = divmod(fold, BANDS)
-    splits: dict[str, list[Clip]] = {"train": [], "dev": [], "test": []}
+    splits: dict[str, list[Clip]] = {split: [] for split in SPLITS}
     for (instrument, name, *_, loudness, _), file in notes:
         bands = ((_pitch(name) or 0) % BANDS, DYNAMICS[loudness])
         if bands == (pitch, dynamic):

@@ -8,7 +8,7 @@ the same with noise for music, and what the correlation of onsets with touch-dow
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
+from motion_data.pair import SPLITS
 from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.kept import Kept, keep, lay_out
@@ -26,7 +27,6 @@ from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import FORMS, report, retrieval_results
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
 from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert
-from recipes.downstream.splits import SPLITS
 from recipes.results.tables import run_estimates
 
 FPS = 50.0
@@ -39,36 +39,19 @@ class DownstreamExpert(TaskExpert):
     """Music and motion found by each other, from frozen or fine-tuned features of the music.
 
     ``dev-best.ckpt`` is chosen by R@1 of music → motion on a shared grid.
-
-    Args:
-        upstream_dim: D, numbers per frame.
-        upstream_rate: samples at 16 kHz per frame.
-        downstream_expert: the section of ``config.yaml``.
-        expdir: folder for everything that is written.
-        **options: the rest of ``config.yaml``, and the command line's options.
-
-    Raises:
-        MotionBeatError: what is wrong with the settings or the corpus.
     """
 
+    task_name = "retrieval"
     read_settings = staticmethod(read_settings)
     settings: TaskSettings
 
-    def __init__(
-        self,
-        upstream_dim: int,
-        upstream_rate: float,
-        downstream_expert: Mapping[str, Any],
-        expdir: str,
-        **options: Any,
-    ) -> None:
-        super().__init__("retrieval", expdir, options)
-        self.settings = self.read_settings(downstream_expert)
+    def build(self, dim: int, rate: float) -> None:
+        """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
         data, model = self.settings.datarc, self.settings.modelrc
         self.corpus = read_corpus(Path(data.root))
         pairs = {split: self.corpus.split(split) for split in SPLITS}
         self.caches = caches_by_split(self.corpus.folder, pairs, FPS, data.memory_megabytes)
-        self.probe = PairProbe(upstream_dim, model.width, model.curves, model.taps)
+        self.probe = PairProbe(dim, model.width, model.curves, model.taps)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The batches of an epoch, as in training; or without one the same batches each time, to evaluate.

@@ -13,12 +13,12 @@ import numpy as np
 
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
+from motion_data.pair import SPLITS
 from recipes.downstream.clip_probing.clip_expert import ClipExpert, ClipTask, Layout
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.made import made_mixtures
 from recipes.downstream.clip_probing.published import clip, expect
 from recipes.downstream.clip_probing.targets import Tags
-from recipes.downstream.splits import SPLITS
 
 MAGNATAGATUNE = (
     "MagnaTagATune (mirg.city.ac.uk/codeapps/the-magnatagatune-dataset, CC BY-NC-SA): annotations_final.csv, "

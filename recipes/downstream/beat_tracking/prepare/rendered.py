@@ -25,12 +25,13 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score
+from motion_data.pair import SPLITS
 from motion_data.soundfont import check_soundfont, default_soundfont, play, synthesiser
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
-from recipes.downstream.splits import SPLITS, deal
+from recipes.downstream.beat_tracking.splits import deal
 
 FEWEST_BEATS = 8
 """Files with fewer beats are left out."""
