@@ -22,7 +22,7 @@ from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pair import SPLITS
 from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
-from recipes.downstream.retrieval.kept import Kept, keep, lay_out
+from recipes.downstream.retrieval.kept import keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import FORMS, report, retrieval_results
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
@@ -94,9 +94,9 @@ class DownstreamExpert(TaskExpert):
             clips.joints.to(device), clips.pulses.to(device), clips.has_joints.to(device), lengths
         )
         motion = self.probe.vectors(danced, lengths, clips.owner_grids, music=False)
-        heard = self.probe.music_frames(features[:size], frames)
-        music = self.probe.vectors(heard, frames, clips.grids, music=True)
         if self.training:
+            heard = self.probe.music_frames(features, frames)
+            music = self.probe.vectors(heard, frames, clips.grids, music=True)
             self.fell_behind = False
             may_be = torch.from_numpy(may_be_negatives(clips.pieces.tolist(), clips.takes.tolist()))
             loss = contrast(
@@ -109,7 +109,15 @@ class DownstreamExpert(TaskExpert):
             )
             records["loss"].append(loss.item())
             return loss
-        records["kept"].append(self._kept(batch, features, heard, danced, music, motion))
+        # The sound, and noise in its place.
+        sounds = [self.probe.music_frames(part, frames) for part in (features[:size], features[size:])]
+        kept = keep(
+            batch,
+            lambda is_noise, grids: self.probe.vectors(sounds[is_noise], frames, grids, music=True),
+            motion,
+            self.probe.vectors(danced[:size], frames, clips.motion_grids, music=False),
+        )
+        records["kept"].append(kept)
         return torch.zeros(())
 
     def log_records(
@@ -135,26 +143,3 @@ class DownstreamExpert(TaskExpert):
             return self.choose(first, f"R@1 {first:.3f}", global_step)
         print("\n" + report(self.expdir, results), flush=True)
         return []
-
-    def _kept(
-        self,
-        batch: PairBatch,
-        features: Sequence[Tensor],
-        heard: Tensor,
-        danced: Tensor,
-        music: Tensor,
-        motion: Tensor,
-    ) -> Kept:
-        """A batch's vectors, also those of noise and on own grids."""
-        size, clips = len(batch), batch.clips
-        frames = clips.frame_lengths.to(heard.device)
-        blank = self.probe.music_frames(features[size:], frames)
-        return keep(
-            batch,
-            music,
-            motion,
-            self.probe.vectors(blank, frames, clips.grids, music=True),
-            self.probe.vectors(heard, frames, batch.music_grids, music=True),
-            self.probe.vectors(danced[:size], frames, clips.motion_grids, music=False),
-            self.probe.vectors(blank, frames, batch.music_grids, music=True),
-        )
