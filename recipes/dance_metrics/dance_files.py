@@ -185,37 +185,22 @@ def _from_pickle(path: Path, model: BodyModel | None, fps: float | None) -> tupl
     for key, values in (("smpl_poses", poses), ("smpl_trans", translation)):
         if not np.isfinite(values).all():
             raise DataError(f"{path}: {key} holds NaN or infinity; leave the dance out")
-    joints = np.asarray(posed_joints(model, poses, translation / scaling.item()))
+    joints = _posed_joints(model, poses, translation / scaling.item())
     return joints, pickled_rate(held, path) if fps is None else fps, "y"
 
 
 def _told(held: Any) -> str:
-    return (
-        " ".join(", ".join(map(str, held)).split())[:200]
-        if isinstance(held, dict)
-        else f"a {type(held).__name__}"
-    )
+    if isinstance(held, dict):
+        return " ".join(", ".join(map(str, held)).split())[:200]
+    return f"a {type(held).__name__}"
 
 
-def posed_joints(model: BodyModel, poses: Floats, translation: Floats) -> Floats:
-    """Joints of the mean shape, as the published evaluations take them.
+def _posed_joints(model: BodyModel, poses: Floats, translation: Floats) -> Floats:
+    """(T, 24, 3) metres of (T, 72) poses in the mean shape, as the published evaluations take them.
 
     SMPL's own hands where the model has SMPL's 24 joints; SMPL+H and SMPL-X have fingers in their place,
     and get hands that continue the forearms.
-
-    Args:
-        model: from :func:`~motion_data.body.smpl.read_body_model`.
-        poses: (T, 72) axis times angle in radians.
-        translation: (T, 3) metres.
-
-    Returns:
-        (T, 24, 3) metres.
-
-    Raises:
-        DataError: shapes that do not fit.
     """
-    if poses.ndim != 2 or poses.shape[1] != 3 * len(SMPL_JOINTS):
-        raise DataError(f"poses of shape {poses.shape}; expected (T, 72)")
     if len(model.joint_regressor) != len(SMPL_JOINTS):
         return with_hands(smpl_joints(model, poses, translation))
     rest = model.joint_regressor @ model.template
