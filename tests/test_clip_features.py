@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.expert import UpstreamExpert
-from recipes.downstream.clip_probing.clips import Clip
+from recipes.downstream.clip_probing.clips import SHORTEST, Clip, slices
 from recipes.downstream.clip_probing.features import clip_features
-from recipes.downstream.clip_probing.probe import ClipProbe
+from recipes.downstream.clip_probing.probing import ClipProbe
 from recipes.downstream.clip_probing.published import clip
-from recipes.downstream.clip_probing.slices import SHORTEST, slices
 from recipes.downstream.encoder import Encoder, fingerprint, load_encoder
 
 

@@ -17,9 +17,8 @@ from motion_data.motion_file import write_motion
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.dance_metrics.dance import Dance
+from recipes.dance_metrics.dance import Dance, with_hands
 from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
-from recipes.dance_metrics.hands import with_hands
 from recipes.dance_metrics.music_beats import (
     annotated_beats,
     known_bpm,

@@ -11,8 +11,14 @@ import numpy as np
 
 from recipes.benchmark.corpus_task import CorpusPlan
 from recipes.benchmark.upstream_choice import UpstreamChoice
-from recipes.dance_metrics.report import HEADINGS
-from recipes.dance_metrics.scores import ABOVE_OTHERS, OTHERS_MUSIC, SET_MEASURES, TRUTH, dance_scores
+from recipes.dance_metrics.scores import (
+    ABOVE_OTHERS,
+    HEADINGS,
+    OTHERS_MUSIC,
+    SET_MEASURES,
+    TRUTH,
+    dance_scores,
+)
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, by_item, long_form
 from recipes.results.tables import ResultTable, mean_table

@@ -15,7 +15,7 @@ from pathlib import Path
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream import run_downstream
-from recipes.downstream.earlier_run import files_of_run, remove
+from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
 from recipes.downstream.task_run.request import command
 from recipes.results.record import results_file
 

@@ -58,9 +58,8 @@ from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from recipes.dance_metrics.dance import with_hands
 from recipes.dance_metrics.dance_files import Reading, read_dance
-from recipes.dance_metrics.hands import with_hands
-from recipes.downstream import checkpoints
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats, midi_beats
 from recipes.downstream.beat_tracking.settings import read_settings as beat_settings
@@ -69,13 +68,14 @@ from recipes.downstream.dance_generation.body_numbers import JointNumbers
 from recipes.downstream.dance_generation.dance_file import Heard, Layers, read_dance_model, write_dance_model
 from recipes.downstream.dance_generation.model import dance_model
 from recipes.downstream.dance_generation.settings import read_settings as dance_settings
-from recipes.downstream.music_emotion.dataset import EMOMUSIC
-from recipes.downstream.music_emotion.dataset import read as read_emotion
-from recipes.downstream.registration import packaged_config
-from recipes.downstream.request import check_config, read_config
+from recipes.downstream.music_emotion.expert import EMOMUSIC
+from recipes.downstream.music_emotion.expert import read as read_emotion
 from recipes.downstream.retrieval.settings import read_settings as retrieval_settings
-from recipes.downstream.tagging.dataset import read_magnatagatune
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner import run_files
+from recipes.downstream.s3prl_runner.registration import packaged_config
+from recipes.downstream.s3prl_runner.request import check_config, read_config
+from recipes.downstream.s3prl_runner.task_settings import read_section
+from recipes.downstream.tagging.expert import read_magnatagatune
 from recipes.results.record import FORMAT, VERSION, Run, read_results
 
 ERRORS = (MotionBeatError,)
@@ -907,7 +907,7 @@ def _run_checkpoints() -> list[Any]:
 
 
 def _read_run_checkpoint(path: Path) -> None:
-    checkpoints.read_settings(path)
+    run_files.read_settings(path)
 
 
 PARSERS = {

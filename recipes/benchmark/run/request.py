@@ -17,7 +17,7 @@ from recipes.benchmark.retrieval_task import RetrievalPlan
 from recipes.benchmark.run.options import TASKS, parse_options
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.clip_probing.settings import TaskSettings
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner.task_settings import read_section
 
 
 def check(arguments: Sequence[str]) -> None:

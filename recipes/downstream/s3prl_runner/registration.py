@@ -1,7 +1,8 @@
-"""Makes our tasks and our upstream known to an installed S3PRL, for as long as a run takes."""
+"""Tasks and upstreams by name: ours are made known to an installed S3PRL for as long as a run takes."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import re
@@ -11,15 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import motionbeat_upstream
+from motion_data.preparation import file_sha256
 from motionbeat_upstream.errors import MotionBeatError
+from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
 from recipes.encoders import ENTRIES, entry
 
-TASKS = Path(__file__).parent
-"""Folder of tasks in S3PRL's layout: ``<task>/expert.py`` and ``<task>/config.yaml``.
+TASKS = Path(__file__).parent.parent
+"""Folder of our tasks in S3PRL's layout: ``<task>/expert.py`` and ``<task>/config.yaml``."""
 
-A folder with a config.yaml alone holds our configuration of a task that is S3PRL's own: its wheel
-packages none.
-"""
+CONFIGS = Path(__file__).parent / "configs"
+"""Our configurations of tasks that are S3PRL's own: its wheel packages none."""
+
+IN_THE_PACKAGE = {"motionbeat": SHIPPED, "motionbeat_v1": SHIPPED_V1}
+"""Upstreams whose weights come with the package."""
 
 
 @contextmanager
@@ -102,5 +107,34 @@ def _s3prl() -> Path:
 
 def packaged_config(task: str) -> Path | None:
     """Our configuration of a task of ours or of S3PRL's, or None."""
-    path = TASKS / task / "config.yaml"
-    return path if path.is_file() else None
+    places = (TASKS / task / "config.yaml", CONFIGS / f"{task}.yaml")
+    return next((path for path in places if path.is_file()), None)
+
+
+def weights_file(upstream: str, given: Path | None) -> Path | None:
+    """The file or folder that is given; otherwise the weights in the package, if the upstream has some.
+
+    Args:
+        upstream: its name in S3PRL's hub.
+        given: ``-k`` of ``run_downstream.py``.
+    """
+    return IN_THE_PACKAGE.get(upstream) if given is None else given
+
+
+def weights_sha256(upstream: str, given: Path | None) -> str:
+    """SHA-256 of an upstream's weights: of the file; of a folder, of the names and sizes of what is in it.
+
+    Args:
+        upstream: its name in S3PRL's hub.
+        given: ``-k`` of ``run_downstream.py``.
+
+    Returns:
+        Empty where there are no weights on this machine: an upstream without any, or an address.
+    """
+    weights = weights_file(upstream, given)
+    if weights is None or not weights.exists():
+        return ""
+    if weights.is_file():
+        return file_sha256(weights)
+    listed = sorted((path.name, path.stat().st_size) for path in weights.iterdir() if path.is_file())
+    return hashlib.sha256(repr(listed).encode()).hexdigest()

@@ -1,21 +1,7 @@
-"""The 32 geometric features of a dance: how much of the time the body is in each of 32 relations.
+"""Features of dances, which FID and diversity compare, as AIST++ has them: 72 kinetic, 32 geometric ones.
 
-Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data", SIGGRAPH
-2005, as facebookresearch/fairmotion and google/aistplusplus_api (features/manual.py and utils.py) compute
-it. AIST++'s version is followed, with its lengths of one SMPL body for every dancer. Where it differs from
-Müller's definitions:
-
-- A movement is that of a point against the point where the direction begins. In features 4 and 5 that is
-  the chest against the belly, and the wrists which they are named for do not come in: the two are equal, and
-  near 0.
-- Speeds are divided by 1/120 s, though AIST++ has 60 frames a second: they are twice too large, or the
-  thresholds half as high. ``CODE_RATE`` keeps that, for figures that compare.
-
-Bailando's features/manual.py takes the lengths between other joints; its evaluation imports a
-manual_new.py, which in LinghaoChan/Motion2Motion_codes is AIST++'s. mint's code says that FIDg of the FACT
-paper came from a faulty version in fairmotion and is not what the code gives now. Here every dance is
-brought to 60 frames a second first [O]. A relation that is not defined, for points that coincide, counts as
-not given.
+Published codes hard-wire the frame time, whatever the motion's rate. Here every dance is brought to 60 frames
+a second first, which makes windows and seconds those of AIST++ at any rate [O].
 """
 
 from __future__ import annotations
@@ -27,13 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.rhythm.speed import sampled
-from recipes.dance_metrics.joints import SMPL_INDEX, check_joints
+from recipes.dance_metrics.dance import SMPL_INDEX, check_joints
 
 RATE = 60.0
-"""Frames a second of AIST++."""
+"""Frames a second of AIST++, at which the published codes count."""
+
+REACH = 2
+"""Frames to either side in a window of the kinetic features."""
+
+UP, ALONG = 1, [0, 2]
+"""Axes: y is up."""
 
 CODE_RATE = 120.0
-"""Frames a second that the published code believes them to be."""
+"""Frames a second that the published code of the geometric features believes them to be."""
 
 HUMERUS, SHOULDERS, HIPS = 0.256838, 0.390848, 0.119247
 """Metres, of the SMPL body that the published code measures everything by."""
@@ -42,8 +34,68 @@ Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
 
 
+def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
+    """Squared horizontal and vertical speed in (m/s)² and acceleration in m/s² of each joint, over time.
+
+    Source: Onuma, Faloutsos and Hodgins, "FMDistance: a fast and effective distance function for motion
+    capture data", Eurographics 2008, as facebookresearch/fairmotion and google/aistplusplus_api
+    (features/kinetic.py and utils.py) compute it. The published code differs from what the names say, and is
+    followed: the "kinetic energies" are squared speeds without mass or ½, and "energy expenditure" is the
+    size of the mean acceleration, which is no energy. Velocity and acceleration are means over windows of
+    five frames, cut off at both ends of the dance. fairmotion counts positions from the root, the others in
+    the world, as here.
+
+    Args:
+        joints: (T, 24, 3) in metres, y up.
+        fps: frames a second.
+
+    Returns:
+        (72,): the three of the first joint, those of the second, ...
+
+    Raises:
+        DataError: joints that are no dance.
+    """
+    check_joints(joints, fps)
+    track = sampled(joints, fps, RATE)
+    last = len(track) - 1
+    frame = np.arange(1, last + 1)
+    first = np.maximum(frame - REACH, 1)
+    # The steps of a window add up to the way from its first frame's predecessor to its last frame.
+    stop = np.minimum(frame + REACH, last)
+    velocity = (track[stop] - track[first - 1]) * RATE / (stop - first + 1)[:, None, None]
+    # Likewise the changes of step; the last frame has none.
+    step = np.diff(track, axis=0)
+    stop = np.minimum(frame + REACH, last - 1)
+    acceleration = (step[stop] - step[first - 1]) * RATE**2 / (stop - first + 1)[:, None, None]
+    features: NDArray[np.float64] = np.stack(
+        [
+            (velocity[..., ALONG] ** 2).sum(axis=2).mean(axis=0),
+            (velocity[..., UP] ** 2).mean(axis=0),
+            np.linalg.norm(acceleration, axis=2).mean(axis=0),
+        ],
+        axis=1,
+    ).reshape(-1)
+    return features
+
+
 def geometric_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
-    """Shares of time, in [0, 1].
+    """How much of the time the body is in each of 32 relations, shares in [0, 1].
+
+    Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data", SIGGRAPH
+    2005, as facebookresearch/fairmotion and google/aistplusplus_api (features/manual.py and utils.py) compute
+    it. AIST++'s version is followed, with its lengths of one SMPL body for every dancer. Where it differs
+    from Müller's definitions:
+
+    - A movement is that of a point against the point where the direction begins. In features 4 and 5 that is
+      the chest against the belly, and the wrists which they are named for do not come in: the two are equal,
+      and near 0.
+    - Speeds are divided by 1/120 s, though AIST++ has 60 frames a second: they are twice too large, or the
+      thresholds half as high. ``CODE_RATE`` keeps that, for figures that compare.
+
+    Bailando's features/manual.py takes the lengths between other joints; its evaluation imports a
+    manual_new.py, which in LinghaoChan/Motion2Motion_codes is AIST++'s. mint's code says that FIDg of the
+    FACT paper came from a faulty version in fairmotion and is not what the code gives now. A relation that is
+    not defined, for points that coincide, counts as not given.
 
     Args:
         joints: (T, 24, 3) in metres, y up.

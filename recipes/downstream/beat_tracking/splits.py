@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from motion_data.errors import DataError
-
-SPLITS = ("train", "dev", "test")
+from motion_data.pair import SPLITS
 
 SPLIT_NAMES = {"valid": "dev", "val": "dev", "validation": "dev"} | {split: split for split in SPLITS}
 """What a data set may call a split, and what it is called here."""

@@ -1,22 +1,65 @@
-"""S3PRL's checkpoints: read without running anybody's code, and never left half-written."""
+"""The files of a run in its folder: what another run there would replace, and S3PRL's checkpoints.
+
+Checkpoints are read without running anybody's code.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from motionbeat_upstream.atomic_write import atomic_path
+import yaml
+
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.earlier_run import Files, remove
-from recipes.downstream.process_state import replaced
 
 BEST = "dev-best.ckpt"
 """The checkpoint of the weights that did best on dev."""
+
+FILES = (
+    *("*.ckpt", "args_*.yaml", "config_*.yaml", "events.out.tfevents.*", "log.*"),
+    *("scores-*", "said-*.png", "plots/*.png"),
+)
+"""What S3PRL and the tasks write into the folder of a run."""
+
+Files = Mapping[Path, tuple[int, int]]
+"""Inode and time of change of each file, by which a file that was written anew is known."""
+
+
+def files_of_run(folder: Path) -> Files:
+    """The files of a run in a folder."""
+    return {path: _state(path) for pattern in FILES for path in folder.glob(pattern) if path.is_file()}
+
+
+def holds_training(files: Files) -> bool:
+    """Whether there is a checkpoint among them; what a run leaves that never came to one is worth nothing."""
+    return any(path.suffix == ".ckpt" for path in files)
+
+
+def remove(files: Files) -> None:
+    """Remove the files that are still what they were."""
+    for path, state in files.items():
+        if path.is_file() and _state(path) == state:
+            path.unlink()
+
+
+def options_of_run(files: Files) -> dict[str, Any]:
+    """The options that S3PRL recorded when the run was last started; empty where it has not."""
+    records = sorted(path for path in files if path.match("args_*.yaml"))
+    if not records:
+        return {}
+    try:
+        found = yaml.safe_load(records[-1].read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _state(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def latest_checkpoint(place: str | Path) -> Path:
@@ -92,64 +135,3 @@ def safe_classes() -> Iterator[None]:
     known = torch.serialization.get_safe_globals()
     with torch.serialization.safe_globals([c for c in classes if c not in known]):
         yield
-
-
-@contextmanager
-def whole_checkpoints(replaced_files: Files) -> Iterator[None]:
-    """Within, ``torch.save`` to a path is atomic, and S3PRL's runner drops old checkpoints after it.
-
-    The files of an earlier run that is to be replaced go once the first checkpoint is there.
-
-    S3PRL writes under the final name, and removes the checkpoints beyond ``max_keep`` before it
-    writes the next. An end in between (Ctrl-C, a full disk) would leave a torn checkpoint, or with
-    ``max_keep: 1`` none.
-    """
-    import torch
-    from s3prl.downstream import runner
-
-    shelf = _RemoveLater()
-    plain_save = torch.save
-
-    def save(obj: object, target: Any, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(target, str | os.PathLike):
-            plain_save(obj, target, *args, **kwargs)
-            return
-        try:
-            with atomic_path(Path(target)) as draft:
-                plain_save(obj, draft, *args, **kwargs)
-        except RuntimeError as error:
-            if "inline_container" not in str(error):
-                raise
-            free = shutil.disk_usage(Path(target).parent).free
-            raise MotionBeatError(
-                f"{target}: could not be written whole ({free / 1e6:.0f} MB are free there, or a quota is "
-                f"used up); make room and go on with -e {Path(target).parent}"
-            ) from error
-        shelf.clear(saved=Path(target))
-        remove(replaced_files)
-
-    with ExitStack() as undo:
-        undo.enter_context(replaced(torch, "save", save))
-        undo.enter_context(replaced(runner, "os", shelf))
-        yield
-
-
-class _RemoveLater:
-    """Stands in for the module ``os`` in S3PRL's runner: ``remove`` waits for the next checkpoint."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Path] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def remove(self, path: str) -> None:
-        self._waiting.append(Path(path))
-
-    def clear(self, saved: Path) -> None:
-        """Remove what waits, once the checkpoint of a step is there."""
-        if saved.match("states-*.ckpt"):
-            for path in self._waiting:
-                if path != saved:
-                    path.unlink(missing_ok=True)
-            self._waiting.clear()

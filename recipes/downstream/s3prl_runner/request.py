@@ -19,9 +19,15 @@ from typing import Any
 import yaml
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.checkpoints import latest_checkpoint, read_settings
-from recipes.downstream.earlier_run import Files, files_of_run, holds_training, options_of_run
-from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
+from recipes.downstream.s3prl_runner.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
+from recipes.downstream.s3prl_runner.run_files import (
+    Files,
+    files_of_run,
+    holds_training,
+    latest_checkpoint,
+    options_of_run,
+    read_settings,
+)
 
 UNSET = "???"
 """Value of a data place in a packaged config.yaml, which the user must give."""
@@ -78,7 +84,7 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
     Raises:
         MotionBeatError: the first thing that is wrong.
     """
-    _check_override(args.override)
+    overrides = _overrides(args.override)
     if args.mode == "inference" and not Path(args.evaluate_split).is_file():
         raise MotionBeatError(
             f"-t {args.evaluate_split}: no such file; -m inference takes an audio file as -t"
@@ -95,7 +101,13 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
         if args.config is None:
             args.config = str(find_config(args.downstream))
         settings, config = copy.deepcopy(args), read_config(Path(args.config))
-    _apply_override(args.override, settings, config)
+    for option, (section, *names, last), value in overrides:
+        target = vars(settings) if section == "args" else config
+        for name in names:
+            target = target.setdefault(name, {})
+            if not isinstance(target, dict):
+                raise MotionBeatError(f"-o {option!r}: {name} is {target!r}, expected a section")
+        target[last] = value
     _check_upstream(settings)
     _check_task(settings.downstream)
     check_config(settings, config)
@@ -245,36 +257,25 @@ def _check_device(args: argparse.Namespace) -> None:
         )
 
 
-def _check_override(override: str | None) -> None:
-    if override is None or override.lower() == "none":
-        return
-    for option in override.split(",,"):
-        key = option.partition("=")[0].strip()
-        section, *names = key.split(".")
+def _overrides(text: str | None) -> list[tuple[str, list[str], object]]:
+    """What ``-o`` changes: each option as it was given, its keys, and the value that S3PRL will give them."""
+    if text is None or text.lower() == "none":
+        return []
+    found: list[tuple[str, list[str], object]] = []
+    for option in map(str.strip, text.split(",,")):
+        key, _, given = option.partition("=")
+        section, *names = key.strip().split(".")
         nested = {"args": len(names) == 1, "config": len(names) > 0}
         if option.count("=") != 1 or not nested.get(section):
             raise MotionBeatError(
-                f"-o {option.strip()!r}: expected config.KEY=VALUE or args.OPTION=VALUE, several joined by "
+                f"-o {option!r}: expected config.KEY=VALUE or args.OPTION=VALUE, several joined by "
                 f"two commas (,,), no other '='"
             )
-
-
-def _apply_override(override: str | None, settings: argparse.Namespace, config: dict[str, Any]) -> None:
-    """What S3PRL will do with ``-o`` when the run starts, for the checks before it."""
-    if override is None or override.lower() == "none":
-        return
-    for option in override.split(",,"):
-        key, _, text = option.partition("=")
-        value: object = text.strip()
+        value: object = given.strip()
         with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(text.strip())
-        section, *names, last = key.strip().split(".")
-        target = vars(settings) if section == "args" else config
-        for name in names:
-            target = target.setdefault(name, {})
-            if not isinstance(target, dict):
-                raise MotionBeatError(f"-o {option.strip()!r}: {name} is {target!r}, expected a section")
-        target[last] = value
+            value = ast.literal_eval(given.strip())
+        found.append((option, [section, *names], value))
+    return found
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -305,8 +306,7 @@ def _past_experiment(args: argparse.Namespace) -> str | None:
 
 def _check_given(args: argparse.Namespace) -> None:
     missing = []
-    overridden = args.override or ""
-    if args.upstream is None and "args.upstream=" not in overridden.replace(" ", ""):
+    if args.upstream is None and "args.upstream=" not in (args.override or "").replace(" ", ""):
         missing.append("-u UPSTREAM (the features, for example -u motionbeat or -u fbank)")
     if args.downstream is None:
         missing.append(f"-d TASK (for example -d {own_tasks()[0]})" if own_tasks() else "-d TASK")

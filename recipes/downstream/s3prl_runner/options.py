@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from motionbeat_upstream.commands.command import Parser
-from recipes.downstream.registration import own_tasks, upstreams
+from recipes.downstream.s3prl_runner.registration import own_tasks, upstreams
 
 EPILOG = """\
 added by MotionBeat to S3PRL's command:

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.earlier_run import files_of_run
-from recipes.downstream.process_state import replaced
-from recipes.downstream.task_expert import TaskExpert
+from recipes.downstream.s3prl_runner.patches import replaced
+from recipes.downstream.s3prl_runner.run_files import files_of_run
+from recipes.downstream.s3prl_runner.task_expert import TaskExpert
 from recipes.results.record import results_file
 
 

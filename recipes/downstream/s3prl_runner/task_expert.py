@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.checkpoints import BEST
-from recipes.downstream.weights_file import weights_sha256
+from recipes.downstream.s3prl_runner.registration import weights_sha256
+from recipes.downstream.s3prl_runner.run_files import BEST
 from recipes.results.record import Run, origin, read_results, results_file
 
 NO_DATA: TensorDataset = TensorDataset(torch.empty(0))
@@ -23,24 +23,37 @@ NO_DATA: TensorDataset = TensorDataset(torch.empty(0))
 class TaskExpert(nn.Module):
     """A task as S3PRL's runner drives it: see ``s3prl/downstream/example/expert.py`` for the contract.
 
-    The checkpoint ``dev-best.ckpt`` is chosen on dev. In training the test split is scored only where dev
-    says that the weights are kept, so the results of test are always those of ``dev-best.ckpt``.
+    A task says its ``task_name``, reads its settings, and makes its parts in :meth:`build`. The checkpoint
+    ``dev-best.ckpt`` is chosen on dev. In training the test split is scored only where dev says that the
+    weights are kept, so the results of test are always those of ``dev-best.ckpt``.
 
     Args:
-        task: its name.
+        upstream_dim: D, numbers per frame.
+        upstream_rate: samples at 16 kHz per frame.
+        downstream_expert: the section of ``config.yaml``.
         expdir: folder for everything that is written.
-        options: what S3PRL gives beside ``downstream_expert``: the rest of ``config.yaml`` and the command
-            line's options.
+        **options: the rest of ``config.yaml``, and the command line's options.
+
+    Raises:
+        MotionBeatError: what is wrong with the settings or the data.
     """
 
+    task_name: str
     best: Tensor
     """Highest criterion on dev so far; a buffer, so that every checkpoint carries it."""
     settings: Any
     """The task's settings, a dataclass, with what was left out filled in."""
 
-    def __init__(self, task: str, expdir: str, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        upstream_dim: int,
+        upstream_rate: float,
+        downstream_expert: Mapping[str, Any],
+        expdir: str,
+        **options: Any,
+    ) -> None:
         super().__init__()
-        self.task_name = task
+        self.settings = self.read_settings(downstream_expert)
         self.expdir = Path(expdir)
         self.options = options
         self.seed = int(options.get("seed", 0))
@@ -48,6 +61,20 @@ class TaskExpert(nn.Module):
         self.register_buffer("best", torch.tensor(float("-inf"), dtype=torch.float64))
         self.fell_behind = False
         """Whether the last evaluation on dev was no better: such weights are not kept, and not tested."""
+        self.build(upstream_dim, float(upstream_rate))
+
+    @staticmethod
+    def read_settings(values: Mapping[str, Any]) -> Any:
+        """The task's settings from the section ``downstream_expert``.
+
+        Raises:
+            ConfigError: everything that is wrong with them.
+        """
+        raise NotImplementedError
+
+    def build(self, dim: int, rate: float) -> None:
+        """Read the data and make the probe, for features of ``dim`` numbers every ``rate`` samples."""
+        raise NotImplementedError
 
     def reached(self) -> list[str]:
         """What a training has reached, for its last lines; called where weights were kept and tested."""
