@@ -35,7 +35,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, check_lengths, file_sha256, motion_facts, prepare_pairs
+from motion_data.preparation import Job, MadePair, check_lengths, file_sha256, motion_facts, prepare_pairs
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -231,7 +231,7 @@ class Music:
 
 def _pair(
     annotations: Annotations, take: str, split: str, body: tuple[str, BodyModel] | None, music: Music
-) -> tuple[MotionPair, Motion, Grid | None]:
+) -> list[MadePair]:
     """A take; ``body`` is the SMPL model's file name and content."""
     from motion_data.body.orientation import floor_height
     from motion_data.body.smpl import body_rotations
@@ -283,7 +283,7 @@ def _pair(
         audio=AudioSpan(str(audio), 0.0, stop, recording.sha256),
         provenance=provenance,
     )
-    return pair, motion, _until(heard.grid, stop)
+    return [(pair, motion, _until(heard.grid, stop))]
 
 
 def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:

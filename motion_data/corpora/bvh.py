@@ -12,10 +12,9 @@ from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
-from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import Job, hashed_split, prepare_pairs
+from motion_data.pair import SPLITS
+from motion_data.preparation import Job, MadePair, hashed_split, prepare_pairs
 from motionbeat_upstream.atomic_write import is_hidden
-from motionbeat_upstream.beats.grid import Grid
 
 LAYOUT = """\
 RAW: a folder, searched to any depth, of X.bvh with an audio file X.wav (.flac, .mp3, ...) of the same
@@ -122,29 +121,28 @@ def _job(
     beats = [path.with_suffix(".beats") for path in (motion, *sounds)]
     beats = [path for path in beats if path.is_file()]
 
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
+    def make() -> list[MadePair]:
         from motion_data.corpora.paired_files import PairedFiles, make_pair
 
         audio = _one_sound(motion, sounds)
         piece = piece_of(audio.stem)
         place = told or _Place(piece, name, hashed_split(piece))
-        return make_pair(
-            PairedFiles(
-                name=name,
-                corpus="bvh",
-                audio=audio,
-                motion=str(motion),
-                piece=place.piece,
-                take=place.take,
-                split=place.split,
-                licence=options.licence,
-                offset=options.offset,
-                beats=beats[0] if beats else None,
-                fps=options.fps,
-                unit=options.unit,
-                up=options.up,
-            )
+        files = PairedFiles(
+            name=name,
+            corpus="bvh",
+            audio=audio,
+            motion=str(motion),
+            piece=place.piece,
+            take=place.take,
+            split=place.split,
+            licence=options.licence,
+            offset=options.offset,
+            beats=beats[0] if beats else None,
+            fps=options.fps,
+            unit=options.unit,
+            up=options.up,
         )
+        return [make_pair(files)]
 
     facts = () if told is None else (told.piece, told.take, told.split)
     return Job(name, (motion, *sounds, *beats), make, facts)

@@ -13,10 +13,8 @@ from typing import Any
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.motion import Motion
-from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import Job, hashed_split, prepare_pairs
-from motionbeat_upstream.beats.grid import Grid
+from motion_data.pair import SPLITS
+from motion_data.preparation import Job, MadePair, hashed_split, prepare_pairs
 from motionbeat_upstream.file_name import printable
 
 NEEDED = ("audio", "motion")
@@ -101,7 +99,7 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
     cells = {column: (row.get(column) or "").strip() for column in NEEDED + OPTIONAL}
     sources = [folder / cells[column].partition("#")[0] for column in ("audio", "motion", "beats")]
 
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
+    def make() -> list[MadePair]:
         from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
 
         if None in row:
@@ -137,7 +135,7 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
             limbs=limbs,
         )
         try:
-            return make_pair(files)
+            return [make_pair(files)]
         except ValueError as error:  # DataError and AudioError are both of this kind
             raise DataError(f"{place}: {error}") from error
 

@@ -30,6 +30,7 @@ from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import (
     Job,
+    MadePair,
     check_lengths,
     file_sha256,
     hashed_split,
@@ -40,7 +41,7 @@ from motion_data.preparation import (
 )
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.beats.grid import Grid as Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
 
@@ -187,7 +188,7 @@ def _video_jobs(
         "pose": "mediapipe, complexity 1",
     }
 
-    def make(stretch: Stretch) -> tuple[MotionPair, Motion, Grid | None]:
+    def make(pair_name: str, stretch: Stretch) -> list[MadePair]:
         from motionbeat_upstream.beats.beat_estimation import estimate_grid
 
         start, stop = max(0.0, stretch.start), min(stretch.start + stretch.seconds, heard)
@@ -197,7 +198,7 @@ def _video_jobs(
         estimated = estimate_grid(read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)])
         grid = None if estimated.confidence == 0 else estimated
         pair = MotionPair(
-            name=name,
+            name=pair_name,
             corpus="video",
             piece=piece,
             take=label,
@@ -217,16 +218,12 @@ def _video_jobs(
                 "grid_confidence": estimated.confidence,
             },
         )
-        return pair, motion, grid
+        return [(pair, motion, grid)]
 
+    names = [f"{name}-{number}" for number in range(1, len(stretches) + 1)] if len(stretches) > 1 else [name]
     return [
-        Job(
-            f"{name}-{number}" if len(stretches) > 1 else name,
-            (path,),
-            partial(make, stretch),
-            (piece, split),
-        )
-        for number, stretch in enumerate(stretches, 1)
+        Job(one, (path,), partial(make, one, stretch), (piece, split))
+        for one, stretch in zip(names, stretches, strict=True)
     ]
 
 
