@@ -134,13 +134,14 @@ def do_jobs(
     fingerprints = [_fingerprint(job, options) for job in jobs]
     outcomes = [_kept(out, job, fingerprint) for job, fingerprint in zip(jobs, fingerprints, strict=True)]
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    workers = min(workers, len(left))
     done = in_processes(
         partial(_do, out),
         [(jobs[number], fingerprints[number]) for number in left],
         workers,
         # A forked process would inherit torch's threads, and hang.
         method="spawn",
-        begin=_use_one_thread,
+        begin=_use_one_thread if workers > 1 else None,
     )
     with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=f"prepare {corpus}", unit="item") as bar:
         for number, outcome in zip(left, done, strict=True):
@@ -159,22 +160,23 @@ def in_processes(
     arguments: tuple[Any, ...] = (),
     chunk: int = 1,
 ) -> Iterator[Result]:
-    """What a function makes of each item, in order; without processes where one worker is enough.
+    """What a function makes of each item, in order; in this process where there is but one worker.
 
     Args:
         function: of an item, pickled as they are.
         items: to do.
-        workers: processes at most.
+        workers: processes.
         method: how they are started; by default as the platform does.
         begin: called in each of them first.
         arguments: of ``begin``.
         chunk: items handed over at a time.
     """
-    if workers == 1 or len(items) < 2:
+    if workers < 2:
+        if begin is not None:
+            begin(*arguments)
         yield from map(function, items)
         return
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(min(workers, len(items)), context, begin, arguments) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context(method), begin, arguments) as pool:
         yield from pool.map(function, items, chunksize=chunk)
 
 

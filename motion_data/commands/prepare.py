@@ -39,12 +39,13 @@ def main(arguments: Sequence[str]) -> int:
     module.add_options(parser)
     add_strict_option(parser)
     options = parser.parse_args(arguments[1:])
-    _check_out(options.out, name, getattr(options, "raw", None))
+    raw = getattr(options, "raw", None)
+    _check_out(options.out, name, raw)
 
     from motionbeat_upstream.threads import use_idle_cores
 
     use_idle_cores()
-    corpus = module.prepare(getattr(options, "raw", None), options.out, options)
+    corpus = module.prepare(raw, options.out, options)
     print(summary(corpus))
     for pair in corpus.pairs:
         for note in pair.provenance.get("notes", ()):

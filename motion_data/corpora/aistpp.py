@@ -83,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the takes of the cross-modal lists.
 
     Raises:
@@ -91,8 +91,6 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     """
     from motion_data.body.smpl import read_body_model
 
-    if raw is None:
-        raise DataError("aistpp: expected RAW, the annotations of AIST++ as a folder or a zip")
     if not options.audio.is_dir():
         raise DataError(f"--audio {options.audio}: no such folder; expected the music of AIST, mBR0.wav ...")
     if options.dev_pieces < 0:

@@ -23,6 +23,7 @@ from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.song import ENCODINGS, Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
+from motion_data.files import files_under
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, MadePair, file_sha256, hashed_split, motion_facts, refused
@@ -138,9 +139,8 @@ def song_files(raw: Path) -> list[Path]:
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected StepMania's Songs, a pack or a song")
     folders: dict[Path, list[Path]] = {}
-    for path in sorted(raw.rglob("*")):
-        if path.suffix.lower() in (".sm", ".ssc") and path.is_file() and not path.name.startswith("."):
-            folders.setdefault(path.parent, []).append(path)
+    for path in files_under(raw, (".sm", ".ssc")):
+        folders.setdefault(path.parent, []).append(path)
     files = [
         path
         for paths in folders.values()

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from motion_data.corpora.video.container import extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
 from motion_data.errors import DataError
+from motion_data.files import files_under
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
@@ -40,7 +41,7 @@ from motion_data.preparation import (
     refused,
 )
 from motion_data.skeleton import FEET, INDEX, JOINTS
-from motionbeat_upstream.atomic_write import is_hidden, stops_writing
+from motionbeat_upstream.atomic_write import stops_writing
 from motionbeat_upstream.beats.grid import Grid as Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
@@ -90,25 +91,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the videos under ``raw``.
 
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, MediaPipe is not installed, or no video could
             be used.
     """
-    if raw is None or not raw.exists():
+    if not raw.exists():
         raise DataError(f"{raw}: no such video or folder")
     for name, value in (("--seconds", options.seconds), ("--shortest", options.shortest)):
         if value is not None and not 0 < value < float("inf"):
             raise DataError(f"{name} {value:g}: expected seconds above 0")
-    paths = (
-        [raw]
-        if raw.is_file()
-        else sorted(
-            path for path in raw.rglob("*") if path.suffix.lower() in SUFFIXES and not is_hidden(path)
-        )
-    )
+    paths = [raw] if raw.is_file() else files_under(raw, SUFFIXES)
     if not paths:
         raise DataError(f"{raw}: holds no video ({', '.join(SUFFIXES)})")
     splits = read_splits(options.splits) if options.splits else {}
