@@ -27,7 +27,6 @@ from motion_data.corpora.aistpp_annotations import (
     IGNORED,
     LISTS,
     Annotations,
-    Take,
     find_annotations,
     parse_name,
 )
@@ -41,7 +40,7 @@ from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from motion_data.body.smpl import BodyModel
+    from motion_data.body.smpl import BodyModel, SmplMotion
     from motion_data.corpora.known_tempo import HeardGrid
 
 LAYOUT = """The annotations of AIST++ (https://google.github.io/aistplusplus_dataset: the complete dataset),
@@ -284,7 +283,7 @@ def _pair(
     return [(pair, motion, _until(heard.grid, stop))]
 
 
-def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
+def _joints(take: SmplMotion, body: BodyModel | None) -> NDArray[np.float64]:
     from motion_data.body.kinematics import forward_kinematics
     from motion_data.body.smpl import body_rotations, smpl_joints
 
