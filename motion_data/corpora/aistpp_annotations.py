@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from motion_data.body.smpl import SMPL_KEYS, SmplMotion, smpl_motion
+from motion_data.body.smpl_motion import EDGE_POSES, SMPL_KEYS, SmplMotion, smpl_motion
 from motion_data.errors import DataError
-from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes
+from motion_data.safe_pickle import arrays_from_bytes
 
 FPS = 60.0
 """Frames a second of every motion. The files do not say it, and their makers took 60 for all, though some

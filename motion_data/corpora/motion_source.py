@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.body.kinematics import forward_kinematics as turned_skeleton
-from motion_data.body.smpl import body_rotations, smpl_motion
+from motion_data.body.smpl import body_rotations
+from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.errors import DataError
 from motion_data.files import read_npz
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.safe_pickle import EDGE_POSES, load_arrays, numbers
+from motion_data.safe_pickle import load_arrays, numbers
 from motion_data.skeleton import JOINTS, SMPL_JOINTS
 
 SUFFIXES = (".bvh", ".npz", ".pkl")

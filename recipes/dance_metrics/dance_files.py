@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.body.smpl import BodyModel, smpl_motion
+from motion_data.body.smpl import BodyModel
+from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
 from motion_data.corpora.motion_source import pickled_rate
 from motion_data.errors import DataError
 from motion_data.motion_file import read_motion
-from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes, load_arrays, numbers
+from motion_data.safe_pickle import arrays_from_bytes, load_arrays, numbers
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.file_name import printable
