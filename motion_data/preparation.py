@@ -53,8 +53,6 @@ class Job:
     used."""
     facts: tuple[Any, ...] = ()
     """What else it depends on that other files may change, such as its piece and split; as JSON holds it."""
-    label: str = ""
-    """What it is called where it is left out; by default its name."""
     keep_refusal: bool = False
     """Whether it stays left out until something changes; otherwise it is tried again each time."""
 
@@ -101,7 +99,7 @@ def prepare_pairs(
     outcomes = do_jobs(Path(out), corpus, options, jobs)
     pairs = [pair for outcome in outcomes for pair in outcome.pairs]
     left_out = {
-        job.label or fit_name(job.name): outcome.left_out
+        fit_name(job.name): outcome.left_out
         for job, outcome in zip(jobs, outcomes, strict=True)
         if outcome.left_out
     }

@@ -120,7 +120,6 @@ def prepare_recordings(
                 (track.path,),
                 partial(_track_pairs, track, out, settings, models),
                 (track.name, track.split, track.licence, track.rate, *models),
-                track.name,
                 keep_refusal=True,
             )
         )
