@@ -122,15 +122,7 @@ def _opening(tune: Tune) -> tuple[int, ...] | None:
 
 def to_json(tune: Tune) -> dict[str, Any]:
     """The tune as JSON holds it."""
-    return {
-        "title": tune.title,
-        "source": tune.source,
-        "metre": tune.metre,
-        "scale": list(tune.scale),
-        "bars": tune.bars,
-        "notes": tune.notes.ravel().tolist(),
-        "piece": tune.piece,
-    }
+    return {**vars(tune), "scale": list(tune.scale), "notes": tune.notes.ravel().tolist()}
 
 
 def from_json(record: dict[str, Any]) -> Tune:
