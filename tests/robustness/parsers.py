@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import mido  # type: ignore[import-untyped]
+import mido
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 import torch
 import yaml
 from numpy.typing import NDArray
