@@ -166,10 +166,10 @@ def test_a_fault_names_file_line_and_column(raw: Path, header: str, line: str, m
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("audio\na.wav\n", r"pairs\.csv:1: lacks motion"),
+        ("audio\na.wav\n", r"pairs\.csv: no column motion; expected audio,motion"),
         ("audio,motion,ofset\na.wav,a.npz,1\n", r"pairs\.csv:1: has unknown columns \['ofset'\]"),
         ("audio,motion\n", "no line below the header"),
-        ("", r"pairs\.csv:1: lacks audio, motion"),
+        ("", r"pairs\.csv: no column audio and no column motion; expected audio,motion"),
         ('audio,motion\n"a.wav,a.npz\n', "not a CSV"),
         (
             "audio,motion,piece,split\na.wav,a.npz,p,train\na.wav,a.npz,p,test\n",

@@ -59,7 +59,8 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     unknown = [name for name in rows[0].cells if name not in NEEDED + OPTIONAL]
     if unknown:
         raise DataError(
-            f"{raw}:1: unknown columns {unknown}; the columns are {', '.join(NEEDED + OPTIONAL)}, in UTF-8"
+            f"{raw}:1: has unknown columns {unknown}; the columns are {', '.join(NEEDED + OPTIONAL)}, "
+            f"in UTF-8"
         )
     lines = [row.place.rpartition(":")[2] for row in rows]
     wanted = [_name(row.cells["motion"] or line) for row, line in zip(rows, lines, strict=True)]
