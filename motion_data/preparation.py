@@ -241,7 +241,7 @@ def _do(out: Path, task: tuple[Job, str]) -> Outcome:
 def _make(out: Path, job: Job) -> tuple[MotionPair, ...]:
     with _warnings_kept() as warned:
         made = job.make()
-    pairs = []
+    pairs: list[MotionPair] = []
     for pair, motion, grid in made:
         name = fit_name(pair.name)
         notes = [*pair.provenance.get("notes", ()), *(() if pairs else warned)]

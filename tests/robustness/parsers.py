@@ -180,19 +180,14 @@ def _wav_samples() -> list[bytes]:
 
 
 def _audio_samples() -> list[bytes]:
-    samples = _wav_samples()
-    if shutil.which("ffmpeg"):
-        for suffix in FFMPEG_FORMATS:
-            command = ["ffmpeg", "-v", "error", "-y", "-i", "-"]
-            samples.append(
-                _written(
-                    lambda path, command=command: subprocess.run(
-                        [*command, str(path)], input=samples[0], stderr=subprocess.DEVNULL, check=True
-                    ),
-                    f".{suffix}",
-                )
-            )
-    return samples
+    (wav,) = _wav_samples()
+
+    def convert(path: Path) -> None:
+        command = ["ffmpeg", "-v", "error", "-y", "-i", "-", str(path)]
+        subprocess.run(command, input=wav, stderr=subprocess.DEVNULL, check=True)
+
+    formats = FFMPEG_FORMATS if shutil.which("ffmpeg") else ()
+    return [wav, *(_written(convert, f".{suffix}") for suffix in formats)]
 
 
 def _read_audio(path: Path) -> object:

@@ -236,7 +236,7 @@ def _cut_pairs(
         motion = Motion(FPS, (), np.zeros((round(end * FPS), 0, 3)), 0.0, None, pulses)
         take = f"steps-{own_seed}"
     danced = {"dance": style if motion.names else "steps", "energy": energy, "seed": own_seed}
-    pairs = []
+    pairs: list[MadePair] = []
     for number, (first, last) in enumerate(_spans(grid.downbeats, settings.seconds)):
         # The margin lets the last downbeat be in the pair, so that its last bar is whole.
         start, stop = np.floor(first / EDGE + 1e-6) * EDGE, np.ceil(last / EDGE + 1e-6) * EDGE
