@@ -36,19 +36,14 @@ import torch
 from safetensors import safe_open
 
 from motion_data.commands import data as data_command
-from motion_data.corpora.constructed.dancer import dance
 from motion_data.manifest import MARK, read_corpus
 from motion_data.motion_file import read_motion
-from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import regular_grid
-from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands import features as features_command
-from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from recipes.benchmark.robustness.parsers import SMALL, write_emotion_set, write_wav
 from recipes.benchmark.run import __main__ as benchmark_command
 from recipes.downstream import run_downstream
 from recipes.downstream.task_run.request import command as task_command
 from recipes.results.record import read_results
+from tests.robustness.parsers import save_small_tower, write_emotion_set, write_joints, write_wav
 
 FAULTS = ("killed", "full disk", "vanished file", "dying worker", "twice at once")
 
@@ -299,7 +294,7 @@ def _disk(folder: Path, size: int | None) -> Iterator[Callable[[], None]]:
 def _make_songs(folder: Path) -> None:
     for number in range(3):
         write_wav(folder / "in" / f"{number}.wav", 1.0 + number / 4)
-    save_music_tower(untrained_music_tower(SMALL), folder / "small.safetensors", Provenance("made", {}))
+    save_small_tower(folder / "small.safetensors")
 
 
 def _features(sources: Path, out: Path) -> int:
@@ -318,12 +313,8 @@ def _finished_features(out: Path) -> dict[str, object]:
 def _make_pairs(folder: Path) -> None:
     rows = ["audio,motion,split"]
     for number, split in enumerate(("train", "train", "dev", "test")):
-        seconds = 2.0 + number / 10
-        joints = dance(
-            regular_grid(seconds, 120.0, 4), "two_step", seconds, 0.5, np.random.default_rng(number), 30.0
-        )
-        np.savez(folder / f"{number}.npz", joints=joints.joints, names=np.array(JOINTS), fps=np.array(30.0))
-        write_wav(folder / f"{number}.wav", len(joints.joints) / 30)
+        frames = write_joints(folder / f"{number}.npz", 2.0 + number / 10)
+        write_wav(folder / f"{number}.wav", frames / 30)
         rows.append(f"{number}.wav,{number}.npz,{split}")
     (folder / "pairs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
@@ -338,7 +329,7 @@ def _finished_pairs(out: Path) -> dict[str, object]:
     for path in _visible(out / "pairs", "*.json"):
         motion = f"motion/{path.stem}.npz"
         read_motion(out / motion)
-        found[motion] = json.loads(path.read_text(encoding="utf-8"))["pair"]["seconds"]
+        found[motion] = json.loads(path.read_text(encoding="utf-8"))["pairs"][0]["seconds"]
     if (out / MARK).exists():
         corpus = read_corpus(out)
         for pair in corpus.pairs:
@@ -378,19 +369,8 @@ def _make_emotions(folder: Path) -> None:
 
 
 def _benchmark(sources: Path, out: Path) -> int:
-    options = [
-        "--data",
-        str(sources),
-        "--tasks",
-        "music_emotion",
-        "-u",
-        "fbank",
-        "--seeds",
-        "0",
-        "--resamples",
-        "20",
-    ]
-    return benchmark_command.main([str(out), *options])
+    options = ["--tasks", "music_emotion", "-u", "fbank", "--seeds", "0", "--resamples", "20"]
+    return benchmark_command.main([str(out), "--data", str(sources), *options])
 
 
 def _finished_runs(out: Path) -> dict[str, object]:

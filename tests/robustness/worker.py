@@ -1,4 +1,4 @@
-"""A process that tries inputs under limits of time and memory, so that no input can stop the run."""
+"""Many inputs for one parser, tried in a process with limits of time and memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import signal
 import tempfile
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
-from recipes.benchmark.robustness.parsers import ERRORS, PARSERS, SilentlyWrong
+from motionbeat_upstream.errors import MotionBeatError
+from tests.robustness.inputs import encode, make_input
+from tests.robustness.parsers import PARSERS, Parser, SilentlyWrong, check
 
 CPU_SECONDS = 10
 """CPU time of one input beyond which it is a hang; a valid sample takes milliseconds."""
@@ -119,19 +123,19 @@ def _serve(name: str, folder: str, connection: Connection) -> None:
         connection.send((_attempt(parser.read, path), _peak_bytes() - before))
 
 
-def _attempt(read: Callable[[Path], None], path: Path) -> Outcome:
+def _attempt(read: Callable[[Path], object], path: Path) -> Outcome:
     try:
-        read(path)
+        check(read(path))
     except SilentlyWrong as wrong:
         return Outcome("wrong", str(wrong))
-    except ERRORS as error:
+    except MotionBeatError as error:
         message = str(error)
         # A list of faulty files has a line for each, indented.
         if message and not any(line[:2].strip() for line in message.splitlines()[1:]):
             return Outcome("refused", message)
         return Outcome("traceback", f"a message of {len(message.splitlines())} lines: {message[:300]!r}")
     except BaseException as error:
-        calls = traceback.extract_tb(error.__traceback__)[2:]
+        calls = traceback.extract_tb(error.__traceback__)[1:]
         where = " > ".join(f"{Path(call.filename).name}:{call.lineno}" for call in calls)
         return Outcome("traceback", f"{type(error).__name__}: {str(error)[:300]!r}", where)
     return Outcome("valid")
@@ -139,3 +143,56 @@ def _attempt(read: Callable[[Path], None], path: Path) -> Outcome:
 
 def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@dataclass
+class Tally:
+    """Of one parser."""
+
+    parser: str
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Number of inputs by what became of them."""
+    faults: list[tuple[bytes, Outcome]] = field(default_factory=list)
+    """Inputs that ended otherwise than in a valid result or an error in one line."""
+    peak_bytes: int = 0
+
+
+def fuzz(parser: Parser, count: int, seed: int, on_input: Callable[[], object] = lambda: None) -> Tally:
+    """Try the samples as they are, then inputs made from them.
+
+    Args:
+        parser: to try.
+        count: number of inputs.
+        seed: of the draws.
+        on_input: called after each.
+
+    Raises:
+        RuntimeError: a sample is refused, so that nothing would be tried.
+    """
+    tally = Tally(parser.name)
+    samples = parser.samples()
+    worker = Worker(parser.name)
+
+    def attempt(data: bytes) -> Outcome:
+        # A new name each time: some readers keep what they read by name and time.
+        path = worker.folder / f"input{tally.kinds.total()}{parser.suffix}"
+        path.write_bytes(data)
+        outcome = worker.try_input(path)
+        path.unlink()
+        tally.kinds[outcome.kind] += 1
+        if outcome.kind not in ("valid", "refused"):
+            tally.faults.append((data, outcome))
+        on_input()
+        return outcome
+
+    try:
+        for number, sample in enumerate(samples):
+            outcome = attempt(encode(parser.suffix, sample))
+            if outcome.kind != "valid":
+                raise RuntimeError(f"sample {number} of {parser.name} is no valid file: {outcome.message}")
+        for number in range(count):
+            attempt(make_input(parser.suffix, samples, Random(f"{seed} {number}")))
+    finally:
+        worker.close()
+    tally.peak_bytes = worker.peak_bytes
+    return tally

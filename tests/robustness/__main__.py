@@ -1,4 +1,4 @@
-"""``python -m recipes.benchmark robustness``: fuzzes the parsers, and interrupts the commands."""
+"""``python -m tests.robustness``: fuzzes the parsers, and interrupts the commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.benchmark import robustness
+from tests import robustness
 
 BEGIN, END = "<!-- robustness: begin -->", "<!-- robustness: end -->"
 
@@ -32,9 +32,9 @@ FAULT_TABLE = (
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 where a fault was found."""
     options = _parser().parse_args(arguments)
-    from recipes.benchmark.robustness.faults import COMMANDS, interrupt
-    from recipes.benchmark.robustness.fuzzing import fuzz
-    from recipes.benchmark.robustness.parsers import PARSERS
+    from tests.robustness.faults import COMMANDS, interrupt
+    from tests.robustness.parsers import PARSERS
+    from tests.robustness.worker import fuzz
 
     names = options.only or [*PARSERS, *COMMANDS]
     unknown = [name for name in names if name not in PARSERS and name not in COMMANDS]
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        "python -m recipes.benchmark robustness",
+        "python -m tests.robustness",
         description=robustness.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
