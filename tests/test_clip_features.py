@@ -191,7 +191,7 @@ def test_a_fingerprint_knows_weights_and_upstreams() -> None:
     assert fingerprint(other, torch.device("cpu")) != untrained.fingerprint
     wav = torch.randn(16_000)
     layers = untrained.layers(wav)
-    assert layers.shape == (11, 50, 192)
+    assert layers.shape == (13, 50, 192)
     torch.testing.assert_close(layers, untrained.layers(wav), rtol=0, atol=0)
     with pytest.raises(MotionBeatError, match="nothing: no such upstream"):
         load_encoder("x", "nothing")

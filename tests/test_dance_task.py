@@ -391,7 +391,7 @@ def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> Non
     model = DanceModel(JointNumbers(), 5, 30, settings.modelrc, settings.diffusionrc)
     file = tmp_path / "other.safetensors"
     for layers, said in (
-        (Layers(torch.ones(1)), "has 11 layers, the dance model was trained on 1 layers"),
+        (Layers(torch.ones(1)), "has 13 layers, the dance model was trained on 1 layers"),
         (Layers(torch.ones(1), 30), "trained on layer 30"),
         (Layers(torch.ones(1), 2), "features of 192 numbers, the dance model was trained on 5"),
     ):

@@ -70,9 +70,12 @@ def test_beats_and_pulses_lie_on_the_beats_of_a_made_piece(shipped: UpstreamExpe
     assert mir_eval.beat.f_measure(beats, said["grids"][0].beats) > 0.9
 
 
-def test_silence_has_no_pulse(shipped: UpstreamExpert) -> None:
+@pytest.mark.parametrize("level", [0.0, 1e-3, 0.1])
+@pytest.mark.parametrize("seconds", [1, 2, 3, 4, 6, 10])
+def test_silence_and_noise_have_no_pulse(shipped: UpstreamExpert, seconds: int, level: float) -> None:
+    wav = level * torch.randn(seconds * SAMPLE_RATE, generator=torch.Generator().manual_seed(seconds))
     with torch.inference_mode():
-        said = shipped([torch.zeros(10 * SAMPLE_RATE)])
+        said = shipped([wav])
     assert said["grids"][0].confidence == 0
     assert all(state.isfinite().all() for state in said["hidden_states"])
 
