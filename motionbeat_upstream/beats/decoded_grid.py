@@ -37,8 +37,8 @@ NO_PULSE = 0.28
 sets, 0.30 and more, and noise, hum and sounds like speech, 0.25 and less."""
 
 FEW_BEATS = 0.7
-"""Over the number of beats, what is added to ``NO_PULSE``: a few frames of noise may look like beats. In 2 s of
-noise three beats have a probability of up to 0.59, in 8 s ten have up to 0.36."""
+"""Over the number of beats, what is added to ``NO_PULSE``: a few frames of noise may look like beats. In 2 s
+of noise three beats have a probability of up to 0.59, in 8 s ten have up to 0.36."""
 
 
 @dataclass(frozen=True)
