@@ -167,8 +167,8 @@ class InitSection:
     music: Path | None = None
     """Checkpoint of a music tower (.safetensors) of the same sizes; none: a random initialisation."""
     motion: Path | None = None
-    """Motion tower and heads (``--motion-side`` of an export), trained with that music tower or with one that it
-    has become by further training; none: a random initialisation."""
+    """Motion tower and heads (``--motion-side`` of an export), trained with that music tower or an earlier
+    state of it; none: a random initialisation."""
     frozen: list[str] = field(default_factory=list)
     """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that keep the weights that they begin
     with, such as ``music.trunk``."""
