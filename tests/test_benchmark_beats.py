@@ -32,7 +32,7 @@ from recipes.benchmark.beats.comparison import (
 )
 from recipes.benchmark.beats.kept_estimates import TimedEstimate, estimate_path, read_estimate
 from recipes.benchmark.beats.reliability import reliability, tracker_reliability
-from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
+from recipes.benchmark.beats.sets import LARGEST_CHANGE, AnnotatedSound, MusicSet, played_at
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES
 from recipes.results.estimates import mean_estimate
@@ -301,6 +301,40 @@ class TestReliability:
             tracker_reliability(rows, "a")
 
 
+class TestPlayedAt:
+    @settings(max_examples=20, deadline=None)
+    @given(bpm=st.floats(60, 180), slowest=st.floats(60, 180), width=st.floats(0, 40))
+    def test_beats_stay_on_their_sounds(self, bpm: float, slowest: float, width: float) -> None:
+        beats = steady(bpm, 8.0)
+        wav = np.zeros(8 * SAMPLE_RATE, np.float32)
+        wav[(beats.times * SAMPLE_RATE).astype(int)] = 1.0
+        one = MusicSet("set", (lambda: AnnotatedSound("s", "s", beats, ((1.0, 7.0),), wav, ""),))
+        reachable = bpm / LARGEST_CHANGE <= slowest and slowest + width <= LARGEST_CHANGE * bpm
+        if not reachable:
+            return
+        (load,) = played_at(one, slowest, slowest + width).sounds
+        played = load()
+        tempo = 60 / float(np.diff(played.annotated.times).mean())
+        assert slowest - 1e-6 <= tempo <= slowest + width + 1e-6
+        assert played.spans is not None
+        np.testing.assert_allclose(played.spans, [[1.0 * bpm / tempo, 7.0 * bpm / tempo]])
+        samples = played.samples(SAMPLE_RATE)
+        assert abs(len(samples) / SAMPLE_RATE - 8 * bpm / tempo) < 0.01
+        for time in played.annotated.times:
+            start = max(0, round((time - 0.05) * SAMPLE_RATE))
+            loudest = start + np.abs(samples[start : start + SAMPLE_RATE // 10]).argmax()
+            assert abs(loudest / SAMPLE_RATE - time) < 0.002
+        np.testing.assert_array_equal(played.annotated.positions, beats.positions)
+
+    def test_what_is_too_far_away_is_left_out(self) -> None:
+        one = a_set(
+            "set", a_sound("slow", steady(70)), a_sound("near", steady(120)), a_sound("none", steady(1))
+        )
+        assert [load().name for load in played_at(one, 150, 160).sounds] == ["near"]
+        with pytest.raises(DataError, match=r"no recording of set is within a factor of 1\.9"):
+            played_at(one, 390, 400)
+
+
 def save_small(path: Path, beat_heads: bool) -> Path:
     save_music_tower(
         untrained_music_tower(replace(SMALL, beat_heads=beat_heads)), path, Provenance("none", {})
@@ -354,6 +388,13 @@ class TestCommand:
         assert (tmp_path / "out" / "reliability.png").stat().st_size > 0
         assert len(list((tmp_path / "out" / "estimates").iterdir())) == 2 * len(names)
 
+    def test_at_another_tempo(self, clicks: Path, tmp_path: Path) -> None:
+        command = [str(tmp_path), "--sets", f"{clicks}:dev", "--trackers", "rules", "--tempo", "150", "160"]
+        assert main(command) == 0
+        rows = long_form(read_results(tmp_path / "results.jsonl"))
+        assert set(rows["data"]) == {f"{clicks.name}:dev at 150 to 160 bpm"}
+        assert rows.loc[rows["measure"] == "beat F", "value"].min() > 0.9
+
     def test_the_rules_are_those_of_the_whole_file(self, clicks: Path, tmp_path: Path) -> None:
         from motionbeat_upstream.audio import read_audio
 
@@ -381,6 +422,8 @@ class TestCommand:
             (["--sets", "CLICKS", "--trackers", "madmom"], "needs --madmom"),
             (["--sets", "CLICKS", "--trackers", "madmom", "--madmom", "gone"], "cannot be started"),
             (["--sets", "CLICKS", "--reference", "madmom"], "none of the trackers"),
+            (["--sets", "CLICKS", "--trackers", "rules", "--tempo", "390", "400"], "no recording of"),
+            (["--sets", "CLICKS", "--trackers", "rules", "--tempo", "90", "80"], "the lower tempo first"),
             (["--sets", "CLICKS", "--trackers", "librosa", "--reliability", "rules"], "none of the trackers"),
         ],
     )

@@ -7,6 +7,7 @@ prepared corpus of motionbeat data; ``:train``, ``:dev`` or ``:test`` after it t
 corpus that are cut from one audio file are joined: trackers get the whole file and are scored where there are
 pairs. Pairs whose grid was estimated from the audio alone are left out; those of the corpus recordings were
 labelled by a model's activations on a measured tatum, which is weaker evidence than an annotation.
+``--tempo MIN MAX`` plays each recording at another tempo, by resampling.
 
 A TRACKER is one of:
 

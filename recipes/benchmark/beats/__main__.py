@@ -28,11 +28,13 @@ def main(arguments: Sequence[str]) -> int:
         *(name for name in RESERVED if name != "madmom" or options.madmom is not None),
     ]
     check_names(names, options.reference, options.reliability)
+    if options.tempo is not None and options.tempo[0] > options.tempo[1]:
+        raise DataError("--tempo: expected the lower tempo first; give MIN and MAX in this order")
 
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.benchmark.beats.comparison import compare, report
     from recipes.benchmark.beats.reliability import draw_reliability, tracker_reliability
-    from recipes.benchmark.beats.sets import read_set
+    from recipes.benchmark.beats.sets import played_at, read_set
     from recipes.benchmark.beats.trackers import read_trackers
     from recipes.results.record import long_form, write_results
 
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     with ExitStack() as stack:
         trackers = read_trackers(names, checkpoints, options.peak_threshold, options.madmom, stack)
         sets = [read_set(text, options.limit) for text in options.sets]
+        if options.tempo is not None:
+            sets = [played_at(one, *options.tempo) for one in sets]
         for name, count in Counter(one.name for one in sets).items():
             if count > 1:
                 raise DataError(
@@ -117,6 +121,13 @@ def parser() -> argparse.ArgumentParser:
         "--limit", type=_count, metavar="N", help="at most N recordings of a set, evenly taken (all)"
     )
     made.add_argument(
+        "--tempo",
+        type=_bpm,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="play each recording at a tempo between these (bpm), if that changes it by less than an octave",
+    )
+    made.add_argument(
         "--peak-threshold",
         type=_probability,
         default=0.5,
@@ -137,6 +148,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
     return int(text)
+
+
+def _bpm(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 20 <= value <= 400:
+        raise argparse.ArgumentTypeError(f"expected a tempo from 20 to 400 bpm, got {text}")
+    return value
 
 
 def _probability(text: str) -> float:

@@ -27,6 +27,9 @@ from recipes.downstream.beat_tracking.dataset import Recording, listed_in, load_
 
 T = TypeVar("T")
 
+LARGEST_CHANGE = 1.9
+"""Largest factor by which a recording is played faster or slower; beyond it, it hardly sounds like music."""
+
 SAME_BEAT = 0.07
 """Seconds within which beats of neighbouring pairs are one, and by which estimates may be outside a pair."""
 
@@ -104,6 +107,50 @@ def read_set(text: str, limit: int | None = None) -> MusicSet:
     if (path / MANIFEST).is_file():
         return MusicSet(name, _of_corpus(read_corpus(path), split, limit))
     return MusicSet(name, _of_data_set(path, split, limit))
+
+
+def played_at(one: MusicSet, slowest: float, fastest: float) -> MusicSet:
+    """A set, each recording played at a tempo between two others, so that its pitch changes as well.
+
+    Recordings that would need a larger factor than ``LARGEST_CHANGE`` are left out.
+
+    Args:
+        one: the set; each of its recordings is loaded here once.
+        slowest: lowest tempo in bpm.
+        fastest: highest tempo in bpm. Tempi are drawn evenly from this range, always the same ones.
+
+    Raises:
+        DataError: no recording is left.
+    """
+    draw = np.random.default_rng(0)
+    loaders: list[Callable[[], AnnotatedSound]] = []
+    for load in one.sounds:
+        target = draw.uniform(slowest, fastest)
+        times = load().annotated.times
+        if len(times) < 2:
+            continue
+        speed = float(target * np.median(np.diff(times)) / 60)
+        if 1 / LARGEST_CHANGE <= speed <= LARGEST_CHANGE:
+            loaders.append(partial(_at_speed, load, speed))
+    if not loaders:
+        raise DataError(
+            f"--tempo {slowest:g} {fastest:g}: no recording of {one.name} is within a factor of "
+            f"{LARGEST_CHANGE:g} of that; give another range or another set"
+        )
+    return MusicSet(f"{one.name} at {slowest:g} to {fastest:g} bpm", tuple(loaders))
+
+
+def _at_speed(load: Callable[[], AnnotatedSound], speed: float) -> AnnotatedSound:
+    sound = load()
+    played = np.asarray(
+        soxr.resample(sound.samples(SAMPLE_RATE), SAMPLE_RATE * speed, SAMPLE_RATE), np.float32
+    )
+    spans = None
+    if sound.spans is not None:
+        spans = tuple((start / speed, stop / speed) for start, stop in sound.spans)
+    beats = Beats(sound.annotated.times / speed, sound.annotated.positions)
+    sha256 = hashlib.sha256(played.tobytes()).hexdigest()
+    return AnnotatedSound(sound.name, sound.piece, beats, spans, played, sha256)
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:
