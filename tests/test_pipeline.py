@@ -18,6 +18,7 @@ import torch
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus, write_manifest
+from motion_data.pipeline import reader
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
@@ -95,6 +96,24 @@ def test_sound_motion_pulses_and_grid_are_on_one_clock(corpus: Corpus) -> None:
             felt = felt[(felt >= 0.02) & (felt < example.seconds - 0.02)]
             assert felt == pytest.approx(heard, abs=1e-4)
     assert clips == 2 * len(corpus.split("train"))
+
+
+def test_no_clip_is_played_beyond_the_tempi_of_music(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [pair for pair in corpus.split("train") if pair.bpm]
+    slowest, fastest = (
+        0.95 * min(pair.bpm or 0 for pair in known),
+        1.2 * max(pair.bpm or 0 for pair in known),
+    )
+    monkeypatch.setattr(reader, "SLOWEST", slowest)
+    monkeypatch.setattr(reader, "FASTEST", fastest)
+    speeds = []
+    for example in itertools.chain(*ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.9))):
+        if example.grid is not None and example.pair.bpm:
+            assert slowest - 1e-3 <= example.grid.bpm <= fastest + 1e-3
+            speeds.append(example.grid.bpm / example.pair.bpm)
+    assert len(speeds) == len(known) * CONFIG.clips_per_pair
+    # Some would leave the range, and keep their own speed; others do not.
+    assert 0 < np.isclose(speeds, 1.0).sum() < len(speeds)
 
 
 def test_another_speed_changes_sound_motion_pulses_and_grid_alike(corpus: Corpus) -> None:

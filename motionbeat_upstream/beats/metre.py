@@ -80,7 +80,7 @@ def bar_positions(
     weights = torch.tensor(CUE_WEIGHTS, device=frames.device)
     # Beats next to a silence, or to the clip's ends, lack the neighbour that they would be compared with.
     inner = F.pad(audible, (1, 1)).unfold(1, 3, 1).all(2)
-    evidence = standardise((_cues(activation, bass, total, frames, count, inner) * weights).sum(-1), inner)
+    evidence = _standardise((_cues(activation, bass, total, frames, count, inner) * weights).sum(-1), inner)
 
     states = [(metre, place) for metre in METRE_PRIOR for place in range(metre)]
     metre, place = torch.tensor(states, device=frames.device).T
@@ -173,7 +173,7 @@ def _is_compound(activation: Tensor, frames: Tensor, count: Tensor) -> Tensor:
     return torch.minimum(at(1 / 3), at(2 / 3)) > at(1 / 2) + COMPOUND_MARGIN
 
 
-def standardise(x: Tensor, inside: Tensor, constant: float = 0.0) -> Tensor:
+def _standardise(x: Tensor, inside: Tensor, constant: float = 0.0) -> Tensor:
     """Mean 0 and standard deviation 1 along dimension 1 where ``inside``, 0 elsewhere.
 
     What varies less than ``constant`` becomes 0 throughout.
@@ -219,4 +219,4 @@ def _cues(
     at_beat = near.gather(2, frames.clamp(max=activation.shape[1] - 1)[:, None].expand(-1, 2, -1))
     cues = torch.stack([at_beat[:, 0], at_beat[:, 1], change(1), change(2)], 2)
     each = zip(cues.unbind(2), CONSTANT, strict=True)
-    return torch.stack([standardise(cue, inner, constant) for cue, constant in each], 2)
+    return torch.stack([_standardise(cue, inner, constant) for cue, constant in each], 2)
