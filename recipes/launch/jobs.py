@@ -42,7 +42,7 @@ def states(folder: Path, record: Record) -> dict[str, str]:
         alive = not (ended or record.stopped) and _is_alive_here(record)
         return {name: _state_here(alive, progress, record) for name, progress in told.items()}
     answers: dict[str, tuple[str, str]] = {}
-    for job in {run.job.partition("_")[0] for run in record.runs}:
+    for job in record.jobs:
         answers |= queued(job)
     return {run.name: _state_on_slurm(answers.get(run.job), told[run.name], record) for run in record.runs}
 
@@ -93,7 +93,7 @@ def end_jobs(record: Record) -> None:
         MotionBeatError: SLURM refuses.
     """
     if record.cluster == "slurm":
-        for job in {run.job.partition("_")[0] for run in record.runs}:
+        for job in record.jobs:
             _cancel(job)
     else:
         _stop_process(int(record.runs[0].job), record.process_started)

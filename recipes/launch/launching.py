@@ -18,7 +18,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import environment_variables
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.jobs import end_jobs, first_line, is_over, process_started, require_slurm, states
+from recipes.launch.jobs import end_jobs, first_line, is_over, process_started, states
 from recipes.launch.record import (
     LaunchedRun,
     Record,
@@ -75,7 +75,6 @@ def launch(recipe: str, module: str, runs: Sequence[Run], resources: Resources, 
     own = _fresh(folder, runs)
     jobs = own / "jobs"
     if resources.cluster == "slurm":
-        require_slurm()
         tasks = [RecipeTask(module, [run], own) for run in runs]
         numbers = _submit_to_slurm(tasks, resources.slurm_parameters(), resources.restarts, jobs)
         began = None

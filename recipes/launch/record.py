@@ -1,4 +1,4 @@
-"""The record of a launch, in its folder: all that watching and stopping need to know."""
+"""The files of a launch in its folder: its record, and how far each run is, as the jobs write it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from motionbeat_upstream.errors import MotionBeatError
 
 LAUNCH_FOLDER = "launch"
 """Subfolder of a launch with its own files: the record, the progress of the runs, the jobs' logs."""
+
+FINISHED = 0
+MISTAKE = 2
+"""Exit code of a recipe that was asked for what cannot be done."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Record:
     """Without SLURM: when the process began, in seconds since 1970; its number alone may be used again."""
     stopped: str | None = None
     """Time at which the user stopped it."""
+
+    @property
+    def jobs(self) -> set[str]:
+        """SLURM's numbers of the jobs; an array is one job."""
+        return {run.job.partition("_")[0] for run in self.runs}
 
 
 def launch_folder(folder: Path) -> Path:
@@ -89,11 +98,6 @@ def read_record(folder: Path) -> Record:
 
 def _path(folder: Path) -> Path:
     return launch_folder(folder) / "record.json"
-
-
-FINISHED = 0
-MISTAKE = 2
-"""Exit code of a recipe that was asked for what cannot be done."""
 
 
 @dataclass(frozen=True)
