@@ -88,7 +88,7 @@ def run(request: Request) -> None:
         claimed,
         drop_metrics_beyond_checkpoint,
         keep_config,
-        place,
+        rank_and_size,
         refuse_other_config,
         refuse_other_size,
     )
@@ -96,12 +96,12 @@ def run(request: Request) -> None:
     log.logger.addFilter(hide_secrets)
     log.logger.addFilter(hide_noise)
     logging.getLogger().addFilter(hide_empty_means)
-    here = place(request.config.common.cluster)
+    rank, size = rank_and_size(request.config.common.cluster)
     # Only one process of a job writes to the folder, and only it may refuse.
-    first = here.rank == 0
+    first = rank == 0
     with claimed(request.folder) if first else nullcontext():
         refuse_other_config(request.folder, request.config)
-        refuse_other_size(request.folder, here.size)
+        refuse_other_size(request.folder, size)
         if first:
             keep_config(request.folder, request.config)
             drop_metrics_beyond_checkpoint(request.folder)
