@@ -1,0 +1,159 @@
+"""The benchmark's tasks on corpora of music with motion: retrieval, and dance generation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from motion_data.manifest import read_corpus
+from motion_data.preparation import file_sha256
+from recipes.benchmark.plan import CommandPlan, Job
+from recipes.benchmark.upstream_choice import UpstreamChoice
+from recipes.dance_metrics.report import HEADINGS
+from recipes.dance_metrics.scores import ABOVE_OTHERS, OTHERS_MUSIC, SET_MEASURES, TRUTH, dance_scores
+from recipes.downstream.retrieval.report import CHANCE, FORMS, HARD, NO_LEARNING, NOISE
+from recipes.results.estimates import Estimate
+from recipes.results.record import Results, by_item, long_form
+from recipes.results.tables import ResultTable, mean_table
+
+CORPORA = {
+    "constructed": "motionbeat data prepare constructed OUT",
+    "aistpp": "motionbeat data prepare aistpp FULLSET.zip OUT --audio MUSIC",
+}
+"""Folders of ``--data`` that are looked for, and where they come from."""
+
+OF_RETRIEVAL = {
+    f"{FORMS[0]} R@1": "music → motion R@1",
+    f"{FORMS[0]} R@10": "R@10",
+    f"{FORMS[1]} R@1": "motion → music R@1",
+    f"{FORMS[2]} R@1": "own grids R@1",
+    f"{HARD} R@1": "own motion of six",
+}
+
+OF_DANCES = {
+    name: "above others' music ↑" if name.endswith(ABOVE_OTHERS) else HEADINGS[name]
+    for name in (
+        *("contacts_on_beats", f"contacts_on_beats{ABOVE_OTHERS}", "contacts_on_steps"),
+        *("beat_align_fact", f"beat_align_fact{ABOVE_OTHERS}"),
+        *("beat_align_bailando", f"beat_align_bailando{ABOVE_OTHERS}"),
+        *("pfc", "skating_ratio"),
+    )
+}
+"""Columns of single dances, before those of all dances together."""
+
+
+@dataclass(frozen=True)
+class CorpusPlan(CommandPlan):
+    """A corpus of motion_data, and a task on it."""
+
+    config: Path | None = None
+    """In place of the task's own ``config.yaml``; its name is part of the runs' names."""
+
+    def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
+        """Of a run."""
+        configured = "" if self.config is None else f"-{self.config.stem}"
+        return out / f"{label}{configured}-seed{seed}"
+
+    def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
+        """The runs of an upstream."""
+        made_of = choice.made_of(read_corpus(self.root).sha256)
+        chosen: list[str] = []
+        if self.config is not None:
+            made_of += f" {file_sha256(self.config)}"
+            chosen = ["-c", str(self.config)]
+        return [
+            Job(
+                self.folder(out, choice.label, seed, ""),
+                made_of,
+                [*choice.options, "-d", self.task, "--seed", str(seed), *chosen],
+                [f"config.downstream_expert.datarc.root={self.root}"],
+            )
+            for seed in self.seeds
+        ]
+
+
+class RetrievalPlan(CorpusPlan):
+    """A corpus of motion_data."""
+
+    task = "retrieval"
+
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A row an upstream."""
+        first, *others = (choice.label for choice in upstreams)
+        # Without learning and by chance all upstreams and seeds are the same; noise is the first upstream's.
+        references = [
+            results
+            for number, (_, *others_of_run) in enumerate(self.results(upstreams[0], out))
+            for results in others_of_run
+            if number == 0 or results.run.upstream == NOISE
+        ]
+        own = self.own_results(upstreams, out)
+        notes = (
+            f"{own[0].run.details['pairs']} test pairs; 95 % bootstrap intervals over pieces; means over "
+            f"{len(self.seeds)} seeds; the last rows are paired differences. Noise is {first}'s; no learning "
+            f"is the correlation of onsets with touch-downs, on no grid."
+        )
+        return [
+            mean_table(
+                f"retrieval: {self.root.name}",
+                long_form([*own, *references]),
+                OF_RETRIEVAL,
+                notes,
+                differences=[(first, other) for other in (*others, NO_LEARNING)],
+                references=(NO_LEARNING, CHANCE, NOISE),
+                resamples=resamples,
+            )
+        ]
+
+
+class DancePlan(CorpusPlan):
+    """A corpus of motion_data that is danced to."""
+
+    task = "dance_generation"
+
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A row an upstream, the true dances' own below."""
+        runs = {choice.label: self.results(choice, out) for choice in upstreams}
+        first, truth = runs[upstreams[0].label][0]
+        notes = (
+            f"{len(by_item(first))} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap "
+            f"intervals over pieces, of FID and diversity the jackknife's; the last rows are paired "
+            f"differences. Above others' music: less what the same dances reach on the music of other "
+            f"pieces, which is chance. The FID of the true dances is that between halves of them."
+        )
+        rows = long_form([*self.own_results(upstreams, out), truth])
+        title = f"{self.task}: {self.root.name}"
+        table = mean_table(title, rows, OF_DANCES, notes, references=[TRUTH], resamples=resamples)
+        true_scores = dance_scores([first, truth]).truth
+        true_set = [true_scores[measure].value for measure in SET_MEASURES]
+        on_others = by_item(truth).mean().reindex([f"{name}{OTHERS_MUSIC}" for name in OF_DANCES])
+        blank = [math.nan] * len(SET_MEASURES)
+        return [
+            replace(
+                table,
+                measures=(*table.measures, *(HEADINGS[measure] for measure in SET_MEASURES)),
+                rows={label: [*row, *_set_estimates(runs[label])] for label, row in table.rows.items()},
+                margins={label: [*row, *map(Estimate, blank)] for label, row in table.margins.items()},
+                references={
+                    TRUTH: [*table.references[TRUTH], *true_set],
+                    f"{TRUTH}, each to the music of others": [*on_others, *blank],
+                },
+            )
+        ]
+
+
+def _set_estimates(runs: Sequence[Sequence[Results]]) -> list[Estimate]:
+    """The means over seeds of the measures of all dances together, of the intervals' ends too."""
+    scores = [dance_scores(run).generated for run in runs]
+
+    def mean(measure: str, end: str) -> float:
+        return float(np.mean([getattr(one[measure], end) for one in scores]))
+
+    return [
+        Estimate(mean(measure, "value"), mean(measure, "low"), mean(measure, "high"))
+        for measure in SET_MEASURES
+    ]
