@@ -18,8 +18,9 @@ class Row:
     place: str
     """File and line, for messages."""
     cells: dict[str, str]
-    """Values by column, on one line and without surrounding blanks; empty where the row is too short. Cells
-    beyond the last column are dropped."""
+    """Values by column, on one line and without surrounding blanks; empty where the row is too short."""
+    too_long: bool = False
+    """Whether there are cells beyond the last column, which are dropped."""
 
 
 def read_csv(
@@ -36,7 +37,8 @@ def read_csv(
         columns: that it must have.
         optional: further columns that have a meaning, for the message.
         delimiter: between cells.
-        names_files: whether its cells are names of files, whose bytes are kept where they are not UTF-8.
+        names_files: whether its cells are names of files, whose bytes are kept where they are not UTF-8. Such
+            tables are written by hand: quotes that do not match are refused.
 
     Raises:
         DataError: no such file, no table in UTF-8, or a column that is missing or there twice.
@@ -44,7 +46,7 @@ def read_csv(
     try:
         errors = "surrogateescape" if names_files else "strict"
         with Path(path).open(encoding="utf-8-sig", errors=errors, newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter)
+            reader = csv.DictReader(file, delimiter=delimiter, strict=names_files)
             names = [" ".join((name or "").split()) for name in reader.fieldnames or ()]
             reader.fieldnames = names
             rows = [(f"{path}:{reader.line_num}", row) for row in reader]
@@ -63,6 +65,6 @@ def read_csv(
     if twice:
         raise DataError(f"{path}: the column {twice[0]} is there twice; leave one")
     return [
-        Row(place, {name: " ".join((row[name] or "").splitlines()).strip() for name in names})
+        Row(place, {name: " ".join((row[name] or "").splitlines()).strip() for name in names}, None in row)
         for place, row in rows
     ]

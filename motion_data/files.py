@@ -10,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import atomic_path, is_hidden
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files of a folder and its subfolders by suffix, in any case; hidden ones are passed over."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes and not is_hidden(path) and path.is_file()
+    )
 
 
 def read_bytes(path: Path) -> bytes:

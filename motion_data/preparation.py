@@ -1,17 +1,20 @@
-"""Preparing a corpus of files: pair by pair, so that an interrupted preparation goes on where it was."""
+"""Preparing a corpus: item by item, so that an interrupted preparation goes on where it was."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -30,28 +33,42 @@ from motionbeat_upstream.version import __version__
 LENGTH_TOLERANCE = 0.05
 """Share by which a motion may be longer or shorter than its audio."""
 
+MadePair = tuple[MotionPair, Motion, Grid | None]
+"""A pair, whose ``motion`` is filled in when that is written; its motion; its grid."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Job:
-    """One pair to be made."""
+    """What one or several pairs are made of, such as a recording."""
 
     name: str
-    """Of the pair; shortened where it does not fit a file."""
+    """Of its record; shortened where it does not fit a file."""
     sources: tuple[Path, ...]
-    """Files it is made of: when one of them changes, it is made again."""
-    make: Callable[[], tuple[MotionPair, Motion, Grid | None]]
-    """Gives pair (its ``motion`` is filled in later), motion and grid.
-
-    Raises ValueError, of which DataError and AudioError are kinds, or OSError where the sources cannot be
+    """Files it is made of: when one of them changes, it is done again."""
+    make: Callable[[], Sequence[MadePair]]
+    """Raises ValueError, of which DataError and AudioError are kinds, or OSError where the sources cannot be
     used."""
-    facts: tuple[str, ...] = ()
-    """What else it depends on that other files may change, such as its piece and split."""
+    facts: tuple[Any, ...] = ()
+    """What else it depends on that other files may change, such as its piece and split; as JSON holds it."""
+    keep_refusal: bool = False
+    """Whether it stays left out until something changes; otherwise it is tried again each time."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: pairs, or why there are none."""
+
+    pairs: tuple[MotionPair, ...] = ()
+    left_out: str = ""
 
 
 def refused(name: str, sources: tuple[Path, ...], error: ValueError | OSError) -> Job:
-    """A job for sources that are known to be of no use: the pair is left out, for the reason given."""
+    """A job for sources that are known to be of no use: it is left out, for the reason given."""
 
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
+    def make() -> Sequence[MadePair]:
         raise error
 
     return Job(name, sources, make)
@@ -64,22 +81,47 @@ def prepare_pairs(
     jobs: Sequence[Job],
     notes: Mapping[str, int] | None = None,
 ) -> Corpus:
-    """Make every pair that is not made yet, then write the manifest.
+    """Do every job that is not done yet, then write the manifest.
 
-    A pair that cannot be made is left out and listed in ``prepared.json``; the others are done. What readers
-    warn of, and what was passed over in a pair's sources, is the list ``notes`` in its provenance.
+    What cannot be made is left out and listed in ``prepared.json``. What readers warn of, and what was passed
+    over in a job's sources, is the list ``notes`` in the provenance of its first pair.
 
     Args:
         out: folder of the corpus.
         corpus: its name.
-        options: what the preparation depends on; with other options every pair is made again.
-        jobs: the pairs.
+        options: what the preparation depends on; with other options every job is done again.
+        jobs: of the corpus.
         notes: what was passed over on purpose, and how often; told in ``prepared.json``.
 
     Raises:
         DataError: not one pair could be made, the splits share something, or ``out`` holds other pairs only.
     """
-    out = Path(out)
+    outcomes = do_jobs(Path(out), corpus, options, jobs)
+    pairs = [pair for outcome in outcomes for pair in outcome.pairs]
+    left_out = {
+        fit_name(job.name): outcome.left_out
+        for job, outcome in zip(jobs, outcomes, strict=True)
+        if outcome.left_out
+    }
+    return write_manifest(out, pairs, corpus, options, left_out, notes)
+
+
+def do_jobs(
+    out: Path, corpus: str, options: Mapping[str, Any], jobs: Sequence[Job], workers: int = 1
+) -> list[Outcome]:
+    """The outcome of each job, of an earlier preparation where nothing has changed and it is whole.
+
+    Args:
+        out: folder of the corpus.
+        corpus: its name.
+        options: what all jobs depend on.
+        jobs: of the corpus; with several workers they are pickled.
+        workers: processes.
+
+    Raises:
+        DataError: ``out`` holds other pairs only.
+        OSError: the disk is full or read-only.
+    """
     there = {path.stem for path in (out / "pairs").glob("*.json") if not is_hidden(path)}
     if there and there.isdisjoint(fit_name(job.name) for job in jobs):
         raise DataError(
@@ -87,20 +129,59 @@ def prepare_pairs(
             f"folder as OUT, or delete it"
         )
     (out / MARK).unlink(missing_ok=True)
-    pairs, left_out = [], {}
-    for job in tqdm(jobs, desc=f"prepare {corpus}", unit="pair"):
-        name, fingerprint = fit_name(job.name), _fingerprint(job, options)
-        pair = _kept(out, name, fingerprint)
-        if pair is None:
-            try:
-                pair = _make(out, job, name, fingerprint)
-            except (ValueError, OSError) as error:
-                if isinstance(error, OSError) and stops_writing(error):
-                    raise
-                left_out[name] = str(error)
-                continue
-        pairs.append(pair)
-    return write_manifest(out, pairs, corpus, options, left_out, notes)
+    fingerprints = [_fingerprint(job, options) for job in jobs]
+    outcomes = [_kept(out, job, fingerprint) for job, fingerprint in zip(jobs, fingerprints, strict=True)]
+    left = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    workers = min(workers, len(left))
+    done = in_processes(
+        partial(_do, out),
+        [(jobs[number], fingerprints[number]) for number in left],
+        workers,
+        # A forked process would inherit torch's threads, and hang.
+        method="spawn",
+        begin=_use_one_thread if workers > 1 else None,
+    )
+    with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=f"prepare {corpus}", unit="item") as bar:
+        for number, outcome in zip(left, done, strict=True):
+            outcomes[number] = outcome
+            bar.update()
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def in_processes(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    *,
+    method: str | None = None,
+    begin: Callable[..., object] | None = None,
+    arguments: tuple[Any, ...] = (),
+    chunk: int = 1,
+) -> Iterator[Result]:
+    """What a function makes of each item, in order; in this process where there is but one worker.
+
+    Args:
+        function: of an item, pickled as they are.
+        items: to do.
+        workers: processes.
+        method: how they are started; by default as the platform does.
+        begin: called in each of them first.
+        arguments: of ``begin``.
+        chunk: items handed over at a time.
+    """
+    if workers < 2:
+        if begin is not None:
+            begin(*arguments)
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context(method), begin, arguments) as pool:
+        yield from pool.map(function, items, chunksize=chunk)
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> None:
@@ -140,23 +221,41 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _make(out: Path, job: Job, name: str, fingerprint: str) -> MotionPair:
-    """Make a pair, write its motion, and then its record."""
+def _do(out: Path, task: tuple[Job, str]) -> Outcome:
+    """Do a job, write its motions, and then its record."""
+    job, fingerprint = task
+    try:
+        outcome = Outcome(_make(out, job))
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and stops_writing(error):
+            raise
+        outcome = Outcome(left_out=str(error))
+        if not job.keep_refusal:
+            return outcome
+    pairs = [to_record(pair) for pair in outcome.pairs]
+    record = {"fingerprint": fingerprint, "pairs": pairs, "left_out": outcome.left_out}
+    write_text(_record_path(out, job), json.dumps(record, ensure_ascii=False))
+    return outcome
+
+
+def _make(out: Path, job: Job) -> tuple[MotionPair, ...]:
     with _warnings_kept() as warned:
-        pair, motion, grid = job.make()
-    notes = [*pair.provenance.get("notes", ()), *warned]
-    pair = replace(
-        pair,
-        name=name,
-        piece=printable(pair.piece),
-        take=printable(pair.take),
-        motion=f"motion/{name}.npz",
-        provenance={**pair.provenance, "notes": notes} if notes else pair.provenance,
-    )
-    write_motion(out / f"motion/{name}.npz", motion, grid)
-    record = {"fingerprint": fingerprint, "pair": to_record(pair)}
-    write_text(_record_path(out, name), json.dumps(record, ensure_ascii=False))
-    return pair
+        made = job.make()
+    pairs: list[MotionPair] = []
+    for pair, motion, grid in made:
+        name = fit_name(pair.name)
+        notes = [*pair.provenance.get("notes", ()), *(() if pairs else warned)]
+        pair = replace(
+            pair,
+            name=name,
+            piece=printable(pair.piece),
+            take=printable(pair.take),
+            motion=f"motion/{name}.npz",
+            provenance={**pair.provenance, "notes": notes} if notes else pair.provenance,
+        )
+        write_motion(out / f"motion/{name}.npz", motion, grid)
+        pairs.append(pair)
+    return tuple(pairs)
 
 
 class _Lines(logging.Handler):
@@ -186,21 +285,26 @@ def _warnings_kept() -> Iterator[list[str]]:
             logger.removeHandler(handler)
 
 
-def _kept(out: Path, name: str, fingerprint: str) -> MotionPair | None:
-    """The pair as an earlier preparation made it, if its sources are the same and it is whole."""
-    path = _record_path(out, name)
+def _kept(out: Path, job: Job, fingerprint: str) -> Outcome | None:
+    """What an earlier preparation made of a job, if its sources are the same and all of it is whole."""
+    path = _record_path(out, job)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["fingerprint"] != fingerprint:
             return None
-        read_motion(out / f"motion/{name}.npz")
-        return from_record(record["pair"], str(path))
+        pairs = tuple(from_record(pair, str(path)) for pair in record["pairs"])
+        for pair in pairs:
+            read_motion(out / str(pair.motion))
+        left_out = str(record["left_out"])
     except (OSError, json.JSONDecodeError, KeyError, TypeError, DataError):
         return None
+    sounds = {Path(pair.audio.path) for pair in pairs if pair.audio is not None}
+    lost = any(not sound.is_absolute() and not (out / sound).is_file() for sound in sounds)
+    return None if lost else Outcome(pairs, left_out)
 
 
-def _record_path(out: Path, name: str) -> Path:
-    return out / "pairs" / f"{name}.json"
+def _record_path(out: Path, job: Job) -> Path:
+    return out / "pairs" / f"{fit_name(job.name)}.json"
 
 
 def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:

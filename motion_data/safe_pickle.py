@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.files import read_bytes
 
-EDGE_POSES = "full_pose"
-"""Positions (T, 24, 3), z up, 30 frames a second, which EDGE writes beside AIST++'s keys."""
-
 
 def load_arrays(path: str | Path) -> Any:
     """Read a pickle of numpy arrays in plain containers; nothing else in it is ever run.

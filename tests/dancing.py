@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.dancer import STYLES, dance
 from motionbeat_upstream.beats.grid import regular_grid
-from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.hands import with_hands
+from recipes.dance_metrics.dance import Dance, with_hands
 
 BPM = 110.0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recipes.downstream.instrument.dataset import DYNAMICS, FAMILIES
-from recipes.downstream.music_emotion.dataset import DEAM, EMOMUSIC, PMEMO, Published
+from recipes.downstream.instrument.expert import DYNAMICS, FAMILIES
+from recipes.downstream.music_emotion.expert import DEAM, EMOMUSIC, PMEMO, Published
 
 
 def noise(file: Path, seconds: float = 0.6) -> Path:

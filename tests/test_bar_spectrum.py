@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.pipeline.batch import displaced
-from motionbeat_upstream.beats.grid import cut_tokens, regular_grid
-from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, clock_turns, frame_turns
+from motionbeat_upstream.beats.grid import cut_tokens, fallback_grid, regular_grid
+from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, frame_turns
 
 RATE = 50.0
 
@@ -97,6 +97,6 @@ def test_turns_are_those_of_the_tokens(bpm: float, metre: int, downbeat: float, 
 
 
 @given(st.sampled_from([40, 400]), st.sampled_from([25.0, 50.0]))
-def test_the_clock_is_a_grid_of_120_bpm_that_begins_with_the_clip(frames: int, rate: float) -> None:
-    grid = regular_grid(frames / rate, 120.0, 4, 0.0)
-    torch.testing.assert_close(clock_turns(frames, rate), frame_turns([grid], frames, rate)[0])
+def test_turns_of_the_fixed_grid_are_proportional_to_time(frames: int, rate: float) -> None:
+    turns = frame_turns([fallback_grid(frames / rate)], frames, rate)[0]
+    torch.testing.assert_close((torch.arange(frames) + 0.5) / (rate * 2.0), turns)

@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.beats_file import Beats
-from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks, pick_peaks
-from recipes.downstream.beat_tracking.thresholds import CANDIDATES, DEFAULT, choose_thresholds
+from recipes.downstream.beat_tracking.decoding import (
+    DEFAULT_THRESHOLD,
+    THRESHOLDS,
+    choose_thresholds,
+    decode_dbn,
+    decode_peaks,
+    pick_peaks,
+)
 
 RATES = [50.0, 62.5, 100.0]
 
@@ -109,11 +115,11 @@ def test_thresholds_are_those_that_score_best() -> None:
     assert 0.6 <= beat < 1
     assert f_measure(times, decode_peaks(logits, (beat, downbeat), 50.0).times) == 1.0
     assert f_measure(truth.downbeats, decode_peaks(logits, (beat, downbeat), 50.0).downbeats) == 1.0
-    assert f_measure(times, decode_peaks(logits, (DEFAULT, downbeat), 50.0).times) < 0.7
+    assert f_measure(times, decode_peaks(logits, (DEFAULT_THRESHOLD, downbeat), 50.0).times) < 0.7
 
 
 def test_where_dev_cannot_tell_the_threshold_stays() -> None:
     silent = torch.full((500, 2), -20.0)
     truth = Beats(np.arange(0.5, 9, 0.5), np.zeros(17, dtype=np.int64))
-    assert choose_thresholds([silent], [truth], 50.0) == (DEFAULT, DEFAULT)
-    assert DEFAULT in CANDIDATES
+    assert choose_thresholds([silent], [truth], 50.0) == (DEFAULT_THRESHOLD, DEFAULT_THRESHOLD)
+    assert DEFAULT_THRESHOLD in THRESHOLDS

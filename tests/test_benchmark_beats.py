@@ -372,7 +372,7 @@ class TestCommand:
         [
             (["--sets", "gone"], "--sets gone: no such folder"),
             (["--sets", "CLICKS", "CLICKS"], "2 sets have the name"),
-            (["--sets", "CLICKS", "--trackers", "peaks:shipped"], "no beat heads"),
+            (["--sets", "CLICKS", "--trackers", "peaks:plain", "-u", "plain=PLAIN"], "no beat heads"),
             (["--sets", "CLICKS", "--trackers", "dbn:plain", "-u", "plain=PLAIN"], "no beat heads"),
             (["--sets", "CLICKS", "--trackers", "ruls"], "unknown tracker 'ruls'"),
             (["--sets", "CLICKS", "--trackers", "peaks:rules"], "unknown tracker"),

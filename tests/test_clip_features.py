@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.expert import UpstreamExpert
-from recipes.downstream.clip_probing.clips import Clip
+from recipes.downstream.clip_probing.clips import SHORTEST, Clip, slices
 from recipes.downstream.clip_probing.features import clip_features
-from recipes.downstream.clip_probing.probe import ClipProbe
+from recipes.downstream.clip_probing.probing import ClipProbe
 from recipes.downstream.clip_probing.published import clip
-from recipes.downstream.clip_probing.slices import SHORTEST, slices
 from recipes.downstream.encoder import Encoder, fingerprint, load_encoder
 
 
@@ -192,7 +191,7 @@ def test_a_fingerprint_knows_weights_and_upstreams() -> None:
     assert fingerprint(other, torch.device("cpu")) != untrained.fingerprint
     wav = torch.randn(16_000)
     layers = untrained.layers(wav)
-    assert layers.shape == (11, 50, 192)
+    assert layers.shape == (13, 50, 192)
     torch.testing.assert_close(layers, untrained.layers(wav), rtol=0, atol=0)
     with pytest.raises(MotionBeatError, match="nothing: no such upstream"):
         load_encoder("x", "nothing")

@@ -306,7 +306,7 @@ def test_beats_of_plain_clicks_in_silence_say_that_downbeats_are_uncertain(
     out, err = capsys.readouterr()
     rows = np.array([line.split("\t") for line in out.splitlines()], dtype=float)
     np.testing.assert_allclose(rows[:, 0], 12 + np.arange(20) * 0.5, atol=0.02)
-    np.testing.assert_array_equal(rows[:, 1], np.arange(20) % 4 + 1)
+    np.testing.assert_array_equal(np.diff(rows[:, 1]) % 4, 1)
     assert "120.0 bpm" in err
     assert "downbeats uncertain" in err
 
@@ -404,7 +404,7 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
         (["features", "a.wav"], 2, "required: -o"),
         (["features", "gone", "-o", "out"], 2, "gone: no such file"),
         (["features", "a.wav", "-o", "out", "--layers", "x"], 2, "expected last, all, or numbers"),
-        (["features", "a.wav", "-o", "out", "--layers", "99"], 2, "has layers 0 to 10"),
+        (["features", "a.wav", "-o", "out", "--layers", "99"], 2, "has layers 0 to 12"),
         (
             ["features", "a.wav", "-o", "out", "-k", "gone.safetensors"],
             2,

@@ -21,10 +21,10 @@ from recipes.benchmark.clip_tasks import CLIP_TASKS
 from recipes.downstream.beat_tracking import settings as beat_tracking
 from recipes.downstream.clip_probing import settings as clip_probing
 from recipes.downstream.dance_generation import settings as dance_generation
-from recipes.downstream.registration import TASKS
-from recipes.downstream.request import UNSET
 from recipes.downstream.retrieval import settings as retrieval
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner.registration import TASKS
+from recipes.downstream.s3prl_runner.request import UNSET
+from recipes.downstream.s3prl_runner.task_settings import read_section
 from recipes.pretrain.config import CriterionSection, DataSection, ValidationSection
 from recipes.pretrain.model import PretrainedModelConfig
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.downstream import registration, run_downstream
+from recipes.downstream import run_downstream
+from recipes.downstream.s3prl_runner import registration
 from recipes.results.record import read_results, results_file
 from tests.made_corpus import Made, write_corpus
 

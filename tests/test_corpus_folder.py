@@ -166,10 +166,10 @@ def test_a_fault_names_file_line_and_column(raw: Path, header: str, line: str, m
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("audio\na.wav\n", r"pairs\.csv:1: lacks motion"),
+        ("audio\na.wav\n", r"pairs\.csv: no column motion; expected audio,motion"),
         ("audio,motion,ofset\na.wav,a.npz,1\n", r"pairs\.csv:1: has unknown columns \['ofset'\]"),
         ("audio,motion\n", "no line below the header"),
-        ("", r"pairs\.csv:1: lacks audio, motion"),
+        ("", r"pairs\.csv: no column audio and no column motion; expected audio,motion"),
         ('audio,motion\n"a.wav,a.npz\n', "not a CSV"),
         (
             "audio,motion,piece,split\na.wav,a.npz,p,train\na.wav,a.npz,p,test\n",
@@ -386,13 +386,19 @@ SMPL = {"smpl_poses": np.zeros((120, 72)), "smpl_trans": np.zeros((120, 3)), "sm
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"smpl_scaling": [0.0]}, "smpl_scaling is 0.0; expected one number above 0: correct it"),
+        ({"smpl_scaling": [0.0]}, "smpl_scaling is 0; expected one number above 0: correct it"),
         ({"smpl_scaling": [np.nan]}, "smpl_scaling is nan; expected one number above 0"),
-        ({"smpl_scaling": [1.0, 1.0]}, "smpl_scaling is an array of shape (2,)"),
+        (
+            {"smpl_scaling": [1.0, 1.0]},
+            "smpl_poses (120, 72), smpl_trans (120, 3), smpl_scaling (2,); expected",
+        ),
         ({"smpl_scaling": "big"}, "smpl_scaling: not an array of numbers"),
-        ({"smpl_poses": np.zeros((120, 71))}, "smpl_poses: poses of shape (120, 71)"),
-        ({"smpl_poses": np.full((120, 72), np.nan)}, "smpl_poses holds NaN or infinity"),
-        ({"smpl_trans": np.zeros((3, 3))}, "smpl_trans has shape (3, 3); expected (120, 3)"),
+        ({"smpl_poses": np.zeros((120, 71))}, "smpl_poses (120, 71), smpl_trans (120, 3)"),
+        (
+            {"smpl_poses": np.full((120, 72), np.nan)},
+            "8640 of 8640 numbers of smpl_poses are NaN or infinite",
+        ),
+        ({"smpl_trans": np.zeros((3, 3))}, "smpl_poses (120, 72), smpl_trans (3, 3)"),
         ({"smpl_poses": np.zeros((0, 72)), "smpl_trans": np.zeros((0, 3))}, "0 frame(s)"),
         ({"full_pose": np.zeros((0, 24, 3))}, "0 frame(s)"),
         ({"full_pose": np.zeros((60, 22, 3))}, "full_pose has shape (60, 22, 3); expected (T, 24, 3)"),

@@ -18,12 +18,13 @@ from recipes.downstream.dance_generation.body_numbers import (
     STILL,
     BodyNumbers,
     JointNumbers,
+    Place,
     RotationNumbers,
     contacts,
+    place_of,
 )
-from recipes.downstream.dance_generation.placing import Place, place_of
 from recipes.downstream.dance_generation.rigid import AT_ONCE, on_rigid_body
-from recipes.downstream.dance_generation.start_pose import start_numbers
+from recipes.downstream.dance_generation.song_dance import start_numbers
 from tests.dances import constructed, small_model
 
 
@@ -94,20 +95,9 @@ def test_contacts_are_edges_rule_on_a_constructed_dance() -> None:
     assert (found.max(1) > 0).mean() > 0.6
 
 
-def test_joints_have_places_of_their_own() -> None:
-    for layout in layouts():
-        places = [layout.of_joint(name) for name in JOINTS]
-        taken = [number for place in places for number in range(place.start, place.stop)]
-        assert len(set(taken)) == len(taken)
-        assert min(taken) == (7 if isinstance(layout, RotationNumbers) else 4)
-    joints, matrices = bodies(0)
-    numbers = JointNumbers().encode(joints, matrices)
-    wrist = JointNumbers().of_joint("left_wrist")
-    torch.testing.assert_close(
-        numbers[..., wrist], joints[:, :, INDEX["left_wrist"]] - joints[:, :, 0], atol=1e-5, rtol=0
-    )
+def test_a_motion_without_rotations_cannot_be_written_as_rotations() -> None:
     with pytest.raises(ValueError, match="use joints"):
-        layouts()[1].encode(joints, None)
+        layouts()[1].encode(bodies(0)[0], None)
 
 
 def test_bones_keep_their_length_on_a_rigid_body() -> None:

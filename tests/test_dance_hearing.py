@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.dance_generation.hearing import BLOCK, KEPT, Hearing
-from recipes.downstream.dance_generation.music_frames import at_frames
+from recipes.downstream.dance_generation.hearing import BLOCK, KEPT, Hearing, at_frames
 from recipes.downstream.encoder import load_encoder
 from recipes.encoders.edge_librosa import SIZE, EdgeLibrosa
 from tests.small import music
@@ -70,7 +69,7 @@ def test_a_long_song_is_heard_in_blocks_as_if_it_were_whole() -> None:
     # Each block is encoded once, and no more of the song at once than it and its surroundings.
     assert len(lengths) == 3
     assert max(lengths) <= 80 * SAMPLE_RATE
-    assert len(hear._blocks) <= KEPT
+    assert hear._block.cache_info().currsize <= KEPT
 
 
 def test_a_short_song_is_held_beyond_its_end() -> None:

@@ -14,8 +14,7 @@ from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.benchmark.__main__ import main
-from recipes.dance_metrics.item_scores import FEATURES
-from recipes.dance_metrics.scores import dance_scores
+from recipes.dance_metrics.scores import FEATURES, dance_scores
 from recipes.results.record import by_item, read_results
 from tests.dancing import BPM, constructed
 from tests.fabricated_smpl import write_npz

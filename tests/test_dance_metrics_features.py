@@ -10,10 +10,8 @@ import pytest
 
 from motion_data.errors import DataError
 from motion_data.skeleton import INDEX, SMPL_JOINTS, SMPL_PARENTS
-from recipes.dance_metrics.geometric_features import geometric_features
-from recipes.dance_metrics.hands import HAND, with_hands
-from recipes.dance_metrics.joints import SMPL_INDEX
-from recipes.dance_metrics.kinetic_features import kinetic_features
+from recipes.dance_metrics.dance import HAND, SMPL_INDEX, with_hands
+from recipes.dance_metrics.dance_features import geometric_features, kinetic_features
 from tests.dancing import constructed, swaying
 from tests.fabricated_smpl import SMPL_PARENTS as PUBLISHED_PARENTS
 from tests.moving_body import moving_body

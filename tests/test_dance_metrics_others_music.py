@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.item_scores import movement, music_scores
-from recipes.dance_metrics.others_music import OF_MUSIC, OTHERS, to_others_music
+from recipes.dance_metrics.music_alignment import OF_MUSIC, OTHERS, movement, music_scores, to_others_music
 from recipes.dance_metrics.scores import OTHERS_MUSIC, dance_results
 from recipes.results.record import Run, by_item
 from tests.dancing import constructed

@@ -11,16 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motion_data.skeleton import INDEX, JOINTS
-from recipes.downstream.dance_generation.along import dance_along
-from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers
-from recipes.downstream.dance_generation.constraints import Constraint, frames_given, joints_given
-from recipes.downstream.dance_generation.easing import eased
-from recipes.downstream.dance_generation.filters import Filters
+from motion_data.skeleton import INDEX
+from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers, Place
+from recipes.downstream.dance_generation.constraints import Constraint, begins_with, eased
+from recipes.downstream.dance_generation.denoiser import Filters, sinusoids
 from recipes.downstream.dance_generation.model import FARTHEST, DanceModel, given_frames
-from recipes.downstream.dance_generation.placing import Place
-from recipes.downstream.dance_generation.sinusoids import sinusoids
 from recipes.downstream.dance_generation.slices import Slices, join
+from recipes.downstream.dance_generation.song_dance import dance_along
 from tests.dances import FRAMES, SMALL, constructed, music_like, small_model
 
 
@@ -209,23 +206,29 @@ def test_without_guidance_nobody_listens() -> None:
 def test_what_is_given_stands_in_the_result_to_the_digit(seed: int) -> None:
     model = small_model()
     values = torch.randn(2, FRAMES, 70, generator=seeded(seed))
-    between = frames_given(values, [0, 1, FRAMES - 1])
-    arms = joints_given(values, model.numbers, ["left_wrist", "pelvis"])
-    for constraint in (between, arms, between | arms):
+    frames, numbers = (torch.zeros_like(values, dtype=torch.bool) for _ in range(2))
+    frames[:, [0, 1, FRAMES - 1]] = True
+    numbers[..., 4:10] = True
+    for known in (frames, numbers, frames | numbers):
+        constraint = Constraint(values, known)
         drawn = model.draw(music_like(model), seeded(), constraint)
         assert torch.equal(drawn[constraint.known], values[constraint.known])
         free = model.draw(music_like(model), seeded())
         assert (drawn[~constraint.known] - free[~constraint.known]).abs().max() > 0
-    assert (between | arms).known.sum() > max(between.known.sum(), arms.known.sum())
+
+
+@given(given=st.integers(1, FRAMES))
+def test_a_slice_begins_with_what_is_given(given: int) -> None:
+    values = torch.randn(2, given, 70)
+    constraint = begins_with(values, FRAMES)
+    assert torch.equal(constraint.values[:, :given], values)
+    assert constraint.known.all(-1).tolist() == [[frame < given for frame in range(FRAMES)]] * 2
 
 
 def test_constraints_that_cannot_be_are_refused() -> None:
     values = torch.zeros(1, FRAMES, 70)
-    with pytest.raises(ValueError, match="no joint tail; there are pelvis"):
-        joints_given(values, JointNumbers(), ["tail"])
     with pytest.raises(ValueError, match="expected one shape, and bool"):
         Constraint(values, values)
-    assert len(JOINTS) == 22
 
 
 class ByRule(DanceModel, ABC):

@@ -37,6 +37,7 @@ from recipes.downstream.dance_generation.dance_file import (
     FORMAT,
     Heard,
     Layers,
+    as_hex,
     read_dance_model,
     write_dance_model,
 )
@@ -48,11 +49,10 @@ from recipes.downstream.dance_generation.settings import read_settings
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
     TrainSlices,
-    encode,
+    encode_motion,
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.upstream_weights import as_hex
 from recipes.results.record import by_item, read_results, results_file, write_results
 from tests.made_corpus import Made, write_corpus
 from tests.small import music
@@ -167,8 +167,8 @@ def test_a_corpus_of_rotations_is_told_in_edges_numbers(tmp_path: Path) -> None:
     seen = JointNumbers()
     one = cache.load(corpus.pairs[0])
     index = np.arange(30, 180)[None]
-    told = numbers.joints(encode(one, numbers, index))
-    shown = seen.joints(encode(one, seen, index))
+    told = numbers.joints(encode_motion(one.motion, numbers, index))
+    shown = seen.joints(encode_motion(one.motion, seen, index))
     torch.testing.assert_close(told, shown, atol=0.01, rtol=0)
 
 
@@ -391,7 +391,7 @@ def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> Non
     model = DanceModel(JointNumbers(), 5, 30, settings.modelrc, settings.diffusionrc)
     file = tmp_path / "other.safetensors"
     for layers, said in (
-        (Layers(torch.ones(1)), "has 11 layers, the dance model was trained on 1 layers"),
+        (Layers(torch.ones(1)), "has 13 layers, the dance model was trained on 1 layers"),
         (Layers(torch.ones(1), 30), "trained on layer 30"),
         (Layers(torch.ones(1), 2), "features of 192 numbers, the dance model was trained on 5"),
     ):

@@ -23,10 +23,9 @@ from motion_data.looking import facts
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, prepare_pairs
+from motion_data.preparation import Job, MadePair, prepare_pairs
 from motion_data.s3prl_adapter.__main__ import main as export_command
 from motionbeat_upstream.atomic_write import atomic_path, write_text
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.file_name import fit_name, printable
@@ -98,7 +97,7 @@ def test_text_with_any_name_is_json(tmp_path: Path) -> None:
 
 
 def job(name: str, audio: str, fault: Exception | None = None) -> Job:
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
+    def make() -> list[MadePair]:
         if fault is not None:
             raise fault
         pair = MotionPair(
@@ -115,7 +114,7 @@ def job(name: str, audio: str, fault: Exception | None = None) -> Job:
             audio=AudioSpan(audio, 0.0, 1.0, audio.encode(errors="backslashreplace").hex()),
             provenance={"motion": f"/raw/{name}.bvh"},
         )
-        return pair, Motion(30.0, ("hips",), np.zeros((30, 1, 3))), None
+        return [(pair, Motion(30.0, ("hips",), np.zeros((30, 1, 3))), None)]
 
     return Job(name, (Path("/raw") / f"{name}.bvh", Path("no\0file")), make)
 

@@ -22,7 +22,7 @@ from motion_data.manifest import MANIFEST, MARK, check_splits, read_corpus, writ
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
-from motion_data.preparation import Job, check_lengths, file_sha256, prepare_pairs
+from motion_data.preparation import Job, MadePair, check_lengths, file_sha256, prepare_pairs
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import FEET, INDEX, JOINTS, PARENTS
 from motionbeat_upstream.beats.grid import Grid, regular_grid
@@ -200,11 +200,11 @@ class TestPreparation:
             source = tmp_path / f"{name}.txt"
             source.write_text(name)
 
-            def make() -> tuple[MotionPair, Motion, Grid | None]:
+            def make() -> list[MadePair]:
                 self.made.append(name)
                 if name == "bad":
                     raise DataError("bad.txt: broken")
-                return made_pair(name), made_motion(), None
+                return [(made_pair(name), made_motion(), None)]
 
             return Job(name, (source,), make)
 
@@ -228,7 +228,7 @@ class TestPreparation:
         out = tmp_path / "out"
         prepare_pairs(out, "folder", {}, jobs)
 
-        def stop() -> tuple[MotionPair, Motion, Grid | None]:
+        def stop() -> list[MadePair]:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):

@@ -22,7 +22,7 @@ from tests.test_pipeline import fingerprints
 CONFIG = PipelineConfig(bars=2, seconds=4.0, batch_size=4, clips_per_pair=2)
 
 
-def prepared(name: str, raw: Path | None, out: Path, *arguments: str) -> Corpus:
+def prepared(name: str, raw: Path, out: Path, *arguments: str) -> Corpus:
     module = corpus_module(name)
     parser = argparse.ArgumentParser()
     module.add_options(parser)
@@ -32,7 +32,7 @@ def prepared(name: str, raw: Path | None, out: Path, *arguments: str) -> Corpus:
 @pytest.fixture(scope="module")
 def constructed(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return prepared(
-        "constructed", None, tmp_path_factory.mktemp("c"), "--pairs", "8", "--tunes", "0", "--seconds", "10"
+        "constructed", Path(), tmp_path_factory.mktemp("c"), "--pairs", "8", "--tunes", "0", "--seconds", "10"
     )
 
 

@@ -18,7 +18,7 @@ from motion_data.corpora.folder import _name
 from motionbeat_upstream.file_name import print_any_name
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.windows import AudioCache, TrainCrops
-from recipes.downstream.clip_probing.clip_expert import AllSlices, Slices
+from recipes.downstream.clip_probing.clip_expert import Slices
 from recipes.downstream.clip_probing.clips import ClipData
 from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes, made_rhythms
 from tests.small import music
@@ -79,7 +79,7 @@ def test_every_part_of_the_command_runs_as_on_windows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made", [made_notes, made_rhythms, made_mixtures, made_moods])
 def test_clips_can_be_handed_to_a_process_that_is_not_forked(made: Callable[[], ClipData]) -> None:
     clips = made().splits["test"]
-    for dataset in (Slices(clips, 2.0, 0, 0), AllSlices(clips, 2.0)):
+    for dataset in (Slices(clips, 2.0, (0, 0)), Slices(clips, 2.0)):
         handed = pickle.loads(pickle.dumps(dataset))
         assert len(handed) == len(dataset)
         assert torch.equal(handed._clips[0].load(), clips[0].load())

@@ -295,8 +295,10 @@ def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path,
         for name in first.keys():  # noqa: SIM118
             torch.testing.assert_close(second.get_tensor(name), first.get_tensor(name), rtol=0, atol=0)
         then = json.loads(first.metadata()["provenance"])
-        begun = json.loads(second.metadata()["provenance"])["details"]["init"]
+        again_made_of = json.loads(second.metadata()["provenance"])
+    begun = again_made_of["details"]["init"]
     assert then["details"]["init"] is None
+    assert again_made_of["training"].endswith(f", begun with weights trained on {then['training']}")
     assert begun["music_sha256"] == hashlib.sha256(music.read_bytes()).hexdigest()
     assert begun["details"] == then["details"]
 

@@ -255,7 +255,7 @@ def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp
     own, _, _, chance = read_results(results_file(tmp_path / "out"))
     for form in ("music → motion, shared grid", "motion → music, shared grid"):
         assert mean(own, f"{form} R@1") > mean(chance, f"{form} R@1") + 0.1
-    assert own.run.details["training"] == "constructed"
+    assert own.run.details["training"].startswith("constructed")
     assert own.run.checkpoint == file_sha256(SHIPPED)
 
 

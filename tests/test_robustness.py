@@ -16,13 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motion_data.errors import DataError
-from recipes.benchmark.robustness import faults, worker
-from recipes.benchmark.robustness.__main__ import BEGIN, END, FAULT_TABLE, PARSER_TABLE, main
-from recipes.benchmark.robustness.faults import COMMANDS, FAULTS, Command, interrupt
-from recipes.benchmark.robustness.fuzzing import fuzz
-from recipes.benchmark.robustness.inputs import make_input
-from recipes.benchmark.robustness.parsers import PARSERS, Parser, SilentlyWrong
-from recipes.benchmark.robustness.worker import Outcome, Worker
+from tests.robustness import faults, worker
+from tests.robustness.__main__ import BEGIN, END, FAULT_TABLE, PARSER_TABLE, main
+from tests.robustness.faults import COMMANDS, FAULTS, Command, interrupt
+from tests.robustness.inputs import encode, make_input
+from tests.robustness.parsers import PARSERS, Parser, SilentlyWrong
+from tests.robustness.worker import Outcome, Worker, fuzz
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,7 +49,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(
         return made.try_input(path)
 
     for sample in samples:
-        assert attempt(parser.encode(sample)) == Outcome("valid")
+        assert attempt(encode(parser.suffix, sample)) == Outcome("valid")
 
     @settings(
         max_examples=max(5, round(INPUTS * parser.share)),
@@ -60,7 +59,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(
     )
     @given(st.randoms())
     def try_inputs(random: Random) -> None:
-        outcome = attempt(make_input(parser, samples, random))
+        outcome = attempt(make_input(parser.suffix, samples, random))
         assert outcome.kind in ("valid", "refused"), outcome
 
     try_inputs()
@@ -88,7 +87,7 @@ def read_badly(path: Path) -> None:
 
 
 def test_every_kind_of_fault_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PARSERS, "bad", Parser("bad", ".txt", lambda: ["fine"], str.encode, read_badly))
+    monkeypatch.setitem(PARSERS, "bad", Parser("bad", ".txt", lambda: ["fine"], read_badly))
     monkeypatch.setattr(worker, "CPU_SECONDS", 1)
     # Of the fork server, the process would not know the parser.
     monkeypatch.setattr(worker, "METHOD", "fork")
@@ -112,7 +111,7 @@ def test_every_kind_of_fault_is_told_apart(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_sample_that_is_refused_is_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PARSERS, "bad", Parser("bad", ".txt", lambda: ["refused"], str.encode, read_badly))
+    monkeypatch.setitem(PARSERS, "bad", Parser("bad", ".txt", lambda: ["refused"], read_badly))
     monkeypatch.setattr(worker, "METHOD", "fork")
     with pytest.raises(RuntimeError, match=r"sample 0 of bad is no valid file: file\.x: damaged"):
         fuzz(PARSERS["bad"], 3, 0)

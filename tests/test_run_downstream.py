@@ -29,16 +29,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream import registration, request
-from recipes.downstream.checkpoints import latest_checkpoint, read_settings, safe_classes
-from recipes.downstream.options import parse, parser
-from recipes.downstream.registration import own_tasks, packaged_config, s3prl_tasks
-from recipes.downstream.request import RUNNER_KEYS
 from recipes.downstream.run_downstream import main
+from recipes.downstream.s3prl_runner import registration, request
+from recipes.downstream.s3prl_runner.options import parse, parser
+from recipes.downstream.s3prl_runner.registration import own_tasks, packaged_config, s3prl_tasks
+from recipes.downstream.s3prl_runner.request import RUNNER_KEYS
+from recipes.downstream.s3prl_runner.run_files import latest_checkpoint, read_settings, safe_classes
 from tests.s3prl_corpora import write_clip
 
 ROOT = Path(__file__).parent.parent
-PACKAGED = [path.parent.name for path in sorted((ROOT / "recipes" / "downstream").glob("*/config.yaml"))]
+PACKAGED = sorted(
+    [path.parent.name for path in registration.TASKS.glob("*/config.yaml")]
+    + [path.stem for path in registration.CONFIGS.glob("*.yaml")]
+)
 
 
 @pytest.fixture
@@ -240,7 +243,7 @@ class TestNothingStays:
         # As in a process where nobody has registered anything, nor told logging anything.
         from s3prl import hub
 
-        from recipes.downstream.checked_runner import CheckedRunner
+        from recipes.downstream.s3prl_runner.checked_runner import CheckedRunner
 
         for name in [n for n in vars(hub) if n.startswith("motionbeat")]:
             monkeypatch.delattr(hub, name)
@@ -736,7 +739,8 @@ def _files_at_most(size: int) -> Iterator[None]:
 def _uninstalled_command() -> list[str]:
     tasks = ROOT / "tests" / "tasks"
     code = (
-        "import sys, pathlib; from recipes.downstream import registration, run_downstream; "
+        "import sys, pathlib; from recipes.downstream import run_downstream; "
+        "from recipes.downstream.s3prl_runner import registration; "
         f"registration.TASKS = pathlib.Path({str(tasks)!r}); sys.exit(run_downstream.main())"
     )
     return [sys.executable, "-c", code]

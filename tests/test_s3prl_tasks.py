@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.downstream.checkpoints import safe_classes
 from recipes.downstream.run_downstream import main
+from recipes.downstream.s3prl_runner.run_files import safe_classes
 from tests import s3prl_corpora
 
 STEPS = 3

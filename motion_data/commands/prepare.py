@@ -33,18 +33,20 @@ def main(arguments: Sequence[str]) -> int:
         description=f"{module.LAYOUT}\n\nLicence: {module.LICENCE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if name != "constructed":
+    if name == "constructed":
+        parser.set_defaults(raw=None)
+    else:
         parser.add_argument("raw", type=Path, metavar="RAW", help="the corpus as it was obtained")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the prepared corpus")
     module.add_options(parser)
     add_strict_option(parser)
     options = parser.parse_args(arguments[1:])
-    _check_out(options.out, name, getattr(options, "raw", None))
+    _check_out(options.out, name, options.raw)
 
     from motionbeat_upstream.threads import use_idle_cores
 
     use_idle_cores()
-    corpus = module.prepare(getattr(options, "raw", None), options.out, options)
+    corpus = module.prepare(options.raw, options.out, options)
     print(summary(corpus))
     for pair in corpus.pairs:
         for note in pair.provenance.get("notes", ()):

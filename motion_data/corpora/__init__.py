@@ -28,7 +28,7 @@ class CorpusModule(Protocol):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the corpus's own options."""
 
-    def prepare(self, raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+    def prepare(self, raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
         """Prepare the corpus; raises DataError where RAW is not what LAYOUT says."""
 
 

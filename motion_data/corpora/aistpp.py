@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ from motion_data.corpora.aistpp_annotations import (
     IGNORED,
     LISTS,
     Annotations,
-    Take,
     find_annotations,
     parse_name,
 )
@@ -35,13 +34,14 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, check_lengths, file_sha256, motion_facts, prepare_pairs
+from motion_data.preparation import Job, MadePair, check_lengths, file_sha256, motion_facts, prepare_pairs
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from motion_data.body.smpl import BodyModel
+    from motion_data.body.smpl_motion import SmplMotion
     from motion_data.corpora.known_tempo import HeardGrid
 
 LAYOUT = """The annotations of AIST++ (https://google.github.io/aistplusplus_dataset: the complete dataset),
@@ -83,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the takes of the cross-modal lists.
 
     Raises:
@@ -91,8 +91,6 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     """
     from motion_data.body.smpl import read_body_model
 
-    if raw is None:
-        raise DataError("aistpp: expected RAW, the annotations of AIST++ as a folder or a zip")
     if not options.audio.is_dir():
         raise DataError(f"--audio {options.audio}: no such folder; expected the music of AIST, mBR0.wav ...")
     if options.dev_pieces < 0:
@@ -104,18 +102,17 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         options.dev_pieces,
     )
     body = (options.smpl.name, read_body_model(options.smpl)) if options.smpl else None
-    music = Music(options.audio.resolve())
+    folder = options.audio.resolve()
+    # A piece is read once for all its takes.
+    recording = cache(_recording)
     takes = {take: split for take, split in splits.takes.items() if take in annotations.motions}
-    jobs = [
-        Job(
-            take,
-            (annotations.source(take), music.path(take, _piece(take))),
-            partial(_pair, annotations, take, split, body, music),
-        )
-        for take, split in takes.items()
-    ]
+    jobs = []
+    for take, split in takes.items():
+        audio = _music_file(folder, take)
+        make = partial(_pair, annotations, take, split, body, audio, recording)
+        jobs.append(Job(take, (annotations.source(take), audio), make))
     told = {
-        "audio": str(music.folder),
+        "audio": str(folder),
         "smpl": file_sha256(options.smpl) if options.smpl else None,
         "splits": hashlib.sha256(json.dumps(sorted(splits.takes.items())).encode()).hexdigest(),
     }
@@ -187,72 +184,55 @@ def _piece(take: str) -> str:
         return take
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One file of music, as far as pairs need it."""
+def _music_file(folder: Path, take: str) -> Path:
+    """The file of a take, or of its piece; where there is none, the one that is expected."""
+    from motionbeat_upstream.audio import AUDIO_SUFFIXES
 
-    seconds: float
-    sha256: str
-    heard: HeardGrid
+    piece = _piece(take)
+    files = (folder / (stem + suffix) for stem in (take, piece) for suffix in AUDIO_SUFFIXES)
+    return next((file for file in files if file.is_file()), folder / f"{piece}.wav")
 
 
-@dataclass(frozen=True)
-class Music:
-    """The folder of the music; a piece is read once for all its takes."""
+def _recording(path: Path, bpm: float) -> tuple[float, str, HeardGrid]:
+    """Length in seconds, hash and grid of a file of music.
 
-    folder: Path
-    _recordings: dict[Path, Recording] = field(default_factory=dict, compare=False)
+    Raises:
+        AudioError: it cannot be read.
+    """
+    from motion_data.corpora.known_tempo import heard_grid
+    from motionbeat_upstream.audio import read_audio
 
-    def path(self, take: str, piece: str) -> Path:
-        """The file of a take, or of its piece; where there is none, the one that is expected."""
-        from motionbeat_upstream.audio import AUDIO_SUFFIXES
-
-        for stem in (take, piece):
-            for suffix in AUDIO_SUFFIXES:
-                if (self.folder / (stem + suffix)).is_file():
-                    return self.folder / (stem + suffix)
-        return self.folder / f"{piece}.wav"
-
-    def recording(self, path: Path, bpm: float) -> Recording:
-        """Length, hash and grid of a file.
-
-        Raises:
-            AudioError: it cannot be read.
-        """
-        from motion_data.corpora.known_tempo import heard_grid
-        from motionbeat_upstream.audio import read_audio
-
-        if path not in self._recordings:
-            wav = read_audio(path)
-            heard = heard_grid(wav, bpm, METRE)
-            self._recordings[path] = Recording(len(wav) / SAMPLE_RATE, file_sha256(path), heard)
-        return self._recordings[path]
+    wav = read_audio(path)
+    return len(wav) / SAMPLE_RATE, file_sha256(path), heard_grid(wav, bpm, METRE)
 
 
 def _pair(
-    annotations: Annotations, take: str, split: str, body: tuple[str, BodyModel] | None, music: Music
-) -> tuple[MotionPair, Motion, Grid | None]:
+    annotations: Annotations,
+    take: str,
+    split: str,
+    body: tuple[str, BodyModel] | None,
+    audio: Path,
+    recording: Callable[[Path, float], tuple[float, str, HeardGrid]],
+) -> list[MadePair]:
     """A take; ``body`` is the SMPL model's file name and content."""
     from motion_data.body.orientation import floor_height
     from motion_data.body.smpl import body_rotations
     from motion_data.rhythm.contacts import contact_pulses
 
-    audio = music.path(take, _piece(take))
     name = parse_name(take)
     raw = annotations.take(take)
-    recording = music.recording(audio, name.bpm)
+    music_seconds, sha256, heard = recording(audio, name.bpm)
     # The music goes on after the dance; it may not end before it.
     seconds = len(raw.poses) / FPS
-    check_lengths(take, seconds, min(seconds, recording.seconds))
-    frames = min(len(raw.poses), int(recording.seconds * FPS))
+    check_lengths(take, seconds, min(seconds, music_seconds))
+    frames = min(len(raw.poses), int(music_seconds * FPS))
     joints = _joints(raw, body and body[1])[:frames]
     floor = floor_height(joints)
     joints = joints - [0.0, floor, 0.0]
     rotations = body_rotations(raw.poses)[:frames]
     pulses = contact_pulses(joints, JOINTS, FPS)
     motion = Motion(FPS, JOINTS, joints, 0.0, rotations, pulses)
-    heard = recording.heard
-    stop = min(motion.seconds, recording.seconds)
+    stop = min(motion.seconds, music_seconds)
     provenance: dict[str, Any] = {
         "motion": f"{annotations.root.name}/{annotations.motions[take]}",
         "dance": name.genre,
@@ -280,13 +260,13 @@ def _pair(
         licence=" ".join(LICENCE.split()) + (f"; {SMPL_LICENCE}" if body else ""),
         seconds=stop,
         **motion_facts(motion, heard.grid, "estimated") | {"bpm": name.bpm},
-        audio=AudioSpan(str(audio), 0.0, stop, recording.sha256),
+        audio=AudioSpan(str(audio), 0.0, stop, sha256),
         provenance=provenance,
     )
-    return pair, motion, _until(heard.grid, stop)
+    return [(pair, motion, _until(heard.grid, stop))]
 
 
-def _joints(take: Take, body: BodyModel | None) -> NDArray[np.float64]:
+def _joints(take: SmplMotion, body: BodyModel | None) -> NDArray[np.float64]:
     from motion_data.body.kinematics import forward_kinematics
     from motion_data.body.smpl import body_rotations, smpl_joints
 

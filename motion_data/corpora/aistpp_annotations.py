@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
+from motion_data.body.smpl_motion import EDGE_POSES, SMPL_KEYS, SmplMotion, smpl_motion
 from motion_data.errors import DataError
-from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes, numbers
+from motion_data.safe_pickle import arrays_from_bytes
 
 FPS = 60.0
 """Frames a second of every motion. The files do not say it, and their makers took 60 for all, though some
@@ -86,17 +86,6 @@ def piece_bpm(piece: str) -> float:
 
 
 @dataclass(frozen=True)
-class Take:
-    """One motion, as SMPL's parameters."""
-
-    poses: NDArray[np.float64]
-    """(T, 72) axis times angle of SMPL's 24 joints in radians, T at least 2."""
-    translation: NDArray[np.float64]
-    """(T, 3) metres: ``smpl_trans`` over ``smpl_scaling``."""
-    scaling: float
-
-
-@dataclass(frozen=True)
 class Annotations:
     """Where the parts of the annotations are."""
 
@@ -129,7 +118,7 @@ class Annotations:
         # A line of the published ignore list ends in a blank.
         return [line.strip() for line in lines if line.strip()]
 
-    def take(self, name: str) -> Take:
+    def take(self, name: str) -> SmplMotion:
         """Read one motion; nothing in its pickle but arrays is looked at, and nothing is run.
 
         Raises:
@@ -137,41 +126,22 @@ class Annotations:
         """
         place = f"{self.root}/{self.motions[name]}"
         arrays = arrays_from_bytes(self._bytes(self.motions[name]), place)
-        keys = ("smpl_poses", "smpl_trans", "smpl_scaling")
-        if not isinstance(arrays, dict) or any(key not in arrays for key in keys):
+        if not isinstance(arrays, dict) or any(key not in arrays for key in SMPL_KEYS):
             found = ", ".join(map(str, arrays)) if isinstance(arrays, dict) else type(arrays).__name__
-            raise DataError(f"{place}: holds {found}; expected {', '.join(keys)}; fetch it again")
+            raise DataError(f"{place}: holds {found}; expected {', '.join(SMPL_KEYS)}; fetch it again")
         if EDGE_POSES in arrays:
             raise DataError(
                 f"{place}: {EDGE_POSES} shows that EDGE wrote it, at another frame rate than AIST++'s "
                 f"{FPS:g}; prepare it with the corpus folder"
             )
-        poses, translation, scaling = (numbers(arrays[key], f"{place}: {key}") for key in keys)
-        frames = len(poses) if poses.ndim else 0
-        if poses.shape == (frames, 24, 3):
-            poses = poses.reshape(frames, 72)
-        if poses.shape != (frames, 72) or translation.shape != (frames, 3) or scaling.size != 1:
+        take = smpl_motion(arrays, place, joints=24)
+        farthest = np.abs(take.translation).max()
+        if farthest > FARTHEST:
             raise DataError(
-                f"{place}: smpl_poses {poses.shape}, smpl_trans {translation.shape}, smpl_scaling "
-                f"{scaling.shape}; expected (T, 72) or (T, 24, 3), (T, 3), (1,)"
+                f"{place}: the dancer is {farthest:.0f} m from the origin; expected smpl_trans over "
+                f"smpl_scaling ({take.scaling:g}) in metres, at most {FARTHEST:g}"
             )
-        if frames < 2:
-            raise DataError(f"{place}: {frames} frame; expected at least 2: leave the take out")
-        for key, values in zip(keys, (poses, translation, scaling), strict=True):
-            bad = int((~np.isfinite(values)).sum())
-            if bad:
-                raise DataError(
-                    f"{place}: {bad} of {values.size} numbers of {key} are NaN or infinite; leave it out"
-                )
-        if not scaling.item() > 0:
-            raise DataError(f"{place}: smpl_scaling is {scaling.item():g}; expected above 0")
-        translation = translation / scaling.item()
-        if np.abs(translation).max() > FARTHEST:
-            raise DataError(
-                f"{place}: the dancer is {np.abs(translation).max():.0f} m from the origin; expected "
-                f"smpl_trans over smpl_scaling ({scaling.item():g}) in metres, at most {FARTHEST:g}"
-            )
-        return Take(poses, translation, scaling.item())
+        return take
 
     def _bytes(self, member: str) -> bytes:
         place = f"{self.root}/{member}"

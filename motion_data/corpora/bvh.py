@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
+from motion_data.files import files_under
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
-from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import Job, hashed_split, prepare_pairs
-from motionbeat_upstream.atomic_write import is_hidden
-from motionbeat_upstream.beats.grid import Grid
+from motion_data.pair import SPLITS
+from motion_data.preparation import Job, MadePair, hashed_split, prepare_pairs
 
 LAYOUT = """\
 RAW: a folder, searched to any depth, of X.bvh with an audio file X.wav (.flac, .mp3, ...) of the same
@@ -76,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="as the folder's own", help="recorded with every pair")
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare a folder of BVH files.
 
     Raises:
@@ -84,9 +82,9 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     """
     from motionbeat_upstream.audio import AUDIO_SUFFIXES
 
-    if raw is None or not raw.is_dir():
+    if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected one of BVH files")
-    motions = sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".bvh" and not is_hidden(path))
+    motions = files_under(raw, (".bvh",))
     if not motions:
         raise DataError(f"{raw}: holds no .bvh file; expected motions with audio of the same name")
     sounds = _by_stem(raw if options.audio is None else options.audio, AUDIO_SUFFIXES)
@@ -100,20 +98,11 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     return prepare_pairs(out, "bvh", depends_on, jobs)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a motion belongs."""
-
-    piece: str
-    take: str
-    split: str
-
-
 def _job(
     motion: Path,
     raw: Path,
     sounds: Sequence[Path],
-    told: _Place | None,
+    told: tuple[str, str, str] | None,
     twice: bool,
     options: argparse.Namespace,
 ) -> Job:
@@ -122,32 +111,30 @@ def _job(
     beats = [path.with_suffix(".beats") for path in (motion, *sounds)]
     beats = [path for path in beats if path.is_file()]
 
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
+    def make() -> list[MadePair]:
         from motion_data.corpora.paired_files import PairedFiles, make_pair
 
         audio = _one_sound(motion, sounds)
-        piece = piece_of(audio.stem)
-        place = told or _Place(piece, name, hashed_split(piece))
-        return make_pair(
-            PairedFiles(
-                name=name,
-                corpus="bvh",
-                audio=audio,
-                motion=str(motion),
-                piece=place.piece,
-                take=place.take,
-                split=place.split,
-                licence=options.licence,
-                offset=options.offset,
-                beats=beats[0] if beats else None,
-                fps=options.fps,
-                unit=options.unit,
-                up=options.up,
-            )
+        heard = piece_of(audio.stem)
+        piece, take, split = told or (heard, name, hashed_split(heard))
+        files = PairedFiles(
+            name=name,
+            corpus="bvh",
+            audio=audio,
+            motion=str(motion),
+            piece=piece,
+            take=take,
+            split=split,
+            licence=options.licence,
+            offset=options.offset,
+            beats=beats[0] if beats else None,
+            fps=options.fps,
+            unit=options.unit,
+            up=options.up,
         )
+        return [make_pair(files)]
 
-    facts = () if told is None else (told.piece, told.take, told.split)
-    return Job(name, (motion, *sounds, *beats), make, facts)
+    return Job(name, (motion, *sounds, *beats), make, told or ())
 
 
 def piece_of(stem: str) -> str:
@@ -184,16 +171,16 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one of audio files")
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes and path.is_file() and not is_hidden(path):
-            found.setdefault(path.stem, []).append(path)
+    for path in files_under(folder, suffixes):
+        found.setdefault(path.stem, []).append(path)
     return found
 
 
-def _read_splits(path: Path, stems: set[str]) -> Mapping[str, _Place]:
+def _read_splits(path: Path, stems: set[str]) -> Mapping[str, tuple[str, str, str]]:
+    """Piece, take and split of each name."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a CSV with name, piece, take, split")
-    places: dict[str, _Place] = {}
+    places: dict[str, tuple[str, str, str]] = {}
     for row in read_csv(path, ("name", "piece", "take", "split"), names_files=True):
         name, piece, take, split = (row.cells[column] for column in ("name", "piece", "take", "split"))
         if name not in stems:
@@ -202,5 +189,5 @@ def _read_splits(path: Path, stems: set[str]) -> Mapping[str, _Place]:
             raise DataError(f"{row.place}: split is {split!r}; expected {', '.join(SPLITS)}")
         if name in places or not piece or not take:
             raise DataError(f"{row.place}: {name!r} needs one line with a piece and a take")
-        places[name] = _Place(piece, take, split)
+        places[name] = piece, take, split
     return places

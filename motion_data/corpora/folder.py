@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from motion_data.csv_file import Row, read_csv
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.motion import Motion
-from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import Job, hashed_split, prepare_pairs
-from motionbeat_upstream.beats.grid import Grid
+from motion_data.pair import SPLITS
+from motion_data.preparation import Job, MadePair, hashed_split, prepare_pairs
 from motionbeat_upstream.file_name import printable
 
 NEEDED = ("audio", "motion")
@@ -47,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """``motionbeat data prepare folder`` has no options: all stands in the CSV."""
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the pairs of a CSV.
 
     A line that cannot be used is left out, and its fault recorded with file, line and column.
@@ -55,39 +51,25 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
     Raises:
         DataError: no such file, no such columns, no line, or not one pair.
     """
-    if raw is None or not raw.is_file():
+    if not raw.is_file():
         raise DataError(f"{raw}: no such file; expected a CSV with the columns {', '.join(NEEDED)}")
-    try:
-        # Names of files need not be UTF-8: their bytes are kept.
-        with raw.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = tuple(reader.fieldnames or ())
-            rows = [
-                (f"{raw}:{reader.line_num}", {name: _one_line(cell) for name, cell in row.items()})
-                for row in reader
-            ]
-    except csv.Error as error:
-        raise DataError(f"{raw}: not a CSV ({error}); save it as one in UTF-8") from error
-    lacking = [name for name in NEEDED if name not in columns]
-    unknown = [name for name in columns if name not in NEEDED + OPTIONAL]
-    if lacking or unknown:
-        fault = f"lacks {', '.join(lacking)}" if lacking else f"has unknown columns {unknown}"
-        raise DataError(f"{raw}:1: {fault}; the columns are {', '.join(NEEDED + OPTIONAL)}, in UTF-8")
+    rows = read_csv(raw, NEEDED, OPTIONAL, names_files=True)
     if not rows:
         raise DataError(f"{raw}: no line below the header; expected a pair a line")
-    wanted = [_name(row.get("motion") or place.rpartition(":")[2]) for place, row in rows]
+    unknown = [name for name in rows[0].cells if name not in NEEDED + OPTIONAL]
+    if unknown:
+        raise DataError(
+            f"{raw}:1: has unknown columns {unknown}; the columns are {', '.join(NEEDED + OPTIONAL)}, "
+            f"in UTF-8"
+        )
+    lines = [row.place.rpartition(":")[2] for row in rows]
+    wanted = [_name(row.cells["motion"] or line) for row, line in zip(rows, lines, strict=True)]
     count = Counter(wanted)
-    names = [
-        name if count[name] == 1 else f"{name}-{place.rpartition(':')[2]}"
-        for name, (place, _) in zip(wanted, rows, strict=True)
+    jobs = [
+        _job(name if count[name] == 1 else f"{name}-{line}", row, raw.parent)
+        for name, line, row in zip(wanted, lines, rows, strict=True)
     ]
-    jobs = [_job(name, place, row, raw.parent) for name, (place, row) in zip(names, rows, strict=True)]
     return prepare_pairs(out, "folder", {"csv": raw.name}, jobs)
-
-
-def _one_line(cell: Any) -> Any:
-    """A cell on one line; cells beyond the columns come as a list, and are refused later."""
-    return " ".join(cell.splitlines()) if isinstance(cell, str) else cell
 
 
 def _name(motion: str) -> str:
@@ -97,14 +79,14 @@ def _name(motion: str) -> str:
     )
 
 
-def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Path) -> Job:
-    cells = {column: (row.get(column) or "").strip() for column in NEEDED + OPTIONAL}
+def _job(name: str, row: Row, folder: Path) -> Job:
+    place, cells = row.place, {column: row.cells.get(column, "") for column in NEEDED + OPTIONAL}
     sources = [folder / cells[column].partition("#")[0] for column in ("audio", "motion", "beats")]
 
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
+    def make() -> list[MadePair]:
         from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
 
-        if None in row:
+        if row.too_long:
             raise DataError(f"{place}: more cells than columns; quote cells that hold a comma")
         for column in (*NEEDED, "beats"):
             path = folder / cells[column].partition("#")[0]
@@ -137,7 +119,7 @@ def _job(name: str, place: str, row: Mapping[str | None, str | None], folder: Pa
             limbs=limbs,
         )
         try:
-            return make_pair(files)
+            return [make_pair(files)]
         except ValueError as error:  # DataError and AudioError are both of this kind
             raise DataError(f"{place}: {error}") from error
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from motion_data.body.kinematics import forward_kinematics as turned_skeleton
 from motion_data.body.smpl import body_rotations
+from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.errors import DataError
 from motion_data.files import read_npz
 from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.safe_pickle import EDGE_POSES, load_arrays, numbers
+from motion_data.safe_pickle import load_arrays, numbers
 from motion_data.skeleton import JOINTS, SMPL_JOINTS
 
 SUFFIXES = (".bvh", ".npz", ".pkl")
@@ -242,28 +243,8 @@ def _from_pickle(path: Path, fps: float | None) -> MotionSource:
                 raise DataError(f"{path}: {name} has shape {positions.shape}; expected (T, {len(known)}, 3)")
             return MotionSource(known, _two_frames(path, positions), fps or pickled_rate(content, path))
     if "smpl_poses" in content and "smpl_trans" in content:
-        poses, translation, scaling = (
-            numbers(content.get(key, 1.0), f"{path}: {key}")
-            for key in ("smpl_poses", "smpl_trans", "smpl_scaling")
-        )
-        for key, values in (("smpl_poses", poses), ("smpl_trans", translation)):
-            if not np.isfinite(values).all():
-                raise DataError(f"{path}: {key} holds NaN or infinity; leave the motion out")
-        if scaling.size != 1 or not 0 < scaling.item() < np.inf:
-            raise DataError(
-                f"{path}: smpl_scaling is {_shown(scaling)}; expected one number above 0: correct it (1 "
-                f"where smpl_trans is in metres)"
-            )
-        try:
-            rotations = body_rotations(poses)
-        except DataError as error:
-            raise DataError(f"{path}: smpl_poses: {error}") from error
-        if translation.shape != (len(rotations), 3):
-            raise DataError(
-                f"{path}: smpl_trans has shape {translation.shape}; expected ({len(rotations)}, 3)"
-            )
-        _two_frames(path, rotations)
-        joints = turned_skeleton(rotations, translation / scaling.item())
+        motion = smpl_motion(content, str(path))
+        joints = turned_skeleton(body_rotations(motion.poses), motion.translation)
         return MotionSource(JOINTS, joints, fps or pickled_rate(content, path))
     held = " ".join(", ".join(map(str, content)).split())[:200]
     raise DataError(

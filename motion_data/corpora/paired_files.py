@@ -17,7 +17,7 @@ from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import check_lengths, file_sha256, motion_facts
+from motion_data.preparation import MadePair, check_lengths, file_sha256, motion_facts
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
@@ -70,7 +70,7 @@ def as_motion(source: MotionSource, unit: str | None = None, up: str | None = No
     return Motion(body.fps, JOINTS, body.joints, source.start, pulses=pulses), body
 
 
-def make_pair(files: PairedFiles) -> tuple[MotionPair, Motion, Grid | None]:
+def make_pair(files: PairedFiles) -> MadePair:
     """Read both files and lay them over each other; the pair is what they share.
 
     Where no beats are given they are estimated from the sound, and the pair's ``grid`` is ``estimated``.

@@ -30,6 +30,9 @@ from motionbeat_upstream.audio import AudioError
 
 log = logging.getLogger(__name__)
 
+SLOWEST, FASTEST = 50.0, 210.0
+"""Tempi in beats per minute, beyond which no clip is played."""
+
 SPEEDS = 32
 """Speeds of a batch are multiples of one 32nd."""
 
@@ -90,19 +93,23 @@ class _Loader:
         if draw is None or pair is None:
             return number, None
         try:
-            loaded, speed = self.cache.load(pair), self._speed(epoch, number)
+            loaded, speed = self.cache.load(pair), self._speed(epoch, number, pair.bpm)
             if speed != 1.0:
                 loaded = loaded.at_rate(self.config.fps, speed)
             return number, cut_example(loaded, draw, self.config, epoch, self.source.numbers(pair))
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error))
 
-    def _speed(self, epoch: int, number: int) -> float:
-        """Of a batch: one for all its clips, whose tempi stay as near to each other as planned."""
+    def _speed(self, epoch: int, number: int, bpm: float | None) -> float:
+        """Of a batch: one for all its clips, whose tempi stay as near to each other as planned.
+
+        Clips that would leave the tempi of music keep their own speed.
+        """
         octaves = self.config.speed_octaves
         draw = np.random.default_rng([self.config.seed, epoch, number])
         # Simple fractions, as a polyphase filter is the longer the less simple they are.
-        return round(SPEEDS * 2 ** draw.uniform(-octaves, octaves)) / SPEEDS
+        speed = round(SPEEDS * 2 ** draw.uniform(-octaves, octaves)) / SPEEDS
+        return speed if bpm is None or SLOWEST <= bpm * speed <= FASTEST else 1.0
 
     def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
         number = loaded[0][0]

@@ -20,9 +20,6 @@ from motionbeat_upstream.beats.grid import Grid, turns_at
 BARS = 4
 """The lowest frequency is one turn in so many bars."""
 
-CLOCK_BAR = 2.0
-"""Seconds: four beats at 120 bpm."""
-
 HIGHEST = 24
 """Turns a bar of the highest frequency: at 120 bpm in 4/4 its period is 83 ms."""
 
@@ -85,12 +82,3 @@ def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
         place = turns_at(grid, clock)
         rows.append(place - np.floor(place[0]))
     return torch.from_numpy(np.stack(rows).astype(np.float32))
-
-
-def clock_turns(frames: int, rate: float) -> Tensor:
-    """(F,) float32: where each frame lies in seconds, counted in bars of ``CLOCK_BAR``.
-
-    Where music and motion each have a grid of their own, nobody knows how these lie to each other, but both
-    sides share the clock.
-    """
-    return (torch.arange(frames) + 0.5) / (rate * CLOCK_BAR)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, clock_turns, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
 from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicFeatures, MusicTower
 
@@ -177,11 +177,9 @@ class MotionBeat(nn.Module):
             return pooled
         with torch.autocast(frames.device.type, enabled=False):
             size = frames.shape[1]
-            turns = (
-                clock_turns(size, RATE).expand(len(frames), -1)
-                if grids is None
-                else frame_turns(grids, size, RATE)
-            )
+            # Both sides share the clock, and so a fixed grid.
+            placed_on = [fallback_grid(size / RATE)] * len(frames) if grids is None else grids
+            turns = frame_turns(placed_on, size, RATE)
             placed = spectrum(frames.float(), turns.to(frames.device), length_mask(lengths, size))
         share = torch.sigmoid(self.spectrum_share)
         return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * F.normalize(placed, dim=-1)], -1)

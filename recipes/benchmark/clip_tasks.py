@@ -16,7 +16,6 @@ from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.benchmark.plan import Plan, run_once
 from recipes.benchmark.upstream_choice import UpstreamChoice
-from recipes.downstream.checkpoints import BEST
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures, clip_features
@@ -30,13 +29,14 @@ from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import DataSettings, ModelSettings, TaskSettings
 from recipes.downstream.clip_probing.targets import Target
 from recipes.downstream.encoder import Encoder
-from recipes.downstream.genre.dataset import GENRE
-from recipes.downstream.instrument.dataset import INSTRUMENT
-from recipes.downstream.music_emotion.dataset import MUSIC_EMOTION
-from recipes.downstream.options import parse
-from recipes.downstream.registration import packaged_config
-from recipes.downstream.request import read_config
-from recipes.downstream.tagging.dataset import TAGGING
+from recipes.downstream.genre.expert import GENRE
+from recipes.downstream.instrument.expert import INSTRUMENT
+from recipes.downstream.music_emotion.expert import MUSIC_EMOTION
+from recipes.downstream.s3prl_runner.options import parse
+from recipes.downstream.s3prl_runner.registration import packaged_config
+from recipes.downstream.s3prl_runner.request import read_config
+from recipes.downstream.s3prl_runner.run_files import BEST
+from recipes.downstream.tagging.expert import TAGGING
 from recipes.results.record import VERSION, Run, origin
 from recipes.results.tables import ResultTable
 

@@ -13,8 +13,14 @@ from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
 from recipes.benchmark.plan import CommandPlan, Job
 from recipes.benchmark.upstream_choice import UpstreamChoice
-from recipes.dance_metrics.report import HEADINGS
-from recipes.dance_metrics.scores import ABOVE_OTHERS, OTHERS_MUSIC, SET_MEASURES, TRUTH, dance_scores
+from recipes.dance_metrics.scores import (
+    ABOVE_OTHERS,
+    HEADINGS,
+    OTHERS_MUSIC,
+    SET_MEASURES,
+    TRUTH,
+    dance_scores,
+)
 from recipes.downstream.retrieval.report import CHANCE, FORMS, HARD, NO_LEARNING, NOISE
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, by_item, long_form

@@ -18,7 +18,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
-from recipes.downstream.earlier_run import files_of_run, remove
+from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
 from recipes.downstream.task_run.request import command
 from recipes.results.record import Results, read_results, results_file
 from recipes.results.tables import ResultTable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
-from recipes.downstream.weights_file import weights_sha256
+from recipes.downstream.s3prl_runner.registration import weights_sha256
 from recipes.results.record import VERSION
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class UpstreamChoice:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the weights; see :func:`~recipes.downstream.weights_file.weights_sha256`."""
+        """Of the weights; see :func:`~recipes.downstream.s3prl_runner.registration.weights_sha256`."""
         return weights_sha256(self.name, self.weights)
 
     @cached_property

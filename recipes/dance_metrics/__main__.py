@@ -42,8 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from tqdm import tqdm
 
-    from recipes.dance_metrics.report import markdown
-    from recipes.dance_metrics.scores import dance_results
+    from recipes.dance_metrics.scores import dance_results, markdown
     from recipes.results.record import write_results
 
     generated, truth = read_both(options)

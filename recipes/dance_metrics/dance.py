@@ -1,4 +1,4 @@
-"""A dance to be scored: a body over time, and what is known of its music."""
+"""A dance to be scored: SMPL's 24 joints over time, and what is known of its music."""
 
 from __future__ import annotations
 
@@ -9,7 +9,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from recipes.dance_metrics.joints import check_joints
+from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.skeleton import INDEX, JOINTS, SMPL_JOINTS
+
+SMPL_INDEX = {name: index for index, name in enumerate(SMPL_JOINTS)}
+
+SHORTEST = 0.5
+"""Seconds from the first frame to the last that a dance has at least [O]."""
+
+THIGH = (0.1, 1.0)
+"""Metres that a thigh may have; what lies outside is in another unit, or no body."""
+
+
+def check_joints(joints: NDArray[np.floating[Any]], fps: float) -> None:
+    """Refuse what is no dance.
+
+    Args:
+        joints: (T, 24, 3) in metres, y up.
+        fps: frames a second.
+
+    Raises:
+        DataError: another shape, NaN, a rate that cannot be, under half a second, or another unit.
+    """
+    if not SLOWEST_RATE <= fps <= FASTEST_RATE:
+        raise DataError(
+            f"{fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give the true rate"
+        )
+    if joints.ndim != 3 or joints.shape[1:] != (len(SMPL_JOINTS), 3):
+        raise DataError(f"joints of shape {joints.shape}; expected (T, 24, 3), SMPL's joints in its order")
+    if (len(joints) - 1) / fps < SHORTEST:
+        raise DataError(
+            f"{len(joints)} frames at {fps:g} a second; expected at least {SHORTEST:g} s: leave it out"
+        )
+    bad = int((~np.isfinite(joints)).any(axis=2).sum())
+    if bad:
+        raise DataError(f"{bad} joint positions are NaN or infinite; fill the gaps, or leave the dance out")
+    thigh = float(
+        np.median(
+            np.linalg.norm(joints[:, SMPL_INDEX["left_knee"]] - joints[:, SMPL_INDEX["left_hip"]], axis=1)
+        )
+    )
+    if not THIGH[0] <= thigh <= THIGH[1]:
+        raise DataError(
+            f"the left thigh is {thigh:.3g} long; expected {THIGH[0]:g} to {THIGH[1]:g} m: "
+            f"give positions of SMPL's joints in metres"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,3 +92,30 @@ class Dance:
         """Those of the (N,) seconds that lie within the dance."""
         inside: NDArray[np.float64] = times[(times >= 0) & (times < self.seconds)]
         return inside
+
+
+HAND = 0.09
+"""Metres from the wrist to SMPL's joint of the hand, to half a centimetre: in the mean shape it is 0.087 to
+0.090 (the offsets in EDGE's vis.py) [O]."""
+
+
+def with_hands(joints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Hands as the forearms' continuation, for a body that does not bend its wrists [O].
+
+    Args:
+        joints: (T, 22, 3) of the common skeleton, metres.
+
+    Returns:
+        (T, 24, 3): the left and the right hand last.
+
+    Raises:
+        DataError: another shape.
+    """
+    joints = np.asarray(joints, dtype=np.float64)
+    if joints.ndim != 3 or joints.shape[1:] != (len(JOINTS), 3):
+        raise DataError(f"joints of shape {joints.shape}; expected (T, 22, 3), the common skeleton")
+    wrists = joints[:, [INDEX["left_wrist"], INDEX["right_wrist"]]]
+    forearms = wrists - joints[:, [INDEX["left_elbow"], INDEX["right_elbow"]]]
+    length = np.linalg.norm(forearms, axis=2, keepdims=True)
+    direction = np.divide(forearms, length, out=np.zeros_like(forearms), where=length > 0)
+    return np.concatenate([joints, wrists + HAND * direction], axis=1)

@@ -24,17 +24,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.body.smpl import BodyModel
+from motion_data.body.kinematics import forward_kinematics
+from motion_data.body.smpl import BodyModel, smpl_joints
+from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
 from motion_data.corpora.motion_source import pickled_rate
 from motion_data.errors import DataError
 from motion_data.motion_file import read_motion
-from motion_data.safe_pickle import EDGE_POSES, arrays_from_bytes, load_arrays, numbers
-from motion_data.skeleton import JOINTS
+from motion_data.safe_pickle import arrays_from_bytes, load_arrays, numbers
+from motion_data.skeleton import JOINTS, SMPL_JOINTS, SMPL_PARENTS
 from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.file_name import printable
-from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.hands import with_hands
-from recipes.dance_metrics.posed import posed_joints
+from recipes.dance_metrics.dance import Dance, with_hands
 
 SUFFIXES = (".npy", ".npz", ".pkl")
 
@@ -163,36 +163,24 @@ def _from_pickle(path: Path, model: BodyModel | None, fps: float | None) -> tupl
         )
     if model is None:
         raise DataError(f"{path}: holds rotations; give the SMPL model that makes joints of them (--smpl)")
-    poses, translation, scaling = (
-        numbers(held.get(key, 1.0), f"{path}: {key}") for key in ("smpl_poses", "smpl_trans", "smpl_scaling")
-    )
-    poses = poses.reshape(len(poses), poses.shape[1] * poses.shape[2]) if poses.ndim == 3 else poses
-    if (
-        poses.ndim != 2
-        or poses.shape[1] != 72
-        or not len(poses)
-        or translation.shape != (len(poses), 3)
-        or scaling.size != 1
-    ):
-        raise DataError(
-            f"{path}: smpl_poses {poses.shape}, smpl_trans {translation.shape}, smpl_scaling "
-            f"{scaling.shape}; expected (T, 72), (T, 3), (1,)"
-        )
-    if not 0 < scaling.item() < np.inf:
-        raise DataError(
-            f"{path}: smpl_scaling is {scaling.item():g}; expected above 0: correct it (1 where smpl_trans "
-            f"is in metres)"
-        )
-    for key, values in (("smpl_poses", poses), ("smpl_trans", translation)):
-        if not np.isfinite(values).all():
-            raise DataError(f"{path}: {key} holds NaN or infinity; leave the dance out")
-    joints = np.asarray(posed_joints(model, poses, translation / scaling.item()))
+    motion = smpl_motion(held, str(path), joints=24)
+    joints = _posed_joints(model, motion.poses.reshape(len(motion.poses), 72), motion.translation)
     return joints, pickled_rate(held, path) if fps is None else fps, "y"
 
 
 def _told(held: Any) -> str:
-    return (
-        " ".join(", ".join(map(str, held)).split())[:200]
-        if isinstance(held, dict)
-        else f"a {type(held).__name__}"
-    )
+    if isinstance(held, dict):
+        return " ".join(", ".join(map(str, held)).split())[:200]
+    return f"a {type(held).__name__}"
+
+
+def _posed_joints(model: BodyModel, poses: Floats, translation: Floats) -> Floats:
+    """(T, 24, 3) metres of (T, 72) poses in the mean shape, as the published evaluations take them.
+
+    SMPL's own hands where the model has SMPL's 24 joints; SMPL+H and SMPL-X have fingers in their place,
+    and get hands that continue the forearms.
+    """
+    if len(model.joint_regressor) != len(SMPL_JOINTS):
+        return with_hands(smpl_joints(model, poses, translation))
+    rest = model.joint_regressor @ model.template
+    return forward_kinematics(poses.reshape(len(poses), -1, 3), translation, rest, SMPL_PARENTS)

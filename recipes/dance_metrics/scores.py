@@ -1,24 +1,43 @@
-"""Every measure of generated dances, and the true dances' own beside them."""
+"""Every measure of generated dances and the true dances' own beside them, as results and as a table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.diversity import diversity
-from recipes.dance_metrics.frechet_distance import frechet_distance, gaussian_distance
-from recipes.dance_metrics.item_scores import FEATURES, ITEM_MEASURES, item_scores, movement
-from recipes.dance_metrics.normalisation import truth_scale
-from recipes.dance_metrics.others_music import to_others_music
+from recipes.dance_metrics.dance_features import geometric_features, kinetic_features
+from recipes.dance_metrics.feature_distances import (
+    diversity,
+    gaussian_distance,
+    truth_scale,
+)
+from recipes.dance_metrics.feet import foot_skating, physical_foot_contact
+from recipes.dance_metrics.music_alignment import Movement, movement, music_scores, to_others_music
 from recipes.results.estimates import Estimate, jackknife_estimate
 from recipes.results.record import Results, Row, Run, by_item, item_rows
-from recipes.results.tables import run_estimates
+from recipes.results.tables import markdown_table, run_estimates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ITEM_MEASURES = (
+    *("beat_align_fact", "beat_align_bailando", "pfc", "skating_ratio", "skating_speed"),
+    *("contacts_on_beats", "contacts_on_steps"),
+)
+"""Measures of single dances."""
+
+FEATURES = {
+    kind: tuple(f"{kind} {number}" for number in range(count))
+    for kind, count in (("kinetic", 72), ("geometric", 32))
+}
+"""Names of the features of single dances, which are not normalised."""
 
 SET_MEASURES = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric")
 """Measures of all dances together."""
@@ -98,15 +117,29 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
     warnings: list[str] = []
     for kind, names in FEATURES.items():
         made_features, true_features = (by_item(one)[list(names)].to_numpy() for one in (made, true))
-        distance = frechet_distance(made_features, true_features)
-        warnings += [f"FID {kind}: {warning}" for warning in distance.warnings]
         scale = truth_scale(true_features)
         own, other = scale.normalised(made_features), scale.normalised(true_features)
+        warnings += [f"FID {kind}: {warning}" for warning in scale.warnings(len(own), len(other))]
         scores[0][f"fid_{kind}"] = _distance(own, other)
         scores[1][f"fid_{kind}"] = Estimate(_halves_apart(other, made.run.seed))
         scores[0][f"div_{kind}"] = diversity(own)
         scores[1][f"div_{kind}"] = diversity(other)
     return DanceScores(scores[0], scores[1], tuple(warnings))
+
+
+def item_scores(dance: Dance, moves: Movement) -> dict[str, float]:
+    """Measure one dance: :data:`ITEM_MEASURES`, NaN where one is not defined, and :data:`FEATURES`."""
+    skating = foot_skating(dance.joints, dance.fps)
+    scores = {
+        "pfc": physical_foot_contact(dance.joints, dance.fps),
+        "skating_ratio": skating.ratio,
+        "skating_speed": skating.speed,
+        **music_scores(dance, moves),
+    }
+    scores = {measure: scores[measure] for measure in ITEM_MEASURES}
+    scores |= zip(FEATURES["kinetic"], kinetic_features(dance.joints, dance.fps), strict=True)
+    scores |= zip(FEATURES["geometric"], geometric_features(dance.joints, dance.fps), strict=True)
+    return scores
 
 
 def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterable[Dance]]) -> list[Row]:
@@ -137,3 +170,55 @@ def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:
     return float(
         np.mean([gaussian_distance(truth[order[:half]], truth[order[half : 2 * half]]) for order in orders])
     )
+
+
+HEADINGS: Mapping[str, str] = {
+    "fid_kinetic": "FIDk ↓",
+    "fid_geometric": "FIDg ↓",
+    "div_kinetic": "Divk",
+    "div_geometric": "Divg",
+    "beat_align_fact": "BeatAlign, FACT ↑",
+    "beat_align_bailando": "BeatAlign, Bailando ↑",
+    "pfc": "PFC ↓",
+    "skating_ratio": "skating ratio ↓",
+    "skating_speed": "skating m/s ↓",
+    "contacts_on_beats": "contacts on beats, F ↑",
+    "contacts_on_steps": "contacts on true steps, F ↑",
+}
+
+
+def markdown(results: Sequence[Results]) -> str:
+    """A row a measure, generated beside true; measures that neither has are left out.
+
+    Args:
+        results: of :func:`~recipes.dance_metrics.scores.dance_results`, with the source of the music's beats
+            in the run's details.
+    """
+    scores = dance_scores(results)
+    made, true = (by_item(one) for one in results)
+
+    def on_others_music(values: pd.DataFrame, measure: str) -> Estimate:
+        name = f"{measure}{OTHERS_MUSIC}"
+        return Estimate(float(values[name].mean()) if name in values else math.nan)
+
+    rows = [
+        [
+            heading,
+            scores.generated[measure].text(),
+            on_others_music(made, measure).text(),
+            scores.truth[measure].text(),
+            on_others_music(true, measure).text(),
+        ]
+        for measure, heading in HEADINGS.items()
+        if not math.isnan(scores.generated[measure].value) or not math.isnan(scores.truth[measure].value)
+    ]
+    heading = ["", f"generated ({len(made)})", "to others' music", f"truth ({len(true)})", "to others' music"]
+    lines = [
+        *markdown_table(heading, rows),
+        "",
+        f"Beats of the music: {results[0].run.details['beats']}. In brackets: 95 % intervals over dances, "
+        "the truth held fixed. FID of the truth: between halves of it, which are fewer dances. To others' "
+        "music: the same dances by the beats of other pieces, as they would score who do not listen.",
+        *(f"- {warning}." for warning in scores.warnings),
+    ]
+    return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.registration import registered, upstreams
+from recipes.downstream.s3prl_runner.registration import registered, upstreams
 
 VERSIONS = ("torch", "torchaudio", "s3prl", "transformers", "muq", "librosa", "soundfile", "numpy")
 """Packages that features may depend on."""

@@ -3,32 +3,30 @@
     run_downstream.py -m train    -u motionbeat -d beat_tracking -p result/beats
     run_downstream.py -m evaluate -e result/beats/dev-best.ckpt
 
-The options are S3PRL's, parsed by S3PRL's parser, and the run is S3PRL's. What is added: the tasks
-of this folder, MotionBeat among the upstreams, a task's configuration found by itself, the CPU
-where there is no CUDA, checkpoints that load under torch's ``weights_only`` and are never torn,
-and mistakes told in one line. Nothing of it stays in the process that called :func:`main`.
+The options and the run are S3PRL's. What is added: the tasks of this folder, MotionBeat among the upstreams,
+a task's configuration found by itself, the CPU where there is no CUDA, checkpoints that load under torch's
+``weights_only`` and are never torn, and mistakes told in one line; see
+:mod:`~recipes.downstream.s3prl_runner`.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
-import types
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import yaml
 
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.checkpoints import safe_classes, whole_checkpoints
-from recipes.downstream.earlier_run import files_of_run, holds_training, remove
-from recipes.downstream.options import parse
-from recipes.downstream.process_state import replaced, restored
-from recipes.downstream.registration import registered
-from recipes.downstream.request import Request, check_machine, complete
+from recipes.downstream.s3prl_runner.options import parse
+from recipes.downstream.s3prl_runner.patches import replaced, restored, whole_checkpoints
+from recipes.downstream.s3prl_runner.registration import registered
+from recipes.downstream.s3prl_runner.request import Request, check_machine, complete
+from recipes.downstream.s3prl_runner.run_files import files_of_run, holds_training, remove, safe_classes
 
 NOTICES = (
     ".*torchaudio._backend.*deprecated",
@@ -66,16 +64,17 @@ def _run(request: Request) -> int:
     use_idle_cores()
     with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
         import s3prl.run_downstream as s3prl_command
-    from recipes.downstream.checked_runner import CheckedRunner, Interrupted
+    from recipes.downstream.s3prl_runner.checked_runner import CheckedRunner, Interrupted
 
     # S3PRL's module looks its parser up in argparse: it gets one whose work is done.
-    parsing = types.SimpleNamespace(ArgumentParser=lambda: _Parsed(request.options))
-    with ExitStack() as undo:
-        undo.enter_context(registered())
-        undo.enter_context(safe_classes())
-        undo.enter_context(whole_checkpoints(request.replaced))
-        undo.enter_context(replaced(s3prl_command, "argparse", parsing))
-        undo.enter_context(replaced(s3prl_command, "Runner", CheckedRunner))
+    parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: request.options)
+    with (
+        registered(),
+        safe_classes(),
+        whole_checkpoints(request.replaced),
+        replaced(s3prl_command, "argparse", SimpleNamespace(ArgumentParser=lambda: parser)),
+        replaced(s3prl_command, "Runner", CheckedRunner),
+    ):
         check_machine(request)
         try:
             s3prl_command.main()
@@ -85,20 +84,6 @@ def _run(request: Request) -> int:
             print(f"\nrun_downstream.py: interrupted; {interrupted}", file=sys.stderr)
             return 130
     return 0
-
-
-class _Parsed:
-    """Stands in for the parser that S3PRL makes: the options are parsed and checked already."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
-
-    def add_argument(self, *_: object, **__: object) -> None:
-        """Options are declared in :mod:`~recipes.downstream.options`."""
-
-    def parse_args(self) -> argparse.Namespace:
-        """The options."""
-        return self._options
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from motionbeat_upstream.errors import CheckpointError, MotionBeatError
-from recipes.encoders.waveform_upstream import WaveformUpstream
+from recipes.encoders.waveform_upstream import WaveformUpstream, in_one_line
 
 RATE = 24_000
 """Samples a second that both take."""
@@ -71,7 +71,7 @@ def muq_local(ckpt: str | Path | None = None, **kwargs: object) -> ConformerUpst
     try:
         loaded = model_class.from_pretrained(folder, local_files_only=True)
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: cannot be loaded ({_short(error)})") from error
+        raise CheckpointError(f"{folder}: cannot be loaded ({in_one_line(error)})") from error
     model = loaded.eval().model
     return ConformerUpstream(model, int(model.hop_length * model.n_fold)).eval()
 
@@ -100,7 +100,7 @@ def musicfm_local(ckpt: str | Path | None = None, **kwargs: object) -> Conformer
         state = torch.load(weights, map_location="cpu", weights_only=True)["state_dict"]
         stat = json.loads(statistics.read_text(encoding="utf-8"))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{folder}: cannot be loaded ({_short(error)})") from error
+        raise CheckpointError(f"{folder}: cannot be loaded ({in_one_line(error)})") from error
     # The trained model lies in a wrapper; its quantisers only make targets.
     state = {name.removeprefix("model."): value for name, value in state.items()}
     state = {name: value for name, value in state.items() if not name.startswith("quantizer_")}
@@ -108,7 +108,7 @@ def musicfm_local(ckpt: str | Path | None = None, **kwargs: object) -> Conformer
         model = MuQModel(stat=stat, **_sizes(state))
         missing = model.load_state_dict(state, strict=False)
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{weights}: not MusicFM's weights ({_short(error)})") from error
+        raise CheckpointError(f"{weights}: not MusicFM's weights ({in_one_line(error)})") from error
     lacking = [name for name in missing.missing_keys if not name.startswith("quantizer_")]
     if lacking or missing.unexpected_keys:
         odd = (lacking + missing.unexpected_keys)[0]
@@ -160,7 +160,3 @@ def _folder(ckpt: str | Path | None, entry: str, content: str) -> Path:
         found = "none" if ckpt is None else f"{ckpt}, which is no folder"
         raise CheckpointError(f"{entry}: expected a folder with {content} (ckpt=…, or -k), got {found}")
     return Path(ckpt)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -14,15 +14,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from motionbeat_upstream.errors import CheckpointError, MotionBeatError
-from recipes.encoders.waveform_upstream import (
-    TRUST,
-    WaveformUpstream,
-    no_mean_and_one_deviation,
-)
+from recipes.encoders.waveform_upstream import WaveformUpstream, in_one_line
+
+TRUST = "trust_remote_code"
+"""What ``-g`` says where code that lies in the folder may be run."""
 
 OF_TRAINING = ("masked_spec_embed",)
 """Weights that only training uses."""
@@ -45,7 +45,8 @@ class HfAudioUpstream(WaveformUpstream):
 
     def layers(self, wav: Tensor) -> list[Tensor]:
         """(1, F, D) hidden states of a (1, T) waveform, the input of the first layer first."""
-        wav = no_mean_and_one_deviation(wav) if self.normalise else wav
+        if self.normalise:  # as feature extractors with do_normalize do
+            wav = (wav - wav.mean()) / torch.sqrt(wav.var(correction=0) + 1e-7)
         return list(self.model(wav, output_hidden_states=True).hidden_states)
 
 
@@ -174,7 +175,6 @@ def _trusted(model_config: str | None) -> bool:
 
 
 def _reason(error: Exception, trusted: bool) -> str:
-    said = " ".join(str(error).split())
-    if not trusted and TRUST in said:
+    if not trusted and TRUST in str(error):
         return f"needs code of its own, which lies in the folder and is not run unless -g {TRUST} says so"
-    return f"cannot be loaded ({said[:300]})"
+    return f"cannot be loaded ({in_one_line(error)})"

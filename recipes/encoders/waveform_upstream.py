@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torchaudio.functional import resample
@@ -14,9 +13,6 @@ from torchaudio.functional import resample
 from motionbeat_upstream.audio import as_waveform
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
-
-TRUST = "trust_remote_code"
-"""What ``-g`` says where code that lies in the folder may be run."""
 
 
 class WaveformUpstream(nn.Module, ABC):
@@ -62,6 +58,6 @@ class WaveformUpstream(nn.Module, ABC):
         return {"hidden_states": states, "last_hidden_state": states[-1]}
 
 
-def no_mean_and_one_deviation(wav: Tensor) -> Tensor:
-    """(1, T) brought to mean 0 and deviation 1, as feature extractors of ``do_normalize`` do."""
-    return (wav - wav.mean()) / torch.sqrt(wav.var(correction=0) + 1e-7)
+def in_one_line(error: Exception) -> str:
+    """What a model's own code says of a folder that it cannot load."""
+    return " ".join(str(error).split())[:300]

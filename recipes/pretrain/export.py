@@ -112,12 +112,15 @@ def export(
     elif grid_from == "heads" and not tower.config.beat_heads:
         raise MotionBeatError(f"{run}: its model has no beat heads; leave --grid-from out")
     if sources == ("heads",):
-        # Nothing to choose: one decoder weighs the heads and the rules.
+        # Nothing to choose: the decoder has the heads alone.
         grid = GridChoice("heads", tower.config.grid_trust, {})
     else:
         grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
     names = [str(corpus.made["corpus"]) for corpus in corpora]
+    training, init = " and ".join(names), read_init(run)
+    if init is not None:
+        training += f", begun with weights trained on {init['training']}"
     details = {
         "step": number,
         "seed": values["common"]["seed"],
@@ -128,9 +131,9 @@ def export(
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "validation": validation_at(run, number),
         "grid": grid.to_dict(),
-        "init": read_init(run),
+        "init": init,
     }
-    provenance = Provenance(" and ".join(names), json.loads(json.dumps(details, default=str)))
+    provenance = Provenance(training, json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)
     if motion_side is not None:
         save_motion_side(model.motionbeat, motion_side, provenance)

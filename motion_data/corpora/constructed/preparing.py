@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,7 +21,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import motion_facts
+from motion_data.preparation import in_processes, motion_facts
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
@@ -85,15 +85,16 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         check_soundfont(settings.soundfont, PROGRAMS)
     tunes, left_out = gather(settings)
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
-    planner = _Planner(settings, pool(tunes), str((out / TAKES).resolve()), takes)
+    planner = settings, pool(tunes), str((out / TAKES).resolve()), takes
+    made = in_processes(
+        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=planner, chunk=8
+    )
     pairs = []
-    with ProcessPoolExecutor(min(cores(), 8), initializer=_begin, initargs=(planner,)) as workers:
-        made = workers.map(_make, range(settings.pairs), chunksize=8)
-        for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
-            if isinstance(pair, MotionPair):
-                pairs.append(pair)
-            else:
-                left_out[pair] = why
+    for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
+        if isinstance(pair, MotionPair):
+            pairs.append(pair)
+        else:
+            left_out[pair] = why
     return write_manifest(out, pairs, "constructed", said, left_out)
 
 
@@ -150,28 +151,20 @@ def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
     return dealt
 
 
-@dataclass(frozen=True)
-class _Planner:
-    settings: Settings
-    tunes: Pools
-    folder: str
-    takes: Mapping[str, Sequence[Take]]
+_planner: list[tuple[Settings, Pools, str, Mapping[str, Sequence[Take]]]] = []
+"""Settings, tunes, folder of the takes, and takes by split: handed to a process once, not with every pair."""
 
 
-_planner: list[_Planner] = []
-"""Of this process: handed over once and not with every pair."""
-
-
-def _begin(planner: _Planner) -> None:
+def _begin(*planner: Any) -> None:
     _planner[:] = [planner]
 
 
 def _make(index: int) -> tuple[MotionPair | str, str]:
     """A pair, or its name and why there is none."""
-    settings = _planner[0].settings
-    plan = plan_pair(settings.seed, index, _planner[0].tunes, settings.seconds, settings.soundfont)
+    settings, tunes, folder, takes = _planner[0]
+    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont)
     try:
-        return make_pair(plan, _planner[0].folder, _planner[0].takes.get(plan.split, ())), ""
+        return make_pair(plan, folder, takes.get(plan.split, ())), ""
     except DataError as error:
         return pair_name(index), str(error)
 

@@ -25,6 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from motion_data.errors import DataError
+from motion_data.files import files_under
 from motion_data.midi_file import read_score
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.file_name import printable
@@ -121,15 +122,7 @@ def _opening(tune: Tune) -> tuple[int, ...] | None:
 
 def to_json(tune: Tune) -> dict[str, Any]:
     """The tune as JSON holds it."""
-    return {
-        "title": tune.title,
-        "source": tune.source,
-        "metre": tune.metre,
-        "scale": list(tune.scale),
-        "bars": tune.bars,
-        "notes": tune.notes.ravel().tolist(),
-        "piece": tune.piece,
-    }
+    return {**vars(tune), "scale": list(tune.scale), "notes": tune.notes.ravel().tolist()}
 
 
 def from_json(record: dict[str, Any]) -> Tune:
@@ -414,7 +407,7 @@ def midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
     Raises:
         DataError: no such folder, or no MIDI file in it.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
+    files = files_under(folder, (".mid", ".midi"))
     if not files:
         raise DataError(f"{folder}: no .mid or .midi file in it; give a folder of MIDI files with --midi")
     tunes, left_out = [], {}

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from motion_data.corpora.recordings.labelling import BAR_MARGIN, BEAT_MARGIN
-from motion_data.errors import DataError
+from motion_data.errors import DataError as DataError
 from motion_data.manifest import Corpus
 
 LAYOUT = """\
@@ -72,15 +72,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes; default: %(default)s")
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Label and dance to the recordings under ``raw``.
 
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, options that cannot be, or no track could be used.
         CheckpointError: a checkpoint cannot be used.
     """
-    if raw is None:
-        raise DataError("recordings: expected RAW, a folder of music")
     from motion_data.corpora.recordings.preparing import Settings, prepare_recordings
     from motionbeat_upstream.shipped import SHIPPED
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
 from motion_data.corpora.recordings.labelling import Labels, label_track
@@ -30,16 +27,13 @@ from motion_data.corpora.recordings.tracks import (
 )
 from motion_data.errors import DataError
 from motion_data.files import write_sound
-from motion_data.manifest import MARK, Corpus, write_manifest
+from motion_data.manifest import Corpus, write_manifest
 from motion_data.motion import Motion
-from motion_data.motion_file import write_motion
-from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
-from motion_data.preparation import file_sha256, motion_facts
-from motionbeat_upstream.atomic_write import stops_writing, write_text
+from motion_data.pair import AudioSpan, MotionPair
+from motion_data.preparation import Job, MadePair, do_jobs, file_sha256, motion_facts
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
-from motionbeat_upstream.version import __version__
 
 SHORTEST_PAIR, LONGEST_PAIR = 4.0, 120.0
 """Seconds that a pair may be asked to last."""
@@ -84,14 +78,6 @@ class Settings:
     bar_margin: float
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of a track: pairs, or why there are none."""
-
-    pairs: tuple[MotionPair, ...]
-    left_out: str
-
-
 def prepare_recordings(
     raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2
 ) -> Corpus:
@@ -121,25 +107,25 @@ def prepare_recordings(
         ]
     digests = [file_sha256(path) for path in settings.checkpoints]
     asked = {**asdict(settings), "checkpoints": digests, "tempo": None if tempo is None else tempo.name}
-    (out / MARK).unlink(missing_ok=True)
-    outcomes: dict[str, _Outcome] = {}
+    depends_on = {
+        name: value for name, value in asked.items() if name not in ("checkpoints", "half", "tempo")
+    }
     jobs = []
     for track in tracks:
-        job = _Job(track, out, settings, tuple(digests))
-        kept = _kept(job)
-        if kept is None:
-            jobs.append(job)
-        else:
-            outcomes[track.name] = kept
-    with tqdm(total=len(tracks), desc="prepare recordings", unit="track") as bar:
-        bar.update(len(outcomes))
-        for name, outcome in _outcomes(jobs, workers):
-            outcomes[name] = outcome
-            bar.update()
+        labellers = _labellers(track, len(digests))
+        models = {digests[number]: settings.checkpoints[number] for number in labellers}
+        jobs.append(
+            Job(
+                track_file_name(track),
+                (track.path,),
+                partial(_track_pairs, track, out, settings, models),
+                (track.name, track.split, track.licence, track.rate, *models),
+                keep_refusal=True,
+            )
+        )
     pairs: list[MotionPair] = []
     first: dict[str, str] = {}
-    for track in tracks:
-        outcome = outcomes[track.name]
+    for track, outcome in zip(tracks, do_jobs(out, "recordings", depends_on, jobs, workers), strict=True):
         if not outcome.pairs:
             left_out[track.name] = outcome.left_out
             continue
@@ -153,21 +139,11 @@ def prepare_recordings(
     return write_manifest(out, pairs, "recordings", asked, left_out, notes)
 
 
-def _outcomes(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[str, _Outcome]]:
-    """Names of tracks and what became of them, as they are done."""
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield job.track.name, _prepare_track(job)
-        return
-    # A forked process would inherit torch's threads, and hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, _begin_worker) as pool:
-        futures = {pool.submit(_prepare_track, job): job.track.name for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _labellers(track: Track, checkpoints: int) -> tuple[int, ...]:
+    """Which of the checkpoints label a track: those that were not trained on it."""
+    if checkpoints == 1:
+        return (0,)
+    return (1 - package_half(track.package),) if track.split == "train" else (0, 1)
 
 
 def _check(settings: Settings, workers: int) -> None:
@@ -186,86 +162,13 @@ def _check(settings: Settings, workers: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Job:
-    track: Track
-    out: Path
-    settings: Settings
-    digests: tuple[str, ...]
-    """Of the checkpoints."""
-
-    @property
-    def labellers(self) -> tuple[int, ...]:
-        """Which of the checkpoints label the track: those that were not trained on it."""
-        if len(self.digests) == 1:
-            return (0,)
-        return (1 - package_half(self.track.package),) if self.track.split == "train" else (0, 1)
-
-    @property
-    def record(self) -> Path:
-        return self.out / "tracks" / f"{track_file_name(self.track)}.json"
-
-    @property
-    def fingerprint(self) -> str:
-        state = self.track.path.stat()
-        told = [
-            __version__,
-            [state.st_size, state.st_mtime_ns],
-            [self.track.name, self.track.split, self.track.licence, self.track.rate],
-            [self.digests[number] for number in self.labellers],
-            {
-                key: value
-                for key, value in asdict(self.settings).items()
-                if key not in ("checkpoints", "half")
-            },
-        ]
-        return hashlib.sha256(json.dumps(told).encode(errors="backslashreplace")).hexdigest()
-
-
-def _kept(job: _Job) -> _Outcome | None:
-    """What an earlier preparation made of a track, if nothing has changed and it is whole."""
-    try:
-        record = json.loads(job.record.read_text(encoding="utf-8"))
-        if record["fingerprint"] != job.fingerprint:
-            return None
-        pairs = tuple(from_record(pair, str(job.record)) for pair in record["pairs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    files = {job.out / str(pair.motion) for pair in pairs} | {
-        job.out / pair.audio.path for pair in pairs if pair.audio is not None
-    }
-    return _Outcome(pairs, str(record["left_out"])) if all(path.is_file() for path in files) else None
-
-
-def _begin_worker() -> None:
-    torch.set_num_threads(1)
-
-
-def _prepare_track(job: _Job) -> _Outcome:
-    """Measure, label, dance and cut one track, and write down what came of it, last."""
-    try:
-        pairs, left_out = tuple(_track_pairs(job)), ""
-    except (ValueError, OSError) as error:  # DataError and AudioError are kinds of ValueError
-        if isinstance(error, OSError) and stops_writing(error):
-            raise
-        pairs, left_out = (), str(error)
-    record = {
-        "fingerprint": job.fingerprint,
-        "pairs": [to_record(pair) for pair in pairs],
-        "left_out": left_out,
-    }
-    write_text(job.record, json.dumps(record, ensure_ascii=False))
-    return _Outcome(pairs, left_out)
-
-
-def _track_pairs(job: _Job) -> Sequence[MotionPair]:
-    """The pairs of a track.
+def _track_pairs(track: Track, out: Path, settings: Settings, models: Mapping[str, Path]) -> list[MadePair]:
+    """The pairs of a track, whose sound is written; ``models`` are checkpoints by their hash.
 
     Raises:
         DataError: why it has to be left out.
         AudioError: it cannot be decoded.
     """
-    track, settings = job.track, job.settings
     wav = read_audio(track.path)
     start, stop = sounding_span(wav.numpy(), SAMPLE_RATE)
     if stop - start < SHORTEST:
@@ -275,10 +178,7 @@ def _track_pairs(job: _Job) -> Sequence[MotionPair]:
         raise DataError(tatum.fault)
     beats, downbeats = (
         torch.stack(logits).mean(0).double().numpy()
-        for logits in zip(
-            *(activations(_beat_model(settings.checkpoints[number]), wav) for number in job.labellers),
-            strict=True,
-        )
+        for logits in zip(*(activations(_beat_model(path), wav) for path in models.values()), strict=True)
     )
     labels = label_track(
         beats, downbeats, tatum.rate, tatum.phase, start, stop, settings.beat_margin, settings.bar_margin
@@ -298,30 +198,32 @@ def _track_pairs(job: _Job) -> Sequence[MotionPair]:
         "beat_logit": round(labels.beat_logit, 4),
         "bar_margin": round(labels.bar_margin, 4),
         "bars_known": labels.bars_known,
-        "labelled_by": [job.digests[number] for number in job.labellers],
+        "labelled_by": list(models),
     }
     audio = f"audio/{track_file_name(track)}.flac"
-    write_sound(job.out / audio, wav / max(1.0, float(wav.abs().max())))  # scaled down where it would clip
-    return _cut_pairs(job, labels, AudioSpan(audio, 0.0, stop, file_sha256(job.out / audio)), provenance)
+    write_sound(out / audio, wav / max(1.0, float(wav.abs().max())))  # scaled down where it would clip
+    span = AudioSpan(audio, 0.0, stop, file_sha256(out / audio))
+    return _cut_pairs(track, settings, labels, span, provenance)
 
 
 def _cut_pairs(
-    job: _Job, labels: Labels, audio: AudioSpan, provenance: Mapping[str, Any]
-) -> list[MotionPair]:
-    """Dance to a labelled track from end to end, cut the dance at downbeats, and write the motions.
+    track: Track, settings: Settings, labels: Labels, audio: AudioSpan, provenance: Mapping[str, Any]
+) -> list[MadePair]:
+    """Dance to a labelled track from end to end, and cut the dance at downbeats.
 
     Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints
     but the touch-downs of a step on every beat. A pair has as many whole bars as come nearest to the length
     asked for. The seed of the preparation and the track's name give the take.
 
     Args:
-        job: the track, the folder of the corpus, and what was asked for.
+        track: that is cut.
+        settings: what was asked for.
         labels: of the track.
         audio: its whole sound in the corpus.
         provenance: what its pairs say of it.
     """
-    grid, stem = labels.grid, track_file_name(job.track)
-    own_seed = int.from_bytes(hashlib.sha256(f"{job.settings.seed} {stem}".encode()).digest()[:6])
+    grid, stem = labels.grid, track_file_name(track)
+    own_seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {stem}".encode()).digest()[:6])
     rng = np.random.default_rng([own_seed, 1])
     style = str(rng.choice(STYLES[grid.metre]))
     energy = float(rng.uniform(0.2, 1.0))
@@ -334,30 +236,27 @@ def _cut_pairs(
         motion = Motion(FPS, (), np.zeros((round(end * FPS), 0, 3)), 0.0, None, pulses)
         take = f"steps-{own_seed}"
     danced = {"dance": style if motion.names else "steps", "energy": energy, "seed": own_seed}
-    pairs = []
-    for number, (first, last) in enumerate(_spans(grid.downbeats, job.settings.seconds)):
+    pairs: list[MadePair] = []
+    for number, (first, last) in enumerate(_spans(grid.downbeats, settings.seconds)):
         # The margin lets the last downbeat be in the pair, so that its last bar is whole.
         start, stop = np.floor(first / EDGE + 1e-6) * EDGE, np.ceil(last / EDGE + 1e-6) * EDGE
         start, stop = max(0.0, float(start)), float(stop)
         inside = (grid.beats >= start) & (grid.beats <= stop)
         own_grid = replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
         part = motion.between(start, stop)
-        name = f"{stem}-{number:03}"
         pair = MotionPair(
-            name=name,
+            name=f"{stem}-{number:03}",
             corpus="recordings",
-            piece=job.track.name,
+            piece=track.name,
             take=take,
-            split=job.track.split,
-            licence=job.track.licence,
+            split=track.split,
+            licence=track.licence,
             seconds=round(stop - start, 3),
             **motion_facts(part, own_grid, "self-labelled"),
             audio=replace(audio, start=round(start, 3), stop=round(stop, 3)),
-            motion=f"motion/{name}.npz",
             provenance={**provenance, **danced},
         )
-        write_motion(job.out / f"motion/{name}.npz", part, own_grid)
-        pairs.append(pair)
+        pairs.append((pair, part, own_grid))
     return pairs
 
 

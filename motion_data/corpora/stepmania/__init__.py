@@ -62,14 +62,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the charts under ``raw``.
 
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, or not one chart could be used.
     """
-    if raw is None:
-        raise DataError("stepmania: expected RAW, a folder of songs")
     if not abs(options.bias) <= LARGEST_BIAS:
         raise DataError(f"--bias {options.bias:g}: expected seconds, at most {LARGEST_BIAS:g}")
 

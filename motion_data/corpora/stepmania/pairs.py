@@ -7,9 +7,9 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,11 +23,11 @@ from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.song import ENCODINGS, Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
+from motion_data.files import files_under
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, file_sha256, hashed_split, motion_facts, refused
+from motion_data.preparation import Job, MadePair, file_sha256, hashed_split, motion_facts, refused
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.mp3_tag import read_mp3_tag
 
@@ -112,7 +112,7 @@ def chart_jobs(
         for chart in source.charts:
             described = "-".join(filter(None, (source.label, chart.steps_type, chart.difficulty)))
             name = _take_name(names, described, chart.description)
-            make = _making(source, chart, name, piece, split, bias)
+            make = partial(_make, source, chart, name, piece, split, bias)
             jobs.append(Job(name, (source.file, source.music), make, (piece, split)))
     jobs += [refused(_take_name(names, label), (file,), fault) for label, file, fault in faults]
     return jobs, dict(sorted(others.items()))
@@ -139,9 +139,8 @@ def song_files(raw: Path) -> list[Path]:
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected StepMania's Songs, a pack or a song")
     folders: dict[Path, list[Path]] = {}
-    for path in sorted(raw.rglob("*")):
-        if path.suffix.lower() in (".sm", ".ssc") and path.is_file() and not path.name.startswith("."):
-            folders.setdefault(path.parent, []).append(path)
+    for path in files_under(raw, (".sm", ".ssc")):
+        folders.setdefault(path.parent, []).append(path)
     files = [
         path
         for paths in folders.values()
@@ -243,44 +242,39 @@ def _fit(label: str) -> str:
     return f"{name[:120]}_{digest}" if lost or len(name) > 120 else name
 
 
-def _making(
-    source: _Source, chart: Chart, name: str, piece: str, split: str, bias: float
-) -> Callable[[], tuple[MotionPair, Motion, Grid | None]]:
-    def make() -> tuple[MotionPair, Motion, Grid | None]:
-        seconds, onsets = _heard(source.music)
-        lead = bias + mp3_lead(source.music)
-        grid = chart_grid(chart, seconds, lead)
-        pulses, outside = step_pulses(chart, seconds, lead, source.label)
-        motion = Motion(FPS, (), np.zeros((max(2, round(seconds * FPS)), 0, 3)), 0.0, None, pulses)
-        pair = MotionPair(
-            name=name,
-            corpus="stepmania",
-            piece=piece,
-            take=name,
-            split=split,
-            licence=LICENCE,
-            seconds=seconds,
-            **motion_facts(motion, grid, "exact"),
-            audio=AudioSpan(str(source.music), 0.0, seconds, source.sha256),
-            provenance={
-                "file": source.label,
-                "title": source.song.title,
-                "artist": source.song.artist,
-                "steps_type": chart.steps_type,
-                "difficulty": chart.difficulty,
-                "description": chart.description,
-                "meter": chart.meter,
-                **chart.gimmicks,
-                "steps_outside": outside,
-                "lead": lead,
-                "onset_lag": onset_lag(onsets, grid.beats),
-                "feet": "assigned by this project, not by the chart",
-                "notes": [*source.notes, *chart.ignored],
-            },
-        )
-        return pair, motion, grid
-
-    return make
+def _make(source: _Source, chart: Chart, name: str, piece: str, split: str, bias: float) -> list[MadePair]:
+    seconds, onsets = _heard(source.music)
+    lead = bias + mp3_lead(source.music)
+    grid = chart_grid(chart, seconds, lead)
+    pulses, outside = step_pulses(chart, seconds, lead, source.label)
+    motion = Motion(FPS, (), np.zeros((max(2, round(seconds * FPS)), 0, 3)), 0.0, None, pulses)
+    pair = MotionPair(
+        name=name,
+        corpus="stepmania",
+        piece=piece,
+        take=name,
+        split=split,
+        licence=LICENCE,
+        seconds=seconds,
+        **motion_facts(motion, grid, "exact"),
+        audio=AudioSpan(str(source.music), 0.0, seconds, source.sha256),
+        provenance={
+            "file": source.label,
+            "title": source.song.title,
+            "artist": source.song.artist,
+            "steps_type": chart.steps_type,
+            "difficulty": chart.difficulty,
+            "description": chart.description,
+            "meter": chart.meter,
+            **chart.gimmicks,
+            "steps_outside": outside,
+            "lead": lead,
+            "onset_lag": onset_lag(onsets, grid.beats),
+            "feet": "assigned by this project, not by the chart",
+            "notes": [*source.notes, *chart.ignored],
+        },
+    )
+    return [(pair, motion, grid)]
 
 
 @lru_cache(maxsize=1)

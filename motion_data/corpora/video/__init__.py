@@ -25,11 +25,13 @@ from tqdm import tqdm
 from motion_data.corpora.video.container import extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
 from motion_data.errors import DataError
+from motion_data.files import files_under
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import (
     Job,
+    MadePair,
     check_lengths,
     file_sha256,
     hashed_split,
@@ -39,8 +41,8 @@ from motion_data.preparation import (
     refused,
 )
 from motion_data.skeleton import FEET, INDEX, JOINTS
-from motionbeat_upstream.atomic_write import is_hidden, stops_writing
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.atomic_write import stops_writing
+from motionbeat_upstream.beats.grid import Grid as Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
 
@@ -89,25 +91,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
+def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     """Prepare the videos under ``raw``.
 
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, MediaPipe is not installed, or no video could
             be used.
     """
-    if raw is None or not raw.exists():
+    if not raw.exists():
         raise DataError(f"{raw}: no such video or folder")
     for name, value in (("--seconds", options.seconds), ("--shortest", options.shortest)):
         if value is not None and not 0 < value < float("inf"):
             raise DataError(f"{name} {value:g}: expected seconds above 0")
-    paths = (
-        [raw]
-        if raw.is_file()
-        else sorted(
-            path for path in raw.rglob("*") if path.suffix.lower() in SUFFIXES and not is_hidden(path)
-        )
-    )
+    paths = [raw] if raw.is_file() else files_under(raw, SUFFIXES)
     if not paths:
         raise DataError(f"{raw}: holds no video ({', '.join(SUFFIXES)})")
     splits = read_splits(options.splits) if options.splits else {}
@@ -187,7 +183,7 @@ def _video_jobs(
         "pose": "mediapipe, complexity 1",
     }
 
-    def make(stretch: Stretch) -> tuple[MotionPair, Motion, Grid | None]:
+    def make(pair_name: str, stretch: Stretch) -> list[MadePair]:
         from motionbeat_upstream.beats.beat_estimation import estimate_grid
 
         start, stop = max(0.0, stretch.start), min(stretch.start + stretch.seconds, heard)
@@ -197,7 +193,7 @@ def _video_jobs(
         estimated = estimate_grid(read_audio(sound)[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)])
         grid = None if estimated.confidence == 0 else estimated
         pair = MotionPair(
-            name=name,
+            name=pair_name,
             corpus="video",
             piece=piece,
             take=label,
@@ -217,16 +213,12 @@ def _video_jobs(
                 "grid_confidence": estimated.confidence,
             },
         )
-        return pair, motion, grid
+        return [(pair, motion, grid)]
 
+    names = [f"{name}-{number}" for number in range(1, len(stretches) + 1)] if len(stretches) > 1 else [name]
     return [
-        Job(
-            f"{name}-{number}" if len(stretches) > 1 else name,
-            (path,),
-            partial(make, stretch),
-            (piece, split),
-        )
-        for number, stretch in enumerate(stretches, 1)
+        Job(one, (path,), partial(make, one, stretch), (piece, split))
+        for one, stretch in zip(names, stretches, strict=True)
     ]
 
 

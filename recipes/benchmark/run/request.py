@@ -65,7 +65,7 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
     from recipes.benchmark.corpus_tasks import CORPORA, DancePlan, RetrievalPlan
     from recipes.downstream.clip_probing.settings import TaskSettings
-    from recipes.downstream.task_settings import read_section
+    from recipes.downstream.s3prl_runner.task_settings import read_section
 
     given = {"datarc": {"slice_seconds": options.slice_seconds}, "modelrc": {"probe": options.probe}}
     clips = read_section("clip tasks", TaskSettings, given)

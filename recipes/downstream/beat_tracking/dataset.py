@@ -21,11 +21,12 @@ from torch import Tensor
 from motion_data.beats_file import Beats, read_beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
+from motion_data.pair import SPLITS
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.file_name import fit_name
-from recipes.downstream.splits import SPLIT_NAMES, SPLITS, split_by_ratio
+from recipes.downstream.beat_tracking.splits import SPLIT_NAMES, split_by_ratio
 
 END_SLACK = 0.1
 """Seconds by which a last beat may lie beyond the audio: tables are rounded, clips cut short."""

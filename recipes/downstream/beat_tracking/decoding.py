@@ -7,7 +7,7 @@ was more than 20 times faster here than ``madmom-infer``, and no worse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 import metricon
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.beats_file import UNKNOWN, Beats
+from recipes.downstream.beat_tracking.scores import f_measure
 
 PEAK_WINDOW = 0.07
 """Seconds to either side over which a peak must be the highest frame."""
@@ -98,3 +99,54 @@ def decode_dbn(
 @lru_cache(maxsize=4)
 def _tracker(metres: tuple[int, ...], min_bpm: float, max_bpm: float, fps: int) -> metricon.DownbeatTracker:
     return metricon.DownbeatTracker(beats_per_bar=metres, min_bpm=min_bpm, max_bpm=max_bpm, fps=fps)
+
+
+THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.05, 1.0, 0.05), 2))
+
+DEFAULT_THRESHOLD = 0.5
+"""Where dev cannot tell: the probability at which a balanced loss is indifferent."""
+
+
+def choose_thresholds(
+    logits: Sequence[Tensor], annotated: Sequence[Beats], frame_rate: float
+) -> tuple[float, float]:
+    """The thresholds of beat and of downbeat with the highest mean F over the pieces.
+
+    Args:
+        logits: (T_i, 2) of each piece.
+        annotated: its beats.
+        frame_rate: frames a second.
+    """
+    beat = _best(
+        [
+            _mean(
+                f_measure(truth.times, decode_peaks(piece, (threshold, DEFAULT_THRESHOLD), frame_rate).times)
+                for piece, truth in zip(logits, annotated, strict=True)
+            )
+            for threshold in THRESHOLDS
+        ]
+    )
+    downbeat = _best(
+        [
+            _mean(
+                f_measure(truth.downbeats, decode_peaks(piece, (beat, threshold), frame_rate).downbeats)
+                for piece, truth in zip(logits, annotated, strict=True)
+                if truth.downbeats_known
+            )
+            for threshold in THRESHOLDS
+        ]
+    )
+    return beat, downbeat
+
+
+def _best(scores: Sequence[float]) -> float:
+    """The middle of the candidates that share the highest score, or the default if all do."""
+    best = np.flatnonzero(np.isclose(scores, max(scores)))
+    if len(best) == len(THRESHOLDS):
+        return DEFAULT_THRESHOLD
+    return THRESHOLDS[int(best[len(best) // 2])]
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return float(np.mean(listed)) if listed else 0.0

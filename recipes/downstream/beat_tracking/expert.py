@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,12 @@ from motion_data.pipeline.beat_targets import frame_targets
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
-from recipes.downstream.beat_tracking.decoding import decode_dbn, decode_peaks
+from recipes.downstream.beat_tracking.decoding import (
+    DEFAULT_THRESHOLD,
+    choose_thresholds,
+    decode_dbn,
+    decode_peaks,
+)
 from recipes.downstream.beat_tracking.loss import (
     balancing_weight,
     shift_tolerant_bce,
@@ -27,11 +32,9 @@ from recipes.downstream.beat_tracking.loss import (
 )
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.model import Probe
-from recipes.downstream.beat_tracking.plot import plot_piece
-from recipes.downstream.beat_tracking.report import reached, report
+from recipes.downstream.beat_tracking.report import plot_piece, reached, report
 from recipes.downstream.beat_tracking.scores import score_piece
 from recipes.downstream.beat_tracking.settings import TaskSettings, read_settings
-from recipes.downstream.beat_tracking.thresholds import DEFAULT, choose_thresholds
 from recipes.downstream.beat_tracking.windows import (
     AudioCache,
     Chunk,
@@ -41,7 +44,7 @@ from recipes.downstream.beat_tracking.windows import (
     collate,
     stitch,
 )
-from recipes.downstream.task_expert import TaskExpert, check_finite
+from recipes.downstream.s3prl_runner.task_expert import TaskExpert, check_finite
 from recipes.results.record import Results, Row, item_rows
 
 MADE = "synthetic clips (a smoke test: figures on them say nothing about real music)"
@@ -51,18 +54,9 @@ class DownstreamExpert(TaskExpert):
     """Beats and downbeats from frozen or fine-tuned features.
 
     The checkpoint ``dev-best.ckpt`` is chosen on dev, and so are the peak picker's thresholds in it.
-
-    Args:
-        upstream_dim: D, numbers per frame.
-        upstream_rate: samples at 16 kHz per frame.
-        downstream_expert: the section of ``config.yaml``.
-        expdir: folder for everything that is written.
-        **options: the rest of ``config.yaml``, and the command line's options.
-
-    Raises:
-        MotionBeatError: what is wrong with the settings or the data.
     """
 
+    task_name = "beat_tracking"
     settings: TaskSettings
     positive_weights: Tensor
     """(2, 1) factor of the loss on frames with a beat, and with a downbeat."""
@@ -71,28 +65,20 @@ class DownstreamExpert(TaskExpert):
 
     read_settings = staticmethod(read_settings)
 
-    def __init__(
-        self,
-        upstream_dim: int,
-        upstream_rate: float,
-        downstream_expert: Mapping[str, Any],
-        expdir: str,
-        **options: Any,
-    ) -> None:
-        super().__init__("beat_tracking", expdir, options)
-        self.settings = self.read_settings(downstream_expert)
-        self.stride = float(upstream_rate)
-        self.frame_rate = SAMPLE_RATE / upstream_rate
+    def build(self, dim: int, rate: float) -> None:
+        """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
+        self.stride = rate
+        self.frame_rate = SAMPLE_RATE / rate
         self.tolerance = tolerance_frames(self.settings.lossrc.tolerance_seconds, self.frame_rate)
-        self.splits = {} if options.get("mode") == "inference" else self._load_splits()
+        self.splits = {} if self.options.get("mode") == "inference" else self._load_splits()
         megabytes = self.settings.datarc.cache_megabytes / max(len(self.splits), 1)
         self.caches = {split: AudioCache(of, megabytes) for split, of in self.splits.items()}
-        self.probe = Probe(upstream_dim, self.frame_rate, **asdict(self.settings.modelrc))
+        self.probe = Probe(dim, self.frame_rate, **asdict(self.settings.modelrc))
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("positive_weights", self._positive_weights())
-        self.register_buffer("thresholds", torch.tensor([DEFAULT, DEFAULT], dtype=torch.float64))
-
-    # S3PRL's interface
+        self.register_buffer(
+            "thresholds", torch.tensor([DEFAULT_THRESHOLD, DEFAULT_THRESHOLD], dtype=torch.float64)
+        )
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """Random crops of ``split`` if an epoch is given, as in training; else whole pieces in chunks.
@@ -120,12 +106,7 @@ class DownstreamExpert(TaskExpert):
     ) -> Tensor:
         """The loss of a batch of crops in training; else the logits are put aside in ``records``.
 
-        Args:
-            split: train, dev or test.
-            features: (T_i, D) each.
-            labels: what the data loader gave with the audio.
-            records: S3PRL's store until ``log_records``.
-            **kwargs: what else S3PRL passes.
+        Features are (T_i, D) each; labels are what the data loader gave with the audio.
 
         Raises:
             MotionBeatError: logits of an evaluation that are not finite.
@@ -197,8 +178,6 @@ class DownstreamExpert(TaskExpert):
     def load_audio(self, path: str | Path) -> Tensor:
         """Audio for inference, of any format and rate."""
         return read_audio(path)
-
-    # The parts
 
     def loss(
         self,

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.beats_file import Beats
+from motion_data.pair import SPLITS
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording
-from recipes.downstream.splits import SPLITS
 
 SECONDS = 16.0
 """Length of a clip."""

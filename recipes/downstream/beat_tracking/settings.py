@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive, Share
-from recipes.downstream.task_settings import EmptyIsNone, read_section
+from recipes.downstream.s3prl_runner.task_settings import EmptyIsNone, read_section
 
 Decoder = Literal["dbn", "peaks"]
 

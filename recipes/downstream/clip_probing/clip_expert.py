@@ -15,15 +15,14 @@ from torch.utils.data import DataLoader, Dataset
 from motion_data.errors import DataError
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels
+from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels, slices
 from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
-from recipes.downstream.clip_probing.probe import ClipProbe
+from recipes.downstream.clip_probing.probing import ClipProbe
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings
-from recipes.downstream.clip_probing.slices import slices
 from recipes.downstream.clip_probing.targets import Values
-from recipes.downstream.task_expert import TaskExpert, check_finite
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner.task_expert import TaskExpert, check_finite
+from recipes.downstream.s3prl_runner.task_settings import read_section
 
 Read = Callable[[Path, int], ClipData]
 """Reads a data set in a folder; of one in folds, with the fold to test on."""
@@ -75,79 +74,55 @@ class Slice:
     """() or (K,) float32."""
 
 
-class Slices(Dataset[tuple[Tensor, Slice]]):
-    """One slice of each clip, drawn anew in every epoch; or, without one, the slices of a clip together."""
+class Slices(Dataset[list[tuple[Tensor, Slice]]]):
+    """The slices of each clip, a clip an item: all of them, or one that is drawn anew in every epoch.
 
-    def __init__(self, clips: Sequence[Clip], seconds: float, seed: int, epoch: int) -> None:
+    Args:
+        clips: of a split.
+        seconds: of the longest slice.
+        draw: seed and epoch of the draw; None for all slices.
+    """
+
+    def __init__(self, clips: Sequence[Clip], seconds: float, draw: tuple[int, int] | None = None) -> None:
         self._clips = clips
         self._seconds = seconds
-        self._key = (seed, epoch)
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Slice]:
-        clip = self._clips[index]
-        parts = slices(clip.load(), self._seconds)
-        drawn = int(np.random.default_rng((*self._key, index)).integers(0, len(parts)))
-        # A copy: some upstreams normalise in place.
-        return parts[drawn].clone(), Slice(index, torch.from_numpy(np.asarray(clip.label)))
-
-
-class AllSlices(Dataset[list[tuple[Tensor, Slice]]]):
-    """Every slice of each clip, a clip an item."""
-
-    def __init__(self, clips: Sequence[Clip], seconds: float) -> None:
-        self._clips = clips
-        self._seconds = seconds
+        self._draw = draw
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def __getitem__(self, index: int) -> list[tuple[Tensor, Slice]]:
         clip = self._clips[index]
+        parts = slices(clip.load(), self._seconds)
+        if self._draw is not None:
+            drawn = int(np.random.default_rng((*self._draw, index)).integers(0, len(parts)))
+            parts = parts[drawn : drawn + 1]
         label = torch.from_numpy(np.asarray(clip.label))
-        return [(part.clone(), Slice(index, label)) for part in slices(clip.load(), self._seconds)]
+        # Copies: some upstreams normalise in place.
+        return [(part.clone(), Slice(index, label)) for part in parts]
 
 
 class ClipExpert(TaskExpert):
     """One prediction for every clip, from frozen or fine-tuned features.
 
     A task's ``DownstreamExpert`` is this with its own ``task``. ``dev-best.ckpt`` is chosen by the target's
-    first measure.
-
-    Args:
-        upstream_dim: width of the features: L·D where the layers lie side by side.
-        upstream_rate: samples at 16 kHz per frame.
-        downstream_expert: the section of ``config.yaml``.
-        expdir: folder for everything that is written.
-        **options: the rest of ``config.yaml``, and the command line's options; ``upstream_layers``, if given,
-            is L (1 where S3PRL's featurizer has summed the layers).
-
-    Raises:
-        MotionBeatError: what is wrong with the settings or the data.
+    first measure. Features are L·D wide where the L layers lie side by side; the option ``upstream_layers``,
+    if given, is L (1 where S3PRL's featurizer has summed them).
     """
 
     task: ClassVar[ClipTask]
     weighs_layers: ClassVar[bool] = True
-    """Asks :class:`~recipes.downstream.checked_runner.CheckedRunner` for the layers themselves."""
+    """Asks for the layers themselves; see :mod:`~recipes.downstream.s3prl_runner.checked_runner`."""
     settings: TaskSettings
 
     @classmethod
     def read_settings(cls, values: Mapping[str, Any]) -> TaskSettings:
-        """The task's settings; see :func:`~recipes.downstream.task_settings.read_section`."""
+        """The task's settings; see :func:`~recipes.downstream.s3prl_runner.task_settings.read_section`."""
         return read_section(cls.task.name, TaskSettings, values, layouts=tuple(cls.task.layouts))
 
-    def __init__(
-        self,
-        upstream_dim: int,
-        upstream_rate: float,
-        downstream_expert: Mapping[str, Any],
-        expdir: str,
-        **options: Any,
-    ) -> None:
-        super().__init__(self.task.name, expdir, options)
-        self.settings = self.read_settings(downstream_expert)
+    def build(self, dim: int, rate: float) -> None:
+        """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
+        self.task_name = self.task.name
         data, model = self.settings.datarc, self.settings.modelrc
         if data.root is None:
             print(
@@ -157,10 +132,10 @@ class ClipExpert(TaskExpert):
             )
         self.data = self.task.load(data.root, data.layout, data.test_fold or 0)
         self.target = self.data.target
-        self.layers = int(options.get("upstream_layers", 1))
+        self.layers = int(self.options.get("upstream_layers", 1))
         outputs = len(self.target.names)
         self.probe = ClipProbe(
-            self.layers, upstream_dim // self.layers, outputs, model.probe, model.hidden, model.dropout
+            self.layers, dim // self.layers, outputs, model.probe, model.hidden, model.dropout
         )
         self.register_load_state_dict_pre_hook(_refuse_earlier_probe)  # type: ignore[no-untyped-call]
         if isinstance(self.target, Values):
@@ -177,12 +152,12 @@ class ClipExpert(TaskExpert):
         rules, clips = self.settings.datarc, self.data.splits[split]
         if epoch is None:
             return DataLoader(
-                AllSlices([] if self.is_skipped(split) else clips, rules.slice_seconds),
+                Slices([] if self.is_skipped(split) else clips, rules.slice_seconds),
                 rules.eval_batch_size,
                 num_workers=rules.num_workers,
-                collate_fn=collate_all,
+                collate_fn=collate,
             )
-        drawn = Slices(clips, rules.slice_seconds, self.seed, epoch)
+        drawn = Slices(clips, rules.slice_seconds, (self.seed, epoch))
         return self.training_loader(drawn, epoch, rules.train_batch_size, rules.num_workers, collate)
 
     def forward(
@@ -195,12 +170,7 @@ class ClipExpert(TaskExpert):
     ) -> Tensor:
         """The loss of a batch of slices in training; else the logits are put aside in ``records``.
 
-        Args:
-            split: train, dev or test.
-            features: (T_i, L·D) each.
-            parts: what the data loader gave with the audio.
-            records: S3PRL's store until ``log_records``.
-            **kwargs: what else S3PRL passes.
+        Features are (T_i, L·D) each; parts are what the data loader gave with the audio.
 
         Raises:
             MotionBeatError: logits of an evaluation that are not finite.
@@ -273,11 +243,7 @@ def _refuse_earlier_probe(module: torch.nn.Module, state: Mapping[str, Any], pre
         )
 
 
-def collate(items: Sequence[tuple[Tensor, Slice]]) -> tuple[list[Tensor], list[Slice]]:
-    """Audio and labels, as S3PRL's runner takes them."""
-    return [wav for wav, _ in items], [part for _, part in items]
-
-
-def collate_all(items: Sequence[Sequence[tuple[Tensor, Slice]]]) -> tuple[list[Tensor], list[Slice]]:
-    """The same, of clips with all their slices."""
-    return collate([part for item in items for part in item])
+def collate(items: Sequence[Sequence[tuple[Tensor, Slice]]]) -> tuple[list[Tensor], list[Slice]]:
+    """Audio and labels of the slices of clips, as S3PRL's runner takes them."""
+    wavs, parts = zip(*(pair for item in items for pair in item), strict=True)
+    return list(wavs), list(parts)

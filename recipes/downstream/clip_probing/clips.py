@@ -1,4 +1,4 @@
-"""Clips with labels, and the splits they are in: what every clip task's data set gives."""
+"""Clips with labels, and the splits they are in, which every clip task's data set gives; and their slices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from motion_data.errors import DataError
+from motion_data.pair import SPLITS
+from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.clip_probing.targets import Target
-from recipes.downstream.splits import SPLITS
 
 NAMED = 5
 """Of what is wrong with many clips, so many are named."""
@@ -95,3 +97,22 @@ def _refuse(names: Sequence[str], data: ClipData, fault: str) -> None:
     if names:
         more = f" (and {len(names) - NAMED} more)" if len(names) > NAMED else ""
         raise DataError(f"{data.name}: {', '.join(names[:NAMED])}{more}: {fault}")
+
+
+SHORTEST = 0.5
+"""Seconds that a clip is filled up to with silence: less is no frame to some upstreams."""
+
+
+def slices(wav: Tensor, seconds: float) -> list[Tensor]:
+    """Slices of equal length that together are the whole clip, none longer than ``seconds``.
+
+    Args:
+        wav: (T,) at 16 kHz, T at least 1.
+        seconds: of the longest slice, at least ``SHORTEST``; a clip that is shorter is one slice.
+
+    Returns:
+        (S_i,) each, their lengths differing by one sample at most, in order.
+    """
+    wav = F.pad(wav, (0, max(0, round(SHORTEST * SAMPLE_RATE) - len(wav))))
+    count = -(-len(wav) // round(seconds * SAMPLE_RATE))
+    return list(wav.tensor_split(count))

@@ -8,6 +8,7 @@ under the same name or another version never meets an old entry, and one that is
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +23,10 @@ from tqdm import tqdm
 from motion_data.preparation import file_sha256
 from motionbeat_upstream import audio
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.downstream.clip_probing import slices as slicing
-from recipes.downstream.clip_probing.clips import Clip
-from recipes.downstream.clip_probing.slices import slices
+from recipes.downstream.clip_probing.clips import Clip, slices
 from recipes.downstream.encoder import Encoder, sources_hash
 
-READING = sources_hash([Path(audio.__file__), Path(slicing.__file__), Path(__file__)])
+READING = sources_hash([Path(audio.__file__), Path(inspect.getfile(Clip)), Path(__file__)])
 """Hash of the code that reads, cuts and averages."""
 
 

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motion_data.pair import SPLITS
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.targets import Classes, Tags, Target, Values
-from recipes.downstream.splits import SPLITS
 
 SECONDS = 2.5
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from motion_data.csv_file import Row
 from motion_data.errors import DataError
+from motion_data.pair import SPLITS
 from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from recipes.downstream.clip_probing.clips import Clip
-from recipes.downstream.splits import SPLITS
 
 
 def expect(root: Path, relative: str, obtained: str) -> Path:

@@ -1,4 +1,4 @@
-"""The report of a clip task: a table of scores with intervals."""
+"""The report of a clip task: a table of scores with intervals, and a plot of the predictions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, confusion_matrix
 
+from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream.clip_probing.clips import ClipData
-from recipes.downstream.clip_probing.plots import plot_predictions
 from recipes.downstream.clip_probing.predictions import (
     Predictions,
     compare_predictions,
     prediction_rows,
     read_predictions,
 )
+from recipes.downstream.clip_probing.targets import Classes, Tags, Target
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, Run, write_report
 from recipes.results.tables import markdown_table
@@ -68,3 +73,94 @@ def _undefined(measures: Sequence[str], scores: Sequence[Estimate]) -> list[str]
     if not missing:
         return []
     return [f"Undefined, since what is tested or said of it is the same for all clips: {', '.join(missing)}."]
+
+
+CELL = 0.42
+"""Inches of a row or column of a matrix."""
+
+MOST_WRITTEN = 20
+"""With more classes, the matrix' cells bear no numbers."""
+
+
+def plot_predictions(path: Path, predictions: Predictions, target: Target, title: str) -> None:
+    """A confusion matrix of classes, the average precision of each tag, or values against the annotated ones.
+
+    Args:
+        path: of the PNG; it appears when it is whole.
+        predictions: of the tested clips.
+        target: of their data set.
+        title: over the picture.
+    """
+    if isinstance(target, Classes):
+        figure = _confusion(predictions, target)
+    elif isinstance(target, Tags):
+        figure = _precision(predictions, target)
+    else:
+        figure = _against(predictions, target)
+    figure.suptitle(title, fontsize="medium")
+    with atomic_path(path) as draft:
+        figure.savefig(draft, format="png", dpi=120)
+
+
+def _confusion(predictions: Predictions, target: Target) -> Figure:
+    count = len(target.names)
+    matrix = confusion_matrix(predictions.labels, predictions.values.argmax(1), labels=range(count))
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = 2.2 + CELL * count
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(count), target.names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), target.names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("annotated")
+    if count <= MOST_WRITTEN:
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(
+                column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=8
+            )
+    figure.colorbar(image, label="share of the annotated class", shrink=0.8)
+    return figure
+
+
+def _precision(predictions: Predictions, target: Target) -> Figure:
+    varied = np.flatnonzero(np.ptp(predictions.labels, axis=0) > 0)
+    labels, values = predictions.labels, predictions.values
+    precision = np.array([average_precision_score(labels[:, k], values[:, k]) for k in varied])
+    order = np.argsort(precision)
+    figure = Figure(figsize=(6.4, 1.2 + 0.2 * len(order)), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(order))
+    axes.barh(places, precision[order], color="tab:blue", label="probe")
+    chance = predictions.labels[:, varied].mean(0)[order]
+    axes.scatter(chance, places, marker="|", color="black", zorder=3, label="without listening")
+    axes.set_yticks(places, [target.names[varied[k]] for k in order], fontsize=7)
+    axes.set_ylim(-0.7, len(order) - 0.3)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("average precision")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _against(predictions: Predictions, target: Target) -> Figure:
+    count = len(target.names)
+    figure = Figure(figsize=(3.6 * count, 3.8), layout="constrained")
+    for column, name in enumerate(target.names):
+        axes = figure.add_subplot(1, count, column + 1)
+        _scatter(axes, predictions.labels[:, column], predictions.values[:, column])
+        axes.set_title(name)
+    return figure
+
+
+def _scatter(axes: Axes, annotated: NDArray[np.float32], predicted: NDArray[np.float32]) -> None:
+    both = np.concatenate([annotated, predicted])
+    margin = 0.05 * max(float(np.ptp(both)), 1e-6)
+    ends = (both.min() - margin, both.max() + margin)
+    axes.plot(ends, ends, color="grey", linewidth=0.8)
+    axes.scatter(annotated, predicted, s=10, alpha=0.6)
+    axes.set_xlim(ends)
+    axes.set_ylim(ends)
+    axes.set_aspect("equal")
+    axes.set_xlabel("annotated")
+    axes.set_ylabel("predicted")

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, Number
-from recipes.downstream.task_settings import EmptyIsNone
+from recipes.downstream.s3prl_runner.task_settings import EmptyIsNone
 
 
 @dataclass(config=CONFIG, frozen=True)

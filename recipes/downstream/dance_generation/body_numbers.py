@@ -9,11 +9,16 @@ joints       70   4 contacts, 3 root, 21 × 3 joints against the pelvis in metre
 
 A contact is 1 where an ankle or the ball of a foot moves less than a centimetre a frame at 30 frames a
 second (EDGE's rule). The root is the pelvis in metres, y up.
+
+EDGE leaves dancers where they are in the room. Here every slice begins at the origin, facing +z, and says
+how the body moves from there [O]; so a long dance may wander, and each slice of it is like one that was
+trained on.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,8 +26,41 @@ from smplx.lbs import batch_rigid_transform
 from torch import Tensor, nn
 
 from motion_data.skeleton import INDEX, JOINTS, PARENTS, SMPL_JOINTS
-from recipes.downstream.dance_generation.placing import Place, place_of, turned
 from recipes.downstream.dance_generation.rigid import bones_of, on_rigid_body
+
+LINES = ("hip", "shoulder")
+"""From left to right across the body."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Of B bodies."""
+
+    ground: Tensor
+    """(B, 2) x and z in metres."""
+    heading: Tensor
+    """(B,) radians from +z towards +x."""
+
+
+def place_of(joints: Tensor) -> Place:
+    """Where bodies stand, by the pelvis, and face, by the mean line across hips and shoulders.
+
+    Args:
+        joints: (B, 22, 3) metres, y up.
+    """
+    across = sum(joints[:, INDEX[f"left_{part}"]] - joints[:, INDEX[f"right_{part}"]] for part in LINES)
+    assert isinstance(across, Tensor)
+    # left × up is ahead
+    return Place(joints[:, 0, [0, 2]], torch.atan2(-across[:, 2], across[:, 0]))
+
+
+def turned(vectors: Tensor, angle: Tensor) -> Tensor:
+    """(B, ..., 3) turned about y by (B,) radians from +z towards +x."""
+    shape = (-1,) + (1,) * (vectors.ndim - 2)
+    cosine, sine = angle.cos().view(shape), angle.sin().view(shape)
+    x, y, z = vectors.unbind(-1)
+    return torch.stack([x * cosine + z * sine, y, z * cosine - x * sine], -1)
+
 
 FPS = 30.0
 """Frames a second, as EDGE has them."""
@@ -61,10 +99,6 @@ class BodyNumbers(nn.Module, ABC):
     @abstractmethod
     def pose_turned(self, pose: Tensor, angle: Tensor) -> Tensor:
         """(B, T, N - 7) of bodies that are turned about y by (B,) radians."""
-
-    @abstractmethod
-    def of_joint(self, name: str) -> slice:
-        """The numbers that say where a joint is, or how it turns."""
 
     @abstractmethod
     def bones(self, numbers: Tensor) -> Tensor:
@@ -108,11 +142,6 @@ class JointNumbers(BodyNumbers):
     def pose_turned(self, pose: Tensor, angle: Tensor) -> Tensor:
         """See above."""
         return turned(pose.unflatten(-1, (-1, 3)), angle).flatten(-2)
-
-    def of_joint(self, name: str) -> slice:
-        """See above; of the pelvis the root."""
-        index = INDEX[name]
-        return slice(4 + 3 * index, 7 + 3 * index)
 
     def bones(self, numbers: Tensor) -> Tensor:
         """See above; the median of every bone's length."""
@@ -174,11 +203,6 @@ class RotationNumbers(BodyNumbers):
         whole = matrices_of_rows(pose[..., :6]).transpose(-1, -2)
         first = turned(whole, angle).transpose(-1, -2)[..., :2, :].flatten(-2)
         return torch.cat([first, pose[..., 6:]], -1)
-
-    def of_joint(self, name: str) -> slice:
-        """See above."""
-        index = INDEX[name]
-        return slice(7 + 6 * index, 13 + 6 * index)
 
     def bones(self, numbers: Tensor) -> Tensor:
         """See above: one body for all."""

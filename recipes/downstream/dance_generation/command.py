@@ -110,8 +110,7 @@ def _dance(options: argparse.Namespace) -> LoadedPair:
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.downstream.dance_generation.body_numbers import FPS
     from recipes.downstream.dance_generation.dance_file import SHIPPED, read_dance_model
-    from recipes.downstream.dance_generation.song_dance import dance_song
-    from recipes.downstream.dance_generation.start_pose import start_numbers
+    from recipes.downstream.dance_generation.song_dance import dance_song, start_numbers
 
     use_idle_cores()
     whole = read_audio(options.song)
@@ -147,7 +146,7 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     import torch
 
     from motionbeat_upstream import hubconf
-    from recipes.downstream.weights_file import IN_THE_PACKAGE
+    from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE
 
     heard = dancer.heard
     file = heard.weights_file(weights)

@@ -1,4 +1,4 @@
-"""What of a dance is given: poses at its ends, the frames around a gap, joints that are led by hand.
+"""What of a dance is given: the frames that it goes on from, or any other of its numbers.
 
 A constraint holds the numbers of slices that begin at the origin, and which of them are known. While a slice
 is drawn, what is known takes the place of what is guessed of the clean slice at every step [O; EDGE puts it
@@ -8,14 +8,13 @@ is known stands in the result to the digit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from motion_data.skeleton import JOINTS
-from recipes.downstream.dance_generation.body_numbers import ROOT, BodyNumbers
+HALF_LIFE = 3.0
+"""Frames after which half of the difference is left: a tenth of a second."""
 
 
 @dataclass(frozen=True)
@@ -34,40 +33,33 @@ class Constraint:
                 f"{self.known.dtype}; expected one shape, and bool"
             )
 
-    def __or__(self, other: Constraint) -> Constraint:
-        """Both; where both know, the other's value."""
-        return Constraint(torch.where(other.known, other.values, self.values), self.known | other.known)
+
+def begins_with(given: Tensor, frames: int) -> Constraint:
+    """Slices of so many frames that begin with (B, s, N)."""
+    values = torch.nn.functional.pad(given, (0, 0, 0, frames - given.shape[1]))
+    known = torch.zeros_like(values, dtype=torch.bool)
+    known[:, : given.shape[1]] = True
+    return Constraint(values, known)
 
 
-def frames_given(values: Tensor, frames: Sequence[int] | slice) -> Constraint:
-    """Whole bodies at some frames: a start, an end, both sides of a gap.
+def eased(said: Tensor, values: Tensor, given: Tensor) -> Tensor:
+    """(B, T, N) what was said, led to what is given, so that there is no jump where given frames end.
+
+    Each frame is moved by the difference between what is given and what was said at the nearest given frame,
+    the less the farther it is; given frames are as they are given. A slice without any stays as it is. So do
+    game engines go from one motion to another (inertialisation, Bollo, "Inertialization: High-Performance
+    Animation Transitions in Gears of War", GDC 2018), here at every step of drawing [O].
 
     Args:
+        said: (B, T, N).
         values: (B, T, N); what other frames hold is not looked at.
-        frames: of T.
+        given: (B, T) bool.
     """
-    known = torch.zeros_like(values, dtype=torch.bool)
-    known[:, frames if isinstance(frames, slice) else list(frames)] = True
-    return Constraint(values, known)
-
-
-def joints_given(values: Tensor, numbers: BodyNumbers, names: Sequence[str]) -> Constraint:
-    """Some joints in all frames, the rest free. The pelvis stands for the root's way.
-
-    Args:
-        values: (B, T, N); what other joints hold is not looked at.
-        numbers: the layout.
-        names: of :data:`~motion_data.skeleton.JOINTS`.
-
-    Raises:
-        ValueError: a joint of another name.
-    """
-    unknown = [name for name in names if name not in JOINTS]
-    if unknown:
-        raise ValueError(f"no joint {', '.join(unknown)}; there are {', '.join(JOINTS)}")
-    known = torch.zeros_like(values, dtype=torch.bool)
-    for name in names:
-        known[..., numbers.of_joint(name)] = True
-        if name == JOINTS[0]:
-            known[..., ROOT] = True
-    return Constraint(values, known)
+    frames = torch.arange(given.shape[1], device=given.device)
+    apart = (frames[:, None] - frames).abs().to(said.dtype)  # (T, T): from each to each
+    apart = torch.where(given[:, None, :], apart, torch.inf)
+    distance, nearest = apart.min(-1)
+    off = torch.where(given[..., None], values - said, 0.0)
+    off = off.gather(1, nearest[..., None].expand_as(said))
+    moved: Tensor = said + off * torch.exp2(-distance / HALF_LIFE)[..., None]
+    return moved

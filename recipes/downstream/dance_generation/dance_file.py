@@ -18,7 +18,7 @@ from motionbeat_upstream.errors import CheckpointError
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel, dance_model, weights_of
 from recipes.downstream.dance_generation.settings import read_settings
-from recipes.downstream.weights_file import IN_THE_PACKAGE, weights_file
+from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE, weights_file
 
 SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
 """The model in the package; README.md beside it is its model card."""
@@ -80,18 +80,8 @@ class Heard:
             # The name may stand for newer weights than it did when the model was trained.
             known = (file, *IN_THE_PACKAGE.values())
             file = next((one for one in known if file_sha256(one) == self.sha256), file)
-        if file is not None:
-            self.check_weights(file)
-        return file
-
-    def check_weights(self, file: Path) -> None:
-        """Refuse weights that the model was not trained with: their features mean something else.
-
-        Raises:
-            CheckpointError: another file, or one that is not there.
-        """
-        if self.sha256 is None:
-            return
+        if file is None or self.sha256 is None:
+            return file
         if not file.is_file():
             raise CheckpointError(f"{file}: no such file")
         if (found := file_sha256(file)) != self.sha256:
@@ -99,6 +89,7 @@ class Heard:
                 f"{file}: weights {found[:12]}…, the dance model was trained on {self.sha256[:12]}… of "
                 f"{self.upstream}; give those (--upstream-weights), or train a dance model on these"
             )
+        return file
 
 
 @dataclass(frozen=True)
@@ -180,3 +171,26 @@ def read_dance_model(path: Path) -> DanceFile:
 
 def _numbers(body: str, weights: Mapping[str, Tensor]) -> BodyNumbers:
     return RotationNumbers(weights["numbers.rest"]) if body == "rotations" else JointNumbers()
+
+
+BYTES = 32
+"""Of a SHA-256."""
+
+
+def weights_digest(upstream: str, given: str | None) -> Tensor:
+    """(32,) uint8, the SHA-256 of the file of an upstream's weights; zeros where it has none here.
+
+    Args:
+        upstream: its name in S3PRL's hub.
+        given: ``-k`` of ``run_downstream.py``.
+    """
+    file = weights_file(upstream, None if given is None else Path(given))
+    if file is None or not file.is_file():
+        return torch.zeros(BYTES, dtype=torch.uint8)
+    digest = bytes.fromhex(file_sha256(file))
+    return torch.tensor(list(digest), dtype=torch.uint8)
+
+
+def as_hex(digest: Tensor) -> str | None:
+    """What :func:`weights_digest` gave, as it is written; None for zeros."""
+    return bytes(digest.tolist()).hex() if digest.any() else None

@@ -7,7 +7,7 @@ and scored beside the true dances.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
-from motion_data.pair import MotionPair
+from motion_data.pair import SPLITS, MotionPair
 from motion_data.pipeline.pair_cache import caches_by_split
-from recipes.downstream.dance_generation.along import dance_along
 from recipes.downstream.dance_generation.body_numbers import FPS
+from recipes.downstream.dance_generation.dance_file import weights_digest
+from recipes.downstream.dance_generation.hearing import at_frames
 from recipes.downstream.dance_generation.model import dance_model
-from recipes.downstream.dance_generation.music_frames import at_frames
 from recipes.downstream.dance_generation.report import report
 from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
@@ -37,8 +37,8 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.upstream_weights import weights_digest
-from recipes.downstream.task_expert import NO_DATA, TaskExpert, check_finite
+from recipes.downstream.dance_generation.song_dance import dance_along
+from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite
 
 SEEN_FIRST = 200
 """Pairs whose slices say what the body's numbers are on average."""
@@ -48,47 +48,30 @@ class DownstreamExpert(TaskExpert):
     """Dances from features of music.
 
     ``dev-best.ckpt`` is chosen by the loss of the averaged weights on slices of dev.
-
-    Args:
-        upstream_dim: D, numbers per frame.
-        upstream_rate: samples at 16 kHz per frame.
-        downstream_expert: the section of ``config.yaml``.
-        expdir: folder for everything that is written.
-        **options: the rest of ``config.yaml``, and the command line's options.
-
-    Raises:
-        MotionBeatError: what is wrong with the settings or the corpus.
     """
 
+    task_name = "dance_generation"
     settings: TaskSettings
     rate: Tensor
     """Samples at 16 kHz a feature."""
     heard: Tensor
-    """See :func:`~recipes.downstream.dance_generation.upstream_weights.weights_digest`."""
+    """See :func:`~recipes.downstream.dance_generation.dance_file.weights_digest`."""
 
     read_settings = staticmethod(read_settings)
 
-    def __init__(
-        self,
-        upstream_dim: int,
-        upstream_rate: float,
-        downstream_expert: Mapping[str, Any],
-        expdir: str,
-        **options: Any,
-    ) -> None:
-        super().__init__("dance_generation", expdir, options)
-        self.settings = self.read_settings(downstream_expert)
+    def build(self, dim: int, rate: float) -> None:
+        """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
         # Buffers, so that every checkpoint carries them.
-        self.register_buffer("rate", torch.tensor(float(upstream_rate), dtype=torch.float64))
-        self.register_buffer("heard", weights_digest(self.upstream, options.get("upstream_ckpt")))
+        self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64))
+        self.register_buffer("heard", weights_digest(self.upstream, self.options.get("upstream_ckpt")))
         data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))
         self.pairs: dict[str, list[MotionPair]] = {
-            split: with_joints(self.corpus, split, data.slice_seconds) for split in ("train", "dev", "test")
+            split: with_joints(self.corpus, split, data.slice_seconds) for split in SPLITS
         }
         self.caches = caches_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
         numbers = numbers_for(self.caches["train"], self.pairs["train"], data.body)
-        self.model = dance_model(numbers, upstream_dim, self.settings)
+        self.model = dance_model(numbers, dim, self.settings)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""

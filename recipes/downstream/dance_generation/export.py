@@ -17,8 +17,8 @@ from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
-from recipes.downstream.checkpoints import BEST, safe_classes
-from recipes.downstream.checkpoints import read_settings as read_checkpoint_settings
+from recipes.downstream.s3prl_runner.run_files import BEST, safe_classes
+from recipes.downstream.s3prl_runner.run_files import read_settings as read_checkpoint_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,10 +72,9 @@ def export(checkpoint: Path, target: Path) -> str:
 
     from motionbeat_upstream.checkpoint import Provenance
     from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
-    from recipes.downstream.dance_generation.dance_file import Heard, write_dance_model
+    from recipes.downstream.dance_generation.dance_file import Heard, as_hex, write_dance_model
     from recipes.downstream.dance_generation.model import dance_model
     from recipes.downstream.dance_generation.settings import read_settings
-    from recipes.downstream.dance_generation.upstream_weights import as_hex
 
     with safe_classes():
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -1,16 +1,40 @@
-"""A song as long as one likes, heard in blocks: the features at the frames that are asked for."""
+"""An upstream's features at the frames of a motion; of a song as long as one likes, heard in blocks."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.frame_resampling import resample_frames
 from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.music_frames import at_frames
+
+FIRST_FRAME: Mapping[str, float] = {
+    **dict.fromkeys(("fbank", "fbank_no_cmvn", "mfcc"), 0.0125),
+    "edge_librosa": 0.0,
+}
+"""Seconds at which an upstream's first frame is centred: Kaldi's windows of 25 ms begin at 0; librosa's are
+centred on 0. Of all others half a frame, as convolutions without padding, and ours, have it."""
+
+
+def first_frame(upstream: str, rate: float) -> float:
+    """Seconds at which the first frame is centred.
+
+    Args:
+        upstream: its name in S3PRL's hub.
+        rate: samples at 16 kHz from one frame to the next.
+    """
+    return FIRST_FRAME.get(upstream, 0.5 * rate / SAMPLE_RATE)
+
+
+def at_frames(features: Tensor, upstream: str, rate: float, times: Tensor) -> Tensor:
+    """(..., N, D) features of an upstream, (..., T, D), at (N,) seconds of the sound."""
+    step = rate / SAMPLE_RATE
+    return resample_frames(features, first_frame(upstream, rate), step, times)
+
 
 BLOCK, CONTEXT = 60.0, 10.0
 """Seconds of a block, and of what is heard on either side of it; the latter is left away."""
@@ -31,7 +55,7 @@ class Hearing:
 
     def __init__(self, wav: Tensor, encode: Callable[[Tensor], Tensor], upstream: str, rate: float) -> None:
         self._wav, self._encode, self._upstream, self._rate = wav, encode, upstream, rate
-        self._blocks: OrderedDict[int, Tensor] = OrderedDict()
+        self._block = lru_cache(maxsize=KEPT)(self._encode_block)
         self._frames = round(BLOCK * FPS)
         self._last = max(0, (len(wav) - 1) // round(BLOCK * SAMPLE_RATE))
 
@@ -45,14 +69,10 @@ class Hearing:
             parts.append(self._block(number)[:, inside.clamp(max=self._frames - 1)])
         return torch.cat(parts, 1)
 
-    def _block(self, number: int) -> Tensor:
-        if number not in self._blocks:
-            start = number * BLOCK
-            before = max(0.0, start - CONTEXT)
-            first, last = (round(seconds * SAMPLE_RATE) for seconds in (before, start + BLOCK + CONTEXT))
-            features = self._encode(self._wav[first:last])
-            times = torch.arange(self._frames, dtype=torch.float64) / FPS + start - before
-            self._blocks[number] = at_frames(features, self._upstream, self._rate, times).float()
-            while len(self._blocks) > KEPT:
-                self._blocks.popitem(last=False)
-        return self._blocks[number]
+    def _encode_block(self, number: int) -> Tensor:
+        start = number * BLOCK
+        before = max(0.0, start - CONTEXT)
+        first, last = (round(seconds * SAMPLE_RATE) for seconds in (before, start + BLOCK + CONTEXT))
+        features = self._encode(self._wav[first:last])
+        times = torch.arange(self._frames, dtype=torch.float64) / FPS + start - before
+        return at_frames(features, self._upstream, self._rate, times).float()

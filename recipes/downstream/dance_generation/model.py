@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, FPS, BodyNumbers
-from recipes.downstream.dance_generation.constraints import Constraint
+from recipes.downstream.dance_generation.constraints import Constraint, eased
 from recipes.downstream.dance_generation.denoiser import Denoiser
-from recipes.downstream.dance_generation.easing import eased
 from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings, TaskSettings
 
 LEAST_SPREAD = 0.02

@@ -13,10 +13,8 @@ from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
-from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.hands import with_hands
-from recipes.dance_metrics.report import markdown
-from recipes.dance_metrics.scores import dance_results
+from recipes.dance_metrics.dance import Dance, with_hands
+from recipes.dance_metrics.scores import dance_results, markdown
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.slices import Piece
 from recipes.results.record import Run, write_report

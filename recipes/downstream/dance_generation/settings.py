@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive, Share
 from motionbeat_upstream.config import LARGEST
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner.task_settings import read_section
 
 Size = Annotated[Integer, Field(ge=1, le=LARGEST)]
 LessThanOne = Annotated[Number, Field(ge=0, lt=1)]
@@ -126,5 +126,5 @@ class TaskSettings:
 
 
 def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSettings:
-    """As :func:`~recipes.downstream.task_settings.read_section`; for inference no corpus is needed."""
+    """The task's settings; for inference no corpus is needed."""
     return read_section("dance_generation", TaskSettings, values, needs_root=not inference)

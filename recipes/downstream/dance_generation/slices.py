@@ -16,6 +16,7 @@ from motion_data.body.rotation_fit import posed_body
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair
 from motion_data.manifest import Corpus
+from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.pipeline.example import relative_grid
 from motion_data.pipeline.pair_cache import PairCache
@@ -185,6 +186,11 @@ def cut_slices(
     if high - low > settings.longest_seconds:
         low += rng.random() * (high - low - settings.longest_seconds)
         high = low + settings.longest_seconds
+    if isinstance(numbers, RotationNumbers) and loaded.motion.rotations is None:
+        raise DataError(
+            f"{loaded.pair.name}: its motion has no rotations, as the first {BODIES_LOOKED_AT} of the corpus "
+            f"have; set datarc.body to joints"
+        )
     first = max(0, int(np.ceil((low - begin) * FPS - 1e-6)))
     frames, stride = frames_of(settings.slice_seconds), frames_of(settings.stride_seconds)
     last = int((high - begin) * FPS + 1e-6) - frames
@@ -199,28 +205,18 @@ def cut_slices(
     index = firsts[:, None] + np.arange(frames)
     times = begin + index / FPS - sound / SAMPLE_RATE
     return wav, Slices(
-        torch.full((len(firsts),), owner), torch.from_numpy(times), encode(loaded, numbers, index)
+        torch.full((len(firsts),), owner),
+        torch.from_numpy(times),
+        encode_motion(loaded.motion, numbers, index),
     )
 
 
-def encode(loaded: LoadedPair, numbers: BodyNumbers, index: NDArray[np.int64]) -> Tensor:
-    """(S, T, N) of the (S, T) frames of a pair's motion, each slice beginning at the origin.
-
-    Raises:
-        DataError: rotations are wanted, and the motion has none.
-    """
-    motion = loaded.motion
-    joints = torch.from_numpy(motion.joints[index])
+def encode_motion(motion: Motion, numbers: BodyNumbers, index: NDArray[np.int64]) -> Tensor:
+    """(S, T, N) of the (S, T) frames of a motion, each slice beginning at the origin."""
     rotations = None
-    if isinstance(numbers, RotationNumbers):
-        if motion.rotations is None:
-            raise DataError(
-                f"{loaded.pair.name}: its motion has no rotations, as the first {BODIES_LOOKED_AT} of the "
-                f"corpus have; set datarc.body to joints"
-            )
-        matrices = axis_angle_to_matrix(motion.rotations[index])
-        rotations = torch.from_numpy(matrices).float()
-    whole = numbers.encode(joints, rotations)
+    if motion.rotations is not None and isinstance(numbers, RotationNumbers):
+        rotations = torch.from_numpy(axis_angle_to_matrix(motion.rotations[index])).float()
+    whole = numbers.encode(torch.from_numpy(motion.joints[index]), rotations)
     return numbers.moved(whole, numbers.place(whole), to_origin=True)
 
 

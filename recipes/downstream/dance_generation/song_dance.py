@@ -1,26 +1,49 @@
-"""From a song to its dance: hear it, dance it, take down when the feet touch the floor."""
+"""From a song to its dance, as long as the song: slices one after the other, each going on from the last.
+
+EDGE draws all slices at once and ties their halves together, which holds the whole dance in memory. Here
+half a second is given to the next slice [O], so an hour takes no more memory than a slice. It says where the
+body is and where it is going; given half a slice instead, a small model takes its own errors for the dance:
+within 20 s it sank to its knees. And the body of the first slice is kept: positions leave the length of bones
+open, so a dancer of whom each slice was given as it was drawn grew or shrank by a little each time, and had
+within a minute a body that none has been trained on; from there on it slid through the room.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from motion_data.body.rotation_fit import posed_body
+from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
-from recipes.downstream.dance_generation.along import dance_along
-from recipes.downstream.dance_generation.body_numbers import FPS
+from recipes.downstream.dance_generation.body_numbers import FPS, Place, RotationNumbers
+from recipes.downstream.dance_generation.constraints import begins_with
 from recipes.downstream.dance_generation.dance_file import DanceFile
 from recipes.downstream.dance_generation.hearing import Hearing
+from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.rigid import on_rigid_body
+from recipes.downstream.dance_generation.slices import encode_motion
 
 SHORTEST = 1.0
 """Seconds of a song that can be danced; what is shorter than a slice is danced as the beginning of one."""
+
+LONGEST_START = 2.0
+"""Seconds of a motion that are kept to go on from: less than half a slice, so that there is something to
+dance."""
+
+GIVEN_SECONDS = 0.5
+"""What a slice is given of the last one."""
+
+Listen = Callable[[int, int], Tensor]
+"""(B, T, D) features of the frames from one to another, which may lie beyond the music's end."""
 
 
 def dance_song(
@@ -42,7 +65,7 @@ def dance_song(
         seed: another one gives another dance.
         guidance: overrides the dancer's.
         steps: the same.
-        start: (1, s, N) numbers of frames to begin with, at the origin.
+        start: (1, s, N) numbers of frames to begin with, see :func:`start_numbers`.
         progress: is told the frames that were danced since it was told last.
 
     Returns:
@@ -63,3 +86,71 @@ def dance_song(
         progress(len(parts[-1]))
     joints = on_rigid_body(np.concatenate(parts))
     return Motion(FPS, JOINTS, joints, 0.0, None, contact_pulses(joints, JOINTS, FPS))
+
+
+def start_numbers(model: DanceModel, motion: Motion, name: str) -> Tensor:
+    """(1, s, N) numbers of a motion's last frames, the first of them at the origin.
+
+    Args:
+        model: whose layout of a body it is to be.
+        motion: of the common skeleton, at any rate.
+        name: for messages.
+
+    Raises:
+        DataError: another skeleton, or fewer than two frames.
+    """
+    if motion.names != JOINTS:
+        raise DataError(
+            f"{name}: {len(motion.names)} joints; expected the {len(JOINTS)} of the common skeleton"
+        )
+    rotated = isinstance(model.numbers, RotationNumbers)
+    try:
+        last = replace(motion, rotations=posed_body(motion).rotations if rotated else None).at_rate(FPS)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    kept = np.arange(len(last.joints))[-round(LONGEST_START * FPS) :]
+    return encode_motion(last, model.numbers, kept[None])
+
+
+def dance_along(
+    model: DanceModel,
+    listen: Listen,
+    frames: int,
+    generator: torch.Generator,
+    start: Tensor | None = None,
+    guidance: float | None = None,
+    steps: int | None = None,
+) -> Iterator[Tensor]:
+    """The dance piece by piece, (B, t, N) in the room, ``frames`` in all.
+
+    Args:
+        model: whose averaged weights dance.
+        listen: gives the music's features.
+        frames: of the dance.
+        generator: of the noise.
+        start: (B, s, N) frames that it begins with, at the origin; s less than a slice.
+        guidance: overrides the model's.
+        steps: the same.
+    """
+    slice_frames = model.frames
+    kept = min(slice_frames // 2, round(GIVEN_SECONDS * FPS))
+    step = slice_frames - kept
+    given: Tensor | None = start
+    place: Place | None = None
+    bones: Tensor | None = None
+    begin, told = 0, 0
+    while told < frames:
+        music = listen(begin, begin + slice_frames)
+        constraint = None if given is None else begins_with(given, slice_frames)
+        slices = model.draw(music, generator, constraint, guidance, steps)
+        if place is None or bones is None:
+            place = Place(slices.new_zeros(len(slices), 2), slices.new_zeros(len(slices)))
+            bones = model.numbers.bones(slices if start is None else start)
+        in_room = model.numbers.moved(slices, place, to_origin=False)
+        until = min(frames, begin + slice_frames)
+        yield in_room[:, told - begin : until - begin]
+        told, begin = until, begin + step
+        # The next slice begins at the origin again, with the end of this one.
+        place = model.numbers.place(in_room, step)
+        ended = model.numbers.with_bones(in_room[:, step:], bones)
+        given = model.numbers.moved(ended, place, to_origin=True)

@@ -55,7 +55,7 @@ def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
     from motion_data.soundfont import default_soundfont
     from recipes.downstream.beat_tracking.prepare.rendered import render
     from recipes.downstream.clip_probing.published import expect
-    from recipes.downstream.genre.dataset import GROOVE
+    from recipes.downstream.genre.expert import GROOVE
 
     index = expect(source, "info.csv", GROOVE)
     rows = [row.cells for row in read_csv(index, ("beat_type", "midi_filename"))]

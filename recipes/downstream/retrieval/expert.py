@@ -8,7 +8,7 @@ the same with noise for music, and what the correlation of onsets with touch-dow
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
+from motion_data.pair import SPLITS
 from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
-from recipes.downstream.retrieval.kept import Kept, keep, lay_out
+from recipes.downstream.retrieval.kept import keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import FORMS, report, retrieval_results
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
-from recipes.downstream.splits import SPLITS
-from recipes.downstream.task_expert import NO_DATA, TaskExpert
+from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert
 from recipes.results.tables import run_estimates
 
 FPS = 50.0
@@ -39,36 +39,19 @@ class DownstreamExpert(TaskExpert):
     """Music and motion found by each other, from frozen or fine-tuned features of the music.
 
     ``dev-best.ckpt`` is chosen by R@1 of music → motion on a shared grid.
-
-    Args:
-        upstream_dim: D, numbers per frame.
-        upstream_rate: samples at 16 kHz per frame.
-        downstream_expert: the section of ``config.yaml``.
-        expdir: folder for everything that is written.
-        **options: the rest of ``config.yaml``, and the command line's options.
-
-    Raises:
-        MotionBeatError: what is wrong with the settings or the corpus.
     """
 
+    task_name = "retrieval"
     read_settings = staticmethod(read_settings)
     settings: TaskSettings
 
-    def __init__(
-        self,
-        upstream_dim: int,
-        upstream_rate: float,
-        downstream_expert: Mapping[str, Any],
-        expdir: str,
-        **options: Any,
-    ) -> None:
-        super().__init__("retrieval", expdir, options)
-        self.settings = self.read_settings(downstream_expert)
+    def build(self, dim: int, rate: float) -> None:
+        """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
         data, model = self.settings.datarc, self.settings.modelrc
         self.corpus = read_corpus(Path(data.root))
         pairs = {split: self.corpus.split(split) for split in SPLITS}
         self.caches = caches_by_split(self.corpus.folder, pairs, FPS, data.memory_megabytes)
-        self.probe = PairProbe(upstream_dim, model.width, model.curves, model.taps)
+        self.probe = PairProbe(dim, model.width, model.curves, model.taps)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The batches of an epoch, as in training; or without one the same batches each time, to evaluate.
@@ -111,9 +94,9 @@ class DownstreamExpert(TaskExpert):
             clips.joints.to(device), clips.pulses.to(device), clips.has_joints.to(device), lengths
         )
         motion = self.probe.vectors(danced, lengths, clips.owner_grids, music=False)
-        heard = self.probe.music_frames(features[:size], frames)
-        music = self.probe.vectors(heard, frames, clips.grids, music=True)
         if self.training:
+            heard = self.probe.music_frames(features, frames)
+            music = self.probe.vectors(heard, frames, clips.grids, music=True)
             self.fell_behind = False
             may_be = torch.from_numpy(may_be_negatives(clips.pieces.tolist(), clips.takes.tolist()))
             loss = contrast(
@@ -126,7 +109,16 @@ class DownstreamExpert(TaskExpert):
             )
             records["loss"].append(loss.item())
             return loss
-        records["kept"].append(self._kept(batch, features, heard, danced, music, motion))
+        # The sound, and noise in its place.
+        sounds = [self.probe.music_frames(part, frames) for part in (features[:size], features[size:])]
+        # The probe needs no grid, so each side has none where it may not have the other's.
+        kept = keep(
+            batch,
+            lambda is_noise, grids: self.probe.vectors(sounds[is_noise], frames, grids, music=True),
+            motion,
+            self.probe.vectors(danced[:size], frames, None, music=False),
+        )
+        records["kept"].append(kept)
         return torch.zeros(())
 
     def log_records(
@@ -152,26 +144,3 @@ class DownstreamExpert(TaskExpert):
             return self.choose(first, f"R@1 {first:.3f}", global_step)
         print("\n" + report(self.expdir, results), flush=True)
         return []
-
-    def _kept(
-        self,
-        batch: PairBatch,
-        features: Sequence[Tensor],
-        heard: Tensor,
-        danced: Tensor,
-        music: Tensor,
-        motion: Tensor,
-    ) -> Kept:
-        """A batch's vectors, also those of noise and, for own grids, on none: the probe needs no grid."""
-        size, clips = len(batch), batch.clips
-        frames = clips.frame_lengths.to(heard.device)
-        blank = self.probe.music_frames(features[size:], frames)
-        return keep(
-            batch,
-            music,
-            motion,
-            self.probe.vectors(blank, frames, clips.grids, music=True),
-            self.probe.vectors(heard, frames, None, music=True),
-            self.probe.vectors(danced[:size], frames, None, music=False),
-            self.probe.vectors(blank, frames, None, music=True),
-        )

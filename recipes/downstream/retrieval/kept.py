@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from motionbeat_upstream.beats.grid import Grid
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.retrieval.report import Tables
-from recipes.downstream.task_expert import check_finite
+from recipes.downstream.s3prl_runner.task_expert import check_finite
 from recipes.pairing.hard_retrieval import negative_kinds
 from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 
@@ -21,54 +22,42 @@ TEMPI_AN_OCTAVE = 4
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a tested batch; vectors are of length 1."""
+    """What is kept of a tested batch of B clips with R hard negatives."""
 
-    music: Tensor
-    """(B, V) on the shared grid, as the next two."""
-    motion: Tensor
-    """(B, V) the own motions."""
-    noise: Tensor
-    """(B, V) noise for music."""
-    music_own: Tensor
-    """(B, V) each on its own grid, as the next two."""
-    motion_own: Tensor
-    noise_own: Tensor
-    hard: Tensor
-    """(R,) similarity of each hard negative to its music."""
-    noise_hard: Tensor
-    """(R,) and to noise."""
     batch: PairBatch
+    vectors: Mapping[str, Tensor]
+    """(B, V) of length 1: ``music``, ``noise`` for music and the own ``motion`` on the shared grid,
+    ``music_own``, ``noise_own`` and ``motion_own`` each on its own grid. (R,) similarities of hard negatives
+    to their music, ``hard``, and to noise, ``noise_hard``."""
 
 
 def keep(
     batch: PairBatch,
-    music: Tensor,
+    encode_music: Callable[[bool, Sequence[Grid] | None], Tensor],
     motion: Tensor,
-    noise: Tensor,
-    music_own: Tensor,
     motion_own: Tensor,
-    noise_own: Tensor,
 ) -> Kept:
-    """Put vectors aside; ``motion`` is (R, V), of own motions and hard negatives, the others are (B, V).
+    """Put vectors aside.
+
+    Args:
+        batch: of an evaluation.
+        encode_music: gives (B, V) of the music, or of noise for it, on given grids, or with None on its own.
+        motion: (B + R, V) of own motions and hard negatives on the shared grid.
+        motion_own: (B, V) of own motions on their own grids.
 
     Raises:
         MotionBeatError: vectors that are not finite.
     """
-    size, owner = len(batch), batch.clips.owner[len(batch) :].to(music.device)
-    hard = (music[owner] * motion[size:]).sum(-1)
-    noise_hard = (noise[owner] * motion[size:]).sum(-1)
-    vectors = {
-        "music": music,
-        "motion": motion[:size],
-        "noise": noise,
-        "music_own": music_own,
-        "motion_own": motion_own,
-        "noise_own": noise_own,
-        "hard": hard,
-        "noise_hard": noise_hard,
-    }
+    size, clips = len(batch), batch.clips
+    vectors = {"motion": motion[:size], "motion_own": motion_own}
+    for name, is_noise in (("music", False), ("noise", True)):
+        vectors[name] = encode_music(is_noise, clips.grids)
+        vectors[f"{name}_own"] = encode_music(is_noise, None)
+    owner = clips.owner[size:].to(motion.device)
+    vectors["hard"] = (vectors["music"][owner] * motion[size:]).sum(-1)
+    vectors["noise_hard"] = (vectors["noise"][owner] * motion[size:]).sum(-1)
     check_finite(vectors.values())
-    return Kept(batch=batch, **{name: vector.float().cpu() for name, vector in vectors.items()})
+    return Kept(batch, {name: vector.float().cpu() for name, vector in vectors.items()})
 
 
 def lay_out(kept: Sequence[Kept]) -> Tables:
@@ -77,10 +66,7 @@ def lay_out(kept: Sequence[Kept]) -> Tables:
     Args:
         kept: of every batch.
     """
-    music, motion, noise, music_own, motion_own, noise_own, hard, noise_hard = (
-        torch.cat([getattr(one, name) for one in kept])
-        for name in ("music", "motion", "noise", "music_own", "motion_own", "noise_own", "hard", "noise_hard")
-    )
+    of = {name: torch.cat([one.vectors[name] for one in kept]) for name in kept[0].vectors}
     batches = [one.batch.clips for one in kept]
     before = np.cumsum([0, *map(len, batches)])
     owner = np.concatenate(
@@ -93,12 +79,12 @@ def lay_out(kept: Sequence[Kept]) -> Tables:
         for grid in clips.grids
     ]
     return Tables(
-        shared=(music @ motion.T).double().numpy(),
-        own_grids=(music_own @ motion_own.T).double().numpy(),
-        hard=hard.double().numpy(),
-        noise_shared=(noise @ motion.T).double().numpy(),
-        noise_own_grids=(noise_own @ motion_own.T).double().numpy(),
-        noise_hard=noise_hard.double().numpy(),
+        shared=(of["music"] @ of["motion"].T).double().numpy(),
+        own_grids=(of["music_own"] @ of["motion_own"].T).double().numpy(),
+        hard=of["hard"].double().numpy(),
+        noise_shared=(of["noise"] @ of["motion"].T).double().numpy(),
+        noise_own_grids=(of["noise_own"] @ of["motion_own"].T).double().numpy(),
+        noise_hard=of["noise_hard"].double().numpy(),
         no_learning=_no_learning([one.batch for one in kept], torch.from_numpy(owner)),
         owner=owner,
         kinds=[kind for clips in batches for kind in negative_kinds(clips.negatives)],

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, clock_turns, frame_turns
+from motionbeat_upstream.beats.grid import Grid, fallback_grid
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, continued
 
@@ -78,11 +78,7 @@ class PairProbe(nn.Module):
         mask = length_mask(lengths, frames.shape[1])
         mean = F.normalize(frames.sum(1) / lengths[:, None].clamp(min=1), dim=-1)
         size = frames.shape[1]
-        turns = (
-            clock_turns(size, RATE).expand(len(frames), -1)
-            if grids is None
-            else frame_turns(grids, size, RATE)
-        )
+        turns = frame_turns(grids or [fallback_grid(size / RATE)] * len(frames), size, RATE)
         placed = (self.music_spectrum if music else self.motion_spectrum)(
             frames, turns.to(frames.device), mask
         )

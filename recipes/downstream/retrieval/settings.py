@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.settings import CONFIG, Count, Integer, NotNegative, Number, Positive
-from recipes.downstream.task_settings import read_section
+from recipes.downstream.s3prl_runner.task_settings import read_section
 
 AtLeastTwo = Annotated[Integer, Field(ge=2)]
 """Pairs are each other's negatives."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from motion_data.manifest import read_corpus
 from motion_data.preparation import file_sha256
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
@@ -120,11 +119,9 @@ def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Ke
 
     (batch,) = batches
     size, clips = len(batch), batch.clips
-    heard, blank = (pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:]))
+    # The sound, and noise in its place.
+    sounds = [pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:])]
     lengths = torch.tensor([len(wav) for wav in wavs[:size]])
-
-    def music(wav: Tensor, grids: Sequence[Grid] | None) -> Tensor:
-        return model.encode_music(wav, lengths, grids, own_grids=grids is None).compared
 
     danced = model.encode_motion(
         clips.joints, clips.pulses, clips.has_joints, clips.motion_lengths, clips.owner_grids
@@ -139,12 +136,11 @@ def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Ke
     )
     return keep(
         batch,
-        music(heard, clips.grids),
+        lambda is_noise, grids: (
+            model.encode_music(sounds[is_noise], lengths, grids, own_grids=grids is None).compared
+        ),
         danced.compared,
-        music(blank, clips.grids),
-        music(heard, None),
         danced_own.compared,
-        music(blank, None),
     )
 
 

@@ -14,12 +14,10 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from numpy.typing import NDArray
 from motion_data.corpora.recordings.debian_packages import run_program
 from motion_data.errors import DataError
 from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
+from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.decoding import read_sound
 
@@ -156,31 +155,15 @@ def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
     times = times + song.lag
     keep = (times >= start) & (times <= stop)
     audio_path, beats_path = song_paths(song, out)
-    with whole_file(audio_path) as part:
-        soundfile.write(part, audio, rate, format="FLAC", subtype="PCM_16")
+    with atomic_path(audio_path) as draft:
+        soundfile.write(draft, audio, rate, format="FLAC", subtype="PCM_16")
     lines = (f"{time:.4f}\t{position}\n" for time, position in zip(times[keep], positions[keep], strict=True))
-    with whole_file(beats_path) as part:
-        part.write_text("".join(lines), encoding="utf-8")
+    write_text(beats_path, "".join(lines))
 
 
 def song_paths(song: Song, out: Path) -> tuple[Path, Path]:
     """Where a song's audio and beats lie in the data set."""
     return out / "audio" / f"{song.piece}.flac", out / "beats" / f"{song.piece}.beats"
-
-
-@contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """A path to write to, renamed to ``target`` when the block ends well, deleted otherwise."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o644)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def unpack(package: str, packages: Path | None, work: Path) -> Path:
@@ -222,9 +205,8 @@ def write_index(out: Path, tempi: dict[str, float]) -> None:
         f"| {s.piece} | {s.package} | {tempi[s.piece]:.0f} | {s.lag * 1e3:.0f} | {s.bar_phase} |"
         for s in SONGS
     )
-    for name, content in (("splits.csv", text.getvalue()), ("README.md", README.format(rows=rows))):
-        with whole_file(out / name) as part:
-            part.write_text(content, encoding="utf-8")
+    write_text(out / "splits.csv", text.getvalue())
+    write_text(out / "README.md", README.format(rows=rows))
 
 
 def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] = print) -> None:
@@ -241,8 +223,8 @@ def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] 
             if song.package not in unpacked:
                 unpacked[song.package] = unpack(song.package, packages, Path(work))
                 copyright_file = unpacked[song.package] / "usr/share/doc" / song.package / "copyright"
-                with whole_file(out / f"{song.package}.copyright") as part:
-                    shutil.copyfile(copyright_file, part)
+                with atomic_path(out / f"{song.package}.copyright") as draft:
+                    shutil.copyfile(copyright_file, draft)
             prepare_song(song, unpacked[song.package], out)
             say(f"wrote {song.piece}")
     tempi = {}

@@ -25,12 +25,13 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score
+from motion_data.pair import SPLITS
 from motion_data.soundfont import check_soundfont, default_soundfont, play, synthesiser
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
-from recipes.downstream.splits import SPLITS, deal
+from recipes.downstream.beat_tracking.splits import deal
 
 FEWEST_BEATS = 8
 """Files with fewer beats are left out."""
@@ -159,8 +160,7 @@ def _same_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
     note = out / "rendering.json"
     if note.is_file() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
         raise DataError(f"{out}: holds a rendering with {found}, not {settings}; give another folder as OUT")
-    with atomic_path(note) as draft:
-        draft.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+    write_text(note, json.dumps(settings) + "\n")
 
 
 def _write_index(
@@ -190,9 +190,8 @@ def _write_index(
         f"{beats} beats. Rendered through {soundfont}; mono FLAC at 16 kHz. The licence above holds for "
         f"these files too.\n"
     )
-    for name, content in (("splits.csv", text.getvalue()), ("README.md", readme)):
-        with atomic_path(out / name) as draft:
-            draft.write_text(content, encoding="utf-8")
+    write_text(out / "splits.csv", text.getvalue())
+    write_text(out / "README.md", readme)
 
 
 @command("rendered", interrupted=RESUMES, mistake=1, extra="downstream")
