@@ -27,6 +27,7 @@ from motionbeat_upstream.checkpoint import (
 )
 from motionbeat_upstream.config import MotionTowerConfig
 from motionbeat_upstream.nn.motionbeat import MotionBeat
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.shipped import SHIPPED
 from recipes.downstream import run_downstream
 from recipes.downstream.retrieval.model import PairProbe, contrast
@@ -273,6 +274,11 @@ def test_towers_that_were_not_trained_together_are_refused(
         torch.testing.assert_close(value, loaded.state_dict()[name], rtol=0, atol=0)
     with pytest.raises(CheckpointError, match="was trained with another music tower"):
         load_motionbeat(SHIPPED, tmp_path / "b.safetensors")
+    changed = untrained_music_tower(SMALL, seed=1)
+    save_music_tower(changed, tmp_path / "c.safetensors", Provenance("none", {}))
+    both, _ = load_motionbeat(tmp_path / "c.safetensors", tmp_path / "b.safetensors", of_one_step=False)
+    for name, value in {**model.state_dict(), **changed.state_dict(prefix="music.")}.items():
+        torch.testing.assert_close(value, both.state_dict()[name], rtol=0, atol=0)
     with pytest.raises(CheckpointError, match=r"expected format 'motionbeat.motion_side'"):
         load_motionbeat(SHIPPED, SHIPPED)
     arguments = [str(corpus), str(tmp_path / "out"), "--motion-side", str(tmp_path / "b.safetensors")]

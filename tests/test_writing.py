@@ -87,7 +87,7 @@ def test_angles_run_on_between_frames(tmp_path: Path) -> None:
 
 
 def take(path: Path) -> tuple[Array, Array, float]:
-    """(T, 24, 3) poses, translation and scaling by our reader of AIST++, which refuses all but plain arrays."""
+    """(T, 24, 3) poses, translation, scaling by our reader of AIST++, which refuses all but plain arrays."""
     read = find_annotations(path.parents[1]).take(path.stem)
     return read.poses, read.translation, read.scaling
 

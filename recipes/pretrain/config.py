@@ -167,7 +167,8 @@ class InitSection:
     music: Path | None = None
     """Checkpoint of a music tower (.safetensors) of the same sizes; none: a random initialisation."""
     motion: Path | None = None
-    """What was trained with it (``--motion-side`` of the export); none: a random initialisation."""
+    """Motion tower and heads (``--motion-side`` of an export), trained with that music tower or an earlier
+    state of it; none: a random initialisation."""
     frozen: list[str] = field(default_factory=list)
     """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that keep the weights that they begin
     with, such as ``music.trunk``."""
@@ -175,7 +176,7 @@ class InitSection:
     @model_validator(mode="after")
     def _check_music(self) -> Self:
         if self.motion is not None and self.music is None:
-            raise ValueError("motion needs music, the music tower that it was trained with")
+            raise ValueError("motion needs music, a music tower to be trained with it")
         return self
 
 

@@ -28,10 +28,10 @@ def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
         return
     try:
         if init.motion is None:
-            source, target = load_music_tower(init.music)[0], model.motionbeat.music
-            target.load_state_dict(source.state_dict())
+            model.motionbeat.music.load_state_dict(load_music_tower(init.music)[0].state_dict())
         else:
-            model.motionbeat.load_state_dict(load_motionbeat(init.music, init.motion)[0].state_dict())
+            source = load_motionbeat(init.music, init.motion, of_one_step=False)[0]
+            model.motionbeat.load_state_dict(source.state_dict())
     except CheckpointError as error:
         raise MotionBeatError(f"init: {error}") from error
     except RuntimeError as error:
