@@ -19,7 +19,7 @@ from pathlib import Path
 from motion_data.commands.data import COMMANDS as DATA_COMMANDS
 from motion_data.corpora import CORPORA
 from recipes.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
-from recipes.launch.known_recipes import RECIPES
+from recipes.launch import RECIPES
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,9 +11,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from recipes.launch.command import main
+from recipes.launch.__main__ import main
+from recipes.launch.jobs import is_over, states
 from recipes.launch.record import Record, read_record
-from recipes.launch.states import is_over, states
 from tests.launch_recipe.fitting import undisturbed
 from tests.launch_recipe.request import Request
 

@@ -23,14 +23,16 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.benchmark.beats.__main__ import main
 from recipes.benchmark.beats.comparison import (
     LEVELS,
+    TimedEstimate,
     compare,
+    estimate_path,
     measures,
+    read_estimate,
     report,
     score_table,
     tempo_class,
     tempo_lines,
 )
-from recipes.benchmark.beats.kept_estimates import TimedEstimate, estimate_path, read_estimate
 from recipes.benchmark.beats.reliability import reliability, tracker_reliability
 from recipes.benchmark.beats.sets import LARGEST_CHANGE, AnnotatedSound, MusicSet, played_at
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker

@@ -28,7 +28,7 @@ from recipes.downstream.clip_probing.predictions import (
 from recipes.downstream.clip_probing.probing import predict, train
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import ModelSettings, ScoringSettings, TaskSettings
-from recipes.launch.command import main as launch
+from recipes.launch.__main__ import main as launch
 from recipes.results.record import Run, read_results, results_file
 from tests.published_layouts import LAYOUTS
 

@@ -25,9 +25,9 @@ from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
 from recipes.benchmark import plan as plan_module
-from recipes.benchmark.dance_task import DancePlan
-from recipes.benchmark.runner import Job
-from recipes.benchmark.upstream_choice import Upstream, read_upstreams
+from recipes.benchmark.corpus_tasks import DancePlan
+from recipes.benchmark.plan import Job
+from recipes.benchmark.upstream_choice import read_upstreams
 from recipes.dance_metrics.scores import dance_scores
 from recipes.downstream import run_downstream
 from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers, RotationNumbers
@@ -267,7 +267,7 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     upstreams = read_upstreams(["fbank", "mfcc"])
     plan = DancePlan(corpus, (0, 1))
     for choice in upstreams:
-        plan.run(Upstream(choice), tmp_path, None)
+        plan.run(choice, tmp_path, None)
     assert len(asked) == 4
     assert all(
         "dance_generation" in options and f"config.downstream_expert.datarc.root={corpus}" in options
@@ -287,7 +287,7 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     for settings in ("a: 1", "a: 2"):
         edge.write_text(settings)
         larger = DancePlan(corpus, (0,), edge)
-        larger.run(Upstream(upstreams[0]), tmp_path / settings[-1], None)
+        larger.run(upstreams[0], tmp_path / settings[-1], None)
         assert asked[-1][asked[-1].index("-c") + 1] == str(edge)
         assert made[-1][0] == "fbank-edge-seed0"
     assert list(larger.tables(upstreams[:1], tmp_path / "2", 50)[0].rows) == ["fbank"]

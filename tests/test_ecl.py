@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
-from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature, embodied_contrastive_loss
-from recipes.pretrain.criterion.gathering import gather_rows
+from recipes.pretrain.criterion.ecl import (
+    COLDEST,
+    HOTTEST,
+    Temperature,
+    embodied_contrastive_loss,
+    gather_rows,
+)
 
 
 def looped(

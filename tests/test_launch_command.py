@@ -14,16 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from submitit import SlurmExecutor
 
-import recipes.launch.command
+import recipes.launch.__main__
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.command import main
-from recipes.launch.known_recipes import RECIPES
-from recipes.launch.metrics import last_metrics, step
-from recipes.launch.progress import Progress, progress_file, write_progress
-from recipes.launch.record import Record
-from recipes.launch.resources import Resources
+from recipes.launch import RECIPES
+from recipes.launch.__main__ import main
+from recipes.launch.record import Progress, Record, progress_file, write_progress
+from recipes.launch.resources import Resources, limit_minutes
 from recipes.launch.runs import plan
-from recipes.launch.wall_time import minutes
+from recipes.launch.watching import last_metrics, step
 from tests.launched import launch
 
 SBATCH = Path(recipes.launch.__file__).parent / "sbatch"
@@ -96,7 +94,7 @@ def test_the_help_names_the_defaults(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_launch_without_gpus_says_that_it_trains_on_the_cpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes.launch.command, "launch", lambda *_: Record("local", "small", "h", "t", ()))
+    monkeypatch.setattr(recipes.launch.__main__, "launch", lambda *_: Record("local", "small", "h", "t", ()))
     for options, said in (((), True), (("--gpus", "0"), False), (("--gpus", "2"), False)):
         assert launch(tmp_path / "out", "--cluster", "local", *options) == 0
         assert ("on the CPU, 1 process(es) a node; --gpus N" in capsys.readouterr().out) == said
@@ -192,19 +190,19 @@ def test_every_way_of_writing_a_time_limit_means_the_same(
     whole = (days * 24 + hours) * 60 + mins
     expected = whole + (secs > 0)
     if expected:
-        assert minutes(f"{days}-{hours}:{mins}:{secs}") == expected
-        assert minutes(f"{days * 24 + hours}:{mins}:{secs}") == expected
-        assert minutes(f"{whole}:{secs}") == expected
+        assert limit_minutes(f"{days}-{hours}:{mins}:{secs}") == expected
+        assert limit_minutes(f"{days * 24 + hours}:{mins}:{secs}") == expected
+        assert limit_minutes(f"{whole}:{secs}") == expected
     if whole:
-        assert minutes(str(whole)) == minutes(f"{days}-{hours}:{mins}") == whole
+        assert limit_minutes(str(whole)) == limit_minutes(f"{days}-{hours}:{mins}") == whole
     if days or hours:
-        assert minutes(f"{days}-{hours}") == (days * 24 + hours) * 60
+        assert limit_minutes(f"{days}-{hours}") == (days * 24 + hours) * 60
 
 
 @pytest.mark.parametrize("text", ["", "-5", "1:2:3:4", "1-", "1:", "1.5", "2h", "1-2:3:4:5", "infinite", "٣"])
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(MotionBeatError, match="expected minutes"):
-        minutes(text)
+        limit_minutes(text)
 
 
 def test_a_plan_is_every_combination_in_folders_of_their_own(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from recipes.launch.command import main
+from recipes.launch.__main__ import main
 from tests.launch_recipe.request import Request
 from tests.launched import (
     assert_resumed,
@@ -100,7 +100,7 @@ def test_the_command_returns_and_the_run_goes_on_without_it(tmp_path: Path) -> N
     # A pipe that the run kept open would keep its reader waiting.
     code = f"""
 import sys
-from recipes.launch.command import main
+from recipes.launch.__main__ import main
 options = ["small", "--folder", {str(tmp_path)!r}, "--cluster", "local", "--", "--config", "steps=8"]
 sys.exit(main(options, {{"small": "tests.launch_recipe"}}))
 """

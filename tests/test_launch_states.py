@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from recipes.launch import states as launch_states
-from recipes.launch.progress import Progress, progress_file, write_progress
-from recipes.launch.record import LaunchedRun, Record, find_record, launch_folder, write_record
-from recipes.launch.states import is_over, states
+from recipes.launch import jobs
+from recipes.launch.jobs import is_over, states
+from recipes.launch.record import (
+    LaunchedRun,
+    Progress,
+    Record,
+    find_record,
+    launch_folder,
+    progress_file,
+    write_progress,
+    write_record,
+)
 
 DONE, BROKEN, REFUSED, BEGUN = (
     Progress("t", "u", 0),
@@ -53,7 +61,7 @@ def test_the_state_of_a_job_on_slurm(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(launch_states, "queued", lambda job: {} if answer is None else {f"{job}_1": answer})
+    monkeypatch.setattr(jobs, "queued", lambda job: {} if answer is None else {f"{job}_1": answer})
     run = LaunchedRun("a", str(tmp_path), "5_1")
     record = Record("slurm", "small", "elsewhere", "t", (run,), stopped="u" if stopped else None)
     if told is not None:

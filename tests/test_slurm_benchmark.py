@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes.benchmark.run.__main__ import main as run_benchmark
-from recipes.launch.command import main as launch
+from recipes.launch.__main__ import main as launch
 from tests import slurm_cluster
 from tests.launched import record, wait_until_over
 from tests.published_layouts import LAYOUTS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.launch.command import main
+from recipes.launch.__main__ import main
 from tests import slurm_cluster
 from tests.launched import processes_of, record, state, wait, wait_until_over
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import recipes.launch
-from recipes.launch.command import main
-from recipes.launch.states import is_over
+from recipes.launch.__main__ import main
+from recipes.launch.jobs import is_over
 from tests import slurm_cluster
 from tests.launch_recipe.__main__ import load
 from tests.launch_recipe.request import Request

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import recipes.launch
-from recipes.launch.command import main
-from recipes.launch.states import is_over
+from recipes.launch.__main__ import main
+from recipes.launch.jobs import is_over
 from tests import slurm_cluster
 from tests.launched import processes_of, record, state, wait, wait_until_over
 from tests.pretrain_run import changes_of, checkpoint, metrics, prepare, start_two, timeless

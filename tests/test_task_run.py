@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes.downstream.task_run.request import check, command
-from recipes.launch.command import main as launch
+from recipes.launch.__main__ import main as launch
 
 
 def test_a_run_is_begun_or_gone_on_with() -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import RESUMES, command
-from recipes.benchmark.beat_tracking_table import BeatPlan, read_folds
-from recipes.benchmark.runner import RunFailed, run_jobs
+from recipes.benchmark.beat_tracking_table import BeatPlan
+from recipes.benchmark.plan import RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import read_upstreams
 from recipes.downstream.beat_tracking.prepare.debian_songs import prepare as prepare_debian_songs
 from recipes.downstream.beat_tracking.prepare.folds import write_folds
@@ -71,16 +71,16 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     upstreams = read_upstreams(options.upstreams)
     data = find_songs(options.data, options.out)
-    count = len(upstreams) * len(read_folds(data))
-    print(f"{count} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
     plan = BeatPlan(data.parent, (SEED,), PROBE, STEPS, data)
+    jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
+    print(f"{len(jobs)} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
     try:
-        run_jobs([job for choice in upstreams for job in plan.jobs(choice, options.out)], quiet=True)
+        run_jobs(jobs, quiet=True)
     except RunFailed as failed:
         if failed.code == 130:
             raise KeyboardInterrupt from failed
         return failed.code
-    text = report(plan.own_results(upstreams, options.out), data, options.out)
+    text = report(plan.own_results(upstreams, options.out), len(plan.folds), options.out)
     write_text(options.out / "table.md", text)
     print(f"\n{text}", end="")
     return 0
@@ -113,7 +113,7 @@ def find_songs(given: Path | None, out: Path) -> Path:
     return write_folds(given, min(FOLDS, count), target)
 
 
-def report(results: Sequence[Results], data: Path, out: Path) -> str:
+def report(results: Sequence[Results], folds: int, out: Path) -> str:
     """The table, what it shows, and what was reached."""
     table = first_table(results)
     steps = {
@@ -127,7 +127,7 @@ def report(results: Sequence[Results], data: Path, out: Path) -> str:
         "",
         f"Peak picking shows what the features say; the Bayesian decoder adds knowledge of tempo. "
         f"One seed ({SEED}), one small data set: other songs may order the rows otherwise.",
-        f"Trained: {PROBE} probes on frozen features, {STEPS} steps, {len(read_folds(data))} fold(s).",
+        f"Trained: {PROBE} probes on frozen features, {STEPS} steps, {folds} fold(s).",
         f"Kept: the weights with the least dev loss, those of steps {kept}.",
         f"Results: {out / 'table.md'}; every song: {out}/*/scores-test.md; every setting: "
         f"{out}/*/scores-test.jsonl.",

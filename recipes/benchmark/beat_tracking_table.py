@@ -22,8 +22,7 @@ from motion_data.errors import DataError
 from motion_data.preparation import file_sha256
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import RESUMES, command
-from recipes.benchmark.plan import CommandPlan
-from recipes.benchmark.runner import Job, RunFailed, run_jobs
+from recipes.benchmark.plan import CommandPlan, Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.beat_tracking.scores import SCORES
 from recipes.results.record import long_form
@@ -65,7 +64,16 @@ class BeatPlan(CommandPlan):
         Raises:
             DataError: no CSV, or one that has folds, but fewer than three.
         """
-        return read_folds(self.data)
+        rows = [row.cells for row in read_csv(self.data, (), names_files=True)]
+        folds = sorted({row["fold"] for row in rows if row.get("fold")})
+        if not folds and all(row.get("split") for row in rows):
+            return [""]
+        if len(folds) < 3:
+            raise DataError(
+                f"{self.data}: expected a column 'fold' with at least 3 values (train, dev, test), found "
+                f"{folds}"
+            )
+        return folds
 
     def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
         """Of a run."""
@@ -73,7 +81,7 @@ class BeatPlan(CommandPlan):
 
     def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
         """The runs of an upstream."""
-        section = "config.downstream_expert"
+        section, folds = "config.downstream_expert", self.folds
         made_of = choice.made_of(file_sha256(self.data))
         shared = [f"{section}.datarc.root={self.data}", f"{section}.modelrc.probe={self.probe}"]
         if self.steps is not None:
@@ -87,7 +95,7 @@ class BeatPlan(CommandPlan):
                 [*shared, *([f"{section}.datarc.test_fold={fold}"] if fold else [])],
             )
             for seed in self.seeds
-            for fold in self.folds
+            for fold in folds
         ]
 
     def table(
@@ -133,7 +141,6 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     plan = BeatPlan(options.data.parent, tuple(options.seeds), options.probe, csv=options.data)
-    read_folds(options.data)
     upstreams = read_upstreams(options.upstreams)
     jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
     try:
@@ -144,23 +151,6 @@ def main(arguments: Sequence[str]) -> int:
     write_text(options.out / f"table_{options.decoder}.md", text)
     print(text)
     return 0
-
-
-def read_folds(data: Path) -> list[str]:
-    """The folds of a data set; one without a name where it has a split of its own instead.
-
-    Raises:
-        DataError: no CSV, or one that has folds, but fewer than three.
-    """
-    rows = [row.cells for row in read_csv(data, (), names_files=True)]
-    folds = sorted({row["fold"] for row in rows if row.get("fold")})
-    if not folds and all(row.get("split") for row in rows):
-        return [""]
-    if len(folds) < 3:
-        raise DataError(
-            f"{data}: expected a column 'fold' with at least 3 values (train, dev, test), found {folds}"
-        )
-    return folds
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ import torch
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.benchmark.plan import Plan
-from recipes.benchmark.runner import run_once
-from recipes.benchmark.upstream_choice import Upstream, UpstreamChoice
+from recipes.benchmark.plan import Plan, run_once
+from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures, clip_features
@@ -75,21 +74,21 @@ class ClipPlan(Plan):
         """
         return self.clip_task.load(str(self.root), self.layout, int(fold))
 
-    def run(self, upstream: Upstream, out: Path, cache: Path | None, overwrite: bool = False) -> None:
+    def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """See :meth:`~recipes.benchmark.plan.Plan.run`."""
         held: dict[str, ClipFeatures] = {}
         # All folds are read first: a file that vanishes meanwhile would else be missing from some of them.
         for fold, data in [(fold, self.load(fold)) for fold in self.folds]:
             made_of = _made_of(self, upstream.encoder, data)
             for seed in self.seeds:
-                folder = self.folder(out, upstream.choice.label, seed, fold)
+                folder = self.folder(out, upstream.label, seed, fold)
                 run = partial(self._probe, folder, upstream, data, fold, seed, held, cache)
                 run_once(folder, made_of, run, overwrite)
 
     def _probe(
         self,
         folder: Path,
-        upstream: Upstream,
+        upstream: UpstreamChoice,
         data: ClipData,
         fold: str,
         seed: int,
@@ -97,7 +96,6 @@ class ClipPlan(Plan):
         cache: Path | None,
     ) -> None:
         """Train a probe, keep it, and test it."""
-        choice = upstream.choice
         _hold(held, upstream.encoder, data, self.slice_seconds, cache)
         features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
         best = train(features, data, self.model, seed)
@@ -105,12 +103,12 @@ class ClipPlan(Plan):
         settings = TaskSettings(
             DataSettings(str(self.root), self.layout, int(fold), self.slice_seconds), self.model
         )
-        _write_checkpoint(folder, self.clip_task.name, choice, seed, settings, best)
+        _write_checkpoint(folder, self.clip_task.name, upstream, seed, settings, best)
         run = Run(
             task=self.clip_task.name,
             data=data.name,
-            upstream=choice.label,
-            checkpoint=choice.sha256,
+            upstream=upstream.label,
+            checkpoint=upstream.sha256,
             seed=seed,
             fold=fold,
             step=best.epochs,

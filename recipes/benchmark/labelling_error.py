@@ -36,6 +36,7 @@ from motion_data.pair import MotionPair
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import ENVELOPE_RATE
 from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
+from recipes.results.tables import markdown_table
 
 Array = NDArray[np.float64]
 
@@ -98,13 +99,10 @@ def compare(
 
 
 def _near(times: Array, others: Array) -> float:
-    """Share of times that have one of the others, sorted, within ``NEAR``."""
+    """Share of times that have one of the others within ``NEAR``."""
     if not len(times) or not len(others):
         return 0.0
-    place = np.clip(np.searchsorted(others, times), 1, max(1, len(others) - 1))
-    around = np.minimum(place, len(others) - 1)
-    distance = np.minimum(np.abs(times - others[place - 1]), np.abs(times - others[around]))
-    return float((distance <= NEAR).mean())
+    return float((np.abs(times[:, None] - others).min(axis=1) <= NEAR).mean())
 
 
 def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
@@ -181,14 +179,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--package", default="", metavar="NAME", help="folder of the tracks (any)")
     options = parser.parse_args(arguments)
     found, left_out = results(read_corpus(options.corpus), options.midi, options.package)
-    print("| track | lag (s) | clearness of lag | tempo ratio | beats near | level | phase | bars |")
-    print("|---|---|---|---|---|---|---|---|")
     words = {True: "right", False: "wrong", None: "unknown"}
-    for one in found:
-        print(
-            f"| {Path(one.track).name} | {one.lag:.2f} | {one.lag_clearness:.2f} | {one.ratio:.3f} | "
-            f"{one.beats_near:.3f} | {words[one.level]} | {words[one.phase]} | {words[one.bars]} |"
-        )
+    rows = [
+        [
+            Path(one.track).name,
+            *(f"{one.lag:.2f}", f"{one.lag_clearness:.2f}", f"{one.ratio:.3f}", f"{one.beats_near:.3f}"),
+            *(words[right] for right in (one.level, one.phase, one.bars)),
+        ]
+        for one in found
+    ]
+    heading = ["track", "lag (s)", "clearness of lag", "tempo ratio", "beats near", "level", "phase", "bars"]
+    print("\n".join(markdown_table(heading, rows)))
     for name, why in left_out.items():
         print(f"left out: {name}: {why}")
     known = [one for one in found if one.bars is not None]

@@ -22,7 +22,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.pretrain.figures_file import figures_file
+from recipes.pretrain.validate import figures_file
 from recipes.results.estimates import Estimate
 from recipes.results.tables import markdown_table
 

@@ -32,6 +32,17 @@ class UpstreamChoice:
         """Of the weights; see :func:`~recipes.downstream.s3prl_runner.registration.weights_sha256`."""
         return weights_sha256(self.name, self.weights)
 
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The frozen upstream, loaded when it is first asked for.
+
+        Raises:
+            MotionBeatError: it cannot be loaded.
+        """
+        from recipes.downstream.encoder import load_encoder
+
+        return load_encoder(self.label, self.name, self.weights)
+
     @property
     def options(self) -> list[str]:
         """Of ``run_downstream.py``."""
@@ -40,24 +51,6 @@ class UpstreamChoice:
     def made_of(self, data_sha256: str) -> str:
         """What a run of this upstream on such data depends on: change any of it, and the run is another."""
         return f"{__version__} {VERSION} {data_sha256} {' '.join(self.options)} {self.sha256}"
-
-
-class Upstream:
-    """A choice, and its encoder once it is asked for."""
-
-    def __init__(self, choice: UpstreamChoice) -> None:
-        self.choice = choice
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The frozen upstream.
-
-        Raises:
-            MotionBeatError: it cannot be had.
-        """
-        from recipes.downstream.encoder import load_encoder
-
-        return load_encoder(self.choice.label, self.choice.name, self.choice.weights)
 
 
 def read_upstreams(given: Sequence[str]) -> list[UpstreamChoice]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 if sys.platform == "win32":
     # Jobs are ended by signals that Windows lacks.
@@ -12,7 +18,212 @@ if sys.platform == "win32":
     )
     sys.exit(2)
 
-from recipes.launch.command import main
+from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.errors import MotionBeatError
+from recipes.launch import RECIPES
+from recipes.launch.jobs import require_slurm
+from recipes.launch.launching import check_folder, launch, launch_here, stop
+from recipes.launch.record import launch_folder, read_record
+from recipes.launch.runs import plan
+from recipes.launch.watching import watch
+
+if TYPE_CHECKING:
+    from recipes.launch.resources import Resources
+
+
+@command("recipes.launch")
+def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
+    """Run a subcommand.
+
+    Args:
+        arguments: the command line.
+        recipes: module of each recipe that can be launched.
+
+    Returns:
+        0, or 1 for what broke; with ``--cluster debug`` the recipe's own code.
+    """
+    ours, recipe_options = _split(arguments)
+    options = _parser(recipes).parse_args(ours)
+
+    @command(f"recipes.launch {options.command}")
+    def run(recipe_options: Sequence[str]) -> int:
+        if recipe_options and options.command not in recipes:
+            raise MotionBeatError("takes no options after --")
+        if options.command == "watch":
+            return watch(options.folder, options.once, options.every)
+        if options.command == "stop":
+            return _stop(options.folder)
+        return _launch(options, recipes[options.command], recipe_options)
+
+    return run(recipe_options)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and after the first ``--`` what is the recipe's."""
+    given = list(arguments)
+    if "--" not in given:
+        return given, []
+    at = given.index("--")
+    return given[:at], given[at + 1 :]
+
+
+def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[str]) -> int:
+    resources = _resources(options)
+    if resources.cluster == "slurm":
+        require_slurm()
+    if recipe_options and not recipe_options[0].startswith("-"):
+        raise MotionBeatError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
+    folder = Path(options.folder).resolve()
+    runs = plan(folder, recipe_options, options.sweep, options.seeds, options.each)
+    # The recipe refuses now what it would refuse when the job starts, perhaps hours from now.
+    request = importlib.import_module(f"{module}.request")
+    for run in runs:
+        request.check(run.arguments)
+    check_folder(folder, options.command)
+    if resources.cluster == "debug":
+        return launch_here(options.command, module, runs, folder)
+    record = launch(options.command, module, runs, resources, folder)
+    if options.gpus is None:
+        print(f"on the CPU, {resources.tasks_per_node} process(es) a node; --gpus N trains on N GPUs a node")
+    for launched in record.runs:
+        print(f"{launched.name}: job {launched.job}, {launched.folder}")
+    print(f"logs: {launch_folder(folder) / 'jobs'}")
+    for name in ("watch", "stop"):
+        print(f"{name}: python -m recipes.launch {name} {shlex.quote(options.folder)}")
+    return 0
+
+
+def _stop(folder: Path) -> int:
+    stopped = stop(folder, read_record(folder))
+    print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    return 0
+
+
+def _resources(options: argparse.Namespace) -> Resources:
+    """Of a job; the defaults of what is left out are theirs."""
+    # Imported here: `--help` need not wait for pydantic.
+    from motion_data.settings import read_values
+    from recipes.launch.resources import Resources
+
+    ours = ("command", "folder", "sweep", "seeds", "each")
+    given = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in vars(options).items()
+        if name not in ours and value is not None
+    }
+    left_out = {"--name": f"motionbeat-{options.command}", "--tasks-per-node": max(1, options.gpus or 0)}
+    faults: list[str] = []
+    resources = read_values(Resources, left_out | given, faults)
+    if resources is None:
+        raise MotionBeatError("; ".join(faults))
+    return resources
+
+
+def _parser(recipes: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m recipes.launch", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for recipe, module in recipes.items():
+        command = commands.add_parser(
+            recipe,
+            help=f"launch {module}",
+            usage=f"python -m recipes.launch {recipe} [options] -- [recipe options]",
+        )
+        _add_launch_options(command)
+    watching = commands.add_parser("watch", help="state, step and metrics of each run of a launch")
+    watching.add_argument("folder", type=Path, help="the launch's --folder")
+    watching.add_argument("--once", action="store_true", help="print them once and end")
+    watching.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks (10)")
+    stopping = commands.add_parser("stop", help="cancel what is queued or running of a launch")
+    stopping.add_argument("folder", type=Path, help="the launch's --folder")
+    return parser
+
+
+def _add_launch_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add(
+        "--cluster",
+        choices=("slurm", "local", "debug"),
+        required=True,
+        help="a SLURM job; processes in the background here; one process here and now",
+    )
+    add(
+        "--folder",
+        required=True,
+        help="where the runs, the record and the logs go; on SLURM seen by all nodes",
+    )
+    add("--nodes", type=int, help="machines (1)")
+    add("--gpus", type=int, help="GPUs per node, each with one process; 0 or left out: trains on the CPU")
+    add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
+    add("--cpus", type=int, help="CPUs per process")
+    add("--mem", help="memory per node, such as 64G")
+    add("--time", help="limit of one attempt, as SLURM writes it: 90, 12:00:00, 2-00:00:00 (SLURM: a day)")
+    add(
+        "--notice",
+        type=int,
+        metavar="S",
+        help="seconds before the limit at which the job requeues itself (120)",
+    )
+    add(
+        "--restarts",
+        type=int,
+        metavar="N",
+        help="times that a job out of time is requeued (1000; --cluster local: at most 5)",
+    )
+    add("--name", help="of the job (motionbeat-RECIPE)")
+    for option in ("partition", "account", "qos"):
+        add(f"--{option}", help="SLURM's")
+    add(
+        "--setup",
+        action="append",
+        metavar="COMMAND",
+        help="a shell command before the job's own, such as 'module load cuda'; may be repeated",
+    )
+    add(
+        "--slurm",
+        action="append",
+        metavar="KEY=VALUE",
+        help="another option of sbatch, such as constraint=a100; may be repeated",
+    )
+    add(
+        "--sweep",
+        type=_names,
+        default=[],
+        metavar="A.yaml,B.yaml",
+        help="one run for each --config-file, in subfolders; on SLURM a job array",
+    )
+    add(
+        "--seeds",
+        type=_integers,
+        default=[],
+        metavar="0,1,2",
+        help="one run for each seed; with --sweep for each combination",
+    )
+    add(
+        "--each",
+        type=_option_values,
+        metavar="OPTION=A,B",
+        help="one run for each value of an option of the recipe's, all in the one folder (benchmark: "
+        "upstreams=motionbeat,fbank)",
+    )
+
+
+def _option_values(text: str) -> tuple[str, list[str]]:
+    option, _, values = text.partition("=")
+    if not option or option.startswith("-") or not _names(values):
+        raise argparse.ArgumentTypeError(f"{text}: expected OPTION=VALUE,VALUE, without dashes")
+    return option, _names(values)
+
+
+def _names(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: expected whole numbers joined by commas") from error
+
 
 if __name__ == "__main__":
     sys.exit(main())

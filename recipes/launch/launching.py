@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from submitit import DebugExecutor, Job, LocalExecutor, SlurmExecutor
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.helpers import environment_variables
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch import local_process, slurm_commands
-from recipes.launch.progress import now, progress_file
-from recipes.launch.record import LaunchedRun, Record, find_record, launch_folder, write_record
+from recipes.launch.jobs import end_jobs, first_line, is_over, process_started, states
+from recipes.launch.record import (
+    LaunchedRun,
+    Record,
+    find_record,
+    launch_folder,
+    now,
+    progress_file,
+    write_record,
+)
 from recipes.launch.runs import Run
-from recipes.launch.states import is_over, states
-from recipes.launch.submission import run_here, start_here, submit_to_slurm
-from recipes.launch.task import RecipeTask
+from recipes.launch.task import RecipeFailed, RecipeTask
 
 if TYPE_CHECKING:
     from recipes.launch.resources import Resources
@@ -63,21 +75,20 @@ def launch(recipe: str, module: str, runs: Sequence[Run], resources: Resources, 
     own = _fresh(folder, runs)
     jobs = own / "jobs"
     if resources.cluster == "slurm":
-        slurm_commands.require_slurm()
         tasks = [RecipeTask(module, [run], own) for run in runs]
-        numbers = submit_to_slurm(tasks, resources.slurm_parameters(), resources.restarts, jobs)
+        numbers = _submit_to_slurm(tasks, resources.slurm_parameters(), resources.restarts, jobs)
         began = None
     else:
         parameters = resources.local_parameters(os.environ.get("CUDA_VISIBLE_DEVICES"))
-        process = start_here(RecipeTask(module, runs, own), parameters, resources.restarts, jobs)
+        process = _start_here(RecipeTask(module, runs, own), parameters, resources.restarts, jobs)
         numbers = [process] * len(runs)
-        began = local_process.started(int(process))
+        began = process_started(int(process))
     record = _record(resources.cluster, recipe, runs, numbers, began)
     try:
         write_record(folder, record)
     except BaseException:
         # Without a record nobody would know of the jobs.
-        _end(record)
+        end_jobs(record)
         raise
     return record
 
@@ -86,9 +97,9 @@ def launch_here(recipe: str, module: str, runs: Sequence[Run], folder: Path) -> 
     """Run in the foreground, as one process; returns 0, or the code of the failure."""
     own = _fresh(folder, runs)
     process = os.getpid()
-    record = _record("debug", recipe, runs, [str(process)] * len(runs), local_process.started(process))
+    record = _record("debug", recipe, runs, [str(process)] * len(runs), process_started(process))
     write_record(folder, record)
-    return run_here(RecipeTask(module, runs, own), own / "jobs")
+    return _run_here(RecipeTask(module, runs, own), own / "jobs")
 
 
 def stop(folder: Path, record: Record) -> list[str]:
@@ -99,7 +110,7 @@ def stop(folder: Path, record: Record) -> list[str]:
     """
     active = [name for name, state in states(folder, record).items() if not is_over(state)]
     if active:
-        _end(record)
+        end_jobs(record)
         write_record(folder, replace(record, stopped=now()))
     return active
 
@@ -120,9 +131,69 @@ def _record(
     return Record(cluster, recipe, socket.gethostname(), now(), tuple(launched), began)
 
 
-def _end(record: Record) -> None:
-    if record.cluster == "slurm":
-        for job in {run.job.partition("_")[0] for run in record.runs}:
-            slurm_commands.cancel(job)
-    else:
-        local_process.stop(int(record.runs[0].job), record.process_started)
+def _submit_to_slurm(
+    tasks: Sequence[RecipeTask], parameters: Mapping[str, Any], restarts: int, jobs: Path
+) -> list[str]:
+    """Queue the tasks, several as one array; returns SLURM's number of each.
+
+    submitit stores the tasks in ``jobs`` and puts its logs there. Neither they nor the batch script hold the
+    environment: sbatch hands that to SLURM itself (``--export=ALL``).
+
+    Raises:
+        MotionBeatError: SLURM refuses them.
+    """
+    executor = SlurmExecutor(jobs, max_num_timeout=restarts)
+    executor.update_parameters(**parameters)
+    before = set(jobs.glob("*"))
+    try:
+        # submitit prints what sbatch says, and raises it too.
+        with redirect_stderr(io.StringIO()):
+            submitted: Sequence[Job[None]]
+            submitted = executor.submit_array(tasks) if len(tasks) > 1 else [executor.submit(tasks[0])]
+    except (FailedJobError, FailedSubmissionError) as error:
+        for left in set(jobs.glob("*")) - before:
+            left.unlink()
+        raise MotionBeatError(f"{first_line(str(error))}; the job was not queued") from error
+    return [job.job_id for job in submitted]
+
+
+def _start_here(task: RecipeTask, parameters: Mapping[str, Any], restarts: int, jobs: Path) -> str:
+    """Start the task's processes in the background; returns the number of the one that controls them."""
+    executor = LocalExecutor(jobs, max_num_timeout=restarts)
+    executor.update_parameters(**parameters)
+    jobs.mkdir(parents=True, exist_ok=True)
+    with _streams_to(jobs / "controller.log"):
+        return executor.submit(task).job_id
+
+
+def _run_here(task: RecipeTask, jobs: Path) -> int:
+    """Run the task in this process, and return when it is done: 0, or the code of its failure."""
+    job = DebugExecutor(jobs).submit(task)
+    # Its other ways of running a job end in a debugger.
+    with environment_variables(SUBMITIT_DEBUG_JOB_ID=job.job_id):
+        error = job.exception()
+    if isinstance(error, RecipeFailed):
+        return error.code
+    if error is not None:
+        raise error
+    return 0
+
+
+@contextmanager
+def _streams_to(log: Path) -> Iterator[None]:
+    """Give processes that are started meanwhile ``log`` as output, and no input.
+
+    They would keep the caller's terminal or pipe open long after the command that started them is over.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(stream) for stream in (0, 1, 2)]
+    try:
+        with open(os.devnull, "rb") as nothing, log.open("ab") as output:
+            for stream, file in ((0, nothing), (1, output), (2, output)):
+                os.dup2(file.fileno(), stream)
+            yield
+    finally:
+        for stream, copy in enumerate(kept):
+            os.dup2(copy, stream)
+            os.close(copy)

@@ -1,9 +1,10 @@
-"""The record of a launch, in its folder: all that watching and stopping need to know."""
+"""The files of a launch in its folder: its record, and how far each run is, as the jobs write it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from motionbeat_upstream.atomic_write import atomic_path
@@ -11,6 +12,10 @@ from motionbeat_upstream.errors import MotionBeatError
 
 LAUNCH_FOLDER = "launch"
 """Subfolder of a launch with its own files: the record, the progress of the runs, the jobs' logs."""
+
+FINISHED = 0
+MISTAKE = 2
+"""Exit code of a recipe that was asked for what cannot be done."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Record:
     """Without SLURM: when the process began, in seconds since 1970; its number alone may be used again."""
     stopped: str | None = None
     """Time at which the user stopped it."""
+
+    @property
+    def jobs(self) -> set[str]:
+        """SLURM's numbers of the jobs; an array is one job."""
+        return {run.job.partition("_")[0] for run in self.runs}
 
 
 def launch_folder(folder: Path) -> Path:
@@ -88,3 +98,48 @@ def read_record(folder: Path) -> Record:
 
 def _path(folder: Path) -> Path:
     return launch_folder(folder) / "record.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a job last told of a run."""
+
+    started: str
+    """Time in UTC, ISO 8601, of the last attempt."""
+    ended: str | None = None
+    exit_code: int | None = None
+    """The recipe's; negative: the number of the signal that ended it. None while it runs."""
+
+    @property
+    def outcome(self) -> str:
+        """One word, and for a failure its cause."""
+        if self.exit_code is None:
+            return "RUNNING"
+        if self.exit_code == FINISHED:
+            return "FINISHED"
+        cause = "the recipe refused its options" if self.exit_code == MISTAKE else f"exit {self.exit_code}"
+        return f"FAILED ({cause})"
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def progress_file(launch: Path, run: str) -> Path:
+    """Where the progress of a run is told; ``launch`` is the folder of the launch's own files."""
+    return launch / "progress" / f"{run}.json"
+
+
+def write_progress(path: Path, progress: Progress) -> None:
+    """Replace what was told of the run."""
+    with atomic_path(path) as draft:
+        draft.write_text(json.dumps(asdict(progress)) + "\n", encoding="utf-8")
+
+
+def read_progress(path: Path) -> Progress | None:
+    """What was last told of a run; None: it has not begun."""
+    try:
+        return Progress(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -9,7 +11,6 @@ from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Count, Natural
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.wall_time import minutes as as_minutes
 
 DAY = 24 * 60
 """Minutes: the time limit of a job on SLURM that is given none."""
@@ -17,6 +18,7 @@ DAY = 24 * 60
 YEAR = 365 * DAY
 """Minutes: the time limit of a job on this machine that is given none."""
 
+_CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?", re.ASCII)
 
 BY_OPTION = ConfigDict(
     **CONFIG, alias_generator=lambda field: "--" + field.replace("_", "-"), populate_by_name=True
@@ -25,7 +27,7 @@ BY_OPTION = ConfigDict(
 
 
 def _read_limit(limit: object) -> object:
-    return as_minutes(limit) if isinstance(limit, str) else limit
+    return limit_minutes(limit) if isinstance(limit, str) else limit
 
 
 @dataclass(config=BY_OPTION, frozen=True)
@@ -132,3 +134,27 @@ class Resources:
                 )
             parameters["visible_gpus"] = tuple(int(number) for number in numbers)
         return parameters
+
+
+def limit_minutes(text: str) -> int:
+    """Minutes, rounded up, of a time limit: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S.
+
+    Raises:
+        MotionBeatError: ``text`` is none of these, or is no time at all.
+    """
+    match = _CLOCK.fullmatch(text)
+    seconds = 0
+    if match is not None:
+        parts = [int(part) for part in match.group("first", "second", "third") if part is not None]
+        if match["days"] is not None:
+            units = (3600, 60, 1)
+        else:
+            units = (3600, 60, 1) if len(parts) == 3 else (60, 1, 0)
+        seconds = 86400 * int(match["days"] or 0) + sum(
+            n * unit for n, unit in zip(parts, units, strict=False)
+        )
+    if seconds <= 0:
+        raise MotionBeatError(
+            "expected minutes, H:MM:SS or D-HH:MM:SS as SLURM takes it, such as 90, 12:00:00 or 2-00:00:00"
+        )
+    return math.ceil(seconds / 60)

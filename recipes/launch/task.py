@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -28,13 +29,15 @@ from pathlib import Path
 from submitit import JobEnvironment
 from submitit.helpers import Checkpointable, DelayedSubmission
 
-from recipes.launch.distributed import distributed_variables
-from recipes.launch.parent import end_with_parent
-from recipes.launch.progress import MISTAKE, Progress, now, progress_file, write_progress
+from recipes.launch.record import MISTAKE, Progress, now, progress_file, write_progress
 from recipes.launch.runs import Run
+from recipes.launch.training_process import end_with_parent
 
 GRACE = 5.0
 """Seconds that a training process has for ending by itself after INT."""
+
+# Of the process of rank 0; below what Linux hands out to outgoing connections.
+_PORTS = (20_000, 32_000)
 
 
 class RecipeFailed(RuntimeError):
@@ -91,7 +94,7 @@ class RecipeTask(Checkpointable):
         started = now()
         if progress is not None:
             write_progress(progress, Progress(started))
-        environment = os.environ | distributed_variables(job, number)
+        environment = os.environ | _distributed_variables(job, number)
         code = _run_to_the_end([self.module, *run.arguments], environment)
         if progress is not None:
             write_progress(progress, Progress(started, now(), code))
@@ -116,3 +119,26 @@ def _run_to_the_end(recipe: Sequence[str], environment: dict[str, str]) -> int:
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+def _distributed_variables(job: JobEnvironment, run: int) -> dict[str, str]:
+    """RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT of this process.
+
+    fairseq2 could read SLURM's own variables, but would then take the GPU with the number of the task on
+    its node, which on a shared node may be another job's. With these it takes one of the job's own.
+
+    Args:
+        job: the job that this process is part of.
+        run: number of the run in the job. Runs and restarts have ports of their own: a process that is
+            ahead or left behind cannot meet those of another run.
+    """
+    seed = f"{job.job_id} {os.environ.get('SLURM_RESTART_COUNT', 0)}"
+    port = random.Random(seed).randrange(*_PORTS)
+    return {
+        "RANK": str(job.global_rank),
+        "WORLD_SIZE": str(job.num_tasks),
+        "LOCAL_RANK": str(job.local_rank),
+        "LOCAL_WORLD_SIZE": str(job.num_tasks // job.num_nodes),
+        "MASTER_ADDR": "127.0.0.1" if job.num_nodes == 1 else job.hostnames[0],
+        "MASTER_PORT": str(port + run),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.metrics import last_metrics, step
+from recipes.launch.jobs import is_over, states
 from recipes.launch.record import Record, read_record
-from recipes.launch.states import is_finished, is_over, states
 
 SHOWN = 5
 """Metrics shown of each file; fairseq2 writes the most important first."""
+
+_TAIL = 65_536
+"""Bytes that the last line surely fits into."""
 
 
 def watch(folder: Path, once: bool, every: float) -> int:
@@ -52,7 +55,7 @@ def watch(folder: Path, once: bool, every: float) -> int:
         if once:
             return 0
         if all(is_over(state) for state in found.values()):
-            return 0 if all(is_finished(state) for state in found.values()) else 1
+            return 0 if all(state == "FINISHED" for state in found.values()) else 1
         time.sleep(every)
 
 
@@ -83,3 +86,34 @@ def _told(values: Mapping[str, Any]) -> str:
         if isinstance(value, int | float)
     ]
     return ", ".join(shown[:SHOWN])
+
+
+def last_metrics(run: Path) -> dict[str, Mapping[str, Any]]:
+    """The last whole line of each ``metrics/*.jsonl`` in a run's folder, by its name (``train``, …)."""
+    folder = run / "metrics"
+    found = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        last = _last_line(path)
+        if last is not None:
+            found[path.relative_to(folder).with_suffix("").as_posix()] = last
+    return found
+
+
+def step(metrics: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """The step that the training is known to have reached; None: none yet."""
+    return max((int(values["Step"]) for values in metrics.values() if "Step" in values), default=None)
+
+
+def _last_line(path: Path) -> Mapping[str, Any] | None:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        lines = file.read().split(b"\n")
+    # What follows the last newline is being written; a line before it may be cut off by a kill.
+    for line in reversed(lines[:-1]):
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict):
+            return values
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 import threading
@@ -21,7 +20,7 @@ if sys.platform != "linux":
 
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.secret_environment import without_secrets
+from recipes.pretrain.log_filters import hide_empty_means, hide_noise, hide_secrets
 from recipes.pretrain.options import find_config, parser
 
 if TYPE_CHECKING:
@@ -89,20 +88,20 @@ def run(request: Request) -> None:
         claimed,
         drop_metrics_beyond_checkpoint,
         keep_config,
-        place,
+        rank_and_size,
         refuse_other_config,
         refuse_other_size,
     )
 
-    log.logger.addFilter(_hide_secrets)
-    log.logger.addFilter(_hide_noise)
-    logging.getLogger().addFilter(_hide_empty_means)
-    here = place(request.config.common.cluster)
+    log.logger.addFilter(hide_secrets)
+    log.logger.addFilter(hide_noise)
+    logging.getLogger().addFilter(hide_empty_means)
+    rank, size = rank_and_size(request.config.common.cluster)
     # Only one process of a job writes to the folder, and only it may refuse.
-    first = here.rank == 0
+    first = rank == 0
     with claimed(request.folder) if first else nullcontext():
         refuse_other_config(request.folder, request.config)
-        refuse_other_size(request.folder, here.size)
+        refuse_other_size(request.folder, size)
         if first:
             keep_config(request.folder, request.config)
             drop_metrics_beyond_checkpoint(request.folder)
@@ -129,16 +128,6 @@ def _print_result(request: Request) -> None:
     console.info("export it: python -m recipes.pretrain.export %s FILE.safetensors", shlex.quote(str(folder)))
 
 
-def _hide_noise(record: logging.LogRecord) -> bool:
-    """Hide what the head of the run says already, and what only repeats ``metrics/valid.jsonl``."""
-    return not str(record.msg).startswith(("Based on the environment setup", "Validation Metrics"))
-
-
-def _hide_empty_means(record: logging.LogRecord) -> bool:
-    """torcheval warns, whenever metrics are computed, of each part of the loss that was not."""
-    return "No calls to update() have been made" not in record.getMessage()
-
-
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
     """What a thread could not write, the main one is told and says."""
     from recipes.pretrain.run_folder import not_written
@@ -151,15 +140,6 @@ def _with_remedy(error: CheckpointError) -> str:
     if error.kind == "score":
         return f"{error} Remove that file of checkpoints/scores"
     return f"{error} Remove checkpoints/step_{error.step_nr}, and the run goes on from the one before it"
-
-
-def _hide_secrets(record: logging.LogRecord) -> bool:
-    """fairseq2 writes every environment variable into the log; see there what may not be in it."""
-    title = "Environment Variables - "
-    if isinstance(record.msg, str) and record.msg.startswith(title):
-        shown = ", ".join(f"{name}={value}" for name, value in sorted(without_secrets(os.environ).items()))
-        record.msg = title + shown
-    return True
 
 
 def _broken(error: object) -> int:

@@ -14,8 +14,7 @@ from fairseq2.metrics.recorders import MetricRecorder
 from fairseq2.utils.rich import get_error_console
 from rich.logging import RichHandler
 
-from recipes.pretrain.guarded_model import SKIPPED
-from recipes.pretrain.metrics import SCORES
+from recipes.pretrain.metrics import SCORES, SKIPPED
 
 console = logging.getLogger("fairseq2.console")
 """What is logged here is printed on rank 0, and stands in ``logs/`` as well."""

@@ -15,6 +15,7 @@ from torch.nn import Module
 
 from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.atomic_write import atomic_path
+from recipes.pretrain.metrics import SKIPPED
 
 PARTS = {
     "music": "motionbeat.music.",
@@ -24,9 +25,6 @@ PARTS = {
 
 BAD_BATCHES = "bad_batches.json"
 """File of a run's folder that says which batches had no finite gradient."""
-
-SKIPPED = "total_skipped_steps"
-"""Name of the metric that counts steps that were left out, over the whole run."""
 
 
 class NotFiniteError(Exception):

@@ -33,6 +33,9 @@ PARTS_OF_LOSS = (
 )
 """What the criterion says of a batch, the most important first: ``recipes.launch watch`` shows five."""
 
+SKIPPED = "total_skipped_steps"
+"""Steps that were left out for want of a finite gradient, over the whole run."""
+
 SCORE = "shared.recall_at_1"
 """What the best checkpoint is chosen by: own motions found first, on the shared grid of the dev split."""
 
@@ -55,7 +58,7 @@ def register_metrics(container: DependencyContainer) -> None:
     _register(container, "grad_norm_music", 301)
     _register(container, "grad_norm_motion", 302)
     _register(container, "clips", 350, format_as_int)
-    _register(container, "total_skipped_steps", 351, format_as_int)
+    _register(container, SKIPPED, 351, format_as_int)
     _register(container, "data_wait_share", 503, format_as_percentage)
     for place, name in enumerate(SCORES):
         _register(container, name, 200 + place, higher_better=True)

@@ -35,8 +35,7 @@ from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.precision import choose_precision
 from recipes.pretrain.run_folder import last_step
 from recipes.pretrain.train_unit import PretrainUnit
-from recipes.pretrain.validation.dev_batches import DevReader
-from recipes.pretrain.validation.unit import ValidationUnit
+from recipes.pretrain.validation.unit import DevReader, ValidationUnit
 
 
 class PretrainRecipe(TrainRecipe):
@@ -92,12 +91,8 @@ class PretrainRecipe(TrainRecipe):
         unit: TrainUnit[Any] = PretrainUnit(model, config.criterion.settings, reader, commits)
         units: list[EvalUnit[Any]] = []
         readers: list[DataReader[Any]] = []
-        validation = config.validation
-        if validation.clips:
-            score = config.regime.score_metric
-            units.append(
-                ValidationUnit(model, commits, validation.pool, validation.probe, score, validation.retrieval)
-            )
+        if config.validation.clips:
+            units.append(ValidationUnit(model, commits, config.validation, config.regime.score_metric))
             readers.append(validation_reader(corpora, config))
         _print_head(context, config, precision, corpora)
         return context.create_trainer(unit, reader, units, readers)
@@ -159,18 +154,13 @@ def training_mixture(corpora: Sequence[Corpus], config: PretrainConfig, rank: in
     return Mixture(clips, config.common.seed)
 
 
-def validation_reader(
-    corpora: Sequence[Corpus], config: PretrainConfig, split: str = "dev", retrieval: bool | None = None
-) -> DevReader:
+def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig, split: str = "dev") -> DevReader:
     """Reads the dev splits, the same clips at every validation and on every rank; or the test splits.
 
     Args:
         corpora: whose splits are read.
         config: of the run.
         split: train, dev or test.
-        retrieval: whether music will be compared with motion; None: as in the run's validations.
     """
     section, settings = config.validation, config.data.pipeline(config.common.seed)
-    return DevReader(
-        corpora, settings, section.clips, split, section.retrieval if retrieval is None else retrieval
-    )
+    return DevReader(corpora, settings, section.clips, split, section.retrieval)

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +45,6 @@ UNWRITABLE = (
 """Why a file could not be written, where it is not the program's fault."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Of this process among those of its job."""
-
-    rank: int
-    size: int
-
-
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Hold a run's folder, as the only job, until the end of the ``with`` block or of the process.
@@ -72,18 +63,18 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def place(cluster: str) -> Place:
-    """Which process of how many this is, by what fairseq2 goes by.
+def rank_and_size(cluster: str) -> tuple[int, int]:
+    """Rank of this process and number of the job's processes, by what fairseq2 goes by.
 
     Args:
         cluster: ``common.cluster`` of the configuration.
     """
     own = os.environ
     if cluster != "slurm" and "RANK" in own and "WORLD_SIZE" in own:
-        return Place(int(own["RANK"]), int(own["WORLD_SIZE"]))
+        return int(own["RANK"]), int(own["WORLD_SIZE"])
     if cluster != "none" and "SLURM_PROCID" in own and "SLURM_NTASKS" in own:
-        return Place(int(own["SLURM_PROCID"]), int(own["SLURM_NTASKS"]))
-    return Place(0, 1)
+        return int(own["SLURM_PROCID"]), int(own["SLURM_NTASKS"])
+    return 0, 1
 
 
 def last_step(folder: Path) -> int | None:
@@ -111,20 +102,13 @@ def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
         )
     then = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     now: Any = StandardValueConverter().unstructure(config)
-    keys = {
-        (section, *path)
-        for values in (now, then)
-        for section in DECIDES
-        for path in _paths(values.get(section))
-        if (section, *path)[:2] not in FREE
-    }
+    wanted, made = _flat(now), _flat(then)
     differing = [
-        f"{'.'.join(key)} is {_at(now, key)!r}, was {_at(then, key)!r}"
-        for key in sorted(keys)
-        if _at(now, key) != _at(then, key)
+        f"{'.'.join(key)} is {wanted.get(key)!r}, was {made.get(key)!r}"
+        for key in sorted(wanted | made)
+        if (key[0] in DECIDES and key[:2] not in FREE) or key == ("common", "seed")
+        if wanted.get(key) != made.get(key)
     ]
-    if now["common"]["seed"] != then["common"]["seed"]:
-        differing.append(f"common.seed is {now['common']['seed']}, was {then['common']['seed']}")
     if differing:
         raise MotionBeatError(
             f"{folder}: a run of another configuration is there: {'; '.join(differing)}. Go on with its own "
@@ -183,13 +167,8 @@ def _reached(line: str, step: int) -> bool:
         return False
 
 
-def _paths(values: object) -> list[tuple[str, ...]]:
-    if not isinstance(values, dict):
-        return [()]
-    return [(str(key), *path) for key, value in values.items() for path in _paths(value)] or [()]
-
-
-def _at(values: Any, path: tuple[str, ...]) -> object:
-    for key in path:
-        values = values.get(key) if isinstance(values, dict) else None
-    return values
+def _flat(values: object) -> dict[tuple[str, ...], object]:
+    """The values of nested dictionaries by the path of their keys."""
+    if not isinstance(values, dict) or not values:
+        return {(): values}
+    return {(str(key), *path): leaf for key, value in values.items() for path, leaf in _flat(value).items()}

@@ -21,7 +21,11 @@ from motion_data.manifest import read_corpus
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import command
 from recipes.pretrain.export import chosen_step
-from recipes.pretrain.figures_file import figures_file
+
+
+def figures_file(run: Path, split: str) -> Path:
+    """Where the figures of a run on a split are written."""
+    return run / f"figures-{split}.json"
 
 
 @command("recipes.pretrain.validate", extra="pretrain")
@@ -75,21 +79,23 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
     from recipes.pretrain.export import load_model
     from recipes.pretrain.recipe import validation_reader
     from recipes.pretrain.request import read_config
-    from recipes.pretrain.validation.figures import Figures
-    from recipes.pretrain.validation.untrained_probe import untrained_probe
+    from recipes.pretrain.validation.beat_probe import untrained_probe
+    from recipes.pretrain.validation.figures import OWN_GRID_SECONDS, Figures
 
     config = read_config(run / "config.yaml")
     model, _ = load_model(run, step)
     section = config.validation
-    config.validation = replace(section, clips=clips or section.clips or 256)
+    config.validation = replace(section, clips=clips or section.clips or 256, retrieval=True)
     corpora = [read_corpus(folder) for folder in config.data.corpora]
-    figures = Figures(model, section.pool, section.probe)
-    batches = [batch for (batch,) in validation_reader(corpora, config, split, retrieval=True)]
+    figures = Figures(model, config.validation)
+    batches = [batch for (batch,) in validation_reader(corpora, config, split)]
     with torch.inference_mode():
         for batch in tqdm(batches, desc=split, unit=" batches", disable=None):
             figures.add(batch)
         found = figures.compute()
-        return found | (untrained_probe(model.motionbeat.music.config, batches) if section.probe else {})
+        if section.probe:
+            found |= untrained_probe(model.motionbeat.music.config, batches, OWN_GRID_SECONDS)
+        return found
 
 
 if __name__ == "__main__":

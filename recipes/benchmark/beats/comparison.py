@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from motion_data.beats_file import Beats
 from motion_data.errors import DataError
-from recipes.benchmark.beats.kept_estimates import (
-    TimedEstimate,
-    estimate_path,
-    read_estimate,
-    timed_estimate,
-    write_estimate,
-)
+from motionbeat_upstream.atomic_write import write_text
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
-from recipes.benchmark.beats.trackers import Samples, Tracker
+from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES, score_piece
 from recipes.results.record import Results, Row, Run, item_rows, origin
 from recipes.results.tables import ResultTable, markdown_table, mean_table
@@ -39,6 +39,16 @@ SAME_TEMPO = 0.04
 
 WARM_UP = 10.0
 """Seconds of the first recording that a tracker gets before its time is taken."""
+
+
+@dataclass(frozen=True)
+class TimedEstimate:
+    """An estimate, and how long it took."""
+
+    estimate: Estimate
+    speed: float
+    """Seconds of computing a second of sound, the fastest of ``repeats`` calls."""
+    repeats: int
 
 
 def tempo_ratio(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) -> float:
@@ -126,6 +136,52 @@ def compare(
         Results(Run("beats", music_set, name, details={"made_of": made_of[name], **origin()}), of)
         for (music_set, name), of in rows.items()
     ]
+
+
+def estimate_path(folder: Path, tracker: Tracker, sound: AnnotatedSound) -> Path:
+    """Where the estimate of a tracker on a recording is kept; another place where either has changed."""
+    return folder / f"{hashlib.sha256(f'{tracker.made_of} {sound.sha256}'.encode()).hexdigest()}.json"
+
+
+def read_estimate(path: Path) -> TimedEstimate | None:
+    """What was kept there; None where nothing whole is."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        beats = Beats(
+            np.array(record["times"], dtype=np.float64), np.array(record["positions"], dtype=np.int64)
+        )
+        if len(beats.times) != len(beats.positions):
+            return None
+        estimate = Estimate(beats, record["confidence"], record["downbeat_confidence"])
+        return TimedEstimate(estimate, float(record["speed"]), int(record["repeats"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_estimate(path: Path, timed: TimedEstimate, tracker: Tracker, sound: AnnotatedSound) -> None:
+    """Keep an estimate, whole or not at all."""
+    record: dict[str, Any] = {
+        "tracker": tracker.made_of,
+        "recording": sound.name,
+        "audio": sound.sha256,
+        "times": timed.estimate.beats.times.tolist(),
+        "positions": timed.estimate.beats.positions.tolist(),
+        "confidence": timed.estimate.confidence,
+        "downbeat_confidence": timed.estimate.downbeat_confidence,
+        "speed": timed.speed,
+        "repeats": timed.repeats,
+    }
+    write_text(path, json.dumps(record))
+
+
+def timed_estimate(tracker: Tracker, samples: Samples, repeats: int) -> TimedEstimate:
+    """Call a tracker some times; the fastest counts, because the machine may have other work."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        estimate = tracker.track(samples)
+        seconds.append(time.perf_counter() - start)
+    return TimedEstimate(estimate, min(seconds) / (len(samples) / tracker.rate), repeats)
 
 
 def score_table(rows: pd.DataFrame, music_set: str, trackers: Sequence[str], reference: str) -> ResultTable:

@@ -37,6 +37,7 @@ from recipes.benchmark.fit_bar_pointer.search import (
     search,
     weights_of,
 )
+from recipes.results.tables import markdown_table
 
 FOLDS = (0, 1)
 
@@ -90,23 +91,22 @@ def table(found: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: N
         fold: (N,) 0 or 1.
     """
     names = sorted(set(sets))
-    lines = [
-        "| | objective | fold 0 | fold 1 | lead over fitted | " + " | ".join(f"{n} F" for n in names) + " |",
-        "|---" * (5 + len(names)) + "|",
-    ]
+    heading = ["", "objective", "fold 0", "fold 1", "lead over fitted", *(f"{name} F" for name in names)]
+    rows = []
     member = np.asarray(sets)
     for variant, values in found.items():
         each = [objective(values[fold == number], member[fold == number].tolist()) for number in FOLDS]
         ahead, error = lead(values, found["fitted"], sets)
         means = [np.nanmean(values[member == name], axis=0) for name in names]
         cells = [
+            variant,
             f"{objective(values, sets):.4f}",
             *(f"{value:.4f}" for value in each),
             f"{ahead:+.4f} ± {error:.4f}",
             *(f"{beat:.3f} ({down:.3f})" for beat, down in means),
         ]
-        lines.append(f"| {variant} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append(cells)
+    return "\n".join(markdown_table(heading, rows)) + "\n"
 
 
 def run(options: argparse.Namespace) -> int:

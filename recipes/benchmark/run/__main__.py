@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import RESUMES, command
-from recipes.benchmark.run.options import parse_options
+from recipes.benchmark.run.request import parse, parse_options
 
 if TYPE_CHECKING:
     from recipes.benchmark.plan import Plan
@@ -22,8 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     parse_options(arguments)  # before seconds of imports
 
     from motionbeat_upstream.threads import use_idle_cores
-    from recipes.benchmark.run.request import parse
-    from recipes.benchmark.runner import RunFailed
+    from recipes.benchmark.plan import RunFailed
     from recipes.results.tables import draw_tables
 
     use_idle_cores()
@@ -59,11 +59,10 @@ def run(
     """
     from tqdm import tqdm
 
-    from recipes.benchmark.upstream_choice import Upstream
-
     with tqdm(total=len(plans) * len(upstreams), unit=" sets", disable=None) as bar:
         for choice in upstreams:
-            upstream = Upstream(choice)
+            # A copy: the encoder that is loaded for it goes with it.
+            upstream = replace(choice)
             for plan in plans:
                 bar.set_description(f"{choice.label}, {plan.name}")
                 plan.run(upstream, out / plan.name, cache, overwrite)

@@ -10,10 +10,12 @@ term, and leaving pairs of one piece or one take out of the negatives, are ours 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_gather
 from torch.nn import functional as F
 
 COLDEST, HOTTEST = 0.01, 1.0
@@ -116,3 +118,41 @@ def _watched(
     beaten = (positive[:, None] > cosine) | ~may_contrast
     ahead = ((positive[:, None] > near) | ~there).all(1)[there.any(1)]
     return positive.mean(), negative, beaten.all(1).to(cosine.dtype).mean(), ahead.to(cosine.dtype).mean()
+
+
+def _world_size() -> int:
+    """Processes that train together; 1 without distribution."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def gather_rows(x: Tensor) -> tuple[Tensor, int]:
+    """Rows of every rank, and where this rank's own begin: negatives of each rank, with their gradients.
+
+    Each rank's loss is the mean over its own anchors; a trainer that averages gradients over ranks then has
+    the gradient of the mean over all anchors, as one process with the whole batch would.
+
+    Args:
+        x: (B_r, ...) of this rank; B may differ between ranks, the rest may not.
+
+    Returns:
+        (sum of B_r, ...) in the order of the ranks, gradients flowing back to each, and an offset.
+    """
+    if _world_size() == 1:
+        return x, 0
+    counts = _counts(len(x), x.device)
+    most = max(counts)
+    padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
+    parts = all_gather(padded) if x.requires_grad else _plain_gather(padded)
+    offset = sum(counts[: distributed.get_rank()])
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)]), offset
+
+
+def _counts(count: int, device: torch.device) -> list[int]:
+    mine = torch.tensor([count], device=device)
+    return [int(each) for each in _plain_gather(mine)]
+
+
+def _plain_gather(x: Tensor) -> Sequence[Tensor]:
+    parts = [torch.empty_like(x) for _ in range(_world_size())]
+    distributed.all_gather(parts, x.contiguous())
+    return parts

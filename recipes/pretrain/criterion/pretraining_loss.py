@@ -16,9 +16,8 @@ from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
 from recipes.pairing.onset_curve import onset_target
 from recipes.pretrain.criterion.beat_losses import beat_head_losses
 from recipes.pretrain.criterion.beat_windows import beat_windows
-from recipes.pretrain.criterion.ecl import ECLTerms, embodied_contrastive_loss
+from recipes.pretrain.criterion.ecl import ECLTerms, embodied_contrastive_loss, gather_rows
 from recipes.pretrain.criterion.frame_infonce import FrameTerms, draw_shifts, draw_windows, frame_infonce
-from recipes.pretrain.criterion.gathering import gather_rows
 from recipes.pretrain.criterion.settings import CriterionSettings
 from recipes.pretrain.criterion.sral import SRALTerms, structural_rhythm_alignment_loss
 

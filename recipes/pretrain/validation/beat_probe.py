@@ -10,7 +10,8 @@ beat_tracking [O].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from motion_data.pipeline.batch import Batch
+from motionbeat_upstream.beats.frontend import frame_count, log_mel
+from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
 from recipes.results.estimates import Estimate, mean_estimate
@@ -37,6 +42,12 @@ THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.02, 0.81, 0.02
 
 FOLDS = 4
 """Parts of the fit pieces; penalty and threshold are chosen on activations of parts not fitted on."""
+
+PROBED = 96
+"""Clips that the beat probe is fitted to and tested on, at most."""
+
+PROBED_PIECES = 3
+"""Pieces with beats that the probe needs at least: two to fit on and one to test on."""
 
 Features = NDArray[np.float32]
 
@@ -115,6 +126,61 @@ def beat_probe(
         threshold,
         len(features) - len(kept),
     )
+
+
+def probed_layers(config: MusicTowerConfig) -> dict[str, int]:
+    """Hidden states that the beat probe sees: of the trunk the middle and the last, and the last of all."""
+    trunk = len(config.trunk_dilations)
+    return {"middle": (trunk + 1) // 2, "trunk": trunk, "last": -1}
+
+
+def annotated_beats(batch: Batch, row: int) -> NDArray[np.float64]:
+    """(N,) beats of a clip's pair on the clip's clock; none where the corpus knows none."""
+    grid = batch.annotated[row]
+    return np.empty(0) if grid is None else grid.beats
+
+
+@torch.inference_mode()
+def untrained_probe(config: MusicTowerConfig, batches: Iterable[Batch], seconds: float) -> dict[str, float]:
+    """The probe on what nobody trained: the log-mel, and the tower at its random initialisation.
+
+    What a training adds to the probe is its margin over these, on the same clips.
+
+    Args:
+        config: of the tower.
+        batches: as the validation reads them; the clips that its own probe sees are taken.
+        seconds: length that clips are cut to.
+
+    Returns:
+        F with its interval for ``probe.log_mel`` and each probed layer, ``probe.untrained_LAYER``; nothing
+        where there are too few pieces with beats.
+    """
+    tower = untrained_music_tower(config).eval()
+    seen: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
+    beats: list[NDArray[np.float64]] = []
+    pieces: list[int] = []
+    for clips in batches:
+        if len(beats) == PROBED:
+            break
+        wav = clips.wav[:, : round(seconds * SAMPLE_RATE)]
+        lengths = clips.wav_lengths.clamp(max=wav.shape[1])
+        mel, _ = log_mel(wav, lengths, config.n_mels)
+        states = tower(wav, lengths).hidden_states
+        for row, length in enumerate(frame_count(lengths).tolist()[: PROBED - len(beats)]):
+            # Two mel frames lie in a feature.
+            seen["log_mel"].append(mel[row, : 2 * length].unflatten(0, (length, 2)).mean(1).numpy())
+            for name, index in probed_layers(config).items():
+                seen[f"untrained_{name}"].append(states[index][row, :length].numpy())
+            beats.append(annotated_beats(clips, row))
+            pieces.append(int(clips.pieces[row]))
+    heard = {piece for piece, times in zip(pieces, beats, strict=True) if len(times)}
+    if len(heard) < PROBED_PIECES:
+        return {}
+    return {
+        key: value
+        for name, features in seen.items()
+        for key, value in beat_probe(features, beats, pieces).f.metrics(f"probe.{name}.beat_f").items()
+    }
 
 
 def _fitted(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.config import STRIDE, MusicTowerConfig
+from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import FrameFeatures
@@ -23,8 +23,15 @@ from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_conta
 from recipes.pairing.onset_curve import onset_target
 from recipes.pairing.retrieval import retrieval, retrieval_metrics
 from recipes.pairing.silence import noise, other_audio, silence
+from recipes.pretrain.config import ValidationSection
 from recipes.pretrain.model import PretrainedModel
-from recipes.pretrain.validation.beat_probe import beat_probe
+from recipes.pretrain.validation.beat_probe import (
+    PROBED,
+    PROBED_PIECES,
+    annotated_beats,
+    beat_probe,
+    probed_layers,
+)
 from recipes.pretrain.validation.head_correlation import clip_correlations, head_correlation
 from recipes.results.estimates import mean_estimate
 
@@ -35,29 +42,11 @@ nothing of its ends: over whole clips, their lengths would tell which is which w
 OWN_GRID_SECONDS = 5.0
 """Length that every clip is cut to where each side has its own grid, for the same reason."""
 
-PROBED = 96
-"""Clips that the beat probe is fitted to and tested on, at most."""
-
 PEAK_PROBABILITY = 0.3
 """Least activation of a beat or downbeat at validation; targets that reach over neighbours make it low."""
 
-PROBED_PIECES = 3
-"""Pieces with beats that the probe needs at least: two to fit on and one to test on."""
-
 MUSIC = ("shared", "silence", "noise", "other_audio")
 """What the music tower is given: the audio itself, or what says nothing of the pair."""
-
-
-def probed_layers(config: MusicTowerConfig) -> dict[str, int]:
-    """Hidden states that the beat probe sees: of the trunk the middle and the last, and the last of all."""
-    trunk = len(config.trunk_dilations)
-    return {"middle": (trunk + 1) // 2, "trunk": trunk, "last": -1}
-
-
-def annotated_beats(batch: Batch, row: int) -> NDArray[np.float64]:
-    """(N,) beats of a clip's pair on the clip's clock; none where the corpus knows none."""
-    grid = batch.annotated[row]
-    return np.empty(0) if grid is None else grid.beats
 
 
 class Figures:
@@ -65,16 +54,12 @@ class Figures:
 
     Args:
         model: what is validated, in eval mode.
-        pool: motions that each music's own is found among.
-        probe: whether to fit a beat probe.
-        retrieval: whether to compare music with motion; without, the motion tower is not used.
+        section: pool, probe, and retrieval; without that the motion tower is not used.
     """
 
-    def __init__(self, model: PretrainedModel, pool: int, probe: bool, retrieval: bool = True) -> None:
+    def __init__(self, model: PretrainedModel, section: ValidationSection) -> None:
         self._model = model
-        self._has_retrieval = retrieval
-        self._pool = pool
-        self._probe = probe
+        self._section = section
         self._kept: dict[str, list[Tensor]] = defaultdict(list)
         self._blind = 0
         self._features: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
@@ -89,7 +74,7 @@ class Figures:
     def add(self, batch: Batch) -> None:
         """Encode a batch, and keep what the figures are made of."""
         size = len(batch)
-        if not self._has_retrieval:
+        if not self._section.retrieval:
             frames = self._model.motionbeat.encode_music_frames(batch.wav, batch.wav_lengths).features
             self._keep_beats(frames, batch)
             self._keep_features(frames, batch)
@@ -127,7 +112,7 @@ class Figures:
 
     def _figures(self) -> dict[str, float]:
         figures = self._head_figures() | self._probe_figures()
-        if not self._has_retrieval:
+        if not self._section.retrieval:
             return figures
         lengths = self._all("lengths").long()
         seen = torch.nonzero(lengths >= SEEN_FRAMES + 2 * self._blind)[:, 0]
@@ -142,8 +127,7 @@ class Figures:
             figures |= self._retrieval(name, table, long)
         figures |= self._no_learning(seen)
         for name in ("heard_onsets", "heard_contacts", "onsets", "contacts"):
-            found = head_correlation(self._all(f"head_{name}").numpy(), self._pieces)
-            figures |= found.metrics(f"head.{name}")
+            figures |= head_correlation(f"head.{name}", self._all(f"head_{name}").numpy(), self._pieces)
         return figures
 
     def _head_figures(self) -> dict[str, float]:
@@ -157,7 +141,7 @@ class Figures:
     def _probe_figures(self) -> dict[str, float]:
         figures: dict[str, float] = {}
         with_beats = {piece for piece, beats in zip(self._pieces, self._beats, strict=False) if len(beats)}
-        if self._probe and len(with_beats) >= PROBED_PIECES:
+        if self._section.probe and len(with_beats) >= PROBED_PIECES:
             for layer, features in self._features.items():
                 probe = beat_probe(features, self._beats, self._pieces[: len(features)])
                 figures |= probe.f.metrics(f"probe.{layer}.beat_f")
@@ -247,7 +231,7 @@ class Figures:
                 break
             self._beats.append(annotated_beats(batch, row))
             for layer, index in layers.items():
-                if layer == "last" and not self._has_retrieval:
+                if layer == "last" and not self._section.retrieval:
                     continue
                 state = features.hidden_states[index][row, :length]
                 self._features[layer].append(state.float().cpu().numpy())
@@ -259,7 +243,7 @@ class Figures:
             np.array(numbers, dtype=np.int64)[kept.numpy()]
             for numbers in (self._pieces, self._takes, self._groups)
         )
-        found = retrieval(similarity[kept][:, kept].numpy(), pieces, takes, groups, self._pool)
+        found = retrieval(similarity[kept][:, kept].numpy(), pieces, takes, groups, self._section.pool)
         return {f"{name}.{figure}": value for figure, value in retrieval_metrics(found).items()}
 
     def _hard(self, name: str, own: Tensor, hard: Tensor) -> dict[str, float]:

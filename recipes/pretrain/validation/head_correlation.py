@@ -6,7 +6,6 @@ Its loss says little of that: a head that gives every frame the mean has a low o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,26 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.beats.frontend import length_mask
-from recipes.results.estimates import Estimate, mean_estimate
+from recipes.results.estimates import mean_estimate
 
 FLAT = 1e-5
 """Deviation, as a share of the largest value, up to which a curve counts as constant."""
-
-
-@dataclass(frozen=True)
-class HeadCorrelation:
-    """The correlations of many clips in one figure."""
-
-    mean: Estimate
-    """In [-1, 1]."""
-    counted: int
-    """Clips that it is of."""
-    left_out: int
-    """Clips whose target is constant: nothing is to be followed there."""
-
-    def metrics(self, name: str) -> dict[str, float]:
-        """Figures to log."""
-        return self.mean.metrics(name) | {f"{name}_left_out": float(self.left_out)}
 
 
 def clip_correlations(predicted: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
@@ -59,18 +42,20 @@ def clip_correlations(predicted: Tensor, target: Tensor, lengths: Tensor) -> Ten
 
 
 def head_correlation(
-    correlations: NDArray[np.float64], pieces: Sequence[int] | NDArray[np.int64]
-) -> HeadCorrelation:
-    """The mean of many clips.
+    name: str, correlations: NDArray[np.float64], pieces: Sequence[int] | NDArray[np.int64]
+) -> dict[str, float]:
+    """The mean of many clips, in [-1, 1], with its interval over pieces.
 
     Args:
+        name: of the figure.
         correlations: (N,) of :func:`clip_correlations`.
         pieces: (N,) number of each clip's piece.
+
+    Returns:
+        ``name``, its ends, and ``name_left_out``: how many clips have a constant target.
     """
-    correlations = np.asarray(correlations, dtype=np.float64)
-    known = ~np.isnan(correlations)
-    mean = mean_estimate(correlations[known], np.asarray(pieces)[known])
-    return HeadCorrelation(mean, int(known.sum()), int((~known).sum()))
+    figures = mean_estimate(correlations, np.asarray(pieces)).metrics(name)
+    return figures | {f"{name}_left_out": float(np.isnan(correlations).sum())}
 
 
 def _deviations(curve: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,18 +1,117 @@
-"""A validation as fairseq2 runs it."""
+"""A validation as fairseq2 runs it: the same clips every time, kept in memory, and their figures."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import cast
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from typing import Self, cast
 
+import numpy as np
+from fairseq2.datasets import DataReader
 from fairseq2.logging import log
 from fairseq2.metrics import Mean, MetricBag
 from fairseq2.recipe import EvalUnit, RecipeModel
 
-from motion_data.pipeline.batch import Batch
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus
+from motion_data.negatives.drawing import Wanted
+from motion_data.pipeline.batch import Batch, collate
+from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.reader import ClipReader
 from recipes.pretrain.checkpointing import PatientCommits
+from recipes.pretrain.config import ValidationSection
 from recipes.pretrain.model import PretrainedModel
 from recipes.pretrain.validation.figures import Figures
+
+PHASE = 0.4
+"""Bar phase at which every clip begins on the grid that it is shown on: one, so that clips of different
+batches can be compared."""
+
+APART = 10_000_000
+"""More than any corpus has pieces or takes."""
+
+WANTED = Wanted(jittered=3, stretched=1, others=1)
+"""Hard negatives: the own motion is one of six."""
+
+
+class DevReader(DataReader[Batch]):
+    """Reads the first clips of the dev split. Every rank reads them all, and finds the same figures.
+
+    Args:
+        corpora: whose splits are read, as many clips of each. One without such a split is passed over.
+        settings: of the training's pipeline.
+        clips: to read in all, about.
+        split: dev, or test once a run is over.
+        retrieval: whether music will be compared with motion; without, batches have no motions.
+
+    Raises:
+        DataError: no corpus has such a split.
+    """
+
+    def __init__(
+        self,
+        corpora: Sequence[Corpus],
+        settings: PipelineConfig,
+        clips: int,
+        split: str = "dev",
+        retrieval: bool = True,
+    ) -> None:
+        held = [corpus for corpus in corpora if corpus.split(split)]
+        if not held:
+            raise DataError(
+                f"no corpus has a {split} split to validate on; prepare one, or set validation.clips to 0"
+            )
+        settings = replace(settings, same_every_epoch=True, clips_per_pair=1, speed_octaves=0.0)
+        self._retrieval = retrieval
+        self._readers = [
+            ClipReader(corpus, split, settings, negatives=WANTED if retrieval else None) for corpus in held
+        ]
+        self._clips = -(-clips // len(held))
+        self._batches: list[Batch] | None = None
+        self._next = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> list[Batch]:
+        """The next batch; ``StopIteration`` after the last."""
+        if self._batches is None:
+            self._batches = self._read()
+        if self._next == len(self._batches):
+            raise StopIteration
+        self._next += 1
+        return [self._batches[self._next - 1]]
+
+    def reset(self) -> None:
+        """Go to the first batch."""
+        self._next = 0
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: a validation is never begun in its middle."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, object]) -> None:
+        """Nothing, as above."""
+
+    @property
+    def num_accumulate(self) -> int:
+        """Batches a step."""
+        return 1
+
+    def _read(self) -> list[Batch]:
+        batches: list[Batch] = []
+        for corpus, reader in enumerate(self._readers):
+            count = 0
+            for examples in reader:
+                rng = np.random.default_rng(len(batches))
+                batch = collate(examples, PHASE, rng, motions=self._retrieval, motion_grids=self._retrieval)
+                # Pieces and takes are numbered by corpus, and here several of them meet.
+                batch.pieces, batch.takes = batch.pieces + corpus * APART, batch.takes + corpus * APART
+                batches.append(batch)
+                count += len(batch)
+                if count >= self._clips:
+                    break
+        return batches
 
 
 class ValidationUnit(EvalUnit[Batch]):
@@ -21,27 +120,21 @@ class ValidationUnit(EvalUnit[Batch]):
     Args:
         model: what is trained.
         commits: told that a validation runs.
-        pool: motions that each music's own is found among.
-        probe: whether to fit a beat probe.
+        section: how much is measured.
         score: what the best checkpoint is chosen by.
-        retrieval: whether to compare music with motion.
     """
 
     def __init__(
         self,
         model: RecipeModel,
         commits: PatientCommits,
-        pool: int,
-        probe: bool,
+        section: ValidationSection,
         score: str | None = None,
-        retrieval: bool = True,
     ) -> None:
-        self._score = score
-        self._retrieval = retrieval
         self._model = model
         self._commits = commits
-        self._pool = pool
-        self._probe = probe
+        self._section = section
+        self._score = score
         self._figures = self._none_yet()
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
@@ -75,6 +168,4 @@ class ValidationUnit(EvalUnit[Batch]):
         return self._model
 
     def _none_yet(self) -> Figures:
-        return Figures(
-            cast(PretrainedModel, self._model.base_module), self._pool, self._probe, self._retrieval
-        )
+        return Figures(cast(PretrainedModel, self._model.base_module), self._section)

@@ -1,10 +1,9 @@
-"""Which environment variables hold secrets, and the environment without them, for logs.
-
-Only the standard library is imported, so that a recipe can use it before anything else.
-"""
+"""Filters of the log that fairseq2 writes: no secrets of the environment, and nothing twice."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping
 
@@ -45,3 +44,22 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
             value = value.replace(secret, HIDDEN)
         shown[name] = _USER_IN_ADDRESS.sub(HIDDEN, value)
     return shown
+
+
+def hide_secrets(record: logging.LogRecord) -> bool:
+    """fairseq2 writes every environment variable into the log."""
+    title = "Environment Variables - "
+    if isinstance(record.msg, str) and record.msg.startswith(title):
+        shown = ", ".join(f"{name}={value}" for name, value in sorted(without_secrets(os.environ).items()))
+        record.msg = title + shown
+    return True
+
+
+def hide_noise(record: logging.LogRecord) -> bool:
+    """Hide what the head of the run says already, and what only repeats ``metrics/valid.jsonl``."""
+    return not str(record.msg).startswith(("Based on the environment setup", "Validation Metrics"))
+
+
+def hide_empty_means(record: logging.LogRecord) -> bool:
+    """torcheval warns, whenever metrics are computed, of each part of the loss that was not."""
+    return "No calls to update() have been made" not in record.getMessage()

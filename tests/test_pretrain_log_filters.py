@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.launch.secret_environment import HIDDEN, is_secret, without_secrets
+from recipes.pretrain.log_filters import HIDDEN, is_secret, without_secrets
 
 SECRET = [
     *(
@@ -74,7 +74,7 @@ def test_users_in_addresses_are_hidden_and_empty_secrets_shown_as_empty() -> Non
 
 def test_it_can_be_imported_before_anything_else() -> None:
     code = (
-        "import sys; import recipes.launch.secret_environment; print([name for name in sys.modules if "
+        "import sys; import recipes.pretrain.log_filters; print([name for name in sys.modules if "
         "name.split('.')[0] in ('submitit', 'torch', 'numpy', 'psutil', 'fairseq2')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,15 +1,17 @@
-"""Dances generated from each upstream's features, by the same generator, as one of the benchmark's tasks."""
+"""The benchmark's tasks on corpora of music with motion: retrieval, and dance generation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from recipes.benchmark.corpus_task import CorpusPlan
+from motion_data.manifest import read_corpus
+from motion_data.preparation import file_sha256
+from recipes.benchmark.plan import CommandPlan, Job
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.dance_metrics.scores import (
     ABOVE_OTHERS,
@@ -19,9 +21,24 @@ from recipes.dance_metrics.scores import (
     TRUTH,
     dance_scores,
 )
+from recipes.downstream.retrieval.report import CHANCE, FORMS, HARD, NO_LEARNING, NOISE
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, by_item, long_form
 from recipes.results.tables import ResultTable, mean_table
+
+CORPORA = {
+    "constructed": "motionbeat data prepare constructed OUT",
+    "aistpp": "motionbeat data prepare aistpp FULLSET.zip OUT --audio MUSIC",
+}
+"""Folders of ``--data`` that are looked for, and where they come from."""
+
+OF_RETRIEVAL = {
+    f"{FORMS[0]} R@1": "music → motion R@1",
+    f"{FORMS[0]} R@10": "R@10",
+    f"{FORMS[1]} R@1": "motion → music R@1",
+    f"{FORMS[2]} R@1": "own grids R@1",
+    f"{HARD} R@1": "own motion of six",
+}
 
 OF_DANCES = {
     name: "above others' music ↑" if name.endswith(ABOVE_OTHERS) else HEADINGS[name]
@@ -33,6 +50,70 @@ OF_DANCES = {
     )
 }
 """Columns of single dances, before those of all dances together."""
+
+
+@dataclass(frozen=True)
+class CorpusPlan(CommandPlan):
+    """A corpus of motion_data, and a task on it."""
+
+    config: Path | None = None
+    """In place of the task's own ``config.yaml``; its name is part of the runs' names."""
+
+    def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
+        """Of a run."""
+        configured = "" if self.config is None else f"-{self.config.stem}"
+        return out / f"{label}{configured}-seed{seed}"
+
+    def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
+        """The runs of an upstream."""
+        made_of = choice.made_of(read_corpus(self.root).sha256)
+        chosen: list[str] = []
+        if self.config is not None:
+            made_of += f" {file_sha256(self.config)}"
+            chosen = ["-c", str(self.config)]
+        return [
+            Job(
+                self.folder(out, choice.label, seed, ""),
+                made_of,
+                [*choice.options, "-d", self.task, "--seed", str(seed), *chosen],
+                [f"config.downstream_expert.datarc.root={self.root}"],
+            )
+            for seed in self.seeds
+        ]
+
+
+class RetrievalPlan(CorpusPlan):
+    """A corpus of motion_data."""
+
+    task = "retrieval"
+
+    def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
+        """A row an upstream."""
+        first, *others = (choice.label for choice in upstreams)
+        # Without learning and by chance all upstreams and seeds are the same; noise is the first upstream's.
+        references = [
+            results
+            for number, (_, *others_of_run) in enumerate(self.results(upstreams[0], out))
+            for results in others_of_run
+            if number == 0 or results.run.upstream == NOISE
+        ]
+        own = self.own_results(upstreams, out)
+        notes = (
+            f"{own[0].run.details['pairs']} test pairs; 95 % bootstrap intervals over pieces; means over "
+            f"{len(self.seeds)} seeds; the last rows are paired differences. Noise is {first}'s; no learning "
+            f"is the correlation of onsets with touch-downs, on no grid."
+        )
+        return [
+            mean_table(
+                f"retrieval: {self.root.name}",
+                long_form([*own, *references]),
+                OF_RETRIEVAL,
+                notes,
+                differences=[(first, other) for other in (*others, NO_LEARNING)],
+                references=(NO_LEARNING, CHANCE, NOISE),
+                resamples=resamples,
+            )
+        ]
 
 
 class DancePlan(CorpusPlan):

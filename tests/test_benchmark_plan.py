@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.benchmark.runner import Job, RunFailed, run_jobs
+from recipes.benchmark.plan import Job, RunFailed, run_jobs
 from recipes.downstream import run_downstream
 from recipes.results.record import Results, Run, results_file, write_results
 
