@@ -100,7 +100,7 @@ def _large(examples: list[Example], phase: float, draw: np.random.Generator) -> 
     return np.zeros(2**20)
 
 
-def _read_on(corpora: list[Corpus], pids: "Queue[int]") -> None:
+def _read_on(corpora: list[Corpus], pids: Queue[int]) -> None:
     read = PretrainReader(partial(mixture, corpora), FakeGang(CPU), 3, collate=_large, own_process=True)
     next(read)
     pids.put(multiprocessing.active_children()[0].pid or 0)
