@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from functools import partial
+from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 import torch
 from fairseq2.device import CPU
@@ -15,6 +21,7 @@ from motion_data.manifest import Corpus
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
+from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader, Mixture
 from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
@@ -86,6 +93,33 @@ def test_a_process_gives_what_a_thread_gives_and_goes_on_where_another_stood(cor
     assert len(rest) == 2
     assert all(same(a, b) for a, b in zip([*head, *rest], first, strict=True))
     assert all(same(a, b) for a, b in zip(epoch(apart), second, strict=True))
+
+
+def _large(examples: list[Example], phase: float, draw: np.random.Generator) -> Any:
+    """More than a pipe holds, so that a batch that nobody takes keeps its process waiting."""
+    return np.zeros(2**20)
+
+
+def _read_on(corpora: list[Corpus], pids: Queue[int]) -> None:
+    read = PretrainReader(partial(mixture, corpora), FakeGang(CPU), 3, collate=_large, own_process=True)
+    next(read)
+    pids.put(multiprocessing.active_children()[0].pid or 0)
+    time.sleep(600)
+
+
+def test_the_reading_process_ends_with_the_one_that_it_reads_for(corpora: list[Corpus]) -> None:
+    context = multiprocessing.get_context("spawn")
+    pids = context.Queue()
+    trainer = context.Process(target=_read_on, args=(corpora, pids))
+    trainer.start()
+    pid = pids.get(timeout=60)
+    assert psutil.pid_exists(pid)
+    trainer.kill()
+    trainer.join()
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_an_epoch_that_is_left_is_left(corpora: list[Corpus]) -> None:

@@ -77,7 +77,7 @@ def test_equals_the_loop_in_value_and_gradient(
         if loss == "fast":
             value = embodied_contrastive_loss(
                 inputs[0], inputs[1], may, t, inputs[2], mask, all_music=inputs[0] if symmetric else None
-            ).loss
+            )[0]
         else:
             value = looped(inputs[0], inputs[1], may, t, inputs[2], mask, symmetric)
         grads = torch.autograd.grad(value, [*inputs[:2], t], allow_unused=True)
@@ -89,31 +89,32 @@ def test_equals_the_loop_in_value_and_gradient(
 def test_of_one_piece_only_there_is_nothing_to_tell_apart() -> None:
     music, motion, _, _, _ = made(4, 0, 0)
     music.requires_grad_()
-    said = embodied_contrastive_loss(music, motion, torch.zeros(4, 4, dtype=torch.bool), torch.tensor(0.1))
-    assert said.loss.item() == 0
-    said.loss.backward()
+    may = torch.zeros(4, 4, dtype=torch.bool)
+    loss, watched = embodied_contrastive_loss(music, motion, may, torch.tensor(0.1))
+    assert loss.item() == 0
+    loss.backward()
     assert music.grad is not None
     assert torch.isfinite(music.grad).all()
-    assert said.in_batch_accuracy.item() == 1
-    assert math.isnan(said.hard_accuracy.item())
+    assert watched["batch_accuracy"].item() == 1
+    assert math.isnan(watched["hard_accuracy"].item())
 
 
 def test_what_is_watched() -> None:
     eye = torch.eye(4)
     may = ~torch.eye(4, dtype=torch.bool)
     hard = torch.stack([eye, eye.roll(1, 0)], 1) * 3
-    said = embodied_contrastive_loss(eye, 2 * eye, may, torch.tensor(0.1), hard)
-    assert said.positive_cosine.item() == 1
-    assert said.negative_cosine.item() == 0
-    assert said.in_batch_accuracy.item() == 1
-    assert said.hard_accuracy.item() == 0  # one of its hard negatives is the motion itself
+    _, watched = embodied_contrastive_loss(eye, 2 * eye, may, torch.tensor(0.1), hard)
+    assert watched["positive_cosine"].item() == 1
+    assert watched["negative_cosine"].item() == 0
+    assert watched["batch_accuracy"].item() == 1
+    assert watched["hard_accuracy"].item() == 0  # one of its hard negatives is the motion itself
 
 
 def test_is_reckoned_in_float32_under_autocast() -> None:
     music, motion, may, hard, _ = (x.float() if x.is_floating_point() else x for x in made(6, 2, 1))
-    plain = embodied_contrastive_loss(music, motion, may, torch.tensor(0.02), hard).loss
+    plain = embodied_contrastive_loss(music, motion, may, torch.tensor(0.02), hard)[0]
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = embodied_contrastive_loss(music, motion, may, torch.tensor(0.02), hard).loss
+        mixed = embodied_contrastive_loss(music, motion, may, torch.tensor(0.02), hard)[0]
     assert mixed.dtype == torch.float32
     assert torch.equal(plain, mixed)
 
@@ -151,7 +152,7 @@ def _rank(rank: int, sizes: list[int], folder: str) -> None:
         hard[mine] @ weight,
         mask[mine],
         own=torch.arange(mine.start, mine.stop),
-    ).loss
+    )[0]
     # Weighted, as ranks of different sizes are; with equal ones this is the plain mean.
     share = loss * sizes[rank] / sum(sizes)
     share.backward()
@@ -172,7 +173,7 @@ def test_two_ranks_give_what_one_with_the_whole_batch_gives(sizes: list[int], tm
     weight = torch.linspace(0.5, 1.5, 36, dtype=torch.float64).view(6, 6).requires_grad_()
     loss = embodied_contrastive_loss(
         music @ weight, motion @ weight, may, torch.tensor(0.1), hard @ weight, mask
-    ).loss
+    )[0]
     loss.backward()
     assert torch.allclose(together["loss"], loss, atol=1e-9)
     assert weight.grad is not None

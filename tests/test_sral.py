@@ -62,7 +62,7 @@ def loss_of(onset: Tensor, contact: Tensor, windows: BeatWindows, per_beat: floa
     given_settings = SRALSettings(per_beat=per_beat, regression=0.0)
     return structural_rhythm_alignment_loss(
         torch.logit(onset, 1e-4), torch.logit(contact, 1e-4), onset, contact, mask, windows, given_settings
-    ).loss
+    )[0]
 
 
 def clicks(beats: list[float]) -> Tensor:
@@ -91,11 +91,11 @@ def test_meeting_the_targets_costs_nothing_and_missing_them_does() -> None:
     target = clicks([0.5 * k for k in range(16)])
     mask = torch.ones_like(target, dtype=torch.bool)
     met = torch.logit(target, 1e-6)
-    said = structural_rhythm_alignment_loss(met, met, target, target, mask, windows, SRALSettings())
-    assert said.loss.item() == pytest.approx(0, abs=1e-3)
-    missed = structural_rhythm_alignment_loss(-met, met, target, target, mask, windows, SRALSettings())
-    assert missed.music_regression > 1
-    assert missed.motion_regression.item() == pytest.approx(0, abs=1e-4)
+    loss, _ = structural_rhythm_alignment_loss(met, met, target, target, mask, windows, SRALSettings())
+    assert loss.item() == pytest.approx(0, abs=1e-3)
+    _, parts = structural_rhythm_alignment_loss(-met, met, target, target, mask, windows, SRALSettings())
+    assert parts["sral_music_head"] > 1
+    assert parts["sral_motion_head"].item() == pytest.approx(0, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,11 @@ def test_without_a_whole_beat_or_bar_the_heads_still_learn(grid: Grid) -> None:
     windows = cut([grid], 45)
     onset, contact = (torch.randn(1, 45, requires_grad=True) for _ in range(2))
     target, mask = torch.rand(1, 45), torch.ones(1, 45, dtype=torch.bool)
-    said = structural_rhythm_alignment_loss(onset, contact, target, target, mask, windows, SRALSettings())
-    assert said.per_beat.item() == said.per_bar.item() == 0
-    said.loss.backward()
+    loss, parts = structural_rhythm_alignment_loss(
+        onset, contact, target, target, mask, windows, SRALSettings()
+    )
+    assert parts["sral_per_beat"].item() == parts["sral_per_bar"].item() == 0
+    loss.backward()
     assert onset.grad is not None
     assert torch.isfinite(onset.grad).all()
     assert onset.grad.any()
@@ -121,11 +123,13 @@ def test_padding_does_not_matter(extra: int, seed: int) -> None:
     target = torch.rand(2, 200, generator=draw)
     grids = [regular_grid(4.0, 100.0, 4, 0.3), regular_grid(4.0, 140.0, 3)]
     mask = torch.ones(2, 200, dtype=torch.bool)
-    plain = structural_rhythm_alignment_loss(
+    plain, _ = structural_rhythm_alignment_loss(
         onset, contact, target, target, mask, beat_windows(grids, [4.0, 4.0], 200, 8, CPU), SRALSettings()
     )
     onset, contact = (torch.nn.functional.pad(x, (0, extra), value=9.0) for x in (onset, contact))
     target, mask = (torch.nn.functional.pad(x, (0, extra)) for x in (target, mask))
     windows = beat_windows(grids, [4.0, 4.0], 200 + extra, 8, CPU)
-    padded = structural_rhythm_alignment_loss(onset, contact, target, target, mask, windows, SRALSettings())
-    assert torch.allclose(plain.loss, padded.loss, atol=1e-5)
+    padded, _ = structural_rhythm_alignment_loss(
+        onset, contact, target, target, mask, windows, SRALSettings()
+    )
+    assert torch.allclose(plain, padded, atol=1e-5)

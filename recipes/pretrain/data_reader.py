@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -183,6 +186,7 @@ def _from_a_process(stream: StepStream) -> Iterator[Step]:
             num_workers=1,
             prefetch_factor=2,
             collate_fn=_as_it_is,
+            worker_init_fn=_end_with_parent,
             multiprocessing_context="spawn",
         )
     )
@@ -204,3 +208,20 @@ def _from_a_thread(stream: StepStream) -> Iterator[Step]:
 
 def _as_it_is(step: Any) -> Any:
     return step
+
+
+def _end_with_parent(worker: int) -> None:
+    """End this process when the one that it reads for ends, in whatever way.
+
+    torch's own check does not end a worker that has read steps which nobody takes any more: it waits for them
+    to be taken, with all memory that the corpora take.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
@@ -20,21 +19,6 @@ from torch.nn import functional as F
 
 COLDEST, HOTTEST = 0.01, 1.0
 """Bounds of the temperature: below, one outlier decides a batch; above, nothing is told apart."""
-
-
-@dataclass(frozen=True)
-class ECLTerms:
-    """The loss, and what to watch beside it; all scalars in float32."""
-
-    loss: Tensor
-    positive_cosine: Tensor
-    """Mean of s(a_i, m_i)."""
-    negative_cosine: Tensor
-    """Mean of s(a_i, m_j) over the in-batch negatives."""
-    in_batch_accuracy: Tensor
-    """Share of anchors whose own motion is nearer than every in-batch negative."""
-    hard_accuracy: Tensor
-    """Share of anchors whose own motion is nearer than each of its hard negatives; NaN without any."""
 
 
 class Temperature(nn.Module):
@@ -68,8 +52,8 @@ def embodied_contrastive_loss(
     hard_mask: Tensor | None = None,
     own: Tensor | None = None,
     all_music: Tensor | None = None,
-) -> ECLTerms:
-    """ECL of a batch.
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """ECL of a batch, and what to watch beside it.
 
     Args:
         music: (A, E) embeddings of the anchors, of any length.
@@ -83,7 +67,9 @@ def embodied_contrastive_loss(
             motion-anchored term over in-batch negatives is added, and the mean taken.
 
     Returns:
-        The terms; the loss is the mean over anchors, in float32 at least whatever the input.
+        The mean over anchors, in float32 at least whatever the input; and by name, without gradients, the
+        mean cosine of an anchor with its own motion and with the in-batch negatives, and the shares of
+        anchors whose own motion is nearer than every in-batch and than every hard negative (NaN without any).
     """
     dtype = torch.promote_types(music.dtype, torch.float32)
     with torch.autocast(music.device.type, enabled=False):
@@ -107,17 +93,22 @@ def embodied_contrastive_loss(
             others = (from_motion / temperature).masked_fill(~may_contrast, -math.inf)
             backwards = torch.cat([own_logit, others], 1)
             loss = (loss - F.log_softmax(backwards, 1)[:, 0].mean()) / 2
-        return ECLTerms(loss, *_watched(positive, cosine, may_contrast, near, there))
+        return loss, _watched(positive, cosine, may_contrast, near, there)
 
 
 @torch.no_grad()
 def _watched(
     positive: Tensor, cosine: Tensor, may_contrast: Tensor, near: Tensor, there: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> dict[str, Tensor]:
     negative = (cosine * may_contrast).sum() / may_contrast.sum().clamp(min=1)
     beaten = (positive[:, None] > cosine) | ~may_contrast
     ahead = ((positive[:, None] > near) | ~there).all(1)[there.any(1)]
-    return positive.mean(), negative, beaten.all(1).to(cosine.dtype).mean(), ahead.to(cosine.dtype).mean()
+    return {
+        "positive_cosine": positive.mean(),
+        "negative_cosine": negative,
+        "batch_accuracy": beaten.all(1).to(cosine.dtype).mean(),
+        "hard_accuracy": ahead.to(cosine.dtype).mean(),
+    }
 
 
 def _world_size() -> int:

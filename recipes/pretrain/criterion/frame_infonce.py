@@ -8,7 +8,6 @@ only what is heard to the frame tells those apart.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,17 +19,6 @@ NEAREST, FARTHEST = 4, 40
 SAME = 0.98
 """Cosine of two stretches of a motion from which they count as the same: a motion that repeats itself
 exactly, moved by its own period, is no negative."""
-
-
-@dataclass(frozen=True)
-class FrameTerms:
-    """The loss, and what to watch beside it; scalars in float32."""
-
-    loss: Tensor
-    accuracy: Tensor
-    """Share of windows whose own motion is nearer than that of every other pair."""
-    shift_accuracy: Tensor
-    """Share of windows whose own motion is nearer than each of its moved copies."""
 
 
 def draw_windows(
@@ -74,8 +62,8 @@ def frame_infonce(
     may_contrast: Tensor,
     temperature: Tensor,
     window: int,
-) -> FrameTerms:
-    """The loss of a batch.
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a batch, and what to watch beside it.
 
     Args:
         music: (B, F, E) projections of the music's frames.
@@ -88,7 +76,8 @@ def frame_infonce(
         window: frames of a window.
 
     Returns:
-        The mean over windows; 0 where no clip is long enough.
+        The mean over windows; and by name the shares of windows whose own motion is nearer than that of every
+        other pair, and than each of its moved copies. All are 0 where no clip is long enough.
     """
     with torch.autocast(music.device.type, enabled=False):
         dtype = torch.promote_types(music.dtype, torch.float32)
@@ -110,7 +99,8 @@ def frame_infonce(
         with torch.no_grad():
             ahead = (own[..., :1] > others).all(-1).to(dtype)
             in_place = (own[..., :1] > moved_logits).all(-1).to(dtype)
-        return FrameTerms(*((x * weight).sum() / total for x in (loss, ahead, in_place)))
+        loss, ahead, in_place = ((x * weight).sum() / total for x in (loss, ahead, in_place))
+        return loss, {"frame_accuracy": ahead, "shift_accuracy": in_place}
 
 
 def _windows(x: Tensor, first: Tensor, window: int) -> Tensor:

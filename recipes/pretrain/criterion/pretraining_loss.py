@@ -16,10 +16,10 @@ from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
 from recipes.pairing.onset_curve import onset_target
 from recipes.pretrain.criterion.beat_losses import beat_head_losses
 from recipes.pretrain.criterion.beat_windows import beat_windows
-from recipes.pretrain.criterion.ecl import ECLTerms, embodied_contrastive_loss, gather_rows
-from recipes.pretrain.criterion.frame_infonce import FrameTerms, draw_shifts, draw_windows, frame_infonce
+from recipes.pretrain.criterion.ecl import embodied_contrastive_loss, gather_rows
+from recipes.pretrain.criterion.frame_infonce import draw_shifts, draw_windows, frame_infonce
 from recipes.pretrain.criterion.settings import CriterionSettings
-from recipes.pretrain.criterion.sral import SRALTerms, structural_rhythm_alignment_loss
+from recipes.pretrain.criterion.sral import structural_rhythm_alignment_loss
 
 STEPS = 16
 """Steps of a beat that SRAL compares."""
@@ -52,37 +52,19 @@ def pretraining_loss(
     loss = music.frames.new_zeros((), dtype=torch.float32)
     parts: dict[str, Tensor] = {}
     if settings.ecl.weight:
-        ecl = contrast_embeddings(music, motion, batch, settings, ecl_temperature)
-        loss = loss + settings.ecl.weight * ecl.loss
-        parts |= {
-            "ecl": ecl.loss,
-            "ecl_temperature": ecl_temperature,
-            "positive_cosine": ecl.positive_cosine,
-            "negative_cosine": ecl.negative_cosine,
-            "batch_accuracy": ecl.in_batch_accuracy,
-            "hard_accuracy": ecl.hard_accuracy,
-        }
+        ecl, watched = contrast_embeddings(music, motion, batch, settings, ecl_temperature)
+        loss = loss + settings.ecl.weight * ecl
+        parts |= {"ecl": ecl, "ecl_temperature": ecl_temperature, **watched}
     onsets = onset_target(music.features.onset_envelope, batch.frame_lengths)
     if settings.sral_weight:
-        sral = align_rhythm(music, motion, batch, onsets, mask, settings)
-        loss = loss + settings.sral_weight * sral.loss
-        parts |= {
-            "sral": sral.loss,
-            "sral_per_beat": sral.per_beat,
-            "sral_per_bar": sral.per_bar,
-            "sral_music_head": sral.music_regression,
-            "sral_motion_head": sral.motion_regression,
-        }
+        sral, watched = align_rhythm(music, motion, batch, onsets, mask, settings)
+        loss = loss + settings.sral_weight * sral
+        parts |= {"sral": sral, **watched}
     frames = settings.frames
     if frames.infonce:
-        contrast = contrast_frames(music, motion, batch, settings, frame_temperature, blind)
-        loss = loss + frames.infonce * contrast.loss
-        parts |= {
-            "frame_infonce": contrast.loss,
-            "frame_temperature": frame_temperature,
-            "frame_accuracy": contrast.accuracy,
-            "shift_accuracy": contrast.shift_accuracy,
-        }
+        contrast, watched = contrast_frames(music, motion, batch, settings, frame_temperature, blind)
+        loss = loss + frames.infonce * contrast
+        parts |= {"frame_infonce": contrast, "frame_temperature": frame_temperature, **watched}
     if frames.onsets:
         parts["frame_onsets"] = curve_loss(music.heard_onsets, onsets, mask)
         loss = loss + frames.onsets * parts["frame_onsets"]
@@ -105,7 +87,7 @@ def contrast_embeddings(
     batch: Batch,
     settings: CriterionSettings,
     temperature: Tensor,
-) -> ECLTerms:
+) -> tuple[Tensor, dict[str, Tensor]]:
     """ECL over the motions of all ranks and each clip's own hard negatives."""
     size = len(batch)
     assert isinstance(music_side, MusicSide)
@@ -154,7 +136,7 @@ def align_rhythm(
     onsets: Tensor,
     mask: Tensor,
     settings: CriterionSettings,
-) -> SRALTerms:
+) -> tuple[Tensor, dict[str, Tensor]]:
     """SRAL between the clips' music and their own motions."""
     assert isinstance(music, MusicSide)
     assert motion is not None
@@ -179,7 +161,7 @@ def contrast_frames(
     settings: CriterionSettings,
     temperature: Tensor,
     blind: int,
-) -> FrameTerms:
+) -> tuple[Tensor, dict[str, Tensor]]:
     """The windowed InfoNCE between the clips' music and their own motions."""
     size, frames = len(batch), settings.frames
     assert motion is not None

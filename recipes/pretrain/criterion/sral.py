@@ -7,7 +7,6 @@ circle [O]. Each head is also regressed on its own target, or both could agree o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import pydantic.dataclasses
@@ -40,17 +39,6 @@ class SRALSettings:
     """Places of a bar that accent mass is counted at."""
 
 
-@dataclass(frozen=True)
-class SRALTerms:
-    """The loss and its parts, scalars in float32; a part that nothing in the batch speaks of is 0."""
-
-    loss: Tensor
-    per_beat: Tensor
-    per_bar: Tensor
-    music_regression: Tensor
-    motion_regression: Tensor
-
-
 def structural_rhythm_alignment_loss(
     onset: Tensor,
     contact: Tensor,
@@ -59,8 +47,8 @@ def structural_rhythm_alignment_loss(
     mask: Tensor,
     windows: BeatWindows,
     settings: SRALSettings,
-) -> SRALTerms:
-    """SRAL of a batch.
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """SRAL of a batch, and its parts by name; one that nothing in the batch speaks of is 0.
 
     Args:
         onset: (B, F) logits of the music tower's head, at 50 Hz.
@@ -93,7 +81,8 @@ def structural_rhythm_alignment_loss(
             + settings.per_bar * per_bar
             + settings.regression * (regressions[0] + regressions[1])
         )
-        return SRALTerms(loss, per_beat, per_bar, *regressions)
+        names = "sral_per_beat", "sral_per_bar", "sral_music_head", "sral_motion_head"
+        return loss, dict(zip(names, (per_beat, per_bar, *regressions), strict=True))
 
 
 def _regression(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
