@@ -112,11 +112,7 @@ def to_record(pair: MotionPair) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any], place: str) -> MotionPair:
-    """A pair from a manifest's line.
-
-    Args:
-        record: the decoded JSON object.
-        place: file and line, for messages.
+    """A pair from a manifest's line, decoded from JSON; ``place`` is its file and line, for messages.
 
     Raises:
         DataError: fields that are missing, unknown, or cannot be.

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.loading import load_pair, read_span
 from motion_data.manifest import MANIFEST, MARK, check_splits, read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
-from motion_data.preparation import Job, MadePair, check_lengths, file_sha256, prepare_pairs
+from motion_data.preparation import Job, MadePair, check_lengths, prepare_pairs
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import FEET, INDEX, JOINTS, PARENTS
 from motionbeat_upstream.beats.grid import Grid, regular_grid
