@@ -130,7 +130,7 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
         AudioError: its sound cannot be read.
     """
     if pair.audio is None or pair.motion is None:
-        from motion_data.corpora.constructed.performance import perform
+        from motion_data.corpora.constructed.plan import perform
 
         with stage("audio"):
             played = perform(pair)

@@ -94,7 +94,7 @@ def write_manifest(
 
     Args:
         folder: of the corpus.
-        pairs: sorted by name in the manifest.
+        pairs: in any order; the manifest has them by name.
         corpus: its name.
         options: what it was prepared with.
         left_out: what could not be used, and why.

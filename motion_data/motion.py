@@ -83,8 +83,7 @@ class Motion:
     @property
     def times(self) -> NDArray[np.float64]:
         """(T,) seconds of the audio at which each frame stands."""
-        times: NDArray[np.float64] = self.start + np.arange(self.frames) / self.fps
-        return times
+        return self.start + np.arange(self.frames) / self.fps
 
     def frames_between(self, start: float, stop: float, margin: float = 0.0) -> tuple[int, int]:
         """The frames that cover a stretch, from the last one at or before ``start`` on.

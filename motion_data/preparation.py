@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import multiprocessing
 import os
 import warnings
@@ -90,7 +91,7 @@ def prepare_pairs(
         out: folder of the corpus.
         corpus: its name.
         options: what the preparation depends on; with other options every job is done again.
-        jobs: of the corpus.
+        jobs: what is prepared.
         notes: what was passed over on purpose, and how often; told in ``prepared.json``.
 
     Raises:
@@ -111,12 +112,7 @@ def do_jobs(
 ) -> list[Outcome]:
     """The outcome of each job, of an earlier preparation where nothing has changed and it is whole.
 
-    Args:
-        out: folder of the corpus.
-        corpus: its name.
-        options: what all jobs depend on.
-        jobs: of the corpus; with several workers they are pickled.
-        workers: processes.
+    Arguments as for :func:`prepare_pairs`; with several ``workers``, which are processes, jobs are pickled.
 
     Raises:
         DataError: ``out`` holds other pairs only.
@@ -160,14 +156,8 @@ def in_processes(
 ) -> Iterator[Result]:
     """What a function makes of each item, in order; in this process where there is but one worker.
 
-    Args:
-        function: of an item, pickled as they are.
-        items: to do.
-        workers: processes.
-        method: how they are started; by default as the platform does.
-        begin: called in each of them first.
-        arguments: of ``begin``.
-        chunk: items handed over at a time.
+    ``begin`` is called with ``arguments`` in each process first, ``method`` starts them (by default the
+    platform's), and ``chunk`` items are handed over at a time. Function, arguments and items are pickled.
     """
     if workers < 2:
         if begin is not None:
@@ -182,6 +172,17 @@ def _use_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def check_option(name: str, value: float | None, least: float, most: float = math.inf) -> None:
+    """Refuse a number of the command line that is not finite or outside [least, most]; None is none.
+
+    Raises:
+        DataError: naming the option and what is allowed.
+    """
+    if value is not None and not (least <= value <= most and math.isfinite(value)):
+        allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise DataError(f"{name} {value:g}: expected {allowed}")
 
 
 def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> None:
@@ -200,10 +201,7 @@ def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> No
 def motion_facts(motion: Motion, grid: Grid | None, source: str) -> dict[str, Any]:
     """What a pair's record says of its motion and grid: fps, joints, pulses, grid, metre and bpm.
 
-    Args:
-        motion: of the pair.
-        grid: of the pair; None where no beats are known.
-        source: where the grid comes from, one of ``GRID_SOURCES``.
+    ``grid`` is None where no beats are known; ``source`` says where it comes from, one of ``GRID_SOURCES``.
     """
     return {
         "fps": motion.fps if motion.names else 0.0,
@@ -213,12 +211,6 @@ def motion_facts(motion: Motion, grid: Grid | None, source: str) -> dict[str, An
         "metre": None if grid is None else grid.metre,
         "bpm": None if grid is None else grid.bpm,
     }
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hash of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _do(out: Path, task: tuple[Job, str]) -> Outcome:
@@ -319,9 +311,14 @@ def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
+def hashed_share(name: str) -> float:
+    """A number in [0, 1), always the same for a name."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
+
+
 def hashed_split(piece: str) -> str:
     """train, dev or test, 80/10/10, always the same for a piece."""
-    share = int.from_bytes(hashlib.sha256(os.fsencode(piece)).digest()[:8]) / 2**64
+    share = hashed_share(piece)
     return SPLITS[0] if share < 0.8 else SPLITS[1] if share < 0.9 else SPLITS[2]
 
 

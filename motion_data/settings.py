@@ -42,7 +42,7 @@ def read_values(kind: type[Config], values: object, faults: list[str], path: str
     """A configuration from plain values, as a YAML file or a command line gives them.
 
     Args:
-        kind: a dataclass with a default for every field; what is left out takes it.
+        kind: a dataclass; what is left out takes its default.
         values: its fields by their names; those of a dataclass within it likewise.
         faults: gets a message for each unknown key and each value that is not allowed.
         path: the keys that lead to ``values`` itself, for messages.
@@ -64,6 +64,10 @@ def _messages(error: ValidationError, kind: type[Any], values: object, path: str
         key, found = ".".join(filter(None, (path, *_keys(fault["loc"], values)))), fault["input"]
         if fault["type"] == "unexpected_keyword_argument":
             faults[key] = [f"unknown key {key}{_known_keys(kind, fault['loc'][:-1])}"]
+            continue
+        if fault["type"] == "missing":
+            missing = ".".join(filter(None, (path, *map(str, fault["loc"]))))
+            faults[missing] = [f"{missing} is missing"]
             continue
         allowed = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         allowed = allowed.partition(" or an instance of ")[0]
@@ -88,7 +92,7 @@ def _keys(location: tuple[int | str, ...], values: object) -> list[str]:
 
 
 def _known_keys(kind: type[Any], section: tuple[int | str, ...]) -> str:
-    config = kind()
+    config: Any = kind() if section else kind
     for part in section:
         config = getattr(config, str(part), None)
     return f"; there are {', '.join(field.name for field in fields(config))}" if is_dataclass(config) else ""

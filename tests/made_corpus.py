@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from motion_data.files import file_sha256
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import regular_grid
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.rhythm.kinematic_beats import beat_alignment
+from recipes.dance_metrics.music_alignment import beat_alignment
 
 Surrogate = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
 """Makes of (N,) pulses others that cannot know the beat, but are like them otherwise."""
@@ -48,7 +48,7 @@ class Lag:
     seconds: float
     """Above 0 the pulses come after the beats."""
     score: float
-    """:func:`~motion_data.rhythm.kinematic_beats.beat_alignment` of the pulses at that lag."""
+    """:func:`~recipes.dance_metrics.music_alignment.beat_alignment` of the pulses at that lag."""
     at_zero: float
     """The same at lag 0."""
     chance: float

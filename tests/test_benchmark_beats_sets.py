@@ -9,11 +9,11 @@ import pytest
 import soundfile
 
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import file_sha256
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.beats.grid import Grid, regular_grid
 from recipes.benchmark.beats.sets import read_set, spread

@@ -13,10 +13,11 @@ import smplx
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from smplx.utils import Struct
 
 from motion_data.body.kinematics import REST, forward_kinematics
-from motion_data.body.smpl import BodyModel, body_rotations, read_body_model, smpl_joints
+from motion_data.body.smpl import body_rotations, read_rest_joints, smpl_joints
 from motion_data.errors import DataError
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from tests.fabricated_smpl import SMPL_PARENTS, fabricated_smpl, posed_by_hand, write_npz
@@ -24,8 +25,8 @@ from tests.fabricated_smpl import SMPL_PARENTS, fabricated_smpl, posed_by_hand, 
 BODY = len(JOINTS)
 
 
-def model_of(arrays: dict[str, Any]) -> BodyModel:
-    return BodyModel(arrays["v_template"], arrays["shapedirs"], arrays["J_regressor"])
+def rest_of(arrays: dict[str, Any]) -> NDArray[np.float64]:
+    return np.array([row @ arrays["v_template"] for row in arrays["J_regressor"]])
 
 
 class TestForwardKinematics:
@@ -94,20 +95,15 @@ class TestModel:
         arrays = fabricated_smpl(seed)
         draw = np.random.default_rng(seed + 1)
         poses, translation = draw.normal(size=(frames, 24, 3)), draw.normal(size=(frames, 3))
-        shape = draw.normal(size=7)
-        vertices = arrays["v_template"] + sum(
-            arrays["shapedirs"][:, :, k] * shape[k] for k in range(len(shape))
-        )
-        rest = np.array([row @ vertices for row in arrays["J_regressor"]])
-        expected = posed_by_hand(rest, poses, translation, SMPL_PARENTS)[:, :BODY]
-        posed = smpl_joints(model_of(arrays), poses.reshape(frames, 72), translation, shape)
+        expected = posed_by_hand(rest_of(arrays), poses, translation, SMPL_PARENTS)[:, :BODY]
+        posed = smpl_joints(rest_of(arrays), poses.reshape(frames, 72), translation)
         assert posed.shape == (frames, BODY, 3)
         np.testing.assert_allclose(posed, expected, atol=1e-5)
 
     def test_joints_are_those_of_smplx_own_model(self) -> None:
         arrays = fabricated_smpl(3)
         draw = np.random.default_rng(4)
-        poses, translation, shape = draw.normal(size=(5, 72)), draw.normal(size=(5, 3)), draw.normal(size=10)
+        poses, translation = draw.normal(size=(5, 72)), draw.normal(size=(5, 3))
         theirs = smplx.SMPL(
             "",
             data_struct=Struct(**arrays),
@@ -121,17 +117,13 @@ class TestModel:
             dtype=torch.float64,
         )
         told = theirs(
-            betas=torch.from_numpy(shape)[None].expand(5, -1),
+            betas=torch.zeros(5, 10, dtype=torch.float64),
             global_orient=torch.from_numpy(poses[:, :3]),
             body_pose=torch.from_numpy(poses[:, 3:]),
             transl=torch.from_numpy(translation),
         ).joints[:, :BODY]
-        ours = smpl_joints(model_of(arrays), poses, translation, shape)
+        ours = smpl_joints(rest_of(arrays), poses, translation)
         np.testing.assert_allclose(ours, told.numpy(), atol=1e-5)
-
-    def test_no_more_coefficients_than_the_model_has(self) -> None:
-        with pytest.raises(DataError, match=r"the model has 10"):
-            model_of(fabricated_smpl()).rest(np.zeros(11))
 
     def test_hands_are_left_away(self) -> None:
         poses = np.arange(144.0).reshape(2, 72)
@@ -142,18 +134,11 @@ class TestModel:
 
 class TestFile:
     def test_npz_and_pickle_of_arrays_are_the_same(self, tmp_path: Path) -> None:
-        npz = read_body_model(write_npz(tmp_path / "SMPL_NEUTRAL.npz"))
+        npz = read_rest_joints(write_npz(tmp_path / "SMPL_NEUTRAL.npz"))
         (tmp_path / "SMPL_NEUTRAL.pkl").write_bytes(pickle.dumps(fabricated_smpl(), protocol=2))
-        pkl = read_body_model(tmp_path / "SMPL_NEUTRAL.pkl")
-        np.testing.assert_array_equal(npz.rest(), pkl.rest())
-
-    def test_it_is_read_once_and_again_when_it_changes(self, tmp_path: Path) -> None:
-        path = write_npz(tmp_path / "model.npz", seed=1)
-        first = read_body_model(path)
-        assert read_body_model(str(path)) is first
-        path.unlink()
-        write_npz(path, seed=2)
-        assert not np.array_equal(read_body_model(path).rest(), first.rest())
+        pkl = read_rest_joints(tmp_path / "SMPL_NEUTRAL.pkl")
+        np.testing.assert_array_equal(npz, pkl)
+        np.testing.assert_allclose(npz, rest_of(fabricated_smpl()))
 
     def test_models_with_more_joints_give_the_same_22(self, tmp_path: Path) -> None:
         arrays = fabricated_smpl()
@@ -161,8 +146,8 @@ class TestFile:
         table = np.hstack([arrays["kintree_table"], np.stack([more - 1, more])])
         regressor = np.vstack([arrays["J_regressor"], np.full((28, 60), 1 / 60)])
         np.savez(tmp_path / "smplh.npz", **(arrays | {"kintree_table": table, "J_regressor": regressor}))
-        model = read_body_model(tmp_path / "smplh.npz")
-        np.testing.assert_array_equal(model.rest(), model_of(arrays).rest())
+        rest = read_rest_joints(tmp_path / "smplh.npz")
+        np.testing.assert_allclose(rest[:BODY], rest_of(arrays)[:BODY])
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -172,25 +157,25 @@ class TestFile:
             ({"v_template": np.full((60, 3), np.nan)}, "hold NaN"),
             ({"kintree_table": np.zeros((2, 24), dtype=np.uint32)}, "otherwise than SMPL's first 22"),
             ({"kintree_table": np.array("none")}, "not an array of numbers"),
-            ({"shapedirs": np.array(["a", "b"])}, "not an array of numbers"),
+            ({"J_regressor": np.array(["a", "b"])}, "not an array of numbers"),
         ],
     )
     def test_what_is_no_body_model(self, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
         arrays = {key: value for key, value in (fabricated_smpl() | changes).items() if value is not None}
         np.savez(tmp_path / "model.npz", **arrays)
         with pytest.raises(DataError, match=said):
-            read_body_model(tmp_path / "model.npz")
+            read_rest_joints(tmp_path / "model.npz")
 
     def test_missing_and_truncated(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="no such file"):
-            read_body_model(tmp_path / "SMPL_NEUTRAL.npz")
+            read_rest_joints(tmp_path / "SMPL_NEUTRAL.npz")
         path = write_npz(tmp_path / "half.npz")
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(DataError, match=r"not a whole \.npz"):
-            read_body_model(path)
+            read_rest_joints(path)
         (tmp_path / "list.pkl").write_bytes(pickle.dumps([1, 2]))
         with pytest.raises(DataError, match="a pickle of list"):
-            read_body_model(tmp_path / "list.pkl")
+            read_rest_joints(tmp_path / "list.pkl")
         (tmp_path / "half.pkl").write_bytes(pickle.dumps(fabricated_smpl())[:1000])
         with pytest.raises(DataError, match="not a whole pickle"):
-            read_body_model(tmp_path / "half.pkl")
+            read_rest_joints(tmp_path / "half.pkl")

@@ -92,14 +92,14 @@ def test_a_bent_limb_keeps_its_bones_and_bends_to_its_pole(seed: int, upper: flo
 def test_a_grid_is_continued_as_the_tokens_continue_it(drawn: tuple[Grid, str]) -> None:
     grid, _ = drawn
     beats = continued(grid, -3.0, 20.0)
-    assert beats.times[0] <= -3.0
-    assert beats.times[-1] >= 20.0
+    assert beats.beats[0] <= -3.0
+    assert beats.beats[-1] >= 20.0
     tokens = cut_tokens([grid], [20.0], 1)
     # Tokens that begin inside the clip begin on a beat.
     begins = tokens.start[0, 1:].numpy()
-    assert np.abs(begins[:, None] - beats.times).min(axis=1).max() < 1e-9
+    assert np.abs(begins[:, None] - beats.beats).min(axis=1).max() < 1e-9
     on_bar = np.abs(np.sin((tokens.phase[0, 1:].numpy() - np.pi / grid.metre) / 2)) < 1e-6
-    nearest = np.abs(begins[:, None] - beats.times).argmin(axis=1)
+    nearest = np.abs(begins[:, None] - beats.beats).argmin(axis=1)
     # Broken bars of the grid aside, a downbeat is one for both.
     assert ((beats.positions[nearest] == 1) == on_bar).all()
 

@@ -22,8 +22,20 @@ from motion_data.corpora.constructed.acoustics import (
     impulse_response,
     make_noise,
 )
-from motion_data.corpora.constructed.arrangement import LEAD, LOOSEST, Arrangement, Part, arrange, chords_of
-from motion_data.corpora.constructed.performance import render
+from motion_data.corpora.constructed.arrangement import (
+    COURSES,
+    FASTEST,
+    LEAD,
+    LOOSEST,
+    SLOWEST,
+    Arrangement,
+    Part,
+    arrange,
+    chords_of,
+    swing_warp,
+    tempo_map,
+)
+from motion_data.corpora.constructed.plan import render
 from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,
@@ -33,7 +45,6 @@ from motion_data.corpora.constructed.styles import (
     programs_of,
     styles_of,
 )
-from motion_data.corpora.constructed.tempo import COURSES, FASTEST, SLOWEST, swing_warp, tempo_map
 from motion_data.corpora.constructed.tunes import (
     METRES,
     TICKS,

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from motion_data.corpora import constructed
-from motion_data.corpora.constructed import performance, plan
+from motion_data.corpora.constructed import plan
 from motion_data.corpora.constructed.capture import Take
 from motion_data.corpora.constructed.plan import from_provenance, plan_pair, pool, stage_rng, to_provenance
 from motion_data.corpora.constructed.preparing import deal_takes, make_pair, spread
@@ -82,7 +82,7 @@ def test_the_manifest_tells_what_will_be_loaded(corpus: Corpus) -> None:
 def test_sounds_are_heard_all_through(corpus: Corpus) -> None:
     """No second of a pair is empty of strokes for longer than a slow bar."""
     for pair in corpus.pairs[::6]:
-        parts = performance.play(from_provenance(pair.provenance, pair.name)).parts
+        parts = plan.play(from_provenance(pair.provenance, pair.name)).parts
         starts = np.sort(np.concatenate([part.notes[:, 0] for part in parts]))
         starts = np.concatenate([[0.0], starts[(starts > 0) & (starts < pair.seconds)], [pair.seconds]])
         assert np.diff(starts).max() < 4.1
@@ -93,7 +93,7 @@ def test_splits_share_no_piece_no_take_and_no_program(corpus: Corpus) -> None:
     assert [len(by_split[split]) for split in SPLITS] == [48, 6, 6]
     seen: dict[tuple[str, object], str] = {}
     for pair in corpus.pairs:
-        parts = performance.play(from_provenance(pair.provenance, pair.name)).parts
+        parts = plan.play(from_provenance(pair.provenance, pair.name)).parts
         programs = {part.program for part in parts if part.role in ("melody", "chords")}
         keys = [("piece", pair.piece), ("take", pair.take), *(("program", program) for program in programs)]
         assert all(seen.setdefault(key, pair.split) == pair.split for key in keys)
@@ -109,7 +109,7 @@ def test_a_piece_stays_in_its_split_whatever_the_seed() -> None:
 
 def test_all_metres_tempi_and_styles_occur() -> None:
     plans = [plan_pair(1, index, {}, 6.0, None) for index in range(400)]
-    pieces = [performance.play(one) for one in plans]
+    pieces = [plan.play(one) for one in plans]
     metres = [piece.grid.metre for piece in pieces]
     print({metre: metres.count(metre) for metre in METRES})
     assert all(metres.count(metre) > 60 for metre in METRES)

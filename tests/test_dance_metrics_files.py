@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from motion_data.beats_file import Beats, write_beats
-from motion_data.body.smpl import read_body_model, smpl_joints
+from motion_data.body.smpl import read_rest_joints, smpl_joints
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
@@ -62,14 +62,14 @@ def test_a_pickle_whose_keys_leave_the_rate_open_is_read_at_sixty_with_a_note(
 ) -> None:
     poses, translation = rotations()
     path = pickled(tmp_path / "a.pkl", {"smpl_poses": poses, "smpl_trans": translation})
-    model = read_body_model(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
-    assert read_dance(path, Reading(model=model)).fps == 60
+    rest = read_rest_joints(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
+    assert read_dance(path, Reading(rest=rest)).fps == 60
     (message,) = caplog.messages
     assert message.startswith(f"{path}: says no frame rate and has neither AIST++'s smpl_scaling nor EDGE's")
     caplog.clear()
-    assert read_dance(path, Reading(30.0, model=model)).fps == 30
+    assert read_dance(path, Reading(30.0, rest=rest)).fps == 30
     pickled(path, {"smpl_poses": poses, "smpl_trans": translation, "smpl_scaling": [1.0]})
-    assert read_dance(path, Reading(model=model)).fps == 60
+    assert read_dance(path, Reading(rest=rest)).fps == 60
     assert caplog.messages == []
 
 
@@ -93,10 +93,10 @@ def test_aists_pickle_needs_the_model_and_has_its_hands(tmp_path: Path) -> None:
     path = pickled(tmp_path / "gBR_sBM_cAll_d04_mBR0_ch02.pkl", held)
     with pytest.raises(DataError, match="holds rotations; give the SMPL model"):
         read_dance(path, Reading())
-    model = read_body_model(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
-    dance = read_dance(path, Reading(model=model))
+    rest = read_rest_joints(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
+    dance = read_dance(path, Reading(rest=rest))
     assert dance.fps == 60
-    np.testing.assert_allclose(dance.joints[:, :22], smpl_joints(model, poses, translation), atol=1e-12)
+    np.testing.assert_allclose(dance.joints[:, :22], smpl_joints(rest, poses, translation), atol=1e-12)
     arrays = fabricated_smpl(SMPL_SEED)
     rest = arrays["J_regressor"] @ arrays["v_template"]
     by_hand = posed_by_hand(rest, poses.reshape(60, 24, 3), translation, SMPL_PARENTS)
@@ -111,9 +111,9 @@ def test_a_model_with_fingers_gets_straight_hands(tmp_path: Path) -> None:
     np.savez(tmp_path / "smplh.npz", **arrays)
     poses, translation = rotations()
     path = pickled(tmp_path / "a.pkl", {"smpl_poses": poses.reshape(60, 24, 3), "smpl_trans": translation})
-    model = read_body_model(tmp_path / "smplh.npz")
-    dance = read_dance(path, Reading(model=model))
-    np.testing.assert_allclose(dance.joints, with_hands(smpl_joints(model, poses, translation)))
+    rest = read_rest_joints(tmp_path / "smplh.npz")
+    dance = read_dance(path, Reading(rest=rest))
+    np.testing.assert_allclose(dance.joints, with_hands(smpl_joints(rest, poses, translation)))
 
 
 def test_this_projects_motions_bring_their_grid(tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ class Told:
     ],
 )
 def test_pickles_of_something_else(tmp_path: Path, held: Any, message: str) -> None:
-    model = read_body_model(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
+    rest = read_rest_joints(write_npz(tmp_path / "smpl.npz", SMPL_SEED))
     with pytest.raises(DataError, match=message) as caught:
-        read_dance(pickled(tmp_path / "odd.pkl", held), Reading(model=model))
+        read_dance(pickled(tmp_path / "odd.pkl", held), Reading(rest=rest))
     assert str(tmp_path) in str(caught.value)
 
 

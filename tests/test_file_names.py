@@ -24,7 +24,7 @@ from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, MadePair, prepare_pairs
-from motion_data.s3prl_adapter.__main__ import main as export_command
+from motion_data.s3prl_adapter import main as export_command
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from motion_data.beats_file import Beats
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.beats.bar_pointer import WEIGHTS, DecoderInput, decode_bars
 from motionbeat_upstream.beats.decoded_grid import Calibration
 from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower

@@ -18,7 +18,7 @@ from PIL import Image
 from motion_data.loading import load_pair
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.figure import MOST, draw, moments, write_figure
-from motion_data.looking.pen import ONSET
+from motionbeat_upstream.commands.plot import ONSET
 from tests.looking_pairs import make_corpus
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from motion_data.files import file_sha256
 from motion_data.loading import LoadedPair
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
 from motion_data.looking.figure import draw
@@ -16,7 +17,6 @@ from motion_data.looking.film import STAGE_HEIGHT, frame_painter
 from motion_data.looking.page import page_data
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import file_sha256
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.audio import read_audio

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.loading import load_pair, read_span
 from motion_data.manifest import MANIFEST, MARK, check_splits, read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
-from motion_data.preparation import Job, MadePair, check_lengths, file_sha256, prepare_pairs
+from motion_data.preparation import Job, MadePair, check_lengths, prepare_pairs
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import FEET, INDEX, JOINTS, PARENTS
 from motionbeat_upstream.beats.grid import Grid, regular_grid
@@ -166,23 +167,31 @@ class TestManifest:
         ("change", "said"),
         [
             ({"split": "valid"}, "split must be one of"),
-            ({"seconds": 0.0}, "seconds must be above 0"),
-            ({"units": "cm"}, "units must be m"),
-            ({"extra": 1}, "unknown fields extra"),
-            ({"piece": None}, "lacks piece"),
+            ({"seconds": 0.0}, "seconds = 0.0: must be greater than 0"),
+            ({"units": "cm"}, "units = 'cm': must be 'm'"),
+            ({"extra": 1}, "unknown key extra"),
+            ({"piece": None}, "piece is missing"),
             ({"grid": "guessed"}, "grid must be one of"),
             ({"grid": "exact"}, "bpm belongs"),
-            ({"seconds": float("inf")}, "seconds must be above 0, got inf"),
-            ({"seconds": "3"}, "seconds is '3'"),
-            ({"piece": 7}, "piece is 7"),
-            ({"joints": 5}, "joints is 5"),
-            ({"pulses": {"left_foot": 1.5}}, "pulses is {'left_foot': 1.5}"),
-            ({"fps": float("nan")}, "fps must be at least 0, got nan"),
+            ({"seconds": float("inf")}, "seconds = inf: must be a finite number"),
+            ({"seconds": "3"}, "seconds = '3': must be a number"),
+            ({"piece": 7}, "piece = 7: must be"),
+            ({"joints": 5}, "joints = 5: must be"),
+            ({"pulses": {"left_foot": 1.5}}, "pulses.left_foot = 1.5: must be a valid integer"),
+            ({"fps": float("nan")}, "fps = nan: must be a finite number"),
             (
                 {"audio": {"path": "a.wav", "start": 0.0, "stop": float("inf"), "sha256": "0"}},
-                "audio must start",
+                "audio.stop = inf: must be a finite number",
             ),
-            ({"audio": {"path": "a.wav", "start": 0.0, "stop": 1.0}}, "'sha256'"),
+            ({"audio": {"path": "a.wav", "start": 0.0, "stop": 1.0}}, "audio.sha256 is missing"),
+            (
+                {"audio": {"path": "a.wav", "start": 2.0, "stop": 1.0, "sha256": "0"}},
+                "audio: it must stop after it starts",
+            ),
+            (
+                {"audio": {"path": "a.wav", "start": -1.0, "stop": 1.0, "sha256": "0"}},
+                "audio.start = -1.0: must",
+            ),
         ],
     )
     def test_a_wrong_line_is_named(self, change: dict[str, object], said: str) -> None:

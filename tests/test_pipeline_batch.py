@@ -18,9 +18,8 @@ from motion_data.pipeline.beat_targets import beat_targets, spread
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
-from motion_data.rhythm.beat_clock import beats_at
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import bar_turns
+from motionbeat_upstream.beats.grid import bar_turns, beats_at
 from tests.bent_motion import bent as bent_motion
 from tests.made_corpus import Made, write_corpus
 

@@ -18,10 +18,10 @@ import pytest
 import soundfile
 import torch
 
+from motion_data.files import file_sha256
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair
-from motion_data.preparation import file_sha256
 from recipes.pretrain import model
 from recipes.pretrain.criterion.pretraining_loss import pretraining_loss
 from recipes.pretrain.metrics import PARTS_OF_LOSS

@@ -19,12 +19,12 @@ from motion_data.corpora import corpus_module
 from motion_data.corpora.recordings import preparing
 from motion_data.corpora.recordings.debian_packages import get_packages
 from motion_data.corpora.recordings.preparing import Settings, activations, prepare_recordings
-from motion_data.corpora.recordings.tempo_file import read_tempi
 from motion_data.corpora.recordings.tracks import (
     ALWAYS_TEST,
     find_tracks,
     package_half,
     package_split,
+    read_tempi,
 )
 from motion_data.errors import DataError
 from motion_data.loading import load_pair
@@ -100,7 +100,7 @@ def use(monkeypatch: pytest.MonkeyPatch, models: dict[str, FakeModel]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    from motion_data.preparation import file_sha256
+    from motion_data.files import file_sha256
 
     return file_sha256(path) if path.is_file() else f"sha256 of {path.name}"
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.recordings.tatum import Tatum, envelope_of, measure_tatum
-from motion_data.corpora.recordings.tempo_file import LEAST_STRENGTH
+from motion_data.corpora.recordings.tatum import LEAST_STRENGTH, Tatum, envelope_of, measure_tatum
 from tests.clicks_at_tempo import clicks
 
 

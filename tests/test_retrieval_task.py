@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.commands.data import main as data_command
+from motion_data.files import file_sha256
 from motion_data.manifest import read_corpus
-from motion_data.preparation import file_sha256
 from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.checkpoint import (
     CheckpointError,

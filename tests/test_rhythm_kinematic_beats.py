@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.rhythm.kinematic_beats import bailando_beats, beat_alignment, fact_beats
+from recipes.dance_metrics.music_alignment import bailando_beats, beat_alignment, fact_beats
 
 
 def sway(seed: int, fps: float, seconds: float = 5.0) -> NDArray[np.float64]:

@@ -16,9 +16,8 @@ from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
-from motion_data.s3prl_adapter.__main__ import main as export_command
-from motion_data.s3prl_adapter.export import export, plan_export
-from motion_data.s3prl_adapter.labels import cut_utterances, style_of, tempo_of
+from motion_data.s3prl_adapter import cut_utterances, export, plan_export, style_of, tempo_of
+from motion_data.s3prl_adapter import main as export_command
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.run_downstream import main as run_downstream
 from tests.made_corpus import Made, write_corpus

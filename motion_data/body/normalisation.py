@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from motion_data.body.orientation import Orientation, orient
+from motion_data.body.orientation import orient
 from motion_data.body.resampling import resample_positions
 from motion_data.body.retarget import to_common
 from motion_data.errors import DataError
@@ -82,21 +82,9 @@ class Body:
     joints: NDArray[np.floating[Any]]
     """(T, 22, 3) in metres, y up, the floor at y = 0."""
     fps: float
-    orientation: Orientation
-    missed: tuple[str, ...]
-    """Joints the source does not have, inferred from their neighbours."""
-    filled: int
-    """Joints times frames that were missing and are interpolated."""
-    source_fps: float
-
-    def report(self) -> dict[str, Any]:
-        """For a pair's provenance."""
-        return {
-            "source_fps": round(self.source_fps, 6),
-            **self.orientation.report(),
-            "missed_joints": list(self.missed),
-            "filled": self.filled,
-        }
+    facts: Mapping[str, Any]
+    """For a pair's provenance: the source's rate, unit and axes; the joints that it does not have, inferred
+    from their neighbours; the number of joints times frames that were missing and are interpolated."""
 
 
 def normalise(
@@ -125,4 +113,10 @@ def normalise(
     kept = min(fps, FASTEST_KEPT)
     if kept < fps:
         oriented = resample_positions(oriented, fps, kept)
-    return Body(oriented, kept, orientation, common.missed, filled, fps)
+    facts = {
+        "source_fps": round(fps, 6),
+        **orientation,
+        "missed_joints": list(common.missed),
+        "filled": filled,
+    }
+    return Body(oriented, kept, facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,36 +46,7 @@ MIRRORED_SHARE = 0.7
 """Share of frames that must show toes and knees behind a body for it to count as mirrored."""
 
 
-@dataclass(frozen=True)
-class Orientation:
-    """What was found, and why."""
-
-    unit: str
-    """A name of ``UNITS``, or metres a unit as a number."""
-    stature: float
-    """Metres, reckoned from the bones of legs and trunk."""
-    unit_reason: str
-    up: str
-    """x, y or z, with - where it points down."""
-    up_reason: str
-    mirrored: bool
-    """Whether the axes were left-handed (or the sides' names swapped) and z was turned round."""
-    mirrored_reason: str
-    floor: float
-    """Metres at which the floor was, before it was moved to y = 0."""
-
-    def report(self) -> dict[str, Any]:
-        """For a pair's provenance."""
-        return {
-            "unit": f"{self.unit} ({self.unit_reason})",
-            "stature_m": round(self.stature, 3),
-            "up": f"{self.up} ({self.up_reason})",
-            "mirrored": f"{'yes' if self.mirrored else 'no'} ({self.mirrored_reason})",
-            "floor_m": round(self.floor, 4),
-        }
-
-
-def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tuple[Floats, Orientation]:
+def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tuple[Floats, dict[str, Any]]:
     """Bring a motion on the common skeleton to metres, y up, right-handed, the floor at y = 0.
 
     The up axis is the one that the mean direction from the feet to the head points along. The unit is
@@ -87,6 +57,10 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
         joints: (T, 22, 3) in any unit and axes, finite.
         unit: overrides: a name of ``UNITS``, or metres a unit as a number.
         up: overrides: x, y, z, -x, -y or -z.
+
+    Returns:
+        (T, 22, 3), and for a pair's provenance what was found and why: unit, stature, up axis, whether the
+        axes were left-handed (or the sides' names swapped) and z was turned round, and where the floor was.
 
     Raises:
         DataError: no human size, no clear up axis, or an override that cannot be.
@@ -100,8 +74,13 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
         turned = turned * np.array([1.0, 1.0, -1.0])
     floor = floor_height(turned)
     turned = turned - np.array([0.0, floor, 0.0])
-    found = Orientation(unit, stature, unit_reason, up, up_reason, mirrored, mirrored_reason, floor)
-    return turned, found
+    return turned, {
+        "unit": f"{unit} ({unit_reason})",
+        "stature_m": round(stature, 3),
+        "up": f"{up} ({up_reason})",
+        "mirrored": f"{'yes' if mirrored else 'no'} ({mirrored_reason})",
+        "floor_m": round(floor, 4),
+    }
 
 
 def floor_height(joints: Floats, share: float = FLOOR_SHARE) -> float:

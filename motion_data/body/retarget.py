@@ -84,8 +84,6 @@ class Retargeted:
     """(T, 22, 3) in the order of :data:`~motion_data.skeleton.JOINTS`, in the source's unit and axes."""
     missed: tuple[str, ...]
     """Joints the source does not have, inferred from their neighbours."""
-    sources: Mapping[str, str]
-    """The source's name of every joint it has."""
 
 
 def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
@@ -129,7 +127,7 @@ def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
     columns |= _infer_trunk(body, joints, keys, set(columns.values()))
     common = np.stack([body[name] for name in JOINTS], axis=1)
     missed = tuple(name for name in JOINTS if name not in columns)
-    return Retargeted(common, missed, {name: names[columns[name]] for name in JOINTS if name in columns})
+    return Retargeted(common, missed)
 
 
 def _keys(names: Sequence[str]) -> dict[str, int]:

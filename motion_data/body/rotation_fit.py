@@ -113,8 +113,7 @@ def best_rotation(shape: Array, seen: Array) -> Array:
 
 def _bones(joints: Array) -> Array:
     """(T, 22, 3) from each joint's parent to it; 0 for the root."""
-    bones: Array = joints - joints[:, [max(parent, 0) for parent in PARENTS]]
-    return bones
+    return joints - joints[:, [max(parent, 0) for parent in PARENTS]]
 
 
 def _offsets_at_rest(bones: Array) -> Array:
@@ -167,8 +166,7 @@ def _implied_rest(joints: Array, rotations: NDArray[np.floating[Any]]) -> Array:
 
 def _into(frames: Array, vectors: Array) -> Array:
     """(..., 3) vectors as the turned frames (..., 3, 3) see them."""
-    seen: Array = (frames.swapaxes(-1, -2) @ vectors[..., None])[..., 0]
-    return seen
+    return (frames.swapaxes(-1, -2) @ vectors[..., None])[..., 0]
 
 
 def _joined(offsets: Array) -> Array:

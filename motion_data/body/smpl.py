@@ -2,8 +2,8 @@
 
 The model is not in this package and may not be: https://smpl.is.tue.mpg.de (SMPL),
 https://mano.is.tue.mpg.de (SMPL+H), https://smpl-x.is.tue.mpg.de (SMPL-X). Of the three the first 22
-joints are the same. Only joints are computed, with smplx's own functions: they need neither
-skinning weights nor pose blend shapes, so a second of motion takes milliseconds.
+joints are the same. Only joints are computed, of the mean shape: they need neither vertices nor blend
+shapes once the joints at rest are known, so a second of motion takes milliseconds.
 
 The official pickles hold arrays in objects of chumpy, which no present Python can import, and the regressor
 as a sparse matrix. A stand-in takes the place of every such object and keeps its state; nothing that the
@@ -13,15 +13,11 @@ ones cannot be had here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from smplx.lbs import blend_shapes, vertices2joints
 
 from motion_data.body.kinematics import forward_kinematics
 from motion_data.errors import DataError
@@ -31,50 +27,17 @@ from motion_data.skeleton import JOINTS, PARENTS
 
 Floats = NDArray[np.floating[Any]]
 
-NEEDED = ("v_template", "shapedirs", "J_regressor", "kintree_table")
+NEEDED = ("v_template", "J_regressor", "kintree_table")
 
 
-@dataclass(frozen=True)
-class BodyModel:
-    """What of an SMPL model tells where its joints are."""
-
-    template: NDArray[np.float64]
-    """(V, 3) vertices of the mean shape, metres, y up."""
-    shape_directions: NDArray[np.float64]
-    """(V, 3, B) displacement of the vertices by each coefficient of shape."""
-    joint_regressor: NDArray[np.float64]
-    """(J, V) weights of the vertices in each joint, J at least 22."""
-
-    def rest(self, shape: Floats | None = None) -> NDArray[np.float64]:
-        """(22, 3) joints in the rest pose; ``shape`` (up to B,) coefficients, 0 where not given.
-
-        Raises:
-            DataError: more coefficients than the model has.
-        """
-        vertices = torch.from_numpy(self.template)[None]
-        if shape is not None:
-            shape = np.asarray(shape, dtype=np.float64)
-            known = self.shape_directions.shape[2]
-            if shape.ndim != 1 or len(shape) > known:
-                raise DataError(f"shape of {np.shape(shape)} coefficients; the model has {known}")
-            directions = torch.from_numpy(self.shape_directions[:, :, : len(shape)])
-            vertices = vertices + blend_shapes(torch.from_numpy(shape)[None], directions)
-        regressor = torch.from_numpy(self.joint_regressor[: len(JOINTS)])
-        joints: NDArray[np.float64] = vertices2joints(regressor, vertices)[0].numpy()
-        return joints
-
-
-def smpl_joints(
-    model: BodyModel, poses: Floats, translation: Floats, shape: Floats | None = None
-) -> NDArray[np.float64]:
+def smpl_joints(rest: Floats, poses: Floats, translation: Floats) -> NDArray[np.float64]:
     """The 22 common joints of a posed body; of SMPL's 24 the two hands are left away.
 
     Args:
-        model: from :func:`read_body_model`.
+        rest: (J, 3) from :func:`read_rest_joints`.
         poses: (T, 72) as SMPL has them, or (T, K, 3) with K at least 22: axis times angle of each
             joint against its parent, radians.
         translation: (T, 3) metres.
-        shape: (B,) coefficients of shape; the mean shape where not given.
 
     Returns:
         (T, 22, 3) metres.
@@ -82,7 +45,7 @@ def smpl_joints(
     Raises:
         DataError: shapes that do not fit.
     """
-    return forward_kinematics(body_rotations(poses), translation, model.rest(shape))
+    return forward_kinematics(body_rotations(poses), translation, rest[: len(JOINTS)])
 
 
 def body_rotations(poses: Floats) -> NDArray[np.float64]:
@@ -99,60 +62,39 @@ def body_rotations(poses: Floats) -> NDArray[np.float64]:
     return poses[:, : len(JOINTS)]
 
 
-def read_body_model(path: str | Path) -> BodyModel:
-    """Read SMPL, SMPL+H or SMPL-X from its .npz or .pkl; kept for the next call.
+def read_rest_joints(path: str | Path) -> NDArray[np.float64]:
+    """(J, 3) metres, y up: joints of the mean shape at rest, J at least 22.
+
+    ``path`` is the .npz or .pkl of SMPL, SMPL+H or SMPL-X.
 
     Raises:
         DataError: no such file, a pickle with code in it, or arrays that are no body model.
     """
     path = Path(path)
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise DataError(f"{path}: no such file; give the .npz or .pkl of an SMPL model") from error
-    return _read(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _read(path: Path, size: int, changed: int) -> BodyModel:
-    arrays = _arrays(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give the .npz or .pkl of an SMPL model")
+    arrays = read_npz(path, NEEDED) if path.suffix == ".npz" else read_smpl_pickle(path)
     missing = [key for key in NEEDED if key not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; expected the .npz or .pkl of an SMPL model")
-    template, directions, regressor = (
-        numbers(arrays[key], f"{path}: {key}") for key in ("v_template", "shapedirs", "J_regressor")
-    )
-    table = numbers(arrays["kintree_table"], f"{path}: kintree_table")
+    template, regressor, table = (numbers(arrays[key], f"{path}: {key}") for key in NEEDED)
     if table.ndim != 2 or not len(table) or not np.isfinite(table).all():
         raise DataError(f"{path}: kintree_table has shape {table.shape}; expected (2, J) of joint numbers")
     parents = table[0].astype(np.int64)
     vertices = len(template) if template.ndim else 0
-    fits = (
-        template.shape == (vertices, 3)
-        and directions.ndim == 3
-        and directions.shape[:2] == (vertices, 3)
-        and regressor.shape == (len(parents), vertices)
-        and np.isfinite(template).all()
-        and np.isfinite(directions).all()
-        and np.isfinite(regressor).all()
-    )
-    if not fits:
+    fit = template.shape == (vertices, 3) and regressor.shape == (len(parents), vertices)
+    if not (fit and np.isfinite(template).all() and np.isfinite(regressor).all()):
         raise DataError(
-            f"{path}: v_template {template.shape}, shapedirs {directions.shape}, J_regressor "
-            f"{regressor.shape} for {len(parents)} joints do not fit each other, or hold NaN"
+            f"{path}: v_template {template.shape} and J_regressor {regressor.shape} for {len(parents)} "
+            f"joints do not fit each other, or hold NaN"
         )
     if tuple(parents[1 : len(PARENTS)]) != PARENTS[1:]:
         raise DataError(
             f"{path}: its joints hang together otherwise than SMPL's first 22 (parents "
             f"{', '.join(map(str, parents[: len(PARENTS)]))}); expected SMPL, SMPL+H or SMPL-X"
         )
-    return BodyModel(template, directions, regressor)
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    if path.suffix != ".npz":
-        return read_smpl_pickle(path)
-    return read_npz(path, NEEDED)
+    rest: NDArray[np.float64] = regressor @ template
+    return rest
 
 
 STANDS_IN_FOR = ("chumpy", "scipy.sparse")

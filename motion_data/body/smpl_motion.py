@@ -32,12 +32,9 @@ class SmplMotion:
 
 
 def smpl_motion(content: Mapping[Any, Any], place: str, joints: int | None = None) -> SmplMotion:
-    """The motion of a pickle's dictionary; without ``smpl_scaling`` it is in metres.
+    """The motion of a pickle's dictionary with ``SMPL_KEYS``; without ``smpl_scaling`` it is in metres.
 
-    Args:
-        content: with ``SMPL_KEYS``.
-        place: of the file, for messages.
-        joints: their number, where only one will do.
+    ``place`` names the file in messages; ``joints`` is their number, where only one will do.
 
     Raises:
         DataError: what is no such motion, is not finite, or has a scaling that cannot be.

@@ -91,14 +91,7 @@ def main(arguments: Sequence[str]) -> int:
 def read_batches(
     corpus: Corpus, split: str, config: PipelineConfig, batches: int, with_negatives: bool = False
 ) -> Profile:
-    """Read so many batches, through several epochs if need be.
-
-    Args:
-        corpus: a prepared one.
-        split: train, dev or test.
-        config: of the pipeline.
-        batches: at least 1.
-        with_negatives: whether hard negatives are drawn.
+    """Read so many batches, at least 1, through several epochs if need be.
 
     Raises:
         DataError: as the reader does.

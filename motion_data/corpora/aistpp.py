@@ -31,16 +31,16 @@ from motion_data.corpora.aistpp_annotations import (
     parse_name,
 )
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, check_lengths, file_sha256, motion_facts, prepare_pairs
+from motion_data.preparation import Job, MadePair, check_lengths, check_option, motion_facts, prepare_pairs
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from motion_data.body.smpl import BodyModel
     from motion_data.body.smpl_motion import SmplMotion
     from motion_data.corpora.known_tempo import HeardGrid
 
@@ -89,19 +89,18 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, or not one take could be used.
     """
-    from motion_data.body.smpl import read_body_model
+    from motion_data.body.smpl import read_rest_joints
 
     if not options.audio.is_dir():
         raise DataError(f"--audio {options.audio}: no such folder; expected the music of AIST, mBR0.wav ...")
-    if options.dev_pieces < 0:
-        raise DataError(f"--dev-pieces {options.dev_pieces}: expected 0 or more")
+    check_option("--dev-pieces", options.dev_pieces, 0)
     annotations = find_annotations(raw)
     splits = assign_splits(
         {split: annotations.names(file) for split, file in LISTS.items()},
         annotations.names(IGNORED),
         options.dev_pieces,
     )
-    body = (options.smpl.name, read_body_model(options.smpl)) if options.smpl else None
+    body = (options.smpl.name, read_rest_joints(options.smpl)) if options.smpl else None
     folder = options.audio.resolve()
     # A piece is read once for all its takes.
     recording = cache(_recording)
@@ -210,11 +209,11 @@ def _pair(
     annotations: Annotations,
     take: str,
     split: str,
-    body: tuple[str, BodyModel] | None,
+    body: tuple[str, NDArray[np.float64]] | None,
     audio: Path,
     recording: Callable[[Path, float], tuple[float, str, HeardGrid]],
 ) -> list[MadePair]:
-    """A take; ``body`` is the SMPL model's file name and content."""
+    """A take; ``body`` is the SMPL model's file name and joints at rest."""
     from motion_data.body.orientation import floor_height
     from motion_data.body.smpl import body_rotations
     from motion_data.rhythm.contacts import contact_pulses
@@ -266,13 +265,13 @@ def _pair(
     return [(pair, motion, _until(heard.grid, stop))]
 
 
-def _joints(take: SmplMotion, body: BodyModel | None) -> NDArray[np.float64]:
+def _joints(take: SmplMotion, rest: NDArray[np.float64] | None) -> NDArray[np.float64]:
     from motion_data.body.kinematics import forward_kinematics
     from motion_data.body.smpl import body_rotations, smpl_joints
 
-    if body is None:
+    if rest is None:
         return forward_kinematics(body_rotations(take.poses), take.translation)
-    return smpl_joints(body, take.poses, take.translation)
+    return smpl_joints(rest, take.poses, take.translation)
 
 
 def _until(grid: Grid, stop: float) -> Grid:

@@ -15,9 +15,10 @@ from motion_data.beats_file import UNKNOWN, read_beats
 from motion_data.body.normalisation import Body, normalise
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import MadePair, check_lengths, file_sha256, motion_facts
+from motion_data.preparation import MadePair, check_lengths, motion_facts
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
@@ -118,7 +119,7 @@ def make_pair(files: PairedFiles) -> MadePair:
         provenance={
             "motion": files.motion,
             "source_joints": len(source.names),
-            **body.report(),
+            **body.facts,
             "rest_frames_dropped": source.dropped,
             "offset": offset,
             "limbs": why,

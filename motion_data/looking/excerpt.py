@@ -182,8 +182,7 @@ def _contacts(motion: Motion) -> dict[str, NDArray[np.float64]]:
 
 def _clipped(spans: NDArray[np.float64], start: float, stop: float) -> NDArray[np.float64]:
     inside = spans[(spans[:, 1] > start) & (spans[:, 0] < stop)]
-    clipped: NDArray[np.float64] = np.clip(inside, start, stop) - start
-    return clipped
+    return np.clip(inside, start, stop) - start
 
 
 def _beats(

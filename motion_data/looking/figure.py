@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from motion_data.looking import caption
 from motion_data.looking.excerpt import ACCENT_BINS, ONSET_RATE, Excerpt
-from motion_data.looking.pen import BAR, BEAT, BODY, INK, MOTION, ONSET, SOFT, Pen, side_colour
+from motion_data.looking.pen import BODY, MOTION, Pen, side_colour
 from motion_data.looking.stage import BodyStage
 from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.plot import BAR, BEAT, INK, ONSET, SOFT, number_bar
 
 MOST_BEATS = 120
 """Lines beyond which only downbeats are drawn."""
@@ -175,18 +176,8 @@ def _draw_beats(axes: Axes, excerpt: Excerpt) -> None:
 def _number_bars(axes: Axes, excerpt: Excerpt) -> None:
     down = excerpt.positions == 1
     for beat, number in _thinned(excerpt.beats[down], excerpt.bars[down]):
-        if beat > 0.985 * excerpt.seconds:
-            continue
-        axes.annotate(
-            str(number),
-            (excerpt.start + beat, 1),
-            (2, 2),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            color=BAR,
-            fontsize=8,
-            va="bottom",
-        )
+        if beat <= 0.985 * excerpt.seconds:
+            number_bar(axes, excerpt.start + beat, number)
 
 
 def _thinned(beats: NDArray[np.float64], numbers: NDArray[np.int64]) -> Sequence[tuple[float, int]]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.looking.excerpt import ONSET_RATE, Excerpt
-from motion_data.looking.pen import BAR, BEAT, BODY, FAINT, INK, ONSET, PAPER, SOFT, Pen, side_colour
+from motion_data.looking.pen import BODY, FAINT, PAPER, Pen, side_colour
 from motion_data.looking.stage import BodyStage, StepStage
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.commands.plot import BAR, BEAT, INK, ONSET, SOFT
 
 WIDTH, STAGE_HEIGHT, STRIP_HEIGHT = 1280, 540, 180
 """Pixels of the film's two parts, one above the other."""
@@ -31,14 +32,10 @@ PLAYHEAD = 384
 
 
 def write_film(path: Path, excerpt: Excerpt) -> None:
-    """Write the film, whole or not at all.
+    """Write the film (.mp4), whole or not at all.
 
     Frame k shows the moment in its middle, (k + 1/2) / 30 s, so what is seen is never further than
     half a frame from what is heard.
-
-    Args:
-        path: ends in .mp4.
-        excerpt: what is shown.
     """
     draw = frame_painter(excerpt)
     frames = max(1, math.ceil(excerpt.seconds * FPS - 1e-6))

@@ -12,12 +12,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import ArrayLike, NDArray
 
-INK = "#1d2433"
-SOFT = "#8a93a6"
 FAINT = "#e6e9ef"
-ONSET = "#e07a3f"
-BEAT = "#b9c0cc"
-BAR = "#c2364b"
 LEFT = "#2f6db5"
 RIGHT = "#2c9a6a"
 BODY = "#4a5268"

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from motion_data.looking.excerpt import Excerpt
-from motion_data.looking.pen import BAR, BEAT, BODY, CIRCLE, INK, ONSET, PAPER, SOFT, Pen, side_colour
+from motion_data.looking.pen import BODY, CIRCLE, PAPER, Pen, side_colour
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
+from motionbeat_upstream.commands.plot import BAR, BEAT, INK, ONSET, SOFT
 
 DISTANCE, PITCH, TURN = 4.2, 0.16, 0.35
 """The camera: metres away, radians above the horizon, radians aside from where the body faces."""

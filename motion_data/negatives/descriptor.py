@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, circular_emd, pulse_weights
-from motion_data.rhythm.beat_clock import beats_at
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.beats.grid import Grid, beats_at
 
 RATE = 60.0
 """Samples a second of the rhythm."""

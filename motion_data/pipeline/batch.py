@@ -18,11 +18,10 @@ from motion_data.motion import Motion
 from motion_data.negatives.recipe import Negative, roll, sampled
 from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.example import Example
-from motion_data.rhythm.beat_clock import times_at
 from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
-from motionbeat_upstream.beats.grid import Grid, fallback_grid, turns_at
+from motionbeat_upstream.beats.grid import Grid, fallback_grid, times_at, turns_at
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.motion_tower import RATE
 
@@ -235,10 +234,7 @@ def displaced(grid: Grid, phase: float) -> Grid:
 def own_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid, ...]:
     """The grid of each clip's motion from the motion alone, for retrieval with each side on its own grid: the
     grid of a pair comes from its music, and would tell the motion's side tempo and downbeat of the music [O].
-
-    Args:
-        examples: the clips.
-        frames: of 20 ms, of each.
+    ``frames`` of 20 ms are those of each clip.
     """
     return tuple(
         motion_grid(example.own_motion, length / RATE)

@@ -100,5 +100,4 @@ def spread(pulses: Tensor) -> Tensor:
 
 
 def _inside(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
-    inside: NDArray[np.float64] = times[(times >= 0) & (times < frames / RATE)]
-    return inside
+    return times[(times >= 0) & (times < frames / RATE)]

@@ -100,13 +100,8 @@ def cut_example(
 
 
 def with_negatives(examples: Sequence[Example], wanted: Wanted, rng: np.random.Generator) -> list[Example]:
-    """The clips of a batch with recipes of hard negatives; those without a grid get none.
-
-    Args:
-        examples: of the batch.
-        wanted: how many of each kind.
-        rng: draws them; the same ones for the same clips and generator.
-    """
+    """The clips of a batch with recipes of hard negatives, the same ones for the same clips and generator;
+    those without a grid get none."""
     with stage("negatives"):
         rows, descriptors = [], []
         for row, example in enumerate(examples):
@@ -185,13 +180,8 @@ def choose_window(
 
 
 def relative_grid(grid: Grid, start: float, stop: float) -> Grid:
-    """The grid on the clock of a clip, with the bars at its ends whole where the pair has them whole.
-
-    Args:
-        grid: of the pair.
-        start: of the clip in seconds of the pair.
-        stop: the same.
-    """
+    """The grid of a pair on the clock of a clip from ``start`` to ``stop`` (seconds of the pair), with the
+    bars at its ends whole where the pair has them whole."""
     downbeats = np.flatnonzero(grid.positions == 1)
     times = grid.beats[downbeats]
     before, after = downbeats[times <= start], downbeats[times >= stop]
@@ -236,5 +226,4 @@ def _at_phase(grid: Grid, phase: float) -> NDArray[np.float64]:
     """The times of that phase in each bar, between the first and the last beat."""
     turns, _ = bar_turns(grid)
     wanted = np.arange(np.ceil(turns[0] - phase), np.floor(turns[-1] - phase) + 1) + phase
-    moments: NDArray[np.float64] = np.interp(wanted, turns, grid.beats)
-    return moments
+    return np.interp(wanted, turns, grid.beats)

@@ -78,14 +78,7 @@ class PairCache:
 def caches_by_split(
     folder: Path, pairs: Mapping[str, Sequence[MotionPair]], fps: float, megabytes: float
 ) -> dict[str, PairCache]:
-    """One cache for each split, with room in proportion to its length.
-
-    Args:
-        folder: of the corpus.
-        pairs: by split.
-        fps: frames of motion a second.
-        megabytes: room for what is decoded, of all splits together.
-    """
+    """One cache for each split, with a share of the room (``megabytes``) in proportion to its length."""
     seconds = {split: sum(pair.seconds for pair in of) for split, of in pairs.items()}
     total = sum(seconds.values()) or 1.0
     return {

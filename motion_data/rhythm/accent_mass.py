@@ -74,8 +74,7 @@ def accent_mass(
         np.add.at(mass, np.clip(cell, 0, len(mass) - 1), weights[inside] * part)
     mass = mass.reshape(bars, bins)
     total = mass.sum(axis=1, keepdims=True)
-    distribution: NDArray[np.float64] = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
-    return distribution
+    return np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
 
 
 TINY = 1e-8
@@ -97,8 +96,7 @@ def circular_emd(first: Tensor, second: Tensor) -> Tensor:
     size = first.shape[-1]
     difference = _normalised(first) - _normalised(second)
     flow = difference.cumsum(-1)
-    distance: Tensor = (flow - flow.median(-1, keepdim=True).values).abs().sum(-1) / size
-    return distance
+    return (flow - flow.median(-1, keepdim=True).values).abs().sum(-1) / size
 
 
 def _normalised(mass: Tensor) -> Tensor:

@@ -249,18 +249,23 @@ def _draw_beats(axes: Axes, grid: Grid, start: float, length: float, numbers: bo
         downbeat = position == 1
         axes.axvline(beat, color=BAR if downbeat else BEAT, linewidth=1.4 if downbeat else 0.8, zorder=0.5)
         if downbeat and numbers and beat < start + 0.98 * length:
-            axes.annotate(
-                str(number),
-                (beat, 1),
-                (2, 2),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                color=BAR,
-                fontsize=8,
-                va="bottom",
-            )
+            number_bar(axes, beat, number)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
+
+
+def number_bar(axes: Axes, time: float, number: int) -> None:
+    """Write a bar's number above its downbeat."""
+    axes.annotate(
+        str(number),
+        (time, 1),
+        (2, 2),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color=BAR,
+        fontsize=8,
+        va="bottom",
+    )
 
 
 def _draw_wheel(axes: PolarAxes, profile: NDArray[np.float64], metre: int) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark.plan import CommandPlan, Job, RunFailed, run_jobs

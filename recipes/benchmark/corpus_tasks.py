@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from motion_data.files import file_sha256
 from motion_data.manifest import read_corpus
-from motion_data.preparation import file_sha256
 from recipes.benchmark.plan import CommandPlan, Job
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.dance_metrics.scores import (

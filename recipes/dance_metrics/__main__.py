@@ -114,17 +114,17 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
     """
     from tqdm import tqdm
 
-    from motion_data.body.smpl import read_body_model
+    from motion_data.body.smpl import read_rest_joints
     from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
     from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
 
-    model = read_body_model(options.smpl) if options.smpl else None
+    rest = read_rest_joints(options.smpl) if options.smpl else None
     both = []
     for folder, fps, up in (
         (options.generated, options.fps, options.up),
         (options.truth, options.truth_fps, options.truth_up),
     ):
-        reading = Reading(fps, up, model, options.exact_steps)
+        reading = Reading(fps, up, rest, options.exact_steps)
         paths = tqdm(dance_paths(folder), desc=f"reading {folder.name}", unit=" files", disable=None)
         both.append([read_dance(path, reading) for path in paths])
     if options.music or options.beats:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.body.kinematics import forward_kinematics
-from motion_data.body.smpl import BodyModel, smpl_joints
+from motion_data.body.smpl import smpl_joints
 from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
 from motion_data.corpora.motion_source import pickled_rate
 from motion_data.errors import DataError
@@ -49,8 +49,8 @@ class Reading:
     """Frames a second, instead of a format's own; .npz files know better."""
     up: str | None = None
     """``y`` or ``z``, instead of a format's own; .npz files are y up."""
-    model: BodyModel | None = None
-    """For rotations."""
+    rest: Floats | None = None
+    """(J, 3) joints at rest of the SMPL model that rotations are of."""
     exact_steps: bool = False
     """Whether the touch-downs in .npz files are the true ones, as a constructed dancer's are."""
 
@@ -84,7 +84,7 @@ def read_dance(path: Path, reading: Reading) -> Dance:
     if path.suffix == ".npy":
         joints, fps, up = _positions(_npy(path), str(path)), reading.fps, "y"
     else:
-        joints, fps, up = _from_pickle(path, reading.model, reading.fps)
+        joints, fps, up = _from_pickle(path, reading.rest, reading.fps)
     if fps is None:
         raise DataError(
             f"{path}: says no frame rate; give it (--fps, --truth-fps), such as 60 for Bailando's"
@@ -150,7 +150,7 @@ def _positions(held: Any, place: str) -> Floats:
     return joints
 
 
-def _from_pickle(path: Path, model: BodyModel | None, fps: float | None) -> tuple[Floats, float, str]:
+def _from_pickle(path: Path, rest: Floats | None, fps: float | None) -> tuple[Floats, float, str]:
     """Joints (T, 24, 3), ``fps`` or else the format's rate, and what is up in it."""
     held = load_arrays(path)
     if isinstance(held, dict) and EDGE_POSES in held:
@@ -161,10 +161,10 @@ def _from_pickle(path: Path, model: BodyModel | None, fps: float | None) -> tupl
             f"{path}: holds {_told(held)}; expected smpl_poses and smpl_trans as in AIST++, or full_pose as "
             f"from EDGE"
         )
-    if model is None:
+    if rest is None:
         raise DataError(f"{path}: holds rotations; give the SMPL model that makes joints of them (--smpl)")
     motion = smpl_motion(held, str(path), joints=24)
-    joints = _posed_joints(model, motion.poses.reshape(len(motion.poses), 72), motion.translation)
+    joints = _posed_joints(rest, motion.poses.reshape(len(motion.poses), 72), motion.translation)
     return joints, pickled_rate(held, path) if fps is None else fps, "y"
 
 
@@ -174,13 +174,12 @@ def _told(held: Any) -> str:
     return f"a {type(held).__name__}"
 
 
-def _posed_joints(model: BodyModel, poses: Floats, translation: Floats) -> Floats:
+def _posed_joints(rest: Floats, poses: Floats, translation: Floats) -> Floats:
     """(T, 24, 3) metres of (T, 72) poses in the mean shape, as the published evaluations take them.
 
     SMPL's own hands where the model has SMPL's 24 joints; SMPL+H and SMPL-X have fingers in their place,
     and get hands that continue the forearms.
     """
-    if len(model.joint_regressor) != len(SMPL_JOINTS):
-        return with_hands(smpl_joints(model, poses, translation))
-    rest = model.joint_regressor @ model.template
+    if len(rest) != len(SMPL_JOINTS):
+        return with_hands(smpl_joints(rest, poses, translation))
     return forward_kinematics(poses.reshape(len(poses), -1, 3), translation, rest, SMPL_PARENTS)

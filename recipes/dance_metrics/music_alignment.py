@@ -2,9 +2,11 @@
 
 FACT asks whether each slowing-down of the body falls on a beat of the music, Bailando whether each beat of
 the music has one: a dance that halts once, on a beat, has the full score of the first and next to none of
-the second. Their kinematic beats differ as well; see :mod:`motion_data.rhythm.kinematic_beats`, where both
-are in seconds. EDGE and later works report Bailando's. What the published codes leave undefined: without a
-beat of the music in the dance there is no score (NaN); with beats and a body that never slows down it is 0.
+the second. Their kinematic beats, at which a body as a whole slows down, differ as well. Both are given here
+in seconds: motion of another frame rate is brought to the 60 frames a second that both are defined at, then
+the beats are theirs, to the frame. EDGE and later works report Bailando's. What the published codes leave
+undefined: without a beat of the music in the dance there is no score (NaN); with beats and a body that never
+slows down it is 0.
 
 Beat alignment rewards whatever slows down near an estimated beat. Where beats and steps are known exactly, as
 those of constructed dances, touch-downs are scored as beat trackers are, by F at ±70 ms (mir_eval): against
@@ -15,16 +17,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from mir_eval.beat import f_measure
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import argrelextrema
 
 from motion_data.rhythm.contacts import contact_pulses
-from motion_data.rhythm.kinematic_beats import bailando_beats, beat_alignment, fact_beats
+from motion_data.rhythm.speed import sampled
 from motion_data.skeleton import JOINTS
 from recipes.dance_metrics.dance import Dance
 from recipes.results.estimates import group_means
+
+RATE = 60.0
+"""Frames a second of AIST++, at which both codes count."""
+
+FACT_REACH = 10
+"""Frames to either side that a minimum must lie below: a window of a third of a second."""
+
+BAILANDO_SMOOTHING = 5.0
+"""Standard deviation in frames of the Gaussian over the speed."""
+
+BEAT_TOLERANCE = 3.0 / RATE
+"""Seconds at which a beat scores exp(-1/2): σ = 3 frames in both codes."""
 
 OF_MUSIC = ("beat_align_fact", "beat_align_bailando", "contacts_on_beats", "contacts_on_steps")
 """Measures that ask how a dance fits its music, all in [0, 1]."""
@@ -119,3 +136,60 @@ def _same_music(one: Dance, other: Dance) -> bool:
     if one.beats is None or other.beats is None:
         return one.beats is other.beats
     return np.array_equal(one.beats, other.beats)
+
+
+def fact_beats(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
+    """Minima of the joints' summed speed within a sixth of a second to either side.
+
+    Source: Li et al., "AI Choreographer: Music Conditioned 3D Dance Generation with AIST++", ICCV
+    2021, and the code beside it, google-research/mint, tools/calculate_beat_scores.py. There, a
+    step from one frame to the next is counted at its second frame, and so it is here.
+
+    Args:
+        joints: (T, J, 3) in metres; T at least 2.
+        fps: frames a second.
+
+    Returns:
+        (N,) increasing seconds from the first frame.
+    """
+    speed = np.concatenate([[0.0], _steps(joints, fps).sum(axis=1)])
+    (frames,) = argrelextrema(speed, np.less, order=FACT_REACH)
+    beats: NDArray[np.float64] = frames / RATE
+    return beats
+
+
+def bailando_beats(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
+    """Minima of the joints' mean speed, smoothed over about a sixth of a second.
+
+    Source: Siyao et al., "Bailando: 3D Dance Generation by Actor-Critic GPT with Choreographic
+    Memory", CVPR 2022, and the code beside it, lisiyao21/Bailando, utils/beat_align_score.py. There, a
+    step from one frame to the next is counted at its first frame, and so it is here.
+
+    Arguments and result as for :func:`fact_beats`.
+    """
+    speed = gaussian_filter1d(_steps(joints, fps).mean(axis=1), BAILANDO_SMOOTHING)
+    (frames,) = argrelextrema(speed, np.less)
+    beats: NDArray[np.float64] = frames / RATE
+    return beats
+
+
+def beat_alignment(times: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """Mean over ``times`` of exp(-d² / 2σ²), d the distance to the nearest of ``reference``, σ = 50 ms.
+
+    FACT's score takes the beats of the motion as ``times`` and those of the music as ``reference``;
+    Bailando's takes them the other way round. 0 where one of them is empty.
+
+    Args:
+        times: (N,) seconds.
+        reference: (M,) seconds.
+    """
+    if not len(times) or not len(reference):
+        return 0.0
+    distance = np.abs(times[:, None] - reference).min(axis=1)
+    return float(np.exp(-0.5 * (distance / BEAT_TOLERANCE) ** 2).mean())
+
+
+def _steps(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
+    """(T' - 1, J) metres that each joint goes from one frame to the next at ``RATE``."""
+    steps: NDArray[np.float64] = np.linalg.norm(np.diff(sampled(joints, fps, RATE), axis=0), axis=-1)
+    return steps

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.checkpoint import load_motionbeat, load_music_tower
 from motionbeat_upstream.errors import CheckpointError, MotionBeatError

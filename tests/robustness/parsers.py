@@ -23,13 +23,13 @@ import yaml
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats, read_beats, write_beats
-from motion_data.body.smpl import read_body_model
+from motion_data.body.smpl import read_rest_joints
 from motion_data.corpora import folder
 from motion_data.corpora.aistpp_annotations import find_annotations
 from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.motion_source import MotionSource, read_source
-from motion_data.corpora.recordings.tempo_file import read_tempi
+from motion_data.corpora.recordings.tracks import read_tempi
 from motion_data.corpora.stepmania.footing import PANELS
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.pairs import step_pulses
@@ -368,7 +368,6 @@ def _body_model() -> dict[str, Any]:
     parents = [2**32 - 1, *SMPL_PARENTS[1:]]
     return {
         "v_template": _smpl_joints()[0],
-        "shapedirs": _draw().normal(0, 0.02, (24, 3, 4)),
         "J_regressor": np.eye(24),
         "kintree_table": np.array([parents, range(len(parents))], dtype=np.uint32),
     }
@@ -378,7 +377,7 @@ def _body_model() -> dict[str, Any]:
 def _fixed_body_model() -> Any:
     path = _scratch() / "body.npz"
     path.write_bytes(encode(".npz", _body_model()))
-    return read_body_model(path)
+    return read_rest_joints(path)
 
 
 def _motion_samples() -> list[Any]:
@@ -671,20 +670,20 @@ PARSERS = {
         Parser("BVH", ".bvh", lambda: [BVH], read_source),
         Parser("pickle, AIST++", ".pkl", lambda: [_smpl(), _keypoints()], read_source),
         Parser("zip, AIST++", ".zip", lambda: [_aist_zip()], _read_aist_zip),
-        Parser("pickle, SMPL", ".pkl", lambda: [_body_model()], lambda path: read_body_model(path).rest()),
-        Parser(".npz, SMPL", ".npz", lambda: [_body_model()], lambda path: read_body_model(path).rest()),
+        Parser("pickle, SMPL", ".pkl", lambda: [_body_model()], lambda path: read_rest_joints(path)),
+        Parser(".npz, SMPL", ".npz", lambda: [_body_model()], lambda path: read_rest_joints(path)),
         Parser(
             "pickle, dances",
             ".pkl",
             # EDGE's dances are z up.
             lambda: [{"full_pose": _smpl_joints()[..., [0, 2, 1]] * [1.0, -1.0, 1.0]}, _smpl(spread=0.05)],
-            lambda path: read_dance(path, Reading(fps=30.0, model=_fixed_body_model())).joints,
+            lambda path: read_dance(path, Reading(fps=30.0, rest=_fixed_body_model())).joints,
         ),
         Parser(
             ".npy, dances",
             ".npy",
             lambda: [_smpl_joints().reshape(24, 72), {"pred_position": _smpl_joints()}],
-            lambda path: read_dance(path, Reading(fps=30.0, model=_fixed_body_model())).joints,
+            lambda path: read_dance(path, Reading(fps=30.0, rest=_fixed_body_model())).joints,
         ),
         Parser(".npz, joints", ".npz", lambda: [NPZ_SOURCE], read_source),
         Parser(".npz, motion", ".npz", _motion_samples, _read_motion),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from motion_data.corpora.constructed.styles import (
     BASS,
@@ -21,17 +21,19 @@ from motion_data.corpora.constructed.styles import (
     Style,
     programs_of,
 )
-from motion_data.corpora.constructed.tempo import (
-    COURSE_SHARES,
-    COURSES,
-    FASTEST,
-    SLOWEST,
-    TempoMap,
-    swing_warp,
-    tempo_map,
-)
 from motion_data.corpora.constructed.tunes import TICKS, Tune
 from motionbeat_upstream.beats.grid import Grid
+
+SLOWEST, FASTEST = 60.0, 190.0
+"""Beats a minute that a pair's median tempo lies between."""
+
+COURSES = ("steady", "drift", "rubato", "step", "ramp")
+"""Ways in which the tempo moves: not, a little as a band's, widely as a soloist's, at once, slowly."""
+
+COURSE_SHARES = (0.45, 0.27, 0.12, 0.08, 0.08)
+
+KNOTS = 16
+"""Knots of the map a beat."""
 
 LEAD = 2.0
 """Seconds of music before a pair's first sample, so that it does not begin with an attack of everything."""
@@ -75,29 +77,18 @@ class Arrangement:
     """How much it asks a dancer to move, in [0, 1]."""
     swing: float
     course: str
-    """How the tempo moves: one of :data:`~motion_data.corpora.constructed.tempo.COURSES`."""
+    """How the tempo moves: one of :data:`COURSES`."""
     seconds: float
 
 
-@dataclass
-class _Written:
-    """Notes of one part in beats while they are collected."""
+Written = list[tuple[float, float, float, float]]
+"""Notes of a part while they are collected: start and length in beats, MIDI pitch, loudness."""
 
-    starts: list[float]
-    lengths: list[float]
-    pitches: list[int]
-    loudness: list[float]
 
-    def add(self, start: float, length: float, pitch: int, loudness: float) -> None:
-        self.starts.append(start)
-        self.lengths.append(length)
-        self.pitches.append(pitch)
-        self.loudness.append(loudness)
-
-    def array(self) -> NDArray[np.float64]:
-        """(N, 4), in order of their starts."""
-        columns = np.array([self.starts, self.lengths, self.pitches, self.loudness], dtype=np.float64).T
-        return columns.reshape(-1, 4)[np.argsort(self.starts, kind="stable")]
+def _by_start(notes: Written | NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 4) notes in order of their starts."""
+    rows = np.array(notes, dtype=np.float64).reshape(-1, 4)
+    return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 def arrange(
@@ -191,7 +182,7 @@ def _sections(bars: int, pauses: bool, rng: np.random.Generator) -> NDArray[np.b
 def _drums(
     style: Style, bars: int, sections: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    written = _Written([], [], [], [])
+    written: Written = []
     lanes = {lane: int(rng.choice(LANES[lane])) for lane in style.drums}
     if len(lanes) > 2 and rng.random() < 0.2:
         lanes.pop(str(rng.choice(list(lanes))))
@@ -208,7 +199,7 @@ def _drums(
             filled = style.metre - int(rng.integers(1, min(style.metre, 3)))
             _fill(written, at + filled, at + style.metre, 3 if style.metre == 2 else 4, rng)
         if crashes and bar % phrase == 0:
-            written.add(at, 1.0, crash, 1.05)
+            written.append((at, 1.0, crash, 1.05))
         for lane, pitch in lanes.items():
             pattern = style.drums[lane].split(" ")
             signs = pattern[bar % len(pattern)]
@@ -216,23 +207,23 @@ def _drums(
                 place = step * style.metre / len(signs)
                 if sign == "." or place >= filled or (sign == "o" and rng.random() < dropped):
                     continue
-                written.add(at + place, 0.2, pitch, ACCENT[sign] * (1.08 if step == 0 else 1.0))
-    return written.array()
+                written.append((at + place, 0.2, pitch, ACCENT[sign] * (1.08 if step == 0 else 1.0)))
+    return _by_start(written)
 
 
-def _fill(written: _Written, start: float, stop: float, steps: int, rng: np.random.Generator) -> None:
+def _fill(written: Written, start: float, stop: float, steps: int, rng: np.random.Generator) -> None:
     """A run over snare and toms that leads into the next bar."""
     count = int(stop - start) * steps
     order = np.sort(rng.integers(0, len(FILL), count))
     for step in range(count):
         if step == 0 or rng.random() < 0.8:
-            written.add(start + step / steps, 0.2, FILL[order[step]], 0.8 + 0.3 * step / count)
+            written.append((start + step / steps, 0.2, FILL[order[step]], 0.8 + 0.3 * step / count))
 
 
 def _bass(
     style: Style, chords: NDArray[np.int64], sections: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    written = _Written([], [], [], [])
+    written: Written = []
     pattern = str(rng.choice(style.bass)).split(" ")
     lowest = int(rng.integers(28, 34))
     held = rng.uniform(0.6, 1.0)
@@ -244,23 +235,27 @@ def _bass(
         following = int(lowest + (chords[bar + 1][0] - lowest) % 12)
         step_to = following + (1 if root > following else -1)
         pitches = {"r": root, "t": third, "f": fifth, "o": root + 12, "w": step_to}
-        struck = [step for step, sign in enumerate(signs) if sign != "."]
-        for step, until in zip(struck, [*struck[1:], len(signs)], strict=True):
-            beats = style.metre / len(signs)
-            loudness = 1.12 if step == 0 else 0.95
-            written.add(
-                bar * style.metre + step * beats,
-                (until - step) * beats * held,
-                pitches[signs[step]],
-                loudness,
-            )
-    return written.array()
+        for sign, beat, length in _signs(signs, style.metre):
+            loudness = 1.12 if beat == 0 else 0.95
+            written.append((bar * style.metre + beat, length * held, pitches[sign], loudness))
+    return _by_start(written)
+
+
+def _signs(signs: str, metre: int) -> list[tuple[str, float, float]]:
+    """Each sign of a bar but the dots, its beat, and beats until the next."""
+    beats = metre / len(signs)
+    struck = [step for step, sign in enumerate(signs) if sign != "."]
+    following = [*struck[1:], len(signs)]
+    return [
+        (signs[step], step * beats, (until - step) * beats)
+        for step, until in zip(struck, following, strict=True)
+    ]
 
 
 def _chords(
     style: Style, chords: NDArray[np.int64], sections: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    written = _Written([], [], [], [])
+    written: Written = []
     pattern = str(rng.choice(style.chords)).split(" ")
     lowest = int(rng.integers(50, 60))
     short = rng.uniform(0.12, 0.3)
@@ -271,18 +266,15 @@ def _chords(
         signs = pattern[bar % len(pattern)]
         voices = sorted((lowest + (chords[bar] - lowest) % 12).tolist())
         ladder = [*voices, voices[0] + 12, voices[1] + 12]
-        beats = style.metre / len(signs)
-        struck = [step for step, sign in enumerate(signs) if sign != "."]
-        for step, until in zip(struck, [*struck[1:], len(signs)], strict=True):
-            at, sign = bar * style.metre + step * beats, signs[step]
-            loudness = 1.08 if step == 0 else 0.9
+        for sign, beat, held in _signs(signs, style.metre):
+            at, loudness = bar * style.metre + beat, 1.08 if beat == 0 else 0.9
             if sign.isdigit():
-                written.add(at, (until - step) * beats * 1.5, ladder[int(sign)], loudness)
+                written.append((at, held * 1.5, ladder[int(sign)], loudness))
                 continue
-            length = short if sign == "s" else (until - step) * beats * 0.95
+            length = short if sign == "s" else held * 0.95
             for voice, pitch in enumerate(voices):
-                written.add(at + voice * strum, length, pitch, loudness)
-    return written.array()
+                written.append((at + voice * strum, length, pitch, loudness))
+    return _by_start(written)
 
 
 def _melody(
@@ -308,8 +300,83 @@ def _melody(
     notes = notes[sections[(notes[:, 0] // tune.metre).astype(int), 3]]
     if rng.random() < 0.15:
         notes = np.concatenate([notes, notes + np.array([0, 0, -12, -0.15])])
-    ordered: NDArray[np.float64] = notes[np.argsort(notes[:, 0], kind="stable")]
-    return ordered
+    return _by_start(notes)
+
+
+@dataclass(frozen=True)
+class TempoMap:
+    """Seconds as a function of beats: increasing, straight between its knots, going on straight outside."""
+
+    beats: NDArray[np.float64]
+    """(N,) knots, increasing."""
+    seconds: NDArray[np.float64]
+    """(N,) increasing."""
+
+    def at(self, beats: ArrayLike) -> NDArray[np.float64]:
+        """Seconds at any beats."""
+        beats = np.asarray(beats, dtype=np.float64)
+        inner: NDArray[np.float64] = np.interp(beats, self.beats, self.seconds)
+        first = (self.seconds[1] - self.seconds[0]) / (self.beats[1] - self.beats[0])
+        last = (self.seconds[-1] - self.seconds[-2]) / (self.beats[-1] - self.beats[-2])
+        inner += np.minimum(beats - self.beats[0], 0) * first + np.maximum(beats - self.beats[-1], 0) * last
+        return inner
+
+
+def tempo_map(
+    bpm: float, beats: float, metre: int, course: str, zero: float, rng: np.random.Generator
+) -> TempoMap:
+    """A map for a piece of about ``beats`` beats.
+
+    Args:
+        bpm: the median tempo, about.
+        beats: length of the map; tempi hold on after it.
+        metre: beats a bar; a step in tempo falls on a bar.
+        course: one of :data:`COURSES`.
+        zero: the beat that stands at 0 s.
+        rng: for the course's shape.
+    """
+    knots = np.arange(int(np.ceil(beats)) * KNOTS + 1) / KNOTS
+    middle = knots[:-1] + 0.5 / KNOTS
+    # Logarithm of the tempo against bpm.
+    if course == "drift":
+        bend = rng.uniform(0.004, 0.02) * _wander(middle, rng.uniform(6, 16), rng)
+    elif course == "rubato":
+        bend = rng.uniform(0.05, 0.12) * _wander(middle, rng.uniform(3, 8), rng)
+    elif course == "step":
+        bar = metre * max(1, round(rng.uniform(0.25, 0.75) * beats / metre))
+        bend = np.log(rng.choice([0.8, 0.88, 1.12, 1.25])) * ((middle >= bar) - 0.5)
+    elif course == "ramp":
+        bend = np.log(rng.uniform(1.08, 1.35)) * rng.choice([-1, 1]) * (middle / beats - 0.5)
+    else:
+        bend = np.zeros(len(middle))
+    tempo = np.clip(bpm * np.exp(bend), SLOWEST, FASTEST)
+    seconds = np.concatenate([[0.0], np.cumsum(60.0 / tempo / KNOTS)])
+    drawn = TempoMap(knots, seconds)
+    return TempoMap(knots, seconds - drawn.at(zero))
+
+
+def _wander(beats: NDArray[np.float64], period: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A smooth random curve of about unit size whose waves are about ``period`` beats long."""
+    waves = rng.uniform(0.6, 1.8, 4) / period
+    phases = rng.uniform(0, 2 * np.pi, 4)
+    curve: NDArray[np.float64] = np.sin(2 * np.pi * waves * beats[:, None] + phases).sum(axis=1) / 2
+    return curve
+
+
+def swing_warp(beats: ArrayLike, ratio: float, values: int) -> NDArray[np.float64]:
+    """Where a swung player puts what is written at ``beats``; beats themselves stay.
+
+    Args:
+        beats: written positions.
+        ratio: share that the first of two swung values takes, in [1/2, 1).
+        values: 2 where the halves of a beat swing, 4 where its quarters do.
+    """
+    spans = np.asarray(beats, dtype=np.float64) * (values / 2)
+    whole = np.floor(spans)
+    part = spans - whole
+    warped = np.where(part < 0.5, part * 2 * ratio, ratio + (part - 0.5) * 2 * (1 - ratio))
+    result: NDArray[np.float64] = (whole + warped) / (values / 2)
+    return result
 
 
 LEVELS = {"drums": 96.0, "bass": 92.0, "chords": 76.0, "melody": 92.0}
@@ -342,7 +409,7 @@ def _play(
     weight = np.where(start % style.metre == 0, 1.08, np.where(start % 1 == 0, 1.0, 0.93))
     velocity = np.clip(velocity * weight ** rng.uniform(0.3, 1.5), 12, 127)
     played = np.stack([begin, lasting, np.clip(pitch, 12, 115), velocity], axis=1)
-    return Part(role, program, role == "drums", played[np.argsort(begin, kind="stable")])
+    return Part(role, program, role == "drums", _by_start(played))
 
 
 PREFERENCE = (0.30, 0.04, 0.0, 0.22, 0.22, 0.12, 0.02)

@@ -209,8 +209,8 @@ def _ticks(grid: Grid, seconds: float, level: float) -> tuple[Array, int]:
     """Seconds at which the take's beats come, from the last at or before 0 to the first after the span
     and one more, and the index of the first downbeat among them."""
     period = float(np.median(np.diff(grid.beats)))
-    beats = continued(grid, -6 * grid.metre * period, seconds + 4 * period)
-    times, downbeats = beats.times, np.flatnonzero(beats.positions == 1)
+    grid = continued(grid, -6 * grid.metre * period, seconds + 4 * period)
+    times, downbeats = grid.beats, np.flatnonzero(grid.positions == 1)
     if level == 2:
         times = np.interp(np.arange(2 * len(times) - 1) / 2, np.arange(len(times)), times)
         downbeats = 2 * downbeats
@@ -249,8 +249,7 @@ def _meet(ticks: Array, beats: Array, footfalls: Array) -> Array | None:
     choice = [int(total.argmin())]
     for k in range(len(spans), 0, -1):
         choice.append(int(back[k, choice[-1]]))
-    met: Array = taken[np.arange(len(ticks)), choice[::-1]]
-    return met
+    return taken[np.arange(len(ticks)), choice[::-1]]
 
 
 def _softened(ticks: Array, met: Array) -> tuple[Array, Array]:

@@ -77,8 +77,8 @@ def dance(
     body = draw_body(rng)
     accents = ACCENTS[grid.metre][int(rng.integers(len(ACCENTS[grid.metre])))]
     bar = grid.metre * float(np.median(np.diff(grid.beats)))
-    beats = continued(grid, -LEAD - 2 * bar, seconds + MARGIN + 4 * bar)
-    plan = choreograph(beats, pattern, accents, energy, body.height / 1.70, rng)
+    wider = continued(grid, -LEAD - 2 * bar, seconds + MARGIN + 4 * bar)
+    plan = choreograph(wider, pattern, accents, energy, body.height / 1.70, rng)
 
     margin = round(MARGIN * fps)
     frames = round(seconds * fps)

@@ -180,10 +180,7 @@ def _smooth_least(values: Array) -> Array:
     return smooth
 
 
-Vectors = NDArray[np.float64]
-
-
-def bend(root: Vectors, end: Vectors, pole: Vectors, upper: float, lower: float) -> Vectors:
+def bend(root: Array, end: Array, pole: Array, upper: float, lower: float) -> Array:
     """The middle joint of a limb of two bones.
 
     Args:
@@ -206,5 +203,5 @@ def bend(root: Vectors, end: Vectors, pole: Vectors, upper: float, lower: float)
     aside = np.sqrt(np.maximum(upper * upper - along * along, 0.0))
     side = pole - (pole * line).sum(-1, keepdims=True) * line
     side = side / np.maximum(np.sqrt((side * side).sum(-1, keepdims=True)), 1e-9)
-    knee: Vectors = root + along * line + aside * side
+    knee: Array = root + along * line + aside * side
     return knee

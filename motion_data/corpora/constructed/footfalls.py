@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +22,7 @@ FASTEST_FOOT = 4.2
 """m/s that a foot reaches in the middle of its way, at most."""
 
 
-@dataclass(frozen=True)
-class Beats:
-    """A grid continued over a stretch of time at the tempo of its outer beats."""
-
-    times: Array
-    """(N,) seconds."""
-    positions: NDArray[np.int64]
-    """(N,) 1 is a downbeat."""
-    metre: int
-
-    def at(self, beat: float) -> float:
-        """Seconds at a beat counted from the first, whole or not."""
-        return float(np.interp(beat, np.arange(len(self.times)), self.times))
-
-
-def continued(grid: Grid, begin: float, end: float) -> Beats:
+def continued(grid: Grid, begin: float, end: float) -> Grid:
     """The grid from at least ``begin`` to ``end`` seconds, as its own tokens continue it."""
     first, last = grid.beats[1] - grid.beats[0], grid.beats[-1] - grid.beats[-2]
     head = np.arange(max(0, int(np.ceil((grid.beats[0] - begin) / first))), 0, -1)
@@ -45,7 +30,7 @@ def continued(grid: Grid, begin: float, end: float) -> Beats:
     times = np.concatenate([grid.beats[0] - head * first, grid.beats, grid.beats[-1] + tail * last])
     before = (grid.positions[0] - 1 - head) % grid.metre + 1
     after = (grid.positions[-1] - 1 + tail) % grid.metre + 1
-    return Beats(times, np.concatenate([before, grid.positions, after]), grid.metre)
+    return replace(grid, beats=times, positions=np.concatenate([before, grid.positions, after]))
 
 
 @dataclass(frozen=True)
@@ -104,7 +89,7 @@ def timing_scale(pattern: Pattern, metre: int, period: float, energy: float) -> 
 
 
 def choreograph(
-    beats: Beats,
+    grid: Grid,
     pattern: Pattern,
     accents: tuple[float, ...],
     energy: float,
@@ -114,44 +99,48 @@ def choreograph(
     """Lay a pattern on the bars, with phrases of 4 or 8 bars, and dance it with human error.
 
     Args:
-        beats: at least two whole bars.
+        grid: at least two whole bars.
         pattern: for the same metre.
         accents: weight of each beat of the bar.
         energy: 0 to 1.
         scale: size of the body over 1.70 m.
         rng: everything that varies.
     """
-    period = float(np.median(np.diff(beats.times)))
-    stretch = timing_scale(pattern, beats.metre, period, energy)
-    starts = np.flatnonzero(beats.positions == 1)
-    lengths = np.diff(starts, append=len(beats.times))
-    unit = max(1, round(pattern.beats * stretch / beats.metre))
-    phrase = max(unit, int(rng.choice([4, 8])) if beats.metre > 2 else 8)
+    period = float(np.median(np.diff(grid.beats)))
+    stretch = timing_scale(pattern, grid.metre, period, energy)
+    starts = np.flatnonzero(grid.positions == 1)
+    lengths = np.diff(starts, append=len(grid.beats))
+    unit = max(1, round(pattern.beats * stretch / grid.metre))
+    phrase = max(unit, int(rng.choice([4, 8])) if grid.metre > 2 else 8)
     sigma = rng.uniform(0.010, 0.025)
     dancer = _Dancer(pattern, energy, scale, sigma, rng)
     times, weights, rises, phrases = [], [], [], []
+
+    def seconds_at(beat: float) -> float:
+        return float(np.interp(beat, np.arange(len(grid.beats)), grid.beats))
+
     for bar in range(0, len(starts), unit):
         if bar % phrase < unit:
             dancer.new_phrase()
-            phrases.append(beats.times[starts[bar]])
+            phrases.append(grid.beats[starts[bar]])
         last = bar % phrase >= phrase - unit
         turning = dancer.turn_at_end if last else 0.0
         dancer.new_figure()
         for step in pattern.steps:
-            place = _beat_index(step.beat * stretch, bar, starts, lengths, beats.metre)
+            place = _beat_index(step.beat * stretch, bar, starts, lengths, grid.metre)
             if place is None:
                 continue
             accent = (
-                accents[(int(beats.positions[int(place)]) - 1) % len(accents)] if place == int(place) else 0.1
+                accents[(int(grid.positions[int(place)]) - 1) % len(accents)] if place == int(place) else 0.1
             )
-            dancer.take(step, beats.at(place), accent, turning / len(pattern.steps), stretch * period)
+            dancer.take(step, seconds_at(place), accent, turning / len(pattern.steps), stretch * period)
         for beat in np.arange(0, pattern.beats):
-            place = _beat_index(beat * stretch, bar, starts, lengths, beats.metre)
+            place = _beat_index(beat * stretch, bar, starts, lengths, grid.metre)
             if place is None:
                 continue
-            position = (int(beats.positions[int(place)]) - 1) % len(accents)
+            position = (int(grid.positions[int(place)]) - 1) % len(accents)
             whole = place == int(place)
-            times.append(beats.at(place))
+            times.append(seconds_at(place))
             weights.append((accents[position] if whole else 0.1) * dancer.force * rng.uniform(0.85, 1.15))
             rises.append(pattern.rise[position] if pattern.rise and whole else 0.0)
     return Dance(
@@ -292,8 +281,7 @@ class _Dancer:
             apart = apart + (NEAREST * self.scale - distance) * self._turned(own, 0.0)
         if distance > WIDEST * self.scale:
             apart = apart * (WIDEST * self.scale / distance)
-        clear: Array = other + apart
-        return clear
+        return other + apart
 
 
 def _beat_index(

@@ -13,15 +13,24 @@ from tqdm import tqdm
 
 from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import take_name
-from motion_data.corpora.constructed.performance import joints_sha256, move, play
-from motion_data.corpora.constructed.plan import Plan, Pools, plan_pair, pool, stage_rng, to_provenance
+from motion_data.corpora.constructed.plan import (
+    Plan,
+    Pools,
+    joints_sha256,
+    move,
+    plan_pair,
+    play,
+    pool,
+    stage_rng,
+    to_provenance,
+)
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import in_processes, motion_facts
+from motion_data.preparation import check_option, in_processes, motion_facts
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
@@ -62,15 +71,10 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     Raises:
         DataError: settings that cannot be, or what they name cannot be used.
     """
-    for option, value, least in (
-        ("--pairs", settings.pairs, 1),
-        ("--seed", settings.seed, 0),
-        ("--tunes", 0 if settings.tunes is None else settings.tunes, 0),
-    ):
-        if value < least:
-            raise DataError(f"{option} {value}: expected {least} or more")
-    if not SHORTEST <= settings.seconds <= LONGEST:
-        raise DataError(f"--seconds {settings.seconds:g}: expected {SHORTEST:g} to {LONGEST:g}")
+    check_option("--pairs", settings.pairs, 1)
+    check_option("--seed", settings.seed, 0)
+    check_option("--tunes", settings.tunes, 0)
+    check_option("--seconds", settings.seconds, SHORTEST, LONGEST)
     synthesiser(settings.soundfont or default_soundfont())
     said = {key: str(value) if value is not None else None for key, value in vars(settings).items()}
     if (out / MARK).is_file():
@@ -177,10 +181,8 @@ def pair_name(index: int) -> str:
 def make_pair(plan: Plan, folder: str = "", takes: Sequence[Take] = ()) -> MotionPair:
     """The manifest's line of a plan: all but the sound is made for it.
 
-    Args:
-        plan: of the pair.
-        folder: of the takes.
-        takes: those of the plan's split. One that fits the music replaces the parametric dancer.
+    Of ``takes``, which lie in ``folder`` and belong to the plan's split, one that fits the music replaces the
+    parametric dancer.
 
     Raises:
         DataError: the motion cannot be made.

@@ -133,8 +133,7 @@ def _blended(one: Array, other: Array, share: Array) -> Array:
 def _facing(pose: Array) -> Array:
     """Radians about y, 0 along +z, of the hips of (..., J, 3)."""
     across = pose[..., INDEX["left_hip"], :] - pose[..., INDEX["right_hip"], :]
-    facing: Array = np.arctan2(-across[..., 2], across[..., 0])
-    return facing
+    return np.arctan2(-across[..., 2], across[..., 0])
 
 
 def _poses(path: BSpline, times: Array) -> Array:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from motion_data.corpora.recordings.tempo_file import TEST_SONGS, read_tempi
+from motion_data.corpora.recordings.tracks import TEST_SONGS, read_tempi
 from motion_data.errors import DataError
 from motionbeat_upstream.commands.command import command
 
@@ -30,12 +30,9 @@ UNPACKED = ".unpacked"
 
 
 def get_packages(names: Sequence[str], raw: Path, packages: Path | None = None) -> dict[str, str]:
-    """Download and unpack packages; those whose folder is there are kept.
+    """Download and unpack packages into ``raw``; those whose folder is there are kept.
 
-    Args:
-        names: of the packages.
-        raw: folder to put them into.
-        packages: folder with ``NAME_*.deb`` files, from which nothing has to be downloaded; or None.
+    Where ``packages`` is a folder with ``NAME_*.deb`` files, nothing is downloaded.
 
     Returns:
         Packages that could not be had, and why.

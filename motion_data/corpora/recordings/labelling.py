@@ -127,8 +127,7 @@ def label_track(
 def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
     """(N,) seconds of the tatums from ``start`` to ``stop``."""
     first, last = np.ceil((start - phase) * rate - 1e-9), np.floor((stop - phase) * rate + 1e-9)
-    times: Array = phase + np.arange(first, last + 1) / rate
-    return times
+    return phase + np.arange(first, last + 1) / rate
 
 
 def _levels(rate: float) -> range:

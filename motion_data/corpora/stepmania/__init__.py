@@ -17,9 +17,8 @@ import argparse
 from pathlib import Path
 
 from motion_data.corpora.stepmania.footing import PANELS
-from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.preparation import prepare_pairs, read_splits
+from motion_data.preparation import check_option, prepare_pairs, read_splits
 
 LAYOUT = """StepMania charts with their songs, as StepMania keeps them: RAW is Songs, a pack or one song.
 
@@ -68,8 +67,7 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     Raises:
         DataError: RAW is not what ``LAYOUT`` says, or not one chart could be used.
     """
-    if not abs(options.bias) <= LARGEST_BIAS:
-        raise DataError(f"--bias {options.bias:g}: expected seconds, at most {LARGEST_BIAS:g}")
+    check_option("--bias", options.bias, -LARGEST_BIAS, LARGEST_BIAS)
 
     from motion_data.corpora.stepmania.pairs import chart_jobs
 

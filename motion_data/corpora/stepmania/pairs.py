@@ -23,10 +23,10 @@ from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.song import ENCODINGS, Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
-from motion_data.files import files_under
+from motion_data.files import file_sha256, files_under
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, file_sha256, hashed_split, motion_facts, refused
+from motion_data.preparation import Job, MadePair, hashed_split, motion_facts, refused
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.mp3_tag import read_mp3_tag

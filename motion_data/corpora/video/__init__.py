@@ -25,7 +25,7 @@ from tqdm import tqdm
 from motion_data.corpora.video.container import extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
 from motion_data.errors import DataError
-from motion_data.files import files_under
+from motion_data.files import file_sha256, files_under
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
@@ -33,7 +33,6 @@ from motion_data.preparation import (
     Job,
     MadePair,
     check_lengths,
-    file_sha256,
     hashed_split,
     motion_facts,
     prepare_pairs,

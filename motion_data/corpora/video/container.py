@@ -99,12 +99,8 @@ def read_frames(path: Path, seconds: float | None = None) -> Iterator[tuple[floa
 
 
 def extract_sound(path: Path, out: Path, seconds: float | None = None) -> None:
-    """Write the sound as mono FLAC at 16 kHz, silence where the container has none before or in between.
-
-    Args:
-        path: the video.
-        out: the file to be written.
-        seconds: how much of it; None for all.
+    """Write the sound of a video, or its first ``seconds``, as mono FLAC at 16 kHz, silence where the
+    container has none before or in between.
 
     Raises:
         DataError: the sound cannot be decoded.

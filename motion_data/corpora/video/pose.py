@@ -46,12 +46,9 @@ class Poses:
 
 
 def read_poses(path: Path, container: Container, seconds: float | None = None) -> Poses:
-    """Find the pose in every picture of a video, with a progress bar.
+    """Find the pose in every picture of a video, or of its first ``seconds``, with a progress bar.
 
-    Args:
-        path: the video.
-        container: what :func:`~motion_data.corpora.video.container.probe` found in it.
-        seconds: how much of it; None for all.
+    ``container`` is what :func:`~motion_data.corpora.video.container.probe` found in it.
 
     Raises:
         DataError: no MediaPipe, or pictures that cannot be decoded.

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from motion_data.beats_file import UNKNOWN, Beats
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.loading import load_pair
 from motion_data.manifest import MANIFEST, Corpus, read_corpus
 from motion_data.motion_file import read_motion
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import file_sha256
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import read_sound

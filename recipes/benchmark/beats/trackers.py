@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import motionbeat_upstream
 from motion_data.beats_file import UNKNOWN, Beats
 from motion_data.errors import DataError
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.beats.beat_estimation import estimate_grid
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import load_music_tower

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from motion_data.beats_file import Beats
 from motion_data.errors import DataError
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.beats.bar_pointer import DecoderInput
 from motionbeat_upstream.beats.decoded_grid import decoder_input

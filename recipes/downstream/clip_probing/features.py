@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream import audio
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream.clip_probing.clips import Clip, slices

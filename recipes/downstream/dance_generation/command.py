@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.looking import SUFFIXES as DRAWN
 from motion_data.looking import draw, seconds_shown
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import file_sha256
 from motion_data.skeleton import JOINTS
 from motion_data.writing import SUFFIXES as MOTIONS
 from motion_data.writing import write_as

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.checkpoint import Provenance, fit, read_weights, write_weights
 from motionbeat_upstream.config import LARGEST
 from motionbeat_upstream.errors import CheckpointError

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motion_data.files import file_sha256
 from motion_data.manifest import read_corpus
-from motion_data.preparation import file_sha256
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION

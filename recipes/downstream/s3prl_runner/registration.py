@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import motionbeat_upstream
-from motion_data.preparation import file_sha256
+from motion_data.files import file_sha256
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
 from recipes.encoders import ENTRIES, entry

@@ -1,4 +1,6 @@
-"""A corpus written as a folder that a task of S3PRL reads, its files untouched.
+"""A prepared corpus written as a folder that a task of S3PRL reads, its files untouched.
+
+    python -m motion_data.s3prl_adapter CORPUS OUT --layout LAYOUT
 
 Sound becomes 16 kHz, 16-bit wav. An export that was interrupted goes on where it was; the tables that
 make it a data set come last.
@@ -6,13 +8,15 @@ make it a data set come last.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,24 +25,23 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
 from motion_data.files import write_sound
-from motion_data.manifest import Corpus
+from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS, MotionPair
-from motion_data.s3prl_adapter.labels import (
-    STYLE_KEYS,
-    UNKNOWN,
-    cut_utterances,
-    has_true_beats,
-    metre_of,
-    one_a_recording,
-    style_of,
-    styles_of,
-    tempo_of,
-)
 from motionbeat_upstream.atomic_write import atomic_path, write_text
+from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
 
 MARK = "exported.json"
+
+STYLE_KEYS = ("style", "dance")
+"""Entries of a pair's provenance that name its dance style, the first one found being it."""
+
+TEMPO_BANDS = ((100.0, "slow"), (130.0, "medium"))
+"""Upper borders in beats a minute of the tempo bands [O]; above the last it is fast."""
+
+UNKNOWN = "none"
+"""Label of what a corpus does not know."""
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 """The classes that S3PRL's speech_commands knows; a corpus's styles take their names, in order."""
@@ -58,6 +61,73 @@ SPLIT_NAMES = {"train": "train", "dev": "valid", "test": "test"}
 
 BYTES_A_SAMPLE = 2
 """Of the wav files, which have 16 bits."""
+
+
+def style_of(pair: MotionPair) -> str | None:
+    """The dance style, or None: the genre of AIST's name, the style that a constructed pair was made in."""
+    for key in STYLE_KEYS:
+        value = pair.provenance.get(key)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def metre_of(pair: MotionPair) -> str:
+    """Beats a bar, as ``3 beats``."""
+    return UNKNOWN if pair.metre is None else f"{pair.metre} beats"
+
+
+def tempo_of(pair: MotionPair) -> str:
+    """The band of its tempo: slow, medium or fast."""
+    if pair.bpm is None:
+        return UNKNOWN
+    return next((name for border, name in TEMPO_BANDS if pair.bpm < border), "fast")
+
+
+def styles_of(pairs: Sequence[MotionPair], place: str) -> list[str]:
+    """The styles of the pairs, sorted: a style's index is its label.
+
+    Raises:
+        DataError: no pair, or fewer than two styles.
+    """
+    styles = sorted({style for pair in pairs if (style := style_of(pair)) is not None})
+    if len(styles) < 2:
+        found = styles[0] if styles else "none"
+        raise DataError(
+            f"{place}: a task of dance styles needs two or more, found {found} among {len(pairs)} pairs; "
+            f"put the style into provenance[{STYLE_KEYS[0]!r}] of the pairs and prepare the corpus again"
+        )
+    return styles
+
+
+def has_true_beats(pair: MotionPair) -> bool:
+    """Whether its beats can be the truth of a task: a grid estimated from the sound cannot."""
+    return pair.grid in ("exact", "annotated")
+
+
+def one_a_recording(pairs: Iterable[MotionPair]) -> list[MotionPair]:
+    """The pairs without those whose recording is there already, the longest of each, sorted by name."""
+    longest: dict[tuple[str, float], MotionPair] = {}
+    for pair in pairs:
+        key = (pair.name, 0.0) if pair.audio is None else (pair.audio.sha256, round(pair.audio.start, 1))
+        if key not in longest or pair.seconds > longest[key].seconds:
+            longest[key] = pair
+    return sorted(longest.values(), key=lambda pair: pair.name)
+
+
+def cut_utterances(samples: int, seconds: float) -> list[tuple[int, int]]:
+    """Stretches of a recording one after the other, in samples.
+
+    What is left at the end is a stretch of its own if it is at least half as long as the others, or
+    if it is all there is.
+
+    Args:
+        samples: length of the recording at 16 kHz.
+        seconds: length of a stretch.
+    """
+    size = round(seconds * SAMPLE_RATE)
+    count = max(1, (samples + size // 2) // size)
+    return [(k * size, min(samples, (k + 1) * size)) for k in range(count)]
 
 
 @dataclass
@@ -377,3 +447,32 @@ def _write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[obje
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+@command("s3prl_adapter", extra="data")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 when pairs were left out, 2 for what cannot be done."""
+    description = "Write a prepared corpus as a folder that a task of S3PRL reads."
+    parser = argparse.ArgumentParser("python -m motion_data.s3prl_adapter", description=description)
+    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the export")
+    parser.add_argument("--layout", choices=LAYOUTS, required=True, help="the task that will read it")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="longest clip where clips are classified (%(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    plan = plan_export(read_corpus(options.corpus), options.layout, options.seconds)
+    print(f"{options.out}: {plan.text()}", flush=True)
+    done = export(plan, options.out)
+    counts = ", ".join(f"{count} of {split}" for split, count in done.clips.items())
+    print(f"{done.folder}: {counts}")
+    for label, style in done.classes.items():
+        if label != style:
+            print(f"  {label}: {style}")
+    for name, why in done.left_out.items():
+        print(f"left out: {name}: {why}", file=sys.stderr)
+    return 1 if done.left_out else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

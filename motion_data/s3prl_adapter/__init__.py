@@ -1,1 +1,0 @@
-"""Prepared corpora for tasks of S3PRL, as folders in the layouts that these read."""
