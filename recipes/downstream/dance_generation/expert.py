@@ -8,6 +8,7 @@ and scored beside the true dances.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
+from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.pipeline.pair_cache import caches_by_split
+from recipes.dance_metrics.dance import Dance, with_hands
+from recipes.dance_metrics.scores import dance_results, markdown
 from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.dance_file import weights_digest
 from recipes.downstream.dance_generation.hearing import at_frames
-from recipes.downstream.dance_generation.model import dance_model
-from recipes.downstream.dance_generation.report import report
+from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
 from recipes.downstream.dance_generation.slices import (
@@ -37,8 +39,9 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.song_dance import dance_along
+from recipes.downstream.dance_generation.song_dance import as_motion, dance_along
 from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite
+from recipes.results.record import Run, write_report
 
 SEEN_FIRST = 200
 """Pairs whose slices say what the body's numbers are on average."""
@@ -55,7 +58,7 @@ class DownstreamExpert(TaskExpert):
     rate: Tensor
     """Samples at 16 kHz a feature."""
     heard: Tensor
-    """See :func:`~recipes.downstream.dance_generation.dance_file.weights_digest`."""
+    """(32,) uint8, the SHA-256 of the upstream's weights; zeros where it has none on this machine."""
 
     read_settings = staticmethod(read_settings)
 
@@ -63,7 +66,8 @@ class DownstreamExpert(TaskExpert):
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64))
-        self.register_buffer("heard", weights_digest(self.upstream, self.options.get("upstream_ckpt")))
+        digest = bytes.fromhex(self.upstream_sha256()) or bytes(32)
+        self.register_buffer("heard", torch.tensor(list(digest), dtype=torch.uint8))
         data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))
         self.pairs: dict[str, list[MotionPair]] = {
@@ -71,7 +75,7 @@ class DownstreamExpert(TaskExpert):
         }
         self.caches = caches_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
         numbers = numbers_for(self.caches["train"], self.pairs["train"], data.body)
-        self.model = dance_model(numbers, dim, self.settings)
+        self.model = DanceModel(numbers, dim, self.settings)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""
@@ -169,3 +173,37 @@ class DownstreamExpert(TaskExpert):
         parts = self.model.losses(slices.numbers.to(device), heard.float(), generator, not self.training)
         records["loss"].append({name: part.item() for name, part in parts.items()})
         return parts["loss"]
+
+
+Danced = tuple[Piece, NDArray[np.float32]]
+"""A piece and (F, 22, 3) joints of the dance that was made to it."""
+
+
+def report(folder: Path, run: Run, danced: Sequence[Danced]) -> str:
+    """Write the results, the report and ``dances-SPLIT/NAME.npz``; returns the report.
+
+    Raises:
+        DataError: fewer than two dances.
+    """
+    grids = sorted({piece.pair.grid for piece, _ in danced})
+    beats = f"{' and '.join(grids)}, of {run.data}"
+    results = dance_results(
+        replace(run, details={"beats": beats, **run.details}),
+        [_as_dance(piece, joints) for piece, joints in danced],
+        [_as_dance(piece, piece.joints) for piece, _ in danced],
+    )
+    text = f"{run.title()}\n\nData: {run.data}. Seed {run.seed}.\n\n{markdown(results)}"
+    for piece, joints in danced:
+        path = folder / f"dances-{run.split}" / f"{piece.pair.name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_motion(path, as_motion(joints, piece.start), piece.grid)
+    write_report(folder, results, text)
+    return text
+
+
+def _as_dance(piece: Piece, joints: NDArray[np.float32]) -> Dance:
+    beats = None if piece.grid is None else piece.grid.beats - piece.start
+    # Step times of a corpus are true only where they come with the score that was danced to.
+    exact = piece.pair.grid == "exact" and len(piece.steps) > 0
+    steps = piece.steps - piece.start if exact else None
+    return Dance(piece.pair.name, with_hands(joints), FPS, beats, steps)

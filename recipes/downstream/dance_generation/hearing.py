@@ -20,20 +20,17 @@ FIRST_FRAME: Mapping[str, float] = {
 centred on 0. Of all others half a frame, as convolutions without padding, and ours, have it."""
 
 
-def first_frame(upstream: str, rate: float) -> float:
-    """Seconds at which the first frame is centred.
+def at_frames(features: Tensor, upstream: str, rate: float, times: Tensor) -> Tensor:
+    """(..., N, D) features at (N,) seconds of the sound.
 
     Args:
+        features: (..., T, D) of an upstream.
         upstream: its name in S3PRL's hub.
-        rate: samples at 16 kHz from one frame to the next.
+        rate: samples at 16 kHz from one of its frames to the next.
+        times: (N,).
     """
-    return FIRST_FRAME.get(upstream, 0.5 * rate / SAMPLE_RATE)
-
-
-def at_frames(features: Tensor, upstream: str, rate: float, times: Tensor) -> Tensor:
-    """(..., N, D) features of an upstream, (..., T, D), at (N,) seconds of the sound."""
     step = rate / SAMPLE_RATE
-    return resample_frames(features, first_frame(upstream, rate), step, times)
+    return resample_frames(features, FIRST_FRAME.get(upstream, 0.5 * step), step, times)
 
 
 BLOCK, CONTEXT = 60.0, 10.0

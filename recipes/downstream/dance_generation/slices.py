@@ -28,7 +28,6 @@ from recipes.downstream.dance_generation.body_numbers import (
     JointNumbers,
     RotationNumbers,
 )
-from recipes.downstream.dance_generation.model import frames_of
 from recipes.downstream.dance_generation.settings import DataSettings
 
 BODIES_LOOKED_AT = 16
@@ -192,7 +191,7 @@ def cut_slices(
             f"have; set datarc.body to joints"
         )
     first = max(0, int(np.ceil((low - begin) * FPS - 1e-6)))
-    frames, stride = frames_of(settings.slice_seconds), frames_of(settings.stride_seconds)
+    frames, stride = round(settings.slice_seconds * FPS), round(settings.stride_seconds * FPS)
     last = int((high - begin) * FPS + 1e-6) - frames
     if last < first:
         raise DataError(

@@ -15,7 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from motion_data.body.rotation_fit import posed_body
 from motion_data.errors import DataError
@@ -25,7 +27,6 @@ from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
 from recipes.downstream.dance_generation.body_numbers import FPS, Place, RotationNumbers
-from recipes.downstream.dance_generation.constraints import begins_with
 from recipes.downstream.dance_generation.dance_file import DanceFile
 from recipes.downstream.dance_generation.hearing import Hearing
 from recipes.downstream.dance_generation.model import DanceModel
@@ -77,7 +78,7 @@ def dance_song(
     seconds = len(wav) / SAMPLE_RATE
     if seconds < SHORTEST:
         raise AudioError(f"{seconds:.2f} s of sound; a dance takes {SHORTEST:g} s or more")
-    hear = Hearing(wav, encode, dancer.heard.upstream, dancer.heard.rate)
+    hear = Hearing(wav, encode, dancer.upstream, dancer.rate)
     generator = torch.Generator().manual_seed(seed)
     parts = []
     frames = int(seconds * FPS)
@@ -85,7 +86,12 @@ def dance_song(
         parts.append(dancer.model.numbers.joints(part)[0].float().cpu().numpy())
         progress(len(parts[-1]))
     joints = on_rigid_body(np.concatenate(parts))
-    return Motion(FPS, JOINTS, joints, 0.0, None, contact_pulses(joints, JOINTS, FPS))
+    return as_motion(joints, 0.0)
+
+
+def as_motion(joints: NDArray[np.float32], start: float) -> Motion:
+    """A dance with the touch-downs of its feet; ``start`` is frame 0's second of the sound."""
+    return Motion(FPS, JOINTS, joints, start, None, contact_pulses(joints, JOINTS, FPS, start))
 
 
 def start_numbers(model: DanceModel, motion: Motion, name: str) -> Tensor:
@@ -141,8 +147,9 @@ def dance_along(
     begin, told = 0, 0
     while told < frames:
         music = listen(begin, begin + slice_frames)
-        constraint = None if given is None else begins_with(given, slice_frames)
-        slices = model.draw(music, generator, constraint, guidance, steps)
+        if given is not None:
+            given = F.pad(given, (0, 0, 0, slice_frames - given.shape[1]), value=torch.nan)
+        slices = model.draw(music, generator, given, guidance, steps)
         if place is None or bones is None:
             place = Place(slices.new_zeros(len(slices), 2), slices.new_zeros(len(slices)))
             bones = model.numbers.bones(slices if start is None else start)

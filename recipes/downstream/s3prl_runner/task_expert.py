@@ -131,6 +131,11 @@ class TaskExpert(nn.Module):
         for name, value in figures.items():
             logger.add_scalar(f"{self.task_name}/{split}-{name}", value, global_step=step)
 
+    def upstream_sha256(self) -> str:
+        """See :func:`~recipes.downstream.s3prl_runner.registration.weights_sha256`."""
+        given = self.options.get("upstream_ckpt")
+        return weights_sha256(self.upstream, None if given is None else Path(given))
+
     def evaluated(
         self, split: str, step: int, data: str, fold: object = None, details: Mapping[str, Any] | None = None
     ) -> Run:
@@ -143,12 +148,11 @@ class TaskExpert(nn.Module):
             fold: that was tested on, if there are folds.
             details: added to settings, options, command and versions.
         """
-        given = self.options.get("upstream_ckpt")
         return Run(
             task=self.task_name,
             data=data,
             upstream=self.upstream,
-            checkpoint=weights_sha256(self.upstream, None if given is None else Path(given)),
+            checkpoint=self.upstream_sha256(),
             seed=self.seed,
             fold="" if fold is None else str(fold),
             split=split,
