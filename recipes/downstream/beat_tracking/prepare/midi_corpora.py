@@ -16,7 +16,7 @@ from motion_data.beats_file import Beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score, seconds_of
-from recipes.downstream.beat_tracking.splits import SPLIT_NAMES, split_by_ratio
+from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
 """Shares of train, dev and test, by piece, where a corpus has no split of its own."""
