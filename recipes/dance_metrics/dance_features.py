@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.rhythm.speed import sampled
-from recipes.dance_metrics.dance import SMPL_INDEX, check_joints
+from recipes.dance_metrics.dance import SMPL_INDEX
 
 RATE = 60.0
 """Frames a second of AIST++, at which the published codes count."""
@@ -51,11 +51,7 @@ def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[n
 
     Returns:
         (72,): the three of the first joint, those of the second, ...
-
-    Raises:
-        DataError: joints that are no dance.
     """
-    check_joints(joints, fps)
     track = sampled(joints, fps, RATE)
     last = len(track) - 1
     frame = np.arange(1, last + 1)
@@ -103,11 +99,7 @@ def geometric_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray
 
     Returns:
         (32,) in the order of the published code.
-
-    Raises:
-        DataError: joints that are no dance.
     """
-    check_joints(joints, fps)
     with np.errstate(divide="ignore", invalid="ignore"):
         given = _relations(_Frames(sampled(joints, fps, RATE)))
     shares: NDArray[np.float64] = np.stack(given).mean(axis=1)

@@ -59,13 +59,7 @@ class Encoder:
 def load_encoder(
     label: str, name: str, weights: Path | None = None, device: str | torch.device = "cpu"
 ) -> Encoder:
-    """An upstream of S3PRL's hub or of ours.
-
-    Args:
-        label: what tables are to call it.
-        name: as ``-u`` takes it.
-        weights: as ``-k`` takes it.
-        device: to run it on.
+    """An upstream of S3PRL's hub or of ours, by what ``-u`` and ``-k`` take; tables call it ``label``.
 
     Raises:
         MotionBeatError: there is no such upstream.

@@ -60,12 +60,12 @@ FLAT = 1e-6
 def correlations(
     onset: Tensor, contact: Tensor, lengths: Tensor, owner: Tensor, forgiveness: Forgiveness
 ) -> Correlations:
-    """The baseline's similarities of tested pairs.
+    """The baseline's similarities of tested pairs, see :func:`onset_contact_similarity`.
 
     Args:
-        onset: (N, F) onset envelopes at 50 Hz, at least 0.
-        contact: (N + R, F) contact pulses at 50 Hz, at least 0: own motions in their order, then negatives.
-        lengths: (N,) frames of each pair; what lies beyond does not matter.
+        onset: (N, F) of the musics.
+        contact: (N + R, F): own motions in their order, then hard negatives.
+        lengths: (N,) frames of each pair.
         owner: (R,) row of each negative's music.
         forgiveness: one of ``FORGIVENESSES``.
     """

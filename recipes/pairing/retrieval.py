@@ -137,11 +137,7 @@ def retrieval_metrics(found: Retrieval) -> dict[str, float]:
         | found.recall(1).metrics("recall_at_1")
         | found.recall(5).metrics("recall_at_5")
         | found.mean_reciprocal_rank.metrics("mean_reciprocal_rank")
-        | {
-            "median_rank": found.median_rank,
-            "chance_at_1": found.chance(1),
-            "chance_at_5": found.chance(5),
-        }
+        | {"median_rank": found.median_rank, "chance_at_1": found.chance(1), "chance_at_5": found.chance(5)}
     )
 
 

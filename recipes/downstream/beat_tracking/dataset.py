@@ -106,11 +106,7 @@ def load_splits(
 
 
 def load_recordings(root: str | Path, rows: Sequence[Row] | None = None) -> list[Recording]:
-    """Recordings of a data set, whatever their split; all are checked, no audio is decoded yet.
-
-    Args:
-        root: as of :func:`load_splits`.
-        rows: those of :func:`listed_in` that are wanted; None for all.
+    """The recordings of some rows of :func:`listed_in`, or of all; all are checked, no audio is decoded yet.
 
     Raises:
         DataError, AudioError: as :func:`load_splits`.

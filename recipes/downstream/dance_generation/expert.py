@@ -25,7 +25,6 @@ from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.dance_metrics.dance import Dance, with_hands
 from recipes.dance_metrics.scores import dance_results, markdown
 from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.hearing import at_frames
 from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
@@ -39,8 +38,8 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.song_dance import as_motion, dance_along
-from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite
+from recipes.downstream.dance_generation.song_dance import as_motion, at_frames, dance_along
+from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite, mean_losses
 from recipes.results.record import Run, write_report
 
 SEEN_FIRST = 200
@@ -93,41 +92,32 @@ class DownstreamExpert(TaskExpert):
             return DataLoader(NO_DATA)
         return DataLoader(EvalPieces(cache, few, data.longest_seconds, data.eval_batch_size), batch_size=None)
 
-    def forward(
-        self,
-        split: str,
-        features: Sequence[Tensor],
-        given: Sequence[Slices | Piece],
-        records: dict[str, list[Any]],
-        **kwargs: Any,
-    ) -> Tensor:
-        """The loss of a batch of slices; or pieces are danced and put aside in ``records``.
+    def losses(self, features: Sequence[Tensor], labels: Sequence[Slices]) -> dict[str, Tensor]:
+        """The parts of the loss of a batch of slices."""
+        self.model.average()  # the weights of the last step
+        return self._losses(features, labels[0], None)
 
-        Raises:
-            MotionBeatError: what is danced is not finite.
-        """
-        first = given[0]
-        if isinstance(first, Slices):
-            return self._loss(features, first, records)
-        pieces = [piece for piece in given if isinstance(piece, Piece)]
-        records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
-        return torch.zeros(())
+    def put_aside(
+        self, features: Sequence[Tensor], labels: Sequence[Slices | Piece], records: dict[str, list[Any]]
+    ) -> None:
+        """The losses of slices of dev, or the dances to pieces."""
+        if isinstance(labels[0], Slices):
+            generator = torch.Generator().manual_seed(len(records["losses"]))
+            losses = self._losses(features, labels[0], generator)
+            records["losses"].append({name: part.item() for name, part in losses.items()})
+        else:
+            pieces = [piece for piece in labels if isinstance(piece, Piece)]
+            records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
 
-    def log_records(
-        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
-    ) -> list[str]:
-        """Log training, or score and report; names the checkpoint to keep, if any."""
-        if records["loss"]:
-            parts = records["loss"][0]
-            means = {name: float(np.mean([one[name] for one in records["loss"]])) for name in parts}
-            self.log(logger, split, global_step, means)
-            # S3PRL evaluates at step 0 where the command is evaluate.
-            if self.training or global_step == 0:
-                return []
-            return self.choose(-means["loss"], f"loss {means['loss']:.4f}", global_step)
+    def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
+        """Choose by the loss on dev; score and report the dances of test."""
+        if records["losses"]:
+            means = mean_losses(records["losses"])
+            self.log(logger, split, step, means)
+            return self.choose(-means["loss"], f"loss {means['loss']:.4f}", step) if step else []
         if not records["danced"]:
             return []
-        run = self.evaluated(split, global_step, self.corpus.folder.name)
+        run = self.evaluated(split, step, self.corpus.folder.name)
         print("\n" + report(self.expdir, run, records["danced"]), flush=True)
         return []
 
@@ -156,23 +146,17 @@ class DownstreamExpert(TaskExpert):
         cut = [cut_slices(cache.load(pair), self.model.numbers, data, rng, 0)[1] for pair in pairs]
         self.model.standardise(join(cut).numbers)
 
-    def _loss(self, features: Sequence[Tensor], slices: Slices, records: dict[str, list[Any]]) -> Tensor:
-        device = features[0].device
+    def _losses(
+        self, features: Sequence[Tensor], slices: Slices, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
         heard = torch.stack(
             [
                 at_frames(features[owner], self.upstream, self.rate.item(), times)
                 for owner, times in zip(slices.owner.tolist(), slices.times, strict=True)
             ]
         )
-        generator = None
-        if self.training:
-            self.fell_behind = False
-            self.model.average()  # the weights of the last step
-        else:
-            generator = torch.Generator().manual_seed(len(records["loss"]))
-        parts = self.model.losses(slices.numbers.to(device), heard.float(), generator, not self.training)
-        records["loss"].append({name: part.item() for name, part in parts.items()})
-        return parts["loss"]
+        numbers = slices.numbers.to(heard.device)
+        return self.model.losses(numbers, heard.float(), generator, averaged=not self.training)
 
 
 Danced = tuple[Piece, NDArray[np.float32]]

@@ -185,12 +185,6 @@ class DanceModel(nn.Module):
 def given_frames(count: int, frames: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """(S, T) bool: in a share of the slices 1 to T/2 frames at the beginning, in a quarter of these as many
     at the end too.
-
-    Args:
-        count: S.
-        frames: T.
-        share: of the slices.
-        generator: of the draws, on the CPU.
     """
     draw = torch.rand(2, count, 1, generator=generator)
     length = torch.randint(1, frames // 2 + 1, (count, 1), generator=generator)

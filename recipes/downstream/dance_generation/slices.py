@@ -22,12 +22,7 @@ from motion_data.pipeline.example import relative_grid
 from motion_data.pipeline.pair_cache import PairCache
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.dance_generation.body_numbers import (
-    FPS,
-    BodyNumbers,
-    JointNumbers,
-    RotationNumbers,
-)
+from recipes.downstream.dance_generation.body_numbers import FPS, BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.settings import DataSettings
 
 BODIES_LOOKED_AT = 16
@@ -96,16 +91,7 @@ def numbers_for(cache: PairCache, pairs: Sequence[MotionPair], body: str) -> Bod
 
 
 class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
-    """The steps of an epoch; pairs are dealt anew in each.
-
-    Args:
-        cache: loads them, at 30 frames a second.
-        pairs: of the split.
-        numbers: the layout of bodies.
-        settings: how they are cut.
-        seed: of the order and of the cuts.
-        epoch: from 0.
-    """
+    """The steps of an epoch; pairs, at 30 frames a second, are dealt anew in each."""
 
     def __init__(
         self,
@@ -138,14 +124,7 @@ class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
 
 
 class EvalPieces(Dataset[tuple[list[Tensor], list[Piece]]]):
-    """Pairs from their beginning, some at a time.
-
-    Args:
-        cache: loads them, at 30 frames a second.
-        pairs: of the split.
-        longest_seconds: of each.
-        batch_size: pairs at a time.
-    """
+    """Pairs, at 30 frames a second, from their beginning; ``batch_size`` at a time."""
 
     def __init__(
         self, cache: PairCache, pairs: Sequence[MotionPair], longest_seconds: float, batch_size: int
@@ -162,20 +141,9 @@ class EvalPieces(Dataset[tuple[list[Tensor], list[Piece]]]):
 
 
 def cut_slices(
-    loaded: LoadedPair,
-    numbers: BodyNumbers,
-    settings: DataSettings,
-    rng: np.random.Generator,
-    owner: int,
+    loaded: LoadedPair, numbers: BodyNumbers, settings: DataSettings, rng: np.random.Generator, owner: int
 ) -> tuple[Tensor, Slices]:
-    """The sound of a pair, and random slices of its motion.
-
-    Args:
-        loaded: the pair, with joints at 30 frames a second.
-        numbers: the layout of bodies.
-        settings: how long, how many, from which multiples of the stride.
-        rng: draws them.
-        owner: what the slices are marked with.
+    """The sound of a pair, at 30 frames a second, and random slices of its motion, marked with ``owner``.
 
     Raises:
         DataError, AudioError: what is wrong with the pair.

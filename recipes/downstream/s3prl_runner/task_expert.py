@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -23,7 +24,8 @@ NO_DATA: TensorDataset = TensorDataset(torch.empty(0))
 class TaskExpert(nn.Module):
     """A task as S3PRL's runner drives it: see ``s3prl/downstream/example/expert.py`` for the contract.
 
-    A task says its ``task_name``, reads its settings, and makes its parts in :meth:`build`. The checkpoint
+    A task says its ``task_name``, reads its settings, and makes its parts in :meth:`build`; it trains by
+    :meth:`losses`, and is evaluated by :meth:`put_aside` and :meth:`evaluate`. The checkpoint
     ``dev-best.ckpt`` is chosen on dev. In training the test split is scored only where dev says that the
     weights are kept, so the results of test are always those of ``dev-best.ckpt``.
 
@@ -75,6 +77,58 @@ class TaskExpert(nn.Module):
     def build(self, dim: int, rate: float) -> None:
         """Read the data and make the probe, for features of ``dim`` numbers every ``rate`` samples."""
         raise NotImplementedError
+
+    def losses(self, features: Sequence[Tensor], labels: Sequence[Any]) -> dict[str, Tensor]:
+        """The loss of a training batch, ``loss``, and what else is to be logged; scalars.
+
+        Args:
+            features: (T_i, D) each.
+            labels: what the data loader gave with the audio.
+        """
+        raise NotImplementedError
+
+    def put_aside(
+        self, features: Sequence[Tensor], labels: Sequence[Any], records: dict[str, list[Any]]
+    ) -> None:
+        """Put into ``records`` what :meth:`evaluate` needs of a batch.
+
+        Raises:
+            MotionBeatError: what the probe gives is not finite.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
+        """Score and report a split; returns the checkpoint to keep, if any.
+
+        ``step`` is 0 where S3PRL's command is evaluate.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self,
+        split: str,
+        features: Sequence[Tensor],
+        labels: Sequence[Any],
+        records: dict[str, list[Any]],
+        **kwargs: Any,
+    ) -> Tensor:
+        """The loss of a batch in training, see :meth:`losses`; else 0, see :meth:`put_aside`."""
+        if not self.training:
+            self.put_aside(features, labels, records)
+            return torch.zeros(())
+        self.fell_behind = False
+        losses = self.losses(features, labels)
+        records["losses"].append({name: value.item() for name, value in losses.items()})
+        return losses["loss"]
+
+    def log_records(
+        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
+    ) -> list[str]:
+        """Log the mean losses in training; else see :meth:`evaluate`."""
+        if not self.training:
+            return self.evaluate(split, records, logger, global_step)
+        self.log(logger, split, global_step, mean_losses(records["losses"]))
+        return []
 
     def reached(self) -> list[str]:
         """What a training has reached, for its last lines; called where weights were kept and tested."""
@@ -164,6 +218,11 @@ class TaskExpert(nn.Module):
                 **origin(),
             },
         )
+
+
+def mean_losses(losses: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each over batches, at least one."""
+    return {name: float(np.mean([one[name] for one in losses])) for name in losses[0]}
 
 
 def check_finite(outputs: Iterable[Tensor]) -> None:

@@ -21,19 +21,13 @@ from motionbeat_upstream.commands.command import command
 
 
 def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
-    """Write ``splits.csv``.
+    """Write ``splits.csv``, or ``target``; returns the file.
 
-    Args:
-        folder: of the recordings.
-        folds: how many, at least 3: one to test on, one to choose by, the rest to train on.
-        target: the file; None for ``splits.csv`` in the folder.
-
-    Returns:
-        The file.
+    ``folds`` is at least 3: one to test on, one to choose by, the rest to train on.
 
     Raises:
-        DataError: no recordings, or fewer than folds, annotations that are missing or wrong, a
-            ``splits.csv`` that is there already.
+        DataError: no recordings, or fewer than folds, annotations that are missing or wrong, a file that is
+            there already.
         AudioError: audio that cannot be read.
     """
     from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings, write_splits

@@ -106,13 +106,7 @@ def find_pop909(source: Path) -> list[Take]:
     names = [path.parent.name for path in annotations]
     splits = split_by_ratio(names, RATIOS, 0)
     return [
-        Take(
-            f"pop909_{name}",
-            name,
-            path.with_name(f"{name}.mid"),
-            splits[name],
-            partial(pop909_beats, path),
-        )
+        Take(f"pop909_{name}", name, path.with_name(f"{name}.mid"), splits[name], partial(pop909_beats, path))
         for path, name in zip(annotations, names, strict=True)
     ]
 
