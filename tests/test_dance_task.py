@@ -138,8 +138,8 @@ def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
     ]
     for piece, one in zip(whole, made, strict=True):
         assert len(piece.wav) == 96_000
-        times = one.motion_start + piece.start + np.arange(len(piece.joints)) / 30
-        np.testing.assert_allclose(piece.joints[20:-20, 0, 2], times[20:-20], atol=0.01)
+        times = one.motion_start + piece.motion.start + np.arange(len(piece.motion.joints)) / 30
+        np.testing.assert_allclose(piece.motion.joints[20:-20, 0, 2], times[20:-20], atol=0.01)
         assert piece.grid is not None
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from motion_data.loading import LoadedPair
 from motion_data.manifest import read_corpus
 from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
@@ -30,7 +31,6 @@ from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
-    Piece,
     Slices,
     TrainSlices,
     cut_slices,
@@ -98,7 +98,7 @@ class DownstreamExpert(TaskExpert):
         return self._losses(features, labels[0], None)
 
     def put_aside(
-        self, features: Sequence[Tensor], labels: Sequence[Slices | Piece], records: dict[str, list[Any]]
+        self, features: Sequence[Tensor], labels: Sequence[Slices | LoadedPair], records: dict[str, list[Any]]
     ) -> None:
         """The losses of slices of dev, or the dances to pieces."""
         if isinstance(labels[0], Slices):
@@ -106,7 +106,7 @@ class DownstreamExpert(TaskExpert):
             losses = self._losses(features, labels[0], generator)
             records["losses"].append({name: part.item() for name, part in losses.items()})
         else:
-            pieces = [piece for piece in labels if isinstance(piece, Piece)]
+            pieces = [piece for piece in labels if isinstance(piece, LoadedPair)]
             records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
 
     def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
@@ -121,23 +121,23 @@ class DownstreamExpert(TaskExpert):
         print("\n" + report(self.expdir, run, records["danced"]), flush=True)
         return []
 
-    def dance(self, features: Sequence[Tensor], pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
+    def dance(self, features: Sequence[Tensor], pieces: Sequence[LoadedPair]) -> list[NDArray[np.float32]]:
         """(F, 22, 3) joints for each piece, as long as its true dance."""
         device = features[0].device
 
         def listen(begin: int, end: int) -> Tensor:
             heard = []
             for one, piece in zip(features, pieces, strict=True):
-                times = piece.start + torch.arange(begin, end, dtype=torch.float64) / FPS
+                times = piece.motion.start + torch.arange(begin, end, dtype=torch.float64) / FPS
                 heard.append(at_frames(one, self.upstream, self.rate.item(), times))
             return torch.stack(heard).float()
 
-        longest = max(len(piece.joints) for piece in pieces)
+        longest = max(len(piece.motion.joints) for piece in pieces)
         generator = torch.Generator().manual_seed(self.seed)
         parts = list(dance_along(self.model.to(device), listen, longest, generator))
         joints = torch.cat([self.model.numbers.joints(part) for part in parts], 1).float().cpu()
         check_finite([joints])
-        lengths = [len(piece.joints) for piece in pieces]
+        lengths = [len(piece.motion.joints) for piece in pieces]
         return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
 
     def _standardise(self) -> None:
@@ -159,7 +159,7 @@ class DownstreamExpert(TaskExpert):
         return self.model.losses(numbers, heard.float(), generator, averaged=not self.training)
 
 
-Danced = tuple[Piece, NDArray[np.float32]]
+Danced = tuple[LoadedPair, NDArray[np.float32]]
 """A piece and (F, 22, 3) joints of the dance that was made to it."""
 
 
@@ -174,20 +174,22 @@ def report(folder: Path, run: Run, danced: Sequence[Danced]) -> str:
     results = dance_results(
         replace(run, details={"beats": beats, **run.details}),
         [_as_dance(piece, joints) for piece, joints in danced],
-        [_as_dance(piece, piece.joints) for piece, _ in danced],
+        [_as_dance(piece, piece.motion.joints) for piece, _ in danced],
     )
     text = f"{run.title()}\n\nData: {run.data}. Seed {run.seed}.\n\n{markdown(results)}"
     for piece, joints in danced:
         path = folder / f"dances-{run.split}" / f"{piece.pair.name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_motion(path, as_motion(joints, piece.start), piece.grid)
+        write_motion(path, as_motion(joints, piece.motion.start), piece.grid)
     write_report(folder, results, text)
     return text
 
 
-def _as_dance(piece: Piece, joints: NDArray[np.float32]) -> Dance:
-    beats = None if piece.grid is None else piece.grid.beats - piece.start
+def _as_dance(piece: LoadedPair, joints: NDArray[np.float32]) -> Dance:
+    start, pulses = piece.motion.start, list(piece.motion.pulses.values())
+    beats = None if piece.grid is None else piece.grid.beats - start
+    steps = None
     # Step times of a corpus are true only where they come with the score that was danced to.
-    exact = piece.pair.grid == "exact" and len(piece.steps) > 0
-    steps = piece.steps - piece.start if exact else None
+    if piece.pair.grid == "exact" and any(map(len, pulses)):
+        steps = np.sort(np.concatenate(pulses)) - start
     return Dance(piece.pair.name, with_hands(joints), FPS, beats, steps)
