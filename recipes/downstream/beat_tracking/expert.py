@@ -86,9 +86,9 @@ class DownstreamExpert(TaskExpert):
         if epoch is None:
             recordings = [] if self.is_skipped(split) else self.splits[split]
             chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
-            return DataLoader(chunks, data.eval_batch_size, num_workers=data.num_workers, collate_fn=collate)
+            return self.loader(chunks, None, collate)
         crops = TrainCrops(self.splits[split], cache, data.crop_seconds, self.seed, epoch)
-        return self.training_loader(crops, epoch, data.train_batch_size, data.num_workers, collate)
+        return self.loader(crops, epoch, collate)
 
     def losses(self, features: Sequence[Tensor], labels: Sequence[Crop]) -> dict[str, Tensor]:
         """The mean loss over crops."""

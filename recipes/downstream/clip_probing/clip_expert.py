@@ -140,16 +140,9 @@ class ClipExpert(TaskExpert):
         """
         if split not in self.data.splits:
             raise DataError(f"no split {split!r}; there are {', '.join(self.data.splits)}")
-        rules, clips = self.settings.datarc, self.data.splits[split]
-        if epoch is None:
-            return DataLoader(
-                Slices([] if self.is_skipped(split) else clips, rules.slice_seconds),
-                rules.eval_batch_size,
-                num_workers=rules.num_workers,
-                collate_fn=collate,
-            )
-        drawn = Slices(clips, rules.slice_seconds, (self.seed, epoch))
-        return self.training_loader(drawn, epoch, rules.train_batch_size, rules.num_workers, collate)
+        clips = [] if epoch is None and self.is_skipped(split) else self.data.splits[split]
+        draw = None if epoch is None else (self.seed, epoch)
+        return self.loader(Slices(clips, self.settings.datarc.slice_seconds, draw), epoch, collate)
 
     def losses(self, features: Sequence[Tensor], labels: Sequence[Slice]) -> dict[str, Tensor]:
         """The target's loss of slices; features are (T_i, L·D) each."""

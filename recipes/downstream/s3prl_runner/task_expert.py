@@ -158,27 +158,22 @@ class TaskExpert(nn.Module):
         """Whether a split is not to be evaluated: weights that are not kept are not tested either."""
         return self.fell_behind and split != "dev"
 
-    def training_loader(
-        self,
-        dataset: Dataset[Any],
-        epoch: int,
-        batch_size: int,
-        num_workers: int,
-        collate: Callable[..., Any],
+    def loader(
+        self, dataset: Dataset[Any], epoch: int | None, collate: Callable[..., Any]
     ) -> DataLoader[Any]:
-        """The shuffled batches of an epoch; in distributed training those of this process."""
+        """The shuffled batches of an epoch, in distributed training of this process; None: all in order.
+
+        Their sizes are those of the settings' ``datarc``.
+        """
+        data = self.settings.datarc
+        options = {"num_workers": data.num_workers, "collate_fn": collate}
+        if epoch is None:
+            return DataLoader(dataset, data.eval_batch_size, **options)
         # Imported here: a task is driven without S3PRL too, but for its distributed training.
         from s3prl.utility.data import get_ddp_sampler
 
         sampler = get_ddp_sampler(dataset, epoch)
-        return DataLoader(
-            dataset,
-            batch_size,
-            shuffle=sampler is None,
-            sampler=sampler,
-            num_workers=num_workers,
-            collate_fn=collate,
-        )
+        return DataLoader(dataset, data.train_batch_size, sampler is None, sampler, **options)
 
     def log(self, logger: Any, split: str, step: int, figures: Mapping[str, float]) -> None:
         """Write figures to tensorboard as ``task/split-name``."""
