@@ -125,9 +125,7 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
         scale = truth_scale(true_features)
         own, other = scale.normalised(made_features), scale.normalised(true_features)
         warnings += [f"FID {kind}: {warning}" for warning in scale.warnings(len(own), len(other))]
-        scores[0][f"fid_{kind}"] = jackknife_estimate(
-            lambda chosen, own=own, other=other: gaussian_distance(own[chosen], other), len(own), least=0.0
-        )
+        scores[0][f"fid_{kind}"] = _distance(own, other)
         scores[1][f"fid_{kind}"] = Estimate(_halves_apart(other, made.run.seed))
         scores[0][f"div_{kind}"] = diversity(own)
         scores[1][f"div_{kind}"] = diversity(other)
@@ -160,6 +158,11 @@ def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterabl
             scores[f"{name}{ABOVE_OTHERS}"] = scores[name] - value
         rows += item_rows(dance.name, dance.name, scores)
     return rows
+
+
+def _distance(own: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:
+    """FID of normalised features, which cannot be below 0."""
+    return jackknife_estimate(lambda chosen: gaussian_distance(own[chosen], other), len(own), least=0.0)
 
 
 def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch.utils.data import DataLoader
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
 from motion_data.pipeline.beat_targets import frame_targets
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
 from recipes.downstream.beat_tracking.decoding import (
@@ -161,10 +159,6 @@ class DownstreamExpert(TaskExpert):
             print(
                 f"[beat_tracking] {len(beats.times)} beats, {len(beats.downbeats)} of them downbeats: {path}"
             )
-
-    def load_audio(self, path: str | Path) -> Tensor:
-        """Audio for inference, of any format and rate."""
-        return read_audio(path)
 
     def loss(self, logits: Tensor, beats: Beats, downbeats_known: bool) -> Tensor:
         """The loss of (T, 2) logits; a scalar."""

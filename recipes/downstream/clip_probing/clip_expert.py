@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels, slices
 from recipes.downstream.clip_probing.predictions import clip_predictions
@@ -191,10 +190,6 @@ class ClipExpert(TaskExpert):
             order = range(len(values)) if isinstance(self.target, Values) else np.argsort(values)[::-1][:5]
             words = ", ".join(f"{self.target.names[k]} {values[k]:.2f}" for k in order)
             print(f"[{self.task.name}] {name}: {words}")
-
-    def load_audio(self, path: str | Path) -> Tensor:
-        """Audio for inference, of any format and rate."""
-        return read_audio(path)
 
     def _means(self, features: Sequence[Tensor]) -> Tensor:
         """(N, L, D) time-means of the layers."""

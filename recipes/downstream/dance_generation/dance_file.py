@@ -79,7 +79,8 @@ class DanceFile:
         if not file.exists():
             raise CheckpointError(f"{file}: no such file")
         # The name may stand for newer weights than it did when the model was trained.
-        for one in (file, *(IN_THE_PACKAGE.values() if given is None else ())):
+        known = [file] if given is not None else [file, *IN_THE_PACKAGE.values()]
+        for one in known:
             if weights_sha256(self.upstream, one) == self.sha256:
                 return one
         raise CheckpointError(

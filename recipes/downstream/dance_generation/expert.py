@@ -82,7 +82,9 @@ class DownstreamExpert(TaskExpert):
         pairs, cache, numbers = self.pairs[split], self.caches[split], self.model.numbers
         if epoch is not None:
             if not self.model.is_standardised:
-                self._standardise()
+                rng, first = np.random.default_rng(0), pairs[:SEEN_FIRST]
+                cut = [cut_slices(cache.load(pair), numbers, data, rng, 0)[1] for pair in first]
+                self.model.standardise(join(cut).numbers)
             steps = TrainSlices(cache, pairs, numbers, data, self.seed, epoch)
             return DataLoader(steps, batch_size=None)
         few = pairs[: data.eval_pairs]
@@ -139,12 +141,6 @@ class DownstreamExpert(TaskExpert):
         check_finite([joints])
         lengths = [len(piece.motion.joints) for piece in pieces]
         return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
-
-    def _standardise(self) -> None:
-        pairs, cache = self.pairs["train"][:SEEN_FIRST], self.caches["train"]
-        rng, data = np.random.default_rng(0), self.settings.datarc
-        cut = [cut_slices(cache.load(pair), self.model.numbers, data, rng, 0)[1] for pair in pairs]
-        self.model.standardise(join(cut).numbers)
 
     def _losses(
         self, features: Sequence[Tensor], slices: Slices, generator: torch.Generator | None

@@ -121,8 +121,14 @@ def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str
             motion = model.encode_motion(
                 clips.joints, clips.pulses, clips.has_joints, clips.motion_lengths, clips.owner_grids
             )
-            own = (part[:size] for part in (clips.joints, clips.pulses, clips.has_joints))
-            motion_own = model.encode_motion(*own, clips.frame_lengths, clips.motion_grids, own_grids=True)
+            motion_own = model.encode_motion(
+                clips.joints[:size],
+                clips.pulses[:size],
+                clips.has_joints[:size],
+                clips.frame_lengths,
+                clips.motion_grids,
+                own_grids=True,
+            )
             kept.append(keep(batch, sounds, motion.compared, motion_own.compared))
     return kept
 

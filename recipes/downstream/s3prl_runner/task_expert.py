@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.s3prl_runner.registration import weights_sha256
 from recipes.downstream.s3prl_runner.run_files import BEST
@@ -174,6 +175,10 @@ class TaskExpert(nn.Module):
 
         sampler = get_ddp_sampler(dataset, epoch)
         return DataLoader(dataset, data.train_batch_size, sampler is None, sampler, **options)
+
+    def load_audio(self, path: str | Path) -> Tensor:
+        """Audio for inference, of any format and rate."""
+        return read_audio(path)
 
     def log(self, logger: Any, split: str, step: int, figures: Mapping[str, float]) -> None:
         """Write figures to tensorboard as ``task/split-name``."""
