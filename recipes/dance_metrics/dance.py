@@ -77,8 +77,7 @@ class Dance:
 
     def heard(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Those of the (N,) seconds that lie within the dance."""
-        inside: NDArray[np.float64] = times[(times >= 0) & (times < self.seconds)]
-        return inside
+        return np.asarray(times[(times >= 0) & (times < self.seconds)])
 
 
 HAND = 0.09

@@ -100,8 +100,7 @@ def librosa_beats(path: Path) -> NDArray[np.float64]:
     _, frames = librosa.beat.beat_track(
         onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100
     )
-    beats: NDArray[np.float64] = np.asarray(frames, dtype=np.float64) * HOP / RATE
-    return beats
+    return np.asarray(np.asarray(frames, dtype=np.float64) * HOP / RATE)
 
 
 def known_bpm(name: str) -> float:

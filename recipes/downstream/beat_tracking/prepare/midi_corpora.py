@@ -203,8 +203,7 @@ def _note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
     starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     if not starts:
         raise DataError(f"{midi}: has no notes; leave it out")
-    ticks: NDArray[np.int64] = np.concatenate(starts).astype(np.int64)
-    return ticks
+    return np.asarray(np.concatenate(starts).astype(np.int64))
 
 
 def _while_sounding(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
