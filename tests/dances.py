@@ -11,19 +11,28 @@ from motion_data.corpora.constructed.dancer import dance
 from motionbeat_upstream.beats.grid import regular_grid
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers
 from recipes.downstream.dance_generation.model import DanceModel
-from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings
+from recipes.downstream.dance_generation.settings import (
+    DataSettings,
+    DiffusionSettings,
+    ModelSettings,
+    TaskSettings,
+)
 
 SMALL = ModelSettings(width=16, layers=1, heads=2, hidden=16)
 
 QUICK = DiffusionSettings(steps=4)
 
-FRAMES = 20
+FRAMES = 30
 
 
 def small_model(numbers: BodyNumbers | None = None, music_dim: int = 3, **diffusion: float) -> DanceModel:
     torch.manual_seed(0)
+    return DanceModel(numbers or JointNumbers(), music_dim, small_settings(**diffusion)).eval()
+
+
+def small_settings(**diffusion: float) -> TaskSettings:
     settings = DiffusionSettings(**{**vars(QUICK), **diffusion})
-    return DanceModel(numbers or JointNumbers(), music_dim, FRAMES, SMALL, settings).eval()
+    return TaskSettings(DataSettings(slice_seconds=FRAMES / 30), SMALL, settings)
 
 
 def constructed(seconds: float = 4.0, seed: int = 0, bpm: float = 110.0) -> NDArray[np.float32]:

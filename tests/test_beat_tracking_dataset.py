@@ -14,9 +14,14 @@ from motion_data.errors import DataError
 from motion_data.pair import SPLITS
 from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.file_name import fit_name
-from recipes.downstream.beat_tracking.dataset import Recording, load_recordings, load_splits
+from recipes.downstream.beat_tracking.dataset import (
+    Recording,
+    deal,
+    load_recordings,
+    load_splits,
+    split_by_ratio,
+)
 from recipes.downstream.beat_tracking.prepare.folds import main as deal_folds
-from recipes.downstream.beat_tracking.splits import deal, split_by_ratio
 from tests.file_names import bytes_in_names
 
 RATE = 8000

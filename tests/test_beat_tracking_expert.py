@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from recipes.downstream.beat_tracking.decoding import decode_dbn
 from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.scores import LATENESS
+from recipes.downstream.beat_tracking.settings import ModelSettings
 from recipes.results.record import by_item, read_results, results_file
 from tests.beat_tracking_clicks import write_clicks
 
@@ -216,9 +217,9 @@ def test_features_may_be_a_few_frames_more_or_less_than_the_audio(clicks: Path, 
 
 
 @pytest.mark.parametrize("probe", ["linear", "mlp", "conv"])
-def test_a_probe_treats_each_clip_by_itself(probe: str) -> None:
+def test_a_probe_treats_each_clip_by_itself(probe: Literal["linear", "mlp", "conv"]) -> None:
     torch.manual_seed(0)
-    model = Probe(5, 50.0, probe=probe).eval()
+    model = Probe(5, 50.0, ModelSettings(probe=probe)).eval()
     clips = [torch.randn(length, 5) for length in (7, 40, 1)]
     together = model(clips)
     assert [tuple(clip.shape) for clip in together] == [(7, 2), (40, 2), (1, 2)]
@@ -227,7 +228,7 @@ def test_a_probe_treats_each_clip_by_itself(probe: str) -> None:
 
 
 def test_the_linear_probe_is_one_affine_map_a_frame() -> None:
-    model = Probe(4, 50.0)
+    model = Probe(4, 50.0, ModelSettings())
     model([torch.randn(100, 4) * 7 + 3])  # moves the normalisation's statistics
     model.eval()
     (a, b, mid) = model([torch.eye(4), -torch.eye(4), torch.zeros(4, 4)])

@@ -22,6 +22,7 @@ from recipes.downstream.clip_probing.clips import SHORTEST, Clip, slices
 from recipes.downstream.clip_probing.features import clip_features
 from recipes.downstream.clip_probing.probing import ClipProbe
 from recipes.downstream.clip_probing.published import clip
+from recipes.downstream.clip_probing.settings import ModelSettings
 from recipes.downstream.encoder import Encoder, fingerprint, load_encoder
 
 
@@ -143,7 +144,7 @@ def test_layers_are_weighed_by_what_they_say_and_not_by_their_size() -> None:
     probes = []
     for features in (means, scaled):
         torch.manual_seed(1)
-        probe = ClipProbe(4, 6, 3, "linear", 8, 0.0).eval()
+        probe = ClipProbe(4, 6, 3, ModelSettings()).eval()
         probe.observe(features)
         probes.append(probe)
     means = means.clone()
@@ -157,7 +158,7 @@ def test_layers_are_weighed_by_what_they_say_and_not_by_their_size() -> None:
 def test_slices_observed_batch_by_batch_are_those_observed_at_once(sizes: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     means = 3 + 2 * torch.randn(sum(sizes), 2, 3, generator=generator)
-    at_once, by_batch = (ClipProbe(2, 3, 2, "linear", 8, 0.0) for _ in range(2))
+    at_once, by_batch = (ClipProbe(2, 3, 2, ModelSettings()) for _ in range(2))
     at_once.observe(means)
     for batch in means.split(sizes):
         by_batch.observe(batch)
@@ -169,7 +170,7 @@ def test_slices_observed_batch_by_batch_are_those_observed_at_once(sizes: list[i
 
 
 def test_one_slice_alone_can_be_trained_on() -> None:
-    probe = ClipProbe(2, 6, 3, "mlp", 8, 0.2).train()
+    probe = ClipProbe(2, 6, 3, ModelSettings("mlp", 8, 0.2)).train()
     one = torch.randn(1, 2, 6)
     probe.observe(one)
     logits = probe(one)

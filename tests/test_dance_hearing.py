@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.dance_generation.hearing import BLOCK, KEPT, Hearing, at_frames
+from recipes.downstream.dance_generation.song_dance import BLOCK, KEPT, Hearing, at_frames
 from recipes.downstream.encoder import load_encoder
 from recipes.encoders.edge_librosa import SIZE, EdgeLibrosa
 from tests.small import music

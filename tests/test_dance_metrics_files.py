@@ -17,6 +17,7 @@ from motion_data.motion_file import write_motion
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.errors import AudioError
 from recipes.dance_metrics.dance import Dance, with_hands
 from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
 from recipes.dance_metrics.music_beats import (
@@ -235,7 +236,7 @@ def test_beats_of_audio_and_of_beats_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none: no such folder"):
         with_beats(dances, tmp_path / "none", annotated_beats)
     (tmp_path / "mMH4.wav").write_text("no sound")
-    with pytest.raises(DataError, match=r"mMH4\.wav: not audio"):
+    with pytest.raises(AudioError, match=r"mMH4\.wav: not audio"):
         with_beats(dances, tmp_path, librosa_beats)
 
 

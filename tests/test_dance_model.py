@@ -13,12 +13,11 @@ from torch import Tensor
 
 from motion_data.skeleton import INDEX
 from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers, Place
-from recipes.downstream.dance_generation.constraints import Constraint, begins_with, eased
 from recipes.downstream.dance_generation.denoiser import Filters, sinusoids
-from recipes.downstream.dance_generation.model import FARTHEST, DanceModel, given_frames
+from recipes.downstream.dance_generation.model import FARTHEST, DanceModel, eased, given_frames
 from recipes.downstream.dance_generation.slices import Slices, join
 from recipes.downstream.dance_generation.song_dance import dance_along
-from tests.dances import FRAMES, SMALL, constructed, music_like, small_model
+from tests.dances import FRAMES, constructed, music_like, small_model, small_settings
 
 
 def slices_of(seconds: float = 4.0, count: int = 4) -> Tensor:
@@ -210,43 +209,29 @@ def test_what_is_given_stands_in_the_result_to_the_digit(seed: int) -> None:
     frames[:, [0, 1, FRAMES - 1]] = True
     numbers[..., 4:10] = True
     for known in (frames, numbers, frames | numbers):
-        constraint = Constraint(values, known)
-        drawn = model.draw(music_like(model), seeded(), constraint)
-        assert torch.equal(drawn[constraint.known], values[constraint.known])
+        drawn = model.draw(music_like(model), seeded(), torch.where(known, values, torch.nan))
+        assert drawn.isfinite().all()
+        assert torch.equal(drawn[known], values[known])
         free = model.draw(music_like(model), seeded())
-        assert (drawn[~constraint.known] - free[~constraint.known]).abs().max() > 0
-
-
-@given(given=st.integers(1, FRAMES))
-def test_a_slice_begins_with_what_is_given(given: int) -> None:
-    values = torch.randn(2, given, 70)
-    constraint = begins_with(values, FRAMES)
-    assert torch.equal(constraint.values[:, :given], values)
-    assert constraint.known.all(-1).tolist() == [[frame < given for frame in range(FRAMES)]] * 2
-
-
-def test_constraints_that_cannot_be_are_refused() -> None:
-    values = torch.zeros(1, FRAMES, 70)
-    with pytest.raises(ValueError, match="expected one shape, and bool"):
-        Constraint(values, values)
+        assert (drawn[~known] - free[~known]).abs().max() > 0
 
 
 class ByRule(DanceModel, ABC):
     """Dances by a rule of its own, whatever the noise."""
 
     @abstractmethod
-    def danced(self, size: int, constraint: Constraint | None) -> Tensor:
+    def danced(self, size: int, given: Tensor | None) -> Tensor:
         """(size, T, N)."""
 
     def draw(
         self,
         music: Tensor,
         generator: torch.Generator,
-        constraint: Constraint | None = None,
+        given: Tensor | None = None,
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Tensor:
-        return self.danced(len(music), constraint)
+        return self.danced(len(music), given)
 
     def standing(self, size: int, height: float = 1.0) -> Tensor:
         """(size, T, N) of one pose at the origin, so many times as tall."""
@@ -258,7 +243,7 @@ class ByRule(DanceModel, ABC):
 class Walker(ByRule):
     """Walks ahead at a pace of its own and turns: what is given it goes on from."""
 
-    def danced(self, size: int, constraint: Constraint | None) -> Tensor:
+    def danced(self, size: int, given: Tensor | None) -> Tensor:
         whole = self.standing(size)
         turned = []
         for frame in range(self.frames):
@@ -267,25 +252,25 @@ class Walker(ByRule):
             place = Place(ground[:, [1, 0]], angle)
             turned.append(self.numbers.moved(whole[:, frame : frame + 1], place, to_origin=False))
         slices = torch.cat(turned, 1)
-        if constraint is not None:
-            # What it would do is what it is asked to go on from.
-            known = constraint.known[0, :, 0]
-            torch.testing.assert_close(slices[:, known], constraint.values[:, known], atol=1e-3, rtol=0)
+        if given is not None:
+            # What it would do is what it is asked to go on from: half a second.
+            assert given.isfinite().all(-1).tolist() == [[frame < 15 for frame in range(FRAMES)]] * size
+            torch.testing.assert_close(slices[:, :15], given[:, :15], atol=1e-3, rtol=0)
         return slices
 
 
 def test_slices_are_joined_where_the_dancer_stands() -> None:
     plain = small_model()
-    model = Walker(plain.numbers, 3, FRAMES, SMALL, plain.settings)
+    model = Walker(plain.numbers, 3, small_settings())
     heard: list[tuple[int, int]] = []
 
     def listen(begin: int, end: int) -> Tensor:
         heard.append((begin, end))
         return torch.zeros(2, end - begin, 3)
 
-    parts = list(dance_along(model, listen, 47, seeded()))
-    assert heard == [(0, 20), (10, 30), (20, 40), (30, 50)]
-    assert [part.shape[1] for part in parts] == [20, 10, 10, 7]
+    parts = list(dance_along(model, listen, 72, seeded()))
+    assert heard == [(0, 30), (15, 45), (30, 60), (45, 75)]
+    assert [part.shape[1] for part in parts] == [30, 15, 15, 12]
     pelvis = model.numbers.joints(torch.cat(parts, 1))[:, :, 0].numpy()
     # A circle, all the way round: every step is as long as the one before, and turns by as much.
     steps = np.diff(pelvis[..., [0, 2]], axis=1)
@@ -297,10 +282,10 @@ def test_slices_are_joined_where_the_dancer_stands() -> None:
 class Grower(ByRule):
     """Stands, a tenth taller than what it is given."""
 
-    def danced(self, size: int, constraint: Constraint | None) -> Tensor:
-        if constraint is None:
+    def danced(self, size: int, given: Tensor | None) -> Tensor:
+        if given is None:
             return self.standing(size)
-        return self.standing(size, 1.1 * self.tall(constraint.values) / self.tall(self.standing(size)))
+        return self.standing(size, 1.1 * self.tall(given) / self.tall(self.standing(size)))
 
     def tall(self, numbers: Tensor) -> float:
         """Metres of the head in the first frame."""
@@ -309,8 +294,8 @@ class Grower(ByRule):
 
 def test_a_dancer_keeps_the_body_of_the_first_slice() -> None:
     plain = small_model()
-    model = Grower(plain.numbers, 3, FRAMES, SMALL, plain.settings)
-    parts = list(dance_along(model, lambda begin, end: torch.zeros(1, end - begin, 3), 200, seeded()))
+    model = Grower(plain.numbers, 3, small_settings())
+    parts = list(dance_along(model, lambda begin, end: torch.zeros(1, end - begin, 3), 300, seeded()))
     heads = [model.numbers.joints(part)[0, -1, INDEX["head"], 1].item() for part in parts]
     # One slice may be taller than what it was given; it is not handed on, or the last were 1.1 ** 19 as tall.
     assert len(parts) == 19

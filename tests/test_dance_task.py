@@ -35,9 +35,7 @@ from recipes.downstream.dance_generation.command import encoder_of
 from recipes.downstream.dance_generation.command import main as dance_command
 from recipes.downstream.dance_generation.dance_file import (
     FORMAT,
-    Heard,
-    Layers,
-    as_hex,
+    DanceFile,
     read_dance_model,
     write_dance_model,
 )
@@ -140,8 +138,8 @@ def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
     ]
     for piece, one in zip(whole, made, strict=True):
         assert len(piece.wav) == 96_000
-        times = one.motion_start + piece.start + np.arange(len(piece.joints)) / 30
-        np.testing.assert_allclose(piece.joints[20:-20, 0, 2], times[20:-20], atol=0.01)
+        times = one.motion_start + piece.motion.start + np.arange(len(piece.motion.joints)) / 30
+        np.testing.assert_allclose(piece.motion.joints[20:-20, 0, 2], times[20:-20], atol=0.01)
         assert piece.grid is not None
 
 
@@ -229,22 +227,22 @@ def test_checkpoints_know_which_weights_were_heard_in_training(corpus: Path, tmp
     for upstream, given, known in (
         ("motionbeat_local", str(file), hashlib.sha256(b"weights").hexdigest()),
         ("motionbeat", None, hashlib.sha256(SHIPPED.read_bytes()).hexdigest()),
-        ("fbank", None, None),
+        ("fbank", None, 64 * "0"),
     ):
         section = {"datarc": {"root": str(corpus)}, **SMALL}
         expert = DownstreamExpert(4, 320.0, section, str(tmp_path), upstream=upstream, upstream_ckpt=given)
-        assert as_hex(expert.state_dict()["heard"]) == known
+        assert bytes(expert.state_dict()["heard"].tolist()).hex() == known
 
 
 def test_a_model_keeps_the_weights_that_its_upstreams_name_stood_for() -> None:
-    layers = Layers(torch.ones(1))
+    dancer = dataclasses.replace(read_dance_model(DANCER), upstream="motionbeat")
     for file in (SHIPPED, SHIPPED_V1):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        chosen = Heard("motionbeat", digest, 320.0, layers).weights_file(None)
+        chosen = dataclasses.replace(dancer, sha256=digest).weights_file(None)
         assert chosen is not None
         assert hashlib.sha256(chosen.read_bytes()).hexdigest() == digest
     with pytest.raises(CheckpointError, match="trained on 000000000000"):
-        Heard("motionbeat", "0" * 64, 320.0, layers).weights_file(None)
+        dataclasses.replace(dancer, sha256="0" * 64).weights_file(None)
 
 
 def test_the_benchmarks_table_stands_beside_the_truth(
@@ -338,8 +336,8 @@ def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
 def test_the_model_that_ships_dances_without_being_asked_for(song: Path, tmp_path: Path) -> None:
     dancer = read_dance_model(DANCER)
     assert "constructed" in dancer.provenance.training
-    assert dancer.heard.upstream == "motionbeat_v1"
-    assert dancer.heard.weights_file(None) == SHIPPED_V1
+    assert dancer.upstream == "motionbeat_v1"
+    assert dancer.weights_file(None) == SHIPPED_V1
     out = tmp_path / "d.npz"
     assert dance_command([str(song), "-o", str(out), "--seconds", "4"]) == 0
     motion, _ = read_motion(out)
@@ -388,20 +386,20 @@ def test_mistakes_are_one_line(
 def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> None:
     values = {"datarc": {"slice_seconds": 1.0}, "modelrc": SMALL["modelrc"]}
     settings = read_settings(values, inference=True)
-    model = DanceModel(JointNumbers(), 5, 30, settings.modelrc, settings.diffusionrc)
+    model, made = DanceModel(JointNumbers(), 5, settings), Provenance("made", {})
     file = tmp_path / "other.safetensors"
-    for layers, said in (
-        (Layers(torch.ones(1)), "has 13 layers, the dance model was trained on 1 layers"),
-        (Layers(torch.ones(1), 30), "trained on layer 30"),
-        (Layers(torch.ones(1), 2), "features of 192 numbers, the dance model was trained on 5"),
+    for only, said in (
+        (None, "has 13 layers, the dance model was trained on 1 layers"),
+        (30, "trained on layer 30"),
+        (2, "features of 192 numbers, the dance model was trained on 5"),
     ):
-        heard = Heard("motionbeat", None, 320.0, layers)
-        write_dance_model(file, model, values, heard, Provenance("made", {}))
-        dancer = read_dance_model(file)
+        dance = DanceFile(model, values, "motionbeat", None, 320.0, torch.ones(1), only, made)
+        write_dance_model(file, dance)
         with pytest.raises(CheckpointError, match=said):
-            encoder_of(dancer, None)(torch.zeros(16_000))
+            encoder_of(read_dance_model(file), None)(torch.zeros(16_000))
     # The same shape, and other weights.
-    heard = Heard("motionbeat", 64 * "0", 320.0, Layers(torch.ones(11) / 11))
-    write_dance_model(file, model, values, heard, Provenance("made", {}))
+    write_dance_model(
+        file, DanceFile(model, values, "motionbeat", 64 * "0", 320.0, torch.ones(11) / 11, None, made)
+    )
     with pytest.raises(CheckpointError, match=r"trained on 000000000000… of motionbeat; give those"):
         encoder_of(read_dance_model(file), None)

@@ -17,7 +17,6 @@ from recipes.pairing.no_learning import (
     Forgiveness,
     correlations,
     onset_contact_similarity,
-    paired_onset_contact_similarity,
 )
 
 SEEDS = st.integers(0, 10_000)
@@ -70,7 +69,7 @@ def test_pairs_in_rows_are_those_of_the_table(seed: int) -> None:
     contact, contact_lengths = curves(rng, 7, 50)
     owner = torch.from_numpy(rng.integers(0, 3, 7))
     table = onset_contact_similarity(onset, contact, onset_lengths, contact_lengths)
-    rows = paired_onset_contact_similarity(onset[owner], contact, onset_lengths[owner], contact_lengths)
+    rows = onset_contact_similarity(onset[owner], contact, onset_lengths[owner], contact_lengths, paired=True)
     assert torch.allclose(rows, table[owner, torch.arange(7)], atol=1e-6)
 
 
@@ -137,7 +136,7 @@ def test_knows_its_own_motion_among_others_and_from_a_copy_moved_by_a_quarter_be
     lengths = torch.full((32,), 400)
     table = onset_contact_similarity(onset, steps, lengths, lengths, forgiven)
     assert (table.argmax(1) == torch.arange(32)).float().mean() > 0.9
-    late = paired_onset_contact_similarity(onset, torch.roll(steps, 8, 1), lengths, lengths, forgiven)
+    late = onset_contact_similarity(onset, torch.roll(steps, 8, 1), lengths, lengths, forgiven, paired=True)
     assert (late < table.diagonal() - 0.2).all()
 
 

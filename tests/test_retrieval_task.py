@@ -43,6 +43,7 @@ from recipes.downstream.retrieval.report import (
     report,
     retrieval_results,
 )
+from recipes.downstream.retrieval.settings import ModelSettings
 from recipes.downstream.retrieval.zero_shot import main as zero_shot
 from recipes.pairing.no_learning import Correlations
 from recipes.results.record import Results, Run, by_item, of_run, read_results, results_file
@@ -83,7 +84,7 @@ def test_the_contrast_is_that_of_a_loop(seed: int, size: int, count: int) -> Non
 
 
 def test_features_of_any_rate_keep_their_times() -> None:
-    probe = PairProbe(1, 1, 2, 3).eval()
+    probe = PairProbe(1, ModelSettings(1, 2, 3)).eval()
     with torch.no_grad():
         probe.music.weight.fill_(1.0)
         probe.music.bias.zero_()
@@ -97,7 +98,7 @@ def test_features_of_any_rate_keep_their_times() -> None:
 
 def test_padding_changes_nothing() -> None:
     torch.manual_seed(0)
-    probe = PairProbe(4, 6, 2, 3).eval()
+    probe = PairProbe(4, ModelSettings(6, 2, 3)).eval()
     grids = [regular_grid(2.0, 120.0, 4), regular_grid(3.0, 100.0, 3)]
     lengths = torch.tensor([100, 150])
     features = [torch.randn(100, 4), torch.randn(150, 4)]

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import Parser, command
 from motionbeat_upstream.commands.paths import refuse_to_replace
@@ -26,17 +25,11 @@ if TYPE_CHECKING:
     from recipes.dance_metrics.dance import Dance
     from recipes.results.record import Run
 
-TRACKERS = ("librosa", "motionbeat")
-
 
 @command("recipes.benchmark dance-metrics")
 def main(arguments: Sequence[str]) -> int:
     """Score, print the table and write it."""
     options = parser().parse_args(arguments)
-    for folder in (options.generated, options.truth):
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; expected one of dances")
-
     if options.output is not None:
         refuse_to_replace([options.output / "metrics.jsonl"], options.overwrite)
 
@@ -93,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     music.add_argument("--beats", type=Path, metavar="DIR", help=".beats files, called likewise")
     made.add_argument(
         "--tracker",
-        choices=TRACKERS,
+        choices=("librosa", "motionbeat"),
         default="librosa",
         help="of --music; published scores take librosa's (%(default)s)",
     )
@@ -118,15 +111,15 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
     from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
     from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
 
+    folders = [dance_paths(options.generated), dance_paths(options.truth)]
     rest = read_rest_joints(options.smpl) if options.smpl else None
     both = []
-    for folder, fps, up in (
-        (options.generated, options.fps, options.up),
-        (options.truth, options.truth_fps, options.truth_up),
+    for paths, fps, up in zip(
+        folders, (options.fps, options.truth_fps), (options.up, options.truth_up), strict=True
     ):
         reading = Reading(fps, up, rest, options.exact_steps)
-        paths = tqdm(dance_paths(folder), desc=f"reading {folder.name}", unit=" files", disable=None)
-        both.append([read_dance(path, reading) for path in paths])
+        bar = tqdm(paths, desc=f"reading {paths[0].parent.name}", unit=" files", disable=None)
+        both.append([read_dance(path, reading) for path in bar])
     if options.music or options.beats:
         trackers = {"librosa": librosa_beats, "motionbeat": own_beats}
         track: Callable[[Path], Any] = annotated_beats if options.beats else trackers[options.tracker]

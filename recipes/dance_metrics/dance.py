@@ -21,41 +21,6 @@ THIGH = (0.1, 1.0)
 """Metres that a thigh may have; what lies outside is in another unit, or no body."""
 
 
-def check_joints(joints: NDArray[np.floating[Any]], fps: float) -> None:
-    """Refuse what is no dance.
-
-    Args:
-        joints: (T, 24, 3) in metres, y up.
-        fps: frames a second.
-
-    Raises:
-        DataError: another shape, NaN, a rate that cannot be, under half a second, or another unit.
-    """
-    if not SLOWEST_RATE <= fps <= FASTEST_RATE:
-        raise DataError(
-            f"{fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give the true rate"
-        )
-    if joints.ndim != 3 or joints.shape[1:] != (len(SMPL_JOINTS), 3):
-        raise DataError(f"joints of shape {joints.shape}; expected (T, 24, 3), SMPL's joints in its order")
-    if (len(joints) - 1) / fps < SHORTEST:
-        raise DataError(
-            f"{len(joints)} frames at {fps:g} a second; expected at least {SHORTEST:g} s: leave it out"
-        )
-    bad = int((~np.isfinite(joints)).any(axis=2).sum())
-    if bad:
-        raise DataError(f"{bad} joint positions are NaN or infinite; fill the gaps, or leave the dance out")
-    thigh = float(
-        np.median(
-            np.linalg.norm(joints[:, SMPL_INDEX["left_knee"]] - joints[:, SMPL_INDEX["left_hip"]], axis=1)
-        )
-    )
-    if not THIGH[0] <= thigh <= THIGH[1]:
-        raise DataError(
-            f"the left thigh is {thigh:.3g} long; expected {THIGH[0]:g} to {THIGH[1]:g} m: "
-            f"give positions of SMPL's joints in metres"
-        )
-
-
 @dataclass(frozen=True)
 class Dance:
     """One dance. Raises :class:`~motion_data.errors.DataError`, with its name, where the parts cannot be."""
@@ -72,16 +37,38 @@ class Dance:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joints", np.asarray(self.joints, dtype=np.float64))
-        try:
-            check_joints(self.joints, self.fps)
-            for what in ("beats", "steps"):
-                if getattr(self, what) is not None:
-                    times = np.asarray(getattr(self, what), dtype=np.float64)
-                    object.__setattr__(self, what, times)
-                    if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-                        raise DataError(f"{what}: expected increasing seconds in one dimension")
-        except DataError as error:
-            raise DataError(f"{self.name}: {error}") from error
+        fault = self._fault()
+        for what in ("beats", "steps"):
+            if getattr(self, what) is not None:
+                times = np.asarray(getattr(self, what), dtype=np.float64)
+                object.__setattr__(self, what, times)
+                if times.ndim != 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+                    fault = fault or f"{what}: expected increasing seconds in one dimension"
+        if fault:
+            raise DataError(f"{self.name}: {fault}")
+
+    def _fault(self) -> str:
+        """Why this is no dance; empty where it is one."""
+        joints, fps = self.joints, self.fps
+        if not SLOWEST_RATE <= fps <= FASTEST_RATE:
+            return (
+                f"{fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give the true rate"
+            )
+        if joints.ndim != 3 or joints.shape[1:] != (len(SMPL_JOINTS), 3):
+            return f"joints of shape {joints.shape}; expected (T, 24, 3), SMPL's joints in its order"
+        if (len(joints) - 1) / fps < SHORTEST:
+            return f"{len(joints)} frames at {fps:g} a second; expected at least {SHORTEST:g} s: leave it out"
+        bad = int((~np.isfinite(joints)).any(axis=2).sum())
+        if bad:
+            return f"{bad} joint positions are NaN or infinite; fill the gaps, or leave the dance out"
+        knee, hip = (joints[:, SMPL_INDEX[name]] for name in ("left_knee", "left_hip"))
+        thigh = float(np.median(np.linalg.norm(knee - hip, axis=1)))
+        if not THIGH[0] <= thigh <= THIGH[1]:
+            return (
+                f"the left thigh is {thigh:.3g} long; expected {THIGH[0]:g} to {THIGH[1]:g} m: "
+                f"give positions of SMPL's joints in metres"
+            )
+        return ""
 
     @property
     def seconds(self) -> float:
@@ -90,8 +77,7 @@ class Dance:
 
     def heard(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Those of the (N,) seconds that lie within the dance."""
-        inside: NDArray[np.float64] = times[(times >= 0) & (times < self.seconds)]
-        return inside
+        return np.asarray(times[(times >= 0) & (times < self.seconds)])
 
 
 HAND = 0.09

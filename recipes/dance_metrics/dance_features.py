@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.rhythm.speed import sampled
-from recipes.dance_metrics.dance import SMPL_INDEX, check_joints
+from recipes.dance_metrics.dance import SMPL_INDEX
 
 RATE = 60.0
 """Frames a second of AIST++, at which the published codes count."""
@@ -51,11 +51,7 @@ def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[n
 
     Returns:
         (72,): the three of the first joint, those of the second, ...
-
-    Raises:
-        DataError: joints that are no dance.
     """
-    check_joints(joints, fps)
     track = sampled(joints, fps, RATE)
     last = len(track) - 1
     frame = np.arange(1, last + 1)
@@ -103,15 +99,10 @@ def geometric_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray
 
     Returns:
         (32,) in the order of the published code.
-
-    Raises:
-        DataError: joints that are no dance.
     """
-    check_joints(joints, fps)
     with np.errstate(divide="ignore", invalid="ignore"):
         given = _relations(_Frames(sampled(joints, fps, RATE)))
-    shares: NDArray[np.float64] = np.stack(given).mean(axis=1)
-    return shares
+    return np.asarray(np.stack(given).mean(axis=1))
 
 
 def _relations(frames: _Frames) -> list[Truths]:
@@ -159,8 +150,7 @@ def _relations(frames: _Frames) -> list[Truths]:
 
 
 def _between(degrees: Floats, low: float, high: float) -> Truths:
-    between: Truths = (degrees > low) & (degrees < high)
-    return between
+    return np.asarray((degrees > low) & (degrees < high))
 
 
 def _bent(frames: _Frames, joint: str, upper: str, lower: str) -> Truths:
@@ -180,13 +170,11 @@ class _Frames:
 
     def step(self, name: str) -> Floats:
         """(T - 1, 3) from the frame before."""
-        steps: Floats = np.diff(self.joints[:, SMPL_INDEX[name]], axis=0)
-        return steps
+        return np.asarray(np.diff(self.joints[:, SMPL_INDEX[name]], axis=0))
 
     def bone(self, begin: str, end: str) -> Floats:
         """(T - 1, 3)."""
-        bone: Floats = self.at(end) - self.at(begin)
-        return bone
+        return np.asarray(self.at(end) - self.at(begin))
 
     @property
     def spine(self) -> Floats:
@@ -194,8 +182,7 @@ class _Frames:
         return self.bone("neck", "pelvis")
 
     def speed(self, name: str) -> Floats:
-        speed: Floats = np.linalg.norm(self.step(name), axis=1) * CODE_RATE
-        return speed
+        return np.asarray(np.linalg.norm(self.step(name), axis=1) * CODE_RATE)
 
     def speed_towards(self, origin: str, goal: str, point: str) -> Floats:
         """Of a point against the origin, along the way from there to the goal."""
@@ -217,16 +204,13 @@ class _Frames:
 
     def height(self, name: str) -> Floats:
         """Above the body's lowest joint."""
-        height: Floats = self.at(name)[:, 1] - self.joints[1:, :, 1].min(axis=1)
-        return height
+        return np.asarray(self.at(name)[:, 1] - self.joints[1:, :, 1].min(axis=1))
 
     def angle(self, one: Floats, other: Floats) -> Floats:
         """Between two directions, in [0, 180]."""
         cosine = _along(one, np.broadcast_to(other, one.shape)) / np.linalg.norm(one, axis=1)
-        angle: Floats = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-        return angle
+        return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _along(vector: Floats, direction: Floats) -> Floats:
-    along: Floats = (vector * direction).sum(axis=1) / np.linalg.norm(direction, axis=1)
-    return along
+    return np.asarray((vector * direction).sum(axis=1) / np.linalg.norm(direction, axis=1))

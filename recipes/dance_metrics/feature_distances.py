@@ -29,8 +29,7 @@ class Scale:
     @property
     def varies(self) -> NDArray[np.bool_]:
         """(F,) whether a feature differs between true dances at all."""
-        varies: NDArray[np.bool_] = self.std > CONSTANT * (CONSTANT + np.abs(self.mean))
-        return varies
+        return np.asarray(self.std > CONSTANT * (CONSTANT + np.abs(self.mean)))
 
     def normalised(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """(N, F) features as (N, F') numbers of standard deviations, of the F' features that vary.
@@ -125,8 +124,7 @@ def _root(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """(min(N, F), F) whose product with itself is the covariance."""
     deviations = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
     (root,) = qr(deviations, mode="r", check_finite=False)
-    small: NDArray[np.float64] = root[: features.shape[1]]
-    return small
+    return np.asarray(root[: features.shape[1]])
 
 
 def diversity(features: NDArray[np.floating[Any]]) -> Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.ndimage import uniform_filter1d
 
 from motion_data.rhythm.contacts import FLOOR_SHARE
 from motion_data.rhythm.speed import sampled
-from recipes.dance_metrics.dance import SMPL_INDEX, check_joints
+from recipes.dance_metrics.dance import SMPL_INDEX
 
 SKATING_RATE = 20.0
 """Frames a second of the published code of skating."""
@@ -28,17 +27,9 @@ WINDOW = 5
 TOES = [SMPL_INDEX["left_foot"], SMPL_INDEX["right_foot"]]
 
 
-@dataclass(frozen=True)
-class FootSkating:
-    """How much the feet of one dance skate."""
-
-    ratio: float
-    """Share of the frames in which at least one foot skates, in [0, 1]."""
-    speed: float
-    """Mean speed along the floor of a foot that stands, in m/s; NaN where none ever does."""
-
-
-def foot_skating(joints: NDArray[np.floating[Any]], fps: float, floor: float | None = None) -> FootSkating:
+def foot_skating(
+    joints: NDArray[np.floating[Any]], fps: float, floor: float | None = None
+) -> tuple[float, float]:
     """Skating of both feet.
 
     Source: Karunratanakul et al., "Guided Motion Diffusion for Controllable Human Motion Synthesis", ICCV
@@ -53,10 +44,10 @@ def foot_skating(joints: NDArray[np.floating[Any]], fps: float, floor: float | N
         floor: height of a toe that stands. Where not given, the lower toe's 5th percentile over the dance
             [O].
 
-    Raises:
-        DataError: joints that are no dance.
+    Returns:
+        The share of the frames in which at least one foot skates, in [0, 1]; and the mean speed along the
+        floor of a foot that stands, in m/s, NaN where none ever does.
     """
-    check_joints(joints, fps)
     toes = sampled(joints, fps, SKATING_RATE)[:, TOES]
     if floor is None:
         floor = float(np.percentile(toes[..., 1].min(axis=1), FLOOR_SHARE))
@@ -66,7 +57,7 @@ def foot_skating(joints: NDArray[np.floating[Any]], fps: float, floor: float | N
     steady = uniform_filter1d(speed, WINDOW, axis=0, mode="constant")
     skates = stands & (speed > FAST) & (steady > FAST)
     mean = float(speed[stands].mean()) if stands.any() else float("nan")
-    return FootSkating(float(skates.any(axis=1).mean()), mean)
+    return float(skates.any(axis=1).mean()), mean
 
 
 PFC_RATE = 30.0
@@ -94,11 +85,7 @@ def physical_foot_contact(joints: NDArray[np.floating[Any]], fps: float) -> floa
     Args:
         joints: (T, 24, 3) in metres, y up.
         fps: frames a second.
-
-    Raises:
-        DataError: joints that are no dance.
     """
-    check_joints(joints, fps)
     track = sampled(joints, fps, PFC_RATE)
     force = np.diff(track[:, SMPL_INDEX["pelvis"]], n=2, axis=0)
     force[:, 1] = np.maximum(force[:, 1], 0)

@@ -25,7 +25,6 @@ from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.beats.beat_estimation import estimate_grid
 from motionbeat_upstream.decoding import read_sound
-from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.file_name import printable
 from recipes.dance_metrics.dance import Dance
 
@@ -33,7 +32,7 @@ HOP, RATE = 512, 60 * 512
 """Samples a frame and a second of FACT's beat tracking: 60 frames a second."""
 
 BPM = 120.0
-"""Tempo that librosa looks around first, where the name says none."""
+"""Tempo that librosa looks around first, where the name holds no AIST++ piece."""
 
 _PIECE = re.compile(rf"(?:^|_)({PIECE})(?=_|$)")
 _SLICE = re.compile(r"_slice\d+$")
@@ -93,19 +92,15 @@ def librosa_beats(path: Path) -> NDArray[np.float64]:
     Published scores rest on it; Bailando tracks the percussive part of the sound instead.
 
     Raises:
-        DataError: a file that cannot be decoded.
+        AudioError: a file that cannot be decoded.
     """
-    try:
-        sound, rate = read_sound(path)
-    except AudioError as error:
-        raise DataError(str(error)) from error
+    sound, rate = read_sound(path)
     wav = librosa.resample(sound.mean(axis=1), orig_sr=rate, target_sr=RATE)
     onsets = librosa.onset.onset_strength(y=wav, sr=RATE, hop_length=HOP)
     _, frames = librosa.beat.beat_track(
         onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100
     )
-    beats: NDArray[np.float64] = np.asarray(frames, dtype=np.float64) * HOP / RATE
-    return beats
+    return np.asarray(np.asarray(frames, dtype=np.float64) * HOP / RATE)
 
 
 def known_bpm(name: str) -> float:

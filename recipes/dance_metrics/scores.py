@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.dance_features import geometric_features, kinetic_features
-from recipes.dance_metrics.feature_distances import (
-    diversity,
-    gaussian_distance,
-    truth_scale,
-)
+from recipes.dance_metrics.feature_distances import diversity, gaussian_distance, truth_scale
 from recipes.dance_metrics.feet import foot_skating, physical_foot_contact
 from recipes.dance_metrics.music_alignment import Movement, movement, music_scores, to_others_music
 from recipes.results.estimates import Estimate, jackknife_estimate
@@ -27,23 +23,32 @@ from recipes.results.tables import markdown_table, run_estimates
 if TYPE_CHECKING:
     import pandas as pd
 
-ITEM_MEASURES = (
-    *("beat_align_fact", "beat_align_bailando", "pfc", "skating_ratio", "skating_speed"),
-    *("contacts_on_beats", "contacts_on_steps"),
-)
-"""Measures of single dances."""
-
 FEATURES = {
     kind: tuple(f"{kind} {number}" for number in range(count))
     for kind, count in (("kinetic", 72), ("geometric", 32))
 }
 """Names of the features of single dances, which are not normalised."""
 
-SET_MEASURES = ("fid_kinetic", "fid_geometric", "div_kinetic", "div_geometric")
+HEADINGS: Mapping[str, str] = {
+    "fid_kinetic": "FIDk ↓",
+    "fid_geometric": "FIDg ↓",
+    "div_kinetic": "Divk",
+    "div_geometric": "Divg",
+    "beat_align_fact": "BeatAlign, FACT ↑",
+    "beat_align_bailando": "BeatAlign, Bailando ↑",
+    "pfc": "PFC ↓",
+    "skating_ratio": "skating ratio ↓",
+    "skating_speed": "skating m/s ↓",
+    "contacts_on_beats": "contacts on beats, F ↑",
+    "contacts_on_steps": "contacts on true steps, F ↑",
+}
+"""Every measure, in the order of tables."""
+
+SET_MEASURES = tuple(HEADINGS)[:4]
 """Measures of all dances together."""
 
-MEASURES = (*SET_MEASURES, *ITEM_MEASURES)
-"""Names of every measure, in the order of tables."""
+ITEM_MEASURES = tuple(HEADINGS)[4:]
+"""Measures of single dances."""
 
 TRUTH = "the true dances"
 """Name of their reference run."""
@@ -60,7 +65,7 @@ HALVINGS = 20
 
 @dataclass(frozen=True)
 class DanceScores:
-    """Generated dances against true ones, by :data:`MEASURES`.
+    """Generated dances against true ones, by the measures of :data:`HEADINGS`.
 
     NaN where no dance has a score. Intervals are over dances, the true ones held fixed: the bootstrap's for
     means, the jackknife's for FID and diversity.
@@ -101,8 +106,8 @@ def dance_results(
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DataError(f"two {kind} dances are called {twice}; give each a name of its own")
-    rows = _rows(generated, progress), _rows(truth, progress)
-    return [Results(run, rows[0]), Results(replace(run, upstream=TRUTH, checkpoint="", details={}), rows[1])]
+    of_truth = replace(run, upstream=TRUTH, checkpoint="", details={})
+    return [Results(run, _rows(generated, progress)), Results(of_truth, _rows(truth, progress))]
 
 
 def dance_scores(results: Sequence[Results]) -> DanceScores:
@@ -113,7 +118,7 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
     """
     made, true = results
     undefined = Estimate(math.nan)
-    scores = [dict.fromkeys(MEASURES, undefined) | run_estimates(one, ITEM_MEASURES) for one in results]
+    scores = [dict.fromkeys(HEADINGS, undefined) | run_estimates(one, ITEM_MEASURES) for one in results]
     warnings: list[str] = []
     for kind, names in FEATURES.items():
         made_features, true_features = (by_item(one)[list(names)].to_numpy() for one in (made, true))
@@ -129,14 +134,14 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
 
 def item_scores(dance: Dance, moves: Movement) -> dict[str, float]:
     """Measure one dance: :data:`ITEM_MEASURES`, NaN where one is not defined, and :data:`FEATURES`."""
-    skating = foot_skating(dance.joints, dance.fps)
-    scores = {
+    skating_ratio, skating_speed = foot_skating(dance.joints, dance.fps)
+    found = {
         "pfc": physical_foot_contact(dance.joints, dance.fps),
-        "skating_ratio": skating.ratio,
-        "skating_speed": skating.speed,
+        "skating_ratio": skating_ratio,
+        "skating_speed": skating_speed,
         **music_scores(dance, moves),
     }
-    scores = {measure: scores[measure] for measure in ITEM_MEASURES}
+    scores = {measure: found[measure] for measure in ITEM_MEASURES}
     scores |= zip(FEATURES["kinetic"], kinetic_features(dance.joints, dance.fps), strict=True)
     scores |= zip(FEATURES["geometric"], geometric_features(dance.joints, dance.fps), strict=True)
     return scores
@@ -170,21 +175,6 @@ def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:
     return float(
         np.mean([gaussian_distance(truth[order[:half]], truth[order[half : 2 * half]]) for order in orders])
     )
-
-
-HEADINGS: Mapping[str, str] = {
-    "fid_kinetic": "FIDk ↓",
-    "fid_geometric": "FIDg ↓",
-    "div_kinetic": "Divk",
-    "div_geometric": "Divg",
-    "beat_align_fact": "BeatAlign, FACT ↑",
-    "beat_align_bailando": "BeatAlign, Bailando ↑",
-    "pfc": "PFC ↓",
-    "skating_ratio": "skating ratio ↓",
-    "skating_speed": "skating m/s ↓",
-    "contacts_on_beats": "contacts on beats, F ↑",
-    "contacts_on_steps": "contacts on true steps, F ↑",
-}
 
 
 def markdown(results: Sequence[Results]) -> str:

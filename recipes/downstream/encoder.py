@@ -7,7 +7,6 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.s3prl_runner.registration import registered, upstreams
+from recipes.results.record import installed_versions
 
 VERSIONS = ("torch", "torchaudio", "s3prl", "transformers", "muq", "librosa", "soundfile", "numpy")
 """Packages that features may depend on."""
@@ -59,13 +59,7 @@ class Encoder:
 def load_encoder(
     label: str, name: str, weights: Path | None = None, device: str | torch.device = "cpu"
 ) -> Encoder:
-    """An upstream of S3PRL's hub or of ours.
-
-    Args:
-        label: what tables are to call it.
-        name: as ``-u`` takes it.
-        weights: as ``-k`` takes it.
-        device: to run it on.
+    """An upstream of S3PRL's hub or of ours, by what ``-u`` and ``-k`` take; tables call it ``label``.
 
     Raises:
         MotionBeatError: there is no such upstream.
@@ -91,7 +85,7 @@ def fingerprint(model: nn.Module, device: torch.device) -> str:
         "weights": _weights_hash(model.state_dict()),
         "settings": {place: _settings(module) for place, module in model.named_modules()},
         "code": _code_hash(type(model)),
-        "versions": {name: _version(name) for name in VERSIONS},
+        "versions": dict.fromkeys(VERSIONS) | installed_versions(VERSIONS),
         "device": device.type,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
@@ -131,10 +125,3 @@ def sources_hash(files: Sequence[Path]) -> str:
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

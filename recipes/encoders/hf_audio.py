@@ -64,7 +64,12 @@ def hf_audio_local(
     trusted = _trusted(model_config)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
-        _check_kind(folder, config)
+        if not hasattr(config, "conv_stride"):
+            raise CheckpointError(
+                f"{folder}: a model of type {config.model_type!r}; expected one of waveforms with a strided "
+                f"convolution before its layers, such as wav2vec2, hubert, wavlm, unispeech-sat or "
+                f"data2vec-audio"
+            )
         model = AutoModel.from_pretrained(
             folder, config=config, local_files_only=True, trust_remote_code=trusted
         )
@@ -121,14 +126,6 @@ def _upstream(folder: Path, model: nn.Module, config: Any) -> HfAudioUpstream:
     hop = math.prod(config.conv_stride)
     normalise = bool(settings.get("do_normalize", False))
     return HfAudioUpstream(model.eval(), int(settings["sampling_rate"]), hop, normalise).eval()
-
-
-def _check_kind(folder: Path, config: Any) -> None:
-    if not hasattr(config, "conv_stride"):
-        raise CheckpointError(
-            f"{folder}: a model of type {config.model_type!r}; expected one of waveforms with a strided "
-            f"convolution before its layers, such as wav2vec2, hubert, wavlm, unispeech-sat or data2vec-audio"
-        )
 
 
 def _folder(ckpt: str | Path | None, entry: str) -> Path:

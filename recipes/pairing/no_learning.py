@@ -14,7 +14,7 @@ frame-level contrast is 80 ms off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,19 +60,19 @@ FLAT = 1e-6
 def correlations(
     onset: Tensor, contact: Tensor, lengths: Tensor, owner: Tensor, forgiveness: Forgiveness
 ) -> Correlations:
-    """The baseline's similarities of tested pairs.
+    """The baseline's similarities of tested pairs, see :func:`onset_contact_similarity`.
 
     Args:
-        onset: (N, F) onset envelopes at 50 Hz, at least 0.
-        contact: (N + R, F) contact pulses at 50 Hz, at least 0: own motions in their order, then negatives.
-        lengths: (N,) frames of each pair; what lies beyond does not matter.
+        onset: (N, F) of the musics.
+        contact: (N + R, F): own motions in their order, then hard negatives.
+        lengths: (N,) frames of each pair.
         owner: (R,) row of each negative's music.
         forgiveness: one of ``FORGIVENESSES``.
     """
     size = len(onset)
     table = onset_contact_similarity(onset, contact[:size], lengths, lengths, forgiveness)
-    hard = paired_onset_contact_similarity(
-        onset[owner], contact[size:], lengths[owner], lengths[owner], forgiveness
+    hard = onset_contact_similarity(
+        onset[owner], contact[size:], lengths[owner], lengths[owner], forgiveness, paired=True
     )
     return Correlations(table, table.diagonal(), hard)
 
@@ -89,6 +89,7 @@ def onset_contact_similarity(
     onset_lengths: Tensor,
     contact_lengths: Tensor,
     forgiveness: Forgiveness = EXACT,
+    paired: bool = False,
 ) -> Tensor:
     """Every music against every motion, both from their beginnings on, over what both have.
 
@@ -98,43 +99,16 @@ def onset_contact_similarity(
         onset_lengths: (N,) frames of each music; what lies beyond does not matter.
         contact_lengths: (M,) the same of each motion.
         forgiveness: ``EXACT`` or ``LENIENT``.
+        paired: compare music n with motion n alone, N = M.
 
     Returns:
-        (N, M) float32 in [-1, 1]: the highest correlation over the lags; 0 where either is constant.
+        (N, M) float32 in [-1, 1], or (N,) of pairs: the highest correlation over the lags; 0 where either is
+        constant.
     """
-    return _best(onset, contact, onset_lengths, contact_lengths, forgiveness, lambda a, b: a @ b.T)
 
+    def product(one: Tensor, other: Tensor) -> Tensor:
+        return (one * other).sum(-1) if paired else one @ other.T
 
-def paired_onset_contact_similarity(
-    onset: Tensor,
-    contact: Tensor,
-    onset_lengths: Tensor,
-    contact_lengths: Tensor,
-    forgiveness: Forgiveness = EXACT,
-) -> Tensor:
-    """Row by row the same: music r against motion r, such as music against its own hard negatives.
-
-    Args:
-        onset: (R, F) as above; ``onset[owner]`` for motions with owners.
-        contact: (R, G).
-        onset_lengths: (R,).
-        contact_lengths: (R,).
-        forgiveness: ``EXACT`` or ``LENIENT``.
-
-    Returns:
-        (R,) float32: what the table of all pairs would hold.
-    """
-    return _best(onset, contact, onset_lengths, contact_lengths, forgiveness, lambda a, b: (a * b).sum(-1))
-
-
-def _best(
-    onset: Tensor,
-    contact: Tensor,
-    onset_lengths: Tensor,
-    contact_lengths: Tensor,
-    forgiveness: Forgiveness,
-    product: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor:
     # At least so long that a lag does not move everything out of sight.
     size = max(onset.shape[1], contact.shape[1], forgiveness.lag + 1)
     music, heard = _smoothed(onset, onset_lengths, size, forgiveness.width)

@@ -42,8 +42,7 @@ class Retrieval:
 
     def hits(self, first: int) -> NDArray[np.float64]:
         """(N,) how likely each query has its own motion among the ``first``, in [0, 1]."""
-        found: NDArray[np.float64] = self.places[:, :first].sum(axis=1)
-        return found
+        return np.asarray(self.places[:, :first].sum(axis=1))
 
     def recall(self, first: int) -> Estimate:
         """R@first with its interval by piece."""
@@ -137,11 +136,7 @@ def retrieval_metrics(found: Retrieval) -> dict[str, float]:
         | found.recall(1).metrics("recall_at_1")
         | found.recall(5).metrics("recall_at_5")
         | found.mean_reciprocal_rank.metrics("mean_reciprocal_rank")
-        | {
-            "median_rank": found.median_rank,
-            "chance_at_1": found.chance(1),
-            "chance_at_5": found.chance(5),
-        }
+        | {"median_rank": found.median_rank, "chance_at_1": found.chance(1), "chance_at_5": found.chance(5)}
     )
 
 
@@ -152,5 +147,4 @@ def _places(count: int, better: int, equal: int, pool: int) -> NDArray[np.float6
     """
     drawn = min(count, pool - 1)
     ahead = np.arange(better, better + equal + 1)[:, None]
-    probability: NDArray[np.float64] = hypergeom.pmf(np.arange(pool), count, ahead, drawn).mean(axis=0)
-    return probability
+    return np.asarray(hypergeom.pmf(np.arange(pool), count, ahead, drawn).mean(axis=0))

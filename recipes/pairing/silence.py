@@ -37,11 +37,7 @@ def noise(wav: Tensor, lengths: Tensor, generator: torch.Generator | None = None
 
 
 def other_audio(
-    wav: Tensor,
-    lengths: Tensor,
-    pieces: Tensor,
-    takes: Tensor,
-    generator: torch.Generator | None = None,
+    wav: Tensor, lengths: Tensor, pieces: Tensor, takes: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """The audio of another clip of the batch, cut or looped to each clip's length.
 

@@ -117,15 +117,13 @@ def group_means(values: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None =
         numbers = numbers[known]
         return numbers
     _, group, count = np.unique(np.asarray(groups)[known], return_inverse=True, return_counts=True)
-    means: NDArray[np.float64] = np.bincount(group, numbers[known], len(count)) / count
-    return means
+    return np.asarray(np.bincount(group, numbers[known], len(count)) / count)
 
 
 def group_weights(groups: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
     """(N,) weights of items, of sum 1 and the same sum for every group."""
     _, group, count = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    weights: NDArray[np.float64] = 1.0 / (count[group] * max(len(count), 1))
-    return weights
+    return np.asarray(1.0 / (count[group] * max(len(count), 1)))
 
 
 def bootstrap_estimates(

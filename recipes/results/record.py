@@ -15,6 +15,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
@@ -168,7 +169,10 @@ def read_results(path: Path) -> list[Results]:
         try:
             for number, line in enumerate(file, 1):
                 where = f"{path}, line {number}"
-                content = _read_line(line, where)
+                try:
+                    content = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{where}: is not JSON; expected results of format {FORMAT}") from error
                 if isinstance(content, dict):
                     found.append((*_read_run(content, where), []))
                 elif found:
@@ -196,20 +200,16 @@ def write_report(folder: Path, results: Sequence[Results], text: str) -> None:
 
 def origin() -> dict[str, object]:
     """The command of this process, and the versions of MotionBeat and of :data:`PACKAGES`."""
-    versions = {"motionbeat": __version__}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"command": sys.argv, "versions": versions}
+    return {"command": sys.argv, "versions": {"motionbeat": __version__, **installed_versions(PACKAGES)}}
 
 
-def _read_line(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is not JSON; expected results of format {FORMAT}") from error
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def _read_row(content: Any, where: str) -> Row:

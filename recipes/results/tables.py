@@ -118,14 +118,7 @@ def group_values(rows: pd.DataFrame, measures: Sequence[str]) -> dict[str, pd.Da
 def run_estimates(
     results: Results, measures: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
-    """The mean of each measure over the groups of one run; measures that no item has are left out.
-
-    Args:
-        results: of the run.
-        measures: those wanted.
-        resamples: number of resamples.
-        seed: seed of the resampling.
-    """
+    """The mean of each measure over the groups of one run; measures that no item has are left out."""
     table = by_item(results)
     # Numbered as they come: the resamples then do not depend on how groups are called.
     groups = table.index.get_level_values("group").factorize()[0]

@@ -60,8 +60,8 @@ from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats, mi
 from recipes.downstream.beat_tracking.settings import read_settings as beat_settings
 from recipes.downstream.clip_probing.settings import TaskSettings as ClipSettings
 from recipes.downstream.dance_generation.body_numbers import JointNumbers
-from recipes.downstream.dance_generation.dance_file import Heard, Layers, read_dance_model, write_dance_model
-from recipes.downstream.dance_generation.model import dance_model
+from recipes.downstream.dance_generation.dance_file import DanceFile, read_dance_model, write_dance_model
+from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.settings import read_settings as dance_settings
 from recipes.downstream.music_emotion.expert import EMOMUSIC
 from recipes.downstream.music_emotion.expert import read as read_emotion
@@ -625,8 +625,8 @@ def _dance_model(path: Path) -> None:
         "modelrc": {"width": 8, "layers": 1, "heads": 2, "hidden": 8},
         "diffusionrc": {"steps": 4, "levels": 20},
     }
-    model = dance_model(JointNumbers(), 3, dance_settings(section, inference=True))
-    write_dance_model(path, model, section, Heard("fbank", None, 160.0, Layers(torch.ones(1))), MADE)
+    model = DanceModel(JointNumbers(), 3, dance_settings(section, inference=True))
+    write_dance_model(path, DanceFile(model, section, "fbank", None, 160.0, torch.ones(1), None, MADE))
 
 
 def _weights(

@@ -8,9 +8,11 @@ or in a folder ``beats`` beside its own. Recordings of one piece are never in tw
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,14 +24,17 @@ from motion_data.beats_file import Beats, read_beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
+from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.file_name import fit_name
-from recipes.downstream.beat_tracking.splits import SPLIT_NAMES, split_by_ratio
 
 END_SLACK = 0.1
 """Seconds by which a last beat may lie beyond the audio: tables are rounded, clips cut short."""
+
+SPLIT_NAMES = {"valid": "dev", "val": "dev", "validation": "dev"} | {split: split for split in SPLITS}
+"""What a data set may call a split, and what it is called here."""
 
 SOURCES = (
     "GTZAN-Rhythm or Ballroom (audio from their authors, .beats from their annotation repositories), or the "
@@ -101,11 +106,7 @@ def load_splits(
 
 
 def load_recordings(root: str | Path, rows: Sequence[Row] | None = None) -> list[Recording]:
-    """Recordings of a data set, whatever their split; all are checked, no audio is decoded yet.
-
-    Args:
-        root: as of :func:`load_splits`.
-        rows: those of :func:`listed_in` that are wanted; None for all.
+    """The recordings of some rows of :func:`listed_in`, or of all; all are checked, no audio is decoded yet.
 
     Raises:
         DataError, AudioError: as :func:`load_splits`.
@@ -209,6 +210,55 @@ def _one_value_a_piece(rows: Sequence[Row], column: Literal["split", "fold"]) ->
                 f"{found[row.piece]} above; a piece must stay in one, or the test is no test"
             )
     return found
+
+
+def split_by_ratio(pieces: Sequence[str], ratios: Sequence[float], seed: int) -> dict[str, str]:
+    """Deal pieces to train, dev and test, the same whatever their order.
+
+    Pieces are ordered by a hash of their name and cut by ``ratios``; every split with a ratio
+    above 0 gets at least one piece.
+
+    Raises:
+        DataError: fewer pieces than splits.
+    """
+    wanted = {split: ratio for split, ratio in zip(SPLITS, ratios, strict=True) if ratio > 0}
+    unique = sorted(set(pieces), key=lambda piece: hashlib.sha256(f"{seed}:{piece}".encode()).digest())
+    if len(unique) < len(wanted):
+        raise DataError(
+            f"{len(unique)} pieces cannot be split into {', '.join(wanted)}; at least one piece each is "
+            f"needed; add some"
+        )
+    counts = deal(len(unique), wanted)
+    dealt = [split for split, count in counts.items() for _ in range(count)]
+    return dict(zip(unique, dealt, strict=True))
+
+
+def deal(count: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Whole numbers near the shares, at least 1 each, that add up to ``count`` if that can be."""
+    dealt = dict.fromkeys(shares, 1)
+    total = sum(shares.values())
+    for _ in range(count - len(dealt)):
+        # The next one goes where most is missing from the share.
+        dealt[max(shares, key=lambda name: shares[name] / total * count - dealt[name])] += 1
+    return dealt
+
+
+def write_splits(target: Path, rows: Sequence[tuple[Path, Path, Mapping[str, object]]]) -> None:
+    """Write a data set's CSV file; it appears when it is whole.
+
+    Args:
+        target: the file.
+        rows: audio and .beats file of each recording, and its values in all other columns.
+    """
+    with (
+        atomic_path(target) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["audio", "beats", *rows[0][2]])
+        for audio, beats, cells in rows:
+            paths = [Path(os.path.relpath(path, target.parent)).as_posix() for path in (audio, beats)]
+            table.writerow([*paths, *cells.values()])
 
 
 def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:

@@ -46,14 +46,11 @@ def pick_peaks(logits: Tensor, threshold: float, frame_rate: float) -> NDArray[n
 
 
 def decode_peaks(logits: Tensor, thresholds: Sequence[float], frame_rate: float) -> Beats:
-    """Beats at the peaks of the one activation, downbeats at those beats next to the other's peaks.
+    """Beats at the peaks of (T, 2) logits of beat and downbeat; downbeats are those next to downbeat peaks.
 
-    Positions are counted from each downbeat on; before the first one they are not known.
-
-    Args:
-        logits: (T, 2), beat and downbeat.
-        thresholds: least probability of a beat, and of a downbeat.
-        frame_rate: frames a second.
+    Positions are counted from each downbeat on; before the first one they are not known. ``thresholds`` are
+    the
+    least probabilities of a beat and of a downbeat.
     """
     times = pick_peaks(logits[:, 0], thresholds[0], frame_rate)
     downbeats = pick_peaks(logits[:, 1], thresholds[1], frame_rate)
@@ -73,15 +70,7 @@ def decode_peaks(logits: Tensor, thresholds: Sequence[float], frame_rate: float)
 def decode_dbn(
     logits: Tensor, metres: tuple[int, ...], min_bpm: float, max_bpm: float, frame_rate: float
 ) -> Beats:
-    """The most probable beats and bars under a model of steady tempo and one metre a piece.
-
-    Args:
-        logits: (T, 2), beat and downbeat.
-        metres: beats per bar to choose from.
-        min_bpm: slowest tempo.
-        max_bpm: fastest tempo.
-        frame_rate: frames a second.
-    """
+    """The most probable beats and bars of (T, 2) logits, at a steady tempo and in one of ``metres``."""
     if len(logits) == 0:
         return NO_BEATS
     # metricon counts in whole frames a second; other rates are called by the nearest and put right.

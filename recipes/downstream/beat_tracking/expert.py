@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
 from motion_data.pipeline.beat_targets import frame_targets
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording, load_splits
 from recipes.downstream.beat_tracking.decoding import (
@@ -25,11 +21,7 @@ from recipes.downstream.beat_tracking.decoding import (
     decode_dbn,
     decode_peaks,
 )
-from recipes.downstream.beat_tracking.loss import (
-    balancing_weight,
-    shift_tolerant_bce,
-    tolerance_frames,
-)
+from recipes.downstream.beat_tracking.loss import balancing_weight, shift_tolerant_bce, tolerance_frames
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.report import plot_piece, reached, report
@@ -73,7 +65,7 @@ class DownstreamExpert(TaskExpert):
         self.splits = {} if self.options.get("mode") == "inference" else self._load_splits()
         megabytes = self.settings.datarc.cache_megabytes / max(len(self.splits), 1)
         self.caches = {split: AudioCache(of, megabytes) for split, of in self.splits.items()}
-        self.probe = Probe(dim, self.frame_rate, **asdict(self.settings.modelrc))
+        self.probe = Probe(dim, self.frame_rate, self.settings.modelrc)
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("positive_weights", self._positive_weights())
         self.register_buffer(
@@ -92,68 +84,61 @@ class DownstreamExpert(TaskExpert):
         if epoch is None:
             recordings = [] if self.is_skipped(split) else self.splits[split]
             chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
-            return DataLoader(chunks, data.eval_batch_size, num_workers=data.num_workers, collate_fn=collate)
+            return self.loader(chunks, None, collate)
         crops = TrainCrops(self.splits[split], cache, data.crop_seconds, self.seed, epoch)
-        return self.training_loader(crops, epoch, data.train_batch_size, data.num_workers, collate)
+        return self.loader(crops, epoch, collate)
 
-    def forward(
-        self,
-        split: str,
-        features: Sequence[Tensor],
-        labels: Sequence[Crop | Chunk],
-        records: dict[str, list[Any]],
-        **kwargs: Any,
-    ) -> Tensor:
-        """The loss of a batch of crops in training; else the logits are put aside in ``records``.
-
-        Features are (T_i, D) each; labels are what the data loader gave with the audio.
-
-        Raises:
-            MotionBeatError: logits of an evaluation that are not finite.
-        """
-        logits = self.probe(features)
-        if not self.training:
-            check_finite(logits)
-            records["chunks"] += zip(labels, (clip.float().cpu() for clip in logits), strict=True)
-            return torch.zeros(())
-        self.fell_behind = False
+    def losses(self, features: Sequence[Tensor], labels: Sequence[Crop]) -> dict[str, Tensor]:
+        """The mean loss over crops."""
         losses = [
-            self.loss(clip, crop.times, crop.times[crop.is_downbeat], crop.downbeats_known)
-            for clip, crop in zip(logits, labels, strict=True)
-            if isinstance(crop, Crop)
+            self.loss(clip, beats, downbeats_known)
+            for clip, (beats, downbeats_known) in zip(self.probe(features), labels, strict=True)
         ]
-        loss = torch.stack(losses).mean()
-        records["loss"].append(loss.item())
-        return loss
+        return {"loss": torch.stack(losses).mean()}
 
-    def log_records(
-        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
-    ) -> list[str]:
-        """Log training, or decode, score and report whole pieces; names the checkpoint to keep, if any."""
-        if self.training:
-            self.log(logger, split, global_step, {"loss": np.mean(records["loss"])})
-            return []
+    def put_aside(
+        self, features: Sequence[Tensor], labels: Sequence[Chunk], records: dict[str, list[Any]]
+    ) -> None:
+        """The logits of every chunk."""
+        logits = self.probe(features)
+        check_finite(logits)
+        records["chunks"] += zip(labels, (clip.float().cpu() for clip in logits), strict=True)
+
+    def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
+        """Decode, score and report whole pieces."""
         logits = stitch(records["chunks"])
         if not logits:
             return []
         evaluated = [(self.splits[split][index], frames) for index, frames in logits.items()]
         if split == "dev":
-            self._choose_thresholds(evaluated)
-        loss = self._mean_loss(evaluated)
+            beats = [recording.beats for recording, _ in evaluated]
+            chosen = choose_thresholds(list(logits.values()), beats, self.frame_rate)
+            self.thresholds.copy_(torch.tensor(chosen))
+        device = self.positive_weights.device
+        losses = [
+            self.loss(frames.to(device), one.beats, one.beats.downbeats_known).item()
+            for one, frames in evaluated
+        ]
+        loss = float(np.mean(losses))
         rows = self._score(split, evaluated)
         decoder = self.settings.decodingrc.decoders[0]
         beat_f = float(np.mean([value for *_, name, value in rows if name == f"{decoder} beat F"]))
-        self.log(logger, split, global_step, {"loss": loss, "beat-F": beat_f})
-        # S3PRL evaluates at step 0 where the command is evaluate.
-        choosing = split == "dev" and global_step > 0
+        self.log(logger, split, step, {"loss": loss, "beat-F": beat_f})
         kept: list[str] = []
-        if choosing:
+        if split == "dev" and step > 0:
             criterion = -loss if self.settings.scoringrc.select_by == "loss" else beat_f
-            kept = self.choose(criterion, f"loss {loss:.4f}, beat F {beat_f:.3f}", global_step)
+            kept = self.choose(criterion, f"loss {loss:.4f}, beat F {beat_f:.3f}", step)
             if not kept:
                 return []
-        text = report(self.expdir, self._results(split, global_step, loss, rows))
-        if global_step == 0:
+        data = self.settings.datarc
+        details = {
+            "sizes": {name: len(recordings) for name, recordings in self.splits.items()},
+            "thresholds": self.thresholds.tolist(),
+            "loss": loss,
+        }
+        run = self.evaluated(split, step, data.root or MADE, data.test_fold, details)
+        text = report(self.expdir, Results(run, rows))
+        if step == 0:
             print(f"\n{text}", flush=True)
         return kept
 
@@ -175,21 +160,10 @@ class DownstreamExpert(TaskExpert):
                 f"[beat_tracking] {len(beats.times)} beats, {len(beats.downbeats)} of them downbeats: {path}"
             )
 
-    def load_audio(self, path: str | Path) -> Tensor:
-        """Audio for inference, of any format and rate."""
-        return read_audio(path)
-
-    def loss(
-        self,
-        logits: Tensor,
-        beats: NDArray[np.float64],
-        downbeats: NDArray[np.float64],
-        downbeats_known: bool,
-    ) -> Tensor:
-        """The loss of (T, 2) logits against times in seconds; a scalar."""
-        targets = torch.stack(
-            [frame_targets(times, len(logits), self.frame_rate) for times in (beats, downbeats)]
-        )
+    def loss(self, logits: Tensor, beats: Beats, downbeats_known: bool) -> Tensor:
+        """The loss of (T, 2) logits; a scalar."""
+        both = (beats.times, beats.downbeats)
+        targets = torch.stack([frame_targets(times, len(logits), self.frame_rate) for times in both])
         known = torch.tensor([[True], [downbeats_known]])
         device = logits.device
         return shift_tolerant_bce(
@@ -226,23 +200,6 @@ class DownstreamExpert(TaskExpert):
         )
         return torch.tensor([[balancing_weight(of, self.frame_rate, self.tolerance)] for of in counts])
 
-    def _choose_thresholds(self, evaluated: Sequence[tuple[Recording, Tensor]]) -> None:
-        beats = [recording.beats for recording, _ in evaluated]
-        chosen = choose_thresholds([logits for _, logits in evaluated], beats, self.frame_rate)
-        self.thresholds.copy_(torch.tensor(chosen))
-
-    def _mean_loss(self, evaluated: Sequence[tuple[Recording, Tensor]]) -> float:
-        losses = [
-            self.loss(
-                logits.to(self.positive_weights.device),
-                recording.beats.times,
-                recording.beats.downbeats,
-                recording.beats.downbeats_known,
-            ).item()
-            for recording, logits in evaluated
-        ]
-        return float(np.mean(losses))
-
     def _score(self, split: str, evaluated: Sequence[tuple[Recording, Tensor]]) -> list[Row]:
         """Scores of every recording by each decoder; draws the test pieces if asked."""
         rows: list[Row] = []
@@ -258,12 +215,3 @@ class DownstreamExpert(TaskExpert):
                     title = f"{recording.name}: {decoder}"
                     plot_piece(path, logits, self.frame_rate, recording.beats, estimated, scores, title)
         return rows
-
-    def _results(self, split: str, step: int, loss: float, rows: Sequence[Row]) -> Results:
-        data = self.settings.datarc
-        details = {
-            "sizes": {name: len(recordings) for name, recordings in self.splits.items()},
-            "thresholds": self.thresholds.tolist(),
-            "loss": loss,
-        }
-        return Results(self.evaluated(split, step, data.root or MADE, data.test_fold, details), rows)

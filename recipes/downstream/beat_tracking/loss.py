@@ -57,15 +57,12 @@ def shift_tolerant_bce(
 
 
 def balancing_weight(recordings: Iterable[tuple[float, int]], frame_rate: float, tolerance: int) -> float:
-    """The positive weight at which beats and all other frames looked at count the same in total.
+    """The positive weight, at least 1, at which beats and all other frames looked at count the same in total.
 
     Args:
         recordings: length in seconds and number of beats of each.
         frame_rate: frames a second.
         tolerance: frames, as in the loss.
-
-    Returns:
-        At least 1; 1 where there are no beats.
     """
     seconds, beats = np.sum([*recordings, (0.0, 0)], axis=0)
     others = seconds * frame_rate - beats * (4 * tolerance + 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recipes.downstream.beat_tracking.settings import ModelSettings
 from recipes.downstream.probe_head import probe_head
 
 OUTPUTS = 2
@@ -23,36 +24,18 @@ class Probe(nn.Module):
     Args:
         dim: D, numbers per frame.
         frame_rate: frames a second.
-        probe: ``linear``; ``mlp``, one hidden layer as in MARBLE; ``conv``, two convolutions in time.
-        normalise: whether to normalise.
-        hidden: width of the MLP.
-        dropout: share of hidden activations dropped in training, in MLP and convolutions.
-        conv_channels: width of the convolutions.
-        conv_seconds: time that one convolution spans; the taps follow from the frame rate.
-
-    Raises:
-        ValueError: another name of a probe.
+        settings: kind and sizes.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        frame_rate: float,
-        probe: str = "linear",
-        normalise: bool = True,
-        hidden: int = 512,
-        dropout: float = 0.2,
-        conv_channels: int = 32,
-        conv_seconds: float = 0.3,
-    ) -> None:
+    def __init__(self, dim: int, frame_rate: float, settings: ModelSettings) -> None:
         super().__init__()
-        self.normalisation = nn.BatchNorm1d(dim, affine=False) if normalise else nn.Identity()
+        self.normalisation = nn.BatchNorm1d(dim, affine=False) if settings.normalise else nn.Identity()
         self.head: nn.Module
-        if probe == "conv":
-            taps = 2 * round(conv_seconds * frame_rate / 2) + 1
-            self.head = ConvHead(dim, conv_channels, taps, dropout)
+        if settings.probe == "conv":
+            taps = 2 * round(settings.conv_seconds * frame_rate / 2) + 1
+            self.head = ConvHead(dim, settings.conv_channels, taps, settings.dropout)
         else:
-            self.head = probe_head(probe, dim, OUTPUTS, hidden, dropout)
+            self.head = probe_head(settings.probe, dim, OUTPUTS, settings.hidden, settings.dropout)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Features of clips, (T_i, D) each, to logits, (T_i, 2) each; no clip touches another."""

@@ -34,10 +34,7 @@ DECODER_NAMES = {"dbn": "the Bayesian decoder", "peaks": "peak picking"}
 def report(folder: Path, results: Results) -> str:
     """Write the results and a report; returns the means, without the table of recordings.
 
-    Args:
-        folder: of the run.
-        results: measures are named ``decoder measure``, see
-            :func:`~recipes.downstream.beat_tracking.scores.score_piece`.
+    Measures are named ``decoder measure``, see :func:`~recipes.downstream.beat_tracking.scores.score_piece`.
     """
     text = _means_text(results)
     table = by_item(results)
@@ -158,12 +155,12 @@ def plot_piece(
     """Draw a stretch from the middle of a piece, bar lines grey behind it, and write it as PNG.
 
     Args:
-        path: where to.
-        logits: (T, 2), beat and downbeat.
-        frame_rate: frames a second.
+        path: of the PNG.
+        logits: (T, 2), beat and downbeat, at ``frame_rate`` frames a second.
+        frame_rate: of the logits.
         annotated: the true beats.
         estimated: the decoded beats.
-        scores: of the whole piece, as ``score_piece`` gives them, shown above the plot.
+        scores: of the whole piece, shown above the plot beside the title.
         title: of the piece and the decoder.
     """
     start, stop = _stretch(annotated, len(logits) / frame_rate)

@@ -10,24 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from motion_data.beats_file import Beats
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording
 
-
-@dataclass(frozen=True)
-class Crop:
-    """The beats inside one training crop."""
-
-    times: NDArray[np.float64]
-    """(N,) seconds from the start of the crop; may be empty."""
-    is_downbeat: NDArray[np.bool_]
-    """(N,) true on downbeats."""
-    downbeats_known: bool
-    """False where the piece's annotation marks no downbeat at all."""
+Crop = tuple[Beats, bool]
+"""The beats inside a training crop, in seconds from its start; whether its piece's downbeats are known."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ class TrainCrops(Dataset[tuple[Tensor, Crop]]):
         beats = self._recordings[owner].beats
         times = beats.times - start / SAMPLE_RATE
         inside = (times >= 0) & (times < len(audio) / SAMPLE_RATE)
-        return audio, Crop(times[inside], beats.positions[inside] == 1, beats.downbeats_known)
+        return audio, (Beats(times[inside], beats.positions[inside]), beats.downbeats_known)
 
 
 class Chunks(Dataset[tuple[Tensor, Chunk]]):
@@ -134,16 +125,15 @@ def plan_chunks(
 ) -> list[Chunk]:
     """Cut one recording into chunks that start on whole frames; each frame is kept exactly once.
 
-    Neighbours share at least ``overlap`` seconds, and the border lies in the middle of what they
-    share, so no kept frame is nearer than half the overlap to a cut.
+    Neighbours share at least ``overlap`` seconds, and the border lies in the middle of what they share, so no
+    kept frame is nearer than half the overlap to a cut.
 
     Args:
         recording: its index, handed on.
         duration: its length in seconds.
-        seconds: longest chunk; a recording no longer than this is one chunk.
-        overlap: seconds, less than ``seconds``.
-        stride: samples per frame of the upstream; where it is no whole number, chunks start within half a
-            sample of a frame.
+        seconds: of the longest chunk, more than ``overlap``.
+        overlap: seconds.
+        stride: samples per frame; where it is no whole number, chunks start within half a sample of a frame.
     """
     total = math.ceil(duration * SAMPLE_RATE - 1e-6)  # 8015 / 16000 * 16000 is more than 8015
     size = max(int(seconds * SAMPLE_RATE / stride), 1)
@@ -165,13 +155,9 @@ def plan_chunks(
 
 
 def stitch(chunks: Iterable[tuple[Chunk, Tensor]]) -> dict[int, Tensor]:
-    """Whole recordings from their chunks.
+    """(T, ...) of whole recordings, by their index, from (T_i, ...) of their chunks in any order.
 
-    Args:
-        chunks: in any order, each with what was made of its frames, (T_i, ...).
-
-    Returns:
-        (T, ...) by the index of the recording; those that lack a chunk are left out.
+    Recordings that lack a chunk are left out.
     """
     parts: dict[int, list[tuple[Chunk, Tensor]]] = {}
     for chunk, frames in chunks:

@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from motion_data.errors import DataError
-from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.clip_probing.clips import Clip, ClipData, check, labels, slices
-from recipes.downstream.clip_probing.predictions import Predictions, clip_predictions
+from recipes.downstream.clip_probing.predictions import clip_predictions
 from recipes.downstream.clip_probing.probing import ClipProbe
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import TaskSettings
@@ -64,14 +63,8 @@ class ClipTask:
         return check(self.layouts[layout].read(Path(root), fold))
 
 
-@dataclass(frozen=True)
-class Slice:
-    """What is known of a slice that the upstream is given."""
-
-    clip: int
-    """Index of its clip in the split."""
-    label: Tensor
-    """() or (K,) float32."""
+Slice = tuple[int, Tensor]
+"""Of a slice, the index of its clip in the split, and its label, () or (K,) float32."""
 
 
 class Slices(Dataset[list[tuple[Tensor, Slice]]]):
@@ -99,7 +92,7 @@ class Slices(Dataset[list[tuple[Tensor, Slice]]]):
             parts = parts[drawn : drawn + 1]
         label = torch.from_numpy(np.asarray(clip.label))
         # Copies: some upstreams normalise in place.
-        return [(part.clone(), Slice(index, label)) for part in parts]
+        return [(part.clone(), (index, label)) for part in parts]
 
 
 class ClipExpert(TaskExpert):
@@ -123,7 +116,7 @@ class ClipExpert(TaskExpert):
     def build(self, dim: int, rate: float) -> None:
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
         self.task_name = self.task.name
-        data, model = self.settings.datarc, self.settings.modelrc
+        data = self.settings.datarc
         if data.root is None:
             print(
                 f"[{self.task.name}] no datarc.root given: training on synthetic clips (a smoke test: "
@@ -133,10 +126,7 @@ class ClipExpert(TaskExpert):
         self.data = self.task.load(data.root, data.layout, data.test_fold or 0)
         self.target = self.data.target
         self.layers = int(self.options.get("upstream_layers", 1))
-        outputs = len(self.target.names)
-        self.probe = ClipProbe(
-            self.layers, dim // self.layers, outputs, model.probe, model.hidden, model.dropout
-        )
+        self.probe = ClipProbe(self.layers, dim // self.layers, len(self.target.names), self.settings.modelrc)
         self.register_load_state_dict_pre_hook(_refuse_earlier_probe)  # type: ignore[no-untyped-call]
         if isinstance(self.target, Values):
             self.probe.fit_scale(labels(self.data.splits["train"]))
@@ -149,66 +139,47 @@ class ClipExpert(TaskExpert):
         """
         if split not in self.data.splits:
             raise DataError(f"no split {split!r}; there are {', '.join(self.data.splits)}")
-        rules, clips = self.settings.datarc, self.data.splits[split]
-        if epoch is None:
-            return DataLoader(
-                Slices([] if self.is_skipped(split) else clips, rules.slice_seconds),
-                rules.eval_batch_size,
-                num_workers=rules.num_workers,
-                collate_fn=collate,
-            )
-        drawn = Slices(clips, rules.slice_seconds, (self.seed, epoch))
-        return self.training_loader(drawn, epoch, rules.train_batch_size, rules.num_workers, collate)
+        clips = [] if epoch is None and self.is_skipped(split) else self.data.splits[split]
+        draw = None if epoch is None else (self.seed, epoch)
+        return self.loader(Slices(clips, self.settings.datarc.slice_seconds, draw), epoch, collate)
 
-    def forward(
-        self,
-        split: str,
-        features: Sequence[Tensor],
-        parts: Sequence[Slice],
-        records: dict[str, list[Any]],
-        **kwargs: Any,
-    ) -> Tensor:
-        """The loss of a batch of slices in training; else the logits are put aside in ``records``.
-
-        Features are (T_i, L·D) each; parts are what the data loader gave with the audio.
-
-        Raises:
-            MotionBeatError: logits of an evaluation that are not finite.
-        """
+    def losses(self, features: Sequence[Tensor], labels: Sequence[Slice]) -> dict[str, Tensor]:
+        """The target's loss of slices; features are (T_i, L·D) each."""
         means = self._means(features)
-        if self.training:
-            self.probe.observe(means)
+        self.probe.observe(means)
         logits = self.probe(means)
-        if not self.training:
-            check_finite([logits])
-            weights = [len(frames) for frames in features]
-            records["parts"] += zip(parts, weights, logits.float().cpu(), strict=True)
-            return torch.zeros(())
-        self.fell_behind = False
-        truth = torch.stack([part.label for part in parts]).to(logits.device)
-        loss = self.target.loss(logits, truth)
-        records["loss"].append(loss.item())
-        return loss
+        truth = torch.stack([label for _, label in labels]).to(logits.device)
+        return {"loss": self.target.loss(logits, truth)}
 
-    def log_records(
-        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
-    ) -> list[str]:
-        """Log training, or score and report whole clips; names the checkpoint to keep, if any."""
-        if self.training:
-            self.log(logger, split, global_step, {"loss": np.mean(records["loss"])})
-            return []
+    def put_aside(
+        self, features: Sequence[Tensor], labels: Sequence[Slice], records: dict[str, list[Any]]
+    ) -> None:
+        """The logits of slices, and how many frames each has."""
+        logits = self.probe(self._means(features))
+        check_finite([logits])
+        weights = [len(frames) for frames in features]
+        records["parts"] += zip(labels, weights, logits.float().cpu(), strict=True)
+
+    def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
+        """Score and report whole clips."""
         if not records["parts"]:
             return []
-        predictions = self._predictions(split, records["parts"])
+        slices_, frames, logits = zip(*records["parts"], strict=True)
+        predictions = clip_predictions(
+            torch.stack(logits),
+            torch.tensor(frames, dtype=torch.float32),
+            torch.tensor([clip for clip, _ in slices_]),
+            self.data.splits[split],
+            self.target,
+        )
         scores = self.target.scores(predictions.values, predictions.labels)
         names = [measure.replace(" ", "-") for measure in self.target.measures]
-        self.log(logger, split, global_step, dict(zip(names, scores, strict=True)))
-        # S3PRL evaluates at step 0 where the command is evaluate.
-        if split == "dev" and global_step > 0:
+        self.log(logger, split, step, dict(zip(names, scores, strict=True)))
+        if split == "dev" and step > 0:
             criterion = -np.inf if np.isnan(scores[0]) else float(scores[0])
             # Kept weights are tested next; dev itself is reported when it is asked for.
-            return self.choose(criterion, f"{self.target.measures[0]} {criterion:.3f}", global_step)
-        run = self.evaluated(split, global_step, self.data.name, self.settings.datarc.test_fold)
+            return self.choose(criterion, f"{self.target.measures[0]} {criterion:.3f}", step)
+        run = self.evaluated(split, step, self.data.name, self.settings.datarc.test_fold)
         print(f"\n{report(self.expdir, run, predictions, self.data)}", flush=True)
         return []
 
@@ -220,20 +191,10 @@ class ClipExpert(TaskExpert):
             words = ", ".join(f"{self.target.names[k]} {values[k]:.2f}" for k in order)
             print(f"[{self.task.name}] {name}: {words}")
 
-    def load_audio(self, path: str | Path) -> Tensor:
-        """Audio for inference, of any format and rate."""
-        return read_audio(path)
-
     def _means(self, features: Sequence[Tensor]) -> Tensor:
         """(N, L, D) time-means of the layers."""
         means = torch.stack([frames.float().mean(0) for frames in features])
         return means.reshape(len(means), self.layers, -1)
-
-    def _predictions(self, split: str, parts: Sequence[tuple[Slice, int, Tensor]]) -> Predictions:
-        slices_, frames, logits = zip(*parts, strict=True)
-        owner = torch.tensor([part.clip for part in slices_])
-        lengths = torch.tensor(frames, dtype=torch.float32)
-        return clip_predictions(torch.stack(logits), lengths, owner, self.data.splits[split], self.target)
 
 
 def _refuse_earlier_probe(module: torch.nn.Module, state: Mapping[str, Any], prefix: str, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,18 +67,11 @@ def check(data: ClipData) -> ClipData:
         _refuse([clip.name for clip in clips if not data.target.is_label(clip.label)], data, "has no label")
         absent = [str(clip.file) for clip in clips if clip.file is not None and not clip.file.is_file()]
         _refuse(absent, data, "is listed, and not there")
-        names = [clip.name for clip in clips]
-        _refuse(
-            [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else [],
-            data,
-            f"is in {split} twice",
-        )
+        counts = Counter(clip.name for clip in clips)
+        _refuse([name for name, count in counts.items() if count > 1], data, f"is in {split} twice")
         for clip in clips:
-            for kind, of in (
-                ("item", clip.name),
-                ("file", str(clip.file or clip.name)),
-                (data.grouped_by, clip.group),
-            ):
+            file = str(clip.file or clip.name)
+            for kind, of in (("item", clip.name), ("file", file), (data.grouped_by, clip.group)):
                 other = where.setdefault((kind, of), split)
                 if other != split:
                     raise DataError(

@@ -43,13 +43,7 @@ class ClipFeatures:
 def clip_features(
     encoder: Encoder, clips: Sequence[Clip], seconds: float, cache: Path | None = None
 ) -> list[ClipFeatures]:
-    """The features of clips, from the cache where they are in it.
-
-    Args:
-        encoder: the upstream.
-        clips: of one data set.
-        seconds: of the longest slice.
-        cache: folder of entries; None keeps nothing.
+    """The features of clips, cut into slices of at most ``seconds``; kept in the folder ``cache``, if any.
 
     Raises:
         AudioError: audio that cannot be read.

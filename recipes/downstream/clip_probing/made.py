@@ -43,26 +43,6 @@ LAYERS = ("drums", "bass", "lead")
 """What a made mixture may hold."""
 
 
-def made_notes() -> ClipData:
-    """Single notes of three instruments, none of the same pitch in two splits."""
-    return _made("made notes", Classes(tuple(PARTIALS)), _note)
-
-
-def made_rhythms() -> ClipData:
-    """Drum patterns of three styles, at any tempo."""
-    return _made("made rhythms", Classes(tuple(PATTERNS)), _rhythm)
-
-
-def made_mixtures() -> ClipData:
-    """Drums, a bass and a lead, any of the three."""
-    return _made("made mixtures", Tags(LAYERS), _mixture)
-
-
-def made_moods() -> ClipData:
-    """Drums that are faster the more aroused, under a chord that is brighter the higher the valence."""
-    return _made("made moods", Values(("valence", "arousal")), _mood)
-
-
 # Functions of the module, since a loader's processes are handed them where processes are not forked.
 def _note(draw: np.random.Generator, index: int) -> Made:
     kind = index % len(PARTIALS)
@@ -134,3 +114,16 @@ def _drums(draw: np.random.Generator, bpm: float, beats: int, low: tuple[int, ..
         end = min(start + len(time), len(wav))
         wav[start:end] += hit[: end - start].astype(np.float32)
     return wav
+
+
+made_notes = partial(_made, "made notes", Classes(tuple(PARTIALS)), _note)
+"""Single notes of three instruments, none of the same pitch in two splits."""
+
+made_rhythms = partial(_made, "made rhythms", Classes(tuple(PATTERNS)), _rhythm)
+"""Drum patterns of three styles, at any tempo."""
+
+made_mixtures = partial(_made, "made mixtures", Tags(LAYERS), _mixture)
+"""Drums, a bass and a lead, any of the three."""
+
+made_moods = partial(_made, "made moods", Values(("valence", "arousal")), _mood)
+"""Drums that are faster the more aroused, under a chord that is brighter the higher the valence."""

@@ -39,9 +39,7 @@ class ClipProbe(nn.Module):
         layers: L.
         dim: D.
         outputs: K, of the target.
-        probe: ``linear`` or ``mlp``.
-        hidden: width of the MLP.
-        dropout: share of its hidden activations dropped in training.
+        settings: of the probe.
     """
 
     mean: Tensor
@@ -55,10 +53,10 @@ class ClipProbe(nn.Module):
     spread: Tensor
     """(K,) what every logit is multiplied by before; for values, their deviation in training."""
 
-    def __init__(self, layers: int, dim: int, outputs: int, probe: str, hidden: int, dropout: float) -> None:
+    def __init__(self, layers: int, dim: int, outputs: int, settings: ModelSettings) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.zeros(layers))
-        self.head = probe_head(probe, dim, outputs, hidden, dropout)
+        self.head = probe_head(settings.probe, dim, outputs, settings.hidden, settings.dropout)
         self.register_buffer("mean", torch.zeros(layers, dim))
         self.register_buffer("deviation", torch.ones(layers, dim))
         self.register_buffer("observed", torch.tensor(0))
@@ -162,7 +160,7 @@ def _train_at(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers, dim = means.shape[1:]
-        probe = ClipProbe(layers, dim, len(target.names), model.probe, model.hidden, model.dropout)
+        probe = ClipProbe(layers, dim, len(target.names), model)
         probe.observe(means)
         if isinstance(target, Values):
             probe.fit_scale(labels(clips))

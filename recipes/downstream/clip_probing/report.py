@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,53 +25,37 @@ from recipes.results.tables import markdown_table
 
 
 def report(folder: Path, run: Run, predictions: Predictions, data: ClipData) -> str:
-    """Write the results of a run, a report and a plot; returns the report.
-
-    Args:
-        folder: of the run.
-        run: with the task's settings in its details.
-        predictions: of the clips of its split.
-        data: the data set that was tested on.
-    """
-    results = Results(run, prediction_rows(predictions, data.target))
+    """Write the results of a run on ``data``, a report and a plot; returns the report."""
+    target = data.target
+    results = Results(run, prediction_rows(predictions, target))
     if run.details["settings"]["plots"] and run.split == "test":
         title = f"{run.task}, {data.name}: {run.upstream}"
-        plot_predictions(folder / f"said-{run.split}.png", predictions, data.target, title)
+        plot_predictions(folder / f"said-{run.split}.png", predictions, target, title)
     # The report is made of what is written.
-    text = _text(run, read_predictions([results], data.target), data)
-    write_report(folder, [results], text)
-    return text
-
-
-def _text(run: Run, predictions: Predictions, data: ClipData) -> str:
-    settings, target = run.details["settings"], data.target
-    resamples = settings["scoringrc"]["resamples"]
-    ((scores,), _) = compare_predictions([[predictions]], target, resamples, run.seed)
+    read, resamples = read_predictions([results], target), run.details["settings"]["scoringrc"]["resamples"]
+    ((scores,), _) = compare_predictions([[read]], target, resamples, run.seed)
     sizes = ", ".join(f"{split} {len(clips)}" for split, clips in data.splits.items())
     rows = [
         [run.upstream, *(one.text(undefined="undefined") for one in scores)],
-        ["without listening", *(Estimate(value).text() for value in target.chance(predictions.labels))],
+        ["without listening", *(Estimate(value).text() for value in target.chance(read.labels))],
     ]
     lines = [
-        run.title(f", {settings['modelrc']['probe']} probe"),
+        run.title(f", {run.details['settings']['modelrc']['probe']} probe"),
         "",
         f"Data: {run.data}; {sizes}. Seed {run.seed}.",
         "",
         *markdown_table(["", *target.measures], rows),
         "",
-        f"{len(predictions.names)} clips; 95 % bootstrap intervals over {len(set(predictions.groups))} "
+        f"{len(read.names)} clips; 95 % bootstrap intervals over {len(set(read.groups))} "
         f"{data.grouped_by}s in brackets.",
-        *_undefined(target.measures, scores),
-        "",
     ]
-    return "\n".join(lines)
-
-
-def _undefined(measures: Sequence[str], scores: Sequence[Estimate]) -> list[str]:
-    missing = [name for name, score in zip(measures, scores, strict=True) if np.isnan(score.value)]
-    if not missing:
-        return []
-    return [f"Undefined, since what is tested or said of it is the same for all clips: {', '.join(missing)}."]
+    missing = [name for name, one in zip(target.measures, scores, strict=True) if np.isnan(one.value)]
+    if missing:
+        same = "what is tested or said of it is the same for all clips"
+        lines.append(f"Undefined, since {same}: {', '.join(missing)}.")
+    text = "\n".join([*lines, ""])
+    write_report(folder, [results], text)
+    return text
 
 
 CELL = 0.42

@@ -148,22 +148,21 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     from motionbeat_upstream import hubconf
     from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE
 
-    heard = dancer.heard
-    file = heard.weights_file(weights)
-    if heard.upstream in IN_THE_PACKAGE:
+    file = dancer.weights_file(weights)
+    if dancer.upstream in IN_THE_PACKAGE:
         model: torch.nn.Module = hubconf.motionbeat_local(ckpt=file).eval()
     else:
         from recipes.downstream.encoder import load_encoder
 
-        model = load_encoder(heard.upstream, heard.upstream, weights).model
+        model = load_encoder(dancer.upstream, dancer.upstream, weights).model
 
     @torch.inference_mode()
     def encode(wav: Tensor) -> Tensor:
-        mixed = heard.layers.mix(model([wav.clone()])["hidden_states"])
+        mixed = dancer.mix(model([wav.clone()])["hidden_states"])
         wanted = dancer.model.music_scale.num_features
         if mixed.shape[-1] != wanted:
             raise CheckpointError(
-                f"{heard.upstream}: features of {mixed.shape[-1]} numbers, the dance model was trained on "
+                f"{dancer.upstream}: features of {mixed.shape[-1]} numbers, the dance model was trained on "
                 f"{wanted}; give the weights that it was trained with (--upstream-weights)"
             )
         return mixed

@@ -14,6 +14,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from recipes.downstream.dance_generation.settings import ModelSettings
+
 SPREADS = (1.0, 2.5, 6.0, 15.0)
 """Standard deviations of the filters in frames."""
 
@@ -109,13 +111,17 @@ class Neighbours(nn.Module):
 class DecoderLayer(nn.Module):
     """Self-attention, cross-attention, feed-forward; each after a norm, and told by :class:`Film`."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float, reach: int) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.neighbours = Neighbours(width, reach) if reach else None
+        width, heads, dropout = settings.width, settings.heads, settings.dropout
+        self.neighbours = Neighbours(width, settings.reach) if settings.reach else None
         self.itself = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.across = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.forth = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+            nn.Linear(width, settings.hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(settings.hidden, width),
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.films = nn.ModuleList(Film(width) for _ in range(3))
@@ -142,38 +148,25 @@ class Denoiser(nn.Module):
         numbers: N, of a frame of motion.
         music_dim: D, of a frame of music.
         frames: T, of a slice.
-        width: W.
-        layers: of the decoder.
-        heads: of each attention; divide W.
-        hidden: of each feed-forward part.
-        dropout: in training.
-        frame_sum: whether the music's frames are also added to the motion's own.
-        reach: frames of the convolution beside self-attention, odd; 0 for none.
-        filtered: whether :class:`Filters` of the noisy slice are added to what the decoder says.
+        settings: W and all else.
     """
 
-    def __init__(
-        self,
-        numbers: int,
-        music_dim: int,
-        frames: int,
-        width: int,
-        layers: int,
-        heads: int,
-        hidden: int,
-        dropout: float,
-        frame_sum: bool,
-        reach: int,
-        filtered: bool,
-    ) -> None:
+    def __init__(self, numbers: int, music_dim: int, frames: int, settings: ModelSettings) -> None:
         super().__init__()
+        width = settings.width
         self.motion_in = nn.Linear(numbers, width)
         self.given = nn.Parameter(torch.randn(width) * 0.02)
         self.music_in = nn.Linear(music_dim, width)
         self.register_buffer("places", sinusoids(torch.arange(frames), width), persistent=False)
         self.music_encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(
-                width, heads, hidden, dropout, "gelu", batch_first=True, norm_first=True
+                width,
+                settings.heads,
+                settings.hidden,
+                settings.dropout,
+                "gelu",
+                batch_first=True,
+                norm_first=True,
             ),
             2,
             enable_nested_tensor=False,
@@ -188,12 +181,10 @@ class Denoiser(nn.Module):
         self.guess = nn.Linear(width, numbers)
         """What the sound alone says of the dance; it is trained, and nothing is danced by it."""
         self.memory_norm = nn.LayerNorm(width)
-        self.decoder = nn.ModuleList(
-            DecoderLayer(width, heads, hidden, dropout, reach) for _ in range(layers)
-        )
+        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.layers))
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, numbers))
-        self.filters = Filters(width, numbers) if filtered else None
-        self.frame_sum = frame_sum
+        self.filters = Filters(width, numbers) if settings.filtered else None
+        self.frame_sum = settings.frame_sum
         self.width = width
 
     def listen(self, music: Tensor) -> Tensor:

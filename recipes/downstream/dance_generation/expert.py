@@ -8,6 +8,7 @@ and scored beside the true dances.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from motion_data.loading import LoadedPair
 from motion_data.manifest import read_corpus
+from motion_data.motion_file import write_motion
 from motion_data.pair import SPLITS, MotionPair
 from motion_data.pipeline.pair_cache import caches_by_split
+from recipes.dance_metrics.dance import Dance, with_hands
+from recipes.dance_metrics.scores import dance_results, markdown
 from recipes.downstream.dance_generation.body_numbers import FPS
-from recipes.downstream.dance_generation.dance_file import weights_digest
-from recipes.downstream.dance_generation.hearing import at_frames
-from recipes.downstream.dance_generation.model import dance_model
-from recipes.downstream.dance_generation.report import report
+from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
-    Piece,
     Slices,
     TrainSlices,
     cut_slices,
@@ -37,8 +38,9 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.downstream.dance_generation.song_dance import dance_along
-from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite
+from recipes.downstream.dance_generation.song_dance import as_motion, at_frames, dance_along
+from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite, mean_losses
+from recipes.results.record import Run, write_report
 
 SEEN_FIRST = 200
 """Pairs whose slices say what the body's numbers are on average."""
@@ -55,7 +57,7 @@ class DownstreamExpert(TaskExpert):
     rate: Tensor
     """Samples at 16 kHz a feature."""
     heard: Tensor
-    """See :func:`~recipes.downstream.dance_generation.dance_file.weights_digest`."""
+    """(32,) uint8, the SHA-256 of the upstream's weights; zeros where it has none on this machine."""
 
     read_settings = staticmethod(read_settings)
 
@@ -63,7 +65,8 @@ class DownstreamExpert(TaskExpert):
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
         # Buffers, so that every checkpoint carries them.
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64))
-        self.register_buffer("heard", weights_digest(self.upstream, self.options.get("upstream_ckpt")))
+        digest = bytes.fromhex(self.upstream_sha256()) or bytes(32)
+        self.register_buffer("heard", torch.tensor(list(digest), dtype=torch.uint8))
         data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))
         self.pairs: dict[str, list[MotionPair]] = {
@@ -71,7 +74,7 @@ class DownstreamExpert(TaskExpert):
         }
         self.caches = caches_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
         numbers = numbers_for(self.caches["train"], self.pairs["train"], data.body)
-        self.model = dance_model(numbers, dim, self.settings)
+        self.model = DanceModel(numbers, dim, self.settings)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""
@@ -79,7 +82,9 @@ class DownstreamExpert(TaskExpert):
         pairs, cache, numbers = self.pairs[split], self.caches[split], self.model.numbers
         if epoch is not None:
             if not self.model.is_standardised:
-                self._standardise()
+                rng, first = np.random.default_rng(0), pairs[:SEEN_FIRST]
+                cut = [cut_slices(cache.load(pair), numbers, data, rng, 0)[1] for pair in first]
+                self.model.standardise(join(cut).numbers)
             steps = TrainSlices(cache, pairs, numbers, data, self.seed, epoch)
             return DataLoader(steps, batch_size=None)
         few = pairs[: data.eval_pairs]
@@ -89,83 +94,98 @@ class DownstreamExpert(TaskExpert):
             return DataLoader(NO_DATA)
         return DataLoader(EvalPieces(cache, few, data.longest_seconds, data.eval_batch_size), batch_size=None)
 
-    def forward(
-        self,
-        split: str,
-        features: Sequence[Tensor],
-        given: Sequence[Slices | Piece],
-        records: dict[str, list[Any]],
-        **kwargs: Any,
-    ) -> Tensor:
-        """The loss of a batch of slices; or pieces are danced and put aside in ``records``.
+    def losses(self, features: Sequence[Tensor], labels: Sequence[Slices]) -> dict[str, Tensor]:
+        """The parts of the loss of a batch of slices."""
+        self.model.average()  # the weights of the last step
+        return self._losses(features, labels[0], None)
 
-        Raises:
-            MotionBeatError: what is danced is not finite.
-        """
-        first = given[0]
-        if isinstance(first, Slices):
-            return self._loss(features, first, records)
-        pieces = [piece for piece in given if isinstance(piece, Piece)]
-        records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
-        return torch.zeros(())
+    def put_aside(
+        self, features: Sequence[Tensor], labels: Sequence[Slices | LoadedPair], records: dict[str, list[Any]]
+    ) -> None:
+        """The losses of slices of dev, or the dances to pieces."""
+        if isinstance(labels[0], Slices):
+            generator = torch.Generator().manual_seed(len(records["losses"]))
+            losses = self._losses(features, labels[0], generator)
+            records["losses"].append({name: part.item() for name, part in losses.items()})
+        else:
+            pieces = [piece for piece in labels if isinstance(piece, LoadedPair)]
+            records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
 
-    def log_records(
-        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
-    ) -> list[str]:
-        """Log training, or score and report; names the checkpoint to keep, if any."""
-        if records["loss"]:
-            parts = records["loss"][0]
-            means = {name: float(np.mean([one[name] for one in records["loss"]])) for name in parts}
-            self.log(logger, split, global_step, means)
-            # S3PRL evaluates at step 0 where the command is evaluate.
-            if self.training or global_step == 0:
-                return []
-            return self.choose(-means["loss"], f"loss {means['loss']:.4f}", global_step)
+    def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
+        """Choose by the loss on dev; score and report the dances of test."""
+        if records["losses"]:
+            means = mean_losses(records["losses"])
+            self.log(logger, split, step, means)
+            return self.choose(-means["loss"], f"loss {means['loss']:.4f}", step) if step else []
         if not records["danced"]:
             return []
-        run = self.evaluated(split, global_step, self.corpus.folder.name)
+        run = self.evaluated(split, step, self.corpus.folder.name)
         print("\n" + report(self.expdir, run, records["danced"]), flush=True)
         return []
 
-    def dance(self, features: Sequence[Tensor], pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
+    def dance(self, features: Sequence[Tensor], pieces: Sequence[LoadedPair]) -> list[NDArray[np.float32]]:
         """(F, 22, 3) joints for each piece, as long as its true dance."""
         device = features[0].device
 
         def listen(begin: int, end: int) -> Tensor:
             heard = []
             for one, piece in zip(features, pieces, strict=True):
-                times = piece.start + torch.arange(begin, end, dtype=torch.float64) / FPS
+                times = piece.motion.start + torch.arange(begin, end, dtype=torch.float64) / FPS
                 heard.append(at_frames(one, self.upstream, self.rate.item(), times))
             return torch.stack(heard).float()
 
-        longest = max(len(piece.joints) for piece in pieces)
+        longest = max(len(piece.motion.joints) for piece in pieces)
         generator = torch.Generator().manual_seed(self.seed)
         parts = list(dance_along(self.model.to(device), listen, longest, generator))
         joints = torch.cat([self.model.numbers.joints(part) for part in parts], 1).float().cpu()
         check_finite([joints])
-        lengths = [len(piece.joints) for piece in pieces]
+        lengths = [len(piece.motion.joints) for piece in pieces]
         return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
 
-    def _standardise(self) -> None:
-        pairs, cache = self.pairs["train"][:SEEN_FIRST], self.caches["train"]
-        rng, data = np.random.default_rng(0), self.settings.datarc
-        cut = [cut_slices(cache.load(pair), self.model.numbers, data, rng, 0)[1] for pair in pairs]
-        self.model.standardise(join(cut).numbers)
-
-    def _loss(self, features: Sequence[Tensor], slices: Slices, records: dict[str, list[Any]]) -> Tensor:
-        device = features[0].device
+    def _losses(
+        self, features: Sequence[Tensor], slices: Slices, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
         heard = torch.stack(
             [
                 at_frames(features[owner], self.upstream, self.rate.item(), times)
                 for owner, times in zip(slices.owner.tolist(), slices.times, strict=True)
             ]
         )
-        generator = None
-        if self.training:
-            self.fell_behind = False
-            self.model.average()  # the weights of the last step
-        else:
-            generator = torch.Generator().manual_seed(len(records["loss"]))
-        parts = self.model.losses(slices.numbers.to(device), heard.float(), generator, not self.training)
-        records["loss"].append({name: part.item() for name, part in parts.items()})
-        return parts["loss"]
+        numbers = slices.numbers.to(heard.device)
+        return self.model.losses(numbers, heard.float(), generator, averaged=not self.training)
+
+
+Danced = tuple[LoadedPair, NDArray[np.float32]]
+"""A piece and (F, 22, 3) joints of the dance that was made to it."""
+
+
+def report(folder: Path, run: Run, danced: Sequence[Danced]) -> str:
+    """Write the results, the report and ``dances-SPLIT/NAME.npz``; returns the report.
+
+    Raises:
+        DataError: fewer than two dances.
+    """
+    grids = sorted({piece.pair.grid for piece, _ in danced})
+    beats = f"{' and '.join(grids)}, of {run.data}"
+    results = dance_results(
+        replace(run, details={"beats": beats, **run.details}),
+        [_as_dance(piece, joints) for piece, joints in danced],
+        [_as_dance(piece, piece.motion.joints) for piece, _ in danced],
+    )
+    text = f"{run.title()}\n\nData: {run.data}. Seed {run.seed}.\n\n{markdown(results)}"
+    for piece, joints in danced:
+        path = folder / f"dances-{run.split}" / f"{piece.pair.name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_motion(path, as_motion(joints, piece.motion.start), piece.grid)
+    write_report(folder, results, text)
+    return text
+
+
+def _as_dance(piece: LoadedPair, joints: NDArray[np.float32]) -> Dance:
+    start, pulses = piece.motion.start, list(piece.motion.pulses.values())
+    beats = None if piece.grid is None else piece.grid.beats - start
+    steps = None
+    # Step times of a corpus are true only where they come with the score that was danced to.
+    if piece.pair.grid == "exact" and any(map(len, pulses)):
+        steps = np.sort(np.concatenate(pulses)) - start
+    return Dance(piece.pair.name, with_hands(joints), FPS, beats, steps)

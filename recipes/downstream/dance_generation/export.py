@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
@@ -19,11 +19,6 @@ from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
 from recipes.downstream.s3prl_runner.run_files import BEST, safe_classes
 from recipes.downstream.s3prl_runner.run_files import read_settings as read_checkpoint_settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from recipes.downstream.dance_generation.dance_file import Layers
 
 
 @command("recipes.downstream.dance_generation.export", extra="downstream")
@@ -72,8 +67,8 @@ def export(checkpoint: Path, target: Path) -> str:
 
     from motionbeat_upstream.checkpoint import Provenance
     from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
-    from recipes.downstream.dance_generation.dance_file import Heard, as_hex, write_dance_model
-    from recipes.downstream.dance_generation.model import dance_model
+    from recipes.downstream.dance_generation.dance_file import DanceFile, write_dance_model
+    from recipes.downstream.dance_generation.model import DanceModel
     from recipes.downstream.dance_generation.settings import read_settings
 
     with safe_classes():
@@ -88,9 +83,11 @@ def export(checkpoint: Path, target: Path) -> str:
     rest = weights.get("numbers.rest")
     numbers = JointNumbers() if rest is None else RotationNumbers(rest)
     dim = len(weights["music_scale.running_mean"])
-    model = dance_model(numbers, dim, settings)
+    model = DanceModel(numbers, dim, settings)
     model.load_state_dict(weights)
-    layers = _layers(held.get("Featurizer", {}), given.upstream_layer_selection)
+    only = given.upstream_layer_selection
+    summed = held.get("Featurizer", {}).get("weights")
+    layers = torch.ones(1) if only is not None or summed is None else torch.softmax(summed, -1)
     details = {
         "step": held.get("Step"),
         "seed": given.seed,
@@ -99,22 +96,12 @@ def export(checkpoint: Path, target: Path) -> str:
     }
     corpus = Path(settings.datarc.root).name
     provenance = Provenance(f"dance_generation on {corpus}", details)
-    heard = Heard(
-        given.upstream, as_hex(held["Downstream"]["heard"]), float(held["Downstream"]["rate"]), layers
+    heard, rate = held["Downstream"]["heard"], float(held["Downstream"]["rate"])
+    sha256 = bytes(heard.tolist()).hex() if heard.any() else None
+    write_dance_model(
+        target, DanceFile(model, section, given.upstream, sha256, rate, layers, only, provenance)
     )
-    write_dance_model(target, model, section, heard, provenance)
     return f"{target}: step {details['step']}, features of {given.upstream}"
-
-
-def _layers(featurizer: dict[str, Tensor], layer: int | None) -> Layers:
-    import torch
-
-    from recipes.downstream.dance_generation.dance_file import Layers
-
-    if layer is not None:
-        return Layers(torch.ones(1), layer)
-    found = featurizer.get("weights")
-    return Layers(torch.ones(1) if found is None else torch.softmax(found, -1))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,9 +11,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, FPS, BodyNumbers
-from recipes.downstream.dance_generation.constraints import Constraint, eased
 from recipes.downstream.dance_generation.denoiser import Denoiser
-from recipes.downstream.dance_generation.settings import DiffusionSettings, ModelSettings, TaskSettings
+from recipes.downstream.dance_generation.settings import TaskSettings
 
 LEAST_SPREAD = 0.02
 """Deviations below it (metres, or of rotation's numbers) are not blown up."""
@@ -27,45 +25,38 @@ slice going on from the last, ran away for ever [O]."""
 STANDS = 0.95
 """A contact above it is one, for the loss on the feet (EDGE's rule)."""
 
+HALF_LIFE = 3.0
+"""Frames after which half of the difference to a given frame is left: a tenth of a second."""
+
 
 class DanceModel(nn.Module):
-    """A diffusion model of slices of dance, given music.
+    """A diffusion model of slices of dance, given music, at its random initialisation.
 
     Args:
         numbers: the layout of a body.
         music_dim: D, of the music's features.
-        frames: T, of a slice.
-        model: of the denoiser.
-        diffusion: of noise, losses and drawing.
+        settings: of the task.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(
-        self,
-        numbers: BodyNumbers,
-        music_dim: int,
-        frames: int,
-        model: ModelSettings,
-        diffusion: DiffusionSettings,
-    ) -> None:
+    def __init__(self, numbers: BodyNumbers, music_dim: int, settings: TaskSettings) -> None:
         super().__init__()
         self.numbers = numbers
-        self.frames = frames
-        self.settings = diffusion
+        self.frames = round(settings.datarc.slice_seconds * FPS)
+        self.settings = settings.diffusionrc
         self.register_buffer("mean", torch.zeros(numbers.size))
         self.register_buffer("spread", torch.ones(numbers.size))
         # Features of any upstream come to one scale, as they do in a batch; nothing is learned of it.
         self.music_scale = nn.BatchNorm1d(music_dim, affine=False, momentum=0.02)
-        shape = asdict(model)
-        decay = shape.pop("average_decay")
-        self.denoiser = Denoiser(numbers.size, music_dim, frames, **shape)
-        self.averaged = AveragedModel(self.denoiser, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.denoiser = Denoiser(numbers.size, music_dim, self.frames, settings.modelrc)
+        average = get_ema_multi_avg_fn(settings.modelrc.average_decay)
+        self.averaged = AveragedModel(self.denoiser, multi_avg_fn=average)
         self.averaged.requires_grad_(False)
         schedule: Any = DDIMScheduler  # diffusers' schedulers come without types
         self.schedule = schedule(
-            num_train_timesteps=diffusion.levels,
+            num_train_timesteps=self.settings.levels,
             beta_schedule="squaredcos_cap_v2",
             prediction_type="sample",
             clip_sample=False,
@@ -133,16 +124,20 @@ class DanceModel(nn.Module):
         self,
         music: Tensor,
         generator: torch.Generator,
-        constraint: Constraint | None = None,
+        given: Tensor | None = None,
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Tensor:
         """Slices of dance, by DDIM with classifier-free guidance.
 
+        At every step, given numbers take the place of what is guessed of the clean slice [O; EDGE puts them
+        in with noise]; frames that are given whole are also told to the denoiser, which was trained to go on
+        from such.
+
         Args:
             music: (B, T, D) features at the frames of the slices.
             generator: of the noise that they begin from, on the CPU: the same one gives the same dance.
-            constraint: what is given of them.
+            given: (B, T, N) numbers that the slices are to have; NaN where any will do.
             guidance: see :class:`~recipes.downstream.dance_generation.settings.DiffusionSettings`.
             steps: the same.
 
@@ -155,16 +150,15 @@ class DanceModel(nn.Module):
         sound = self._denoiser(averaged=True).listen(self._scaled(music))
         heard = torch.ones(size, dtype=torch.bool, device=device)
         x = torch.randn((size, self.frames, self.numbers.size), generator=generator).to(sound)
-        if constraint is None:
-            constraint = Constraint(torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool))
-        values = (constraint.values - self.mean) / self.spread
-        given = constraint.known.all(-1)
+        given = torch.full_like(x, torch.nan) if given is None else given
+        known = ~given.isnan()
+        values, whole = (given - self.mean) / self.spread, known.all(-1)
         for level in self.schedule.timesteps:
-            x = torch.where(given[..., None], values, x)
-            clean = self._guided(x, level.to(device).expand(size), sound, heard, given, strength)
-            clean = eased(clean.clamp(-FARTHEST, FARTHEST), values, given)
-            x = self.schedule.step(torch.where(constraint.known, values, clean), int(level), x).prev_sample
-        return torch.where(constraint.known, constraint.values, x * self.spread + self.mean)
+            x = torch.where(whole[..., None], values, x)
+            clean = self._guided(x, level.to(device).expand(size), sound, heard, whole, strength)
+            clean = eased(clean.clamp(-FARTHEST, FARTHEST), values, whole)
+            x = self.schedule.step(torch.where(known, values, clean), int(level), x).prev_sample
+        return torch.where(known, given, x * self.spread + self.mean)
 
     def _guided(
         self, x: Tensor, level: Tensor, sound: Tensor, heard: Tensor, given: Tensor, strength: float
@@ -191,12 +185,6 @@ class DanceModel(nn.Module):
 def given_frames(count: int, frames: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """(S, T) bool: in a share of the slices 1 to T/2 frames at the beginning, in a quarter of these as many
     at the end too.
-
-    Args:
-        count: S.
-        frames: T.
-        share: of the slices.
-        generator: of the draws, on the CPU.
     """
     draw = torch.rand(2, count, 1, generator=generator)
     length = torch.randint(1, frames // 2 + 1, (count, 1), generator=generator)
@@ -207,17 +195,23 @@ def given_frames(count: int, frames: int, share: float, generator: torch.Generat
     return either
 
 
-def dance_model(numbers: BodyNumbers, music_dim: int, settings: TaskSettings) -> DanceModel:
-    """The model that settings describe, at its random initialisation."""
-    frames = frames_of(settings.datarc.slice_seconds)
-    return DanceModel(numbers, music_dim, frames, settings.modelrc, settings.diffusionrc)
+def eased(predicted: Tensor, values: Tensor, given: Tensor) -> Tensor:
+    """(B, T, N) predictions, led to what is given, so that there is no jump where given frames end.
 
+    Each frame is moved by the difference between value and prediction at the nearest given frame, the less
+    the farther it is. A slice without given frames stays as it is. So do game engines go from one motion to
+    another (inertialisation, Bollo, "Inertialization: High-Performance Animation Transitions in Gears of
+    War", GDC 2018), here at every step of drawing [O].
 
-def frames_of(seconds: float) -> int:
-    """Frames of motion of a slice."""
-    return round(seconds * FPS)
-
-
-def weights_of(model: DanceModel) -> Mapping[str, Tensor]:
-    """What a dance needs, without the weights that are still trained."""
-    return {name: value for name, value in model.state_dict().items() if not name.startswith("denoiser.")}
+    Args:
+        predicted: (B, T, N).
+        values: (B, T, N); what other frames hold is not looked at.
+        given: (B, T) bool.
+    """
+    frames = torch.arange(given.shape[1], device=given.device)
+    apart = (frames[:, None] - frames).abs().to(predicted.dtype)  # (T, T): from each to each
+    distance, nearest = torch.where(given[:, None, :], apart, torch.inf).min(-1)
+    off = torch.where(given[..., None], values - predicted, 0.0)
+    off = off.gather(1, nearest[..., None].expand_as(predicted))
+    moved: Tensor = predicted + off * torch.exp2(-distance / HALF_LIFE)[..., None]
+    return moved

@@ -75,8 +75,7 @@ def _too_high(rigid: Array, drawn: Array) -> Array:
         lower = np.maximum(lower, away[:, 1] - np.sqrt(np.maximum(longest**2 - aside**2, 0.0)))
     lower = np.minimum(lower, LOWEST)
     # A mean of what is at least needed nearby is at least what is needed.
-    calm: Array = uniform_filter1d(maximum_filter1d(lower, 2 * CALM + 1), 2 * CALM + 1)
-    return calm
+    return np.asarray(uniform_filter1d(maximum_filter1d(lower, 2 * CALM + 1), 2 * CALM + 1))
 
 
 def _reach(rigid: Array, drawn: Array, side: str) -> None:

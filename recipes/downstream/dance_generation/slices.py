@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,23 +21,15 @@ from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.pipeline.example import relative_grid
 from motion_data.pipeline.pair_cache import PairCache
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.dance_generation.body_numbers import (
-    FPS,
-    BodyNumbers,
-    JointNumbers,
-    RotationNumbers,
-)
-from recipes.downstream.dance_generation.model import frames_of
+from recipes.downstream.dance_generation.body_numbers import FPS, BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.settings import DataSettings
 
 BODIES_LOOKED_AT = 16
 """Motions whose mean body is the one that rotations turn."""
 
 
-@dataclass(frozen=True)
-class Slices:
+class Slices(NamedTuple):
     """Of P pairs whose sound is heard, S slices of T frames."""
 
     owner: Tensor
@@ -45,22 +38,6 @@ class Slices:
     """(S, T) float64 seconds of the pair's sound at which the frames stand."""
     numbers: Tensor
     """(S, T, N) each beginning at the origin, facing +z."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A pair that is danced whole; all times are seconds of the sound that is heard."""
-
-    pair: MotionPair
-    wav: Tensor
-    """(T,) float32 at 16 kHz."""
-    start: float
-    """At which frame 0 stands."""
-    joints: NDArray[np.float32]
-    """(F, 22, 3) metres: the true dance, at 30 frames a second."""
-    grid: Grid | None
-    steps: NDArray[np.float64]
-    """(K,) touch-downs of all limbs."""
 
 
 def with_joints(corpus: Corpus, split: str, least_seconds: float) -> list[MotionPair]:
@@ -97,16 +74,7 @@ def numbers_for(cache: PairCache, pairs: Sequence[MotionPair], body: str) -> Bod
 
 
 class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
-    """The steps of an epoch; pairs are dealt anew in each.
-
-    Args:
-        cache: loads them, at 30 frames a second.
-        pairs: of the split.
-        numbers: the layout of bodies.
-        settings: how they are cut.
-        seed: of the order and of the cuts.
-        epoch: from 0.
-    """
+    """The steps of an epoch; pairs, at 30 frames a second, are dealt anew in each."""
 
     def __init__(
         self,
@@ -128,25 +96,15 @@ class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], list[Slices]]:
         rng = np.random.default_rng([*self._key, index])
-        wavs, parts = [], []
-        for owner, place in enumerate(self._steps[index]):
-            wav, slices = cut_slices(
-                self._cache.load(self._pairs[place]), self._numbers, self._settings, rng, owner
-            )
-            wavs.append(wav)
-            parts.append(slices)
-        return wavs, [join(parts)]
+        pairs = [self._cache.load(self._pairs[place]) for place in self._steps[index]]
+        cut = [
+            cut_slices(pair, self._numbers, self._settings, rng, owner) for owner, pair in enumerate(pairs)
+        ]
+        return [wav for wav, _ in cut], [join([slices for _, slices in cut])]
 
 
-class EvalPieces(Dataset[tuple[list[Tensor], list[Piece]]]):
-    """Pairs from their beginning, some at a time.
-
-    Args:
-        cache: loads them, at 30 frames a second.
-        pairs: of the split.
-        longest_seconds: of each.
-        batch_size: pairs at a time.
-    """
+class EvalPieces(Dataset[tuple[list[Tensor], list[LoadedPair]]]):
+    """Pairs, at 30 frames a second, from their beginning; ``batch_size`` at a time."""
 
     def __init__(
         self, cache: PairCache, pairs: Sequence[MotionPair], longest_seconds: float, batch_size: int
@@ -157,26 +115,15 @@ class EvalPieces(Dataset[tuple[list[Tensor], list[Piece]]]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> tuple[list[Tensor], list[Piece]]:
+    def __getitem__(self, index: int) -> tuple[list[Tensor], list[LoadedPair]]:
         pieces = [cut_piece(self._cache.load(pair), self._longest) for pair in self._batches[index]]
         return [piece.wav for piece in pieces], pieces
 
 
 def cut_slices(
-    loaded: LoadedPair,
-    numbers: BodyNumbers,
-    settings: DataSettings,
-    rng: np.random.Generator,
-    owner: int,
+    loaded: LoadedPair, numbers: BodyNumbers, settings: DataSettings, rng: np.random.Generator, owner: int
 ) -> tuple[Tensor, Slices]:
-    """The sound of a pair, and random slices of its motion.
-
-    Args:
-        loaded: the pair, with joints at 30 frames a second.
-        numbers: the layout of bodies.
-        settings: how long, how many, from which multiples of the stride.
-        rng: draws them.
-        owner: what the slices are marked with.
+    """The sound of a pair, at 30 frames a second, and random slices of its motion, marked with ``owner``.
 
     Raises:
         DataError, AudioError: what is wrong with the pair.
@@ -192,7 +139,7 @@ def cut_slices(
             f"have; set datarc.body to joints"
         )
     first = max(0, int(np.ceil((low - begin) * FPS - 1e-6)))
-    frames, stride = frames_of(settings.slice_seconds), frames_of(settings.stride_seconds)
+    frames, stride = round(settings.slice_seconds * FPS), round(settings.stride_seconds * FPS)
     last = int((high - begin) * FPS + 1e-6) - frames
     if last < first:
         raise DataError(
@@ -220,8 +167,8 @@ def encode_motion(motion: Motion, numbers: BodyNumbers, index: NDArray[np.int64]
     return numbers.moved(whole, numbers.place(whole), to_origin=True)
 
 
-def cut_piece(loaded: LoadedPair, longest_seconds: float) -> Piece:
-    """A pair, at 30 frames a second, from where both sound and motion are there.
+def cut_piece(loaded: LoadedPair, longest_seconds: float) -> LoadedPair:
+    """A pair, at 30 frames a second, from where both sound and motion are there, to be danced whole.
 
     Raises:
         DataError, AudioError: what is wrong with the pair.
@@ -233,13 +180,13 @@ def cut_piece(loaded: LoadedPair, longest_seconds: float) -> Piece:
     # Frames from the first one within the sound to the last one that ends within it.
     first = max(0, int(np.ceil(-motion.start * FPS - 1e-6)))
     last = int((high - low - motion.start) * FPS + 1e-6)
+    inside = replace(
+        motion, joints=motion.joints[first:last], start=motion.start + first / FPS, rotations=None
+    )
     grid = None if loaded.grid is None else relative_grid(loaded.grid, low, high)
-    steps = np.sort(np.concatenate([np.empty(0), *motion.pulses.values()]))
-    return Piece(loaded.pair, wav, motion.start + first / FPS, motion.joints[first:last], grid, steps)
+    return LoadedPair(loaded.pair, wav, inside, grid)
 
 
 def join(parts: Sequence[Slices]) -> Slices:
     """Slices of several pairs as one."""
-    return Slices(
-        *(torch.cat([getattr(part, name) for part in parts]) for name in ("owner", "times", "numbers"))
-    )
+    return Slices(*map(torch.cat, zip(*parts, strict=True)))

@@ -10,12 +10,15 @@ within a minute a body that none has been trained on; from there on it slid thro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from motion_data.body.rotation_fit import posed_body
 from motion_data.errors import DataError
@@ -24,13 +27,39 @@ from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.frame_resampling import resample_frames
 from recipes.downstream.dance_generation.body_numbers import FPS, Place, RotationNumbers
-from recipes.downstream.dance_generation.constraints import begins_with
 from recipes.downstream.dance_generation.dance_file import DanceFile
-from recipes.downstream.dance_generation.hearing import Hearing
 from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.rigid import on_rigid_body
 from recipes.downstream.dance_generation.slices import encode_motion
+
+FIRST_FRAME: Mapping[str, float] = {
+    **dict.fromkeys(("fbank", "fbank_no_cmvn", "mfcc"), 0.0125),
+    "edge_librosa": 0.0,
+}
+"""Seconds at which an upstream's first frame is centred: Kaldi's windows of 25 ms begin at 0; librosa's are
+centred on 0. Of all others half a frame, as convolutions without padding, and ours, have it."""
+
+
+def at_frames(features: Tensor, upstream: str, rate: float, times: Tensor) -> Tensor:
+    """(..., N, D) features at (N,) seconds of the sound.
+
+    Args:
+        features: (..., T, D) of an upstream.
+        upstream: its name in S3PRL's hub.
+        rate: samples at 16 kHz from one of its frames to the next.
+        times: (N,).
+    """
+    step = rate / SAMPLE_RATE
+    return resample_frames(features, FIRST_FRAME.get(upstream, 0.5 * step), step, times)
+
+
+BLOCK, CONTEXT = 60.0, 10.0
+"""Seconds of a block, and of what is heard on either side of it; the latter is left away."""
+
+KEPT = 2
+"""Blocks in memory: a slice may lie across two."""
 
 SHORTEST = 1.0
 """Seconds of a song that can be danced; what is shorter than a slice is danced as the beginning of one."""
@@ -44,6 +73,41 @@ GIVEN_SECONDS = 0.5
 
 Listen = Callable[[int, int], Tensor]
 """(B, T, D) features of the frames from one to another, which may lie beyond the music's end."""
+
+
+class Hearing:
+    """Gives (1, T, D) features of any frames of a song.
+
+    Args:
+        wav: (S,) at 16 kHz.
+        encode: gives (1, F, D) features of (S',) samples.
+        upstream: name of the upstream, which says when its frames are.
+        rate: samples a feature.
+    """
+
+    def __init__(self, wav: Tensor, encode: Callable[[Tensor], Tensor], upstream: str, rate: float) -> None:
+        self._wav, self._encode, self._upstream, self._rate = wav, encode, upstream, rate
+        self._block = lru_cache(maxsize=KEPT)(self._encode_block)
+        self._frames = round(BLOCK * FPS)
+        self._last = max(0, (len(wav) - 1) // round(BLOCK * SAMPLE_RATE))
+
+    def __call__(self, begin: int, end: int) -> Tensor:
+        """The frames from one to another; beyond the song's end the last one is held."""
+        parts = []
+        for number in sorted({min(frame // self._frames, self._last) for frame in (begin, end - 1)}):
+            first = number * self._frames
+            last = end if number == self._last else min(end, first + self._frames)
+            inside = torch.arange(max(begin, first), last) - first
+            parts.append(self._block(number)[:, inside.clamp(max=self._frames - 1)])
+        return torch.cat(parts, 1)
+
+    def _encode_block(self, number: int) -> Tensor:
+        start = number * BLOCK
+        before = max(0.0, start - CONTEXT)
+        first, last = (round(seconds * SAMPLE_RATE) for seconds in (before, start + BLOCK + CONTEXT))
+        features = self._encode(self._wav[first:last])
+        times = torch.arange(self._frames, dtype=torch.float64) / FPS + start - before
+        return at_frames(features, self._upstream, self._rate, times).float()
 
 
 def dance_song(
@@ -77,7 +141,7 @@ def dance_song(
     seconds = len(wav) / SAMPLE_RATE
     if seconds < SHORTEST:
         raise AudioError(f"{seconds:.2f} s of sound; a dance takes {SHORTEST:g} s or more")
-    hear = Hearing(wav, encode, dancer.heard.upstream, dancer.heard.rate)
+    hear = Hearing(wav, encode, dancer.upstream, dancer.rate)
     generator = torch.Generator().manual_seed(seed)
     parts = []
     frames = int(seconds * FPS)
@@ -85,19 +149,19 @@ def dance_song(
         parts.append(dancer.model.numbers.joints(part)[0].float().cpu().numpy())
         progress(len(parts[-1]))
     joints = on_rigid_body(np.concatenate(parts))
-    return Motion(FPS, JOINTS, joints, 0.0, None, contact_pulses(joints, JOINTS, FPS))
+    return as_motion(joints, 0.0)
+
+
+def as_motion(joints: NDArray[np.float32], start: float) -> Motion:
+    """A dance with the touch-downs of its feet; ``start`` is frame 0's second of the sound."""
+    return Motion(FPS, JOINTS, joints, start, None, contact_pulses(joints, JOINTS, FPS, start))
 
 
 def start_numbers(model: DanceModel, motion: Motion, name: str) -> Tensor:
-    """(1, s, N) numbers of a motion's last frames, the first of them at the origin.
-
-    Args:
-        model: whose layout of a body it is to be.
-        motion: of the common skeleton, at any rate.
-        name: for messages.
+    """(1, s, N) numbers of a motion's last frames, the first of them at the origin; ``name`` is for messages.
 
     Raises:
-        DataError: another skeleton, or fewer than two frames.
+        DataError: another skeleton than the common one, or fewer than two frames.
     """
     if motion.names != JOINTS:
         raise DataError(
@@ -129,8 +193,7 @@ def dance_along(
         frames: of the dance.
         generator: of the noise.
         start: (B, s, N) frames that it begins with, at the origin; s less than a slice.
-        guidance: overrides the model's.
-        steps: the same.
+        guidance, steps: instead of the model's.
     """
     slice_frames = model.frames
     kept = min(slice_frames // 2, round(GIVEN_SECONDS * FPS))
@@ -141,8 +204,9 @@ def dance_along(
     begin, told = 0, 0
     while told < frames:
         music = listen(begin, begin + slice_frames)
-        constraint = None if given is None else begins_with(given, slice_frames)
-        slices = model.draw(music, generator, constraint, guidance, steps)
+        if given is not None:
+            given = F.pad(given, (0, 0, 0, slice_frames - given.shape[1]), value=torch.nan)
+        slices = model.draw(music, generator, given, guidance, steps)
         if place is None or bones is None:
             place = Place(slices.new_zeros(len(slices), 2), slices.new_zeros(len(slices)))
             bones = model.numbers.bones(slices if start is None else start)

@@ -50,8 +50,9 @@ def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
     Raises:
         DataError: SOURCE is not the data set, or none of its takes can be rendered.
     """
-    import soundfile
+    import torch
 
+    from motion_data.files import write_sound
     from motion_data.soundfont import default_soundfont
     from recipes.downstream.beat_tracking.prepare.rendered import render
     from recipes.downstream.clip_probing.published import expect
@@ -73,8 +74,7 @@ def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
             continue
         if seconds is not None:
             wav = wav[: round(seconds * SAMPLE_RATE)]
-        with atomic_path(target) as draft:
-            soundfile.write(draft, wav, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        write_sound(target, torch.from_numpy(wav))
     if len(left_out) == len(takes):
         raise DataError(f"{source}: none of {len(takes)} takes could be rendered; {' '.join(left_out[:1])}")
     with atomic_path(out / "info.csv") as draft:

@@ -48,16 +48,9 @@ class PairBatch:
 
 
 class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
-    """The batches of one epoch of a split.
+    """The batches of one epoch of a split, ``most`` clips at most, in whole batches.
 
-    Args:
-        corpus: a prepared one.
-        split: of it.
-        settings: how clips are cut and put into batches.
-        cache: loads its pairs.
-        epoch: from 0.
-        testing: whether each side's own grid and the silence test are asked for.
-        most: clips at most, in whole batches.
+    For testing each side has its own grid, and the sound comes a second time as noise.
 
     Raises:
         DataError: too few pairs for a batch.

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,11 +19,11 @@ from torch.utils.data import DataLoader
 from motion_data.manifest import read_corpus
 from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pair import SPLITS
+from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.pair_cache import caches_by_split
 from recipes.downstream.retrieval.batches import PairBatch, PairBatches
-from recipes.downstream.retrieval.kept import keep, lay_out
 from recipes.downstream.retrieval.model import PairProbe, contrast
-from recipes.downstream.retrieval.report import FORMS, report, retrieval_results
+from recipes.downstream.retrieval.report import FORMS, keep, lay_out, report, retrieval_results
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
 from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert
 from recipes.results.tables import run_estimates
@@ -47,11 +46,11 @@ class DownstreamExpert(TaskExpert):
 
     def build(self, dim: int, rate: float) -> None:
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
-        data, model = self.settings.datarc, self.settings.modelrc
+        data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))
         pairs = {split: self.corpus.split(split) for split in SPLITS}
         self.caches = caches_by_split(self.corpus.folder, pairs, FPS, data.memory_megabytes)
-        self.probe = PairProbe(dim, model.width, model.curves, model.taps)
+        self.probe = PairProbe(dim, self.settings.modelrc)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
         """The batches of an epoch, as in training; or without one the same batches each time, to evaluate.
@@ -73,74 +72,58 @@ class DownstreamExpert(TaskExpert):
         )
         return DataLoader(batches, batch_size=None)
 
-    def forward(
-        self,
-        split: str,
-        features: Sequence[Tensor],
-        batches: Sequence[PairBatch],
-        records: dict[str, list[Any]],
-        **kwargs: Any,
-    ) -> Tensor:
-        """The loss of a batch in training; else its vectors are put aside in ``records``.
+    def losses(self, features: Sequence[Tensor], labels: Sequence[PairBatch]) -> dict[str, Tensor]:
+        """The contrast of a batch."""
+        clips, size, device = labels[0].clips, len(labels[0]), features[0].device
+        frames, _, motion = self._motion(clips, device)
+        heard = self.probe.music_frames(features, frames)
+        music = self.probe.vectors(heard, frames, clips.grids, music=True)
+        may_be = torch.from_numpy(may_be_negatives(clips.pieces.tolist(), clips.takes.tolist())).to(device)
+        owner = clips.owner[size:].to(device)
+        loss = contrast(music, motion[:size], motion[size:], owner, may_be, self.probe.scale)
+        return {"loss": loss}
 
-        Raises:
-            MotionBeatError: vectors of an evaluation that are not finite.
-        """
-        (batch,) = batches
-        device = features[0].device
-        clips, size = batch.clips, len(batch)
-        frames, lengths = clips.frame_lengths.to(device), clips.motion_lengths.to(device)
+    def put_aside(
+        self, features: Sequence[Tensor], labels: Sequence[PairBatch], records: dict[str, list[Any]]
+    ) -> None:
+        """The vectors of a batch."""
+        (batch,) = labels
+        size = len(batch)
+        frames, danced, motion = self._motion(batch.clips, features[0].device)
+        # The sound, and noise in its place.
+        heard = [self.probe.music_frames(part, frames) for part in (features[:size], features[size:])]
+        # The probe needs no grid, so each side has none where it may not have the other's.
+        sounds = [
+            (
+                self.probe.vectors(part, frames, batch.clips.grids, music=True),
+                self.probe.vectors(part, frames, None, music=True),
+            )
+            for part in heard
+        ]
+        motion_own = self.probe.vectors(danced[:size], frames, None, music=False)
+        records["kept"].append(keep(batch, sounds, motion, motion_own))
+
+    def _motion(self, clips: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """(B,) frames of the music, (B + R, F, W) frames of motions, and (B + R, V) on the shared grid."""
+        lengths = clips.motion_lengths.to(device)
         danced = self.probe.motion_frames(
             clips.joints.to(device), clips.pulses.to(device), clips.has_joints.to(device), lengths
         )
         motion = self.probe.vectors(danced, lengths, clips.owner_grids, music=False)
-        if self.training:
-            heard = self.probe.music_frames(features, frames)
-            music = self.probe.vectors(heard, frames, clips.grids, music=True)
-            self.fell_behind = False
-            may_be = torch.from_numpy(may_be_negatives(clips.pieces.tolist(), clips.takes.tolist()))
-            loss = contrast(
-                music,
-                motion[:size],
-                motion[size:],
-                clips.owner[size:].to(device),
-                may_be.to(device),
-                self.probe.scale,
-            )
-            records["loss"].append(loss.item())
-            return loss
-        # The sound, and noise in its place.
-        sounds = [self.probe.music_frames(part, frames) for part in (features[:size], features[size:])]
-        # The probe needs no grid, so each side has none where it may not have the other's.
-        kept = keep(
-            batch,
-            lambda is_noise, grids: self.probe.vectors(sounds[is_noise], frames, grids, music=True),
-            motion,
-            self.probe.vectors(danced[:size], frames, None, music=False),
-        )
-        records["kept"].append(kept)
-        return torch.zeros(())
+        return clips.frame_lengths.to(device), danced, motion
 
-    def log_records(
-        self, split: str, records: dict[str, list[Any]], logger: Any, global_step: int, **kwargs: Any
-    ) -> list[str]:
-        """Log training, or find and report; names the checkpoint to keep, if any."""
-        if self.training:
-            self.log(logger, split, global_step, {"loss": np.mean(records["loss"])})
-            return []
+    def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
+        """Find and report."""
         if not records["kept"]:
             return []
         tables = lay_out(records["kept"])
-        run = self.evaluated(
-            split, global_step, self.corpus.folder.name, details={"pairs": len(tables.names)}
-        )
+        run = self.evaluated(split, step, self.corpus.folder.name, details={"pairs": len(tables.names)})
         piece_of = {pair.name: pair.piece for pair in self.corpus.pairs}
         results = retrieval_results(run, tables, self.settings.scoringrc.pool, piece_of)
         found = run_estimates(results[0], [CHOSEN_BY])
         first = found[CHOSEN_BY].value if found else float("nan")
-        self.log(logger, split, global_step, {"R1": first})
-        # S3PRL evaluates at step 0 where the command is evaluate.
-        if split == "dev" and global_step > 0:
-            return self.choose(first, f"R@1 {first:.3f}", global_step)
+        self.log(logger, split, step, {"R1": first})
+        if split == "dev" and step > 0:
+            return self.choose(first, f"R@1 {first:.3f}", step)
         print("\n" + report(self.expdir, results), flush=True)
         return []

@@ -14,6 +14,7 @@ from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, continued
+from recipes.downstream.retrieval.settings import ModelSettings
 
 FIRST_SCALE = 10.0
 """What cosines are multiplied by at first in the loss; learned, at most ``GREATEST_SCALE``."""
@@ -30,13 +31,12 @@ class PairProbe(nn.Module):
 
     Args:
         dim: D, width of the upstream's features.
-        width: of both sides' frames.
-        curves: compared by their spectra.
-        taps: frames that each convolution of the motion side sees.
+        settings: of both sides.
     """
 
-    def __init__(self, dim: int, width: int, curves: int, taps: int) -> None:
+    def __init__(self, dim: int, settings: ModelSettings) -> None:
         super().__init__()
+        width, curves, taps = settings.width, settings.curves, settings.taps
         self.music_normalisation = nn.BatchNorm1d(dim, affine=False)
         self.music = nn.Linear(dim, width)
         self.motion_normalisation = nn.BatchNorm1d(CHANNELS, affine=False)
@@ -45,8 +45,6 @@ class PairProbe(nn.Module):
         self.music_spectrum = BarSpectrum(width, curves)
         self.motion_spectrum = BarSpectrum(width, curves)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
-        self.pooled = width
-        """Of a vector's numbers, so many are the mean's."""
 
     def music_frames(self, features: Sequence[Tensor], frames: Tensor) -> Tensor:
         """(B, F, W) of (T_i, D) features at any rate, brought to 50 Hz; 0 beyond a clip's end.

@@ -1,4 +1,4 @@
-"""What tested pairs are to each other, as rows of results, and the report made of them."""
+"""The vectors of tested pairs, what all pairs are to each other by them, as results and as a report."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from recipes.pairing.hard_retrieval import hard_retrieval
-from recipes.pairing.no_learning import Correlations
+from recipes.downstream.retrieval.batches import PairBatch
+from recipes.downstream.s3prl_runner.task_expert import check_finite
+from recipes.pairing.hard_retrieval import hard_retrieval, negative_kinds
+from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 from recipes.pairing.retrieval import Retrieval, retrieval
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, Row, Run, by_item, of_run, write_report
@@ -38,6 +42,10 @@ NOTES = (
 )
 
 
+TEMPI_AN_OCTAVE = 4
+"""Candidates are of the query's tempo, to a quarter of an octave."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """What N tested pairs are to each other."""
@@ -62,6 +70,80 @@ class Tables:
     groups: NDArray[np.int64]
     """(N,) of metre and tempo: candidates are of the query's own group."""
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a tested batch of B clips with R hard negatives."""
+
+    batch: PairBatch
+    vectors: Mapping[str, Tensor]
+    """(B, V) of length 1: ``music``, ``noise`` for music and the own ``motion`` on the shared grid,
+    ``music_own``, ``noise_own`` and ``motion_own`` each on its own grid. (R,) similarities of hard negatives
+    to their music, ``hard``, and to noise, ``noise_hard``."""
+
+
+def keep(
+    batch: PairBatch, sounds: Sequence[tuple[Tensor, Tensor]], motion: Tensor, motion_own: Tensor
+) -> Kept:
+    """Put the vectors of a tested batch aside.
+
+    Args:
+        batch: of an evaluation.
+        sounds: of the music and of noise for it: (B, V) on the shared grid, and on its own.
+        motion: (B + R, V) of own motions and hard negatives on the shared grid.
+        motion_own: (B, V) of own motions on their own grids.
+
+    Raises:
+        MotionBeatError: vectors that are not finite.
+    """
+    size, clips = len(batch), batch.clips
+    vectors = {"motion": motion[:size], "motion_own": motion_own}
+    for name, (shared, own) in zip(("music", "noise"), sounds, strict=True):
+        vectors[name], vectors[f"{name}_own"] = shared, own
+    owner = clips.owner[size:].to(motion.device)
+    vectors["hard"] = (vectors["music"][owner] * motion[size:]).sum(-1)
+    vectors["noise_hard"] = (vectors["noise"][owner] * motion[size:]).sum(-1)
+    check_finite(vectors.values())
+    return Kept(batch, {name: vector.float().cpu() for name, vector in vectors.items()})
+
+
+def lay_out(kept: Sequence[Kept]) -> Tables:
+    """What the tested pairs of all batches are to each other."""
+    of = {name: torch.cat([one.vectors[name] for one in kept]) for name in kept[0].vectors}
+    batches = [one.batch.clips for one in kept]
+    before = np.cumsum([0, *map(len, batches)])
+    owner = np.concatenate(
+        [clips.owner[len(clips) :].numpy() + first for clips, first in zip(batches, before, strict=False)]
+    )
+    # Candidates are of one metre and of like tempo: neither may give the answer away.
+    groups = [
+        100 * grid.metre + round(TEMPI_AN_OCTAVE * np.log2(grid.bpm))
+        for clips in batches
+        for grid in clips.grids
+    ]
+    heard = [one.batch.onsets for one in kept if one.batch.onsets is not None]
+    own = [clips.pulses[: len(clips)].amax(-1) for clips in batches]
+    hard = [clips.pulses[len(clips) :].amax(-1) for clips in batches]
+    onset, contact = padded(heard), padded(own + hard)
+    lengths = torch.cat([clips.frame_lengths for clips in batches])
+    return Tables(
+        shared=(of["music"] @ of["motion"].T).double().numpy(),
+        own_grids=(of["music_own"] @ of["motion_own"].T).double().numpy(),
+        hard=of["hard"].double().numpy(),
+        noise_shared=(of["noise"] @ of["motion"].T).double().numpy(),
+        noise_own_grids=(of["noise_own"] @ of["motion_own"].T).double().numpy(),
+        noise_hard=of["noise_hard"].double().numpy(),
+        no_learning=tuple(
+            correlations(onset, contact, lengths, torch.from_numpy(owner), each) for each in FORGIVENESSES
+        ),
+        owner=owner,
+        kinds=[kind for clips in batches for kind in negative_kinds(clips.negatives)],
+        pieces=np.concatenate([clips.pieces.numpy() for clips in batches]),
+        takes=np.concatenate([clips.takes.numpy() for clips in batches]),
+        groups=np.array(groups, dtype=np.int64),
+        names=tuple(name for clips in batches for name in clips.names),
+    )
 
 
 def retrieval_results(run: Run, tables: Tables, pool: int, piece_of: Mapping[str, str]) -> list[Results]:
@@ -134,12 +216,6 @@ def retrieval_results(run: Run, tables: Tables, pool: int, piece_of: Mapping[str
 
 def report(folder: Path, results: Sequence[Results]) -> str:
     """Write the results of :func:`retrieval_results` and a report; returns the report."""
-    text = _text(results)
-    write_report(folder, results, text)
-    return text
-
-
-def _text(results: Sequence[Results]) -> str:
     run, table = results[0].run, by_item(results[0])
     names = [f"{form} R@{rank}" for form in FORMS for rank in RANKS]
     estimates = {one.run.upstream: run_estimates(one, names) for one in results}
@@ -165,11 +241,7 @@ def _text(results: Sequence[Results]) -> str:
         )
     heading = ["", *(f"R@{rank}" for rank in RANKS), "median rank", "among", "chance R@1"]
     heading += ["noise for music, R@1", "no learning, R@1"]
-    lines = [
-        run.title(),
-        "",
-        f"Data: {run.data}, {run.details['pairs']} pairs. Seed {run.seed}.",
-        "",
-        *markdown_table(heading, rows),
-    ]
-    return "\n".join([*lines, "", *NOTES, ""])
+    data = f"Data: {run.data}, {run.details['pairs']} pairs. Seed {run.seed}."
+    text = "\n".join([run.title(), "", data, "", *markdown_table(heading, rows), "", *NOTES, ""])
+    write_report(folder, results, text)
+    return text

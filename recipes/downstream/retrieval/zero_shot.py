@@ -24,11 +24,9 @@ from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
 from recipes.results.record import Run, origin, results_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from motion_data.manifest import Corpus
     from motionbeat_upstream.nn.motionbeat import MotionBeat
-    from recipes.downstream.retrieval.batches import PairBatch
-    from recipes.downstream.retrieval.kept import Kept
+    from recipes.downstream.retrieval.report import Kept
     from recipes.downstream.retrieval.settings import TaskSettings
 
 
@@ -59,16 +57,14 @@ def main(arguments: Sequence[str]) -> int:
 
     from motionbeat_upstream.checkpoint import load_motionbeat
     from motionbeat_upstream.threads import use_idle_cores
-    from recipes.downstream.retrieval.kept import lay_out
-    from recipes.downstream.retrieval.report import report, retrieval_results
+    from recipes.downstream.retrieval.report import lay_out, report, retrieval_results
     from recipes.downstream.retrieval.settings import read_settings
 
     clips = {} if options.clips is None else {"eval_clips": options.clips}
     settings = read_settings({"datarc": {"root": str(options.corpus), **clips}})
     use_idle_cores()
     model, provenance = load_motionbeat(options.music, options.motion_side)
-    kept = encode(model, settings, options.split)
-    tables = lay_out(kept)
+    tables = lay_out(encode(model, corpus, settings, options.split))
     run = Run(
         task="retrieval",
         data=options.corpus.name,
@@ -89,59 +85,52 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def encode(model: MotionBeat, settings: TaskSettings, split: str) -> list[Kept]:
+def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str) -> list[Kept]:
     """Vectors of a split's pairs by both towers.
 
     Raises:
-        DataError, AudioError: a corpus that cannot be read, or too few pairs.
+        DataError, AudioError: pairs that cannot be read, or too few.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
     from tqdm import tqdm
 
     from motion_data.pipeline.pair_cache import PairCache
     from recipes.downstream.retrieval.batches import PairBatches
+    from recipes.downstream.retrieval.report import keep
 
     data = settings.datarc
-    corpus = read_corpus(Path(data.root))
     pipeline = data.pipeline(0, training=False)
     cache = PairCache(corpus.folder, corpus.split(split), pipeline.fps, data.memory_megabytes)
     batches = PairBatches(corpus, split, pipeline, cache, 0, testing=True, most=data.eval_clips)
-    bar = tqdm(range(len(batches)), desc=split, unit=" batches", disable=None)
+    kept = []
     with torch.inference_mode():
-        return [_kept(model, *batches[index]) for index in bar]
-
-
-def _kept(model: MotionBeat, wavs: list[Tensor], batches: list[PairBatch]) -> Kept:
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
-    from recipes.downstream.retrieval.kept import keep
-
-    (batch,) = batches
-    size, clips = len(batch), batch.clips
-    # The sound, and noise in its place.
-    sounds = [pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:])]
-    lengths = torch.tensor([len(wav) for wav in wavs[:size]])
-
-    danced = model.encode_motion(
-        clips.joints, clips.pulses, clips.has_joints, clips.motion_lengths, clips.owner_grids
-    )
-    danced_own = model.encode_motion(
-        clips.joints[:size],
-        clips.pulses[:size],
-        clips.has_joints[:size],
-        clips.frame_lengths,
-        clips.motion_grids,
-        own_grids=True,
-    )
-    return keep(
-        batch,
-        lambda is_noise, grids: (
-            model.encode_music(sounds[is_noise], lengths, grids, own_grids=grids is None).compared
-        ),
-        danced.compared,
-        danced_own.compared,
-    )
+        for index in tqdm(range(len(batches)), desc=split, unit=" batches", disable=None):
+            wavs, (batch,) = batches[index]
+            size, clips = len(batch), batch.clips
+            lengths = torch.tensor([len(wav) for wav in wavs[:size]])
+            # The sound, and noise in its place.
+            padded = [pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:])]
+            sounds = [
+                (
+                    model.encode_music(wav, lengths, clips.grids).compared,
+                    model.encode_music(wav, lengths, None, own_grids=True).compared,
+                )
+                for wav in padded
+            ]
+            motion = model.encode_motion(
+                clips.joints, clips.pulses, clips.has_joints, clips.motion_lengths, clips.owner_grids
+            )
+            motion_own = model.encode_motion(
+                clips.joints[:size],
+                clips.pulses[:size],
+                clips.has_joints[:size],
+                clips.frame_lengths,
+                clips.motion_grids,
+                own_grids=True,
+            )
+            kept.append(keep(batch, sounds, motion.compared, motion_own.compared))
+    return kept
 
 
 if __name__ == "__main__":

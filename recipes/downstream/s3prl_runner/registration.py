@@ -112,24 +112,14 @@ def packaged_config(task: str) -> Path | None:
 
 
 def weights_file(upstream: str, given: Path | None) -> Path | None:
-    """The file or folder that is given; otherwise the weights in the package, if the upstream has some.
-
-    Args:
-        upstream: its name in S3PRL's hub.
-        given: ``-k`` of ``run_downstream.py``.
-    """
+    """``-k`` of ``run_downstream.py``; without it the weights in the package, if the upstream has some."""
     return IN_THE_PACKAGE.get(upstream) if given is None else given
 
 
 def weights_sha256(upstream: str, given: Path | None) -> str:
     """SHA-256 of an upstream's weights: of the file; of a folder, of the names and sizes of what is in it.
 
-    Args:
-        upstream: its name in S3PRL's hub.
-        given: ``-k`` of ``run_downstream.py``.
-
-    Returns:
-        Empty where there are no weights on this machine: an upstream without any, or an address.
+    Empty where there are no weights on this machine: an upstream without any, or an address.
     """
     weights = weights_file(upstream, given)
     if weights is None or not weights.exists():

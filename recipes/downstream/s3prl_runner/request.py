@@ -201,10 +201,14 @@ def check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
     if unset:
         example = ",,".join(f"config.{key}=PATH" for key in unset)
         raise MotionBeatError(f'-d {args.downstream}: where is its data? Give -o "{example}"')
-    for key, place in _data_places(args, config):
-        if not Path(place).exists():
+    packaged = packaged_config(args.downstream)
+    if packaged is None or args.config is None or Path(args.config).resolve() != packaged.resolve():
+        return
+    given = dict(_leaves(config))
+    for key, value in _leaves(read_config(packaged)):
+        if value == UNSET and not Path(str(given[key])).exists():
             raise MotionBeatError(
-                f"config.{key} = {place}: no such file or folder; give the place of the data with "
+                f"config.{key} = {given[key]}: no such file or folder; give the place of the data with "
                 f"-o config.{key}=PATH"
             )
 
@@ -349,12 +353,8 @@ def _import_task(name: str) -> Any:
     try:
         return importlib.import_module(f"s3prl.downstream.{name}.expert")
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in (
-            "s3prl",
-            "recipes",
-            "motion_data",
-            "motionbeat_upstream",
-        ):
+        ours = ("s3prl", "recipes", "motion_data", "motionbeat_upstream")
+        if error.name is None or error.name.split(".")[0] in ours:
             raise
         raise MotionBeatError(
             f"-d {name}: needs the Python module {error.name!r}, which is not installed; install it "
@@ -373,14 +373,3 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _data_places(args: argparse.Namespace, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The keys that our packaged configuration leaves to the user, and what the user gave."""
-    path = packaged_config(args.downstream)
-    if path is None or args.config is None or Path(args.config).resolve() != path.resolve():
-        return
-    given = dict(_leaves(config))
-    for key, value in _leaves(read_config(path)):
-        if value == UNSET:
-            yield key, str(given[key])

@@ -100,12 +100,7 @@ def read_mtg_jamendo(root: Path, fold: int) -> ClipData:
     audio = expect(root, "audio", MTG_JAMENDO)
     splits = {
         split: [
-            clip(
-                row[0],
-                row[2],
-                np.isin(tags, row[5:]).astype(np.float32),
-                _full_or_low(audio / row[3]),
-            )
+            clip(row[0], row[2], np.isin(tags, row[5:]).astype(np.float32), _full_or_low(audio / row[3]))
             for row in rows
         ]
         for split, rows in lists.items()

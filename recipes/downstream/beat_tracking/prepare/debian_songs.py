@@ -12,8 +12,6 @@ the bar), ``OUT/splits.csv`` and ``OUT/README.md``. A second run keeps what is a
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import shutil
 import sys
 import tempfile
@@ -24,12 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from motion_data.beats_file import Beats, write_beats
 from motion_data.corpora.recordings.debian_packages import run_program
 from motion_data.errors import DataError
 from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.decoding import read_sound
+from recipes.downstream.beat_tracking.dataset import write_splits
 
 BEATS_PER_BAR = 4
 """All eight songs are in 4/4."""
@@ -108,7 +108,6 @@ def tempo_map_beats(midi: Path, duration: float) -> NDArray[np.float64]:
     Raises:
         DataError: the file is no MIDI file.
     """
-
     score = read_score(midi)
     fastest = min([DEFAULT_TEMPO, *(mark.mspq for mark in score.tempos)]) / 1e6
     if not fastest > 0:
@@ -128,7 +127,6 @@ def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:
         AudioError: a track cannot be read.
         DataError: the two have different rates.
     """
-
     (first, rate), (second, other) = read_sound(backing), read_sound(guitar)
     if rate != other:
         raise DataError(f"{backing} is at {rate} Hz but {guitar} at {other} Hz; expected one rate")
@@ -157,8 +155,7 @@ def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
     audio_path, beats_path = song_paths(song, out)
     with atomic_path(audio_path) as draft:
         soundfile.write(draft, audio, rate, format="FLAC", subtype="PCM_16")
-    lines = (f"{time:.4f}\t{position}\n" for time, position in zip(times[keep], positions[keep], strict=True))
-    write_text(beats_path, "".join(lines))
+    write_beats(beats_path, Beats(times[keep], positions[keep]))
 
 
 def song_paths(song: Song, out: Path) -> tuple[Path, Path]:
@@ -195,17 +192,15 @@ def unpack(package: str, packages: Path | None, work: Path) -> Path:
 
 def write_index(out: Path, tempi: dict[str, float]) -> None:
     """Write ``splits.csv`` and ``README.md``."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["audio", "beats", "piece", "split", "fold", "bar_phase"])
-    for song in SONGS:
-        paths = [path.relative_to(out).as_posix() for path in song_paths(song, out)]
-        table.writerow([*paths, song.piece, song.split, song.fold, song.bar_phase])
+    columns = ("piece", "split", "fold", "bar_phase")
+    write_splits(
+        out / "splits.csv",
+        [(*song_paths(song, out), {name: getattr(song, name) for name in columns}) for song in SONGS],
+    )
     rows = "\n".join(
         f"| {s.piece} | {s.package} | {tempi[s.piece]:.0f} | {s.lag * 1e3:.0f} | {s.bar_phase} |"
         for s in SONGS
     )
-    write_text(out / "splits.csv", text.getvalue())
     write_text(out / "README.md", README.format(rows=rows))
 
 

@@ -10,7 +10,6 @@ file's name; they are ours, and no published split.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import os
 import sys
@@ -18,27 +17,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from motion_data.errors import DataError
-from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import command
 
 
 def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
-    """Write ``splits.csv``.
+    """Write ``splits.csv``, or ``target``; returns the file.
 
-    Args:
-        folder: of the recordings.
-        folds: how many, at least 3: one to test on, one to choose by, the rest to train on.
-        target: the file; None for ``splits.csv`` in the folder.
-
-    Returns:
-        The file.
+    ``folds`` is at least 3: one to test on, one to choose by, the rest to train on.
 
     Raises:
-        DataError: no recordings, or fewer than folds, annotations that are missing or wrong, a
-            ``splits.csv`` that is there already.
+        DataError: no recordings, or fewer than folds, annotations that are missing or wrong, a file that is
+            there already.
         AudioError: audio that cannot be read.
     """
-    from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings
+    from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings, write_splits
 
     target = target or folder / "splits.csv"
     if folds < 3:
@@ -50,15 +42,9 @@ def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
         raise DataError(f"{folder}: {len(rows)} recordings cannot make {folds} folds")
     load_recordings(folder)  # all that is wrong with them is told now
     dealt = sorted(rows, key=lambda row: hashlib.sha256(os.fsencode(row.audio.stem)).digest())
-    with (
-        atomic_path(target) as draft,
-        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["audio", "beats", "fold"])
-        for number, row in enumerate(dealt):
-            paths = [Path(os.path.relpath(path, target.parent)).as_posix() for path in (row.audio, row.beats)]
-            table.writerow([*paths, number % folds])
+    write_splits(
+        target, [(row.audio, row.beats, {"fold": number % folds}) for number, row in enumerate(dealt)]
+    )
     return target
 
 

@@ -16,7 +16,7 @@ from motion_data.beats_file import Beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.midi_file import read_score, seconds_of
-from recipes.downstream.beat_tracking.splits import SPLIT_NAMES, split_by_ratio
+from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
 """Shares of train, dev and test, by piece, where a corpus has no split of its own."""
@@ -106,13 +106,7 @@ def find_pop909(source: Path) -> list[Take]:
     names = [path.parent.name for path in annotations]
     splits = split_by_ratio(names, RATIOS, 0)
     return [
-        Take(
-            f"pop909_{name}",
-            name,
-            path.with_name(f"{name}.mid"),
-            splits[name],
-            partial(pop909_beats, path),
-        )
+        Take(f"pop909_{name}", name, path.with_name(f"{name}.mid"), splits[name], partial(pop909_beats, path))
         for path, name in zip(annotations, names, strict=True)
     ]
 
@@ -209,8 +203,7 @@ def _note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
     starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     if not starts:
         raise DataError(f"{midi}: has no notes; leave it out")
-    ticks: NDArray[np.int64] = np.concatenate(starts).astype(np.int64)
-    return ticks
+    return np.asarray(np.concatenate(starts).astype(np.int64))
 
 
 def _while_sounding(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:

@@ -10,8 +10,6 @@ keeps what is already whole. The licences of the corpora hold for what is made o
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -19,19 +17,21 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
+from motion_data.files import write_sound
 from motion_data.midi_file import read_score
 from motion_data.pair import SPLITS
 from motion_data.soundfont import check_soundfont, default_soundfont, play, synthesiser
-from motionbeat_upstream.atomic_write import atomic_path, write_text
+from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
+from recipes.downstream.beat_tracking.dataset import deal, load_recordings, write_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
-from recipes.downstream.beat_tracking.splits import deal
 
 FEWEST_BEATS = 8
 """Files with fewer beats are left out."""
@@ -56,8 +56,6 @@ def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -
     Raises:
         DataError: the take cannot be used; the message says why.
     """
-    import soundfile
-
     beats = take.beats()
     audio = render(take.midi, soundfont)
     if seconds is not None:
@@ -66,8 +64,7 @@ def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -
     if inside.sum() < FEWEST_BEATS:
         raise DataError(f"{take.midi}: {inside.sum()} beats in what is rendered, fewer than {FEWEST_BEATS}")
     audio_path, beats_path = take_paths(take, out)
-    with atomic_path(audio_path) as draft:
-        soundfile.write(draft, audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    write_sound(audio_path, torch.from_numpy(audio))
     write_beats(beats_path, Beats(beats.times[inside], beats.positions[inside]))
 
 
@@ -101,15 +98,7 @@ def prepare(
 ) -> list[str]:
     """Write the data set to ``out``; takes that are already whole are kept.
 
-    Args:
-        corpus: groove, asap or pop909.
-        source: its folder.
-        out: folder of the data set.
-        limit: most takes to render.
-        seconds: render no more than this of each.
-        soundfont: .sf2 or .sf3 file; None for the one that pretty_midi brings along.
-        folds: deal the pieces out in so many folds, to test on each in turn.
-        without: data sets whose pieces are left out, so that nothing is chosen on what is tested on.
+    The arguments are the options of the command.
 
     Returns:
         Why takes are left out, a line each.
@@ -118,8 +107,6 @@ def prepare(
         DataError: ``source`` is not the corpus or has nothing else, a data set of ``without`` cannot be
             read, the soundfont cannot be used, or ``out`` holds another rendering.
     """
-    from recipes.downstream.beat_tracking.dataset import load_recordings
-
     held = {recording.piece for other in without for recording in load_recordings(other)}
     takes = choose([take for take in CORPORA[corpus].find(source) if take.piece not in held], limit)
     if not takes:
@@ -142,7 +129,14 @@ def prepare(
         done.append(take)
     if not done:
         raise DataError(f"{source}: none of {len(takes)} files could be used; the first: {left_out[0]}")
-    _write_index(out, done, CORPORA[corpus].about, soundfont.name, seconds, folds)
+    # In the order of the takes, so that neighbours in a corpus, which are often alike, are dealt apart.
+    number = {piece: index for index, piece in enumerate(dict.fromkeys(take.piece for take in done))}
+    rows = []
+    for take in done:
+        fold = {} if folds is None else {"fold": number[take.piece] % folds}
+        rows.append((*take_paths(take, out), {"piece": take.piece, "split": take.split, **fold}))
+    write_splits(out / "splits.csv", rows)
+    _write_readme(out, done, CORPORA[corpus].about, soundfont.name, seconds)
     return left_out
 
 
@@ -163,25 +157,11 @@ def _same_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
     write_text(note, json.dumps(settings) + "\n")
 
 
-def _write_index(
-    out: Path,
-    takes: Sequence[Take],
-    about: str,
-    soundfont: str,
-    seconds: float | None,
-    folds: int | None,
+def _write_readme(
+    out: Path, takes: Sequence[Take], about: str, soundfont: str, seconds: float | None
 ) -> None:
     import soundfile
 
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["audio", "beats", "piece", "split", *([] if folds is None else ["fold"])])
-    # In the order of the takes, so that neighbours in a corpus, which are often alike, are dealt apart.
-    number = {piece: index for index, piece in enumerate(dict.fromkeys(take.piece for take in takes))}
-    for take in takes:
-        paths = [path.relative_to(out).as_posix() for path in take_paths(take, out)]
-        fold = [] if folds is None else [number[take.piece] % folds]
-        table.writerow([*paths, take.piece, take.split, *fold])
     minutes = sum(soundfile.info(take_paths(take, out)[0]).duration for take in takes) / 60
     beats = sum(len(read_beats(take_paths(take, out)[1]).times) for take in takes)
     cut = "" if seconds is None else f", the first {seconds:g} s of each"
@@ -190,7 +170,6 @@ def _write_index(
         f"{beats} beats. Rendered through {soundfont}; mono FLAC at 16 kHz. The licence above holds for "
         f"these files too.\n"
     )
-    write_text(out / "splits.csv", text.getvalue())
     write_text(out / "README.md", readme)
 
 
