@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.recordings.tatum import LEAST_STRENGTH, Tatum, envelope_of, measure_tatum
+from motion_data.corpora.recordings.tatum import Tatum, envelope_of, measure_tatum
+from motion_data.corpora.recordings.tracks import LEAST_STRENGTH
 from tests.clicks_at_tempo import clicks
 
 

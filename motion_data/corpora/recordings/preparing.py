@@ -17,8 +17,9 @@ from torch import Tensor
 
 from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
 from motion_data.corpora.recordings.labelling import Labels, label_track
-from motion_data.corpora.recordings.tatum import SHORTEST, envelope_of, measure_tatum
+from motion_data.corpora.recordings.tatum import envelope_of, measure_tatum
 from motion_data.corpora.recordings.tracks import (
+    SHORTEST,
     Track,
     find_tracks,
     package_half,

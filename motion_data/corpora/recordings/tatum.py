@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from torch import Tensor
 
+from motion_data.corpora.recordings.tracks import LARGEST_DRIFT, LEAST_STRENGTH
 from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
 
@@ -36,16 +37,6 @@ LEAST_SHARE = 0.35
 FARTHEST = 0.25 / WINDOW
 """Tatums a second by which the phases may correct a rate: a quarter of a turn in a window. More comes of
 phases at random, of a rate that the sound does not keep."""
-
-SHORTEST = 20.0
-"""Seconds of sound that a tatum is measured on."""
-
-
-LEAST_STRENGTH = 0.45
-"""Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
-
-LARGEST_DRIFT = 0.025
-"""Seconds that the phase may leave the straight line."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from motion_data.corpora.recordings.licence import track_licence
-from motion_data.corpora.recordings.tatum import LARGEST_DRIFT, LEAST_STRENGTH, SHORTEST
 from motion_data.errors import DataError
 from motion_data.preparation import hashed_share
 from motionbeat_upstream.audio import AUDIO_SUFFIXES
+
+SHORTEST = 20.0
+"""Seconds of sound that a tatum is measured on."""
+
+LEAST_STRENGTH = 0.45
+"""Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
+
+LARGEST_DRIFT = 0.025
+"""Seconds that the phase may leave the straight line."""
 
 DEV_SHARE, TEST_SHARE = 0.12, 0.18
 """Shares of the hashes of packages' names where dev ends, and where test, which follows it, does. With
