@@ -13,12 +13,6 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import decode
 from motionbeat_upstream.errors import AudioError as AudioError
 
-AUDIO_SUFFIXES = (
-    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"),
-    *(".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka"),
-)
-"""File names that a folder is searched for."""
-
 
 def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) -> Tensor:
     """Read a file or a part of it, of any rate and number of channels, in any format that FFmpeg knows.

@@ -28,6 +28,12 @@ from numpy.typing import NDArray
 from motionbeat_upstream.errors import AudioError, AudioWarning, DamagedAudioWarning
 from motionbeat_upstream.mp3_tag import read_mp3_tag
 
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64"),
+    *(".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka"),
+)
+"""File names that a folder is searched for."""
+
 OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,"

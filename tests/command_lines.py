@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 SLOW = frozenset(
     {
         *("torch", "torchaudio", "s3prl", "fairseq2", "transformers", "librosa", "numba", "scipy", "sklearn"),
-        *("matplotlib", "pandas", "music21", "symusic", "pretty_midi", "mediapipe", "pydantic"),
+        *("matplotlib", "pandas", "music21", "symusic", "pretty_midi", "mediapipe"),
     }
 )
 """Packages that take a good part of a second, or several, to import."""

@@ -185,7 +185,7 @@ def _piece(take: str) -> str:
 
 def _music_file(folder: Path, take: str) -> Path:
     """The file of a take, or of its piece; where there is none, the one that is expected."""
-    from motionbeat_upstream.audio import AUDIO_SUFFIXES
+    from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
     piece = _piece(take)
     files = (folder / (stem + suffix) for stem in (take, piece) for suffix in AUDIO_SUFFIXES)

@@ -80,7 +80,7 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     Raises:
         DataError: no such folder, no BVH in it, a splits file that is wrong, or not one pair.
     """
-    from motionbeat_upstream.audio import AUDIO_SUFFIXES
+    from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected one of BVH files")

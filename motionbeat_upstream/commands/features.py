@@ -120,7 +120,7 @@ def find_audio(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
     Raises:
         AudioError: a folder without audio, or two inputs whose outputs would have one name.
     """
-    from motionbeat_upstream.audio import AUDIO_SUFFIXES
+    from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
     found: dict[Path, Path] = {}
     for given in inputs:

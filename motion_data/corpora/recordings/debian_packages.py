@@ -21,7 +21,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from motion_data.corpora.recordings.tracks import TEST_SONGS, read_tempi
 from motion_data.errors import DataError
 from motionbeat_upstream.commands.command import command
 
@@ -40,6 +39,8 @@ def get_packages(names: Sequence[str], raw: Path, packages: Path | None = None) 
     Raises:
         DataError: one of them holds the project's test songs; nothing is downloaded then.
     """
+    from motion_data.corpora.recordings.tracks import TEST_SONGS
+
     banned = [name for name in names if name.startswith(TEST_SONGS)]
     if banned:
         raise DataError(f"{', '.join(banned)}: these are the project's test songs; take them out of the list")
@@ -124,6 +125,8 @@ def main(arguments: Sequence[str]) -> int:
         "--packages", type=Path, metavar="DIR", help="folder with the .deb files; nothing is downloaded then"
     )
     options = parser.parse_args(arguments)
+    from motion_data.corpora.recordings.tracks import read_tempi
+
     names = list(dict.fromkeys(package for package, _, _ in read_tempi(options.tempo)))
     faults = get_packages(names, options.raw, options.packages)
     for name, why in faults.items():

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from motion_data.corpora.recordings.licence import track_licence
 from motion_data.errors import DataError
 from motion_data.preparation import hashed_share
-from motionbeat_upstream.audio import AUDIO_SUFFIXES
+from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
 SHORTEST = 20.0
 """Seconds of sound that a tatum is measured on."""

@@ -16,19 +16,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from motion_data.beats_file import Beats, read_beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
-from motionbeat_upstream.decoding import audio_length
+from motionbeat_upstream.decoding import AUDIO_SUFFIXES, audio_length
 from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.file_name import fit_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 END_SLACK = 0.1
 """Seconds by which a last beat may lie beyond the audio: tables are rounded, clips cut short."""
@@ -298,6 +298,8 @@ def _recordings(root: Path, rows: Sequence[Row]) -> list[Recording]:
 
 
 def _recording(row: Row, name: str) -> Recording:
+    from motionbeat_upstream.audio import read_audio
+
     # Unlike Path.is_file, it takes a name that is too long for one of no file.
     if not os.path.isfile(row.audio):
         raise DataError(f"{row.place}: no audio file {row.audio}")

@@ -13,7 +13,8 @@ from motion_data.csv_file import Row
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
 from motionbeat_upstream.atomic_write import is_hidden
-from motionbeat_upstream.audio import AUDIO_SUFFIXES, read_audio
+from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 from recipes.downstream.clip_probing.clips import Clip
 
 

@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -56,6 +55,8 @@ def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -
     Raises:
         DataError: the take cannot be used; the message says why.
     """
+    import torch
+
     beats = take.beats()
     audio = render(take.midi, soundfont)
     if seconds is not None:
