@@ -78,7 +78,11 @@ def run(command: list[str], arguments: list[str]) -> tuple[int | str | None, str
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    importlib.metadata.entry_points = lambda **_: motionbeat_commands()  # type: ignore
+    # Others, pydantic among them, ask for entry points of their own.
+    others = importlib.metadata.entry_points
+    importlib.metadata.entry_points = lambda **named: (  # type: ignore
+        motionbeat_commands() if named.get("group") == "motionbeat.commands" else others(**named)
+    )
     found = {}
     for command in commands():
         code, output = run(command, given)

@@ -233,7 +233,7 @@ read_genre = partial(read_section, "genre", clip_probing.TaskSettings, layouts=(
                 "datarc": {"split_ratios": [0.0, 1.0]},
                 "decodingrc": {"min_bpm": 99, "max_bpm": 99},
             },
-            r"datarc\.split_ratios\.0 = 0\.0: must be greater than 0; datarc\.split_ratios = .*"
+            r"datarc\.split_ratios\.0 = 0\.0: must be greater than 0; datarc\.split_ratios\.2 is missing; "
             r"decodingrc: max_bpm must be above min_bpm",
         ),
         (

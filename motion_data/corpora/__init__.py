@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from motion_data.errors import DataError
-from motion_data.manifest import Corpus
+
+if TYPE_CHECKING:
+    from motion_data.manifest import Corpus
 
 CORPORA = ("aistpp", "bvh", "constructed", "folder", "recordings", "stepmania", "video")
 
