@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import command
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,18 +62,16 @@ class Figure:
     @property
     def target(self) -> str:
         """In words; empty where there is none."""
-        bounds = [
-            f"≥ {self.least:g}" if self.least is not None else "",
-            f"≤ {self.most:g}" if self.most else "",
-        ]
-        return " and ".join(bound for bound in bounds if bound)
+        if self.least is not None:
+            return f"≥ {self.least:g}"
+        return "" if self.most is None else f"≤ {self.most:g}"
 
     @property
     def met(self) -> bool:
         """Whether the value is what it should be; true without a target."""
-        return (self.least is None or self.value >= self.least) and (
-            self.most is None or self.value <= self.most
-        )
+        if self.least is not None:
+            return self.value >= self.least
+        return self.most is None or self.value <= self.most
 
 
 def music(seconds: float) -> Tensor:
@@ -87,15 +85,15 @@ def music(seconds: float) -> Tensor:
 
 def fastest(calls: Mapping[str, Callable[[], object]], turns: int) -> dict[str, float]:
     """Seconds of the fastest of some turns of each call, after one that does not count."""
-    found: dict[str, float] = {}
+    times: dict[str, float] = {}
     for turn in range(turns + 1):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
             spent = time.perf_counter() - start
             if turn:
-                found[name] = min(found.get(name, spent), spent)
-    return found
+                times[name] = min(times.get(name, spent), spent)
+    return times
 
 
 def measure_features(threads: int, turns: int) -> list[Figure]:
@@ -216,6 +214,7 @@ def measure_grid(turns: int) -> list[Figure]:
     from motionbeat_upstream.beats.decoded_grid import decode_grids
     from motionbeat_upstream.beats.frontend import log_mel
     from motionbeat_upstream.hubconf import motionbeat
+    from recipes.benchmark.beats.trackers import DBN_BPM, DBN_METRES, FRAME_RATE
     from recipes.downstream.beat_tracking.decoding import decode_dbn
 
     torch.set_num_threads(1)
@@ -231,7 +230,7 @@ def measure_grid(turns: int) -> list[Figure]:
                 "ours": lambda: decode_grids(
                     beats.beat, beats.downbeat, beats.tempo, mel, mel_lengths, [float(EXCERPT)]
                 ),
-                "dbn": lambda: decode_dbn(both, (2, 3, 4), 55.0, 215.0, SAMPLE_RATE / STRIDE),
+                "dbn": lambda: decode_dbn(both, DBN_METRES, *DBN_BPM, FRAME_RATE),
                 "librosa": lambda: librosa.beat.beat_track(y=wav.numpy(), sr=SAMPLE_RATE),
             },
             turns,
@@ -245,7 +244,7 @@ def measure_grid(turns: int) -> list[Figure]:
 
 def measure(threads: int, turns: int) -> list[Figure]:
     """All figures, each group from a process of its own."""
-    found: list[Figure] = []
+    figures: list[Figure] = []
     with tqdm(total=3 + len(LENGTHS), unit="measurement", disable=None) as bar:
         for function, arguments in (
             (measure_features, (threads, turns)),
@@ -253,7 +252,7 @@ def measure(threads: int, turns: int) -> list[Figure]:
             (measure_grid, (turns,)),
         ):
             bar.set_description(function.__name__.removeprefix("measure_"))
-            found += _apart(function, *arguments)
+            figures += _apart(function, *arguments)
             bar.update()
         costs, memory = {}, {}
         for seconds in LENGTHS:
@@ -262,15 +261,15 @@ def measure(threads: int, turns: int) -> list[Figure]:
                 measure_length, threads, seconds, turns if seconds < 600 else 1
             )
             bar.update()
-    found += [Figure(f"cost of a second, {seconds} s", 1e3 * cost, "ms") for seconds, cost in costs.items()]
-    found.append(
-        Figure("dearest over cheapest of these", max(costs.values()) / min(costs.values()), "", most=1.3)
+    figures += [Figure(f"cost of a second, {seconds} s", 1e3 * cost, "ms") for seconds, cost in costs.items()]
+    figures.append(
+        Figure("highest of these over the lowest", max(costs.values()) / min(costs.values()), "", most=1.3)
     )
-    found += [
+    figures += [
         Figure(f"resident memory, {seconds} s", memory[seconds], "GB", most=most)
         for seconds, most in ((600, 1.0), (3600, 1.2))
     ]
-    return found
+    return figures
 
 
 def _apart(function: Callable[..., T], *arguments: int) -> T:
