@@ -1,6 +1,7 @@
 """The music tower as a whole: one clip is one clip, whatever it is batched with."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from motionbeat_upstream.beats.beat_estimation import estimate_grids
 from motionbeat_upstream.beats.frontend import frame_count, log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import architecture
+from motionbeat_upstream.nn import frame_trunk, music_tower, token_encoder
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
 from tests.small import SMALL, music
 
@@ -43,6 +45,21 @@ def test_the_named_architectures_have_their_sizes() -> None:
     st.lists(st.tuples(st.floats(0.001, 5), st.floats(60, 190)), min_size=2, max_size=3), st.integers(0, 99)
 )
 def test_alone_and_in_a_padded_batch_agree(clips: list[tuple[float, float]], seed: int) -> None:
+    check_alone_and_together(clips, seed)
+
+
+@settings(deadline=None, max_examples=4)
+@given(st.floats(0.001, 2), st.floats(6, 9), st.integers(0, 99))
+def test_a_short_clip_beside_one_of_several_blocks(short: float, long: float, seed: int) -> None:
+    with (
+        patch.object(frame_trunk, "PIECE", 40),
+        patch.object(token_encoder, "BLOCK", 12),
+        patch.object(token_encoder, "CONTEXT", 4),
+    ):
+        check_alone_and_together([(short, 120.0), (long, 120.0)], seed)
+
+
+def check_alone_and_together(clips: list[tuple[float, float]], seed: int) -> None:
     tower = untrained_music_tower(SMALL).eval()
     wavs = [music(seconds, bpm, seed + index) for index, (seconds, bpm) in enumerate(clips)]
     together = run(tower, wavs)
@@ -54,6 +71,20 @@ def test_alone_and_in_a_padded_batch_agree(clips: list[tuple[float, float]], see
             torch.testing.assert_close(many[row, :frames], one[0], rtol=0, atol=1e-4)
             assert (many[row, frames:] == 0).all()
         torch.testing.assert_close(together.embedding[row], alone.embedding[0], rtol=0, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.floats(0.001, 6), st.integers(0, 99), st.sampled_from([7, 50, 64]))
+def test_activations_in_stretches_are_those_of_the_whole(seconds: float, seed: int, stretch: int) -> None:
+    tower = untrained_music_tower(SMALL).eval()
+    wav = music(seconds, 120.0, seed)
+    with torch.inference_mode():
+        whole = tower.encode_frames(wav[None], torch.tensor([len(wav)])).beats
+    assert whole is not None
+    with patch.object(music_tower, "STRETCH", stretch):
+        beat, downbeat = tower.beat_activations(wav)
+    torch.testing.assert_close(beat, whole.beat[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(downbeat, whole.downbeat[0], rtol=0, atol=1e-5)
 
 
 PULSES = replace(SMALL, grid_from="pulses", grid_trust=0.8)

@@ -1,6 +1,7 @@
 """The properties of the phase rotation that DESIGN calls for, over random inputs in float64."""
 
 import math
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.nn import token_encoder
 from motionbeat_upstream.nn.phase_rotation import PhaseRotation, Rotation
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 
@@ -127,3 +129,15 @@ def test_the_order_of_bars_is_heard() -> None:
     swapped = x.view(2, 8, 16, 32)[:, [1, 0, 2, 3, 4, 5, 6, 7]].flatten(1, 2)
     plain, other = layers(x, phase, bar, mask)[-1], layers(swapped, phase, bar, mask)[-1]
     assert (plain.mean(1) - other.mean(1)).abs().max() > 1e-3
+
+
+def test_a_token_attends_to_its_block_and_the_context_beside_it() -> None:
+    torch.manual_seed(0)
+    layers = TokenEncoder(MusicTowerConfig(dim=32, heads=2, token_layers=1)).double().eval()
+    x, phase, bar = tokens_of(4, 16, 0)
+    x.requires_grad_()
+    mask = torch.ones(x.shape[:2], dtype=torch.bool)
+    with patch.object(token_encoder, "BLOCK", 16), patch.object(token_encoder, "CONTEXT", 4):
+        layers(x, phase, bar, mask)[-1][0, 20].sum().backward()
+    assert x.grad is not None
+    assert x.grad[0].abs().sum(1).nonzero()[:, 0].tolist() == list(range(12, 36))

@@ -18,7 +18,7 @@ from torch import Tensor
 from motion_data.corpora import corpus_module
 from motion_data.corpora.recordings import preparing
 from motion_data.corpora.recordings.debian_packages import get_packages
-from motion_data.corpora.recordings.preparing import Settings, activations, prepare_recordings
+from motion_data.corpora.recordings.preparing import Settings, prepare_recordings
 from motion_data.corpora.recordings.tracks import (
     ALWAYS_TEST,
     find_tracks,
@@ -174,18 +174,6 @@ class TestPairs:
         (tmp_path / "out" / str(first.pairs[0].motion)).unlink()
         assert prepared(raw, tmp_path / "out").sha256 == first.sha256
         assert model.asked > asked
-
-    def test_stretches_join_without_a_seam(self) -> None:
-        class Loudness:
-            def beat_activations(self, wav: Tensor) -> tuple[Tensor, Tensor]:
-                frames = torch.nn.functional.pad(wav, (0, -len(wav) % STRIDE)).reshape(-1, STRIDE)
-                return frames.square().mean(1), frames.mean(1)
-
-        for seconds in (0.5, 60.0, 61.003, 150.01):
-            wav = torch.randn(round(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
-            whole = Loudness().beat_activations(wav)
-            for joined, expected in zip(activations(Loudness(), wav), whole, strict=True):
-                assert torch.equal(joined, expected)
 
 
 class TestHalves:

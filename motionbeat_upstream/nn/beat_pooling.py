@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from motionbeat_upstream.beats.grid import Tokens
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
@@ -69,14 +70,19 @@ def spread(x: Tensor, table: Overlaps) -> Tensor:
 
 
 def _weighted_mean(x: Tensor, source: Tensor, target: Tensor, weight: Tensor, size: int) -> Tensor:
-    batch, _, dim = x.shape
+    """(B, size, D) for each target the weighted mean of its sources; ``target`` ascends in each row."""
+    batch, count, dim = x.shape
     row = torch.arange(batch, device=x.device)[:, None]
     into = (row * size + target).flatten()
     total = torch.zeros(batch * size, device=x.device).index_add(0, into, weight.flatten())
-    share = (weight.flatten() / total[into].clamp(min=torch.finfo(torch.float32).tiny)).to(x.dtype)
-    picked = x[row, source].flatten(0, 1) * share[:, None]
-    # Half precision would lose small shares while adding; sums are kept in float32 at least.
-    summed = torch.zeros(
-        batch * size, dim, device=x.device, dtype=torch.promote_types(x.dtype, torch.float32)
+    share = weight.flatten() / total[into].clamp(min=torch.finfo(torch.float32).tiny)
+    # Half precision would lose small shares while adding; sums are made in float32 at least.
+    values = x.reshape(-1, dim).to(torch.promote_types(x.dtype, torch.float32))
+    means = embedding_bag(
+        (row * count + source).flatten(),
+        values,
+        torch.searchsorted(into, torch.arange(batch * size, device=x.device)),
+        mode="sum",
+        per_sample_weights=share.to(values.dtype),
     )
-    return summed.index_add(0, into, picked.to(summed.dtype)).to(x.dtype).view(batch, size, dim)
+    return means.to(x.dtype).view(batch, size, dim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ BEAT_OUTPUTS = 1, 1, max(METRES), len(METRES), TEMPO_CLASSES
 PULSE_STEP = 1 / 16
 """Steps that the logits of pulses are rounded to before they decide on beats. What the trunk gives
 differs by some 1e-6 between batches; rounded so, one frame in about 50,000 still differs [O]."""
+
+STRETCH = 6000
+"""Frames whose beats and pulses are computed at a time where the trunk's states are not asked for."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class FrameFeatures:
     """Outputs of the tower without a grid; everything is 0 beyond a clip's end."""
 
     hidden_states: list[Tensor]
-    """The trunk's states, each (B, F, D)."""
+    """The trunk's states, each (B, F, D); none where only the heads' outputs were asked for."""
     frame_lengths: Tensor
     """(B,) frames of each clip: ceil(samples / 320)."""
     onset_envelope: Tensor
@@ -194,7 +197,7 @@ class MusicTower(nn.Module):
         ways = [self._way] if ways is None else ways
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
         sound = spectra(wav, lengths, self.config.n_mels)
-        frames = self._frames(*sound) if any(source != "onsets" for source, _ in ways) else None
+        frames = self._frame_outputs(*sound) if any(source != "onsets" for source, _ in ways) else None
         return [_estimated(sound, frames, durations, *way, hints) for way in ways]
 
     @torch.inference_mode()
@@ -206,12 +209,37 @@ class MusicTower(nn.Module):
         Raises:
             ConfigError: the tower has no beat heads.
         """
-        frames = self.encode_frames(wav[None], torch.tensor([len(wav)], device=wav.device))
-        if frames.beats is None:
+        if self.beat_heads is None:
             raise ConfigError(
                 f"the {self.config.arch} tower has no beat heads; use a checkpoint that was trained with them"
             )
-        return frames.beats.beat[0], frames.beats.downbeat[0]
+        lengths = torch.tensor([len(wav)], device=wav.device)
+        beats = self._frame_outputs(*spectra(wav[None], lengths, self.config.n_mels)).beats
+        assert beats is not None
+        return beats.beat[0], beats.downbeat[0]
+
+    def _frame_outputs(self, mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:
+        """The heads' outputs without the trunk's states, ``STRETCH`` frames at a time: an hour's states are
+        1 GB."""
+        # The stem sees a frame or two more than the layers.
+        reach, count = self.config.trunk_reach + 2, mel.shape[1] // 2
+        pulses, beats = [], []
+        for first in range(0, count, STRETCH):
+            low = max(0, first - reach)
+            seen = slice(2 * low, 2 * (first + STRETCH + reach))
+            lengths = (mel_lengths - 2 * low).clamp(0, mel[:, seen].shape[1])
+            frames = self._frames(mel[:, seen], lengths, onset[:, seen])
+            own = slice(first - low, first - low + STRETCH)
+            pulses.append(frames.pulses[:, own])
+            if frames.beats is not None:
+                beats.append([getattr(frames.beats, head.name)[:, own] for head in fields(BeatLogits)])
+        return FrameFeatures(
+            [],
+            torch.div(mel_lengths, 2, rounding_mode="floor"),
+            onset,
+            torch.cat(pulses, 1),
+            BeatLogits(*(torch.cat(parts, 1) for parts in zip(*beats, strict=True))) if beats else None,
+        )
 
     def _frames(
         self,

@@ -16,12 +16,16 @@ from motionbeat_upstream.nn.contact_guidance import ContactGuide, Guide
 from motionbeat_upstream.nn.frame_trunk import feed_forward
 from motionbeat_upstream.nn.phase_rotation import PhaseRotation, Rotation
 
+BLOCK, CONTEXT = 1024, 256
+"""Tokens that attend together, and tokens to either side that they attend to as well. Attention over a whole
+hour would cost more than everything else together; in training a clip has a tenth of a block."""
+
 
 class TokenEncoder(nn.Module):
     """N layers over beat-synchronous tokens.
 
     Adding one δ to every phase leaves the output unchanged, and so does, token for token, rolling
-    a piece that repeats by whole bars.
+    a piece of up to ``BLOCK`` tokens that repeats by whole bars.
 
     Args:
         config: of the tower.
@@ -122,15 +126,21 @@ class PhaseRotatedAttention(nn.Module):
         if guide is not None:
             query = torch.cat([query, guide.query.expand(-1, self.heads, -1, -1).to(query.dtype)], -1)
             key = torch.cat([key, guide.key.to(key.dtype)], -1)
-        attended = F.scaled_dot_product_attention(
-            query,
-            key,
-            phase.apply(value),
-            attn_mask=mask[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-            scale=1.0,
-        )
-        turned_back = phase.inverse().apply(attended)
+        value = phase.apply(value)
+        blocks = []
+        for first in range(0, count, BLOCK):
+            seen = slice(max(0, first - CONTEXT), first + BLOCK + CONTEXT)
+            blocks.append(
+                F.scaled_dot_product_attention(
+                    query[:, :, first : first + BLOCK],
+                    key[:, :, seen],
+                    value[:, :, seen],
+                    attn_mask=mask[:, None, None, seen],
+                    dropout_p=self.dropout if self.training else 0.0,
+                    scale=1.0,
+                )
+            )
+        turned_back = phase.inverse().apply(torch.cat(blocks, 2))
         out: Tensor = self.project_out(turned_back.transpose(1, 2).reshape(batch, count, dim))
         return out
 

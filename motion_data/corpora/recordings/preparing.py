@@ -34,7 +34,7 @@ from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, MadePair, check_option, do_jobs, motion_facts
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import load_music_tower
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.config import SAMPLE_RATE
 
 SHORTEST_PAIR, LONGEST_PAIR = 4.0, 120.0
 """Seconds that a pair may be asked to last."""
@@ -51,9 +51,6 @@ STEP_SPREAD = (0.010, 0.025)
 
 STEP_LAG = 0.004
 """Seconds (standard deviation) by which a whole take is early or late."""
-
-STRETCH, CONTEXT = 60.0, 8.0
-"""Seconds of a track whose activations are computed at a time, and seconds that are heard to either side."""
 
 
 class BeatModel(Protocol):
@@ -170,7 +167,7 @@ def _track_pairs(track: Track, out: Path, settings: Settings, models: Mapping[st
         raise DataError(tatum.fault)
     beats, downbeats = (
         torch.stack(logits).mean(0).double().numpy()
-        for logits in zip(*(activations(_beat_model(path), wav) for path in models.values()), strict=True)
+        for logits in zip(*(_beat_model(path).beat_activations(wav) for path in models.values()), strict=True)
     )
     labels = label_track(
         beats, downbeats, tatum.rate, tatum.phase, start, stop, settings.beat_margin, settings.bar_margin
@@ -297,18 +294,3 @@ def _beat_model(path: Path) -> BeatModel:
 
 def _no_heads(path: Path) -> str:
     return f"{path}: this checkpoint has no beat heads to label with; give one that has with -k"
-
-
-def activations(model: BeatModel, wav: Tensor) -> tuple[Tensor, Tensor]:
-    """(F,) logits of beats and of downbeats at 50 Hz, computed in stretches: a track may last half an
-    hour."""
-    count = -(-len(wav) // STRIDE)
-    own, context = round(STRETCH * SAMPLE_RATE / STRIDE), round(CONTEXT * SAMPLE_RATE / STRIDE)
-    parts = []
-    with torch.inference_mode():
-        for first in range(0, count, own):
-            low, high = max(0, first - context), min(count, first + own + context)
-            logits = torch.stack(model.beat_activations(wav[low * STRIDE : high * STRIDE]))
-            parts.append(logits[:, first - low : first - low + own])
-    beats, downbeats = torch.cat(parts, 1)
-    return beats, downbeats
