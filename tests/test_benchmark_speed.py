@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.benchmark import speed
-from recipes.benchmark.speed import Figure, fastest, main, music, report
+from recipes.benchmark.speed import __main__ as speed
+from recipes.benchmark.speed.__main__ import main, report
+from recipes.benchmark.speed.figure import Figure, fastest, music
 
 
 def test_the_fastest_turn_counts_but_the_first_does_not() -> None:
@@ -24,6 +25,7 @@ def test_the_fastest_turn_counts_but_the_first_does_not() -> None:
 def test_music_is_always_the_same_and_as_long_as_asked() -> None:
     assert music(1.5).shape == (24_000,)
     torch.testing.assert_close(music(2.0), music(2.0), rtol=0, atol=0)
+    assert music(61.0).shape == (976_000,)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_every_part_of_the_loss_is_recorded_at_every_step(out: Path) -> None:
     assert [record["Step"] for record in records] == list(range(1, STEPS + 1))
     wanted = {"Loss" if name == "loss" else name for name in PARTS_OF_LOSS}
     wanted |= {"Gradient Norm", "grad_norm_music", "grad_norm_motion", "Learning Rate", "Data Epoch"}
-    wanted |= {"clips", "total_skipped_steps", "data_wait_share"}
+    wanted |= {"clips", "audio_seconds", "total_skipped_steps", "data_wait_share"}
     for record in records:
         assert wanted <= record.keys()
         assert 0 < record["ecl_temperature"] < 1

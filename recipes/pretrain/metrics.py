@@ -58,6 +58,7 @@ def register_metrics(container: DependencyContainer) -> None:
     _register(container, "grad_norm_music", 301)
     _register(container, "grad_norm_motion", 302)
     _register(container, "clips", 350, format_as_int)
+    _register(container, "audio_seconds", 352)
     _register(container, SKIPPED, 351, format_as_int)
     _register(container, "data_wait_share", 503, format_as_percentage)
     for place, name in enumerate(SCORES):

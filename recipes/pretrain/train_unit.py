@@ -11,6 +11,7 @@ from fairseq2.recipe import RecipeModel, TrainUnit
 from torch import Tensor
 
 from motion_data.pipeline.batch import Batch
+from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.pretrain.checkpointing import PatientCommits
 from recipes.pretrain.console import console
 from recipes.pretrain.criterion.settings import CriterionSettings
@@ -50,6 +51,7 @@ class PretrainUnit(TrainUnit[Batch]):
         for name in PARTS_OF_LOSS:
             metric_bag.add(name, Mean())
         metric_bag.add("clips", Sum())
+        metric_bag.add("audio_seconds", Sum())
         self._model.prepare_metric_bag(metric_bag)
 
     def set_step_nr(self, step_nr: int) -> None:
@@ -71,6 +73,7 @@ class PretrainUnit(TrainUnit[Batch]):
                 metric_bag.get(name, Mean).update(value.float().cpu())
                 self._computed.add(name)
         metric_bag.get("clips", Sum).update(len(batch))
+        metric_bag.get("audio_seconds", Sum).update(float(batch.wav_lengths.sum()) / SAMPLE_RATE)
         return loss, None
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
