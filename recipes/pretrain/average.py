@@ -1,6 +1,5 @@
 """``python -m recipes.pretrain.average A B OUT --share S``: a music tower between two others.
 
-
 Where B was trained further from A, the mean of both often keeps what A knows and has most of what B learned
 (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
 """
