@@ -18,6 +18,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
+from recipes.downstream.s3prl_runner.options import NONE
 from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
 from recipes.downstream.task_run.request import command
 from recipes.results.record import Results, read_results, results_file
@@ -88,7 +89,7 @@ class Plan(ABC):
 
 
 class CommandPlan(Plan):
-    """A data set of a task that is trained by ``run_downstream.py``; its features are not kept."""
+    """A data set of a task that is trained by ``run_downstream.py``."""
 
     task: ClassVar[str]
 
@@ -103,7 +104,9 @@ class CommandPlan(Plan):
 
     def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """See :meth:`Plan.run`."""
-        run_jobs(self.jobs(upstream, out), overwrite=overwrite)
+        place = ["--feature_cache", NONE if cache is None else str(cache)]
+        jobs = [replace(job, options=[*job.options, *place]) for job in self.jobs(upstream, out)]
+        run_jobs(jobs, overwrite=overwrite)
 
 
 class RunFailed(RuntimeError):
