@@ -104,9 +104,7 @@ class CommandPlan(Plan):
 
     def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """See :meth:`Plan.run`."""
-        place = ["--feature_cache", NONE if cache is None else str(cache)]
-        jobs = [replace(job, options=[*job.options, *place]) for job in self.jobs(upstream, out)]
-        run_jobs(jobs, overwrite=overwrite)
+        run_jobs(self.jobs(upstream, out), cache, overwrite=overwrite)
 
 
 class RunFailed(RuntimeError):
@@ -130,13 +128,16 @@ class Job:
     """``config.KEY=VALUE``."""
 
 
-def run_jobs(jobs: Sequence[Job], quiet: bool = False, overwrite: bool = False) -> None:
+def run_jobs(
+    jobs: Sequence[Job], cache: Path | None = None, quiet: bool = False, overwrite: bool = False
+) -> None:
     """Train and test what is not done yet.
 
     A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
 
     Args:
         jobs: the runs.
+        cache: folder of features that are kept for all of them; None keeps none.
         quiet: write what the runs print to ``log.txt`` in their folders; only errors are printed.
         overwrite: whether runs that are made of something else may be replaced.
 
@@ -149,7 +150,8 @@ def run_jobs(jobs: Sequence[Job], quiet: bool = False, overwrite: bool = False) 
         def run(job: Job = job, number: int = number) -> None:
             print(f"run {number} of {len(jobs)}: {job.folder.name}", file=sys.stderr)
             overriding = ["-o", ",,".join(job.overrides)] if job.overrides else []
-            arguments = command([str(job.folder), *job.options, *overriding])
+            place = ["--feature_cache", NONE if cache is None else str(cache)]
+            arguments = command([str(job.folder), *job.options, *place, *overriding])
             log = job.folder / "log.txt"
             code = _run_quietly(arguments, log) if quiet else run_downstream.main(arguments)
             if code:

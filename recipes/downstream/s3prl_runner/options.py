@@ -6,6 +6,7 @@ S3PRL's own parser cannot be had without importing all of S3PRL, which takes sec
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,6 +75,16 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, bool, FeatureCache]:
     return options, overwrite, cache
 
 
+def _gigabytes(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not found >= 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of gigabytes, 0 or more")
+    return found
+
+
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionbeat" / "features"
 
@@ -125,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--feature_cache_gigabytes",
-        type=float,
+        type=_gigabytes,
         default=20.0,
         metavar="GB",
         help="that FOLDER may hold; what is beyond is not kept (%(default)s)",
