@@ -11,6 +11,9 @@ import torch
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
+# Features are kept where a test asks for it, never in the user's own cache folder.
+os.environ["MOTIONBEAT_FEATURE_CACHE"] = "none"
+
 # A shell has what it starts in the background ignore Ctrl-C, and commands that tests start would inherit it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -93,6 +93,25 @@ def test_crops_carry_the_beats_inside_them() -> None:
     assert len(starts) >= 8
 
 
+@given(st.floats(1.0, 30.0), st.floats(0.0, 5.0), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_crops_begin_at_few_places(seconds: float, step: float, seed: int) -> None:
+    recordings = [recording("a", round(seconds * RATE) / RATE)]
+    cache = AudioCache(recordings, 100)
+    length, size = len(cache.load(0)), round(4.0 * RATE)
+    last, hop = max(length - size, 0), max(1, round(step * RATE))
+    places = {*range(0, last + 1, hop), last}
+    drawn = set()
+    for epoch in range(60):
+        crops = TrainCrops(recordings, cache, 4.0, seed, epoch, step)
+        for index in range(len(crops)):
+            audio, _ = crops[index]
+            assert len(audio) == min(size, length)
+            drawn.add(round(float(audio[0]) * RATE))
+    assert drawn <= places
+    assert len(places) > 3 or drawn == places
+
+
 def test_crops_are_set_by_seed_and_epoch() -> None:
     recordings = [recording("a", 60.0)]
     cache = AudioCache(recordings, 100)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from motionbeat_upstream.errors import MotionBeatError
+from recipes.benchmark.beat_tracking_table import BeatPlan
 from recipes.benchmark.plan import Job, RunFailed, run_jobs
+from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
 from recipes.results.record import Results, Run, results_file, write_results
 
@@ -54,8 +56,22 @@ def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) ->
     run(folder)
     run(folder)
     assert training.asked == [
-        ["-m", "train", "-p", str(folder), "-a", *OPTIONS, "-o", "config.a=1,,config.b=2"],
+        [
+            *("-m", "train", "-p", str(folder), "-a", *OPTIONS, "--feature_cache", "none"),
+            *("-o", "config.a=1,,config.b=2"),
+        ],
     ]
+
+
+@pytest.mark.parametrize("cache", ["features", None])
+def test_runs_of_a_plan_share_their_features(training: Training, tmp_path: Path, cache: str | None) -> None:
+    songs = tmp_path / "songs" / "splits.csv"
+    songs.parent.mkdir()
+    songs.write_text("audio,beats,fold\n" + "".join(f"{name}.wav,{name}.beats,{name}\n" for name in "abc"))
+    kept = None if cache is None else tmp_path / cache
+    BeatPlan(songs.parent, (0, 1)).run(UpstreamChoice("mfcc", "mfcc", None), tmp_path / "out", kept)
+    places = [asked[asked.index("--feature_cache") + 1] for asked in training.asked]
+    assert places == ["none" if kept is None else str(kept)] * 6
 
 
 @pytest.mark.parametrize("ended", [KeyboardInterrupt(), 1, 130])

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
     print(f"{len(jobs)} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
     try:
-        run_jobs(jobs, quiet=True)
+        run_jobs(jobs, options.out / "features", quiet=True)
     except RunFailed as failed:
         if failed.code == 130:
             raise KeyboardInterrupt from failed

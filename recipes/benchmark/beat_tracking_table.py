@@ -144,7 +144,7 @@ def main(arguments: Sequence[str]) -> int:
     upstreams = read_upstreams(options.upstreams)
     jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
     try:
-        run_jobs(jobs, overwrite=options.overwrite)
+        run_jobs(jobs, options.out / "features", overwrite=options.overwrite)
     except RunFailed as failed:
         return failed.code
     text = "\n".join(plan.table(upstreams, options.out, options.decoder).lines()) + "\n"

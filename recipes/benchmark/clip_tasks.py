@@ -153,7 +153,7 @@ def _write_checkpoint(
 ) -> None:
     """Keep a probe as ``run_downstream.py`` keeps one, so that -m evaluate and -m inference take it."""
     options = ["-m", "train", "-d", task, *choice.options, "-p", str(folder), "--seed", str(seed)]
-    arguments, _ = parse(options)
+    arguments, *_ = parse(options)
     arguments.upstream_layers = len(best.probe.weights)
     file = packaged_config(task)
     assert file is not None

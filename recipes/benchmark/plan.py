@@ -18,6 +18,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
+from recipes.downstream.s3prl_runner.options import NONE
 from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
 from recipes.downstream.task_run.request import command
 from recipes.results.record import Results, read_results, results_file
@@ -88,7 +89,7 @@ class Plan(ABC):
 
 
 class CommandPlan(Plan):
-    """A data set of a task that is trained by ``run_downstream.py``; its features are not kept."""
+    """A data set of a task that is trained by ``run_downstream.py``."""
 
     task: ClassVar[str]
 
@@ -103,7 +104,7 @@ class CommandPlan(Plan):
 
     def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """See :meth:`Plan.run`."""
-        run_jobs(self.jobs(upstream, out), overwrite=overwrite)
+        run_jobs(self.jobs(upstream, out), cache, overwrite=overwrite)
 
 
 class RunFailed(RuntimeError):
@@ -127,13 +128,16 @@ class Job:
     """``config.KEY=VALUE``."""
 
 
-def run_jobs(jobs: Sequence[Job], quiet: bool = False, overwrite: bool = False) -> None:
+def run_jobs(
+    jobs: Sequence[Job], cache: Path | None = None, quiet: bool = False, overwrite: bool = False
+) -> None:
     """Train and test what is not done yet.
 
     A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
 
     Args:
         jobs: the runs.
+        cache: folder of features that are kept for all of them; None keeps none.
         quiet: write what the runs print to ``log.txt`` in their folders; only errors are printed.
         overwrite: whether runs that are made of something else may be replaced.
 
@@ -146,7 +150,8 @@ def run_jobs(jobs: Sequence[Job], quiet: bool = False, overwrite: bool = False) 
         def run(job: Job = job, number: int = number) -> None:
             print(f"run {number} of {len(jobs)}: {job.folder.name}", file=sys.stderr)
             overriding = ["-o", ",,".join(job.overrides)] if job.overrides else []
-            arguments = command([str(job.folder), *job.options, *overriding])
+            place = ["--feature_cache", NONE if cache is None else str(cache)]
+            arguments = command([str(job.folder), *job.options, *place, *overriding])
             log = job.folder / "log.txt"
             code = _run_quietly(arguments, log) if quiet else run_downstream.main(arguments)
             if code:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat_upstream.errors import MotionBeatError
+from recipes.downstream.kept_tensors import tensors_sha256
 from recipes.downstream.s3prl_runner.registration import registered, upstreams
 from recipes.results.record import installed_versions
 
@@ -82,7 +84,7 @@ def fingerprint(model: nn.Module, device: torch.device) -> str:
     """Hash of all that a frozen upstream's features depend on, but for the sound."""
     said = {
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "weights": _weights_hash(model.state_dict()),
+        "weights": tensors_sha256(model.state_dict()),
         "settings": {place: _settings(module) for place, module in model.named_modules()},
         "code": _code_hash(type(model)),
         "versions": dict.fromkeys(VERSIONS) | installed_versions(VERSIONS),
@@ -95,19 +97,11 @@ def _settings(module: nn.Module) -> dict[str, str]:
     """A module's own plain values and configurations, which can change features where weights do not."""
     plain = (str, int, float, bool, tuple, list, type(None))
     return {
-        name: repr(value.to_dict() if hasattr(value, "to_dict") else value)
+        # Without addresses in memory, which S3PRL's lists of hooks have: they differ from process to process.
+        name: re.sub(r" at 0x[0-9a-f]+", "", repr(value.to_dict() if hasattr(value, "to_dict") else value))
         for name, value in sorted(vars(module).items())
         if isinstance(value, plain) or is_dataclass(value) or hasattr(value, "to_dict")
     }
-
-
-def _weights_hash(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        if isinstance(value, Tensor):
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _code_hash(kind: type) -> str:

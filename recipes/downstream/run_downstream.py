@@ -5,8 +5,8 @@
 
 The options and the run are S3PRL's. What is added: the tasks of this folder, MotionBeat among the upstreams,
 a task's configuration found by itself, the CPU where there is no CUDA, checkpoints that load under torch's
-``weights_only`` and are never torn, and mistakes told in one line; see
-:mod:`~recipes.downstream.s3prl_runner`.
+``weights_only`` and are never torn, frozen features that are computed once, and mistakes told in one line;
+see :mod:`~recipes.downstream.s3prl_runner`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import SimpleNamespace
 
 import yaml
 
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.s3prl_runner.options import parse
+from recipes.downstream.s3prl_runner.options import FeatureCache, parse
 from recipes.downstream.s3prl_runner.patches import replaced, restored, whole_checkpoints
 from recipes.downstream.s3prl_runner.registration import registered
 from recipes.downstream.s3prl_runner.request import Request, check_machine, complete
@@ -40,9 +41,10 @@ NOTICES = (
 @command("run_downstream.py", label="error: ", extra="downstream")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 after a whole run."""
-    request = complete(*parse(arguments))
+    options, overwrite, cache = parse(arguments)
+    request = complete(options, overwrite)
     with restored(), _nothing_left_by_refusal(request):
-        return _run(request)
+        return _run(request, cache)
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -51,12 +53,13 @@ def check(arguments: Sequence[str]) -> None:
     Raises:
         MotionBeatError, OSError: what is wrong with the options.
     """
-    request = complete(*parse(arguments))
+    options, overwrite, _ = parse(arguments)
+    request = complete(options, overwrite)
     with restored(), registered():
         check_machine(request)
 
 
-def _run(request: Request) -> int:
+def _run(request: Request, cache: FeatureCache) -> int:
     from motionbeat_upstream.threads import use_idle_cores
 
     for notice in NOTICES:
@@ -73,7 +76,7 @@ def _run(request: Request) -> int:
         safe_classes(),
         whole_checkpoints(request.replaced),
         replaced(s3prl_command, "argparse", SimpleNamespace(ArgumentParser=lambda: parser)),
-        replaced(s3prl_command, "Runner", CheckedRunner),
+        replaced(s3prl_command, "Runner", partial(CheckedRunner, cache=cache)),
     ):
         check_machine(request)
         try:

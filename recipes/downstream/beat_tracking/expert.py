@@ -59,6 +59,7 @@ class DownstreamExpert(TaskExpert):
 
     def build(self, dim: int, rate: float) -> None:
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
+        self.comes_again = self.settings.datarc.crop_step_seconds > 0
         self.stride = rate
         self.frame_rate = SAMPLE_RATE / rate
         self.tolerance = tolerance_frames(self.settings.lossrc.tolerance_seconds, self.frame_rate)
@@ -85,7 +86,9 @@ class DownstreamExpert(TaskExpert):
             recordings = [] if self.is_skipped(split) else self.splits[split]
             chunks = Chunks(recordings, cache, data.chunk_seconds, data.overlap_seconds, self.stride)
             return self.loader(chunks, None, collate)
-        crops = TrainCrops(self.splits[split], cache, data.crop_seconds, self.seed, epoch)
+        crops = TrainCrops(
+            self.splits[split], cache, data.crop_seconds, self.seed, epoch, data.crop_step_seconds
+        )
         return self.loader(crops, epoch, collate)
 
     def losses(self, features: Sequence[Tensor], labels: Sequence[Crop]) -> dict[str, Tensor]:

@@ -35,6 +35,9 @@ class DataSettings:
     """Another number gives other splits by ratio."""
     crop_seconds: Annotated[Number, Field(ge=1)] = 12.0
     """Length of a training crop."""
+    crop_step_seconds: NotNegative = 0.0
+    """Crops begin at multiples of this, and at the last place where one fits: few enough that their features
+    are kept for other epochs, seeds and folds. 0: anywhere, and nothing is kept of them."""
     chunk_seconds: Positive = 60.0
     """Longest stretch evaluated at once; memory grows with it."""
     overlap_seconds: NotNegative = 10.0

@@ -61,15 +61,23 @@ class AudioCache:
 class TrainCrops(Dataset[tuple[Tensor, Crop]]):
     """Random crops; an epoch has as many of a recording as fit into it, at least one.
 
-    The crops are set by ``seed``, the epoch and the index alone, so a resumed run hears the same.
+    The crops are set by ``seed``, the epoch and the index alone, so a resumed run hears the same. They begin
+    at multiples of ``step_seconds`` and at the last place where one fits; at any sample with 0.
     """
 
     def __init__(
-        self, recordings: Sequence[Recording], cache: AudioCache, seconds: float, seed: int, epoch: int
+        self,
+        recordings: Sequence[Recording],
+        cache: AudioCache,
+        seconds: float,
+        seed: int,
+        epoch: int,
+        step_seconds: float = 0.0,
     ) -> None:
         self._recordings = recordings
         self._cache = cache
         self._size = round(seconds * SAMPLE_RATE)
+        self._step = max(1, round(step_seconds * SAMPLE_RATE))
         self._key = (seed, epoch)
         self._owners = [
             index
@@ -84,7 +92,8 @@ class TrainCrops(Dataset[tuple[Tensor, Crop]]):
         owner = self._owners[index]
         audio = self._cache.load(owner)
         draw = np.random.default_rng((*self._key, index))
-        start = int(draw.integers(0, max(len(audio) - self._size, 0) + 1))
+        last = max(len(audio) - self._size, 0)
+        start = min(last, self._step * int(draw.integers(0, math.ceil(last / self._step) + 1)))
         # A copy: some upstreams normalise in place.
         audio = audio[start : start + self._size].clone()
         beats = self._recordings[owner].beats

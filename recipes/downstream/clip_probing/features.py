@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
 from motion_data.files import file_sha256
 from motionbeat_upstream import audio
-from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream.clip_probing.clips import Clip, slices
 from recipes.downstream.encoder import Encoder, sources_hash
+from recipes.downstream.kept_tensors import read_kept, write_kept
 
 READING = sources_hash([Path(audio.__file__), Path(inspect.getfile(Clip)), Path(__file__)])
 """Hash of the code that reads, cuts and averages."""
@@ -62,13 +60,11 @@ def _features(encoder: Encoder, clip: Clip, seconds: float, cache: Path | None) 
         heard = file_sha256(clip.file)
     said = {"upstream": encoder.fingerprint, "audio": heard, "seconds": seconds, "reading": READING}
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    file = cache / key[:2] / f"{key}.safetensors"
-    found = _read(file, key)
-    if found is None:
-        found = _encode(encoder, clip.load(), seconds)
-        content = save({"means": found.means, "frames": found.frames}, metadata={"key": key})
-        with atomic_path(file) as draft:
-            draft.write_bytes(content)
+    kept = read_kept(cache, key)
+    if kept is not None:
+        return ClipFeatures(kept["means"], kept["frames"])
+    found = _encode(encoder, clip.load(), seconds)
+    write_kept(cache, key, {"means": found.means, "frames": found.frames})
     return found
 
 
@@ -78,14 +74,3 @@ def _encode(encoder: Encoder, wav: Tensor, seconds: float) -> ClipFeatures:
         torch.stack([states.mean(1) for states in layers]),
         torch.tensor([float(states.shape[1]) for states in layers]),
     )
-
-
-def _read(file: Path, key: str) -> ClipFeatures | None:
-    """The entry, or None where there is none that is whole and of this key."""
-    try:
-        with safe_open(file, framework="pt") as entry:
-            if (entry.metadata() or {}).get("key") != key:
-                return None
-            return ClipFeatures(entry.get_tensor("means"), entry.get_tensor("frames"))
-    except (OSError, SafetensorError):
-        return None

@@ -41,6 +41,7 @@ class DownstreamExpert(TaskExpert):
     """
 
     task_name = "retrieval"
+    comes_again = False  # clips are drawn anew in every epoch
     read_settings = staticmethod(read_settings)
     settings: TaskSettings
 

@@ -15,6 +15,8 @@ module             what S3PRL does, and what is done about it
                    they are written whole, then old ones go.
 ``run_files``      It unpickles any checkpoint and overwrites any folder: checkpoints are read with
                    ``weights_only``, and the files of an earlier training are known.
+``kept_features``  It calls a frozen upstream on every batch of every epoch: features are computed once, and
+                   kept on disk for other epochs, seeds and folds.
 ``checked_runner`` It sums the layers of an upstream before the task sees them, ends without saying what was
                    reached, and fails on features that are no sequences.
 ``task_expert``    It saves the checkpoints that a task names: the base of our tasks chooses them on dev, and

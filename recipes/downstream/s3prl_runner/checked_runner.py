@@ -14,9 +14,18 @@ from s3prl.upstream.interfaces import Featurizer
 from s3prl.utility.helper import is_leader_process
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import MotionBeatError
+from recipes.downstream.s3prl_runner.kept_features import (
+    CUT_ANEW,
+    TOLERANCE,
+    KeptFeatures,
+    batch_difference,
+    layers_of,
+)
+from recipes.downstream.s3prl_runner.options import FeatureCache
 from recipes.downstream.s3prl_runner.patches import replaced
 from recipes.downstream.s3prl_runner.run_files import files_of_run
 from recipes.downstream.s3prl_runner.task_expert import TaskExpert
@@ -46,7 +55,42 @@ class LayersSideBySide(Featurizer):  # type: ignore[misc] # S3PRL has no types
 
 
 class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
-    """S3PRL's runner to the letter, but for the words it ends with, and layers for tasks that weigh them."""
+    """S3PRL's runner, but for layers for tasks that weigh them, kept features, and the words it ends with.
+
+    Args:
+        args: S3PRL's options.
+        config: of the task.
+        cache: where the features of a frozen upstream are kept.
+    """
+
+    def __init__(self, args: Any, config: Any, cache: FeatureCache) -> None:
+        super().__init__(args, config)
+        self.kept: KeptFeatures | None = None
+        if cache.folder is not None and args.mode != "inference" and not args.upstream_trainable:
+            self._keep_features(cache.folder, cache)
+
+    def _keep_features(self, folder: Path, cache: FeatureCache) -> None:
+        name, device = self.args.upstream_feature_selection, torch.device(self.args.device)
+        model = self.upstream.model.eval()
+        rate = self.featurizer.model.downsample_rate
+        if not cache.clip_by_clip and batch_difference(model, name, rate, device) > TOLERANCE:
+            print(
+                f"[features] those of {self.args.upstream} depend on the batch, and are computed every time; "
+                f"--clip_by_clip encodes each clip alone, and keeps them",
+                flush=True,
+            )
+            return
+        self.kept = KeptFeatures(model, name, device, folder, cache.gigabytes, self._come_again)
+        self.upstream.model = self.kept
+
+    def _come_again(self) -> bool:
+        """Whether the waveforms of the batch at hand come again in other epochs, seeds or folds."""
+        task = self.downstream.model
+        if not task.training:
+            return True
+        if isinstance(task, DistributedDataParallel):
+            task = task.module
+        return getattr(task, "comes_again", self.args.downstream not in CUT_ANEW)
 
     def _get_featurizer(self) -> Any:
         self._check_selection()
@@ -108,7 +152,19 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
                     f"no checkpoint yet (one every {self.config['runner']['save_step']} steps); start again"
                 )
             raise Interrupted(hint) from interrupt
+        self._tell_of_features()
         self._tell_what_was_reached()
+
+    def evaluate(self, split: str | None = None, logger: Any = None, global_step: int = 0) -> list[str]:
+        """S3PRL's evaluation of a split, the one that ``-t`` names if none is given."""
+        saved: list[str] = super().evaluate(split, logger, global_step)
+        if split is None:
+            self._tell_of_features()
+        return saved
+
+    def _tell_of_features(self) -> None:
+        if self.kept is not None and is_leader_process():
+            print(f"\n[features] {self.kept.summary()}", flush=True)
 
     def _tell_what_was_reached(self) -> None:
         task, folder = self.downstream.model, Path(self.args.expdir)
@@ -137,8 +193,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
 
 def _is_sequence(value: Any) -> bool:
     """Whether S3PRL's featurizer can take it: (B, F, D), or such of several layers."""
-    layers = list(value.values()) if isinstance(value, dict) else value
-    layers = list(layers) if isinstance(layers, list | tuple) else [layers]
+    layers = layers_of(value)
     return bool(layers) and all(isinstance(layer, torch.Tensor) and layer.dim() == 3 for layer in layers)
 
 

@@ -1,4 +1,4 @@
-"""The options of ``run_downstream.py``: those of S3PRL's command, ``--overwrite``, and what -h says of both.
+"""The options of ``run_downstream.py``: those of S3PRL's command, our own, and what -h says of both.
 
 S3PRL's own parser cannot be had without importing all of S3PRL, which takes seconds. A test compares them.
 """
@@ -6,10 +6,20 @@ S3PRL's own parser cannot be had without importing all of S3PRL, which takes sec
 from __future__ import annotations
 
 import argparse
+import math
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from motionbeat_upstream.commands.command import Parser
 from recipes.downstream.s3prl_runner.registration import own_tasks, upstreams
+
+CACHE_VARIABLE = "MOTIONBEAT_FEATURE_CACHE"
+"""Environment variable of the folder of kept features, where ``--feature_cache`` is not given."""
+
+NONE = "none"
+"""In place of that folder: no features are kept."""
 
 EPILOG = """\
 added by MotionBeat to S3PRL's command:
@@ -24,6 +34,7 @@ added by MotionBeat to S3PRL's command:
                            where a task's data is; a task says which keys it lacks
   --device                 left out: cuda if there is one, else cpu
   --overwrite              a folder that holds an earlier training is refused without it, or -a
+  --feature_cache          frozen features are computed once and kept there, for other epochs, seeds and folds
 
 examples:
   run_downstream.py -m train -u motionbeat -d beat_tracking -p result/beats
@@ -32,8 +43,20 @@ examples:
 """
 
 
-def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, bool]:
-    """S3PRL's options as S3PRL names them, and whether ``--overwrite`` was given.
+@dataclass(frozen=True)
+class FeatureCache:
+    """Where the features of frozen upstreams are kept."""
+
+    folder: Path | None
+    """None keeps none."""
+    gigabytes: float
+    """That the folder may hold."""
+    clip_by_clip: bool
+    """Whether features are kept of upstreams, too, whose features depend on the batch."""
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, bool, FeatureCache]:
+    """S3PRL's options as S3PRL names them, whether ``--overwrite`` was given, and where features are kept.
 
     ``--device`` is None where it was not given.
 
@@ -42,9 +65,28 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, bool]:
     """
     options = parser().parse_args(argv)
     overwrite: bool = options.overwrite
+    place = options.feature_cache or os.environ.get(CACHE_VARIABLE) or str(_user_cache())
+    cache = FeatureCache(
+        None if place == NONE else Path(place), options.feature_cache_gigabytes, options.clip_by_clip
+    )
     # S3PRL stores its options in every checkpoint, and hands them to the task.
-    del options.overwrite
-    return options, overwrite
+    for own in ("overwrite", "feature_cache", "feature_cache_gigabytes", "clip_by_clip"):
+        delattr(options, own)
+    return options, overwrite, cache
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not found >= 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of gigabytes, 0 or more")
+    return found
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionbeat" / "features"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,6 +128,24 @@ def parser() -> argparse.ArgumentParser:
     add("-p", "--expdir", help="results go to EXPDIR")
     add("-a", "--auto_resume", action="store_true", help="go on if the folder holds checkpoints")
     add("--overwrite", action="store_true", help="replace the training that the folder holds")
+    add(
+        "--feature_cache",
+        metavar="{FOLDER,none}",
+        help=f"features of a frozen upstream are computed once and kept in FOLDER "
+        f"(${CACHE_VARIABLE}, or ~/.cache/motionbeat/features)",
+    )
+    add(
+        "--feature_cache_gigabytes",
+        type=_gigabytes,
+        default=20.0,
+        metavar="GB",
+        help="that FOLDER may hold; what is beyond is not kept (%(default)s)",
+    )
+    add(
+        "--clip_by_clip",
+        action="store_true",
+        help="encode each clip alone, and keep its features, also where the upstream's depend on the batch",
+    )
     add("--push_to_hf_hub", default=False, help="push the folder to the Hugging Face Hub")
     add("--hf_hub_org", help="organisation on the Hugging Face Hub to push to")
     add("--seed", default=1337, type=int, help="(%(default)s)")

@@ -42,6 +42,9 @@ class TaskExpert(nn.Module):
     """
 
     task_name: str
+    comes_again: bool = True
+    """Whether the waveforms of a training come again in other epochs, seeds or folds, so that it is of use to
+    keep their features; what is evaluated always does."""
     best: Tensor
     """Highest criterion on dev so far; a buffer, so that every checkpoint carries it."""
     settings: Any
