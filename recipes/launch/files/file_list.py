@@ -45,17 +45,23 @@ def read_files(path: Path, root: Path | None) -> list[tuple[str, str]]:
         MotionBeatError: no such list, or it is empty; lines that name no file, or files outside ``root``.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         raise MotionBeatError(
             f"--files {path}: {error.strerror}; expected a text file with the name of a file in each line"
         ) from error
+    if b"\0" in content:
+        raise MotionBeatError(
+            f"--files {path}: is no text; expected a text file with the name of a file in each line"
+        )
     named = [
-        (number, os.fsdecode(line.rstrip(b"\r"))) for number, line in enumerate(lines, 1) if line.strip()
+        (number, os.fsdecode(line.rstrip(b"\r")))
+        for number, line in enumerate(content.split(b"\n"), 1)
+        if line.strip()
     ]
     if not named:
         raise MotionBeatError(f"--files {path}: is empty; expected the name of a file in each line")
-    absent = [(number, name) for number, name in named if not _is_file(name)]
+    absent = [(number, name) for number, name in named if not os.path.isfile(name)]
     if absent:
         number, name = absent[0]
         found = "is a folder; name its files" if os.path.isdir(name) else "no such file"
@@ -78,10 +84,6 @@ def read_files(path: Path, root: Path | None) -> list[tuple[str, str]]:
             f"give a folder above all files"
         )
     return [(file, file.removeprefix(above)) for file in files]
-
-
-def _is_file(name: str) -> bool:
-    return "\0" not in name and os.path.isfile(name)
 
 
 def task_folder(folder: Path, task: int) -> Path:
