@@ -109,7 +109,9 @@ def _launch_files(options: argparse.Namespace, command_options: Sequence[str]) -
     )
     check_folder(folder, options.command)
     write_list(folder, asked)
-    return _start(options, "recipes.launch.files", runs_of(folder, asked), resources, folder, at_once)
+    code = _start(options, "recipes.launch.files", runs_of(folder, asked), resources, folder, at_once)
+    print(f"report: python -m recipes.launch report {shlex.quote(options.folder)}")
+    return code
 
 
 def _start(
