@@ -18,8 +18,10 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.features import main as extract
 from motionbeat_upstream.errors import MotionBeatError
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.launch.__main__ import main
 from recipes.launch.files.commands import COMMANDS, FileCommand, Make
 from recipes.launch.files.file_list import FileList, read_files, read_list, task_folder, write_list
@@ -28,7 +30,7 @@ from recipes.launch.files.planning import plan_files, runs_of
 from recipes.launch.files.report import write_report
 from recipes.launch.files.task import work
 from tests.launched import processes_of, wait, wait_until_over
-from tests.small import music
+from tests.small import SMALL, music
 
 
 def write(path: Path, seconds: float = 6.0, bpm: float = 120.0) -> Path:
@@ -323,6 +325,19 @@ def test_features_here_and_now_with_what_was_extracted_without_the_launcher(
     assert "4 done, 0 failed, 0 missing" in capfd.readouterr().out
     # The same files are not asked for as something else in one folder.
     assert main(["beats", *launched[1:]]) == 2
+
+
+def test_the_report_is_made_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the options' files, which have relative names, are not."""
+    save_music_tower(untrained_music_tower(SMALL), tmp_path / "small.safetensors", Provenance("made", {}))
+    names, out = listed(tmp_path / "list", write(tmp_path / "a.wav", 1.0)), tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = ("-k", "small.safetensors", "--format", "edge")
+    write_list(out, plan_files(out, "features", options, names, None, 1, overwrite=False, at_once=False))
+    monkeypatch.chdir(out)
+    assert write_report(out) == 1
+    assert [row["reason"] for row in rows(out).values()] == ["not begun"]
 
 
 def test_dances_with_two_suffixes(tmp_path: Path) -> None:

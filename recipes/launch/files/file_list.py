@@ -26,7 +26,9 @@ class FileList:
     """Whether outputs that something else made are replaced."""
     tasks: int
     files: tuple[tuple[str, str], ...]
-    """Each file, absolute, and where its outputs lie in the folder; file k is task k mod ``tasks``'s."""
+    """Each file, absolute, and what its outputs are called after; file k is task k mod ``tasks``'s."""
+    outputs: tuple[tuple[str, ...], ...]
+    """Of each file, in the folder of the launch; of EDGE's slices the first."""
     at_once: bool
     """Whether the tasks are processes of one machine that begin together."""
     launch: float
@@ -105,7 +107,8 @@ def read_list(folder: Path) -> FileList:
     try:
         content = json.loads(_path(folder).read_text(encoding="utf-8"))
         files = tuple((file, relative) for file, relative in content.pop("files"))
-        return FileList(files=files, options=tuple(content.pop("options")), **content)
+        outputs = tuple(map(tuple, content.pop("outputs")))
+        return FileList(files=files, outputs=outputs, options=tuple(content.pop("options")), **content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise MotionBeatError(
             f"{_path(folder)}: cannot be read ({error}); expected a folder that was the --folder of "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.files.commands import FileCommand, file_command
+from recipes.launch.files.commands import file_command
 from recipes.launch.files.file_list import FileList, read_files, task_folder
 from recipes.launch.files.outcomes import made_by_hash, read_outcomes
 from recipes.launch.runs import Run
@@ -55,11 +55,15 @@ def plan_files(
         overwrite,
         min(tasks, len(files)),
         tuple(files),
+        tuple(
+            tuple(output.relative_to(folder).as_posix() for output in chosen.outputs(Path(relative)))
+            for _, relative in files
+        ),
         at_once,
         time.time(),
     )
     if not overwrite:
-        _refuse_others(folder, chosen, asked)
+        _refuse_others(folder, asked)
     if asked.tasks < tasks:
         print(
             f"--tasks {tasks}: there are {len(files)} files, so {asked.tasks} tasks are made", file=sys.stderr
@@ -74,14 +78,12 @@ def runs_of(folder: Path, asked: FileList) -> list[Run]:
     ]
 
 
-def _refuse_others(folder: Path, command: FileCommand, asked: FileList) -> None:
+def _refuse_others(folder: Path, asked: FileList) -> None:
     outcomes, current = read_outcomes(folder), made_by_hash(asked)
     others = [
-        output
-        for file, relative in asked.files
-        if file in outcomes and outcomes[file].made_by not in (current, "")
-        for output in command.outputs(Path(relative))[:1]
-        if output.exists()
+        folder / output
+        for (file, _), (output, *_) in zip(asked.files, asked.outputs, strict=True)
+        if file in outcomes and outcomes[file].made_by not in (current, "") and (folder / output).exists()
     ]
     if others:
         raise MotionBeatError(

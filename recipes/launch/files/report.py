@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 from motionbeat_upstream.atomic_write import write_text
-from recipes.launch.files.commands import file_command
 from recipes.launch.files.file_list import read_list
 from recipes.launch.files.outcomes import Outcome, made_by_hash, read_outcomes
 
@@ -28,19 +27,16 @@ def write_report(folder: Path) -> int:
         MotionBeatError: no list of files was launched there.
     """
     asked = read_list(folder)
-    command = file_command(asked.command, asked.options, folder)
     outcomes, current = read_outcomes(folder), made_by_hash(asked)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("file", "status", "output", "reason", "seconds"))
     counts: Counter[str] = Counter()
-    for file, relative in asked.files:
-        outputs = command.outputs(Path(relative))
-        whole = all(output.is_file() for output in outputs)
+    for (file, _), outputs in zip(asked.files, asked.outputs, strict=True):
+        whole = all((folder / output).is_file() for output in outputs)
         status, reason, seconds = _row(outcomes.get(file), current, whole)
         counts[status] += 1
-        shown = " ".join(output.relative_to(folder).as_posix() for output in outputs)
-        table.writerow((file, status, shown if status == "done" else "", reason, seconds))
+        table.writerow((file, status, " ".join(outputs) if status == "done" else "", reason, seconds))
     write_text(folder / REPORT, text.getvalue())
     told = ", ".join(f"{counts[status]} {status}" for status in ("done", "failed", "missing"))
     print(f"{told}: {folder / REPORT}")
