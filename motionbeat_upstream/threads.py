@@ -7,10 +7,12 @@ import os
 
 
 def cores() -> int:
-    """Cores this process may run on; where the system cannot tell (macOS, Windows), all of the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores this process may run on; where the system cannot tell (macOS, Windows), all of the machine's.
+
+    Of those, SLURM may have given the job a share without confining it to certain ones.
+    """
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(own, int(os.environ.get("SLURM_CPUS_PER_TASK", own)))
 
 
 @functools.cache

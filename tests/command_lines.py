@@ -20,6 +20,7 @@ from motion_data.commands.data import COMMANDS as DATA_COMMANDS
 from motion_data.corpora import CORPORA
 from recipes.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
 from recipes.launch import RECIPES
+from recipes.launch.files import FILE_COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,7 +60,7 @@ def commands() -> list[list[str]]:
         *([module] for module in modules if module != INTERNAL),
         *(["motionbeat_upstream.commands", *names] for names in (*motionbeat, *data, *prepare)),
         *(["recipes.benchmark", name] for name in BENCHMARK_COMMANDS),
-        *(["recipes.launch", name] for name in (*RECIPES, "watch", "stop")),
+        *(["recipes.launch", name] for name in (*RECIPES, *FILE_COMMANDS, "watch", "stop", "report")),
     ]
 
 

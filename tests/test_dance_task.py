@@ -376,9 +376,12 @@ def test_mistakes_are_one_line(
     torch.save(held, tmp_path / "tuned.ckpt")
     assert export([str(tmp_path / "tuned.ckpt"), file]) == 2
     assert "was trained with -f" in capsys.readouterr().err
-    for wrong in (["-o", "d.gif"], ["-o", out, "--steps", "0"]):
-        with pytest.raises(SystemExit, match="2"):
-            dance_command([str(song), "-k", str(dancer), *wrong])
+    with pytest.raises(SystemExit, match="2"):
+        dance_command([str(song), "-k", str(dancer), "-o", "d.gif"])
+    capsys.readouterr()
+    for wrong in (["--steps", "0"], ["--guidance", "-1"]):
+        assert dance_command([str(song), "-k", str(dancer), "-o", out, *wrong]) == 2
+        assert "--guidance must be at least 0, --steps at least 1" in capsys.readouterr().err
     assert not Path(out).exists()
     assert not Path(file).exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,14 @@ def test_the_state_of_a_job_on_slurm(
     assert find_record(tmp_path) == record
     assert states(tmp_path, record) == {"a": expected}
     assert is_over(expected) == (expected.split()[0] not in ("PENDING", "RUNNING", "COMPLETING"))
+
+
+def test_a_record_of_an_earlier_version_tells_when_its_one_process_began(tmp_path: Path) -> None:
+    path = launch_folder(tmp_path) / "record.json"
+    write_record(tmp_path, Record("local", "pretrain", "h", "t", (LaunchedRun("a", "f", "7"),)))
+    content = json.loads(path.read_text())
+    del content["runs"][0]["process_started"]
+    path.write_text(json.dumps({**content, "process_started": 5.0}))
+    found = find_record(tmp_path)
+    assert found is not None
+    assert found.runs[0].process_started == 5.0

@@ -20,7 +20,8 @@ def _keep_threads() -> Iterator[None]:
 
 def machine(monkeypatch: pytest.MonkeyPatch, total: int, own: int, load: float) -> None:
     """A machine with so many cores, of which this process may use some, under a load."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: total)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(own)), raising=False)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
@@ -48,6 +49,13 @@ def test_processes_of_one_machine_share_its_cores(
 ) -> None:
     machine(monkeypatch, 8, own, 0)
     assert idle_cores(processes) == idle
+
+
+def test_slurm_grants_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 8, 8, 0)
+    for granted, expected in (("2", 2), ("16", 8)):
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", granted)
+        assert cores() == expected
 
 
 def test_the_own_load_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.commands.made_by import made_by
 from motionbeat_upstream.commands.model_option import (
     add_hint_options,
     add_model_options,
@@ -50,18 +53,12 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FILE.wav",
         help="write the sound, its rate and channels kept, with a click on each beat, higher on downbeats",
     )
-    add_model_options(parser)
-    add_hint_options(parser)
-    add_strict_option(parser)
+    add_options(parser)
     options = parser.parse_args(arguments)
     refuse_inputs([options.output, options.click], [options.file])
 
-    from motionbeat_upstream.audio import read_audio
-
-    wav = read_audio(options.file)
-    expert = load_model(options, uses_weights=False)
-    hints = read_hints(options, expert)
-    grid = expert.tower.estimate_grid(wav.to(next(expert.parameters()).device), hints)
+    find, _ = load_finder(options)
+    grid, text = find(options.file)
     if grid.confidence == 0:
         print(f"motionbeat beats: {options.file}: no pulse was heard; nothing is written", file=sys.stderr)
         return 1
@@ -70,8 +67,6 @@ def main(arguments: Sequence[str]) -> int:
         f"{confidence_text(grid)}",
         file=sys.stderr,
     )
-    inside = (grid.beats >= 0) & (grid.beats <= len(wav) / SAMPLE_RATE)
-    text = format_beats(grid.beats[inside], grid.positions[inside])
     if options.output is None:
         sys.stdout.write(text)
     else:
@@ -86,6 +81,39 @@ def main(arguments: Sequence[str]) -> int:
         with atomic_path(options.click) as draft, draft.open("wb") as file:
             soundfile.write(file, with_clicks(sound, rate, grid), rate, format="WAV")
     return 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what beats depend on, whichever the file is."""
+    add_model_options(parser)
+    add_hint_options(parser)
+    add_strict_option(parser)
+
+
+def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], tuple[Grid, str]], str]:
+    """What finds the beats of files as the options say, and what says that beats were found by it.
+
+    Returns:
+        A function that gives the grid of a file and the text of its .beats file; it raises AudioError for
+        a file that cannot be read. And the text of ``made_by``.
+
+    Raises:
+        ConfigError: the hints leave no tempo or metre, or the device is not there.
+        CheckpointError: the checkpoint cannot be used.
+    """
+    from motionbeat_upstream.audio import read_audio
+
+    expert = load_model(options, uses_weights=False)
+    hints = read_hints(options, expert)
+    device = next(expert.parameters()).device
+
+    def find(path: Path) -> tuple[Grid, str]:
+        wav = read_audio(path)
+        grid = expert.tower.estimate_grid(wav.to(device), hints)
+        inside = (grid.beats >= 0) & (grid.beats <= len(wav) / SAMPLE_RATE)
+        return grid, format_beats(grid.beats[inside], grid.positions[inside])
+
+    return find, made_by(expert, hints=asdict(hints))
 
 
 def format_beats(beats: NDArray[np.float64], positions: NDArray[np.int64]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.commands.made_by import made_by as made_by_model
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.errors import AudioError, ConfigError
-from motionbeat_upstream.version import __version__
 
 if TYPE_CHECKING:
     from motionbeat_upstream.commands.feature_files import EdgeFormat, Layers, NpzFormat
@@ -56,27 +54,18 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     if Path(options.output).exists() and not Path(options.output).is_dir():
         raise NotADirectoryError(f"-o {options.output}: expected a folder, found a file")
-    if options.format == "edge" and options.half:
-        raise ConfigError("--half: EDGE computes in float32; leave it out with --format edge")
     if not any(Path(name).exists() for name in options.files):
         raise FileNotFoundError(f"{options.files[0]}: no such file")
+    form = output_format(options, Path(options.output))
 
     from tqdm import tqdm
 
-    from motionbeat_upstream.commands.feature_files import EdgeFormat, NpzFormat, refuse_one_name
+    from motionbeat_upstream.commands.feature_files import refuse_one_name
 
     audio = find_audio([Path(name) for name in options.files])
-    form: NpzFormat | EdgeFormat
     if options.format == "edge":
         refuse_one_name([path for path, _ in audio])
-        form = EdgeFormat(Path(options.output), options.layers)
-    else:
-        form = NpzFormat(Path(options.output), options.layers, options.half)
-    expert = load_model(options)
-    count = expert.tower.config.layers
-    if isinstance(options.layers, list) and not all(0 <= index < count for index in options.layers):
-        raise ConfigError(f"--layers {options.layers}: this model has layers 0 to {count - 1}")
-    made_by = _made_by(expert, options)
+    expert, made_by = load_extractor(options)
     found = {relative: None if options.overwrite else form.made_by(relative) for _, relative in audio}
     others = [relative for relative, by in found.items() if by not in (None, made_by)]
     if others:
@@ -146,6 +135,48 @@ def find_audio(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
     return [(path, relative) for relative, path in found.items()]
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what features depend on, whichever the files are."""
+    parser.add_argument("--format", choices=("npz", "edge"), default="npz", help="default: npz")
+    parser.add_argument(
+        "-l", "--layers", type=_layers, default="last", metavar="last|all|0,3,…", help="default: last"
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="store features of an .npz as float16, half the space"
+    )
+    add_model_options(parser)
+    add_strict_option(parser)
+
+
+def output_format(options: argparse.Namespace, output: Path) -> NpzFormat | EdgeFormat:
+    """The files that the options ask for, in the folder ``output``.
+
+    Raises:
+        ConfigError: EDGE's slices in half precision.
+    """
+    if options.format == "edge" and options.half:
+        raise ConfigError("--half: EDGE computes in float32; leave it out with --format edge")
+    from motionbeat_upstream.commands.feature_files import EdgeFormat, NpzFormat
+
+    if options.format == "edge":
+        return EdgeFormat(output, options.layers)
+    return NpzFormat(output, options.layers, options.half)
+
+
+def load_extractor(options: argparse.Namespace) -> tuple[UpstreamExpert, str]:
+    """The model that the options name, and what says that features were made by it.
+
+    Raises:
+        ConfigError: it lacks a layer that is asked for, or the device is not there.
+        CheckpointError: the checkpoint cannot be used.
+    """
+    expert = load_model(options)
+    count = expert.tower.config.layers
+    if isinstance(options.layers, list) and not all(0 <= index < count for index in options.layers):
+        raise ConfigError(f"--layers {options.layers}: this model has layers 0 to {count - 1}")
+    return expert, made_by_model(expert, layers=options.layers, half=options.half)
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "motionbeat features", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -154,16 +185,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "files", nargs="+", metavar="FILE", help="audio files, or folders that are searched for audio"
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="where the features go")
-    parser.add_argument("--format", choices=("npz", "edge"), default="npz", help="default: npz")
-    parser.add_argument(
-        "-l", "--layers", type=_layers, default="last", metavar="last|all|0,3,…", help="default: last"
-    )
-    parser.add_argument(
-        "--half", action="store_true", help="store features of an .npz as float16, half the space"
-    )
+    add_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
-    add_model_options(parser)
-    add_strict_option(parser)
     return parser.parse_args(arguments)
 
 
@@ -176,24 +199,3 @@ def _layers(text: str) -> Layers:
         raise argparse.ArgumentTypeError(
             f"expected last, all, or numbers such as 0,3, got {text!r}"
         ) from None
-
-
-def _made_by(expert: UpstreamExpert, options: argparse.Namespace) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(expert.tower.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return json.dumps(
-        {
-            "version": __version__,
-            "arch": expert.tower.config.arch,
-            "grid": [expert.tower.config.grid_from, expert.tower.config.grid_trust],
-            "weights": digest.hexdigest()[:16],
-            "training": expert.provenance.training,
-            "layers": options.layers,
-            "half": options.half,
-        },
-        sort_keys=True,
-    )

@@ -21,6 +21,7 @@ if sys.platform == "win32":
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch import RECIPES
+from recipes.launch.files import FILE_COMMANDS
 from recipes.launch.jobs import require_slurm
 from recipes.launch.launching import check_folder, launch, launch_here, stop
 from recipes.launch.record import launch_folder, read_record
@@ -29,6 +30,7 @@ from recipes.launch.watching import watch
 
 if TYPE_CHECKING:
     from recipes.launch.resources import Resources
+    from recipes.launch.runs import Run
 
 
 @command("recipes.launch")
@@ -47,12 +49,16 @@ def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
 
     @command(f"recipes.launch {options.command}")
     def run(recipe_options: Sequence[str]) -> int:
-        if recipe_options and options.command not in recipes:
+        if recipe_options and options.command not in (*recipes, *FILE_COMMANDS):
             raise MotionBeatError("takes no options after --")
+        if options.command == "report":
+            return _report(options.folder)
         if options.command == "watch":
             return watch(options.folder, options.once, options.every)
         if options.command == "stop":
             return _stop(options.folder)
+        if options.command in FILE_COMMANDS:
+            return _launch_files(options, recipe_options)
         return _launch(options, recipes[options.command], recipe_options)
 
     return run(recipe_options)
@@ -69,8 +75,6 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[str]) -> int:
     resources = _resources(options)
-    if resources.cluster == "slurm":
-        require_slurm()
     if recipe_options and not recipe_options[0].startswith("-"):
         raise MotionBeatError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
     folder = Path(options.folder).resolve()
@@ -80,17 +84,59 @@ def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[s
     for run in runs:
         request.check(run.arguments)
     check_folder(folder, options.command)
+    if options.gpus is None and resources.cluster != "debug":
+        print(f"on the CPU, {resources.tasks_per_node} process(es) a node; --gpus N trains on N GPUs a node")
+    return _start(options, module, runs, resources, folder)
+
+
+def _launch_files(options: argparse.Namespace, command_options: Sequence[str]) -> int:
+    resources = _resources(options)
+    folder = Path(options.folder).resolve()
+    # Imported here: `--help` need not wait for what the commands import.
+    from recipes.launch.files.file_list import write_list
+    from recipes.launch.files.planning import plan_files, runs_of
+
+    at_once = resources.cluster == "local"
+    asked = plan_files(
+        folder,
+        options.command,
+        command_options,
+        options.files,
+        options.root,
+        options.tasks,
+        options.overwrite,
+        at_once,
+    )
+    check_folder(folder, options.command)
+    write_list(folder, asked)
+    code = _start(options, "recipes.launch.files", runs_of(folder, asked), resources, folder, at_once)
+    print(f"report: python -m recipes.launch report {shlex.quote(options.folder)}")
+    return code
+
+
+def _start(
+    options: argparse.Namespace,
+    module: str,
+    runs: Sequence[Run],
+    resources: Resources,
+    folder: Path,
+    at_once: bool = False,
+) -> int:
     if resources.cluster == "debug":
         return launch_here(options.command, module, runs, folder)
-    record = launch(options.command, module, runs, resources, folder)
-    if options.gpus is None:
-        print(f"on the CPU, {resources.tasks_per_node} process(es) a node; --gpus N trains on N GPUs a node")
+    record = launch(options.command, module, runs, resources, folder, at_once)
     for launched in record.runs:
         print(f"{launched.name}: job {launched.job}, {launched.folder}")
     print(f"logs: {launch_folder(folder) / 'jobs'}")
     for name in ("watch", "stop"):
         print(f"{name}: python -m recipes.launch {name} {shlex.quote(options.folder)}")
     return 0
+
+
+def _report(folder: Path) -> int:
+    from recipes.launch.files.report import write_report
+
+    return write_report(folder.resolve())
 
 
 def _stop(folder: Path) -> int:
@@ -105,17 +151,25 @@ def _resources(options: argparse.Namespace) -> Resources:
     from motion_data.settings import read_values
     from recipes.launch.resources import Resources
 
-    ours = ("command", "folder", "sweep", "seeds", "each")
+    ours = ("command", "folder", "sweep", "seeds", "each", "files", "root", "tasks", "overwrite")
     given = {
         f"--{name.replace('_', '-')}": value
         for name, value in vars(options).items()
         if name not in ours and value is not None
     }
-    left_out = {"--name": f"motionbeat-{options.command}", "--tasks-per-node": max(1, options.gpus or 0)}
+    left_out: dict[str, object] = {
+        "--name": f"motionbeat-{options.command}",
+        "--tasks-per-node": max(1, options.gpus or 0),
+    }
+    if options.command in FILE_COMMANDS:
+        # Many tasks of one thread are faster than few of several.
+        left_out["--cpus"] = 1
     faults: list[str] = []
     resources = read_values(Resources, left_out | given, faults)
     if resources is None:
         raise MotionBeatError("; ".join(faults))
+    if resources.cluster == "slurm":
+        require_slurm()
     return resources
 
 
@@ -129,6 +183,17 @@ def _parser(recipes: Mapping[str, str]) -> argparse.ArgumentParser:
             usage=f"python -m recipes.launch {recipe} [options] -- [recipe options]",
         )
         _add_launch_options(command)
+        _add_recipe_options(command)
+    for name in FILE_COMMANDS:
+        command = commands.add_parser(
+            name,
+            help=f"motionbeat {name} on every file of a list",
+            usage=f"python -m recipes.launch {name} [options] -- [options of motionbeat {name}]",
+        )
+        _add_file_options(command)
+        _add_launch_options(command)
+    reporting = commands.add_parser("report", help="write report.csv: a row for each file of a list")
+    reporting.add_argument("folder", type=Path, help="the launch's --folder")
     watching = commands.add_parser("watch", help="state, step and metrics of each run of a launch")
     watching.add_argument("folder", type=Path, help="the launch's --folder")
     watching.add_argument("--once", action="store_true", help="print them once and end")
@@ -151,10 +216,7 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         required=True,
         help="where the runs, the record and the logs go; on SLURM seen by all nodes",
     )
-    add("--nodes", type=int, help="machines (1)")
-    add("--gpus", type=int, help="GPUs per node, each with one process; 0 or left out: trains on the CPU")
-    add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
-    add("--cpus", type=int, help="CPUs per process")
+    add("--cpus", type=int, help="CPUs per process (of files: 1)")
     add("--mem", help="memory per node, such as 64G")
     add("--time", help="limit of one attempt, as SLURM writes it: 90, 12:00:00, 2-00:00:00 (SLURM: a day)")
     add(
@@ -184,6 +246,13 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="another option of sbatch, such as constraint=a100; may be repeated",
     )
+
+
+def _add_recipe_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--nodes", type=int, help="machines (1)")
+    add("--gpus", type=int, help="GPUs per node, each with one process; 0 or left out: trains on the CPU")
+    add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
     add(
         "--sweep",
         type=_names,
@@ -205,6 +274,39 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         help="one run for each value of an option of the recipe's, all in the one folder (benchmark: "
         "upstreams=motionbeat,fbank)",
     )
+
+
+def _add_file_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add(
+        "--files",
+        type=Path,
+        required=True,
+        metavar="LIST",
+        help="a text file with the name of a file in each line; relative ones begin at the working directory",
+    )
+    add(
+        "--tasks",
+        type=int,
+        default=1,
+        metavar="N",
+        help="tasks that share the files: on SLURM the jobs of an array, with --cluster local processes that "
+        "run at once (1)",
+    )
+    add(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="a folder above all files, so that outputs lie in the --folder as files do in it; left out: all "
+        "side by side",
+    )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace outputs of another model, version or program, or of other options; what was made with "
+        "the same is kept",
+    )
+    add("--gpus", type=int, choices=(0, 1), help="1: each task gets a GPU (0)")
 
 
 def _option_values(text: str) -> tuple[str, list[str]]:

@@ -13,7 +13,15 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.record import FINISHED, Progress, Record, launch_folder, progress_file, read_progress
+from recipes.launch.record import (
+    FINISHED,
+    LaunchedRun,
+    Progress,
+    Record,
+    launch_folder,
+    progress_file,
+    read_progress,
+)
 
 OVER = {
     *("FINISHED", "STOPPED", "GONE"),
@@ -38,9 +46,7 @@ def states(folder: Path, record: Record) -> dict[str, str]:
     """
     told = {run.name: read_progress(progress_file(launch_folder(folder), run.name)) for run in record.runs}
     if record.cluster != "slurm":
-        ended = all(progress is not None and progress.exit_code is not None for progress in told.values())
-        alive = not (ended or record.stopped) and _is_alive_here(record)
-        return {name: _state_here(alive, progress, record) for name, progress in told.items()}
+        return {run.name: _state_here(run, told[run.name], record) for run in record.runs}
     answers: dict[str, tuple[str, str]] = {}
     for job in record.jobs:
         answers |= queued(job)
@@ -62,18 +68,19 @@ def _state_on_slurm(answer: tuple[str, str] | None, told: Progress | None, recor
     return word or _past(told, record)
 
 
-def _is_alive_here(record: Record) -> bool:
+def _state_here(run: LaunchedRun, told: Progress | None, record: Record) -> str:
+    ended = told is not None and told.exit_code is not None
+    if ended or record.stopped or not _is_alive_here(run, record):
+        return _past(told, record)
+    return "WAITING" if told is None else told.outcome
+
+
+def _is_alive_here(run: LaunchedRun, record: Record) -> bool:
     if record.host != socket.gethostname():
         raise MotionBeatError(
             f"the launch runs on {record.host}, not here ({socket.gethostname()}); ask there"
         )
-    return _is_alive(int(record.runs[0].job), record.process_started)
-
-
-def _state_here(alive: bool, told: Progress | None, record: Record) -> str:
-    if not alive:
-        return _past(told, record)
-    return "WAITING" if told is None else told.outcome
+    return _is_alive(int(run.job), run.process_started)
 
 
 def _past(told: Progress | None, record: Record) -> str:
@@ -87,7 +94,7 @@ def _past(told: Progress | None, record: Record) -> str:
 
 
 def end_jobs(record: Record) -> None:
-    """Cancel the jobs of a launch on SLURM, or end its process here.
+    """Cancel the jobs of a launch on SLURM, or end its processes here.
 
     Raises:
         MotionBeatError: SLURM refuses.
@@ -96,7 +103,8 @@ def end_jobs(record: Record) -> None:
         for job in record.jobs:
             _cancel(job)
     else:
-        _stop_process(int(record.runs[0].job), record.process_started)
+        for process, began in {(int(run.job), run.process_started) for run in record.runs}:
+            _stop_process(process, began)
 
 
 def require_slurm() -> None:

@@ -66,8 +66,12 @@ def check_folder(folder: Path, recipe: str) -> None:
             )
 
 
-def launch(recipe: str, module: str, runs: Sequence[Run], resources: Resources, folder: Path) -> Record:
-    """Queue the runs on SLURM, several as one array, or start them here in the background, in turn.
+def launch(
+    recipe: str, module: str, runs: Sequence[Run], resources: Resources, folder: Path, at_once: bool = False
+) -> Record:
+    """Queue the runs on SLURM, several as one array, or start them here in the background.
+
+    Here they take turns, or with ``at_once`` begin together, each as a process of its own.
 
     Raises:
         MotionBeatError: they are refused; then nothing runs.
@@ -77,13 +81,13 @@ def launch(recipe: str, module: str, runs: Sequence[Run], resources: Resources, 
     if resources.cluster == "slurm":
         tasks = [RecipeTask(module, [run], own) for run in runs]
         numbers = _submit_to_slurm(tasks, resources.slurm_parameters(), resources.restarts, jobs)
-        began = None
     else:
         parameters = resources.local_parameters(os.environ.get("CUDA_VISIBLE_DEVICES"))
-        process = _start_here(RecipeTask(module, runs, own), parameters, resources.restarts, jobs)
-        numbers = [process] * len(runs)
-        began = process_started(int(process))
-    record = _record(resources.cluster, recipe, runs, numbers, began)
+        numbers = []
+        for together in [[run] for run in runs] if at_once else [runs]:
+            process = _start_here(RecipeTask(module, together, own), parameters, resources.restarts, jobs)
+            numbers += [process] * len(together)
+    record = _record(resources.cluster, recipe, runs, numbers)
     try:
         write_record(folder, record)
     except BaseException:
@@ -96,8 +100,7 @@ def launch(recipe: str, module: str, runs: Sequence[Run], resources: Resources, 
 def launch_here(recipe: str, module: str, runs: Sequence[Run], folder: Path) -> int:
     """Run in the foreground, as one process; returns 0, or the code of the failure."""
     own = _fresh(folder, runs)
-    process = os.getpid()
-    record = _record("debug", recipe, runs, [str(process)] * len(runs), process_started(process))
+    record = _record("debug", recipe, runs, [str(os.getpid())] * len(runs))
     write_record(folder, record)
     return _run_here(RecipeTask(module, runs, own), own / "jobs")
 
@@ -122,13 +125,14 @@ def _fresh(folder: Path, runs: Sequence[Run]) -> Path:
     return own
 
 
-def _record(
-    cluster: str, recipe: str, runs: Sequence[Run], numbers: Sequence[str], began: float | None
-) -> Record:
-    launched = (
-        LaunchedRun(run.name, str(run.folder), number) for run, number in zip(runs, numbers, strict=True)
+def _record(cluster: str, recipe: str, runs: Sequence[Run], numbers: Sequence[str]) -> Record:
+    launched = tuple(
+        LaunchedRun(
+            run.name, str(run.folder), number, None if cluster == "slurm" else process_started(int(number))
+        )
+        for run, number in zip(runs, numbers, strict=True)
     )
-    return Record(cluster, recipe, socket.gethostname(), now(), tuple(launched), began)
+    return Record(cluster, recipe, socket.gethostname(), now(), launched)
 
 
 def _submit_to_slurm(

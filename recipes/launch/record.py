@@ -27,6 +27,8 @@ class LaunchedRun:
     """Where the recipe writes; absolute."""
     job: str
     """SLURM's number of the job, ``12`` or ``12_3`` in an array; elsewhere that of the process."""
+    process_started: float | None = None
+    """Without SLURM: when the process began, in seconds since 1970; its number alone may be used again."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,6 @@ class Record:
     submitted: str
     """Time in UTC, ISO 8601."""
     runs: tuple[LaunchedRun, ...]
-    process_started: float | None = None
-    """Without SLURM: when the process began, in seconds since 1970; its number alone may be used again."""
     stopped: str | None = None
     """Time at which the user stopped it."""
 
@@ -72,7 +72,9 @@ def find_record(folder: Path) -> Record | None:
     path = _path(folder)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        runs = tuple(LaunchedRun(**run) for run in content.pop("runs"))
+        # Earlier versions kept one time for all runs, which were of one process.
+        began = {"process_started": content.pop("process_started", None)}
+        runs = tuple(LaunchedRun(**(began | run)) for run in content.pop("runs"))
         return Record(runs=runs, **content)
     except (FileNotFoundError, NotADirectoryError):
         return None

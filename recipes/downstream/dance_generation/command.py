@@ -21,9 +21,10 @@ from motion_data.writing import write_as
 from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
+from motionbeat_upstream.commands.made_by import made_by
 from motionbeat_upstream.commands.paths import audio_file, input_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.errors import CheckpointError
+from motionbeat_upstream.errors import CheckpointError, ConfigError
 from motionbeat_upstream.file_name import printable
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ def main(arguments: Sequence[str]) -> int:
         "motionbeat dance", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("song", type=audio_file, metavar="SONG", help="audio of any format and rate")
-    add_strict_option(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -62,6 +62,19 @@ def main(arguments: Sequence[str]) -> int:
         type=output_file(*DRAWN, *MOTIONS, ".npz"),
         metavar="FILE",
     )
+    add_options(parser)
+    options = parser.parse_args(arguments)
+    refuse_inputs(options.output, [options.song, options.begin_with])
+    dance, _ = load_dancer(options)
+    danced = dance(options.song)
+    for output in options.output:
+        write_dance(output, danced)
+        print(f"wrote {output}", file=sys.stderr)
+    return 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a dance depends on, whichever the song is."""
     parser.add_argument("--seed", type=int, default=0, help="another one gives another dance (%(default)s)")
     parser.add_argument(
         "--guidance", type=float, help="how strongly music counts; 1: as learned, 0: not at all (the model's)"
@@ -88,21 +101,26 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FILE",
         help="-k of the upstream that the model was trained on",
     )
-    options = parser.parse_args(arguments)
-    refuse_inputs(options.output, [options.song, options.begin_with])
+    add_strict_option(parser)
+
+
+def load_dancer(options: argparse.Namespace) -> tuple[Callable[[Path], LoadedPair], str]:
+    """What dances to songs as the options say, and what says that dances were made by it.
+
+    Returns:
+        A function that gives a song with its dance, or the stretch that is asked for. It raises AudioError
+        for a file that cannot be read, DataError for one without that stretch. And the text of ``made_by``.
+
+    Raises:
+        ConfigError: numbers that are not allowed.
+        CheckpointError: the model or the upstream's weights cannot be used.
+        DataError: the motion to begin with cannot be used.
+    """
     if (options.guidance is not None and options.guidance < 0) or (
         options.steps is not None and options.steps < 1
     ):
-        parser.error("--guidance must be at least 0, --steps at least 1")
-    danced = _dance(options)
-    for output in options.output:
-        _write(output, danced)
-        print(f"wrote {output}", file=sys.stderr)
-    return 0
+        raise ConfigError("--guidance must be at least 0, --steps at least 1")
 
-
-def _dance(options: argparse.Namespace) -> LoadedPair:
-    """The song with its dance, or the stretch that is asked for."""
     from tqdm import tqdm
 
     from motionbeat_upstream.audio import read_audio
@@ -111,29 +129,41 @@ def _dance(options: argparse.Namespace) -> LoadedPair:
     from recipes.downstream.dance_generation.body_numbers import FPS
     from recipes.downstream.dance_generation.dance_file import SHIPPED, read_dance_model
     from recipes.downstream.dance_generation.song_dance import dance_song, start_numbers
+    from recipes.downstream.s3prl_runner.registration import weights_sha256
 
     use_idle_cores()
-    whole = read_audio(options.song)
-    length = len(whole) / SAMPLE_RATE
-    seconds = length - options.start if options.seconds is None else options.seconds
-    if not 0 <= options.start < length or seconds <= 0:
-        raise DataError(
-            f"--start {options.start:g} --seconds {seconds:g}: {options.song} lasts {length:.2f} s"
-        )
-    stop = min(length, options.start + seconds)
-    wav = whole[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
-    dancer = read_dance_model(options.checkpoint or SHIPPED)
+    file = options.checkpoint or SHIPPED
+    dancer = read_dance_model(file)
     encode = encoder_of(dancer, options.upstream_weights)
     begin = None
     if options.begin_with is not None:
         begin = start_numbers(dancer.model, read_motion(options.begin_with)[0], str(options.begin_with))
-    with tqdm(total=int(len(wav) / SAMPLE_RATE * FPS), unit=" frames", desc="dancing", disable=None) as bar:
-        motion = dance_song(
-            wav, encode, dancer, options.seed, options.guidance, options.steps, begin, bar.update
-        )
-    # The grid that `motionbeat beats` and `plot` give the song, whatever upstream the dancer was trained on.
-    grid = motionbeat().tower.estimate_grid(whole)
-    return _as_pair(options, wav, motion, grid, stop)
+    # Its grid is what `motionbeat beats` and `plot` give the song, whatever upstream the dancer has.
+    listener = motionbeat()
+
+    def dance(song: Path) -> LoadedPair:
+        whole = read_audio(song)
+        length = len(whole) / SAMPLE_RATE
+        seconds = length - options.start if options.seconds is None else options.seconds
+        if not 0 <= options.start < length or seconds <= 0:
+            raise DataError(f"--start {options.start:g} --seconds {seconds:g}: {song} lasts {length:.2f} s")
+        stop = min(length, options.start + seconds)
+        wav = whole[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
+        frames = int(len(wav) / SAMPLE_RATE * FPS)
+        with tqdm(total=frames, unit=" frames", desc="dancing", disable=None) as bar:
+            motion = dance_song(
+                wav, encode, dancer, options.seed, options.guidance, options.steps, begin, bar.update
+            )
+        return _as_pair(song, options, wav, motion, listener.tower.estimate_grid(whole), stop)
+
+    chosen = ("seed", "guidance", "steps", "start", "seconds")
+    return dance, made_by(
+        listener,
+        dancer=file_sha256(file),
+        upstream=weights_sha256(dancer.upstream, options.upstream_weights),
+        begin_with=options.begin_with and file_sha256(options.begin_with),
+        **{name: getattr(options, name) for name in chosen},
+    )
 
 
 def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
@@ -170,17 +200,19 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     return encode
 
 
-def _as_pair(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Grid, stop: float) -> LoadedPair:
+def _as_pair(
+    song: Path, options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Grid, stop: float
+) -> LoadedPair:
     """The dance as a pair, for what draws and writes pairs; ``grid`` and its tempo are the whole song's."""
     from motion_data.loading import LoadedPair
 
-    digest = file_sha256(options.song)
+    digest = file_sha256(song)
     inside = (grid.beats >= options.start) & (grid.beats < stop)
     heard = grid.confidence > 0 and inside.sum() >= 2
     pair = MotionPair(
-        name=printable(options.song.stem),
+        name=printable(song.stem),
         corpus="generated",
-        piece=printable(options.song.stem),
+        piece=printable(song.stem),
         take=f"seed {options.seed}",
         split="test",
         licence="the song's own, for its sound",
@@ -191,7 +223,7 @@ def _as_pair(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Gri
         grid="estimated" if heard else "none",
         metre=grid.metre if heard else None,
         bpm=grid.bpm if heard else None,
-        audio=AudioSpan(str(options.song.resolve()), options.start, stop, digest),
+        audio=AudioSpan(str(song.resolve()), options.start, stop, digest),
         motion="",
     )
     shown = None
@@ -201,7 +233,7 @@ def _as_pair(options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Gri
     return LoadedPair(pair, wav, motion, shown)
 
 
-def _write(output: Path, danced: LoadedPair) -> None:
+def write_dance(output: Path, danced: LoadedPair) -> None:
     """Write a dance as the suffix of ``output`` says."""
     from motion_data.looking.excerpt import cut_excerpt
 
