@@ -20,7 +20,7 @@ from motion_data.manifest import MANIFEST, MARK, Corpus, write_manifest
 from motion_data.pair import SPLITS, MotionPair, ShardSpan, to_record
 from motion_data.preparation import in_processes, use_one_thread
 from motion_data.shards import ShardContent, to_members
-from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.atomic_write import atomic_path, is_hidden
 from motionbeat_upstream.version import __version__
 
 MEMBERS = 3
@@ -93,7 +93,9 @@ def write_shards(
 
 def _refuse_others(out: Path, tars: Sequence[_Tar], made_by: Mapping[str, Any]) -> None:
     """Refuse to write into another corpus, or beside tars that would be taken for shards of this one."""
-    others = sorted(set(out.glob("*.tar")) - {tar.path for tar in tars})
+    # A killed process leaves a draft.
+    there = {path for path in out.glob("*.tar") if not is_hidden(path)}
+    others = sorted(there - {tar.path for tar in tars})
     if others:
         raise DataError(
             f"{out}: holds {others[0].name}, which is none of the {len(tars)} shards to write; give another "
