@@ -15,6 +15,7 @@ from motion_data.labels import Labels
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
 from motion_data.pair import AudioSpan, MotionPair
+from motion_data.shards import read_shard
 from motion_data.skeleton import JOINTS
 from motion_data.stages import count_decoded, stage
 from motionbeat_upstream.audio import read_audio
@@ -127,8 +128,13 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
 
     Raises:
         DataError: its files are missing or are not what they should be.
+        ShardError: its shard cannot be read, or is not what was written.
         AudioError: its sound cannot be read.
     """
+    if pair.shard is not None:
+        read = read_shard(pair.shard)
+        count_decoded(len(read.sound) / SAMPLE_RATE)
+        return LoadedPair(pair, read.sound, read.motion, read.grid, read.labels)
     if pair.audio is None or pair.motion is None:
         from motion_data.corpora.constructed.plan import perform
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from motion_data.errors import DataError
+from motion_data.errors import DataError, ShardError
 from motion_data.pair import MotionPair, from_record, to_record
+from motion_data.storage import read_from, sizes
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.version import __version__
 
@@ -126,20 +127,25 @@ def write_manifest(
 
 
 def read_corpus(folder: str | Path) -> Corpus:
-    """Read a prepared corpus.
+    """Read a prepared corpus; of one in shards, check that every tar is there and as long as it was.
+
+    Args:
+        folder: on disk, or any URL that fsspec opens, such as ``s3://bucket/corpus``.
 
     Raises:
         DataError: not prepared, not to its end, or changed since.
+        ShardError: a tar is missing, or of another length.
     """
-    folder = Path(folder)
-    if not (folder / MANIFEST).is_file() or not (folder / MARK).is_file():
+    try:
+        lines, mark = (read_from(f"{folder}/{name}") for name in (MANIFEST, MARK))
+    except FileNotFoundError:
         raise DataError(
             f"{folder}: no prepared corpus ({MANIFEST} with {MARK}); "
             f"`motionbeat data prepare NAME RAW {folder}` makes one, or goes on with an interrupted one"
-        )
+        ) from None
     try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-        made = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        text = lines.decode().replace("\r\n", "\n")  # as Windows ends lines
+        made = json.loads(mark)
         expected = str(made["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
@@ -148,19 +154,19 @@ def read_corpus(folder: str | Path) -> Corpus:
     found = hashlib.sha256(text.encode()).hexdigest()
     if found != expected:
         raise DataError(
-            f"{folder / MANIFEST}: changed since it was prepared (sha256 {found[:12]!r}, expected "
+            f"{folder}/{MANIFEST}: changed since it was prepared (sha256 {found[:12]!r}, expected "
             f"{expected[:12]!r}); prepare the corpus again"
         )
     pairs = []
     # Not splitlines: a name may hold a character that it takes for the end of a line.
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        place = f"{folder / MANIFEST}:{number}"
+        place = f"{folder}/{MANIFEST}:{number}"
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{place}: not JSON ({error}); prepare the corpus again") from error
         pairs.append(from_record(record, place))
-    return Corpus(folder, tuple(pairs), made, found)
+    return Corpus(Path(folder), _with_shards(folder, pairs), made, found)
 
 
 def check_splits(pairs: Sequence[MotionPair]) -> None:
@@ -185,6 +191,30 @@ def check_splits(pairs: Sequence[MotionPair]) -> None:
                     f"the {key[0]} {key[1]!r} is in two splits: {first.name!r} in {first.split}, "
                     f"{pair.name!r} in {pair.split}; put all its pairs into one"
                 )
+
+
+def _with_shards(folder: str | Path, pairs: Sequence[MotionPair]) -> tuple[MotionPair, ...]:
+    """The pairs with the whole paths of their tars, which are there and as long as they were written."""
+    written = {f"{folder}/{pair.shard.path}": pair.shard.size for pair in pairs if pair.shard is not None}
+    try:
+        found = sizes(list(written))
+    except FileNotFoundError as error:
+        raise ShardError(
+            f"{folder}: one of its {len(written)} shards is missing ({error}); copy it again, or write the "
+            f"shards again"
+        ) from error
+    for (path, size), is_now in zip(written.items(), found, strict=True):
+        if is_now is not None and is_now != size:
+            raise ShardError(
+                f"{path}: {is_now} bytes, expected {size}: it is cut off, or another file; copy it again, or "
+                f"write the shards again"
+            )
+    return tuple(
+        pair
+        if pair.shard is None
+        else replace(pair, shard=replace(pair.shard, path=f"{folder}/{pair.shard.path}"))
+        for pair in pairs
+    )
 
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:

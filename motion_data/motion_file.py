@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ PULSE = "pulse_"
 """Beginning of the names of the arrays of touch-downs."""
 
 
-def write_motion(path: str | Path, motion: Motion, grid: Grid | None) -> None:
-    """Write a motion, whole or not at all."""
+def to_arrays(motion: Motion, grid: Grid | None) -> dict[str, NDArray[Any]]:
+    """What stands in the file, by name."""
     arrays: dict[str, NDArray[Any]] = {
         "fps": np.array(motion.fps),
         "start": np.array(motion.start),
@@ -33,8 +34,35 @@ def write_motion(path: str | Path, motion: Motion, grid: Grid | None) -> None:
         arrays |= {"beats": grid.beats, "positions": grid.positions, "metre": np.array(grid.metre)}
         arrays["confidence"] = np.array(grid.confidence)
         arrays["downbeat_confidence"] = np.array(grid.downbeat_confidence)
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None]:
+    """What :func:`to_arrays` was given.
+
+    Raises:
+        KeyError, ValueError, TypeError, OverflowError: arrays that are missing, or do not fit each other.
+    """
+    motion = Motion(
+        float(arrays["fps"]),
+        tuple(str(name) for name in arrays["names"]),
+        arrays["joints"],
+        float(arrays["start"]),
+        arrays.get("rotations"),
+        {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
+    )
+    if "beats" not in arrays:
+        return motion, None
+    confidence = float(arrays["confidence"])
+    # Older files have one confidence for both.
+    of_downbeats = float(arrays.get("downbeat_confidence", confidence))
+    return motion, Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence, of_downbeats)
+
+
+def write_motion(path: str | Path, motion: Motion, grid: Grid | None) -> None:
+    """Write a motion, whole or not at all."""
     with atomic_path(path) as draft:
-        np.savez(draft, **arrays)
+        np.savez(draft, **to_arrays(motion, grid))
 
 
 def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
@@ -47,21 +75,6 @@ def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; prepare the corpus again")
     try:
-        arrays = read_npz(path)
-        motion = Motion(
-            float(arrays["fps"]),
-            tuple(str(name) for name in arrays["names"]),
-            arrays["joints"],
-            float(arrays["start"]),
-            arrays.get("rotations"),
-            {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
-        )
-        if "beats" not in arrays:
-            return motion, None
-        confidence = float(arrays["confidence"])
-        # Older files have one confidence for both.
-        of_downbeats = float(arrays.get("downbeat_confidence", confidence))
-        grid = Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence, of_downbeats)
-        return motion, grid
+        return from_arrays(read_npz(path))
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: not a motion of this project ({error}); prepare it again") from error

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, InstanceOf, model_validator
 from pydantic.dataclasses import dataclass
 
 from motion_data.errors import DataError
-from motion_data.settings import CONFIG, Count, NotNegative, Number, Positive, read_values
+from motion_data.settings import CONFIG, Count, Natural, NotNegative, Number, Positive, read_values
 
 SPLITS = ("train", "dev", "test")
 
@@ -41,6 +41,22 @@ class AudioSpan:
         if not self.start < self.stop:
             raise ValueError("it must stop after it starts")
         return self
+
+
+@dataclass(config=CONFIG, frozen=True)
+class ShardSpan:
+    """The bytes of a tar that hold a pair."""
+
+    path: Text
+    """Of the tar: in the manifest from its folder on; once that is read whole, or a URL."""
+    size: Count
+    """Bytes of the whole tar."""
+    start: Natural
+    """First byte of the pair's first member, its header included."""
+    stop: Count
+    """Byte behind the last."""
+    sha256: str
+    """Of the bytes from ``start`` to ``stop``."""
 
 
 @dataclass(config=CONFIG, frozen=True)
@@ -83,10 +99,17 @@ class MotionPair:
     """None for a constructed pair, which is played when it is loaded."""
     motion: Text | None = None
     """The motion's .npz, from the folder of the manifest; None for a constructed pair."""
+    shard: ShardSpan | None = None
+    """Where sound and motion are read from in place of files or notes; None outside of shards."""
     units: Literal["m"] = "m"
     axes: Literal["y up"] = "y up"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Source files, what was detected, filled or missed, seeds: what it takes to make the pair again."""
+
+    @property
+    def audio_file(self) -> AudioSpan | None:
+        """What of a file the sound is read from; None where it is played from notes, or lies in a shard."""
+        return self.audio if self.shard is None else None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

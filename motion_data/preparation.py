@@ -135,7 +135,7 @@ def do_jobs(
         workers,
         # A forked process would inherit torch's threads, and hang.
         method="spawn",
-        begin=_use_one_thread if workers > 1 else None,
+        begin=use_one_thread if workers > 1 else None,
     )
     with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=f"prepare {corpus}", unit="item") as bar:
         for number, outcome in zip(left, done, strict=True):
@@ -168,7 +168,8 @@ def in_processes(
         yield from pool.map(function, items, chunksize=chunk)
 
 
-def _use_one_thread() -> None:
+def use_one_thread() -> None:
+    """Of torch: what each process begins with where several share the cores."""
     import torch
 
     torch.set_num_threads(1)

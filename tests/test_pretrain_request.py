@@ -46,7 +46,7 @@ def test_overrides_come_after_the_file_and_both_after_the_base(corpus: Path) -> 
     request = parse(arguments)
     assert request.folder == Path("out")
     assert request.config.common.seed == 7
-    assert request.config.data.corpora == [corpus]
+    assert request.config.data.corpora == [str(corpus)]
     assert request.config.data.batch_size == read_config("quickstart").data.batch_size
     assert request.config.criterion == read_config("tiny").criterion
 
@@ -124,7 +124,7 @@ def test_the_defaults_are_a_run_but_for_the_corpora() -> None:
     config = read_config(None, given)
     defaults = PretrainConfig()
     assert replace(config, data=defaults.data) == defaults
-    assert config.data == replace(defaults.data, corpora=[Path("corpus")])
+    assert config.data == replace(defaults.data, corpora=["corpus"])
     # As fairseq2 reads it once more, and as a run records it.
     converter = StandardValueConverter()
     assert converter.structure(converter.unstructure(config), PretrainConfig).data == config.data

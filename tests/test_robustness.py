@@ -119,7 +119,7 @@ def test_a_sample_that_is_refused_is_no_sample(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_interrupted_command_loses_nothing(name: str) -> None:
-    moments = {"features": len(FAULTS), "prepare": len(FAULTS)}.get(name, 1)
+    moments = {"features": len(FAULTS), "prepare": len(FAULTS), "shards": len(FAULTS)}.get(name, 1)
     seen = interrupt(COMMANDS[name], moments, seed=1)
     assert seen.moments == moments
     assert seen.lost == seen.partial == seen.stuck == []

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
+    parser.add_argument("corpus", metavar="CORPUS", help="folder of a prepared corpus, or a URL of shards")
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the pair; default: the first")
     parser.add_argument(
         "-o",
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str]) -> int:
         width = max(len(key) for key in told)
         print("\n".join(f"{key:{width}}  {value}" for key, value in told.items()))
         return 0
-    refuse_inputs(options.output, [corpus.folder / pair.audio.path] if pair.audio is not None else [])
+    file = pair.audio_file
+    refuse_inputs(options.output, [corpus.folder / file.path] if file is not None else [])
 
     from motion_data.loading import load_pair
     from motion_data.looking.excerpt import cut_excerpt

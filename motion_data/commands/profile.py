@@ -6,7 +6,6 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         description=f"{__doc__} Settings that are left out are those of PipelineConfig.",
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
+    parser.add_argument("corpus", metavar="CORPUS", help="folder of a prepared corpus, or a URL of shards")
     parser.add_argument("--split", choices=SPLITS, default="train")
     parser.add_argument(
         "--batches", type=int, default=50, help="over as many epochs as it takes (%(default)s)"

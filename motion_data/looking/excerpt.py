@@ -150,9 +150,10 @@ def cut_excerpt(
 def read_sound_of(loaded: LoadedPair, folder: Path) -> tuple[NDArray[np.float32], int]:
     """(N, C) samples of the whole pair, C at most 2, and their rate.
 
-    A recording keeps its own rate and channels; what is played from notes is mono at 16 kHz.
+    A recording keeps its own rate and channels; what is played from notes, or lies in a shard, is mono at
+    16 kHz.
     """
-    span = loaded.pair.audio
+    span = loaded.pair.audio_file
     if span is None:
         return loaded.wav.numpy()[:, None], SAMPLE_RATE
     sound, rate = read_sound(folder / span.path, span.start, span.stop)

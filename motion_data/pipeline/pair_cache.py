@@ -22,8 +22,8 @@ class PairCache:
     """Loads pairs, or has them from before; may be asked by many threads.
 
     Sound in files is decoded whole and kept if the whole split fits in memory, else a stretch at a time; a
-    recording that several pairs share is kept once. Motions, and what is played, are made whole and kept
-    while there is room.
+    recording that several pairs share is kept once. Motions, and what is played or lies in shards, are made
+    whole and kept while there is room.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PairCache:
         """
         self._folder, self._fps, self._room = folder, fps, memory_megabytes
         self._fits = pairs is not None and _megabytes_of_all(pairs, fps) <= memory_megabytes
-        self.whole = self._fits or (pairs is not None and all(pair.audio is None for pair in pairs))
+        self.whole = self._fits or (pairs is not None and all(pair.audio_file is None for pair in pairs))
         """Whether all sound is decoded or played whole."""
         self._sounds: dict[AudioSpan, Tensor] = {}
         self._kept: OrderedDict[str, LoadedPair] = OrderedDict()
@@ -57,7 +57,8 @@ class PairCache:
             if pair.name in self._kept:
                 self._kept.move_to_end(pair.name)
                 return self._kept[pair.name]
-        loaded = load_pair(pair, self._folder, None if pair.audio is None else self._sound(pair.audio))
+        file = pair.audio_file
+        loaded = load_pair(pair, self._folder, None if file is None else self._sound(file))
         loaded = replace(loaded, motion=on_common_skeleton(loaded.motion, pair.name)).at_rate(self._fps)
         with self._lock:
             if pair.name not in self._kept:  # else another thread was first
@@ -96,6 +97,6 @@ def _megabytes(loaded: LoadedPair) -> float:
 
 def _megabytes_of_all(pairs: Sequence[MotionPair], fps: float) -> float:
     """What pairs will take, each recording once."""
-    sounds = {pair.audio or pair.name: pair.seconds for pair in pairs}
+    sounds = {pair.audio_file or pair.name: pair.seconds for pair in pairs}
     motions = 12 * len(JOINTS) * fps * sum(pair.seconds for pair in pairs)
     return (4 * SAMPLE_RATE * sum(sounds.values()) + motions) / MEGABYTE

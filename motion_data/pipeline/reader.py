@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from fairseq2.data.data_pipeline import DataPipeline, read_sequence
 
-from motion_data.errors import DataError
+from motion_data.errors import DataError, ShardError
 from motion_data.manifest import PairSource
 from motion_data.negatives.drawing import Wanted
 from motion_data.pair import MotionPair
@@ -41,6 +41,8 @@ SPEEDS = 32
 class _Failure:
     name: str
     reason: str
+    stops: bool = False
+    """Whether the reading stops at once: what remains would be part of the data."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class _Loader:
                 loaded = loaded.at_rate(self.config.fps, speed)
             return number, cut_example(loaded, draw, self.config, epoch, self.source.numbers(pair))
         except (DataError, AudioError, OSError) as error:
-            return number, _Failure(pair.name, str(error))
+            return number, _Failure(pair.name, str(error), isinstance(error, ShardError))
 
     def _speed(self, epoch: int, number: int, bpm: float | None) -> float:
         """Of a batch: one for all its clips, whose tempi stay as near to each other as planned.
@@ -127,7 +129,8 @@ class ClipReader(Iterator[list[Example]]):
 
     A batch is a list of clips, which :func:`~motion_data.pipeline.batch.collate` makes tensors of. Clips that
     cannot be used are left out of their batch, logged once a pair and counted in ``failures``;
-    ``config.failures_in_row`` of them one after the other stop the reading.
+    ``config.failures_in_row`` of them one after the other stop the reading. A pair of a shard that is not
+    what was written stops it at once.
     """
 
     def __init__(
@@ -200,7 +203,7 @@ class ClipReader(Iterator[list[Example]]):
 
         Raises:
             StopIteration: the epoch is over.
-            DataError: too many clips in a row could not be used.
+            DataError: too many clips in a row could not be used, or a shard is not what was written.
         """
         while True:
             examples = self.next_step()
@@ -214,7 +217,7 @@ class ClipReader(Iterator[list[Example]]):
 
         Raises:
             StopIteration: the epoch is over.
-            DataError: too many clips in a row could not be used.
+            DataError: too many clips in a row could not be used, or a shard is not what was written.
         """
         if self._steps is None:
             rest = self._plan[self._position :]
@@ -284,6 +287,8 @@ class ClipReader(Iterator[list[Example]]):
             if failure is None:
                 self._failed_in_row = []
                 continue
+            if failure.stops:
+                raise ShardError(failure.reason)
             if failure.name not in self.failures:
                 log.warning("skipped %s: %s", failure.name, failure.reason)
             self.failures[failure.name] = self.failures.get(failure.name, 0) + 1
@@ -315,7 +320,7 @@ class Mixture:
 
         Raises:
             StopIteration: the epoch is over.
-            DataError: too many clips in a row could not be used.
+            DataError: too many clips in a row could not be used, or a shard is not what was written.
         """
         if self._position == len(self._order):
             raise StopIteration

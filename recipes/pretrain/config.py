@@ -35,7 +35,7 @@ FAMILY = "motionbeat"
 Section = TypeVar("Section")
 
 
-def _check_corpora(folders: list[Path]) -> list[Path]:
+def _check_corpora(folders: list[str]) -> list[str]:
     if not folders:
         raise ValueError("no corpora; name at least one prepared folder")
     return folders
@@ -105,8 +105,8 @@ COMPONENTS: Mapping[str, Mapping[str, Any]] = {
 class DataSection(ClipConfig):
     """What is read, and how it is cut."""
 
-    corpora: Annotated[list[Path], AfterValidator(_check_corpora)] = field(default_factory=list)
-    """Folders of prepared corpora. A batch holds clips of one of them."""
+    corpora: Annotated[list[str], AfterValidator(_check_corpora)] = field(default_factory=list)
+    """Folders of prepared corpora, on disk or URLs of shards. A batch holds clips of one of them."""
     seconds: Positive = 6.0
     longest_seconds: Positive = 7.0
     margin_seconds: NotNegative = 2.0

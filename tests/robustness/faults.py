@@ -21,6 +21,7 @@ import resource
 import shutil
 import signal
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ import torch
 from safetensors import safe_open
 
 from motion_data.commands import data as data_command
+from motion_data.loading import load_pair
 from motion_data.manifest import MARK, read_corpus
 from motion_data.motion_file import read_motion
 from motionbeat_upstream.commands import features as features_command
@@ -338,6 +340,27 @@ def _finished_pairs(out: Path) -> dict[str, object]:
     return found
 
 
+def _make_corpus(folder: Path) -> None:
+    _make_pairs(folder)
+    _prepare(folder, folder / "corpus")
+
+
+def _shards(sources: Path, out: Path) -> int:
+    return data_command.main(["shards", str(sources / "corpus"), str(out), "--pairs", "1"])
+
+
+def _finished_shards(out: Path) -> dict[str, object]:
+    """Tars that are whole; of a corpus with its mark, what its pairs load."""
+    found: dict[str, object] = {}
+    for path in _visible(out, "*.tar"):
+        with tarfile.open(path) as tar:
+            found[path.name] = [(member.name, member.size) for member in tar]
+    if (out / MARK).exists():
+        for pair in read_corpus(out).pairs:
+            load_pair(pair, out)
+    return found
+
+
 def _make_nothing(folder: Path) -> None:
     (folder / "note.txt").write_text("the task makes its own data", encoding="utf-8")
 
@@ -390,6 +413,7 @@ def _visible(folder: Path, pattern: str) -> Sequence[Path]:
 COMMANDS = {
     "features": Command(_make_songs, _features, _finished_features),
     "prepare": Command(_make_pairs, _prepare, _finished_pairs),
+    "shards": Command(_make_corpus, _shards, _finished_shards),
     "train": Command(_make_nothing, _train, _finished_steps, kept=False),
     "benchmark": Command(_make_emotions, _benchmark, _finished_runs),
 }

@@ -198,10 +198,11 @@ def _of_corpus(
         )
     joined: dict[str, list[MotionPair]] = {}
     for pair in pairs:
-        joined.setdefault(pair.name if pair.audio is None else pair.audio.path, []).append(pair)
+        file = pair.audio_file
+        joined.setdefault(pair.name if file is None else file.path, []).append(pair)
     loaders: list[Callable[[], AnnotatedSound]] = []
     for group in spread(list(joined.values()), limit):
-        audio = group[0].audio
+        audio = group[0].audio_file
         if audio is None:
             loaders.append(partial(_of_played_pair, group[0], corpus.folder))
             continue
