@@ -103,7 +103,7 @@ class BarPointerWeights:
     """Least probability of a downbeat, and of no downbeat, on a beat."""
     tempo_change: float = 3.0
     """Cost of going on in the next faster or slower tempo, 4.4 % away."""
-    tempo_jump: float = 10.0
+    tempo_jump: float = 20.0
     """Cost of going on in any other tempo."""
     jitter: float = 0.03
     """Standard deviation of an interval from the beat period, in periods."""
