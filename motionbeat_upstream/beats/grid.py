@@ -24,8 +24,8 @@ METRES = (2, 3, 4, 5, 6, 7)
 FALLBACK_BPM = 120.0
 """Tempo of the fixed grid that stands in where no beat can be heard [O]."""
 
-UNCERTAIN = 0.4
-"""Confidence of downbeats below which the commands call them uncertain [O]. A metronome has up to 0.37."""
+UNCERTAIN = 0.5
+"""Confidence of downbeats below which the commands call them uncertain [O]. A metronome has up to 0.41."""
 
 GAP = 8.0
 """Median beat periods without a beat from which on a grid has a gap: a silence, see

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.errors import MotionBeatError
@@ -47,6 +46,8 @@ def average(first: Path, second: Path, out: Path, share: float) -> None:
         CheckpointError: a file that is no music tower's.
         MotionBeatError: towers of different sizes.
     """
+    from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
+
     (one, of_one), (other, of_other) = load_music_tower(first), load_music_tower(second)
     weights = one.state_dict()
     if {name: value.shape for name, value in weights.items()} != {

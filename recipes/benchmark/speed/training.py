@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from motion_data.corpora.constructed.preparing import Settings, prepare_corpus
 from recipes.benchmark.speed.figure import Figure
 
 STEPS, INTERVAL = 75, 25
@@ -44,6 +43,8 @@ class Run:
 
 def measure_training(threads: int) -> list[Figure]:
     """Both configurations in float32, and what hard negatives add to a step."""
+    from motion_data.corpora.constructed.preparing import Settings, prepare_corpus
+
     with TemporaryDirectory() as name:
         folder = Path(name)
         prepare_corpus(
