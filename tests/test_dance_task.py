@@ -251,7 +251,7 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     asked: list[list[str]] = []
     made: list[tuple[str, str]] = []
 
-    def remembered(jobs: list[Job], overwrite: bool) -> None:
+    def remembered(jobs: list[Job], cache: Path | None, overwrite: bool) -> None:
         for job in jobs:
             asked.append([*job.options, *job.overrides])
             made.append((job.folder.name, job.made_of))
