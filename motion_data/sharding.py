@@ -135,8 +135,8 @@ def _written(folder: Path, made_by: Mapping[str, Any], tar: _Tar) -> list[Motion
 def _told(pair: MotionPair, made_by: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
     """A pair's json: its manifest's line, what the shards were made by, and hashes of its other members."""
     hashes = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in members.items()}
-    told = {"pair": to_record(replace(pair, shard=None)), "shards": made_by, "sha256": hashes}
-    return json.dumps(told).encode()
+    record = {"pair": to_record(replace(pair, shard=None)), "shards": made_by, "sha256": hashes}
+    return json.dumps(record).encode()
 
 
 def _read_back(tar: _Tar, made_by: Mapping[str, Any]) -> list[MotionPair] | None:

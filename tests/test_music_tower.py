@@ -15,7 +15,7 @@ from motionbeat_upstream.beats.beat_estimation import estimate_grids
 from motionbeat_upstream.beats.frontend import frame_count, log_mel, onset_envelope
 from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import architecture
-from motionbeat_upstream.nn import frame_trunk, music_tower, token_encoder
+from motionbeat_upstream.nn import music_tower, token_encoder
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
 from tests.small import SMALL, music
 
@@ -52,7 +52,6 @@ def test_alone_and_in_a_padded_batch_agree(clips: list[tuple[float, float]], see
 @given(st.floats(0.001, 2), st.floats(6, 9), st.integers(0, 99))
 def test_a_short_clip_beside_one_of_several_blocks(short: float, long: float, seed: int) -> None:
     with (
-        patch.object(frame_trunk, "PIECE", 40),
         patch.object(token_encoder, "BLOCK", 12),
         patch.object(token_encoder, "CONTEXT", 4),
     ):

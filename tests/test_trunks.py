@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from torch import nn
 
 from motionbeat_upstream.config import TRUNKS
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn import frame_trunk
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.small import SMALL
 
@@ -54,14 +52,3 @@ def test_the_view_is_as_wide_as_the_configuration_says(kind: str) -> None:
 def test_an_unknown_trunk_is_refused() -> None:
     with pytest.raises(ConfigError, match="trunk must be one of bottleneck, depthwise, got 'square'"):
         replace(SMALL, trunk="square").validate()
-
-
-def test_pieces_of_a_long_clip_are_the_whole() -> None:
-    torch.manual_seed(0)
-    network, mel = trunk("bottleneck"), torch.randn(2, 400, SMALL.n_mels)
-    lengths = torch.tensor([400, 300])
-    mel[1, 300:] = 0
-    whole = network(mel, lengths)
-    with patch.object(frame_trunk, "PIECE", 33):
-        for one, other in zip(whole, network(mel, lengths), strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-5)

@@ -11,17 +11,11 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.config import MusicTowerConfig
-
-PIECE = 2048
-"""Frames that a layer computes at a time, so that an hour needs little more memory than its states."""
 
 
 class BottleneckTrunk(nn.Module):
@@ -33,7 +27,6 @@ class BottleneckTrunk(nn.Module):
         self.layers = nn.ModuleList(
             BottleneckLayer(config.dim, config.trunk_kernel, dilation) for dilation in config.trunk_dilations
         )
-        self.reaches = [dilation * (config.trunk_kernel - 1) // 2 for dilation in config.trunk_dilations]
 
     def forward(self, log_mel: Tensor, mel_lengths: Tensor) -> list[Tensor]:
         """Frames from mel frames.
@@ -49,10 +42,10 @@ class BottleneckTrunk(nn.Module):
         # clip were alone.
         mask = length_mask(mel_lengths, log_mel.shape[1])[:, None, ::2]
         pairs = log_mel.unflatten(1, (-1, 2)).flatten(2).transpose(1, 2)
-        x = in_pieces(lambda piece: F.gelu(self.stem(piece)), pairs, 1) * mask
+        x = F.gelu(self.stem(pairs)) * mask
         states = [x.transpose(1, 2)]
-        for layer, reach in zip(self.layers, self.reaches, strict=True):
-            x = in_pieces(layer, x, reach) * mask
+        for layer in self.layers:
+            x = layer(x) * mask
             states.append(x.transpose(1, 2))
         return states
 
@@ -70,26 +63,6 @@ class BottleneckLayer(nn.Module):
         """(B, D, F) to (B, D, F)."""
         widened: Tensor = self.widen(F.gelu(self.narrow(x)))
         return x + widened
-
-
-def in_pieces(layer: Callable[[Tensor], Tensor], x: Tensor, reach: int) -> Tensor:
-    """``layer(x)`` of (B, D, F) features, computed ``PIECE`` frames at a time.
-
-    Args:
-        layer: keeps the number of frames; a frame depends on ``reach`` frames to either side at most.
-        x: (B, D, F).
-        reach: in frames.
-    """
-    count = x.shape[-1]
-    if count <= PIECE:
-        return layer(x)
-    pieces = []
-    for first in range(0, count, PIECE):
-        before = min(reach, first)
-        size = min(PIECE, count - first)
-        piece = layer(x[..., first - before : first + size + reach])
-        pieces.append(piece[..., before : before + size])
-    return torch.cat(pieces, -1)
 
 
 class FrameTrunk(nn.Module):

@@ -28,14 +28,14 @@ def read_kept(folder: Path, key: str) -> dict[str, Tensor] | None:
     file = kept_file(folder, key)
     try:
         with safe_open(file, framework="pt") as entry:
-            said = entry.metadata() or {}
+            metadata = entry.metadata() or {}
             tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError) as error:
         reason = " ".join(str(error).split())
     else:
-        if said.get("key") == key and said.get("sha256") == tensors_sha256(tensors):
+        if metadata.get("key") == key and metadata.get("sha256") == tensors_sha256(tensors):
             return tensors
         reason = "its content is not what was written under this name"
     print(f"{file}: damaged ({reason}); its features are computed again", file=sys.stderr)

@@ -73,8 +73,8 @@ class KeptFeatures(nn.Module):
     def forward(self, wavs: Sequence[Tensor]) -> Mapping[str, Any]:
         """The chosen features of (T_i,) waveforms at 16 kHz: a list of (B, F, D), one of each layer."""
         if not self._comes_again():
-            said: Mapping[str, Any] = self._upstream(wavs)
-            return said
+            features: Mapping[str, Any] = self._upstream(wavs)
+            return features
         return {self._name: _batch([self._layers(wav) for wav in wavs])}
 
     def summary(self) -> str:
@@ -88,13 +88,15 @@ class KeptFeatures(nn.Module):
         """(F, D) of each layer."""
         kind = wav.device.type
         precision = str(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else ""
-        said = json.dumps({**self._made_by, "precision": precision, "type": str(wav.dtype)}, sort_keys=True)
+        made_by = json.dumps(
+            {**self._made_by, "precision": precision, "type": str(wav.dtype)}, sort_keys=True
+        )
         samples = wav.detach().cpu().contiguous().numpy()
-        key = hashlib.sha256(said.encode() + samples.tobytes()).hexdigest()
-        found = read_kept(self._folder, key)
-        if found is not None:
+        key = hashlib.sha256(made_by.encode() + samples.tobytes()).hexdigest()
+        kept = read_kept(self._folder, key)
+        if kept is not None:
             self.read += 1
-            return [found[str(layer)].to(wav.device) for layer in range(len(found))]
+            return [kept[str(layer)].to(wav.device) for layer in range(len(kept))]
         self.computed += 1
         layers = _alone(self._upstream, self._name, wav)
         self._keep(key, layers)
