@@ -30,6 +30,7 @@ from recipes.benchmark.beats.comparison import (
     read_estimate,
     report,
     score_table,
+    score_tables,
     tempo_class,
     tempo_lines,
 )
@@ -263,7 +264,8 @@ class TestTables:
 
     def test_the_report_names_sets_and_trackers(self, rows: pd.DataFrame) -> None:
         other = rows.assign(data="other")
-        text = report(pd.concat([rows, other]), {"a": "weights 1", "b": "weights 2"}, "b")
+        both = pd.concat([rows, other])
+        text = report(both, score_tables(both, ["a", "b"], "b"), {"a": "weights 1", "b": "weights 2"})
         assert "## set" in text
         assert "## other" in text
         assert "| a − b |" in text

@@ -18,6 +18,7 @@ COMMANDS = {
     "fit-bar-pointer": "recipes.benchmark.fit_bar_pointer.__main__:main",
     "pretraining-table": "recipes.benchmark.pretraining_table:main",
     "pretraining-curves": "recipes.benchmark.pretraining_curves:main",
+    "docs": "recipes.benchmark.docs:main",
     "speed": "recipes.benchmark.speed.__main__:main",
     "soft-dtw": "recipes.benchmark.soft_dtw_against_tslearn:main",
 }

@@ -25,6 +25,7 @@ from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark.plan import CommandPlan, Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.beat_tracking.scores import SCORES
+from recipes.results.published import write_tables
 from recipes.results.record import long_form
 from recipes.results.tables import ResultTable, mean_table
 
@@ -147,8 +148,10 @@ def main(arguments: Sequence[str]) -> int:
         run_jobs(jobs, options.out / "features", overwrite=options.overwrite)
     except RunFailed as failed:
         return failed.code
-    text = "\n".join(plan.table(upstreams, options.out, options.decoder).lines()) + "\n"
+    table = plan.table(upstreams, options.out, options.decoder, plan.root.name)
+    text = "\n".join(table.lines()) + "\n"
     write_text(options.out / f"table_{options.decoder}.md", text)
+    write_tables(options.out / f"tables_{options.decoder}.json", [table])
     print(text)
     return 0
 

@@ -32,10 +32,11 @@ def main(arguments: Sequence[str]) -> int:
         raise DataError("--tempo: expected the lower tempo first; give MIN and MAX in this order")
 
     from motionbeat_upstream.threads import use_idle_cores
-    from recipes.benchmark.beats.comparison import compare, report
+    from recipes.benchmark.beats.comparison import compare, report, score_tables
     from recipes.benchmark.beats.reliability import draw_reliability, tracker_reliability
     from recipes.benchmark.beats.sets import played_at, read_set
     from recipes.benchmark.beats.trackers import read_trackers
+    from recipes.results.published import write_tables
     from recipes.results.record import long_form, write_results
 
     use_idle_cores()
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str]) -> int:
                 )
         results = compare(sets, trackers, options.out / "estimates", options.repeats, options.overwrite)
     rows = long_form(results)
-    text = report(rows, {one.name: one.made_of for one in trackers}, options.reference or names[0])
+    made_of = {one.name: one.made_of for one in trackers}
+    tables = score_tables(rows, names, options.reference or names[0])
+    text = report(rows, tables, made_of)
     if options.reliability is not None:
         found = tracker_reliability(rows, options.reliability)
         draw_reliability(options.out / "reliability.png", found, options.reliability)
@@ -59,6 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         text += f"\nExpected calibration error of {options.reliability} (reliability.png): {errors}.\n"
     write_results(options.out / "results.jsonl", results)
     write_text(options.out / "table.md", text)
+    write_tables(options.out / "tables.json", tables)
     print(text, end="")
     return 0
 

@@ -193,7 +193,7 @@ def score_table(rows: pd.DataFrame, music_set: str, trackers: Sequence[str], ref
         f"on {known} recordings. 95 % bootstrap intervals over pieces; the last rows are paired differences."
     )
     differences = [(name, reference) for name in trackers if name != reference]
-    columns = {score: score for score in SCORES}
+    columns = {score: score for score in (*SCORES, OCTAVE)}
     return mean_table(music_set, chosen, columns, notes, differences=differences, row_heading="tracker")
 
 
@@ -212,19 +212,30 @@ def tempo_lines(rows: pd.DataFrame, music_set: str, trackers: Sequence[str]) -> 
     return markdown_table(["tracker", *classes, "octave errors", SPEED], cells)
 
 
-def report(rows: pd.DataFrame, made_of: Mapping[str, str], reference: str) -> str:
+def score_tables(rows: pd.DataFrame, trackers: Sequence[str], reference: str) -> list[ResultTable]:
+    """A table for each set, see :func:`score_table`.
+
+    Args:
+        rows: of :func:`compare`, in long form.
+        trackers: their names.
+        reference: the tracker that the others are compared with.
+    """
+    return [score_table(rows, name, trackers, reference) for name in rows["data"].unique()]
+
+
+def report(rows: pd.DataFrame, tables: Sequence[ResultTable], made_of: Mapping[str, str]) -> str:
     """The tables of all sets, and what the trackers are, as markdown.
 
     Args:
         rows: of :func:`compare`, in long form.
+        tables: of :func:`score_tables`.
         made_of: of the trackers, by name.
-        reference: the tracker that the others are compared with.
     """
     lines: list[str] = []
-    for music_set in rows["data"].unique():
-        lines += [f"## {music_set}", "", *score_table(rows, music_set, list(made_of), reference).lines(), ""]
+    for table in tables:
+        lines += [f"## {table.title}", "", *table.lines(), ""]
         lines += ["Recordings by estimated tempo over annotated tempo:", ""]
-        lines += [*tempo_lines(rows, music_set, list(made_of)), ""]
+        lines += [*tempo_lines(rows, table.title, list(made_of)), ""]
     lines += ["Trackers, with hashes of weights and code:", ""]
     lines += [f"- {name}: {what}" for name, what in made_of.items()]
     return "\n".join(lines) + "\n"

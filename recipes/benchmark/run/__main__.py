@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.benchmark.plan import RunFailed
+    from recipes.results.published import write_tables
     from recipes.results.tables import draw_tables
 
     use_idle_cores()
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
     draw_tables(options.out / "table.png", tables)
     write_text(options.out / "table.md", text)
+    write_tables(options.out / "tables.json", tables)
     print(text)
     return 0
 

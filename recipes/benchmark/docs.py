@@ -1,0 +1,190 @@
+"""Tables and figures of the documents, from the result files that are committed in docs/results.
+
+    python -m recipes.benchmark docs                # bring all documents up to date
+    python -m recipes.benchmark docs --check        # exit code 1 where one is not
+    cp result/beats/tables.json docs/results/beats.json    # publish new results
+
+A document names what it shows in a comment, and the command writes it below, up to the next `<!-- end -->`:
+
+    <!-- table: beats "debian_songs" -->            a whole table of docs/results/beats.json, by its title
+    <!-- table: beats * "beat F" -->                one measure of all tables of the file, a column for each
+    <!-- figure: beats "debian_songs" motionbeat "beat F" -->     a single figure, in the line
+
+``rows=a,b`` and ``columns=a,b`` choose rows and columns of a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from motion_data.errors import DataError
+from motionbeat_upstream.atomic_write import write_text
+from motionbeat_upstream.commands.command import command
+from recipes.results.estimates import Estimate
+from recipes.results.published import read_tables
+from recipes.results.tables import ResultTable
+
+DOCUMENTS = ("*.md", "docs/*.md", "recipes/**/*.md", "motionbeat_upstream/**/*.md")
+"""Files that may show results, from the folder of the project."""
+
+RESULTS = "docs/results"
+
+T = TypeVar("T")
+
+UNDEFINED = Estimate(math.nan)
+
+BLOCK = re.compile(r"<!-- (table|figure): (.*?) -->(.*?)<!-- end -->", re.DOTALL)
+
+
+@command("recipes.benchmark docs")
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 where a document is not up to date and ``--check`` is given."""
+    parser = argparse.ArgumentParser(
+        "python -m recipes.benchmark docs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR", help="folder of the project (the current one)"
+    )
+    options = parser.parse_args(arguments)
+    documents = sorted({path for pattern in DOCUMENTS for path in options.root.glob(pattern)})
+    stale = []
+    for path in documents:
+        text = path.read_text(encoding="utf-8")
+        current = filled_in(text, options.root / RESULTS, str(path))
+        if current != text:
+            stale.append(path)
+            if not options.check:
+                write_text(path, current)
+    for path in stale:
+        print(f"{path}: {'not up to date' if options.check else 'written'}")
+    if options.check and stale:
+        print("run `python -m recipes.benchmark docs`", file=sys.stderr)
+        return 1
+    return 0
+
+
+def filled_in(text: str, results: Path, name: str) -> str:
+    """A document with all its tables and figures as the result files have them.
+
+    Args:
+        text: of the document.
+        results: folder of the result files.
+        name: of the document, for messages.
+
+    Raises:
+        DataError: a comment names what there is not.
+    """
+
+    def fill(block: re.Match[str]) -> str:
+        kind, request = block[1], block[2]
+        try:
+            shown = _table(request, results) if kind == "table" else _figure(request, results)
+        except DataError as error:
+            raise DataError(f"{name}: <!-- {kind}: {request} -->: {error}") from None
+        return f"<!-- {kind}: {request} -->{shown}<!-- end -->"
+
+    return BLOCK.sub(fill, text)
+
+
+def _table(request: str, results: Path) -> str:
+    words = shlex.split(request)
+    chosen = {key: names.split(",") for key, sign, names in (word.partition("=") for word in words) if sign}
+    match [word for word in words if "=" not in word]:
+        case [file, "*", measure]:
+            table = _across(_tables(results, file), measure)
+        case [file, title]:
+            table = _named(_tables(results, file), title, "table")
+        case _:
+            raise DataError("expected FILE TITLE or FILE * MEASURE, then rows=NAMES and columns=NAMES")
+    table = _with_rows(table, chosen.pop("rows", None))
+    table = _with_columns(table, chosen.pop("columns", None))
+    if chosen:
+        raise DataError(f"unknown option {', '.join(chosen)}; expected rows or columns")
+    return "\n".join(["", "", *table.lines(), "", ""])
+
+
+def _figure(request: str, results: Path) -> str:
+    match shlex.split(request):
+        case [file, title, name, measure]:
+            table = _named(_tables(results, file), title, "table")
+        case _:
+            raise DataError("expected FILE TITLE ROW MEASURE")
+    row = _named({**table.rows, **table.margins}, name, "row")
+    return row[_column(table, measure)].text("+" if name in table.margins else "")
+
+
+@lru_cache(maxsize=64)
+def _tables(results: Path, file: str) -> dict[str, ResultTable]:
+    return read_tables(results / f"{file}.json")
+
+
+def _across(tables: Mapping[str, ResultTable], measure: str) -> ResultTable:
+    """One measure of several tables, a column for each; rows that a table lacks are undefined there."""
+    columns = {title: _column(table, measure) for title, table in tables.items()}
+
+    def rows(of: Callable[[ResultTable], Mapping[str, Sequence[Estimate]]]) -> dict[str, list[Estimate]]:
+        names = dict.fromkeys(name for table in tables.values() for name in of(table))
+        return {
+            name: [
+                of(table)[name][columns[title]] if name in of(table) else UNDEFINED
+                for title, table in tables.items()
+            ]
+            for name in names
+        }
+
+    heading = next(iter(tables.values())).row_heading
+    return ResultTable(
+        measure,
+        tuple(tables),
+        rows(lambda table: table.rows),
+        rows(lambda table: table.margins),
+        row_heading=heading,
+    )
+
+
+def _with_rows(table: ResultTable, names: Sequence[str] | None) -> ResultTable:
+    if names is None:
+        return table
+    parts = table.rows, table.margins, table.references
+    for name in names:
+        _named({key: None for part in parts for key in part}, name, "row")
+    rows, margins, references = ({name: part[name] for name in names if name in part} for part in parts)
+    return replace(table, rows=rows, margins=margins, references=references)
+
+
+def _with_columns(table: ResultTable, measures: Sequence[str] | None) -> ResultTable:
+    if measures is None:
+        return table
+    columns = [_column(table, measure) for measure in measures]
+    rows, margins, references = (
+        {name: [row[column] for column in columns] for name, row in part.items()}
+        for part in (table.rows, table.margins, table.references)
+    )
+    return replace(table, measures=tuple(measures), rows=rows, margins=margins, references=references)
+
+
+def _column(table: ResultTable, measure: str) -> int:
+    _named(dict.fromkeys(table.measures), measure, "measure")
+    return table.measures.index(measure)
+
+
+def _named(of: Mapping[str, T], name: str, kind: str) -> T:
+    if name not in of:
+        raise DataError(f"no {kind} {name!r}; there are {', '.join(map(repr, of))}")
+    return of[name]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
