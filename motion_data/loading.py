@@ -19,8 +19,8 @@ from motion_data.shards import read_shard
 from motion_data.skeleton import JOINTS
 from motion_data.stages import count_decoded, stage
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from motion_data.errors import DataError
 from motion_data.files import read_npz
 from motion_data.motion import Motion
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 
 PULSE = "pulse_"
 """Beginning of the names of the arrays of touch-downs."""

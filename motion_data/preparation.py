@@ -26,9 +26,9 @@ from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing, write_text
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.errors import AudioWarning
 from motionbeat_upstream.file_name import fit_name, printable
+from motionbeat_upstream.tracking.grid import Grid
 from motionbeat_upstream.version import __version__
 
 LENGTH_TOLERANCE = 0.05

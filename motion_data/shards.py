@@ -26,8 +26,8 @@ from motion_data.motion_file import from_arrays, to_arrays
 from motion_data.pair import ShardSpan
 from motion_data.stages import stage
 from motion_data.storage import read_from
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import Grid
 
 LABEL = "label_"
 """Beginning of the names of the arrays of labels."""

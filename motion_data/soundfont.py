@@ -49,7 +49,7 @@ def default_soundfont() -> Path:
     except ImportError:
         raise DataError(
             "pretty_midi is not installed, and it brings the default soundfont; "
-            "`pip install 'motionbeat[data]'`, or give one with --soundfont"
+            "in MotionBeat's folder `pip install '.[data]'`, or give one with --soundfont"
         ) from None
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
@@ -168,7 +168,7 @@ def _symusic() -> Any:
         import symusic
     except ImportError:
         raise DataError(
-            "symusic is not installed, and it plays the notes; `pip install 'motionbeat[data]'`"
+            "symusic is not installed, and it plays the notes; in MotionBeat's folder `pip install '.[data]'`"
         ) from None
     return symusic
 

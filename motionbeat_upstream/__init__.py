@@ -1,8 +1,31 @@
-"""MotionBeat as an upstream: audio in, features at 50 Hz out.
+"""MotionBeat as an upstream: audio in, features and beats out.
 
-Importing this package needs torch, torchaudio, numpy, av, soxr and safetensors only.
+:func:`load`, :func:`features`, :func:`beats`, :func:`iter_features` and :func:`iter_beats` are those of
+:mod:`motionbeat_upstream.api`. They are imported when they are first used, so that importing this package
+costs nothing. The package needs torch, numpy, av, soxr, safetensors and tqdm only.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from motionbeat_upstream.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from motionbeat_upstream.api import BeatEstimate, beats, features, iter_beats, iter_features, load
+
+__all__ = [
+    "BeatEstimate",
+    "__version__",
+    "beats",
+    "features",
+    "iter_beats",
+    "iter_features",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from motionbeat_upstream import api
+
+    return getattr(api, name)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.audio import AudioError, as_waveform
-from motionbeat_upstream.beats.frontend import HOP, length_mask, log_mel
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import Provenance
 from motionbeat_upstream.config import STRIDE, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import MusicTower
+from motionbeat_upstream.tracking.frontend import HOP, length_mask, log_mel
+from motionbeat_upstream.tracking.grid import Grid
 
 DOWNSAMPLE_RATES = {
     "hidden_states": STRIDE,
@@ -41,7 +41,7 @@ class UpstreamExpert(nn.Module):
       moment of a step; it means something once the tower is trained; 0 beyond a clip's end;
     - ``beat_activation`` and ``downbeat_activation``: the same for beats and downbeats, where the tower has
       beat heads;
-    - ``grids``: the estimated :class:`~motionbeat_upstream.beats.grid.Grid` of each clip.
+    - ``grids``: the estimated :class:`~motionbeat_upstream.tracking.grid.Grid` of each clip.
     """
 
     def __init__(self, tower: MusicTower, provenance: Provenance) -> None:

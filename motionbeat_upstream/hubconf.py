@@ -28,7 +28,7 @@ __all__ = [
     "motionbeat_v1",
 ]
 
-dependencies = ["torch", "torchaudio", "numpy", "librosa", "av", "soxr", "safetensors"]
+dependencies = ["torch", "numpy", "av", "soxr", "safetensors", "tqdm"]
 
 
 def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:

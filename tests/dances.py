@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.corpora.constructed.dancer import dance
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.downstream.dance_generation.body_numbers import BodyNumbers, JointNumbers
 from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.settings import (

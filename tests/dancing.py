@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.dancer import STYLES, dance
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.dance_metrics.dance import Dance, with_hands
 
 BPM = 110.0

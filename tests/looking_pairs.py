@@ -14,7 +14,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 
 STANDING = {
     **{"pelvis": (0, 0.95, 0), "spine1": (0, 1.05, 0), "spine2": (0, 1.18, 0), "spine3": (0, 1.3, 0)},

@@ -15,7 +15,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 
 
 @dataclass(frozen=True)

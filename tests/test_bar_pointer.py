@@ -18,8 +18,8 @@ from mir_eval.beat import f_measure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.beats import bar_pointer
-from motionbeat_upstream.beats.bar_pointer import (
+from motionbeat_upstream.tracking import bar_pointer
+from motionbeat_upstream.tracking.bar_pointer import (
     ANY,
     SAME_PHASE,
     SAME_TEMPO,
@@ -30,8 +30,8 @@ from motionbeat_upstream.beats.bar_pointer import (
     Hints,
     decode_bars,
 )
-from motionbeat_upstream.beats.grid import METRES
-from motionbeat_upstream.beats.tempo import TEMPO_CLASSES, tempo_class
+from motionbeat_upstream.tracking.grid import METRES
+from motionbeat_upstream.tracking.tempo import TEMPO_CLASSES, tempo_class
 from recipes.downstream.beat_tracking.decoding import decode_dbn
 from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, beats_at, logits_of, positions_of
 

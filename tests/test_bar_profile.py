@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
-from motionbeat_upstream.beats.grid import Grid, regular_grid, turns_at
+from motionbeat_upstream.tracking.bar_profile import bar_numbers, bar_profile
+from motionbeat_upstream.tracking.grid import Grid, regular_grid, turns_at
 
 
 @given(st.floats(60, 180), st.sampled_from([2, 3, 4]), st.floats(-3, 3), st.integers(0, 11))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.pipeline.batch import displaced
-from motionbeat_upstream.beats.grid import cut_tokens, fallback_grid, regular_grid
 from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, frame_turns
+from motionbeat_upstream.tracking.grid import cut_tokens, fallback_grid, regular_grid
 
 RATE = 50.0
 

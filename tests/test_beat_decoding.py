@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbeat_upstream.beats import beat_decoding
-from motionbeat_upstream.beats.beat_decoding import LONGEST_STEP, SHORTEST_STEP, TIGHTNESS, decode_beats
-from motionbeat_upstream.beats.viterbi import best_path
+from motionbeat_upstream.tracking import beat_decoding
+from motionbeat_upstream.tracking.beat_decoding import LONGEST_STEP, SHORTEST_STEP, TIGHTNESS, decode_beats
+from motionbeat_upstream.tracking.viterbi import best_path
 
 
 def naive_beats(activation: list[float], period: float) -> list[int]:

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.beat_estimation import estimate_grids
-from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.beat_estimation import estimate_grids
+from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 from tests.drum_patterns import beat_times, piece
 
 N_MELS = 96

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.beat_estimation import estimate_grids
-from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.beat_estimation import estimate_grids
+from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
+from motionbeat_upstream.tracking.grid import Grid
 from tests.drum_patterns import beat_times, piece
 
 SECONDS = 16.0

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motion_data.pipeline.beat_targets import beat_targets
-from motionbeat_upstream.beats.grid import METRES, Grid, regular_grid
-from motionbeat_upstream.beats.tempo import FASTEST, SLOWEST, TEMPO_CLASSES, tempo_class
 from motionbeat_upstream.nn.music_tower import BeatHeads
+from motionbeat_upstream.tracking.grid import METRES, Grid, regular_grid
+from motionbeat_upstream.tracking.tempo import FASTEST, SLOWEST, TEMPO_CLASSES, tempo_class
 from recipes.pretrain.criterion.augmentation import AugmentationSettings, augment
 from recipes.pretrain.criterion.beat_losses import BeatHeadSettings, beat_head_losses, tempo_loss
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens, regular_grid
 from motionbeat_upstream.nn.beat_pooling import FRAME_SECONDS, overlaps, pool, spread
+from motionbeat_upstream.tracking.grid import Grid, Tokens, cut_tokens, regular_grid
 
 durations = st.floats(0.05, 4)
 tempi = st.floats(40, 900)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from motion_data.beats_file import UNKNOWN, Beats
 from motion_data.errors import DataError
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 from recipes.benchmark.beats.__main__ import main
 from recipes.benchmark.beats.comparison import (
     LEVELS,

@@ -15,7 +15,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.grid import Grid, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from recipes.benchmark.beats.sets import read_set, spread
 from tests.beat_tracking_clicks import write_clicks
 from tests.made_corpus import Made, write_corpus

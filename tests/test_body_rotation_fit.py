@@ -19,7 +19,7 @@ from motion_data.corpora.constructed.dancer import STYLES, dance
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from tests.shared_data import shared
 
 Array = NDArray[np.float64]

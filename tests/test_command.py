@@ -36,6 +36,8 @@ def failing(error: BaseException) -> Callable[..., int]:
     return main
 
 
+NOT_INSTALLED = "which is not installed; in MotionBeat's folder: pip install '.[pretrain]'"
+
 MISTAKES = {
     "a: is b": MotionBeatError("a: is b"),
     "two lines, one message": DataError("two lines,\n  one message\n"),
@@ -47,9 +49,7 @@ MISTAKES = {
     "the last line": AudioError(
         "Caught AudioError in worker 0.\nTraceback:\n  x\na.AudioError: the last line"
     ),
-    "needs fairseq2, which is not installed; pip install 'motionbeat[pretrain]'": ModuleNotFoundError(
-        "No module named 'fairseq2'", name="fairseq2"
-    ),
+    f"needs fairseq2, {NOT_INSTALLED}": ModuleNotFoundError("No module named 'fairseq2'", name="fairseq2"),
 }
 
 

@@ -17,13 +17,13 @@ import torch
 from matplotlib.image import imread
 
 from motionbeat_upstream import hubconf
-from motionbeat_upstream.beats.bar_profile import bar_numbers
-from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.commands.features import find_audio
 from motionbeat_upstream.commands.plot import BINS_PER_BEAT, SIMILARITY_SCALE, bar_similarity, listen
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.tracking.bar_profile import bar_numbers
+from motionbeat_upstream.tracking.grid import regular_grid
 from tests.small import SMALL, music
 
 Run = Callable[..., int]

@@ -27,7 +27,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS, PARENTS
-from motionbeat_upstream.beats.grid import Grid, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from tests.shared_data import shared
 from tests.test_constructed_dancer import accent_profile, far, speeds
 

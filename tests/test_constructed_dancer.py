@@ -19,7 +19,7 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS, PARENTS
-from motionbeat_upstream.beats.grid import Grid, cut_tokens, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, cut_tokens, regular_grid
 
 ALL = [(metre, style) for metre, styles in STYLES.items() for style in styles]
 FPS = 60.0

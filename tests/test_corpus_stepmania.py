@@ -31,7 +31,7 @@ from motion_data.errors import DataError
 from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.preparation import hashed_split, read_splits
-from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
+from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
 from tests.conftest import skip_or_fail
 from tests.file_names import bytes_in_names
 from tests.shared_data import shared

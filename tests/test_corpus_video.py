@@ -29,7 +29,7 @@ from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
+from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 from tests.conftest import skip_or_fail
 
 RATE = 16000

@@ -11,8 +11,8 @@ from motion_data.beats_file import Beats, write_beats
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.benchmark.__main__ import main
 from recipes.dance_metrics.scores import FEATURES, dance_scores
 from recipes.results.record import by_item, read_results

@@ -15,9 +15,9 @@ from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
-from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.dance_metrics.dance import Dance, with_hands
 from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
 from recipes.dance_metrics.music_beats import (

@@ -7,11 +7,11 @@ from mir_eval.beat import f_measure
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.bar_pointer import ANY, Hints
-from motionbeat_upstream.beats.decoded_grid import BEATS, decode_grids
-from motionbeat_upstream.beats.frontend import log_mel
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.bar_pointer import ANY, Hints
+from motionbeat_upstream.tracking.decoded_grid import BEATS, decode_grids
+from motionbeat_upstream.tracking.frontend import log_mel
+from motionbeat_upstream.tracking.grid import Grid
 from tests.clicks_at_tempo import clicks
 from tests.frame_activations import MODERATE, SEVERE, Flaws, logits_of, positions_of
 

@@ -11,12 +11,12 @@ import torch
 
 from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import AudioError
-from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
-from motionbeat_upstream.beats.grid import cut_tokens, fallback_grid
 from motionbeat_upstream.checkpoint import CheckpointError, Provenance, save_music_tower
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
+from motionbeat_upstream.tracking.grid import cut_tokens, fallback_grid
 from tests.small import SMALL
 
 ROOT = Path(__file__).parent.parent

@@ -13,10 +13,10 @@ import torch
 
 from motion_data.beats_file import Beats
 from motion_data.files import file_sha256
-from motionbeat_upstream.beats.bar_pointer import WEIGHTS, DecoderInput, decode_bars
-from motionbeat_upstream.beats.decoded_grid import Calibration
 from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.tracking.bar_pointer import WEIGHTS, DecoderInput, decode_bars
+from motionbeat_upstream.tracking.decoded_grid import Calibration
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.fit_bar_pointer import activations as kept_activations
 from recipes.benchmark.fit_bar_pointer.__main__ import main

@@ -9,9 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionbeat_upstream.beats import tempo
-from motionbeat_upstream.beats.accents import find_accents
-from motionbeat_upstream.beats.frontend import spectra
+from motionbeat_upstream.tracking import tempo
+from motionbeat_upstream.tracking.accents import find_accents
+from motionbeat_upstream.tracking.frontend import spectra
 from recipes.benchmark.fit_tempo import Windows, evidence_of, fit, main, score, window_weights
 from tests.made_corpus import Made, write_corpus
 from tests.small import music

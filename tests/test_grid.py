@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motionbeat_upstream.beats.grid import (
+from motionbeat_upstream.tracking.grid import (
     Grid,
     bar_turns,
     confidence_text,

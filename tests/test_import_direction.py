@@ -14,7 +14,7 @@ FORBIDDEN = {
     "motionbeat_upstream": ("motion_data", "recipes", "tests"),
     "motion_data": ("recipes", "tests"),
     "recipes": ("tests",),
-    "motionbeat_upstream/beats": ("motionbeat_upstream.nn", "motionbeat_upstream.commands"),
+    "motionbeat_upstream/tracking": ("motionbeat_upstream.nn", "motionbeat_upstream.commands"),
     "motionbeat_upstream/nn": ("motionbeat_upstream.commands", "s3prl", "fairseq2", "safetensors"),
 }
 

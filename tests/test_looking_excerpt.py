@@ -15,7 +15,7 @@ from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.looking.excerpt import ACCENT_BINS, cut_excerpt
 from motion_data.manifest import Corpus
-from motionbeat_upstream.beats.bar_profile import bar_numbers
+from motionbeat_upstream.tracking.bar_profile import bar_numbers
 from tests.looking_pairs import make_corpus
 
 SECONDS = 6.0

@@ -20,7 +20,7 @@ from motion_data.pair import AudioSpan, MotionPair
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from tests.shared_data import shared
 
 RENAMED = {"center": "pelvis", "left_toe": "left_foot", "right_toe": "right_foot"}

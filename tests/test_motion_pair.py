@@ -26,7 +26,7 @@ from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
 from motion_data.preparation import Job, MadePair, check_lengths, prepare_pairs
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import FEET, INDEX, JOINTS, PARENTS
-from motionbeat_upstream.beats.grid import Grid, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 
 
 def made_motion(frames: int = 20, seed: int = 0) -> Motion:

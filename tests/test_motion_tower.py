@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import TRUNKS, MotionTowerConfig
 from motionbeat_upstream.nn.contact_guidance import ContactGuide
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, MotionTower
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 
 SMALL = MotionTowerConfig(
     arch="small", dim=32, heads=2, token_layers=2, trunk_dilations=(1, 4), embedding_dim=8

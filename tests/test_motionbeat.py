@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
+from motionbeat_upstream.tracking.grid import regular_grid
 from tests import small, test_motion_tower
 
 

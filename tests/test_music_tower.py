@@ -10,13 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.beats.accents import TRUST
-from motionbeat_upstream.beats.beat_estimation import estimate_grids
-from motionbeat_upstream.beats.frontend import frame_count, log_mel, onset_envelope
-from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import architecture
 from motionbeat_upstream.nn import music_tower, token_encoder
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
+from motionbeat_upstream.tracking.accents import TRUST
+from motionbeat_upstream.tracking.beat_estimation import estimate_grids
+from motionbeat_upstream.tracking.frontend import frame_count, log_mel, onset_envelope
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from tests.small import SMALL, music
 
 
@@ -196,7 +196,7 @@ def test_a_click_arrives_at_its_own_frame() -> None:
 
 
 def test_blocks_of_the_spectrogram_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    from motionbeat_upstream.beats import frontend
+    from motionbeat_upstream.tracking import frontend
 
     wav, lengths = music(3, 100, 3)[None], torch.tensor([48_000])
     whole, _ = log_mel(wav, lengths, 96)

@@ -26,7 +26,7 @@ from motion_data.pipeline.batch import displaced
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.contacts import contact_pulses
-from motionbeat_upstream.beats.grid import Grid, bar_turns, beats_at, regular_grid, times_at
+from motionbeat_upstream.tracking.grid import Grid, bar_turns, beats_at, regular_grid, times_at
 from tests.bent_motion import bent
 from tests.made_corpus import Made, write_corpus
 from tests.shared_data import shared

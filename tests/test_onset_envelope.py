@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.frontend import LAG, log_mel, onset_envelope
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.frontend import LAG, log_mel, onset_envelope
 
 N_MELS = 40
 

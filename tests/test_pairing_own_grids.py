@@ -14,7 +14,7 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.motion_grid import motion_grid
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 from tests.made_corpus import Made, write_corpus
 
 TEMPI = {"slow": 105.0, "fast": 132.0, "chart": 120.0}

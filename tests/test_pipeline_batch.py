@@ -19,7 +19,7 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import bar_turns, beats_at
+from motionbeat_upstream.tracking.grid import bar_turns, beats_at
 from tests.bent_motion import bent as bent_motion
 from tests.made_corpus import Made, write_corpus
 

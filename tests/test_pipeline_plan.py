@@ -19,7 +19,7 @@ from motion_data.pipeline.batch import pulse_activation
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import choose_window, relative_grid
 from motion_data.pipeline.plan import Draw, expected_seconds, plan_epoch
-from motionbeat_upstream.beats.grid import Grid, bar_turns, cut_tokens, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, bar_turns, cut_tokens, regular_grid
 
 
 def planned_pair(

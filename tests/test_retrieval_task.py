@@ -17,7 +17,6 @@ from torch import Tensor
 from motion_data.commands.data import main as data_command
 from motion_data.files import file_sha256
 from motion_data.manifest import read_corpus
-from motionbeat_upstream.beats.grid import regular_grid
 from motionbeat_upstream.checkpoint import (
     CheckpointError,
     Provenance,
@@ -29,6 +28,7 @@ from motionbeat_upstream.config import MotionTowerConfig
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.shipped import SHIPPED
+from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.downstream import run_downstream
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
-from motionbeat_upstream.beats.grid import Grid, beats_at, regular_grid, times_at
+from motionbeat_upstream.tracking.grid import Grid, beats_at, regular_grid, times_at
 from tests.test_rhythm_contacts import NAMES, stepping
 
 

@@ -21,7 +21,7 @@ from motion_data.rhythm.contacts import (
     foot_contacts,
 )
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from tests.shared_data import shared
 
 SALSA = "motion/cmu_salsa/salsa_joints_60fps.npz"

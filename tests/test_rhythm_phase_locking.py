@@ -14,7 +14,7 @@ from scipy.signal import find_peaks
 
 from motion_data.rhythm.contacts import contact_pulses
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
+from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
 from tests.phase_locking import (
     Surrogate,
     beat_phases,

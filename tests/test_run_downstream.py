@@ -418,7 +418,7 @@ class TestMistakes:
     ) -> None:
         monkeypatch.setitem(sys.modules, "s3prl.run_downstream", None)
         assert main(train) == 2
-        assert "pip install 'motionbeat[downstream]'" in the_line(capsys)
+        assert "pip install '.[s3prl]'" in the_line(capsys)
 
     @pytest.mark.parametrize("error", ["RuntimeError", "ValueError", "KeyError", "AssertionError"])
     def test_a_bug_is_not_a_mistake(self, error: str, train: list[str]) -> None:

@@ -41,7 +41,7 @@ from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader, Mixture
 from motion_data.sharding import write_shards
 from motion_data.shards import ShardContent, from_members, to_members
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
 from tests.test_pipeline import fingerprints

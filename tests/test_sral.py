@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.beats.grid import Grid, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from recipes.pretrain.criterion.beat_windows import BeatWindows, beat_windows
 from recipes.pretrain.criterion.sral import SRALSettings, structural_rhythm_alignment_loss
 

@@ -24,7 +24,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from motion_data.writing import write_aistpp_pickle, write_bvh
-from motionbeat_upstream.beats.grid import regular_grid
+from motionbeat_upstream.tracking.grid import regular_grid
 from tests.looking_pairs import make_corpus
 
 Array = NDArray[np.float64]

@@ -47,5 +47,5 @@ def corpus_module(name: str) -> CorpusModule:
             raise
         raise DataError(
             f"{name}: needs the Python module {error.name!r}, which is not installed; "
-            f"pip install 'motionbeat[data]'"
+            f"in MotionBeat's folder: pip install '.[data]'"
         ) from error

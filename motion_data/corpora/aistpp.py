@@ -37,8 +37,8 @@ from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import Job, MadePair, check_lengths, check_option, motion_facts, prepare_pairs
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import Grid
 
 if TYPE_CHECKING:
     from motion_data.body.smpl_motion import SmplMotion

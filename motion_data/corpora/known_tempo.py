@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.corpora.recordings.tatum import envelope_of
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
-from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE
+from motionbeat_upstream.tracking.beat_estimation import estimate_grid
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 
 SAME_TEMPO = 0.04
 """Share by which the tempo heard may differ from the known one and still be it."""

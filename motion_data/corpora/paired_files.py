@@ -22,9 +22,9 @@ from motion_data.preparation import MadePair, check_lengths, motion_facts
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.beat_estimation import estimate_grid
+from motionbeat_upstream.tracking.grid import Grid
 
 SEATED = 0.8
 """Median of how far the hips are above the lower knee, as a share of a thigh's length, below which a body

@@ -17,11 +17,11 @@ from motion_data.pair import MotionPair
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
 from motion_data.rhythm.contacts import foot_contacts
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
-from motionbeat_upstream.beats.frontend import HOP
-from motionbeat_upstream.beats.grid import Grid, turns_at
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import read_sound
+from motionbeat_upstream.tracking.bar_profile import bar_numbers, bar_profile
+from motionbeat_upstream.tracking.frontend import HOP
+from motionbeat_upstream.tracking.grid import Grid, turns_at
 
 ONSET_RATE = SAMPLE_RATE / HOP
 """Frames of the onset envelope a second."""

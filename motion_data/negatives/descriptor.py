@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, circular_emd, pulse_weights
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.beats.grid import Grid, beats_at
+from motionbeat_upstream.tracking.grid import Grid, beats_at
 
 RATE = 60.0
 """Samples a second of the rhythm."""

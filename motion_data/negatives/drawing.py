@@ -27,7 +27,7 @@ from motion_data.negatives.descriptor import (
     rhythm_difference,
 )
 from motion_data.negatives.recipe import Negative, seen_at
-from motionbeat_upstream.beats.grid import Grid, times_at
+from motionbeat_upstream.tracking.grid import Grid, times_at
 
 SHIFTS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 """Beats by which a motion is moved: whole ones are the paper's [S], parts are ours [O]."""

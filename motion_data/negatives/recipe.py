@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
 from motion_data.motion import Motion
-from motionbeat_upstream.beats.grid import piecewise_line
+from motionbeat_upstream.tracking.grid import piecewise_line
 
 KINDS = ("jittered", "stretched", "other")
 """The paired motion moved by beats, which are the loss's beat-jitter negatives J; the paired motion slower or

@@ -21,9 +21,9 @@ from motion_data.pipeline.example import Example
 from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
-from motionbeat_upstream.beats.grid import Grid, fallback_grid, times_at, turns_at
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid, times_at, turns_at
 
 if TYPE_CHECKING:
     from fairseq2.device import SupportsDeviceTransfer

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.tracking.grid import Grid
 
 SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
 """A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or

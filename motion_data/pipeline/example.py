@@ -24,8 +24,8 @@ from motion_data.pair import MotionPair
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.plan import Draw
 from motion_data.stages import stage
-from motionbeat_upstream.beats.grid import Grid, bar_turns, without_gaps
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import Grid, bar_turns, without_gaps
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from motion_data.motion import Motion
 from motion_data.rhythm.speed import sampled, smoothed_speed
 from motion_data.skeleton import FEET, HANDS
-from motionbeat_upstream.beats.grid import Grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, turns_at
 
 RATE = 120.0
 """Samples a second that speeds are measured at."""
@@ -58,7 +58,7 @@ def accent_mass(
 
     Returns:
         (bars, bins), the first row the bar that the clip begins in, as
-        :func:`~motionbeat_upstream.beats.bar_profile.bar_profile` has them. A row sums to 1, or to 0 where
+        :func:`~motionbeat_upstream.tracking.bar_profile.bar_profile` has them. A row sums to 1, or to 0 where
         a bar has no pulse.
     """
     inside = (times >= 0) & (times < duration)

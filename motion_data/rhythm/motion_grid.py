@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter1d
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import pulse_weights
 from motion_data.rhythm.speed import sampled, smoothed_speed
-from motionbeat_upstream.beats.beat_decoding import decode_beats
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
+from motionbeat_upstream.tracking.beat_decoding import decode_beats
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 
 RATE = 100.0
 """Samples a second of the activation."""
@@ -58,7 +58,7 @@ def motion_grid(motion: Motion, duration: float) -> Grid:
     Returns:
         A grid whose confidence says how well the motion repeats itself; its downbeats have confidence 0.
         Where it does no better than steps at random,
-        :func:`~motionbeat_upstream.beats.grid.fallback_grid`, with confidence 0.
+        :func:`~motionbeat_upstream.tracking.grid.fallback_grid`, with confidence 0.
     """
     activation = _activation(motion, duration)
     period, clarity = _period(activation)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path, write_text
-from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import made_by
@@ -24,12 +23,15 @@ from motionbeat_upstream.commands.model_option import (
 )
 from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import Grid, confidence_text
 
 DESCRIPTION = """\
 Estimate beats, downbeats and metre, with a model's beat heads where it has them and otherwise by rules over
 the onsets. Printed, or written with -o, as a .beats file: a line a beat,
 its time in seconds and its position in the bar, 1 being the downbeat. Silences of several bars have no
 beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error."""
+
+CLICK_SECONDS = 0.05
 
 CLICK_LEVEL = 0.6
 """Peak of a click, relative to the sound's."""
@@ -126,14 +128,12 @@ def with_clicks(sound: NDArray[np.float32], rate: int, grid: Grid) -> NDArray[np
 
     Clicks are as loud in all channels, relative to the sound's peak; all is scaled down where it would clip.
     """
-    import librosa
-
-    clicks = np.zeros(len(sound), dtype=np.float32)
+    clicks = np.zeros(len(sound) + round(CLICK_SECONDS * rate), dtype=np.float32)
+    seconds = np.arange(round(CLICK_SECONDS * rate)) / rate
     for frequency, times in ((1500.0, grid.downbeats), (1000.0, grid.beats[grid.positions != 1])):
-        inside = times[(times >= 0) & (times < len(sound) / rate)]
-        if len(inside):
-            clicks += librosa.clicks(
-                times=inside, sr=rate, click_freq=frequency, click_duration=0.05, length=len(sound)
-            )
+        click = np.sin(2 * np.pi * frequency * seconds) * 2.0 ** (-10 * seconds / CLICK_SECONDS)
+        for first in np.round(times[(times >= 0) & (times < len(sound) / rate)] * rate).astype(int):
+            clicks[first : first + len(click)] += click.astype(np.float32)
+    clicks = clicks[: len(sound)]
     mixed: NDArray[np.float32] = sound + CLICK_LEVEL * np.abs(sound).max(initial=0) * clicks[:, None]
     return mixed / max(1.0, float(np.abs(mixed).max(initial=0)))

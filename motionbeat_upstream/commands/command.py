@@ -67,7 +67,10 @@ def command(
             except ModuleNotFoundError as error:
                 if error.name is None or error.name.partition(".")[0] in OUR_PACKAGES:
                     raise
-                message = f"needs {error.name}, which is not installed; pip install 'motionbeat[{extra}]'"
+                message = (
+                    f"needs {error.name}, which is not installed; "
+                    f"in MotionBeat's folder: pip install '.[{extra}]'"
+                )
             except (MotionBeatError, OSError) as error:
                 if isinstance(error, OSError) and not is_of_the_surroundings(error):
                     raise

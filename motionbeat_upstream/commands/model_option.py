@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from motionbeat_upstream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from motionbeat_upstream.beats.bar_pointer import Hints
     from motionbeat_upstream.expert import UpstreamExpert
+    from motionbeat_upstream.tracking.bar_pointer import Hints
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def read_hints(options: argparse.Namespace, expert: UpstreamExpert) -> Hints:
     Raises:
         ConfigError: no tempo or no metre is left.
     """
-    from motionbeat_upstream.beats.bar_pointer import Hints
+    from motionbeat_upstream.tracking.bar_pointer import Hints
 
     given: dict[str, Any] = {
         name: value

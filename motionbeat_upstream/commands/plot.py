@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.beats.bar_profile import bar_numbers, bar_profile
-from motionbeat_upstream.beats.grid import Grid, confidence_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.model_option import (
@@ -25,6 +23,8 @@ from motionbeat_upstream.commands.model_option import (
 from motionbeat_upstream.commands.paths import audio_file, output_file
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.file_name import printable
+from motionbeat_upstream.tracking.bar_profile import bar_numbers, bar_profile
+from motionbeat_upstream.tracking.grid import Grid, confidence_text
 
 if TYPE_CHECKING:
     import torch
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.projections.polar import PolarAxes
 
-    from motionbeat_upstream.beats.bar_pointer import Hints
     from motionbeat_upstream.expert import UpstreamExpert
     from motionbeat_upstream.nn.music_tower import MusicFeatures
+    from motionbeat_upstream.tracking.bar_pointer import Hints
 
 DESCRIPTION = """\
 Draw a song: its waveform and onset envelope with beats and bars, and the activations
@@ -123,7 +123,7 @@ def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | 
     """Ask the model about a waveform (T,) at 16 kHz."""
     import torch
 
-    from motionbeat_upstream.beats.bar_pointer import ANY
+    from motionbeat_upstream.tracking.bar_pointer import ANY
 
     device = next(expert.parameters()).device
     with torch.inference_mode():

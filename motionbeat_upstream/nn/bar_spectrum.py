@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.beats.grid import Grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, turns_at
 
 BARS = 4
 """The lowest frequency is one turn in so many bars."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from motionbeat_upstream.beats.grid import Tokens
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.tracking.grid import Tokens
 
 FRAME_SECONDS = STRIDE / SAMPLE_RATE
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.tracking.frontend import length_mask
 
 
 class BottleneckTrunk(nn.Module):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid, Tokens, cut_tokens
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import BottleneckLayer, DilatedLayer
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+from motionbeat_upstream.tracking.frontend import length_mask
+from motionbeat_upstream.tracking.grid import Grid, Tokens, cut_tokens
 
 RATE = SAMPLE_RATE / STRIDE
 """Frames a second: frame k stands for (k + 0.5) · 20 ms, as the music tower's does."""

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
 from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicFeatures, MusicTower
+from motionbeat_upstream.tracking.frontend import length_mask
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.beats.bar_pointer import ANY, Hints
-from motionbeat_upstream.beats.beat_estimation import estimate_grids
-from motionbeat_upstream.beats.decoded_grid import decode_grids
-from motionbeat_upstream.beats.frontend import length_mask, spectra
-from motionbeat_upstream.beats.grid import METRES, Grid, Tokens, cut_tokens
-from motionbeat_upstream.beats.tempo import TEMPO_CLASSES
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+from motionbeat_upstream.tracking.bar_pointer import ANY, Hints
+from motionbeat_upstream.tracking.beat_estimation import estimate_grids
+from motionbeat_upstream.tracking.decoded_grid import decode_grids
+from motionbeat_upstream.tracking.frontend import length_mask, spectra
+from motionbeat_upstream.tracking.grid import METRES, Grid, Tokens, cut_tokens
+from motionbeat_upstream.tracking.tempo import TEMPO_CLASSES
 
 BEAT_OUTPUTS = 1, 1, max(METRES), len(METRES), TEMPO_CLASSES
 """Number of logits of each beat head, in the order of :class:`BeatLogits`."""
@@ -44,7 +44,7 @@ class BeatLogits:
     metre: Tensor
     """(B, F, 6) of the beats a bar, one of ``METRES``."""
     tempo: Tensor
-    """(B, F, 32) of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
+    """(B, F, 32) of the tempo, see :func:`~motionbeat_upstream.tracking.tempo.tempo_class`."""
 
 
 class BeatHeads(nn.Module):

@@ -46,7 +46,7 @@ OWN_SONGS = (
 )
 
 
-@command("recipes.benchmark first", interrupted=RESUMES, extra="downstream")
+@command("recipes.benchmark first", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(

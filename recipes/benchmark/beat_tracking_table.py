@@ -118,7 +118,7 @@ class BeatPlan(CommandPlan):
         return [self.table(upstreams, out, decoder, title.format(decoder)) for decoder in DECODERS]
 
 
-@command("beat_tracking_table", interrupted=RESUMES, extra="downstream")
+@command("beat_tracking_table", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing and print the table; the code of a run that failed."""
     parser = argparse.ArgumentParser(

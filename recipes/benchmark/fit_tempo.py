@@ -3,7 +3,7 @@
     python -m recipes.benchmark.fit_tempo data/constructed --pairs 900
 
 A multinomial logistic regression over the tempi: in each window of a few seconds, the score of a tempo is
-the weighted sum of what :func:`~motionbeat_upstream.beats.tempo.tempo_evidence` finds there and of x, x²
+the weighted sum of what :func:`~motionbeat_upstream.tracking.tempo.tempo_evidence` finds there and of x, x²
 and x³, x being the tempo in octaves above 120 bpm. Windows are weighted so that their tempi spread by half an
 octave about 133 bpm, whatever the corpus' own spread. It is fitted on the train split and scored on the
 dev split, beside the weights that are there now: the share of windows whose best tempo is within 4 % of the
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import MotionPair
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.tracking.grid import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     corpora = [read_corpus(folder) for folder in options.corpora]
     train, dev = (read_windows(corpora, split, options.pairs) for split in ("train", "dev"))
 
-    from motionbeat_upstream.beats.tempo import MULTIPLES, PRIOR, WEIGHTS
+    from motionbeat_upstream.tracking.tempo import MULTIPLES, PRIOR, WEIGHTS
 
     fitted = fit(train)
     now = np.concatenate([np.ravel(WEIGHTS), PRIOR])
@@ -109,7 +109,7 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
     from tqdm import tqdm
 
     from motion_data.loading import load_pair
-    from motionbeat_upstream.beats.tempo import HOP, tempi
+    from motionbeat_upstream.tracking.tempo import HOP, tempi
 
     pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), most)]
     evidence: list[Tensor] = []
@@ -135,9 +135,9 @@ def evidence_of(wav: Tensor) -> Tensor:
     """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
     import torch
 
-    from motionbeat_upstream.beats.accents import find_accents
-    from motionbeat_upstream.beats.frontend import spectra
-    from motionbeat_upstream.beats.tempo import tempo_evidence
+    from motionbeat_upstream.tracking.accents import find_accents
+    from motionbeat_upstream.tracking.frontend import spectra
+    from motionbeat_upstream.tracking.tempo import tempo_evidence
 
     with torch.inference_mode():
         mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
@@ -155,7 +155,7 @@ def fit(windows: Windows) -> NDArray[np.float64]:
     """(3 · M + 3,) the weights of greatest likelihood, held down a little."""
     from scipy.optimize import minimize
 
-    from motionbeat_upstream.beats.tempo import tempi
+    from motionbeat_upstream.tracking.tempo import tempi
 
     evidence, weight = windows.evidence, window_weights(windows.bpm)
     steps = np.log2(tempi().double().numpy())
@@ -194,7 +194,7 @@ def window_weights(bpm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def score(windows: Windows, weights: NDArray[np.float64]) -> tuple[float, float]:
     """Shares of windows whose best tempo is right, and right or a related one; weighted as in the fit."""
-    from motionbeat_upstream.beats.tempo import tempi
+    from motionbeat_upstream.tracking.tempo import tempi
 
     best = tempi().double().numpy()[(windows.evidence @ weights).argmax(1)]
     weight = window_weights(windows.bpm)

@@ -23,9 +23,9 @@ from motion_data.corpora.aistpp_annotations import PIECE, piece_bpm
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
 from motionbeat_upstream.decoding import AUDIO_SUFFIXES, read_sound
 from motionbeat_upstream.file_name import printable
+from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 from recipes.dance_metrics.dance import Dance
 
 HOP, RATE = 512, 60 * 512

@@ -38,7 +38,7 @@ NOTICES = (
 """What every run would be told about S3PRL's age, and nobody can act on."""
 
 
-@command("run_downstream.py", label="error: ", extra="downstream")
+@command("run_downstream.py", label="error: ", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 after a whole run."""
     options, overwrite, cache = parse(arguments)

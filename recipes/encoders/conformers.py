@@ -1,4 +1,4 @@
-"""MuQ and MusicFM: the same conformer over mel, by the package `muq` (pip install 'motionbeat[encoders]').
+"""MuQ and MusicFM: the same conformer over mel, by the package `muq` (pip install '.[encoders]').
 
     run_downstream.py -u muq_local -k FOLDER ...
     run_downstream.py -u musicfm_local -k FOLDER ...
@@ -150,7 +150,8 @@ def _package(entry: str) -> Any:
         import muq
     except ModuleNotFoundError as error:
         raise MotionBeatError(
-            f"{entry}: needs the Python module {error.name!r}; run: pip install 'motionbeat[encoders]'"
+            f"{entry}: needs the Python module {error.name!r}; "
+            f"in MotionBeat's folder: pip install '.[encoders]'"
         ) from error
     return muq
 

@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.tracking.frontend import length_mask
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from motionbeat_upstream.beats.frontend import length_mask, log_mel, onset_envelope
 from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.tracking.frontend import length_mask, log_mel, onset_envelope
 
 LOUDEST = 0.98
 """The onset envelope is divided by this quantile of its clip, so that its target lies in [0, 1]."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from motion_data.negatives.drawing import may_be_negatives
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.tracking.frontend import length_mask
 
 
 def silence(wav: Tensor, lengths: Tensor) -> Tensor:

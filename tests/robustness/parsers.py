@@ -42,7 +42,6 @@ from motion_data.pair import AudioSpan, MotionPair, to_record
 from motion_data.preparation import read_splits
 from motion_data.skeleton import JOINTS, SMPL_PARENTS
 from motionbeat_upstream.audio import read_audio
-from motionbeat_upstream.beats.grid import Grid, regular_grid
 from motionbeat_upstream.checkpoint import (
     Provenance,
     load_motionbeat,
@@ -53,6 +52,7 @@ from motionbeat_upstream.checkpoint import (
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from recipes.dance_metrics.dance import with_hands
 from recipes.dance_metrics.dance_files import Reading, read_dance
 from recipes.downstream.beat_tracking.dataset import load_splits

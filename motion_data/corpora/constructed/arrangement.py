@@ -22,7 +22,7 @@ from motion_data.corpora.constructed.styles import (
     programs_of,
 )
 from motion_data.corpora.constructed.tunes import TICKS, Tune
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 
 SLOWEST, FASTEST = 60.0, 190.0
 """Beats a minute that a pair's median tempo lies between."""

@@ -38,8 +38,8 @@ from motion_data.files import read_npz
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.file_name import fit_name
+from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 

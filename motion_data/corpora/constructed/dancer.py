@@ -25,7 +25,7 @@ from motion_data.corpora.constructed.step_patterns import ACCENTS, PATTERNS, Arm
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 

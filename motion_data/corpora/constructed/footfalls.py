@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.step_patterns import Pattern, Step
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 

@@ -153,8 +153,8 @@ def corpus_tunes(cache: Path | None = None) -> list[Tune]:
         release = version("music21")
     except PackageNotFoundError:
         raise DataError(
-            "music21 is not installed, and it brings the tunes; `pip install 'motionbeat[data]'`, "
-            "or prepare with --tunes 0 to use made tunes only"
+            "music21 is not installed, and it brings the tunes; "
+            "in MotionBeat's folder `pip install '.[data]'`, or prepare with --tunes 0 to use made tunes only"
         ) from None
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionbeat"
     path = cache / f"tunes-music21-{release}-{INDEX_FORMAT}.json"

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from motion_data.corpora.recordings.tracks import LARGEST_DRIFT, LEAST_STRENGTH
-from motionbeat_upstream.beats.frontend import log_mel, onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
+from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
 
 Array = NDArray[np.float64]
 

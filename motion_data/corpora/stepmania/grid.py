@@ -11,7 +11,7 @@ import numpy as np
 
 from motion_data.corpora.stepmania.song import Chart, jumped_over, seconds_at
 from motion_data.errors import DataError
-from motionbeat_upstream.beats.grid import Grid
+from motionbeat_upstream.tracking.grid import Grid
 
 CLOSEST = 0.02
 """Seconds between two beats below which the earlier is dropped: the chart has jumped to the later [O]."""

@@ -41,9 +41,9 @@ from motion_data.preparation import (
 )
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.atomic_write import stops_writing
-from motionbeat_upstream.beats.grid import Grid as Grid
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.file_name import fit_name, printable
+from motionbeat_upstream.tracking.grid import Grid as Grid
 
 if TYPE_CHECKING:
     from motion_data.corpora.video.stretches import Stretch
@@ -183,7 +183,7 @@ def _video_jobs(
     }
 
     def make(pair_name: str, stretch: Stretch) -> list[MadePair]:
-        from motionbeat_upstream.beats.beat_estimation import estimate_grid
+        from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 
         start, stop = max(0.0, stretch.start), min(stretch.start + stretch.seconds, heard)
         offset = stretch.start - start

@@ -94,7 +94,7 @@ def _model() -> Any:
     except ImportError as error:
         raise DataError(
             f"poses are found by mediapipe, which cannot be imported ({error}); "
-            f"install the extra: pip install 'motionbeat[video]'"
+            f"in MotionBeat's folder: pip install '.[video]'"
         ) from error
     return Pose(model_complexity=1)
 

@@ -18,7 +18,7 @@ RESERVED = ("rules", "shipped", "librosa", "madmom")
 """Trackers that no checkpoint may be named like."""
 
 
-@command("recipes.benchmark beats", interrupted=RESUMES, extra="downstream")
+@command("recipes.benchmark beats", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Estimate what is missing and print the table."""
     options = parser().parse_args(arguments)

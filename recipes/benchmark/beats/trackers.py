@@ -21,12 +21,12 @@ import motionbeat_upstream
 from motion_data.beats_file import UNKNOWN, Beats
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
-from motionbeat_upstream.beats.beat_estimation import estimate_grid
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.nn.music_tower import MusicTower
 from motionbeat_upstream.shipped import SHIPPED
+from motionbeat_upstream.tracking.beat_estimation import estimate_grid
+from motionbeat_upstream.tracking.grid import Grid
 from recipes.benchmark.beats import madmom_rnn
 from recipes.downstream.beat_tracking import decoding
 from recipes.downstream.beat_tracking.decoding import NO_BEATS, decode_dbn, decode_peaks

@@ -11,7 +11,7 @@ from motionbeat_upstream.commands.command import command
 from recipes.benchmark import fit_bar_pointer
 
 
-@command("fit_bar_pointer", extra="downstream")
+@command("fit_bar_pointer", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Fit, print and write."""
     made = parser()

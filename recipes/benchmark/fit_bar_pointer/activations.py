@@ -17,12 +17,12 @@ from motion_data.beats_file import Beats
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.beats.bar_pointer import DecoderInput
-from motionbeat_upstream.beats.decoded_grid import decoder_input
-from motionbeat_upstream.beats.frontend import log_mel
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.nn.music_tower import MusicTower
+from motionbeat_upstream.tracking.bar_pointer import DecoderInput
+from motionbeat_upstream.tracking.decoded_grid import decoder_input
+from motionbeat_upstream.tracking.frontend import log_mel
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import code_hash
 

@@ -14,9 +14,9 @@ from sklearn.model_selection import cross_val_predict
 from torch import Tensor
 
 from motion_data.beats_file import Beats
-from motionbeat_upstream.beats.decoded_grid import Calibration, pulse
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import MusicTower
+from motionbeat_upstream.tracking.decoded_grid import Calibration, pulse
 from recipes.benchmark.beats.reliability import RIGHT, reliability
 from recipes.benchmark.fit_bar_pointer.activations import Activations, activations_of, excerpt
 from recipes.benchmark.fit_bar_pointer.search import Values, beats_of, decode, score

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.beats.decoded_grid import BARS, BEATS, Calibration
+from motionbeat_upstream.tracking.decoded_grid import BARS, BEATS, Calibration
 from recipes.benchmark.fit_bar_pointer.activations import Activations, read_activations
 from recipes.benchmark.fit_bar_pointer.calibration import (
     Outcome,

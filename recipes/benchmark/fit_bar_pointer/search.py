@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
-from motionbeat_upstream.beats.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
-from motionbeat_upstream.beats.decoded_grid import beat_times
-from motionbeat_upstream.beats.grid import METRES
+from motionbeat_upstream.tracking.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
+from motionbeat_upstream.tracking.decoded_grid import beat_times
+from motionbeat_upstream.tracking.grid import METRES
 from recipes.benchmark.fit_bar_pointer.activations import RATE, Activations
 from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipes.benchmark.upstream_choice import UpstreamChoice
 
 
-@command("recipes.benchmark run", interrupted=RESUMES, extra="downstream")
+@command("recipes.benchmark run", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run what is missing and print the table; the code of a run that failed."""
     parse_options(arguments)  # before seconds of imports

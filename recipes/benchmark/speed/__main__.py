@@ -114,7 +114,7 @@ def report(figures: Sequence[Figure], about: Mapping[str, object], threads: int)
     return "\n".join(lines) + "\n"
 
 
-@command("recipes.benchmark speed", extra="downstream")
+@command("recipes.benchmark speed", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(

@@ -142,9 +142,9 @@ def measure_grid(turns: int) -> list[Figure]:
     import librosa
     import torch
 
-    from motionbeat_upstream.beats.decoded_grid import decode_grids
-    from motionbeat_upstream.beats.frontend import log_mel
     from motionbeat_upstream.hubconf import motionbeat
+    from motionbeat_upstream.tracking.decoded_grid import decode_grids
+    from motionbeat_upstream.tracking.frontend import log_mel
     from recipes.benchmark.beats.trackers import DBN_BPM, DBN_METRES, FRAME_RATE
     from recipes.downstream.beat_tracking.decoding import decode_dbn
 

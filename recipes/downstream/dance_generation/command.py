@@ -18,7 +18,6 @@ from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
 from motion_data.writing import SUFFIXES as MOTIONS
 from motion_data.writing import write_as
-from motionbeat_upstream.beats.grid import Grid
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import made_by
@@ -26,6 +25,7 @@ from motionbeat_upstream.commands.paths import audio_file, input_file, output_fi
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import CheckpointError, ConfigError
 from motionbeat_upstream.file_name import printable
+from motionbeat_upstream.tracking.grid import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ one: run_downstream.py -m train -d dance_generation, then
 python -m recipes.downstream.dance_generation.export RUN FILE makes the file for -k."""
 
 
-@command("motionbeat dance", extra="downstream")
+@command("motionbeat dance", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(

@@ -21,7 +21,7 @@ from recipes.downstream.s3prl_runner.run_files import BEST, safe_classes
 from recipes.downstream.s3prl_runner.run_files import read_settings as read_checkpoint_settings
 
 
-@command("recipes.downstream.dance_generation.export", extra="downstream")
+@command("recipes.downstream.dance_generation.export", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Write the file."""
     parser = argparse.ArgumentParser(

@@ -25,7 +25,7 @@ from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
 
 
-@command("recipes.downstream.genre.render_groove", interrupted=RESUMES, mistake=1, extra="downstream")
+@command("recipes.downstream.genre.render_groove", interrupted=RESUMES, mistake=1, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, continued
+from motionbeat_upstream.tracking.frontend import length_mask
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 from recipes.downstream.retrieval.settings import ModelSettings
 
 FIRST_SCALE = 10.0

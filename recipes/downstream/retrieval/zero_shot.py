@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recipes.downstream.retrieval.settings import TaskSettings
 
 
-@command("recipes.downstream.retrieval.zero_shot", extra="downstream")
+@command("recipes.downstream.retrieval.zero_shot", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(

@@ -101,7 +101,7 @@ def _s3prl() -> Path:
     """The folder of the installed package."""
     spec = importlib.util.find_spec("s3prl")
     if spec is None or spec.origin is None:
-        raise MotionBeatError("S3PRL is not installed; run: pip install 'motionbeat[downstream]'")
+        raise MotionBeatError("S3PRL is not installed; in MotionBeat's folder: pip install '.[s3prl]'")
     return Path(spec.origin).parent
 
 

@@ -10,7 +10,7 @@ from recipes.downstream import run_downstream, task_run
 from recipes.downstream.task_run import request
 
 
-@command("task_run", extra="downstream")
+@command("task_run", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     if {"-h", "--help"} & set(arguments):

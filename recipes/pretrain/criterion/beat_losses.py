@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from motion_data.pipeline.beat_targets import BeatTargets, spread
 from motion_data.settings import CONFIG, NotNegative
-from motionbeat_upstream.beats.grid import METRES
-from motionbeat_upstream.beats.tempo import TEMPO_CLASSES, tempo_class
 from motionbeat_upstream.nn.music_tower import BeatLogits
+from motionbeat_upstream.tracking.grid import METRES
+from motionbeat_upstream.tracking.tempo import TEMPO_CLASSES, tempo_class
 from recipes.downstream.beat_tracking.loss import shift_tolerant_bce
 
 TOLERANCE = 3

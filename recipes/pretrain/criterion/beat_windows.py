@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.beats.grid import Grid, Tokens
 from motionbeat_upstream.nn.beat_pooling import Overlaps, overlaps, pool
+from motionbeat_upstream.tracking.grid import Grid, Tokens
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 from motion_data.negatives.drawing import may_be_negatives
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.beat_targets import spread
-from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.nn.motion_frames import motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
+from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.pairing.onset_curve import onset_target
 from recipes.pretrain.criterion.beat_losses import beat_head_losses
 from recipes.pretrain.criterion.beat_windows import beat_windows

@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 
 from motion_data.pipeline.batch import Batch
-from motionbeat_upstream.beats.frontend import frame_count, log_mel
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.tracking.frontend import frame_count, log_mel
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
 from recipes.results.estimates import Estimate, mean_estimate

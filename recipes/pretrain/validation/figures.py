@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.pipeline.batch import Batch
-from motionbeat_upstream.beats.frontend import length_mask
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import FrameFeatures
+from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
 from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics, negative_kinds

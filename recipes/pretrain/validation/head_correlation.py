@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.results.estimates import mean_estimate
 
 FLAT = 1e-5

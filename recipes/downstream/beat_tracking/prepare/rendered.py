@@ -174,7 +174,7 @@ def _write_readme(
     write_text(out / "README.md", readme)
 
 
-@command("rendered", interrupted=RESUMES, mistake=1, extra="downstream")
+@command("rendered", interrupted=RESUMES, mistake=1, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import SCALE, length_mask
-from motionbeat_upstream.beats.local_contrast import STEP
+from motionbeat_upstream.tracking.frontend import SCALE, length_mask
+from motionbeat_upstream.tracking.local_contrast import STEP
 
 LOUD = 35.0
 """Decibels below the loudest band of the loudest frame, down to which a frame sounds even without change."""
@@ -35,7 +35,7 @@ def sounds(bands: Tensor, change: Tensor, lengths: Tensor, reach: int) -> Tensor
     """Find the frames in which something sounds.
 
     Args:
-        bands: (B, C, F) int64 as in :class:`~motionbeat_upstream.beats.accents.Accents`.
+        bands: (B, C, F) int64 as in :class:`~motionbeat_upstream.tracking.accents.Accents`.
         change: (B, F) how much the mean spectrum after a moment differs from that before it.
         lengths: (B,) frames of each clip.
         reach: frames before and after a moment that are compared for ``change``.

@@ -1,7 +1,7 @@
 """A metrical grid from the beat heads of a trained tower, for a batch at once [O].
 
-:mod:`~motionbeat_upstream.beats.bar_pointer` decodes their activations. For a tower without heads
-:mod:`~motionbeat_upstream.beats.beat_estimation` has rules. To add what those find (accents, onsets in the
+:mod:`~motionbeat_upstream.tracking.bar_pointer` decodes their activations. For a tower without heads
+:mod:`~motionbeat_upstream.tracking.beat_estimation` has rules. To add what those find (accents, onsets in the
 bass, periodicity) to the activations did not help on the dev sets, see docs/training.md.
 """
 
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import sounding
-from motionbeat_upstream.beats.bar_pointer import (
+from motionbeat_upstream.config import ENVELOPE_RATE
+from motionbeat_upstream.tracking.accents import sounding
+from motionbeat_upstream.tracking.bar_pointer import (
     ANY,
     BarPath,
     DecoderInput,
     Hints,
     decode_bars,
 )
-from motionbeat_upstream.beats.beat_estimation import peak_offset
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
-from motionbeat_upstream.config import ENVELOPE_RATE
+from motionbeat_upstream.tracking.beat_estimation import peak_offset
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 
 LOGIT_STEP = 1e-3
 """Steps that logits are rounded to, so that the noise of a matrix product does not move beats."""
@@ -85,7 +85,7 @@ def decode_grids(
 
     Returns:
         One grid a clip, without beats in silences. Where there is no pulse it is
-        :func:`~motionbeat_upstream.beats.grid.fallback_grid`, with confidence 0.
+        :func:`~motionbeat_upstream.tracking.grid.fallback_grid`, with confidence 0.
 
     Raises:
         ValueError: shapes that do not fit each other.

@@ -8,7 +8,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchaudio.functional import melscale_fbanks
 
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 
@@ -41,6 +40,16 @@ FLUX_BLOCK = 1024
 
 UNIT = math.exp(MEAN)
 """Power that the features call 0; dividing by it takes ``MEAN`` from the logarithm."""
+
+
+LOWEST = 30.0
+"""Hz at which the lowest mel band begins."""
+
+LINEAR, LOGARITHMIC = 3 / 200, 27 / math.log(6.4)
+"""Slaney's mel scale: mels a hertz up to 1 kHz, and mels for a unit of the natural logarithm above."""
+
+BREAK = 1000.0
+"""Hz at which the scale becomes logarithmic."""
 
 
 def frame_count(samples: Tensor) -> Tensor:
@@ -142,7 +151,7 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 @lru_cache(maxsize=4)
 def _filters(n_mels: int) -> list[tuple[slice, Tensor]]:
     """The mel filters, in ``UNIT``, in ``GROUPS`` groups of bands: the bins of each, and (bins, bands)."""
-    filters = melscale_fbanks(WINDOW // 2 + 1, 30.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, "slaney", "slaney")
+    filters = mel_filters(n_mels)
     groups = []
     for bands in torch.arange(n_mels).tensor_split(GROUPS):
         first, stop = int(bands[0]), int(bands[-1]) + 1
@@ -150,3 +159,29 @@ def _filters(n_mels: int) -> list[tuple[slice, Tensor]]:
         bins = slice(int(used.min()), int(used.max()) + 1)
         groups.append((bins, filters[bins, first:stop] / UNIT))
     return groups
+
+
+def mel_filters(n_mels: int) -> Tensor:
+    """(WINDOW / 2 + 1, n_mels) triangular mel filters of unit area, from 30 Hz to 8 kHz, in float32.
+
+    Scale and normalisation are those of Slaney's Auditory Toolbox (1998), as in librosa's
+    ``filters.mel(htk=False, norm="slaney")``.
+    """
+    low, high = (_mel(hertz) for hertz in (LOWEST, SAMPLE_RATE / 2))
+    edges = _hertz(torch.linspace(low, high, n_mels + 2))
+    bins = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)[:, None]
+    width = edges.diff()
+    rising = (bins - edges[:-2]) / width[:-1]
+    falling = (edges[2:] - bins) / width[1:]
+    return torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))
+
+
+def _mel(hertz: float) -> float:
+    if hertz < BREAK:
+        return hertz * LINEAR
+    return BREAK * LINEAR + LOGARITHMIC * math.log(hertz / BREAK)
+
+
+def _hertz(mel: Tensor) -> Tensor:
+    knee = BREAK * LINEAR
+    return torch.where(mel < knee, mel / LINEAR, BREAK * ((mel - knee) / LOGARITHMIC).exp())

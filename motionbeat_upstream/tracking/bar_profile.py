@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat_upstream.beats.grid import Grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, turns_at
 
 
 def bar_profile(strength: NDArray[np.float32], rate: float, grid: Grid, bins: int) -> NDArray[np.float64]:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import spectral_change
-from motionbeat_upstream.beats.frontend import length_mask
-from motionbeat_upstream.beats.local_contrast import STEP
-from motionbeat_upstream.beats.viterbi import best_path
+from motionbeat_upstream.tracking.accents import spectral_change
+from motionbeat_upstream.tracking.frontend import length_mask
+from motionbeat_upstream.tracking.local_contrast import STEP
+from motionbeat_upstream.tracking.viterbi import best_path
 
 CUE_WEIGHTS = (0.3, 0.8, 1.0, 0.5)
 """How much activation, bass, and the change of harmony over one and two beats speak for a downbeat.
@@ -67,7 +67,7 @@ def bar_positions(
     Args:
         activation: (B, F) of unit variance.
         bass: (B, F) onsets in the bass, of unit variance.
-        total: (B, C, F + 1) as :func:`~motionbeat_upstream.beats.accents.running_total` gives it.
+        total: (B, C, F + 1) as :func:`~motionbeat_upstream.tracking.accents.running_total` gives it.
         frames: (B, N) frame of each beat, increasing; what lies beyond ``count`` does not matter.
         count: (B,) beats of each clip, at least 2.
         audible: (B, N) false for beats in silences and beyond ``count``.
@@ -196,7 +196,7 @@ def _cues(
     Args:
         activation: (B, F) of unit variance.
         bass: (B, F) onsets in the bass, of unit variance.
-        total: (B, C, F + 1) as :func:`~motionbeat_upstream.beats.accents.running_total` gives it.
+        total: (B, C, F + 1) as :func:`~motionbeat_upstream.tracking.accents.running_total` gives it.
         frames: (B, N) frame of each beat, increasing; what lies beyond ``count`` does not matter.
         count: (B,) beats of each clip, at least 2.
         inner: (B, N) the beats that are compared with each other.

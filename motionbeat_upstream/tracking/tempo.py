@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.accents import Accents
-from motionbeat_upstream.beats.local_contrast import STEP, local_deviation
-from motionbeat_upstream.beats.viterbi import best_path
 from motionbeat_upstream.config import ENVELOPE_RATE
+from motionbeat_upstream.tracking.accents import Accents
+from motionbeat_upstream.tracking.local_contrast import STEP, local_deviation
+from motionbeat_upstream.tracking.viterbi import best_path
 
 SLOWEST, FASTEST, PER_OCTAVE = 40.0, 240.0, 24
 """Range of tempi in beats per minute, and their number in an octave."""

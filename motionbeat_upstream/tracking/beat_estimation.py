@@ -1,7 +1,7 @@
 """A metrical grid from audio alone: beats, downbeats and metre, for a batch at once [O].
 
-The beat period comes from :mod:`~motionbeat_upstream.beats.tempo`, the beats from
-:mod:`~motionbeat_upstream.beats.beat_decoding`, the bars from :mod:`~motionbeat_upstream.beats.metre`.
+The beat period comes from :mod:`~motionbeat_upstream.tracking.tempo`, the beats from
+:mod:`~motionbeat_upstream.tracking.beat_decoding`, the bars from :mod:`~motionbeat_upstream.tracking.metre`.
 Where a trained head hears pulses, they say where the beats lie; tempo, bars and confidence stay with the
 onsets, which they were fitted to. Pulses that also chose the metrical level were right more often on
 constructed dance tunes (F by .01 to .02) and wrong by far on rendered pop songs (by .06 to .11).
@@ -21,15 +21,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionbeat_upstream.beats.accents import TRUST, find_accents
-from motionbeat_upstream.beats.beat_decoding import decode_beats
-from motionbeat_upstream.beats.frontend import length_mask, spectra
-from motionbeat_upstream.beats.grid import Grid, fallback_grid
-from motionbeat_upstream.beats.local_contrast import local_contrast
-from motionbeat_upstream.beats.metre import bar_positions
-from motionbeat_upstream.beats.silence import silence
-from motionbeat_upstream.beats.tempo import SCORE_STEP, beat_periods
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.tracking.accents import TRUST, find_accents
+from motionbeat_upstream.tracking.beat_decoding import decode_beats
+from motionbeat_upstream.tracking.frontend import length_mask, spectra
+from motionbeat_upstream.tracking.grid import Grid, fallback_grid
+from motionbeat_upstream.tracking.local_contrast import local_contrast
+from motionbeat_upstream.tracking.metre import bar_positions
+from motionbeat_upstream.tracking.silence import silence
+from motionbeat_upstream.tracking.tempo import SCORE_STEP, beat_periods
 
 REST_STRENGTH = 0.02
 """Added to what beats are decoded from, which is about 3 on a beat: it leads the decoder through digital
@@ -66,8 +66,8 @@ def estimate_grids(
             beat, at 100 / k Hz; what lies beyond a clip's end does not matter.
 
     Returns:
-        One grid a clip, without beats in silences, see :mod:`~motionbeat_upstream.beats.silence`. Where no
-        pulse can be heard it is :func:`~motionbeat_upstream.beats.grid.fallback_grid`, with confidence 0.
+        One grid a clip, without beats in silences, see :mod:`~motionbeat_upstream.tracking.silence`. Where no
+        pulse can be heard it is :func:`~motionbeat_upstream.tracking.grid.fallback_grid`, with confidence 0.
 
     Raises:
         ValueError: shapes that do not fit each other.

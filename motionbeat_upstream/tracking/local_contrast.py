@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import length_mask
+from motionbeat_upstream.tracking.frontend import length_mask
 
 STEP = 1e-4
 """Steps that an activation is counted in. Sums of whole numbers are exact in any order, so a clip

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.beats.frontend import onset_envelope
-from motionbeat_upstream.beats.local_contrast import STEP, local_contrast, whole_steps
-from motionbeat_upstream.beats.silence import sounds
 from motionbeat_upstream.config import MusicTowerConfig
+from motionbeat_upstream.tracking.frontend import onset_envelope
+from motionbeat_upstream.tracking.local_contrast import STEP, local_contrast, whole_steps
+from motionbeat_upstream.tracking.silence import sounds
 
 TRUST = MusicTowerConfig.grid_trust
 """Weight of an onset envelope against the accents in the log-mel."""
@@ -46,7 +46,7 @@ class Accents:
     """(B, C, F + 1) int64 sums of the frames of ``bands`` before each. Whole numbers add up exactly, so a
     clip's sums are the same in any batch."""
     sounding: Tensor
-    """(B, F) true where something sounds, see :func:`~motionbeat_upstream.beats.silence.sounds`."""
+    """(B, F) true where something sounds, see :func:`~motionbeat_upstream.tracking.silence.sounds`."""
 
     @property
     def mixed(self) -> Tensor:

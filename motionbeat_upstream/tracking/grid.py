@@ -29,7 +29,7 @@ UNCERTAIN = 0.5
 
 GAP = 8.0
 """Median beat periods without a beat from which on a grid has a gap: a silence, see
-:mod:`~motionbeat_upstream.beats.silence`."""
+:mod:`~motionbeat_upstream.tracking.silence`."""
 
 FALLBACK_METRE = 4
 """Beats per bar of the fixed grid that stands in where no beat can be heard [O]."""

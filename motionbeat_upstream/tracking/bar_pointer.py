@@ -21,10 +21,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motionbeat_upstream.beats.grid import METRES
-from motionbeat_upstream.beats.silence import silence
-from motionbeat_upstream.beats.tempo import class_tempi
-from motionbeat_upstream.beats.viterbi import best_path
+from motionbeat_upstream.tracking.grid import METRES
+from motionbeat_upstream.tracking.silence import silence
+from motionbeat_upstream.tracking.tempo import class_tempi
+from motionbeat_upstream.tracking.viterbi import best_path
 
 Scores = NDArray[np.int32]
 
@@ -135,10 +135,10 @@ class DecoderInput:
     lengths: Tensor
     """(B,) frames of each clip."""
     tempo: Tensor | None = None
-    """(B, F, 32) logits of the tempo, see :func:`~motionbeat_upstream.beats.tempo.tempo_class`."""
+    """(B, F, 32) logits of the tempo, see :func:`~motionbeat_upstream.tracking.tempo.tempo_class`."""
     sounding: Tensor | None = None
-    """(B, F) as :func:`~motionbeat_upstream.beats.silence.sounds` gives it. There are no beats in silences.
-    Without it everything sounds."""
+    """(B, F) as :func:`~motionbeat_upstream.tracking.silence.sounds` gives it; silences have no
+    beats. None: everything sounds."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""Features and beats of a file or an array in one call.
+
+import motionbeat_upstream as motionbeat
+
+estimate = motionbeat.beats("song.mp3")      # .times, .positions, .bpm, .metre, .confidence
+outputs = motionbeat.features(samples, 44_100)
+model = motionbeat.load("checkpoint.safetensors", device="cuda")
+for estimate in motionbeat.iter_beats(paths, model=model): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motionbeat_upstream import hubconf
+from motionbeat_upstream.audio import as_waveform, read_audio
+from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.errors import AudioError, ConfigError
+from motionbeat_upstream.expert import UpstreamExpert
+from motionbeat_upstream.tracking.bar_pointer import Hints
+
+Audio: TypeAlias = str | PathLike[str] | NDArray[Any] | Tensor
+"""A file of any format that FFmpeg reads, or samples: (T,) or (channels, T)."""
+
+
+@dataclass(frozen=True)
+class BeatEstimate:
+    """Beats, bars and tempo of a recording."""
+
+    times: NDArray[np.float64]
+    """(N,) seconds; empty where nothing has a pulse."""
+    positions: NDArray[np.int64]
+    """(N,) position of each beat in its bar, from 1; 1 is a downbeat."""
+    bpm: float | None
+    """Median tempo in beats per minute; None without a pulse."""
+    metre: int | None
+    """Beats per bar; 6/8 counts as two. None without a pulse."""
+    confidence: float
+    """Of the beats, in [0, 1]."""
+    downbeat_confidence: float
+    """Of downbeats and metre, in [0, 1]."""
+
+    @property
+    def downbeats(self) -> NDArray[np.float64]:
+        """(M,) seconds of the downbeats."""
+        chosen: NDArray[np.float64] = self.times[self.positions == 1]
+        return chosen
+
+    def __str__(self) -> str:
+        if self.bpm is None:
+            return "no beats"
+        return (
+            f"{len(self.times)} beats from {self.times[0]:.2f} to {self.times[-1]:.2f} s, "
+            f"{self.bpm:.1f} bpm, {self.metre} beats per bar, confidence {self.confidence:.2f} "
+            f"(downbeats {self.downbeat_confidence:.2f})"
+        )
+
+
+def load(
+    name_or_path: str | PathLike[str] = "motionbeat",
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> UpstreamExpert:
+    """A model in eval mode: ``model([wav, …])`` takes waveforms at 16 kHz, see :class:`UpstreamExpert`.
+
+    Args:
+        name_or_path: ``motionbeat``, ``motionbeat_v1``, ``motionbeat_untrained``, ``motionbeat_base``, or a
+            checkpoint (.safetensors).
+        device: None for CUDA where there is one, else the CPU.
+        dtype: of the weights and of what is computed by them. Spectra and beats are float32 always.
+
+    Raises:
+        CheckpointError: no such model, or the file is not a checkpoint.
+        ConfigError: the device is not available.
+    """
+    named = {
+        name: getattr(hubconf, name)
+        for name in ("motionbeat", "motionbeat_v1", "motionbeat_untrained", "motionbeat_base")
+    }
+    make = named.get(str(name_or_path))
+    model = make() if make is not None else hubconf.motionbeat_local(ckpt=Path(name_or_path))
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return model.to(device=device, dtype=dtype).eval()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {device}: not available ({reason}); leave it out for the CPU") from None
+
+
+@torch.inference_mode()
+def features(
+    audio: Audio, rate: float | None = None, *, model: UpstreamExpert | None = None
+) -> dict[str, Any]:
+    """All outputs of a model for one recording.
+
+    Args:
+        audio: a file or samples.
+        rate: sampling rate of samples in Hz; not given for a file.
+        model: what :func:`load` gave; None for the weights that ship.
+
+    Returns:
+        The outputs of :class:`UpstreamExpert` without the batch dimension: ``hidden_states`` (L, F, D),
+        ``last_hidden_state`` (F, D), ``embedding`` (E,), ``beat_activation`` (F,) and so on with
+        F = ceil(T / 320) frames of 20 ms, and ``grid``.
+
+    Raises:
+        AudioError: the file cannot be read, or samples of another shape or type, or without their rate.
+    """
+    model = model or _shipped()
+    outputs = model([_waveform(audio, rate).to(next(model.parameters()).device)])
+    single = {name: value[0] for name, value in outputs.items() if name not in ("hidden_states", "grids")}
+    return {
+        "hidden_states": torch.stack([state[0] for state in outputs["hidden_states"]]),
+        **single,
+        "grid": outputs["grids"][0],
+    }
+
+
+def beats(
+    audio: Audio,
+    rate: float | None = None,
+    *,
+    model: UpstreamExpert | None = None,
+    min_bpm: float = Hints.min_bpm,
+    max_bpm: float = Hints.max_bpm,
+    metres: Iterable[int] = Hints.metres,
+) -> BeatEstimate:
+    """Beats, bars and tempo of one recording, as ``motionbeat beats`` writes them.
+
+    Args:
+        audio: a file or samples.
+        rate: sampling rate of samples in Hz; not given for a file.
+        model: what :func:`load` gave; None for the weights that ship.
+        min_bpm: slowest tempo, where it is known.
+        max_bpm: fastest tempo.
+        metres: possible numbers of beats per bar.
+
+    Raises:
+        AudioError: as :func:`features`.
+        ConfigError: no tempo or no metre is left.
+    """
+    model = model or _shipped()
+    try:
+        hints = Hints(min_bpm, max_bpm, tuple(sorted(set(metres))))
+    except ValueError as error:
+        raise ConfigError(f"min_bpm, max_bpm, metres: {error}") from None
+    wav = _waveform(audio, rate)
+    grid = model.tower.estimate_grid(wav.to(next(model.parameters()).device), hints)
+    if grid.confidence == 0:
+        return BeatEstimate(np.zeros(0), np.zeros(0, np.int64), None, None, 0.0, 0.0)
+    inside = (grid.beats >= 0) & (grid.beats <= len(wav) / SAMPLE_RATE)
+    return BeatEstimate(
+        grid.beats[inside],
+        grid.positions[inside],
+        grid.bpm,
+        grid.metre,
+        grid.confidence,
+        grid.downbeat_confidence,
+    )
+
+
+def iter_features(
+    files: Iterable[str | PathLike[str]], *, model: UpstreamExpert | None = None
+) -> Iterator[dict[str, Any]]:
+    """:func:`features` of each file in turn; one file is in memory at a time."""
+    for file in files:
+        yield features(file, model=model)
+
+
+def iter_beats(
+    files: Iterable[str | PathLike[str]], *, model: UpstreamExpert | None = None, **hints: Any
+) -> Iterator[BeatEstimate]:
+    """:func:`beats` of each file in turn; ``hints`` are its other arguments."""
+    for file in files:
+        yield beats(file, model=model, **hints)
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> UpstreamExpert:
+    return load()
+
+
+def _waveform(audio: Audio, rate: float | None) -> Tensor:
+    """(T,) float32 at 16 kHz, the mean of the channels.
+
+    Raises:
+        AudioError: see :func:`features`.
+    """
+    if isinstance(audio, str | PathLike):
+        if rate is not None:
+            raise AudioError(f"{audio}: rate is for samples; a file has its own, leave it out")
+        return read_audio(Path(audio))
+    if rate is None or not 0 < rate < float("inf"):
+        raise AudioError(f"samples need their rate in Hz, got {rate}; for example beats(samples, 44_100)")
+    samples = torch.as_tensor(audio).cpu()
+    if samples.dim() == 2 and 0 < samples.shape[0] <= samples.shape[1]:
+        wav = torch.stack([as_waveform(channel, "samples") for channel in samples]).mean(0)
+    elif samples.dim() == 2:
+        raise AudioError(
+            f"samples of shape {tuple(samples.shape)}: expected (T,) or (channels, T); transpose them"
+        )
+    else:
+        wav = as_waveform(samples, "samples")
+    return wav if rate == SAMPLE_RATE else torch.from_numpy(soxr.resample(wav.numpy(), rate, SAMPLE_RATE))
