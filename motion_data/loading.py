@@ -32,7 +32,7 @@ class LoadedPair:
     """(T,) float32 at 16 kHz, played at its own speed; or where its samples are read from, piece by piece."""
     motion: Motion
     grid: Grid | None
-    """None where the corpus knows no beats."""
+    """None where the corpus knows no beats, or knows that there are none (the pair's ``grid`` says which)."""
     labels: Labels = field(default_factory=Labels)
     speed: float = 1.0
     """How fast the pair is played; the times of motion, grid and labels are those of the sound as played."""
@@ -139,7 +139,7 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
         from motion_data.corpora.constructed.plan import perform
 
         with stage("audio"):
-            played = perform(pair)
+            played = perform(pair, folder)
         count_decoded(played.seconds)
         return played
     folder = Path(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 from motion_data.corpora import CORPORA, corpus_module
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus
-from motion_data.pair import SPLITS
+from motion_data.pair import NO_BEATS, SPLITS
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command, first_line
 
@@ -85,6 +85,9 @@ def summary(corpus: Corpus) -> str:
     without = sum(pair.grid == "none" for pair in corpus.pairs)
     if estimated:
         lines.append(f"  {estimated:5}  pairs came without beats: estimated from the sound")
+    beatless = sum(pair.grid == NO_BEATS for pair in corpus.pairs)
+    if beatless:
+        lines.append(f"  {beatless:5}  pairs have no beats on purpose, such as applause")
     if without:
         lines.append(f"  {without:5}  pairs have no beats: none were given, and none can be heard")
     lines += [f"  {count:5}  {note}" for note, count in corpus.made.get("notes", {}).items()]

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from motion_data.labels import Labels
 from motion_data.motion import Motion
 from motion_data.negatives.recipe import Negative, roll, sampled
+from motion_data.pair import NO_BEATS
 from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.example import Example
 from motion_data.rhythm.motion_grid import motion_grid
@@ -147,7 +148,7 @@ def collate(
             frame_lengths=frame_lengths,
             grids=grids,
             annotated=annotated,
-            beats=beat_targets(annotated, frames),
+            beats=beat_targets(annotated, frames, [example.pair.grid == NO_BEATS for example in examples]),
             labels=tuple(example.labels for example in examples),
             joints=joints,
             pulses=pulses,

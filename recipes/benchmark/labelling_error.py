@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.midi_beats import midi_beats
 from motion_data.midi_file import read_score, seconds_of
 from motion_data.pair import MotionPair
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import ENVELOPE_RATE
-from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 from recipes.results.tables import markdown_table
 
 Array = NDArray[np.float64]

@@ -35,6 +35,7 @@ from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.pairs import step_pulses
 from motion_data.corpora.stepmania.song import read_song
 from motion_data.manifest import MANIFEST, MARK, read_corpus
+from motion_data.midi_beats import midi_beats
 from motion_data.midi_file import read_score
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
@@ -56,7 +57,7 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.dance_metrics.dance import with_hands
 from recipes.dance_metrics.dance_files import Reading, read_dance
 from recipes.downstream.beat_tracking.dataset import load_splits
-from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats, midi_beats
+from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats
 from recipes.downstream.beat_tracking.settings import read_settings as beat_settings
 from recipes.downstream.clip_probing.settings import TaskSettings as ClipSettings
 from recipes.downstream.dance_generation.body_numbers import JointNumbers

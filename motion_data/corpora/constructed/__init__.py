@@ -10,7 +10,9 @@ from motion_data.manifest import Corpus
 
 LAYOUT = """\
 Needs no RAW. Dance tunes of music21's corpus, melodies of --midi folders and made ones are arranged for a
-band by metre and style (4/4, 3/4, 6/8; 60 to 190 bpm; swing, rubato, tempo changes) and danced to. OUT gets
+band by metre and style (2/4 to 7/8, 6/8, 12/8; 50 to 215 bpm; swing, rubato, tempo changes) and danced to.
+With --mma the grooves of MMA's library are a second arranger, with --pieces MIDI files are played with their
+own drums, tempi and bars; grooves and pieces whose accents contradict their bars are left out. OUT gets
 a manifest; sound and motion are made when a pair is loaded, the same each time. Splits are apart by tune,
 by take, and by the program that plays the melody or chords. With --motion, captured takes are warped to
 the music; where none fits (a salsa does not dance a waltz), the parametric dancer dances."""
@@ -35,6 +37,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--midi", type=Path, action="append", default=[], metavar="DIR", help="folder of MIDI files to add"
     )
     parser.add_argument(
+        "--pieces",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of MIDI files to play as they are: their own drums, tempi and time signatures",
+    )
+    parser.add_argument(
+        "--mma",
+        metavar="PATH",
+        help="program of MMA (Debian's package mma), or auto for the one that is installed",
+    )
+    parser.add_argument(
+        "--mix",
+        type=_share,
+        action="append",
+        default=[],
+        metavar="SOURCE=SHARE",
+        help="share of pairs from mma (default: 0.25) or pieces (0.2), where there are any",
+    )
+    parser.add_argument(
+        "--beatless",
+        type=float,
+        default=0.03,
+        metavar="SHARE",
+        help="pairs without music: silence, noise, applause; default: %(default)s",
+    )
+    parser.add_argument(
         "--dancer", choices=("parametric", "capture"), help="default: capture with --motion, else parametric"
     )
     parser.add_argument(
@@ -46,6 +76,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
     )
+
+
+def _share(text: str) -> tuple[str, float]:
+    source, _, share = text.partition("=")
+    return source, float(share)
 
 
 def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
@@ -66,5 +101,9 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         midi=tuple(folder.resolve() for folder in options.midi),
         soundfont=options.soundfont and options.soundfont.resolve(),
         motion=options.motion and options.motion.resolve(),
+        mma=options.mma,
+        pieces=tuple(folder.resolve() for folder in options.pieces),
+        mix=tuple(options.mix),
+        beatless=options.beatless,
     )
     return prepare_corpus(out, settings)

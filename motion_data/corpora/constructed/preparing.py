@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from motion_data.corpora.constructed import mma, pieces
 from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import take_name
 from motion_data.corpora.constructed.plan import (
+    BEATLESS,
+    FORMAT,
+    TUNES,
+    Mix,
     Plan,
     Pools,
     joints_sha256,
@@ -22,23 +28,29 @@ from motion_data.corpora.constructed.plan import (
     play,
     pool,
     stage_rng,
+    stand_still,
     to_provenance,
 )
+from motion_data.corpora.constructed.scores import Entry, Score, write_score
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
-from motion_data.pair import SPLITS, MotionPair
-from motion_data.preparation import check_option, in_processes, motion_facts
+from motion_data.pair import NO_BEATS, SPLITS, MotionPair
+from motion_data.preparation import check_option, hashed_split, in_processes, motion_facts
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
 """Seconds a pair may last."""
 
-TAKES = "takes"
-"""Folder of the captured takes in a prepared corpus."""
+TAKES, SCORES = "takes", "scores"
+"""Folders of the captured takes and of scores in a prepared corpus."""
+
+SHARES = {mma.STYLE: 0.25, pieces.STYLE: 0.2}
+"""Of pairs from scores, where there are any and nothing else is asked for."""
 
 MOST_TRIES = 8
 """Takes that are tried on one piece of music before the parametric dancer has to do."""
@@ -63,6 +75,14 @@ class Settings:
     soundfont: Path | None
     motion: Path | None
     """Folder of captured takes; None for the parametric dancer alone."""
+    mma: str | None = None
+    """Path of MMA's program, ``auto`` for the one that is installed, None for none."""
+    pieces: tuple[Path, ...] = ()
+    """Folders of MIDI files that are played as they are."""
+    mix: tuple[tuple[str, float], ...] = ()
+    """Shares of sources that are not the default."""
+    beatless: float = 0.03
+    """Share of pairs without music."""
 
 
 def prepare_corpus(out: Path, settings: Settings) -> Corpus:
@@ -75,8 +95,12 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     check_option("--seed", settings.seed, 0)
     check_option("--tunes", settings.tunes, 0)
     check_option("--seconds", settings.seconds, SHORTEST, LONGEST)
+    check_option("--beatless", settings.beatless, 0, 0.5)
+    shares = shares_of(settings)
+    program = mma.find_program(settings.mma) if settings.mma is not None else None
     synthesiser(settings.soundfont or default_soundfont())
-    said = {key: str(value) if value is not None else None for key, value in vars(settings).items()}
+    said: dict[str, Any] = {"format": FORMAT}
+    said |= {key: str(value) if value is not None else None for key, value in vars(settings).items()}
     if (out / MARK).is_file():
         try:
             corpus = read_corpus(out)
@@ -89,7 +113,14 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         check_soundfont(settings.soundfont, PROGRAMS)
     tunes, left_out = gather(settings)
     takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
-    planner = settings, pool(tunes), str((out / TAKES).resolve()), takes
+    entries: dict[str, list[Entry]] = {}
+    if program is not None:
+        entries[mma.STYLE], unusable = keep_grooves(program, out)
+        left_out |= unusable
+    if settings.pieces:
+        entries[pieces.STYLE], unusable = keep_pieces(settings.pieces, out)
+        left_out |= unusable
+    planner = settings, pool(tunes), Mix(shares, by_split(entries)), out, takes
     made = in_processes(
         _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=planner, chunk=8
     )
@@ -100,6 +131,78 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         else:
             left_out[pair] = why
     return write_manifest(out, pairs, "constructed", said, left_out)
+
+
+def shares_of(settings: Settings) -> dict[str, float]:
+    """Share of each source: what was asked for, else :data:`SHARES` of what there is; tunes have the rest.
+
+    Raises:
+        DataError: a source that is not there, or shares that leave less than nothing for tunes.
+    """
+    there = {mma.STYLE: settings.mma is not None, pieces.STYLE: bool(settings.pieces)}
+    wanted = {source: SHARES[source] for source, given in there.items() if given}
+    for source, share in settings.mix:
+        if not there.get(source):
+            known = ", ".join(f"{name} (with --{name})" for name in there)
+            raise DataError(f"--mix {source}: no such source here; expected {known}")
+        check_option(f"--mix {source}", share, 0, 1)
+        wanted[source] = share
+    wanted[BEATLESS] = settings.beatless
+    rest = 1.0 - sum(wanted.values())
+    if rest < -1e-9:
+        raise DataError(f"--mix and --beatless: shares of {1 - rest:g} together; expected 1 or less")
+    return {TUNES: max(rest, 0.0), **wanted}
+
+
+def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str, str]]:
+    """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
+    grooves = mma.find_grooves(program)
+    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8), chunk=4)
+    entries, left_out = [], {}
+    for groove, (source, score) in zip(
+        grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True
+    ):
+        if isinstance(score, Score):
+            entries.append(_entry(mma.score_path(groove, out / SCORES), score, out))
+        else:
+            left_out[source] = score
+    if not entries:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:2])
+        raise DataError(f"{program.path}: not one of {len(grooves)} grooves could be played ({reasons})")
+    return entries, left_out
+
+
+def keep_pieces(folders: Sequence[Path], out: Path) -> tuple[list[Entry], dict[str, str]]:
+    """The scores of folders of MIDI files, kept in the corpus, and what was left out and why."""
+    entries: list[Entry] = []
+    left_out: dict[str, str] = {}
+    for folder in folders:
+        scores, unusable = pieces.read_pieces(folder)
+        left_out |= unusable
+        for score in scores:
+            path = out / SCORES / f"pieces-{sha256(score.source.encode()).hexdigest()[:16]}.npz"
+            write_score(path, score)
+            entries.append(_entry(path, score, out))
+    if not entries:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:2])
+        raise DataError(f"--pieces: no piece of {len(left_out)} files can be used ({reasons})")
+    return entries, left_out
+
+
+def _entry(path: Path, score: Score, out: Path) -> Entry:
+    place = path.relative_to(out).as_posix()
+    return Entry(
+        place, file_sha256(path), score.source, score.piece, score.licence, score.signature, score.bpm
+    )
+
+
+def by_split(entries: Mapping[str, Sequence[Entry]]) -> dict[tuple[str, str], list[Entry]]:
+    """Entries by split and source; the split is dealt by the piece's name and so never changes."""
+    dealt: dict[tuple[str, str], list[Entry]] = {}
+    for source, of in entries.items():
+        for entry in of:
+            dealt.setdefault((hashed_split(entry.piece), source), []).append(entry)
+    return dealt
 
 
 def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
@@ -122,7 +225,7 @@ def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
 def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
     """At most ``count`` tunes, of each metre as many as of the others as far as there are, evenly apart."""
     chosen: list[Tune] = []
-    by_metre = sorted(([tune for tune in tunes if tune.metre == metre] for metre in METRES), key=len)
+    by_metre = sorted(([tune for tune in tunes if tune.signature == metre] for metre in METRES), key=len)
     for place, of in enumerate(by_metre):
         share = min(len(of), (count - len(chosen)) // (len(by_metre) - place))
         chosen += [of[number * len(of) // share] for number in range(share)]
@@ -155,8 +258,9 @@ def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
     return dealt
 
 
-_planner: list[tuple[Settings, Pools, str, Mapping[str, Sequence[Take]]]] = []
-"""Settings, tunes, folder of the takes, and takes by split: handed to a process once, not with every pair."""
+_planner: list[tuple[Settings, Pools, Mix, Path, Mapping[str, Sequence[Take]]]] = []
+"""Settings, tunes, mix, folder of the corpus, and takes by split: handed to a process once, not with every
+pair."""
 
 
 def _begin(*planner: Any) -> None:
@@ -165,10 +269,10 @@ def _begin(*planner: Any) -> None:
 
 def _make(index: int) -> tuple[MotionPair | str, str]:
     """A pair, or its name and why there is none."""
-    settings, tunes, folder, takes = _planner[0]
-    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont)
+    settings, tunes, mix, out, takes = _planner[0]
+    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont, mix)
     try:
-        return make_pair(plan, folder, takes.get(plan.split, ())), ""
+        return make_pair(plan, out, takes.get(plan.split, ())), ""
     except DataError as error:
         return pair_name(index), str(error)
 
@@ -178,33 +282,43 @@ def pair_name(index: int) -> str:
     return f"constructed-{index:06}"
 
 
-def make_pair(plan: Plan, folder: str = "", takes: Sequence[Take] = ()) -> MotionPair:
+def make_pair(plan: Plan, folder: str | Path = ".", takes: Sequence[Take] = ()) -> MotionPair:
     """The manifest's line of a plan: all but the sound is made for it.
 
-    Of ``takes``, which lie in ``folder`` and belong to the plan's split, one that fits the music replaces the
-    parametric dancer.
+    Of ``takes``, which are kept in the corpus's ``folder`` and belong to the plan's split, one that fits the
+    music replaces the parametric dancer.
 
     Raises:
         DataError: the motion cannot be made.
     """
-    arrangement = play(plan)
+    if plan.source == BEATLESS:
+        still = stand_still(plan)
+        return _record(plan, LICENCE_OF["made"], {**motion_facts(still, None, NO_BEATS), "grid": NO_BEATS})
+    arrangement = play(plan, folder)
     order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
     for number in order[:MOST_TRIES]:
         rng = np.random.default_rng(plan.dancer)
         if warp_onto(takes[number], arrangement.grid, plan.seconds, rng) is not None:
             take = takes[number]
-            plan = replace(plan, motion=folder, take=take.name, take_sha256=joints_sha256(take), dance="")
+            kept = str((Path(folder) / TAKES).resolve())
+            plan = replace(plan, motion=kept, take=take.name, take_sha256=joints_sha256(take), dance="")
             break
     motion = move(plan, arrangement)
-    licence = LICENCE_OF[plan.tune.source.split(":")[0]]
+    licence = plan.score.licence if plan.tune is None and plan.score is not None else ""
+    if plan.tune is not None:
+        licence = LICENCE_OF[plan.tune.source.split(":")[0]]
+    return _record(plan, licence, motion_facts(motion, arrangement.grid, "exact"))
+
+
+def _record(plan: Plan, licence: str, facts: Mapping[str, Any]) -> MotionPair:
     return MotionPair(
         name=pair_name(plan.index),
         corpus="constructed",
-        piece=plan.tune.piece,
+        piece=plan.piece,
         take=plan.take or take_name(plan.dance, plan.dancer),
         split=plan.split,
         licence=f"{licence}; the captured motion's own" if plan.take else licence,
         seconds=plan.seconds,
-        **motion_facts(motion, arrangement.grid, "exact"),
+        **facts,
         provenance=to_provenance(plan),
     )
