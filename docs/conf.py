@@ -21,14 +21,14 @@ autodoc_member_order = "bysource"
 # The constructors of dataclasses repeat their attributes.
 autodoc_class_signature = "separated"
 autodoc_default_options = {"exclude-members": "__init__"}
-# Settings show the names of these types, not the checks of pydantic that they stand for.
-VALUES = ("Bool", "Count", "Integer", "Natural", "NotNegative", "Number", "Positive", "Share", "Text")
-autodoc_type_aliases = {name: name for name in VALUES}
-toc_object_entries_show_parents = "hide"
+# Signatures show the names of these types; what they stand for is long.
+ALIASES = "ArrayLike|Bool|Count|Integer|Natural|NotNegative|Number|Positive|Share|Text"
+autodoc_type_aliases = {name: name for name in ALIASES.split("|")}
+toc_object_entries = False
 # The inventories of other projects are not downloaded, so that the build needs no network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(argparse|collections|fractions|numpy|pathlib|torch|typing)\..*"),
-    (r"py:.*", r"pydantic\..*|Tensor|.*\.checkpoint\.Module|" + "|".join(VALUES)),
+    (r"py:.*", r"pydantic\..*|Tensor|.*\.checkpoint\.Module|" + ALIASES),
 ]
 # Named by docstrings of the public modules, and no part of the reference.
 nitpick_ignore = [
@@ -46,7 +46,11 @@ def read_google_style(app: Sphinx, what: str, name: str, obj: Any, options: Any,
     """Read ``Args:``, ``Returns:`` and ``Raises:``.
 
     sphinx.ext.napoleon would do so as well, but takes what stands before a colon in the docstring of an
-    attribute for its type.
+    attribute for its type. Modules show commands and formulas as indented paragraphs.
     """
+    if what == "module":
+        for index in reversed(range(2, len(lines))):
+            if lines[index].startswith("    ") and lines[index - 2][:1].strip() and not lines[index - 1]:
+                lines[index:index] = ["::", ""]
     kind = "object" if what in ("attribute", "data", "property") else what
     lines[:] = GoogleDocstring(list(lines), what=kind, name=name, obj=obj).lines()
