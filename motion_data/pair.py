@@ -15,6 +15,7 @@ from motion_data.settings import CONFIG, Count, Natural, NotNegative, Number, Po
 SPLITS = ("train", "dev", "test")
 
 NO_BEATS = "no beats"
+"""Grid source of a pair that is known to have no beats."""
 
 GRID_SOURCES = ("exact", "annotated", "self-labelled", "estimated", NO_BEATS, "none")
 """Where a pair's beats come from: the score that was played, a human, a model's activations on a measured
