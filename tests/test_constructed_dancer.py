@@ -34,9 +34,9 @@ def grids(draw: st.DrawFn) -> tuple[Grid, str]:
     """Tempo changes, rubato, a first beat anywhere, an early end, a first bar that is short."""
     metre, style = draw(st.sampled_from(ALL))
     random = rng(draw(st.integers(0, 10**6)))
-    bpm, count = draw(st.floats(60, 190)), draw(st.integers(2, 40))
+    bpm, count = draw(st.floats(50, 215)), draw(st.integers(2, 40))
     bend = np.interp(np.arange(count), [0, count / 2, count], draw(st.tuples(*[st.floats(0.8, 1.25)] * 3)))
-    periods = np.clip(60 / bpm * bend * random.uniform(0.95, 1.05, count), 60 / 190, 1.0)
+    periods = np.clip(60 / bpm * bend * random.uniform(0.95, 1.05, count), 60 / 215, 1.2)
     beats = draw(st.floats(-10, 6)) + np.cumsum(periods)
     positions = (np.arange(count) + draw(st.integers(0, metre - 1))) % metre + 1
     return Grid(beats, positions, metre), style

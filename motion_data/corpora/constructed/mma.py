@@ -197,8 +197,7 @@ def play_groove(program: Program, groove: Groove) -> Score:
     source = f"mma:{groove.file}:{groove.name}"
     if groove.signature not in METRES:
         raise DataError(f"{source}: {groove.signature}; expected one of {', '.join(METRES)}")
-    number = FIRST_TUNE + int.from_bytes(hashlib.sha256(source.encode()).digest()[:3])
-    tune = made_tune(groove.signature, number)
+    number, tune = tune_of(groove)
     score = _run(program, _script(groove, tune, number), source)
     bars = np.array([mark.time for mark in score.markers if mark.text == MARK], dtype=np.float64)
     metre, parts = METRES[groove.signature]
@@ -245,6 +244,13 @@ def play_groove(program: Program, groove: Groove) -> Score:
         players=tuple(players),
         notes=notes[np.argsort(notes[:, 1], kind="stable")],
     )
+
+
+def tune_of(groove: Groove) -> tuple[int, Tune]:
+    """The made tune that gives a groove its chords and its melody, and the tune's number."""
+    digest = hashlib.sha256(f"{groove.file}:{groove.name}".encode()).digest()
+    number = FIRST_TUNE + int.from_bytes(digest[:3])
+    return number, made_tune(groove.signature, number)
 
 
 def plausible_tempi(starts: NDArray[np.float64], beats: float, name: str) -> tuple[float, float]:
