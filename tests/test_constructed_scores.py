@@ -306,6 +306,7 @@ def test_dense_and_slow_accompaniments_are_not_played_fast() -> None:
         for starts in (eighths, sixteenths, np.arange(64.0), np.zeros(0)):
             low, high = mma.plausible_tempi(starts, 64, name)
             assert 40 <= low < high <= 215
+            assert mma.plausible_tempi(starts, 64, name, compound=True)[1] <= 150
 
 
 GROOVES = {

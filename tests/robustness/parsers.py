@@ -28,6 +28,8 @@ from motion_data.corpora import folder
 from motion_data.corpora.aistpp_annotations import find_annotations
 from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
+from motion_data.corpora.constructed.scores import FORMAT as SCORE_FORMAT
+from motion_data.corpora.constructed.scores import read_score_file
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.corpora.recordings.tracks import read_tempi
 from motion_data.corpora.stepmania.footing import PANELS
@@ -296,6 +298,21 @@ def _midi_samples() -> list[bytes]:
 def _read_midi(path: Path) -> object:
     read_score(path)
     return _positioned(midi_beats(path))
+
+
+def _score_samples() -> Sequence[Any]:
+    notes = np.array([[k % 2, k / 2, 0.4, 40 + k % 12, 90] for k in range(64)], dtype=np.float32)
+    header = {
+        "format": SCORE_FORMAT,
+        **dict.fromkeys(("source", "piece", "licence", "style"), "made"),
+        "signature": "4/4",
+        "metre": 4,
+        "beats": 32,
+        "bpm": [60.0, 200.0],
+        "loop": [0, 32],
+        "players": [["drums", 0, True], ["bass", 33, False]],
+    }
+    return [{"notes": notes, "header": np.array(json.dumps(header)), "seconds": np.arange(33) * 0.5}]
 
 
 # --- motions ----------------------------------------------------------------------------------------------
@@ -706,6 +723,7 @@ PARSERS = {
         Parser("CSV, labels", ".csv", lambda: [EMOTIONS], _read_emotion),
         Parser("CSV, tags", ".csv", lambda: [TAGS], _read_tagging),
         Parser("MIDI", ".mid", _midi_samples, _read_midi),
+        Parser(".npz, score", ".npz", _score_samples, read_score_file),
         Parser("ASAP annotations", ".txt", lambda: [ASAP], _read_asap),
         *map(_task_config, TASKS),
         Parser("YAML, pretraining", ".yaml", lambda: [PRETRAINING], _read_pretraining, 0.2),

@@ -48,8 +48,11 @@ PATIENCE = 60.0
 MARK = "bar"
 """Text of the marker at the beginning of each bar."""
 
-MOST_STROKES, FEWEST_STROKES = 8.5, 1.6
+MOST_STROKES, FEWEST_STROKES = 8.5, 2.2
 """Times a second at which an accompaniment may strike, and should: they bound its tempi."""
+
+FASTEST_COMPOUND = 150.0
+"""Beats a minute of three parts each."""
 
 WORDS: Mapping[str, tuple[float, float]] = {
     "ballad": (SLOWEST, 96.0),
@@ -239,7 +242,7 @@ def play_groove(program: Program, groove: Groove) -> Score:
         signature=groove.signature,
         metre=metre,
         beats=length,
-        bpm=plausible_tempi(accompaniment, length, f"{groove.file} {groove.name}"),
+        bpm=plausible_tempi(accompaniment, length, f"{groove.file} {groove.name}", parts == 3),
         loop=(first, first + MAIN * metre),
         players=tuple(players),
         notes=notes[np.argsort(notes[:, 1], kind="stable")],
@@ -253,7 +256,9 @@ def tune_of(groove: Groove) -> tuple[int, Tune]:
     return number, made_tune(groove.signature, number)
 
 
-def plausible_tempi(starts: NDArray[np.float64], beats: float, name: str) -> tuple[float, float]:
+def plausible_tempi(
+    starts: NDArray[np.float64], beats: float, name: str, compound: bool = False
+) -> tuple[float, float]:
     """Slowest and fastest tempo of an accompaniment, by how often it strikes a beat and by its name.
 
     What strikes four times a beat is no music at 200 beats a minute, but music at 100 that would be
@@ -263,10 +268,11 @@ def plausible_tempi(starts: NDArray[np.float64], beats: float, name: str) -> tup
         starts: beats at which its notes begin.
         beats: its length.
         name: of the groove and its file.
+        compound: whether its beats have three parts: none of these is as fast as others.
     """
     strokes = max(len(np.unique(np.round(starts * 6))) / beats, 0.5)
     slowest = np.clip(60 * FEWEST_STROKES / strokes, SLOWEST, 100.0)
-    fastest = np.clip(60 * MOST_STROKES / strokes, 100.0, FASTEST)
+    fastest = np.clip(60 * MOST_STROKES / strokes, 100.0, FASTEST_COMPOUND if compound else FASTEST)
     for word, (low, high) in WORDS.items():
         if word in name.lower():
             slowest, fastest = max(slowest, low), min(fastest, high)

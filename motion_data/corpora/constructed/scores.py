@@ -26,6 +26,7 @@ from motion_data.corpora.constructed.arrangement import (
     tempo_map,
 )
 from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY, programs_of
+from motion_data.corpora.constructed.tunes import METRES
 from motion_data.errors import DataError
 from motion_data.files import file_sha256, read_npz
 from motionbeat_upstream.atomic_write import atomic_path
@@ -99,12 +100,35 @@ def read_score_file(path: Path) -> Score:
             raise ValueError("another format")
         for name in ("bpm", "loop"):
             header[name] = tuple(header[name])
-        header["players"] = tuple(
-            (str(role), int(program), bool(drums)) for role, program, drums in header["players"]
-        )
-        return Score(**header, notes=arrays["notes"].astype(np.float64), seconds=arrays.get("seconds"))
-    except (KeyError, TypeError, ValueError) as error:
+        players = [(str(role), int(program), bool(drums)) for role, program, drums in header["players"]]
+        header["players"] = tuple(players)
+        score = Score(**header, notes=arrays["notes"].astype(np.float64), seconds=arrays.get("seconds"))
+        if fault := _fault(score):
+            raise ValueError(fault)
+        return score
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not a score of this project ({error}); prepare the corpus again") from error
+
+
+def _fault(score: Score) -> str:
+    """What cannot be about a score; empty where all can."""
+    notes, seconds, (first, last), (slowest, fastest) = score.notes, score.seconds, score.loop, score.bpm
+    texts = (score.source, score.piece, score.licence, score.style)
+    faults = (
+        (not all(isinstance(text, str) for text in texts), "names that are no text"),
+        (METRES[score.signature][0] != score.metre, f"{score.metre} beats in a bar of {score.signature}"),
+        (not all(isinstance(beat, int) for beat in (score.beats, first, last)), "beats that are no numbers"),
+        (not 0 <= first < last <= score.beats or score.beats % score.metre, f"{score.beats} beats"),
+        (not 0 < slowest <= fastest < 1000, f"tempi of {slowest} to {fastest}"),
+        (notes.ndim != 2 or notes.shape[1] != 5 or not np.isfinite(notes).all(), "notes that cannot be"),
+        (not np.isin(notes[:, 0], np.arange(len(score.players))).all(), "notes of no player"),
+        (
+            seconds is not None
+            and not (seconds.shape == (score.beats + 1,) and bool((np.diff(seconds) > 0).all())),
+            "times that do not increase",
+        ),
+    )
+    return next((fault for wrong, fault in faults if wrong), "")
 
 
 @lru_cache(maxsize=256)

@@ -25,7 +25,7 @@ LONGEST_SILENCE = 6.0
 EARLY = 0.04
 """Seconds before the first downbeat from which on a note belongs to it."""
 
-AUDIBLE = 0.03
+AUDIBLE = 0.01
 """Share of its level below which faded music is taken for silence: it has no beats."""
 
 NOTHING = ("silence", "noise", "applause")
