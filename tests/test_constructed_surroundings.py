@@ -17,6 +17,7 @@ from motion_data.corpora.constructed.preparing import make_pair
 from motion_data.corpora.constructed.surroundings import (
     AUDIBLE,
     EARLY,
+    FEWEST_BARS,
     NOTHING,
     SHORTEST_MUSIC,
     Surroundings,
@@ -74,7 +75,9 @@ def test_music_within_its_bounds_keeps_its_grid(seed: int, bpm: float, metre: in
             assert starts.max() <= around.stop + EARLY
             assert piece.grid.beats[-1] == around.stop
             assert piece.grid.positions[-1] == 1
-        assert min(around.stop, SECONDS) - around.start > min(SHORTEST_MUSIC, 0.3 * SECONDS)
+        bar = metre * 60 / bpm
+        lasts = min(around.stop, SECONDS) - around.start
+        assert lasts == SECONDS or lasts > max(SHORTEST_MUSIC, FEWEST_BARS * bar) - 1e-6
     heard = gain(around, SECONDS, piece.grid.beats)
     assert piece.around != around or (heard >= AUDIBLE).all()
 

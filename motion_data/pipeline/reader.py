@@ -30,7 +30,7 @@ from motionbeat_upstream.audio import AudioError
 
 log = logging.getLogger(__name__)
 
-SLOWEST, FASTEST = 50.0, 210.0
+SLOWEST, FASTEST = 50.0, 215.0
 """Tempi in beats per minute, beyond which no clip is played."""
 
 SPEEDS = 32

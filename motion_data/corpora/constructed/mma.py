@@ -33,7 +33,9 @@ PACKAGE = "apt-get install mma (or apt-get download mma, dpkg -x, and --mma its 
 LIBRARIES = ("usr/share/mma", "share/mma", "mma", ".")
 """Where MMA's own folder, with MMA and lib in it, may be, from a folder above its program."""
 
-SIDES = re.compile(r"(Intro|End|Ending|Count|Test)\d*[A-Z]?$|Fill|Break|Metronome", re.IGNORECASE)
+SIDES = re.compile(
+    r"(?i:Intro|Ending|Fill|Break|Metronome)|(?i:End|Count|Test)\d*[A-Z]?$|[a-z\d](F[A-D]+|E)$"
+)
 """Grooves that are no main part: an introduction or an ending is played with its main part."""
 
 INTRO, MAIN, ENDING = 4, 16, 2
@@ -123,9 +125,8 @@ def find_grooves(program: Program) -> list[Groove]:
         file = path.relative_to(library).with_suffix("").as_posix()
         for name, signature in defined.items():
             if not SIDES.search(name):
-                intro, ending = (
-                    _side(name, lower, kinds) for kinds in (("intro", "intro1"), ("end", "ending"))
-                )
+                intro = _side(name, lower, ("intro", "intro1"))
+                ending = _side(name, lower, ("end", "ending", "e"))
                 grooves.append(Groove(file, name, signature, intro, ending))
     return grooves
 
@@ -152,18 +153,38 @@ def _defined(text: str) -> dict[str, str]:
     return defined
 
 
-def _side(name: str, names: Mapping[str, str], suffixes: Sequence[str]) -> str | None:
-    """The introduction or ending of a groove: ``WaltzSusIntro``, or ``WaltzIntro`` of its family."""
-    stems = [name, re.sub(r"(Sus|Plus|\d)+$", "", name)]
-    return next(
-        (
-            names[f"{stem}{suffix}".lower()]
-            for stem in stems
-            for suffix in suffixes
-            if f"{stem}{suffix}".lower() in names
-        ),
-        None,
-    )
+def _side(name: str, names: Mapping[str, str], kinds: Sequence[str]) -> str | None:
+    """The introduction or ending of a groove, among its file's names in lower case.
+
+    ``Waltz`` has ``WaltzIntro``, which ``WaltzSus`` has too; ``WaltzMainB`` has ``WaltzIntroB``, or ``…A``.
+    """
+    family = re.sub(r"(Sus|Plus|\d)+$", "", name)
+    wanted = [f"{stem}{kind}" for stem in (name, family) for kind in kinds]
+    if part := re.fullmatch(r"(.+?)(?:Main)?([A-D])", name):
+        wanted += [f"{part[1]}{kind}{letter}" for letter in (part[2], "A", "") for kind in kinds]
+    return next((names[one.lower()] for one in wanted if one.lower() in names), None)
+
+
+def _defined(text: str) -> dict[str, str]:
+    """Grooves of a file and their time signatures: 4/4 until it says something else.
+
+    MMA counts bars in quarters (``Time``), those of 6/8 in six of them, or in two that are cut in three.
+    """
+    defined: dict[str, str] = {}
+    quarters, written = 4, ""
+    for line in text.splitlines():
+        words = line.split("//")[0].split()
+        if len(words) < 2:
+            continue
+        match words[0].lower():
+            case "time" if words[1].split("/")[0].isdigit():
+                quarters = int(words[1].split("/")[0])
+            case "timesig":
+                written = "/".join(words[1:3])
+            case "defgroove":
+                compound = quarters == 6 or written == "6/8"
+                defined.setdefault(words[1], "6/8" if compound else f"{quarters}/4")
+    return defined
 
 
 def score_path(groove: Groove, folder: Path) -> Path:
@@ -336,7 +357,7 @@ def _run(program: Program, script: str, source: str) -> Any:
     """
     with tempfile.TemporaryDirectory() as folder:
         text, midi = Path(folder) / "piece.mma", Path(folder) / "piece.mid"
-        text.write_text(script, encoding="ascii")
+        text.write_text(script, encoding="latin-1")
         environment = {**os.environ, "MMA_HOME": str(program.home), "HOME": folder}
         try:
             ran = subprocess.run(

@@ -17,8 +17,9 @@ STEADY = 0.45
 LARGEST_OFFSET = 0.06
 """Share of a beat by which the onsets may be off the grid together."""
 
-LEAD_OF_OTHERS = 1.25
-"""Factor by which another beat may be marked more than the first one."""
+LEAD_OF_OTHERS, LEAST_LEAD = 1.25, 0.08
+"""Factor by which another beat may be marked more than the first one, and share of all marks: where all
+beats are marked alike, as by a walking bass, nothing is said of the bar."""
 
 BINS = 12
 """Places of a beat at which strokes are compared."""
@@ -70,7 +71,8 @@ def _other_downbeat(score: Score) -> str:
         return ""
     profile = np.sum(evidence, axis=0)
     strongest = int(np.argmax(profile))
-    if profile[strongest] > LEAD_OF_OTHERS * profile[0]:
+    lead = (profile[strongest] - profile[0]) / len(evidence)
+    if profile[strongest] > LEAD_OF_OTHERS * profile[0] and lead > LEAST_LEAD:
         return (
             f"its accents mark beat {strongest + 1} of the bar more than the first "
             f"({profile[strongest] / len(evidence):.2f} against {profile[0] / len(evidence):.2f})"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Audio = NDArray[np.float32]
 
-SHORTEST_MUSIC = 6.0
-"""Seconds of music that are left at least."""
+SHORTEST_MUSIC, FEWEST_BARS = 6.0, 3
+"""Seconds, and bars, of music that are left at least."""
 
 LONGEST_SILENCE = 6.0
 """Seconds of silence before or after it, at most."""
@@ -55,7 +55,8 @@ ALONE = Surroundings()
 def draw(arrangement: Arrangement, rng: np.random.Generator) -> Surroundings:
     """Random surroundings; two pairs in three have none. Silence borders on a downbeat."""
     seconds = arrangement.seconds
-    spare = seconds - SHORTEST_MUSIC
+    bar = arrangement.grid.metre * 60 / arrangement.grid.bpm
+    spare = seconds - max(SHORTEST_MUSIC, FEWEST_BARS * bar)
     kind = rng.choice(["none", "before", "after", "both", "fade in", "fade out"], p=PROBABILITY)
     before, after = rng.uniform(0.3, LONGEST_SILENCE, 2)
     fade, clapped = rng.uniform(0.15, 0.6) * seconds, rng.random() < 0.3
