@@ -44,7 +44,7 @@ def score(signature: str = "4/4", bars: int = 16, seed: int = 0, **others: objec
     """Kick and a new bass note on the first beat, snare on the others, hats between them."""
     metre, parts = METRES[signature]
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for beat in range(bars * metre):
         first = beat % metre == 0
         rows.append((0, beat, 0.2, KICK if first else SNARE, 100 if first else 90))
@@ -360,9 +360,9 @@ def test_mma_plays_exact_bars(tmp_path: Path) -> None:
         assert of_chord[1] > 0.75
         assert of_chord[1] > max(of_chord[0], of_chord[2]) + 0.15
         # The same again, from the file and anew.
-        assert (
-            mma.make_score_of(installed, tmp_path, grooves[key])[1].notes.tobytes() == found.notes.tobytes()
-        )  # type: ignore[union-attr]
+        again = mma.make_score_of(installed, tmp_path, grooves[key])[1]
+        assert isinstance(again, Score)
+        assert again.notes.tobytes() == found.notes.tobytes()
     anew = mma.make_score_of(installed, tmp_path / "anew", grooves["stdlib/8beat", "8Beat"])[1]
     assert isinstance(anew, Score)
     path = mma.score_path(grooves["stdlib/8beat", "8Beat"], tmp_path)

@@ -171,7 +171,7 @@ def test_no_beats_reach_the_loss_as_no_beat_anywhere_and_unknown_ones_do_not() -
     frames = batch.beats.beat.shape[1]
     mask = torch.arange(frames) < batch.frame_lengths[:, None]
     for kind in ("widened", "shift_tolerant"):
-        chosen = BeatHeadSettings(loss=kind)  # type: ignore[arg-type]
+        chosen = BeatHeadSettings(loss=kind)
         logits = heads(torch.randn(2, frames, 8))
         beat, downbeat = logits.beat.detach().requires_grad_(), logits.downbeat.detach().requires_grad_()
         logits = replace(logits, beat=beat, downbeat=downbeat)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -201,9 +200,3 @@ def _signature(metre: int, starts: NDArray[np.float64]) -> str | None:
     parts = 3 if thirds > halves else 2
     known = {kind: signature for signature, kind in METRES.items()}
     return known.get((metre, parts), known.get((metre, 2)))
-
-
-def longest_gap(score: Score) -> float:
-    """Beats of the longest stretch of a score in which nothing begins."""
-    edges = np.concatenate([[0.0], score.notes[:, 1], [float(score.beats)]])
-    return max(later - earlier for earlier, later in pairwise(edges.tolist()))

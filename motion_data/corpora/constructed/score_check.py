@@ -97,7 +97,7 @@ def _other_metre(score: Score) -> str:
 
     lags = [lag for lag in range(2, 9) if lag < score.beats // 2]
     own = [likeness(lag) for lag in lags if lag % score.metre == 0]
-    others = {lag: likeness(lag) for lag in lags if lag % score.metre}
+    others = {lag: likeness(lag) for lag in lags if lag % score.metre and score.metre % lag}
     if own and others and max(others.values()) > max(own) + 0.08:
         lag = max(others, key=lambda lag: others[lag])
         return f"it repeats itself after {lag} beats rather than after a bar of {score.metre}"

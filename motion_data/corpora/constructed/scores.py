@@ -113,6 +113,8 @@ def read_score_file(path: Path) -> Score:
 def _fault(score: Score) -> str:
     """What cannot be about a score; empty where all can."""
     notes, seconds, (first, last), (slowest, fastest) = score.notes, score.seconds, score.loop, score.bpm
+    if notes.ndim != 2 or notes.shape[1] != 5 or not np.isfinite(notes).all():
+        return "notes that cannot be"
     texts = (score.source, score.piece, score.licence, score.style)
     faults = (
         (not all(isinstance(text, str) for text in texts), "names that are no text"),
@@ -120,7 +122,6 @@ def _fault(score: Score) -> str:
         (not all(isinstance(beat, int) for beat in (score.beats, first, last)), "beats that are no numbers"),
         (not 0 <= first < last <= score.beats or score.beats % score.metre, f"{score.beats} beats"),
         (not 0 < slowest <= fastest < 1000, f"tempi of {slowest} to {fastest}"),
-        (notes.ndim != 2 or notes.shape[1] != 5 or not np.isfinite(notes).all(), "notes that cannot be"),
         (not np.isin(notes[:, 0], np.arange(len(score.players))).all(), "notes of no player"),
         (
             seconds is not None
@@ -279,7 +280,8 @@ def _played(
         [begin + np.clip(scatter, -LOOSEST, LOOSEST), lasting, np.clip(pitch + transposition, 12, 115), loud],
         axis=1,
     )
-    return played[np.argsort(played[:, 0], kind="stable")]
+    in_order: NDArray[np.float64] = played[np.argsort(played[:, 0], kind="stable")]
+    return in_order
 
 
 Scores = Mapping[tuple[str, str], Sequence[Entry]]

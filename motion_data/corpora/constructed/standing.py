@@ -35,7 +35,8 @@ def stand(seconds: float, rng: np.random.Generator, fps: float = 60.0) -> Motion
 
     def sway(size: float) -> Array:
         slow: Array = gaussian_filter1d(rng.normal(size=frames + 600), fps, mode="wrap")[300:-300]
-        return size * slow / slow.std()
+        swaying: Array = size * slow / slow.std()
+        return swaying
 
     still = np.zeros(frames)
     feet = [
