@@ -165,28 +165,6 @@ def _side(name: str, names: Mapping[str, str], kinds: Sequence[str]) -> str | No
     return next((names[one.lower()] for one in wanted if one.lower() in names), None)
 
 
-def _defined(text: str) -> dict[str, str]:
-    """Grooves of a file and their time signatures: 4/4 until it says something else.
-
-    MMA counts bars in quarters (``Time``), those of 6/8 in six of them, or in two that are cut in three.
-    """
-    defined: dict[str, str] = {}
-    quarters, written = 4, ""
-    for line in text.splitlines():
-        words = line.split("//")[0].split()
-        if len(words) < 2:
-            continue
-        match words[0].lower():
-            case "time" if words[1].split("/")[0].isdigit():
-                quarters = int(words[1].split("/")[0])
-            case "timesig":
-                written = "/".join(words[1:3])
-            case "defgroove":
-                compound = quarters == 6 or written == "6/8"
-                defined.setdefault(words[1], "6/8" if compound else f"{quarters}/4")
-    return defined
-
-
 def score_path(groove: Groove, folder: Path) -> Path:
     """Where a groove's score is kept."""
     return folder / printable(f"mma-{groove.file.replace('/', '-')}-{groove.name}.npz".replace("/", "-"))
