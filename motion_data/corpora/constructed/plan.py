@@ -34,7 +34,7 @@ from motion_data.soundfont import play as play_score
 
 T = TypeVar("T")
 
-FORMAT = 2
+FORMAT = 3
 """Goes up when an old plan would be played otherwise than it was, or cannot be played."""
 
 STAGES = ("plan", "arrangement", "acoustics", "dance", "take", "surroundings", "applause")
