@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from motion_data.errors import DataError
 from motion_data.labels import Labels
 from motion_data.motion import Motion
-from motion_data.motion_file import read_motion
+from motion_data.motion_file import read_labelled
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.shards import read_shard
 from motion_data.skeleton import JOINTS
@@ -144,8 +144,8 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
         return played
     folder = Path(folder)
     with stage("motion"):
-        motion, grid = read_motion(folder / pair.motion)
-    return LoadedPair(pair, read_span(pair.audio, folder) if sound is None else sound, motion, grid)
+        motion, grid, labels = read_labelled(folder / pair.motion)
+    return LoadedPair(pair, read_span(pair.audio, folder) if sound is None else sound, motion, grid, labels)
 
 
 def on_common_skeleton(motion: Motion, name: str) -> Motion:

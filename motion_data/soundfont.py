@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from motion_data.errors import DataError
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -156,11 +156,17 @@ def _within_range(score: Any) -> Any:
         if track.is_drum or not len(track.notes):
             continue
         notes = track.notes.numpy()
-        pitch = notes["pitch"].astype(np.int64)
-        pitch += 12 * np.maximum(0, -((pitch - LOWEST) // 12))
-        pitch -= 12 * np.maximum(0, -((HIGHEST - pitch) // 12))
+        pitch = playable(notes["pitch"])
         track.notes = symusic.Note.from_numpy(**notes | {"pitch": pitch.astype(np.int8)}, ttype=score.ttype)
     return copy
+
+
+def playable(pitch: ArrayLike) -> NDArray[np.int64]:
+    """The MIDI pitches that are played where notes of these pitches are given."""
+    moved = np.round(np.asarray(pitch)).astype(np.int64)
+    moved += 12 * np.maximum(0, -((moved - LOWEST) // 12))
+    moved -= 12 * np.maximum(0, -((HIGHEST - moved) // 12))
+    return moved
 
 
 def _symusic() -> Any:

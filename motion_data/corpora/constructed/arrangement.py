@@ -7,11 +7,12 @@ what players add (early and late strokes, loud and soft ones) is applied to the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motion_data.corpora.constructed.form import cells_of, chord_events, key_events, section_events
 from motion_data.corpora.constructed.styles import (
     BASS,
     CHORDS,
@@ -24,6 +25,7 @@ from motion_data.corpora.constructed.styles import (
 )
 from motion_data.corpora.constructed.surroundings import ALONE, Surroundings
 from motion_data.corpora.constructed.tunes import METRES, TICKS, Tune
+from motion_data.labels import Labels
 from motionbeat_upstream.beats.grid import Grid
 
 SLOWEST, FASTEST = 50.0, 215.0
@@ -96,6 +98,8 @@ class Arrangement:
     seconds: float
     around: Surroundings = ALONE
     """What is done to the ends of the music; notes and grid are within them."""
+    form: Labels = field(default_factory=Labels)
+    """Chords, key and sections, from before the pair to after it."""
 
 
 Written = list[tuple[float, float, float, float]]
@@ -173,7 +177,16 @@ def arrange(
     grid = Grid(times[inside], beats[inside] % metre + 1, metre)
     speed = np.log(bpm / SLOWEST) / np.log(FASTEST / SLOWEST)
     energy = float(np.clip(0.7 * style.energy + 0.3 * speed + rng.normal(0, 0.08), 0.05, 1.0))
-    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, course, seconds)
+    cells = cells_of(sections, breaks, metre)
+    edges = tempo.at(cells.edges)
+    form = Labels(
+        {
+            "chords": chord_events(chords, cells, players, edges),
+            "key": key_events(tune.scale, transposition, players, edges),
+            "sections": section_events(first_bar, cells, players, edges),
+        }
+    )
+    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, course, seconds, form=form)
 
 
 def _band(rng: np.random.Generator) -> set[str]:

@@ -18,6 +18,7 @@ from motion_data.corpora.constructed import acoustics, surroundings
 from motion_data.corpora.constructed.arrangement import FASTEST, LEAD, SLOWEST, Arrangement, arrange
 from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import dance
+from motion_data.corpora.constructed.form import labels_of, silent_labels
 from motion_data.corpora.constructed.scores import Entry, Scores, arrange_score, load_score
 from motion_data.corpora.constructed.standing import STANDING, stand
 from motion_data.corpora.constructed.step_patterns import PATTERNS
@@ -295,10 +296,12 @@ def perform(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
     """
     plan = from_provenance(pair.provenance, f"pair {pair.name!r}")
     if plan.source == BEATLESS:
-        return LoadedPair(pair, torch.from_numpy(hear_nothing(plan)), stand_still(plan), None)
+        nothing = silent_labels(plan.style, plan.seconds)
+        return LoadedPair(pair, torch.from_numpy(hear_nothing(plan)), stand_still(plan), None, nothing)
     arrangement = play(plan, folder)
     motion = move(plan, arrangement)
-    return LoadedPair(pair, torch.from_numpy(hear(plan, arrangement)), motion, arrangement.grid)
+    sound = torch.from_numpy(hear(plan, arrangement))
+    return LoadedPair(pair, sound, motion, arrangement.grid, labels_of(arrangement))
 
 
 def play(plan: Plan, folder: str | Path = ".") -> Arrangement:
