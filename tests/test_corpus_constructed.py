@@ -18,7 +18,7 @@ from scipy.stats import chisquare
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed import plan
 from motion_data.corpora.constructed.arrangement import COURSES, FASTEST, SLOWEST
-from motion_data.corpora.constructed.capture import Take
+from motion_data.corpora.constructed.capture import Take, deal_takes
 from motion_data.corpora.constructed.plan import (
     FORMAT,
     dances_of,
@@ -28,7 +28,7 @@ from motion_data.corpora.constructed.plan import (
     stage_rng,
     to_provenance,
 )
-from motion_data.corpora.constructed.preparing import deal_takes, make_pair, spread
+from motion_data.corpora.constructed.preparing import make_pair, spread
 from motion_data.corpora.constructed.styles import STYLE, STYLES
 from motion_data.corpora.constructed.tunes import METRES, made_tune
 from motion_data.errors import DataError

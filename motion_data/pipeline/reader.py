@@ -98,7 +98,9 @@ class _Loader:
             loaded, speed = self.cache.load(pair), self._speed(epoch, number, pair.bpm)
             if speed != 1.0:
                 loaded = loaded.at_rate(self.config.fps, speed)
-            return number, cut_example(loaded, draw, self.config, epoch, self.source.numbers(pair))
+            # A pair that was only planned may have got its take when it was made.
+            numbers = self.source.numbers(loaded.pair)
+            return number, cut_example(loaded, draw, self.config, epoch, numbers)
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error), isinstance(error, ShardError))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from motion_data.corpora.constructed import acoustics, surroundings
 from motion_data.corpora.constructed.arrangement import FASTEST, LEAD, SLOWEST, Arrangement, arrange
-from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
-from motion_data.corpora.constructed.dancer import dance
+from motion_data.corpora.constructed.capture import Take, deal_takes, read_takes, warp_onto
+from motion_data.corpora.constructed.dancer import dance, take_name
 from motion_data.corpora.constructed.form import labels_of, silent_labels
 from motion_data.corpora.constructed.scores import Entry, Scores, arrange_score, load_score
 from motion_data.corpora.constructed.standing import STANDING, stand
@@ -61,6 +61,9 @@ MADE_SHARE = 0.25
 MADE_TUNES = 400
 """Made tunes of each metre."""
 
+MOST_TRIES = 8
+"""Takes that are tried on one piece of music before the parametric dancer has to do."""
+
 FPS = 60.0
 """Frames of motion a second."""
 
@@ -96,9 +99,9 @@ class Plan:
     """Its path; None for the default."""
     soundfont_sha256: str
     motion: str | None = None
-    """Folder of the captured take; None with the parametric dancer."""
+    """Folder of captured takes; None with the parametric dancer."""
     take: str = ""
-    """Name of the captured take."""
+    """Name of the captured take; empty until one is chosen."""
     take_sha256: str = ""
     """Of the take's joints."""
     format: int = FORMAT
@@ -109,6 +112,18 @@ class Plan:
         if self.tune is not None:
             return self.tune.piece
         return f"{self.style}:{self.seed}-{self.index}" if self.score is None else self.score.piece
+
+    @property
+    def take_name(self) -> str:
+        """Name of the dance."""
+        return self.take or take_name(self.dance, self.dancer)
+
+    @property
+    def metre(self) -> int | None:
+        """Beats a bar; None without music."""
+        if self.tune is not None:
+            return self.tune.metre
+        return None if self.score is None else METRES[self.score.signature][0]
 
 
 def stage_seed(seed: int, index: int, stage: str) -> np.random.SeedSequence:
@@ -299,6 +314,9 @@ def perform(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
         nothing = silent_labels(plan.style, plan.seconds)
         return LoadedPair(pair, torch.from_numpy(hear_nothing(plan)), stand_still(plan), None, nothing)
     arrangement = play(plan, folder)
+    if plan.motion is not None and not plan.take:
+        plan = choose_take(plan, arrangement)
+        pair = replace(pair, take=plan.take_name, provenance=to_provenance(plan))
     motion = move(plan, arrangement)
     sound = torch.from_numpy(hear(plan, arrangement))
     return LoadedPair(pair, sound, motion, arrangement.grid, labels_of(arrangement))
@@ -349,6 +367,36 @@ def _warped(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -> M
             f"{plan.motion}: the take {plan.take!r} does not fit the music; prepare the corpus again"
         )
     return motion
+
+
+def choose_take(plan: Plan, arrangement: Arrangement) -> Plan:
+    """The plan with a captured take, where it names a folder of takes and none of them yet.
+
+    It is the first of the takes of the plan's split that fits the music, in an order of the plan's own. Where
+    none of :data:`MOST_TRIES` does, the parametric dancer dances.
+
+    Raises:
+        DataError: no such folder, or no takes in it.
+    """
+    if plan.motion is None or plan.take:
+        return plan
+    takes = dealt_takes(plan.motion)[plan.split]
+    order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
+    for take in (takes[number] for number in order[:MOST_TRIES]):
+        rng = np.random.default_rng(plan.dancer)
+        if warp_onto(take, arrangement.grid, plan.seconds, rng) is not None:
+            return replace(plan, take=take.name, take_sha256=joints_sha256(take), dance="")
+    return replace(plan, motion=None)
+
+
+@lru_cache(maxsize=2)
+def dealt_takes(folder: str) -> Mapping[str, Sequence[Take]]:
+    """The takes of a folder by split, read once a process.
+
+    Raises:
+        DataError: no such folder, or no takes in it.
+    """
+    return deal_takes(list(takes_of(folder).values()))
 
 
 @lru_cache(maxsize=2)

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from motion_data.corpora.constructed import mma, pieces
-from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
-from motion_data.corpora.constructed.dancer import take_name
+from motion_data.corpora.constructed.capture import read_takes
 from motion_data.corpora.constructed.plan import (
     BEATLESS,
     FORMAT,
+    FPS,
     TUNES,
-    Mix,
     Plan,
-    Pools,
-    joints_sha256,
+    choose_take,
     move,
-    plan_pair,
     play,
-    pool,
-    stage_rng,
     stand_still,
     to_provenance,
 )
+from motion_data.corpora.constructed.planner import PLANNER, TAKES, Planner, write_planner
 from motion_data.corpora.constructed.scores import Entry, Score, write_score
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
@@ -38,22 +33,20 @@ from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion_file import write_motion
-from motion_data.pair import NO_BEATS, SPLITS, MotionPair
-from motion_data.preparation import check_option, hashed_split, in_processes, motion_facts
+from motion_data.pair import NO_BEATS, MotionPair
+from motion_data.preparation import check_option, in_processes, motion_facts
+from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
 """Seconds a pair may last."""
 
-TAKES, SCORES = "takes", "scores"
-"""Folders of the captured takes and of scores in a prepared corpus."""
+SCORES = "scores"
+"""Folder of the scores in a prepared corpus."""
 
 SHARES = {mma.STYLE: 0.25, pieces.STYLE: 0.2}
 """Of pairs from scores, where there are any and nothing else is asked for."""
-
-MOST_TRIES = 8
-"""Takes that are tried on one piece of music before the parametric dancer has to do."""
 
 LICENCE_OF = {
     "music21": "tune in the public domain, as encoded in music21's corpus; arrangement and dance: Apache-2.0",
@@ -107,12 +100,14 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         except DataError:
             pass  # broken, or of another version: made again
         else:
-            if corpus.made["corpus"] == "constructed" and corpus.made["options"] == said:
+            same = corpus.made["corpus"] == "constructed" and corpus.made["options"] == said
+            if same and (out / PLANNER).is_file():
                 return corpus
     if settings.soundfont is not None:
         check_soundfont(settings.soundfont, PROGRAMS)
     tunes, left_out = gather(settings)
-    takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
+    if settings.motion is not None:
+        keep_takes(settings.motion, out / TAKES)
     entries: dict[str, list[Entry]] = {}
     if program is not None:
         entries[mma.STYLE], unusable = keep_grooves(program, out)
@@ -120,9 +115,18 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     if settings.pieces:
         entries[pieces.STYLE], unusable = keep_pieces(settings.pieces, out)
         left_out |= unusable
-    planner = settings, pool(tunes), Mix(shares, by_split(entries)), out, takes
+    planner = Planner(
+        out,
+        settings.seed,
+        settings.seconds,
+        settings.soundfont,
+        tunes,
+        shares,
+        entries,
+        settings.motion is not None,
+    )
     made = in_processes(
-        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=planner, chunk=8
+        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
     )
     pairs = []
     for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
@@ -130,6 +134,7 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
             pairs.append(pair)
         else:
             left_out[pair] = why
+    write_planner(planner)
     return write_manifest(out, pairs, "constructed", said, left_out)
 
 
@@ -196,15 +201,6 @@ def _entry(path: Path, score: Score, out: Path) -> Entry:
     )
 
 
-def by_split(entries: Mapping[str, Sequence[Entry]]) -> dict[tuple[str, str], list[Entry]]:
-    """Entries by split and source; the split is dealt by the piece's name and so never changes."""
-    dealt: dict[tuple[str, str], list[Entry]] = {}
-    for source, of in entries.items():
-        for entry in of:
-            dealt.setdefault((hashed_split(entry.piece), source), []).append(entry)
-    return dealt
-
-
 def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
     """The tunes that settings ask for, and what was left out of them, and why."""
     found = corpus_tunes() if settings.tunes is None or settings.tunes > 0 else []
@@ -232,47 +228,33 @@ def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
     return chosen
 
 
-def keep_takes(folder: Path, kept: Path) -> dict[str, list[Take]]:
-    """Read a folder of takes, write them where they are read fast, and deal them to splits.
+def keep_takes(folder: Path, kept: Path) -> None:
+    """Read a folder of takes, and write them where they are read fast, with no others beside them.
 
     Raises:
         DataError: no such folder, or no take in it.
     """
-    takes = read_takes(folder)
-    for take in takes:
-        write_motion(kept / f"{take.name}.npz", take, None)
-    return deal_takes(takes)
+    names = []
+    for take in read_takes(folder):
+        names.append(f"{take.name}.npz")
+        write_motion(kept / names[-1], take, None)
+    for other in kept.glob("*.npz"):
+        if other.name not in names:
+            other.unlink()
 
 
-def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
-    """Takes by split, 80/10/10 by group, in an order that a hash of the groups' names gives."""
-    groups = sorted(
-        {take.group or take.name for take in takes}, key=lambda name: sha256(name.encode()).digest()
-    )
-    held = max(1, round(0.1 * len(groups))) if len(groups) >= len(SPLITS) else 0
-    # Train, the first split, has what is left.
-    split_of = {name: SPLITS[1 + number // held] for number, name in enumerate(groups[: 2 * held])}
-    dealt: dict[str, list[Take]] = {split: [] for split in SPLITS}
-    for take in takes:
-        dealt[split_of.get(take.group or take.name, SPLITS[0])].append(take)
-    return dealt
+_planner: list[Planner] = []
+"""Handed to a process once, not with every pair."""
 
 
-_planner: list[tuple[Settings, Pools, Mix, Path, Mapping[str, Sequence[Take]]]] = []
-"""Settings, tunes, mix, folder of the corpus, and takes by split: handed to a process once, not with every
-pair."""
-
-
-def _begin(*planner: Any) -> None:
+def _begin(planner: Planner) -> None:
     _planner[:] = [planner]
 
 
 def _make(index: int) -> tuple[MotionPair | str, str]:
     """A pair, or its name and why there is none."""
-    settings, tunes, mix, out, takes = _planner[0]
-    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont, mix)
     try:
-        return make_pair(plan, out, takes.get(plan.split, ())), ""
+        return make_pair(_planner[0].plan(index), _planner[0].folder), ""
     except DataError as error:
         return pair_name(index), str(error)
 
@@ -282,42 +264,43 @@ def pair_name(index: int) -> str:
     return f"constructed-{index:06}"
 
 
-def make_pair(plan: Plan, folder: str | Path = ".", takes: Sequence[Take] = ()) -> MotionPair:
-    """The manifest's line of a plan: all but the sound is made for it.
-
-    Of ``takes``, which are kept in the corpus's ``folder`` and belong to the plan's split, one that fits the
-    music replaces the parametric dancer.
+def make_pair(plan: Plan, folder: str | Path = ".") -> MotionPair:
+    """The manifest's line of a plan, whose corpus lies in ``folder``: all but the sound is made for it.
 
     Raises:
         DataError: the motion cannot be made.
     """
     if plan.source == BEATLESS:
         still = stand_still(plan)
-        return _record(plan, LICENCE_OF["made"], {**motion_facts(still, None, NO_BEATS), "grid": NO_BEATS})
+        return _record(plan, {**motion_facts(still, None, NO_BEATS), "grid": NO_BEATS})
     arrangement = play(plan, folder)
-    order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
-    for number in order[:MOST_TRIES]:
-        rng = np.random.default_rng(plan.dancer)
-        if warp_onto(takes[number], arrangement.grid, plan.seconds, rng) is not None:
-            take = takes[number]
-            kept = str((Path(folder) / TAKES).resolve())
-            plan = replace(plan, motion=kept, take=take.name, take_sha256=joints_sha256(take), dance="")
-            break
-    motion = move(plan, arrangement)
-    licence = plan.score.licence if plan.tune is None and plan.score is not None else ""
+    plan = choose_take(plan, arrangement)
+    return _record(plan, motion_facts(move(plan, arrangement), arrangement.grid, "exact"))
+
+
+def planned_pair(plan: Plan) -> MotionPair:
+    """What is known of a pair before it is arranged and danced.
+
+    Its ``bpm`` is the tempo that was drawn, about which the music may wander. No touch-downs are told, and of
+    captured motion the take is not known yet.
+    """
+    facts = {"fps": FPS, "joints": JOINTS, "pulses": {}, "grid": "exact"}
+    if plan.source == BEATLESS:
+        return _record(plan, {**facts, "grid": NO_BEATS})
+    return _record(plan, {**facts, "metre": plan.metre, "bpm": plan.bpm})
+
+
+def _record(plan: Plan, facts: Mapping[str, Any]) -> MotionPair:
+    licence = LICENCE_OF["made"] if plan.score is None else plan.score.licence
     if plan.tune is not None:
         licence = LICENCE_OF[plan.tune.source.split(":")[0]]
-    return _record(plan, licence, motion_facts(motion, arrangement.grid, "exact"))
-
-
-def _record(plan: Plan, licence: str, facts: Mapping[str, Any]) -> MotionPair:
     return MotionPair(
         name=pair_name(plan.index),
         corpus="constructed",
         piece=plan.piece,
-        take=plan.take or take_name(plan.dance, plan.dancer),
+        take=plan.take_name,
         split=plan.split,
-        licence=f"{licence}; the captured motion's own" if plan.take else licence,
+        licence=f"{licence}; the captured motion's own" if plan.motion is not None else licence,
         seconds=plan.seconds,
         **facts,
         provenance=to_provenance(plan),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -372,6 +373,7 @@ BEAT_CELLS = {
 """Onsets within a beat, in ticks, that a made melody is put together of."""
 
 
+@lru_cache(maxsize=4096)
 def made_tune(signature: str, number: int) -> Tune:
     """A made tune: a walk over a scale around a chord progression, in phrases of four bars as A A' B A'.
 
