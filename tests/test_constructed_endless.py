@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed.endless import EndlessPairs, open_endless, train_index
@@ -20,9 +21,12 @@ from motion_data.corpora.constructed.planner import PLANNER
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.pipeline.batch import collate
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.plan import plan_epoch
 from motion_data.pipeline.reader import ClipReader
+from recipes.pretrain.config import DataSection
+from recipes.pretrain.sources import training_sources
 from tests.made_corpus import Made, write_corpus
 from tests.shared_data import shared
 from tests.test_corpus_constructed import options, same
@@ -186,3 +190,25 @@ def test_corpora_that_cannot_go_on_are_refused(corpus: Corpus, tmp_path: Path) -
     # Preparing it once more brings the planner back, and changes nothing.
     assert prepared(tmp_path / "made", "--pairs", "2").sha256 == made.sha256
     assert open_endless(made, 5).epoch_pairs("train", 3)
+
+
+def test_a_run_reads_without_end_where_its_configuration_says_so(corpus: Corpus, tmp_path: Path) -> None:
+    others = write_corpus(tmp_path / "folder", [Made("a", seconds=4.0)])
+    section = DataSection(corpora=["a", "b"], endless=True, pairs_per_epoch=7)
+    both = training_sources([others, corpus], section)
+    assert both[0] is others
+    assert len(both[1].epoch_pairs("train", 3)) == 7
+    assert both[1].endless
+    assert training_sources([corpus], DataSection(corpora=["a"])) == [corpus]
+    with pytest.raises(DataError, match=r"data\.endless is true, and none"):
+        training_sources([others], section)
+
+
+def test_batches_of_a_run_have_the_targets_that_are_asked_for(corpus: Corpus) -> None:
+    reader = ClipReader(open_endless(corpus, 8), "train", CONFIG)
+    batch = collate(next(iter(reader)), 0.0, np.random.default_rng(0), targets=["pitch_roll", "drum_onsets"])
+    for target in batch.targets.values():
+        assert target.known.all()
+        assert target.values.shape[:2] == (len(batch), int(batch.frame_lengths.max()))
+    with pytest.raises(ValidationError, match="no target lyrics; there are pitch_roll"):
+        DataSection(corpora=["a"], targets=["lyrics"])

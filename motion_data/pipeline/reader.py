@@ -161,7 +161,8 @@ class ClipReader(Iterator[list[Example]]):
             raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
         self._source, self._split, self._config = source, split, config
         self._rank, self._world_size = rank, world_size
-        pairs = [pair for _, pair in source.epoch_pairs(split, 0)]
+        self._open(0, 0)
+        pairs = list(self._pairs.values())
         if not pairs:
             raise DataError(
                 f"{source.folder}: the split {split!r} has no pairs; choose another or prepare it"
@@ -173,8 +174,6 @@ class ClipReader(Iterator[list[Example]]):
         self.failures: dict[str, int] = {}
         """Pairs that could not be used, and how often."""
         self._failed_in_row: list[_Failure] = []
-        self._steps: Iterator[_Step] | None = None
-        self._open(0, 0)
         if not self._plan:
             raise DataError(
                 f"{source.folder}: {len(pairs)} pairs of {split} make no batch of {config.least_clips} "
@@ -282,7 +281,7 @@ class ClipReader(Iterator[list[Example]]):
         pairs = self._source.epoch_pairs(self._split, self._content)
         self._pairs = dict(pairs)
         self._plan = plan_epoch(pairs, self._config, self._content, self._rank, self._world_size)
-        self._steps = None
+        self._steps: Iterator[_Step] | None = None
 
     def _count(self, outcomes: Sequence[_Failure | None]) -> None:
         for failure in outcomes:

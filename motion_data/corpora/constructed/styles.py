@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.resources import files
 
 from pydantic.dataclasses import dataclass
@@ -128,6 +129,7 @@ def program_split(program: int) -> str:
     return {(3 * family + 1) % 8: "test", (3 * family + 5) % 8: "dev"}.get(program % 8, "train")
 
 
+@lru_cache(maxsize=16)
 def programs_of(split: str, programs: tuple[int, ...]) -> tuple[int, ...]:
     """Those of ``programs`` that belong to a split."""
     return tuple(program for program in programs if program_split(program) == split)
