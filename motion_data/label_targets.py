@@ -131,12 +131,14 @@ def _rows(labels: Labels, kind: str) -> NDArray[np.float64]:
 
 
 def _column(rows: NDArray[np.float64], kind: str, name: str) -> Classes:
-    return np.round(rows[:, 2 + KINDS[kind].index(name)]).astype(np.int64)
+    column: Classes = np.round(rows[:, 2 + KINDS[kind].index(name)]).astype(np.int64)
+    return column
 
 
 def _pitch(rows: NDArray[np.float64]) -> Classes:
     """The first value of each row, to the nearest semitone; halves upwards, as the octave may be cut off."""
-    return np.floor(rows[:, 2] + 0.5).astype(np.int64)
+    pitch: Classes = np.floor(rows[:, 2] + 0.5).astype(np.int64)
+    return pitch
 
 
 def _spans(rows: NDArray[np.float64], rate: float) -> tuple[Classes, Classes]:

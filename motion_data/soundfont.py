@@ -163,7 +163,7 @@ def _within_range(score: Any) -> Any:
 
 def playable(pitch: ArrayLike) -> NDArray[np.int64]:
     """The MIDI pitches that are played where notes of these pitches are given."""
-    moved = np.round(np.asarray(pitch)).astype(np.int64)
+    moved: NDArray[np.int64] = np.round(np.asarray(pitch)).astype(np.int64)
     moved += 12 * np.maximum(0, -((moved - LOWEST) // 12))
     moved -= 12 * np.maximum(0, -((HIGHEST - moved) // 12))
     return moved
