@@ -15,9 +15,10 @@ from motion_data.motion import Motion
 from motion_data.negatives.drawing import Wanted
 from motion_data.negatives.recipe import Negative, sampled, seen_at
 from motion_data.pipeline.batch import Batch, collate
-from motion_data.pipeline.beat_targets import beat_targets, spread
+from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
+from motion_data.pipeline.padded_targets import PaddedTarget
 from motion_data.pipeline.reader import ClipReader
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.beats.grid import bar_turns, beats_at
@@ -216,7 +217,8 @@ def test_a_batch_moves_whole(clips: Clips) -> None:
     batch = laid(clips, targets=["pitch_roll", "chord_roots"])
     before = {field.name: getattr(batch, field.name) for field in fields(batch)}
     batch.to(torch.device("meta"))
-    for part in (batch, batch.beats, *batch.targets.values()):
+    parts: list[Batch | BeatTargets | PaddedTarget] = [batch, batch.beats, *batch.targets.values()]
+    for part in parts:
         assert all(
             value.is_meta for field in fields(part) if isinstance(value := getattr(part, field.name), Tensor)
         )

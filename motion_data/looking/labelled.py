@@ -163,5 +163,6 @@ def pitch_spectrogram(
     level = (1 - share) * magnitude[lower] + share * magnitude[lower + 1]
     # Music falls by about 3 dB an octave; what is high should be seen as well.
     level = level * 2 ** ((pitches[:, None] - pitches[0]) / 24)
-    decibels: NDArray[np.float64] = 20 * np.log10(np.maximum(level, 1e-9))
-    return decibels - decibels.max()
+    decibels = 20 * np.log10(np.maximum(level, 1e-9))
+    against_loudest: NDArray[np.float64] = decibels - decibels.max()
+    return against_loudest

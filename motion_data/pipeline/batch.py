@@ -98,7 +98,8 @@ class Batch(SupportsDeviceTransfer):
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> None:
         """Move every tensor, in place."""
-        for part in (self, self.beats, *self.targets.values()):
+        parts: list[Batch | BeatTargets | PaddedTarget] = [self, self.beats, *self.targets.values()]
+        for part in parts:
             for field in fields(part):
                 value = getattr(part, field.name)
                 if isinstance(value, Tensor):

@@ -161,6 +161,7 @@ class ClipReader(Iterator[list[Example]]):
             raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
         self._source, self._split, self._config = source, split, config
         self._rank, self._world_size = rank, world_size
+        self._steps: Iterator[_Step] | None = None
         self._open(0, 0)
         pairs = list(self._pairs.values())
         if not pairs:
@@ -281,7 +282,7 @@ class ClipReader(Iterator[list[Example]]):
         pairs = self._source.epoch_pairs(self._split, self._content)
         self._pairs = dict(pairs)
         self._plan = plan_epoch(pairs, self._config, self._content, self._rank, self._world_size)
-        self._steps: Iterator[_Step] | None = None
+        self._steps = None
 
     def _count(self, outcomes: Sequence[_Failure | None]) -> None:
         for failure in outcomes:

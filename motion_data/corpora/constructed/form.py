@@ -146,8 +146,8 @@ def labels_of(arrangement: Arrangement) -> Labels:
         events[kind] = found[loudest >= AUDIBLE]
     # The last downbeat is struck, and rings.
     rings = max([around.stop, *(float(rows[:, 1].max()) for rows in notes if np.isfinite(around.stop))])
-    for kind, rows in arrangement.form.events.items():
-        events[kind] = _within(rows, around, rings if kind == "chords" else around.stop)
+    for kind, known in arrangement.form.events.items():
+        events[kind] = _within(known, around, rings if kind == "chords" else around.stop)
     if "sections" in events:
         silent, after = SECTIONS.index("silence"), "applause" if around.applause else "silence"
         before = [(0.0, around.start, silent)] if around.start > 0 else []
