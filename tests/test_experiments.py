@@ -13,7 +13,7 @@ from recipes.benchmark.experiments import Experiment, comparison, main, merged, 
 from recipes.pretrain.request import read_config
 from recipes.results.record import Results, Run
 
-FILES = Path(__file__).parents[1] / "recipes/pretrain/configs/experiments"
+FILES = Path(__file__).parents[1] / "recipes/pretrain/experiments"
 
 EXPERIMENT = """
 title: small
