@@ -58,7 +58,7 @@ class Tatums:
 
 
 def steady_share(times: Array) -> float:
-    """Share of rows that are as long as the median row, from (N,) seconds at which they begin; 0 for N < 3."""
+    """Share of rows that are as long as the median row, from the (N,) seconds of all; 0 for N < 3."""
     lengths = np.diff(times)
     if len(lengths) < 2:
         return 0.0
