@@ -124,6 +124,7 @@ def _library() -> Any:
     library.openmpt_module_read_float_mono.restype = ctypes.c_size_t
     library.openmpt_module_read_float_mono.argtypes = [module, number, ctypes.c_size_t, module]
     library.openmpt_module_ctl_set_floatingpoint.argtypes = [module, ctypes.c_char_p, ctypes.c_double]
+    library.openmpt_module_ctl_set_text.argtypes = [module, ctypes.c_char_p, ctypes.c_char_p]
     library.openmpt_module_get_duration_seconds.restype = ctypes.c_double
     library.openmpt_module_get_pattern_row_channel_command.restype = ctypes.c_uint8
     library.openmpt_module_get_pattern_row_channel_command.argtypes = [module, *[number] * 3, ctypes.c_int]
@@ -152,6 +153,8 @@ def _play_here(path: Path, tempo: float, pitch: float) -> Played:
     for name, value in ((b"play.tempo_factor", tempo), (b"play.pitch_factor", pitch)):
         if not library.openmpt_module_ctl_set_floatingpoint(module, name, value):
             raise DataError(f"libopenmpt refuses {name.decode()} {value:g}")
+    # Otherwise it plays on for a tenth of a second, fading out.
+    library.openmpt_module_ctl_set_text(module, b"play.at_end", b"stop")
     stated = library.openmpt_module_get_duration_seconds(module) / tempo
     if not 0 < stated <= LONGEST:
         raise DataError(f"{stated:.0f} s of sound; expected more than 0 and at most {LONGEST:g}")
@@ -166,14 +169,15 @@ def _play_here(path: Path, tempo: float, pitch: float) -> Played:
         if not got:
             break
         order, row, pattern, speed, ticks = (one(module) for one in ask)
-        if (order, row) != last:
+        # At the end the library is in the row that it would repeat.
+        if got == STEP and (order, row) != last:
             last = order, row
             if (pattern, row) not in counts:
                 command = library.openmpt_module_get_pattern_row_channel_command
                 values = [command(module, pattern, row, channel, 0) for channel in channels]
                 counts[pattern, row] = sum(1 <= value <= LAST_NOTE for value in values)
             # It began between the last time it was asked for and now.
-            begin = 0.0 if not size else (size + got / 2) / RATE
+            begin = 0.0 if not size else (size + STEP / 2) / RATE
             played.append((begin, order, row, speed, ticks, counts[pattern, row]))
         size += got
     if not np.isfinite(buffer[:size]).all():
