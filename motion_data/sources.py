@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from motion_data.corpora.recordings.licence import is_copyleft, is_restricted, licence_label
 from motion_data.errors import DataError
@@ -60,6 +63,41 @@ def licence_table(pairs: Iterable[MotionPair]) -> list[str]:
     for row in licence_rows(pairs):
         lines.append(f"| {row.licence} | {', '.join(row.sources)} | {row.pieces} | {row.hours:.2f} |")
     return lines
+
+
+def kept_table(corpus: Corpus) -> list[str]:
+    """What a corpus of packages keeps of each: tracks, hours, tempi; lines of a Markdown table, and a sum.
+
+    Hours are those of the pairs, where a track's variants count each.
+    """
+    groups: dict[tuple[str, str], list[MotionPair]] = {}
+    for pair in corpus.pairs:
+        groups.setdefault((source_of(pair), licence_label(pair.licence)), []).append(pair)
+    refused = Counter(name.partition("/")[0] for name in corpus.made["left_out"])
+    lines = ["| package | licence | tracks kept | refused | hours | with bars | bpm |", "|" + "---|" * 7]
+    for (package, licence), pairs in sorted(groups.items()):
+        # A package's refused tracks have no licence here: they stand in its first line.
+        tracks = len({pair.piece for pair in pairs})
+        lines.append(
+            f"| {package} | {licence} | {tracks} | {refused.pop(package, 0)} | {_hours_and_tempi(pairs)} |"
+        )
+    lines += [f"| {package} | | 0 | {count} | 0.00 | 0.00 | |" for package, count in sorted(refused.items())]
+    tracks, left_out = len({pair.piece for pair in corpus.pairs}), len(corpus.made["left_out"])
+    share = tracks / (tracks + left_out)
+    lines.append(
+        f"| all | | {tracks} ({100 * share:.0f} %) | {left_out} | {_hours_and_tempi(corpus.pairs)} |"
+    )
+    return lines
+
+
+def _hours_and_tempi(pairs: Sequence[MotionPair]) -> str:
+    """Hours, hours with bars, and 5, 50 and 95 % of the tempi: three cells of a table."""
+    hours = sum(pair.seconds for pair in pairs) / 3600
+    # Where bars are not known, the dance is steps without joints.
+    barred = sum(pair.seconds for pair in pairs if pair.joints) / 3600
+    tempi = [pair.bpm for pair in pairs if pair.bpm is not None]
+    low, middle, high = np.percentile(tempi, (5, 50, 95)) if tempi else (0.0, 0.0, 0.0)
+    return f"{hours:.2f} | {barred:.2f} | {low:.0f}, {middle:.0f}, {high:.0f}"
 
 
 def trained_pairs(corpora: Sequence[Corpus]) -> list[MotionPair]:
