@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motion_data.corpora.modules import libopenmpt, preparing
-from motion_data.corpora.modules.libopenmpt import RATE, _play_here, check_library, play
+from motion_data.corpora.modules.libopenmpt import RATE, check_library, play, play_here
 from motion_data.corpora.modules.preparing import Module, Settings, factors, prepare_modules
 from motion_data.corpora.modules.structure import Tatums, beats_by_structure, tatums_of
 from motion_data.corpora.recordings.labelling import levels_of
@@ -141,7 +141,7 @@ def _played(data: bytes, tempo: float = 1.0) -> libopenmpt.Played:
     with tempfile.NamedTemporaryFile(suffix=".mod") as file:
         file.write(data)
         file.flush()
-        return _play_here(Path(file.name), tempo, 1.0)
+        return play_here(Path(file.name), tempo, 1.0)
 
 
 class TestStructure:

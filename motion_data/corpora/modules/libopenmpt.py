@@ -33,6 +33,9 @@ STEP = RATE // 1000
 LONGEST = 1800.0
 """Seconds of sound from which on a module is refused."""
 
+SPARE = 5.0
+"""Seconds by which a module may be longer than libopenmpt states."""
+
 TIME_LIMIT = 240.0
 """Seconds that playing may take; a module of 5 minutes takes about 5."""
 
@@ -136,8 +139,8 @@ def _library() -> Any:
 _ASKED = ("current_order", "current_row", "current_pattern", "current_speed", "current_tempo")
 
 
-def _play_here(path: Path, tempo: float, pitch: float) -> Played:
-    """What :func:`play` returns, in this process.
+def play_here(path: Path, tempo: float, pitch: float) -> Played:
+    """What :func:`play` returns, in this process, which a damaged module may end.
 
     Raises:
         DataError: without the path, which :func:`play` adds.
@@ -160,11 +163,13 @@ def _play_here(path: Path, tempo: float, pitch: float) -> Played:
         raise DataError(f"{stated:.0f} s of sound; expected more than 0 and at most {LONGEST:g}")
     channels = range(library.openmpt_module_get_num_channels(module))
     ask = [getattr(library, f"openmpt_module_get_{what}") for what in _ASKED]
-    buffer = np.zeros(round(LONGEST * RATE), np.float32)
+    buffer = np.zeros(round((stated + SPARE) * RATE), np.float32)
     address, size, played = buffer.ctypes.data, 0, []
     last: tuple[int, int] | None = None
     counts: dict[tuple[int, int], int] = {}
-    while size + STEP <= len(buffer):
+    while True:
+        if size + STEP > len(buffer):
+            raise DataError(f"it goes on beyond the {stated:.0f} s that libopenmpt states")
         got = library.openmpt_module_read_float_mono(module, RATE, STEP, address + 4 * size)
         if not got:
             break
@@ -191,7 +196,7 @@ def _play_here(path: Path, tempo: float, pitch: float) -> Played:
 def _main() -> int:
     path, out, tempo, pitch = sys.argv[1:]
     try:
-        played = _play_here(Path(path), float(tempo), float(pitch))
+        played = play_here(Path(path), float(tempo), float(pitch))
     except (DataError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
