@@ -47,4 +47,4 @@ def made_module(
             if wanted is not None:
                 cells[3][2:] = [cells[3][2] | 0xF, wanted]
             patterns += b"".join(map(bytes, cells))
-    return header + patterns + sample.astype(np.int8).tobytes()
+    return header + patterns + bytes(sample.astype(np.int8).tobytes())

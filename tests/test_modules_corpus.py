@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from motion_data.corpora.modules.preparing import Module, Settings, factors, pre
 from motion_data.corpora.modules.structure import Tatums, beats_by_structure, tatums_of
 from motion_data.corpora.recordings.labelling import levels_of
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motion_data.pipeline.beat_targets import beat_targets
@@ -65,8 +67,9 @@ class FakeModel:
 
 def use(monkeypatch: pytest.MonkeyPatch, model: FakeModel) -> FakeModel:
     monkeypatch.setattr(preparing, "beat_model", lambda path: model)
-    sha256 = preparing.file_sha256
-    monkeypatch.setattr(preparing, "file_sha256", lambda path: sha256(path) if path.is_file() else "sha256")
+    monkeypatch.setattr(
+        preparing, "file_sha256", lambda path: file_sha256(path) if path.is_file() else "sha256"
+    )
     return model
 
 
@@ -131,7 +134,7 @@ class TestPlaying:
         path.write_bytes(made_module([beat_rows(4)]))
         with pytest.raises(DataError, match=r"a\.mod: libopenmpt did not come to an end in 0\.01 s"):
             play(path, limit=0.01)
-        monkeypatch.setattr(libopenmpt.sys, "executable", "/bin/false")
+        monkeypatch.setattr(sys, "executable", "/bin/false")
         with pytest.raises(DataError, match=r"a\.mod: "):
             play(path)
 

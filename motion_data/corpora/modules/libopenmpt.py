@@ -30,7 +30,7 @@ RATE = 48_000
 STEP = RATE // 1000
 """Samples that are played before the row is asked for again: rows are known to half a millisecond."""
 
-LONGEST = 1800.0
+LONGEST = 900.0
 """Seconds of sound from which on a module is refused."""
 
 SPARE = 5.0

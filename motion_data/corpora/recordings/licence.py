@@ -135,8 +135,9 @@ def licence_names(licence: str) -> tuple[str, ...]:
     for pattern, name in SPDX.items():
         for match in re.finditer(pattern, text, re.IGNORECASE):
             found.append((match.start(), _spdx_name(name, match.groupdict())))
-    if (match := UNSTATED.search(text)) and not any("NC" in name for _, name in found):
-        found.append((match.start(), NOT_COMMERCIAL))
+    unnamed = UNSTATED.search(text)
+    if unnamed is not None and not any("NC" in name for _, name in found):
+        found.append((unnamed.start(), NOT_COMMERCIAL))
     return tuple(dict.fromkeys(name for _, name in sorted(found))) or (
         " ".join(text.split()) or "not stated",
     )
