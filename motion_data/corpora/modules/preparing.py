@@ -206,7 +206,7 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
         raise DataError(f"{played.seconds:.1f} s of sound; expected {SHORTEST:g} s or more")
     share = steady_share(played.times)
     if share < STEADY:
-        raise DataError(f"rows differ in length: {share:.2f} are as long as the median; expected {STEADY:g}")
+        raise DataError(f"rows differ in length: {share:.3f} are as long as the median; expected {STEADY:g}")
     choice = choose_beats(played, settings.checkpoint)
     provenance = {
         "file": module.name,
