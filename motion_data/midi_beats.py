@@ -27,7 +27,7 @@ def midi_beats(midi: Path) -> Beats:
         DataError: not MIDI, no notes, or a time signature or length that cannot be.
     """
     score = read_score(midi)
-    starts = _note_starts(score, midi)
+    starts = note_starts(score, midi)
     marks = {0: (4, 4)}
     for mark in score.time_signatures:
         if mark.numerator < 1 or mark.denominator < 1:
@@ -65,12 +65,16 @@ def pop909_beats(path: Path) -> Beats:
     midi = path.with_name(f"{path.parent.name}.mid")
     score = read_score(midi)
     return _while_sounding(
-        increasing(Beats(table[:, 0], positions), path), seconds_of(score, _note_starts(score, midi)), midi
+        increasing(Beats(table[:, 0], positions), path), seconds_of(score, note_starts(score, midi)), midi
     )
 
 
-def _note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
-    """(N,) ticks, N at least 1."""
+def note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
+    """(N,) ticks at which the notes of a score begin, N at least 1.
+
+    Raises:
+        DataError: it has no notes.
+    """
     starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     if not starts:
         raise DataError(f"{midi}: has no notes; leave it out")

@@ -76,7 +76,7 @@ class MotionPair:
     name: Text
     """Unique in the corpus, and fit for a file name."""
     corpus: Text
-    """Who made it: aistpp, bvh, stepmania, constructed, recordings, video, folder."""
+    """Who made it: aistpp, bvh, stepmania, constructed, recordings, modules, video, folder."""
     piece: Text
     """The music; pairs of one piece are never each other's negatives, nor in two splits."""
     take: Text

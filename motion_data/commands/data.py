@@ -1,4 +1,4 @@
-"""``motionbeat data``: prepare a corpus, look at a pair, time the pipeline, write shards."""
+"""``motionbeat data``: prepare a corpus, look at a pair, list licences, time the pipeline, write shards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from motionbeat_upstream.commands.command import command, dispatch
 
-COMMANDS = {name: f"motion_data.commands.{name}:main" for name in ("prepare", "inspect", "profile", "shards")}
+COMMANDS = {
+    name: f"motion_data.commands.{name}:main"
+    for name in ("prepare", "inspect", "licences", "profile", "shards")
+}
 
 
 @command("motionbeat data", extra="data")

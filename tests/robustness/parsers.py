@@ -30,6 +30,7 @@ from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.constructed.scores import FORMAT as SCORE_FORMAT
 from motion_data.corpora.constructed.scores import read_score_file
+from motion_data.corpora.modules.libopenmpt import play_here
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.corpora.recordings.tracks import read_tempi
 from motion_data.corpora.stepmania.footing import PANELS
@@ -75,6 +76,7 @@ from recipes.downstream.s3prl_runner.request import check_config, read_config
 from recipes.downstream.s3prl_runner.task_settings import read_section
 from recipes.downstream.tagging.expert import read_magnatagatune
 from recipes.results.record import FORMAT, VERSION, Run, read_results
+from tests.made_module import made_module
 from tests.robustness.inputs import encode, safetensors_values
 
 
@@ -411,6 +413,20 @@ def _read_motion(path: Path) -> object:
     return motion.times, grid
 
 
+# --- tracker modules --------------------------------------------------------------------------------------
+
+
+def _module() -> bytes:
+    return made_module([{row: 1 + row % 2 for row in range(0, 64, 4)}], speed=2, tempo=250)
+
+
+def _read_module(path: Path) -> None:
+    played = play_here(path, 1.0, 1.0)
+    expect(bool(np.isfinite(played.wav).all()), "samples that are not finite")
+    expect(bool((np.diff(played.times) > 0).all()), "rows that begin before the ones before them")
+    expect(played.times[0] >= 0 and played.times[-1] <= played.seconds, "rows outside of the sound")
+
+
 # --- manifests, records and tables ------------------------------------------------------------------------
 
 TEMPI = [
@@ -724,6 +740,7 @@ PARSERS = {
         Parser("CSV, tags", ".csv", lambda: [TAGS], _read_tagging),
         Parser("MIDI", ".mid", _midi_samples, _read_midi),
         Parser(".npz, score", ".npz", _score_samples, read_score_file),
+        Parser("tracker module", ".mod", lambda: [_module()], _read_module, 0.5),
         Parser("ASAP annotations", ".txt", lambda: [ASAP], _read_asap),
         *map(_task_config, TASKS),
         Parser("YAML, pretraining", ".yaml", lambda: [PRETRAINING], _read_pretraining, 0.2),
