@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,9 @@ from motion_data.corpora.constructed.styles import (
 from motion_data.corpora.constructed.surroundings import ALONE, Surroundings
 from motion_data.corpora.constructed.tunes import METRES, TICKS, Tune
 from motionbeat_upstream.beats.grid import Grid
+
+if TYPE_CHECKING:
+    from motion_data.corpora.constructed.sounds import Casting
 
 SLOWEST, FASTEST = 50.0, 215.0
 """Beats a minute that a pair's tempo is drawn between, evenly in its logarithm."""
@@ -96,6 +100,8 @@ class Arrangement:
     seconds: float
     around: Surroundings = ALONE
     """What is done to the ends of the music; notes and grid are within them."""
+    casting: Casting | None = None
+    """How measured sounds play its parts; None where a soundfont plays them."""
 
 
 Written = list[tuple[float, float, float, float]]
