@@ -55,7 +55,11 @@ def syllables_of(speech: NDArray[np.float32]) -> list[Syllable]:
     """The voiced syllables of a recording of speech, (T,) at 16 kHz."""
     period, voiced = _periods(speech)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(int), [0]])))
-    low = sosfiltfilt(butter(2, 900, fs=SAMPLE_RATE, output="sos"), speech) if len(speech) > 64 else speech
+    low = (
+        sosfiltfilt(butter(2, 900, fs=SAMPLE_RATE, output="sos"), speech)
+        if len(speech) > 64
+        else speech.astype(np.float64)
+    )
     found = []
     for first, last in edges.reshape(-1, 2):
         if (last - first) * HOP < BRIEFEST * SAMPLE_RATE:
@@ -170,7 +174,7 @@ def _sung(
     lead = int(pulses[0])
     at = lead + np.round(places * SAMPLE_RATE).astype(np.int64)[:, None] + offsets
     keep = at >= 0
-    sung = np.bincount(at[keep], grains[keep], minlength=lead + 1)
+    sung = np.bincount(at[keep], grains[keep], minlength=lead + 1).astype(np.float64)
     consonant = (
         audio[:lead] * np.clip((lead - np.arange(lead)) / 64, 0, 1) * np.clip(np.arange(lead) / 160, 0, 1)
     )

@@ -163,7 +163,8 @@ def clicks(seconds: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     burst = np.random.default_rng(0).standard_normal(400) * np.exp(-np.arange(400) / 80)
     for start in range(2000, len(audio) - 400, SAMPLE_RATE // 4):
         audio[start : start + 400] += burst.astype(np.float32)
-    return 0.5 * audio / np.abs(audio).max()
+    scaled: np.ndarray[Any, np.dtype[np.float32]] = 0.5 * audio / np.abs(audio).max()
+    return scaled
 
 
 def lag(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:

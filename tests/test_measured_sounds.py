@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,7 +176,7 @@ def test_another_soundfont_and_a_damaged_table_are_refused(sounds: Sounds, tmp_p
     table = json.loads((sounds.folder / "soundfonts.json").read_text())
     (tmp_path / "soundfonts.json").write_text(json.dumps(table))
     assert read_sounds(tmp_path) == replace(sounds, folder=tmp_path)
-    damages = (
+    damages: tuple[tuple[Callable[[Any], Any], str], ...] = (
         (lambda font: font.update(sha256="0" * 64), "another soundfont than the one measured"),
         (lambda font: font.pop("kits"), "no table of soundfonts"),
         (lambda font: font["programs"].update({"0": [{"60": float("nan")}] * 2}), "no table of soundfonts"),

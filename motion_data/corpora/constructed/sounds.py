@@ -377,7 +377,7 @@ def _syllables_of(folder: Path, split: str) -> list[Syllable]:
 
 def as_settings(shares: SoundShares) -> dict[str, float]:
     """The shares as a manifest holds them."""
-    return asdict(shares)  # type: ignore[call-overload, no-any-return]  # pydantic's dataclasses are dataclasses
+    return asdict(shares)
 
 
 @lru_cache(maxsize=2)
