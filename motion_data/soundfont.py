@@ -54,8 +54,8 @@ def default_soundfont() -> Path:
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
 
-def synthesiser(soundfont: Path) -> Any:
-    """A synthesiser with a soundfont loaded; some 1 ms for TimGM6mb.sf2.
+def synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
+    """A synthesiser with a soundfont loaded that plays at ``rate`` Hz; some 1 ms for TimGM6mb.sf2.
 
     Not to be kept from piece to piece: symusic 0.5.8 keeps a drum's sample as the first kit that struck it
     had it, so that other kits sound otherwise after it.
@@ -77,7 +77,7 @@ def synthesiser(soundfont: Path) -> Any:
             f"{soundfont}: begins with {head!r}, expected a soundfont (RIFF sfbk); give a .sf2 file"
         )
     try:
-        return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
+        return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=rate)
     except Exception as error:  # symusic raises plain exceptions of several kinds
         raise DataError(
             f"{soundfont}: a damaged soundfont ({error}); fetch it again, or give another with --soundfont"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
+
+if TYPE_CHECKING:
+    from motion_data.corpora.constructed.sounds import SoundShares
 
 LAYOUT = """\
 Needs no RAW. Dance tunes of music21's corpus, melodies of --midi folders and made ones are arranged for a
@@ -76,6 +80,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
     )
+    parser.add_argument(
+        "--soundfonts",
+        type=Path,
+        metavar="DIR",
+        help="folder that `motionbeat data soundfonts` wrote: play through what was measured there",
+    )
+    parser.add_argument(
+        "--sources",
+        choices=("seen", "unseen"),
+        default="seen",
+        help="with --soundfonts: those of training, or those kept out of it; default: %(default)s",
+    )
+    parser.add_argument(
+        "--sound",
+        action="append",
+        default=[],
+        metavar="NAME=SHARE",
+        help="with --soundfonts: share of the pairs or parts that get a source or effect, e.g. sung=0.2; the "
+        "names are those of SoundShares in motion_data/corpora/constructed/sounds.py",
+    )
 
 
 def _share(text: str) -> tuple[str, float]:
@@ -93,6 +117,12 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
 
     if (options.dancer == "capture") != (options.motion is not None) and options.dancer is not None:
         raise DataError("--dancer capture and --motion DIR belong together; give both or neither")
+    if options.soundfonts is None and (options.sound or options.sources != "seen"):
+        raise DataError(
+            "--sources and --sound choose among measured sounds; give their folder with --soundfonts"
+        )
+    if options.soundfonts is not None and options.soundfont is not None:
+        raise DataError("--soundfont and --soundfonts: give one of them")
     settings = Settings(
         pairs=options.pairs,
         seed=options.seed,
@@ -105,5 +135,31 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         pieces=tuple(folder.resolve() for folder in options.pieces),
         mix=tuple(options.mix),
         beatless=options.beatless,
+        soundfonts=options.soundfonts and options.soundfonts.resolve(),
+        sources=options.sources,
+        shares=_shares(options.sound),
     )
     return prepare_corpus(out, settings)
+
+
+def _shares(given: list[str]) -> SoundShares:
+    """The shares of sources and effects from ``NAME=SHARE``.
+
+    Raises:
+        DataError: a name that there is not, or a share outside [0, 1].
+    """
+    from motion_data.corpora.constructed.sounds import SoundShares
+    from motion_data.settings import read_values
+
+    values: dict[str, object] = {}
+    for text in given:
+        name, _, share = text.partition("=")
+        try:
+            values[name] = float(share)
+        except ValueError:
+            raise DataError(f"--sound {text}: expected NAME=SHARE, such as sung=0.2") from None
+    faults: list[str] = []
+    shares = read_values(SoundShares, values, faults, "--sound")
+    if shares is None:
+        raise DataError("; ".join(faults))
+    return shares

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,9 @@ from motion_data.corpora.constructed.surroundings import ALONE, Surroundings
 from motion_data.corpora.constructed.tunes import METRES, TICKS, Tune
 from motion_data.labels import Labels
 from motionbeat_upstream.beats.grid import Grid
+
+if TYPE_CHECKING:
+    from motion_data.corpora.constructed.sounds import Casting
 
 SLOWEST, FASTEST = 50.0, 215.0
 """Beats a minute that a pair's tempo is drawn between, evenly in its logarithm."""
@@ -100,6 +104,8 @@ class Arrangement:
     """What is done to the ends of the music; notes and grid are within them."""
     form: Labels = field(default_factory=Labels)
     """Chords, key and sections, from before the pair to after it."""
+    casting: Casting | None = None
+    """How measured sounds play its parts; None where a soundfont plays them."""
 
 
 Written = list[tuple[float, float, float, float]]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed import acoustics, surroundings
+from motion_data.corpora.constructed import acoustics, production, sounds, surroundings
 from motion_data.corpora.constructed.arrangement import FASTEST, LEAD, SLOWEST, Arrangement, arrange
 from motion_data.corpora.constructed.capture import Take, deal_takes, read_takes, warp_onto
 from motion_data.corpora.constructed.dancer import dance, take_name
@@ -38,7 +38,7 @@ T = TypeVar("T")
 FORMAT = 3
 """Goes up when an old plan would be played otherwise than it was, or cannot be played."""
 
-STAGES = ("plan", "arrangement", "acoustics", "dance", "take", "surroundings", "applause")
+STAGES = ("plan", "arrangement", "acoustics", "dance", "take", "surroundings", "applause", "cast", "sound")
 """Each has a random stream of its own, so that a change to one leaves the others as they were."""
 
 METRE_SHARES = {
@@ -104,6 +104,13 @@ class Plan:
     """Name of the captured take; empty until one is chosen."""
     take_sha256: str = ""
     """Of the take's joints."""
+    sounds: str | None = None
+    """Folder of measured sounds, which are played in place of the soundfont; None for the soundfont alone."""
+    sounds_sha256: str = ""
+    sources: str = "seen"
+    """Which of the measured sounds: one of :data:`~motion_data.corpora.constructed.sounds.SOURCES`."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Fields of :class:`~motion_data.corpora.constructed.sounds.SoundShares`; others have their defaults."""
     format: int = FORMAT
 
     @property
@@ -182,7 +189,13 @@ TUNES_ALONE = Mix()
 
 
 def plan_pair(
-    seed: int, index: int, tunes: Pools, seconds: float, soundfont: Path | None, mix: Mix = TUNES_ALONE
+    seed: int,
+    index: int,
+    tunes: Pools,
+    seconds: float,
+    soundfont: Path | None,
+    mix: Mix = TUNES_ALONE,
+    played: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan of one pair, whatever others there are.
 
@@ -193,6 +206,7 @@ def plan_pair(
         seconds: length of the pair.
         soundfont: None for the default.
         mix: sources, and scores to choose from; a tune stands in where they have none of the tempo drawn.
+        played: the plan's fields from ``sounds`` on; None for the soundfont alone.
     """
     rng = stage_rng(seed, index, "plan")
     split = SPLIT_OF[index % len(SPLIT_OF)]
@@ -243,6 +257,7 @@ def plan_pair(
         seconds,
         None if soundfont is None else str(soundfont),
         soundfont_sha256(soundfont or default_soundfont()),
+        **(played or {}),
     )
 
 
@@ -325,9 +340,26 @@ def perform(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
 def play(plan: Plan, folder: str | Path = ".") -> Arrangement:
     """The notes and the grid of a plan with music; no sound yet.
 
+    Its programs are those that are heard.
+
     Raises:
         DataError: the score cannot be found in the corpus's folder, or is another one.
     """
+    arrangement = _arranged(plan, folder)
+    if plan.sounds is None:
+        return arrangement
+    casting = sounds.cast(
+        arrangement,
+        plan.split,
+        sounds.checked_sounds(plan.sounds, plan.sounds_sha256),
+        plan.sources == "unseen",
+        sounds.SoundShares(**plan.shares),
+        stage_rng(plan.seed, plan.index, "cast"),
+    )
+    return sounds.heard_as(arrangement, casting)
+
+
+def _arranged(plan: Plan, folder: str | Path) -> Arrangement:
     rng = stage_rng(plan.seed, plan.index, "arrangement")
     if plan.score is not None:
         score = load_score(Path(folder) / plan.score.path, plan.score.sha256)
@@ -418,18 +450,31 @@ def hear(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
     """(T,) the sound of a plan at 16 kHz.
 
     Raises:
-        DataError: the soundfont is gone or another one.
+        DataError: a soundfont is gone or another one, or what is rendered is not finite.
     """
+    clapping = stage_rng(plan.seed, plan.index, "applause")
+    played = surroundings.surrounded(_recorded(plan, arrangement), arrangement.around, clapping)
+    rng = stage_rng(plan.seed, plan.index, "acoustics")
+    heard = acoustics.apply(played, acoustics.draw(rng), rng)
+    if not np.isfinite(heard).all():
+        raise DataError(f"pair {plan.index} of seed {plan.seed}: NaN or infinity in its sound; leave it out")
+    return heard
+
+
+def _recorded(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
+    """(T,) the recording that is then heard somewhere, at 16 kHz."""
+    if plan.sounds is not None:
+        rng = stage_rng(plan.seed, plan.index, "sound")
+        known = sounds.checked_sounds(plan.sounds, plan.sounds_sha256)
+        mix = sounds.render(arrangement, plan.split, known, rng)
+        return production.apply(mix, production.draw(sounds.SoundShares(**plan.shares), rng), rng)
     soundfont = Path(plan.soundfont) if plan.soundfont is not None else default_soundfont()
     if (found := soundfont_sha256(soundfont)) != plan.soundfont_sha256:
         raise DataError(
             f"{soundfont}: another soundfont than the corpus was prepared with (sha256 {found[:12]}, "
             f"expected {plan.soundfont_sha256[:12]}); put that one back, or prepare the corpus again"
         )
-    clapping = stage_rng(plan.seed, plan.index, "applause")
-    played = surroundings.surrounded(render(arrangement, soundfont), arrangement.around, clapping)
-    rng = stage_rng(plan.seed, plan.index, "acoustics")
-    return acoustics.apply(played, acoustics.draw(rng), rng)
+    return render(arrangement, soundfont)
 
 
 def hear_nothing(plan: Plan) -> NDArray[np.float32]:

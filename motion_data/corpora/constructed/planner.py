@@ -40,10 +40,12 @@ class Planner:
     """By source."""
     captured: bool = False
     """Whether captured takes dance where they fit."""
+    played: Mapping[str, Any] | None = None
+    """The fields of a plan from ``sounds`` on; None where a soundfont plays."""
 
     def plan(self, index: int) -> Plan:
         """The plan of a pair, whatever others there are; a captured take is chosen once it is arranged."""
-        plan = plan_pair(self.seed, index, self._pools, self.seconds, self.soundfont, self._mix)
+        plan = plan_pair(self.seed, index, self._pools, self.seconds, self.soundfont, self._mix, self.played)
         if not self.captured or plan.source == BEATLESS:
             return plan
         return replace(plan, motion=str((self.folder / TAKES).resolve()))
@@ -74,6 +76,7 @@ def write_planner(planner: Planner) -> None:
     told["shares"] = dict(planner.shares)
     told["scores"] = {source: [vars(entry) for entry in of] for source, of in planner.scores.items()}
     told["captured"] = planner.captured
+    told["played"] = planner.played
     write_text(planner.folder / PLANNER, json.dumps(told, ensure_ascii=False) + "\n")
 
 

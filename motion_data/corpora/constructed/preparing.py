@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -27,11 +27,13 @@ from motion_data.corpora.constructed.plan import (
 )
 from motion_data.corpora.constructed.planner import PLANNER, TAKES, Planner, write_planner
 from motion_data.corpora.constructed.scores import Entry, Score, write_score
+from motion_data.corpora.constructed.sounds import SOURCES, SoundShares, as_settings, sounds_sha256
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
+from motion_data.measured_sounds import read_sounds
 from motion_data.motion_file import write_motion
 from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.preparation import check_option, in_processes, motion_facts
@@ -76,6 +78,25 @@ class Settings:
     """Shares of sources that are not the default."""
     beatless: float = 0.03
     """Share of pairs without music."""
+    soundfonts: Path | None = None
+    """Folder of measured sounds to play in place of the soundfont."""
+    sources: str = SOURCES[0]
+    shares: SoundShares = field(default_factory=SoundShares)
+
+    def played(self) -> dict[str, Any] | None:
+        """The fields of a plan that say through which of the measured sounds it is played; None without them.
+
+        Raises:
+            DataError: the folder cannot be used.
+        """
+        if self.soundfonts is None:
+            return None
+        return {
+            "sounds": str(self.soundfonts),
+            "sounds_sha256": sounds_sha256(self.soundfonts),
+            "sources": self.sources,
+            "shares": as_settings(self.shares),
+        }
 
 
 def prepare_corpus(out: Path, settings: Settings) -> Corpus:
@@ -92,6 +113,8 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     shares = shares_of(settings)
     program = mma.find_program(settings.mma) if settings.mma is not None else None
     synthesiser(settings.soundfont or default_soundfont())
+    if settings.soundfonts is not None:
+        read_sounds(settings.soundfonts)
     said: dict[str, Any] = {"format": FORMAT}
     said |= {key: str(value) if value is not None else None for key, value in vars(settings).items()}
     if (out / MARK).is_file():
@@ -124,6 +147,7 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         shares,
         entries,
         settings.motion is not None,
+        settings.played(),
     )
     made = in_processes(
         _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
