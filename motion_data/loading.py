@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from motion_data.errors import DataError
 from motion_data.labels import Labels
 from motion_data.motion import Motion
-from motion_data.motion_file import read_motion
+from motion_data.motion_file import read_labelled
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.shards import read_shard
 from motion_data.skeleton import JOINTS
@@ -32,7 +32,7 @@ class LoadedPair:
     """(T,) float32 at 16 kHz, played at its own speed; or where its samples are read from, piece by piece."""
     motion: Motion
     grid: Grid | None
-    """None where the corpus knows no beats."""
+    """None where the corpus knows no beats, or knows that there are none (the pair's ``grid`` says which)."""
     labels: Labels = field(default_factory=Labels)
     speed: float = 1.0
     """How fast the pair is played; the times of motion, grid and labels are those of the sound as played."""
@@ -139,13 +139,13 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
         from motion_data.corpora.constructed.plan import perform
 
         with stage("audio"):
-            played = perform(pair)
+            played = perform(pair, folder)
         count_decoded(played.seconds)
         return played
     folder = Path(folder)
     with stage("motion"):
-        motion, grid = read_motion(folder / pair.motion)
-    return LoadedPair(pair, read_span(pair.audio, folder) if sound is None else sound, motion, grid)
+        motion, grid, labels = read_labelled(folder / pair.motion)
+    return LoadedPair(pair, read_span(pair.audio, folder) if sound is None else sound, motion, grid, labels)
 
 
 def on_common_skeleton(motion: Motion, name: str) -> Motion:

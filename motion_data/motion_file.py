@@ -1,4 +1,4 @@
-"""A motion and its grid as one .npz file."""
+"""A motion, its grid and labels of its sound as one .npz file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.files import read_npz
+from motion_data.labels import Labels
 from motion_data.motion import Motion
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.tracking.grid import Grid
+
+NO_LABELS = Labels()
 
 PULSE = "pulse_"
 """Beginning of the names of the arrays of touch-downs."""
 
 
-def to_arrays(motion: Motion, grid: Grid | None) -> dict[str, NDArray[Any]]:
+LABEL = "label_"
+"""Beginning of the names of the arrays of labels, one a kind."""
+
+
+def to_arrays(motion: Motion, grid: Grid | None, labels: Labels = NO_LABELS) -> dict[str, NDArray[Any]]:
     """What stands in the file, by name."""
     arrays: dict[str, NDArray[Any]] = {
         "fps": np.array(motion.fps),
@@ -27,6 +34,7 @@ def to_arrays(motion: Motion, grid: Grid | None) -> dict[str, NDArray[Any]]:
         "names": np.array(motion.names, dtype=np.str_),
         "joints": motion.joints,
         **{PULSE + limb: times for limb, times in motion.pulses.items()},
+        **{LABEL + kind: rows for kind, rows in labels.events.items()},
     }
     if motion.rotations is not None:
         arrays["rotations"] = motion.rotations
@@ -37,7 +45,7 @@ def to_arrays(motion: Motion, grid: Grid | None) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None]:
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None, Labels]:
     """What :func:`to_arrays` was given.
 
     Raises:
@@ -51,21 +59,28 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None
         arrays.get("rotations"),
         {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
     )
+    labels = Labels({name.removeprefix(LABEL): arrays[name] for name in arrays if name.startswith(LABEL)})
     if "beats" not in arrays:
-        return motion, None
+        return motion, None, labels
     confidence = float(arrays["confidence"])
     # Older files have one confidence for both.
     of_downbeats = float(arrays.get("downbeat_confidence", confidence))
-    return motion, Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence, of_downbeats)
+    metre = int(arrays["metre"])
+    return motion, Grid(arrays["beats"], arrays["positions"], metre, confidence, of_downbeats), labels
 
 
-def write_motion(path: str | Path, motion: Motion, grid: Grid | None) -> None:
+def write_motion(path: str | Path, motion: Motion, grid: Grid | None, labels: Labels = NO_LABELS) -> None:
     """Write a motion, whole or not at all."""
     with atomic_path(path) as draft:
-        np.savez(draft, **to_arrays(motion, grid))
+        np.savez(draft, **to_arrays(motion, grid, labels))
 
 
 def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
+    """The motion and grid of :func:`read_labelled`, with its errors."""
+    return read_labelled(path)[:2]
+
+
+def read_labelled(path: str | Path) -> tuple[Motion, Grid | None, Labels]:
     """Read what :func:`write_motion` wrote; nothing pickled is loaded.
 
     Raises:

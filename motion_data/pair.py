@@ -14,9 +14,13 @@ from motion_data.settings import CONFIG, Count, Natural, NotNegative, Number, Po
 
 SPLITS = ("train", "dev", "test")
 
-GRID_SOURCES = ("exact", "annotated", "self-labelled", "estimated", "none")
+NO_BEATS = "no beats"
+"""Grid source of a pair that is known to have no beats."""
+
+GRID_SOURCES = ("exact", "annotated", "self-labelled", "estimated", NO_BEATS, "none")
 """Where a pair's beats come from: the score that was played, a human, a model's activations on a measured
-tatum, the audio alone, or nowhere."""
+tatum, or the audio alone. With :data:`NO_BEATS` it is known that there are none, as in applause; with
+``none`` nothing is known. Neither has a grid."""
 
 
 Text = InstanceOf[str]
@@ -72,7 +76,7 @@ class MotionPair:
     name: Text
     """Unique in the corpus, and fit for a file name."""
     corpus: Text
-    """Who made it: aistpp, bvh, stepmania, constructed, recordings, video, folder."""
+    """Who made it: aistpp, bvh, stepmania, constructed, recordings, modules, video, folder."""
     piece: Text
     """The music; pairs of one piece are never each other's negatives, nor in two splits."""
     take: Text
@@ -120,7 +124,10 @@ class MotionPair:
                 (not self.piece or not self.take, "piece and take must not be empty"),
                 (self.split not in SPLITS, f"split must be one of {', '.join(SPLITS)}, got {self.split!r}"),
                 (self.grid not in GRID_SOURCES, f"grid must be one of {', '.join(GRID_SOURCES)}"),
-                ((self.grid == "none") != (self.bpm is None), "bpm belongs to a grid, and a grid has one"),
+                (
+                    (self.grid in ("none", NO_BEATS)) != (self.bpm is None),
+                    "bpm belongs to a grid, and a grid has one",
+                ),
             )
             if wrong
         ]

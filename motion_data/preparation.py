@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
+from motion_data.labels import Labels
 from motion_data.manifest import MARK, Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
@@ -34,8 +35,8 @@ from motionbeat_upstream.version import __version__
 LENGTH_TOLERANCE = 0.05
 """Share by which a motion may be longer or shorter than its audio."""
 
-MadePair = tuple[MotionPair, Motion, Grid | None]
-"""A pair, whose ``motion`` is filled in when that is written; its motion; its grid."""
+MadePair = tuple[MotionPair, Motion, Grid | None] | tuple[MotionPair, Motion, Grid | None, Labels]
+"""A pair, whose ``motion`` is filled in when that is written; its motion; its grid; labels, if it has any."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -235,7 +236,7 @@ def _make(out: Path, job: Job) -> tuple[MotionPair, ...]:
     with _warnings_kept() as warned:
         made = job.make()
     pairs: list[MotionPair] = []
-    for pair, motion, grid in made:
+    for pair, motion, grid, *labels in made:
         name = fit_name(pair.name)
         notes = [*pair.provenance.get("notes", ()), *(() if pairs else warned)]
         pair = replace(
@@ -246,7 +247,7 @@ def _make(out: Path, job: Job) -> tuple[MotionPair, ...]:
             motion=f"motion/{name}.npz",
             provenance={**pair.provenance, "notes": notes} if notes else pair.provenance,
         )
-        write_motion(out / f"motion/{name}.npz", motion, grid)
+        write_motion(out / f"motion/{name}.npz", motion, grid, *labels)
         pairs.append(pair)
     return tuple(pairs)
 

@@ -240,12 +240,15 @@ def export(plan: Plan, out: str | Path) -> Exported:
 
 
 def _write_beat_tracking(plan: Plan, done: Exported) -> None:
-    """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it."""
+    """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it, and
+    with labels: what :func:`~motion_data.labels_file.read_labels` reads; empty where a pair has none."""
+    from motion_data.labels_file import write_labels
     from motion_data.loading import load_pair
 
     rows = []
     for pair in tqdm(plan.pairs, desc=done.folder.name, unit="pair"):
         wav, beats = done.folder / f"wav/{pair.name}.wav", done.folder / f"beats/{pair.name}.beats"
+        labels = done.folder / f"labels/{pair.name}.npz"
         if not (wav.is_file() and beats.is_file()):
             try:
                 loaded = load_pair(pair, plan.corpus.folder)
@@ -261,11 +264,15 @@ def _write_beat_tracking(plan: Plan, done: Exported) -> None:
             if inside.sum() < 2:
                 done.left_out[pair.name] = f"{int(inside.sum())} beats in {pair.seconds:.1f} s"
                 continue
+            if loaded.labels.events:
+                write_labels(labels, loaded.labels)
             write_beats(beats, Beats(grid.beats[inside], grid.positions[inside]))
             write_sound(wav, sound)
-        rows.append((f"wav/{pair.name}.wav", f"beats/{pair.name}.beats", pair.piece, pair.split))
+        files = wav, beats, *([labels] if labels.is_file() else [])
+        names = [file.relative_to(done.folder).as_posix() for file in files]
+        rows.append((*names[:2], pair.piece, pair.split, *names[2:]))
         done.clips[pair.split] += 1
-    _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split"), rows)
+    _write_table(done.folder / "splits.csv", ("audio", "beats", "piece", "split", "labels"), rows)
 
 
 def _write_speech_commands(plan: Plan, done: Exported) -> None:

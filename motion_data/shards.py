@@ -29,9 +29,6 @@ from motion_data.storage import read_from
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
-LABEL = "label_"
-"""Beginning of the names of the arrays of labels."""
-
 FLAC_STEP = 2.0**-23
 """From one value of 24-bit FLAC to the next, where full scale is 1."""
 
@@ -58,9 +55,8 @@ def to_members(content: ShardContent, lossy: bool = False) -> dict[str, bytes]:
     import soundfile
     from scipy.io import wavfile
 
-    arrays = to_arrays(content.motion, content.grid)
     packed, coded = io.BytesIO(), io.BytesIO()
-    np.savez(packed, **arrays, **{LABEL + kind: rows for kind, rows in content.labels.events.items()})
+    np.savez(packed, **to_arrays(content.motion, content.grid, content.labels))
     wav = content.sound.numpy()
     soundfile.write(coded, wav, SAMPLE_RATE, format="FLAC", subtype="PCM_24")
     error = np.abs(_decoded(coded.getvalue()) - wav).max(initial=0.0)
@@ -103,9 +99,7 @@ def from_members(members: Mapping[str, bytes]) -> ShardContent:
     with stage("audio"):
         sound = torch.from_numpy(_decoded(members.get("flac") or members["wav"]))
     with stage("motion"), np.load(io.BytesIO(members["npz"]), allow_pickle=False) as file:
-        arrays = dict(file)
-        labels = {kind.removeprefix(LABEL): arrays[kind] for kind in arrays if kind.startswith(LABEL)}
-        return ShardContent(sound, *from_arrays(arrays), Labels(labels))
+        return ShardContent(sound, *from_arrays(dict(file)))
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

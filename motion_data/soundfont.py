@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from motion_data.errors import DataError
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -54,8 +54,8 @@ def default_soundfont() -> Path:
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
 
-def synthesiser(soundfont: Path) -> Any:
-    """A synthesiser with a soundfont loaded; some 1 ms for TimGM6mb.sf2.
+def synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
+    """A synthesiser with a soundfont loaded that plays at ``rate`` Hz; some 1 ms for TimGM6mb.sf2.
 
     Not to be kept from piece to piece: symusic 0.5.8 keeps a drum's sample as the first kit that struck it
     had it, so that other kits sound otherwise after it.
@@ -77,7 +77,7 @@ def synthesiser(soundfont: Path) -> Any:
             f"{soundfont}: begins with {head!r}, expected a soundfont (RIFF sfbk); give a .sf2 file"
         )
     try:
-        return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=RENDER_RATE)
+        return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=rate)
     except Exception as error:  # symusic raises plain exceptions of several kinds
         raise DataError(
             f"{soundfont}: a damaged soundfont ({error}); fetch it again, or give another with --soundfont"
@@ -156,11 +156,17 @@ def _within_range(score: Any) -> Any:
         if track.is_drum or not len(track.notes):
             continue
         notes = track.notes.numpy()
-        pitch = notes["pitch"].astype(np.int64)
-        pitch += 12 * np.maximum(0, -((pitch - LOWEST) // 12))
-        pitch -= 12 * np.maximum(0, -((HIGHEST - pitch) // 12))
+        pitch = playable(notes["pitch"])
         track.notes = symusic.Note.from_numpy(**notes | {"pitch": pitch.astype(np.int8)}, ttype=score.ttype)
     return copy
+
+
+def playable(pitch: ArrayLike) -> NDArray[np.int64]:
+    """The MIDI pitches that are played where notes of these pitches are given."""
+    moved: NDArray[np.int64] = np.round(np.asarray(pitch)).astype(np.int64)
+    moved += 12 * np.maximum(0, -((moved - LOWEST) // 12))
+    moved -= 12 * np.maximum(0, -((HIGHEST - moved) // 12))
+    return moved
 
 
 def _symusic() -> Any:

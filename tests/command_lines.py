@@ -32,8 +32,8 @@ SLOW = frozenset(
 )
 """Packages that take a good part of a second, or several, to import."""
 
-INTERNAL = "recipes.launch.training_process"
-"""Started by the launcher alone."""
+INTERNAL = ("recipes.launch.training_process", "motion_data.corpora.modules.libopenmpt")
+"""Started by the project's own code alone."""
 
 
 def motionbeat_commands() -> list[EntryPoint]:
@@ -57,7 +57,7 @@ def commands() -> list[list[str]]:
     data = [["data", name] for name in DATA_COMMANDS]
     prepare = [["data", "prepare", name] for name in CORPORA]
     return [
-        *([module] for module in modules if module != INTERNAL),
+        *([module] for module in modules if module not in INTERNAL),
         *(["motionbeat_upstream.commands", *names] for names in (*motionbeat, *data, *prepare)),
         *(["recipes.benchmark", name] for name in BENCHMARK_COMMANDS),
         *(["recipes.launch", name] for name in (*RECIPES, *FILE_COMMANDS, "watch", "stop", "report")),

@@ -57,7 +57,7 @@ def test_every_documented_command_is_among_them() -> None:
         )
     }
     assert named
-    assert named - {INTERNAL} <= {command.split()[0] for command in COMMANDS}
+    assert named - set(INTERNAL) <= {command.split()[0] for command in COMMANDS}
 
 
 @pytest.mark.parametrize(

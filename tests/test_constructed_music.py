@@ -24,6 +24,7 @@ from motion_data.corpora.constructed.acoustics import (
 )
 from motion_data.corpora.constructed.arrangement import (
     COURSES,
+    EASE,
     FASTEST,
     LEAD,
     LOOSEST,
@@ -40,6 +41,7 @@ from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,
     MELODY,
+    STYLE,
     STYLES,
     program_split,
     programs_of,
@@ -72,7 +74,7 @@ def arranged(number: int, style: int | None = None, seconds: float = SECONDS) ->
     rng = np.random.default_rng(number)
     chosen = STYLES[number % len(STYLES) if style is None else style]
     program = int(rng.choice(MELODY))
-    return arrange(made_tune(chosen.metre, number % 50), chosen.name, program, "train", seconds, rng)
+    return arrange(made_tune(chosen.signature, number % 50), chosen.name, program, "train", seconds, rng)
 
 
 # Tunes
@@ -90,8 +92,8 @@ A | d2 e2 | f2 (3gfe | d2 A2 | B2 A :|
 def test_abc_repeats_endings_and_split_bars_are_played_out() -> None:
     tune = read_abc(ABC, "music21:x#1")
     assert tune is not None
-    # 4 bars twice, then 4 and 4: sixteen of 2/4 are eight of four quarters.
-    assert (tune.metre, tune.bars, tune.piece) == (4, 8, "opera")
+    # 4 bars twice, then 4 and 4.
+    assert (tune.signature, tune.bars, tune.piece) == ("2/4", 16, "opera")
     assert tune.scale == (2, 4, 6, 7, 9, 11, 1)
     starts, lengths, pitches = tune.notes.T
     assert pitches[:4].tolist() == [74, 76, 78, 79]
@@ -129,13 +131,15 @@ def check_tune(tune: Tune) -> None:
     assert set(((chords[:, 2] - chords[:, 0]) % 12).tolist()) <= {7, 8}
 
 
-@given(st.sampled_from(METRES), st.integers(0, 10**6))
+@given(st.sampled_from(list(METRES)), st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
-def test_made_tunes_are_whole_and_always_the_same(metre: int, number: int) -> None:
-    tune = made_tune(metre, number)
+def test_made_tunes_are_whole_and_always_the_same(signature: str, number: int) -> None:
+    tune = made_tune(signature, number)
     check_tune(tune)
-    assert (tune.metre, tune.bars) == (metre, 16)
-    assert np.array_equal(tune.notes, made_tune(metre, number).notes)
+    assert (tune.signature, tune.metre, tune.bars) == (signature, METRES[signature][0], 16)
+    assert np.array_equal(tune.notes, made_tune(signature, number).notes)
+    # Notes begin on halves and quarters of the beat, or on its thirds.
+    assert (tune.notes[:, 0] % (16 if METRES[signature][1] == 3 else 12) == 0).mean() > 0.7
 
 
 def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +151,13 @@ def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(tunes_module, "_corpus_texts", lambda: texts[::10])
     tunes = corpus_tunes(cache=tmp_path)
     assert len(tunes) > 0.7 * len(texts[::10])
-    metres = [tune.metre for tune in tunes]
-    assert all(metres.count(metre) >= 10 for metre in METRES)
+    metres = [tune.signature for tune in tunes]
+    assert all(metres.count(metre) >= 10 for metre in ("3/4", "4/4", "6/8"))
+    assert "2/4" in metres
     for tune in tunes:
         check_tune(tune)
     # On beats more notes begin than between them, and on downbeats as many as on any beat.
-    starts = np.concatenate([tune.notes[:, 0] for tune in tunes if tune.metre == 4])
+    starts = np.concatenate([tune.notes[:, 0] for tune in tunes if tune.signature == "4/4"])
     count = np.bincount(starts % (4 * TICKS) // (TICKS // 2), minlength=8)
     assert count[::2].min() > count[1::2].max()
     assert count[0] > 0.95 * count.max()
@@ -178,7 +183,7 @@ def test_the_same_tune_under_another_title_is_the_same_piece(drawn: list[tuple[i
     """Each is one of six melodies, in some key, under one of six titles."""
     tunes = []
     for melody, shift, title in drawn:
-        made = made_tune(4, melody)
+        made = made_tune("4/4", melody)
         tunes.append(replace(made, notes=made.notes + np.array([0, 0, shift]), piece=f"title {title}"))
     named = one_name_a_piece(tunes)
     assert all(np.array_equal(tune.notes, other.notes) for tune, other in zip(tunes, named, strict=True))
@@ -225,9 +230,10 @@ def test_patterns_are_well_formed() -> None:
                 assert set("".join(bars)) <= set(signs)
     for metre in METRES:
         assert len(styles_of(metre)) >= 5
-        # Together the styles of a metre cover the tempi.
-        assert min(style.bpm[0] for style in styles_of(metre)) == SLOWEST
-        assert max(style.bpm[1] for style in styles_of(metre)) == FASTEST
+        # Together the styles of a metre cover the tempi that it is played at.
+        fastest = 150 if METRES[metre][1] == 3 else FASTEST if metre != "2/4" else 200
+        for bpm in np.geomspace(SLOWEST, fastest, 100):
+            assert styles_of(metre, float(bpm)), (metre, bpm)
 
 
 @pytest.mark.parametrize("programs", [MELODY, CHORDS])
@@ -241,17 +247,26 @@ def test_every_split_has_programs_of_its_own(programs: tuple[int, ...]) -> None:
 # Time
 
 
-@given(st.sampled_from(COURSES), st.floats(60, 190), st.sampled_from(METRES), st.integers(0, 1000))
+@given(st.sampled_from(COURSES), st.floats(SLOWEST, FASTEST), st.integers(2, 7), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_a_tempo_map_increases_and_keeps_to_the_tempi(course: str, bpm: float, metre: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     zero = float(rng.uniform(2, 8))
     tempo = tempo_map(bpm, 40.0, metre, course, zero, rng)
-    beats = np.linspace(-5, 50, 500)
+    beats = np.arange(-80, 800) / 16
     times = tempo.at(beats)
     rate = 60 / (np.diff(times) / np.diff(beats))
-    assert (rate > SLOWEST - 0.5).all()
-    assert (rate < FASTEST + 0.5).all()
+    slow = rate < SLOWEST / EASE - 1e-6
+    assert (rate < FASTEST * EASE + 1e-6).all()
+    assert (tempo.held is not None) == (course == "fermata")
+    if tempo.held is None:
+        assert not slow.any()
+    else:
+        # One beat is held, the last of a bar, and nothing else is slow.
+        assert tempo.held % metre == metre - 1
+        assert set(np.floor(beats[:-1][slow])) <= {tempo.held}
+        lasts = tempo.at(np.array([tempo.held, tempo.held + 1, tempo.held + 2]))
+        assert 1.6 < (lasts[1] - lasts[0]) / (lasts[2] - lasts[1]) < 3.1
     assert abs(tempo.at(zero)) < 1e-9
     if course == "steady":
         np.testing.assert_allclose(rate, bpm, rtol=1e-6)
@@ -279,10 +294,11 @@ def test_arrangements_fit_their_grid(number: int) -> None:
     piece = arranged(number)
     grid = piece.grid
     gaps = np.diff(grid.beats)
-    assert (gaps > 60 / FASTEST - 1e-3).all()
-    assert (gaps < 60 / SLOWEST + 1e-3).all()
-    assert 0 <= grid.beats[0] <= 60 / SLOWEST
-    assert SECONDS - 60 / SLOWEST - 1e-3 <= grid.beats[-1] < SECONDS
+    slowest = EASE * 60 / SLOWEST * (3 if piece.course == "fermata" else 1)
+    assert (gaps > 60 / FASTEST / EASE - 1e-3).all()
+    assert (gaps < slowest + 1e-3).all()
+    assert 0 <= grid.beats[0] <= slowest
+    assert SECONDS - slowest - 1e-3 <= grid.beats[-1] < SECONDS
     assert (np.diff(grid.positions) % grid.metre == 1 % grid.metre).all()
     assert 0 < piece.energy <= 1
     assert piece.parts
@@ -299,12 +315,14 @@ def test_drums_strike_on_the_divisions_of_the_grid() -> None:
     """Whatever the tempo does: strokes that are not swung lie on quarters or thirds of the grid's beats."""
     off: list[NDArray[np.float64]] = []
     struck: list[NDArray[np.bool_]] = []
-    for number in range(132):
+    for number in range(138):
         piece = arranged(number)
         beats = piece.grid.beats
+        if piece.course == "fermata":
+            continue
         for part in (part for part in piece.parts if part.drums and piece.swing == 0.5):
             starts = part.notes[(part.notes[:, 0] > beats[0]) & (part.notes[:, 0] < beats[-1]), 0]
-            steps = 3 if piece.grid.metre == 2 else 4
+            steps = STYLE[piece.style].parts * 2 // (1 + (STYLE[piece.style].parts == 3))
             written = np.interp(starts, beats, np.arange(len(beats)))
             nearest = np.interp(np.round(written * steps) / steps, np.arange(len(beats)), beats)
             off.append(starts - nearest)
@@ -319,20 +337,16 @@ def test_drums_strike_on_the_divisions_of_the_grid() -> None:
 
 def test_the_bar_can_be_heard() -> None:
     """How much is played, and how loud, depends on the position in the bar: most on its first beat."""
-    for metre in METRES:
+    for signature, (metre, _) in METRES.items():
         mass = np.zeros(metre)
-        for number in range(200):
-            style = next(
-                s
-                for s in range(number % len(STYLES), 2 * len(STYLES))
-                if STYLES[s % len(STYLES)].metre == metre
-            )
-            piece = arranged(number, style % len(STYLES))
+        styles = [number for number, style in enumerate(STYLES) if style.signature == signature]
+        for number in range(120):
+            piece = arranged(number, styles[number % len(styles)])
             for part in piece.parts:
                 nearest = np.abs(part.notes[:, 0][:, None] - piece.grid.beats[None, :])
                 on, beat = nearest.min(axis=1) < 0.04, nearest.argmin(axis=1)
                 np.add.at(mass, piece.grid.positions[beat[on]] - 1, part.notes[on, 3])
-        assert mass[0] > 1.1 * mass[1:].max(), (metre, mass)
+        assert mass[0] > 1.1 * mass[1:].max(), (signature, mass)
 
 
 def test_the_same_generator_gives_the_same_arrangement() -> None:

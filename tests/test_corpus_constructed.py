@@ -13,18 +13,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed import plan
-from motion_data.corpora.constructed.capture import Take
-from motion_data.corpora.constructed.plan import from_provenance, plan_pair, pool, stage_rng, to_provenance
-from motion_data.corpora.constructed.preparing import deal_takes, make_pair, spread
-from motion_data.corpora.constructed.styles import STYLES
+from motion_data.corpora.constructed.arrangement import COURSES, FASTEST, SLOWEST
+from motion_data.corpora.constructed.capture import Take, deal_takes
+from motion_data.corpora.constructed.plan import (
+    FORMAT,
+    dances_of,
+    from_provenance,
+    plan_pair,
+    pool,
+    stage_rng,
+    to_provenance,
+)
+from motion_data.corpora.constructed.preparing import make_pair, spread
+from motion_data.corpora.constructed.styles import STYLE, STYLES
 from motion_data.corpora.constructed.tunes import METRES, made_tune
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, read_corpus
-from motion_data.pair import SPLITS, MotionPair, from_record, to_record
+from motion_data.pair import NO_BEATS, SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.shared_data import shared
 
@@ -48,6 +58,11 @@ def made_pairs(indices: Sequence[int], seed: int = 0, seconds: float = 8.0) -> l
     return [make_pair(plan_pair(seed, index, {}, seconds, None)) for index in indices]
 
 
+def musical(corpus: Corpus) -> list[MotionPair]:
+    """The pairs that have music."""
+    return [pair for pair in corpus.pairs if pair.grid != NO_BEATS]
+
+
 def same(one: LoadedPair, other: LoadedPair) -> bool:
     assert one.grid is not None
     assert other.grid is not None
@@ -63,6 +78,10 @@ def test_the_manifest_tells_what_will_be_loaded(corpus: Corpus) -> None:
     assert len(corpus.pairs) == PAIRS
     for pair in corpus.pairs[::4]:
         clip = load_pair(pair, corpus.folder)
+        if pair.grid == NO_BEATS:
+            assert clip.grid is None
+            assert sum(pair.pulses.values()) == 0
+            continue
         assert clip.wav.shape == (8 * SAMPLE_RATE,)
         assert clip.wav.dtype == torch.float32
         assert bool(torch.isfinite(clip.wav).all())
@@ -80,19 +99,20 @@ def test_the_manifest_tells_what_will_be_loaded(corpus: Corpus) -> None:
 
 
 def test_sounds_are_heard_all_through(corpus: Corpus) -> None:
-    """No second of a pair is empty of strokes for longer than a slow bar."""
-    for pair in corpus.pairs[::6]:
-        parts = plan.play(from_provenance(pair.provenance, pair.name)).parts
-        starts = np.sort(np.concatenate([part.notes[:, 0] for part in parts]))
-        starts = np.concatenate([[0.0], starts[(starts > 0) & (starts < pair.seconds)], [pair.seconds]])
-        assert np.diff(starts).max() < 4.1
+    """Between the first and the last beat nothing is empty of strokes for longer than two bars."""
+    for pair in musical(corpus)[::6]:
+        piece = plan.play(from_provenance(pair.provenance, pair.name))
+        first, last = piece.grid.beats[[0, -1]]
+        starts = np.sort(np.concatenate([part.notes[:, 0] for part in piece.parts]))
+        starts = np.concatenate([[first], starts[(starts > first) & (starts < last)], [last]])
+        assert np.diff(starts).max() < 2 * piece.grid.metre * np.diff(piece.grid.beats).max()
 
 
 def test_splits_share_no_piece_no_take_and_no_program(corpus: Corpus) -> None:
     by_split = {split: corpus.split(split) for split in SPLITS}
     assert [len(by_split[split]) for split in SPLITS] == [48, 6, 6]
     seen: dict[tuple[str, object], str] = {}
-    for pair in corpus.pairs:
+    for pair in musical(corpus):
         parts = plan.play(from_provenance(pair.provenance, pair.name)).parts
         programs = {part.program for part in parts if part.role in ("melody", "chords")}
         keys = [("piece", pair.piece), ("take", pair.take), *(("program", program) for program in programs)]
@@ -104,22 +124,29 @@ def test_a_piece_stays_in_its_split_whatever_the_seed() -> None:
     for seed in range(3):
         for index in range(60):
             drawn = plan_pair(seed, index, {}, 8.0, None)
-            assert seen.setdefault(drawn.tune.piece, drawn.split) == drawn.split
+            assert seen.setdefault(drawn.piece, drawn.split) == drawn.split
 
 
 def test_all_metres_tempi_and_styles_occur() -> None:
-    plans = [plan_pair(1, index, {}, 6.0, None) for index in range(400)]
-    pieces = [plan.play(one) for one in plans]
-    metres = [piece.grid.metre for piece in pieces]
+    plans = [plan_pair(1, index, {}, 6.0, None) for index in range(700)]
+    metres = [one.tune.signature for one in plans if one.tune is not None]
     print({metre: metres.count(metre) for metre in METRES})
-    assert all(metres.count(metre) > 60 for metre in METRES)
-    bpm = np.array([piece.grid.bpm for piece in pieces])
-    print(f"bpm {bpm.min():.0f} to {bpm.max():.0f}, quartiles {np.percentile(bpm, [25, 50, 75]).round()}")
-    assert 59.9 <= bpm.min() < 66
-    assert 178 < bpm.max() <= 190.1
-    assert (np.histogram(bpm, bins=np.arange(60, 191, 13))[0] > 5).all()
-    assert {piece.style for piece in pieces} == {style.name for style in STYLES}
-    assert len({piece.course for piece in pieces}) == 5
+    assert all(metres.count(metre) > 20 for metre in METRES)
+    # Evenly in the logarithm, whatever metre and style: as many in each of six bands, by chi-square.
+    drawn = np.log([one.bpm for one in plans])
+    counts = np.histogram(drawn, bins=np.linspace(np.log(SLOWEST), np.log(FASTEST), 7))[0]
+    print(counts)
+    assert counts.sum() == len(plans)
+    assert chisquare(counts).pvalue > 1e-3
+    for one in plans:
+        assert STYLE[one.style].bpm[0] <= one.bpm <= STYLE[one.style].bpm[1]
+        assert one.dance in dances_of(STYLE[one.style].signature)
+    assert {one.style for one in plans} == {style.name for style in STYLES}
+    pieces = [plan.play(one) for one in plans[:250]]
+    off = [abs(np.log2(piece.grid.bpm / one.bpm)) for piece, one in zip(pieces, plans, strict=False)]
+    assert np.median(off) < 0.02
+    assert max(off) < 0.4
+    assert {piece.course for piece in pieces} == set(COURSES)
     assert any(piece.swing > 0.6 for piece in pieces)
 
 
@@ -186,6 +213,10 @@ def test_another_seed_is_another_corpus_and_more_pairs_keep_the_first(tmp_path: 
         (("--dancer", "capture"), "--motion DIR belong together"),
         (("--motion", "no/such/folder"), "no such folder"),
         (("--midi", "no/such/folder"), "no .mid"),
+        (("--pieces", "no/such/folder"), "no .mid"),
+        (("--mma", "no/such/mma"), "apt-get install mma"),
+        (("--mix", "mma=0.2"), "no such source here"),
+        (("--beatless", "0.7"), "--beatless 0.7"),
     ],
 )
 def test_options_that_cannot_be(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
@@ -206,17 +237,29 @@ def test_plans_go_through_provenance() -> None:
     drawn = plan_pair(0, 5, pool([made_tune(metre, 3) for metre in METRES]), 8.0, None)
     again = from_provenance(to_provenance(drawn), "here")
     assert replace(again, tune=drawn.tune) == drawn
+    assert again.tune is not None
+    assert drawn.tune is not None
     assert np.array_equal(again.tune.notes, drawn.tune.notes)
+
+
+def test_a_plan_of_another_version_is_refused_in_one_line() -> None:
+    pair = made_pairs([0])[0]
+    older = {key: value for key, value in pair.provenance.items() if key not in ("format", "bpm", "source")}
+    for provenance in (older, {**pair.provenance, "format": FORMAT + 1}):
+        with pytest.raises(DataError, match=r"planned in format \d.*plays format \d+; prepare") as caught:
+            load_pair(replace(pair, provenance=provenance), ".")
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("count", [1, 7, 30, 1000])
 def test_a_limit_takes_tunes_of_every_metre(count: int) -> None:
-    tunes = [made_tune(metre, number) for metre, most in ((4, 60), (3, 5), (2, 20)) for number in range(most)]
+    most = {"4/4": 60, "3/4": 5, "6/8": 20}
+    tunes = [made_tune(metre, number) for metre in most for number in range(most[metre])]
     chosen = spread(tunes, count)
     assert len(chosen) == min(count, 85)
     assert len({tune.source for tune in chosen}) == len(chosen)
     if count == 30:
-        assert [sum(tune.metre == metre for tune in chosen) for metre in (4, 3, 2)] == [13, 5, 12]
+        assert [sum(tune.signature == metre for tune in chosen) for metre in most] == [13, 5, 12]
 
 
 # Captured motion

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recipes.benchmark.labelling_error import compare, onset_lag
+from motion_data.corpora.recordings.midi_grid import onset_lag
+from recipes.benchmark.labelling_error import compare
 
 TRUE = 1.0 + 0.5 * np.arange(200)
 BARS = TRUE[::4]

@@ -316,11 +316,11 @@ def test_sbatch_files_are_sound(script: Path) -> None:
     assert f"sbatch {script.name}" in script.read_text().replace("--array=0-1 ", "")
 
 
-def test_there_are_the_four_sbatch_files_that_the_readme_tells_of() -> None:
-    readme = (SBATCH.parent / "README.md").read_text()
+def test_the_documentation_lists_the_four_sbatch_files() -> None:
+    page = (Path(__file__).parents[1] / "docs/clusters.md").read_text()
     names = {path.name for path in SBATCH.iterdir()}
     assert len(names) == 4
-    assert all(name in readme for name in names)
+    assert all(name in page for name in names)
 
 
 def test_known_recipes_are_modules_of_the_project() -> None:

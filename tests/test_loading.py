@@ -20,6 +20,7 @@ from motion_data.pipeline.pair_cache import PairCache
 from motion_data.skeleton import JOINTS
 from motion_data.stages import measure
 from tests.made_corpus import Made, write_corpus
+from tests.random_labels import labels
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_sound_in_memory_is_that_in_the_file(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
 def test_all_that_belongs_to_a_pair_is_played_at_one_speed(corpus: Corpus, speed: float) -> None:
-    notes = Labels({"notes": np.array([[1.0, 1.5, 60.0, 90.0]])})
+    notes = Labels({"drums": np.array([[1.0, 1.5, 0.0, 90.0]])})
     for pair in corpus.pairs:
         loaded = replace(load_pair(pair, corpus.folder), labels=notes)
         played = loaded.at_rate(50.0, speed)
@@ -52,7 +53,7 @@ def test_all_that_belongs_to_a_pair_is_played_at_one_speed(corpus: Corpus, speed
         assert played.motion.start == loaded.motion.start / speed
         if loaded.grid is not None and played.grid is not None:
             assert np.array_equal(played.grid.beats, loaded.grid.beats / speed)
-        assert played.labels.events["notes"].tolist() == [[1.0 / speed, 1.5 / speed, 60.0, 90.0]]
+        assert played.labels.events["drums"].tolist() == [[1.0 / speed, 1.5 / speed, 0.0, 90.0]]
         # The sound is a ramp that tells the time of the pair.
         samples = played.samples(16_000, 48_000)
         assert len(samples) == 32_000
@@ -129,30 +130,27 @@ def test_stages_are_counted_while_they_are_measured(corpus: Corpus) -> None:
     assert min(stages.seconds.values()) > 0
 
 
-events = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 3), st.integers(0, 127)), max_size=12).map(
-    lambda rows: Labels(
-        {"notes": np.array([[begin, begin + lasts, pitch] for begin, lasts, pitch in rows]).reshape(-1, 3)}
-    )
-)
-
-
 @settings(max_examples=100, deadline=None)
-@given(events, st.floats(0, 9), st.floats(0.1, 5), st.floats(0.5, 2))
+@given(labels(), st.floats(0, 9), st.floats(0.1, 5), st.floats(0.5, 2))
 def test_labels_are_cut_and_played_as_the_sound_is(
-    labels: Labels, start: float, length: float, speed: float
+    whole: Labels, start: float, length: float, speed: float
 ) -> None:
     stop = start + length
-    rows = labels.events["notes"]
-    expected = [
-        (begin - start, end - start, pitch)
-        for begin, end, pitch in rows.tolist()
-        if begin < stop and (end > start or begin >= start)
-    ]
-    assert [tuple(row) for row in labels.between(start, stop).events["notes"].tolist()] == expected
-    faster = labels.at_speed(speed)
-    assert faster.events["notes"][:, :2] * speed == pytest.approx(rows[:, :2])
-    assert np.array_equal(faster.events["notes"][:, 2:], rows[:, 2:])
-    assert np.array_equal(rows, labels.events["notes"])
+    cut, faster = whole.between(start, stop), whole.at_speed(speed)
+    assert cut.events.keys() == faster.events.keys() == whole.events.keys()
+    for kind, rows in whole.events.items():
+        expected = [
+            (begin - start, end - start, *values)
+            for begin, end, *values in rows.tolist()
+            if begin < stop and (end > start or begin >= start)
+        ]
+        assert [tuple(row) for row in cut.events[kind].tolist()] == expected
+        played = faster.events[kind]
+        assert played[:, :2] * speed == pytest.approx(rows[:, :2])
+        # The sound is resampled: its pitch rises with its speed, whatever a pitch is called.
+        risen = 12 * np.log2(speed) if kind in ("notes", "chords", "key") else 0.0
+        assert played[:, 2] == pytest.approx(rows[:, 2] + risen)
+        assert np.array_equal(played[:, 3:], rows[:, 3:])
 
 
 def test_a_file_that_is_gone_is_told(corpus: Corpus, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.errors import DataError
+from motion_data.midi_beats import midi_beats
 from motion_data.midi_file import read_score, seconds_of
 from motion_data.soundfont import default_soundfont
-from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 from recipes.downstream.beat_tracking.prepare.rendered import render
 
 META = mido.MetaMessage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -14,9 +15,10 @@ from motion_data.motion import Motion
 from motion_data.negatives.drawing import Wanted
 from motion_data.negatives.recipe import Negative, sampled, seen_at
 from motion_data.pipeline.batch import Batch, collate
-from motion_data.pipeline.beat_targets import beat_targets, spread
+from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
+from motion_data.pipeline.padded_targets import PaddedTarget
 from motion_data.pipeline.reader import ClipReader
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.tracking.grid import bar_turns, beats_at
@@ -36,8 +38,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return next(ClipReader(corpus, "train", config, negatives=Wanted()))
 
 
-def laid(clips: Clips, rolled: bool = False, motions: bool = True, motion_grids: bool = False) -> Batch:
-    return collate(clips, PHASE, np.random.default_rng(0), rolled, motions, motion_grids)
+def laid(
+    clips: Clips,
+    rolled: bool = False,
+    motions: bool = True,
+    motion_grids: bool = False,
+    targets: Sequence[str] = (),
+) -> Batch:
+    return collate(clips, PHASE, np.random.default_rng(0), rolled, motions, motion_grids, targets)
 
 
 def test_clips_are_padded_with_zeros_and_lengths_fit(clips: Clips) -> None:
@@ -193,17 +201,24 @@ def test_without_motions_all_else_is_the_same(clips: Clips) -> None:
         assert np.array_equal(one.beats, other.beats)
 
 
-def test_labels_come_along(clips: Clips) -> None:
-    notes = Labels({"notes": np.array([[0.1, 0.4, 60.0]])})
-    labelled = [replace(clips[0], labels=notes), *clips[1:]]
-    assert laid(labelled).labels == (notes, *(Labels(),) * (len(clips) - 1))
+def test_labels_come_along_and_targets_where_they_are_asked_for(clips: Clips) -> None:
+    drums = Labels({"drums": np.array([[0.1, 0.4, 2.0, 90.0]])})
+    labelled = [replace(clips[0], labels=drums), *clips[1:]]
+    batch = laid(labelled)
+    assert batch.labels == (drums, *(Labels(),) * (len(clips) - 1))
+    assert not batch.targets
+    struck = laid(labelled, targets=["drum_onsets"]).targets["drum_onsets"]
+    assert struck.values.shape[:2] == batch.beats.beat.shape
+    assert struck.values.nonzero().tolist() == [[0, 5, 2]]
+    assert struck.known.tolist() == [True] + [False] * (len(clips) - 1)
 
 
 def test_a_batch_moves_whole(clips: Clips) -> None:
-    batch = laid(clips)
+    batch = laid(clips, targets=["pitch_roll", "chord_roots"])
     before = {field.name: getattr(batch, field.name) for field in fields(batch)}
     batch.to(torch.device("meta"))
-    for part in (batch, batch.beats):
+    parts: list[Batch | BeatTargets | PaddedTarget] = [batch, batch.beats, *batch.targets.values()]
+    for part in parts:
         assert all(
             value.is_meta for field in fields(part) if isinstance(value := getattr(part, field.name), Tensor)
         )

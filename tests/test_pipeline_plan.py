@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from motion_data.errors import DataError
-from motion_data.pair import MotionPair
+from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.pipeline.batch import pulse_activation
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import choose_window, relative_grid
@@ -40,6 +40,14 @@ def planned_pair(
         metre=None if bpm is None else metre,
         bpm=bpm,
     )
+
+
+def test_pairs_known_to_have_no_beats_have_no_bars_to_cut() -> None:
+    pairs = [(0, planned_pair(0, 120.0, 4)), (1, planned_pair(1, None, 4)), (2, planned_pair(2, None, 4))]
+    pairs[2] = (2, replace(pairs[2][1], grid=NO_BEATS))
+    for bars, expected in ((4, {0, 1}), (None, {0, 1, 2})):
+        planned = plan_epoch(pairs, PipelineConfig(bars=bars), 0)
+        assert {draw.pair for batch in planned for draw in batch} == expected
 
 
 pair_lists = st.lists(

@@ -95,7 +95,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, models: dict[str, FakeModel]) -> None:
-    monkeypatch.setattr(preparing, "_beat_model", lambda path: models[path.name])
+    monkeypatch.setattr(preparing, "beat_model", lambda path: models[path.name])
     monkeypatch.setattr(preparing, "file_sha256", _sha256)
 
 

@@ -7,12 +7,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motion_data.corpora.constructed.plan import plan_pair
+from motion_data.corpora.constructed.preparing import make_pair
+from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
+from motion_data.labels_file import read_labels
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
@@ -69,6 +74,30 @@ def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
                 assert wav[at + 16 : at + 48].mean() - wav[at - 100 : at - 30].mean() > 0.2
     train("beat_tracking", tmp_path / "exp", root=tmp_path / "data", crop_seconds=2.0)
     assert (tmp_path / "exp" / "scores-test.jsonl").is_file()
+
+
+def test_labels_are_exported_with_the_sounds_of_constructed_pairs(corpus: Corpus, tmp_path: Path) -> None:
+    made = [make_pair(plan_pair(0, index, {}, 4.0, None)) for index in (0, 4, 9)]
+    constructed = write_manifest(tmp_path / "corpus", made, "constructed", {})
+    for _ in range(2):  # the second time nothing is rendered
+        export(plan_export(constructed, "beat_tracking"), tmp_path / "data")
+        rows = read_csv(tmp_path / "data/splits.csv", ("audio", "beats", "labels"))
+        assert len(rows) == 3
+        for pair, row in zip(constructed.pairs, rows, strict=True):
+            expected = load_pair(pair, constructed.folder).labels.events
+            found = read_labels(tmp_path / "data" / row.cells["labels"]).events
+            assert found.keys() == expected.keys()
+            assert all(np.array_equal(found[kind], events) for kind, events in expected.items())
+    export(plan_export(corpus, "beat_tracking"), tmp_path / "others")
+    assert {row.cells["labels"] for row in read_csv(tmp_path / "others/splits.csv", ("labels",))} == {""}
+
+
+def test_a_file_that_holds_no_labels_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", joints=np.zeros((3, 3)))
+    with pytest.raises(DataError, match=r"a\.npz: not labels of this project.*'joints'"):
+        read_labels(tmp_path / "a.npz")
+    with pytest.raises(DataError, match="no such file"):
+        read_labels(tmp_path / "b.npz")
 
 
 def test_exported_speech_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_path: Path) -> None:

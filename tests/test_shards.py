@@ -30,7 +30,6 @@ from motion_data.commands.data import main
 from motion_data.corpora.constructed.plan import plan_pair
 from motion_data.corpora.constructed.preparing import make_pair
 from motion_data.errors import DataError, ShardError
-from motion_data.labels import Labels
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import MANIFEST, MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion import Motion
@@ -44,6 +43,7 @@ from motion_data.shards import ShardContent, from_members, to_members
 from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
+from tests.random_labels import labels
 from tests.test_pipeline import fingerprints
 
 CONFIG = PipelineConfig(bars=1, batch_size=3, clips_per_pair=2, speed_octaves=0.2, workers=2)
@@ -108,6 +108,7 @@ def assert_same(one: LoadedPair | ShardContent, other: LoadedPair | ShardContent
         arrays += [(one.grid.beats, other.grid.beats), (one.grid.positions, other.grid.positions)]
         for name in ("metre", "confidence", "downbeat_confidence"):
             assert getattr(one.grid, name) == getattr(other.grid, name)
+    assert one.labels.events.keys() == other.labels.events.keys()
     arrays += [(rows, other.labels.events[kind]) for kind, rows in one.labels.events.items()]
     for x, y in arrays:
         assert x.dtype == y.dtype
@@ -130,8 +131,7 @@ def contents(draw: st.DrawFn) -> ShardContent:
     grid = (
         replace(regular_grid(9.0, 100.0, 3), confidence=float(rng.random())) if draw(st.booleans()) else None
     )
-    labels = Labels({"notes": rng.normal(size=(3, 4))} if draw(st.booleans()) else {})
-    return ShardContent(torch.from_numpy(wav), motion, grid, labels)
+    return ShardContent(torch.from_numpy(wav), motion, grid, draw(labels()))
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,4 +1,7 @@
-"""``motionbeat data``: prepare a corpus, look at a pair, time the pipeline, write shards."""
+"""``motionbeat data``: prepare a corpus, look at a pair, list licences, time the pipeline, write shards.
+
+``soundfonts`` measures the sounds that constructed pairs may be played through.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Sequence
 
 from motionbeat_upstream.commands.command import command, dispatch
 
-COMMANDS = {name: f"motion_data.commands.{name}:main" for name in ("prepare", "inspect", "profile", "shards")}
+NAMES = ("prepare", "inspect", "licences", "profile", "shards", "soundfonts")
+
+COMMANDS = {name: f"motion_data.commands.{name}:main" for name in NAMES}
 
 
 @command("motionbeat data", extra="data")

@@ -21,7 +21,8 @@ from motionbeat_upstream.commands.paths import output_file, refuse_inputs
 
 DESCRIPTION = """\
 Look at a pair of a prepared corpus. The suffix of -o says as what:
-  .png .pdf .svg  onset envelope, beats, poses, contacts, speed and accent mass on one time axis
+  .png .pdf .svg  beats, bars, onset envelope, poses, contacts, speed and accent mass on one time axis; where
+                  they are known, sections, chords, drums, and notes over the spectrogram too
   .mp4            a stick figure with the sound
   .html           one page that plays in a browser, without a network: the skeleton can be turned
   .bvh            its motion for animation programs: centimetres, y up, the motion's own frame rate

@@ -11,7 +11,8 @@ from pathlib import Path
 from motion_data.corpora import CORPORA, corpus_module
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus
-from motion_data.pair import SPLITS
+from motion_data.pair import NO_BEATS, SPLITS
+from motion_data.sources import kept_table
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command, first_line
 
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     use_idle_cores()
     corpus = module.prepare(options.raw, options.out, options)
     print(summary(corpus))
+    if any("package" in pair.provenance for pair in corpus.pairs):
+        print("\n".join(kept_table(corpus)))
     for pair in corpus.pairs:
         for note in pair.provenance.get("notes", ()):
             print(f"note: {pair.name}: {note}", file=sys.stderr)
@@ -85,6 +88,9 @@ def summary(corpus: Corpus) -> str:
     without = sum(pair.grid == "none" for pair in corpus.pairs)
     if estimated:
         lines.append(f"  {estimated:5}  pairs came without beats: estimated from the sound")
+    beatless = sum(pair.grid == NO_BEATS for pair in corpus.pairs)
+    if beatless:
+        lines.append(f"  {beatless:5}  pairs have no beats on purpose, such as applause")
     if without:
         lines.append(f"  {without:5}  pairs have no beats: none were given, and none can be heard")
     lines += [f"  {count:5}  {note}" for note, count in corpus.made.get("notes", {}).items()]

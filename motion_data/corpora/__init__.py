@@ -16,7 +16,7 @@ from motion_data.errors import DataError
 if TYPE_CHECKING:
     from motion_data.manifest import Corpus
 
-CORPORA = ("aistpp", "bvh", "constructed", "folder", "recordings", "stepmania", "video")
+CORPORA = ("aistpp", "bvh", "constructed", "folder", "modules", "recordings", "stepmania", "video")
 
 
 class CorpusModule(Protocol):

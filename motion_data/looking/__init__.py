@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_data.pair import MotionPair
+from motion_data.pair import NO_BEATS, MotionPair
 from motionbeat_upstream.file_name import printable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def facts(pair: MotionPair) -> dict[str, str]:
 
 def _beat(pair: MotionPair) -> str:
     if pair.bpm is None:
-        return "no grid"
+        return "no beats" if pair.grid == NO_BEATS else "no grid"
     return f"{pair.bpm:.1f} bpm · {pair.metre} beats a bar · grid {pair.grid}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from motion_data.corpora.recordings.tatum import envelope_of
 from motion_data.errors import DataError
+from motion_data.labels import Labels
 from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
@@ -74,6 +75,8 @@ class Excerpt:
     """(F,) share of its bar's onset strength that each frame's phase bin holds; (0,) without a grid."""
     motion_accents: NDArray[np.float64]
     """(F,) likewise of its bar's touch-downs, by their weight; 0 in a bar without."""
+    labels: Labels = field(default_factory=Labels)
+    """Notes, drums, chords, key and sections that begin or last in the stretch, whole."""
 
     @property
     def stop(self) -> float:
@@ -144,6 +147,7 @@ def cut_excerpt(
         contacts={foot: _clipped(spans, start, stop) for foot, spans in _contacts(motion).items()},
         music_accents=music[first:last],
         motion_accents=body[first:last],
+        labels=loaded.labels.between(start, stop),
     )
 
 

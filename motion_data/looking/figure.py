@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from motion_data.looking import caption
 from motion_data.looking.excerpt import ACCENT_BINS, ONSET_RATE, Excerpt
+from motion_data.looking.labelled import draw_drums, draw_form, draw_notes
 from motion_data.looking.pen import BODY, MOTION, Pen, side_colour
 from motion_data.looking.stage import BodyStage
 from motion_data.pair import MotionPair
@@ -39,8 +40,16 @@ def write_figure(path: Path, excerpt: Excerpt) -> None:
 
 
 def draw(excerpt: Excerpt) -> Figure:
-    """Onset envelope, poses, contacts, speed and accent mass, one row each, as far as the pair has them."""
-    rows: list[tuple[float, Callable[[Axes, Excerpt], None]]] = [(1.1, _draw_onset)]
+    """Labels, onset envelope, poses, contacts, speed and accent mass, a row each, as far as known."""
+    rows: list[tuple[float, Callable[[Axes, Excerpt], None]]] = []
+    known = excerpt.labels.events
+    if "sections" in known or "chords" in known:
+        rows.append((0.34, draw_form))
+    if "notes" in known:
+        rows.append((2.4, draw_notes))
+    if "drums" in known:
+        rows.append((0.8, draw_drums))
+    rows.append((1.1, _draw_onset))
     if excerpt.names and len(excerpt.times):
         rows.append((1.2, draw_poses))
     if excerpt.pulses or excerpt.contacts:

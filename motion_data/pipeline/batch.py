@@ -16,8 +16,10 @@ from torch.nn.utils.rnn import pad_sequence
 from motion_data.labels import Labels
 from motion_data.motion import Motion
 from motion_data.negatives.recipe import Negative, roll, sampled
+from motion_data.pair import NO_BEATS
 from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
 from motion_data.pipeline.example import Example
+from motion_data.pipeline.padded_targets import PaddedTarget, padded_targets
 from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
@@ -57,6 +59,8 @@ class Batch(SupportsDeviceTransfer):
     """Beats, bars and tempo of the pairs' own grids."""
     labels: tuple[Labels, ...]
     """(B,) what else is known of the sound."""
+    targets: Mapping[str, PaddedTarget]
+    """Those made of the labels that were asked for, by name."""
     joints: Tensor
     """(R, F, 22, 3) float32 in metres at 50 Hz; frame k stands at (k + 0.5) · 20 ms, give or take 10 ms."""
     pulses: Tensor
@@ -94,7 +98,8 @@ class Batch(SupportsDeviceTransfer):
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> None:
         """Move every tensor, in place."""
-        for part in (self, self.beats):
+        parts: list[Batch | BeatTargets | PaddedTarget] = [self, self.beats, *self.targets.values()]
+        for part in parts:
             for field in fields(part):
                 value = getattr(part, field.name)
                 if isinstance(value, Tensor):
@@ -108,6 +113,7 @@ def collate(
     rolled: bool = False,
     motions: bool = True,
     motion_grids: bool = False,
+    targets: Sequence[str] = (),
 ) -> Batch:
     """Pad and stack clips, and sample their motions and hard negatives on the frames of their music.
 
@@ -122,12 +128,14 @@ def collate(
         rolled: give each clip its motion rolled around itself by a random time: the control [O].
         motions: whether motions are sampled; it takes most of the time.
         motion_grids: whether the motions' own grids are estimated.
+        targets: names of targets to make of the labels, of :data:`~motion_data.label_targets.TARGETS`.
     """
     with stage("collate"):
         wav_lengths = torch.tensor([len(example.wav) for example in examples])
         frame_lengths = (wav_lengths + STRIDE - 1) // STRIDE
         frames = frame_lengths.tolist()
         annotated = tuple(example.grid for example in examples)
+        labels = tuple(example.labels for example in examples)
         grids = shown_grids(annotated, frames, phase)
         owner: list[int] = []
         wanted: list[tuple[Motion, Negative | None]] = []
@@ -147,8 +155,9 @@ def collate(
             frame_lengths=frame_lengths,
             grids=grids,
             annotated=annotated,
-            beats=beat_targets(annotated, frames),
-            labels=tuple(example.labels for example in examples),
+            beats=beat_targets(annotated, frames, [example.pair.grid == NO_BEATS for example in examples]),
+            labels=labels,
+            targets=padded_targets(labels, frames, targets),
             joints=joints,
             pulses=pulses,
             contacts=spread(pulses[: len(examples)].amax(-1)),

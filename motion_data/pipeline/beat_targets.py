@@ -32,7 +32,8 @@ class BeatTargets:
     downbeat: Tensor
     """(B, F) the same for downbeats."""
     position: Tensor
-    """(B, F) int64 position in the bar, from 1, of the last beat before a frame's centre; 0 if unknown."""
+    """(B, F) int64 position in the bar, from 1, of the last beat before a frame's centre; 0 if unknown, as it
+    is before a grid's first beat and a beat after its last one."""
     metre: Tensor
     """(B,) int64 beats a bar; 0 where unknown."""
     tempo: Tensor
@@ -45,23 +46,37 @@ class BeatTargets:
         """(B,) bool, whether a clip's bars are known."""
         return self.metre > 0
 
+    @property
+    def has_downbeats(self) -> Tensor:
+        """(B,) bool, whether a clip's downbeats are known; where it has no beats, it has no downbeats."""
+        return self.has_bars | (self.has_beats & (self.beat.sum(1) == 0))
 
-def beat_targets(grids: Sequence[Grid | None], lengths: Sequence[int]) -> BeatTargets:
+
+def beat_targets(
+    grids: Sequence[Grid | None], lengths: Sequence[int], no_beats: Sequence[bool] = ()
+) -> BeatTargets:
     """Targets from grids.
 
     Args:
         grids: of each clip, None where its beats are unknown, as they are where its ``confidence`` is below
             ``CERTAIN``; so are bars by its ``downbeat_confidence``.
         lengths: frames of each clip.
+        no_beats: of each clip without a grid, whether it is known to have no beats; by default none is.
     """
     size = max(lengths)
+    silent = no_beats or [False] * len(grids)
     targets = BeatTargets(
         beat=torch.zeros(len(grids), size),
         downbeat=torch.zeros(len(grids), size),
         position=torch.zeros(len(grids), size, dtype=torch.int64),
         metre=torch.zeros(len(grids), dtype=torch.int64),
         tempo=torch.zeros(len(grids), size),
-        has_beats=torch.tensor([grid is not None and grid.confidence >= CERTAIN for grid in grids]),
+        has_beats=torch.tensor(
+            [
+                none if grid is None else grid.confidence >= CERTAIN
+                for grid, none in zip(grids, silent, strict=True)
+            ]
+        ),
     )
     for row, (grid, length) in enumerate(zip(grids, lengths, strict=True)):
         if grid is None or grid.confidence < CERTAIN:
@@ -75,7 +90,8 @@ def beat_targets(grids: Sequence[Grid | None], lengths: Sequence[int]) -> BeatTa
         if grid.downbeat_confidence >= CERTAIN:
             targets.metre[row] = grid.metre
             targets.downbeat[row, :length] = frame_targets(_inside(grid.downbeats, length), length, RATE)
-            position = np.where(last >= 0, grid.positions[np.clip(last, 0, None)], 0)
+            sounding = (last >= 0) & (centre < 2 * grid.beats[-1] - grid.beats[-2])
+            position = np.where(sounding, grid.positions[np.clip(last, 0, None)], 0)
             targets.position[row, :length] = torch.from_numpy(position)
     return targets
 

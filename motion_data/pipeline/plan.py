@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from motion_data.pair import MotionPair
+from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.pipeline.config import PipelineConfig
 
 
@@ -37,6 +37,8 @@ def plan_epoch(
 ) -> list[list[Draw]]:
     """The batches of one rank, in order; over all ranks every clip comes once.
 
+    Pairs that are known to have no beats have no bars: where clips are cut by bars, they are left out.
+
     Ranks have equally many batches, and the batches at one step are of one bucket on all ranks,
     so negatives may be gathered across them. Where a bucket has fewer clips than ranks, a batch is empty.
 
@@ -52,6 +54,8 @@ def plan_epoch(
     shift = draw.random()
     of_tempo: dict[tuple[int, float, int], list[tuple[int, MotionPair]]] = defaultdict(list)
     for index, pair in pairs:
+        if config.bars is not None and pair.grid == NO_BEATS:
+            continue
         key = pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift), _bars(pair, config)
         of_tempo[key].append((index, pair))
     most = config.batch_size * world_size

@@ -30,7 +30,7 @@ from motionbeat_upstream.audio import AudioError
 
 log = logging.getLogger(__name__)
 
-SLOWEST, FASTEST = 50.0, 210.0
+SLOWEST, FASTEST = 50.0, 215.0
 """Tempi in beats per minute, beyond which no clip is played."""
 
 SPEEDS = 32
@@ -98,7 +98,9 @@ class _Loader:
             loaded, speed = self.cache.load(pair), self._speed(epoch, number, pair.bpm)
             if speed != 1.0:
                 loaded = loaded.at_rate(self.config.fps, speed)
-            return number, cut_example(loaded, draw, self.config, epoch, self.source.numbers(pair))
+            # A pair that was only planned may have got its take when it was made.
+            numbers = self.source.numbers(loaded.pair)
+            return number, cut_example(loaded, draw, self.config, epoch, numbers)
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error), isinstance(error, ShardError))
 
@@ -159,7 +161,9 @@ class ClipReader(Iterator[list[Example]]):
             raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
         self._source, self._split, self._config = source, split, config
         self._rank, self._world_size = rank, world_size
-        pairs = [pair for _, pair in source.epoch_pairs(split, 0)]
+        self._steps: Iterator[_Step] | None = None
+        self._open(0, 0)
+        pairs = list(self._pairs.values())
         if not pairs:
             raise DataError(
                 f"{source.folder}: the split {split!r} has no pairs; choose another or prepare it"
@@ -171,8 +175,6 @@ class ClipReader(Iterator[list[Example]]):
         self.failures: dict[str, int] = {}
         """Pairs that could not be used, and how often."""
         self._failed_in_row: list[_Failure] = []
-        self._steps: Iterator[_Step] | None = None
-        self._open(0, 0)
         if not self._plan:
             raise DataError(
                 f"{source.folder}: {len(pairs)} pairs of {split} make no batch of {config.least_clips} "

@@ -19,6 +19,7 @@ COMMANDS = {
     "pretraining-table": "recipes.benchmark.pretraining_table:main",
     "pretraining-curves": "recipes.benchmark.pretraining_curves:main",
     "docs": "recipes.benchmark.docs:main",
+    "experiments": "recipes.benchmark.experiments:main",
     "speed": "recipes.benchmark.speed.__main__:main",
     "soft-dtw": "recipes.benchmark.soft_dtw_against_tslearn:main",
 }

@@ -157,22 +157,35 @@ def _across(tables: Mapping[str, ResultTable], measure: str) -> ResultTable:
 def _with_rows(table: ResultTable, names: Sequence[str] | None) -> ResultTable:
     if names is None:
         return table
-    parts = table.rows, table.margins, table.references
     for name in names:
-        _named({key: None for part in parts for key in part}, name, "row")
-    rows, margins, references = ({name: part[name] for name in names if name in part} for part in parts)
-    return replace(table, rows=rows, margins=margins, references=references)
+        _named(dict.fromkeys([*table.rows, *table.margins, *table.references]), name, "row")
+
+    def chosen(part: Mapping[str, T]) -> dict[str, T]:
+        return {name: part[name] for name in names if name in part}
+
+    return replace(
+        table,
+        rows=chosen(table.rows),
+        margins=chosen(table.margins),
+        references=chosen(table.references),
+    )
 
 
 def _with_columns(table: ResultTable, measures: Sequence[str] | None) -> ResultTable:
     if measures is None:
         return table
     columns = [_column(table, measure) for measure in measures]
-    rows, margins, references = (
-        {name: [row[column] for column in columns] for name, row in part.items()}
-        for part in (table.rows, table.margins, table.references)
+
+    def chosen(part: Mapping[str, Sequence[T]]) -> dict[str, list[T]]:
+        return {name: [row[column] for column in columns] for name, row in part.items()}
+
+    return replace(
+        table,
+        measures=tuple(measures),
+        rows=chosen(table.rows),
+        margins=chosen(table.margins),
+        references=chosen(table.references),
     )
-    return replace(table, measures=tuple(measures), rows=rows, margins=margins, references=references)
 
 
 def _column(table: ResultTable, measure: str) -> int:

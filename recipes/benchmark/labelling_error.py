@@ -2,7 +2,8 @@
 
     python -m recipes.benchmark.labelling_error CORPUS MIDI [--package NAME]
 
-CORPUS is a prepared recordings corpus; MIDI a folder with a ``.mid`` for some of its tracks, of the same name
+CORPUS is a recordings corpus prepared with ``--without-midi``, so that these tracks were labelled like the
+others; MIDI a folder with a ``.mid`` for some of its tracks, of the same name
 (Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``); ``--package`` names the folder of the
 tracks where other packages have files of the same name. The truth of a track is the grid of
 its MIDI file's tempi and time signatures, moved by one constant lag: the one at which the file's note onsets
@@ -31,17 +32,13 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
+from motion_data.midi_beats import midi_beats
 from motion_data.midi_file import read_score, seconds_of
 from motion_data.pair import MotionPair
 from motionbeat_upstream.commands.command import command
-from motionbeat_upstream.config import ENVELOPE_RATE
-from recipes.downstream.beat_tracking.prepare.midi_corpora import midi_beats
 from recipes.results.tables import markdown_table
 
 Array = NDArray[np.float64]
-
-FARTHEST_LAG = 5.0
-"""Seconds from the MIDI file's clock to the recording's."""
 
 NEAR = 0.07
 """Seconds within which a beat is the same, as in MIREX."""
@@ -105,28 +102,9 @@ def _near(times: Array, others: Array) -> float:
     return float((np.abs(times[:, None] - others).min(axis=1) <= NEAR).mean())
 
 
-def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
-    """Seconds that a recording is behind note onsets, and how clearly.
-
-    Args:
-        envelope: (F,) onset envelope of the recording at 100 Hz.
-        onsets: (N,) seconds of the notes.
-    """
-    from scipy.signal import correlate
-
-    size = len(envelope)
-    notes = np.bincount(np.maximum(0, np.floor(onsets * ENVELOPE_RATE)).astype(int), minlength=size)
-    notes = np.minimum(notes[:size], 4).astype(np.float64)
-    reach = round(FARTHEST_LAG * ENVELOPE_RATE)
-    curve = correlate(envelope - envelope.mean(), notes - notes.mean(), "full", "fft")
-    curve = curve[size - 1 - reach : size + reach]
-    best = int(curve.argmax())
-    away = np.abs(np.arange(len(curve)) - best) >= round(0.1 * ENVELOPE_RATE)
-    return (best - reach) / ENVELOPE_RATE, float(curve[best] / max(curve[away].max(), 1e-9))
-
-
 def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> TrackResult:
     """Compare the labels of a track, joined from its pairs, with its MIDI file."""
+    from motion_data.corpora.recordings.midi_grid import onset_lag
     from motion_data.corpora.recordings.tatum import envelope_of
     from motionbeat_upstream.audio import read_audio
     from recipes.benchmark.beats.sets import joined_beats

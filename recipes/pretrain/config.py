@@ -23,6 +23,7 @@ from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from motion_data.label_targets import TARGETS
 from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import ClipConfig, PipelineConfig
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive
@@ -39,6 +40,13 @@ def _check_corpora(folders: list[str]) -> list[str]:
     if not folders:
         raise ValueError("no corpora; name at least one prepared folder")
     return folders
+
+
+def _check_targets(names: list[str]) -> list[str]:
+    unknown = [name for name in names if name not in TARGETS]
+    if unknown:
+        raise ValueError(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    return names
 
 
 def _check(section: Section) -> Section:
@@ -116,6 +124,14 @@ class DataSection(ClipConfig):
     own_process: Bool = True
     """Whether training data is read in a process of its own; see
     :class:`~recipes.pretrain.data_reader.PretrainReader`. The batches do not depend on it."""
+    endless: Bool = False
+    """Train on pairs without end of each constructed corpus, never on one twice but for ``clips_per_pair``;
+    dev and test are those of its manifest. Needs the prepared corpus itself, not one in shards."""
+    pairs_per_epoch: Count = 2400
+    """Of an endless corpus."""
+    targets: Annotated[list[str], AfterValidator(_check_targets)] = field(default_factory=list)
+    """Targets of frames that batches have, made of the labels of notes, drums, chords, key and sections: some
+    of the names in :data:`~motion_data.label_targets.TARGETS`."""
     rolled_motion: Bool = False
     """Give each clip its motion rolled at random: the control that says what motion adds."""
 

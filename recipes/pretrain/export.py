@@ -6,12 +6,14 @@ import argparse
 import importlib.metadata
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motion_data.manifest import read_corpus
+from motion_data.errors import DataError
+from motion_data.manifest import Corpus, read_corpus
+from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, trained_pairs
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.config import GRID_SOURCES
@@ -58,16 +60,25 @@ def main(arguments: Sequence[str]) -> int:
         help="another .safetensors file to write: the motion tower and the heads, to compare music and "
         "motion with",
     )
+    parser.add_argument(
+        "--private",
+        action="store_true",
+        help="export even what was trained on music or motion that must not be used commercially, or not be "
+        "changed; FILE says so, and is for your own use",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     options = parser.parse_args(arguments)
     outputs = [options.file, options.motion_side]
     refuse_inputs(outputs, [])
     refuse_to_replace(outputs, options.overwrite)
     provenance = export(
-        options.run, options.file, options.step, options.grid_from, options.grid_songs, options.motion_side
+        *(options.run, options.file, options.step, options.grid_from, options.grid_songs),
+        *(options.motion_side, options.private),
     )
     step = provenance.details["step"]
     print(f"{options.file}: the music tower of step {step}, {provenance.training}")
+    if provenance.details["private"]:
+        print(f"{options.file}: for your own use, by the licences of what it was trained on")
     return 0
 
 
@@ -78,6 +89,7 @@ def export(
     grid_from: str = "dev",
     grid_songs: Sequence[Path] = (),
     motion_side: Path | None = None,
+    private: bool = False,
 ) -> Provenance:
     """Write the music tower of a run.
 
@@ -91,8 +103,11 @@ def export(
             :mod:`~recipes.pretrain.grid_source`.
         grid_songs: data sets of the task beat_tracking to choose that by too.
         motion_side: to write the motion tower and the heads to.
+        private: whether corpora whose licences forbid commercial use or changed versions are allowed; the
+            files' metadata say then that they are for private use.
 
     Raises:
+        DataError: without ``private``, such pairs; named.
         MotionBeatError: no run, no such checkpoint, or a checkpoint that cannot be read.
         DataError, AudioError: the corpora that the run names, or the songs, are not there or cannot be read.
     """
@@ -105,6 +120,10 @@ def export(
     model, values = load_model(run, number)
     tower = model.motionbeat.music
     corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
+    init = read_init(run)
+    restricted = _restriction(corpora, run, init)
+    if restricted is not None and not private:
+        raise DataError(f"{restricted}, or export for your own use with --private")
     sources: Sequence[str] = (grid_from,)
     if grid_from == "dev":
         heads = values["criterion"]["settings"].get("heads", {"beat": 0.0})
@@ -118,7 +137,7 @@ def export(
         grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
     names = [str(corpus.made["corpus"]) for corpus in corpora]
-    training, init = " and ".join(names), read_init(run)
+    training = " and ".join(names)
     if init is not None:
         training += f", begun with weights trained on {init['training']}"
     details = {
@@ -132,12 +151,33 @@ def export(
         "validation": validation_at(run, number),
         "grid": grid.to_dict(),
         "init": init,
+        "private": restricted is not None,
+        "licences": [asdict(row) for row in licence_rows(trained_pairs(corpora))],
+        "licence_note": COPYLEFT_NOTE if has_copyleft(trained_pairs(corpora)) else None,
     }
     provenance = Provenance(training, json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)
     if motion_side is not None:
         save_motion_side(model.motionbeat, motion_side, provenance)
     return provenance
+
+
+def _restriction(corpora: Sequence[Corpus], run: Path, init: Mapping[str, Any] | None) -> str | None:
+    """Why weights are for private use alone; None where they are not."""
+    try:
+        check_licences(corpora)
+    except DataError as error:
+        return str(error)
+    if init is not None and is_private(init["details"]):
+        return f"{run}: it began with weights that are for private use; begin with others"
+    return None
+
+
+def is_private(details: Mapping[str, Any]) -> bool:
+    """Whether weights with these details, or weights that they come from, are for private use."""
+    origins = [details["init"]] if details.get("init") else []
+    origins += details.get("mean_of", ())
+    return bool(details.get("private")) or any(is_private(origin["details"]) for origin in origins)
 
 
 def chosen_step(run: Path, step: str) -> int:

@@ -19,7 +19,7 @@ from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
 from fairseq2.utils.device_stat import NOOP_DEVICE_STAT_TRACKER, DeviceStatTracker
 from fairseq2.world_info import WorldInfo
 
-from motion_data.manifest import Corpus, read_corpus
+from motion_data.manifest import Corpus, PairSource, read_corpus
 from motion_data.pipeline.batch import collate
 from motion_data.pipeline.reader import ClipReader, Mixture
 from motionbeat_upstream.config import ARCHITECTURES
@@ -34,6 +34,7 @@ from recipes.pretrain.metrics import register_metrics
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.precision import choose_precision
 from recipes.pretrain.run_folder import last_step
+from recipes.pretrain.sources import training_sources
 from recipes.pretrain.train_unit import PretrainUnit
 from recipes.pretrain.validation.unit import DevReader, ValidationUnit
 
@@ -87,7 +88,7 @@ class PretrainRecipe(TrainRecipe):
         model = GuardedModel(
             context.model, config.criterion.stop_after, context.output_dir, context.gangs.root.rank
         )
-        reader = training_reader(corpora, config, context)
+        reader = training_reader(training_sources(corpora, config.data), config, context)
         unit: TrainUnit[Any] = PretrainUnit(model, config.criterion.settings, reader, commits)
         units: list[EvalUnit[Any]] = []
         readers: list[DataReader[Any]] = []
@@ -128,29 +129,38 @@ def _print_head(
     console.info("%s%s: %s, %d thread(s)", processes, gang.device, precision, torch.get_num_threads())
     for corpus in corpora:
         train, dev = (len(corpus.split(split)) for split in ("train", "dev"))
-        console.info("%s: %d pairs to train on, %d to validate on", corpus.folder, train, dev)
+        if config.data.endless and corpus.made.get("corpus") == "constructed":
+            told = f"pairs without end to train on, {config.data.pairs_per_epoch} an epoch"
+        else:
+            told = f"{train} pairs to train on"
+        console.info("%s: %s, %d to validate on", corpus.folder, told, dev)
 
 
 def training_reader(
-    corpora: Sequence[Corpus], config: PretrainConfig, context: RecipeContext
+    sources: Sequence[PairSource], config: PretrainConfig, context: RecipeContext
 ) -> PretrainReader:
     """Reads this rank's share of the train split."""
     gang = context.gangs.dp
     return PretrainReader(
-        partial(training_mixture, corpora, config, gang.rank, gang.size),
+        partial(training_mixture, sources, config, gang.rank, gang.size),
         gang,
         config.common.seed,
         config.trainer.grad_accumulation.num_batches,
-        partial(collate, rolled=config.data.rolled_motion, motions=config.criterion.settings.uses_motions),
+        partial(
+            collate,
+            rolled=config.data.rolled_motion,
+            motions=config.criterion.settings.uses_motions,
+            targets=config.data.targets,
+        ),
         config.data.own_process,
     )
 
 
-def training_mixture(corpora: Sequence[Corpus], config: PretrainConfig, rank: int, size: int) -> Mixture:
+def training_mixture(sources: Sequence[PairSource], config: PretrainConfig, rank: int, size: int) -> Mixture:
     """The train splits, as one of ``size`` processes reads them."""
     settings = config.data.pipeline(config.common.seed)
     negatives = config.criterion.wanted()
-    clips = [ClipReader(corpus, "train", settings, rank, size, negatives) for corpus in corpora]
+    clips = [ClipReader(source, "train", settings, rank, size, negatives) for source in sources]
     return Mixture(clips, config.common.seed)
 
 

@@ -19,6 +19,7 @@ from motionbeat_upstream.errors import ConfigError, MotionBeatError
 from recipes.pretrain.config import COMPONENTS, PretrainConfig
 from recipes.pretrain.model import PretrainedModelConfig
 from recipes.pretrain.options import find_config, parser
+from recipes.pretrain.sources import training_sources
 
 BASE = "base"
 """Key of a configuration file that names another, whose values it changes."""
@@ -56,8 +57,7 @@ def parse(arguments: Sequence[str]) -> Request:
     """
     options = parser().parse_args(arguments)
     config = read_config(options.config_file, options.config_overrides or [])
-    for corpus in config.data.corpora:
-        read_corpus(corpus)
+    training_sources([read_corpus(folder) for folder in config.data.corpora], config.data)
     for file in (config.init.music, config.init.motion):
         if file is not None and not file.is_file():
             raise MotionBeatError(f"init: {file}: no such file; export a run, or leave init out")

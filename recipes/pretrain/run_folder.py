@@ -102,7 +102,10 @@ def refuse_other_config(folder: Path, config: PretrainConfig) -> None:
         )
     then = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     now: Any = StandardValueConverter().unstructure(config)
-    wanted, made = _flat(now), _flat(then)
+    defaults: Any = StandardValueConverter().unstructure(PretrainConfig())
+    # What a run of an earlier version does not say had not been invented: it went by what is the default.
+    section = _flat({"data": defaults["data"]})
+    wanted, made = _flat(now), section | _flat(then)
     differing = [
         f"{'.'.join(key)} is {wanted.get(key)!r}, was {made.get(key)!r}"
         for key in sorted(wanted | made)

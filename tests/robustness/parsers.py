@@ -28,6 +28,9 @@ from motion_data.corpora import folder
 from motion_data.corpora.aistpp_annotations import find_annotations
 from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
+from motion_data.corpora.constructed.scores import FORMAT as SCORE_FORMAT
+from motion_data.corpora.constructed.scores import read_score_file
+from motion_data.corpora.modules.libopenmpt import play_here
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.corpora.recordings.tracks import read_tempi
 from motion_data.corpora.stepmania.footing import PANELS
@@ -35,6 +38,7 @@ from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.pairs import step_pulses
 from motion_data.corpora.stepmania.song import read_song
 from motion_data.manifest import MANIFEST, MARK, read_corpus
+from motion_data.midi_beats import midi_beats
 from motion_data.midi_file import read_score
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
@@ -56,7 +60,7 @@ from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from recipes.dance_metrics.dance import with_hands
 from recipes.dance_metrics.dance_files import Reading, read_dance
 from recipes.downstream.beat_tracking.dataset import load_splits
-from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats, midi_beats
+from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats
 from recipes.downstream.beat_tracking.settings import read_settings as beat_settings
 from recipes.downstream.clip_probing.settings import TaskSettings as ClipSettings
 from recipes.downstream.dance_generation.body_numbers import JointNumbers
@@ -72,6 +76,7 @@ from recipes.downstream.s3prl_runner.request import check_config, read_config
 from recipes.downstream.s3prl_runner.task_settings import read_section
 from recipes.downstream.tagging.expert import read_magnatagatune
 from recipes.results.record import FORMAT, VERSION, Run, read_results
+from tests.made_module import made_module
 from tests.robustness.inputs import encode, safetensors_values
 
 
@@ -297,6 +302,21 @@ def _read_midi(path: Path) -> object:
     return _positioned(midi_beats(path))
 
 
+def _score_samples() -> Sequence[Any]:
+    notes = np.array([[k % 2, k / 2, 0.4, 40 + k % 12, 90] for k in range(64)], dtype=np.float32)
+    header = {
+        "format": SCORE_FORMAT,
+        **dict.fromkeys(("source", "piece", "licence", "style"), "made"),
+        "signature": "4/4",
+        "metre": 4,
+        "beats": 32,
+        "bpm": [60.0, 200.0],
+        "loop": [0, 32],
+        "players": [["drums", 0, True], ["bass", 33, False]],
+    }
+    return [{"notes": notes, "header": np.array(json.dumps(header)), "seconds": np.arange(33) * 0.5}]
+
+
 # --- motions ----------------------------------------------------------------------------------------------
 
 BVH = "\n".join(
@@ -391,6 +411,20 @@ def _read_motion(path: Path) -> object:
     motion, grid = read_motion(path)
     expect(grid is None or grid.metre >= 1, "a metre below 1")
     return motion.times, grid
+
+
+# --- tracker modules --------------------------------------------------------------------------------------
+
+
+def _module() -> bytes:
+    return made_module([{row: 1 + row % 2 for row in range(0, 64, 4)}], speed=2, tempo=250)
+
+
+def _read_module(path: Path) -> None:
+    played = play_here(path, 1.0, 1.0)
+    expect(bool(np.isfinite(played.wav).all()), "samples that are not finite")
+    expect(bool((np.diff(played.times) > 0).all()), "rows that begin before the ones before them")
+    expect(played.times[0] >= 0 and played.times[-1] <= played.seconds, "rows outside of the sound")
 
 
 # --- manifests, records and tables ------------------------------------------------------------------------
@@ -705,6 +739,8 @@ PARSERS = {
         Parser("CSV, labels", ".csv", lambda: [EMOTIONS], _read_emotion),
         Parser("CSV, tags", ".csv", lambda: [TAGS], _read_tagging),
         Parser("MIDI", ".mid", _midi_samples, _read_midi),
+        Parser(".npz, score", ".npz", _score_samples, read_score_file),
+        Parser("tracker module", ".mod", lambda: [_module()], _read_module, 0.5),
         Parser("ASAP annotations", ".txt", lambda: [ASAP], _read_asap),
         *map(_task_config, TASKS),
         Parser("YAML, pretraining", ".yaml", lambda: [PRETRAINING], _read_pretraining, 0.2),

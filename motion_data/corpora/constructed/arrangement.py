@@ -6,11 +6,14 @@ what players add (early and late strokes, loud and soft ones) is applied to the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motion_data.corpora.constructed.form import cells_of, chord_events, key_events, section_events
 from motion_data.corpora.constructed.styles import (
     BASS,
     CHORDS,
@@ -21,19 +24,31 @@ from motion_data.corpora.constructed.styles import (
     Style,
     programs_of,
 )
-from motion_data.corpora.constructed.tunes import TICKS, Tune
+from motion_data.corpora.constructed.surroundings import ALONE, Surroundings
+from motion_data.corpora.constructed.tunes import METRES, TICKS, Tune
+from motion_data.labels import Labels
 from motionbeat_upstream.tracking.grid import Grid
 
-SLOWEST, FASTEST = 60.0, 190.0
-"""Beats a minute that a pair's median tempo lies between."""
+if TYPE_CHECKING:
+    from motion_data.corpora.constructed.sounds import Casting
 
-COURSES = ("steady", "drift", "rubato", "step", "ramp")
-"""Ways in which the tempo moves: not, a little as a band's, widely as a soloist's, at once, slowly."""
+SLOWEST, FASTEST = 50.0, 215.0
+"""Beats a minute that a pair's tempo is drawn between, evenly in its logarithm."""
 
-COURSE_SHARES = (0.45, 0.27, 0.12, 0.08, 0.08)
+EASE = 1.15
+"""Factor by which a changing tempo may leave these."""
+
+COURSES = ("steady", "drift", "rubato", "step", "ramp", "accelerando", "fermata")
+"""Ways in which the tempo moves: not, a little as a band's, widely as a soloist's, at once, slowly, ever
+faster, and not but for one beat that is held."""
+
+COURSE_SHARES = (0.44, 0.26, 0.11, 0.06, 0.05, 0.04, 0.04)
 
 KNOTS = 16
 """Knots of the map a beat."""
+
+HELD_WITHIN = 12.0
+"""Seconds of a pair within which a beat is held."""
 
 LEAD = 2.0
 """Seconds of music before a pair's first sample, so that it does not begin with an attack of everything."""
@@ -43,6 +58,12 @@ PHRASE = 4
 
 FASTEST_MELODY = 9.5
 """Notes a second beyond which a tune is not played."""
+
+FASTEST_FILL = 135.0
+"""Beats a minute from which on a fill is in eighths."""
+
+NEAR = 0.1
+"""Share of a beat within which a note counts as on it."""
 
 LOOSEST = 0.03
 """Seconds by which a player may be early or late at most."""
@@ -70,15 +91,21 @@ class Arrangement:
 
     parts: tuple[Part, ...]
     grid: Grid
-    """Exact; beats from 0 s to the end of the pair."""
+    """Exact; beats from 0 s to the end of the pair, where there is music."""
     style: str
     bpm: float
     energy: float
     """How much it asks a dancer to move, in [0, 1]."""
     swing: float
     course: str
-    """How the tempo moves: one of :data:`COURSES`."""
+    """How the tempo moves: one of :data:`COURSES`, or ``own`` where a score has its own tempi."""
     seconds: float
+    around: Surroundings = ALONE
+    """What is done to the ends of the music; notes and grid are within them."""
+    form: Labels = field(default_factory=Labels)
+    """Chords, key and sections, from before the pair to after it."""
+    casting: Casting | None = None
+    """How measured sounds play its parts; None where a soundfont plays them."""
 
 
 Written = list[tuple[float, float, float, float]]
@@ -92,26 +119,34 @@ def _by_start(notes: Written | NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def arrange(
-    tune: Tune, style_name: str, melody_program: int, split: str, seconds: float, rng: np.random.Generator
+    tune: Tune,
+    style_name: str,
+    melody_program: int,
+    split: str,
+    seconds: float,
+    rng: np.random.Generator,
+    bpm: float | None = None,
 ) -> Arrangement:
     """Arrange a tune.
 
     Args:
-        tune: of the style's metre; it is repeated as often as is needed.
+        tune: of the style's time signature; it is repeated as often as is needed.
         style_name: one of :data:`~motion_data.corpora.constructed.styles.STYLES`.
         melody_program: General MIDI program of the melody.
         split: train, dev or test: chords are played by a program of that split.
         seconds: length of the pair.
         rng: for all choices.
+        bpm: the tempo; None for any of the style's.
     """
     style = STYLE[style_name]
-    if style.metre != tune.metre:
-        raise ValueError(f"style {style.name} has {style.metre} beats a bar, the tune {tune.metre}")
+    if style.signature != tune.signature:
+        raise ValueError(f"style {style.name} is in {style.signature}, the tune in {tune.signature}")
     metre = tune.metre
-    bpm = _bpm(tune, style, rng)
+    if bpm is None:
+        bpm = float(np.exp(rng.uniform(*np.log(style.bpm))))
     course = str(rng.choice(COURSES, p=COURSE_SHARES))
     swing = float(rng.uniform(*style.swing))
-    lead_beats = LEAD * FASTEST / 60
+    lead_beats = LEAD * EASE * FASTEST / 60
     # The pair begins anywhere in a bar.
     zero = metre * int(np.ceil(lead_beats / metre)) + float(rng.uniform(0, metre))
     length = zero + seconds * bpm * 1.3 / 60 + metre
@@ -123,16 +158,20 @@ def arrange(
     chords = (chords_of(tune)[(first_bar + np.arange(bars + 1)) % tune.bars] + transposition) % 12
     players = _band(rng)
     sections = _sections(bars, pauses=len(players) > 2, rng=rng)
+    breaks = _breaks(bars, style, rng)
 
     written = [
-        ("drums", int(rng.choice(style.kits)), _drums(style, bars, sections, rng)),
+        ("drums", int(rng.choice(style.kits)), _drums(style, bpm, bars, sections, rng)),
         ("bass", int(rng.choice(BASS)), _bass(style, chords, sections, rng)),
         ("chords", int(rng.choice(programs_of(split, CHORDS))), _chords(style, chords, sections, rng)),
-        ("melody", melody_program, _melody(tune, first_bar, bars, transposition, sections, rng)),
+        ("melody", melody_program, _melody(tune, bpm, first_bar, bars, transposition, sections, rng)),
     ]
     looseness = float(rng.choice([0.0, 0.004, 0.008, 0.012]))
     parts = []
     for role, program, notes in written:
+        if tempo.held is not None:
+            notes = held_notes(notes, tempo.held)
+        notes = _rested(notes, [(start, stop) for start, stop, solo in breaks if role != solo])
         part = _play(role, program, notes, style, swing, tempo, looseness, rng)
         part = replace(part, notes=part.notes[(part.notes[:, 0] >= -LEAD) & (part.notes[:, 0] < seconds)])
         if role in players and len(part.notes):
@@ -144,19 +183,20 @@ def arrange(
     grid = Grid(times[inside], beats[inside] % metre + 1, metre)
     speed = np.log(bpm / SLOWEST) / np.log(FASTEST / SLOWEST)
     energy = float(np.clip(0.7 * style.energy + 0.3 * speed + rng.normal(0, 0.08), 0.05, 1.0))
-    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, course, seconds)
-
-
-def _bpm(tune: Tune, style: Style, rng: np.random.Generator) -> float:
-    """A tempo that fits the style and at which the tune can be played."""
-    density = len(tune.notes) / (tune.bars * tune.metre)
-    fastest = min(style.bpm[1], max(FASTEST_MELODY * 60 / density, SLOWEST * 1.05))
-    slowest = min(style.bpm[0], fastest * 0.9)
-    return float(np.clip(np.exp(rng.uniform(np.log(slowest), np.log(fastest))), SLOWEST, FASTEST))
+    cells = cells_of(sections, breaks, metre)
+    edges = tempo.at(cells.edges)
+    form = Labels(
+        {
+            "chords": chord_events(chords, cells, players, edges),
+            "key": key_events(tune.scale, transposition, players, edges),
+            "sections": section_events(first_bar, cells, players, edges),
+        }
+    )
+    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, course, seconds, form=form)
 
 
 def _band(rng: np.random.Generator) -> set[str]:
-    """Who plays: the whole band half of the time, and never without something that marks the beat."""
+    """Who plays: the whole band half of the time, and now and then the drums or the melody alone."""
     bands = (
         {"drums", "bass", "chords", "melody"},
         {"drums", "bass", "chords"},
@@ -166,8 +206,10 @@ def _band(rng: np.random.Generator) -> set[str]:
         {"chords", "melody"},
         {"drums", "bass"},
         {"drums"},
+        {"melody"},
+        {"chords"},
     )
-    return bands[rng.choice(len(bands), p=(0.5, 0.1, 0.08, 0.06, 0.14, 0.05, 0.04, 0.03))]
+    return bands[rng.choice(len(bands), p=(0.47, 0.09, 0.08, 0.06, 0.13, 0.05, 0.03, 0.04, 0.03, 0.02))]
 
 
 def _sections(bars: int, pauses: bool, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -179,8 +221,42 @@ def _sections(bars: int, pauses: bool, rng: np.random.Generator) -> NDArray[np.b
     return plays
 
 
+def _breaks(bars: int, style: Style, rng: np.random.Generator) -> list[tuple[float, float, str | None]]:
+    """Stops at the end of phrases: beats from which on and until which all rest but the role named, if any.
+
+    Half of the pieces have none. A stop lasts a bar at most, or the beat could not be followed across it.
+    """
+    if rng.random() < 0.5:
+        return []
+    breaks: list[tuple[float, float, str | None]] = []
+    for stop in range(PHRASE, bars, PHRASE):
+        length = int(rng.integers(1, style.metre + 1))
+        solo = rng.choice(["drums", "bass", "melody", ""])
+        if rng.random() < 0.3:
+            breaks.append((stop * style.metre - length, stop * style.metre, str(solo) or None))
+    return breaks
+
+
+def _rested(notes: NDArray[np.float64], breaks: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """The notes without those that begin in a break; what sounds when it comes ends there."""
+    for start, stop in breaks:
+        notes = notes[(notes[:, 0] < start) | (notes[:, 0] >= stop)]
+        length = np.where(notes[:, 0] < start, np.minimum(notes[:, 1], start - notes[:, 0]), notes[:, 1])
+        notes = np.column_stack([notes[:, 0], length, notes[:, 2:]])
+    return notes
+
+
+def held_notes(notes: NDArray[np.float64], beat: float) -> NDArray[np.float64]:
+    """The notes as they are played where a beat is held: what begins on it lasts, nothing else begins."""
+    since = notes[:, 0] - beat
+    notes = notes[(since <= NEAR) | (since >= 1 - NEAR)]
+    on_it = np.abs(notes[:, 0] - beat) <= NEAR
+    length = np.where(on_it, np.maximum(notes[:, 1], 1.0), notes[:, 1])
+    return np.column_stack([notes[:, 0], length, notes[:, 2:]])
+
+
 def _drums(
-    style: Style, bars: int, sections: NDArray[np.bool_], rng: np.random.Generator
+    style: Style, bpm: float, bars: int, sections: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     written: Written = []
     lanes = {lane: int(rng.choice(LANES[lane])) for lane in style.drums}
@@ -197,7 +273,8 @@ def _drums(
         filled = style.metre
         if fills and bar % phrase == phrase - 1 and rng.random() < 0.8:
             filled = style.metre - int(rng.integers(1, min(style.metre, 3)))
-            _fill(written, at + filled, at + style.metre, 3 if style.metre == 2 else 4, rng)
+            strokes = 3 if style.parts == 3 else 4 if bpm < FASTEST_FILL else 2
+            _fill(written, at + filled, at + style.metre, strokes, rng)
         if crashes and bar % phrase == 0:
             written.append((at, 1.0, crash, 1.05))
         for lane, pitch in lanes.items():
@@ -277,8 +354,19 @@ def _chords(
     return _by_start(written)
 
 
+def _thinned(tune: Tune, bpm: float) -> NDArray[np.int64]:
+    """The tune's notes, (N, 3); where they would be too fast, those on the larger values alone."""
+    most = FASTEST_MELODY * 60 / bpm * tune.bars * tune.metre
+    notes = tune.notes
+    for step in (TICKS // METRES[tune.signature][1], TICKS):
+        if len(notes) > most:
+            notes = notes[notes[:, 0] % step == 0]
+    return notes if len(notes) else tune.notes
+
+
 def _melody(
     tune: Tune,
+    bpm: float,
     first_bar: int,
     bars: int,
     transposition: int,
@@ -286,11 +374,12 @@ def _melody(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     whole = tune.bars * tune.metre
-    starts = tune.notes[:, 0] / TICKS - first_bar * tune.metre
-    lengths = tune.notes[:, 1] / TICKS
+    written = _thinned(tune, bpm)
+    starts = written[:, 0] / TICKS - first_bar * tune.metre
+    lengths = written[:, 1] / TICKS
     rounds = np.arange(0, bars * tune.metre // whole + 2) * whole
     starts = (starts[None, :] + rounds[:, None]).ravel()
-    pitches = tune.notes[:, 2] + transposition
+    pitches = written[:, 2] + transposition
     octave = 12 * round((float(rng.uniform(66, 79)) - float(np.median(pitches))) / 12)
     pitches = np.tile(pitches + octave, len(rounds))
     lengths = np.tile(lengths, len(rounds)) * rng.uniform(0.7, 1.0)
@@ -311,6 +400,8 @@ class TempoMap:
     """(N,) knots, increasing."""
     seconds: NDArray[np.float64]
     """(N,) increasing."""
+    held: float | None = None
+    """The beat from which on one beat is held longer than the others, if any."""
 
     def at(self, beats: ArrayLike) -> NDArray[np.float64]:
         """Seconds at any beats."""
@@ -347,12 +438,20 @@ def tempo_map(
         bend = np.log(rng.choice([0.8, 0.88, 1.12, 1.25])) * ((middle >= bar) - 0.5)
     elif course == "ramp":
         bend = np.log(rng.uniform(1.08, 1.35)) * rng.choice([-1, 1]) * (middle / beats - 0.5)
+    elif course == "accelerando":
+        bend = np.log(rng.uniform(1.3, 1.6)) * (middle / beats - 0.5)
     else:
         bend = np.zeros(len(middle))
-    tempo = np.clip(bpm * np.exp(bend), SLOWEST, FASTEST)
+    tempo = np.clip(bpm * np.exp(bend), SLOWEST / EASE, FASTEST * EASE)
+    held = None
+    if course == "fermata":
+        # The last beat of a bar, a bar after the pair begins or later.
+        latest = max(zero + metre, min(zero + HELD_WITHIN * bpm / 60, 0.8 * beats))
+        held = float(metre * round(rng.uniform(zero + metre, latest) / metre) - 1)
+        tempo[(middle > held) & (middle < held + 1)] /= rng.uniform(1.7, 3.0)
     seconds = np.concatenate([[0.0], np.cumsum(60.0 / tempo / KNOTS)])
     drawn = TempoMap(knots, seconds)
-    return TempoMap(knots, seconds - drawn.at(zero))
+    return TempoMap(knots, seconds - drawn.at(zero), held)
 
 
 def _wander(beats: NDArray[np.float64], period: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -11,8 +11,10 @@ too short returns to an earlier bar of its own (:mod:`take_loop`).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ from motion_data.errors import DataError
 from motion_data.files import read_npz
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
+from motion_data.pair import SPLITS
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.file_name import fit_name
 from motionbeat_upstream.tracking.grid import Grid
@@ -109,6 +112,20 @@ def read_takes(folder: str | Path) -> list[Take]:
     if not takes:
         raise DataError(f"{folder}: neither .bvh nor .npz in it; expected takes of captured motion")
     return takes
+
+
+def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
+    """Takes by split, 80/10/10 by group, in an order that a hash of the groups' names gives."""
+    groups = sorted(
+        {take.group or take.name for take in takes}, key=lambda name: sha256(name.encode()).digest()
+    )
+    held = max(1, round(0.1 * len(groups))) if len(groups) >= len(SPLITS) else 0
+    # Train, the first split, has what is left.
+    split_of = {name: SPLITS[1 + number // held] for number, name in enumerate(groups[: 2 * held])}
+    dealt: dict[str, list[Take]] = {split: [] for split in SPLITS}
+    for take in takes:
+        dealt[split_of.get(take.group or take.name, SPLITS[0])].append(take)
+    return dealt
 
 
 def warp_onto(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator) -> Motion | None:

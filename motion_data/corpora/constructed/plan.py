@@ -1,24 +1,27 @@
-"""What pair number ``index`` of a seed is (tune, style, instrument, dance), and its performance: arranged,
-danced, rendered and heard in a room."""
+"""What pair number ``index`` of a seed is (source, tune, style, instrument, dance), and its performance:
+arranged, danced, rendered and heard in a room."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed import acoustics
-from motion_data.corpora.constructed.arrangement import LEAD, Arrangement, arrange
-from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
-from motion_data.corpora.constructed.dancer import STYLES as DANCES
-from motion_data.corpora.constructed.dancer import dance
+from motion_data.corpora.constructed import acoustics, production, sounds, surroundings
+from motion_data.corpora.constructed.arrangement import FASTEST, LEAD, SLOWEST, Arrangement, arrange
+from motion_data.corpora.constructed.capture import Take, deal_takes, read_takes, warp_onto
+from motion_data.corpora.constructed.dancer import dance, take_name
+from motion_data.corpora.constructed.form import labels_of, silent_labels
+from motion_data.corpora.constructed.scores import Entry, Scores, arrange_score, load_score
+from motion_data.corpora.constructed.standing import STANDING, stand
+from motion_data.corpora.constructed.step_patterns import PATTERNS
 from motion_data.corpora.constructed.styles import MELODY, programs_of, styles_of
 from motion_data.corpora.constructed.tunes import METRES, Tune, from_json, made_tune, to_json
 from motion_data.errors import DataError
@@ -30,16 +33,36 @@ from motion_data.preparation import hashed_split
 from motion_data.soundfont import default_soundfont, make_score
 from motion_data.soundfont import play as play_score
 
-STAGES = ("plan", "arrangement", "acoustics", "dance", "take")
+T = TypeVar("T")
+
+FORMAT = 3
+"""Goes up when an old plan would be played otherwise than it was, or cannot be played."""
+
+STAGES = ("plan", "arrangement", "acoustics", "dance", "take", "surroundings", "applause", "cast", "sound")
 """Each has a random stream of its own, so that a change to one leaves the others as they were."""
 
-METRE_SHARES = {4: 0.5, 3: 0.25, 2: 0.25}
+METRE_SHARES = {
+    "4/4": 0.48,
+    "3/4": 0.15,
+    "6/8": 0.1,
+    "2/4": 0.08,
+    "12/8": 0.07,
+    "5/4": 0.06,
+    "7/8": 0.06,
+}
+"""Of all pairs, where every metre has music at the tempo that was drawn."""
+
+TUNES, BEATLESS = "tunes", "beatless"
+"""Sources of pairs beside the styles of scores: tunes arranged here, and sounds without any music."""
 
 MADE_SHARE = 0.25
 """Pairs that have a made tune although there are others: folk tunes alone are one kind of music."""
 
 MADE_TUNES = 400
 """Made tunes of each metre."""
+
+MOST_TRIES = 8
+"""Takes that are tried on one piece of music before the parametric dancer has to do."""
 
 FPS = 60.0
 """Frames of motion a second."""
@@ -55,10 +78,18 @@ class Plan:
     seed: int
     index: int
     split: str
-    tune: Tune
+    source: str
+    """:data:`TUNES`, :data:`BEATLESS`, or the style of scores that its own is of."""
+    tune: Tune | None
+    """That is arranged; None with another source."""
+    score: Entry | None
+    """That a stretch is cut from; None with another source."""
     style: str
+    """Of the accompaniment; what a beatless pair sounds like; of a score the source."""
+    bpm: float
+    """Tempo of the music; 0 without any."""
     program: int
-    """General MIDI program of the melody."""
+    """General MIDI program of the tune's melody."""
     dance: str
     """Style of the parametric dancer; empty with captured motion."""
     dancer: int
@@ -68,11 +99,38 @@ class Plan:
     """Its path; None for the default."""
     soundfont_sha256: str
     motion: str | None = None
-    """Folder of the captured take; None with the parametric dancer."""
+    """Folder of captured takes; None with the parametric dancer."""
     take: str = ""
-    """Name of the captured take."""
+    """Name of the captured take; empty until one is chosen."""
     take_sha256: str = ""
     """Of the take's joints."""
+    sounds: str | None = None
+    """Folder of measured sounds, which are played in place of the soundfont; None for the soundfont alone."""
+    sounds_sha256: str = ""
+    sources: str = "seen"
+    """Which of the measured sounds: one of :data:`~motion_data.corpora.constructed.sounds.SOURCES`."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Fields of :class:`~motion_data.corpora.constructed.sounds.SoundShares`; others have their defaults."""
+    format: int = FORMAT
+
+    @property
+    def piece(self) -> str:
+        """Name of the music."""
+        if self.tune is not None:
+            return self.tune.piece
+        return f"{self.style}:{self.seed}-{self.index}" if self.score is None else self.score.piece
+
+    @property
+    def take_name(self) -> str:
+        """Name of the dance."""
+        return self.take or take_name(self.dance, self.dancer)
+
+    @property
+    def metre(self) -> int | None:
+        """Beats a bar; None without music."""
+        if self.tune is not None:
+            return self.tune.metre
+        return None if self.score is None else METRES[self.score.signature][0]
 
 
 def stage_seed(seed: int, index: int, stage: str) -> np.random.SeedSequence:
@@ -85,29 +143,60 @@ def stage_rng(seed: int, index: int, stage: str) -> np.random.Generator:
     return np.random.default_rng(stage_seed(seed, index, stage))
 
 
-Pools = Mapping[tuple[str, int], Sequence[Tune]]
-"""Tunes by split and metre."""
+Pools = Mapping[tuple[str, str], Sequence[Tune]]
+"""Tunes by split and time signature."""
 
 
 def pool(tunes: Sequence[Tune]) -> Pools:
-    """Tunes by split and metre; the split is dealt by the piece's name and so never changes."""
-    pools: dict[tuple[str, int], list[Tune]] = {}
+    """Tunes by split and time signature; the split is dealt by the piece's name and so never changes."""
+    pools: dict[tuple[str, str], list[Tune]] = {}
     for tune in tunes:
-        pools.setdefault((hashed_split(tune.piece), tune.metre), []).append(tune)
+        pools.setdefault((hashed_split(tune.piece), tune.signature), []).append(tune)
     return pools
 
 
 @lru_cache(maxsize=1)
-def made_pools() -> Mapping[tuple[str, int], Sequence[tuple[int, int]]]:
-    """Metre and number of the made tunes, by split and metre."""
-    pools: dict[tuple[str, int], list[tuple[int, int]]] = {}
+def made_pools() -> Mapping[tuple[str, str], Sequence[int]]:
+    """Numbers of the made tunes, by split and time signature."""
+    pools: dict[tuple[str, str], list[int]] = {}
     for metre in METRES:
         for number in range(MADE_TUNES):
-            pools.setdefault((hashed_split(f"made:{metre}-{number}"), metre), []).append((metre, number))
+            pools.setdefault((hashed_split(f"made:{metre}-{number}"), metre), []).append(number)
     return pools
 
 
-def plan_pair(seed: int, index: int, tunes: Pools, seconds: float, soundfont: Path | None) -> Plan:
+@lru_cache(maxsize=16)
+def dances_of(signature: str) -> tuple[str, ...]:
+    """The parametric dancer's styles that step on the beats of a metre and on what they are divided into."""
+    metre, parts = METRES[signature]
+    return tuple(
+        name
+        for name, pattern in PATTERNS[metre].items()
+        if all(abs(step.beat * parts - round(step.beat * parts)) < 1e-6 for step in pattern.steps)
+    )
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What pairs are made of."""
+
+    shares: Mapping[str, float] = field(default_factory=lambda: {TUNES: 1.0})
+    """Of each source."""
+    scores: Scores = field(default_factory=dict)
+
+
+TUNES_ALONE = Mix()
+
+
+def plan_pair(
+    seed: int,
+    index: int,
+    tunes: Pools,
+    seconds: float,
+    soundfont: Path | None,
+    mix: Mix = TUNES_ALONE,
+    played: Mapping[str, Any] | None = None,
+) -> Plan:
     """The plan of one pair, whatever others there are.
 
     Args:
@@ -116,29 +205,65 @@ def plan_pair(seed: int, index: int, tunes: Pools, seconds: float, soundfont: Pa
         tunes: what :func:`pool` gave; made tunes stand in where it has none.
         seconds: length of the pair.
         soundfont: None for the default.
+        mix: sources, and scores to choose from; a tune stands in where they have none of the tempo drawn.
+        played: the plan's fields from ``sounds`` on; None for the soundfont alone.
     """
     rng = stage_rng(seed, index, "plan")
     split = SPLIT_OF[index % len(SPLIT_OF)]
-    metre = int(rng.choice(list(METRE_SHARES), p=list(METRE_SHARES.values())))
-    known = tunes.get((split, metre), ())
-    made = made_pools()[split, metre]
-    use_made, pick = rng.random() < MADE_SHARE or not known, rng.random()
-    tune = made_tune(*made[int(pick * len(made))]) if use_made else known[int(pick * len(known))]
-    styles = styles_of(metre)
-    programs = programs_of(split, MELODY)
+    bpm = float(np.exp(rng.uniform(np.log(SLOWEST), np.log(FASTEST))))
+    source = str(rng.choice(list(mix.shares), p=list(mix.shares.values())))
+    use_made, pick, of_style, of_program, of_dance = rng.random(5)
+    fitting: Mapping[str, Sequence[Any]] = {
+        signature: [
+            entry
+            for entry in mix.scores.get((split, source), ())
+            if entry.signature == signature and entry.bpm[0] <= bpm <= entry.bpm[1]
+        ]
+        for signature in METRE_SHARES
+    }
+    if source != BEATLESS and not any(fitting.values()):
+        source = TUNES
+    if source == TUNES:
+        fitting = {signature: styles_of(signature, bpm) for signature in METRE_SHARES}
+    tune, score, program = None, None, 0
+    if source == BEATLESS:
+        style, danced, bpm = _one_of(surroundings.NOTHING, of_style), STANDING, 0.0
+    else:
+        weights = np.array([METRE_SHARES[metre] * bool(found) for metre, found in fitting.items()])
+        signature = str(rng.choice(list(fitting), p=weights / weights.sum()))
+        danced = _one_of(dances_of(signature), of_dance)
+        if source == TUNES:
+            style = _one_of(fitting[signature], of_style).name
+            known, made = tunes.get((split, signature), ()), made_pools()[split, signature]
+            if use_made < MADE_SHARE or not known:
+                tune = made_tune(signature, _one_of(made, pick))
+            else:
+                tune = _one_of(known, pick)
+            program = _one_of(programs_of(split, MELODY), of_program)
+        else:
+            style, score = source, _one_of(fitting[signature], pick)
     return Plan(
         seed,
         index,
         split,
+        source,
         tune,
-        styles[rng.integers(len(styles))].name,
-        int(programs[rng.integers(len(programs))]),
-        DANCES[metre][rng.integers(len(DANCES[metre]))],
+        score,
+        style,
+        bpm,
+        program,
+        danced,
         int(stage_seed(seed, index, "dance").generate_state(1, np.uint64)[0] >> np.uint64(1)),
         seconds,
         None if soundfont is None else str(soundfont),
         soundfont_sha256(soundfont or default_soundfont()),
+        **(played or {}),
     )
+
+
+def _one_of(choices: Sequence[T], share: float) -> T:
+    """One of several, by a number in [0, 1)."""
+    return choices[int(share * len(choices))]
 
 
 @lru_cache(maxsize=4)
@@ -156,42 +281,99 @@ def soundfont_sha256(soundfont: Path) -> str:
 
 def to_provenance(plan: Plan) -> dict[str, Any]:
     """The plan as a manifest holds it."""
-    return {**vars(plan), "tune": to_json(plan.tune)}
+    return {
+        **vars(plan),
+        "tune": None if plan.tune is None else to_json(plan.tune),
+        "score": None if plan.score is None else {**vars(plan.score), "bpm": list(plan.score.bpm)},
+    }
 
 
 def from_provenance(provenance: Mapping[str, Any], place: str) -> Plan:
     """The plan of a manifest's line.
 
     Raises:
-        DataError: it is no plan.
+        DataError: it is no plan, or one of another version.
     """
+    if "tune" in provenance and (found := provenance.get("format", 1)) != FORMAT:
+        raise DataError(
+            f"{place}: planned in format {found}, and this version plays format {FORMAT}; prepare the corpus "
+            f"again (`motionbeat data prepare constructed OUT`)"
+        )
     try:
-        return Plan(**{**provenance, "tune": from_json(provenance["tune"])})
+        tune, score = provenance["tune"], provenance["score"]
+        return Plan(
+            **{
+                **provenance,
+                "tune": None if tune is None else from_json(tune),
+                "score": None if score is None else Entry(**{**score, "bpm": tuple(score["bpm"])}),
+            }
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{place}: its provenance is no plan of a constructed pair ({error}); prepare again"
         ) from None
 
 
-def perform(pair: MotionPair) -> LoadedPair:
+def perform(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
     """Play and dance a constructed pair; the same, bit by bit, each time on one machine.
 
     Args:
         pair: from a manifest; its ``provenance`` holds the plan.
+        folder: of that manifest, where scores are.
 
     Raises:
-        DataError: no such plan, or the soundfont or the captured take it needs is gone or another one.
+        DataError: no such plan, or the soundfont, score or captured take it needs is gone or another one.
     """
     plan = from_provenance(pair.provenance, f"pair {pair.name!r}")
-    arrangement = play(plan)
+    if plan.source == BEATLESS:
+        nothing = silent_labels(plan.style, plan.seconds)
+        return LoadedPair(pair, torch.from_numpy(hear_nothing(plan)), stand_still(plan), None, nothing)
+    arrangement = play(plan, folder)
+    if plan.motion is not None and not plan.take:
+        plan = choose_take(plan, arrangement)
+        pair = replace(pair, take=plan.take_name, provenance=to_provenance(plan))
     motion = move(plan, arrangement)
-    return LoadedPair(pair, torch.from_numpy(hear(plan, arrangement)), motion, arrangement.grid)
+    sound = torch.from_numpy(hear(plan, arrangement))
+    return LoadedPair(pair, sound, motion, arrangement.grid, labels_of(arrangement))
 
 
-def play(plan: Plan) -> Arrangement:
-    """The notes and the grid of a plan; no sound yet."""
+def play(plan: Plan, folder: str | Path = ".") -> Arrangement:
+    """The notes and the grid of a plan with music; no sound yet.
+
+    Its programs are those that are heard.
+
+    Raises:
+        DataError: the score cannot be found in the corpus's folder, or is another one.
+    """
+    arrangement = _arranged(plan, folder)
+    if plan.sounds is None:
+        return arrangement
+    casting = sounds.cast(
+        arrangement,
+        plan.split,
+        sounds.checked_sounds(plan.sounds, plan.sounds_sha256),
+        plan.sources == "unseen",
+        sounds.SoundShares(**plan.shares),
+        stage_rng(plan.seed, plan.index, "cast"),
+    )
+    return sounds.heard_as(arrangement, casting)
+
+
+def _arranged(plan: Plan, folder: str | Path) -> Arrangement:
     rng = stage_rng(plan.seed, plan.index, "arrangement")
-    return arrange(plan.tune, plan.style, plan.program, plan.split, plan.seconds, rng)
+    if plan.score is not None:
+        score = load_score(Path(folder) / plan.score.path, plan.score.sha256)
+        arrangement = arrange_score(score, plan.split, plan.seconds, plan.bpm, rng)
+    else:
+        assert plan.tune is not None
+        arrangement = arrange(plan.tune, plan.style, plan.program, plan.split, plan.seconds, rng, plan.bpm)
+    around = surroundings.draw(arrangement, stage_rng(plan.seed, plan.index, "surroundings"))
+    return surroundings.bounded(arrangement, around)
+
+
+def stand_still(plan: Plan) -> Motion:
+    """The motion of a plan without music."""
+    return stand(plan.seconds, np.random.default_rng(plan.dancer), FPS)
 
 
 def move(plan: Plan, arrangement: Arrangement) -> Motion:
@@ -219,6 +401,36 @@ def _warped(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -> M
     return motion
 
 
+def choose_take(plan: Plan, arrangement: Arrangement) -> Plan:
+    """The plan with a captured take, where it names a folder of takes and none of them yet.
+
+    It is the first of the takes of the plan's split that fits the music, in an order of the plan's own. Where
+    none of :data:`MOST_TRIES` does, the parametric dancer dances.
+
+    Raises:
+        DataError: no such folder, or no takes in it.
+    """
+    if plan.motion is None or plan.take:
+        return plan
+    takes = dealt_takes(plan.motion)[plan.split]
+    order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
+    for take in (takes[number] for number in order[:MOST_TRIES]):
+        rng = np.random.default_rng(plan.dancer)
+        if warp_onto(take, arrangement.grid, plan.seconds, rng) is not None:
+            return replace(plan, take=take.name, take_sha256=joints_sha256(take), dance="")
+    return replace(plan, motion=None)
+
+
+@lru_cache(maxsize=2)
+def dealt_takes(folder: str) -> Mapping[str, Sequence[Take]]:
+    """The takes of a folder by split, read once a process.
+
+    Raises:
+        DataError: no such folder, or no takes in it.
+    """
+    return deal_takes(list(takes_of(folder).values()))
+
+
 @lru_cache(maxsize=2)
 def takes_of(folder: str) -> Mapping[str, Take]:
     """The takes of a folder by name, read once a process.
@@ -238,16 +450,40 @@ def hear(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
     """(T,) the sound of a plan at 16 kHz.
 
     Raises:
-        DataError: the soundfont is gone or another one.
+        DataError: a soundfont is gone or another one, or what is rendered is not finite.
     """
+    clapping = stage_rng(plan.seed, plan.index, "applause")
+    played = surroundings.surrounded(_recorded(plan, arrangement), arrangement.around, clapping)
+    rng = stage_rng(plan.seed, plan.index, "acoustics")
+    heard = acoustics.apply(played, acoustics.draw(rng), rng)
+    if not np.isfinite(heard).all():
+        raise DataError(f"pair {plan.index} of seed {plan.seed}: NaN or infinity in its sound; leave it out")
+    return heard
+
+
+def _recorded(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
+    """(T,) the recording that is then heard somewhere, at 16 kHz."""
+    if plan.sounds is not None:
+        rng = stage_rng(plan.seed, plan.index, "sound")
+        known = sounds.checked_sounds(plan.sounds, plan.sounds_sha256)
+        mix = sounds.render(arrangement, plan.split, known, rng)
+        return production.apply(mix, production.draw(sounds.SoundShares(**plan.shares), rng), rng)
     soundfont = Path(plan.soundfont) if plan.soundfont is not None else default_soundfont()
     if (found := soundfont_sha256(soundfont)) != plan.soundfont_sha256:
         raise DataError(
             f"{soundfont}: another soundfont than the corpus was prepared with (sha256 {found[:12]}, "
             f"expected {plan.soundfont_sha256[:12]}); put that one back, or prepare the corpus again"
         )
+    return render(arrangement, soundfont)
+
+
+def hear_nothing(plan: Plan) -> NDArray[np.float32]:
+    """(T,) the sound of a plan without music at 16 kHz."""
+    sound = surroundings.nothing(plan.style, plan.seconds, stage_rng(plan.seed, plan.index, "surroundings"))
+    if plan.style == "silence":  # acoustics would make it loud
+        return sound
     rng = stage_rng(plan.seed, plan.index, "acoustics")
-    return acoustics.apply(render(arrangement, soundfont), acoustics.draw(rng), rng)
+    return acoustics.apply(sound, acoustics.draw(rng), rng)
 
 
 def render(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:

@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from motion_data.corpora.constructed.capture import Take, read_takes, warp_onto
-from motion_data.corpora.constructed.dancer import take_name
+from motion_data.corpora.constructed import mma, pieces
+from motion_data.corpora.constructed.capture import read_takes
 from motion_data.corpora.constructed.plan import (
+    BEATLESS,
+    FORMAT,
+    FPS,
+    TUNES,
     Plan,
-    Pools,
-    joints_sha256,
+    choose_take,
     move,
-    plan_pair,
     play,
-    pool,
-    stage_rng,
+    stand_still,
     to_provenance,
 )
+from motion_data.corpora.constructed.planner import PLANNER, TAKES, Planner, write_planner
+from motion_data.corpora.constructed.scores import Entry, Score, write_score
+from motion_data.corpora.constructed.sounds import SOURCES, SoundShares, as_settings, sounds_sha256
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
 from motion_data.errors import DataError
+from motion_data.files import file_sha256
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
+from motion_data.measured_sounds import read_sounds
 from motion_data.motion_file import write_motion
-from motion_data.pair import SPLITS, MotionPair
+from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.preparation import check_option, in_processes, motion_facts
+from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
 """Seconds a pair may last."""
 
-TAKES = "takes"
-"""Folder of the captured takes in a prepared corpus."""
+SCORES = "scores"
+"""Folder of the scores in a prepared corpus."""
 
-MOST_TRIES = 8
-"""Takes that are tried on one piece of music before the parametric dancer has to do."""
+SHARES = {mma.STYLE: 0.25, pieces.STYLE: 0.2}
+"""Of pairs from scores, where there are any and nothing else is asked for."""
 
 LICENCE_OF = {
     "music21": "tune in the public domain, as encoded in music21's corpus; arrangement and dance: Apache-2.0",
@@ -63,6 +70,33 @@ class Settings:
     soundfont: Path | None
     motion: Path | None
     """Folder of captured takes; None for the parametric dancer alone."""
+    mma: str | None = None
+    """Path of MMA's program, ``auto`` for the one that is installed, None for none."""
+    pieces: tuple[Path, ...] = ()
+    """Folders of MIDI files that are played as they are."""
+    mix: tuple[tuple[str, float], ...] = ()
+    """Shares of sources that are not the default."""
+    beatless: float = 0.03
+    """Share of pairs without music."""
+    soundfonts: Path | None = None
+    """Folder of measured sounds to play in place of the soundfont."""
+    sources: str = SOURCES[0]
+    shares: SoundShares = field(default_factory=SoundShares)
+
+    def played(self) -> dict[str, Any] | None:
+        """The fields of a plan that say through which of the measured sounds it is played; None without them.
+
+        Raises:
+            DataError: the folder cannot be used.
+        """
+        if self.soundfonts is None:
+            return None
+        return {
+            "sounds": str(self.soundfonts),
+            "sounds_sha256": sounds_sha256(self.soundfonts),
+            "sources": self.sources,
+            "shares": as_settings(self.shares),
+        }
 
 
 def prepare_corpus(out: Path, settings: Settings) -> Corpus:
@@ -75,23 +109,48 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     check_option("--seed", settings.seed, 0)
     check_option("--tunes", settings.tunes, 0)
     check_option("--seconds", settings.seconds, SHORTEST, LONGEST)
+    check_option("--beatless", settings.beatless, 0, 0.5)
+    shares = shares_of(settings)
+    program = mma.find_program(settings.mma) if settings.mma is not None else None
     synthesiser(settings.soundfont or default_soundfont())
-    said = {key: str(value) if value is not None else None for key, value in vars(settings).items()}
+    if settings.soundfonts is not None:
+        read_sounds(settings.soundfonts)
+    said: dict[str, Any] = {"format": FORMAT}
+    said |= {key: str(value) if value is not None else None for key, value in vars(settings).items()}
     if (out / MARK).is_file():
         try:
             corpus = read_corpus(out)
         except DataError:
             pass  # broken, or of another version: made again
         else:
-            if corpus.made["corpus"] == "constructed" and corpus.made["options"] == said:
+            same = corpus.made["corpus"] == "constructed" and corpus.made["options"] == said
+            if same and (out / PLANNER).is_file():
                 return corpus
     if settings.soundfont is not None:
         check_soundfont(settings.soundfont, PROGRAMS)
     tunes, left_out = gather(settings)
-    takes = keep_takes(settings.motion, out / TAKES) if settings.motion is not None else {}
-    planner = settings, pool(tunes), str((out / TAKES).resolve()), takes
+    if settings.motion is not None:
+        keep_takes(settings.motion, out / TAKES)
+    entries: dict[str, list[Entry]] = {}
+    if program is not None:
+        entries[mma.STYLE], unusable = keep_grooves(program, out)
+        left_out |= unusable
+    if settings.pieces:
+        entries[pieces.STYLE], unusable = keep_pieces(settings.pieces, out)
+        left_out |= unusable
+    planner = Planner(
+        out,
+        settings.seed,
+        settings.seconds,
+        settings.soundfont,
+        tunes,
+        shares,
+        entries,
+        settings.motion is not None,
+        settings.played(),
+    )
     made = in_processes(
-        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=planner, chunk=8
+        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
     )
     pairs = []
     for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
@@ -99,7 +158,71 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
             pairs.append(pair)
         else:
             left_out[pair] = why
+    write_planner(planner)
     return write_manifest(out, pairs, "constructed", said, left_out)
+
+
+def shares_of(settings: Settings) -> dict[str, float]:
+    """Share of each source: what was asked for, else :data:`SHARES` of what there is; tunes have the rest.
+
+    Raises:
+        DataError: a source that is not there, or shares that leave less than nothing for tunes.
+    """
+    there = {mma.STYLE: settings.mma is not None, pieces.STYLE: bool(settings.pieces)}
+    wanted = {source: SHARES[source] for source, given in there.items() if given}
+    for source, share in settings.mix:
+        if not there.get(source):
+            known = ", ".join(f"{name} (with --{name})" for name in there)
+            raise DataError(f"--mix {source}: no such source here; expected {known}")
+        check_option(f"--mix {source}", share, 0, 1)
+        wanted[source] = share
+    wanted[BEATLESS] = settings.beatless
+    rest = 1.0 - sum(wanted.values())
+    if rest < -1e-9:
+        raise DataError(f"--mix and --beatless: shares of {1 - rest:g} together; expected 1 or less")
+    return {TUNES: max(rest, 0.0), **wanted}
+
+
+def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str, str]]:
+    """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
+    grooves = mma.find_grooves(program)
+    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8), chunk=4)
+    entries, left_out = [], {}
+    for groove, (source, score) in zip(
+        grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True
+    ):
+        if isinstance(score, Score):
+            entries.append(_entry(mma.score_path(groove, out / SCORES), score, out))
+        else:
+            left_out[source] = score
+    if not entries:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:2])
+        raise DataError(f"{program.path}: not one of {len(grooves)} grooves could be played ({reasons})")
+    return entries, left_out
+
+
+def keep_pieces(folders: Sequence[Path], out: Path) -> tuple[list[Entry], dict[str, str]]:
+    """The scores of folders of MIDI files, kept in the corpus, and what was left out and why."""
+    entries: list[Entry] = []
+    left_out: dict[str, str] = {}
+    for folder in folders:
+        scores, unusable = pieces.read_pieces(folder)
+        left_out |= unusable
+        for score in scores:
+            path = out / SCORES / f"pieces-{sha256(score.source.encode()).hexdigest()[:16]}.npz"
+            write_score(path, score)
+            entries.append(_entry(path, score, out))
+    if not entries:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:2])
+        raise DataError(f"--pieces: no piece of {len(left_out)} files can be used ({reasons})")
+    return entries, left_out
+
+
+def _entry(path: Path, score: Score, out: Path) -> Entry:
+    place = path.relative_to(out).as_posix()
+    return Entry(
+        place, file_sha256(path), score.source, score.piece, score.licence, score.signature, score.bpm
+    )
 
 
 def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
@@ -122,53 +245,40 @@ def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
 def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
     """At most ``count`` tunes, of each metre as many as of the others as far as there are, evenly apart."""
     chosen: list[Tune] = []
-    by_metre = sorted(([tune for tune in tunes if tune.metre == metre] for metre in METRES), key=len)
+    by_metre = sorted(([tune for tune in tunes if tune.signature == metre] for metre in METRES), key=len)
     for place, of in enumerate(by_metre):
         share = min(len(of), (count - len(chosen)) // (len(by_metre) - place))
         chosen += [of[number * len(of) // share] for number in range(share)]
     return chosen
 
 
-def keep_takes(folder: Path, kept: Path) -> dict[str, list[Take]]:
-    """Read a folder of takes, write them where they are read fast, and deal them to splits.
+def keep_takes(folder: Path, kept: Path) -> None:
+    """Read a folder of takes, and write them where they are read fast, with no others beside them.
 
     Raises:
         DataError: no such folder, or no take in it.
     """
-    takes = read_takes(folder)
-    for take in takes:
-        write_motion(kept / f"{take.name}.npz", take, None)
-    return deal_takes(takes)
+    names = []
+    for take in read_takes(folder):
+        names.append(f"{take.name}.npz")
+        write_motion(kept / names[-1], take, None)
+    for other in kept.glob("*.npz"):
+        if other.name not in names:
+            other.unlink()
 
 
-def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
-    """Takes by split, 80/10/10 by group, in an order that a hash of the groups' names gives."""
-    groups = sorted(
-        {take.group or take.name for take in takes}, key=lambda name: sha256(name.encode()).digest()
-    )
-    held = max(1, round(0.1 * len(groups))) if len(groups) >= len(SPLITS) else 0
-    # Train, the first split, has what is left.
-    split_of = {name: SPLITS[1 + number // held] for number, name in enumerate(groups[: 2 * held])}
-    dealt: dict[str, list[Take]] = {split: [] for split in SPLITS}
-    for take in takes:
-        dealt[split_of.get(take.group or take.name, SPLITS[0])].append(take)
-    return dealt
+_planner: list[Planner] = []
+"""Handed to a process once, not with every pair."""
 
 
-_planner: list[tuple[Settings, Pools, str, Mapping[str, Sequence[Take]]]] = []
-"""Settings, tunes, folder of the takes, and takes by split: handed to a process once, not with every pair."""
-
-
-def _begin(*planner: Any) -> None:
+def _begin(planner: Planner) -> None:
     _planner[:] = [planner]
 
 
 def _make(index: int) -> tuple[MotionPair | str, str]:
     """A pair, or its name and why there is none."""
-    settings, tunes, folder, takes = _planner[0]
-    plan = plan_pair(settings.seed, index, tunes, settings.seconds, settings.soundfont)
     try:
-        return make_pair(plan, folder, takes.get(plan.split, ())), ""
+        return make_pair(_planner[0].plan(index), _planner[0].folder), ""
     except DataError as error:
         return pair_name(index), str(error)
 
@@ -178,33 +288,44 @@ def pair_name(index: int) -> str:
     return f"constructed-{index:06}"
 
 
-def make_pair(plan: Plan, folder: str = "", takes: Sequence[Take] = ()) -> MotionPair:
-    """The manifest's line of a plan: all but the sound is made for it.
-
-    Of ``takes``, which lie in ``folder`` and belong to the plan's split, one that fits the music replaces the
-    parametric dancer.
+def make_pair(plan: Plan, folder: str | Path = ".") -> MotionPair:
+    """The manifest's line of a plan, whose corpus lies in ``folder``: all but the sound is made for it.
 
     Raises:
         DataError: the motion cannot be made.
     """
-    arrangement = play(plan)
-    order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
-    for number in order[:MOST_TRIES]:
-        rng = np.random.default_rng(plan.dancer)
-        if warp_onto(takes[number], arrangement.grid, plan.seconds, rng) is not None:
-            take = takes[number]
-            plan = replace(plan, motion=folder, take=take.name, take_sha256=joints_sha256(take), dance="")
-            break
-    motion = move(plan, arrangement)
-    licence = LICENCE_OF[plan.tune.source.split(":")[0]]
+    if plan.source == BEATLESS:
+        still = stand_still(plan)
+        return _record(plan, {**motion_facts(still, None, NO_BEATS), "grid": NO_BEATS})
+    arrangement = play(plan, folder)
+    plan = choose_take(plan, arrangement)
+    return _record(plan, motion_facts(move(plan, arrangement), arrangement.grid, "exact"))
+
+
+def planned_pair(plan: Plan) -> MotionPair:
+    """What is known of a pair before it is arranged and danced.
+
+    Its ``bpm`` is the tempo that was drawn, about which the music may wander. No touch-downs are told, and of
+    captured motion the take is not known yet.
+    """
+    facts = {"fps": FPS, "joints": JOINTS, "pulses": {}, "grid": "exact"}
+    if plan.source == BEATLESS:
+        return _record(plan, {**facts, "grid": NO_BEATS})
+    return _record(plan, {**facts, "metre": plan.metre, "bpm": plan.bpm})
+
+
+def _record(plan: Plan, facts: Mapping[str, Any]) -> MotionPair:
+    licence = LICENCE_OF["made"] if plan.score is None else plan.score.licence
+    if plan.tune is not None:
+        licence = LICENCE_OF[plan.tune.source.split(":")[0]]
     return MotionPair(
         name=pair_name(plan.index),
         corpus="constructed",
-        piece=plan.tune.piece,
-        take=plan.take or take_name(plan.dance, plan.dancer),
+        piece=plan.piece,
+        take=plan.take_name,
         split=plan.split,
-        licence=f"{licence}; the captured motion's own" if plan.take else licence,
+        licence=f"{licence}; the captured motion's own" if plan.motion is not None else licence,
         seconds=plan.seconds,
-        **motion_facts(motion, arrangement.grid, "exact"),
+        **facts,
         provenance=to_provenance(plan),
     )

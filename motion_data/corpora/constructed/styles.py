@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.resources import files
 
 from pydantic.dataclasses import dataclass
 
+from motion_data.corpora.constructed.tunes import METRES
 from motion_data.settings import CONFIG
 
 
@@ -19,8 +21,8 @@ class Style:
     """One way to accompany a tune."""
 
     name: str
-    metre: int
-    """Beats a bar; 2 stands for 6/8."""
+    signature: str
+    """One of :data:`~motion_data.corpora.constructed.tunes.METRES`."""
     bpm: tuple[float, float]
     """Slowest and fastest median tempo."""
     energy: float
@@ -37,6 +39,16 @@ class Style:
     """Which values swing: 2 the halves of a beat, 4 its quarters."""
     kits: tuple[int, ...] = (0, 8, 16)
     """GM programs of the drum kits that fit: 24 and 25 are electronic, 32 and 40 soft."""
+
+    @property
+    def metre(self) -> int:
+        """Beats a bar."""
+        return METRES[self.signature][0]
+
+    @property
+    def parts(self) -> int:
+        """Equal parts of a beat: 3 in compound metres."""
+        return METRES[self.signature][1]
 
 
 LANES: Mapping[str, tuple[int, ...]] = {
@@ -70,9 +82,13 @@ STYLES = tuple(Style(**fields) for fields in _table["styles"])
 STYLE: Mapping[str, Style] = {style.name: style for style in STYLES}
 
 
-def styles_of(metre: int) -> tuple[Style, ...]:
-    """The styles of a metre."""
-    return tuple(style for style in STYLES if style.metre == metre)
+def styles_of(signature: str, bpm: float | None = None) -> tuple[Style, ...]:
+    """The styles of a time signature, at a tempo or at any."""
+    return tuple(
+        style
+        for style in STYLES
+        if style.signature == signature and (bpm is None or style.bpm[0] <= bpm <= style.bpm[1])
+    )
 
 
 # Instruments: GM programs by what they can play.
@@ -113,6 +129,7 @@ def program_split(program: int) -> str:
     return {(3 * family + 1) % 8: "test", (3 * family + 5) % 8: "dev"}.get(program % 8, "train")
 
 
+@lru_cache(maxsize=16)
 def programs_of(split: str, programs: tuple[int, ...]) -> tuple[int, ...]:
     """Those of ``programs`` that belong to a split."""
     return tuple(program for program in programs if program_split(program) == split)

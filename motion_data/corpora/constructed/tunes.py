@@ -9,10 +9,11 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,8 +35,17 @@ from motionbeat_upstream.threads import cores
 TICKS = 48
 """Ticks a beat; sixteenths, triplets and the eighths of 6/8 are whole numbers of them."""
 
-METRES = (4, 3, 2)
-"""Beats a bar: 4/4 (also cut time and pairs of 2/4 bars), 3/4, and 6/8 counted in two."""
+METRES: Mapping[str, tuple[int, int]] = {
+    "4/4": (4, 2),
+    "3/4": (3, 2),
+    "6/8": (2, 3),
+    "2/4": (2, 2),
+    "12/8": (4, 3),
+    "5/4": (5, 2),
+    "7/8": (7, 2),
+}
+"""Beats a bar, and equal parts of a beat, by time signature. 6/8 counts two beats and 12/8 four, of three
+eighths each; 7/8 counts seven."""
 
 FEWEST_BARS, FEWEST_NOTES = 8, 16
 """A tune with less is left out."""
@@ -43,10 +53,10 @@ FEWEST_BARS, FEWEST_NOTES = 8, 16
 CROWDED = 2.6
 """Notes a beat above which a 2/4 bar is in halved values: a reel of sixteenths has four beats a bar."""
 
-INDEX_FORMAT = 3
+INDEX_FORMAT = 4
 """Goes up when what is taken from the corpus changes, so that old caches are not read."""
 
-BAR_QUARTERS = {"4/4": Fraction(4), "2/4": Fraction(2), "3/4": Fraction(3), "6/8": Fraction(3)}
+BAR_QUARTERS = {name: Fraction(name) * 4 for name in METRES}
 """Signatures that are read, and the length of their bars in quarters."""
 
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
@@ -58,9 +68,9 @@ class Tune:
 
     title: str
     source: str
-    """Where it is from: ``music21:FILE#NUMBER``, ``midi:FILE`` or ``made:METRE-NUMBER``."""
-    metre: int
-    """Beats a bar; 2 stands for 6/8, whose beats have three parts."""
+    """Where it is from: ``music21:FILE#NUMBER``, ``midi:FILE`` or ``made:SIGNATURE-NUMBER``."""
+    signature: str
+    """One of :data:`METRES`."""
     scale: tuple[int, ...]
     """(7,) pitch classes from the tonic upwards."""
     bars: int
@@ -70,6 +80,11 @@ class Tune:
     piece: str
     """Name of the piece: the title without what differs from book to book, or the name of another tune
     that :func:`one_name_a_piece` found to be the same; of a made tune or a MIDI file the source."""
+
+    @property
+    def metre(self) -> int:
+        """Beats a bar."""
+        return METRES[self.signature][0]
 
 
 def plain_title(title: str) -> str:
@@ -112,12 +127,12 @@ def one_name_a_piece(tunes: Sequence[Tune]) -> list[Tune]:
     ]
 
 
-def _opening(tune: Tune) -> tuple[int, ...] | None:
-    """Metre and steps of pitch from beat to beat; None where there are too few to tell."""
+def _opening(tune: Tune) -> tuple[object, ...] | None:
+    """Signature and steps of pitch from beat to beat; None where there are too few to tell."""
     beats = np.arange(OPENING * tune.metre) * TICKS
     sounding = np.maximum(np.searchsorted(tune.notes[:, 0], beats, side="right") - 1, 0)
     steps = np.diff(tune.notes[sounding, 2])
-    return (tune.metre, *steps.tolist()) if np.count_nonzero(steps) >= TELLING else None
+    return (tune.signature, *steps.tolist()) if np.count_nonzero(steps) >= TELLING else None
 
 
 def to_json(tune: Tune) -> dict[str, Any]:
@@ -129,8 +144,10 @@ def from_json(record: dict[str, Any]) -> Tune:
     """What :func:`to_json` gave; KeyError, TypeError or ValueError for anything else."""
     notes = np.array(record["notes"], dtype=np.int64).reshape(-1, 3)
     scale = tuple(int(degree) for degree in record["scale"])
-    title, source, piece = (str(record[key]) for key in ("title", "source", "piece"))
-    return Tune(title, source, int(record["metre"]), scale, int(record["bars"]), notes, piece)
+    title, source, piece, signature = (str(record[key]) for key in ("title", "source", "piece", "signature"))
+    if signature not in METRES:
+        raise ValueError(f"a time signature of {signature}")
+    return Tune(title, source, signature, scale, int(record["bars"]), notes, piece)
 
 
 # music21's corpus
@@ -248,11 +265,10 @@ def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
     if origin is None or not played:
         return None
 
-    per_beat = len(played) / float(time)
-    beat = Fraction(3, 2) if signature == "6/8" else Fraction(1)
-    if signature == "2/4" and per_beat > CROWDED:
-        beat = Fraction(1, 2)
-    metre = {"6/8": 2, "3/4": 3}.get(signature, 4)
+    if signature == "2/4" and len(played) / float(time) > CROWDED:
+        signature = "4/4"
+    metre = METRES[signature][0]
+    beat = bar / metre
     bars = -(-(time - origin) // (metre * beat))
     notes = np.array(
         [
@@ -262,7 +278,7 @@ def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
     )
     # The pick-up leads back to the beginning when the tune is repeated.
     notes[:, 0] %= bars * metre * TICKS
-    return _checked(header.get("T", source), source, metre, _scale(tokens), int(bars), notes)
+    return _checked(header.get("T", source), source, signature, _scale(tokens), int(bars), notes)
 
 
 def _play_out(tokens: Iterable[Any]) -> list[Any]:
@@ -310,17 +326,17 @@ def _scale(tokens: Iterable[Any]) -> tuple[int, ...]:
 
 
 def _checked(
-    title: str, source: str, metre: int, scale: tuple[int, ...], bars: int, notes: NDArray[np.int64]
+    title: str, source: str, signature: str, scale: tuple[int, ...], bars: int, notes: NDArray[np.int64]
 ) -> Tune | None:
     """The tune with its notes in order, none over another; None where too little is left."""
     notes = notes[np.lexsort((-notes[:, 2], notes[:, 0]))]
     notes = notes[np.concatenate([[True], np.diff(notes[:, 0]) > 0])]
-    following = np.append(notes[1:, 0], bars * metre * TICKS)
+    following = np.append(notes[1:, 0], bars * METRES[signature][0] * TICKS)
     notes[:, 1] = np.clip(notes[:, 1], 1, following - notes[:, 0])
     if bars < FEWEST_BARS or len(notes) < FEWEST_NOTES:
         return None
     piece = plain_title(title) if source.startswith("music21:") else ""
-    return Tune(title, source, metre, scale, bars, notes.astype(np.int64), piece or source)
+    return Tune(title, source, signature, scale, bars, notes.astype(np.int64), piece or source)
 
 
 # Tunes made from nothing
@@ -340,24 +356,35 @@ PROGRESSIONS = (
 MODES = (MAJOR, MAJOR, (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))
 """Major twice, minor, Dorian, Mixolydian."""
 
+_EVEN = ((0,), (0, 24), (0, 12, 24, 36), (0, 24, 36), (0, 36), (24,), (12, 36), ())
+_FEW = ((0,), (0, 24), (0, 36), (24,), ())
+_THIRDS = ((0, 16, 32), (0, 32), (0,), (0, 24, 32), (16, 32), ())
+_EIGHTHS = ((0,), (0,), (0, 24), ())
+
 BEAT_CELLS = {
-    2: ((0, 16, 32), (0, 32), (0,), (0, 24, 32), (16, 32), ()),
-    3: ((0,), (0, 24), (0, 36), (24,), ()),
-    4: ((0,), (0, 24), (0, 12, 24, 36), (0, 24, 36), (0, 36), (24,), (12, 36), ()),
+    "4/4": _EVEN,
+    "3/4": _FEW,
+    "6/8": _THIRDS,
+    "2/4": _EVEN,
+    "12/8": _THIRDS,
+    "5/4": _FEW,
+    "7/8": _EIGHTHS,
 }
 """Onsets within a beat, in ticks, that a made melody is put together of."""
 
 
-def made_tune(metre: int, number: int) -> Tune:
+@lru_cache(maxsize=4096)
+def made_tune(signature: str, number: int) -> Tune:
     """A made tune: a walk over a scale around a chord progression, in phrases of four bars as A A' B A'.
 
-    The same for the same ``metre`` and ``number``, always.
+    The same for the same ``signature``, one of :data:`METRES`, and ``number``, always.
     """
-    rng = np.random.default_rng([metre, number])
+    metre, parts = METRES[signature]
+    rng = np.random.default_rng([metre, parts, number])
     tonic = int(rng.integers(12))
     scale = tuple((tonic + step) % 12 for step in MODES[rng.integers(len(MODES))])
     progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
-    phrases = [_made_phrase(metre, progression, rng) for _ in range(2)]
+    phrases = [_made_phrase(signature, progression, rng) for _ in range(2)]
     cadence = phrases[0][phrases[0][:, 0] < 3 * metre * TICKS]
     closing = np.concatenate([cadence, [[3 * metre * TICKS, metre * TICKS, 0]]])
     order = (phrases[0], closing, phrases[1], closing)
@@ -367,15 +394,15 @@ def made_tune(metre: int, number: int) -> Tune:
     # Degrees to pitches, the lowest tonic between C4 and B4.
     ladder = np.array([(step - tonic) % 12 for step in scale])
     notes[:, 2] = 60 + tonic + 12 * (notes[:, 2] // 7) + ladder[notes[:, 2] % 7]
-    source = f"made:{metre}-{number}"
-    tune = _checked(source, source, metre, scale, 16, notes)
+    source = f"made:{signature}-{number}"
+    tune = _checked(source, source, signature, scale, 16, notes)
     # A walk of long rests may come out too short; the next number is as good.
-    return tune if tune is not None else made_tune(metre, number + 1_000_003)
+    return tune if tune is not None else made_tune(signature, number + 1_000_003)
 
 
-def _made_phrase(metre: int, progression: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:
+def _made_phrase(signature: str, progression: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:
     """(N, 3) start, duration and degree of the scale of four bars; the rhythm of two is repeated."""
-    cells = BEAT_CELLS[metre]
+    metre, cells = METRES[signature][0], BEAT_CELLS[signature]
     chosen = rng.choice(len(cells), size=(2, metre), p=rng.dirichlet(np.full(len(cells), 0.8)))
     chosen[0, 0] = 0
     starts, degrees = [], []
@@ -429,31 +456,34 @@ def read_midi(path: Path, source: str) -> Tune:
         DataError: not MIDI, another metre or a changing one, or no melody.
     """
     score = read_score(path)
-    signatures = {(int(mark.numerator), int(mark.denominator)) for mark in score.time_signatures} or {(4, 4)}
+    found = {f"{mark.numerator}/{mark.denominator}" for mark in score.time_signatures} or {"4/4"}
     # Bars are counted anew, so 1/4 and 2/4 (POP909 has both in one file) make bars of four.
-    if signatures <= {(1, 4), (2, 4), (4, 4), (2, 2)}:
-        metre, beat = 4, 1.0
-    elif signatures <= {(3, 4)}:
-        metre, beat = 3, 1.0
-    elif signatures <= {(6, 8), (12, 8)}:
-        metre, beat = 2, 1.5
+    if found <= {"1/4", "2/4", "4/4", "2/2"}:
+        signature = "4/4"
+    elif found <= {"6/8", "12/8"}:
+        signature = min(found, key=len)
+    elif len(found) == 1 and found <= METRES.keys():
+        signature = min(found)
     else:
-        listed = ", ".join(f"{over}/{under}" for over, under in sorted(signatures))
-        raise DataError(f"{path}: time signatures {listed}; expected only 4/4 and 2/4, or 3/4, or 6/8")
+        raise DataError(
+            f"{path}: time signatures {', '.join(sorted(found))}; expected one of {', '.join(METRES)}"
+        )
+    metre, parts = METRES[signature]
+    beat = float(BAR_QUARTERS[signature]) / metre
     tracks = [track for track in score.tracks if not track.is_drum and len(track.notes) >= FEWEST_NOTES]
     if not tracks:
         raise DataError(f"{path}: no track but drums has {FEWEST_NOTES} notes; a tune needs a melody")
     named = [track for track in tracks if "melod" in track.name.lower() or "vocal" in track.name.lower()]
     arrays = [track.notes.numpy() for track in (named or tracks)]
     columns = max(arrays, key=lambda notes: float(np.mean(notes["pitch"])))
-    step = TICKS // 4 if metre != 2 else TICKS // 6
+    step = TICKS // (2 * parts)
     start = step * np.round(columns["time"] / score.ticks_per_quarter * TICKS / beat / step)
     length = np.maximum(columns["duration"] / score.ticks_per_quarter * TICKS / beat, step)
     notes = np.stack([start, length, columns["pitch"]], axis=1).astype(np.int64)
     bar = metre * TICKS
     notes[:, 0] -= notes[0, 0] // bar * bar
     bars = int(-(-(notes[:, 0].max() + 1) // bar))
-    tune = _checked(printable(path.stem), source, metre, _likely_scale(notes), bars, notes)
+    tune = _checked(printable(path.stem), source, signature, _likely_scale(notes), bars, notes)
     if tune is None:
         raise DataError(
             f"{path}: fewer than {FEWEST_BARS} bars or {FEWEST_NOTES} notes of melody; leave it out"

@@ -18,7 +18,8 @@ RAW: a folder with a folder for each package (or album), or music files themselv
 A track is kept where its tempo is constant (vector strength of the onsets at the tatum at least .45, drift
 at most 25 ms) and a model's activations leave no doubt which tatums are beats. -k names the model's
 checkpoint, which must have beat heads. For self-training, give two, trained on --half 0 and on --half 1:
-each labels the packages that the other was trained on, and both label dev and test."""
+each labels the packages that the other was trained on, and both label dev and test. A track with a MIDI
+file of its name beside it (planetblupi-music-ogg: in planetblupi-music-midi) has that file's exact grid."""
 
 LICENCE = (
     "of each recording, from its package's copyright file, in the manifest; tracks whose licence forbids "
@@ -69,6 +70,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NATS",
         help="lead per beat that bars must have, otherwise they are unknown; default: %(default)s",
     )
+    parser.add_argument(
+        "--without-midi",
+        action="store_true",
+        help="label tracks with a MIDI file beside them like the others, to measure how often labels are "
+        "wrong",
+    )
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes; default: %(default)s")
 
 
@@ -89,5 +96,6 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
         seed=options.seed,
         beat_margin=options.beat_margin,
         bar_margin=options.bar_margin,
+        midi=not options.without_midi,
     )
     return prepare_recordings(raw, out, options.tempo, settings, options.workers)

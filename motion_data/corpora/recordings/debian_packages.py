@@ -1,9 +1,10 @@
 """Gets Debian packages that hold music, unpacked and no more: no root is needed, and nothing is installed.
 
-    python -m motion_data.corpora.recordings.debian_packages TEMPO RAW [--packages DIR]
+    python -m motion_data.corpora.recordings.debian_packages LIST RAW [--packages DIR]
 
-TEMPO is a tempo file (JSON lines with ``package``); each package it names lies in ``RAW/PACKAGE`` afterwards,
-and what is in an archive ``x.pk3`` in the folder ``x.pk3.unpacked`` beside it. A folder appears only when it
+LIST is a tempo file, or any other file of JSON lines with ``package``, such as a list of tracker modules.
+Each package it names lies in ``RAW/PACKAGE`` afterwards, that with the MIDI files of its music too, and what
+is in an archive ``x.pk3`` in the folder ``x.pk3.unpacked`` beside it. A folder appears only when it
 is whole, so a second run goes on where the first one stopped. The packages of the project's test songs are
 refused."""
 
@@ -117,17 +118,18 @@ def main(arguments: Sequence[str]) -> int:
     """The command; 1 when packages could not be had."""
     parser = argparse.ArgumentParser(
         prog="python -m motion_data.corpora.recordings.debian_packages",
-        description="Get the Debian packages that a tempo file names, unpacked; no root needed.",
+        description="Get the Debian packages that a list of music names, unpacked; no root needed.",
     )
-    parser.add_argument("tempo", type=Path, metavar="TEMPO", help="JSON lines with package, file and tatum")
+    parser.add_argument("list", type=Path, metavar="LIST", help="JSON lines with package")
     parser.add_argument("raw", type=Path, metavar="RAW", help="folder to put the packages into (about 4 GB)")
     parser.add_argument(
         "--packages", type=Path, metavar="DIR", help="folder with the .deb files; nothing is downloaded then"
     )
     options = parser.parse_args(arguments)
-    from motion_data.corpora.recordings.tracks import read_tempi
+    from motion_data.corpora.recordings.tracks import MIDI_BESIDE, read_rows
 
-    names = list(dict.fromkeys(package for package, _, _ in read_tempi(options.tempo)))
+    named = dict.fromkeys(package for _, (package,) in read_rows(options.list, ("package",)))
+    names = list(named | dict.fromkeys(MIDI_BESIDE[name] for name in named if name in MIDI_BESIDE))
     faults = get_packages(names, options.raw, options.packages)
     for name, why in faults.items():
         print(f"left out: {name}: {why}", file=sys.stderr)

@@ -98,7 +98,28 @@ def label_track(
         bar_margin: nats per beat by which bars must win.
     """
     tatums = tatum_times(rate, phase, start, min(stop, len(beat_logits) / ACTIVATION_RATE))
-    levels = _levels(rate)
+    return label_tatums(beat_logits, downbeat_logits, tatums, rate, beat_margin, bar_margin)
+
+
+def label_tatums(
+    beat_logits: Array,
+    downbeat_logits: Array,
+    tatums: Array,
+    rate: float,
+    beat_margin: float = BEAT_MARGIN,
+    bar_margin: float = BAR_MARGIN,
+) -> Labels | str:
+    """Choose which of some tatums are beats and downbeats, or say why the track has to be left out.
+
+    Args:
+        beat_logits: (F,) at 50 Hz.
+        downbeat_logits: (F,) likewise.
+        tatums: (N,) seconds, as far as there are logits.
+        rate: tatums a second, most of the time.
+        beat_margin: nats per tatum by which beats must win.
+        bar_margin: nats per beat by which bars must win.
+    """
+    levels = levels_of(rate)
     if not levels:
         return (
             f"no multiple of {60 * rate:.2f} tatums a minute lies at {SLOWEST_BPM:g} to {FASTEST_BPM:g} bpm"
@@ -130,7 +151,7 @@ def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
     return phase + np.arange(first, last + 1) / rate
 
 
-def _levels(rate: float) -> range:
+def levels_of(rate: float) -> range:
     """Tatums a beat that give a tempo in range."""
     return range(
         int(np.ceil(60 * rate / FASTEST_BPM - 1e-9)), int(np.floor(60 * rate / SLOWEST_BPM + 1e-9)) + 1

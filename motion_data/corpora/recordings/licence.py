@@ -8,6 +8,7 @@ folders. As in the format itself, the last paragraph that matches counts; ``*`` 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -41,6 +42,37 @@ KNOWN = {
     r"this software is provided 'as-is'": "zlib",
 }
 """Names of licences that texts in no format are searched for."""
+
+
+UNSTATED = re.compile(
+    r"\bnon-?commercial(?:ly)?\b|\bnot (?:be )?commercial|\bresearch (?:use |purposes )?only\b", re.IGNORECASE
+)
+"""Of a licence's short name or summary that allows no commercial use without being Creative Commons NC. In
+whole texts it would find the GPL."""
+
+_VERSION = r"(?:[- ]?v?(?P<version>[0-9](?:\.[0-9])?)(?P<later>\+|[- ]or[- ]later|\.0\+)?)?(?![A-Za-z])"
+
+SPDX = {
+    r"\bcc-?0\b(?:[- ]1\.0)?": "CC0-1.0",
+    r"(?:\bcc|creative commons)[- ](?:by|attribution)(?P<kind>(?:[- ](?:nc|nd|sa|non-?commercial|no-?deriv\w*"
+    r"|share-? ?alike))*)" + _VERSION: "CC-BY",
+    r"\bcreative commons\b(?! attribution)": "Creative-Commons-unspecified",
+    r"\b(?P<name>lgpl|agpl|gpl)" + _VERSION: "GPL",
+    r"\bapache(?:[- ]2(?:\.0)?)?\b": "Apache-2.0",
+    r"\bexpat\b|\bmit\b": "MIT",
+    r"\bbsd(?:-(?P<clauses>[234])(?:-clause)?)?\b": "BSD",
+    r"\bzlib\b": "Zlib",
+    r"\bpublic[- ]domain\b|\bpd\b": "public-domain",
+    r"\bartistic(?:[- ](?P<number>[12])(?:\.0)?)?\b": "Artistic",
+    r"\bfree[- ]art\b(?:[- ]licen[cs]e)?(?:[- ]1\.[0-9])?": "LAL",
+    r"\boal\b": "OAL",
+}
+"""Licences as pairs and packages name them, and the beginning of the name by SPDX, or like one."""
+
+_CHOICE = re.compile(r"\s+or\s+(?!later)")
+
+NOT_COMMERCIAL = "non-commercial"
+"""What a licence without a name is called that allows no commercial use."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +118,70 @@ def track_licence(copyright_text: str, track: str, package: str) -> str:
             raise DataError(_refusal(package, f"{track} is under {paragraph.licence}"))
     names = dict.fromkeys(paragraph.licence or _names_in(paragraph.text) for paragraph in chosen)
     return f"{' and '.join(names) or 'unknown'} (copyright file of {package})"
+
+
+def licence_names(licence: str) -> tuple[str, ...]:
+    """The licences that a pair's text names, called as SPDX does where it has a name for them.
+
+    Args:
+        licence: of a :class:`~motion_data.pair.MotionPair`, such as ``GPL-2+ (copyright file of x)``.
+
+    Returns:
+        Such as ``("GPL-2.0-or-later",)``, each once, in the text's order; the text itself where it names none
+        that is known.
+    """
+    text = re.sub(r"\(copyright file of [^)]*\)", "", licence).strip()
+    found = []
+    for pattern, name in SPDX.items():
+        for match in re.finditer(pattern, text, re.IGNORECASE):
+            found.append((match.start(), _spdx_name(name, match.groupdict())))
+    unnamed = UNSTATED.search(text)
+    if unnamed is not None and not any("NC" in name for _, name in found):
+        found.append((unnamed.start(), NOT_COMMERCIAL))
+    return tuple(dict.fromkeys(name for _, name in sorted(found))) or (
+        " ".join(text.split()) or "not stated",
+    )
+
+
+def licence_label(licence: str) -> str:
+    """What :func:`licence_names` finds in one line: with "or" where a pair's licence leaves the choice."""
+    return (" or " if _CHOICE.search(licence) else ", ").join(licence_names(licence))
+
+
+def is_restricted(licence: str) -> bool:
+    """Whether a pair's licence forbids commercial use or changed versions, and leaves no other choice."""
+    text = " ".join(licence.split())
+    return bool(RESTRICTED.search(text) or UNSTATED.search(text)) and not _has_free_choice(text)
+
+
+def is_copyleft(licence: str) -> bool:
+    """Whether a pair's licence asks for its own terms for what is made of the work, in every choice."""
+    choices = _CHOICE.split(" ".join(licence.split()))
+    return all(
+        any(part in name for name in licence_names(choice) for part in ("GPL", "-SA", "LAL"))
+        for choice in choices
+    )
+
+
+def _spdx_name(name: str, parts: Mapping[str, str | None]) -> str:
+    """A name of ``SPDX`` with the version, kind and number that were found."""
+    version = parts.get("version")
+    if name == "CC-BY":
+        kind = (parts["kind"] or "").lower().replace("-", "").replace(" ", "")
+        marks = {"NC": ("nc", "noncommercial"), "ND": ("nd", "noderiv"), "SA": ("sa", "share")}
+        kinds = [mark for mark, words in marks.items() if any(word in kind for word in words)]
+        return "-".join(["CC-BY", *kinds, *([version] if version else [])])
+    if name == "GPL":
+        own = str(parts["name"]).upper()
+        if version is None:
+            return own
+        full = version if "." in version else f"{version}.0"
+        return f"{own}-{full}-{'or-later' if parts.get('later') else 'only'}"
+    if name == "BSD":
+        return f"BSD-{parts['clauses']}-Clause" if parts.get("clauses") else "BSD"
+    if name == "Artistic":
+        return f"Artistic-{parts['number']}.0" if parts.get("number") else "Artistic"
+    return name
 
 
 def _refusal(package: str, what: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
-from motion_data.corpora.recordings.labelling import Labels, label_track
+from motion_data.corpora.recordings.labelling import UNKNOWN_METRE, label_track
+from motion_data.corpora.recordings.midi_grid import midi_grid
 from motion_data.corpora.recordings.tatum import envelope_of, measure_tatum
 from motion_data.corpora.recordings.tracks import (
     SHORTEST,
@@ -31,10 +32,11 @@ from motion_data.files import file_sha256, write_sound
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, check_option, do_jobs, motion_facts
+from motion_data.preparation import Job, MadePair, Outcome, check_option, do_jobs, motion_facts
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.tracking.grid import Grid
 
 SHORTEST_PAIR, LONGEST_PAIR = 4.0, 120.0
 """Seconds that a pair may be asked to last."""
@@ -74,6 +76,8 @@ class Settings:
     """Of the dances."""
     beat_margin: float
     bar_margin: float
+    midi: bool = True
+    """Whether tracks with their MIDI file beside them have its grid; else they are labelled as others."""
 
 
 def prepare_recordings(
@@ -90,7 +94,7 @@ def prepare_recordings(
     """
     _check(settings, workers)
     for path in settings.checkpoints:
-        _beat_model(path)
+        beat_model(path)
     tracks, left_out, notes = find_tracks(raw, tempo)
     if settings.half is not None:
         tracks = [
@@ -98,38 +102,52 @@ def prepare_recordings(
             for track in tracks
             if track.split != "train" or package_half(track.package) == settings.half
         ]
+    if not settings.midi:
+        tracks = [replace(track, midi=None) for track in tracks]
     digests = [file_sha256(path) for path in settings.checkpoints]
     asked = {**asdict(settings), "checkpoints": digests, "tempo": None if tempo is None else tempo.name}
     depends_on = {
-        name: value for name, value in asked.items() if name not in ("checkpoints", "half", "tempo")
+        name: value for name, value in asked.items() if name not in ("checkpoints", "half", "tempo", "midi")
     }
     jobs = []
     for track in tracks:
         labellers = _labellers(track, len(digests))
         models = {digests[number]: settings.checkpoints[number] for number in labellers}
+        midi = () if track.midi is None else (track.midi,)
         jobs.append(
             Job(
                 track_file_name(track),
-                (track.path,),
+                (track.path, *midi),
                 partial(_track_pairs, track, out, settings, models),
                 (track.name, track.split, track.licence, track.rate, *models),
                 keep_refusal=True,
             )
         )
+    outcomes = do_jobs(out, "recordings", depends_on, jobs, workers)
+    pairs, without = without_copies([track.name for track in tracks], outcomes)
+    left_out |= without
+    return write_manifest(out, pairs, "recordings", asked, left_out, notes)
+
+
+def without_copies(
+    names: Sequence[str], outcomes: Sequence[Outcome]
+) -> tuple[list[MotionPair], dict[str, str]]:
+    """The pairs of tracks whose recording is that of no earlier one, and why the others are left out."""
     pairs: list[MotionPair] = []
+    left_out: dict[str, str] = {}
     first: dict[str, str] = {}
-    for track, outcome in zip(tracks, do_jobs(out, "recordings", depends_on, jobs, workers), strict=True):
+    for name, outcome in zip(names, outcomes, strict=True):
         if not outcome.pairs:
-            left_out[track.name] = outcome.left_out
+            left_out[name] = outcome.left_out
             continue
         audio = outcome.pairs[0].audio
         assert audio is not None
-        other = first.setdefault(audio.sha256, track.name)
-        if other == track.name:
+        other = first.setdefault(audio.sha256, name)
+        if other == name:
             pairs += outcome.pairs
         else:
-            left_out[track.name] = f"the same recording as {other}"
-    return write_manifest(out, pairs, "recordings", asked, left_out, notes)
+            left_out[name] = f"the same recording as {other}"
+    return pairs, left_out
 
 
 def _labellers(track: Track, checkpoints: int) -> tuple[int, ...]:
@@ -162,22 +180,52 @@ def _track_pairs(track: Track, out: Path, settings: Settings, models: Mapping[st
     start, stop = sounding_span(wav.numpy(), SAMPLE_RATE)
     if stop - start < SHORTEST:
         raise DataError(f"{stop - start:.1f} s of sound; expected {SHORTEST:g} s or more")
+    provenance: dict[str, Any] = {
+        "file": track.name,
+        "package": track.package,
+        "half": package_half(track.package),
+    }
+    if track.midi is None:
+        grid, facts = _labelled(track, wav, start, stop, settings, models)
+        source = "self-labelled"
+    else:
+        found = midi_grid(track.midi, envelope_of(wav))
+        grid, source = found.grid, "exact"
+        facts = {
+            "midi": track.midi.name,
+            "lag_ms": round(1000 * found.lag, 1),
+            "lag_change_ms": round(1000 * found.change, 1),
+        }
+    stem = track_file_name(track)
+    audio = write_track(out, stem, wav, stop)
+    return cut_pairs(
+        *("recordings", track, stem, grid, source, audio, {**provenance, **facts}),
+        seconds=settings.seconds,
+        seed=settings.seed,
+    )
+
+
+def _labelled(
+    track: Track, wav: Tensor, start: float, stop: float, settings: Settings, models: Mapping[str, Path]
+) -> tuple[Grid, Mapping[str, Any]]:
+    """A track's grid by the models, and what is written down of how it was found.
+
+    Raises:
+        DataError: why it cannot be labelled.
+    """
     tatum = measure_tatum(envelope_of(wav), track.rate)
     if tatum.fault:
         raise DataError(tatum.fault)
     beats, downbeats = (
         torch.stack(logits).mean(0).double().numpy()
-        for logits in zip(*(_beat_model(path).beat_activations(wav) for path in models.values()), strict=True)
+        for logits in zip(*(beat_model(path).beat_activations(wav) for path in models.values()), strict=True)
     )
     labels = label_track(
         beats, downbeats, tatum.rate, tatum.phase, start, stop, settings.beat_margin, settings.bar_margin
     )
     if isinstance(labels, str):
         raise DataError(labels)
-    provenance: Mapping[str, Any] = {
-        "file": track.name,
-        "package": track.package,
-        "half": package_half(track.package),
+    return labels.grid, {
         "tatums_a_minute": round(60 * tatum.rate, 4),
         "tatum_from": "onsets" if track.rate is None else "tempo file",
         "vector_strength": round(tatum.strength, 4),
@@ -189,38 +237,58 @@ def _track_pairs(track: Track, out: Path, settings: Settings, models: Mapping[st
         "bars_known": labels.bars_known,
         "labelled_by": list(models),
     }
-    audio = f"audio/{track_file_name(track)}.flac"
-    write_sound(out / audio, wav / max(1.0, float(wav.abs().max())))  # scaled down where it would clip
-    span = AudioSpan(audio, 0.0, stop, file_sha256(out / audio))
-    return _cut_pairs(track, settings, labels, span, provenance)
 
 
-def _cut_pairs(
-    track: Track, settings: Settings, labels: Labels, audio: AudioSpan, provenance: Mapping[str, Any]
+def write_track(out: Path, stem: str, wav: Tensor, stop: float) -> AudioSpan:
+    """Write (T,) samples at 16 kHz into a corpus, softer where they would clip; sound ends at ``stop``."""
+    audio = f"audio/{stem}.flac"
+    write_sound(out / audio, wav / max(1.0, float(wav.abs().max())))
+    return AudioSpan(audio, 0.0, stop, file_sha256(out / audio))
+
+
+def cut_pairs(
+    corpus: str,
+    track: Track,
+    stem: str,
+    grid: Grid,
+    grid_source: str,
+    audio: AudioSpan,
+    provenance: Mapping[str, Any],
+    seconds: float,
+    seed: int,
 ) -> list[MadePair]:
     """Dance to a labelled track from end to end, and cut the dance at downbeats.
 
     Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints
-    but the touch-downs of a step on every beat. A pair has as many whole bars as come nearest to the length
-    asked for. The seed of the preparation and the track's name give the take. ``audio`` is the track's whole
-    sound in the corpus.
+    but the touch-downs of a step on every beat.
+
+    Args:
+        corpus: name of the corpus.
+        track: what is danced to.
+        stem: beginning of the pairs' names; gives the take together with ``seed``.
+        grid: of the whole track; its ``downbeat_confidence`` is 0 where bars are not known.
+        grid_source: one of ``GRID_SOURCES``.
+        audio: the track's whole sound in the corpus.
+        provenance: of each pair.
+        seconds: length asked for; a pair has as many whole bars as come nearest to it.
+        seed: of the preparation.
     """
-    grid, stem = labels.grid, track_file_name(track)
-    own_seed = int.from_bytes(hashlib.sha256(f"{settings.seed} {stem}".encode()).digest()[:6])
+    own_seed = int.from_bytes(hashlib.sha256(f"{seed} {stem}".encode()).digest()[:6])
     rng = np.random.default_rng([own_seed, 1])
-    style = str(rng.choice(STYLES[grid.metre]))
+    danced = grid.downbeat_confidence > 0 and grid.metre in STYLES
+    style = str(rng.choice(STYLES[grid.metre] if danced else STYLES[UNKNOWN_METRE]))
     energy = float(rng.uniform(0.2, 1.0))
     end = float(grid.beats[-1]) + 1.0
-    if labels.bars_known:
+    if danced:
         motion = dance(grid, style, end, energy, np.random.default_rng(own_seed), FPS)
         take = take_name(style, own_seed)
     else:
         pulses = alternating_steps(grid.beats, np.random.default_rng(own_seed))
         motion = Motion(FPS, (), np.zeros((round(end * FPS), 0, 3)), 0.0, None, pulses)
         take = f"steps-{own_seed}"
-    danced = {"dance": style if motion.names else "steps", "energy": energy, "seed": own_seed}
+    take_facts = {"dance": style if danced else "steps", "energy": energy, "seed": own_seed}
     pairs: list[MadePair] = []
-    for number, (first, last) in enumerate(_spans(grid.downbeats, settings.seconds)):
+    for number, (first, last) in enumerate(_spans(grid.downbeats, seconds)):
         # The margin lets the last downbeat be in the pair, so that its last bar is whole.
         start, stop = np.floor(first / EDGE + 1e-6) * EDGE, np.ceil(last / EDGE + 1e-6) * EDGE
         start, stop = max(0.0, float(start)), float(stop)
@@ -229,15 +297,15 @@ def _cut_pairs(
         part = motion.between(start, stop)
         pair = MotionPair(
             name=f"{stem}-{number:03}",
-            corpus="recordings",
+            corpus=corpus,
             piece=track.name,
             take=take,
             split=track.split,
             licence=track.licence,
             seconds=round(stop - start, 3),
-            **motion_facts(part, own_grid, "self-labelled"),
+            **motion_facts(part, own_grid, grid_source),
             audio=replace(audio, start=round(start, 3), stop=round(stop, 3)),
-            provenance={**provenance, **danced},
+            provenance={**provenance, **take_facts},
         )
         pairs.append((pair, part, own_grid))
     return pairs
@@ -273,7 +341,7 @@ _models: dict[Path, BeatModel] = {}
 """Of this process: read once and not with every track."""
 
 
-def _beat_model(path: Path) -> BeatModel:
+def beat_model(path: Path) -> BeatModel:
     """The model of a checkpoint.
 
     Raises:

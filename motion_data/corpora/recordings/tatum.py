@@ -84,7 +84,7 @@ def measure_tatum(envelope: Array, rate: float | None = None) -> Tatum:
         rate: tatums a second where they are known; phase, strength and drift are then measured at it, and it
             is refined by the slope of the phase.
     """
-    sharp = _sharpened(envelope)
+    sharp = sharpened(envelope)
     if not sharp.any():
         return Tatum(rate or SLOWEST, 0.0, 0.0, np.inf)
     rates = [rate] if rate is not None else _coarse_rates(sharp)
@@ -92,7 +92,7 @@ def measure_tatum(envelope: Array, rate: float | None = None) -> Tatum:
     return max(found, key=lambda tatum: tatum.strength)
 
 
-def _sharpened(envelope: Array) -> Array:
+def sharpened(envelope: Array) -> Array:
     """The envelope's peaks alone: what exceeds its mean over a second [O].
 
     The part that is always there has no phase, and would only lower the vector strength.

@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape as glob_escape
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -34,8 +36,12 @@ DEV_SHARE, TEST_SHARE = 0.12, 0.18
 planetblupi-music-ogg, 11 % of the sound, about an eighth of Debian's music is dev, and an eighth test: the
 numbers in the hashes below were chosen for that, and for two halves of one size."""
 
-ALWAYS_TEST = frozenset({"planetblupi-music-ogg"})
-"""Packages that are in test for what lies beside them: MIDI files that give exact beats."""
+MIDI_BESIDE = {"planetblupi-music-ogg": "planetblupi-music-midi"}
+"""Packages of recordings, and the packages with the MIDI files that they were played from, under the same
+names."""
+
+ALWAYS_TEST = frozenset(MIDI_BESIDE)
+"""Packages that are in test: their beats are exact."""
 
 SAME_MUSIC = {
     "cavepacker-data": "caveexpress-data",
@@ -65,6 +71,8 @@ class Track:
     licence: str
     rate: float | None = None
     """Tatums a second by the tempo file."""
+    midi: Path | None = None
+    """The MIDI file that it was played from, where it lies beside it."""
 
     @property
     def split(self) -> str:
@@ -103,6 +111,34 @@ def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, s
     Raises:
         DataError: no such folder, no recording in it, or a tempo file that cannot be used.
     """
+    files = music_files(raw, AUDIO_SUFFIXES)
+    rates = _rates_of(files, raw, tempo) if tempo is not None else {}
+    tracks, refused, short = [], {}, 0
+    licences = Licences(raw)
+    for path in tqdm(files, desc="find recordings", unit="file"):
+        name, package = name_of(path, raw)
+        if package.startswith(TEST_SONGS) or f"/{TEST_SONGS}" in name:
+            refused[name] = f"{package}: these are the project's test songs; remove them from RAW"
+            continue
+        if _stated_seconds(path) < SHORTEST:
+            short += 1
+            continue
+        try:
+            licence = licences.of(path)
+        except DataError as error:
+            refused[name] = str(error)
+            continue
+        tracks.append(Track(path, name, package, licence, rates.get(path), _midi_beside(path, raw)))
+    notes = {f"files shorter than {SHORTEST:g} s, passed over": short} if short else {}
+    return tracks, refused, notes
+
+
+def music_files(raw: Path, suffixes: Collection[str]) -> list[Path]:
+    """Every file under a folder of packages with one of some endings, in lower case with the dot.
+
+    Raises:
+        DataError: no such folder, or no such file in it.
+    """
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected a folder of music, or of unpacked packages")
     files = [
@@ -110,38 +146,52 @@ def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, s
         # Entries of RAW itself may be links to folders elsewhere; further down links are not followed.
         for entry in sorted(raw.iterdir())
         for path in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])
-        if path.suffix.lower() in AUDIO_SUFFIXES
+        if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(raw).parts)
         and path.is_file()
     ]
     if not files:
         raise DataError(
-            f"{raw}: holds no music; expected files with one of the endings {' '.join(AUDIO_SUFFIXES)}"
+            f"{raw}: holds no music; expected files with one of the endings {' '.join(sorted(suffixes))}"
         )
-    rates = _rates_of(files, raw, tempo) if tempo is not None else {}
-    tracks, refused, short = [], {}, 0
-    copyrights: dict[str, str | None] = {}
-    for path in tqdm(files, desc="find recordings", unit="file"):
-        relative = path.relative_to(raw)
-        name, package = relative.as_posix(), relative.parts[0] if len(relative.parts) > 1 else path.stem
-        if any(part.startswith(TEST_SONGS) for part in relative.parts):
-            refused[name] = f"{package}: these are the project's test songs; remove them from RAW"
-            continue
-        if _stated_seconds(path) < SHORTEST:
-            short += 1
-            continue
-        if package not in copyrights:
-            copyrights[package] = _copyright_text(raw, package)
-        text = copyrights[package]
-        try:
-            inner = "/".join(relative.parts[1:])
-            licence = OWN_LICENCE if text is None else track_licence(text, inner, package)
-        except DataError as error:
-            refused[name] = str(error)
-            continue
-        tracks.append(Track(path, name, package, licence, rates.get(path)))
-    notes = {f"files shorter than {SHORTEST:g} s, passed over": short} if short else {}
-    return tracks, refused, notes
+    return files
+
+
+def name_of(path: Path, raw: Path) -> tuple[str, str]:
+    """A file's path from RAW, with / for folders, and its package: the first folder, or the file's stem."""
+    relative = path.relative_to(raw)
+    return relative.as_posix(), relative.parts[0] if len(relative.parts) > 1 else path.stem
+
+
+class Licences:
+    """The licences of the files of packages, by the packages' copyright files."""
+
+    def __init__(self, raw: Path) -> None:
+        self.raw = raw
+        self._texts: dict[str, str | None] = {}
+
+    def of(self, path: Path) -> str:
+        """The licence of a file under RAW; the user's own where there is no copyright file.
+
+        Raises:
+            DataError: it forbids commercial use or changed versions.
+        """
+        _, package = name_of(path, self.raw)
+        if package not in self._texts:
+            self._texts[package] = _copyright_text(self.raw, package)
+        text = self._texts[package]
+        inner = "/".join(path.relative_to(self.raw).parts[1:])
+        return OWN_LICENCE if text is None else track_licence(text, inner, package)
+
+
+def _midi_beside(path: Path, raw: Path) -> Path | None:
+    """The MIDI file of a recording's name in its folder, or in the package that has those of its package."""
+    beside = path.with_suffix(".mid")
+    if beside.is_file():
+        return beside
+    other = MIDI_BESIDE.get(name_of(path, raw)[1])
+    found = sorted((raw / other).rglob(f"{glob_escape(path.stem)}.mid")) if other else []
+    return found[0] if found else None
 
 
 def track_file_name(track: Track) -> str:
@@ -160,32 +210,46 @@ def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
     Raises:
         DataError: no such file, no line, or a line that is none of these.
     """
+    tempi = []
+    for row, (package, file, tatum) in read_rows(path, ("package", "file", "tatum")):
+        try:
+            rate = float(tatum)
+            trusted = float(row.get("R", 1.0)) >= LEAST_STRENGTH
+            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * LARGEST_DRIFT
+            if not 0 < rate < float("inf"):
+                raise ValueError(f"tatum is {rate}")
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{path}: {package}/{file}: {error}; expected a JSON object with package, file and tatum (a "
+                f"minute), each R and drift_ms a number"
+            ) from error
+        tempi.append((package, file, rate / 60 if trusted else None))
+    return tempi
+
+
+def read_rows(path: Path, fields: Sequence[str]) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Every line of a file of JSON lines, and the text of some of its fields.
+
+    Raises:
+        DataError: no such file, no line, or a line that is no JSON object with these fields.
+    """
+    expected = f"expected a JSON object with {', '.join(fields)} a line"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: not readable ({error}); expected a tempo file, a JSON object a line"
-        ) from error
-    tempi = []
+        raise DataError(f"{path}: not readable ({error}); {expected}") from error
+    rows = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            package, file, tatum = str(row["package"]), str(row["file"]), float(row["tatum"])
-            trusted = float(row.get("R", 1.0)) >= LEAST_STRENGTH
-            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * LARGEST_DRIFT
-            if not 0 < tatum < float("inf"):
-                raise ValueError(f"tatum is {tatum}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(
-                f"{path}:{number}: {type(error).__name__} {error}; expected a JSON object with package, file "
-                f"and tatum (a minute)"
-            ) from error
-        tempi.append((package, file, tatum / 60 if trusted else None))
-    if not tempi:
-        raise DataError(f"{path}: holds no line; expected a JSON object with package, file and tatum a line")
-    return tempi
+            rows.append((row, tuple(str(row[field]) for field in fields)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DataError(f"{path}:{number}: {type(error).__name__} {error}; {expected}") from error
+    if not rows:
+        raise DataError(f"{path}: holds no line; {expected}")
+    return rows
 
 
 def _rates_of(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:

@@ -19,7 +19,7 @@ from motion_data.files import file_sha256
 from motion_data.loading import load_pair
 from motion_data.manifest import MANIFEST, Corpus, read_corpus
 from motion_data.motion_file import read_motion
-from motion_data.pair import SPLITS, MotionPair
+from motion_data.pair import NO_BEATS, SPLITS, MotionPair
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import read_sound
@@ -33,8 +33,9 @@ LARGEST_CHANGE = 1.9
 SAME_BEAT = 0.07
 """Seconds within which beats of neighbouring pairs are one, and by which estimates may be outside a pair."""
 
-NOT_TO_COMPARE_WITH = ("none", "estimated")
-"""Sources of grids that are no annotation: an estimate from the audio would be compared with estimates."""
+NOT_TO_COMPARE_WITH = ("none", NO_BEATS, "estimated")
+"""Sources of grids that are no annotation, or of none: an estimate from the audio would be compared with
+estimates."""
 
 
 @dataclass(frozen=True)

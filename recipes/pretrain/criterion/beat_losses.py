@@ -62,11 +62,13 @@ def beat_head_losses(
     known_metre = (targets.metre[:, None] == metres).any(1)[:, None]
     losses = {
         "beat": lambda: _pulse_loss(logits.beat, targets.beat, with_beats, settings),
-        "downbeat": lambda: _pulse_loss(logits.downbeat, targets.downbeat, with_bars, settings),
+        "downbeat": lambda: _pulse_loss(
+            logits.downbeat, targets.downbeat, mask & targets.has_downbeats[:, None], settings
+        ),
         "position": lambda: _class_loss(
             logits.position, position, with_bars & (position >= 0) & (position < logits.position.shape[-1])
         ),
-        "metre": lambda: _class_loss(logits.metre, metre, with_bars & known_metre),
+        "metre": lambda: _class_loss(logits.metre, metre, with_bars & known_metre & (position >= 0)),
         "tempo": lambda: tempo_loss(logits.tempo, targets.tempo, with_beats & (targets.tempo > 0)),
     }
     total = logits.beat.new_zeros(())

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
-from motion_data.midi_file import read_score, seconds_of
+from motion_data.midi_beats import increasing, midi_beats, pop909_beats
 from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
 """Shares of train, dev and test, by piece, where a corpus has no split of its own."""
-
-MOST_BEATS = 100_000
-"""Beats of one file; with more its times are taken for damage."""
 
 
 @dataclass(frozen=True)
@@ -111,40 +105,6 @@ def find_pop909(source: Path) -> list[Take]:
     ]
 
 
-def midi_beats(midi: Path) -> Beats:
-    """The grid of a MIDI file's tempi and time signatures, from its first note to its last.
-
-    Where the numerator is a multiple of 3 above 3, as in 6/8, three of its units make a beat. A time
-    signature begins a bar; before the first it is 4/4.
-
-    Raises:
-        DataError: not MIDI, no notes, or a time signature or length that cannot be.
-    """
-    score = read_score(midi)
-    starts = _note_starts(score, midi)
-    marks = {0: (4, 4)}
-    for mark in score.time_signatures:
-        if mark.numerator < 1 or mark.denominator < 1:
-            raise DataError(
-                f"{midi}: a time signature of {mark.numerator}/{mark.denominator}; leave the file out"
-            )
-        marks[mark.time] = (mark.numerator, mark.denominator)
-    # A beat beyond the last note may still be within its reach.
-    end = int(starts.max()) + 4 * score.ticks_per_quarter
-    bounds = sorted([*(tick for tick in marks if tick < end), end])
-    ticks, positions = [], []
-    for begin, stop in pairwise(bounds):
-        numerator, denominator = marks[begin]
-        units = 3 if numerator % 3 == 0 and numerator > 3 else 1
-        length = units * 4 * score.ticks_per_quarter / denominator
-        if (stop - begin) / length > MOST_BEATS:
-            raise DataError(f"{midi}: more than {MOST_BEATS:,} beats; the file is damaged, leave it out")
-        ticks.append(np.arange(begin, stop, length))
-        positions.append(np.arange(len(ticks[-1])) % (numerator // units) + 1)
-    beats = Beats(seconds_of(score, np.concatenate(ticks)), np.concatenate(positions))
-    return _while_sounding(beats, seconds_of(score, starts), midi)
-
-
 def asap_beats(path: Path) -> Beats:
     """The beats of an ASAP annotation: lines of time, time and ``b``, ``bR`` or ``db,METRE,…``.
 
@@ -177,46 +137,7 @@ def asap_beats(path: Path) -> Beats:
     )
     metre = max(following - opening, opening + 1)
     positions[:opening] = range(metre - opening + 1, metre + 1)
-    return _increasing(Beats(np.array(times), np.array(positions)), path)
-
-
-def pop909_beats(path: Path) -> Beats:
-    """The beats of POP909's beat_midi.txt (time, half-bar mark, downbeat mark) while there are notes."""
-    try:
-        table = np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a table of numbers ({error}); fetch it again") from error
-    if table.shape[1] != 3 or not np.isfinite(table).all():
-        raise DataError(f"{path}: expected three columns of finite numbers, got {table.shape[1]} columns")
-    downbeat = table[:, 2] == 1
-    since = np.maximum.accumulate(np.where(downbeat, np.arange(len(table)), -1))
-    positions = np.where(since >= 0, np.arange(len(table)) - since + 1, 0)
-    midi = path.with_name(f"{path.parent.name}.mid")
-    score = read_score(midi)
-    return _while_sounding(
-        _increasing(Beats(table[:, 0], positions), path), seconds_of(score, _note_starts(score, midi)), midi
-    )
-
-
-def _note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
-    """(N,) ticks, N at least 1."""
-    starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
-    if not starts:
-        raise DataError(f"{midi}: has no notes; leave it out")
-    return np.asarray(np.concatenate(starts).astype(np.int64))
-
-
-def _while_sounding(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
-    """The beats from the first note's start to the last one's: before and after there is nothing to hear."""
-    # A beat may be played a little early or late.
-    inside = (beats.times >= starts.min() - 0.07) & (beats.times <= starts.max() + 0.07)
-    return _increasing(Beats(beats.times[inside], beats.positions[inside]), midi)
-
-
-def _increasing(beats: Beats, path: Path) -> Beats:
-    if not (np.diff(beats.times) > 0).all():
-        raise DataError(f"{path}: its beats do not increase in time; the file is damaged, leave it out")
-    return beats
+    return increasing(Beats(np.array(times), np.array(positions)), path)
 
 
 CORPORA = {

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
 from motion_data.files import write_sound
+from motion_data.measured_sounds import Soundfont, play_score, read_sounds
 from motion_data.midi_file import read_score
 from motion_data.pair import SPLITS
 from motion_data.soundfont import check_soundfont, default_soundfont, play, synthesiser
@@ -36,20 +37,23 @@ FEWEST_BEATS = 8
 """Files with fewer beats are left out."""
 
 
-def render(midi: Path, soundfont: Path) -> NDArray[np.float32]:
+def render(midi: Path, soundfont: Path | Soundfont) -> NDArray[np.float32]:
     """Play a MIDI file; mono at 16 kHz.
+
+    Through a measured soundfont each note is heard when it is written, as loud as its velocity says; symusic
+    alone plays all notes equally loud, and as late as the soundfont makes them.
 
     Raises:
         DataError: not a MIDI file, or nothing sounds.
     """
     score = read_score(midi)
     try:
-        return play(score, soundfont)
+        return play(score, soundfont) if isinstance(soundfont, Path) else play_score(score, soundfont)
     except DataError as error:
         raise DataError(f"{midi}: {error}") from error
 
 
-def render_take(take: Take, out: Path, soundfont: Path, seconds: float | None) -> None:
+def render_take(take: Take, out: Path, soundfont: Path | Soundfont, seconds: float | None) -> None:
     """Write one take's audio and, once that is whole, its beats.
 
     Raises:
@@ -96,6 +100,7 @@ def prepare(
     soundfont: Path | None = None,
     folds: int | None = None,
     without: Sequence[Path] = (),
+    soundfonts: Path | None = None,
 ) -> list[str]:
     """Write the data set to ``out``; takes that are already whole are kept.
 
@@ -112,18 +117,26 @@ def prepare(
     takes = choose([take for take in CORPORA[corpus].find(source) if take.piece not in held], limit)
     if not takes:
         raise DataError(f"{source}: holds no piece beside those of {', '.join(map(str, without))}")
-    if soundfont is None:
-        soundfont = default_soundfont()
-        synthesiser(soundfont)
+    settings = {"corpus": corpus, "seconds": seconds}
+    played: Path | Soundfont
+    if soundfonts is not None:
+        name, played = _measured(soundfonts, soundfont)
+        settings |= {"soundfont": name, "sha256": played.sha256}
+    elif soundfont is None:
+        played, name = default_soundfont(), default_soundfont().name
+        synthesiser(played)
+        settings |= {"soundfont": name}
     else:
         check_soundfont(soundfont, _programs(takes))
-    _same_rendering(out, {"corpus": corpus, "seconds": seconds, "soundfont": soundfont.name})
+        played, name = soundfont, soundfont.name
+        settings |= {"soundfont": name}
+    _same_rendering(out, settings)
     left_out = []
     done = []
     for take in tqdm(takes, desc=corpus, unit="file"):
         if not all(path.is_file() for path in take_paths(take, out)):
             try:
-                render_take(take, out, soundfont, seconds)
+                render_take(take, out, played, seconds)
             except DataError as error:
                 left_out.append(str(error))
                 continue
@@ -137,8 +150,23 @@ def prepare(
         fold = {} if folds is None else {"fold": number[take.piece] % folds}
         rows.append((*take_paths(take, out), {"piece": take.piece, "split": take.split, **fold}))
     write_splits(out / "splits.csv", rows)
-    _write_readme(out, done, CORPORA[corpus].about, soundfont.name, seconds)
+    _write_readme(out, done, CORPORA[corpus].about, name, seconds)
     return left_out
+
+
+def _measured(folder: Path, name: Path | None) -> tuple[str, Soundfont]:
+    """A soundfont of a folder of measured sounds and its name; without a name the one kept out of training.
+
+    Raises:
+        DataError: it has none of that name.
+    """
+    fonts = {key: font for key, font in read_sounds(folder).soundfonts.items() if not font.kit}
+    unseen = [key for key, font in fonts.items() if font.unseen]
+    chosen = unseen[0] if name is None and unseen else str(name)
+    if chosen not in fonts:
+        found = "none that is kept out of training" if name is None else f"none named {name}"
+        raise DataError(f"{folder}: {found}; give --soundfont one of {', '.join(fonts)}")
+    return chosen, fonts[chosen]
 
 
 def _programs(takes: Sequence[Take]) -> set[int]:
@@ -196,6 +224,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, metavar="S", help="render the first S seconds of each")
     parser.add_argument(
         "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
+    )
+    parser.add_argument(
+        "--soundfonts",
+        type=Path,
+        metavar="DIR",
+        help="folder that `motionbeat data soundfonts` wrote; --soundfont is then a name in it, by default "
+        "that of the soundfont kept out of training; notes are heard when they are written, as loud as their "
+        "velocities say",
     )
     parser.add_argument(
         "--folds", type=int, metavar="N", help="deal the pieces out in N folds, to test on each in turn"

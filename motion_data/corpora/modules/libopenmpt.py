@@ -1,0 +1,208 @@
+"""Tracker modules played by libopenmpt: sound, and at which time which row of which pattern is played.
+
+    python -m motion_data.corpora.modules.libopenmpt FILE OUT TEMPO PITCH
+
+writes what :func:`play` returns to OUT; :func:`play` runs it in a process of its own, because a damaged
+module may crash the library or keep it busy for ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motion_data.errors import DataError
+
+LIBRARIES = ("libopenmpt.so.0", "libopenmpt.0.dylib", "libopenmpt-0.dll", "libopenmpt.dll")
+
+RATE = 48_000
+"""Samples a second of the sound."""
+
+STEP = RATE // 1000
+"""Samples that are played before the row is asked for again: rows are known to half a millisecond."""
+
+LONGEST = 900.0
+"""Seconds of sound from which on a module is refused."""
+
+SPARE = 5.0
+"""Seconds by which a module may be longer than libopenmpt states."""
+
+TIME_LIMIT = 240.0
+"""Seconds that playing may take; a module of 5 minutes takes about 5."""
+
+LAST_NOTE = 120
+"""Larger values in the column of notes end notes."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A module as it was played, once from the start to where it ends or begins to repeat itself."""
+
+    wav: NDArray[np.float32]
+    """(T,) mono at 48 kHz; may exceed 1."""
+    times: NDArray[np.float64]
+    """(N,) seconds at which each row begins, to half a millisecond."""
+    orders: NDArray[np.int64]
+    """(N,) place of the row's pattern in the module's sequence."""
+    rows: NDArray[np.int64]
+    """(N,) number of the row in its pattern, from 0."""
+    speeds: NDArray[np.int64]
+    """(N,) ticks of the row."""
+    tempi: NDArray[np.int64]
+    """(N,) the module's tempo value: 2.5 / tempo seconds a tick in the classic way of counting."""
+    notes: NDArray[np.int64]
+    """(N,) channels in which a note begins."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return len(self.wav) / RATE
+
+
+def play(path: Path, tempo: float = 1.0, pitch: float = 1.0, limit: float = TIME_LIMIT) -> Played:
+    """Play a module in a process of its own.
+
+    Args:
+        path: the module.
+        tempo: how many times as fast; pitch is kept.
+        pitch: factor of all frequencies; tempo is kept.
+        limit: seconds that it may take.
+
+    Raises:
+        DataError: it is no module, has no sound or one that is not finite or too long, the library crashes or
+            takes too long, or there is no libopenmpt.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "played.npz"
+        command = [sys.executable, "-m", __name__, str(path.resolve()), str(out), repr(tempo), repr(pitch)]
+        # From here on a relative path to this package would be another one.
+        root = str(Path(__file__).resolve().parents[3])
+        try:
+            done = subprocess.run(command, cwd=root, capture_output=True, timeout=limit, check=False)
+        except subprocess.TimeoutExpired:
+            raise DataError(
+                f"{path}: libopenmpt did not come to an end in {limit:g} s; leave it out"
+            ) from None
+        if done.returncode:
+            told = done.stderr.decode(errors="replace").strip().splitlines()
+            why = told[-1] if told and done.returncode == 1 else f"libopenmpt ended with {done.returncode}"
+            raise DataError(f"{path}: {why}; leave it out")
+        with np.load(out) as arrays:
+            return Played(**{field.name: arrays[field.name] for field in fields(Played)})
+
+
+def check_library() -> None:
+    """Raises DataError where there is no libopenmpt."""
+    _library()
+
+
+@cache
+def _library() -> Any:
+    for name in LIBRARIES:
+        try:
+            library: Any = ctypes.CDLL(name)
+        except OSError:
+            continue
+        break
+    else:
+        raise DataError(
+            "there is no libopenmpt, which plays tracker modules; install it: `apt-get install libopenmpt0` "
+            "(Debian, Ubuntu), `brew install libopenmpt` (macOS)"
+        )
+    module, number = ctypes.c_void_p, ctypes.c_int32
+    library.openmpt_module_create_from_memory2.restype = module
+    library.openmpt_module_create_from_memory2.argtypes = [
+        *(ctypes.c_char_p, ctypes.c_size_t, module, module, module, module),
+        *(ctypes.POINTER(ctypes.c_int), module, module),
+    ]
+    library.openmpt_module_read_float_mono.restype = ctypes.c_size_t
+    library.openmpt_module_read_float_mono.argtypes = [module, number, ctypes.c_size_t, module]
+    library.openmpt_module_ctl_set_floatingpoint.argtypes = [module, ctypes.c_char_p, ctypes.c_double]
+    library.openmpt_module_ctl_set_text.argtypes = [module, ctypes.c_char_p, ctypes.c_char_p]
+    library.openmpt_module_get_duration_seconds.restype = ctypes.c_double
+    library.openmpt_module_get_pattern_row_channel_command.restype = ctypes.c_uint8
+    library.openmpt_module_get_pattern_row_channel_command.argtypes = [module, *[number] * 3, ctypes.c_int]
+    for what in ("duration_seconds", "num_channels", *_ASKED):
+        getattr(library, f"openmpt_module_get_{what}").argtypes = [module]
+    return library
+
+
+_ASKED = ("current_order", "current_row", "current_pattern", "current_speed", "current_tempo")
+
+
+def play_here(path: Path, tempo: float, pitch: float) -> Played:
+    """What :func:`play` returns, in this process, which a damaged module may end.
+
+    Raises:
+        DataError: without the path, which :func:`play` adds.
+    """
+    library = _library()
+    data = path.read_bytes()
+    error = ctypes.c_int()
+    module = library.openmpt_module_create_from_memory2(
+        data, len(data), None, None, None, None, ctypes.byref(error), None, None
+    )
+    if not module:
+        raise DataError(f"not a module that libopenmpt can read (error {error.value})")
+    for name, value in ((b"play.tempo_factor", tempo), (b"play.pitch_factor", pitch)):
+        if not library.openmpt_module_ctl_set_floatingpoint(module, name, value):
+            raise DataError(f"libopenmpt refuses {name.decode()} {value:g}")
+    # Otherwise it plays on for a tenth of a second, fading out.
+    library.openmpt_module_ctl_set_text(module, b"play.at_end", b"stop")
+    stated = library.openmpt_module_get_duration_seconds(module) / tempo
+    if not 0 < stated <= LONGEST:
+        raise DataError(f"{stated:.0f} s of sound; expected more than 0 and at most {LONGEST:g}")
+    channels = range(library.openmpt_module_get_num_channels(module))
+    ask = [getattr(library, f"openmpt_module_get_{what}") for what in _ASKED]
+    buffer = np.zeros(round((stated + SPARE) * RATE), np.float32)
+    address, size, played = buffer.ctypes.data, 0, []
+    last: tuple[int, int] | None = None
+    counts: dict[tuple[int, int], int] = {}
+    while True:
+        if size + STEP > len(buffer):
+            raise DataError(f"it goes on beyond the {stated:.0f} s that libopenmpt states")
+        got = library.openmpt_module_read_float_mono(module, RATE, STEP, address + 4 * size)
+        if not got:
+            break
+        order, row, pattern, speed, ticks = (one(module) for one in ask)
+        # At the end the library is in the row that it would repeat.
+        if got == STEP and (order, row) != last:
+            last = order, row
+            if (pattern, row) not in counts:
+                command = library.openmpt_module_get_pattern_row_channel_command
+                values = [command(module, pattern, row, channel, 0) for channel in channels]
+                counts[pattern, row] = sum(1 <= value <= LAST_NOTE for value in values)
+            # It began between the last time it was asked for and now.
+            begin = 0.0 if not size else (size + STEP / 2) / RATE
+            played.append((begin, order, row, speed, ticks, counts[pattern, row]))
+        size += got
+    if not np.isfinite(buffer[:size]).all():
+        raise DataError("its sound holds samples that are not finite")
+    if not buffer[:size].any():
+        raise DataError("it is silent")
+    times, *columns = (np.array(column) for column in zip(*played, strict=True))
+    return Played(buffer[:size], times, *(column.astype(np.int64) for column in columns))
+
+
+def _main() -> int:
+    path, out, tempo, pitch = sys.argv[1:]
+    try:
+        played = play_here(Path(path), float(tempo), float(pitch))
+    except (DataError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    np.savez(out, **{field.name: getattr(played, field.name) for field in fields(Played)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

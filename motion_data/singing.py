@@ -1,0 +1,226 @@
+"""A melody sung with syllables of recorded speech: each is stretched to its note and moved to its pitch.
+
+Pitch-synchronous overlap and add (PSOLA; Moulines and Charpentier, 1990): a voiced sound is taken apart into
+grains of two periods, one for each pulse of the voice, and these are put together again at other distances.
+Vowels, formants and the speaker's voice remain. The first pulse of a syllable falls on the onset of its note;
+consonants before it come before the note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
+
+from motion_data.errors import DataError
+from motion_data.files import read_npz
+from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.config import SAMPLE_RATE
+
+HOP = SAMPLE_RATE // 200
+
+SPEECH_HERTZ = (110.0, 380.0)
+"""Between which the pitch of speech is looked for."""
+
+PERIODIC = 0.72
+"""Autocorrelation from which a frame is voiced."""
+
+BRIEFEST = 0.16
+"""Seconds of the shortest voiced syllable that is kept."""
+
+CONSONANT = 0.09
+"""Seconds before the first pulse that are kept with a syllable."""
+
+SUNG = (55, 79)
+"""Lowest and highest pitch that is sung; notes are moved by octaves."""
+
+EDGE = 0.05
+"""Seconds at either end of a syllable that are not stretched."""
+
+
+@dataclass(frozen=True)
+class Syllable:
+    """One voiced stretch of speech."""
+
+    audio: NDArray[np.float32]
+    """(T,) at 16 kHz; its consonants included."""
+    pulses: NDArray[np.int64]
+    """(P,) samples at which the voice pulses, increasing."""
+
+
+def syllables_of(speech: NDArray[np.float32]) -> list[Syllable]:
+    """The voiced syllables of a recording of speech, (T,) at 16 kHz."""
+    period, voiced = _periods(speech)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(int), [0]])))
+    low = (
+        sosfiltfilt(butter(2, 900, fs=SAMPLE_RATE, output="sos"), speech)
+        if len(speech) > 64
+        else speech.astype(np.float64)
+    )
+    found = []
+    for first, last in edges.reshape(-1, 2):
+        if (last - first) * HOP < BRIEFEST * SAMPLE_RATE:
+            continue
+        pulses = _pulses(low, period, first * HOP, last * HOP)
+        # A jump of the pitch by an octave is an error of the analysis.
+        if len(pulses) < 8 or np.ptp(np.log2(np.diff(pulses))) > 0.7:
+            continue
+        begin = max(0, int(pulses[0]) - round(CONSONANT * SAMPLE_RATE))
+        end = min(len(speech), int(pulses[-1]) + int(pulses[-1] - pulses[-2]))
+        audio = speech[begin:end] / max(float(np.sqrt(np.mean(np.square(speech[pulses[0] : end])))), 1e-6)
+        found.append(Syllable(audio.astype(np.float32), pulses - begin))
+    return found
+
+
+def _periods(speech: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(F,) period in samples, and whether voiced, of frames :data:`HOP` apart."""
+    size = SAMPLE_RATE // 25
+    count = max(0, (len(speech) - size) // HOP + 1)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(speech, (0, size)), size)[::HOP][:count]
+    frames = frames * np.hanning(size)
+    window = np.hanning(size)
+    spectrum = np.fft.rfft(np.stack([*frames, window]), 2 * size)
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[:, :size]
+    shape = correlation[-1] / correlation[-1, 0]
+    energy = correlation[:-1, 0]
+    shortest, longest = (round(SAMPLE_RATE / hertz) for hertz in SPEECH_HERTZ[::-1])
+    inner = correlation[:-1, shortest:longest] / (np.maximum(energy, 1e-9)[:, None] * shape[shortest:longest])
+    best = inner.argmax(axis=1)
+    loud = energy > 0.003 * (energy.max() if len(energy) else 0.0)
+    return (shortest + best).astype(np.float64), (inner.max(axis=1) > PERIODIC) & loud
+
+
+def _pulses(low: NDArray[np.float64], period: NDArray[np.float64], begin: int, end: int) -> NDArray[np.int64]:
+    """Samples of a voiced stretch at which the voice pulses, one to a period."""
+    size = SAMPLE_RATE // 50
+    begin, end = begin + size, min(end + size, len(low))
+    place = begin + int(np.argmax(low[begin : begin + int(period[min(begin // HOP, len(period) - 1)])]))
+    pulses = []
+    while place < end:
+        pulses.append(place)
+        now = period[min(max(place - size, 0) // HOP, len(period) - 1)]
+        around = np.arange(int(place + 0.8 * now), int(place + 1.2 * now) + 1)
+        around = around[around < len(low)]
+        if not len(around):
+            break
+        place = int(around[np.argmax(low[around])])
+    return np.array(pulses, dtype=np.int64)
+
+
+def sing(
+    notes: NDArray[np.float64], syllables: list[Syllable], seconds: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Sing notes, each with a syllable drawn at random.
+
+    Args:
+        notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
+        syllables: to draw from.
+        seconds: length of the result.
+        rng: for syllables and vibrato.
+
+    Returns:
+        (T,) mono at 16 kHz.
+    """
+    out = np.zeros(round(seconds * SAMPLE_RATE) + SAMPLE_RATE)
+    choice = rng.integers(len(syllables), size=len(notes))
+    depth, rate = rng.uniform(0.1, 0.5), rng.uniform(4.5, 6.5)
+    shift = 12 * round((0.5 * sum(SUNG) - float(np.median(notes[:, 2]))) / 12) if len(notes) else 0
+    following = np.append(notes[1:, 0], np.inf)
+    for (start, length, pitch, velocity), number, until in zip(notes, choice, following, strict=True):
+        # One voice sings: a note ends where the next one begins, and of a chord only its last is sung.
+        length = min(length, until - start)
+        if length < 0.05 or start < 0:
+            continue
+        pitch += shift
+        pitch += 12 * max(0, -((pitch - SUNG[0]) // 12)) - 12 * max(0, -((SUNG[1] - pitch) // 12))
+        grain = _sung(syllables[number], length, pitch, depth, rate)
+        begin = round(start * SAMPLE_RATE) - grain[1]
+        source = max(0, -begin)
+        part = grain[0][source : len(out) - max(begin, 0) + source]
+        out[max(begin, 0) : max(begin, 0) + len(part)] += part * (velocity / 100) ** 2
+    sung: NDArray[np.float32] = out[: round(seconds * SAMPLE_RATE)].astype(np.float32)
+    return sung
+
+
+def _sung(
+    syllable: Syllable, length: float, pitch: float, depth: float, rate: float
+) -> tuple[NDArray[np.float64], int]:
+    """A syllable sung for ``length`` seconds, and the sample of it at which its note begins."""
+    pulses, audio = syllable.pulses, syllable.audio
+    times = np.arange(0, length, 0.002)
+    # Vibrato sets in after a while, and the voice slides up into the note.
+    cents = 100 * depth * np.clip(times / 0.3 - 0.7, 0, 1) * np.sin(2 * np.pi * rate * times)
+    cents -= 120 * np.exp(-times / 0.03)
+    hertz = 440 * 2 ** ((pitch - 69 + cents / 100) / 12)
+    phase = np.concatenate([[0], np.cumsum(hertz[:-1] * 0.002)])
+    places = np.interp(np.arange(0, int(phase[-1]) + 1), phase, times)
+    spoken = (pulses - pulses[0]) / SAMPLE_RATE
+    edge = min(EDGE, spoken[-1] / 3, length / 3)
+    source = np.interp(
+        places, [0, edge, max(length - edge, 2 * edge), length], [0, edge, spoken[-1] - edge, spoken[-1]]
+    )
+    taken = np.abs(source[:, None] - spoken[None, :]).argmin(axis=1)
+    periods = np.diff(pulses, append=2 * pulses[-1] - pulses[-2])
+    reach = int(periods.max())
+    offsets = np.arange(-reach, reach + 1)
+    period = periods[taken][:, None]
+    weight = np.where(np.abs(offsets) < period, 0.5 + 0.5 * np.cos(np.pi * offsets / period), 0.0)
+    samples = pulses[taken][:, None] + offsets
+    inside = (samples >= 0) & (samples < len(audio))
+    grains = np.where(inside, audio[np.clip(samples, 0, len(audio) - 1)], 0.0) * weight
+    lead = int(pulses[0])
+    at = lead + np.round(places * SAMPLE_RATE).astype(np.int64)[:, None] + offsets
+    keep = at >= 0
+    sung = np.bincount(at[keep], grains[keep], minlength=lead + 1).astype(np.float64)
+    consonant = (
+        audio[:lead] * np.clip((lead - np.arange(lead)) / 64, 0, 1) * np.clip(np.arange(lead) / 160, 0, 1)
+    )
+    sung[:lead] += consonant
+    fade = min(len(sung) - lead, round(0.03 * SAMPLE_RATE))
+    sung[len(sung) - fade :] *= np.linspace(1, 0, fade)
+    return sung, lead
+
+
+def read_syllables(path: Path) -> list[Syllable]:
+    """The syllables that :func:`write_syllables` wrote."""
+    kept = read_npz(path)
+    sound, pulses = kept["audio"].astype(np.float32) / 2048, kept["pulses"]
+    ends, last = np.cumsum(kept["lengths"]), np.cumsum(kept["counts"])
+    return [
+        Syllable(sound[end - length : end], pulses[stop - count : stop].astype(np.int64))
+        for end, length, stop, count in zip(ends, kept["lengths"], last, kept["counts"], strict=True)
+    ]
+
+
+def write_syllables(path: Path, syllables: list[Syllable]) -> None:
+    """Write syllables as one .npz, their sound as 16-bit numbers."""
+    with atomic_path(path) as draft, draft.open("wb") as file:
+        np.savez(
+            file,
+            audio=np.concatenate(
+                [np.clip(np.round(one.audio * 2048), -32768, 32767).astype(np.int16) for one in syllables]
+            ),
+            lengths=np.array([len(one.audio) for one in syllables]),
+            pulses=np.concatenate([one.pulses for one in syllables]).astype(np.int32),
+            counts=np.array([len(one.pulses) for one in syllables]),
+        )
+
+
+def read_speech(path: Path) -> NDArray[np.float32]:
+    """(T,) a recording of G.722, mono at 16 kHz in [-1, 1].
+
+    Raises:
+        DataError: not readable.
+    """
+    import av
+
+    try:
+        # Bare G.722 has no header that would tell its format.
+        with av.open(str(path), format="g722") as container:
+            frames = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
+    except (OSError, ValueError) as error:  # those of PyAV are kinds of them
+        raise DataError(f"{path}: not readable as G.722 ({error}); fetch it again") from None
+    return (np.concatenate(frames) / 32768).astype(np.float32) if frames else np.zeros(0, np.float32)
