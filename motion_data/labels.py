@@ -66,6 +66,7 @@ CHORD_TONES: Mapping[str, tuple[int, ...]] = {
 whatever the root."""
 
 QUALITIES = (*CHORD_TONES, "other")
+"""Qualities of chords, by their number."""
 
 MODE_STEPS: Mapping[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -80,6 +81,7 @@ MODE_STEPS: Mapping[str, tuple[int, ...]] = {
 """Semitones above the tonic of the scale of each mode."""
 
 MODES = (*MODE_STEPS, "other")
+"""Modes of keys, by their number."""
 
 SECTIONS = (
     *("part", "thinned", "break", "intro", "verse", "chorus", "bridge", "solo", "outro"),
