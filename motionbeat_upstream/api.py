@@ -72,7 +72,9 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> UpstreamExpert:
-    """A model in eval mode: ``model([wav, …])`` takes waveforms at 16 kHz, see :class:`~motionbeat_upstream.expert.UpstreamExpert`.
+    """A model in eval mode; ``model([wav, …])`` takes waveforms at 16 kHz.
+
+    See :class:`~motionbeat_upstream.expert.UpstreamExpert`.
 
     Args:
         name_or_path: ``motionbeat``, ``motionbeat_v1``, ``motionbeat_untrained``, ``motionbeat_base``, or a
@@ -111,8 +113,8 @@ def features(
         model: what :func:`load` gave; None for the weights that ship.
 
     Returns:
-        The outputs of :class:`~motionbeat_upstream.expert.UpstreamExpert` without the batch dimension: ``hidden_states`` (L, F, D),
-        ``last_hidden_state`` (F, D), ``embedding`` (E,), ``beat_activation`` (F,) and so on with
+        The outputs of :class:`~motionbeat_upstream.expert.UpstreamExpert` without the batch dimension:
+        ``hidden_states`` (L, F, D), ``last_hidden_state`` (F, D), ``embedding`` (E,), ``beat_activation`` (F,) and so on with
         F = ceil(T / 320) frames of 20 ms, and ``grid``.
 
     Raises:
