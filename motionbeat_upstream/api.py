@@ -114,8 +114,8 @@ def features(
 
     Returns:
         The outputs of :class:`~motionbeat_upstream.expert.UpstreamExpert` without the batch dimension:
-        ``hidden_states`` (L, F, D), ``last_hidden_state`` (F, D), ``embedding`` (E,), ``beat_activation`` (F,) and so on with
-        F = ceil(T / 320) frames of 20 ms, and ``grid``.
+        ``hidden_states`` (L, F, D), ``last_hidden_state`` (F, D), ``embedding`` (E,), ``beat_activation``
+        (F,) and so on, with F = ceil(T / 320) frames of 20 ms, and ``grid``.
 
     Raises:
         AudioError: the file cannot be read, or samples of another shape or type, or without their rate.
