@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.arrangement import Arrangement, Part
 from motion_data.corpora.constructed.music_cues import (
@@ -28,7 +29,9 @@ def band(*parts: Part, seconds: float = 16.0) -> Arrangement:
     return Arrangement(parts, regular_grid(seconds, 120, 4), "rock", 120, 0.5, 0.5, "steady", seconds)
 
 
-def notes(times: list[float], pitch: float, lasting: float = 0.2, velocity: float = 90) -> np.ndarray:
+def notes(
+    times: list[float], pitch: float, lasting: float = 0.2, velocity: float = 90
+) -> NDArray[np.float64]:
     return np.array([[time, lasting, pitch, velocity] for time in times])
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed import music_steps, responsive
+from motion_data.corpora.constructed import responsive
 from motion_data.corpora.constructed.dancer import STYLES, Follows, dance, take_name
 from motion_data.corpora.constructed.music_cues import RATE, VOICES, MusicCues, cues_of_notes
 from motion_data.corpora.constructed.music_steps import (
@@ -23,6 +23,7 @@ from motion_data.corpora.constructed.music_steps import (
 )
 from motion_data.corpora.constructed.plan import from_provenance, move, plan_pair, play, to_provenance
 from motion_data.corpora.constructed.responsive import dance_to_music, spaced
+from motion_data.corpora.constructed.step_patterns import SUITS
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.skeleton import INDEX
@@ -109,7 +110,8 @@ def feet(motion: Motion) -> Array:
 
 
 def away(times: Array, others: Array) -> Array:
-    return np.abs(times[:, None] - others).min(axis=1)
+    distances: Array = np.abs(times[:, None] - others).min(axis=1)
+    return distances
 
 
 def hands(motion: Motion) -> Array:
@@ -262,7 +264,7 @@ class TestRules:
 
         def of(**voices: Array | list[float]) -> frozenset[str]:
             played = {voice: strokes(list(times)) for voice, times in voices.items()}
-            return character_of(cues(16, **played), grid, 0.0, 16.0)
+            return character_of(cues(16, 0.8, 0.5, **played), grid, 0.0, 16.0)
 
         assert "half-time" in of(kick=beats[positions == 1], snare=beats[positions == 3])
         assert "half-time" not in of(kick=beats[positions == 1], snare=beats[positions % 2 == 0])
@@ -397,4 +399,4 @@ def test_every_style_of_every_metre_is_danced_to_music() -> None:
 
 def test_suits_name_known_figures() -> None:
     known = {style for styles in STYLES.values() for style in styles}
-    assert {style for styles in music_steps.SUITS.values() for style in styles} <= known
+    assert {style for styles in SUITS.values() for style in styles} <= known

@@ -88,7 +88,7 @@ class MusicCues:
 
 def merged(strokes: Sequence[Array]) -> Array:
     """(N, 2) in order of time; of strokes :data:`TOGETHER` the time of the first, the greatest strength."""
-    rows = np.concatenate([np.zeros((0, 2)), *strokes])
+    rows: Array = np.concatenate([np.zeros((0, 2)), *strokes])
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     if not len(rows):
         return rows
@@ -164,7 +164,8 @@ def loudness_of(power: Array) -> Array:
     """(F,) in [0, 1]: decibels of a (F,) power under its 95th percentile, see :data:`DYNAMIC_RANGE`."""
     loudest = max(float(np.percentile(power, 95)), 1e-12)
     decibels = 10 * np.log10(np.maximum(power / loudest, 1e-9))
-    return np.clip(1 + decibels / DYNAMIC_RANGE, 0.0, 1.0)
+    loudness: Array = np.clip(1 + decibels / DYNAMIC_RANGE, 0.0, 1.0)
+    return loudness
 
 
 def breaks_of(loudness: Array, start: float) -> Array:
@@ -188,7 +189,8 @@ def _legato(pitched: Sequence[Array], start: float, frames: int) -> Array:
     at, share = np.concatenate(times), np.concatenate(shares)
     order = np.argsort(at, kind="stable")
     middles = start + (np.arange(frames) + 0.5) / RATE
-    return gaussian_filter1d(np.interp(middles, at[order], share[order]), 0.5 * RATE, mode="nearest")
+    legato: Array = gaussian_filter1d(np.interp(middles, at[order], share[order]), 0.5 * RATE, mode="nearest")
+    return legato
 
 
 def _plays(strokes: Array, downbeats: Array) -> Array:
@@ -221,4 +223,5 @@ def section_starts(features: Array, downbeats: Array, least: float) -> Array:
             break
         if all(abs(edge[place] - other) >= reach for other in chosen):
             chosen.append(int(edge[place]))
-    return downbeats[np.sort(np.array(chosen, dtype=int))]
+    begins: Array = downbeats[np.sort(np.array(chosen, dtype=int))]
+    return begins

@@ -244,7 +244,8 @@ def _dips(scene: _Scene) -> tuple[Array, Array]:
         follow = habits.attention
         heights = np.concatenate([bar, low_share * follow * low[:, 1], snare_share * follow * snare[:, 1]])
         soft, sharp = (scene.bumps(at, heights, share * width, share * width) for share in (0.6, 0.4))
-        return 1 - np.exp(-1.2 * (scene.legato * soft + (1 - scene.legato) * sharp))
+        bent: Array = 1 - np.exp(-1.2 * (scene.legato * soft + (1 - scene.legato) * sharp))
+        return bent
 
     return curve(1.0, 0.0), curve(0.7, 1.0)
 
@@ -289,7 +290,8 @@ def spaced(strokes: Array, gap: float) -> Array:
         if left[stroke]:
             kept[stroke] = True
             left[first[stroke] : after[stroke]] = False
-    return strokes[kept]
+    chosen: Array = strokes[kept]
+    return chosen
 
 
 def _gestures(cues: MusicCues, habits: Habits, rng: np.random.Generator) -> tuple[Array, Array]:

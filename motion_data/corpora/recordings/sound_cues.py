@@ -106,7 +106,8 @@ def _onsets(envelope: NDArray[np.float32], weakest: float) -> Array:
 
 def _apart(onsets: Array, others: Array) -> Array:
     """The (N, 2) onsets at which there is none of the (M, 2) others."""
-    return onsets[nearest(others, onsets[:, 0], SPACING / 2)[0] == 0]
+    apart: Array = onsets[nearest(others, onsets[:, 0], SPACING / 2)[0] == 0]
+    return apart
 
 
 def _legato(power: Array) -> Array:
@@ -114,7 +115,8 @@ def _legato(power: Array) -> Array:
     level = 10 * np.log10(power + 1e-9 * max(float(power.max()), 1e-9))
     fall = maximum_filter1d(level, round(RATE)) - level
     bound = np.clip(1 - fall / STACCATO, 0.0, 1.0)
-    return gaussian_filter1d(bound, 0.5 * RATE, mode="nearest")
+    legato: Array = gaussian_filter1d(bound, 0.5 * RATE, mode="nearest")
+    return legato
 
 
 def _by_bar(features: Array, downbeats: Array) -> Array:
