@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from motion_data.corpora.constructed import mma, pieces
 from motion_data.corpora.constructed.capture import read_takes
+from motion_data.corpora.constructed.dancer import Follows
 from motion_data.corpora.constructed.plan import (
     BEATLESS,
     FORMAT,
@@ -82,6 +83,8 @@ class Settings:
     """Folder of measured sounds to play in place of the soundfont."""
     sources: str = SOURCES[0]
     shares: SoundShares = field(default_factory=SoundShares)
+    follows: Follows = "music"
+    """What the parametric dancer dances to."""
 
     def played(self) -> dict[str, Any] | None:
         """The fields of a plan that say through which of the measured sounds it is played; None without them.
@@ -148,6 +151,7 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         entries,
         settings.motion is not None,
         settings.played(),
+        settings.follows,
     )
     made = in_processes(
         _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
