@@ -343,11 +343,13 @@ class TestResponse:
     @pytest.fixture(scope="class")
     def takes(self) -> dict[Follows, list[TakeCells]]:
         found: dict[Follows, list[TakeCells]] = {"beats": [], "music": []}
-        for index in range(60):
+        for index in range(120):  # with half of them, chance is as large as what loudness leaves in the body
+            plan = plan_pair(11, index, {}, 40.0, None)
+            arrangement = play(plan)
+            cues_heard = cues_of_notes(arrangement)
             for follows, into in found.items():
-                plan = plan_pair(11, index, {}, 40.0, None, follows=follows)
-                arrangement = play(plan)
-                cells = cells_of(move(plan, arrangement), arrangement.grid, cues_of_notes(arrangement))
+                motion = move(replace(plan, follows=follows), arrangement)
+                cells = cells_of(motion, arrangement.grid, cues_heard)
                 if cells is not None:
                     into.append(cells)
         return found
@@ -361,9 +363,8 @@ class TestResponse:
     ) -> None:
         new, old = (response(takes[key], motion, sound, rng(0)) for key in ("music", "beats"))
         print(motion, sound, f"{new.excess:.5f} p {new.p:.4f}; before {old.excess:.5f} p {old.p:.4f}")
-        assert new.p < 0.05
-        assert new.excess > 1.5 * new.spread
-        assert old.excess < 3 * max(old.spread, 1e-4)
+        assert new.p < 0.01
+        assert old.p > 0.01
 
     def test_the_estimate_finds_what_is_there_and_no_more(self) -> None:
         random = rng(4)
