@@ -11,6 +11,9 @@ from motionbeat_upstream.version import __version__
 if TYPE_CHECKING:
     from motionbeat_upstream.expert import UpstreamExpert
 
+RECORDS = ".made_by"
+"""Folder beside outputs that have no room for the text: a file for each input."""
+
 
 def made_by(expert: UpstreamExpert, **options: object) -> str:
     """JSON of the version, the model, a hash of its weights, and the options that the output depends on."""

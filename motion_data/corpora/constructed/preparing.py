@@ -37,9 +37,10 @@ from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.measured_sounds import read_sounds
 from motion_data.motion_file import write_motion
 from motion_data.pair import NO_BEATS, MotionPair
-from motion_data.preparation import check_option, in_processes, motion_facts
+from motion_data.preparation import check_option, motion_facts
 from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
+from motionbeat_upstream.processes import in_processes
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
