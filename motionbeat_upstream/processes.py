@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from motionbeat_upstream.errors import MotionBeatError
@@ -34,7 +34,6 @@ def processes(
     method: str | None = None,
     begin: Callable[..., object] | None = None,
     arguments: tuple[Any, ...] = (),
-    chunk: int = 1,
 ) -> Iterator[Each]:
     """Processes that share the items of the calls made in the ``with`` block; below two, this process itself.
 
@@ -46,7 +45,6 @@ def processes(
         method: that starts them; by default the platform's.
         begin: called with ``arguments`` in each process first. Functions, arguments and items are pickled.
         arguments: of ``begin``.
-        chunk: items handed over at a time.
 
     Raises:
         MotionBeatError: where results are awaited, when a process has ended by itself.
@@ -63,8 +61,9 @@ def processes(
         def each(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
             with _ctrl_c_ignored():
                 # Here they start, and inherit it: the imports that they begin with would print a traceback.
-                results = pool.map(partial(_call, function), items, chunksize=chunk)
-            return _received(results, workers)
+                futures = deque(pool.submit(_call, function, item) for item in items)
+            # Not pool.map: it cancels what is left, and the pool's thread fails over that when it is ended.
+            return _received(futures, workers)
 
         try:
             yield each
@@ -82,10 +81,9 @@ def in_processes(
     method: str | None = None,
     begin: Callable[..., object] | None = None,
     arguments: tuple[Any, ...] = (),
-    chunk: int = 1,
 ) -> Iterator[Result]:
     """What a function makes of each item, in order; arguments and errors as for :func:`processes`."""
-    with processes(workers, method=method, begin=begin, arguments=arguments, chunk=chunk) as each:
+    with processes(workers, method=method, begin=begin, arguments=arguments) as each:
         yield from each(function, items)
 
 
@@ -124,9 +122,10 @@ def _call(function: Callable[[Item], Result], item: Item) -> Result:
         os._exit(1)
 
 
-def _received(results: Iterator[Result], workers: int) -> Iterator[Result]:
+def _received(futures: deque[Future[Result]], workers: int) -> Iterator[Result]:
     try:
-        yield from results
+        while futures:
+            yield futures.popleft().result()
     except BrokenProcessPool as error:
         raise MotionBeatError(
             f"one of {workers} processes was ended from outside, perhaps for want of memory; give fewer, or "

@@ -20,12 +20,10 @@ from motionbeat_upstream.processes import in_processes, processes
 
 
 @settings(max_examples=5, deadline=None)
-@given(
-    items=st.lists(st.integers(-1000, 1000), max_size=20), workers=st.integers(1, 3), chunk=st.integers(1, 4)
-)
-def test_results_come_in_the_order_of_the_items(items: list[int], workers: int, chunk: int) -> None:
+@given(items=st.lists(st.integers(-1000, 1000), max_size=20), workers=st.integers(1, 3))
+def test_results_come_in_the_order_of_the_items(items: list[int], workers: int) -> None:
     for method in ("spawn", "forkserver"):
-        assert list(in_processes(abs, items, workers, method=method, chunk=chunk)) == [*map(abs, items)]
+        assert list(in_processes(abs, items, workers, method=method)) == [*map(abs, items)]
 
 
 def test_an_error_is_raised_where_its_item_is_awaited() -> None:

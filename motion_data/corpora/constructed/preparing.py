@@ -154,9 +154,7 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         settings.played(),
         settings.follows,
     )
-    made = in_processes(
-        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
-    )
+    made = in_processes(_make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,))
     pairs = []
     for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
         if isinstance(pair, MotionPair):
@@ -191,7 +189,7 @@ def shares_of(settings: Settings) -> dict[str, float]:
 def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str, str]]:
     """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
     grooves = mma.find_grooves(program)
-    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8), chunk=4)
+    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8))
     entries, left_out = [], {}
     for groove, (source, score) in zip(
         grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True
