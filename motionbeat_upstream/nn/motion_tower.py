@@ -100,7 +100,7 @@ class MotionTower(nn.Module):
 
     def _trunk(self, seen: Tensor, mask: Tensor) -> Tensor:
         """(B, F, D) the last state, of (B, F, C) channels."""
-        x = self.activation(convolved(self.stem, channels_last(seen)))
+        x: Tensor = self.activation(convolved(self.stem, channels_last(seen)))
         if self.config.trunk == "bottleneck":
             wide = mask.transpose(1, 2)[:, :, None]
             x = x * wide
