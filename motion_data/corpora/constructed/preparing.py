@@ -37,9 +37,10 @@ from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.measured_sounds import read_sounds
 from motion_data.motion_file import write_motion
 from motion_data.pair import NO_BEATS, MotionPair
-from motion_data.preparation import check_option, in_processes, motion_facts
+from motion_data.preparation import check_option, motion_facts
 from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
+from motionbeat_upstream.processes import in_processes
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
@@ -153,9 +154,7 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         settings.played(),
         settings.follows,
     )
-    made = in_processes(
-        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
-    )
+    made = in_processes(_make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,))
     pairs = []
     for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
         if isinstance(pair, MotionPair):
@@ -190,7 +189,7 @@ def shares_of(settings: Settings) -> dict[str, float]:
 def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str, str]]:
     """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
     grooves = mma.find_grooves(program)
-    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8), chunk=4)
+    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8))
     entries, left_out = [], {}
     for groove, (source, score) in zip(
         grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True
