@@ -6,16 +6,14 @@ import hashlib
 import json
 import logging
 import math
-import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tqdm import tqdm
 
@@ -29,6 +27,7 @@ from motion_data.pair import SPLITS, MotionPair, from_record, to_record
 from motionbeat_upstream.atomic_write import is_hidden, stops_writing, write_text
 from motionbeat_upstream.errors import AudioWarning
 from motionbeat_upstream.file_name import fit_name, printable
+from motionbeat_upstream.processes import in_processes, use_one_thread
 from motionbeat_upstream.tracking.grid import Grid
 from motionbeat_upstream.version import __version__
 
@@ -37,9 +36,6 @@ LENGTH_TOLERANCE = 0.05
 
 MadePair = tuple[MotionPair, Motion, Grid | None] | tuple[MotionPair, Motion, Grid | None, Labels]
 """A pair, whose ``motion`` is filled in when that is written; its motion; its grid; labels, if it has any."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -143,37 +139,6 @@ def do_jobs(
             outcomes[number] = outcome
             bar.update()
     return [outcome for outcome in outcomes if outcome is not None]
-
-
-def in_processes(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    workers: int,
-    *,
-    method: str | None = None,
-    begin: Callable[..., object] | None = None,
-    arguments: tuple[Any, ...] = (),
-    chunk: int = 1,
-) -> Iterator[Result]:
-    """What a function makes of each item, in order; in this process where there is but one worker.
-
-    ``begin`` is called with ``arguments`` in each process first, ``method`` starts them (by default the
-    platform's), and ``chunk`` items are handed over at a time. Function, arguments and items are pickled.
-    """
-    if workers < 2:
-        if begin is not None:
-            begin(*arguments)
-        yield from map(function, items)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context(method), begin, arguments) as pool:
-        yield from pool.map(function, items, chunksize=chunk)
-
-
-def use_one_thread() -> None:
-    """Of torch: what each process begins with where several share the cores."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def check_option(name: str, value: float | None, least: float, most: float = math.inf) -> None:

@@ -18,9 +18,9 @@ from motion_data.errors import DataError
 from motion_data.loading import load_pair
 from motion_data.manifest import MANIFEST, MARK, Corpus, write_manifest
 from motion_data.pair import SPLITS, MotionPair, ShardSpan, to_record
-from motion_data.preparation import in_processes, use_one_thread
 from motion_data.shards import ShardContent, to_members
 from motionbeat_upstream.atomic_write import atomic_path, is_hidden
+from motionbeat_upstream.processes import in_processes, use_one_thread
 from motionbeat_upstream.version import __version__
 
 MEMBERS = 3

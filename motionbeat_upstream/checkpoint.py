@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,12 +65,28 @@ def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
     """
     path = Path(path)
     weights, values, provenance = read_weights(path, FORMAT)
-    try:
-        config = MusicTowerConfig.from_dict(values)
-    except ConfigError as error:
-        raise _unreadable(path, error) from error
+    config = _config(path, values)
     tower = fit(path, lambda: untrained_music_tower(config), weights)
     return tower.eval(), provenance
+
+
+def read_music_config(path: str | Path) -> MusicTowerConfig:
+    """The configuration of a tower, without reading its weights.
+
+    Raises:
+        CheckpointError: as for :func:`load_music_tower`.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        values, _ = _read_metadata(path, FORMAT, file.metadata() or {})
+    return _config(path, values)
+
+
+def _config(path: Path, values: Mapping[str, Any]) -> MusicTowerConfig:
+    try:
+        return MusicTowerConfig.from_dict(values)
+    except ConfigError as error:
+        raise _unreadable(path, error) from error
 
 
 def save_motion_side(model: MotionBeat, path: str | Path, provenance: Provenance) -> None:
@@ -79,7 +96,7 @@ def save_motion_side(model: MotionBeat, path: str | Path, provenance: Provenance
         "motion": model.motion.config.to_dict(),
         "projection": model.project_music.out_features,
         "curves": 0 if spectrum is None else spectrum.curves.out_features,
-        "music_weights": _music_hash(model.music),
+        "music_weights": tensors_sha256(model.music.state_dict()),
     }
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith(MUSIC)}
     write_weights(weights, path, MOTION_FORMAT, config, provenance)
@@ -102,7 +119,7 @@ def load_motionbeat(
     path = Path(motion_side)
     tower, _ = load_music_tower(music)
     weights, values, provenance = read_weights(path, MOTION_FORMAT)
-    if of_one_step and values.get("music_weights") != _music_hash(tower):
+    if of_one_step and values.get("music_weights") != tensors_sha256(tower.state_dict()):
         raise CheckpointError(
             f"{path}: was trained with another music tower than {music}; export both from one step of one run"
         )
@@ -123,12 +140,15 @@ def _size(values: Mapping[str, Any], name: str, least: int) -> int:
     return value
 
 
-def _music_hash(tower: MusicTower) -> str:
-    """Hash of a music tower's weights, whatever its grid is estimated from."""
+def tensors_sha256(tensors: Mapping[str, object]) -> str:
+    """Hash of tensors with their names, types and shapes; what is no tensor is left out."""
     digest = hashlib.sha256()
-    for name, value in sorted(tower.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} ".encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    for name, value in sorted(tensors.items()):
+        if isinstance(value, Tensor):
+            # Files hold hashes of float32 weights that do not name the type.
+            kind = "" if value.dtype == torch.float32 else f"{value.dtype} "
+            digest.update(f"{name} {kind}{tuple(value.shape)} ".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -160,6 +180,15 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     Raises:
         CheckpointError: no such file, not a safetensors file, truncated, or of another format or version.
     """
+    with _opened(path) as file:
+        config, provenance = _read_metadata(path, kind, file.metadata() or {})
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return weights, config, provenance
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file; what goes wrong in reading it is a CheckpointError."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise CheckpointError(
@@ -167,15 +196,13 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         )
     try:
         with safe_open(path, framework="pt") as file:
-            config, provenance = _read_metadata(path, kind, file.metadata() or {})
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{path}: not a whole safetensors file ({reason}); found {path.stat().st_size} bytes. "
             f"Fetch it again, or export it again from the training run"
         ) from error
-    return weights, config, provenance
 
 
 def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Provenance]:

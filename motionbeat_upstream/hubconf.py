@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower
+from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower, read_music_config
 from motionbeat_upstream.config import MusicTowerConfig, architecture
 from motionbeat_upstream.expert import LogMelExpert, UpstreamExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
@@ -47,7 +47,7 @@ def motionbeat_v1(**kwargs: object) -> UpstreamExpert:
 
 def motionbeat_untrained(**kwargs: object) -> UpstreamExpert:
     """The tower that ships at a fixed random initialisation: what training adds is the margin over it."""
-    shipped = load_music_tower(SHIPPED)[0].config
+    shipped = read_music_config(SHIPPED)
     return _untrained(replace(shipped, grid_from="onsets", grid_trust=MusicTowerConfig.grid_trust))
 
 

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from motionbeat_upstream import hubconf
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
-from motionbeat_upstream.commands.features import find_audio
+from motionbeat_upstream.commands.many_files import find_audio
 from motionbeat_upstream.commands.plot import BINS_PER_BEAT, SIMILARITY_SCALE, bar_similarity, listen
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.tracking.bar_profile import bar_numbers
@@ -156,7 +156,8 @@ def test_a_full_disk_stops_the_run(
     )
 
 
-def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path, jobs: int) -> None:
     for index in range(400):
         write(tmp_path / "in" / f"{index:03d}.wav", 2.0)
     command = [
@@ -169,6 +170,8 @@ def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path) -
         "out",
         "-k",
         small,
+        "--jobs",
+        jobs,
     ]
     process = subprocess.Popen(
         list(map(str, command)), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -411,13 +414,14 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
             "gone.safetensors: no such file",
         ),
         (["features", "a.wav", "-o", "out", "--device", "abacus"], 2, "--device abacus: not to be had here"),
-        (["features", "a.wav", "-o", "a.wav"], 2, "-o a.wav: expected a folder, found a file"),
+        (["features", "a.wav", "-o", "a.wav"], 2, "-o/--output: a.wav: is a file, expected a folder"),
         (["beats", "gone.wav"], 2, "gone.wav: no such file"),
-        (
-            ["beats", "."],
-            2,
-            ".: is a folder, expected one audio file; for all files of a folder, `motionbeat features",
-        ),
+        (["beats", "."], 2, "of several files or a folder, give the folder of their beats as -o DIR"),
+        (["beats", "a.wav", "a.wav", "-o", "a.beats"], 2, "give the folder of their beats as -o DIR"),
+        (["beats", ".", "-o", "out", "--click", "c.wav"], 2, "and no --click"),
+        (["beats", ".", "-o", "a.wav"], 2, "argument -o: a.wav: is a file, expected a folder"),
+        (["beats", "gone.wav", "lost.wav", "-o", "out"], 2, "gone.wav: no such file"),
+        (["beats", ".", "-o", "out", "--jobs", "0"], 2, "expected a whole number of at least 1, got '0'"),
         (
             ["beats", "a.wav", "-o", "a.jams"],
             2,
@@ -431,7 +435,11 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
         ),
         (["beats", "a.wav", "--click", "a.wav"], 2, "a.wav: is an input, and would be overwritten"),
         (["beats", "a.wav", "--click", "./x/../a.wav"], 2, "a.wav: is an input, and would be overwritten"),
-        (["plot", ".", "-o", "a.png"], 2, "is a folder, expected one audio file"),
+        (
+            ["plot", ".", "-o", "a.png"],
+            2,
+            ".: is a folder, expected one audio file; for all files of a folder, `motionbeat features",
+        ),
         (
             ["plot", "a.wav", "-o", "a.txt"],
             2,

@@ -66,6 +66,50 @@ def accent_profile(motion: Motion, grid: Grid, bins: int = 24) -> NDArray[np.flo
     return profile
 
 
+def assert_a_body(motion: Motion) -> None:
+    """Six seconds of a human body that moves as one can."""
+    assert motion.names == JOINTS
+    assert (motion.frames, motion.start) == (360, 0.0)
+    bones = np.linalg.norm(motion.joints[:, 1:] - motion.joints[:, list(PARENTS[1:])], axis=-1)
+    assert np.ptp(bones, axis=0).max() < 1e-4
+    assert speeds(motion).max() < 8.0
+    assert motion.joints[..., 1].min() > 0.0
+    assert motion.joints[:, INDEX["head"], 1].min() > 1.0
+    # No teleport: at 60 frames a second nothing changes its speed by 6 m/s between two frames.
+    change = np.linalg.norm(np.diff(motion.joints.astype(float), n=2, axis=0), axis=-1) * FPS
+    assert change.max() < 6.0
+    # Knees never bend backwards.
+    across = motion.joints[:, INDEX["left_hip"]] - motion.joints[:, INDEX["right_hip"]]
+    forward = np.cross(across, [0.0, 1.0, 0.0])
+    for side in ("left", "right"):
+        hip, knee, ankle = (motion.joints[:, INDEX[f"{side}_{joint}"]] for joint in ("hip", "knee", "ankle"))
+        assert (((knee - (hip + ankle) / 2) * forward).sum(axis=1) > 0).all()
+    for times in motion.pulses.values():
+        assert (times >= 0).all()
+        assert (times < 6).all()
+        assert (np.diff(times) > 0.1).all()
+
+
+def assert_planted(motion: Motion) -> None:
+    """Six seconds in which feet come down at the pulses and stand where they do."""
+    speed = speeds(motion)
+    for limb, joints in FEET.items():
+        ball = INDEX[joints[1]]
+        floor = motion.joints[:, ball, 1].min()
+        down = motion.joints[:, ball, 1] < floor + 1e-4
+        # Both frames on the floor: the foot is planted between them.
+        planted = down[1:] & down[:-1]
+        assert speed[planted, ball].max(initial=0) < 0.05
+        runs = np.split(motion.joints[down, ball], np.flatnonzero(np.diff(np.flatnonzero(down)) > 1) + 1)
+        assert max(np.ptp(run, axis=0).max() for run in runs if len(run)) < 0.01
+        for pulse in motion.pulses[limb]:
+            frame = int(np.ceil(pulse * FPS))
+            if frame + 1 < motion.frames:
+                assert down[frame], f"{limb} is not down at its pulse {pulse:.3f}"
+            if frame > 2:
+                assert not down[frame - 3]
+
+
 def far(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.abs(a / a.sum() - b / b.sum()).sum())
 
@@ -108,50 +152,14 @@ def test_a_grid_is_continued_as_the_tokens_continue_it(drawn: tuple[Grid, str]) 
 @given(grids(), st.floats(0, 1), st.integers(0, 10**6))
 def test_a_body_on_any_grid(drawn: tuple[Grid, str], energy: float, seed: int) -> None:
     grid, style = drawn
-    motion = dance(grid, style, 6.0, energy, rng(seed), FPS)
-    assert motion.names == JOINTS
-    assert (motion.frames, motion.start) == (360, 0.0)
-    bones = np.linalg.norm(motion.joints[:, 1:] - motion.joints[:, list(PARENTS[1:])], axis=-1)
-    assert np.ptp(bones, axis=0).max() < 1e-4
-    assert speeds(motion).max() < 8.0
-    assert motion.joints[..., 1].min() > 0.0
-    assert motion.joints[:, INDEX["head"], 1].min() > 1.0
-    # No teleport: at 60 frames a second nothing changes its speed by 6 m/s between two frames.
-    change = np.linalg.norm(np.diff(motion.joints.astype(float), n=2, axis=0), axis=-1) * FPS
-    assert change.max() < 6.0
-    # Knees never bend backwards.
-    across = motion.joints[:, INDEX["left_hip"]] - motion.joints[:, INDEX["right_hip"]]
-    forward = np.cross(across, [0.0, 1.0, 0.0])
-    for side in ("left", "right"):
-        hip, knee, ankle = (motion.joints[:, INDEX[f"{side}_{joint}"]] for joint in ("hip", "knee", "ankle"))
-        assert (((knee - (hip + ankle) / 2) * forward).sum(axis=1) > 0).all()
-    for times in motion.pulses.values():
-        assert (times >= 0).all()
-        assert (times < 6).all()
-        assert (np.diff(times) > 0.1).all()
+    assert_a_body(dance(grid, style, 6.0, energy, rng(seed), FPS))
 
 
 @settings(max_examples=25, deadline=None)
 @given(grids(), st.floats(0, 1), st.integers(0, 10**6))
 def test_feet_stand_still_from_touch_down_on(drawn: tuple[Grid, str], energy: float, seed: int) -> None:
     grid, style = drawn
-    motion = dance(grid, style, 6.0, energy, rng(seed), FPS)
-    speed = speeds(motion)
-    for limb, joints in FEET.items():
-        ball = INDEX[joints[1]]
-        floor = motion.joints[:, ball, 1].min()
-        down = motion.joints[:, ball, 1] < floor + 1e-4
-        # Both frames on the floor: the foot is planted between them.
-        planted = down[1:] & down[:-1]
-        assert speed[planted, ball].max(initial=0) < 0.05
-        runs = np.split(motion.joints[down, ball], np.flatnonzero(np.diff(np.flatnonzero(down)) > 1) + 1)
-        assert max(np.ptp(run, axis=0).max() for run in runs if len(run)) < 0.01
-        for pulse in motion.pulses[limb]:
-            frame = int(np.ceil(pulse * FPS))
-            if frame + 1 < motion.frames:
-                assert down[frame], f"{limb} is not down at its pulse {pulse:.3f}"
-            if frame > 2:
-                assert not down[frame - 3]
+    assert_planted(dance(grid, style, 6.0, energy, rng(seed), FPS))
 
 
 @pytest.mark.parametrize(("metre", "style"), ALL)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from motionbeat_upstream.config import TRUNKS
@@ -52,3 +54,16 @@ def test_the_view_is_as_wide_as_the_configuration_says(kind: str) -> None:
 def test_an_unknown_trunk_is_refused() -> None:
     with pytest.raises(ConfigError, match="trunk must be one of bottleneck, depthwise, got 'square'"):
         replace(SMALL, trunk="square").validate()
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(1, 3), frames=st.integers(1, 40))
+@settings(max_examples=10, deadline=None)
+def test_gradients_do_not_change_the_states(seed: int, size: int, frames: int) -> None:
+    """With gradients the channels lie last in memory, without them the frames."""
+    torch.manual_seed(seed)
+    network = trunk("bottleneck")
+    mel, lengths = torch.randn(size, 2 * frames, SMALL.n_mels), torch.full((size,), 2 * frames)
+    with torch.no_grad():
+        plain = network(mel, lengths)
+    for state, expected in zip(network(mel, lengths), plain, strict=True):
+        torch.testing.assert_close(state, expected, rtol=1e-5, atol=1e-5)

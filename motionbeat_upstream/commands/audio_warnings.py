@@ -51,4 +51,9 @@ class _Strict(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         setattr(namespace, self.dest, True)
-        warnings.filterwarnings("error", category=DamagedAudioWarning)
+        refuse_damaged()
+
+
+def refuse_damaged() -> None:
+    """Make errors of what a process is warned of damaged audio files."""
+    warnings.filterwarnings("error", category=DamagedAudioWarning)

@@ -1,11 +1,13 @@
-"""``motionbeat beats``: find the beats and downbeats of one audio file."""
+"""``motionbeat beats``: find the beats and downbeats of audio files."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +16,31 @@ from numpy.typing import NDArray
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
-from motionbeat_upstream.commands.made_by import made_by
+from motionbeat_upstream.commands.made_by import RECORDS, made_by
+from motionbeat_upstream.commands.many_files import Make, add_many_files_options, find_audio, make_outputs
 from motionbeat_upstream.commands.model_option import (
     add_hint_options,
     add_model_options,
     load_model,
     read_hints,
 )
-from motionbeat_upstream.commands.paths import audio_file, output_file, refuse_inputs
+from motionbeat_upstream.commands.paths import audio_file, output_file, output_folder, refuse_inputs
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.tracking.grid import Grid, confidence_text
 
 DESCRIPTION = """\
 Estimate beats, downbeats and metre, with a model's beat heads where it has them and otherwise by rules over
 the onsets. Printed, or written with -o, as a .beats file: a line a beat,
 its time in seconds and its position in the bar, 1 being the downbeat. Silences of several bars have no
-beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error."""
+beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error.
+
+Of several files, or of a folder, FILE.beats is written into the folder -o for each. Those that are there
+already and were found by the same model and hints are skipped, so an interrupted run is taken up by calling
+it again; other .beats files are not replaced without --overwrite."""
+
+TEXTS = ".beats", ".txt"
+"""Suffixes of a file of beats."""
 
 CLICK_SECONDS = 0.05
 
@@ -37,52 +48,78 @@ CLICK_LEVEL = 0.6
 """Peak of a click, relative to the sound's."""
 
 
-@command("motionbeat beats")
+@command("motionbeat beats", interrupted="interrupted; what is finished is kept")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when beats were found, 1 when the file has no pulse."""
+    """Run the command; 0 when beats were found, 1 when a file has no pulse or cannot be read among others."""
     parser = argparse.ArgumentParser("motionbeat beats", description=DESCRIPTION)
-    parser.add_argument("file", metavar="FILE", type=audio_file, help="audio of any format and rate")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="audio of any format and rate, or folders that are searched for audio",
+    )
     parser.add_argument(
         "-o",
         "--output",
-        type=output_file(".beats", ".txt"),
-        metavar="FILE.beats",
-        help="write the beats here; .txt holds the same text",
+        metavar="FILE.beats|DIR",
+        help="write the beats here; .txt holds the same text; of several files into this folder",
     )
     parser.add_argument(
         "--click",
         type=output_file(".wav"),
         metavar="FILE.wav",
-        help="write the sound, its rate and channels kept, with a click on each beat, higher on downbeats",
+        help="of one file, write the sound, its rate and channels kept, with a click on each beat, higher on "
+        "downbeats",
     )
     add_options(parser)
+    add_many_files_options(parser)
     options = parser.parse_args(arguments)
-    refuse_inputs([options.output, options.click], [options.file])
+    if len(options.files) == 1 and not Path(options.files[0]).is_dir():
+        return _beats_of_one(parser, options)
+    if options.output is None or Path(options.output).suffix in TEXTS or options.click is not None:
+        parser.error("of several files or a folder, give the folder of their beats as -o DIR, and no --click")
+    output = _checked(parser, "-o", output_folder, options.output)
+    audio = find_audio([Path(name) for name in options.files])
+    return make_outputs("beats", audio, BeatsFiles(output), partial(load_maker, options, output), options)
+
+
+def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    path = _checked(parser, "FILE", audio_file, options.files[0])
+    output = options.output and _checked(parser, "-o", output_file(*TEXTS), options.output)
+    refuse_inputs([output, options.click], [path])
 
     find, _ = load_finder(options)
-    grid, text = find(options.file)
+    grid, text = find(path)
     if grid.confidence == 0:
-        print(f"motionbeat beats: {options.file}: no pulse was heard; nothing is written", file=sys.stderr)
+        print(f"motionbeat beats: {path}: no pulse was heard; nothing is written", file=sys.stderr)
         return 1
     print(
-        f"{options.file.name}: {grid.bpm:.1f} bpm, {grid.metre} beats a bar, {len(grid.beats)} beats, "
+        f"{path.name}: {grid.bpm:.1f} bpm, {grid.metre} beats a bar, {len(grid.beats)} beats, "
         f"{confidence_text(grid)}",
         file=sys.stderr,
     )
-    if options.output is None:
+    if output is None:
         sys.stdout.write(text)
     else:
-        write_text(options.output, text)
+        write_text(output, text)
     if options.click is not None:
         import soundfile
 
         from motionbeat_upstream.decoding import read_sound
 
-        sound, rate = read_sound(options.file)
+        sound, rate = read_sound(path)
         # An open file, because soundfile takes no names that are not UTF-8.
         with atomic_path(options.click) as draft, draft.open("wb") as file:
             soundfile.write(file, with_clicks(sound, rate, grid), rate, format="WAV")
     return 0
+
+
+def _checked(parser: argparse.ArgumentParser, name: str, kind: Callable[[str], Path], value: str) -> Path:
+    """What argparse would make of an argument whose type depends on the others."""
+    try:
+        return kind(value)
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"argument {name}: {error}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +153,50 @@ def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], tuple[Gri
         return grid, format_beats(grid.beats[inside], grid.positions[inside])
 
     return find, made_by(expert, hints=asdict(hints))
+
+
+def load_maker(options: argparse.Namespace, output: Path) -> tuple[Make, str]:
+    """What writes the beats of a file into a folder, and what they are found by; see :func:`load_finder`."""
+    find, made_by = load_finder(options)
+    files = BeatsFiles(output)
+
+    def make(path: Path, relative: Path) -> None:
+        grid, text = find(path)
+        if grid.confidence == 0:
+            raise AudioError(f"{path}: no pulse was heard; nothing is written")
+        files.write(relative, text, made_by)
+
+    return make, made_by
+
+
+@dataclass(frozen=True)
+class BeatsFiles:
+    """A .beats file for each input, where the input lies under its folder, and a record of what found it."""
+
+    output: Path
+
+    def target(self, relative: Path) -> Path:
+        """What is written for an input."""
+        return self.output / f"{relative}.beats"
+
+    def made_by(self, relative: Path) -> str | None:
+        """What found the beats of an input: empty for another program, None where there are none."""
+        if not self.target(relative).is_file():
+            return None
+        try:
+            return str(json.loads(self._record(relative).read_text(encoding="utf-8"))["made_by"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def write(self, relative: Path, text: str, made_by: str) -> None:
+        """Write the beats of an input."""
+        # They are gone before the record changes, so that they never pass for another model's.
+        self.target(relative).unlink(missing_ok=True)
+        write_text(self._record(relative), json.dumps({"made_by": made_by}))
+        write_text(self.target(relative), text)
+
+    def _record(self, relative: Path) -> Path:
+        return self.output / RECORDS / f"{relative}.json"
 
 
 def format_beats(beats: NDArray[np.float64], positions: NDArray[np.int64]) -> str:

@@ -18,18 +18,20 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from motionbeat_upstream.atomic_write import atomic_path, write_text
-from motionbeat_upstream.audio import read_audio
+from motionbeat_upstream.commands.made_by import RECORDS
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import AudioError
-from motionbeat_upstream.expert import UpstreamExpert
-from motionbeat_upstream.frame_resampling import resample_frames
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from motionbeat_upstream.expert import UpstreamExpert
 
 Layers = str | list[int]
 """``last``, ``all``, or indices of hidden states."""
@@ -41,9 +43,6 @@ FRAMES = round(SECONDS * FPS)
 
 SLICED = re.compile(r"(?P<song>.+)_slice\d+")
 """Stem of a file that is a slice already."""
-
-RECORDS = ".made_by"
-"""Folder beside the slices: a file for each input says what made its slices, and how many there are."""
 
 
 def chosen(states: list[Tensor], layers: Layers) -> list[Tensor]:
@@ -79,6 +78,10 @@ class NpzFormat:
         Raises:
             AudioError: the file cannot be read.
         """
+        import torch
+
+        from motionbeat_upstream.audio import read_audio
+
         with torch.inference_mode():
             outputs = expert([read_audio(path)])
         layers = chosen(outputs["hidden_states"], self.layers)
@@ -129,6 +132,10 @@ class EdgeFormat:
             AudioError: the file cannot be read, or is shorter than a slice; or is called a slice and does not
                 last 5 s.
         """
+        import torch
+
+        from motionbeat_upstream.audio import read_audio
+
         record = self._read_record(relative)
         wav = read_audio(path)
         starts = _starts(path, wav)
@@ -148,6 +155,7 @@ class EdgeFormat:
         return self.output / f"{stem}.npy"
 
     def _record(self, relative: Path) -> Path:
+        """It says what made the slices of an input, and how many there are."""
         return self.output / RECORDS / f"{relative.stem}.json"
 
     def _read_record(self, relative: Path) -> tuple[str, int] | None:
@@ -171,6 +179,10 @@ def slice_starts(samples: int, rate: int) -> list[float]:
 
 def slice_features(layers: Iterable[Tensor], start: float) -> Tensor:
     """(150, D): layers (T, D_i) side by side, at the frames of a motion that begins at ``start`` seconds."""
+    import torch
+
+    from motionbeat_upstream.frame_resampling import resample_frames
+
     times = start + torch.arange(FRAMES, dtype=torch.float64) / FPS
     step = STRIDE / SAMPLE_RATE
     return torch.cat([resample_frames(layer, step / 2, step, times) for layer in layers], -1)

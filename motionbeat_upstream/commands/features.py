@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionbeat_upstream.atomic_write import is_hidden, stops_writing
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import made_by as made_by_model
+from motionbeat_upstream.commands.many_files import Make, add_many_files_options, find_audio, make_outputs
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
-from motionbeat_upstream.errors import AudioError, ConfigError
+from motionbeat_upstream.commands.paths import output_folder
+from motionbeat_upstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from motionbeat_upstream.commands.feature_files import EdgeFormat, Layers, NpzFormat
-    from motionbeat_upstream.expert import UpstreamExpert
 
 DESCRIPTION = """\
 Extract MotionBeat features. One .npz is written per file, with
@@ -52,87 +51,13 @@ Several layers stand side by side, D of each."""
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when every file is done, 1 when some could not be."""
     options = _parse(arguments)
-    if Path(options.output).exists() and not Path(options.output).is_dir():
-        raise NotADirectoryError(f"-o {options.output}: expected a folder, found a file")
-    if not any(Path(name).exists() for name in options.files):
-        raise FileNotFoundError(f"{options.files[0]}: no such file")
-    form = output_format(options, Path(options.output))
-
-    from tqdm import tqdm
-
-    from motionbeat_upstream.commands.feature_files import refuse_one_name
-
-    audio = find_audio([Path(name) for name in options.files])
+    form = output_format(options, options.output)
+    audio = find_audio(options.files)
     if options.format == "edge":
+        from motionbeat_upstream.commands.feature_files import refuse_one_name
+
         refuse_one_name([path for path, _ in audio])
-    expert, made_by = load_extractor(options)
-    found = {relative: None if options.overwrite else form.made_by(relative) for _, relative in audio}
-    others = [relative for relative, by in found.items() if by not in (None, made_by)]
-    if others:
-        raise ConfigError(
-            f"{form.target(others[0])}: was made by another model, version or program, or with other layers "
-            f"({len(others)} of {len(audio)} outputs were); give another -o, or --overwrite to replace them"
-        )
-    failed: list[str] = []
-    done = skipped = 0
-    for path, relative in tqdm(audio, unit="file", desc="features", disable=None):
-        if found[relative] == made_by:
-            skipped += 1
-            continue
-        try:
-            form.write(expert, path, relative, made_by)
-            done += 1
-        except AudioError as error:
-            failed.append(str(error))
-        except OSError as error:
-            if stops_writing(error) or error.errno == errno.EACCES:
-                # The next file would fare no better.
-                raise OSError(
-                    error.errno,
-                    f"{error.strerror} while writing {form.target(relative)}; {done} finished before it",
-                ) from error
-            if error.errno == errno.ENAMETOOLONG:
-                failed.append(f"{path}: the name of its output is too long for the file system; shorten it")
-            else:
-                failed.append(f"{path}: {error}")
-    print(f"{done} extracted, {skipped} there already, {len(failed)} failed", file=sys.stderr)
-    for message in failed:
-        print(f"failed: {message}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def find_audio(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """The audio files of files and folders, each with the relative path of its output.
-
-    A file that is not there is kept, to be reported when its turn comes.
-
-    Raises:
-        AudioError: a folder without audio, or two inputs whose outputs would have one name.
-    """
-    from motionbeat_upstream.decoding import AUDIO_SUFFIXES
-
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        if given.is_dir():
-            inside = sorted(
-                path
-                for path in given.rglob("*")
-                if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not is_hidden(path)
-            )
-            if not inside:
-                raise AudioError(
-                    f"{given}: no audio in this folder; looked for {' '.join(sorted(AUDIO_SUFFIXES))}"
-                )
-            pairs = [(path, path.relative_to(given)) for path in inside]
-        else:
-            pairs = [(given, Path(given.name))]
-        for path, relative in pairs:
-            if found.setdefault(relative, path).resolve() != path.resolve():
-                raise AudioError(
-                    f"{path} and {found[relative]} would both be written to {relative}.npz; "
-                    f"give their common folder instead, or run them into two output folders"
-                )
-    return [(path, relative) for relative, path in found.items()]
+    return make_outputs("features", audio, form, partial(load_maker, options, options.output), options)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -163,18 +88,19 @@ def output_format(options: argparse.Namespace, output: Path) -> NpzFormat | Edge
     return NpzFormat(output, options.layers, options.half)
 
 
-def load_extractor(options: argparse.Namespace) -> tuple[UpstreamExpert, str]:
-    """The model that the options name, and what says that features were made by it.
+def load_maker(options: argparse.Namespace, output: Path) -> tuple[Make, str]:
+    """What writes the features of a file into a folder as the options say, and what they are made by.
 
     Raises:
-        ConfigError: it lacks a layer that is asked for, or the device is not there.
+        ConfigError: the model lacks a layer that is asked for, or the device is not there.
         CheckpointError: the checkpoint cannot be used.
     """
-    expert = load_model(options)
+    form, expert = output_format(options, output), load_model(options)
     count = expert.tower.config.layers
     if isinstance(options.layers, list) and not all(0 <= index < count for index in options.layers):
         raise ConfigError(f"--layers {options.layers}: this model has layers 0 to {count - 1}")
-    return expert, made_by_model(expert, layers=options.layers, half=options.half)
+    made_by = made_by_model(expert, layers=options.layers, half=options.half)
+    return lambda path, relative: form.write(expert, path, relative, made_by), made_by
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -182,11 +108,17 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "motionbeat features", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="audio files, or folders that are searched for audio"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="audio files, or folders that are searched for audio",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="where the features go")
+    parser.add_argument(
+        "-o", "--output", required=True, type=output_folder, metavar="DIR", help="where the features go"
+    )
     add_options(parser)
-    parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
+    add_many_files_options(parser)
     return parser.parse_args(arguments)
 
 

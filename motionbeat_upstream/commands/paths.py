@@ -50,6 +50,18 @@ def output_file(*suffixes: str) -> Callable[[str], Path]:
     return parse
 
 
+def output_folder(text: str) -> Path:
+    """A folder to write into, which need not be there.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a file.
+    """
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path}: is a file, expected a folder")
+    return path
+
+
 def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
     """Check that no output would replace an input, and that no two outputs are one file.
 

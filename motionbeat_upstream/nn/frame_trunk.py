@@ -11,6 +11,7 @@ weights.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,13 +41,12 @@ class BottleneckTrunk(nn.Module):
         """
         # Padding is set to 0 after each layer: a convolution sees at a clip's end what it would see if the
         # clip were alone.
-        mask = length_mask(mel_lengths, log_mel.shape[1])[:, None, ::2]
-        pairs = log_mel.unflatten(1, (-1, 2)).flatten(2).transpose(1, 2)
-        x = F.gelu(self.stem(pairs)) * mask
-        states = [x.transpose(1, 2)]
+        mask = length_mask(mel_lengths, log_mel.shape[1])[:, None, None, ::2]
+        x = F.gelu(convolved(self.stem, channels_last(log_mel.unflatten(1, (-1, 2)).flatten(2)))) * mask
+        states = [frames(x)]
         for layer in self.layers:
             x = layer(x) * mask
-            states.append(x.transpose(1, 2))
+            states.append(frames(x))
         return states
 
 
@@ -60,9 +60,33 @@ class BottleneckLayer(nn.Module):
         self.widen = nn.Conv1d(dim // 2, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, D, F) to (B, D, F)."""
-        widened: Tensor = self.widen(F.gelu(self.narrow(x)))
-        return x + widened
+        """(B, D, 1, F) to (B, D, 1, F), as :func:`channels_last` lays them out."""
+        return x + convolved(self.widen, F.gelu(convolved(self.narrow, x)))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(B, F, D) frames as the (B, D, 1, F) that :func:`convolved` takes, without a copy."""
+    return x.transpose(1, 2)[:, :, None]
+
+
+def frames(x: Tensor) -> Tensor:
+    """The (B, F, D) frames of (B, D, 1, F), without a copy."""
+    return x[:, :, 0].transpose(1, 2)
+
+
+def convolved(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over the last dimension of (B, D, 1, F).
+
+    torch keeps the channels last in memory in two dimensions only; in one it copies them to and fro, which
+    takes a sixth to a quarter of a trunk's time in training. Without gradients it is a tenth, and the
+    features of released weights stay the same to the last bit.
+    """
+    if not torch.is_grad_enabled():
+        out: Tensor = layer(x[:, :, 0])[:, :, None]
+        return out
+    assert isinstance(layer.padding, tuple)
+    weight, reach = layer.weight[:, :, None], (0, *layer.padding)
+    return F.conv2d(x, weight, layer.bias, padding=reach, dilation=(1, *layer.dilation))
 
 
 class FrameTrunk(nn.Module):

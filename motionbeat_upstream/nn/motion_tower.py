@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
-from motionbeat_upstream.nn.frame_trunk import BottleneckLayer, DilatedLayer
+from motionbeat_upstream.nn.frame_trunk import BottleneckLayer, DilatedLayer, channels_last, convolved, frames
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 from motionbeat_upstream.tracking.frontend import length_mask
@@ -87,7 +87,7 @@ class MotionTower(nn.Module):
         mask = length_mask(lengths, joints.shape[1])[..., None]
         pulses = pulses * mask
         seen = motion_frames(continued(joints, lengths), pulses, has_joints, RATE) * mask
-        x = self._trunk(self.activation(self.stem(seen.to(self.stem.weight.dtype).transpose(1, 2))), mask)
+        x = self._trunk(seen.to(self.stem.weight.dtype), mask)
 
         durations = (lengths / RATE).tolist()
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
@@ -98,16 +98,19 @@ class MotionTower(nn.Module):
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
         return MotionFeatures(x, spread(layers[-1], table), self.embed(pooled), layers[-1], tokens, contact)
 
-    def _trunk(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, F, D) the last state, of (B, D, F) from the stem."""
-        channels_first = self.config.trunk == "bottleneck"
-        if channels_first:
-            x, mask = x * mask.transpose(1, 2), mask.transpose(1, 2)
-        else:
-            x = self.norm(x.transpose(1, 2)) * mask
+    def _trunk(self, seen: Tensor, mask: Tensor) -> Tensor:
+        """(B, F, D) the last state, of (B, F, C) channels."""
+        x: Tensor = self.activation(convolved(self.stem, channels_last(seen)))
+        if self.config.trunk == "bottleneck":
+            wide = mask.transpose(1, 2)[:, :, None]
+            x = x * wide
+            for layer in self.layers:
+                x = layer(x) * wide
+            return frames(x)
+        x = self.norm(frames(x)) * mask
         for layer in self.layers:
             x = layer(x) * mask
-        return x.transpose(1, 2) if channels_first else x
+        return x
 
 
 def continued(joints: Tensor, lengths: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "recipes.benchmark.run.__main__:main",
     "table": "recipes.benchmark.beat_tracking_table:main",
     "dance-metrics": "recipes.dance_metrics.__main__:main",
+    "dance-response": "recipes.benchmark.dance_response:main",
     "labelling-error": "recipes.benchmark.labelling_error:main",
     "fit-tempo": "recipes.benchmark.fit_tempo:main",
     "fit-bar-pointer": "recipes.benchmark.fit_bar_pointer.__main__:main",

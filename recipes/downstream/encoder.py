@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from motionbeat_upstream.checkpoint import tensors_sha256
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.downstream.kept_tensors import tensors_sha256
 from recipes.downstream.s3prl_runner.registration import registered, upstreams
 from recipes.results.record import installed_versions
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from motionbeat_upstream.atomic_write import atomic_path
+from motionbeat_upstream.checkpoint import tensors_sha256
 
 
 def kept_file(folder: Path, key: str) -> Path:
@@ -55,13 +54,3 @@ def write_kept(folder: Path, key: str, tensors: Mapping[str, Tensor]) -> int:
     with atomic_path(kept_file(folder, key)) as draft:
         draft.write_bytes(content)
     return len(content)
-
-
-def tensors_sha256(tensors: Mapping[str, object]) -> str:
-    """Hash of tensors with their names, types and shapes; what is no tensor is left out."""
-    digest = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        if isinstance(value, Tensor):
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

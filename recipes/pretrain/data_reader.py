@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +19,7 @@ from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import Mixture
 from motionbeat_upstream.errors import AudioError
+from motionbeat_upstream.processes import end_with_parent
 
 Collate = Callable[[list[Example], float, np.random.Generator], Batch]
 """Makes a batch of clips, given the bar phase at which all begin, and what draws the rest."""
@@ -186,7 +184,7 @@ def _from_a_process(stream: StepStream) -> Iterator[Step]:
             num_workers=1,
             prefetch_factor=2,
             collate_fn=_as_it_is,
-            worker_init_fn=_end_with_parent,
+            worker_init_fn=_begin,
             multiprocessing_context="spawn",
         )
     )
@@ -210,18 +208,7 @@ def _as_it_is(step: Any) -> Any:
     return step
 
 
-def _end_with_parent(worker: int) -> None:
-    """End this process when the one that it reads for ends, in whatever way.
-
-    torch's own check does not end a worker that has read steps which nobody takes any more: it waits for them
-    to be taken, with all memory that the corpora take.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
+def _begin(worker: int) -> None:
+    # torch's own check does not end a worker that has read steps which nobody takes any more: it waits for
+    # them to be taken, with all memory that the corpora take.
+    end_with_parent()

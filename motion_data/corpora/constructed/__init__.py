@@ -72,6 +72,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--dancer", choices=("parametric", "capture"), help="default: capture with --motion, else parametric"
     )
     parser.add_argument(
+        "--follows",
+        choices=("music", "beats"),
+        default="music",
+        help="what the parametric dancer follows: all that sounds, or beats and bars; default: %(default)s",
+    )
+    parser.add_argument(
         "--motion",
         type=Path,
         metavar="DIR",
@@ -138,6 +144,7 @@ def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:
         soundfonts=options.soundfonts and options.soundfonts.resolve(),
         sources=options.sources,
         shares=_shares(options.sound),
+        follows=options.follows,
     )
     return prepare_corpus(out, settings)
 

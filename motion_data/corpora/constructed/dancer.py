@@ -8,6 +8,9 @@ with a style, named by :func:`take_name`, and takes are kept apart by keeping se
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -32,16 +35,20 @@ Array = NDArray[np.float64]
 STYLES: dict[int, tuple[str, ...]] = {metre: tuple(patterns) for metre, patterns in sorted(PATTERNS.items())}
 """Styles by metre in beats a bar; 2 is 6/8, felt in two."""
 
+Follows = Literal["beats", "music"]
+"""What a parametric dancer follows: beats and bars alone, by :func:`dance`, or all that sounds, by
+:func:`~motion_data.corpora.constructed.responsive.dance_to_music`."""
+
 LEAD, MARGIN = 6.0, 0.5
 """Seconds danced before the span, so that it begins in the middle of a dance, and computed around it."""
 
 
-def take_name(style: str, seed: int) -> str:
-    """Name of what :func:`dance` makes of a style with ``numpy.random.default_rng(seed)``.
+def take_name(style: str, seed: int, follows: Follows = "beats") -> str:
+    """Name of what a parametric dancer makes of a style with ``numpy.random.default_rng(seed)``.
 
     The body, the habits and every error come from the seed: give each split seeds of its own.
     """
-    return f"dancer-{style}-{seed}"
+    return f"{'dancer' if follows == 'beats' else 'responsive'}-{style}-{seed}"
 
 
 def dance(
@@ -66,13 +73,7 @@ def dance(
     Raises:
         DataError: no such style in this metre; a span or an energy that cannot be.
     """
-    if style not in PATTERNS.get(grid.metre, {}):
-        known = ", ".join(STYLES.get(grid.metre, ())) or f"none (metres: {', '.join(map(str, STYLES))})"
-        raise DataError(f"style {style!r} in a metre of {grid.metre} beats; the dancer knows: {known}")
-    if not (np.isfinite(seconds) and seconds * fps >= 2):
-        raise DataError(f"a dance of {seconds:g} s at {fps:g} frames a second; expected two frames or more")
-    if not 0 <= energy <= 1:
-        raise DataError(f"energy {energy:g}; expected 0 (calm) to 1 (wild)")
+    check_dance(grid, style, seconds, energy, fps)
     pattern = PATTERNS[grid.metre][style]
     body = draw_body(rng)
     accents = ACCENTS[grid.metre][int(rng.integers(len(ACCENTS[grid.metre])))]
@@ -83,10 +84,26 @@ def dance(
     margin = round(MARGIN * fps)
     frames = round(seconds * fps)
     times = np.arange(-margin, frames + margin) / fps
-    feet = _feet(plan, body, energy, times)
+    feet = feet_of(plan, body, energy, times)
     posture = _posture(plan, pattern, body, energy, times, fps, rng)
     joints = pose(body, feet, posture)[margin : margin + frames]
-    pulses = {
+    return Motion(fps, JOINTS, joints, 0.0, None, touch_downs(plan, seconds))
+
+
+def check_dance(grid: Grid, style: str, seconds: float, energy: float, fps: float) -> None:
+    """Refuse what cannot be danced; arguments and errors are those of :func:`dance`."""
+    if style not in PATTERNS.get(grid.metre, {}):
+        known = ", ".join(STYLES.get(grid.metre, ())) or f"none (metres: {', '.join(map(str, STYLES))})"
+        raise DataError(f"style {style!r} in a metre of {grid.metre} beats; the dancer knows: {known}")
+    if not (np.isfinite(seconds) and seconds * fps >= 2):
+        raise DataError(f"a dance of {seconds:g} s at {fps:g} frames a second; expected two frames or more")
+    if not 0 <= energy <= 1:
+        raise DataError(f"energy {energy:g}; expected 0 (calm) to 1 (wild)")
+
+
+def touch_downs(plan: Dance, seconds: float) -> dict[str, Array]:
+    """(N,) touch-downs of each foot from 0 to ``seconds``, without scuffs."""
+    return {
         limb: np.array(
             [
                 f.time
@@ -96,10 +113,9 @@ def dance(
         )
         for foot, limb in enumerate(("left_foot", "right_foot"))
     }
-    return Motion(fps, JOINTS, joints, 0.0, None, pulses)
 
 
-def _feet(plan: Dance, body: Body, energy: float, times: Array) -> tuple[Foot, Foot]:
+def feet_of(plan: Dance, body: Body, energy: float, times: Array) -> tuple[Foot, Foot]:
     """Each foot stands, and swings from one place to the next."""
     seconds = swing_seconds(plan.footfalls, energy)
     plants = [np.zeros(2), np.zeros(2)]
@@ -165,29 +181,15 @@ def _posture(
 ) -> Posture:
     """The body over its feet: weight, bounce, turn, and arms that tell the bar."""
     scale = body.height / 1.70
-
-    def smooth(values: Array, seconds: float) -> Array:
-        softened: Array = gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
-        return softened
-
-    falls = [fall for fall in plan.footfalls if fall.weight]
-    stand = np.array([fall.time for fall in falls])
-    # The weight arrives on a foot after the foot has come down.
-    gap = np.diff(stand, append=stand[-1] + 0.5)
-    arrival = stand + np.minimum(0.15, 0.4 * gap)
-    place = np.array([fall.place for fall in falls])
-    middle = np.array([fall.middle for fall in falls])
-    goal = middle + 0.45 * (place - middle)
-    x, z = (smooth(np.interp(times, arrival, axis), 0.09) for axis in goal.T)
-    heading = smooth(np.interp(times, arrival, np.array([fall.heading for fall in falls])), 0.10)
-    weight = smooth(np.interp(times, arrival, np.array([1.0 - 2.0 * fall.foot for fall in falls])), 0.07)
+    smooth = partial(smoothed, fps=fps)
+    x, z, heading, weight = body_way(plan, times, fps)
 
     beat = float(np.median(np.diff(plan.beat_times)))
     depth = pattern.bounce * scale * (0.35 + 0.9 * energy) * (0.3 + 1.4 * plan.beat_accents)
     low = plan.beat_times + rng.normal(0.02, 0.006)
     bounce = _bumps(times, low, -depth, beat)
     rise = np.interp(times, plan.beat_times + 0.3 * beat, plan.beat_rises * scale)
-    hops = _hops(plan, energy, times)
+    hops = hops_of(plan, energy, times)
     height = body.ankle + 0.98 * body.leg + body.hip_drop - (0.012 + 0.02 * energy) * scale
     y = smooth(height + bounce + rise, min(0.05, 0.1 * beat)) + smooth(hops, 0.03)
 
@@ -206,6 +208,37 @@ def _posture(
     return Posture(np.stack([x, y, z], -1), *posture_turns, arms)
 
 
+def smoothed(values: Array, seconds: float, fps: float) -> Array:
+    """(T, ...) values after a Gaussian filter of a standard deviation in seconds."""
+    softened: Array = gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
+    return softened
+
+
+def body_way(
+    plan: Dance, times: Array, fps: float, moving: float = np.inf
+) -> tuple[Array, Array, Array, Array]:
+    """(T,) x, z and heading of the body, and its weight: from 1 on the left foot to -1 on the right.
+
+    It moves evenly from step to step, but for no longer than ``moving`` seconds.
+    """
+    smooth = partial(smoothed, fps=fps)
+    falls = [fall for fall in plan.footfalls if fall.weight]
+    stand = np.array([fall.time for fall in falls])
+    # The weight arrives on a foot after the foot has come down.
+    gap = np.diff(stand, append=stand[-1] + 0.5)
+    arrival = stand + np.minimum(0.15, 0.4 * gap)
+    waits = np.flatnonzero(np.diff(arrival) > moving)
+    falls = [fall for index, fall in enumerate(falls) for _ in range(1 + (index in waits))]
+    arrival = np.insert(arrival, waits + 1, arrival[waits + 1] - moving)
+    place = np.array([fall.place for fall in falls])
+    middle = np.array([fall.middle for fall in falls])
+    goal = middle + 0.45 * (place - middle)
+    x, z = (smooth(np.interp(times, arrival, axis), 0.09) for axis in goal.T)
+    heading = smooth(np.interp(times, arrival, np.array([fall.heading for fall in falls])), 0.10)
+    weight = smooth(np.interp(times, arrival, np.array([1.0 - 2.0 * fall.foot for fall in falls])), 0.07)
+    return x, z, heading, weight
+
+
 def _bumps(times: Array, peaks: Array, heights: Array, width: float) -> Array:
     """A raised cosine of a height at each peak, 0 half a width away; the nearest peak counts."""
     middles = (peaks[1:] + peaks[:-1]) / 2
@@ -215,7 +248,7 @@ def _bumps(times: Array, peaks: Array, heights: Array, width: float) -> Array:
     return bumps
 
 
-def _hops(plan: Dance, energy: float, times: Array) -> Array:
+def hops_of(plan: Dance, energy: float, times: Array) -> Array:
     """Metres that hops raise the body."""
     rise = np.zeros(len(times))
     for fall in plan.footfalls:

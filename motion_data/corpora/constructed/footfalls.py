@@ -113,7 +113,7 @@ def choreograph(
     unit = max(1, round(pattern.beats * stretch / grid.metre))
     phrase = max(unit, int(rng.choice([4, 8])) if grid.metre > 2 else 8)
     sigma = rng.uniform(0.010, 0.025)
-    dancer = _Dancer(pattern, energy, scale, sigma, rng)
+    dancer = Stepper(pattern, energy, scale, sigma, rng)
     times, weights, rises, phrases = [], [], [], []
 
     def seconds_at(beat: float) -> float:
@@ -127,7 +127,7 @@ def choreograph(
         turning = dancer.turn_at_end if last else 0.0
         dancer.new_figure()
         for step in pattern.steps:
-            place = _beat_index(step.beat * stretch, bar, starts, lengths, grid.metre)
+            place = beat_index(step.beat * stretch, bar, starts, lengths, grid.metre)
             if place is None:
                 continue
             accent = (
@@ -135,7 +135,7 @@ def choreograph(
             )
             dancer.take(step, seconds_at(place), accent, turning / len(pattern.steps), stretch * period)
         for beat in np.arange(0, pattern.beats):
-            place = _beat_index(beat * stretch, bar, starts, lengths, grid.metre)
+            place = beat_index(beat * stretch, bar, starts, lengths, grid.metre)
             if place is None:
                 continue
             position = (int(grid.positions[int(place)]) - 1) % len(accents)
@@ -144,7 +144,7 @@ def choreograph(
             weights.append((accents[position] if whole else 0.1) * dancer.force * rng.uniform(0.85, 1.15))
             rises.append(pattern.rise[position] if pattern.rise and whole else 0.0)
     return Dance(
-        tuple(_in_order(dancer.footfalls)),
+        tuple(in_order(dancer.footfalls)),
         np.array(times),
         np.array(weights),
         np.array(rises),
@@ -173,7 +173,7 @@ def swing_seconds(footfalls: tuple[Footfall, ...], energy: float) -> Array:
     return seconds
 
 
-class _Dancer:
+class Stepper:
     """Where the dancer is and which foot is free, from footfall to footfall."""
 
     def __init__(
@@ -284,7 +284,7 @@ class _Dancer:
         return other + apart
 
 
-def _beat_index(
+def beat_index(
     beat: float, bar: int, starts: NDArray[np.int64], lengths: NDArray[np.int64], metre: int
 ) -> float | None:
     """Where among all beats a beat of a figure stands that begins with ``bar``; None in no such bar."""
@@ -295,7 +295,7 @@ def _beat_index(
     return float(starts[index] + within)
 
 
-def _in_order(footfalls: list[Footfall]) -> list[Footfall]:
+def in_order(footfalls: list[Footfall]) -> list[Footfall]:
     """In order, without the scuffs that would leave their foot too little time for its steps."""
     ordered = sorted(footfalls, key=lambda fall: fall.time)
     main = [[fall for fall in ordered if fall.main and fall.foot == foot] for foot in (0, 1)]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from motion_data.corpora.constructed import acoustics, production, sounds, surroundings
 from motion_data.corpora.constructed.arrangement import FASTEST, LEAD, SLOWEST, Arrangement, arrange
 from motion_data.corpora.constructed.capture import Take, deal_takes, read_takes, warp_onto
-from motion_data.corpora.constructed.dancer import dance, take_name
+from motion_data.corpora.constructed.dancer import Follows, dance, take_name
 from motion_data.corpora.constructed.form import labels_of, silent_labels
+from motion_data.corpora.constructed.music_cues import cues_of_notes
+from motion_data.corpora.constructed.responsive import dance_to_music
 from motion_data.corpora.constructed.scores import Entry, Scores, arrange_score, load_score
 from motion_data.corpora.constructed.standing import STANDING, stand
 from motion_data.corpora.constructed.step_patterns import PATTERNS
@@ -91,7 +93,8 @@ class Plan:
     program: int
     """General MIDI program of the tune's melody."""
     dance: str
-    """Style of the parametric dancer; empty with captured motion."""
+    """Style of the parametric dancer, its favourite one where it follows the music; empty with captured
+    motion."""
     dancer: int
     """Seed of the parametric dancer, which is its take."""
     seconds: float
@@ -112,6 +115,12 @@ class Plan:
     shares: Mapping[str, float] = field(default_factory=dict)
     """Fields of :class:`~motion_data.corpora.constructed.sounds.SoundShares`; others have their defaults."""
     format: int = FORMAT
+    follows: Follows = "beats"
+    """What the parametric dancer follows; manifests from before there was a choice do not say it."""
+
+    def __post_init__(self) -> None:
+        if self.follows not in get_args(Follows):
+            raise ValueError(f"follows {self.follows!r}; expected {' or '.join(get_args(Follows))}")
 
     @property
     def piece(self) -> str:
@@ -123,14 +132,18 @@ class Plan:
     @property
     def take_name(self) -> str:
         """Name of the dance."""
-        return self.take or take_name(self.dance, self.dancer)
+        return self.take or take_name(self.dance, self.dancer, self.follows)
 
     @property
     def metre(self) -> int | None:
         """Beats a bar; None without music."""
-        if self.tune is not None:
-            return self.tune.metre
-        return None if self.score is None else METRES[self.score.signature][0]
+        return None if self.signature is None else METRES[self.signature][0]
+
+    @property
+    def signature(self) -> str | None:
+        """Time signature; None without music."""
+        music = self.tune or self.score
+        return None if music is None else music.signature
 
 
 def stage_seed(seed: int, index: int, stage: str) -> np.random.SeedSequence:
@@ -196,6 +209,7 @@ def plan_pair(
     soundfont: Path | None,
     mix: Mix = TUNES_ALONE,
     played: Mapping[str, Any] | None = None,
+    follows: Follows = "music",
 ) -> Plan:
     """The plan of one pair, whatever others there are.
 
@@ -207,6 +221,7 @@ def plan_pair(
         soundfont: None for the default.
         mix: sources, and scores to choose from; a tune stands in where they have none of the tempo drawn.
         played: the plan's fields from ``sounds`` on; None for the soundfont alone.
+        follows: what the parametric dancer dances to.
     """
     rng = stage_rng(seed, index, "plan")
     split = SPLIT_OF[index % len(SPLIT_OF)]
@@ -258,6 +273,7 @@ def plan_pair(
         None if soundfont is None else str(soundfont),
         soundfont_sha256(soundfont or default_soundfont()),
         **(played or {}),
+        follows=follows,
     )
 
 
@@ -377,7 +393,7 @@ def stand_still(plan: Plan) -> Motion:
 
 
 def move(plan: Plan, arrangement: Arrangement) -> Motion:
-    """The motion of a plan, to its grid.
+    """The motion of a plan, to its grid or to its notes.
 
     Raises:
         DataError: the take cannot be found, or does not fit the music.
@@ -385,6 +401,12 @@ def move(plan: Plan, arrangement: Arrangement) -> Motion:
     rng = np.random.default_rng(plan.dancer)
     if plan.motion is not None:
         return _warped(plan, arrangement, rng)
+    if plan.follows == "music":
+        cues = cues_of_notes(arrangement)
+        figures = None if plan.signature is None else dances_of(plan.signature)
+        return dance_to_music(
+            arrangement.grid, cues, plan.dance, plan.seconds, arrangement.energy, rng, FPS, figures
+        )
     return dance(arrangement.grid, plan.dance, plan.seconds, arrangement.energy, rng, FPS)
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from motion_data.corpora.constructed.dancer import Follows
 from motion_data.corpora.constructed.plan import BEATLESS, FORMAT, Mix, Plan, Pools, plan_pair, pool
 from motion_data.corpora.constructed.scores import Entry
 from motion_data.corpora.constructed.tunes import Tune, from_json, to_json
@@ -42,10 +43,21 @@ class Planner:
     """Whether captured takes dance where they fit."""
     played: Mapping[str, Any] | None = None
     """The fields of a plan from ``sounds`` on; None where a soundfont plays."""
+    follows: Follows = "beats"
+    """What the parametric dancer dances to; corpora from before there was a choice do not say it."""
 
     def plan(self, index: int) -> Plan:
         """The plan of a pair, whatever others there are; a captured take is chosen once it is arranged."""
-        plan = plan_pair(self.seed, index, self._pools, self.seconds, self.soundfont, self._mix, self.played)
+        plan = plan_pair(
+            self.seed,
+            index,
+            self._pools,
+            self.seconds,
+            self.soundfont,
+            self._mix,
+            self.played,
+            self.follows,
+        )
         if not self.captured or plan.source == BEATLESS:
             return plan
         return replace(plan, motion=str((self.folder / TAKES).resolve()))
@@ -77,6 +89,7 @@ def write_planner(planner: Planner) -> None:
     told["scores"] = {source: [vars(entry) for entry in of] for source, of in planner.scores.items()}
     told["captured"] = planner.captured
     told["played"] = planner.played
+    told["follows"] = planner.follows
     write_text(planner.folder / PLANNER, json.dumps(told, ensure_ascii=False) + "\n")
 
 

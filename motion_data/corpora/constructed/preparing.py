@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from motion_data.corpora.constructed import mma, pieces
 from motion_data.corpora.constructed.capture import read_takes
+from motion_data.corpora.constructed.dancer import Follows
 from motion_data.corpora.constructed.plan import (
     BEATLESS,
     FORMAT,
@@ -36,9 +37,10 @@ from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.measured_sounds import read_sounds
 from motion_data.motion_file import write_motion
 from motion_data.pair import NO_BEATS, MotionPair
-from motion_data.preparation import check_option, in_processes, motion_facts
+from motion_data.preparation import check_option, motion_facts
 from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
+from motionbeat_upstream.processes import in_processes
 from motionbeat_upstream.threads import cores
 
 SHORTEST, LONGEST = 4.0, 120.0
@@ -82,6 +84,8 @@ class Settings:
     """Folder of measured sounds to play in place of the soundfont."""
     sources: str = SOURCES[0]
     shares: SoundShares = field(default_factory=SoundShares)
+    follows: Follows = "music"
+    """What the parametric dancer dances to."""
 
     def played(self) -> dict[str, Any] | None:
         """The fields of a plan that say through which of the measured sounds it is played; None without them.
@@ -148,10 +152,9 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         entries,
         settings.motion is not None,
         settings.played(),
+        settings.follows,
     )
-    made = in_processes(
-        _make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,), chunk=8
-    )
+    made = in_processes(_make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,))
     pairs = []
     for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
         if isinstance(pair, MotionPair):
@@ -186,7 +189,7 @@ def shares_of(settings: Settings) -> dict[str, float]:
 def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str, str]]:
     """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
     grooves = mma.find_grooves(program)
-    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8), chunk=4)
+    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8))
     entries, left_out = [], {}
     for groove, (source, score) in zip(
         grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True

@@ -87,3 +87,6 @@ ACCENTS: dict[int, tuple[tuple[float, ...], ...]] = {
     int(metre): tuple(map(tuple, rows)) for metre, rows in _tables["accents"].items()
 }
 """Weight of each beat of the bar; a take keeps to one. None repeats after half a bar or a beat."""
+
+SUITS: dict[str, tuple[str, ...]] = {name: tuple(styles) for name, styles in _tables["suits"].items()}
+"""Styles that suit a character of music, of any metre."""

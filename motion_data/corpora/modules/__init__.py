@@ -50,6 +50,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of dances and variants; default: %(default)s"
     )
+    parser.add_argument(
+        "--follows",
+        choices=("music", "beats"),
+        default="music",
+        help="what the dancer follows: all that sounds, or beats and bars; default: %(default)s",
+    )
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes; default: %(default)s")
 
 
@@ -69,5 +75,6 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
         variants=options.variants,
         seconds=options.seconds,
         seed=options.seed,
+        follows=options.follows,
     )
     return prepare_modules(raw, out, settings, options.workers)

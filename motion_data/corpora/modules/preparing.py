@@ -13,6 +13,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from motion_data.corpora.constructed.dancer import Follows
 from motion_data.corpora.modules.libopenmpt import RATE, Played, check_library, play
 from motion_data.corpora.modules.structure import (
     ON_STARTS,
@@ -98,6 +99,8 @@ class Settings:
     """About the length of a pair."""
     seed: int
     """Of the dances and the variants."""
+    follows: Follows = "music"
+    """What the dancer follows."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,7 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
             *("modules", module, stem, grid, source, audio, facts),
             seconds=settings.seconds,
             seed=settings.seed,
+            wav=wav if settings.follows == "music" else None,
         )
     return pairs
 

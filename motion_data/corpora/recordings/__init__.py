@@ -57,6 +57,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="N", help="of the dances; default: %(default)s"
     )
     parser.add_argument(
+        "--follows",
+        choices=("music", "beats"),
+        default="music",
+        help="what the dancer follows: all that sounds, or beats and bars; default: %(default)s",
+    )
+    parser.add_argument(
         "--beat-margin",
         type=float,
         default=BEAT_MARGIN,
@@ -97,5 +103,6 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
         beat_margin=options.beat_margin,
         bar_margin=options.bar_margin,
         midi=not options.without_midi,
+        follows=options.follows,
     )
     return prepare_recordings(raw, out, options.tempo, settings, options.workers)

@@ -15,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
+from motion_data.corpora.constructed.dancer import STYLES, Follows, dance, take_name
+from motion_data.corpora.constructed.responsive import dance_to_music
 from motion_data.corpora.recordings.labelling import UNKNOWN_METRE, label_track
 from motion_data.corpora.recordings.midi_grid import midi_grid
+from motion_data.corpora.recordings.sound_cues import cues_of_sound
 from motion_data.corpora.recordings.tatum import envelope_of, measure_tatum
 from motion_data.corpora.recordings.tracks import (
     SHORTEST,
@@ -78,6 +80,8 @@ class Settings:
     bar_margin: float
     midi: bool = True
     """Whether tracks with their MIDI file beside them have its grid; else they are labelled as others."""
+    follows: Follows = "music"
+    """What the dancer follows."""
 
 
 def prepare_recordings(
@@ -202,6 +206,7 @@ def _track_pairs(track: Track, out: Path, settings: Settings, models: Mapping[st
         *("recordings", track, stem, grid, source, audio, {**provenance, **facts}),
         seconds=settings.seconds,
         seed=settings.seed,
+        wav=wav if settings.follows == "music" else None,
     )
 
 
@@ -256,11 +261,12 @@ def cut_pairs(
     provenance: Mapping[str, Any],
     seconds: float,
     seed: int,
+    wav: Tensor | None,
 ) -> list[MadePair]:
     """Dance to a labelled track from end to end, and cut the dance at downbeats.
 
-    Where bars are known, the parametric dancer dances to the grid; where they are not, there are no joints
-    but the touch-downs of a step on every beat.
+    Where bars are known, a parametric dancer dances to the sound or to the grid; where they are not, there
+    are no joints but the touch-downs of a step on every beat.
 
     Args:
         corpus: name of the corpus.
@@ -272,6 +278,7 @@ def cut_pairs(
         provenance: of each pair.
         seconds: length asked for; a pair has as many whole bars as come nearest to it.
         seed: of the preparation.
+        wav: (T,) the whole sound at 16 kHz, which the dancer follows; None for beats and bars alone.
     """
     own_seed = int.from_bytes(hashlib.sha256(f"{seed} {stem}".encode()).digest()[:6])
     rng = np.random.default_rng([own_seed, 1])
@@ -279,14 +286,21 @@ def cut_pairs(
     style = str(rng.choice(STYLES[grid.metre] if danced else STYLES[UNKNOWN_METRE]))
     energy = float(rng.uniform(0.2, 1.0))
     end = float(grid.beats[-1]) + 1.0
+    follows: Follows = "beats" if wav is None else "music"
     if danced:
-        motion = dance(grid, style, end, energy, np.random.default_rng(own_seed), FPS)
-        take = take_name(style, own_seed)
+        dancer = np.random.default_rng(own_seed)
+        if wav is None:
+            motion = dance(grid, style, end, energy, dancer, FPS)
+        else:
+            motion = dance_to_music(grid, cues_of_sound(wav, grid), style, end, energy, dancer, FPS)
+        take = take_name(style, own_seed, follows)
     else:
         pulses = alternating_steps(grid.beats, np.random.default_rng(own_seed))
         motion = Motion(FPS, (), np.zeros((round(end * FPS), 0, 3)), 0.0, None, pulses)
         take = f"steps-{own_seed}"
-    take_facts = {"dance": style if danced else "steps", "energy": energy, "seed": own_seed}
+    take_facts: dict[str, Any] = {"dance": style if danced else "steps", "energy": energy, "seed": own_seed}
+    if danced:
+        take_facts["follows"] = follows
     pairs: list[MadePair] = []
     for number, (first, last) in enumerate(_spans(grid.downbeats, seconds)):
         # The margin lets the last downbeat be in the pair, so that its last bar is whole.

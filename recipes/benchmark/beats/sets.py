@@ -116,7 +116,8 @@ def played_at(one: MusicSet, slowest: float, fastest: float) -> MusicSet:
     Recordings that would need a larger factor than ``LARGEST_CHANGE`` are left out.
 
     Args:
-        one: the set; each of its recordings is loaded here once.
+        one: the set; each of its recordings is loaded here. A pair that is rendered is rendered again when it
+            is called for, so that memory does not hold the sound of all.
         slowest: lowest tempo in bpm.
         fastest: highest tempo in bpm. Tempi are drawn evenly from this range, always the same ones.
 
@@ -127,18 +128,24 @@ def played_at(one: MusicSet, slowest: float, fastest: float) -> MusicSet:
     loaders: list[Callable[[], AnnotatedSound]] = []
     for load in one.sounds:
         target = draw.uniform(slowest, fastest)
-        times = load().annotated.times
+        sound = load()
+        times = sound.annotated.times
         if len(times) < 2:
             continue
         speed = float(target * np.median(np.diff(times)) / 60)
         if 1 / LARGEST_CHANGE <= speed <= LARGEST_CHANGE:
-            loaders.append(partial(_at_speed, load, speed))
+            again = load if isinstance(sound.source, np.ndarray) else partial(_itself, sound)
+            loaders.append(partial(_at_speed, again, speed))
     if not loaders:
         raise DataError(
             f"--tempo {slowest:g} {fastest:g}: no recording of {one.name} is within a factor of "
             f"{LARGEST_CHANGE:g} of that; give another range or another set"
         )
     return MusicSet(f"{one.name} at {slowest:g} to {fastest:g} bpm", tuple(loaders))
+
+
+def _itself(sound: AnnotatedSound) -> AnnotatedSound:
+    return sound
 
 
 def _at_speed(load: Callable[[], AnnotatedSound], speed: float) -> AnnotatedSound:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from motion_data.looking import SUFFIXES as DRAWN
 from motion_data.writing import SUFFIXES as MOTIONS
-from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands import beats, features
 from motionbeat_upstream.commands.command import Parser
-from motionbeat_upstream.errors import AudioError, MotionBeatError
+from motionbeat_upstream.commands.many_files import Make
+from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.dance_generation import command as dance
 from recipes.launch.files.outcomes import Status
-
-Make = Callable[[Path, Path], None]
-"""Makes the outputs of a file, given it and their relative path; raises MotionBeatError where it cannot."""
-
 
 Found = Literal["whole", "foreign", "lacking"]
 
@@ -84,7 +80,7 @@ class Features(FileCommand):
     def __init__(self, parser: argparse.ArgumentParser, options: Sequence[str], out: Path) -> None:
         features.add_options(parser)
         self.options = parser.parse_args(options)
-        self.form = features.output_format(self.options, out)
+        self.out, self.form = out, features.output_format(self.options, out)
 
     def outputs(self, relative: Path) -> list[Path]:
         """See :class:`FileCommand`."""
@@ -98,8 +94,7 @@ class Features(FileCommand):
 
     def load(self) -> tuple[Make, str]:
         """See :class:`FileCommand`."""
-        expert, made_by = features.load_extractor(self.options)
-        return lambda path, relative: self.form.write(expert, path, relative, made_by), made_by
+        return features.load_maker(self.options, self.out)
 
     def refuse_one_output(self, files: Sequence[tuple[str, str]]) -> None:
         """See :class:`FileCommand`."""
@@ -117,23 +112,21 @@ class Beats(FileCommand):
     def __init__(self, parser: argparse.ArgumentParser, options: Sequence[str], out: Path) -> None:
         beats.add_options(parser)
         self.options = parser.parse_args(options)
-        self.out = out
+        self.out, self.files = out, beats.BeatsFiles(out)
 
     def outputs(self, relative: Path) -> list[Path]:
         """See :class:`FileCommand`."""
-        return [self.out / f"{relative}.beats"]
+        return [self.files.target(relative)]
+
+    def found(self, relative: Path, made_by: str, told: Status | None) -> Found:
+        """See :class:`FileCommand`."""
+        if told is None and self.files.made_by(relative) == made_by:
+            return "whole"
+        return super().found(relative, made_by, told)
 
     def load(self) -> tuple[Make, str]:
         """See :class:`FileCommand`."""
-        find, made_by = beats.load_finder(self.options)
-
-        def make(path: Path, relative: Path) -> None:
-            grid, text = find(path)
-            if grid.confidence == 0:
-                raise AudioError(f"{path}: no pulse was heard; nothing is written")
-            write_text(self.outputs(relative)[0], text)
-
-        return make, made_by
+        return beats.load_maker(self.options, self.out)
 
 
 class Dance(FileCommand):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from motionbeat_upstream.atomic_write import stops_writing
 from motionbeat_upstream.commands.command import one_line
+from motionbeat_upstream.commands.many_files import Make
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.threads import use_idle_cores
-from recipes.launch.files.commands import Make, file_command
+from recipes.launch.files.commands import file_command
 from recipes.launch.files.file_list import FileList
 from recipes.launch.files.outcomes import Journal, made_by_hash, read_outcomes
 

@@ -1,0 +1,128 @@
+"""What a dancer hears of a recording whose notes are not known: the same cues, estimated from the sound [O].
+
+Onsets in low, middle and high bands stand for the voices: a low one is a kick, one that fills middle and high
+bands at once a snare, one in high bands alone a hat, one in middle bands alone a note of the melody. There is
+no bass apart from the kick, and there are no chords.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.signal import find_peaks
+from torch import Tensor
+
+from motion_data.corpora.constructed.music_cues import (
+    RATE,
+    VOICES,
+    MusicCues,
+    breaks_of,
+    loudness_of,
+    section_starts,
+)
+from motion_data.corpora.constructed.music_steps import nearest
+from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
+from motionbeat_upstream.tracking.frontend import log_mel
+from motionbeat_upstream.tracking.grid import Grid
+
+Array = NDArray[np.float64]
+
+LOW, MIDDLE, HIGH = slice(0, 4), slice(10, 60), slice(70, 96)
+"""Of 96 mel bands: below 160 Hz, 340 Hz to 2.5 kHz, above 3.5 kHz."""
+
+LAG = 4
+"""Frames between two spectra that are compared, as in
+:func:`~motionbeat_upstream.tracking.frontend.onset_envelope`."""
+
+CLEAREST, WEAKEST, WEAKEST_BROAD = 0.2, 0.4, 0.6
+"""An onset rises by so much of the log-mel above what is around it, and reaches such a share of the band's
+strong onsets; one in middle and high bands at once a larger share."""
+
+SPACING = 0.09
+"""Seconds between two onsets of one band."""
+
+STACCATO = 12.0
+"""Decibels that sound falls between onsets where it counts as wholly short."""
+
+NOVELTY = 2.0
+"""Distance of two sections, in standard deviations of the bars of a recording."""
+
+
+@torch.no_grad()
+def cues_of_sound(wav: Tensor, grid: Grid) -> MusicCues:
+    """The cues of a recording.
+
+    Args:
+        wav: (T,) at 16 kHz, at least a second.
+        grid: its beats and bars: sections begin on downbeats.
+    """
+    mel = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)[0]
+    bands = mel[0].numpy()
+    low, middle, high = (_rises(bands[:, band]) for band in (LOW, MIDDLE, HIGH))
+    # A drum raises most bands at once, a note those of its harmonics.
+    broad = np.minimum(np.median(middle, axis=1), np.median(high, axis=1))
+    snare = _onsets(broad, WEAKEST_BROAD)
+    strokes = {
+        **{voice: np.zeros((0, 2)) for voice in VOICES},
+        "kick": _onsets(low.mean(axis=1), WEAKEST),
+        "snare": snare,
+        "hat": _apart(_onsets(np.median(high, axis=1), WEAKEST), snare),
+        "melody": _apart(_onsets(middle.mean(axis=1), WEAKEST), snare),
+    }
+    size = round(SAMPLE_RATE / RATE)
+    power = wav[: len(wav) // size * size].double().square().unflatten(0, (-1, size)).mean(1).numpy()
+    loudness = loudness_of(gaussian_filter1d(power, 0.1 * RATE, mode="nearest"))
+    levels = [part.mean(axis=1) for part in np.array_split(bands, 8, axis=1)]
+    activity = [rises.mean(axis=1) for rises in (low, middle, high)]
+    features = _by_bar(np.stack([*levels, *activity], axis=1).astype(np.float64), grid.downbeats)
+    return MusicCues(
+        strokes,
+        0.0,
+        loudness,
+        _legato(power),
+        section_starts(features, grid.downbeats, NOVELTY),
+        breaks_of(loudness, 0.0),
+    )
+
+
+def _rises(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(F, K) how much each of (F, K) bands is above what it was :data:`LAG` frames before."""
+    rises = np.zeros_like(bands)
+    np.maximum(bands[LAG:] - bands[:-LAG], 0, out=rises[LAG:])
+    return rises
+
+
+def _onsets(envelope: NDArray[np.float32], weakest: float) -> Array:
+    """(N, 2) seconds and strength of the peaks of an envelope."""
+    peaks, _ = find_peaks(envelope, prominence=CLEAREST, distance=round(SPACING * ENVELOPE_RATE))
+    if not len(peaks):
+        return np.zeros((0, 2))
+    strength = envelope[peaks].astype(np.float64) / np.percentile(envelope[peaks], 90)
+    strong = strength >= weakest
+    return np.stack([(peaks[strong] + 0.5) / ENVELOPE_RATE, np.minimum(strength[strong], 1.0)], axis=1)
+
+
+def _apart(onsets: Array, others: Array) -> Array:
+    """The (N, 2) onsets at which there is none of the (M, 2) others."""
+    apart: Array = onsets[nearest(others, onsets[:, 0], SPACING / 2)[0] == 0]
+    return apart
+
+
+def _legato(power: Array) -> Array:
+    """(F,) how little the level falls under its greatest within half a second."""
+    level = 10 * np.log10(power + 1e-9 * max(float(power.max()), 1e-9))
+    fall = maximum_filter1d(level, round(RATE)) - level
+    bound = np.clip(1 - fall / STACCATO, 0.0, 1.0)
+    legato: Array = gaussian_filter1d(bound, 0.5 * RATE, mode="nearest")
+    return legato
+
+
+def _by_bar(features: Array, downbeats: Array) -> Array:
+    """(B - 1, K) mean of (F, K) features in each bar, in standard deviations of the bars."""
+    edges = np.clip((downbeats * ENVELOPE_RATE).astype(int), 0, len(features))
+    sums = np.concatenate([np.zeros((1, features.shape[1])), features.cumsum(axis=0)])
+    means = (sums[edges[1:]] - sums[edges[:-1]]) / np.maximum(np.diff(edges), 1)[:, None]
+    spread: Array = means / (means.std(axis=0) + 1e-6)
+    return spread

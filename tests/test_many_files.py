@@ -1,0 +1,139 @@
+"""`motionbeat features` and `beats` on many files: by several processes as by one, and taken up again."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from motionbeat_upstream.checkpoint import Provenance, save_music_tower
+from motionbeat_upstream.commands import many_files
+from motionbeat_upstream.commands.beats import main as beats
+from motionbeat_upstream.commands.features import main as features
+from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from tests.small import SMALL, music
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_music_tower(untrained_music_tower(SMALL), path, Provenance("none", {}))
+    return path
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> Path:
+    """Six files: good ones, one of them in a folder below; a damaged, a silent and an unreadable one."""
+    folder = tmp_path / "songs"
+    for number, name in enumerate(("a.wav", "deep/b.flac", "c.wav", "damaged.wav")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, 0.5 * music(8.0, 100 + 10 * number, 0).numpy(), 16_000)
+    damaged = (folder / "damaged.wav").read_bytes()
+    (folder / "damaged.wav").write_bytes(damaged[: len(damaged) // 2])
+    soundfile.write(folder / "silent.wav", np.zeros(64_000), 16_000)
+    (folder / "text.wav").write_text("no audio")
+    return folder
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Each file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("strict", [[], ["--strict"]], ids=["warn", "strict"])
+def test_two_processes_do_as_one_does(
+    songs: Path, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], strict: list[str]
+) -> None:
+    found = []
+    for jobs in ("1", "2"):
+        out = tmp_path / jobs
+        more = [str(tmp_path / "gone.wav"), "-o", str(out), "-k", str(small), "--jobs", jobs, *strict]
+        code = features([str(songs), *more])
+        said = [line for line in capsys.readouterr().err.splitlines() if "file/s" not in line]
+        arrays = {}
+        for name in read(out):
+            with np.load(out / name) as stored:
+                arrays[name] = {key: stored[key] for key in stored.files}
+        found.append((code, said, arrays))
+    (code, said, one), (code_of_two, said_of_two, two) = found
+    assert (code, said) == (code_of_two, said_of_two)
+    assert code == 1
+    assert sum("tower is not trained" in line for line in said) == 1
+    assert f"{5 - len(strict)} extracted, 0 there already, {2 + len(strict)} failed" in said
+    failed = [line for line in said if line.startswith("failed: ")]
+    expected = [*(["damaged.wav"] if strict else []), "text.wav", "gone.wav"]
+    assert [Path(line.split(": ")[1]).name for line in failed] == expected
+    assert any("motionbeat features: warning" in line and "damaged.wav" in line for line in said) != bool(
+        strict
+    )
+    assert one.keys() == two.keys()
+    for name in one:
+        for key in one[name]:
+            np.testing.assert_array_equal(one[name][key], two[name][key])
+
+
+def test_beats_of_a_folder_are_those_of_each_file(
+    songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = [str(songs), "-o", str(out)]
+    assert beats([*command, "--jobs", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "4 extracted, 0 there already, 2 failed" in said
+    assert f"failed: {songs}/silent.wav: no pulse was heard; nothing is written" in said
+    written = {name: text for name, text in read(out).items() if name.endswith(".beats")}
+    assert sorted(written) == [f"{name}.beats" for name in ("a.wav", "c.wav", "damaged.wav", "deep/b.flac")]
+    for name, text in written.items():
+        assert beats([str(songs / name.removesuffix(".beats"))]) == 0
+        assert capsys.readouterr().out.encode() == text
+    # Taken up: what is there stays, what was removed comes back.
+    (out / "c.wav.beats").unlink()
+    stamp = (out / "a.wav.beats").stat().st_mtime_ns
+    assert beats(command) == 1
+    assert "1 extracted, 3 there already, 2 failed" in capsys.readouterr().err
+    assert (out / "a.wav.beats").stat().st_mtime_ns == stamp
+    assert {name: text for name, text in read(out).items() if name in written} == written
+
+
+def test_beats_of_others_are_replaced_when_asked_to(
+    songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = [str(songs / "a.wav"), str(songs / "c.wav"), "-o", str(out)]
+    out.mkdir()
+    (out / "c.wav.beats").write_text("0.5\t1\n")
+    assert beats(command) == 2
+    assert "c.wav.beats: was made by another model, version or program" in capsys.readouterr().err
+    assert read(out) == {"c.wav.beats": b"0.5\t1\n"}
+    assert beats([*command, "--overwrite"]) == 0
+    before = read(out)
+    assert len(before["c.wav.beats"]) > 20
+    assert beats(command) == 0
+    assert "0 extracted, 2 there already" in capsys.readouterr().err
+    assert beats([*command, "--metre", "3"]) == 2
+    assert "2 of 2 outputs were" in capsys.readouterr().err
+    assert read(out) == before
+
+
+@pytest.mark.parametrize(
+    ("idle", "files", "device", "expected"),
+    [
+        (4, 100, None, 4),
+        (4, 100, "cpu", 4),
+        (4, 40, None, 2),
+        (4, 5, None, 1),
+        (64, 9999, None, 8),
+        (4, 100, "cuda", 1),
+    ],
+)
+def test_idle_cores_are_used_where_it_pays(
+    monkeypatch: pytest.MonkeyPatch, idle: int, files: int, device: str | None, expected: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(many_files, "idle_cores", lambda: idle)
+    assert many_files._idle_processes(Namespace(device=device), files) == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert many_files._idle_processes(Namespace(device=device), files) == 1
