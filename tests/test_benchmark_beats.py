@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -329,6 +330,19 @@ class TestPlayedAt:
             loudest = start + np.abs(samples[start : start + SAMPLE_RATE // 10]).argmax()
             assert abs(loudest / SAMPLE_RATE - time) < 0.002
         np.testing.assert_array_equal(played.annotated.positions, beats.positions)
+
+    def test_a_recording_is_loaded_once(self, tmp_path: Path) -> None:
+        path = tmp_path / "song.wav"
+        soundfile.write(path, np.zeros(8 * SAMPLE_RATE), SAMPLE_RATE)
+        loaded = []
+
+        def load() -> AnnotatedSound:
+            loaded.append(path)
+            return AnnotatedSound("s", "s", steady(120, 8.0), None, path, "")
+
+        (again,) = played_at(MusicSet("set", (load,)), 150, 160).sounds
+        assert len(again().samples(SAMPLE_RATE)) < 8 * SAMPLE_RATE
+        assert len(loaded) == 1
 
     def test_what_is_too_far_away_is_left_out(self) -> None:
         one = a_set(

@@ -8,9 +8,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from motionbeat_upstream.checkpoint import CheckpointError, Provenance, load_music_tower, save_music_tower
+from motionbeat_upstream.checkpoint import (
+    CheckpointError,
+    Provenance,
+    load_motionbeat,
+    load_music_tower,
+    read_music_config,
+    save_music_tower,
+    tensors_sha256,
+)
 from motionbeat_upstream.config import MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
+from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
 
 SMALL = MusicTowerConfig(dim=16, heads=2, token_layers=1, trunk_dilations=(1, 2), embedding_dim=8)
 
@@ -150,3 +159,31 @@ def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.Monk
         save_music_tower(untrained_music_tower(SMALL), saved, Provenance("none", {}))
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_the_configuration_is_read_without_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "small.safetensors"
+    save_music_tower(untrained_music_tower(SMALL), path, Provenance("made", {}))
+    monkeypatch.setattr("motionbeat_upstream.checkpoint.read_weights", None)
+    assert read_music_config(path) == SMALL
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        read_music_config(path)
+
+
+def test_the_hash_tells_tensors_apart_by_all_that_they_are() -> None:
+    zeros = torch.zeros(2, 3)
+    others = [
+        {"b": zeros},
+        {"a": zeros.T},
+        {"a": zeros.int()},
+        {"a": zeros + 1},
+        {"a": zeros, "b": zeros},
+        {},
+    ]
+    hashes = {tensors_sha256(tensors) for tensors in [{"a": zeros}, *others]}
+    assert len(hashes) == 7
+    # As files of trained motion sides hold it.
+    assert load_motionbeat(SHIPPED, SHIPPED_MOTION, of_one_step=True)
