@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from numpy.typing import NDArray
 
 import motionbeat_upstream as motionbeat
 from motionbeat_upstream.errors import AudioError, CheckpointError, ConfigError
 from motionbeat_upstream.expert import UpstreamExpert
 from tests.clicks_at_tempo import clicks
+
+Samples = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +25,12 @@ def model() -> UpstreamExpert:
 
 
 @pytest.fixture
-def song() -> np.ndarray:
+def song() -> Samples:
     return clicks(120.0, 10.0)
 
 
 def test_a_file_and_its_samples_have_the_same_beats(
-    model: UpstreamExpert, song: np.ndarray, tmp_path: Path
+    model: UpstreamExpert, song: Samples, tmp_path: Path
 ) -> None:
     path = tmp_path / "song.wav"
     soundfile.write(path, song, 16_000, subtype="FLOAT")
@@ -50,13 +53,13 @@ def test_a_file_and_its_samples_have_the_same_beats(
     ids=["two channels", "a tensor", "16 bit", "another rate"],
 )
 def test_samples_of_any_kind(
-    model: UpstreamExpert, song: np.ndarray, change: Callable[[np.ndarray], tuple[np.ndarray, float]]
+    model: UpstreamExpert, song: Samples, change: Callable[[Samples], tuple[Samples, float]]
 ) -> None:
     expected, got = motionbeat.beats(song, 16_000, model=model), motionbeat.beats(*change(song), model=model)
     np.testing.assert_allclose(got.times, expected.times, atol=0.011)
 
 
-def test_features_are_those_of_the_upstream(model: UpstreamExpert, song: np.ndarray) -> None:
+def test_features_are_those_of_the_upstream(model: UpstreamExpert, song: Samples) -> None:
     with torch.inference_mode():
         batch = model([torch.from_numpy(song)])
     alone = motionbeat.features(song, 16_000, model=model)
@@ -76,13 +79,13 @@ def test_silence_has_no_beats(model: UpstreamExpert) -> None:
     )
 
 
-def test_hints_bound_the_tempo(model: UpstreamExpert, song: np.ndarray) -> None:
+def test_hints_bound_the_tempo(model: UpstreamExpert, song: Samples) -> None:
     estimate = motionbeat.beats(song, 16_000, model=model, min_bpm=55, max_bpm=70, metres=[3])
     assert estimate.bpm == pytest.approx(60, rel=0.1)
     assert estimate.metre == 3
 
 
-def test_what_cannot_be_is_refused(model: UpstreamExpert, song: np.ndarray, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused(model: UpstreamExpert, song: Samples, tmp_path: Path) -> None:
     for fault, error in (
         (lambda: motionbeat.beats(song, model=model), "need their rate"),
         (lambda: motionbeat.beats(song.reshape(-1, 2), 16_000, model=model), "transpose"),

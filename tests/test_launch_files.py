@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.features import main as extract
+from motionbeat_upstream.commands.many_files import Make
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.launch.__main__ import main
-from recipes.launch.files.commands import COMMANDS, FileCommand, Make
+from recipes.launch.files.commands import COMMANDS, FileCommand
 from recipes.launch.files.file_list import FileList, read_files, read_list, task_folder, write_list
 from recipes.launch.files.outcomes import read_outcomes
 from recipes.launch.files.planning import plan_files, runs_of

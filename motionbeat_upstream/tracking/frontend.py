@@ -173,7 +173,8 @@ def mel_filters(n_mels: int) -> Tensor:
     width = edges.diff()
     rising = (bins - edges[:-2]) / width[:-1]
     falling = (edges[2:] - bins) / width[1:]
-    return torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))
+    filters: Tensor = torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))
+    return filters
 
 
 def _mel(hertz: float) -> float:
