@@ -75,7 +75,7 @@ class Song:
     """Whether the model that was asked is trained."""
 
 
-@command("motionbeat plot")
+@command("motionbeat plot", extra="plot")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when the picture is written."""
     parser = argparse.ArgumentParser("motionbeat plot", description=DESCRIPTION)
