@@ -103,6 +103,14 @@ class TestPlan:
             lengths = [math.log2(expected_seconds(pair, config)) for pair in batch]
             assert max(lengths) - min(lengths) <= config.length_octaves + 1e-9
 
+    def test_a_pair_whose_bars_are_longer_than_a_clip_is_left_out(self) -> None:
+        fits, too_long = planned_pair(0, 60.0, 7, 0), planned_pair(1, 50.0, 7, 1)  # bars of 7 and 8.4 s
+        cut_by_bars = PipelineConfig(bars=4, longest_seconds=8.0)
+        assert plan_epoch([(0, fits), (1, too_long)], cut_by_bars, 0) == [[Draw(0, 0)]]
+        cut_by_seconds = PipelineConfig(bars=None, longest_seconds=8.0)
+        plan = plan_epoch([(0, fits), (1, too_long)], cut_by_seconds, 0)
+        assert {draw.pair for batch in plan for draw in batch} == {0, 1}
+
     def test_epochs_differ_unless_told_otherwise(self) -> None:
         pairs = [(i, planned_pair(i, 120.0, 4, i)) for i in range(20)]
         config = PipelineConfig(batch_size=4)

@@ -232,9 +232,9 @@ class TestRules:
             on_time, behind = (
                 feet(danced(grid, heard, patched, seed=seed, late=share)) for share in (0.0, late)
             )
-        assert behind[1:-1].mean() - on_time[1:-1].mean() == pytest.approx(late, abs=0.04)
-        nearest_beat = grid.beats[np.abs(behind[:, None] - grid.beats).argmin(axis=1)]
-        assert np.median(behind - nearest_beat) == pytest.approx(late, abs=0.012)
+        # A step near either end may be in one dance alone.
+        nearest = behind[np.abs(on_time[:, None] - behind).argmin(axis=1)]
+        assert np.median(nearest - on_time) == pytest.approx(late, abs=0.025)
 
     def test_a_tired_dancer_does_less_and_less(self, monkeypatch: pytest.MonkeyPatch) -> None:
         grid = regular_grid(16, 110, 4, 0.2)

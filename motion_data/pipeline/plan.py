@@ -37,7 +37,8 @@ def plan_epoch(
 ) -> list[list[Draw]]:
     """The batches of one rank, in order; over all ranks every clip comes once.
 
-    Pairs that are known to have no beats have no bars: where clips are cut by bars, they are left out.
+    Where clips are cut by bars, pairs are left out that are known to have no beats, or whose bars are longer
+    than ``config.longest_seconds``.
 
     Ranks have equally many batches, and the batches at one step are of one bucket on all ranks,
     so negatives may be gathered across them. Where a bucket has fewer clips than ranks, a batch is empty.
@@ -54,7 +55,7 @@ def plan_epoch(
     shift = draw.random()
     of_tempo: dict[tuple[int, float, int], list[tuple[int, MotionPair]]] = defaultdict(list)
     for index, pair in pairs:
-        if config.bars is not None and pair.grid == NO_BEATS:
+        if config.bars is not None and (pair.grid == NO_BEATS or _bar(pair) > config.longest_seconds):
             continue
         key = pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift), _bars(pair, config)
         of_tempo[key].append((index, pair))
@@ -79,11 +80,16 @@ def expected_seconds(pair: MotionPair, config: PipelineConfig) -> float:
     return min(pair.seconds, bars * 60.0 * pair.metre / pair.bpm)
 
 
+def _bar(pair: MotionPair) -> float:
+    """Seconds of a bar, by the manifest; 0 where it is not known."""
+    return 0.0 if pair.bpm is None or pair.metre is None else 60.0 * pair.metre / pair.bpm
+
+
 def _bars(pair: MotionPair, config: PipelineConfig) -> int:
     """How many bars a clip of this pair will have, by the manifest alone; 0 where it is cut by seconds."""
-    if config.bars is None or pair.bpm is None or pair.metre is None:
+    bar = _bar(pair)
+    if config.bars is None or not bar:
         return 0
-    bar = 60.0 * pair.metre / pair.bpm
     return max(1, min(config.bars, int(config.longest_seconds / bar + 1e-9), int(pair.seconds / bar + 1e-9)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,8 @@ from motion_data.pipeline.pair_cache import PairCache
 from motion_data.pipeline.plan import plan_epoch
 from recipes.pairing.onset_curve import onset_curve
 from recipes.pairing.silence import noise
+
+log = logging.getLogger(__name__)
 
 PHASE = 0.4
 """Bar phase at which every clip begins on the grid that it is shown on: the same for all, so that it tells no
@@ -84,10 +87,18 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
     def __getitem__(self, index: int) -> tuple[list[Tensor], list[PairBatch]]:
         settings, rng = self._settings, np.random.default_rng([self._settings.seed, self._epoch, index])
         drawn = [(draw, self._corpus.pairs[draw.pair]) for draw in self._plan[index]]
-        examples = [
-            cut_example(self._cache.load(pair), draw, settings, self._epoch, self._corpus.numbers(pair))
-            for draw, pair in drawn
-        ]
+        examples = []
+        for draw, pair in drawn:
+            loaded = self._cache.load(pair)
+            try:
+                clip = cut_example(loaded, draw, settings, self._epoch, self._corpus.numbers(pair))
+            except DataError as error:
+                log.warning("left out %s: %s", pair.name, error)  # it has no whole bar of a clip's length
+                continue
+            examples.append(clip)
+        if not examples:
+            names = ", ".join(pair.name for _, pair in drawn)
+            raise DataError(f"{self._corpus.folder}: no clip could be cut from {names}; prepare longer pairs")
         examples = with_negatives(examples, TESTED_ON if self._testing else TRAINED_ON, rng)
         clips = collate(examples, PHASE, rng, motion_grids=self._testing)
         wavs = [example.wav for example in examples]
