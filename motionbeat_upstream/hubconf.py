@@ -28,7 +28,7 @@ __all__ = [
     "motionbeat_v1",
 ]
 
-dependencies = ["torch", "numpy", "av", "soxr", "safetensors", "tqdm"]
+dependencies = ["torch", "numpy", "av", "soxr", "safetensors"]
 
 
 def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:

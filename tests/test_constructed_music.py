@@ -173,7 +173,7 @@ def test_without_music21_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("motion_data.corpora.constructed.tunes.version", missing)
-    with pytest.raises(DataError, match=r"motionbeat\[data\].*--tunes 0"):
+    with pytest.raises(DataError, match=r"pip install '\.\[data\]'.*--tunes 0"):
         corpus_tunes()
 
 

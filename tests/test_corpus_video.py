@@ -203,7 +203,7 @@ def test_without_mediapipe_the_extra_is_named(tmp_path: Path, monkeypatch: pytes
     need_ffmpeg()
     flashes_and_clicks(tmp_path, "a.mp4", 0.0, (*X264, "-c:a", "aac"))
     monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.pose", None)
-    with pytest.raises(DataError, match=r"install the extra: pip install 'motionbeat\[video\]'"):
+    with pytest.raises(DataError, match=r"pip install '\.\[video\]'"):
         prepare(tmp_path, tmp_path / "out")
 
 

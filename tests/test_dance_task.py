@@ -192,7 +192,7 @@ def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
     assert set(names) <= {pair.name for pair in read_corpus(corpus).split("test")}
     scores = dance_scores(results)
     # Hardly trained, it dances nothing like those who know.
-    assert scores.truth["contacts_on_steps"].value > 0.9
+    assert scores.truth["contacts_on_steps"].value > 0.8
     assert scores.generated["contacts_on_steps"].value < scores.truth["contacts_on_steps"].value
     assert scores.generated["fid_kinetic"].value > 100
     assert "a covariance needs" in (trained / "scores-test.md").read_text()

@@ -42,7 +42,7 @@ class TestConstantTempo:
         st.floats(2.1, 11.5),
         st.floats(0, 0.08),
         st.floats(40, 200),
-        st.floats(0, 0.006),
+        st.floats(0.001, 0.006),  # onsets that all fall on frames have equal strength at twice the rate
         st.integers(0, 99),
     )
     def test_tatums_are_met_from_the_first_to_the_last(
