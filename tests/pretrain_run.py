@@ -48,7 +48,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "longest_seconds": 3.0,
         "margin_seconds": 0.5,
         "batch_size": 4,
-        # Another process would import everything once more; tests/test_data_reader.py has one.
+        # Another process would import everything once more; test_data_reader.py has one.
         "own_process": False,
     },
     "criterion": {"settings": {"frames": {"window": 0.3}}},
