@@ -80,7 +80,8 @@ def read_frames(path: Path, seconds: float | None = None) -> Iterator[tuple[floa
         video = pictures(container)
         if video is None or video.time_base is None:
             raise DataError(f"{path}: has no pictures; leave it out")
-        video.thread_type = "AUTO"
+        # A decoder that is freed before the end may wait for ever for its own threads.
+        video.codec_context.thread_count = 1
         start = clock_start(container)
         for packet in container.demux(video):
             try:
