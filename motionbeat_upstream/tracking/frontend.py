@@ -41,12 +41,11 @@ FLUX_BLOCK = 1024
 UNIT = math.exp(MEAN)
 """Power that the features call 0; dividing by it takes ``MEAN`` from the logarithm."""
 
-
 LOWEST = 30.0
 """Hz at which the lowest mel band begins."""
 
-LINEAR, LOGARITHMIC = 3 / 200, 27 / math.log(6.4)
-"""Slaney's mel scale: mels a hertz up to 1 kHz, and mels for a unit of the natural logarithm above."""
+HERTZ_PER_MEL, LOG_STEP = 200 / 3, math.log(6.4) / 27
+"""Slaney's mel scale: hertz per mel up to 1 kHz, and the step of the natural logarithm for a mel above."""
 
 BREAK = 1000.0
 """Hz at which the scale becomes logarithmic."""
@@ -179,10 +178,10 @@ def mel_filters(n_mels: int) -> Tensor:
 
 def _mel(hertz: float) -> float:
     if hertz < BREAK:
-        return hertz * LINEAR
-    return BREAK * LINEAR + LOGARITHMIC * math.log(hertz / BREAK)
+        return hertz / HERTZ_PER_MEL
+    return BREAK / HERTZ_PER_MEL + math.log(hertz / BREAK) / LOG_STEP
 
 
 def _hertz(mel: Tensor) -> Tensor:
-    knee = BREAK * LINEAR
-    return torch.where(mel < knee, mel / LINEAR, BREAK * ((mel - knee) / LOGARITHMIC).exp())
+    knee = BREAK / HERTZ_PER_MEL
+    return torch.where(mel < knee, HERTZ_PER_MEL * mel, BREAK * torch.exp(LOG_STEP * (mel - knee)))
