@@ -39,7 +39,7 @@ def off(tatum: Tatum, rate: float, phase: float, time: float) -> float:
 class TestConstantTempo:
     @settings(max_examples=25, deadline=None)
     @given(
-        st.floats(2.6, 11.5),
+        st.floats(3.0, 11.5),  # slower, twice the rate is as strong within noise
         st.floats(0, 0.08),
         st.floats(60, 200),
         st.floats(0.001, 0.005),  # onsets that all fall on frames have equal strength at twice the rate
