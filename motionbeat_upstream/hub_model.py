@@ -1,11 +1,12 @@
 """MotionBeat as a model of the Hugging Face Hub.
 
-from motionbeat_upstream import MotionBeatModel
+    from motionbeat_upstream import MotionBeatModel
+    from motionbeat_upstream.checkpoint import load_music_tower
 
-model = MotionBeatModel(*load_music_tower("checkpoint.safetensors"))
-model.save_pretrained("folder")              # config.json, model.safetensors, README.md
-model.push_to_hub("OWNER/NAME")
-model = MotionBeatModel.from_pretrained("OWNER/NAME")     # or a folder
+    model = MotionBeatModel(*load_music_tower("checkpoint.safetensors"))
+    model.save_pretrained("folder")                           # config.json, model.safetensors, README.md
+    model.push_to_hub("OWNER/NAME")
+    model = MotionBeatModel.from_pretrained("OWNER/NAME")     # or a folder
 
 ``model.safetensors`` is a MotionBeat checkpoint, with provenance, that
 :func:`motionbeat_upstream.load <motionbeat_upstream.api.load>` and ``motionbeat_local`` also read. Pickles
