@@ -27,7 +27,7 @@ autodoc_type_aliases = {name: name for name in ALIASES.split("|")}
 toc_object_entries = False
 # The inventories of other projects are not downloaded, so that the build needs no network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(argparse|collections|fractions|numpy|os|pathlib|torch|typing)\..*"),
+    (r"py:.*", r"(argparse|collections|fractions|huggingface_hub|numpy|os|pathlib|torch|typing)\..*"),
     (r"py:.*", r"pydantic\..*|Tensor|.*\.checkpoint\.Module|" + ALIASES),
 ]
 # Named by docstrings of the public modules, and no part of the reference.

@@ -2,7 +2,8 @@
 
 :func:`load`, :func:`features`, :func:`beats`, :func:`iter_features` and :func:`iter_beats` are those of
 :mod:`motionbeat_upstream.api`. They are imported when they are first used, so that importing this package
-costs nothing. The package needs torch, numpy, av, soxr, safetensors and tqdm only.
+costs nothing. The package needs torch, numpy, av, soxr, safetensors and tqdm only. ``MotionBeatModel`` of
+:mod:`motionbeat_upstream.hub_model` needs huggingface_hub as well.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from motionbeat_upstream.version import __version__
 
 if TYPE_CHECKING:
     from motionbeat_upstream.api import BeatEstimate, beats, features, iter_beats, iter_features, load
+    from motionbeat_upstream.hub_model import MotionBeatModel as MotionBeatModel
 
 __all__ = [
     "BeatEstimate",
@@ -24,6 +26,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    # Not in __all__: `import *` must not need huggingface_hub.
+    if name == "MotionBeatModel":
+        from motionbeat_upstream import hub_model
+
+        return hub_model.MotionBeatModel
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from motionbeat_upstream import api

@@ -51,6 +51,13 @@ class Provenance:
         return self.training != "none"
 
 
+def is_private(details: Mapping[str, Any]) -> bool:
+    """Whether weights with these details, or weights that they come from, are for private use."""
+    origins = [details["init"]] if details.get("init") else []
+    origins += details.get("mean_of", ())
+    return bool(details.get("private")) or any(is_private(origin["details"]) for origin in origins)
+
+
 def save_music_tower(tower: MusicTower, path: str | Path, provenance: Provenance) -> None:
     """Write a tower to ``path``; the file appears there only when it is whole."""
     write_weights(tower.state_dict(), path, FORMAT, tower.config.to_dict(), provenance)

@@ -164,6 +164,8 @@ def export(
 
 def _restriction(corpora: Sequence[Corpus], run: Path, init: Mapping[str, Any] | None) -> str | None:
     """Why weights are for private use alone; None where they are not."""
+    from motionbeat_upstream.checkpoint import is_private
+
     try:
         check_licences(corpora)
     except DataError as error:
@@ -171,13 +173,6 @@ def _restriction(corpora: Sequence[Corpus], run: Path, init: Mapping[str, Any] |
     if init is not None and is_private(init["details"]):
         return f"{run}: it began with weights that are for private use; begin with others"
     return None
-
-
-def is_private(details: Mapping[str, Any]) -> bool:
-    """Whether weights with these details, or weights that they come from, are for private use."""
-    origins = [details["init"]] if details.get("init") else []
-    origins += details.get("mean_of", ())
-    return bool(details.get("private")) or any(is_private(origin["details"]) for origin in origins)
 
 
 def chosen_step(run: Path, step: str) -> int:

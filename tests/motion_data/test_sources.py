@@ -15,7 +15,7 @@ from motion_data.errors import DataError
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
 from motion_data.sources import check_licences, has_copyleft, kept_table, licence_rows
-from recipes.pretrain.export import is_private
+from motionbeat_upstream.checkpoint import is_private
 
 
 def made_pair(name: str, licence: str, split: str = "train", **facts: object) -> MotionPair:

@@ -54,6 +54,8 @@ from motionbeat_upstream.checkpoint import (
     save_music_tower,
 )
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.hub_model import MODEL_TYPE
+from motionbeat_upstream.hub_model import read_config as read_hub_config
 from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
@@ -745,6 +747,9 @@ PARSERS = {
         *map(_task_config, TASKS),
         Parser("YAML, pretraining", ".yaml", lambda: [PRETRAINING], _read_pretraining, 0.2),
         _weights("music tower", save_small_tower, lambda path: load_music_tower(path)[0]),
+        Parser(
+            "config.json", ".json", lambda: [{"model_type": MODEL_TYPE} | SMALL.to_dict()], read_hub_config
+        ),
         _weights("motion side", _motion_side, _read_motion_side, 0.5),
         _weights("dance model", _dance_model, read_dance_model),
         Parser(
