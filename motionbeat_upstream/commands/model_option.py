@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add ``-k`` and ``--device``."""
+    add_checkpoint_option(parser)
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
+
+
+def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``-k``."""
     parser.add_argument(
         "-k",
         "--checkpoint",
@@ -23,7 +29,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a checkpoint instead of the model that ships",
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
 
 
 def add_hint_options(parser: argparse.ArgumentParser) -> None:

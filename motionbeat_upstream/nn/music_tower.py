@@ -13,6 +13,7 @@ from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
+from motionbeat_upstream.outside_graphs import outside_graphs
 from motionbeat_upstream.tracking.bar_pointer import ANY, Hints
 from motionbeat_upstream.tracking.beat_estimation import estimate_grids
 from motionbeat_upstream.tracking.decoded_grid import decode_grids
@@ -119,6 +120,7 @@ class MusicTower(nn.Module):
         # Last, so that the other weights of a seed are the same with and without these heads.
         self.beat_heads = BeatHeads(config.dim) if config.beat_heads else None
 
+    @outside_graphs(callees=False)
     def forward(
         self,
         wav: Tensor,
@@ -137,15 +139,10 @@ class MusicTower(nn.Module):
             augment: changes the (B, 2F, n_mels) log-mel that the trunk is given, in training.
             hints: what is known of tempo and metre, for a grid that is estimated from the beat heads.
         """
-        durations = [length / SAMPLE_RATE for length in lengths.tolist()]
         sound = spectra(wav, lengths, self.config.n_mels)
         frames = self._frames(*sound, augment)
-        if grids is None:
-            grids = _estimated(sound, frames, durations, *self._way, hints)
         states = frames.hidden_states
-        tokens = cut_tokens(grids, durations, self.config.subdivisions)
-        table = overlaps(tokens, states[-1].shape[1]).to(wav.device)
-        tokens = tokens.to(wav.device)
+        grids, tokens, table = self._cut(sound, frames, lengths, grids, hints)
         layers = self.encoder(pool(states[-1], table), tokens.phase, tokens.bar, tokens.mask)
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
         return MusicFeatures(
@@ -157,8 +154,24 @@ class MusicTower(nn.Module):
             embedding=self.embed(pooled),
             beat_tokens=layers[-1],
             tokens=tokens,
-            grids=list(grids),
+            grids=grids,
         )
+
+    @outside_graphs(callees=True)
+    def _cut(
+        self,
+        sound: tuple[Tensor, Tensor, Tensor],
+        frames: FrameFeatures,
+        lengths: Tensor,
+        known: Sequence[Grid] | None,
+        hints: Hints,
+    ) -> tuple[list[Grid], Tokens, Tensor]:
+        """The grids, estimated unless they are known; the tokens cut on them; their overlaps with frames."""
+        durations = [length / SAMPLE_RATE for length in lengths.tolist()]
+        grids = list(_estimated(sound, frames, durations, *self._way, hints) if known is None else known)
+        tokens = cut_tokens(grids, durations, self.config.subdivisions)
+        table = overlaps(tokens, frames.pulses.shape[1]).to(lengths.device)
+        return grids, tokens.to(lengths.device), table
 
     def encode_frames(
         self, wav: Tensor, lengths: Tensor, augment: Callable[[Tensor], Tensor] | None = None

@@ -1,0 +1,75 @@
+"""The frame path as one graph: waveforms in; the trunk's states and the logits of the beat heads out."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import torch
+from torch import Tensor, nn
+
+from motionbeat_upstream.config import STRIDE
+from motionbeat_upstream.errors import ConfigError
+from motionbeat_upstream.nn.music_tower import BeatLogits, MusicTower
+from motionbeat_upstream.tracking.frontend import UNIT, fourier_basis, log_mel_of_whole, mel_filters
+
+
+class FramePath(nn.Module):
+    """What of a music tower needs no grid, for ``torch.export``, ONNX and other runtimes.
+
+    All lengths take the same operations, so that one graph serves all. The features are those of
+    :meth:`MusicTower.encode_frames` within 1e-4.
+    """
+
+    fourier: Tensor
+    filters: Tensor
+
+    def __init__(self, tower: MusicTower) -> None:
+        """Of a tower with beat heads; weights are shared with it.
+
+        Raises:
+            ConfigError: the tower has no beat heads.
+        """
+        super().__init__()
+        if tower.beat_heads is None:
+            raise ConfigError(
+                f"the {tower.config.arch} tower has no beat heads; use a checkpoint that has been trained "
+                f"with them"
+            )
+        self.trunk, self.beat_heads = tower.trunk, tower.beat_heads
+        self.register_buffer("fourier", fourier_basis(), persistent=False)
+        self.register_buffer("filters", mel_filters(tower.config.n_mels) / UNIT, persistent=False)
+
+    def forward(self, wav: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """Features of a padded batch, for each clip the same as if it were alone.
+
+        Args:
+            wav: (B, T) float32 at 16 kHz, 0 beyond a clip's length.
+            lengths: (B,) samples of each clip, int64, at least 1.
+
+        Returns:
+            ``hidden_state_0``, …: the trunk's states, each (B, F, D) and 0 beyond a clip's end, where
+            F = ceil(T / 320) frames at 50 Hz. Then the logits of :class:`BeatLogits` by their names.
+        """
+        states = self.trunk(*log_mel_of_whole(wav, lengths, self.fourier, self.filters))
+        logits = self.beat_heads(states[-1])
+        outputs = *states, *(getattr(logits, head.name) for head in fields(BeatLogits))
+        return dict(zip(self.output_names, outputs, strict=True))
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in their order."""
+        layers = range(len(self.trunk.layers) + 1)
+        return [*(f"hidden_state_{layer}" for layer in layers), *(head.name for head in fields(BeatLogits))]
+
+
+@torch.no_grad()
+def export_frame_path(path: FramePath) -> torch.export.ExportedProgram:
+    """The frame path as a graph for any batch size, and any number of samples above 320.
+
+    Shorter clips are padded with zeros; their ``lengths`` stay what they are.
+    """
+    # The sizes are arbitrary, but 1 would be taken for fixed.
+    wav, lengths = torch.zeros(3, 5 * STRIDE + 7), torch.tensor([1607, 900, 1])
+    batch = samples = torch.export.Dim.AUTO
+    shapes = {"wav": {0: batch, 1: samples}, "lengths": {0: batch}}
+    return torch.export.export(path.eval(), (wav, lengths), dynamic_shapes=shapes)
