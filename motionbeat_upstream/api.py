@@ -3,6 +3,7 @@
 import motionbeat_upstream as motionbeat
 
 estimate = motionbeat.beats("song.mp3")      # .times, .positions, .bpm, .metre, .confidence
+estimate.save("song.jams")                   # or .beats, .csv, .json, .lab, .svl, .mid, .xml
 outputs = motionbeat.features(samples, 44_100)
 model = motionbeat.load("checkpoint.safetensors", device="cuda")
 for estimate in motionbeat.iter_beats(paths, model=model): ...
@@ -25,7 +26,9 @@ from torch import Tensor
 
 from motionbeat_upstream import hubconf
 from motionbeat_upstream.audio import as_waveform, read_audio
+from motionbeat_upstream.beat_files import save_beats
 from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.decoding import audio_length
 from motionbeat_upstream.errors import AudioError, ConfigError
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.tracking.bar_pointer import Hints
@@ -50,12 +53,30 @@ class BeatEstimate:
     """Of the beats, in [0, 1]."""
     downbeat_confidence: float
     """Of downbeats and metre, in [0, 1]."""
+    duration: float
+    """Of the recording, in seconds."""
+    rate: float
+    """Sampling rate of the recording in Hz."""
+    file: Path | None
+    """The recording; None for samples."""
 
     @property
     def downbeats(self) -> NDArray[np.float64]:
         """(M,) seconds of the downbeats."""
         chosen: NDArray[np.float64] = self.times[self.positions == 1]
         return chosen
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the beats in the format that the suffix names: see :ref:`formats-of-beats`.
+
+        The file appears when it is complete, and replaces one of the same name.
+
+        Raises:
+            ConfigError: the suffix is unknown; or .xml, and the beats are those of samples.
+            AudioError: .mid, and two beats are more than 16.7 s apart.
+            OSError: the file cannot be written.
+        """
+        save_beats(self, Path(path))
 
     def __str__(self) -> str:
         if self.bpm is None:
@@ -160,9 +181,12 @@ def beats(
         raise ConfigError(f"min_bpm, max_bpm, metres: {error}") from None
     wav = _waveform(audio, rate)
     grid = model.tower.estimate_grid(wav.to(next(model.parameters()).device), hints)
+    duration = len(wav) / SAMPLE_RATE
+    file = Path(audio) if isinstance(audio, str | PathLike) else None
+    recording = duration, float(audio_length(file)[1] if file else rate or SAMPLE_RATE), file
     if grid.confidence == 0:
-        return BeatEstimate(np.zeros(0), np.zeros(0, np.int64), None, None, 0.0, 0.0)
-    inside = (grid.beats >= 0) & (grid.beats <= len(wav) / SAMPLE_RATE)
+        return BeatEstimate(np.zeros(0), np.zeros(0, np.int64), None, None, 0.0, 0.0, *recording)
+    inside = (grid.beats >= 0) & (grid.beats <= duration)
     return BeatEstimate(
         grid.beats[inside],
         grid.positions[inside],
@@ -170,6 +194,7 @@ def beats(
         grid.metre,
         grid.confidence,
         grid.downbeat_confidence,
+        *recording,
     )
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat_upstream.atomic_write import atomic_path, write_text
+from motionbeat_upstream.beat_files import WRITERS, format_beats, save_beats
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import RECORDS, made_by
@@ -25,9 +27,11 @@ from motionbeat_upstream.commands.model_option import (
     read_hints,
 )
 from motionbeat_upstream.commands.paths import audio_file, output_file, output_folder, refuse_inputs
-from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError
-from motionbeat_upstream.tracking.grid import Grid, confidence_text
+from motionbeat_upstream.tracking.grid import confidence_text
+
+if TYPE_CHECKING:
+    from motionbeat_upstream.api import BeatEstimate
 
 DESCRIPTION = """\
 Estimate beats, downbeats and metre, with a model's beat heads where it has them and otherwise by rules over
@@ -35,12 +39,16 @@ the onsets. Printed, or written with -o, as a .beats file: a line a beat,
 its time in seconds and its position in the bar, 1 being the downbeat. Silences of several bars have no
 beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error.
 
-Of several files, or of a folder, FILE.beats is written into the folder -o for each. Those that are there
-already and were found by the same model and hints are skipped, so an interrupted run is taken up by calling
-it again; other .beats files are not replaced without --overwrite."""
+Other formats, by the suffix of -o or by --format: .txt (as .beats), .csv (time, position, bar), .json, .jams,
+.lab (labels of Audacity), .svl (a layer of Sonic Visualiser), .mid (a tempo map), .xml (beat grid of
+rekordbox).
 
-TEXTS = ".beats", ".txt"
-"""Suffixes of a file of beats."""
+Of several files, or of a folder, FILE.beats is written into the folder -o for each, or FILE with the suffix
+--format. Those that are there already and were found by the same model and hints are skipped, so an
+interrupted run is taken up by calling it again; other files of beats are not replaced without --overwrite."""
+
+DEFAULT = ".beats"
+"""Format where none is asked for."""
 
 CLICK_SECONDS = 0.05
 
@@ -62,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         "-o",
         "--output",
         metavar="FILE.beats|DIR",
-        help="write the beats here; .txt holds the same text; of several files into this folder",
+        help="write the beats here, in the format of the suffix; of several files into this folder",
     )
     parser.add_argument(
         "--click",
@@ -76,32 +84,43 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if len(options.files) == 1 and not Path(options.files[0]).is_dir():
         return _beats_of_one(parser, options)
-    if options.output is None or Path(options.output).suffix in TEXTS or options.click is not None:
+    if options.output is None or Path(options.output).suffix.lower() in WRITERS or options.click is not None:
         parser.error("of several files or a folder, give the folder of their beats as -o DIR, and no --click")
     output = _checked(parser, "-o", output_folder, options.output)
     audio = find_audio([Path(name) for name in options.files])
-    return make_outputs("beats", audio, BeatsFiles(output), partial(load_maker, options, output), options)
+    return make_outputs(
+        "beats", audio, beats_files(options, output), partial(load_maker, options, output), options
+    )
 
 
 def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     path = _checked(parser, "FILE", audio_file, options.files[0])
-    output = options.output and _checked(parser, "-o", output_file(*TEXTS), options.output)
+    output = options.output and _checked(parser, "-o", output_file(*WRITERS), options.output)
+    if output and options.format not in (None, output.suffix.lower()):
+        parser.error(f"--format {options.format}: {output} names another format; leave one of them out")
     refuse_inputs([output, options.click], [path])
 
     find, _ = load_finder(options)
-    grid, text = find(path)
-    if grid.confidence == 0:
+    estimate = find(path)
+    if estimate.bpm is None:
         print(f"motionbeat beats: {path}: no pulse was heard; nothing is written", file=sys.stderr)
         return 1
     print(
-        f"{path.name}: {grid.bpm:.1f} bpm, {grid.metre} beats a bar, {len(grid.beats)} beats, "
-        f"{confidence_text(grid)}",
+        f"{path.name}: {estimate.bpm:.1f} bpm, {estimate.metre} beats a bar, {len(estimate.times)} beats, "
+        f"{confidence_text(estimate.confidence, estimate.downbeat_confidence)}",
         file=sys.stderr,
     )
-    if output is None:
-        sys.stdout.write(text)
+    if output is not None:
+        try:
+            save_beats(estimate, output)
+        except OSError as error:
+            raise OSError(
+                error.errno, f"cannot be written ({error.strerror}); give another -o", str(output)
+            ) from error
+    elif isinstance(content := format_beats(estimate, options.format or DEFAULT), str):
+        sys.stdout.write(content)
     else:
-        write_text(output, text)
+        sys.stdout.buffer.write(content)
     if options.click is not None:
         import soundfile
 
@@ -110,7 +129,7 @@ def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         sound, rate = read_sound(path)
         # An open file, because soundfile takes no names that are not UTF-8.
         with atomic_path(options.click) as draft, draft.open("wb") as file:
-            soundfile.write(file, with_clicks(sound, rate, grid), rate, format="WAV")
+            soundfile.write(file, with_clicks(sound, rate, estimate), rate, format="WAV")
     return 0
 
 
@@ -124,60 +143,71 @@ def _checked(parser: argparse.ArgumentParser, name: str, kind: Callable[[str], P
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what beats depend on, whichever the file is."""
+    parser.add_argument(
+        "--format",
+        type=_suffix,
+        metavar="SUFFIX",
+        help=f"{', '.join(suffix[1:] for suffix in WRITERS)}; default: {DEFAULT[1:]}, or that of -o",
+    )
     add_model_options(parser)
     add_hint_options(parser)
     add_strict_option(parser)
 
 
-def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], tuple[Grid, str]], str]:
+def _suffix(text: str) -> str:
+    suffix = f".{text.lower().removeprefix('.')}"
+    if suffix not in WRITERS:
+        raise argparse.ArgumentTypeError(f"unknown format {text!r}; expected one of {', '.join(WRITERS)}")
+    return suffix
+
+
+def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], BeatEstimate], str]:
     """What finds the beats of files as the options say, and what says that beats were found by it.
 
     Returns:
-        A function that gives the grid of a file and the text of its .beats file; it raises AudioError for
-        a file that cannot be read. And the text of ``made_by``.
+        A function that gives the beats of a file; it raises AudioError for a file that cannot be read. And
+        the text of ``made_by``.
 
     Raises:
         ConfigError: the hints leave no tempo or metre, or the device is not there.
         CheckpointError: the checkpoint cannot be used.
     """
-    from motionbeat_upstream.audio import read_audio
+    from motionbeat_upstream import api
 
     expert = load_model(options, uses_weights=False)
-    hints = read_hints(options, expert)
-    device = next(expert.parameters()).device
-
-    def find(path: Path) -> tuple[Grid, str]:
-        wav = read_audio(path)
-        grid = expert.tower.estimate_grid(wav.to(device), hints)
-        inside = (grid.beats >= 0) & (grid.beats <= len(wav) / SAMPLE_RATE)
-        return grid, format_beats(grid.beats[inside], grid.positions[inside])
-
-    return find, made_by(expert, hints=asdict(hints))
+    hints = asdict(read_hints(options, expert))
+    return partial(api.beats, model=expert, **hints), made_by(expert, hints=hints)
 
 
 def load_maker(options: argparse.Namespace, output: Path) -> tuple[Make, str]:
     """What writes the beats of a file into a folder, and what they are found by; see :func:`load_finder`."""
     find, made_by = load_finder(options)
-    files = BeatsFiles(output)
+    files = beats_files(options, output)
 
     def make(path: Path, relative: Path) -> None:
-        grid, text = find(path)
-        if grid.confidence == 0:
+        estimate = find(path)
+        if estimate.bpm is None:
             raise AudioError(f"{path}: no pulse was heard; nothing is written")
-        files.write(relative, text, made_by)
+        files.write(relative, estimate, made_by)
 
     return make, made_by
 
 
+def beats_files(options: argparse.Namespace, output: Path) -> BeatsFiles:
+    """The files that the options ask for, in the folder ``output``."""
+    return BeatsFiles(output, options.format or DEFAULT)
+
+
 @dataclass(frozen=True)
 class BeatsFiles:
-    """A .beats file for each input, where the input lies under its folder, and a record of what found it."""
+    """A file of beats for each input, where it lies under its folder, and a record of what found them."""
 
     output: Path
+    suffix: str
 
     def target(self, relative: Path) -> Path:
         """What is written for an input."""
-        return self.output / f"{relative}.beats"
+        return self.output / f"{relative}{self.suffix}"
 
     def made_by(self, relative: Path) -> str | None:
         """What found the beats of an input: empty for another program, None where there are none."""
@@ -188,30 +218,29 @@ class BeatsFiles:
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
-    def write(self, relative: Path, text: str, made_by: str) -> None:
-        """Write the beats of an input."""
+    def write(self, relative: Path, estimate: BeatEstimate, made_by: str) -> None:
+        """Write the beats of an input.
+
+        Raises:
+            AudioError: the format cannot hold them.
+        """
         # They are gone before the record changes, so that they never pass for another model's.
         self.target(relative).unlink(missing_ok=True)
         write_text(self._record(relative), json.dumps({"made_by": made_by}))
-        write_text(self.target(relative), text)
+        save_beats(estimate, self.target(relative))
 
     def _record(self, relative: Path) -> Path:
-        return self.output / RECORDS / f"{relative}.json"
+        return self.output / RECORDS / self.suffix[1:] / f"{relative}.json"
 
 
-def format_beats(beats: NDArray[np.float64], positions: NDArray[np.int64]) -> str:
-    """A .beats file's text: time in seconds, a tab, position in the bar."""
-    return "".join(f"{beat:.3f}\t{position}\n" for beat, position in zip(beats, positions, strict=True))
-
-
-def with_clicks(sound: NDArray[np.float32], rate: int, grid: Grid) -> NDArray[np.float32]:
+def with_clicks(sound: NDArray[np.float32], rate: int, estimate: BeatEstimate) -> NDArray[np.float32]:
     """The sound (N, C) at ``rate`` Hz with a click on each beat, 1 kHz, and on each downbeat, 1.5 kHz.
 
     Clicks are as loud in all channels, relative to the sound's peak; all is scaled down where it would clip.
     """
     clicks = np.zeros(len(sound) + round(CLICK_SECONDS * rate), dtype=np.float32)
     seconds = np.arange(round(CLICK_SECONDS * rate)) / rate
-    for frequency, times in ((1500.0, grid.downbeats), (1000.0, grid.beats[grid.positions != 1])):
+    for frequency, times in ((1500.0, estimate.downbeats), (1000.0, estimate.times[estimate.positions != 1])):
         click = np.sin(2 * np.pi * frequency * seconds) * 2.0 ** (-10 * seconds / CLICK_SECONDS)
         for first in np.round(times[(times >= 0) & (times < len(sound) / rate)] * rate).astype(int):
             clicks[first : first + len(click)] += click.astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def audio_file(text: str) -> Path:
 
 
 def output_file(*suffixes: str) -> Callable[[str], Path]:
-    """The type of a file to write whose name ends in one of ``suffixes``."""
+    """The type of a file to write whose name ends in one of ``suffixes``, in a folder that can be written."""
 
     def parse(text: str) -> Path:
         path = Path(text)
@@ -45,6 +46,13 @@ def output_file(*suffixes: str) -> Callable[[str], Path]:
             )
         if path.is_dir():
             raise argparse.ArgumentTypeError(f"{path}: is a folder, expected the name of a file")
+        folder = next(parent for parent in path.parents if parent.exists())
+        if not folder.is_dir():
+            raise argparse.ArgumentTypeError(
+                f"{path}: {folder} is a file, expected a folder; give another name"
+            )
+        if not os.access(folder, os.W_OK):
+            raise argparse.ArgumentTypeError(f"{path}: {folder} cannot be written into; give another name")
         return path
 
     return parse

@@ -207,7 +207,8 @@ def _draw_title(figure: Figure, song: Song) -> None:
     if grid.confidence == 0:
         pulse = f"no pulse was heard; drawn on the fixed grid of {grid.bpm:.0f} bpm"
     else:
-        pulse = f"{grid.bpm:.1f} bpm · {grid.metre} beats a bar · {confidence_text(grid)}"
+        sure = confidence_text(grid.confidence, grid.downbeat_confidence)
+        pulse = f"{grid.bpm:.1f} bpm · {grid.metre} beats a bar · {sure}"
     figure.suptitle(f"{song.name}   {minutes}:{seconds:02d} · {pulse}", fontsize=12, x=0.01, ha="left")
 
 

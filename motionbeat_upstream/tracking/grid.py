@@ -92,12 +92,12 @@ class Grid:
         return float(60.0 / np.median(np.diff(self.beats)))
 
 
-def confidence_text(grid: Grid) -> str:
+def confidence_text(confidence: float, downbeat_confidence: float) -> str:
     """How sure a grid is, in words and figures, as ``motionbeat beats`` prints it."""
-    downbeats = f"{grid.downbeat_confidence:.2f}"
-    if grid.downbeat_confidence < UNCERTAIN:
+    downbeats = f"{downbeat_confidence:.2f}"
+    if downbeat_confidence < UNCERTAIN:
         downbeats = f"uncertain ({downbeats})"
-    return f"confidence {grid.confidence:.2f}, downbeats {downbeats}"
+    return f"confidence {confidence:.2f}, downbeats {downbeats}"
 
 
 def regular_grid(

@@ -112,7 +112,7 @@ class Beats(FileCommand):
     def __init__(self, parser: argparse.ArgumentParser, options: Sequence[str], out: Path) -> None:
         beats.add_options(parser)
         self.options = parser.parse_args(options)
-        self.out, self.files = out, beats.BeatsFiles(out)
+        self.out, self.files = out, beats.beats_files(self.options, out)
 
     def outputs(self, relative: Path) -> list[Path]:
         """See :class:`FileCommand`."""

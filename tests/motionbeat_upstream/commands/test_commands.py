@@ -16,7 +16,9 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
+import motionbeat_upstream as motionbeat
 from motionbeat_upstream import hubconf
+from motionbeat_upstream.beat_files import WRITERS
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.commands.many_files import find_audio
@@ -244,6 +246,23 @@ def test_clicks_are_mixed_into_the_song_as_it_is(
         assert (np.abs(mixed[at] - song[at]).max(axis=0) > 0.05).all()
 
 
+def test_beats_are_written_in_the_format_of_the_suffix(
+    run: Run, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = write(tmp_path / "a.wav", 8.0, 100.0)
+    estimate = motionbeat.beats("a.wav")
+    for suffix in WRITERS:
+        estimate.save(f"expected{suffix}")
+        expected = Path(f"expected{suffix}").read_bytes()
+        assert len(expected) > 50
+        assert run("beats", "a.wav", "-o", f"out/a{suffix}") == 0
+        assert Path(f"out/a{suffix}").read_bytes() == expected
+        assert run("beats", path, "--format", suffix[1:]) == 0
+        printed = capsysbinary.readouterr().out
+        assert printed == expected or suffix == ".json"  # it holds the path as given
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(f"a{suffix}" for suffix in WRITERS)
+
+
 def test_beats_are_those_the_model_cuts_its_tokens_on(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -423,11 +442,23 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
         (["beats", "gone.wav", "lost.wav", "-o", "out"], 2, "gone.wav: no such file"),
         (["beats", ".", "-o", "out", "--jobs", "0"], 2, "expected a whole number of at least 1, got '0'"),
         (
-            ["beats", "a.wav", "-o", "a.jams"],
+            ["beats", "a.wav", "-o", "a.ogg"],
             2,
-            "a.jams: unknown format; expected a name that ends in .beats, .txt",
+            "a.ogg: unknown format; expected a name that ends in .beats, .txt, .csv, .json, .jams, ",
         ),
         (["beats", "a.wav", "-o", "beats"], 2, "beats: unknown format"),
+        (
+            ["beats", "a.wav", "--format", "ogg"],
+            2,
+            "unknown format 'ogg'; expected one of .beats, .txt, .csv",
+        ),
+        (
+            ["beats", "a.wav", "-o", "a.csv", "--format", "mid"],
+            2,
+            "--format .mid: a.csv names another format",
+        ),
+        (["beats", ".", "-o", "a.MID", "--format", "mid"], 2, "give the folder of their beats as -o DIR"),
+        (["beats", "a.wav", "-o", "a.wav/b.mid"], 2, "a.wav/b.mid: a.wav is a file, expected a folder"),
         (
             ["beats", "a.wav", "--click", "a.mp3"],
             2,

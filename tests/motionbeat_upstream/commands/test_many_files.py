@@ -98,6 +98,24 @@ def test_beats_of_a_folder_are_those_of_each_file(
     assert {name: text for name, text in read(out).items() if name in written} == written
 
 
+def test_beats_of_a_folder_in_another_format(
+    songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = [str(songs / "a.wav"), str(songs / "c.wav"), "-o", str(out)]
+    assert beats([*command, "--format", "mid"]) == 0
+    assert {path.name for path in out.iterdir()} == {".made_by", "a.wav.mid", "c.wav.mid"}
+    assert (out / "a.wav.mid").read_bytes().startswith(b"MThd")
+    # Another format beside it says for itself what found its beats.
+    assert beats([*command, "--metre", "3"]) == 0
+    capsys.readouterr()
+    for more in (["--format", ".mid"], ["--metre", "3"]):
+        assert beats([*command, *more]) == 0
+        assert "0 extracted, 2 there already, 0 failed" in capsys.readouterr().err
+    assert beats([*command, "--format", "mid", "--metre", "3"]) == 2
+    assert "a.wav.mid: was made by another model, version or program" in capsys.readouterr().err
+
+
 def test_beats_of_others_are_replaced_when_asked_to(
     songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -111,8 +111,7 @@ def test_tokens_go_on_through_a_gap() -> None:
     [(0.0, "confidence 0.90, downbeats uncertain (0.00)"), (0.8, "confidence 0.90, downbeats 0.80")],
 )
 def test_unsure_downbeats_are_called_so(sure: float, text: str) -> None:
-    grid = regular_grid(4.0, 120.0, 4, confidence=0.9, downbeat_confidence=sure)
-    assert confidence_text(grid) == text
+    assert confidence_text(0.9, sure) == text
 
 
 def test_the_fallback_grid_is_the_documented_one() -> None:
