@@ -47,12 +47,14 @@ def estimates(draw: st.DrawFn, fewest: int = 0) -> BeatEstimate:
         steps[count // 2] = draw(st.floats(9.0, 90.0)) * period
         positions[count // 2 :] = np.arange(draws.integers(metre), 99)[: count - count // 2] % metre + 1
     times = np.cumsum(steps)
+    confidence, downbeat_confidence = draws.random(2).tolist()
     return BeatEstimate(
         times,
         positions,
         60 / period if count else None,
         metre if count else None,
-        *draws.random(2),
+        confidence,
+        downbeat_confidence,
         duration=float(times[-1] if count else 3) + 1.0,
         rate=draw(st.sampled_from([8_000.0, 22_050.0, 44_100.0, 96_000.0])),
         file=Path("music") / draw(st.sampled_from(NAMES)),

@@ -263,6 +263,25 @@ def test_beats_are_written_in_the_format_of_the_suffix(
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(f"a{suffix}" for suffix in WRITERS)
 
 
+def test_an_output_that_cannot_be_written_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "a.wav", 8.0, 100.0)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", ".part-0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("motionbeat_upstream.beat_files.write_text", full)
+        assert run("beats", "a.wav", "-o", "a.csv") == 2
+    assert "beats: a.csv: cannot be written (No space left on device); give" in capsys.readouterr().err
+    # Before anything is computed; root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert run("beats", "a.wav", "-o", "x/a.csv") == 2
+    assert "x/a.csv: . cannot be written into; give another name" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
 def test_beats_are_those_the_model_cuts_its_tokens_on(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
