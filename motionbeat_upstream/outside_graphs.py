@@ -35,7 +35,7 @@ def outside_graphs(*, callees: bool) -> Callable[[Callable[P, R]], Callable[P, R
             return disabled(*args, **kwargs)
 
         # torch counts the compiled versions of a code object, and gives up after eight; each gets its own.
-        call.__code__ = call.__code__.replace(co_name=function.__name__)
+        call.__code__ = call.__code__.replace(co_name=function.__name__)  # type: ignore[attr-defined]
         return call
 
     return decorate

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
+from motionbeat_upstream.nn.beat_pooling import Overlaps, overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 from motionbeat_upstream.outside_graphs import outside_graphs
@@ -165,7 +165,7 @@ class MusicTower(nn.Module):
         lengths: Tensor,
         known: Sequence[Grid] | None,
         hints: Hints,
-    ) -> tuple[list[Grid], Tokens, Tensor]:
+    ) -> tuple[list[Grid], Tokens, Overlaps]:
         """The grids, estimated unless they are known; the tokens cut on them; their overlaps with frames."""
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
         grids = list(_estimated(sound, frames, durations, *self._way, hints) if known is None else known)
