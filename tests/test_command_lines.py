@@ -60,6 +60,7 @@ def test_every_documented_command_is_among_them() -> None:
     assert named - set(INTERNAL) <= {command.split()[0] for command in COMMANDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -19,6 +19,7 @@ FORBIDDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_a_package_imports_nothing_that_builds_on_it(folder: str) -> None:
     wrong = [

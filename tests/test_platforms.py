@@ -50,6 +50,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_every_part_of_the_command_runs_as_on_windows(tmp_path: Path) -> None:
     (tmp_path / "windows.py").write_text(AS_ON_WINDOWS, encoding="utf-8")
     soundfile.write(tmp_path / "song.wav", 0.5 * music(6.0, 120.0, 0).numpy(), 16_000)

@@ -39,6 +39,7 @@ def tables(draw: st.DrawFn) -> ResultTable:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(table=tables())
 def test_a_table_is_the_same_after_writing_and_reading(

@@ -29,6 +29,7 @@ def test_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not other.exists()
 
 
+@pytest.mark.slow
 def test_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("scores-test.jsonl", "metrics.jsonl"):
         (tmp_path / name).write_text("{}")

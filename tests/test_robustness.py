@@ -23,6 +23,8 @@ from tests.robustness.inputs import encode, make_input
 from tests.robustness.parsers import PARSERS, Parser, SilentlyWrong
 from tests.robustness.worker import Outcome, Worker, fuzz
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 INPUTS = 25

@@ -59,6 +59,7 @@ def test_an_onset_is_found_where_a_sample_begins(late: float, tmp_path: Path) ->
             assert seconds == pytest.approx(late * 2 ** ((69 - pitch) / 12), abs=0.003)
 
 
+@pytest.mark.slow
 def test_what_has_no_attack_or_is_not_there_is_left_out(sounds: Sounds) -> None:
     font = sounds.soundfonts["timgm6mb"]
     assert set(font.programs) == {0, 1, 5, 25, 33}
@@ -138,6 +139,7 @@ def _faulty(voice: Voice, percussion: bool) -> Survey:
     return Survey(voice, "", ({60: 0.0}, {60: 0.0}))
 
 
+@pytest.mark.slow
 def test_programs_that_hang_or_crash_are_passed_over() -> None:
     found = list(survey([(Voice("any", program, False), False) for program in range(5)], 1.0, _faulty))
     assert [one.voice.program for one in found] == list(range(5))

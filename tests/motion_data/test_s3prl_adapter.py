@@ -60,6 +60,7 @@ def train(task: str, expdir: Path, **datarc: object) -> str:
     return log.read_text() if log.is_file() else ""
 
 
+@pytest.mark.slow
 def test_exported_beat_tracking_trains(corpus: Corpus, tmp_path: Path) -> None:
     done = export(plan_export(corpus, "beat_tracking"), tmp_path / "data")
     assert done.clips == {"train": 6, "dev": 6, "test": 6}
@@ -143,6 +144,7 @@ def test_exported_fluent_commands_trains_in_s3prls_own_task(corpus: Corpus, tmp_
     assert "test at step 2: " in log
 
 
+@pytest.mark.slow
 def test_the_rarest_of_many_styles_are_unknown_words(tmp_path: Path) -> None:
     styles = [f"style{i:02d}" for i in range(12)]
     made = [Made(f"{s}-{i}", style=s, seconds=2.0) for s in styles for i in range(1 + (s != "style03"))]

@@ -149,6 +149,7 @@ def test_flac_that_is_asked_for_moves_no_sample_by_more_than_a_step(content: Sha
     assert float((from_members(members).sound - content.sound).abs().max()) <= 2.0**-23
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["corpus", "constructed"])
 def test_pairs_of_shards_are_those_of_the_corpus(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -168,6 +169,7 @@ def test_pairs_of_shards_are_those_of_the_corpus(
     assert sounds == (["flac", "wav", "flac"] if which == "corpus" else ["wav"] * 3)
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_the_corpus_whatever_fits_in_memory(
     corpus: Corpus, shards: Corpus, url: str
 ) -> None:
@@ -181,6 +183,7 @@ def test_batches_are_those_of_the_corpus_whatever_fits_in_memory(
         assert read(ClipReader(source, "train", config, negatives=Wanted())) == expected
 
 
+@pytest.mark.slow
 def test_a_reading_goes_on_from_any_batch_wherever_the_shards_lie(shards: Corpus, url: str) -> None:
     whole = ClipReader(shards, "train", CONFIG)
     expected = [read(whole), read(whole)]
@@ -200,6 +203,7 @@ def _mixture(folder: str) -> Mixture:
     return Mixture([ClipReader(read_corpus(folder), "train", replace(CONFIG, prefetch=0))], seed=3)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_reads_a_url(corpus: Corpus, shards: Corpus) -> None:
     read_on = [
         [batch for (batch,) in PretrainReader(partial(_mixture, folder), FakeGang(CPU), 3, own_process=own)]
@@ -380,6 +384,7 @@ def test_an_interrupted_writing_goes_on_and_comes_to_the_same_bytes(
     assert len(calls) == 7 + len(corpus.pairs) - 4 + 2 * 4
 
 
+@pytest.mark.slow
 def test_the_command(
     corpus: Corpus, shards: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_nothing_to_hear_is_refused() -> None:
         play(make_score([("flute", 73, False, notes_at([0.0], [60]))]), default_soundfont(), 20.0, 21.0)
 
 
+@pytest.mark.slow
 def test_programs_return_and_repeat_at_every_pitch() -> None:
     """symusic hangs or reads past samples at some programs and pitches: not at those that are used."""
     check_soundfont(default_soundfont(), PROGRAMS)

@@ -70,6 +70,7 @@ def check(path: Path, clicks: tuple[float, ...] = CLICKS) -> None:
     np.testing.assert_allclose(clicks_in(wav), clicks, atol=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -108,6 +109,7 @@ def test_a_quiet_start_does_not_lengthen_an_mp3(folder: Path) -> None:
     assert len(slice_starts(*audio_length(path))) == 27
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_stream_recording_starts_anywhere(folder: Path, seed: int) -> None:
     path = encode(folder, "whole.mp3", "-c:a", "libmp3lame", "-q:a", "2", "-write_xing", "0")
@@ -117,6 +119,7 @@ def test_a_stream_recording_starts_anywhere(folder: Path, seed: int) -> None:
     assert len(read_audio(cut)) / 16000 == pytest.approx(seconds_by_ffmpeg(cut), abs=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", ["2", "9"])
 def test_joined_mp3s_are_read_to_the_end(folder: Path, quality: str) -> None:
     one = encode(folder, "one.mp3", "-c:a", "libmp3lame", "-q:a", "2")
@@ -126,6 +129,7 @@ def test_joined_mp3s_are_read_to_the_end(folder: Path, quality: str) -> None:
     check(joined, (*CLICKS, *(12 + second for second in CLICKS)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("serials", [(7, 7), (7, 8)])
 def test_chained_ogg_is_read_to_the_end(folder: Path, serials: tuple[int, int]) -> None:
     chained = folder / f"chained{serials[1]}.ogg"
@@ -166,6 +170,7 @@ def test_damage_does_not_shift_what_follows(folder: Path, name: str) -> None:
     np.testing.assert_allclose(clicks[clicks > 8.5], [9, 10, 11], atol=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.aiff", "a.au", "a.mka"])
 def test_a_file_cut_off_warns_of_both_lengths(folder: Path, name: str) -> None:
     path = encode(folder, name)
@@ -178,6 +183,7 @@ def test_a_file_cut_off_warns_of_both_lengths(folder: Path, name: str) -> None:
             read_audio(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts", "late.mpg"])
 def test_times_of_a_video_count_from_its_picture(folder: Path, name: str) -> None:
     video = ["-f", "lavfi", "-i", "color=s=64x64:r=25:d=14", "-itsoffset", "2"]
@@ -211,6 +217,7 @@ def whole_sound(path: Path) -> tuple[NDArray[np.float32], int]:
     return read_sound(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(

@@ -66,6 +66,7 @@ def test_s3prls_length_rule(expert: UpstreamExpert, seconds: float) -> None:
     assert said["last_hidden_state"].isfinite().all()
 
 
+@pytest.mark.slow
 def test_ten_minutes_fit_into_little_memory(expert: UpstreamExpert) -> None:
     # A process of its own, so that its peak is its own: what ten minutes add to one.
     script = (
@@ -201,6 +202,7 @@ def test_a_url_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_the_light_dependencies_are_enough(tmp_path: Path) -> None:
     # Run from a foreign folder through torch.hub, with everything heavier made unimportable.
     script = f"""

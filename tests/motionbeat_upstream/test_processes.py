@@ -76,6 +76,7 @@ def at_work(folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     return process, psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signalled", [os.kill, os.killpg], ids=["the parent", "all, as the terminal does"])
 def test_ctrl_c_ends_all_and_removes_drafts(tmp_path: Path, signalled: Callable[[int, int], None]) -> None:
     process, children = at_work(tmp_path)
@@ -87,6 +88,7 @@ def test_ctrl_c_ends_all_and_removes_drafts(tmp_path: Path, signalled: Callable[
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.txt", "1.txt", "work.py"]
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     process, children = at_work(tmp_path)
     process.kill()

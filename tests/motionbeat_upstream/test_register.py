@@ -63,6 +63,7 @@ def test_the_checkpoint_argument_is_handed_on(tmp_path: Path) -> None:
     assert model.downsample_rates == [320] * 3
 
 
+@pytest.mark.slow
 def test_importing_is_registering_from_any_folder(tmp_path: Path) -> None:
     script = (
         "import motionbeat_upstream.register; from s3prl import hub; print('motionbeat' in hub.options())"

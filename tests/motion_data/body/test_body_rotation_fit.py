@@ -84,6 +84,7 @@ def test_a_minute_takes_under_two_seconds() -> None:
     assert time.perf_counter() - begin < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mean", "most"),
     [

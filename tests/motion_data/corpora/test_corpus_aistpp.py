@@ -382,6 +382,7 @@ class TestBadInput:
         assert list(corpus.made["left_out"]) == [TRAIN[0]]
         return str(corpus.made["left_out"][TRAIN[0]])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fault", BAD)
     def test_a_bad_motion(self, tmp_path: Path, fault: str) -> None:
         content, said = BAD[fault]
@@ -397,6 +398,7 @@ class TestBadInput:
         assert "only numpy arrays are read" in message
         assert not marker.exists()
 
+    @pytest.mark.slow
     @settings(max_examples=5, deadline=None)
     @given(st.floats(0, 0.99))
     def test_a_truncated_pickle(self, tmp_path_factory: pytest.TempPathFactory, share: float) -> None:

@@ -140,6 +140,7 @@ def walk(
 
 
 class TestTiming:
+    @pytest.mark.slow
     @settings(max_examples=25, deadline=None)
     @given(timings(), st.floats(-2, 2).map(lambda x: round(x, 3)))
     def test_seconds_are_those_of_a_walk_over_every_row(
@@ -775,6 +776,7 @@ def lag_of_beats(wav: torch.Tensor, beats: NDArray[np.float64]) -> tuple[float, 
     return float(lags[means.argmax()]), float(np.interp(inside, times, flux).mean() / flux.mean())
 
 
+@pytest.mark.slow
 def test_a_real_song_sounds_on_its_beats(tmp_path: Path) -> None:
     corpus = prepare(shared("audio/stepmania"), tmp_path)
     assert len(corpus.pairs) == 9
@@ -793,6 +795,7 @@ def test_a_real_song_sounds_on_its_beats(tmp_path: Path) -> None:
     assert strength > 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Goin' Under.ssc", "Springtime.ssc"])
 def test_steps_are_as_many_as_the_real_files_count_themselves(name: str) -> None:
     """RADARVALUES, written by StepMania's editor, counts taps and holds by rows, and jumps."""

@@ -82,6 +82,7 @@ def heard_and_seen(path: Path, seconds: float | None = None) -> tuple[list[float
     return [time for time, light in pictures if light > 100], clicks, len(pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "offset", "codecs", "filters", "pictures"),
     [
@@ -132,6 +133,7 @@ def test_pictures_are_upright_square_and_small(tmp_path: Path) -> None:
     assert {picture.shape for _, picture in read_frames(path)} == {(540, 960, 3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_rotated_pictures_are_upright(tmp_path: Path, turns: int) -> None:
     need_ffmpeg()
@@ -439,6 +441,7 @@ def sound_of(path: Path, start: float, seconds: float) -> NDArray[np.float32]:
     return np.frombuffer(done.stdout, dtype=np.float32)
 
 
+@pytest.mark.slow
 def test_the_real_videos_become_plausible_pairs(musicalgestures: Path, tmp_path: Path) -> None:
     """A dancer and a pianist, four seconds of each in which both are seen from head to foot."""
     raw, out = tmp_path / "raw", tmp_path / "out"

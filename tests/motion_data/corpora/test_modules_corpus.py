@@ -185,6 +185,7 @@ class TestPairs:
         put(tmp_path / "raw", package_of("test"), made_module([beat_rows(4)] * 5))
         return tmp_path / "raw"
 
+    @pytest.mark.slow
     def test_agreement(self, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = use(monkeypatch, FakeModel(0.48))
         corpus = prepared(raw, tmp_path / "out")
@@ -213,6 +214,7 @@ class TestPairs:
         assert prepared(raw, tmp_path / "out").sha256 == corpus.sha256
         assert model.asked == asked
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("model", [FakeModel(0.48, 0.24), FakeModel(0.96)])
     def test_no_agreement_masks_the_beats(
         self, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: FakeModel
@@ -234,6 +236,7 @@ class TestPairs:
             beats = (clip.grid.beats + pair.audio.start) / row / 4
             assert np.abs(beats - beats.round()).max() * row * 4 < 0.02
 
+    @pytest.mark.slow
     def test_what_is_refused(self, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         use(monkeypatch, FakeModel(0.48))
         good = package_of("train")

@@ -75,6 +75,7 @@ def drawn_texts(figure: Figure) -> list[Text]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("which", "seconds", "bpm"), [(0, 6.0, 120.0), (0, 1.2, 120.0), (1, 16.0, 190.0), (0, 200.0, 180.0)]
 )
@@ -87,6 +88,7 @@ def test_no_text_upon_other_text(tmp_path: Path, which: int, seconds: float, bpm
         assert not box.padded(-1).overlaps(following.padded(-1)), (one, other)
 
 
+@pytest.mark.slow
 def test_a_name_is_no_formula(tmp_path: Path) -> None:
     excerpt = excerpt_of(tmp_path, 0, 2.0)
     name = "a$b_{c}$ " + 100 * "long "
@@ -94,6 +96,7 @@ def test_a_name_is_no_formula(tmp_path: Path) -> None:
     figure.draw_without_rendering()
 
 
+@pytest.mark.slow
 def test_the_file(tmp_path: Path) -> None:
     write_figure(tmp_path / "a.png", excerpt_of(tmp_path / "corpus", 0, 6.0))
     pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)

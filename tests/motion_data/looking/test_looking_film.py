@@ -72,6 +72,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
     return Film(excerpt, *decode(folder / "a.mp4"))
 
 
+@pytest.mark.slow
 def test_a_raised_hand_and_a_click_coincide(film: Film) -> None:
     assert len(film.pictures) == 1.8 * FPS
     paint = frame_painter(film.excerpt)
@@ -136,6 +137,7 @@ def test_an_interrupted_film_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 44100, 96000, 192000])
 def test_any_rate_of_the_sound(tmp_path: Path, rate: int) -> None:
     excerpt = excerpt_of(tmp_path, 0, 0.5)

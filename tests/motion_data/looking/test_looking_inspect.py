@@ -20,6 +20,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return make_corpus(tmp_path_factory.mktemp("corpus"), 3.0)
 
 
+@pytest.mark.slow
 def test_several_outputs_at_once(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if shutil.which("ffmpeg") is None:
         skip_or_fail("ffmpeg is not installed")

@@ -30,6 +30,7 @@ def excerpt(corpus: Corpus, known: Labels, start: float = 0.0) -> Excerpt:
     return cut_excerpt(replace(load_pair(pair, corpus.folder), labels=known), corpus.folder, start, 3.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(labels(6.0), st.sampled_from([0.0, 1.0]))
 def test_there_is_a_row_for_each_kind_that_is_known(corpus: Corpus, known: Labels, start: float) -> None:

@@ -30,6 +30,8 @@ from motion_data.skeleton import JOINTS
 from tests.conftest import skip_or_fail
 from tests.looking_pairs import clicks, make_corpus
 
+pytestmark = pytest.mark.browser
+
 SECONDS, BPM = 12.0, 120.0
 HOSTILE = "</script><b id=evil>&\"'<!--@@DATA@@\u2028"
 

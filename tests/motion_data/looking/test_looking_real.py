@@ -70,6 +70,7 @@ def test_the_stretch_is_the_music_s(excerpt: Excerpt) -> None:
     assert all(len(times) > 40 for times in excerpt.pulses.values())
 
 
+@pytest.mark.slow
 def test_picture(excerpt: Excerpt) -> None:
     figure = draw(excerpt)
     figure.draw_without_rendering()

@@ -333,6 +333,7 @@ def test_a_real_dance_has_negatives_of_every_kind() -> None:
             assert np.isfinite(bent(negative, motions[negative.source]).joints).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [30, 60])
 def test_nobody_tells_negatives_by_their_roughness(fps: int) -> None:
     """Clips of 6 s of CMU's salsa, with two seconds of motion on either side, sampled as in a batch."""

@@ -173,6 +173,7 @@ def test_ids_are_those_of_the_whole_corpus(corpus: Corpus) -> None:
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 4])
 def test_workers_and_prefetch_do_not_change_the_batches(corpus: Corpus, workers: int) -> None:
     expected = fingerprints(ClipReader(corpus, "train", replace(CONFIG, workers=1, prefetch=1)))
@@ -205,6 +206,7 @@ def test_two_ranks_share_the_split(corpus: Corpus) -> None:
     assert sorted(one + two) == sorted(clips(0, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [0, 1, 3, 7])
 def test_a_run_goes_on_at_the_very_next_batch(corpus: Corpus, read: int) -> None:
     whole = ClipReader(corpus, "train", CONFIG)
@@ -231,6 +233,7 @@ print("\\n".join(fingerprints(reader)))
 """
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_in_another_process(corpus: Corpus) -> None:
     reader = ClipReader(corpus, "train", CONFIG)
     for _ in islice(reader, 3):
@@ -256,6 +259,7 @@ next(reader)
 """
 
 
+@pytest.mark.slow
 def test_a_process_may_end_in_the_middle_of_an_epoch(corpus: Corpus) -> None:
     """Neither a reader that is there nor one that is gone may crash an interpreter that is taken down."""
     command = [sys.executable, "-c", LEAVE, str(corpus.folder)]

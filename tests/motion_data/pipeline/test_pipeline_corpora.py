@@ -19,6 +19,8 @@ from motion_data.pipeline.reader import ClipReader
 from tests.motion_data.pipeline.test_pipeline import fingerprints
 from tests.shared_data import shared
 
+pytestmark = pytest.mark.slow
+
 CONFIG = PipelineConfig(bars=2, seconds=4.0, batch_size=4, clips_per_pair=2)
 
 

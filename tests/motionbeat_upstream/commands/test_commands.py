@@ -123,6 +123,7 @@ def test_an_npz_of_another_program_is_not_replaced(
         assert list(stored) == ["mine"]
 
 
+@pytest.mark.slow
 def test_one_missing_among_many(
     run: Run, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +159,7 @@ def test_a_full_disk_stops_the_run(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path, jobs: int) -> None:
     for index in range(400):
@@ -378,6 +380,7 @@ def test_no_beats_are_made_up(run: Run, tmp_path: Path, capsys: pytest.CaptureFi
     assert not Path("c.wav").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.01, 0.3, 2.0, 20.0])
 def test_plot_draws_clips_of_any_length(run: Run, small: Path, tmp_path: Path, seconds: float) -> None:
     path = write(tmp_path / "a.wav", seconds)
@@ -399,6 +402,7 @@ def bursts(seed: int) -> torch.Tensor:
     return 0.5 * bar
 
 
+@pytest.mark.slow
 def test_a_bar_repeated_gives_a_uniform_similarity_and_two_sections_two_blocks() -> None:
     expert = hubconf.motionbeat()
     tiled = listen("tiled", bursts(0).repeat(48), expert).similarity
@@ -528,6 +532,7 @@ def test_help_says_what_each_command_does(run: Run, capsys: pytest.CaptureFixtur
         assert len(line.split()) > 4
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     """The command's own process: `motionbeat beats FILE | head` with a pipe that is closed at once."""
     soundfile.write(tmp_path / "a.wav", music(12.0, 120.0, 0).numpy(), 16_000)

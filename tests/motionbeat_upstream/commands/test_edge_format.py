@@ -64,6 +64,7 @@ def slices_by_definition(path: Path, folder: Path) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sliced", [False, True], ids=["songs", "slices"])
 def test_what_edge_asserts_of_a_folder(run: Run, tmp_path: Path, sliced: bool) -> None:
     split = tmp_path / "data" / "train"
@@ -85,6 +86,7 @@ def test_what_edge_asserts_of_a_folder(run: Run, tmp_path: Path, sliced: bool) -
     assert not [path for path in (split / "jukebox_feats").iterdir() if path.suffix == ".wav"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("spare", [-1, 0, 1])
 def test_slices_are_counted_as_edge_counts_them(tmp_path: Path, rate: int, spare: int) -> None:
@@ -94,6 +96,7 @@ def test_slices_are_counted_as_edge_counts_them(tmp_path: Path, rate: int, spare
     np.testing.assert_allclose(starts, 0.5 * np.arange(len(starts)), atol=2 / rate)
 
 
+@pytest.mark.slow
 def test_a_click_arrives_at_its_own_motion_frame(tmp_path: Path) -> None:
     """In every slice that holds it, and in slices that come cut."""
     form = EdgeFormat(tmp_path / "out", "last")

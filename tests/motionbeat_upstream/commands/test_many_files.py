@@ -43,6 +43,7 @@ def read(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [[], ["--strict"]], ids=["warn", "strict"])
 def test_two_processes_do_as_one_does(
     songs: Path, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], strict: list[str]
@@ -75,6 +76,7 @@ def test_two_processes_do_as_one_does(
             np.testing.assert_array_equal(one[name][key], two[name][key])
 
 
+@pytest.mark.slow
 def test_beats_of_a_folder_are_those_of_each_file(
     songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

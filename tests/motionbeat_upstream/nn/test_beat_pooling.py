@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ def matrix(tokens: Tokens, duration: float, frames: int) -> Tensor:
     return shared
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(durations, tempi, st.floats(0, 1), st.integers(0, 99))
 def test_pooling_and_spreading_equal_the_overlap_matrix(

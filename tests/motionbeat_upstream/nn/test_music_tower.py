@@ -89,6 +89,7 @@ def test_activations_in_stretches_are_those_of_the_whole(seconds: float, seed: i
 PULSES = replace(SMALL, grid_from="pulses", grid_trust=0.8)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @example([(2.0, 60.0), (1.875, 67.0)], 1)
 @given(

@@ -177,6 +177,7 @@ def test_it_is_the_best_of_all_paths(seed: int, size: int, low: float) -> None:
     assert twin.score(beats_of(path, twin)) == pytest.approx(twin.best(), abs=0.02)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 9999), size=st.integers(8, 40))
 @settings(max_examples=20, deadline=None)
 def test_the_margins_are_the_lead_over_the_best_of_all_others(seed: int, size: int) -> None:
@@ -226,6 +227,7 @@ def scores_of(beats: NDArray[np.float64], positions: NDArray[np.int64], path: Ba
     return f_measure(beats, times), f_measure(beats[positions == 1], times[path.positions == 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flaws", [MODERATE, SEVERE])
 def test_it_is_no_worse_than_other_bar_pointers(flaws: Flaws) -> None:
     draw = np.random.default_rng(0)
@@ -404,6 +406,7 @@ def test_a_clip_is_the_same_alone_and_in_a_batch() -> None:
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_memory_grows_slowly_with_length() -> None:
     draw = np.random.default_rng(10)
     beat, downbeat = torch.from_numpy(draw.normal(-3, 2, (2, 24_000))).float()

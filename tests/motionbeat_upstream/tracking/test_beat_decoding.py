@@ -33,6 +33,7 @@ def naive_beats(activation: list[float], period: float) -> list[int]:
     return beats[::-1]
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 9999), size=st.integers(1, 150), period=st.floats(4, 25))
 @settings(max_examples=40, deadline=None)
 def test_it_equals_the_recursion_written_as_loops(seed: int, size: int, period: float) -> None:

@@ -142,6 +142,7 @@ def batches(draw: st.DrawFn) -> list[Tensor]:
     return clips
 
 
+@pytest.mark.slow
 @given(clips=batches(), padding=st.integers(0, 5000), data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_a_clip_has_exactly_the_same_grid_alone_and_in_any_batch(
@@ -281,6 +282,7 @@ def on_floor(wav: Tensor, name: str) -> Tensor:
     return wav + at_level(torch.fft.irfft(spectrum, n=count), -60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor", FLOORS)
 @pytest.mark.parametrize(("before", "after"), [(20.0, 0.0), (0.0, 30.0), (7.0, 7.0), (0.0, 2.0)], ids=str)
 def test_silence_before_and_after_clicks_has_no_beats(floor: str, before: float, after: float) -> None:

@@ -380,6 +380,7 @@ class TestCommand:
     def clicks(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return write_clicks(tmp_path_factory.mktemp("clicks"), 20.0)
 
+    @pytest.mark.slow
     def test_every_kind_of_tracker(
         self, clicks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -171,6 +171,7 @@ def test_long_recordings_are_cut_to_their_middle(tmp_path: Path) -> None:
     assert kept_excerpt(tower, sound(8.5), 6.0, tmp_path / "b.npz")[2]["beat"].shape == (1, 425)
 
 
+@pytest.mark.slow
 def test_the_command_fits_and_writes_all_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clicks = str(write_clicks(tmp_path / "clicks", seconds=9.0))
     checkpoint = str(save_small(tmp_path / "small.safetensors"))

@@ -55,6 +55,7 @@ def test_without_tslearn_it_says_what_to_install(
     assert not said.out
 
 
+@pytest.mark.slow
 def test_both_kinds_at_all_sizes_are_timed(
     stand_in: type[StandIn], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def sets() -> dict[str, dict[str, float]]:
     }
 
 
+@pytest.mark.slow
 def test_every_measure_is_there(sets: dict[str, dict[str, float]]) -> None:
     for figures in sets.values():
         assert tuple(figures) == tuple(HEADINGS)

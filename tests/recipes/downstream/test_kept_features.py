@@ -69,6 +69,7 @@ def noise(*lengths: int) -> list[Tensor]:
     return [torch.randn(length, generator=torch.Generator().manual_seed(length)) for length in lengths]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.integers(1, 2000), min_size=1, max_size=4), min_size=1, max_size=6), st.booleans()
 )
@@ -284,6 +285,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
+@pytest.mark.slow
 def test_another_seed_does_not_call_the_upstream(
     loudness: list[str], calls: Calls, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,6 +314,7 @@ def test_another_seed_does_not_call_the_upstream(
     assert len(entries(Path("kept"))) == 8
 
 
+@pytest.mark.slow
 def test_s3prls_own_upstreams(loudness: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for place in ("none", "kept", "kept"):
         capsys.readouterr()
@@ -327,6 +330,7 @@ def test_s3prls_own_upstreams(loudness: list[str], capsys: pytest.CaptureFixture
     assert told(capsys)[0] == len(entries(Path("mel_kept"))) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0.0, 6.0])
 def test_beat_tracking_keeps_what_comes_again(
     step: float, tmp_path: Path, calls: Calls, capsys: pytest.CaptureFixture[str]

@@ -86,6 +86,7 @@ def the_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 class TestOurTasksWithAnyUpstream:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "upstream", ["motionbeat", "motionbeat_untrained", "fbank", "mfcc", "mel", "linear"]
     )
@@ -391,6 +392,7 @@ class TestMistakes:
             the_line(capsys) == f"run_downstream.py: error: {clips / 'loud-1.wav'}: broken, as the test asked"
         )
 
+    @pytest.mark.slow
     def test_the_upstream_s_own_refusal(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         Path("weights.safetensors").write_bytes(b"no weights")
         train[train.index("fbank")] = "motionbeat_local"
@@ -603,6 +605,7 @@ class TestInterrupts:
         assert main(also(train, "config.runner.total_steps=6", failing)) == 130
         assert hint in the_line(capsys)
 
+    @pytest.mark.slow
     def test_ctrl_c(self, train: list[str], tmp_path: Path) -> None:
         """The signal itself, to the command and its workers, as a terminal sends it."""
         long = also(train, "config.runner.total_steps=1000000", "config.runner.eval_step=1000000")

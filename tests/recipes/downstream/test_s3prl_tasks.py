@@ -15,6 +15,8 @@ from recipes.downstream.run_downstream import main
 from recipes.downstream.s3prl_runner.run_files import safe_classes
 from tests import s3prl_corpora
 
+pytestmark = pytest.mark.slow
+
 STEPS = 3
 SHORT = {
     "total_steps": STEPS,

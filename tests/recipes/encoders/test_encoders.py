@@ -270,6 +270,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
         entry("hf_audio_local")(ckpt=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mert_local", "muq_local"])
 def test_a_task_takes_them_as_any_upstream(name: str, tmp_path: Path) -> None:
     FOLDERS[name][0](tmp_path / "model")

@@ -138,6 +138,7 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert "holds a launch of pretrain; give small another folder" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", ["", "[]", "{}", '{"runs": [1]}', '{"runs": []}'])
 def test_a_damaged_record_is_told(record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "launch").mkdir()

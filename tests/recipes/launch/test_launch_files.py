@@ -100,6 +100,7 @@ def attempt(folder: Path, asked: FileList, task: int) -> int | None:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("copying")
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(["good", "mistake", "fault", "kill"]), min_size=1, max_size=12), st.data())
@@ -294,6 +295,7 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing_behind(
     assert "expected a folder that was the --folder of" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_features_here_and_now_with_what_was_extracted_without_the_launcher(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -357,6 +359,7 @@ def test_dances_with_two_suffixes(tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} == {"launch", "report.csv", "a.wav.npz", "a.wav.bvh"}
 
 
+@pytest.mark.slow
 def test_a_killed_task_here_leaves_the_others_at_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

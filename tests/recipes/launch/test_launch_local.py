@@ -26,6 +26,8 @@ from tests.launched import (
     wait_until_over,
 )
 
+pytestmark = pytest.mark.slow
+
 HERE = ("--cluster", "local")
 
 

@@ -26,6 +26,8 @@ from motion_data.pipeline.reader import ClipReader, Mixture
 from recipes.pretrain.data_reader import PretrainReader
 from tests.made_corpus import Made, write_corpus
 
+pytestmark = pytest.mark.slow
+
 CONFIG = PipelineConfig(
     bars=1,
     batch_size=2,

@@ -29,6 +29,8 @@ from tests.conftest import skip_or_fail
 from tests.made_corpus import Made, write_corpus
 from tests.pretrain_run import PAIRS, metrics, prepare, run, said_line, start
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("regime.num_steps=2", "validation.clips=4")
 
 

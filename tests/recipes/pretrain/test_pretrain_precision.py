@@ -102,6 +102,7 @@ def on_a_cpu(computes: bool) -> None:
     PretrainedModel.forward = told  # type: ignore[assignment, method-assign]
 
 
+@pytest.mark.slow
 def test_a_run_computes_as_its_cpu_can_and_goes_on_on_another(tmp_path: Path) -> None:
     config = prepare(tmp_path)
     for computes, steps in ((False, 2), (True, 4)):

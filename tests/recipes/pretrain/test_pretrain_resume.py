@@ -38,6 +38,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(tmp_path_factory.mktemp("pretrain"))
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_twelve_moments_is_the_undisturbed_run(tmp_path: Path, config: Path) -> None:
     changes = f"regime.num_steps={STEPS}"
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"

@@ -58,6 +58,7 @@ def out(whole: tuple[Path, str]) -> Path:
     return whole[0]
 
 
+@pytest.mark.slow
 def test_the_console_has_a_head_a_line_a_step_and_five_figures_a_validation(whole: tuple[Path, str]) -> None:
     out, printed = whole
     lines = [line for line in printed.splitlines() if line]
@@ -183,12 +184,14 @@ def test_a_finished_run_is_validated_anew_and_on_another_split(
     assert not (out / "figures-test.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_is_left_as_it_is(out: Path, config: Path) -> None:
     before = [(out / f"metrics/{name}.jsonl").read_bytes() for name in ("train", "valid")]
     assert run(out, config).code() == 0
     assert before == [(out / f"metrics/{name}.jsonl").read_bytes() for name in ("train", "valid")]
 
 
+@pytest.mark.slow
 def test_a_run_can_go_on_for_longer(tmp_path: Path, config: Path) -> None:
     short, long = tmp_path / "short", tmp_path / "long"
     assert run(short, config, "regime.num_steps=2").code() == 0
@@ -211,6 +214,7 @@ def tell_weights() -> None:
     GuardedModel.clip_grad_norm = told  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path, config: Path) -> None:
     changes = ("data.batch_size=2", "regime.num_steps=4")
     whole, halves = tmp_path / "whole", tmp_path / "halves"
@@ -240,12 +244,14 @@ def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path
     assert "the run that is there has 2 process(es), and this job has 1" in said_line(alone.said())
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_does_not_go_on_with_two(out: Path, config: Path) -> None:
     for attempt in start_two(out, config, "regime.num_steps=20"):
         assert attempt.code() == 2
         assert "the run that is there has 1 process(es), and this job has 2" in said_line(attempt.said())
 
 
+@pytest.mark.slow
 def test_from_a_shell_a_run_is_interrupted_in_one_line(tmp_path: Path, config: Path) -> None:
     out = tmp_path / "out"
     said = tmp_path / "said"
@@ -278,6 +284,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path, tmp_path: Path) -> None:
     music, motion = tmp_path / "music.safetensors", tmp_path / "motion.safetensors"
     assert export([str(out), str(music), "--motion-side", str(motion)]) == 0
@@ -303,6 +310,7 @@ def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path,
     assert begun["details"] == then["details"]
 
 
+@pytest.mark.slow
 def test_weights_that_a_run_cannot_begin_with_are_named(out: Path, config: Path, tmp_path: Path) -> None:
     music = tmp_path / "music.safetensors"
     assert export([str(out), str(music)]) == 0

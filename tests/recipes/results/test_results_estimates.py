@@ -86,6 +86,7 @@ def mean(values: NDArray[np.float64], items: NDArray[np.int64]) -> NDArray[np.fl
     return np.array([values[items].mean()])
 
 
+@pytest.mark.slow
 def test_the_bootstrap_over_groups_covers_the_mean_as_often_as_it_says() -> None:
     draw = np.random.default_rng(0)
     covered = 0

@@ -211,6 +211,7 @@ class TestReading:
 
 
 class TestRealSalsa:
+    @pytest.mark.slow
     def test_28_takes_of_14_performances(self, salsa: list[Take]) -> None:
         assert len(salsa) == 28
         assert len({take.group for take in salsa}) == 14
@@ -224,6 +225,7 @@ class TestRealSalsa:
         six = np.array([recurrence(rhythm.doings, 6) for rhythm in rhythms])
         assert np.mean(eight) > np.mean(six) + 0.05
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("bpm", [90.0, 130.0, 165.0, 200.0])
     def test_their_footfalls_move_onto_the_beats(self, salsa: list[Take], bpm: float) -> None:
         grid = regular_grid(20, bpm, 4, 0.35)
@@ -243,6 +245,7 @@ class TestRealSalsa:
         assert len(after) > 15 * 40
         assert np.median(after) < 0.5 * np.median(before)
 
+    @pytest.mark.slow
     def test_their_bar_is_kept(self, salsa: list[Take]) -> None:
         """Even and odd bars are alike; rolled by half a bar, or by a beat, they are not."""
         # 40 s are 26 bars; most takes have ten or so of their own and come back to them.

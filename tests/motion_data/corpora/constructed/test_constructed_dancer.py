@@ -162,6 +162,7 @@ def test_feet_stand_still_from_touch_down_on(drawn: tuple[Grid, str], energy: fl
     assert_planted(dance(grid, style, 6.0, energy, rng(seed), FPS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metre", "style"), ALL)
 def test_pulses_found_in_the_joints_alone_are_the_dancers(metre: int, style: str) -> None:
     scores = []
@@ -190,6 +191,7 @@ def test_steps_fall_on_the_beat_with_a_humans_error(metre: int, style: str) -> N
     assert (np.diff(pulses) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metre", sorted(STYLES))
 def test_the_motion_knows_the_bar(metre: int) -> None:
     """Rolled by half a bar or a beat, the accents are others; between even and odd bars they are not."""
@@ -214,6 +216,7 @@ def test_no_accents_repeat_after_half_a_bar_or_a_beat() -> None:
             assert max(row) == row[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metre", sorted(STYLES))
 def test_scuffs_are_in_the_feet_and_not_in_the_targets(metre: int) -> None:
     """The feet leave the floor more often than they come down on a beat, and every pulse is on one."""

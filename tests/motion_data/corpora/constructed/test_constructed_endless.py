@@ -56,6 +56,7 @@ def drawn(source: EndlessPairs, config: PipelineConfig, epochs: Sequence[int], r
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 40),
@@ -78,6 +79,7 @@ def test_no_pair_comes_twice_in_any_epochs_nor_on_two_ranks(
     assert drawn(open_endless(corpus, size), config, sorted(epochs), ranks) == read
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(st.integers(3, 6), st.integers(1, 2), st.integers(1, 2), st.integers(0, 99), st.data())
 def test_reading_goes_on_exactly_from_any_step(
@@ -160,6 +162,7 @@ def test_other_pairs_have_another_fingerprint(corpus: Corpus, tmp_path: Path) ->
         ClipReader(sources[1], "train", CONFIG).load_state_dict(begun)
 
 
+@pytest.mark.slow
 def test_captured_takes_are_chosen_as_for_the_manifest(tmp_path: Path) -> None:
     corpus = prepared(tmp_path, "--pairs", "20", "--motion", str(shared("motion/cmu_salsa")))
     source = open_endless(corpus, 16)

@@ -89,6 +89,7 @@ A | d2 e2 | f2 (3gfe | d2 A2 | B2 A :|
 """
 
 
+@pytest.mark.slow
 def test_abc_repeats_endings_and_split_bars_are_played_out() -> None:
     tune = read_abc(ABC, "music21:x#1")
     assert tune is not None
@@ -142,6 +143,7 @@ def test_made_tunes_are_whole_and_always_the_same(signature: str, number: int) -
     assert (tune.notes[:, 0] % (16 if METRES[signature][1] == 3 else 12) == 0).mean() > 0.7
 
 
+@pytest.mark.slow
 def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every tenth of them; a second call reads the cache."""
     if find_spec("music21") is None:
@@ -197,6 +199,7 @@ def test_the_same_tune_under_another_title_is_the_same_piece(drawn: list[tuple[i
     assert [tune.piece for tune in named] == [f"title {name}" for name in names]
 
 
+@pytest.mark.slow
 def test_midi_melodies(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \.mid"):
         midi_tunes(tmp_path)
@@ -335,6 +338,7 @@ def test_drums_strike_on_the_divisions_of_the_grid() -> None:
     assert np.mean(np.concatenate(struck)) > 0.7
 
 
+@pytest.mark.slow
 def test_the_bar_can_be_heard() -> None:
     """How much is played, and how loud, depends on the position in the bar: most on its first beat."""
     for signature, (metre, _) in METRES.items():

@@ -231,6 +231,7 @@ def test_files_that_cannot_be_used_are_left_out_with_the_reason(tmp_path: Path) 
     assert licence_of(tmp_path / "nowhere").startswith("the MIDI file's own")
 
 
+@pytest.mark.slow
 def test_freedoom_keeps_its_bars() -> None:
     folder = shared("audio/freedoom_midi")
     used = 0
@@ -339,6 +340,7 @@ GROOVES = {
 }
 
 
+@pytest.mark.slow
 def test_mma_plays_exact_bars(tmp_path: Path) -> None:
     """Every chord is heard from its own bar on: basses and chords play its notes, bar by bar."""
     installed = program()
@@ -396,6 +398,7 @@ def options(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+@pytest.mark.slow
 def test_two_corpora_of_one_seed_are_bit_identical(tmp_path: Path, pieces: Path) -> None:
     words = ["--pairs", "30", "--tunes", "0", "--seconds", "8", "--beatless", "0.1"]
     words += ["--pieces", str(pieces), "--mix", "pieces=0.5"]

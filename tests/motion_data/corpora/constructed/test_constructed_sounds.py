@@ -66,6 +66,7 @@ def plan(folder: Path, index: int, shares: SoundShares = EVERY, sources: str = "
     return plan_pair(3, index, {}, 6.0, None, played=played)
 
 
+@pytest.mark.slow
 def test_a_pair_is_a_function_of_its_seed_and_index(folder: Path) -> None:
     """Whatever was played before, and however it was."""
     plans = [plan(folder, index) for index in range(8)]

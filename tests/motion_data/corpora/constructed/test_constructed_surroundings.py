@@ -140,6 +140,7 @@ def batch_of(*loaded: LoadedPair) -> Batch:
     return collate(examples, 0.0, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_a_pair_without_beats_says_so_and_stands_still() -> None:
     seen = set()
     for index in range(12):

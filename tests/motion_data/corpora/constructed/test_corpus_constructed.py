@@ -74,6 +74,7 @@ def same(one: LoadedPair, other: LoadedPair) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_the_manifest_tells_what_will_be_loaded(corpus: Corpus) -> None:
     assert len(corpus.pairs) == PAIRS
     for pair in corpus.pairs[::4]:
@@ -167,6 +168,7 @@ def fingerprint(pair: MotionPair) -> str:
     return hashlib.sha256(clip.wav.numpy().tobytes() + clip.motion.joints.tobytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_pair_is_the_same_in_another_process() -> None:
     code = """
 from tests.motion_data.corpora.constructed.test_corpus_constructed import fingerprint, made_pairs
@@ -279,6 +281,7 @@ def test_partners_are_dealt_to_one_split() -> None:
     assert len(deal_takes(takes[:2])["train"]) == 2
 
 
+@pytest.mark.slow
 def test_captured_takes_dance_where_they_fit(tmp_path: Path) -> None:
     salsa = shared("motion/cmu_salsa")
     words = ("--pairs", "20", "--tunes", "0", "--seconds", "10", "--motion", str(salsa))
@@ -299,6 +302,7 @@ def test_captured_takes_dance_where_they_fit(tmp_path: Path) -> None:
 # Speed
 
 
+@pytest.mark.slow
 def test_speed() -> None:
     """Printed; the bound is loose, for busy machines. The aim is 100 times real time on two cores."""
     pairs = made_pairs(range(20), seconds=16.0)

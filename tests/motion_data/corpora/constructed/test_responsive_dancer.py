@@ -360,6 +360,7 @@ class TestResponse:
                     into.append(cells)
         return found
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("motion", "sound"),
         [("feet", "kick"), ("feet", "low"), ("hands", "snare"), ("hands", "accents"), ("body", "loudness")],

@@ -110,6 +110,7 @@ def prepared(raw: Path, out: Path, settings: Settings = SETTINGS, tempo: Path | 
 
 
 class TestPairs:
+    @pytest.mark.slow
     def test_labels_dances_and_records(self, raw: Path, tmp_path: Path, model: FakeModel) -> None:
         corpus = prepared(raw, tmp_path / "out")
         assert read_corpus(tmp_path / "out").pairs == corpus.pairs
@@ -222,6 +223,7 @@ class TestHalves:
 
 
 class TestLeftOut:
+    @pytest.mark.slow
     def test_drift_licence_copy_and_test_songs(self, raw: Path, tmp_path: Path, model: FakeModel) -> None:
         music_folder = tmp_path / "raw"
         put(music_folder / "good/a.flac", 30, BPM, 1)

@@ -92,6 +92,7 @@ class TestGrid:
 
 
 class TestCorpus:
+    @pytest.mark.slow
     def test_exact_where_the_midi_file_lies_beside(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -37,6 +37,7 @@ def off(tatum: Tatum, rate: float, phase: float, time: float) -> float:
 
 
 class TestConstantTempo:
+    @pytest.mark.slow
     @settings(max_examples=25, deadline=None)
     @given(
         st.floats(3.0, 11.5),  # slower, twice the rate is as strong within noise
@@ -83,6 +84,7 @@ class TestConstantTempo:
 
 
 class TestRefused:
+    @pytest.mark.slow
     @settings(max_examples=20, deadline=None)
     @given(st.floats(3, 11), st.floats(0.06, 0.15), st.booleans(), st.integers(0, 99))
     def test_a_drifting_tempo_is_refused_with_its_drift(

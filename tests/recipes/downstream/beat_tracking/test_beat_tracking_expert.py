@@ -95,6 +95,7 @@ def evaluate(task: DownstreamExpert, split: str, step: int) -> tuple[list[str], 
     return saved, heard
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("probe", "stride"), [("linear", 320), ("linear", 160), ("mlp", 320), ("conv", 320)])
 def test_a_few_steps_learn_clicks_and_the_scores_tell(
     clicks: Path, tmp_path: Path, probe: str, stride: int

@@ -241,6 +241,7 @@ def test_mistakes_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.Ca
         asap_beats(annotation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_real_files_sound_on_their_beats(name: str, tmp_path: Path) -> None:
     source = shared(f"audio/{FOLDERS[name]}")

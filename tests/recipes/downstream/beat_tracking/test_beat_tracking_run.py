@@ -48,6 +48,7 @@ def mean(results: Results, measure: str) -> float:
     return run_estimates(results, [measure])[measure].value
 
 
+@pytest.mark.slow
 def test_training_leaves_checkpoint_and_scores(trained: Path) -> None:
     names = {path.name for path in (trained / "exp").iterdir()}
     assert {"dev-best.ckpt", "states-80.ckpt", "scores-test.jsonl", "scores-test.md"} <= names
@@ -76,6 +77,7 @@ def test_inference_writes_a_beats_file(trained: Path) -> None:
     assert abs(len(found.times) - len(truth.times)) <= 2
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped_and_ends_with_what_was_reached(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ClipTask, str
     return CLIP_TASKS[task], layout, tmp_path / layout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, indirect=True, ids=[layout for _, layout in PLACES])
 def test_every_fold_is_fit_to_train_and_test_on(place: tuple[ClipTask, str, Path]) -> None:
     task, layout, root = place
@@ -62,6 +63,7 @@ def test_every_fold_is_fit_to_train_and_test_on(place: tuple[ClipTask, str, Path
         task.load(str(root), layout, folds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, indirect=True, ids=[layout for _, layout in PLACES])
 def test_a_folder_wrong_by_one_level_is_told_the_right_one(place: tuple[ClipTask, str, Path]) -> None:
     task, layout, root = place
@@ -162,6 +164,7 @@ def test_a_corrupt_file_is_named_when_it_is_read(tmp_path: Path) -> None:
         [clip.load() for clip in data.splits["test"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [made_notes, made_rhythms, made_mixtures, made_moods])
 def test_made_data_sets_are_fit_and_the_same_each_time(made: object) -> None:
     assert callable(made)

@@ -57,6 +57,7 @@ def many(data: ClipData) -> ClipData:
     return replace(data, splits=splits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [made_notes, made_mixtures, made_moods])
 @pytest.mark.parametrize("probe", ["linear", "mlp"])
 def test_a_probe_finds_what_one_layer_says(make: object, probe: Literal["linear", "mlp"]) -> None:
@@ -101,6 +102,7 @@ def test_the_longer_slice_counts_for_more() -> None:
     np.testing.assert_allclose(both, (50 * alone[0] + 20 * alone[1]) / 70, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "least"), [("instrument", 0.8), ("tagging", 0.75), ("music_emotion", 0.3), ("genre", 0.0)]
 )
@@ -137,6 +139,7 @@ def test_a_task_runs_as_s3prl_runs_it(task: str, least: float, tmp_path: Path) -
     assert read_results(results_file(tmp_path))[0].rows == before.rows
 
 
+@pytest.mark.slow
 def test_both_commands_give_the_same_figure_for_the_same_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ def test_the_checkpoint_of_an_earlier_probe_is_refused_in_one_line(
     )
 
 
+@pytest.mark.slow
 def test_inference_says_what_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import soundfile
 
@@ -239,6 +243,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [made_notes, made_mixtures, made_moods])
 def test_a_report_can_be_read_again_and_drawn(make: object, tmp_path: Path) -> None:
     assert callable(make)
@@ -290,6 +295,7 @@ def test_seeds_are_averaged_and_upstreams_meet_the_same_resamples() -> None:
     assert {(margin.value, margin.low, margin.high) for margin in margins[1]} == {(0, 0, 0)}
 
 
+@pytest.mark.slow
 def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +342,7 @@ def test_the_benchmark_ends_in_a_table_and_goes_on_where_it_was(
     assert changed == [files[3]]
 
 
+@pytest.mark.slow
 def test_the_benchmark_can_be_launched_upstream_by_upstream(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +369,7 @@ def test_the_benchmark_can_be_launched_upstream_by_upstream(
     assert [file.stat().st_mtime_ns for file in files] == stamps
 
 
+@pytest.mark.slow
 def test_a_corrupt_file_stops_the_benchmark_and_what_is_finished_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from tests.small import music
 UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc", "edge_librosa")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_a_click_arrives_at_its_own_frame_of_the_motion(upstream: str) -> None:
     encoder = load_encoder(upstream, upstream)

@@ -185,6 +185,7 @@ def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
         numbers_for(cache, corpus.pairs, "rotations")
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
     results = read_results(results_file(trained))
     names, true_names = ([name for name, _ in by_item(one).index] for one in results)
@@ -206,6 +207,7 @@ def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
     assert grid is not None
 
 
+@pytest.mark.slow
 def test_only_training_without_a_checkpoint_looks_at_bodies_first(corpus: Path, tmp_path: Path) -> None:
     section = {"datarc": {"root": str(corpus)}, **SMALL}
     expert = DownstreamExpert(4, 320.0, section, str(tmp_path), upstream="x")
@@ -221,6 +223,7 @@ def test_only_training_without_a_checkpoint_looks_at_bodies_first(corpus: Path, 
     torch.testing.assert_close(expert.model.spread, 2 * spread)
 
 
+@pytest.mark.slow
 def test_checkpoints_know_which_weights_were_heard_in_training(corpus: Path, tmp_path: Path) -> None:
     file = tmp_path / "tower.safetensors"
     file.write_bytes(b"weights")
@@ -292,12 +295,14 @@ def test_the_benchmarks_table_stands_beside_the_truth(
     assert len({made[0][1], made[-2][1], made[-1][1]}) == 3
 
 
+@pytest.mark.slow
 def test_too_few_dances_are_said(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(corpus, tmp_path, pairs=1) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("run_downstream.py: error: 1 generated dance(s); expected at least 2")
 
 
+@pytest.mark.slow
 def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / f"d{suffix}" for suffix in (".npz", ".pkl", ".bvh", ".html", ".mp4")]
     arguments = [str(song), "-k", str(dancer), *(part for path in outputs for part in ("-o", str(path)))]
@@ -333,6 +338,7 @@ def test_a_song_is_danced(dancer: Path, song: Path, tmp_path: Path) -> None:
     assert np.abs(lengths[0] - lengths[1]).max() < 0.15
 
 
+@pytest.mark.slow
 def test_the_model_that_ships_dances_without_being_asked_for(song: Path, tmp_path: Path) -> None:
     dancer = read_dance_model(DANCER)
     assert "constructed" in dancer.provenance.training

@@ -232,6 +232,7 @@ def run(corpus: Path, out: Path, upstream: str, steps: int) -> int:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upstream", ["motionbeat_log_mel", "mfcc"])
 def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> None:
     assert run(corpus, tmp_path, upstream, 2) == 0
@@ -252,6 +253,7 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
     assert "noise for music, R@1 | no learning, R@1 |" in text
 
 
+@pytest.mark.slow
 def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp_path: Path) -> None:
     assert zero_shot([str(corpus), str(tmp_path / "out"), "--clips", "12"]) == 0
     own, _, _, chance = read_results(results_file(tmp_path / "out"))

@@ -165,6 +165,7 @@ def _rank(rank: int, sizes: list[int], folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[4, 4], [5, 2]])
 def test_two_ranks_give_what_one_with_the_whole_batch_gives(sizes: list[int], tmp_path: Path) -> None:
     spawn(_rank, (sizes, str(tmp_path)), nprocs=2)

@@ -63,6 +63,7 @@ def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: lis
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob("*.yaml")))
 def test_every_packaged_configuration_can_be_trained(name: str, clips: list[Example]) -> None:
     config = read_config(CONFIGS / name)

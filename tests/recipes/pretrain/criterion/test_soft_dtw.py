@@ -67,6 +67,7 @@ def test_towards_no_softness_it_is_the_cheapest_path(size: tuple[int, int], seed
     assert soft_dtw(cost, 1e-5).item() == pytest.approx(hard[size[0] - 1, size[1] - 1], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_nothing_overflows_over_2000_steps(dtype: torch.dtype) -> None:
     torch.manual_seed(0)

@@ -59,6 +59,7 @@ def test_equals_the_anti_diagonals_in_float64(
         assert torch.allclose(mine.double(), theirs, rtol=1e-5, atol=1e-5 + 3e-6 / gamma * (mine.dim() == 3))
 
 
+@pytest.mark.slow
 def test_small_softness_over_many_steps_stays_what_it_is_in_float64() -> None:
     torch.manual_seed(0)
     first, second = torch.rand(2, 1, 2000, 1)
@@ -168,6 +169,7 @@ def test_where_nothing_can_be_kept_on_disk_it_is_compiled_all_the_same(
     assert soft_dtw_compiled._compiled(lambda x: x + 1)(2) == 3
 
 
+@pytest.mark.slow
 def test_numba_is_imported_only_when_called() -> None:
     code = (
         "import sys, torch; from recipes.pretrain.criterion.soft_dtw import soft_dtw; "
