@@ -28,7 +28,7 @@ toc_object_entries = False
 # The inventories of other projects are not downloaded, so that the build needs no network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(argparse|collections|fractions|huggingface_hub|numpy|os|pathlib|torch|typing)\..*"),
-    (r"py:.*", r"pydantic\..*|Tensor|.*\.checkpoint\.Module|" + ALIASES),
+    (r"py:.*", r"pydantic\..*|Tensor|ModelProto|.*\.checkpoint\.Module|" + ALIASES),
 ]
 # Named by docstrings of the public modules, and no part of the reference.
 nitpick_ignore = [

@@ -25,7 +25,6 @@ def outside_graphs(*, callees: bool) -> Callable[[Callable[P, R]], Callable[P, R
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         disabled: Callable[P, R] | None = None
 
-        @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             nonlocal disabled
             if not torch.compiler.is_compiling():
@@ -35,7 +34,7 @@ def outside_graphs(*, callees: bool) -> Callable[[Callable[P, R]], Callable[P, R
             return disabled(*args, **kwargs)
 
         # torch counts the compiled versions of a code object, and gives up after eight; each gets its own.
-        call.__code__ = call.__code__.replace(co_name=function.__name__)  # type: ignore[attr-defined]
-        return call
+        call.__code__ = call.__code__.replace(co_name=function.__name__)
+        return functools.wraps(function)(call)
 
     return decorate

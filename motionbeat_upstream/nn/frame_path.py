@@ -17,7 +17,7 @@ class FramePath(nn.Module):
     """What of a music tower needs no grid, for ``torch.export``, ONNX and other runtimes.
 
     All lengths take the same operations, so that one graph serves all. The features are those of
-    :meth:`MusicTower.encode_frames` within 1e-4.
+    :meth:`~motionbeat_upstream.nn.music_tower.MusicTower.encode_frames` within 1e-4.
     """
 
     fourier: Tensor
@@ -48,7 +48,8 @@ class FramePath(nn.Module):
 
         Returns:
             ``hidden_state_0``, …: the trunk's states, each (B, F, D) and 0 beyond a clip's end, where
-            F = ceil(T / 320) frames at 50 Hz. Then the logits of :class:`BeatLogits` by their names.
+            F = ceil(T / 320) frames at 50 Hz. Then the logits of
+            :class:`~motionbeat_upstream.nn.music_tower.BeatLogits` by their names.
         """
         states = self.trunk(*log_mel_of_whole(wav, lengths, self.fourier, self.filters))
         logits = self.beat_heads(states[-1])
