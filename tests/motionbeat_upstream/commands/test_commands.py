@@ -181,7 +181,7 @@ def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path, j
         list(map(str, command)), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("out/[0-9]*.npz"))) < 3  # no drafts:
+    while len(list(tmp_path.glob("out/[0-9]*.npz"))) < 3:  # drafts begin with a dot
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
