@@ -13,7 +13,7 @@ from tests.launched import record, wait_until_over
 from tests.published_layouts import LAYOUTS
 
 slurm = slurm_cluster.slurm
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.slurm]
 
 
 def test_the_jobs_of_the_array_leave_what_the_table_is_made_of(

@@ -13,7 +13,7 @@ from tests import slurm_cluster
 from tests.launched import processes_of, record, state, wait, wait_until_over
 
 slurm = slurm_cluster.slurm
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.slurm]
 
 
 def test_a_task_that_is_requeued_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

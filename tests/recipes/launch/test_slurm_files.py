@@ -19,7 +19,7 @@ from tests.launched import processes_of, record, state, wait, wait_until_over
 from tests.small import music
 
 slurm = slurm_cluster.slurm
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.slurm]
 
 FILES = 24
 

@@ -31,7 +31,7 @@ from tests.launched import (
 )
 
 slurm = slurm_cluster.slurm
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.slurm]
 
 SBATCH = Path(recipes.launch.__file__).parent / "sbatch"
 TWO_TASKS = ("--cluster", "slurm", "--tasks-per-node", "2", "--cpus", "1")

@@ -19,7 +19,7 @@ from tests.pretrain_run import changes_of, checkpoint, metrics, prepare, start_t
 from tests.recipes.pretrain.test_pretrain_resume import differing
 
 slurm = slurm_cluster.slurm
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.slurm]
 
 SBATCH = Path(recipes.launch.__file__).parent / "sbatch"
 STEPS = 40
