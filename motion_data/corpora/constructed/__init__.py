@@ -71,12 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dancer", choices=("parametric", "capture"), help="default: capture with --motion, else parametric"
     )
-    parser.add_argument(
-        "--follows",
-        choices=("music", "beats"),
-        default="music",
-        help="what the parametric dancer follows: all that sounds, or beats and bars; default: %(default)s",
-    )
+    add_follows_option(parser)
     parser.add_argument(
         "--motion",
         type=Path,
@@ -111,6 +106,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _share(text: str) -> tuple[str, float]:
     source, _, share = text.partition("=")
     return source, float(share)
+
+
+def add_follows_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--follows``, of every corpus that the parametric dancer dances to."""
+    parser.add_argument(
+        "--follows",
+        choices=("music", "beats"),
+        default="music",
+        help="what the parametric dancer follows: all that sounds, or beats and bars; default: %(default)s",
+    )
 
 
 def prepare(raw: Path | None, out: Path, options: argparse.Namespace) -> Corpus:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from motion_data.corpora.constructed import add_follows_option
 from motion_data.errors import DataError as DataError
 from motion_data.manifest import Corpus
 
@@ -50,12 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of dances and variants; default: %(default)s"
     )
-    parser.add_argument(
-        "--follows",
-        choices=("music", "beats"),
-        default="music",
-        help="what the dancer follows: all that sounds, or beats and bars; default: %(default)s",
-    )
+    add_follows_option(parser)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes; default: %(default)s")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from motion_data.corpora.constructed import add_follows_option
 from motion_data.corpora.recordings.labelling import BAR_MARGIN, BEAT_MARGIN
 from motion_data.errors import DataError as DataError
 from motion_data.manifest import Corpus
@@ -56,12 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the dances; default: %(default)s"
     )
-    parser.add_argument(
-        "--follows",
-        choices=("music", "beats"),
-        default="music",
-        help="what the dancer follows: all that sounds, or beats and bars; default: %(default)s",
-    )
+    add_follows_option(parser)
     parser.add_argument(
         "--beat-margin",
         type=float,
