@@ -115,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
     from recipes.results.published import write_tables
     from recipes.results.record import write_results
 
-    results = [*measured(finished, experiment), *decoded(finished, experiment, options.out)]
+    results = [*measured(finished), *decoded(finished, experiment, options.out)]
     table = comparison(results, experiment)
     write_results(options.out / "results.jsonl", results)
     write_tables(options.out / "tables.json", [table])
@@ -238,7 +238,7 @@ def figures_of(run: ArmRun) -> dict[str, float]:
     return found
 
 
-def measured(runs: Sequence[ArmRun], experiment: Experiment) -> list[Results]:
+def measured(runs: Sequence[ArmRun]) -> list[Results]:
     """The figures on the dev splits of the arms' own corpora."""
     from recipes.results.record import Results, Run, item_rows, origin
 
