@@ -210,7 +210,10 @@ def _midi(estimate: BeatEstimate) -> bytes:
         metre = grid.metre
         until = int(starts[0]) if len(starts) else len(quarters)
         bars = [until % metre] * (until % metre > 0) + [metre] * (until // metre)
-        bars += [*np.diff(starts).tolist(), metre]
+        if len(starts):
+            # The last bar may be longer than the metre.
+            last = max(metre, len(quarters) - int(starts[-1]))
+            bars += [*np.diff(starts).tolist(), last]
         tick = 0
         for length, previous in zip(bars, [0, *bars], strict=False):
             if length != previous:

@@ -201,7 +201,7 @@ def test_layer_of_sonic_visualiser(folder: Path, estimate: BeatEstimate) -> None
     assert [int(point.attrib["label"].split(".")[1]) for point in points] == estimate.positions.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(estimates())
 def test_tempo_map(folder: Path, estimate: BeatEstimate) -> None:
     path = save(estimate, folder / "a.mid")
