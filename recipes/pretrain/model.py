@@ -16,11 +16,11 @@ from motion_data.settings import CONFIG, Count, Integer, Number
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig, architecture
 from motionbeat_upstream.nn.motionbeat import MotionBeat, MotionSide, MusicFrames, MusicSide
 from recipes.pretrain.criterion.augmentation import augment
-from recipes.pretrain.criterion.ecl import COLDEST, HOTTEST, Temperature
+from recipes.pretrain.criterion.ecl import MAX_TEMPERATURE, MIN_TEMPERATURE, Temperature
 from recipes.pretrain.criterion.pretraining_loss import pretraining_loss
 from recipes.pretrain.criterion.settings import CriterionSettings
 
-StartTemperature = Annotated[Number, Field(ge=COLDEST, le=HOTTEST)]
+StartTemperature = Annotated[Number, Field(ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)]
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class PretrainedModel(nn.Module):
             settings,
             ecl_temperature=self.ecl_temperature(),
             frame_temperature=self.frame_temperature(),
-            blind=self.motionbeat.motion.reach,
+            edge_frames=self.motionbeat.motion.reach,
         )
 
     def encode(self, batch: Batch) -> tuple[MusicSide, MotionSide]:

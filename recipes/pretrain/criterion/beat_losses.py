@@ -1,8 +1,7 @@
-"""Losses of the beat heads: beats, downbeats, position in the bar, metre and tempo of a pair's own grid [O].
+"""Losses of the beat heads: beat, downbeat, position in the bar, metre and tempo of a pair's grid [O].
 
-The beat loss is either a cross-entropy against targets that reach over their neighbours, or the
-shift-tolerant one of Foscarin, Schlüter and Widmer, "Beat this! Accurate beat tracking without DBN
-postprocessing" (ISMIR 2024).
+The beat loss is either a cross-entropy against widened targets, or the shift-tolerant loss of Foscarin,
+Schlüter and Widmer, "Beat this! Accurate beat tracking without DBN postprocessing" (ISMIR 2024).
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from motionbeat_upstream.tracking.grid import METRES
 from motionbeat_upstream.tracking.tempo import TEMPO_CLASSES, tempo_class
 from recipes.downstream.beat_tracking.loss import shift_tolerant_bce
 
-TOLERANCE = 3
-"""Frames of 20 ms that the shift-tolerant loss allows."""
+TOLERANCE_FRAMES = 3
+"""Tolerance of the shift-tolerant loss, in frames of 20 ms."""
 
 
 @pydantic.dataclasses.dataclass(config=CONFIG, frozen=True, kw_only=True)
 class BeatHeadSettings:
-    """Weights of the beat heads' losses; a weight of 0 removes a loss."""
+    """Weights of the losses of the beat heads; a weight of 0 removes a loss."""
 
     beat: NotNegative = 1.0
     downbeat: NotNegative = 1.0
@@ -35,40 +34,40 @@ class BeatHeadSettings:
     metre: NotNegative = 0.1
     tempo: NotNegative = 0.1
     loss: Literal["widened", "shift_tolerant"] = "widened"
-    """Of beats and downbeats."""
+    """Loss of beats and downbeats."""
     positive_weight: NotNegative = 1.0
-    """Factor on frames with a beat or a downbeat in the shift-tolerant loss."""
+    """Weight of frames with a beat or a downbeat in the shift-tolerant loss."""
 
     def weights(self) -> dict[str, float]:
-        """The weight of each head's loss."""
+        """Weight of each head's loss."""
         return {name: getattr(self, name) for name in ("beat", "downbeat", "position", "metre", "tempo")}
 
 
 def beat_head_losses(
     logits: BeatLogits, targets: BeatTargets, mask: Tensor, settings: BeatHeadSettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum of the losses, and each loss by the name of its head.
+    """Compute the weighted sum of the losses, and each loss by the name of its head.
 
     Args:
-        logits: of the heads.
-        targets: of the same clips.
-        mask: (B, F) true within a clip.
-        settings: weights; losses without a weight are not computed.
+        logits: outputs of the heads.
+        targets: targets of the same clips.
+        mask: (B, F), true within a clip.
+        settings: weights; losses of weight 0 are not computed.
     """
     with_beats, with_bars = mask & targets.has_beats[:, None], mask & targets.has_bars[:, None]
     position = targets.position - 1
     metres = torch.tensor(METRES, device=mask.device)
     metre = (targets.metre[:, None] == metres).int().argmax(1)[:, None].expand(mask.shape)
-    known_metre = (targets.metre[:, None] == metres).any(1)[:, None]
+    has_known_metre = (targets.metre[:, None] == metres).any(1)[:, None]
     losses = {
-        "beat": lambda: _pulse_loss(logits.beat, targets.beat, with_beats, settings),
-        "downbeat": lambda: _pulse_loss(
+        "beat": lambda: _frame_loss(logits.beat, targets.beat, with_beats, settings),
+        "downbeat": lambda: _frame_loss(
             logits.downbeat, targets.downbeat, mask & targets.has_downbeats[:, None], settings
         ),
         "position": lambda: _class_loss(
             logits.position, position, with_bars & (position >= 0) & (position < logits.position.shape[-1])
         ),
-        "metre": lambda: _class_loss(logits.metre, metre, with_bars & known_metre & (position >= 0)),
+        "metre": lambda: _class_loss(logits.metre, metre, with_bars & has_known_metre & (position >= 0)),
         "tempo": lambda: tempo_loss(logits.tempo, targets.tempo, with_beats & (targets.tempo > 0)),
     }
     total = logits.beat.new_zeros(())
@@ -82,26 +81,29 @@ def beat_head_losses(
 
 
 def tempo_loss(logits: Tensor, bpm: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of (B, F, C) tempo logits, the mean over the frames of ``mask``.
+    """Cross-entropy of (B, F, C) tempo logits, averaged over the frames of ``mask``.
 
-    A tempo between two classes is shared between them, so that the target's mean is the tempo.
+    The target of a tempo between two classes is distributed over both, so that its mean is the tempo.
     """
-    place = tempo_class(bpm.clamp(min=1.0))
-    lower = place.floor().clamp(max=TEMPO_CLASSES - 2).long()
-    share = place - lower
-    logs = logits.log_softmax(-1)
-    early, late = (logs.gather(-1, (lower + step)[..., None])[..., 0] for step in (0, 1))
-    return _mean(-(1 - share) * early - share * late, mask)
+    class_position = tempo_class(bpm.clamp(min=1.0))
+    lower = class_position.floor().clamp(max=TEMPO_CLASSES - 2).long()
+    share = class_position - lower
+    log_probabilities = logits.log_softmax(-1)
+    log_lower = log_probabilities.gather(-1, lower[..., None])[..., 0]
+    log_upper = log_probabilities.gather(-1, lower[..., None] + 1)[..., 0]
+    return _mean(-(1 - share) * log_lower - share * log_upper, mask)
 
 
-def _pulse_loss(logits: Tensor, targets: Tensor, mask: Tensor, settings: BeatHeadSettings) -> Tensor:
+def _frame_loss(logits: Tensor, targets: Tensor, mask: Tensor, settings: BeatHeadSettings) -> Tensor:
     if settings.loss == "widened":
         loss = F.binary_cross_entropy_with_logits(logits, spread(targets), reduction="none")
         return _mean(loss, mask)
-    # Logits beyond a clip must not be the maximum near its end.
+    # Padding must not contain the maximum near the end of a clip.
     logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min / 4)
-    inside = F.max_pool1d((~mask).float()[:, None], 4 * TOLERANCE + 1, 1, 2 * TOLERANCE)[:, 0] == 0
-    return shift_tolerant_bce(logits, targets, TOLERANCE, settings.positive_weight, inside)
+    inside = (
+        F.max_pool1d((~mask).float()[:, None], 4 * TOLERANCE_FRAMES + 1, 1, 2 * TOLERANCE_FRAMES)[:, 0] == 0
+    )
+    return shift_tolerant_bce(logits, targets, TOLERANCE_FRAMES, settings.positive_weight, inside)
 
 
 def _class_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -112,6 +114,6 @@ def _class_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def _mean(loss: Tensor, mask: Tensor) -> Tensor:
-    """Over the frames of ``mask``; 0 where there are none."""
+    """Mean over the frames of ``mask``; 0 if there are none."""
     mean: Tensor = (loss * mask).sum() / mask.sum().clamp(min=1)
     return mean

@@ -1,4 +1,4 @@
-"""Curves over time cut into beats and bars, each beat resampled to a fixed number of steps."""
+"""Cut curves over time into beats and bars, each beat resampled to a fixed number of steps."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from motionbeat_upstream.tracking.grid import Grid, Tokens
 
 @dataclass(frozen=True)
 class BeatWindows:
-    """The whole beats and whole bars inside the clips of a batch."""
+    """The complete beats and bars inside the clips of a batch."""
 
-    table: Overlaps
-    """Frames against steps; a clip's first step is what lies before its first beat."""
+    overlaps: Overlaps
+    """Overlaps of frames and steps; the first step of a clip is the time before its first beat."""
     clip: Tensor
-    """(K,) clip of each beat, int64."""
-    first: Tensor
-    """(K,) index of each beat's first step, int64."""
+    """(K,) int64, clip of each beat."""
+    first_step: Tensor
+    """(K,) int64, index of the first step of each beat."""
     bar: Tensor
-    """(K,) index of the bar of each beat over the whole batch; -1 where the bar is not whole."""
-    place: Tensor
-    """(K,) place of the beat in its bar, from 0."""
-    bars: Tensor
-    """(R,) beats of each whole bar."""
+    """(K,) int64, bar of each beat, counted over the batch; -1 if the bar is not complete."""
+    position: Tensor
+    """(K,) int64, position of each beat in its bar, from 0."""
+    bar_lengths: Tensor
+    """(R,) int64, number of beats of each complete bar."""
     steps: int
-    """Steps a beat."""
+    """Steps per beat."""
 
     def per_beat(self, curve: Tensor) -> Tensor:
-        """(B, F) curve at 50 Hz to (K, steps): the mean over each step."""
-        steps = pool(curve[..., None], self.table)[..., 0]
-        index = self.first[:, None] + torch.arange(self.steps, device=curve.device)
+        """Average a (B, F) curve at 50 Hz over each step: (K, steps)."""
+        steps = pool(curve[..., None], self.overlaps)[..., 0]
+        index = self.first_step[:, None] + torch.arange(self.steps, device=curve.device)
         return steps[self.clip[:, None], index]
 
-    def per_bar(self, beats: Tensor, places: int) -> Tensor:
-        """(K, steps) beats to (R, places) accent mass of whole bars, at ``places`` places a bar.
+    def per_bar(self, beats: Tensor, bins: int) -> Tensor:
+        """Accent mass (R, bins) of the complete bars.
 
         Args:
-            beats: at least 0.
-            places: any number; a step that reaches over a border between two is shared.
+            beats: (K, steps), at least 0.
+            bins: bins per bar; a step that overlaps two bins is divided between them.
         """
         inside = self.bar >= 0
-        beat, bar, place = beats[inside], self.bar[inside], self.place[inside]
-        count = self.bars[bar].to(beats.dtype)
+        beat, bar, position = beats[inside], self.bar[inside], self.position[inside]
+        count = self.bar_lengths[bar].to(beats.dtype)
         edge = torch.arange(self.steps + 1, device=beats.device, dtype=beats.dtype) / self.steps
-        border = (place[:, None] + edge) / count[:, None] * places
+        border = (position[:, None] + edge) / count[:, None] * bins
         size = border[:, 1:] - border[:, :-1]
         low = border[:, :-1, None]
-        grid = torch.arange(places, device=beats.device, dtype=beats.dtype)
+        grid = torch.arange(bins, device=beats.device, dtype=beats.dtype)
         shared = (torch.minimum(border[:, 1:, None], grid + 1) - torch.maximum(low, grid)).clamp(min=0)
-        # A step's mass is its height times its length in time; all steps of a bar are about as long.
+        # The mass of a step is its height times its duration; the steps of a bar are about equally long.
         mass = (beat[..., None] * shared / size[..., None] / count[:, None, None]).sum(1)
-        return torch.zeros(len(self.bars), places, device=beats.device, dtype=beats.dtype).index_add(
+        return torch.zeros(len(self.bar_lengths), bins, device=beats.device, dtype=beats.dtype).index_add(
             0, bar, mass
         )
 
@@ -65,18 +65,18 @@ class BeatWindows:
 def beat_windows(
     grids: Sequence[Grid], durations: Sequence[float], frames: int, steps: int, device: torch.device
 ) -> BeatWindows:
-    """Find the whole beats and bars of a batch.
+    """Find the complete beats and bars of a batch.
 
     Args:
-        grids: one a clip.
-        durations: of the clips in seconds.
+        grids: grid of each clip.
+        durations: durations of the clips in seconds.
         frames: F, frames of 20 ms of the padded batch.
-        steps: steps a beat.
-        device: where the curves will be.
+        steps: steps per beat.
+        device: device of the curves.
     """
     rows: list[NDArray[np.float64]] = []
-    beats_found: list[tuple[int, int, int, int]] = []
-    bars: list[int] = []
+    beat_rows: list[tuple[int, int, int, int]] = []
+    bar_lengths: list[int] = []
     for row, (grid, duration) in enumerate(zip(grids, durations, strict=True)):
         inside = np.flatnonzero((grid.beats >= 0) & (grid.beats <= duration))
         beats, positions = grid.beats[inside], grid.positions[inside]
@@ -87,10 +87,10 @@ def beat_windows(
             after = downbeats[downbeats > k]
             before = downbeats[downbeats <= k]
             whole = len(after) and len(before)
-            bar, place = (len(bars), int(k - before[-1])) if whole else (-1, 0)
-            beats_found.append((row, 1 + k * steps, bar, place))
+            bar, position = (len(bar_lengths), int(k - before[-1])) if whole else (-1, 0)
+            beat_rows.append((row, 1 + k * steps, bar, position))
             if whole and after[0] == k + 1:
-                bars.append(int(after[0] - before[-1]))
+                bar_lengths.append(int(after[0] - before[-1]))
     size = max(len(edges) for edges in rows) - 1
     start, stop = np.zeros((2, len(rows), max(size, 1)))
     for row, edges in enumerate(rows):
@@ -101,6 +101,6 @@ def beat_windows(
     tokens = Tokens(
         torch.from_numpy(start), torch.from_numpy(stop), empty.long(), empty, torch.ones_like(empty).bool()
     )
-    clip, first, bars_of, places = torch.tensor(beats_found, device=device).view(-1, 4).long().T
-    counts = torch.tensor(bars, dtype=torch.int64, device=device)
-    return BeatWindows(overlaps(tokens, frames).to(device), clip, first, bars_of, places, counts, steps)
+    clip, first_step, bar, position = torch.tensor(beat_rows, device=device).view(-1, 4).long().T
+    counts = torch.tensor(bar_lengths, dtype=torch.int64, device=device)
+    return BeatWindows(overlaps(tokens, frames).to(device), clip, first_step, bar, position, counts, steps)

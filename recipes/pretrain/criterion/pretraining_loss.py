@@ -1,4 +1,4 @@
-"""L = ECL + λ·SRAL + the frame-level terms [P ECL and SRAL; O frame level]."""
+"""The pretraining loss: ECL + λ·SRAL + frame-level losses + beat heads [P ECL and SRAL; O the others]."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from recipes.pretrain.criterion.frame_infonce import draw_shifts, draw_windows, 
 from recipes.pretrain.criterion.settings import CriterionSettings
 from recipes.pretrain.criterion.sral import structural_rhythm_alignment_loss
 
-STEPS = 16
-"""Steps of a beat that SRAL compares."""
+STEPS_PER_BEAT = 16
+"""Steps per beat in SRAL."""
 
 
 def pretraining_loss(
@@ -33,38 +33,38 @@ def pretraining_loss(
     *,
     ecl_temperature: Tensor,
     frame_temperature: Tensor,
-    blind: int,
+    edge_frames: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch, and its parts by name, detached.
+    """Compute the loss of a batch, and its parts by name, detached.
 
-    Parts whose weight is 0 are not computed.
+    Parts of weight 0 are not computed.
 
     Args:
-        music: of the B clips; a :class:`MusicSide` where a loss needs the token layers.
-        motion: of all R motions; None where no loss needs them.
-        batch: what the towers were given, and the targets.
+        music: outputs for the B clips; a :class:`MusicSide` if a loss needs the token layers.
+        motion: outputs for all R motions; None if no loss needs them.
+        batch: inputs of the towers, and the targets.
         settings: weights.
         ecl_temperature: scalar.
         frame_temperature: scalar.
-        blind: frames at either end of a motion where its projections know of the end.
+        edge_frames: frames at both ends of a motion whose projections depend on the padding.
     """
     mask = length_mask(batch.frame_lengths, music.frames.shape[1])
     loss = music.frames.new_zeros((), dtype=torch.float32)
     parts: dict[str, Tensor] = {}
     if settings.ecl.weight:
-        ecl, watched = contrast_embeddings(music, motion, batch, settings, ecl_temperature)
+        ecl, statistics = contrast_embeddings(music, motion, batch, settings, ecl_temperature)
         loss = loss + settings.ecl.weight * ecl
-        parts |= {"ecl": ecl, "ecl_temperature": ecl_temperature, **watched}
+        parts |= {"ecl": ecl, "ecl_temperature": ecl_temperature, **statistics}
     onsets = onset_target(music.features.onset_envelope, batch.frame_lengths)
     if settings.sral_weight:
-        sral, watched = align_rhythm(music, motion, batch, onsets, mask, settings)
+        sral, statistics = align_rhythm(music, motion, batch, onsets, mask, settings)
         loss = loss + settings.sral_weight * sral
-        parts |= {"sral": sral, **watched}
+        parts |= {"sral": sral, **statistics}
     frames = settings.frames
     if frames.infonce:
-        contrast, watched = contrast_frames(music, motion, batch, settings, frame_temperature, blind)
+        contrast, statistics = contrast_frames(music, motion, batch, settings, frame_temperature, edge_frames)
         loss = loss + frames.infonce * contrast
-        parts |= {"frame_infonce": contrast, "frame_temperature": frame_temperature, **watched}
+        parts |= {"frame_infonce": contrast, "frame_temperature": frame_temperature, **statistics}
     if frames.onsets:
         parts["frame_onsets"] = curve_loss(music.heard_onsets, onsets, mask)
         loss = loss + frames.onsets * parts["frame_onsets"]
@@ -75,9 +75,9 @@ def pretraining_loss(
         parts["frame_pulses"] = curve_loss(music.heard_contacts, target, known)
         loss = loss + frames.pulses * parts["frame_pulses"]
     if music.features.beats is not None and any(settings.heads.weights().values()):
-        heads, by_head = beat_head_losses(music.features.beats, batch.beats, mask, settings.heads)
-        loss = loss + heads
-        parts |= {f"head_{name}": part for name, part in by_head.items()}
+        heads_loss, head_losses = beat_head_losses(music.features.beats, batch.beats, mask, settings.heads)
+        loss = loss + heads_loss
+        parts |= {f"head_{name}": part for name, part in head_losses.items()}
     return loss, {"loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
 
 
@@ -88,7 +88,7 @@ def contrast_embeddings(
     settings: CriterionSettings,
     temperature: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """ECL over the motions of all ranks and each clip's own hard negatives."""
+    """Compute the ECL over the motions of all ranks and the hard negatives of each clip."""
     size = len(batch)
     assert isinstance(music_side, MusicSide)
     assert motion_side is not None
@@ -96,37 +96,37 @@ def contrast_embeddings(
     motions, offset = gather_rows(motion[:size])
     pieces, _ = gather_rows(batch.pieces)
     takes, _ = gather_rows(batch.takes)
-    may = torch.from_numpy(may_be_negatives(pieces.tolist(), takes.tolist())).to(music.device)
-    hard, there = by_owner(motion[size:], batch.owner[size:], size)
+    is_negative = torch.from_numpy(may_be_negatives(pieces.tolist(), takes.tolist())).to(music.device)
+    hard, hard_mask = pad_by_owner(motion[size:], batch.owner[size:], size)
     return embodied_contrastive_loss(
         music,
         motions,
-        may[offset : offset + size],
+        is_negative[offset : offset + size],
         temperature,
         hard,
-        there,
-        own=torch.arange(offset, offset + size, device=music.device),
+        hard_mask,
+        own_index=torch.arange(offset, offset + size, device=music.device),
         all_music=gather_rows(music)[0] if settings.ecl.symmetric else None,
     )
 
 
-def by_owner(rows: Tensor, owner: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Hard negatives laid out by the clip they belong to.
+def pad_by_owner(rows: Tensor, owner: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Arrange hard negatives by their clips.
 
     Args:
-        rows: (N, E), those of a clip one after the other.
-        owner: (N,) the clip of each, not decreasing.
+        rows: (N, E) embeddings, ordered by clip.
+        owner: (N,) clip of each row, not decreasing.
         size: B, number of clips.
 
     Returns:
-        (B, H, E) padded with 0, and (B, H) true where there is one.
+        (B, H, E) padded with 0, and (B, H) false for padding.
     """
     counts = torch.bincount(owner, minlength=size)
-    most = int(counts.max()) if len(owner) else 0
-    there = torch.arange(most, device=rows.device) < counts[:, None]
-    laid = rows.new_zeros(size, most, rows.shape[1])
-    laid[there] = rows
-    return laid, there
+    max_count = int(counts.max()) if len(owner) else 0
+    mask = torch.arange(max_count, device=rows.device) < counts[:, None]
+    padded = rows.new_zeros(size, max_count, rows.shape[1])
+    padded[mask] = rows
+    return padded, mask
 
 
 def align_rhythm(
@@ -137,11 +137,11 @@ def align_rhythm(
     mask: Tensor,
     settings: CriterionSettings,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """SRAL between the clips' music and their own motions."""
+    """Compute SRAL between the music of the clips and their own motions."""
     assert isinstance(music, MusicSide)
     assert motion is not None
     windows = beat_windows(
-        batch.grids, (batch.frame_lengths / RATE).tolist(), mask.shape[1], STEPS, mask.device
+        batch.grids, (batch.frame_lengths / RATE).tolist(), mask.shape[1], STEPS_PER_BEAT, mask.device
     )
     return structural_rhythm_alignment_loss(
         music.onsets,
@@ -160,31 +160,31 @@ def contrast_frames(
     batch: Batch,
     settings: CriterionSettings,
     temperature: Tensor,
-    blind: int,
+    edge_frames: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The windowed InfoNCE between the clips' music and their own motions."""
+    """Compute the windowed InfoNCE between the music of the clips and their own motions."""
     size, frames = len(batch), settings.frames
     assert motion is not None
     window = round(frames.window * RATE)
-    first, fits = draw_windows(batch.frame_lengths, window, frames.windows, blind)
-    may = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
+    first, fits = draw_windows(batch.frame_lengths, window, frames.windows, edge_frames)
+    is_negative = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
     with torch.no_grad():
-        seen = motion_frames(batch.joints[:size], batch.pulses[:size], batch.has_joints[:size], RATE)
+        motion_input = motion_frames(batch.joints[:size], batch.pulses[:size], batch.has_joints[:size], RATE)
     return frame_infonce(
         music.frames,
         motion.frames[:size],
-        seen,
+        motion_input,
         first,
         fits,
         draw_shifts(frames.shifts),
-        may.to(first.device),
+        is_negative.to(first.device),
         temperature,
         window,
     )
 
 
 def curve_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of a curve in [0, 1], the mean over a batch's frames; 0 where there are none."""
+    """Cross-entropy of activations in [0, 1], averaged over the frames of ``mask``; 0 if there are none."""
     with torch.autocast(logits.device.type, enabled=False):
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
         mean: Tensor = (loss * mask).sum() / mask.sum().clamp(min=1)

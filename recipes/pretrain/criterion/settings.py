@@ -1,4 +1,4 @@
-"""The settings of the criterion: the weight of each loss and its settings. All values are ours [O]."""
+"""Settings of the criterion: the weight of each loss and its settings. All values are our choice [O]."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from recipes.pretrain.criterion.sral import SRALSettings
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class ECLSettings:
-    """The Embodied Contrastive Loss."""
+    """Settings of the Embodied Contrastive Loss."""
 
     weight: NotNegative = 1.0
     symmetric: Bool = True
-    """Whether the motion-anchored term is added; the paper's is anchored in the audio [S]."""
+    """Whether to add the motion-anchored term; the anchor of the paper's loss is the audio [S]."""
     jittered: Annotated[Integer, Field(ge=0, le=6)] = 2
-    """Beat-jitter negatives a clip."""
+    """Beat-jitter negatives per clip."""
     stretched: Annotated[Integer, Field(ge=0, le=16)] = 1
-    """Tempo-aware negatives a clip: the paired motion, slower or faster."""
+    """Tempo-aware negatives per clip: the paired motion, slower or faster."""
     others: Annotated[Integer, Field(ge=0, le=16)] = 1
-    """Tempo-aware negatives a clip: other motion of similar tempo on this music's grid."""
+    """Tempo-aware negatives per clip: other motion of similar tempo on the grid of this music."""
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class FrameSettings:
-    """The losses of the frame trunk, which sees no grid."""
+    """Settings of the losses of the frame trunk, which does not use the grid."""
 
     infonce: NotNegative = 1.0
     """Weight of the windowed InfoNCE."""
     onsets: NotNegative = 0.5
     """Weight of the head that predicts the onset envelope."""
     pulses: NotNegative = 1.0
-    """Weight of the head that predicts the pulse."""
+    """Weight of the head that predicts ``pulse_target``."""
     pulse_target: Literal["contacts", "beats"] = "contacts"
-    """What the pulse is: the motion's contacts; or the pair's exact beats, the supervised upper reference."""
+    """Foot contacts of the motion, or the exact beats of the pair (the supervised upper bound)."""
     window: Annotated[Number, Field(ge=0.1, le=60)] = 2.0
-    """Seconds of a window."""
+    """Length of a window in seconds."""
     windows: Annotated[Integer, Field(ge=1, le=64)] = 2
-    """Windows a clip."""
+    """Windows per clip."""
     shifts: Annotated[Integer, Field(ge=0, le=64)] = 6
-    """Copies of the motion, moved by 80 to 800 ms."""
+    """Copies of the motion, shifted by 80 to 800 ms."""
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class CriterionSettings:
-    """L = ECL + λ·SRAL + the frame-level terms + the beat heads'."""
+    """Settings of L = ECL + λ·SRAL + frame-level losses + losses of the beat heads."""
 
     ecl: ECLSettings = field(default_factory=ECLSettings)
     sral: SRALSettings = field(default_factory=SRALSettings)

@@ -2,13 +2,13 @@
 
     r[i, j] = cost[i, j] + softmin_γ(r[i−1, j−1], r[i−1, j], r[i, j−1])
 
-All cells of an anti-diagonal depend on the two before it only, so a batch takes N + M − 1 steps. The
-gradient of the last cell by each cost is the probability that a warping path, drawn with weight
-e^{−cost/γ}, goes through the cell. It is known when the forward pass is done, so both passes run at
-once, and what is kept for back-propagation is one number a cell.
+The cells of an anti-diagonal depend only on the two previous anti-diagonals, so a batch takes N + M − 1
+steps. The gradient of the last cell with respect to a cost is the probability that a warping path, drawn with
+weight e^{−cost/γ}, passes through the cell. The forward pass computes it too, so that only one number per
+cell is stored for back-propagation.
 
-On a processor and in float32 the same recursion is compiled (``soft_dtw_compiled``), which is several times
-as fast; the anti-diagonals are for graphics cards and for float64, and what the compiled one is tested by.
+On CPUs in float32, the recursion is compiled (``soft_dtw_compiled``) and several times faster. The
+anti-diagonals serve GPUs and float64, and are the reference in tests of the compiled version.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-CHUNK = 1024
-"""Items of a batch that are done at a time."""
+CHUNK_SIZE = 1024
+"""Items of a batch that are computed at a time."""
 
 NO_PATH = -1e30
-"""Score of a cell that no path reaches: finite, so that differences are numbers."""
+"""Score of a cell that no path reaches; finite, so that differences are not NaN."""
 
 
 def soft_dtw(
@@ -37,20 +37,20 @@ def soft_dtw(
     columns: Tensor | None = None,
     band: int | None = None,
 ) -> Tensor:
-    """Soft-minimal cost of a monotone path from the first cell to the last.
+    """Compute the soft minimum of the costs of monotone paths from the first cell to the last.
 
     Args:
-        cost: (B, N, M), finite where it counts.
-        gamma: softness, above 0; towards 0 it becomes the hard minimum.
-        rows, columns: (B,) lengths of each item, int64, at least 1; N and M by default.
-        band: how far a path may be from the diagonal, |i − j| ≤ band; a wider one is taken where
-            lengths differ, so that there is a path.
+        cost: (B, N, M), finite within the lengths.
+        gamma: softness, above 0; the limit 0 is the hard minimum.
+        rows, columns: (B,) int64 lengths of each item, at least 1; N and M by default.
+        band: maximum distance |i − j| from the diagonal; increased by the largest difference of lengths, so
+            that every item has a path.
 
     Returns:
-        (B,). Twice differentiation is not supported.
+        (B,) values. Second derivatives are not supported.
 
     Raises:
-        ValueError: a softness, a band or lengths that cannot be.
+        ValueError: invalid shape, softness, band or lengths.
     """
     if cost.dim() != 3 or 0 in cost.shape[1:]:
         raise ValueError(f"cost has shape {tuple(cost.shape)}; expected (B, N, M) with N and M at least 1")
@@ -66,12 +66,12 @@ def soft_dtw(
         raise ValueError(f"lengths must lie between 1 and N = {size}, M = {width}")
     if band is not None and batch:
         band += int((rows - columns).abs().max())
-    # Half precision would lose the probabilities of a path's cells.
+    # Half precision is too coarse for the probabilities.
     cost = cost.to(torch.promote_types(cost.dtype, torch.float32))
     if cost.device.type == "cpu" and cost.dtype == torch.float32:
         value: Tensor = _CompiledSoftDTW.apply(cost, gamma, rows, columns, band)  # type: ignore[no-untyped-call]
         return value
-    if ragged:  # or what is no number in the padding would spread
+    if ragged:  # NaN and infinity in the padding must not spread
         row, column = (torch.arange(n, device=cost.device) for n in (size, width))
         within = (row < rows[:, None])[:, :, None] & (column < columns[:, None])[:, None]
         cost = torch.where(within, cost, 0.0)
@@ -87,9 +87,9 @@ def soft_dtw_divergence(
     columns: Tensor | None = None,
     band: int | None = None,
 ) -> Tensor:
-    """soft-DTW of two series less the mean of each with itself (Blondel, Mensch and Vert 2021).
+    """Soft-DTW of two series minus the mean of soft-DTW of each with itself (Blondel, Mensch and Vert 2021).
 
-    Soft-DTW of a series with itself is not 0; this is, and is at least 0.
+    Unlike soft-DTW, it is at least 0, and 0 for equal series.
 
     Args:
         first: (B, N, C) series; the cost is the squared Euclidean distance.
@@ -97,13 +97,14 @@ def soft_dtw_divergence(
         gamma, rows, columns, band: as for :func:`soft_dtw`.
 
     Returns:
-        (B,).
+        (B,) values.
     """
     size = max(first.shape[1], second.shape[1])
     batch = len(first)
     rows = torch.full((batch,), first.shape[1], device=first.device) if rows is None else rows
     columns = torch.full((batch,), second.shape[1], device=first.device) if columns is None else columns
-    # All three in one pass: the steps along the diagonals cost the same for a batch three times as big.
+    # All three in one pass: a step along the diagonals takes about as long for a batch of three times the
+    # size.
     first, second = (F.pad(x, (0, 0, 0, size - x.shape[1])) for x in (first, second))
     cost = squared_distances(torch.cat([first, first, second]), torch.cat([second, first, second]))
     values = soft_dtw(
@@ -116,7 +117,7 @@ def soft_dtw_divergence(
 
 def squared_distances(first: Tensor, second: Tensor) -> Tensor:
     """Squared Euclidean distances (B, N, M) of series (B, N, C) and (B, M, C), C at least 1."""
-    # A channel at a time: a last dimension of 1 or 2 is slow to sum over.
+    # Channel by channel: sums over a last dimension of 1 or 2 are slow.
     channels = zip(first.unbind(2), second.unbind(2), strict=True)
     distances = sum((x[:, :, None] - y[:, None]).square() for x, y in channels)
     assert isinstance(distances, Tensor)
@@ -124,7 +125,7 @@ def squared_distances(first: Tensor, second: Tensor) -> Tensor:
 
 
 class _CompiledSoftDTW(torch.autograd.Function):
-    """Both passes by the compiled recursion, for (B, N, M) costs in float32 on a processor."""
+    """The compiled recursion, for (B, N, M) costs in float32 on CPUs."""
 
     @staticmethod
     def forward(
@@ -152,11 +153,10 @@ class _CompiledSoftDTW(torch.autograd.Function):
 
 
 class _SoftDTW(torch.autograd.Function):
-    """Both passes along the diagonals, for (N, M, B) costs of any type on any device.
+    """The recursion along anti-diagonals, for (N, M, B) costs of any floating type on any device.
 
-    The batch is the last dimension, so that a diagonal's cells lie side by side in memory; it is
-    taken in chunks, so that the buffers stay in the processor's cache and every view of them is
-    made once.
+    The batch is the last dimension, so that the cells of a diagonal are contiguous in memory. It is processed
+    in chunks, so that the buffers fit in the cache and their views are created once.
     """
 
     @staticmethod
@@ -165,17 +165,17 @@ class _SoftDTW(torch.autograd.Function):
     ) -> Tensor:
         size, width, batch = cost.shape
         value = cost.new_empty(batch)
-        # In base 2, whose exponential is the fastest, and with the sign of a score.
+        # Scores in base 2, whose exponential is the fastest; higher is better.
         scale = -math.log2(math.e) / gamma
-        chunk = min(CHUNK, max(batch, 1))
+        chunk = min(CHUNK_SIZE, max(batch, 1))
         diagonals = size + width - 1
-        # Cell (i, j) is in row i of diagonal i + j; score and through have rims before the first cells.
+        # Cell (i, j) is row i of diagonal i + j. `score` and `through` are padded before the first cells.
         skewed = cost.new_zeros(diagonals, size, chunk)
         score = cost.new_full((diagonals + 2, size + 1, chunk), NO_PATH)
         came_from = cost.new_empty(diagonals, 3, size, chunk)
         through = cost.new_zeros(diagonals + 2, size + 1, chunk)
-        forth = list(_forward_steps(skewed, score, came_from, width, band))
-        back = list(_backward_steps(through, came_from, width, band))
+        forward_steps = list(_forward_steps(skewed, score, came_from, width, band))
+        backward_steps = list(_backward_steps(through, came_from, width, band))
         cells_in, cells_out = _cells(skewed, width), _cells(through[2:, 1:], width)
         gradient = torch.empty_like(cost) if ctx.needs_input_grad[0] else None
         for first in range(0, batch, chunk):
@@ -183,7 +183,7 @@ class _SoftDTW(torch.autograd.Function):
             count = part.stop - first
             torch.mul(cost[..., part], scale, out=cells_in[..., :count])
             score[0, 0] = 0.0
-            for step in forth:
+            for step in forward_steps:
                 torch.maximum(step.up, step.left, out=step.best)
                 torch.maximum(step.best, step.across, out=step.best)
                 torch.sub(step.before, step.best, out=step.from_before)
@@ -198,9 +198,9 @@ class _SoftDTW(torch.autograd.Function):
             if gradient is not None:
                 through.zero_()
                 through[end] = 1.0
-                for here, targets, shares in back:
+                for cells, targets, shares in backward_steps:
                     for target, share in zip(targets, shares, strict=True):
-                        target.addcmul_(here, share)
+                        target.addcmul_(cells, share)
                 gradient[..., part] = cells_out[..., :count]
         if gradient is not None:
             ctx.save_for_backward(gradient)
@@ -215,17 +215,17 @@ class _SoftDTW(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Step:
-    """Views of the buffers that one diagonal of the forward pass reads and writes."""
+    """Views of the buffers that the forward pass reads and writes on one diagonal."""
 
     before: Tensor
-    """(2, L, B) scores of the cells above and to the left."""
+    """(2, L, B) scores of the cells above and on the left."""
     up: Tensor
     left: Tensor
     across: Tensor
     share: Tensor
-    """(3, L, B) probability of having come from above, the left, and across."""
+    """(3, L, B) probabilities of the steps from above, from the left, and across."""
     from_before: Tensor
-    """The first two of them."""
+    """(2, L, B) the first two of them."""
     from_up: Tensor
     from_left: Tensor
     from_across: Tensor
@@ -243,7 +243,7 @@ def _forward_steps(
     for k in range(diagonals):
         low, high = _span(k, size, width, band)
         length, last = high - low, score[k + 1]
-        # Above is row i − 1 of the last diagonal, left is row i of it; the rim moves rows by one.
+        # In the last diagonal, row i − 1 is above and row i is on the left; the padding adds 1 to rows.
         before = last.as_strided((2, length, chunk), (chunk, chunk, 1), last.storage_offset() + low * chunk)
         share = came_from[k, :, low:high]
         yield _Step(
@@ -266,7 +266,7 @@ def _forward_steps(
 def _backward_steps(
     through: Tensor, came_from: Tensor, width: int, band: int | None
 ) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]]:
-    """Last diagonal first: its cells, those that they came from, and the shares of each."""
+    """From the last diagonal: its cells, their predecessors, and the probability of each."""
     diagonals, _, size, _ = came_from.shape
     for k in range(diagonals - 1, -1, -1):
         low, high = _span(k, size, width, band)
@@ -275,7 +275,7 @@ def _backward_steps(
 
 
 def _span(k: int, size: int, width: int, band: int | None) -> tuple[int, int]:
-    """First row and the row after the last of diagonal k within matrix and band."""
+    """Range of rows of diagonal k within the matrix and the band."""
     low, high = max(0, k - width + 1), min(k, size - 1) + 1
     if band is not None:
         low, high = max(low, -((band - k) // 2)), min(high, (k + band) // 2 + 1)
@@ -283,7 +283,7 @@ def _span(k: int, size: int, width: int, band: int | None) -> tuple[int, int]:
 
 
 def _cells(x: Tensor, width: int) -> Tensor:
-    """(N + M − 1, N, B) diagonals as a view of their cells, (N, M, B)."""
+    """View (N + M − 1, N, B) diagonals as (N, M, B) cells."""
     _, size, batch = x.shape
     step, row, item = x.stride()
     return x.as_strided((size, width, batch), (step + row, step, item), x.storage_offset())

@@ -1,17 +1,16 @@
-"""Soft-DTW in float32 on a processor: the recursion of ``soft_dtw`` compiled by numba.
+"""Soft-DTW in float32 on CPUs: the recursion of ``soft_dtw`` compiled by numba.
 
-Importing this module imports numba; what needs it only now and then imports it when called.
+Importing this module imports numba, so import it only where it is used.
 
-A block of items goes through the cells together, an item per lane, so that the compiler does a cell of
-all of them in a few vector instructions; exponential and logarithm are polynomials for the same reason.
-Threads share out whole blocks. What comes out therefore does not depend on how many there are.
+The items of a block are processed together, one per lane, so that the compiler uses vector instructions.
+Exponential and logarithm are polynomials for the same reason. Threads process whole blocks, so that results
+do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numba
@@ -22,19 +21,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = NDArray[np.float32]
 
 LANES = 16
-"""Items of a block."""
+"""Items per block."""
 
 NO_PATH = np.float32(-1e30)
-"""Score of a cell that no path reaches: finite, so that differences are numbers."""
+"""Score of a cell that no path reaches; finite, so that differences are not NaN."""
 
-LEAST_POWER = np.float32(-60.0)
-"""A way in that is less likely than 2 to this is taken for this likely: it no longer counts."""
+MIN_EXPONENT = np.float32(-60.0)
+"""Binary exponents are clipped to this minimum; smaller probabilities are negligible."""
 
-LEAST_PROBABILITY = np.float32(1e-18)
-"""Cells less likely than this are taken for never passed: denormal numbers are a hundred times slower."""
+MIN_PROBABILITY = np.float32(1e-18)
+"""Smaller probabilities are set to 0: denormal numbers are a hundred times slower."""
 
 CELLS_PER_THREAD = 2**20
-"""About 4 ms; for less, waking a thread beside torch's own takes longer than it saves."""
+"""Minimum work of a thread, about 4 ms; for less, starting a thread takes longer than it saves."""
 
 ZERO, ONE = np.float32(0), np.float32(1)
 
@@ -42,53 +41,52 @@ ZERO, ONE = np.float32(0), np.float32(1)
 def _polynomial(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]], degree: int, low: float, high: float
 ) -> list[np.float32]:
-    """Coefficients, highest first, of the polynomial through the function at Chebyshev points."""
-    turns = (np.arange(degree + 1) + 0.5) / (degree + 1)
-    points = (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * turns)
+    """Coefficients, highest first, of the polynomial that interpolates the function at Chebyshev points."""
+    points = np.polynomial.chebyshev.chebpts1(degree + 1) * (high - low) / 2 + (low + high) / 2
     return [np.float32(c) for c in np.polyfit(points, function(points), degree)]
 
 
-# 2^x for x in [0, 1], to 2e-7.
+# 2^x for x in [0, 1], error 2e-7.
 E5, E4, E3, E2, E1, E0 = _polynomial(np.exp2, 5, 0.0, 1.0)
 
-# log2(x) = log2(√3) + s·p(s²) with s = (x − √3) / (x + √3), for x in [1, 3], to 2e-7.
-ROOT = np.float32(np.sqrt(3))
-HALF_OF_3 = np.float32(np.log2(3) / 2)
-FURTHEST = ((np.sqrt(3) - 1) / (np.sqrt(3) + 1)) ** 2
-L3, L2, L1, L0 = _polynomial(lambda z: 2 / np.log(2) * np.arctanh(np.sqrt(z)) / np.sqrt(z), 3, 0.0, FURTHEST)
+# log2(x) = log2(√3) + s·p(s²) with s = (x − √3) / (x + √3), for x in [1, 3], error 2e-7.
+SQRT_3 = np.float32(np.sqrt(3))
+LOG2_SQRT_3 = np.float32(np.log2(3) / 2)
+MAX_Z = ((np.sqrt(3) - 1) / (np.sqrt(3) + 1)) ** 2
+L3, L2, L1, L0 = _polynomial(lambda z: 2 / np.log(2) * np.arctanh(np.sqrt(z)) / np.sqrt(z), 3, 0.0, MAX_Z)
 
 
 def _compiled(function: Function) -> Function:
-    """Compile at the first call; kept on disk where there is a folder to keep it in."""
+    """Compile a function at its first call, with a cache on disk if there is a writable folder."""
 
     def compiled(cache: bool) -> Any:
-        # An exception for a division by 0 would keep loops from becoming vectors.
+        # error_model="numpy": exceptions for division by 0 would prevent vectorisation.
         return numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath={"contract"})(function)
 
     try:
-        kept: Function = compiled(cache=True)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        kept = compiled(cache=False)
-    return kept
+        result: Function = compiled(cache=True)
+    except RuntimeError:  # neither the folder of the package nor the cache of the user is writable
+        result = compiled(cache=False)
+    return result
 
 
 @_compiled
 def _exp2(x: Any) -> Any:
     """2^x for x ≤ 0."""
-    x = max(x, LEAST_POWER)
+    x = max(x, MIN_EXPONENT)
     whole = np.floor(x)
     x = x - whole
     fraction = ((((E5 * x + E4) * x + E3) * x + E2) * x + E1) * x + E0
-    # A float's exponent is its bits from the 23rd on, and stands for 0 at 127.
+    # The exponent of a float32 is in the bits from 23, with bias 127.
     return fraction * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @_compiled
 def _log2(x: Any) -> Any:
     """log2 of x in [1, 3]."""
-    s = (x - ROOT) / (x + ROOT)
+    s = (x - SQRT_3) / (x + SQRT_3)
     z = s * s
-    return HALF_OF_3 + s * (((L3 * z + L2) * z + L1) * z + L0)
+    return LOG2_SQRT_3 + s * (((L3 * z + L2) * z + L1) * z + L0)
 
 
 @_compiled
@@ -104,20 +102,20 @@ def _blocks(
     first: Any,
     last: Any,
 ) -> None:
-    """Both passes for items first to last; first is a multiple of LANES."""
+    """Run both passes for items ``first`` to ``last``; ``first`` is a multiple of LANES."""
     size, width = cost.shape[1:]
     came_from = np.empty((size, width, 3 * LANES), np.float32)
     here = np.empty((width, LANES), np.float32)
     line = np.empty((width, LANES), np.float32)
-    # Of the cell done last: what its neighbour in the row needs of it, and what of the one above it.
+    # Values that the next cell of the row needs: those of the previous cell, and of the cell above that one.
     carried = np.empty(2 * LANES, np.float32)
     for start in range(first, last, LANES):
         count = min(LANES, last - start)
-        deepest = rows[start : start + count].max()
-        # The scores of a row take the place of those of the row above.
+        max_rows = rows[start : start + count].max()
+        # Scores of a row overwrite those of the row above.
         line[:] = NO_PATH
         here[:] = ZERO
-        for i in range(deepest):
+        for i in range(max_rows):
             low, high = max(0, i - band), min(width, i + band + 1)
             for b in range(count):
                 within = min(high, columns[start + b]) if i < rows[start + b] else low
@@ -155,9 +153,9 @@ def _blocks(
                     value[start + b] = line[columns[start + b] - 1, b] / scale
         if not with_gradient:
             continue
-        # Now it is the probabilities of the paths' cells, from the last row up.
+        # In the backward pass, `line` contains probabilities, from the last row up.
         line[:] = ZERO
-        for i in range(deepest - 1, -1, -1):
+        for i in range(max_rows - 1, -1, -1):
             low, high = max(0, i - band), min(width, i + band + 1)
             for b in range(count):
                 if rows[start + b] == i + 1:
@@ -166,7 +164,7 @@ def _blocks(
             for j in range(high - 1, low - 1, -1):
                 for b in range(LANES):
                     through = line[j, b] + carried[b]
-                    through = ZERO if through < LEAST_PROBABILITY else through
+                    through = ZERO if through < MIN_PROBABILITY else through
                     here[j, b] = through
                     line[j, b] = through * came_from[i, j, b] + carried[LANES + b]
                     carried[b] = through * came_from[i, j, LANES + b]
@@ -188,37 +186,34 @@ def compiled_soft_dtw(
     with_gradient: bool,
     threads: int,
 ) -> tuple[Floats, Floats]:
-    """Values of soft-DTW, and their gradients by the costs.
+    """Compute soft-DTW and its gradients with respect to the costs.
 
     Args:
         cost: (B, N, M).
         gamma: softness, above 0.
         rows, columns: (B,) lengths of each item.
-        band: how far a path may be from the diagonal, wide enough to let each item have one.
-        with_gradient: whether gradients are wanted.
-        threads: at most so many at work.
+        band: maximum distance of a path from the diagonal, wide enough for every item to have a path.
+        with_gradient: whether to compute gradients.
+        threads: maximum number of threads.
 
     Returns:
-        (B,) and (B, N, M), zeros where none is wanted.
+        (B,) values, and (B, N, M) gradients, zeros without ``with_gradient``.
     """
     batch, size, width = cost.shape
     value, gradient = np.empty(batch, np.float32), np.zeros(cost.shape, np.float32)
-    # In base 2, whose exponential is the fastest, and with the sign of a score.
+    # Scores in base 2, whose exponential is the fastest; higher is better.
     scale = np.float32(-np.log2(np.e) / gamma)
-    reach = max(size, width) if band is None else band
+    half_width = max(size, width) if band is None else band
 
     def work(first: int, last: int) -> None:
-        _blocks(cost, scale, rows, columns, reach, value, gradient, with_gradient, first, last)
+        _blocks(cost, scale, rows, columns, half_width, value, gradient, with_gradient, first, last)
 
     blocks = -(-batch // LANES)
     threads = max(1, min(threads, blocks, cost.size // CELLS_PER_THREAD))
     edges = [min(batch, blocks * k // threads * LANES) for k in range(threads + 1)]
     if threads == 1:
         work(0, batch)
-    else:  # the first share here, the others beside it
-        with ThreadPoolExecutor(threads - 1) as pool:
-            others = [pool.submit(work, *share) for share in pairwise(edges[1:])]
-            work(edges[0], edges[1])
-            for other in others:
-                other.result()
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, edges[:-1], edges[1:]))
     return value, gradient

@@ -1,4 +1,4 @@
-"""Targets of the beat heads follow the grid, and the losses see nothing beyond what is known."""
+"""Targets of the beat heads follow the grid; the losses ignore padding and unknown beats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOSSES: tuple[Literal["widened", "shift_tolerant"], ...] = ("widened", "shift_to
 
 @settings(deadline=None, max_examples=50)
 @given(st.floats(50, 215), st.sampled_from(METRES), st.floats(0, 3), st.integers(60, 700))
-def test_targets_tell_the_grid_again(bpm: float, metre: int, first: float, frames: int) -> None:
+def test_targets_match_the_grid(bpm: float, metre: int, first: float, frames: int) -> None:
     grid = regular_grid(frames / 50, bpm, metre, first)
     targets = beat_targets([grid], [frames])
     inside = grid.beats[(grid.beats >= 0) & (grid.beats < frames / 50)]
@@ -39,7 +39,7 @@ def test_targets_tell_the_grid_again(bpm: float, metre: int, first: float, frame
     assert bool(((position[change] - position[change - 1]) % metre == 1 % metre).all())
 
 
-def test_unknown_beats_and_bars_train_nothing() -> None:
+def test_unknown_beats_and_bars_have_no_gradient() -> None:
     torch.manual_seed(0)
     grid = regular_grid(4.0, 120.0, 4)
     unknown_bars = replace(grid, downbeat_confidence=0.0)
@@ -51,36 +51,38 @@ def test_unknown_beats_and_bars_train_nothing() -> None:
     heads = BeatHeads(8)
     mask = torch.ones(4, 200, dtype=torch.bool)
     for kind in LOSSES:
-        chosen = BeatHeadSettings(loss=kind)
+        head_settings = BeatHeadSettings(loss=kind)
 
-        def by_clip(chosen: BeatHeadSettings = chosen) -> Tensor:
+        def gradient_by_clip(head_settings: BeatHeadSettings = head_settings) -> Tensor:
             x = features.clone().requires_grad_()
-            beat_head_losses(heads(x), targets, mask, chosen)[0].backward()
+            beat_head_losses(heads(x), targets, mask, head_settings)[0].backward()
             assert x.grad is not None
             return x.grad.abs().sum((1, 2))
 
-        assert (by_clip() > 0).tolist() == [True, True, False, False]
-        only_bars = replace(chosen, beat=0.0, tempo=0.0)
-        assert (by_clip(only_bars) > 0).tolist() == [True, False, False, False]
+        assert (gradient_by_clip() > 0).tolist() == [True, True, False, False]
+        only_bars = replace(head_settings, beat=0.0, tempo=0.0)
+        assert (gradient_by_clip(only_bars) > 0).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_losses_do_not_see_beyond_a_clip(kind: Literal["widened", "shift_tolerant"]) -> None:
+def test_losses_ignore_padding(kind: Literal["widened", "shift_tolerant"]) -> None:
     torch.manual_seed(0)
-    heads, chosen = BeatHeads(8), BeatHeadSettings(loss=kind)
+    heads, head_settings = BeatHeads(8), BeatHeadSettings(loss=kind)
     alone = regular_grid(3.0, 120.0, 3, 0.2)
     features = torch.randn(1, 150, 8)
     padded = torch.cat([features, torch.full((1, 70, 8), 9.0)], 1)
-    short = beat_head_losses(heads(features), beat_targets([alone], [150]), torch.ones(1, 150).bool(), chosen)
+    short = beat_head_losses(
+        heads(features), beat_targets([alone], [150]), torch.ones(1, 150).bool(), head_settings
+    )
     both = beat_targets([alone, None], [150, 220])
     mask = torch.arange(220) < torch.tensor([[150], [220]])
-    longer = beat_head_losses(heads(torch.cat([padded, padded])), both, mask, chosen)
+    longer = beat_head_losses(heads(torch.cat([padded, padded])), both, mask, head_settings)
     for name, value in short[1].items():
         assert torch.allclose(value, longer[1][name], atol=1e-5), name
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_the_right_answer_costs_less_than_any_other(kind: Literal["widened", "shift_tolerant"]) -> None:
+def test_the_reference_has_the_lowest_loss(kind: Literal["widened", "shift_tolerant"]) -> None:
     grid = regular_grid(6.0, 110.0, 4, 0.3)
     targets = beat_targets([grid], [300])
     mask = torch.ones(1, 300).bool()
@@ -105,7 +107,7 @@ def test_the_right_answer_costs_less_than_any_other(kind: Literal["widened", "sh
     assert right < cost(regular_grid(6.0, 110.0, 4, 0.3 + 60 / 110))
 
 
-def test_the_tempo_that_costs_least_is_the_true_one() -> None:
+def test_tempo_loss_is_minimal_at_the_reference() -> None:
     bpm = torch.linspace(SLOWEST + 1, FASTEST - 1, 57)
     logits = torch.zeros(1, len(bpm), TEMPO_CLASSES, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=0.3)
@@ -119,17 +121,17 @@ def test_the_tempo_that_costs_least_is_the_true_one() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000))
-def test_augmentation_keeps_time_and_what_it_is_not_asked_for(seed: int) -> None:
+def test_augmentation_keeps_time_and_unselected_properties(seed: int) -> None:
     torch.manual_seed(seed)
     mel = torch.randn(3, 40, 24)
-    nothing = AugmentationSettings(shift=0, tilt=0.0, level=0.0, masked=0.0)
-    assert torch.equal(augment(mel, nothing), mel)
+    no_change = AugmentationSettings(shift=0, tilt=0.0, level=0.0, masked=0.0)
+    assert torch.equal(augment(mel, no_change), mel)
     # The same for each frame: a clip moved in time is changed alike.
     torch.manual_seed(seed)
     changed = augment(mel, AugmentationSettings())
     torch.manual_seed(seed)
     assert torch.equal(augment(mel.roll(5, 1), AugmentationSettings()), changed.roll(5, 1))
-    masked = augment(mel, replace(nothing, masked=1.0, mask_bands=4))
+    masked = augment(mel, replace(no_change, masked=1.0, mask_bands=4))
     hidden = (masked == 0).all(1)
     assert bool((hidden.sum(1) <= 4).all())
     assert torch.equal(masked.masked_fill(hidden[:, None], 0), mel.masked_fill(hidden[:, None], 0))

@@ -1,4 +1,4 @@
-"""The whole loss of a batch: its parts add up, and no batch is so odd that it has none."""
+"""The pretraining loss: its parts add up, and it is finite for degenerate batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
 from recipes.pretrain.criterion.beat_losses import BeatHeadSettings
-from recipes.pretrain.criterion.pretraining_loss import by_owner, curve_loss
+from recipes.pretrain.criterion.pretraining_loss import curve_loss, pad_by_owner
 from recipes.pretrain.criterion.settings import CriterionSettings, ECLSettings, FrameSettings
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.options import CONFIGS
@@ -33,20 +33,20 @@ SETTINGS = CriterionSettings(frames=FrameSettings(window=1.0, windows=1, shifts=
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    made = [Made(f"p{i}", bpm=100.0 + i, seconds=10.0, joints=i != 2) for i in range(4)]
-    corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
+    pairs = [Made(f"p{i}", bpm=100.0 + i, seconds=10.0, joints=i != 2) for i in range(4)]
+    corpus = write_corpus(tmp_path_factory.mktemp("corpus"), pairs)
     config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
     return next(ClipReader(corpus, "train", config, negatives=Wanted()))
 
 
-def laid(clips: Sequence[Example], motions: bool = True) -> Batch:
+def batch_of(clips: Sequence[Example], motions: bool = True) -> Batch:
     return collate(clips, 0.3, np.random.default_rng(0), motions=motions)
 
 
 def test_the_parts_add_up_by_their_weights_and_every_parameter_learns(clips: list[Example]) -> None:
     torch.manual_seed(0)
     model = PretrainedModel(CONFIG)
-    loss, parts = model(laid(clips), SETTINGS)
+    loss, parts = model(batch_of(clips), SETTINGS)
     expected = (
         parts["ecl"]
         + 0.1 * parts["sral"]
@@ -76,7 +76,7 @@ def test_every_packaged_configuration_can_be_trained(name: str, clips: list[Exam
     )
     torch.manual_seed(0)
     settings = config.criterion.settings
-    loss, _ = PretrainedModel(small)(laid(clips, settings.uses_motions), settings)
+    loss, _ = PretrainedModel(small)(batch_of(clips, settings.uses_motions), settings)
     assert torch.isfinite(loss)
     loss.backward()
 
@@ -84,25 +84,25 @@ def test_every_packaged_configuration_can_be_trained(name: str, clips: list[Exam
 @pytest.mark.parametrize(
     "kind", ["one piece", "one clip", "no negatives", "no contacts", "no grid", "silence"]
 )
-def test_odd_batches_have_a_finite_loss_and_finite_gradients(clips: list[Example], kind: str) -> None:
+def test_degenerate_batches_have_a_finite_loss_and_finite_gradients(clips: list[Example], kind: str) -> None:
     torch.manual_seed(0)
     changes: dict[str, Callable[[Example], Example]] = {
         "one piece": lambda clip: replace(clip, numbers=(0, clip.numbers[1])),
         "one clip": lambda clip: replace(clip, negatives=()),
         "no negatives": lambda clip: replace(clip, negatives=()),
-        "no contacts": lambda clip: replace(clip, motion=without_pulses(clip.motion)),
+        "no contacts": lambda clip: replace(clip, motion=remove_pulses(clip.motion)),
         "no grid": lambda clip: replace(clip, grid=None, negatives=()),
         "silence": lambda clip: replace(clip, wav=torch.zeros_like(clip.wav)),
     }
-    odd = [changes[kind](clip) for clip in clips]
-    batch = laid(odd[:1] if kind == "one clip" else odd)
+    changed = [changes[kind](clip) for clip in clips]
+    batch = batch_of(changed[:1] if kind == "one clip" else changed)
     model = PretrainedModel(CONFIG)
     loss, parts = model(batch, SETTINGS)
     assert bool(loss.isfinite())
     loss.backward()
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
     if kind in ("one piece", "no negatives"):
-        # Nothing may be contrasted with, or nothing but the batch.
+        # There are no negatives, or only in-batch ones.
         assert float(parts["negative_cosine"]) == 0 or kind == "no negatives"
     if kind == "no negatives":
         assert not bool(parts["hard_accuracy"].isfinite())
@@ -114,43 +114,43 @@ def test_odd_batches_have_a_finite_loss_and_finite_gradients(clips: list[Example
         assert not any(parts[f"head_{name}"] for name in ("beat", "downbeat", "position", "metre", "tempo"))
 
 
-def without_pulses(motion: Motion) -> Motion:
+def remove_pulses(motion: Motion) -> Motion:
     return replace(motion, pulses={limb: np.empty(0) for limb in motion.pulses})
 
 
-def test_what_has_no_weight_is_not_computed(clips: list[Example]) -> None:
+def test_losses_of_weight_0_are_not_computed(clips: list[Example]) -> None:
     torch.manual_seed(0)
     model = PretrainedModel(CONFIG)
-    alone = CriterionSettings(
+    only_pulses = CriterionSettings(
         ecl=ECLSettings(weight=0.0),
         sral_weight=0.0,
         frames=FrameSettings(infonce=0.0, onsets=0.0, pulses=1.0, pulse_target="beats"),
         heads=BeatHeadSettings(beat=0.0, downbeat=0.0, position=0.0, metre=0.0, tempo=0.0),
     )
-    # Without motions, which no loss looks at, it is the same.
-    assert not alone.uses_motions
+    # The result is the same without motions, which no loss uses.
+    assert not only_pulses.uses_motions
     torch.manual_seed(0)
-    expected, _ = model(laid(clips), alone)
+    expected, _ = model(batch_of(clips), only_pulses)
     torch.manual_seed(0)
-    loss, parts = model(laid(clips, motions=False), alone)
+    loss, parts = model(batch_of(clips, motions=False), only_pulses)
     assert loss.item() == expected.item()
     assert set(parts) == {"loss", "frame_pulses"}
     loss.backward()
-    moved = {
+    trained_modules = {
         name.split(".")[1] for name, p in model.named_parameters() if p.grad is not None and p.grad.any()
     }
-    assert moved == {"music"}
+    assert trained_modules == {"music"}
 
 
-def test_negatives_are_laid_out_by_their_owner() -> None:
+def test_negatives_are_padded_by_their_owner() -> None:
     rows = torch.arange(10.0).view(5, 2)
-    laid_out, there = by_owner(rows, torch.tensor([0, 0, 2, 2, 2]), 4)
-    assert there.tolist() == [[True, True, False], [False] * 3, [True] * 3, [False] * 3]
-    assert torch.equal(laid_out[there], rows)
-    assert not laid_out[~there].any()
-    none, nothing = by_owner(rows[:0], torch.empty(0, dtype=torch.int64), 3)
-    assert none.shape == (3, 0, 2)
-    assert nothing.shape == (3, 0)
+    padded, mask = pad_by_owner(rows, torch.tensor([0, 0, 2, 2, 2]), 4)
+    assert mask.tolist() == [[True, True, False], [False] * 3, [True] * 3, [False] * 3]
+    assert torch.equal(padded[mask], rows)
+    assert not padded[~mask].any()
+    no_rows, no_mask = pad_by_owner(rows[:0], torch.empty(0, dtype=torch.int64), 3)
+    assert no_rows.shape == (3, 0, 2)
+    assert no_mask.shape == (3, 0)
 
 
 def test_targets_lie_in_0_to_1_and_a_pulse_reaches_over_its_neighbours() -> None:
@@ -162,7 +162,7 @@ def test_targets_lie_in_0_to_1_and_a_pulse_reaches_over_its_neighbours() -> None
     assert not wide[0, :8].any()
 
 
-def test_a_curve_is_not_judged_beyond_its_clip() -> None:
+def test_curve_loss_ignores_padding() -> None:
     logits, target = torch.randn(2, 30), torch.rand(2, 30)
     mask = torch.arange(30) < torch.tensor([[30], [12]])
     other = torch.where(mask, logits, 7.0)

@@ -14,17 +14,17 @@ from torch import Tensor
 from recipes.pretrain.criterion.soft_dtw import soft_dtw, soft_dtw_divergence
 
 
-def looped(cost: Tensor, gamma: float, band: int | None = None) -> Tensor:
+def loop_soft_dtw(cost: Tensor, gamma: float, band: int | None = None) -> Tensor:
     """The recursion, cell by cell, of one item (N, M)."""
     infinite = torch.tensor(math.inf, dtype=cost.dtype)
-    reached = {(-1, -1): torch.zeros((), dtype=cost.dtype)}
+    values = {(-1, -1): torch.zeros((), dtype=cost.dtype)}
     for i, j in itertools.product(*map(range, cost.shape)):
         if band is not None and abs(i - j) > band:
             continue
-        before = [reached.get(cell, infinite) for cell in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
-        scores = torch.stack([-value / gamma for value in before if value.isfinite()])
-        reached[i, j] = cost[i, j] - gamma * torch.logsumexp(scores, 0)
-    return reached[cost.shape[0] - 1, cost.shape[1] - 1]
+        predecessors = [values.get(cell, infinite) for cell in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
+        scores = torch.stack([-value / gamma for value in predecessors if value.isfinite()])
+        values[i, j] = cost[i, j] - gamma * torch.logsumexp(scores, 0)
+    return values[cost.shape[0] - 1, cost.shape[1] - 1]
 
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 7))
@@ -37,14 +37,16 @@ def test_equals_the_recursion_in_value_and_gradient(
 ) -> None:
     draw = torch.Generator().manual_seed(seed)
     cost = torch.rand(3, *size, generator=draw, dtype=torch.float64).requires_grad_()
-    rows, columns = (torch.randint(1, most + 1, (3,), generator=draw) for most in size)
-    wider = None if band is None else band + int((rows - columns).abs().max())
+    rows, columns = (torch.randint(1, maximum + 1, (3,), generator=draw) for maximum in size)
+    effective_band = None if band is None else band + int((rows - columns).abs().max())
     fast = soft_dtw(cost, gamma, rows, columns, band)
-    slow = torch.stack([looped(c[:n, :m], gamma, wider) for c, n, m in zip(cost, rows, columns, strict=True)])
+    slow = torch.stack(
+        [loop_soft_dtw(c[:n, :m], gamma, effective_band) for c, n, m in zip(cost, rows, columns, strict=True)]
+    )
     assert torch.allclose(fast, slow, atol=1e-9)
     weight = torch.rand(3, generator=draw, dtype=torch.float64)
-    (mine,), (theirs,) = (torch.autograd.grad(value @ weight, cost) for value in (fast, slow))
-    assert torch.allclose(mine, theirs, atol=1e-9)
+    (gradient,), (expected,) = (torch.autograd.grad(value @ weight, cost) for value in (fast, slow))
+    assert torch.allclose(gradient, expected, atol=1e-9)
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
@@ -58,13 +60,13 @@ def test_gradient_is_that_of_finite_differences() -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(sizes, st.integers(0, 10**6))
-def test_towards_no_softness_it_is_the_cheapest_path(size: tuple[int, int], seed: int) -> None:
+def test_small_gamma_gives_the_cheapest_path(size: tuple[int, int], seed: int) -> None:
     cost = torch.rand(1, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    hard = {(-1, -1): 0.0}
+    cheapest = {(-1, -1): 0.0}
     for i, j in itertools.product(*map(range, size)):
-        before = [hard.get(cell, math.inf) for cell in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
-        hard[i, j] = cost[0, i, j].item() + min(before)
-    assert soft_dtw(cost, 1e-5).item() == pytest.approx(hard[size[0] - 1, size[1] - 1], abs=1e-3)
+        predecessors = [cheapest.get(cell, math.inf) for cell in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
+        cheapest[i, j] = cost[0, i, j].item() + min(predecessors)
+    assert soft_dtw(cost, 1e-5).item() == pytest.approx(cheapest[size[0] - 1, size[1] - 1], abs=1e-3)
 
 
 @pytest.mark.slow
@@ -100,7 +102,7 @@ def test_padding_does_not_matter(extra: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"gamma": 0.0}, "gamma must be above 0"),
         ({"gamma": float("nan")}, "gamma must be above 0"),
@@ -110,24 +112,22 @@ def test_padding_does_not_matter(extra: int, seed: int) -> None:
         ({"cost": torch.zeros(2, 0, 3)}, "expected"),
     ],
 )
-def test_what_cannot_be_is_refused(changes: dict[str, object], said: str) -> None:
+def test_invalid_arguments_are_refused(changes: dict[str, object], message: str) -> None:
     arguments = {"cost": torch.zeros(2, 4, 5), "gamma": 1.0, **changes}
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         soft_dtw(**arguments)  # type: ignore[arg-type]
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 7), st.integers(1, 4), st.none() | st.integers(0, 2), st.integers(0, 10**6))
-def test_chunks_of_a_batch_give_what_the_whole_gives(
-    batch: int, chunk: int, band: int | None, seed: int
-) -> None:
+def test_chunks_equal_the_whole_batch(batch: int, chunk: int, band: int | None, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     cost = torch.rand(batch, 5, 6, generator=draw, dtype=torch.float64).requires_grad_()
-    rows, columns = (torch.randint(1, most + 1, (batch,), generator=draw) for most in (5, 6))
+    rows, columns = (torch.randint(1, maximum + 1, (batch,), generator=draw) for maximum in (5, 6))
     values = []
     for size in (1024, chunk):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("recipes.pretrain.criterion.soft_dtw.CHUNK", size)
+            patch.setattr("recipes.pretrain.criterion.soft_dtw.CHUNK_SIZE", size)
             value = soft_dtw(cost, 0.2, rows, columns, band)
             values.append((value, *torch.autograd.grad(value.sum(), cost)))
     for whole, parts in zip(*values, strict=True):

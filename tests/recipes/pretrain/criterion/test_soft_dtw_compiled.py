@@ -49,18 +49,22 @@ def test_equals_the_anti_diagonals_in_float64(
 ) -> None:
     draw = torch.Generator().manual_seed(seed)
     cost = torch.rand(batch, *size, generator=draw)
-    lengths = [torch.randint(1, most + 1, (batch,), generator=draw) if ragged else None for most in size]
+    lengths = [
+        torch.randint(1, maximum + 1, (batch,), generator=draw) if ragged else None for maximum in size
+    ]
     value, gradient = value_and_gradient(cost, gamma, *lengths, band)
     assert value.dtype == gradient.dtype == torch.float32
-    for mine, theirs in zip(
+    for actual, expected in zip(
         (value, gradient), value_and_gradient(cost.double(), gamma, *lengths, band), strict=True
     ):
         # In float32 scores of up to 12 / gamma are known to this only, and probabilities with them.
-        assert torch.allclose(mine.double(), theirs, rtol=1e-5, atol=1e-5 + 3e-6 / gamma * (mine.dim() == 3))
+        assert torch.allclose(
+            actual.double(), expected, rtol=1e-5, atol=1e-5 + 3e-6 / gamma * (actual.dim() == 3)
+        )
 
 
 @pytest.mark.slow
-def test_small_softness_over_many_steps_stays_what_it_is_in_float64() -> None:
+def test_small_gamma_over_many_steps_equals_float64() -> None:
     torch.manual_seed(0)
     first, second = torch.rand(2, 1, 2000, 1)
     value = soft_dtw_divergence(first, second, 1e-3)
@@ -69,7 +73,7 @@ def test_small_softness_over_many_steps_stays_what_it_is_in_float64() -> None:
     )
 
 
-def test_neither_threads_nor_repetition_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soft_dtw_compiled, "CELLS_PER_THREAD", 1)
     cost = torch.rand(5 * LANES + 1, 9, 11, generator=torch.Generator().manual_seed(0))
     results = []
@@ -90,17 +94,15 @@ def test_an_item_does_not_depend_on_its_neighbours() -> None:
 
 def test_the_layout_in_memory_does_not_matter() -> None:
     cost = torch.rand(7, 5, 3, generator=torch.Generator().manual_seed(0)).permute(1, 2, 0)
-    for mine, theirs in zip(
+    for actual, expected in zip(
         value_and_gradient(cost, 0.1), value_and_gradient(cost.contiguous(), 0.1), strict=True
     ):
-        assert torch.equal(mine, theirs)
+        assert torch.equal(actual, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
-def test_what_is_no_number_shows_where_it_counts_and_not_in_the_padding(
-    dtype: torch.dtype, wrong: float
-) -> None:
+def test_nan_and_infinity_propagate_only_from_within_the_lengths(dtype: torch.dtype, wrong: float) -> None:
     cost = torch.rand(3, 5, 6, generator=torch.Generator().manual_seed(0), dtype=dtype)
     rows, columns = torch.tensor([5, 3, 5]), torch.tensor([6, 4, 6])
     clean = value_and_gradient(cost, 0.1, rows, columns)
@@ -125,7 +127,7 @@ def test_nothing_flows_outside_band_and_lengths() -> None:
     assert (gradient[within] > 0).all()
 
 
-def test_half_precision_is_done_in_float32() -> None:
+def test_half_precision_is_computed_in_float32() -> None:
     cost = torch.rand(2, 6, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
     value, gradient = value_and_gradient(cost, 0.1)
     assert value.dtype == torch.float32
@@ -146,7 +148,7 @@ def test_a_second_derivative_is_refused(dtype: torch.dtype) -> None:
         gradient.sum().backward()
 
 
-def test_exponential_and_logarithm_are_right_to_a_few_units_in_the_last_place() -> None:
+def test_exponential_and_logarithm_are_exact_to_a_few_units_in_the_last_place() -> None:
     x = np.linspace(-60, 0, 3001, dtype=np.float32)
     powers = np.array([soft_dtw_compiled._exp2(each) for each in x])
     assert np.abs(powers / np.exp2(x.astype(np.float64)) - 1).max() < 3e-7
@@ -155,7 +157,7 @@ def test_exponential_and_logarithm_are_right_to_a_few_units_in_the_last_place() 
     assert np.abs(logarithms - np.log2(x.astype(np.float64))).max() < 3e-7
 
 
-def test_where_nothing_can_be_kept_on_disk_it_is_compiled_all_the_same(
+def test_compiles_without_a_writable_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = numba.njit

@@ -16,20 +16,22 @@ from recipes.pretrain.criterion.sral import SRALSettings, structural_rhythm_alig
 CPU = torch.device("cpu")
 
 
-def cut(grids: list[Grid], frames: int, steps: int = 8) -> BeatWindows:
+def cut_beats(grids: list[Grid], frames: int, steps: int = 8) -> BeatWindows:
     return beat_windows(grids, [frames / 50] * len(grids), frames, steps, CPU)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.floats(50, 200), st.integers(2, 4), st.floats(-1, 1), st.integers(1, 12))
-def test_beats_and_bars_are_the_whole_ones_inside(bpm: float, metre: int, first: float, steps: int) -> None:
+def test_beats_and_bars_are_the_complete_ones_inside(
+    bpm: float, metre: int, first: float, steps: int
+) -> None:
     grid, seconds = regular_grid(8.0, bpm, metre, first), 8.0
-    windows = cut([grid], 400, steps)
+    windows = cut_beats([grid], 400, steps)
     inside = grid.beats[(grid.beats >= 0) & (grid.beats <= seconds)]
     assert len(windows.clip) == len(inside) - 1
     downbeats = grid.downbeats[(grid.downbeats >= 0) & (grid.downbeats <= seconds)]
-    assert len(windows.bars) == max(len(downbeats) - 1, 0)
-    assert (windows.bars == metre).all()
+    assert len(windows.bar_lengths) == max(len(downbeats) - 1, 0)
+    assert (windows.bar_lengths == metre).all()
     # Time itself as a curve: every step's mean is the middle of the step.
     clock = (torch.arange(400)[None] + 0.5) / 50
     middle = inside[:-1, None] + np.diff(inside)[:, None] * (np.arange(steps) + 0.5) / steps
@@ -38,17 +40,17 @@ def test_beats_and_bars_are_the_whole_ones_inside(bpm: float, metre: int, first:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(2, 4), st.integers(3, 30), st.integers(0, 10**6))
-def test_a_bar_keeps_its_mass_wherever_its_places_lie(metre: int, places: int, seed: int) -> None:
-    windows = cut([regular_grid(8.0, 120.0, metre)], 400)
+def test_the_mass_of_a_bar_does_not_depend_on_the_bins(metre: int, bins: int, seed: int) -> None:
+    windows = cut_beats([regular_grid(8.0, 120.0, metre)], 400)
     beats = torch.rand(len(windows.clip), 8, generator=torch.Generator().manual_seed(seed))
-    mass = windows.per_bar(beats, places)
-    assert mass.shape == (len(windows.bars), places)
-    whole = torch.stack([beats[windows.bar == k].sum() / metre for k in range(len(windows.bars))])
+    mass = windows.per_bar(beats, bins)
+    assert mass.shape == (len(windows.bar_lengths), bins)
+    whole = torch.stack([beats[windows.bar == k].sum() / metre for k in range(len(windows.bar_lengths))])
     assert torch.allclose(mass.sum(1), whole, atol=1e-4)
 
 
-def test_an_accent_lands_at_its_place() -> None:
-    windows = cut([regular_grid(4.0, 120.0, 4)], 200)
+def test_an_accent_falls_into_its_bin() -> None:
+    windows = cut_beats([regular_grid(4.0, 120.0, 4)], 200)
     curve = torch.zeros(1, 200)
     curve[0, 25 * 2 : 25 * 2 + 3] = 1  # the third beat of the first bar
     mass = windows.per_bar(windows.per_beat(curve), 4)
@@ -57,11 +59,11 @@ def test_an_accent_lands_at_its_place() -> None:
     assert mass[1].sum() == 0
 
 
-def loss_of(onset: Tensor, contact: Tensor, windows: BeatWindows, per_beat: float = 1.0) -> Tensor:
+def sral(onset: Tensor, contact: Tensor, windows: BeatWindows, per_beat: float = 1.0) -> Tensor:
     mask = torch.ones_like(onset, dtype=torch.bool)
-    given_settings = SRALSettings(per_beat=per_beat, regression=0.0)
+    sral_settings = SRALSettings(per_beat=per_beat, regression=0.0)
     return structural_rhythm_alignment_loss(
-        torch.logit(onset, 1e-4), torch.logit(contact, 1e-4), onset, contact, mask, windows, given_settings
+        torch.logit(onset, 1e-4), torch.logit(contact, 1e-4), onset, contact, mask, windows, sral_settings
     )[0]
 
 
@@ -72,28 +74,32 @@ def clicks(beats: list[float]) -> Tensor:
     )
 
 
-def test_aligned_is_better_than_apart() -> None:
-    windows = cut([regular_grid(8.0, 120.0, 4)], 400, 16)
+def test_aligned_events_have_a_lower_loss() -> None:
+    windows = cut_beats([regular_grid(8.0, 120.0, 4)], 400, 16)
     beats = [0.5 * k for k in range(16)]
     downbeats = beats[::4]
     music = clicks(downbeats)
     same, near, opposite = (
-        loss_of(music, clicks([beat + shift for beat in downbeats]), windows) for shift in (0.0, 0.05, 1.0)
+        sral(music, clicks([beat + shift for beat in downbeats]), windows) for shift in (0.0, 0.05, 1.0)
     )
     assert same.item() == pytest.approx(0, abs=1e-3)
     assert same < near < opposite
-    # Half a bar away the beats look alike, and only the bar tells.
-    assert loss_of(music, clicks([beat + 1.0 for beat in downbeats]), windows, per_beat=0.0) > 0.4
+    # Shifted by half a bar, the beats are equal and only the bars differ.
+    assert sral(music, clicks([beat + 1.0 for beat in downbeats]), windows, per_beat=0.0) > 0.4
 
 
-def test_meeting_the_targets_costs_nothing_and_missing_them_does() -> None:
-    windows = cut([regular_grid(8.0, 120.0, 4)], 400)
+def test_only_wrong_predictions_cost() -> None:
+    windows = cut_beats([regular_grid(8.0, 120.0, 4)], 400)
     target = clicks([0.5 * k for k in range(16)])
     mask = torch.ones_like(target, dtype=torch.bool)
-    met = torch.logit(target, 1e-6)
-    loss, _ = structural_rhythm_alignment_loss(met, met, target, target, mask, windows, SRALSettings())
+    perfect = torch.logit(target, 1e-6)
+    loss, _ = structural_rhythm_alignment_loss(
+        perfect, perfect, target, target, mask, windows, SRALSettings()
+    )
     assert loss.item() == pytest.approx(0, abs=1e-3)
-    _, parts = structural_rhythm_alignment_loss(-met, met, target, target, mask, windows, SRALSettings())
+    _, parts = structural_rhythm_alignment_loss(
+        -perfect, perfect, target, target, mask, windows, SRALSettings()
+    )
     assert parts["sral_music_head"] > 1
     assert parts["sral_motion_head"].item() == pytest.approx(0, abs=1e-4)
 
@@ -102,7 +108,7 @@ def test_meeting_the_targets_costs_nothing_and_missing_them_does() -> None:
     "grid", [Grid(np.array([20.0, 21.0]), np.array([1, 2]), 4), regular_grid(0.9, 60.0, 4)]
 )
 def test_without_a_whole_beat_or_bar_the_heads_still_learn(grid: Grid) -> None:
-    windows = cut([grid], 45)
+    windows = cut_beats([grid], 45)
     onset, contact = (torch.randn(1, 45, requires_grad=True) for _ in range(2))
     target, mask = torch.rand(1, 45), torch.ones(1, 45, dtype=torch.bool)
     loss, parts = structural_rhythm_alignment_loss(
