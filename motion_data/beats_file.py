@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 UNKNOWN = 0
 """Position of a beat whose place in the bar is not known."""
 
-LARGEST_POSITION = 10_000
+MAX_POSITION = 10_000
 """Positions in the bar above this are taken for damage."""
 
 
@@ -102,20 +102,20 @@ def write_beats(path: str | Path, beats: Beats) -> None:
         draft.write_text("".join(lines), encoding="utf-8")
 
 
-def _parse_beat(fields: list[str], place: str, line: str) -> tuple[float, int | None]:
+def _parse_beat(fields: list[str], location: str, line: str) -> tuple[float, int | None]:
     if len(fields) > 2 or not all(_is_number(field) for field in fields):
         raise DataError(
-            f"{place}: expected a time in seconds and a position in the bar, got {line.strip()[:60]!r}"
+            f"{location}: expected a time in seconds and a position in the bar, got {line.strip()[:60]!r}"
         )
     time = float(fields[0])
     if not np.isfinite(time):
-        raise DataError(f"{place}: the time must be finite, got {fields[0][:60]}")
+        raise DataError(f"{location}: the time must be finite, got {fields[0][:60]}")
     if len(fields) == 1:
         return time, None
     position = float(fields[1])
-    if not position.is_integer() or not 0 <= position <= LARGEST_POSITION:
+    if not position.is_integer() or not 0 <= position <= MAX_POSITION:
         raise DataError(
-            f"{place}: the position in the bar must be a whole number from 1 (0: not known), got "
+            f"{location}: the position in the bar must be a whole number from 1 (0: not known), got "
             f"{fields[1][:60]}"
         )
     return time, int(position)

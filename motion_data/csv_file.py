@@ -15,11 +15,11 @@ from motionbeat_upstream.file_name import printable
 class Row:
     """A row of a table."""
 
-    place: str
+    location: str
     """File and line, for messages."""
     cells: dict[str, str]
     """Values by column, on one line and without surrounding blanks; empty where the row is too short."""
-    too_long: bool = False
+    has_extra_cells: bool = False
     """Whether there are cells beyond the last column, which are dropped."""
 
 
@@ -65,6 +65,6 @@ def read_csv(
     if twice:
         raise DataError(f"{path}: the column {twice[0]} is there twice; leave one")
     return [
-        Row(place, {name: " ".join((row[name] or "").splitlines()).strip() for name in names}, None in row)
-        for place, row in rows
+        Row(location, {name: " ".join((row[name] or "").splitlines()).strip() for name in names}, None in row)
+        for location, row in rows
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
+def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """The files of a folder and its subfolders by suffix, in any case; hidden ones are passed over."""
     return sorted(
         path

@@ -26,7 +26,7 @@ Each source of pairs gives the kinds that it knows. A kind that is given without
 a kind that is absent is unknown.
 """
 
-PITCHED = ("notes", "chords", "key")
+PITCHED_KINDS = ("notes", "chords", "key")
 """Kinds whose first value is in semitones: it rises where the sound is played faster."""
 
 DRUMS = ("kick", "snare", "hat", "tom", "cymbal", "other")
@@ -140,7 +140,7 @@ class Labels:
         events = {}
         for kind, rows in self.events.items():
             events[kind] = _with_times(rows, rows[:, :2] / speed)
-            if kind in PITCHED:
+            if kind in PITCHED_KINDS:
                 events[kind][:, 2] += 12 * np.log2(speed)
         return Labels(events)
 
@@ -150,17 +150,19 @@ def drum_classes(keys: ArrayLike) -> NDArray[np.int64]:
     return _DRUM_OF_KEY[np.clip(np.asarray(keys, dtype=np.int64), 0, 127)]
 
 
-def quality_of(chord: tuple[int, ...]) -> int:
+def chord_quality(chord: tuple[int, ...]) -> int:
     """Index into :data:`QUALITIES` of a chord's pitches or pitch classes, the root first."""
-    return _named(chord, CHORD_TONES, QUALITIES)
+    return _name_index(chord, CHORD_TONES, QUALITIES)
 
 
-def mode_of(scale: tuple[int, ...]) -> int:
+def scale_mode(scale: tuple[int, ...]) -> int:
     """Index into :data:`MODES` of a scale's pitches or pitch classes, the tonic first."""
-    return _named(scale, MODE_STEPS, MODES)
+    return _name_index(scale, MODE_STEPS, MODES)
 
 
-def _named(pitches: tuple[int, ...], known: Mapping[str, tuple[int, ...]], names: tuple[str, ...]) -> int:
+def _name_index(
+    pitches: tuple[int, ...], known: Mapping[str, tuple[int, ...]], names: tuple[str, ...]
+) -> int:
     steps = tuple(sorted({(pitch - pitches[0]) % 12 for pitch in pitches}))
     name = next((name for name, those in known.items() if those == steps), "other")
     return names.index(name)

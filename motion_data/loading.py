@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from motion_data.errors import DataError
 from motion_data.labels import Labels
 from motion_data.motion import Motion
-from motion_data.motion_file import read_labelled
+from motion_data.motion_file import read_motion_and_labels
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.shards import read_shard
 from motion_data.skeleton import JOINTS
@@ -50,7 +50,7 @@ class LoadedPair:
         return len(self.sound) / SAMPLE_RATE / self.speed
 
     @property
-    def shared(self) -> tuple[float, float]:
+    def overlap(self) -> tuple[float, float]:
         """Seconds from which on, and until which, there are both sound and motion."""
         lasts = self.motion.seconds if self.motion_seconds is None else self.motion_seconds
         return max(0.0, self.motion.start), min(self.seconds, self.motion.start + lasts)
@@ -78,8 +78,8 @@ class LoadedPair:
             AudioError: a file that cannot be read.
         """
         if self.speed == 1.0:
-            return self._source(start, stop)
-        source = self._source(round(start * self.speed), round(stop * self.speed))
+            return self._source_samples(start, stop)
+        source = self._source_samples(round(start * self.speed), round(stop * self.speed))
         rate = SAMPLE_RATE * self.speed
         played = torch.from_numpy(soxr.resample(source.numpy(), rate, SAMPLE_RATE, "LQ"))
         return pad(played[: stop - start], (0, max(0, stop - start - len(played))))
@@ -102,7 +102,7 @@ class LoadedPair:
             motion_seconds=lasts / speed,
         )
 
-    def _source(self, start: int, stop: int) -> Tensor:
+    def _source_samples(self, start: int, stop: int) -> Tensor:
         """(stop - start,) samples of the sound at its own speed."""
         if isinstance(self.sound, Tensor):
             wav = self.sound[start:stop]
@@ -144,11 +144,11 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
         return played
     folder = Path(folder)
     with stage("motion"):
-        motion, grid, labels = read_labelled(folder / pair.motion)
+        motion, grid, labels = read_motion_and_labels(folder / pair.motion)
     return LoadedPair(pair, read_span(pair.audio, folder) if sound is None else sound, motion, grid, labels)
 
 
-def on_common_skeleton(motion: Motion, name: str) -> Motion:
+def to_common_skeleton(motion: Motion, name: str) -> Motion:
     """The motion with the joints of :data:`~motion_data.skeleton.JOINTS`, or still without any.
 
     Rotations are kept where they are those of all these joints.

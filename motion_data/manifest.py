@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from motion_data.errors import DataError, ShardError
 from motion_data.pair import MotionPair, from_record, to_record
-from motion_data.storage import read_from, sizes
+from motion_data.storage import file_sizes, read_range
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.version import __version__
 
@@ -46,7 +46,7 @@ class PairSource(Protocol):
         An index stands for one pair in all epochs, and names differ.
         """
 
-    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+    def group_ids(self, pair: MotionPair) -> tuple[int, int]:
         """Of the pair's piece and take: the same for pairs that share them, and on all ranks."""
 
 
@@ -56,7 +56,7 @@ class Corpus:
 
     folder: Path
     pairs: tuple[MotionPair, ...]
-    made: Mapping[str, Any]
+    info: Mapping[str, Any]
     """What ``prepared.json`` says: corpus, options, version, number of pairs, what was left out."""
     sha256: str
     """Of the manifest."""
@@ -70,17 +70,17 @@ class Corpus:
         """Index among all pairs, and pair, of all of a split; the same in each epoch."""
         return [(index, pair) for index, pair in enumerate(self.pairs) if pair.split == split]
 
-    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+    def group_ids(self, pair: MotionPair) -> tuple[int, int]:
         """Of the pair's piece and take, by the order of their names in all splits."""
         return self._pieces[pair.piece], self._takes[pair.take]
 
     @cached_property
     def _pieces(self) -> dict[str, int]:
-        return _numbers(pair.piece for pair in self.pairs)
+        return _enumerate_names(pair.piece for pair in self.pairs)
 
     @cached_property
     def _takes(self) -> dict[str, int]:
-        return _numbers(pair.take for pair in self.pairs)
+        return _enumerate_names(pair.take for pair in self.pairs)
 
 
 def write_manifest(
@@ -112,7 +112,7 @@ def write_manifest(
     check_splits(pairs)
     text = "".join(json.dumps(to_record(pair), ensure_ascii=False) + "\n" for pair in pairs)
     sha256 = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-    made = {
+    info = {
         "corpus": corpus,
         "version": __version__,
         "options": dict(options),
@@ -122,8 +122,8 @@ def write_manifest(
         "sha256": sha256,
     }
     write_text(folder / MANIFEST, text)
-    write_text(folder / MARK, json.dumps(made, indent=2, ensure_ascii=False) + "\n")
-    return Corpus(folder, tuple(pairs), made, sha256)
+    write_text(folder / MARK, json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+    return Corpus(folder, tuple(pairs), info, sha256)
 
 
 def read_corpus(folder: str | Path) -> Corpus:
@@ -137,7 +137,7 @@ def read_corpus(folder: str | Path) -> Corpus:
         ShardError: a tar is missing, or of another length.
     """
     try:
-        lines, mark = (read_from(f"{folder}/{name}") for name in (MANIFEST, MARK))
+        lines, mark = (read_range(f"{folder}/{name}") for name in (MANIFEST, MARK))
     except FileNotFoundError:
         raise DataError(
             f"{folder}: no prepared corpus ({MANIFEST} with {MARK}); "
@@ -145,8 +145,8 @@ def read_corpus(folder: str | Path) -> Corpus:
         ) from None
     try:
         text = lines.decode().replace("\r\n", "\n")  # as Windows ends lines
-        made = json.loads(mark)
-        expected = str(made["sha256"])
+        info = json.loads(mark)
+        expected = str(info["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{folder}: {MANIFEST} or {MARK} is damaged ({error}); prepare the corpus again"
@@ -160,13 +160,13 @@ def read_corpus(folder: str | Path) -> Corpus:
     pairs = []
     # Not splitlines: a name may hold a character that it takes for the end of a line.
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        place = f"{folder}/{MANIFEST}:{number}"
+        location = f"{folder}/{MANIFEST}:{number}"
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: not JSON ({error}); prepare the corpus again") from error
-        pairs.append(from_record(record, place))
-    return Corpus(Path(folder), _with_shards(folder, pairs), made, found)
+            raise DataError(f"{location}: not JSON ({error}); prepare the corpus again") from error
+        pairs.append(from_record(record, location))
+    return Corpus(Path(folder), _resolve_shards(folder, pairs), info, found)
 
 
 def check_splits(pairs: Sequence[MotionPair]) -> None:
@@ -193,11 +193,11 @@ def check_splits(pairs: Sequence[MotionPair]) -> None:
                 )
 
 
-def _with_shards(folder: str | Path, pairs: Sequence[MotionPair]) -> tuple[MotionPair, ...]:
+def _resolve_shards(folder: str | Path, pairs: Sequence[MotionPair]) -> tuple[MotionPair, ...]:
     """The pairs with the whole paths of their tars, which are there and as long as they were written."""
     written = {f"{folder}/{pair.shard.path}": pair.shard.size for pair in pairs if pair.shard is not None}
     try:
-        found = sizes(list(written))
+        found = file_sizes(list(written))
     except FileNotFoundError as error:
         raise ShardError(
             f"{folder}: one of its {len(written)} shards is missing ({error}); copy it again, or write the "
@@ -217,5 +217,5 @@ def _with_shards(folder: str | Path, pairs: Sequence[MotionPair]) -> tuple[Motio
     )
 
 
-def _numbers(names: Iterable[str]) -> dict[str, int]:
+def _enumerate_names(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(set(names)))}

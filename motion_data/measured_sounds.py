@@ -18,7 +18,7 @@ from motion_data.errors import DataError
 from motion_data.files import file_sha256, read_npz
 from motion_data.soundfont import LONGEST, PEAK, QUIETEST, playable
 from motion_data.soundfont_survey import Latencies
-from motion_data.voices import LAYERS, SOFT, VOICE_RATE, Voice, play_voice
+from motion_data.voices import LAYER_VELOCITIES, SOFT_VELOCITY, VOICE_RATE, Voice, play_voice
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -64,8 +64,8 @@ class Soundfont:
         """
         pitch = notes[:, 2] if drums else playable(notes[:, 2])
         late = np.zeros(len(notes))
-        for layer, table in zip(LAYERS, self._of(program, drums), strict=True):
-            chosen = (notes[:, 3] < SOFT) == (layer < SOFT)
+        for layer, table in zip(LAYER_VELOCITIES, self._of(program, drums), strict=True):
+            chosen = (notes[:, 3] < SOFT_VELOCITY) == (layer < SOFT_VELOCITY)
             if table:
                 # Between measured pitches a sample is stretched a little more or less.
                 late[chosen] = np.interp(
@@ -203,10 +203,10 @@ def _soundfont(record: Mapping[str, Any]) -> Soundfont:
             found[int(program)] = tuple(
                 {int(pitch): float(late) for pitch, late in of.items()} for of in layers
             )
-            if len(layers) != len(LAYERS) or not all(
+            if len(layers) != len(LAYER_VELOCITIES) or not all(
                 np.isfinite(late) and late >= 0 for of in found[int(program)] for late in of.values()
             ):
-                raise ValueError(f"program {program}: no latencies of {len(LAYERS)} layers")
+                raise ValueError(f"program {program}: no latencies of {len(LAYER_VELOCITIES)} layers")
         return found
 
     return Soundfont(

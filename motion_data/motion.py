@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motionbeat_upstream.config import SAMPLE_RATE
 
-ON_A_FRAME = 0.5 / SAMPLE_RATE + 1e-8
+FRAME_TOLERANCE_SECONDS = 0.5 / SAMPLE_RATE + 1e-8
 """Seconds within which a time counts as that of a frame: sound is cut at whole samples, half a sample off at
 most."""
 
-SLOWEST_RATE, FASTEST_RATE = 5.0, 1000.0
+MIN_FPS, MAX_FPS = 5.0, 1000.0
 """Frames a second that a motion can be believed to have."""
 
 
@@ -49,8 +49,8 @@ class Motion:
         object.__setattr__(self, "joints", joints)
         pulses = {limb: np.asarray(times, dtype=np.float64) for limb, times in self.pulses.items()}
         object.__setattr__(self, "pulses", pulses)
-        if not SLOWEST_RATE <= self.fps <= FASTEST_RATE:
-            raise ValueError(f"{self.fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}")
+        if not MIN_FPS <= self.fps <= MAX_FPS:
+            raise ValueError(f"{self.fps:g} frames a second; expected {MIN_FPS:g} to {MAX_FPS:g}")
         if not np.isfinite(self.start):
             raise ValueError(f"the first frame is at {self.start} s; expected a number")
         if joints.ndim != 3 or joints.shape[1:] != (len(self.names), 3) or len(joints) < 2:
@@ -96,7 +96,7 @@ class Motion:
         Returns:
             Index of the first frame, and of the first one at or after ``stop``, both in [0, T].
         """
-        begin, around = self._frame_at(start), math.floor(margin * self.fps + 1e-6)
+        begin, around = self._frame_index(start), math.floor(margin * self.fps + 1e-6)
         first = math.floor(begin) - around
         last = math.ceil(begin + (stop - start) * self.fps - 1e-6) + around
         return min(max(first, 0), self.frames), min(max(last, 0), self.frames)
@@ -119,7 +119,7 @@ class Motion:
         """
         around = math.floor(margin * self.fps + 1e-6)
         if self.names:
-            begin = self._frame_at(start)
+            begin = self._frame_index(start)
             first, last = self.frames_between(start, stop, margin)
             if last - first < 2:
                 found, ends = max(last - first, 0), f"{self.times[0]:.2f} to {self.times[-1]:.2f} s"
@@ -172,12 +172,14 @@ class Motion:
             self, fps=fps, joints=joints, start=self.start / speed, rotations=rotations, pulses=pulses
         )
 
-    def later(self, seconds: float) -> Motion:
+    def shift(self, seconds: float) -> Motion:
         """The same motion that much later."""
         pulses = {limb: times + seconds for limb, times in self.pulses.items()}
         return replace(self, start=self.start + seconds, pulses=pulses)
 
-    def _frame_at(self, time: float) -> float:
+    def _frame_index(self, time: float) -> float:
         """Index of the frame at a time, whole where one stands there."""
         frame = (time - self.start) * self.fps
-        return float(round(frame)) if abs(frame - round(frame)) <= ON_A_FRAME * self.fps else frame
+        return (
+            float(round(frame)) if abs(frame - round(frame)) <= FRAME_TOLERANCE_SECONDS * self.fps else frame
+        )

@@ -18,11 +18,11 @@ from motionbeat_upstream.tracking.grid import Grid
 
 NO_LABELS = Labels()
 
-PULSE = "pulse_"
+PULSE_PREFIX = "pulse_"
 """Beginning of the names of the arrays of touch-downs."""
 
 
-LABEL = "label_"
+LABEL_PREFIX = "label_"
 """Beginning of the names of the arrays of labels, one a kind."""
 
 
@@ -33,8 +33,8 @@ def to_arrays(motion: Motion, grid: Grid | None, labels: Labels = NO_LABELS) -> 
         "start": np.array(motion.start),
         "names": np.array(motion.names, dtype=np.str_),
         "joints": motion.joints,
-        **{PULSE + limb: times for limb, times in motion.pulses.items()},
-        **{LABEL + kind: rows for kind, rows in labels.events.items()},
+        **{PULSE_PREFIX + limb: times for limb, times in motion.pulses.items()},
+        **{LABEL_PREFIX + kind: rows for kind, rows in labels.events.items()},
     }
     if motion.rotations is not None:
         arrays["rotations"] = motion.rotations
@@ -57,9 +57,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None
         arrays["joints"],
         float(arrays["start"]),
         arrays.get("rotations"),
-        {name.removeprefix(PULSE): arrays[name] for name in arrays if name.startswith(PULSE)},
+        {name.removeprefix(PULSE_PREFIX): arrays[name] for name in arrays if name.startswith(PULSE_PREFIX)},
     )
-    labels = Labels({name.removeprefix(LABEL): arrays[name] for name in arrays if name.startswith(LABEL)})
+    labels = Labels(
+        {name.removeprefix(LABEL_PREFIX): arrays[name] for name in arrays if name.startswith(LABEL_PREFIX)}
+    )
     if "beats" not in arrays:
         return motion, None, labels
     confidence = float(arrays["confidence"])
@@ -76,11 +78,11 @@ def write_motion(path: str | Path, motion: Motion, grid: Grid | None, labels: La
 
 
 def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
-    """The motion and grid of :func:`read_labelled`, with its errors."""
-    return read_labelled(path)[:2]
+    """The motion and grid of :func:`read_motion_and_labels`, with its errors."""
+    return read_motion_and_labels(path)[:2]
 
 
-def read_labelled(path: str | Path) -> tuple[Motion, Grid | None, Labels]:
+def read_motion_and_labels(path: str | Path) -> tuple[Motion, Grid | None, Labels]:
     """Read what :func:`write_motion` wrote; nothing pickled is loaded.
 
     Raises:

@@ -141,7 +141,7 @@ def to_record(pair: MotionPair) -> dict[str, Any]:
     return {key: value for key, value in asdict(pair).items() if value is not None}
 
 
-def from_record(record: Mapping[str, Any], place: str) -> MotionPair:
+def from_record(record: Mapping[str, Any], location: str) -> MotionPair:
     """A pair from a manifest's line, decoded from JSON; ``place`` is its file and line, for messages.
 
     Raises:
@@ -150,5 +150,5 @@ def from_record(record: Mapping[str, Any], place: str) -> MotionPair:
     faults: list[str] = []
     pair = read_values(MotionPair, record, faults)
     if pair is None:
-        raise DataError(f"{place}: {'; '.join(faults)}; prepare the corpus again with this version")
+        raise DataError(f"{location}: {'; '.join(faults)}; prepare the corpus again with this version")
     return pair

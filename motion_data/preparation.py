@@ -34,7 +34,7 @@ from motionbeat_upstream.version import __version__
 LENGTH_TOLERANCE = 0.05
 """Share by which a motion may be longer or shorter than its audio."""
 
-MadePair = tuple[MotionPair, Motion, Grid | None] | tuple[MotionPair, Motion, Grid | None, Labels]
+PreparedPair = tuple[MotionPair, Motion, Grid | None] | tuple[MotionPair, Motion, Grid | None, Labels]
 """A pair, whose ``motion`` is filled in when that is written; its motion; its grid; labels, if it has any."""
 
 
@@ -46,12 +46,12 @@ class Job:
     """Of its record; shortened where it does not fit a file."""
     sources: tuple[Path, ...]
     """Files it is made of: when one of them changes, it is done again."""
-    make: Callable[[], Sequence[MadePair]]
+    make: Callable[[], Sequence[PreparedPair]]
     """Raises ValueError, of which DataError and AudioError are kinds, or OSError where the sources cannot be
     used."""
     facts: tuple[Any, ...] = ()
     """What else it depends on that other files may change, such as its piece and split; as JSON holds it."""
-    keep_refusal: bool = False
+    remember_failure: bool = False
     """Whether it stays left out until something changes; otherwise it is tried again each time."""
 
 
@@ -63,10 +63,10 @@ class Outcome:
     left_out: str = ""
 
 
-def refused(name: str, sources: tuple[Path, ...], error: ValueError | OSError) -> Job:
+def failed_job(name: str, sources: tuple[Path, ...], error: ValueError | OSError) -> Job:
     """A job for sources that are known to be of no use: it is left out, for the reason given."""
 
-    def make() -> Sequence[MadePair]:
+    def make() -> Sequence[PreparedPair]:
         raise error
 
     return Job(name, sources, make)
@@ -94,7 +94,7 @@ def prepare_pairs(
     Raises:
         DataError: not one pair could be made, the splits share something, or ``out`` holds other pairs only.
     """
-    outcomes = do_jobs(Path(out), corpus, options, jobs)
+    outcomes = run_jobs(Path(out), corpus, options, jobs)
     pairs = [pair for outcome in outcomes for pair in outcome.pairs]
     left_out = {
         fit_name(job.name): outcome.left_out
@@ -104,7 +104,7 @@ def prepare_pairs(
     return write_manifest(out, pairs, corpus, options, left_out, notes)
 
 
-def do_jobs(
+def run_jobs(
     out: Path, corpus: str, options: Mapping[str, Any], jobs: Sequence[Job], workers: int = 1
 ) -> list[Outcome]:
     """The outcome of each job, of an earlier preparation where nothing has changed and it is whole.
@@ -123,11 +123,13 @@ def do_jobs(
         )
     (out / MARK).unlink(missing_ok=True)
     fingerprints = [_fingerprint(job, options) for job in jobs]
-    outcomes = [_kept(out, job, fingerprint) for job, fingerprint in zip(jobs, fingerprints, strict=True)]
+    outcomes = [
+        _previous_outcome(out, job, fingerprint) for job, fingerprint in zip(jobs, fingerprints, strict=True)
+    ]
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
     workers = min(workers, len(left))
     done = in_processes(
-        partial(_do, out),
+        partial(_run_job, out),
         [(jobs[number], fingerprints[number]) for number in left],
         workers,
         # A forked process would inherit torch's threads, and hang.
@@ -152,7 +154,7 @@ def check_option(name: str, value: float | None, least: float, most: float = mat
         raise DataError(f"{name} {value:g}: expected {allowed}")
 
 
-def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> None:
+def check_lengths(location: str, motion_seconds: float, audio_seconds: float) -> None:
     """Refuse a motion that is longer or shorter than its audio by more than 5 %.
 
     Raises:
@@ -160,12 +162,12 @@ def check_lengths(place: str, motion_seconds: float, audio_seconds: float) -> No
     """
     if abs(motion_seconds - audio_seconds) > LENGTH_TOLERANCE * audio_seconds:
         raise DataError(
-            f"{place}: {motion_seconds:.2f} s of motion beside {audio_seconds:.2f} s of audio; expected "
+            f"{location}: {motion_seconds:.2f} s of motion beside {audio_seconds:.2f} s of audio; expected "
             f"lengths within {100 * LENGTH_TOLERANCE:g} %: cut one of them, or check the frame rate"
         )
 
 
-def motion_facts(motion: Motion, grid: Grid | None, source: str) -> dict[str, Any]:
+def motion_fields(motion: Motion, grid: Grid | None, source: str) -> dict[str, Any]:
     """What a pair's record says of its motion and grid: fps, joints, pulses, grid, metre and bpm.
 
     ``grid`` is None where no beats are known; ``source`` says where it comes from, one of ``GRID_SOURCES``.
@@ -180,16 +182,16 @@ def motion_facts(motion: Motion, grid: Grid | None, source: str) -> dict[str, An
     }
 
 
-def _do(out: Path, task: tuple[Job, str]) -> Outcome:
+def _run_job(out: Path, task: tuple[Job, str]) -> Outcome:
     """Do a job, write its motions, and then its record."""
     job, fingerprint = task
     try:
-        outcome = Outcome(_make(out, job))
+        outcome = Outcome(_write_pairs(out, job))
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and stops_writing(error):
             raise
         outcome = Outcome(left_out=str(error))
-        if not job.keep_refusal:
+        if not job.remember_failure:
             return outcome
     pairs = [to_record(pair) for pair in outcome.pairs]
     record = {"fingerprint": fingerprint, "pairs": pairs, "left_out": outcome.left_out}
@@ -197,8 +199,8 @@ def _do(out: Path, task: tuple[Job, str]) -> Outcome:
     return outcome
 
 
-def _make(out: Path, job: Job) -> tuple[MotionPair, ...]:
-    with _warnings_kept() as warned:
+def _write_pairs(out: Path, job: Job) -> tuple[MotionPair, ...]:
+    with _collect_warnings() as warned:
         made = job.make()
     pairs: list[MotionPair] = []
     for pair, motion, grid, *labels in made:
@@ -217,7 +219,7 @@ def _make(out: Path, job: Job) -> tuple[MotionPair, ...]:
     return tuple(pairs)
 
 
-class _Lines(logging.Handler):
+class _MessageCollector(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
@@ -227,9 +229,9 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def _warnings_kept() -> Iterator[list[str]]:
+def _collect_warnings() -> Iterator[list[str]]:
     """What readers log or warn of, to be recorded with the pair instead of printed into the progress bar."""
-    handler = _Lines()
+    handler = _MessageCollector()
     loggers = [logging.getLogger(package) for package in ("motion_data", "motionbeat_upstream")]
     for logger in loggers:
         logger.addHandler(handler)
@@ -244,7 +246,7 @@ def _warnings_kept() -> Iterator[list[str]]:
             logger.removeHandler(handler)
 
 
-def _kept(out: Path, job: Job, fingerprint: str) -> Outcome | None:
+def _previous_outcome(out: Path, job: Job, fingerprint: str) -> Outcome | None:
     """What an earlier preparation made of a job, if its sources are the same and all of it is whole."""
     path = _record_path(out, job)
     try:
@@ -278,14 +280,14 @@ def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def hashed_share(name: str) -> float:
+def hash_fraction(name: str) -> float:
     """A number in [0, 1), always the same for a name."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
 
 
-def hashed_split(piece: str) -> str:
+def split_by_hash(piece: str) -> str:
     """train, dev or test, 80/10/10, always the same for a piece."""
-    share = hashed_share(piece)
+    share = hash_fraction(piece)
     return SPLITS[0] if share < 0.8 else SPLITS[1] if share < 0.9 else SPLITS[2]
 
 
@@ -300,7 +302,7 @@ def read_splits(path: Path) -> dict[str, str]:
         piece, split = row.cells["piece"], row.cells["split"]
         if not piece or split not in SPLITS or splits.get(piece, split) != split:
             raise DataError(
-                f"{row.place}: piece {piece!r} in split {split!r}; expected one of "
+                f"{row.location}: piece {piece!r} in split {split!r}; expected one of "
                 f"{', '.join(SPLITS)}, the same for all of a piece"
             )
         splits[piece] = split

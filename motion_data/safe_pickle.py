@@ -22,15 +22,15 @@ def load_arrays(path: str | Path) -> Any:
         DataError: no such file, truncated, or a pickle that names anything beyond arrays.
     """
     path = Path(path)
-    return arrays_from_bytes(read_bytes(path), str(path))
+    return load_arrays_from_bytes(read_bytes(path), str(path))
 
 
-def arrays_from_bytes(data: bytes, place: str) -> Any:
+def load_arrays_from_bytes(data: bytes, location: str) -> Any:
     """The same from a pickle in memory, called ``place`` in messages; raises as :func:`load_arrays`."""
-    return ArrayUnpickler(data, place).load()
+    return ArrayUnpickler(data, location).load()
 
 
-def numbers(value: Any, place: str) -> NDArray[np.float64]:
+def to_float_array(value: Any, location: str) -> NDArray[np.float64]:
     """What a pickle holds as an array of numbers, called ``place`` in messages.
 
     Raises:
@@ -40,7 +40,7 @@ def numbers(value: Any, place: str) -> NDArray[np.float64]:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError, SystemError) as error:  # the last of texts that are none
         fault = " ".join(str(error).split())
-        raise DataError(f"{place}: not an array of numbers ({fault}); expected one") from error
+        raise DataError(f"{location}: not an array of numbers ({fault}); expected one") from error
 
 
 class _Array(np.ndarray):  # type: ignore[type-arg]
@@ -48,7 +48,7 @@ class _Array(np.ndarray):  # type: ignore[type-arg]
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        whole = _whole(data, dtype, shape)
+        whole = _build_array(data, dtype, shape)
         super().__setstate__((1, whole.shape, whole.dtype, bool(fortran), _items(whole)))
 
 
@@ -69,7 +69,7 @@ class _Dtype:
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Kind:
+class _ArrayType:
     """numpy.ndarray, which a pickle only names."""
 
 
@@ -77,7 +77,7 @@ def _reconstruct(*_: Any) -> NDArray[Any]:
     return np.empty(0).view(_Array)
 
 
-def _whole(data: Any, dtype: Any, shape: Any) -> NDArray[Any]:
+def _build_array(data: Any, dtype: Any, shape: Any) -> NDArray[Any]:
     """The array of a pickle's items, bytes or a list of objects."""
     if not isinstance(dtype, _Dtype):
         raise TypeError("an array without a type")
@@ -91,11 +91,15 @@ def _whole(data: Any, dtype: Any, shape: Any) -> NDArray[Any]:
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: str = "C") -> NDArray[Any]:
-    return _whole(data, dtype, shape[::-1]).T.copy() if order == "F" else _whole(data, dtype, shape).copy()
+    return (
+        _build_array(data, dtype, shape[::-1]).T.copy()
+        if order == "F"
+        else _build_array(data, dtype, shape).copy()
+    )
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
-    return _whole(data, dtype, (1,))[0]
+    return _build_array(data, dtype, (1,))[0]
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -108,8 +112,8 @@ def _no_bytes() -> bytes:
     return b""
 
 
-ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _Kind,
+ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _ArrayType,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
     ("__builtin__", "bytes"): _no_bytes,
@@ -133,9 +137,9 @@ class ArrayUnpickler(pickle._Unpickler):
     Python's own implementation: the one in C takes all the memory there is for a damaged index.
     """
 
-    def __init__(self, data: bytes, place: str) -> None:
+    def __init__(self, data: bytes, location: str) -> None:
         super().__init__(io.BytesIO(data), encoding="latin1")
-        self._place = place
+        self._location = location
 
     def load(self) -> Any:
         """What the pickle holds.
@@ -149,15 +153,15 @@ class ArrayUnpickler(pickle._Unpickler):
             raise
         except Exception as error:  # a damaged pickle raises errors of many kinds
             fault = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise DataError(f"{self._place}: not a whole pickle ({fault}); fetch it again") from error
+            raise DataError(f"{self._location}: not a whole pickle ({fault}); fetch it again") from error
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what is allowed."""
         # Protocol 4 allows dotted names, which would reach through an allowed one.
-        if (module, name) not in ALLOWED:
+        if (module, name) not in ALLOWED_GLOBALS:
             asked = " ".join(f"{module}.{name}".split())[:100]
             raise DataError(
-                f"{self._place}: the pickle asks for {asked}; only numpy arrays are read from "
+                f"{self._location}: the pickle asks for {asked}; only numpy arrays are read from "
                 f"pickles, and nothing in this one was run. Do not use it unless you know who made it"
             )
-        return ALLOWED[module, name]
+        return ALLOWED_GLOBALS[module, name]

@@ -23,7 +23,7 @@ from motionbeat_upstream.atomic_write import atomic_path, is_hidden
 from motionbeat_upstream.processes import in_processes, use_one_thread
 from motionbeat_upstream.version import __version__
 
-MEMBERS = 3
+MEMBERS_PER_PAIR = 3
 """Of a pair: json, npz and the sound."""
 
 BLOCK = tarfile.BLOCKSIZE
@@ -69,10 +69,10 @@ def write_shards(
         pairs = corpus.epoch_pairs(split, 0)
         for number, first in enumerate(range(0, len(pairs), pairs_per_tar)):
             tars.append(_Tar(out / f"{split}-{number:06}.tar", pairs[first : first + pairs_per_tar]))
-    _refuse_others(out, tars, made_by)
+    _check_output(out, tars, made_by)
     workers = min(workers, len(tars))
     written = in_processes(
-        partial(_written, corpus.folder, made_by),
+        partial(_write_tar, corpus.folder, made_by),
         tars,
         workers,
         # A forked process would inherit torch's threads, and hang.
@@ -80,18 +80,18 @@ def write_shards(
         begin=use_one_thread if workers > 1 else None,
     )
     rows = [pair for pairs in tqdm(written, "shards", len(tars), unit="tar") for pair in pairs]
-    options = {**corpus.made.get("options", {}), "shards": made_by}
+    options = {**corpus.info.get("options", {}), "shards": made_by}
     return write_manifest(
         out,
         rows,
-        str(corpus.made["corpus"]),
+        str(corpus.info["corpus"]),
         options,
-        corpus.made.get("left_out"),
-        corpus.made.get("notes"),
+        corpus.info.get("left_out"),
+        corpus.info.get("notes"),
     )
 
 
-def _refuse_others(out: Path, tars: Sequence[_Tar], made_by: Mapping[str, Any]) -> None:
+def _check_output(out: Path, tars: Sequence[_Tar], made_by: Mapping[str, Any]) -> None:
     """Refuse to write into another corpus, or beside tars that would be taken for shards of this one."""
     # A killed process leaves a draft.
     there = {path for path in out.glob("*.tar") if not is_hidden(path)}
@@ -114,44 +114,44 @@ def _refuse_others(out: Path, tars: Sequence[_Tar], made_by: Mapping[str, Any]) 
         )
 
 
-def _written(folder: Path, made_by: Mapping[str, Any], tar: _Tar) -> list[MotionPair]:
+def _write_tar(folder: Path, made_by: Mapping[str, Any], tar: _Tar) -> list[MotionPair]:
     """The pairs of a tar with their places in it; it is written unless it is there and whole."""
-    found = _read_back(tar, made_by)
+    found = _read_tar(tar, made_by)
     if found is None:
         with atomic_path(tar.path) as draft, tarfile.open(draft, "w", format=tarfile.USTAR_FORMAT) as file:
             for index, pair in tar.pairs:
                 loaded = load_pair(pair, folder)
                 content = ShardContent(loaded.wav, loaded.motion, loaded.grid, loaded.labels)
                 members = to_members(content, made_by["lossy"])
-                for suffix, data in {"json": _told(pair, made_by, members), **members}.items():
+                for suffix, data in {"json": _pair_json(pair, made_by, members), **members}.items():
                     info = tarfile.TarInfo(f"{index:06}.{suffix}")
                     info.size = len(data)
                     file.addfile(info, io.BytesIO(data))
-        found = _read_back(tar, made_by)
+        found = _read_tar(tar, made_by)
         assert found is not None
     return found
 
 
-def _told(pair: MotionPair, made_by: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
+def _pair_json(pair: MotionPair, made_by: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
     """A pair's json: its manifest's line, what the shards were made by, and hashes of its other members."""
     hashes = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in members.items()}
     record = {"pair": to_record(replace(pair, shard=None)), "shards": made_by, "sha256": hashes}
     return json.dumps(record).encode()
 
 
-def _read_back(tar: _Tar, made_by: Mapping[str, Any]) -> list[MotionPair] | None:
+def _read_tar(tar: _Tar, made_by: Mapping[str, Any]) -> list[MotionPair] | None:
     """The pairs with their places in the tar; None where it is missing, damaged, or holds anything else."""
     rows = []
     try:
         with tarfile.open(tar.path) as file, tar.path.open("rb") as content:
             members = file.getmembers()
             for number, (index, pair) in enumerate(tar.pairs):
-                own = members[MEMBERS * number : MEMBERS * (number + 1)]
+                own = members[MEMBERS_PER_PAIR * number : MEMBERS_PER_PAIR * (number + 1)]
                 data = {}
                 for member in own:
                     content.seek(member.offset_data)
                     data[member.name.removeprefix(f"{index:06}.")] = content.read(member.size)
-                if data.pop("json") != _told(pair, made_by, data):
+                if data.pop("json") != _pair_json(pair, made_by, data):
                     return None
                 start, stop = own[0].offset, own[-1].offset_data + -(-own[-1].size // BLOCK) * BLOCK
                 content.seek(start)
@@ -160,4 +160,4 @@ def _read_back(tar: _Tar, made_by: Mapping[str, Any]) -> list[MotionPair] | None
                 rows.append(replace(pair, shard=ShardSpan(tar.path.name, size, start, stop, sha256)))
     except (FileNotFoundError, tarfile.TarError, KeyError, IndexError):
         return None
-    return rows if len(members) == MEMBERS * len(tar.pairs) else None
+    return rows if len(members) == MEMBERS_PER_PAIR * len(tar.pairs) else None

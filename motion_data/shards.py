@@ -25,7 +25,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import from_arrays, to_arrays
 from motion_data.pair import ShardSpan
 from motion_data.stages import stage
-from motion_data.storage import read_from
+from motion_data.storage import read_range
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
@@ -59,7 +59,7 @@ def to_members(content: ShardContent, lossy: bool = False) -> dict[str, bytes]:
     np.savez(packed, **to_arrays(content.motion, content.grid, content.labels))
     wav = content.sound.numpy()
     soundfile.write(coded, wav, SAMPLE_RATE, format="FLAC", subtype="PCM_24")
-    error = np.abs(_decoded(coded.getvalue()) - wav).max(initial=0.0)
+    error = np.abs(_decode_sound(coded.getvalue()) - wav).max(initial=0.0)
     if error <= (FLAC_STEP if lossy else 0.0):
         return {"npz": packed.getvalue(), "flac": coded.getvalue()}
     # Not soundfile, which writes the time of day into a float WAV: the same pairs would give other shards.
@@ -79,7 +79,7 @@ def read_shard(span: ShardSpan) -> ShardContent:
     """
     with stage("audio"):
         try:
-            found = read_from(span.path, span.start, span.stop)
+            found = read_range(span.path, span.start, span.stop)
         except (OSError, DataError) as error:
             raise ShardError(str(error)) from error
         if (sha256 := hashlib.sha256(found).hexdigest()) != span.sha256:
@@ -97,7 +97,7 @@ def read_shard(span: ShardSpan) -> ShardContent:
 def from_members(members: Mapping[str, bytes]) -> ShardContent:
     """What :func:`to_members` was given."""
     with stage("audio"):
-        sound = torch.from_numpy(_decoded(members.get("flac") or members["wav"]))
+        sound = torch.from_numpy(_decode_sound(members.get("flac") or members["wav"]))
     with stage("motion"), np.load(io.BytesIO(members["npz"]), allow_pickle=False) as file:
         return ShardContent(sound, *from_arrays(dict(file)))
 
@@ -108,7 +108,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read()
 
 
-def _decoded(sound: bytes) -> NDArray[np.float32]:
+def _decode_sound(sound: bytes) -> NDArray[np.float32]:
     import soundfile
 
     wav: NDArray[np.float32]

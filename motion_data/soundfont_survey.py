@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.soundfont import HIGHEST, LOWEST, PATIENCE, QUIETEST, synthesiser
-from motion_data.voices import LAYERS, VOICE_RATE, Voice, play_with
+from motion_data.voices import LAYER_VELOCITIES, VOICE_RATE, Voice, play_with
 
 ATTACK = 0.25
 """Seconds from a note's start within which its loudest sample is looked for."""
@@ -48,7 +48,7 @@ class Survey:
     fault: str
     """Why it is left out; empty for a good one."""
     latencies: tuple[Latencies, ...] = ()
-    """One for each of :data:`~motion_data.voices.LAYERS`."""
+    """One for each of :data:`~motion_data.voices.LAYER_VELOCITIES`."""
 
 
 def onset(audio: NDArray[np.float32], rate: int) -> float | None:
@@ -73,14 +73,14 @@ def survey_voice(voice: Voice, percussion: bool) -> Survey:
     latencies: list[Latencies] = []
     pitches = pitches_of(voice, percussion)
     try:
-        for layer in LAYERS:
+        for layer in LAYER_VELOCITIES:
             up = _notes(voice, layer, pitches)
             found = {pitch: onset(audio, VOICE_RATE) for pitch, audio in up.items()}
             latencies.append({pitch: round(late, 4) for pitch, late in found.items() if late is not None})
         # What a read past a sample finds depends on what the memory held before.
         waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
         del waste
-        down = _notes(voice, LAYERS[-1], pitches[::-1])
+        down = _notes(voice, LAYER_VELOCITIES[-1], pitches[::-1])
         for pitch, first in up.items():
             if not np.array_equal(first, down[pitch]):
                 return Survey(voice, f"sounds differently each time (pitch {pitch})")

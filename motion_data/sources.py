@@ -73,7 +73,7 @@ def kept_table(corpus: Corpus) -> list[str]:
     groups: dict[tuple[str, str], list[MotionPair]] = {}
     for pair in corpus.pairs:
         groups.setdefault((source_of(pair), licence_label(pair.licence)), []).append(pair)
-    refused = Counter(name.partition("/")[0] for name in corpus.made["left_out"])
+    refused = Counter(name.partition("/")[0] for name in corpus.info["left_out"])
     lines = ["| package | licence | tracks kept | refused | hours | with bars | bpm |", "|" + "---|" * 7]
     for (package, licence), pairs in sorted(groups.items()):
         # A package's refused tracks have no licence here: they stand in its first line.
@@ -82,7 +82,7 @@ def kept_table(corpus: Corpus) -> list[str]:
             f"| {package} | {licence} | {tracks} | {refused.pop(package, 0)} | {_hours_and_tempi(pairs)} |"
         )
     lines += [f"| {package} | | 0 | {count} | 0.00 | 0.00 | |" for package, count in sorted(refused.items())]
-    tracks, left_out = len({pair.piece for pair in corpus.pairs}), len(corpus.made["left_out"])
+    tracks, left_out = len({pair.piece for pair in corpus.pairs}), len(corpus.info["left_out"])
     share = tracks / (tracks + left_out)
     lines.append(
         f"| all | | {tracks} ({100 * share:.0f} %) | {left_out} | {_hours_and_tempi(corpus.pairs)} |"

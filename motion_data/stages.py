@@ -20,7 +20,7 @@ STAGES = {
 """Their names and what they are; stages do not contain each other."""
 
 
-class Measured:
+class StageTimes:
     """Work by stage, added up over threads."""
 
     def __init__(self) -> None:
@@ -31,19 +31,19 @@ class Measured:
 
 
 _lock = Lock()
-_measured: list[Measured] = []
+_active: list[StageTimes] = []
 """What is being measured; most of the time nothing."""
 
 
 @contextmanager
-def measure() -> Iterator[Measured]:
+def measure_stages() -> Iterator[StageTimes]:
     """Measure until the end of the ``with`` block, in all threads of the process."""
-    measured = Measured()
-    _measured.append(measured)
+    measured = StageTimes()
+    _active.append(measured)
     try:
         yield measured
     finally:
-        _measured.remove(measured)
+        _active.remove(measured)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def stage(name: str) -> Iterator[None]:
     finally:
         spent = time.perf_counter() - begin
         with _lock:
-            for measured in _measured:
+            for measured in _active:
                 measured.seconds[name] += spent
                 measured.calls[name] += 1
 
@@ -63,5 +63,5 @@ def stage(name: str) -> Iterator[None]:
 def count_decoded(seconds: float) -> None:
     """Count sound that was decoded or rendered."""
     with _lock:
-        for measured in _measured:
+        for measured in _active:
             measured.decoded_seconds += seconds

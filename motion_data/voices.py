@@ -27,20 +27,20 @@ VOICE_RATE = 44_100
 """Hz at which voices are played. Most samples have this rate and so are not resampled first; what aliases
 above half of it lies beyond the 8 kHz that are kept."""
 
-LAYERS = (48, 104)
-"""Velocities whose layers are played: of notes below :data:`SOFT`, and of the others."""
+LAYER_VELOCITIES = (48, 104)
+"""Velocities whose layers are played: of notes below :data:`SOFT_VELOCITY`, and of the others."""
 
-SOFT = 64
+SOFT_VELOCITY = 64
 """Velocity below which a note is played with the soft layer."""
 
-LEVELS = 4
+NUM_LEVELS = 4
 """Different levels of the notes of one track; velocities are rounded to them."""
 
-FULL = 100.0
+FULL_LEVEL_VELOCITY = 100.0
 """Velocity at which a voice is as loud as its samples are. A velocity of half of it is 12 dB softer, as
 General MIDI recommends."""
 
-MOST_KEPT = 600
+MAX_OPEN_PITCHES = 600
 """Pairs of voice and pitch that are kept in memory; each takes some 0.2 to 2 MB."""
 
 
@@ -56,15 +56,15 @@ class Voice:
 
 
 @dataclass
-class _Open:
+class _OpenSynthesiser:
     synthesiser: Any
     pitches: set[int] = field(default_factory=set)
 
 
-_open: OrderedDict[tuple[Voice, int], _Open] = OrderedDict()
+_synthesisers: OrderedDict[tuple[Voice, int], _OpenSynthesiser] = OrderedDict()
 """Synthesisers by voice and layer; the last used stand at the end."""
 
-_guard = Lock()
+_lock = Lock()
 
 
 def play_voice(
@@ -91,15 +91,15 @@ def play_voice(
     notes[:, 2] = np.round(notes[:, 2]) if voice.drums else playable(notes[:, 2])
     velocity = notes[:, 3]
     low, high = float(velocity.min()), float(velocity.max())
-    step = max((high - low) / (LEVELS - 1), 1e-9)
+    step = max((high - low) / (NUM_LEVELS - 1), 1e-9)
     level = np.round((velocity - low) / step).astype(int)
     for number in np.unique(level):
         chosen = notes[level == number]
         loud = low + number * step
-        layer = LAYERS[0] if layered and loud < SOFT else LAYERS[1]
+        layer = LAYER_VELOCITIES[0] if layered and loud < SOFT_VELOCITY else LAYER_VELOCITIES[1]
         chosen[:, 3] = layer
-        played = _render(_opened(voice, layer, chosen[:, 2]), voice, chosen)[: len(out)]
-        played *= np.float32((loud / FULL) ** 2)
+        played = _render(_open_synthesiser(voice, layer, chosen[:, 2]), voice, chosen)[: len(out)]
+        played *= np.float32((loud / FULL_LEVEL_VELOCITY) ** 2)
         out[: len(played)] += played
     _check_finite(out, voice, notes)
     return out
@@ -131,12 +131,17 @@ def _check_finite(played: NDArray[np.float32], voice: Voice, notes: NDArray[np.f
         )
 
 
-def _opened(voice: Voice, layer: int, pitches: NDArray[np.float64]) -> Any:
+def _open_synthesiser(voice: Voice, layer: int, pitches: NDArray[np.float64]) -> Any:
     """The open synthesiser of a voice and layer; of too many, those used longest ago are closed."""
-    with _guard:
-        entry = _open.pop((voice, layer), None) or _Open(synthesiser(Path(voice.soundfont), VOICE_RATE))
+    with _lock:
+        entry = _synthesisers.pop((voice, layer), None) or _OpenSynthesiser(
+            synthesiser(Path(voice.soundfont), VOICE_RATE)
+        )
         entry.pitches.update(int(pitch) for pitch in pitches)
-        _open[voice, layer] = entry
-        while len(_open) > 1 and sum(len(other.pitches) for other in _open.values()) > MOST_KEPT:
-            _open.popitem(last=False)
+        _synthesisers[voice, layer] = entry
+        while (
+            len(_synthesisers) > 1
+            and sum(len(other.pitches) for other in _synthesisers.values()) > MAX_OPEN_PITCHES
+        ):
+            _synthesisers.popitem(last=False)
         return entry.synthesiser

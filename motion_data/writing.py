@@ -18,20 +18,20 @@ from motionbeat_upstream.atomic_write import atomic_path
 
 SUFFIXES = (".bvh", ".pkl")
 
-UNITS = 100.0
+UNITS_PER_METRE = 100.0
 """BVH's units a metre: centimetres, as in most mocap files and Mixamo's rigs. BVH says no unit: a program
 that takes units for metres (Blender) is to scale by 0.01 on import."""
 
-ORDER = "ZXY"
+CHANNEL_ORDER = "ZXY"
 """Of BVH's rotation channels, the outermost first: the order of most mocap files."""
 
-TIP = 0.3
+END_SITE_LENGTH = 0.3
 """How far an end site of BVH lies beyond its joint, as a share of the bone before it [O]."""
 
-LEGS = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
+LEG_JOINTS = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
 
 
-def write_as(output: Path, motion: Motion) -> None:
+def export_motion(output: Path, motion: Motion) -> None:
     """Write a motion alone, as the suffix of ``output`` says."""
     write = {".bvh": write_bvh, ".pkl": write_aistpp_pickle}[output.suffix.lower()]
     write(output, motion)
@@ -59,20 +59,22 @@ def write_bvh(path: str | Path, motion: Motion) -> None:
     if path.suffix != ".bvh":
         raise DataError(f"{path}: expected a name that ends in .bvh")
     body = posed_body(motion)
-    rest = UNITS * body.rest
+    rest = UNITS_PER_METRE * body.rest
     nodes: list[Any] = []
     order: list[int] = []
 
     def add(joint: int, parent: Any) -> Any:
         """A joint and all below it, depth first as the file has them."""
         offset = rest[joint] - rest[PARENTS[joint]] if parent else np.zeros(3)
-        node = (BvhJoint if parent else BvhRoot)(JOINTS[joint], offset, rot_channels=ORDER, parent=parent)
+        node = (BvhJoint if parent else BvhRoot)(
+            JOINTS[joint], offset, rot_channels=CHANNEL_ORDER, parent=parent
+        )
         nodes.append(node)
         order.append(joint)
         for child in CHILDREN[joint]:
             node.children.append(add(child, node))
         if not CHILDREN[joint]:
-            tip = BvhEndSite(f"{JOINTS[joint]}_end", TIP * offset, node)
+            tip = BvhEndSite(f"{JOINTS[joint]}_end", END_SITE_LENGTH * offset, node)
             node.children.append(tip)
             nodes.append(tip)
         return node
@@ -83,7 +85,7 @@ def write_bvh(path: str | Path, motion: Motion) -> None:
         warnings.simplefilter("ignore")
         still = np.zeros((motion.frames, len(JOINTS), 3))
         file = Bvh(nodes, still[:, 0], still, 1 / motion.fps)
-        file.from_axisangle(UNITS * body.root, body.rotations[:, order], inplace=True)
+        file.from_axisangle(UNITS_PER_METRE * body.root, body.rotations[:, order], inplace=True)
     # Angles that run on: programs interpolate between frames, and would turn a joint the long way round.
     file.joint_angles = np.unwrap(file.joint_angles, axis=0)
     with atomic_path(path) as draft:
@@ -114,7 +116,7 @@ def write_aistpp_pickle(path: str | Path, motion: Motion, fps: float = FPS) -> N
 
     body = posed_body(motion)
     rotations = resample_rotations(body.rotations, motion.fps, fps)
-    scaling = _legs(body.rest) / _legs(REST)
+    scaling = _leg_length(body.rest) / _leg_length(REST)
     poses = np.zeros((len(rotations), len(SMPL_JOINTS), 3), np.float32)
     poses[:, : rotations.shape[1]] = rotations
     content = {
@@ -127,6 +129,6 @@ def write_aistpp_pickle(path: str | Path, motion: Motion, fps: float = FPS) -> N
         draft.write_bytes(pickle.dumps(content, protocol=4))
 
 
-def _legs(rest: NDArray[np.float64]) -> float:
+def _leg_length(rest: NDArray[np.float64]) -> float:
     """Metres of both thighs and shins."""
-    return float(sum(np.linalg.norm(rest[joint] - rest[PARENTS[joint]]) for joint in LEGS))
+    return float(sum(np.linalg.norm(rest[joint] - rest[PARENTS[joint]]) for joint in LEG_JOINTS))

@@ -23,7 +23,7 @@ from motion_data.looking import facts
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, prepare_pairs
+from motion_data.preparation import Job, PreparedPair, prepare_pairs
 from motion_data.s3prl_adapter import main as export_command
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
@@ -97,7 +97,7 @@ def test_text_with_any_name_is_json(tmp_path: Path) -> None:
 
 
 def job(name: str, audio: str, fault: Exception | None = None) -> Job:
-    def make() -> list[MadePair]:
+    def make() -> list[PreparedPair]:
         if fault is not None:
             raise fault
         pair = MotionPair(
@@ -148,7 +148,7 @@ def test_a_fault_of_one_pair_does_not_affect_the_others(tmp_path: Path, fault: E
     jobs = [job("a", "/a.wav"), job(FLOWER, "/b.wav", fault), job("c", "/c.wav")]
     corpus = prepare_pairs(tmp_path, "folder", {}, jobs)
     assert [pair.name for pair in corpus.pairs] == ["a", "c"]
-    assert corpus.made["left_out"] == {fit_name(FLOWER): str(fault)}
+    assert corpus.info["left_out"] == {fit_name(FLOWER): str(fault)}
 
 
 def test_a_full_disk_ends_the_preparation(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_bvh_and_tables_of_any_name(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert {pair.provenance["motion"] for pair in corpus.pairs} == {
         str(raw / f"{name}.bvh") for name in (FLOWER, LONG)
     }
-    (why,) = corpus.made["left_out"].values()
+    (why,) = corpus.info["left_out"].values()
     assert "expected a file, none is at" in why
     assert why.endswith("save the CSV as UTF-8")
     assert "left out: " in capsys.readouterr().err

@@ -12,11 +12,11 @@ from scipy.interpolate import PchipInterpolator
 
 from motion_data.body.orientation import orient
 from motion_data.body.resampling import resample_positions
-from motion_data.body.retarget import to_common
+from motion_data.body.retarget import map_to_common
 from motion_data.errors import DataError
 from motion_data.skeleton import JOINTS
 
-LONGEST_GAP = 0.2
+MAX_GAP_SECONDS = 0.2
 """Seconds of a gap, where a tracker lost a joint, that may be filled: under half a beat at 140 bpm, so that
 no step is made up [O]."""
 
@@ -40,7 +40,7 @@ def fill_gaps(
         joints times frames that were filled.
 
     Raises:
-        DataError: a joint missing for longer than ``LONGEST_GAP``, by index (and name) and frames.
+        DataError: a joint missing for longer than ``MAX_GAP_SECONDS``, by index (and name) and frames.
     """
     missing = ~np.isfinite(joints).all(axis=2)
     if not missing.any():
@@ -48,7 +48,7 @@ def fill_gaps(
     filled = joints.copy()
     frames = np.arange(len(joints))
     for joint in np.flatnonzero(missing.any(axis=0)):
-        _refuse_long(missing[:, joint], f"joint {joint}" + (f" ({names[joint]})" if names else ""), fps)
+        _check_gaps(missing[:, joint], f"joint {joint}" + (f" ({names[joint]})" if names else ""), fps)
         known = ~missing[:, joint]
         inner = missing[:, joint] & (np.cumsum(known) > 0) & (np.cumsum(known[::-1])[::-1] > 0)
         nearest = np.clip(frames, frames[known][0], frames[known][-1])
@@ -58,25 +58,26 @@ def fill_gaps(
     return filled, int(missing.sum())
 
 
-def _refuse_long(missing: NDArray[np.bool_], joint: str, fps: float) -> None:
+def _check_gaps(missing: NDArray[np.bool_], joint: str, fps: float) -> None:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]])))
     for first, after in edges.reshape(-1, 2):
-        if (after - first) / fps > LONGEST_GAP + 1e-9 or missing.all():
+        if (after - first) / fps > MAX_GAP_SECONDS + 1e-9 or missing.all():
             raise DataError(
                 f"{joint} is missing (NaN or infinite) in frames {first} to {after - 1}, "
-                f"{(after - first) / fps:.2f} s; expected gaps of at most {LONGEST_GAP:g} s: cut the motion"
+                f"{(after - first) / fps:.2f} s; expected gaps of at most {MAX_GAP_SECONDS:g} s: "
+                f"cut the motion"
             )
 
 
-FASTEST_KEPT = 60.0
+MAX_OUTPUT_FPS = 60.0
 """Frames a second that are kept; footfalls are 15 Hz at most, and AIST++ has as many."""
 
-FARTHEST = 1e9
+MAX_COORDINATE = 1e9
 """Units from the origin, whatever they are, beyond which a joint is taken for lost."""
 
 
 @dataclass(frozen=True)
-class Body:
+class NormalisedMotion:
     """A motion made fit, and what was done to it."""
 
     joints: NDArray[np.floating[Any]]
@@ -93,7 +94,7 @@ def normalise(
     fps: float,
     unit: str | None = None,
     up: str | None = None,
-) -> Body:
+) -> NormalisedMotion:
     """Map to the common skeleton, fill short gaps, find unit and axes, and lower the rate to 60 at most.
 
     Args:
@@ -107,16 +108,16 @@ def normalise(
         DataError: joints that cannot be mapped, long gaps, no human size, no clear up axis.
     """
     # NaN spreads through arithmetic without a warning.
-    common = to_common(names, np.where(np.abs(joints) < FARTHEST, joints, np.nan))
+    common = map_to_common(names, np.where(np.abs(joints) < MAX_COORDINATE, joints, np.nan))
     whole, filled = fill_gaps(common.joints, fps, JOINTS)
     oriented, orientation = orient(whole, unit, up)
-    kept = min(fps, FASTEST_KEPT)
+    kept = min(fps, MAX_OUTPUT_FPS)
     if kept < fps:
         oriented = resample_positions(oriented, fps, kept)
     facts = {
         "source_fps": round(fps, 6),
         **orientation,
-        "missed_joints": list(common.missed),
+        "missed_joints": list(common.inferred),
         "filled": filled,
     }
-    return Body(oriented, kept, facts)
+    return NormalisedMotion(oriented, kept, facts)

@@ -24,25 +24,25 @@ UNITS: Mapping[str, float] = {
 }
 """Metres in each unit; ``asf`` is that of CMU's files, 0.45 of which are an inch."""
 
-HUMAN = (1.2, 2.1)
+HUMAN_STATURE_METRES = (1.2, 2.1)
 """Metres a body may stand tall for its unit to be believed. No two units share a height."""
 
-GIVEN = (0.5, 3.0)
+ALLOWED_STATURE_METRES = (0.5, 3.0)
 """The same where the user gives the unit: children, giants and cartoon figures pass."""
 
-STATURE_OF_BONES = 0.491 + 0.288
+BONES_PER_STATURE = 0.491 + 0.288
 """Hip to ankle and hip to shoulder as shares of stature (Winter, Biomechanics and Motor Control of Human
 Movement, after Drillis and Contini: hip .530, ankle .039, shoulder .818)."""
 
 AXES = {sign + axis: (k, -1.0 if sign else 1.0) for k, axis in enumerate("xyz") for sign in ("", "-")}
 
-CLEARLY_UP = 0.8
+MIN_UP_SHARE = 0.8
 """Least share of the mean head-above-feet direction along one axis: about 37 degrees off."""
 
-FLOOR_SHARE = 2.0
+FLOOR_PERCENTILE = 2.0
 """The floor is this percentile of the lower foot's height over the frames."""
 
-MIRRORED_SHARE = 0.7
+MIN_MIRRORED_SHARE = 0.7
 """Share of frames that must show toes and knees behind a body for it to count as mirrored."""
 
 
@@ -66,10 +66,10 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
         DataError: no human size, no clear up axis, or an override that cannot be.
     """
     joints = np.asarray(joints, dtype=np.float64)
-    scale, unit, stature, unit_reason = _unit(joints, unit)
-    up, up_reason = _up(joints, up)
-    turned = joints @ _to_y_up(up).T * scale
-    mirrored, mirrored_reason = _mirrored(turned)
+    scale, unit, stature, unit_reason = _determine_unit(joints, unit)
+    up, up_reason = _determine_up(joints, up)
+    turned = joints @ _rotation_to_y_up(up).T * scale
+    mirrored, mirrored_reason = _is_mirrored(turned)
     if mirrored:
         turned = turned * np.array([1.0, 1.0, -1.0])
     floor = floor_height(turned)
@@ -83,52 +83,57 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
     }
 
 
-def floor_height(joints: Floats, share: float = FLOOR_SHARE) -> float:
+def floor_height(joints: Floats, share: float = FLOOR_PERCENTILE) -> float:
     """Where the floor is under (T, 22, 3) joints, y up: a percentile of the lower foot's height."""
     feet = [INDEX[name] for names in FEET.values() for name in names]
     return float(np.percentile(joints[:, feet, 1].min(axis=1), share))
 
 
-def stature_of(joints: Floats) -> float:
+def estimate_stature(joints: Floats) -> float:
     """Height of the body when it stands, in the joints' unit: from the median lengths of legs and trunk."""
     legs = [
-        _length(joints, f"{side}_hip", f"{side}_knee") + _length(joints, f"{side}_knee", f"{side}_ankle")
+        _bone_length(joints, f"{side}_hip", f"{side}_knee")
+        + _bone_length(joints, f"{side}_knee", f"{side}_ankle")
         for side in ("left", "right")
     ]
     hips = (joints[:, INDEX["left_hip"]] + joints[:, INDEX["right_hip"]]) / 2
     shoulders = (joints[:, INDEX["left_shoulder"]] + joints[:, INDEX["right_shoulder"]]) / 2
     # The trunk bends: its length is that of its straighter frames.
     trunk = float(np.percentile(np.linalg.norm(shoulders - hips, axis=1), 75))
-    return (sum(legs) / 2 + trunk) / STATURE_OF_BONES
+    return (sum(legs) / 2 + trunk) / BONES_PER_STATURE
 
 
-def _length(joints: Floats, one: str, other: str) -> float:
+def _bone_length(joints: Floats, one: str, other: str) -> float:
     return float(np.median(np.linalg.norm(joints[:, INDEX[one]] - joints[:, INDEX[other]], axis=1)))
 
 
-def _unit(joints: Floats, given: str | None) -> tuple[float, str, float, str]:
+def _determine_unit(joints: Floats, given: str | None) -> tuple[float, str, float, str]:
     """Metres a unit, the unit, the stature in metres, and why."""
-    stature = stature_of(joints)
+    stature = estimate_stature(joints)
     if given is not None:
-        scale = _given_unit(given)
-        if not GIVEN[0] <= stature * scale <= GIVEN[1]:
+        scale = _parse_unit(given)
+        if not ALLOWED_STATURE_METRES[0] <= stature * scale <= ALLOWED_STATURE_METRES[1]:
             raise DataError(
                 f"the body is {stature * scale:.3g} m tall in the unit given ({given}); expected "
-                f"{GIVEN[0]:g} to {GIVEN[1]:g} m: leave the unit out to have it detected, or correct it"
+                f"{ALLOWED_STATURE_METRES[0]:g} to {ALLOWED_STATURE_METRES[1]:g} m: leave the unit "
+                f"out to have it detected, or correct it"
             )
         return scale, given, stature * scale, "given"
     for unit, scale in UNITS.items():
-        if HUMAN[0] <= stature * scale <= HUMAN[1]:
+        if HUMAN_STATURE_METRES[0] <= stature * scale <= HUMAN_STATURE_METRES[1]:
             reason = f"the bones make a body {stature:.4g} tall, {stature * scale:.2f} m in this unit"
             return scale, unit, stature * scale, reason
-    ranges = ", ".join(f"{HUMAN[0] / scale:.3g}-{HUMAN[1] / scale:.3g} {u}" for u, scale in UNITS.items())
+    ranges = ", ".join(
+        f"{HUMAN_STATURE_METRES[0] / scale:.3g}-{HUMAN_STATURE_METRES[1] / scale:.3g} {u}"
+        for u, scale in UNITS.items()
+    )
     raise DataError(
         f"the bones make a body {stature:.4g} tall, no human size in any unit; expected {ranges}: give the "
         f"unit, as a name or as metres a unit"
     )
 
 
-def _given_unit(given: str) -> float:
+def _parse_unit(given: str) -> float:
     if given in UNITS:
         return UNITS[given]
     try:
@@ -142,7 +147,7 @@ def _given_unit(given: str) -> float:
     return scale
 
 
-def _up(joints: Floats, given: str | None) -> tuple[str, str]:
+def _determine_up(joints: Floats, given: str | None) -> tuple[str, str]:
     if given is not None:
         if given not in AXES:
             raise DataError(f"up axis {given!r} is not known; expected one of {', '.join(AXES)}")
@@ -153,7 +158,7 @@ def _up(joints: Floats, given: str | None) -> tuple[str, str]:
     mean = (rise / np.where(length > 0, length, 1.0)).mean(axis=0)
     norm = float(np.linalg.norm(mean))
     axis = int(np.abs(mean).argmax())
-    if norm < 0.1 or abs(mean[axis]) < CLEARLY_UP * norm:
+    if norm < 0.1 or abs(mean[axis]) < MIN_UP_SHARE * norm:
         raise DataError(
             f"no axis is clearly up: from feet to head the body points along ({mean[0]:.2f}, {mean[1]:.2f}, "
             f"{mean[2]:.2f}) on average, expected one of them near 1 or -1: give the up axis"
@@ -162,7 +167,7 @@ def _up(joints: Floats, given: str | None) -> tuple[str, str]:
     return up, f"from feet to head the body points {abs(mean[axis]):.2f} along it on average"
 
 
-def _to_y_up(up: str) -> NDArray[np.float64]:
+def _rotation_to_y_up(up: str) -> NDArray[np.float64]:
     """The rotation, no mirroring, that takes an axis to y; a turn of 90 or 180 degrees about x or z."""
     axis, sign = AXES[up]
     turn = {
@@ -177,7 +182,7 @@ def _to_y_up(up: str) -> NDArray[np.float64]:
     return matrix
 
 
-def _mirrored(joints: Floats) -> tuple[bool, str]:
+def _is_mirrored(joints: Floats) -> tuple[bool, str]:
     """Whether left, up and forward make a left-handed frame: in a right-handed one, left × up is ahead.
 
     Ahead is where the toes point from the ankles and the knees from the line between hip and ankle.
@@ -195,4 +200,4 @@ def _mirrored(joints: Floats) -> tuple[bool, str]:
         seen += np.einsum("ti,ti->t", knee - (hip + ankle) / 2, ahead)
     behind = float((seen < 0).mean())
     reason = f"toes and knees behind the hips in {100 * behind:.0f} % of the frames"
-    return behind > MIRRORED_SHARE, reason
+    return behind > MIN_MIRRORED_SHARE, reason

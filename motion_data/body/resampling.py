@@ -18,22 +18,22 @@ from scipy.signal import firwin, resample_poly
 from scipy.spatial.transform import Rotation, Slerp
 
 from motion_data.errors import DataError
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.motion import MAX_FPS, MIN_FPS
 
 Floats = NDArray[np.floating[Any]]
 
-LARGEST_RATIO = 10_000
+MAX_RATIO_DENOMINATOR = 10_000
 """Largest denominator of a ratio of rates; 59.94 to 30 is 500/999. A ratio that takes more is rounded
 by less than 1e-8 of itself, a hundredth of a frame in a quarter of an hour."""
 
-CROSSINGS = 16
+ZERO_CROSSINGS = 16
 """Zero crossings of the windowed sinc on either side, at the lower of the two rates."""
 
 WINDOW = ("kaiser", 8.0)
 """About 80 dB: kept up to 0.84 of the lower Nyquist frequency, gone from 1.16 of it on."""
 
 
-def resampled_frames(frames: int, fps_in: float, fps_out: float) -> int:
+def resampled_length(frames: int, fps_in: float, fps_out: float) -> int:
     """How many frames a motion of ``frames`` has at the other rate."""
     return math.ceil(frames * _ratio(fps_in, fps_out))
 
@@ -57,12 +57,12 @@ def resample_positions(x: Floats, fps_in: float, fps_out: float) -> NDArray[np.f
     Raises:
         DataError: no frame, NaN, or a rate that cannot be.
     """
-    x = _checked(x, "positions")
+    x = _finite_frames(x, "positions")
     ratio = _ratio(fps_in, fps_out)
     if ratio == 1:
         return x.copy()
     if len(x) == 1:
-        return np.repeat(x, resampled_frames(1, fps_in, fps_out), axis=0)
+        return np.repeat(x, resampled_length(1, fps_in, fps_out), axis=0)
     resampled: NDArray[np.float64] = resample_poly(
         x,
         ratio.numerator,
@@ -91,10 +91,10 @@ def resample_rotations(axis_angle: Floats, fps_in: float, fps_out: float) -> NDA
     Raises:
         DataError: another shape, no frame, NaN, or a rate that cannot be.
     """
-    axis_angle = _checked(axis_angle, "rotations")
+    axis_angle = _finite_frames(axis_angle, "rotations")
     if axis_angle.ndim != 3 or axis_angle.shape[2] != 3:
         raise DataError(f"rotations of shape {axis_angle.shape}; expected (T, K, 3) axis times angle")
-    frames = resampled_frames(len(axis_angle), fps_in, fps_out)
+    frames = resampled_length(len(axis_angle), fps_in, fps_out)
     if fps_in == fps_out:
         return axis_angle.copy()
     if len(axis_angle) == 1 or axis_angle.shape[1] == 0:
@@ -105,7 +105,7 @@ def resample_rotations(axis_angle: Floats, fps_in: float, fps_out: float) -> NDA
     return np.stack([joint.as_rotvec() for joint in turned], axis=1)
 
 
-def _checked(x: Floats, what: str) -> NDArray[np.float64]:
+def _finite_frames(x: Floats, what: str) -> NDArray[np.float64]:
     x = np.asarray(x, dtype=np.float64)
     if x.ndim == 0 or len(x) == 0:
         raise DataError(f"{what} of shape {x.shape}; expected at least one frame")
@@ -117,18 +117,18 @@ def _checked(x: Floats, what: str) -> NDArray[np.float64]:
 
 def _ratio(fps_in: float, fps_out: float) -> Fraction:
     for fps in (fps_in, fps_out):
-        if not SLOWEST_RATE <= fps <= FASTEST_RATE:
-            raise DataError(f"{fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}")
+        if not MIN_FPS <= fps <= MAX_FPS:
+            raise DataError(f"{fps:g} frames a second; expected {MIN_FPS:g} to {MAX_FPS:g}")
     # The nearest fraction with a denominator up to 1001 is what was meant by 59.94 or 23.976.
     exact = Fraction(fps_out).limit_denominator(1001) / Fraction(fps_in).limit_denominator(1001)
-    return exact.limit_denominator(LARGEST_RATIO)
+    return exact.limit_denominator(MAX_RATIO_DENOMINATOR)
 
 
 @lru_cache(maxsize=16)
 def _low_pass(up: int, down: int) -> NDArray[np.float64]:
     """Taps at ``up`` times the input's rate, cut off at the lower Nyquist frequency."""
     slower = max(up, down)
-    half = CROSSINGS * slower
+    half = ZERO_CROSSINGS * slower
     taps: NDArray[np.float64] = firwin(2 * half + 1, 1.0 / slower, window=WINDOW)
     for phase in range(up):
         taps[phase::up] /= taps[phase::up].sum() * up

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.skeleton import JOINTS
 
-WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+WORD_PATTERN = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
 
-LEADS = {
+PREFIX_WORDS = {
     *("bip", "joint", "jnt", "bone", "def", "org", "rig", "mixamorig", "armature", "skeleton"),
     *("character", "cc", "base", "valvebiped"),
 }
@@ -51,23 +51,23 @@ MIDDLE: Mapping[str, tuple[str, ...]] = {
     "head": ("head",),
 }
 
-TRUNK = re.compile(
+TRUNK_PATTERN = re.compile(
     r"(spine\d*|lowerback|abdomen\d*|abdomen(lower|upper)|chest\d*|chest(lower|upper)|upperchest|torso"
     r"|upperbody\d*|(lower|mid|upper)spine|l[35]|t(8|12))"
 )
 """Joints between pelvis and neck, whatever their number."""
 
-SPINE = {"spine1": 0.25, "spine2": 0.5, "spine3": 0.6}
+SPINE_HEIGHTS = {"spine1": 0.25, "spine2": 0.5, "spine3": 0.6}
 """Where SMPL's spine joints lie on the way from pelvis to neck, roughly."""
 
-NEEDED = tuple(
+REQUIRED_JOINTS = tuple(
     f"{side}_{part}"
     for part in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
     for side in ("left", "right")
 )
 """What nothing can stand in for; head or neck must be there as well."""
 
-NEAR_HIPS = 0.35
+MAX_ROOT_DISTANCE = 0.35
 """Share of a thigh's length within which a joint called root counts as the pelvis."""
 
 HEAD_ABOVE_NECK = 0.2
@@ -77,16 +77,16 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Retargeted:
+class RetargetedMotion:
     """A motion on the common skeleton."""
 
     joints: Floats
     """(T, 22, 3) in the order of :data:`~motion_data.skeleton.JOINTS`, in the source's unit and axes."""
-    missed: tuple[str, ...]
+    inferred: tuple[str, ...]
     """Joints the source does not have, inferred from their neighbours."""
 
 
-def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
+def map_to_common(names: Sequence[str], joints: Floats) -> RetargetedMotion:
     """Map a motion to the common skeleton.
 
     What is missing within the body lies between its neighbours: spine joints on the line from pelvis to
@@ -106,11 +106,11 @@ def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
         raise DataError(
             f"joints of shape {joints.shape}; expected (T, {len(names)}, 3) for {len(names)} names"
         )
-    keys = _keys(names)
-    columns = _assigned(keys)
-    lacking = [name for name in NEEDED if name not in columns]
+    keys = _columns_by_name(names)
+    columns = _assign_columns(keys)
+    lacking = [name for name in REQUIRED_JOINTS if name not in columns]
     # Ears or a nose tell where the head is.
-    face = _face(keys)
+    face = _head_columns(keys)
     if not {"head", "neck"} & columns.keys() and not face:
         lacking.append("head or neck")
     if lacking:
@@ -126,26 +126,26 @@ def to_common(names: Sequence[str], joints: Floats) -> Retargeted:
     _infer_ends(body, joints, face)
     columns |= _infer_trunk(body, joints, keys, set(columns.values()))
     common = np.stack([body[name] for name in JOINTS], axis=1)
-    missed = tuple(name for name in JOINTS if name not in columns)
-    return Retargeted(common, missed)
+    inferred = tuple(name for name in JOINTS if name not in columns)
+    return RetargetedMotion(common, inferred)
 
 
-def _keys(names: Sequence[str]) -> dict[str, int]:
+def _columns_by_name(names: Sequence[str]) -> dict[str, int]:
     """Column by name without case, prefix and separators; sided ones begin with ``left`` or ``right``."""
     stems = [re.split(r"[:|]", name)[-1] for name in names]
-    cut = len(_shared_prefix(stems))
+    cut = len(_common_prefix(stems))
     keys: dict[str, int] = {}
     for column, stem in enumerate(stems):
         # Digits keep their value, not their zeros: spine_01 is spine1.
-        words = [word.lower().lstrip("0") or "0" for word in WORD.findall(stem[cut:])]
-        while len(words) > 1 and (words[0] in LEADS or words[0].isdigit()):
+        words = [word.lower().lstrip("0") or "0" for word in WORD_PATTERN.findall(stem[cut:])]
+        while len(words) > 1 and (words[0] in PREFIX_WORDS or words[0].isdigit()):
             words = words[1:]
-        for key in _readings(words):
+        for key in _name_variants(words):
             keys.setdefault(key, column)
     return keys
 
 
-def _shared_prefix(stems: Sequence[str]) -> str:
+def _common_prefix(stems: Sequence[str]) -> str:
     """What all names begin with, up to a separator: m_avg_, Actor1_."""
     first, last = min(stems, default=""), max(stems, default="")
     same = sum(
@@ -155,7 +155,7 @@ def _shared_prefix(stems: Sequence[str]) -> str:
     return prefix[: max(prefix.rfind("_"), prefix.rfind(" ")) + 1]
 
 
-def _readings(words: list[str]) -> Iterator[str]:
+def _name_variants(words: list[str]) -> Iterator[str]:
     """The ways a name can be meant: the side in front, at the end, or grown together with the part."""
     for place in (0, len(words) - 1):
         part = "".join(words[:place] + words[place + 1 :])
@@ -169,7 +169,7 @@ def _readings(words: list[str]) -> Iterator[str]:
         yield SIDES[joined[0]] + joined[1:]
 
 
-def _assigned(keys: Mapping[str, int]) -> dict[str, int]:
+def _assign_columns(keys: Mapping[str, int]) -> dict[str, int]:
     """Column of each joint of the common skeleton that the source has; the trunk is not among them."""
     columns: dict[str, int] = {}
     for side in ("left", "right"):
@@ -186,7 +186,7 @@ def _assigned(keys: Mapping[str, int]) -> dict[str, int]:
     return columns
 
 
-def _face(keys: Mapping[str, int]) -> list[int]:
+def _head_columns(keys: Mapping[str, int]) -> list[int]:
     """Columns whose mean stands for the head."""
     ears = [keys[name] for name in ("leftear", "rightear") if name in keys]
     nose = [keys[name] for name in ("nose",) if name in keys]
@@ -214,7 +214,7 @@ def _infer_trunk(
     Of the source's joints between pelvis and neck, in order of their height on that line, the lowest, the
     middle and the highest become spine1 to spine3; two become spine1 and spine3, one the nearest.
     """
-    trunk = sorted({column for name, column in keys.items() if TRUNK.fullmatch(name)} - taken)
+    trunk = sorted({column for name, column in keys.items() if TRUNK_PATTERN.fullmatch(name)} - taken)
     line = body["neck"] - body["pelvis"]
     order = {column: _mean_dot(joints[:, column] - body["pelvis"], line) for column in trunk}
     trunk.sort(key=order.__getitem__)
@@ -223,13 +223,13 @@ def _infer_trunk(
             found = {}
         case 1:
             share = order[trunk[0]] / max(_mean_dot(line, line), 1e-12)
-            found = {min(SPINE, key=lambda name: abs(SPINE[name] - share)): trunk[0]}
+            found = {min(SPINE_HEIGHTS, key=lambda name: abs(SPINE_HEIGHTS[name] - share)): trunk[0]}
         case 2:
             found = {"spine1": trunk[0], "spine3": trunk[1]}
         case count:
             found = {"spine1": trunk[0], "spine2": trunk[(count - 1) // 2], "spine3": trunk[-1]}
     body |= {name: joints[:, column] for name, column in found.items()}
-    chain = ("pelvis", *SPINE, "neck")
+    chain = ("pelvis", *SPINE_HEIGHTS, "neck")
     known = [place for place, name in enumerate(chain) if name in body]
     for place, name in enumerate(chain):
         if name not in body:
@@ -249,7 +249,7 @@ def _is_pelvis(root: int | None, joints: Floats, body: Mapping[str, Floats]) -> 
     thigh = np.linalg.norm(body["left_knee"] - body["left_hip"], axis=1)
     away = np.linalg.norm(joints[:, root] - hips, axis=1)
     known = np.isfinite(away) & np.isfinite(thigh)
-    return bool(known.any() and np.median(away[known]) < NEAR_HIPS * np.median(thigh[known]))
+    return bool(known.any() and np.median(away[known]) < MAX_ROOT_DISTANCE * np.median(thigh[known]))
 
 
 def _mean_dot(a: Floats, b: Floats) -> float:

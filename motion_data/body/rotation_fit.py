@@ -28,7 +28,7 @@ CHILDREN = tuple(
 )
 """Children of each joint."""
 
-NO_LENGTH = 1e-9
+MIN_LENGTH = 1e-9
 """Metres or sine below which a direction is noise."""
 
 
@@ -89,15 +89,17 @@ def fit_rotations(joints: NDArray[np.floating[Any]]) -> PosedBody:
             case ():
                 turn = np.broadcast_to(np.eye(3), (len(joints), 3, 3))
             case (child,):
-                turn = _shortest_turn(offsets[child], _into(parent, bones[:, child]))
+                turn = _shortest_rotation(offsets[child], _to_local(parent, bones[:, child]))
             case _:
-                turn = parent.swapaxes(1, 2) @ best_rotation(offsets[list(children)], bones[:, children])
+                turn = parent.swapaxes(1, 2) @ kabsch_rotation(offsets[list(children)], bones[:, children])
         local.append(turn)
         facing.append(parent @ turn)
-    return PosedBody(_joined(offsets), matrix_to_axis_angle(np.stack(local, axis=1)), joints[:, 0])
+    return PosedBody(
+        _accumulate_offsets(offsets), matrix_to_axis_angle(np.stack(local, axis=1)), joints[:, 0]
+    )
 
 
-def best_rotation(shape: Array, seen: Array) -> Array:
+def kabsch_rotation(shape: Array, seen: Array) -> Array:
     """(T, 3, 3) rotations R that make the sum over k of (R · shape_k - seen_k)² least (Kabsch 1976).
 
     Args:
@@ -120,23 +122,23 @@ def _offsets_at_rest(bones: Array) -> Array:
     """(22, 3) of this dancer's rest pose."""
     usual = _bones(REST[None])[0]
     lengths = np.median(np.linalg.norm(bones, axis=2), axis=0)
-    offsets = _of_length(usual, lengths)
+    offsets = _scale_to_length(usual, lengths)
     for children in CHILDREN:
         if len(children) > 1:
             among = list(children)
-            turned = _into(best_rotation(offsets[among], bones[:, among])[:, None], bones[:, among])
-            offsets[among] = _of_length(turned.mean(axis=0), lengths[among])
+            turned = _to_local(kabsch_rotation(offsets[among], bones[:, among])[:, None], bones[:, among])
+            offsets[among] = _scale_to_length(turned.mean(axis=0), lengths[among])
     return offsets
 
 
-def _of_length(vectors: Array, lengths: Array) -> Array:
+def _scale_to_length(vectors: Array, lengths: Array) -> Array:
     """(K, 3) in the same directions, of (K,) lengths."""
     own = np.linalg.norm(vectors, axis=1)
-    scaled: Array = vectors * (lengths / np.maximum(own, NO_LENGTH))[:, None]
+    scaled: Array = vectors * (lengths / np.maximum(own, MIN_LENGTH))[:, None]
     return scaled
 
 
-def _shortest_turn(rest: Array, seen: Array) -> Array:
+def _shortest_rotation(rest: Array, seen: Array) -> Array:
     """(T, 3, 3) least rotations that turn direction (3,) to directions (T, 3); none where one has no length.
 
     Against the direction of rest the axis is open: any that stands upright on it.
@@ -145,7 +147,7 @@ def _shortest_turn(rest: Array, seen: Array) -> Array:
     cross, dot = np.cross(rest, seen), seen @ rest
     sine = np.linalg.norm(cross, axis=1)
     upright = np.cross(rest, np.eye(3)[np.abs(rest).argmin()])
-    straight = sine <= NO_LENGTH * lengths
+    straight = sine <= MIN_LENGTH * lengths
     axis = np.where((straight & (dot < 0))[:, None], upright, np.where(straight[:, None], 0.0, cross))
     axis /= np.maximum(np.linalg.norm(axis, axis=1), 1e-300)[:, None]
     return axis_angle_to_matrix(axis * np.arctan2(sine, dot)[:, None])
@@ -159,17 +161,17 @@ def _implied_rest(joints: Array, rotations: NDArray[np.floating[Any]]) -> Array:
     offsets = np.zeros((len(JOINTS), 3))
     for joint in range(1, len(JOINTS)):
         parent = facing[PARENTS[joint]]
-        offsets[joint] = np.median(_into(parent, bones[:, joint]), axis=0)
+        offsets[joint] = np.median(_to_local(parent, bones[:, joint]), axis=0)
         facing.append(parent @ local[:, joint])
-    return _joined(offsets)
+    return _accumulate_offsets(offsets)
 
 
-def _into(frames: Array, vectors: Array) -> Array:
+def _to_local(frames: Array, vectors: Array) -> Array:
     """(..., 3) vectors as the turned frames (..., 3, 3) see them."""
     return (frames.swapaxes(-1, -2) @ vectors[..., None])[..., 0]
 
 
-def _joined(offsets: Array) -> Array:
+def _accumulate_offsets(offsets: Array) -> Array:
     """(22, 3) joints from the offsets from their parents, the root at 0."""
     joints = np.zeros_like(offsets)
     for joint, parent in enumerate(PARENTS[1:], 1):

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from motion_data.body.kinematics import forward_kinematics
 from motion_data.errors import DataError
 from motion_data.files import read_bytes, read_npz
-from motion_data.safe_pickle import ArrayUnpickler, numbers
+from motion_data.safe_pickle import ArrayUnpickler, to_float_array
 from motion_data.skeleton import JOINTS, PARENTS
 
 Floats = NDArray[np.floating[Any]]
 
-NEEDED = ("v_template", "J_regressor", "kintree_table")
+REQUIRED_ARRAYS = ("v_template", "J_regressor", "kintree_table")
 
 
 def smpl_joints(rest: Floats, poses: Floats, translation: Floats) -> NDArray[np.float64]:
@@ -73,11 +73,11 @@ def read_rest_joints(path: str | Path) -> NDArray[np.float64]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the .npz or .pkl of an SMPL model")
-    arrays = read_npz(path, NEEDED) if path.suffix == ".npz" else read_smpl_pickle(path)
-    missing = [key for key in NEEDED if key not in arrays]
+    arrays = read_npz(path, REQUIRED_ARRAYS) if path.suffix == ".npz" else read_smpl_pickle(path)
+    missing = [key for key in REQUIRED_ARRAYS if key not in arrays]
     if missing:
         raise DataError(f"{path}: lacks {', '.join(missing)}; expected the .npz or .pkl of an SMPL model")
-    template, regressor, table = (numbers(arrays[key], f"{path}: {key}") for key in NEEDED)
+    template, regressor, table = (to_float_array(arrays[key], f"{path}: {key}") for key in REQUIRED_ARRAYS)
     if table.ndim != 2 or not len(table) or not np.isfinite(table).all():
         raise DataError(f"{path}: kintree_table has shape {table.shape}; expected (2, J) of joint numbers")
     parents = table[0].astype(np.int64)
@@ -97,14 +97,14 @@ def read_rest_joints(path: str | Path) -> NDArray[np.float64]:
     return rest
 
 
-STANDS_IN_FOR = ("chumpy", "scipy.sparse")
+REPLACED_PACKAGES = ("chumpy", "scipy.sparse")
 """Packages whose objects are replaced."""
 
-LARGEST_MATRIX = 10_000_000
+MAX_MATRIX_SIZE = 10_000_000
 """Numbers in the largest sparse matrix that is made dense; SMPL-X's regressor has 55 times 10,475."""
 
 
-class StandIn:
+class Placeholder:
     """What is left of an object: the state it was pickled with, and in a subclass its class's name."""
 
     kind = ""
@@ -127,49 +127,49 @@ def read_smpl_pickle(path: Path) -> dict[str, Any]:
     model = _SmplUnpickler(read_bytes(path), str(path)).load()
     if not isinstance(model, dict):
         raise DataError(f"{path}: a pickle of {type(model).__name__}; expected an SMPL model's dictionary")
-    arrays = {key: _array(value, f"{path}: {key}") for key, value in model.items()}
+    arrays = {key: _to_array(value, f"{path}: {key}") for key, value in model.items()}
     return {key: value for key, value in arrays.items() if value is not None}
 
 
 class _SmplUnpickler(ArrayUnpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if any(module == package or module.startswith(package + ".") for package in STANDS_IN_FOR):
-            return type("StandIn", (StandIn,), {"kind": name})
+        if any(module == package or module.startswith(package + ".") for package in REPLACED_PACKAGES):
+            return type("StandIn", (Placeholder,), {"kind": name})
         # Python 2 and Python 3 name the same modules differently.
         if module in ("copy_reg", "copyreg") and name == "_reconstructor":
-            return _stand_in
+            return _reconstruct
         if module in ("__builtin__", "builtins") and name in ("object", "set"):
             return {"object": object, "set": set}[name]
         return super().find_class(module, name)
 
 
-def _stand_in(kind: Any, base: Any, state: Any) -> StandIn:
+def _reconstruct(kind: Any, base: Any, state: Any) -> Placeholder:
     """What an old pickle makes an object with."""
-    if not (isinstance(kind, type) and issubclass(kind, StandIn)):
+    if not (isinstance(kind, type) and issubclass(kind, Placeholder)):
         raise TypeError(f"it makes a {kind!r}; expected objects of chumpy and scipy alone")
     return kind()
 
 
-def _array(value: Any, place: str) -> Any:
+def _to_array(value: Any, location: str) -> Any:
     """The value itself, the array of a stand-in, or None where a stand-in has none."""
-    if not isinstance(value, StandIn):
+    if not isinstance(value, Placeholder):
         return value
     state = value.state if isinstance(value.state, dict) else {}
     if value.kind in ("csc_matrix", "csc_array"):
-        return _dense(state, place)
+        return _to_dense(state, location)
     return state["x"] if isinstance(state.get("x"), np.ndarray) else None
 
 
-def _dense(state: dict[str, Any], place: str) -> NDArray[np.float64]:
+def _to_dense(state: dict[str, Any], location: str) -> NDArray[np.float64]:
     """A matrix in compressed columns, as scipy has it: column j holds ``data[indptr[j]:indptr[j + 1]]``."""
     try:
         rows, columns = (int(size) for size in state["_shape"])
-        if rows * columns > LARGEST_MATRIX:
+        if rows * columns > MAX_MATRIX_SIZE:
             raise ValueError(f"{rows} times {columns} numbers are more than a body model has")
         indptr, indices = np.asarray(state["indptr"]), np.asarray(state["indices"])
         matrix = np.zeros((rows, columns))
         column = np.repeat(np.arange(columns), np.diff(indptr))
         np.add.at(matrix, (indices, column), np.asarray(state["data"]))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise DataError(f"{place}: not a sparse matrix ({error}); fetch the file again") from error
+        raise DataError(f"{location}: not a sparse matrix ({error}); fetch the file again") from error
     return matrix

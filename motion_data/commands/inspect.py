@@ -15,7 +15,7 @@ from motion_data.manifest import Corpus, read_corpus
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.writing import SUFFIXES as MOTIONS
-from motion_data.writing import write_as
+from motion_data.writing import export_motion
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
 def _write_motion(output: Path, name: str, motion: Motion, start: float, seconds: float | None) -> None:
     try:
         motion = cut_motion(motion, start, seconds)
-        write_as(output, motion)
+        export_motion(output, motion)
     except DataError as error:
         raise DataError(f"pair {name!r}: {error}; {output} is not written") from error
     print(f"wrote {output}: frame 0 stands at {motion.start:.3f} s of the sound", file=sys.stderr)
@@ -118,7 +118,7 @@ def cut_motion(motion: Motion, start: float = 0.0, seconds: float | None = None)
         motion.start + math.ceil((time - motion.start) * motion.fps - 0.5) / motion.fps
         for time in (start, motion.start + motion.seconds if seconds is None else start + seconds)
     )
-    return motion.between(first, last).later(first)
+    return motion.between(first, last).shift(first)
 
 
 def find_pair(corpus: Corpus, name: str | None) -> MotionPair:

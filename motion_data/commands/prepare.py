@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     for pair in corpus.pairs:
         for note in pair.provenance.get("notes", ()):
             print(f"note: {pair.name}: {note}", file=sys.stderr)
-    left_out = corpus.made["left_out"]
+    left_out = corpus.info["left_out"]
     for name, why in left_out.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
     return 1 if left_out else 0
@@ -93,5 +93,5 @@ def summary(corpus: Corpus) -> str:
         lines.append(f"  {beatless:5}  pairs have no beats on purpose, such as applause")
     if without:
         lines.append(f"  {without:5}  pairs have no beats: none were given, and none can be heard")
-    lines += [f"  {count:5}  {note}" for note, count in corpus.made.get("notes", {}).items()]
+    lines += [f"  {count:5}  {note}" for note, count in corpus.info.get("notes", {}).items()]
     return "\n".join(lines)

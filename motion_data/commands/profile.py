@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS
-from motion_data.stages import STAGES, Measured, measure
+from motion_data.stages import STAGES, StageTimes, measure_stages
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -35,7 +35,7 @@ class Profile:
     """Of the clips."""
     wall_seconds: float
     skipped: int
-    stages: Measured
+    stages: StageTimes
 
 
 @command("motionbeat data profile", extra="data")
@@ -98,16 +98,16 @@ def read_batches(
     # fairseq2 takes a second to import, which `--help` need not wait for.
     import numpy as np
 
-    from motion_data.negatives.drawing import Wanted
+    from motion_data.negatives.drawing import NegativeCounts
     from motion_data.pipeline.batch import collate
     from motion_data.pipeline.reader import ClipReader
 
-    reader = ClipReader(corpus, split, config, negatives=Wanted() if with_negatives else None)
+    reader = ClipReader(corpus, split, config, negatives=NegativeCounts() if with_negatives else None)
     rng = np.random.default_rng(config.seed)
     count, clips, seconds = 0, 0, 0.0
     pairs: set[str] = set()
     begin = time.perf_counter()
-    with measure() as stages:
+    with measure_stages() as stages:
         while count < batches:
             for examples in reader:
                 batch = collate(examples, config.start_place or 0.0, rng)

@@ -35,7 +35,14 @@ from motion_data.files import file_sha256
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, check_lengths, check_option, motion_facts, prepare_pairs
+from motion_data.preparation import (
+    Job,
+    PreparedPair,
+    check_lengths,
+    check_option,
+    motion_fields,
+    prepare_pairs,
+)
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid
@@ -212,7 +219,7 @@ def _pair(
     body: tuple[str, NDArray[np.float64]] | None,
     audio: Path,
     recording: Callable[[Path, float], tuple[float, str, HeardGrid]],
-) -> list[MadePair]:
+) -> list[PreparedPair]:
     """A take; ``body`` is the SMPL model's file name and joints at rest."""
     from motion_data.body.orientation import floor_height
     from motion_data.body.smpl import body_rotations
@@ -258,7 +265,7 @@ def _pair(
         split=split,
         licence=" ".join(LICENCE.split()) + (f"; {SMPL_LICENCE}" if body else ""),
         seconds=stop,
-        **motion_facts(motion, heard.grid, "estimated") | {"bpm": name.bpm},
+        **motion_fields(motion, heard.grid, "estimated") | {"bpm": name.bpm},
         audio=AudioSpan(str(audio), 0.0, stop, sha256),
         provenance=provenance,
     )

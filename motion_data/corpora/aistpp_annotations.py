@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from motion_data.body.smpl_motion import EDGE_POSES, SMPL_KEYS, SmplMotion, smpl_motion
+from motion_data.body.smpl_motion import EDGE_POSES_KEY, SMPL_KEYS, SmplMotion, parse_smpl_motion
 from motion_data.errors import DataError
-from motion_data.safe_pickle import arrays_from_bytes
+from motion_data.safe_pickle import load_arrays_from_bytes
 
 FPS = 60.0
 """Frames a second of every motion. The files do not say it, and their makers took 60 for all, though some
@@ -125,16 +125,16 @@ class Annotations:
             DataError: damaged, code in the pickle, or arrays that are no motion.
         """
         place = f"{self.root}/{self.motions[name]}"
-        arrays = arrays_from_bytes(self._bytes(self.motions[name]), place)
+        arrays = load_arrays_from_bytes(self._bytes(self.motions[name]), place)
         if not isinstance(arrays, dict) or any(key not in arrays for key in SMPL_KEYS):
             found = ", ".join(map(str, arrays)) if isinstance(arrays, dict) else type(arrays).__name__
             raise DataError(f"{place}: holds {found}; expected {', '.join(SMPL_KEYS)}; fetch it again")
-        if EDGE_POSES in arrays:
+        if EDGE_POSES_KEY in arrays:
             raise DataError(
-                f"{place}: {EDGE_POSES} shows that EDGE wrote it, at another frame rate than AIST++'s "
+                f"{place}: {EDGE_POSES_KEY} shows that EDGE wrote it, at another frame rate than AIST++'s "
                 f"{FPS:g}; prepare it with the corpus folder"
             )
-        take = smpl_motion(arrays, place, joints=24)
+        take = parse_smpl_motion(arrays, place, joints=24)
         farthest = np.abs(take.translation).max()
         if farthest > FARTHEST:
             raise DataError(

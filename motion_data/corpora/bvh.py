@@ -9,11 +9,11 @@ from pathlib import Path
 
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
-from motion_data.files import files_under
+from motion_data.files import find_files
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import SPLITS
-from motion_data.preparation import Job, MadePair, hashed_split, prepare_pairs
+from motion_data.preparation import Job, PreparedPair, prepare_pairs, split_by_hash
 
 LAYOUT = """\
 RAW: a folder, searched to any depth, of X.bvh with an audio file X.wav (.flac, .mp3, ...) of the same
@@ -84,7 +84,7 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
 
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected one of BVH files")
-    motions = files_under(raw, (".bvh",))
+    motions = find_files(raw, (".bvh",))
     if not motions:
         raise DataError(f"{raw}: holds no .bvh file; expected motions with audio of the same name")
     sounds = _by_stem(raw if options.audio is None else options.audio, AUDIO_SUFFIXES)
@@ -111,12 +111,12 @@ def _job(
     beats = [path.with_suffix(".beats") for path in (motion, *sounds)]
     beats = [path for path in beats if path.is_file()]
 
-    def make() -> list[MadePair]:
+    def make() -> list[PreparedPair]:
         from motion_data.corpora.paired_files import PairedFiles, make_pair
 
         audio = _one_sound(motion, sounds)
         heard = piece_of(audio.stem)
-        piece, take, split = told or (heard, name, hashed_split(heard))
+        piece, take, split = told or (heard, name, split_by_hash(heard))
         files = PairedFiles(
             name=name,
             corpus="bvh",
@@ -171,7 +171,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one of audio files")
     found: dict[str, list[Path]] = {}
-    for path in files_under(folder, suffixes):
+    for path in find_files(folder, suffixes):
         found.setdefault(path.stem, []).append(path)
     return found
 
@@ -184,10 +184,12 @@ def _read_splits(path: Path, stems: set[str]) -> Mapping[str, tuple[str, str, st
     for row in read_csv(path, ("name", "piece", "take", "split"), names_files=True):
         name, piece, take, split = (row.cells[column] for column in ("name", "piece", "take", "split"))
         if name not in stems:
-            raise DataError(f"{row.place}: name {name!r} is no BVH file of the folder; give it without .bvh")
+            raise DataError(
+                f"{row.location}: name {name!r} is no BVH file of the folder; give it without .bvh"
+            )
         if split not in SPLITS:
-            raise DataError(f"{row.place}: split is {split!r}; expected {', '.join(SPLITS)}")
+            raise DataError(f"{row.location}: split is {split!r}; expected {', '.join(SPLITS)}")
         if name in places or not piece or not take:
-            raise DataError(f"{row.place}: {name!r} needs one line with a piece and a take")
+            raise DataError(f"{row.location}: {name!r} needs one line with a piece and a take")
         places[name] = piece, take, split
     return places

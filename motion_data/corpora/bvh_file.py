@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from motion_data.errors import DataError
 from motion_data.files import read_bytes
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.motion import MAX_FPS, MIN_FPS
 
 END = "_End"
 """Added to a joint's name for the end site below it."""
@@ -246,10 +246,10 @@ def _rate(path: Path, text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = float("nan")
-    if not (np.isfinite(seconds) and 1 / FASTEST_RATE <= seconds <= 1 / SLOWEST_RATE):
+    if not (np.isfinite(seconds) and 1 / MAX_FPS <= seconds <= 1 / MIN_FPS):
         raise DataError(
-            f"{path}: `Frame Time` is {text[:30]!r}; expected {1 / FASTEST_RATE:g} to {1 / SLOWEST_RATE:g} s "
-            f"a frame ({SLOWEST_RATE:g} to {FASTEST_RATE:g} frames a second): correct it, or give the rate "
+            f"{path}: `Frame Time` is {text[:30]!r}; expected {1 / MAX_FPS:g} to {1 / MIN_FPS:g} s "
+            f"a frame ({MIN_FPS:g} to {MAX_FPS:g} frames a second): correct it, or give the rate "
             f"(--fps, or the column fps)"
         )
     digit = 10.0 ** int(Decimal(text).as_tuple().exponent)

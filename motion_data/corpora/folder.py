@@ -12,7 +12,7 @@ from motion_data.csv_file import Row, read_csv
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.pair import SPLITS
-from motion_data.preparation import Job, MadePair, hashed_split, prepare_pairs
+from motion_data.preparation import Job, PreparedPair, prepare_pairs, split_by_hash
 from motionbeat_upstream.file_name import printable
 
 NEEDED = ("audio", "motion")
@@ -62,7 +62,7 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
             f"{raw}:1: has unknown columns {unknown}; the columns are {', '.join(NEEDED + OPTIONAL)}, "
             f"in UTF-8"
         )
-    lines = [row.place.rpartition(":")[2] for row in rows]
+    lines = [row.location.rpartition(":")[2] for row in rows]
     wanted = [_name(row.cells["motion"] or line) for row, line in zip(rows, lines, strict=True)]
     count = Counter(wanted)
     jobs = [
@@ -80,13 +80,13 @@ def _name(motion: str) -> str:
 
 
 def _job(name: str, row: Row, folder: Path) -> Job:
-    place, cells = row.place, {column: row.cells.get(column, "") for column in NEEDED + OPTIONAL}
+    place, cells = row.location, {column: row.cells.get(column, "") for column in NEEDED + OPTIONAL}
     sources = [folder / cells[column].partition("#")[0] for column in ("audio", "motion", "beats")]
 
-    def make() -> list[MadePair]:
+    def make() -> list[PreparedPair]:
         from motion_data.corpora.paired_files import LIMBS, PairedFiles, make_pair
 
-        if row.too_long:
+        if row.has_extra_cells:
             raise DataError(f"{place}: more cells than columns; quote cells that hold a comma")
         for column in (*NEEDED, "beats"):
             path = folder / cells[column].partition("#")[0]
@@ -96,7 +96,7 @@ def _job(name: str, row: Row, folder: Path) -> Job:
                     f"{place}: {column} is {cells[column]!r}; expected a file, none is at {path}{hint}"
                 )
         piece = cells["piece"] or Path(cells["audio"]).stem
-        split = cells["split"] or hashed_split(piece)
+        split = cells["split"] or split_by_hash(piece)
         if split not in SPLITS:
             raise DataError(f"{place}: split is {split!r}; expected {', '.join(SPLITS)}, or nothing")
         limbs = cells["limbs"] or None

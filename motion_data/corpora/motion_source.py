@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from motion_data.body.kinematics import forward_kinematics as turned_skeleton
 from motion_data.body.smpl import body_rotations
-from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
+from motion_data.body.smpl_motion import EDGE_POSES_KEY, parse_smpl_motion
 from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.errors import DataError
 from motion_data.files import read_npz
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.safe_pickle import load_arrays, numbers
+from motion_data.motion import MAX_FPS, MIN_FPS
+from motion_data.safe_pickle import load_arrays, to_float_array
 from motion_data.skeleton import JOINTS, SMPL_JOINTS
 
 SUFFIXES = (".bvh", ".npz", ".pkl")
@@ -103,10 +103,8 @@ def read_source(path: str | Path, fps: float | None = None, offset: float | None
     path = Path(file)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if fps is not None and not SLOWEST_RATE <= fps <= FASTEST_RATE:
-        raise DataError(
-            f"{path}: {fps:g} frames a second given; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}"
-        )
+    if fps is not None and not MIN_FPS <= fps <= MAX_FPS:
+        raise DataError(f"{path}: {fps:g} frames a second given; expected {MIN_FPS:g} to {MAX_FPS:g}")
     match path.suffix.lower():
         case ".bvh":
             source = _from_bvh(path, fps)
@@ -147,14 +145,14 @@ def pickled_rate(content: Mapping[Any, Any], path: Path) -> float:
 
     Where the keys are neither's for certain, a warning in the log says that 60 was taken.
     """
-    if EDGE_POSES in content:
+    if EDGE_POSES_KEY in content:
         return EDGE_RATE
     if "smpl_poses" in content and "smpl_scaling" not in content:
         log.warning(
             "%s: says no frame rate and has neither AIST++'s smpl_scaling nor EDGE's %s; read at %g frames a "
             "second: if that is wrong, give the rate (--fps, or the column fps)",
             path,
-            EDGE_POSES,
+            EDGE_POSES_KEY,
             AIST_RATE,
         )
     return AIST_RATE
@@ -209,9 +207,9 @@ def stated_rate(path: Path, arrays: Mapping[str, NDArray[Any]], fps: float | Non
     if "fps" not in arrays:
         raise DataError(f"{path}: no `fps`; give the frames a second")
     rate = _number(arrays["fps"])
-    if not SLOWEST_RATE <= rate <= FASTEST_RATE:
+    if not MIN_FPS <= rate <= MAX_FPS:
         raise DataError(
-            f"{path}: `fps` is {_shown(arrays['fps'])}; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give "
+            f"{path}: `fps` is {_shown(arrays['fps'])}; expected {MIN_FPS:g} to {MAX_FPS:g}: give "
             f"the true rate"
         )
     return rate
@@ -236,18 +234,18 @@ def _from_pickle(path: Path, fps: float | None) -> MotionSource:
     content = load_arrays(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: the pickle holds a {type(content).__name__}; expected AIST++'s dictionary")
-    for name, known in ((EDGE_POSES, SMPL_JOINTS), ("keypoints3d_optim", COCO), ("keypoints3d", COCO)):
+    for name, known in ((EDGE_POSES_KEY, SMPL_JOINTS), ("keypoints3d_optim", COCO), ("keypoints3d", COCO)):
         if name in content:
-            positions = numbers(content[name], f"{path}: {name}")
+            positions = to_float_array(content[name], f"{path}: {name}")
             if positions.ndim != 3 or positions.shape[1:] != (len(known), 3):
                 raise DataError(f"{path}: {name} has shape {positions.shape}; expected (T, {len(known)}, 3)")
             return MotionSource(known, _two_frames(path, positions), fps or pickled_rate(content, path))
     if "smpl_poses" in content and "smpl_trans" in content:
-        motion = smpl_motion(content, str(path))
+        motion = parse_smpl_motion(content, str(path))
         joints = turned_skeleton(body_rotations(motion.poses), motion.translation)
         return MotionSource(JOINTS, joints, fps or pickled_rate(content, path))
     held = " ".join(", ".join(map(str, content)).split())[:200]
     raise DataError(
-        f"{path}: the pickle holds {held}; expected EDGE's {EDGE_POSES}, or AIST++'s "
+        f"{path}: the pickle holds {held}; expected EDGE's {EDGE_POSES_KEY}, or AIST++'s "
         f"keypoints3d_optim, keypoints3d, or smpl_poses with smpl_trans"
     )

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.beats_file import UNKNOWN, read_beats
-from motion_data.body.normalisation import Body, normalise
+from motion_data.body.normalisation import NormalisedMotion, normalise
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import MadePair, check_lengths, motion_facts
+from motion_data.preparation import PreparedPair, check_lengths, motion_fields
 from motion_data.rhythm.contacts import contact_pulses
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.audio import read_audio
@@ -60,7 +60,9 @@ class PairedFiles:
     """One of ``LIMBS``, to take pulses from; None: hands where feet are out of view or the body sits."""
 
 
-def as_motion(source: MotionSource, unit: str | None = None, up: str | None = None) -> tuple[Motion, Body]:
+def as_motion(
+    source: MotionSource, unit: str | None = None, up: str | None = None
+) -> tuple[Motion, NormalisedMotion]:
     """A source's motion on the common skeleton, frame 0 at the seconds it has in its file.
 
     Raises:
@@ -71,7 +73,7 @@ def as_motion(source: MotionSource, unit: str | None = None, up: str | None = No
     return Motion(body.fps, JOINTS, body.joints, source.start, pulses=pulses), body
 
 
-def make_pair(files: PairedFiles) -> MadePair:
+def make_pair(files: PairedFiles) -> PreparedPair:
     """Read both files and lay them over each other; the pair is what they share.
 
     Where no beats are given they are estimated from the sound, and the pair's ``grid`` is ``estimated``.
@@ -114,7 +116,7 @@ def make_pair(files: PairedFiles) -> MadePair:
         split=files.split,
         licence=files.licence,
         seconds=stop - begin,
-        **motion_facts(motion, known, "estimated" if files.beats is None else "annotated"),
+        **motion_fields(motion, known, "estimated" if files.beats is None else "annotated"),
         audio=AudioSpan(str(files.audio.resolve()), begin, stop, file_sha256(files.audio)),
         provenance={
             "motion": files.motion,
@@ -129,7 +131,7 @@ def make_pair(files: PairedFiles) -> MadePair:
     return pair, motion, known
 
 
-def _cut(place: str, body: Body, limbs: Sequence[str], start: float, seconds: float) -> Motion:
+def _cut(place: str, body: NormalisedMotion, limbs: Sequence[str], start: float, seconds: float) -> Motion:
     """The frames that lie within the pair, frame 0 standing at ``start`` on its clock, and the pulses."""
     # Pulses come from the whole motion: a cut makes no touch-down.
     whole = Motion(body.fps, JOINTS, body.joints, start, pulses=_pulses(body, limbs, start))
@@ -139,11 +141,13 @@ def _cut(place: str, body: Body, limbs: Sequence[str], start: float, seconds: fl
         raise DataError(f"{place}: {error}") from error
 
 
-def _pulses(body: Body, names: Sequence[str], start: float) -> dict[str, NDArray[np.float64]]:
+def _pulses(body: NormalisedMotion, names: Sequence[str], start: float) -> dict[str, NDArray[np.float64]]:
     return contact_pulses(body.joints[:, [INDEX[name] for name in names]], names, body.fps, start)
 
 
-def _limbs(source: MotionSource, body: Body, given: str | None = None) -> tuple[tuple[str, ...], str]:
+def _limbs(
+    source: MotionSource, body: NormalisedMotion, given: str | None = None
+) -> tuple[tuple[str, ...], str]:
     """The joints that pulses are taken from, which limbs those are, and why."""
     hands = tuple(name for name in JOINTS if not any(name in foot for foot in FEET.values()))
     if given is not None:

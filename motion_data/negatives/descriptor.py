@@ -21,7 +21,7 @@ from motionbeat_upstream.tracking.grid import Grid, beats_at
 RATE = 60.0
 """Samples a second of the rhythm."""
 
-PULSE_WIDTH = 0.04
+PULSE_WIDTH_SECONDS = 0.04
 """Standard deviation in seconds of the bump that stands for a pulse: wide enough for human timing."""
 
 BINS_PER_BEAT = 4
@@ -39,7 +39,7 @@ class Descriptor:
     rhythm: NDArray[np.float64]
     """(2, Q) at ``RATE``: strength of the pulses of all limbs, 1 at a mean pulse, and mean speed of the
     joints in m/s; 0 without pulses or joints. Left and right are not told apart: music does not."""
-    reach: tuple[float, float]
+    motion_span: tuple[float, float]
     """Seconds from which on, and until which, the motion is known."""
     accents: NDArray[np.float64]
     """(4 · metre,) share of the pulses' weight at each phase of the bar; 0 without a pulse."""
@@ -68,31 +68,31 @@ def describe(piece: str, take: str, motion: Motion, grid: Grid, duration: float)
     clock = np.arange(count) / RATE
     rhythm = np.zeros((2, count))
     if len(times):
-        bumps = np.exp(-0.5 * ((clock[:, None] - times) / PULSE_WIDTH) ** 2)
+        bumps = np.exp(-0.5 * ((clock[:, None] - times) / PULSE_WIDTH_SECONDS) ** 2)
         rhythm[0] = bumps @ (weight / weight.mean())
     if motion.joints.shape[1]:
         rhythm[1] = np.interp(clock, motion.times, smoothed_speed(motion.joints, motion.fps).mean(axis=1))
     bins = BINS_PER_BEAT * grid.metre
     mass = accent_mass(times, weight, grid, bins, duration).sum(axis=0)
     accents = mass / mass.sum() if mass.sum() else mass
-    reach = (motion.start, motion.start + motion.seconds)
-    return Descriptor(piece, take, grid, duration, rhythm, reach, accents)
+    motion_span = (motion.start, motion.start + motion.seconds)
+    return Descriptor(piece, take, grid, duration, rhythm, motion_span, accents)
 
 
-SAME_RHYTHM = 0.2
+MIN_RHYTHM_DIFFERENCE = 0.2
 """Two rhythms that differ by less are one: 0 is a copy, 1 are two that have nothing to do with each other.
 A human who repeats a step with 15 ms of jitter differs by about 0.1."""
 
-SAME_ACCENTS = 0.15
+MIN_ACCENT_DIFFERENCE_BEATS = 0.15
 """Beats that mass has to move, on average, below which two spreads of accents over the bar are one."""
 
-FLAT = (0.01, 0.02)
+FLAT_DEVIATIONS = (0.01, 0.02)
 """Standard deviation of pulses (1 at a mean pulse) and of speed (m/s) below which there is no rhythm."""
 
-EDGE = 0.15
+EDGE_SECONDS = 0.15
 """Seconds at either end of a clip that are not compared: a pulse just outside would reach into them."""
 
-OVERLAP = 2.0
+MIN_OVERLAP_BEATS = 2.0
 """Beats that two rhythms must have in common; with less, nobody knows that they differ."""
 
 
@@ -106,18 +106,18 @@ def rhythm_difference(descriptor: Descriptor, seen: NDArray[np.float64]) -> floa
     Returns:
         The larger of the two, for pulses and for speed: the mean squared difference over the sum
         of both variances. 0 where there is no rhythm at all, and so nothing to change, and where less than
-        ``OVERLAP`` can be compared.
+        ``MIN_OVERLAP_BEATS`` can be compared.
     """
     samples = descriptor.rhythm.shape[1]
-    last = (samples - 1) / RATE - EDGE
+    last = (samples - 1) / RATE - EDGE_SECONDS
     clock = np.arange(samples) / RATE
-    inside = (np.minimum(seen, clock) >= EDGE) & (np.maximum(seen, clock) <= last)
-    if inside.sum() < OVERLAP * 60 / descriptor.grid.bpm * RATE:
+    inside = (np.minimum(seen, clock) >= EDGE_SECONDS) & (np.maximum(seen, clock) <= last)
+    if inside.sum() < MIN_OVERLAP_BEATS * 60 / descriptor.grid.bpm * RATE:
         return 0.0
     # What is seen faster or slower than it was, has its speed changed by as much.
     pace = np.stack([np.ones(samples), np.gradient(seen) * RATE])[:, inside]
     differences = [0.0]
-    for row, scale, flat in zip(descriptor.rhythm, pace, FLAT, strict=True):
+    for row, scale, flat in zip(descriptor.rhythm, pace, FLAT_DEVIATIONS, strict=True):
         here, there = row[inside], scale * np.interp(seen[inside] * RATE, np.arange(samples), row)
         if here.std() < flat:
             continue

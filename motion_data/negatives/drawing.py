@@ -19,42 +19,42 @@ from numpy.typing import NDArray
 
 from motion_data.negatives.descriptor import (
     BINS_PER_BEAT,
+    MIN_ACCENT_DIFFERENCE_BEATS,
+    MIN_RHYTHM_DIFFERENCE,
     RATE,
-    SAME_ACCENTS,
-    SAME_RHYTHM,
     Descriptor,
     accent_difference,
     rhythm_difference,
 )
-from motion_data.negatives.recipe import Negative, seen_at
+from motion_data.negatives.recipe import Negative, to_source_time
 from motionbeat_upstream.tracking.grid import Grid, times_at
 
-SHIFTS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
+SHIFTS_BEATS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 """Beats by which a motion is moved: whole ones are the paper's [S], parts are ours [O]."""
 
-STRETCHES = (0.75, 1.33)
+STRETCH_RANGE = (0.75, 1.33)
 """Range of factors that a motion's length is multiplied by."""
 
-NO_STRETCH = 0.04
+MIN_STRETCH_CHANGE = 0.04
 """A factor within so much of 1 is too small a change to be told."""
 
-TRIES = 8
+TRIES_PER_STRETCH = 8
 """Stretches drawn for one, before none is given."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NegativeCounts:
     """How many negatives of each kind a clip is to get."""
 
     jittered: int = 2
-    """Of at most six, one for each of ``SHIFTS``."""
+    """Of at most six, one for each of ``SHIFTS_BEATS``."""
     stretched: int = 1
     others: int = 1
     similar: float = 0.15
     """Octaves by which the tempo of others may differ, δ; 0.15 is 11 %."""
 
 
-def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) -> NDArray[np.bool_]:
+def negative_mask(pieces: Sequence[str | int], takes: Sequence[str | int]) -> NDArray[np.bool_]:
     """(B, B) true at i, j where motion j may be a negative of music i: another piece and another take."""
     numbers = [np.unique(np.array(names), return_inverse=True)[1] for names in (pieces, takes)]
     mask: NDArray[np.bool_] = np.logical_and(*(number[:, None] != number for number in numbers))
@@ -62,63 +62,67 @@ def may_be_negatives(pieces: Sequence[str | int], takes: Sequence[str | int]) ->
 
 
 def draw_negatives(
-    batch: Sequence[Descriptor], rng: np.random.Generator, wanted: Wanted = Wanted()
+    batch: Sequence[Descriptor], rng: np.random.Generator, wanted: NegativeCounts = NegativeCounts()
 ) -> list[tuple[Negative, ...]]:
     """Draw the negatives of every clip; the same for the same batch and generator.
 
     Returns:
         One for each clip. ``source`` in a recipe counts the clips of ``batch``.
     """
-    allowed = may_be_negatives([clip.piece for clip in batch], [clip.take for clip in batch])
+    allowed = negative_mask([clip.piece for clip in batch], [clip.take for clip in batch])
     drawn = []
     for row, clip in enumerate(batch):
         candidates = rng.permutation(np.flatnonzero(allowed[row]))
         negatives = [
-            *_jittered(row, clip, rng, wanted),
-            *_stretched(row, clip, rng, wanted),
-            *_others(clip, batch, candidates, rng, wanted),
+            *_draw_jittered(row, clip, rng, wanted),
+            *_draw_stretched(row, clip, rng, wanted),
+            *_draw_others(clip, batch, candidates, rng, wanted),
         ]
         drawn.append(tuple(negatives))
     return drawn
 
 
-def _jittered(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wanted) -> list[Negative]:
+def _draw_jittered(
+    row: int, clip: Descriptor, rng: np.random.Generator, wanted: NegativeCounts
+) -> list[Negative]:
     found: list[Negative] = []
-    for shift in rng.permutation(SHIFTS).tolist():
+    for shift in rng.permutation(SHIFTS_BEATS).tolist():
         if len(found) == wanted.jittered:
             break
-        negative = _laid_on("jittered", row, shift, clip, clip, -shift)
-        if _differs(negative, clip) and _known(negative, clip):
+        negative = _aligned_negative("jittered", row, shift, clip, clip, -shift)
+        if _has_other_rhythm(negative, clip) and _within_motion(negative, clip):
             found.append(negative)
     return found
 
 
-def _stretched(row: int, clip: Descriptor, rng: np.random.Generator, wanted: Wanted) -> list[Negative]:
+def _draw_stretched(
+    row: int, clip: Descriptor, rng: np.random.Generator, wanted: NegativeCounts
+) -> list[Negative]:
     found: list[Negative] = []
-    for _ in range(TRIES * wanted.stretched):
+    for _ in range(TRIES_PER_STRETCH * wanted.stretched):
         if len(found) == wanted.stretched:
             break
-        factor = float(np.exp(rng.uniform(*np.log(STRETCHES))))
+        factor = float(np.exp(rng.uniform(*np.log(STRETCH_RANGE))))
         # The moment that keeps its place; drawn in any case, so that each try takes two numbers.
         anchor = float(rng.uniform(0, clip.duration))
-        if abs(factor - 1) <= NO_STRETCH:
+        if abs(factor - 1) <= MIN_STRETCH_CHANGE:
             continue
         ends = np.array([0.0, clip.duration])
         seen = anchor + (ends - anchor) / factor
         negative = Negative(
             "stretched", row, factor, tuple(ends.tolist()), tuple(seen.tolist()), clip.duration
         )
-        if _differs(negative, clip) and _known(negative, clip):
+        if _has_other_rhythm(negative, clip) and _within_motion(negative, clip):
             found.append(negative)
     return found
 
 
-def _others(
+def _draw_others(
     clip: Descriptor,
     batch: Sequence[Descriptor],
     candidates: NDArray[np.int64],
     rng: np.random.Generator,
-    wanted: Wanted,
+    wanted: NegativeCounts,
 ) -> list[Negative]:
     found: list[Negative] = []
     for source in candidates.tolist():
@@ -130,27 +134,27 @@ def _others(
             continue
         for shift in rng.permutation(metre).tolist():
             moved = np.roll(other.accents, shift * BINS_PER_BEAT)
-            if accent_difference(clip.accents, moved) > SAME_ACCENTS:
-                offset = _same_place(clip, other) - shift
-                negative = _laid_on("other", source, float(shift), clip, other, offset)
-                if _known(negative, other):
+            if accent_difference(clip.accents, moved) > MIN_ACCENT_DIFFERENCE_BEATS:
+                offset = _bar_offset(clip, other) - shift
+                negative = _aligned_negative("other", source, float(shift), clip, other, offset)
+                if _within_motion(negative, other):
                     found.append(negative)
                     break
     return found
 
 
-def _known(negative: Negative, source: Descriptor) -> bool:
+def _within_motion(negative: Negative, source: Descriptor) -> bool:
     """Whether all that is seen of the source is known: frozen motion is told at a glance."""
-    first, last = seen_at(negative, np.array([0.0, negative.duration]))
-    return bool(source.reach[0] <= first and last <= source.reach[1])
+    first, last = to_source_time(negative, np.array([0.0, negative.duration]))
+    return bool(source.motion_span[0] <= first and last <= source.motion_span[1])
 
 
-def _differs(negative: Negative, clip: Descriptor) -> bool:
+def _has_other_rhythm(negative: Negative, clip: Descriptor) -> bool:
     clock = np.arange(clip.rhythm.shape[1]) / RATE
-    return rhythm_difference(clip, seen_at(negative, clock)) > SAME_RHYTHM
+    return rhythm_difference(clip, to_source_time(negative, clock)) > MIN_RHYTHM_DIFFERENCE
 
 
-def _laid_on(
+def _aligned_negative(
     kind: str, source: int, amount: float, clip: Descriptor, other: Descriptor, offset: float
 ) -> Negative:
     """Beat b of the clip sees beat b + ``offset`` of the other, and time between beats likewise."""
@@ -168,15 +172,15 @@ def _laid_on(
     )
 
 
-def _same_place(clip: Descriptor, other: Descriptor) -> int:
+def _bar_offset(clip: Descriptor, other: Descriptor) -> int:
     """Beats from one count to the other such that bars fall on bars, and the clips' middles together."""
     between = float(np.mean(other.beats) - np.mean(clip.beats))
-    phase = _bar_place(other.grid) - _bar_place(clip.grid)
+    phase = _first_beat_in_bar(other.grid) - _first_beat_in_bar(clip.grid)
     metre = clip.grid.metre
     return round((between + phase) / metre) * metre - phase
 
 
-def _bar_place(grid: Grid) -> int:
+def _first_beat_in_bar(grid: Grid) -> int:
     """Place of the grid's first beat in its bar, from 0, or the same less a bar, by the first downbeat."""
     downbeats = np.flatnonzero(grid.positions == 1)
     return -int(downbeats[0]) if len(downbeats) else int(grid.positions[0]) - 1

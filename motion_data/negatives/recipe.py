@@ -2,7 +2,7 @@
 
 Every negative is a motion with its time axis bent: moved by part of a beat, stretched, or laid beat
 by beat on the grid of other music. A recipe is therefore a short piecewise linear map of time;
-:func:`sampled` bends the motion.
+:func:`sample_motion` bends the motion.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ KINDS = ("jittered", "stretched", "other")
 """The paired motion moved by beats, which are the loss's beat-jitter negatives J; the paired motion slower or
 faster, and the motion of another pair, which are its tempo-aware negatives T."""
 
-SETTLING = 8.0
+SETTLING_RATE = 8.0
 """Per second: how fast a body that jumped at a seam comes back to its source, as a critically damped spring
 does; after half a second a tenth of the jump is left."""
 
-DEGREE = 5
+SPLINE_DEGREE = 5
 """Of the spline through the frames: a cubic one smooths so much that bent motion could be told by it."""
 
-CLOSEST = 1e-3
+MIN_PULSE_GAP_SECONDS = 1e-3
 """Seconds within which two touch-downs at a seam are one."""
 
 
@@ -50,12 +50,12 @@ class Negative:
     """Seconds of the clip, from 0."""
 
 
-def seen_at(negative: Negative, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_source_time(negative: Negative, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Seconds of the source that are seen at ``times`` of the clip, which its motion may not reach."""
     return piecewise_line(times, np.array(negative.clip), np.array(negative.seen))
 
 
-def sampled(
+def sample_motion(
     motion: Motion, times: NDArray[np.float64], negative: Negative | None = None
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """A motion, or a negative of it, at any times of the clip, taken from the source in one step.
@@ -71,16 +71,16 @@ def sampled(
     Returns:
         (T, J, 3) joints in metres, and the touch-downs of each limb in seconds of the clip.
     """
-    seen = times if negative is None else seen_at(negative, times)
+    seen = times if negative is None else to_source_time(negative, times)
     frame = np.clip((seen - motion.start) * motion.fps, 0, motion.frames - 1)
     pulses = dict(motion.pulses)
     if negative is not None:
         bend = np.array(negative.seen), np.array(negative.clip)
         pulses = {limb: piecewise_line(known, *bend) for limb, known in pulses.items()}
-    return _positions(motion.joints, frame), pulses
+    return _interpolate(motion.joints, frame), pulses
 
 
-def roll(motion: Motion, late: float) -> Motion:
+def roll_motion(motion: Motion, late: float) -> Motion:
     """The motion from a moment on, its beginning put behind its end: a control, no negative [O].
 
     The body keeps its place in the room at the seam, and its pose comes back to the source within about half
@@ -95,26 +95,28 @@ def roll(motion: Motion, late: float) -> Motion:
     seen = piecewise_line(np.arange(motion.frames) / motion.fps, ends, late + ends)
     second = seen > whole + 1e-9 * whole
     # Up to a frame after the last is foretold from it.
-    joints = _positions(motion.joints, (seen - whole * second) * motion.fps)
+    joints = _interpolate(motion.joints, (seen - whole * second) * motion.fps)
     if second.any():
-        _join(joints, int(np.argmax(second)), SETTLING / motion.fps)
+        _smooth_seam(joints, int(np.argmax(second)), SETTLING_RATE / motion.fps)
     pulses = {
-        limb: _moved_pulses(times - motion.start, late, whole) + motion.start
+        limb: _roll_pulses(times - motion.start, late, whole) + motion.start
         for limb, times in motion.pulses.items()
     }
     return replace(motion, joints=joints, rotations=None, pulses=pulses)
 
 
-def _positions(joints: NDArray[np.floating[Any]], frame: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interpolate(joints: NDArray[np.floating[Any]], frame: NDArray[np.float64]) -> NDArray[np.float64]:
     """(F, J, 3) at frames that are not whole."""
     spline = make_interp_spline(
-        np.arange(len(joints)), joints.astype(np.float64), k=DEGREE if len(joints) > DEGREE else 1
+        np.arange(len(joints)),
+        joints.astype(np.float64),
+        k=SPLINE_DEGREE if len(joints) > SPLINE_DEGREE else 1,
     )
     positions: NDArray[np.float64] = spline(frame)
     return positions
 
 
-def _join(joints: NDArray[np.float64], seam: int, pull: float) -> None:
+def _smooth_seam(joints: NDArray[np.float64], seam: int, pull: float) -> None:
     """Bring the frames from ``seam`` on to where the body goes from the frame before.
 
     What is added is the course of a critically damped spring, from the jump in place and in speed to
@@ -131,10 +133,10 @@ def _join(joints: NDArray[np.float64], seam: int, pull: float) -> None:
     after += stays + (jump + (kick + pull * jump) * step) * np.exp(-pull * step)
 
 
-def _moved_pulses(times: NDArray[np.float64], late: float, whole: float) -> NDArray[np.float64]:
+def _roll_pulses(times: NDArray[np.float64], late: float, whole: float) -> NDArray[np.float64]:
     """Touch-downs of one limb, seconds from the first frame, as they come in the rolled motion."""
     known = times[(times >= 0) & (times <= whole)]
     moved = np.sort(np.concatenate([known[known >= late] - late, known[known < late] + whole - late]))
     moved = moved[(moved >= 0) & (moved < whole)]
     # On the very seam a pulse belongs to both sides.
-    return moved[np.diff(moved, prepend=-np.inf) > CLOSEST]
+    return moved[np.diff(moved, prepend=-np.inf) > MIN_PULSE_GAP_SECONDS]

@@ -15,9 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motion_data.labels import Labels
 from motion_data.motion import Motion
-from motion_data.negatives.recipe import Negative, roll, sampled
+from motion_data.negatives.recipe import Negative, roll_motion, sample_motion
 from motion_data.pair import NO_BEATS
-from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
+from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread_pulses
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.padded_targets import PaddedTarget, padded_targets
 from motion_data.rhythm.motion_grid import motion_grid
@@ -35,7 +35,7 @@ else:  # tasks read batches too, and do not need fairseq2
 SIDES = ("left", "right")
 """What the names of limbs begin with; feet and hands of a side count alike."""
 
-SMOOTHING = 1.0
+SMOOTHING_FRAMES = 1.0
 """Standard deviation in frames of 20 ms."""
 
 
@@ -136,13 +136,13 @@ def collate(
         frames = frame_lengths.tolist()
         annotated = tuple(example.grid for example in examples)
         labels = tuple(example.labels for example in examples)
-        grids = shown_grids(annotated, frames, phase)
+        grids = displaced_grids(annotated, frames, phase)
         owner: list[int] = []
         wanted: list[tuple[Motion, Negative | None]] = []
         if motions:
             sources = [example.motion for example in examples]
             if rolled:
-                sources = [roll(motion, float(rng.uniform(0, motion.seconds))) for motion in sources]
+                sources = [roll_motion(motion, float(rng.uniform(0, motion.seconds))) for motion in sources]
             owner = list(range(len(examples)))
             wanted = [(motion, None) for motion in sources]
             for row, example in enumerate(examples):
@@ -160,14 +160,14 @@ def collate(
             targets=padded_targets(labels, frames, targets),
             joints=joints,
             pulses=pulses,
-            contacts=spread(pulses[: len(examples)].amax(-1)),
+            contacts=spread_pulses(pulses[: len(examples)].amax(-1)),
             has_joints=torch.tensor([bool(motion.names) for motion, _ in wanted], dtype=torch.bool),
             owner=torch.tensor(owner, dtype=torch.int64),
             owner_grids=tuple(grids[row] for row in owner),
             negatives=tuple(negative for _, negative in wanted if negative is not None),
-            motion_grids=own_grids(examples, frames) if motion_grids else (),
-            pieces=torch.tensor([example.numbers[0] for example in examples]),
-            takes=torch.tensor([example.numbers[1] for example in examples]),
+            motion_grids=estimate_motion_grids(examples, frames) if motion_grids else (),
+            pieces=torch.tensor([example.group_ids[0] for example in examples]),
+            takes=torch.tensor([example.group_ids[1] for example in examples]),
             names=tuple(example.pair.name for example in examples),
             starts=tuple(example.start for example in examples),
         )
@@ -194,15 +194,17 @@ def sample_motions(
     pulses = torch.zeros(len(wanted), size, len(SIDES))
     for row, ((motion, negative), length) in enumerate(zip(wanted, lengths, strict=True)):
         clock = (np.arange(length) + 0.5 + rng.uniform(-0.5, 0.5)) / RATE
-        positions, touches = sampled(motion, clock, negative)
+        positions, touches = sample_motion(motion, clock, negative)
         if motion.names:
-            smooth = gaussian_filter1d(positions, SMOOTHING, axis=0, mode="nearest")
+            smooth = gaussian_filter1d(positions, SMOOTHING_FRAMES, axis=0, mode="nearest")
             joints[row, :length] = torch.from_numpy(smooth.astype(np.float32))
-        pulses[row, :length] = torch.from_numpy(_sides(touches, length))
+        pulses[row, :length] = torch.from_numpy(_side_activations(touches, length))
     return joints, pulses
 
 
-def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], phase: float) -> tuple[Grid, ...]:
+def displaced_grids(
+    annotated: Sequence[Grid | None], frames: Sequence[int], phase: float
+) -> tuple[Grid, ...]:
     """The grid that each clip is shown on, with an error that its music, motion and negatives share [O]; the
     fallback where it has none.
 
@@ -218,12 +220,12 @@ def shown_grids(annotated: Sequence[Grid | None], frames: Sequence[int], phase: 
         phase: of the bar at which every clip begins on its grid.
     """
     return tuple(
-        fallback_grid(length / RATE) if grid is None else displaced(grid, phase)
+        fallback_grid(length / RATE) if grid is None else displace_grid(grid, phase)
         for grid, length in zip(annotated, frames, strict=True)
     )
 
 
-def displaced(grid: Grid, phase: float) -> Grid:
+def displace_grid(grid: Grid, phase: float) -> Grid:
     """The grid, moved along with the tempo around it until a certain phase of a bar lies at 0 s.
 
     Args:
@@ -240,13 +242,13 @@ def displaced(grid: Grid, phase: float) -> Grid:
     return replace(grid, beats=beats, positions=positions)
 
 
-def own_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid, ...]:
+def estimate_motion_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid, ...]:
     """The grid of each clip's motion from the motion alone, for retrieval with each side on its own grid: the
     grid of a pair comes from its music, and would tell the motion's side tempo and downbeat of the music [O].
     ``frames`` of 20 ms are those of each clip.
     """
     return tuple(
-        motion_grid(example.own_motion, length / RATE)
+        motion_grid(example.clip_motion, length / RATE)
         for example, length in zip(examples, frames, strict=True)
     )
 
@@ -273,7 +275,7 @@ def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.floa
     return activation.astype(np.float32)
 
 
-def _sides(pulses: Mapping[str, NDArray[np.float64]], frames: int) -> NDArray[np.float32]:
+def _side_activations(pulses: Mapping[str, NDArray[np.float64]], frames: int) -> NDArray[np.float32]:
     """(F, 2) pulses of left and right limbs, at most 1."""
     sides = np.zeros((frames, len(SIDES)), dtype=np.float32)
     for number, side in enumerate(SIDES):

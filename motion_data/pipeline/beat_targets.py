@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.tracking.grid import Grid
 
-SPREAD = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
+PULSE_KERNEL = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
 """A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or
 annotates to the frame, and a head that is off by one should be told that it is near [O]."""
 
-CERTAIN = 0.9
+MIN_CONFIDENCE = 0.9
 """Confidence of a grid from which on its beats, or its bars, are trained on: an estimate that may be wrong
 would only teach the heads what estimated it."""
 
@@ -59,7 +59,7 @@ def beat_targets(
 
     Args:
         grids: of each clip, None where its beats are unknown, as they are where its ``confidence`` is below
-            ``CERTAIN``; so are bars by its ``downbeat_confidence``.
+            ``MIN_CONFIDENCE``; so are bars by its ``downbeat_confidence``.
         lengths: frames of each clip.
         no_beats: of each clip without a grid, whether it is known to have no beats; by default none is.
     """
@@ -73,23 +73,25 @@ def beat_targets(
         tempo=torch.zeros(len(grids), size),
         has_beats=torch.tensor(
             [
-                none if grid is None else grid.confidence >= CERTAIN
+                none if grid is None else grid.confidence >= MIN_CONFIDENCE
                 for grid, none in zip(grids, silent, strict=True)
             ]
         ),
     )
     for row, (grid, length) in enumerate(zip(grids, lengths, strict=True)):
-        if grid is None or grid.confidence < CERTAIN:
+        if grid is None or grid.confidence < MIN_CONFIDENCE:
             continue
-        targets.beat[row, :length] = frame_targets(_inside(grid.beats, length), length, RATE)
+        targets.beat[row, :length] = frame_targets(_times_inside(grid.beats, length), length, RATE)
         centre = (np.arange(length) + 0.5) / RATE
         last = np.searchsorted(grid.beats, centre, side="right") - 1
         between = (last >= 0) & (last < len(grid.beats) - 1)
         bpm = 60.0 / np.diff(grid.beats)[np.clip(last, 0, len(grid.beats) - 2)]
         targets.tempo[row, :length] = torch.from_numpy(np.where(between, bpm, 0.0))
-        if grid.downbeat_confidence >= CERTAIN:
+        if grid.downbeat_confidence >= MIN_CONFIDENCE:
             targets.metre[row] = grid.metre
-            targets.downbeat[row, :length] = frame_targets(_inside(grid.downbeats, length), length, RATE)
+            targets.downbeat[row, :length] = frame_targets(
+                _times_inside(grid.downbeats, length), length, RATE
+            )
             sounding = (last >= 0) & (centre < 2 * grid.beats[-1] - grid.beats[-2])
             position = np.where(sounding, grid.positions[np.clip(last, 0, None)], 0)
             targets.position[row, :length] = torch.from_numpy(position)
@@ -109,11 +111,11 @@ def frame_targets(times: ArrayLike, frames: int, frame_rate: float) -> Tensor:
     return targets
 
 
-def spread(pulses: Tensor) -> Tensor:
+def spread_pulses(pulses: Tensor) -> Tensor:
     """(B, F) pulses in [0, 1], each reaching over its neighbours; at most 1."""
-    kernel = pulses.new_tensor(SPREAD)
-    return F.conv1d(pulses[:, None], kernel[None, None], padding=len(SPREAD) // 2)[:, 0].clamp(max=1)
+    kernel = pulses.new_tensor(PULSE_KERNEL)
+    return F.conv1d(pulses[:, None], kernel[None, None], padding=len(PULSE_KERNEL) // 2)[:, 0].clamp(max=1)
 
 
-def _inside(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
+def _times_inside(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
     return times[(times >= 0) & (times < frames / RATE)]

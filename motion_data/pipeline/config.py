@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.motion import MAX_FPS, MIN_FPS
 from motion_data.settings import CONFIG, Bool, Count, Natural, NotNegative, Number, Positive, Share
 
 
@@ -74,7 +74,7 @@ class PipelineConfig(ClipConfig):
     length_octaves: Positive = 1.0
     """Spread of the clips' expected lengths within a batch, as log2 of their ratio, at most."""
 
-    fps: Annotated[Number, Field(ge=SLOWEST_RATE, le=FASTEST_RATE)] = 30.0
+    fps: Annotated[Number, Field(ge=MIN_FPS, le=MAX_FPS)] = 30.0
     """Frames of motion a second that every motion is brought to."""
 
     seed: Natural = 0
@@ -103,10 +103,10 @@ class PipelineConfig(ClipConfig):
         return self
 
 
-NOT_IN_BATCHES = ("workers", "prefetch", "failures_in_row", "memory_megabytes")
+CHANGEABLE_SETTINGS = ("workers", "prefetch", "failures_in_row", "memory_megabytes")
 """Settings that may change when a run goes on."""
 
 
-def settings_of_batches(config: PipelineConfig) -> dict[str, object]:
+def batch_settings(config: PipelineConfig) -> dict[str, object]:
     """The settings that decide what the batches are."""
-    return {f.name: getattr(config, f.name) for f in fields(config) if f.name not in NOT_IN_BATCHES}
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name not in CHANGEABLE_SETTINGS}

@@ -18,11 +18,11 @@ from motion_data.labels import Labels
 from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
 from motion_data.negatives.descriptor import describe
-from motion_data.negatives.drawing import Wanted, draw_negatives
+from motion_data.negatives.drawing import NegativeCounts, draw_negatives
 from motion_data.negatives.recipe import Negative
 from motion_data.pair import MotionPair
 from motion_data.pipeline.config import PipelineConfig
-from motion_data.pipeline.plan import Draw
+from motion_data.pipeline.plan import PlannedClip
 from motion_data.stages import stage
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid, bar_turns, without_gaps
@@ -42,7 +42,7 @@ class Example:
     grid: Grid | None
     """None where the corpus knows no beats."""
     labels: Labels = field(default_factory=Labels)
-    numbers: tuple[int, int] = (0, 0)
+    group_ids: tuple[int, int] = (0, 0)
     """Of the pair's piece and take: clips that share one are no negatives of each other."""
     negatives: tuple[Negative, ...] = ()
     """Recipes of hard negatives, whose ``source`` counts the clips of the batch."""
@@ -53,13 +53,13 @@ class Example:
         return len(self.wav) / SAMPLE_RATE
 
     @property
-    def own_motion(self) -> Motion:
+    def clip_motion(self) -> Motion:
         """The motion without what lies around the clip."""
         return self.motion.between(0.0, self.seconds)
 
 
 def cut_example(
-    loaded: LoadedPair, draw: Draw, config: PipelineConfig, epoch: int, numbers: tuple[int, int]
+    loaded: LoadedPair, draw: PlannedClip, config: PipelineConfig, epoch: int, group_ids: tuple[int, int]
 ) -> Example:
     """Cut the clip that was planned; the same one whenever it is asked for.
 
@@ -77,13 +77,13 @@ def cut_example(
         DataError: a pair that is too short, or sound that is not what it should be.
         AudioError: sound that cannot be read.
     """
-    motion, (low, high) = loaded.motion, loaded.shared
+    motion, (low, high) = loaded.motion, loaded.overlap
     with stage("window"):
-        rng = np.random.default_rng([config.seed, epoch, draw.pair, draw.number])
+        rng = np.random.default_rng([config.seed, epoch, draw.pair_index, draw.number_in_pair])
         phase = rng.random() if config.start_place is None else config.start_place
         begin, end = choose_window(loaded.grid, low, high, config, rng, phase)
         if motion.names:
-            begin = _on_a_frame(motion, begin, low)
+            begin = _snap_to_frame(motion, begin, low)
         first, last = round(begin * SAMPLE_RATE), min(round(end * SAMPLE_RATE), round(high * SAMPLE_RATE))
     wav = loaded.samples(first, last)
     with stage("cut"):
@@ -95,11 +95,13 @@ def cut_example(
             motion=motion.between(start, stop, config.margin_seconds),
             grid=None if loaded.grid is None else relative_grid(without_gaps(loaded.grid), start, stop),
             labels=loaded.labels.between(start, stop),
-            numbers=numbers,
+            group_ids=group_ids,
         )
 
 
-def with_negatives(examples: Sequence[Example], wanted: Wanted, rng: np.random.Generator) -> list[Example]:
+def with_negatives(
+    examples: Sequence[Example], wanted: NegativeCounts, rng: np.random.Generator
+) -> list[Example]:
     """The clips of a batch with recipes of hard negatives, the same ones for the same clips and generator;
     those without a grid get none."""
     with stage("negatives"):
@@ -118,7 +120,7 @@ def with_negatives(examples: Sequence[Example], wanted: Wanted, rng: np.random.G
         return whole
 
 
-def _on_a_frame(motion: Motion, begin: float, low: float) -> float:
+def _snap_to_frame(motion: Motion, begin: float, low: float) -> float:
     """The time of the frame at or before ``begin``, or of the one after it if that lies before ``low``."""
     frame = math.floor((begin - motion.start) * motion.fps + 1e-6)
     if motion.start + frame / motion.fps < low - 1e-9:
@@ -126,7 +128,7 @@ def _on_a_frame(motion: Motion, begin: float, low: float) -> float:
     return max(low, motion.start + frame / motion.fps)
 
 
-SLACK = 1e-3
+BAR_TOLERANCE_SECONDS = 1e-3
 """Seconds by which a bar may reach beyond the sound: lengths in manifests are rounded."""
 
 
@@ -198,8 +200,8 @@ def _bar_windows(
 ) -> list[tuple[float, float]]:
     """Every stretch of the greatest number of bars, up to ``config.bars``, that fits."""
     assert config.bars is not None
-    edges = _bar_edges(grid) if phase == 0 else _at_phase(grid, phase)
-    edges = edges[(edges >= start - SLACK) & (edges <= stop + SLACK)]
+    edges = _bar_edges(grid) if phase == 0 else _phase_times(grid, phase)
+    edges = edges[(edges >= start - BAR_TOLERANCE_SECONDS) & (edges <= stop + BAR_TOLERANCE_SECONDS)]
     for count in range(min(config.bars, len(edges) - 1), 0, -1):
         windows = [
             (max(start, float(first)), min(stop, float(last)))
@@ -222,7 +224,7 @@ def _bar_edges(grid: Grid) -> NDArray[np.float64]:
     return np.append(downbeats, end)
 
 
-def _at_phase(grid: Grid, phase: float) -> NDArray[np.float64]:
+def _phase_times(grid: Grid, phase: float) -> NDArray[np.float64]:
     """The times of that phase in each bar, between the first and the last beat."""
     turns, _ = bar_turns(grid)
     wanted = np.arange(np.ceil(turns[0] - phase), np.floor(turns[-1] - phase) + 1) + phase

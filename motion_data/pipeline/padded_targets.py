@@ -39,7 +39,7 @@ def padded_targets(
     for name in names:
         target = TARGETS[name]
         rows = [
-            torch.from_numpy(target.make(of, length, RATE))
+            torch.from_numpy(target.compute(of, length, RATE))
             for of, length in zip(labels, lengths, strict=True)
         ]
         values = torch.nn.utils.rnn.pad_sequence(

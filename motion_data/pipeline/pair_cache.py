@@ -10,7 +10,7 @@ from threading import Lock
 
 from torch import Tensor
 
-from motion_data.loading import LoadedPair, load_pair, on_common_skeleton, read_span
+from motion_data.loading import LoadedPair, load_pair, read_span, to_common_skeleton
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -39,7 +39,9 @@ class PairCache:
         """
         self._folder, self._fps, self._room = folder, fps, memory_megabytes
         self._fits = pairs is not None and _megabytes_of_all(pairs, fps) <= memory_megabytes
-        self.whole = self._fits or (pairs is not None and all(pair.audio_file is None for pair in pairs))
+        self.decodes_whole = self._fits or (
+            pairs is not None and all(pair.audio_file is None for pair in pairs)
+        )
         """Whether all sound is decoded or played whole."""
         self._sounds: dict[AudioSpan, Tensor] = {}
         self._kept: OrderedDict[str, LoadedPair] = OrderedDict()
@@ -59,7 +61,7 @@ class PairCache:
                 return self._kept[pair.name]
         file = pair.audio_file
         loaded = load_pair(pair, self._folder, None if file is None else self._sound(file))
-        loaded = replace(loaded, motion=on_common_skeleton(loaded.motion, pair.name)).at_rate(self._fps)
+        loaded = replace(loaded, motion=to_common_skeleton(loaded.motion, pair.name)).at_rate(self._fps)
         with self._lock:
             if pair.name not in self._kept:  # else another thread was first
                 self._kept[pair.name] = loaded

@@ -19,12 +19,12 @@ from motion_data.pipeline.config import PipelineConfig
 
 
 @dataclass(frozen=True)
-class Draw:
+class PlannedClip:
     """A clip to be cut."""
 
-    pair: int
+    pair_index: int
     """Index of the pair in the corpus."""
-    number: int
+    number_in_pair: int
     """Which of the pair's clips of the epoch."""
 
 
@@ -34,7 +34,7 @@ def plan_epoch(
     epoch: int,
     rank: int = 0,
     world_size: int = 1,
-) -> list[list[Draw]]:
+) -> list[list[PlannedClip]]:
     """The batches of one rank, in order; over all ranks every clip comes once.
 
     Where clips are cut by bars, pairs are left out that are known to have no beats, or whose bars are longer
@@ -55,14 +55,14 @@ def plan_epoch(
     shift = draw.random()
     of_tempo: dict[tuple[int, float, int], list[tuple[int, MotionPair]]] = defaultdict(list)
     for index, pair in pairs:
-        if config.bars is not None and (pair.grid == NO_BEATS or _bar(pair) > config.longest_seconds):
+        if config.bars is not None and (pair.grid == NO_BEATS or _bar_seconds(pair) > config.longest_seconds):
             continue
-        key = pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift), _bars(pair, config)
+        key = pair.metre or 0, _tempo_bin(pair.bpm, config.tempo_octaves, shift), _clip_bars(pair, config)
         of_tempo[key].append((index, pair))
     most = config.batch_size * world_size
-    groups: list[list[Draw]] = []
+    groups: list[list[PlannedClip]] = []
     for key in sorted(of_tempo):
-        for bucket in _by_length(of_tempo[key], config):
+        for bucket in _split_by_length(of_tempo[key], config):
             clips = _spread_pieces(bucket, config.clips_per_pair, draw)
             count = math.ceil(len(clips) / most)
             groups += [[clips[i] for i in part] for part in np.array_split(np.arange(len(clips)), count)]
@@ -72,7 +72,7 @@ def plan_epoch(
 
 def expected_seconds(pair: MotionPair, config: PipelineConfig) -> float:
     """How long a clip of this pair will be, by the manifest alone."""
-    bars = _bars(pair, config)
+    bars = _clip_bars(pair, config)
     if not bars:
         return min(pair.seconds, config.seconds)
     assert pair.bpm is not None
@@ -80,14 +80,14 @@ def expected_seconds(pair: MotionPair, config: PipelineConfig) -> float:
     return min(pair.seconds, bars * 60.0 * pair.metre / pair.bpm)
 
 
-def _bar(pair: MotionPair) -> float:
+def _bar_seconds(pair: MotionPair) -> float:
     """Seconds of a bar, by the manifest; 0 where it is not known."""
     return 0.0 if pair.bpm is None or pair.metre is None else 60.0 * pair.metre / pair.bpm
 
 
-def _bars(pair: MotionPair, config: PipelineConfig) -> int:
+def _clip_bars(pair: MotionPair, config: PipelineConfig) -> int:
     """How many bars a clip of this pair will have, by the manifest alone; 0 where it is cut by seconds."""
-    bar = _bar(pair)
+    bar = _bar_seconds(pair)
     if config.bars is None or not bar:
         return 0
     return max(1, min(config.bars, int(config.longest_seconds / bar + 1e-9), int(pair.seconds / bar + 1e-9)))
@@ -97,7 +97,7 @@ def _tempo_bin(bpm: float | None, width: float, shift: float) -> float:
     return -math.inf if bpm is None else math.floor(math.log2(bpm) / width + shift)
 
 
-def _by_length(
+def _split_by_length(
     pairs: Sequence[tuple[int, MotionPair]], config: PipelineConfig
 ) -> list[list[tuple[int, MotionPair]]]:
     """The pairs apart by their clips' lengths, counted from the shortest: most often all in one."""
@@ -111,15 +111,17 @@ def _by_length(
 
 def _spread_pieces(
     pairs: Sequence[tuple[int, MotionPair]], clips_per_pair: int, draw: np.random.Generator
-) -> list[Draw]:
+) -> list[PlannedClip]:
     """Their clips at random, with those of each piece evenly over the whole length."""
-    clips = [(Draw(index, number), pair.piece) for index, pair in pairs for number in range(clips_per_pair)]
+    clips = [
+        (PlannedClip(index, number), pair.piece) for index, pair in pairs for number in range(clips_per_pair)
+    ]
     counts = Counter(piece for _, piece in clips)
     seen: Counter[str] = Counter()
     offset = {piece: draw.random() for piece in sorted(counts)}
     places = []
     for index in draw.permutation(len(clips)):
         clip, piece = clips[index]
-        places.append(((seen[piece] + offset[piece]) / counts[piece], clip.pair, clip.number))
+        places.append(((seen[piece] + offset[piece]) / counts[piece], clip.pair_index, clip.number_in_pair))
         seen[piece] += 1
-    return [Draw(pair, number) for _, pair, number in sorted(places)]
+    return [PlannedClip(pair, number) for _, pair, number in sorted(places)]

@@ -20,20 +20,20 @@ from fairseq2.data.data_pipeline import DataPipeline, read_sequence
 
 from motion_data.errors import DataError, ShardError
 from motion_data.manifest import PairSource
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pair import MotionPair
-from motion_data.pipeline.config import PipelineConfig, settings_of_batches
+from motion_data.pipeline.config import PipelineConfig, batch_settings
 from motion_data.pipeline.example import Example, cut_example, with_negatives
 from motion_data.pipeline.pair_cache import PairCache
-from motion_data.pipeline.plan import Draw, plan_epoch
+from motion_data.pipeline.plan import PlannedClip, plan_epoch
 from motionbeat_upstream.audio import AudioError
 
 log = logging.getLogger(__name__)
 
-SLOWEST, FASTEST = 50.0, 215.0
+MIN_BPM, MAX_BPM = 50.0, 215.0
 """Tempi in beats per minute, beyond which no clip is played."""
 
-SPEEDS = 32
+SPEED_DENOMINATOR = 32
 """Speeds of a batch are multiples of one 32nd."""
 
 
@@ -41,7 +41,7 @@ SPEEDS = 32
 class _Failure:
     name: str
     reason: str
-    stops: bool = False
+    fatal: bool = False
     """Whether the reading stops at once: what remains would be part of the data."""
 
 
@@ -66,16 +66,16 @@ class _Loader:
     config: PipelineConfig
     rank: int
     cache: PairCache
-    negatives: Wanted | None
+    negatives: NegativeCounts | None
 
     def pipeline(
-        self, plan: Sequence[Sequence[Draw]], pairs: Mapping[int, MotionPair], first: int, epoch: int
+        self, plan: Sequence[Sequence[PlannedClip]], pairs: Mapping[int, MotionPair], first: int, epoch: int
     ) -> DataPipeline:
         """Steps for the batches of a plan, of which the first has the number ``first`` in the epoch."""
         size = self.config.batch_size
         # Clips, not batches, are loaded in parallel; a short batch is filled up to be bucketed with them.
         clips = [
-            (number, draw, None if draw is None else pairs[draw.pair])
+            (number, draw, None if draw is None else pairs[draw.pair_index])
             for number, batch in enumerate(plan, first)
             for draw in [*batch, *[None] * (size - len(batch))]
         ]
@@ -89,7 +89,7 @@ class _Loader:
         )
 
     def _load(
-        self, epoch: int, clip: tuple[int, Draw | None, MotionPair | None]
+        self, epoch: int, clip: tuple[int, PlannedClip | None, MotionPair | None]
     ) -> tuple[int, Example | _Failure | None]:
         number, draw, pair = clip
         if draw is None or pair is None:
@@ -99,8 +99,8 @@ class _Loader:
             if speed != 1.0:
                 loaded = loaded.at_rate(self.config.fps, speed)
             # A pair that was only planned may have got its take when it was made.
-            numbers = self.source.numbers(loaded.pair)
-            return number, cut_example(loaded, draw, self.config, epoch, numbers)
+            group_ids = self.source.group_ids(loaded.pair)
+            return number, cut_example(loaded, draw, self.config, epoch, group_ids)
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error), isinstance(error, ShardError))
 
@@ -112,8 +112,8 @@ class _Loader:
         octaves = self.config.speed_octaves
         draw = np.random.default_rng([self.config.seed, epoch, number])
         # Simple fractions, as a polyphase filter is the longer the less simple they are.
-        speed = round(SPEEDS * 2 ** draw.uniform(-octaves, octaves)) / SPEEDS
-        return speed if bpm is None or SLOWEST <= bpm * speed <= FASTEST else 1.0
+        speed = round(SPEED_DENOMINATOR * 2 ** draw.uniform(-octaves, octaves)) / SPEED_DENOMINATOR
+        return speed if bpm is None or MIN_BPM <= bpm * speed <= MAX_BPM else 1.0
 
     def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
         number = loaded[0][0]
@@ -142,7 +142,7 @@ class ClipReader(Iterator[list[Example]]):
         config: PipelineConfig,
         rank: int = 0,
         world_size: int = 1,
-        negatives: Wanted | None = None,
+        negatives: NegativeCounts | None = None,
     ) -> None:
         """Plan the first epoch; nothing is read yet.
 
@@ -271,8 +271,8 @@ class ClipReader(Iterator[list[Example]]):
             "split": self._split,
             "rank": self._rank,
             "world_size": self._world_size,
-            "sound read whole": self._loader.cache.whole,
-            **settings_of_batches(self._config),
+            "sound read whole": self._loader.cache.decodes_whole,
+            **batch_settings(self._config),
         }
 
     def _open(self, epoch: int, position: int) -> None:
@@ -289,7 +289,7 @@ class ClipReader(Iterator[list[Example]]):
             if failure is None:
                 self._failed_in_row = []
                 continue
-            if failure.stops:
+            if failure.fatal:
                 raise ShardError(failure.reason)
             if failure.name not in self.failures:
                 log.warning("skipped %s: %s", failure.name, failure.reason)

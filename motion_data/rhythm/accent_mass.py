@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motion_data.motion import Motion
-from motion_data.rhythm.speed import sampled, smoothed_speed
+from motion_data.rhythm.speed import resample_track, smoothed_speed
 from motion_data.skeleton import FEET, HANDS
 from motionbeat_upstream.tracking.grid import Grid, turns_at
 
 RATE = 120.0
 """Samples a second that speeds are measured at."""
 
-RUN_UP = 0.30
+RUN_UP_SECONDS = 0.30
 """Seconds before a pulse in which the limb's top speed is its weight."""
 
 
@@ -28,7 +28,7 @@ def pulse_weights(motion: Motion) -> dict[str, NDArray[np.float64]]:
     """How fast each limb was on its way to each of its pulses.
 
     Returns:
-        (N,) m/s for each limb with pulses: the top speed of its joints in the ``RUN_UP`` seconds
+        (N,) m/s for each limb with pulses: the top speed of its joints in the ``RUN_UP_SECONDS`` seconds
         before. 1 for every pulse of a limb that has no joints, as in a step chart.
     """
     weights = {}
@@ -37,9 +37,9 @@ def pulse_weights(motion: Motion) -> dict[str, NDArray[np.float64]]:
         if not seen or not len(pulses):
             weights[limb] = np.ones(len(pulses))
             continue
-        speed = smoothed_speed(sampled(motion.joints[:, seen], motion.fps, RATE), RATE).max(axis=1)
+        speed = smoothed_speed(resample_track(motion.joints[:, seen], motion.fps, RATE), RATE).max(axis=1)
         stop = np.clip(np.rint((pulses - motion.start) * RATE).astype(np.int64) + 1, 1, len(speed))
-        begin = np.maximum(stop - 1 - round(RUN_UP * RATE), 0)
+        begin = np.maximum(stop - 1 - round(RUN_UP_SECONDS * RATE), 0)
         weights[limb] = np.array([speed[a:b].max() for a, b in zip(begin, stop, strict=True)])
     return weights
 
@@ -94,11 +94,11 @@ def circular_emd(first: Tensor, second: Tensor) -> Tensor:
         (...) in bars: 0 for equal distributions, 0.5 for two accents on opposite sides.
     """
     size = first.shape[-1]
-    difference = _normalised(first) - _normalised(second)
+    difference = _normalise(first) - _normalise(second)
     flow = difference.cumsum(-1)
     return (flow - flow.median(-1, keepdim=True).values).abs().sum(-1) / size
 
 
-def _normalised(mass: Tensor) -> Tensor:
+def _normalise(mass: Tensor) -> Tensor:
     mass = mass.clamp(min=0) + TINY
     return mass / mass.sum(-1, keepdim=True)

@@ -18,29 +18,29 @@ from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.signal import find_peaks
 
 from motion_data.errors import DataError
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
-from motion_data.rhythm.speed import sampled, smoothed, smoothed_speed
+from motion_data.motion import MAX_FPS, MIN_FPS
+from motion_data.rhythm.speed import resample_track, smooth_track, smoothed_speed
 from motion_data.skeleton import FEET, HANDS
 
 RATE = 120.0
 """Samples a second that contacts are looked for at, whatever the motion's frame rate."""
 
-STILL, MOVING = 0.35, 0.60
+REST_SPEED, MOVING_SPEED = 0.35, 0.60
 """m/s: a joint comes to rest below the first, and is in motion again above the second."""
 
-LOW, HIGH = 0.04, 0.08
+LOW_HEIGHT, HIGH_HEIGHT = 0.04, 0.08
 """Metres above its own floor: a joint is down below the first, and up again above the second."""
 
-SHORTEST_CONTACT, SHORTEST_GAP = 0.060, 0.060
+MIN_CONTACT_SECONDS, MIN_GAP_SECONDS = 0.060, 0.060
 """Seconds. A shorter gap is no step: it is closed first. A shorter contact then is none."""
 
-FLOOR_SHARE = 5.0
+FLOOR_PERCENTILE = 5.0
 """A joint's floor is this percentile of its height: robust where a foot dips below the floor."""
 
-FLOOR_WINDOW, FLOOR_DRIFT = 6.0, 0.05
+FLOOR_WINDOW_SECONDS, MAX_FLOOR_DRIFT = 6.0, 0.05
 """The floor is followed over windows of so many seconds, within so many metres of the whole clip's."""
 
-STROKE_DEPTH, STROKE_GAP = 0.01, 0.10
+MIN_STROKE_DEPTH, MIN_STROKE_GAP_SECONDS = 0.01, 0.10
 """Metres that a hand falls and rises around a stroke; seconds between two strokes of a hand."""
 
 
@@ -84,7 +84,7 @@ def foot_contacts(
         seen = tuple(name for name in candidates if name in names)
         if not seen:
             continue
-        runs = [_rests(sampled(joints[:, names.index(name)], fps, RATE)) for name in seen]
+        runs = [_rest_intervals(resample_track(joints[:, names.index(name)], fps, RATE)) for name in seen]
         intervals = _debounce(np.concatenate(runs))
         span = (start, start + (len(joints) - 1) / fps)
         contacts[limb] = Contacts(np.clip(start + intervals / RATE, *span), span)
@@ -108,10 +108,12 @@ def hand_strokes(
         seen = [names.index(name) for name in candidates if name in names]
         if not seen:
             continue
-        track = sampled(joints[:, seen].mean(axis=1), fps, RATE)
-        height = smoothed(track[:, 1], RATE)
-        lowest, _ = find_peaks(-height, prominence=STROKE_DEPTH, distance=max(1, round(STROKE_GAP * RATE)))
-        strokes[limb] = start + (lowest + _vertex(height, lowest)) / RATE
+        track = resample_track(joints[:, seen].mean(axis=1), fps, RATE)
+        height = smooth_track(track[:, 1], RATE)
+        lowest, _ = find_peaks(
+            -height, prominence=MIN_STROKE_DEPTH, distance=max(1, round(MIN_STROKE_GAP_SECONDS * RATE))
+        )
+        strokes[limb] = start + (lowest + _parabola_vertex(height, lowest)) / RATE
     return strokes
 
 
@@ -139,23 +141,21 @@ def _check(joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float) 
             f"joints of shape {joints.shape}; expected (T, {len(names)}, 3) with T at least 2: "
             f"contacts need two frames, and a name for every joint"
         )
-    if not SLOWEST_RATE <= fps <= FASTEST_RATE:
-        raise DataError(
-            f"{fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give the true rate"
-        )
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise DataError(f"{fps:g} frames a second; expected {MIN_FPS:g} to {MAX_FPS:g}: give the true rate")
     if not np.isfinite(joints).all():
         count = int((~np.isfinite(joints)).any(axis=2).sum())
         raise DataError(f"{count} joint positions are NaN or infinite; expected numbers: fill the gaps first")
 
 
-def _rests(track: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rest_intervals(track: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, 2) samples, not whole, from and until which one joint rests on its floor."""
     speed = smoothed_speed(track, RATE)
-    height = smoothed(track[:, 1], RATE)
-    height = height - _floor(height)
+    height = smooth_track(track[:, 1], RATE)
+    height = height - _floor_height(height)
     # How far inside (above 0) or outside the tighter and the wider pair of thresholds a sample is.
-    enter = np.minimum(1 - speed / STILL, 1 - height / LOW)
-    leave = np.minimum(1 - speed / MOVING, 1 - height / HIGH)
+    enter = np.minimum(1 - speed / REST_SPEED, 1 - height / LOW_HEIGHT)
+    leave = np.minimum(1 - speed / MOVING_SPEED, 1 - height / HIGH_HEIGHT)
     begins = np.flatnonzero((enter > 0) & ~np.concatenate([[False], enter[:-1] > 0]))
     runs, free = [], 0
     for begin in begins:
@@ -168,15 +168,15 @@ def _rests(track: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(runs, dtype=np.float64).reshape(-1, 2)
 
 
-def _floor(height: NDArray[np.float64]) -> NDArray[np.float64]:
+def _floor_height(height: NDArray[np.float64]) -> NDArray[np.float64]:
     """(S,) height of the floor under a joint: slowly drifting, as a capture's floor does."""
-    whole = np.percentile(height, FLOOR_SHARE)
+    whole = np.percentile(height, FLOOR_PERCENTILE)
     # Every sixth sample will do for what changes over seconds.
     step = 6
-    size = max(1, round(FLOOR_WINDOW * RATE / step))
-    local = percentile_filter(height[::step], FLOOR_SHARE, size=size, mode="nearest")
+    size = max(1, round(FLOOR_WINDOW_SECONDS * RATE / step))
+    local = percentile_filter(height[::step], FLOOR_PERCENTILE, size=size, mode="nearest")
     local = gaussian_filter1d(local, size / 6, mode="nearest")
-    drift = np.clip(local - whole, -FLOOR_DRIFT, FLOOR_DRIFT)
+    drift = np.clip(local - whole, -MAX_FLOOR_DRIFT, MAX_FLOOR_DRIFT)
     floor: NDArray[np.float64] = whole + np.interp(
         np.arange(len(height)), np.arange(len(local)) * step, drift
     )
@@ -195,15 +195,15 @@ def _debounce(runs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Runs of several joints as one limb's: joined where they overlap or nearly touch, short ones dropped."""
     joined: list[list[float]] = []
     for begin, end in runs[np.argsort(runs[:, 0], kind="stable")]:
-        if joined and begin - joined[-1][1] < SHORTEST_GAP * RATE:
+        if joined and begin - joined[-1][1] < MIN_GAP_SECONDS * RATE:
             joined[-1][1] = max(joined[-1][1], end)
         else:
             joined.append([begin, end])
-    kept = [run for run in joined if run[1] - run[0] >= SHORTEST_CONTACT * RATE]
+    kept = [run for run in joined if run[1] - run[0] >= MIN_CONTACT_SECONDS * RATE]
     return np.array(kept, dtype=np.float64).reshape(-1, 2)
 
 
-def _vertex(curve: NDArray[np.float64], lowest: NDArray[np.int64]) -> NDArray[np.float64]:
+def _parabola_vertex(curve: NDArray[np.float64], lowest: NDArray[np.int64]) -> NDArray[np.float64]:
     """Where between the samples a curve is lowest: the vertex of a parabola, in ±0.5 samples."""
     before, now, after = curve[lowest - 1], curve[lowest], curve[lowest + 1]
     bend = before - 2 * now + after

@@ -10,12 +10,12 @@ from scipy.ndimage import gaussian_filter1d
 
 from motion_data.body.resampling import resample_positions
 
-SMOOTHING = 0.025
+SMOOTHING_SECONDS = 0.025
 """Standard deviation in seconds of the Gaussian that positions are smoothed by. It passes 6 % at
 15 Hz, all that 30 frames a second can hold, so that more frames a second add nothing."""
 
 
-def sampled(track: NDArray[np.floating[Any]], fps: float, rate: float) -> NDArray[np.float64]:
+def resample_track(track: NDArray[np.floating[Any]], fps: float, rate: float) -> NDArray[np.float64]:
     """Positions (T, ...) at ``fps`` frames a second, at ``rate`` a second.
 
     Sample j stands at j / ``rate`` seconds after the first frame; none lies after the last.
@@ -24,10 +24,10 @@ def sampled(track: NDArray[np.floating[Any]], fps: float, rate: float) -> NDArra
     return resample_positions(track, fps, rate)[: int(np.floor(last * rate + 1e-6)) + 1]
 
 
-def smoothed(track: NDArray[np.floating[Any]], rate: float) -> NDArray[np.float64]:
-    """(T, ...) sampled ``rate`` times a second, smoothed over time by a Gaussian of ``SMOOTHING`` seconds."""
+def smooth_track(track: NDArray[np.floating[Any]], rate: float) -> NDArray[np.float64]:
+    """(T, ...) sampled ``rate`` times a second, smoothed over time by a Gaussian."""
     calm: NDArray[np.float64] = gaussian_filter1d(
-        np.asarray(track, dtype=np.float64), SMOOTHING * rate, axis=0, mode="nearest"
+        np.asarray(track, dtype=np.float64), SMOOTHING_SECONDS * rate, axis=0, mode="nearest"
     )
     return calm
 
@@ -37,6 +37,6 @@ def smoothed_speed(track: NDArray[np.floating[Any]], rate: float) -> NDArray[np.
 
     ``rate`` is in samples a second.
     """
-    velocity = np.gradient(smoothed(track, rate), 1 / rate, axis=0)
+    velocity = np.gradient(smooth_track(track, rate), 1 / rate, axis=0)
     speed: NDArray[np.float64] = np.linalg.norm(velocity, axis=-1)
     return speed

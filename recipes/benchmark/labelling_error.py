@@ -134,7 +134,7 @@ def results(corpus: Corpus, folder: Path, package: str = "") -> tuple[list[Track
         if _matches(pair.piece, midis, package):
             pieces.setdefault(pair.piece, []).append(pair)
     left_out = {
-        name: str(why) for name, why in corpus.made["left_out"].items() if _matches(name, midis, package)
+        name: str(why) for name, why in corpus.info["left_out"].items() if _matches(name, midis, package)
     }
     if not pieces and not left_out:
         raise DataError(f"{folder}: no .mid file has the name of a track of {corpus.folder}")

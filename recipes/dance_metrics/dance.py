@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.motion import MAX_FPS, MIN_FPS
 from motion_data.skeleton import INDEX, JOINTS, SMPL_JOINTS
 
 SMPL_INDEX = {name: index for index, name in enumerate(SMPL_JOINTS)}
@@ -50,10 +50,8 @@ class Dance:
     def _fault(self) -> str:
         """Why this is no dance; empty where it is one."""
         joints, fps = self.joints, self.fps
-        if not SLOWEST_RATE <= fps <= FASTEST_RATE:
-            return (
-                f"{fps:g} frames a second; expected {SLOWEST_RATE:g} to {FASTEST_RATE:g}: give the true rate"
-            )
+        if not MIN_FPS <= fps <= MAX_FPS:
+            return f"{fps:g} frames a second; expected {MIN_FPS:g} to {MAX_FPS:g}: give the true rate"
         if joints.ndim != 3 or joints.shape[1:] != (len(SMPL_JOINTS), 3):
             return f"joints of shape {joints.shape}; expected (T, 24, 3), SMPL's joints in its order"
         if (len(joints) - 1) / fps < SHORTEST:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.rhythm.speed import sampled
+from motion_data.rhythm.speed import resample_track
 from recipes.dance_metrics.dance import SMPL_INDEX
 
 RATE = 60.0
@@ -52,7 +52,7 @@ def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[n
     Returns:
         (72,): the three of the first joint, those of the second, ...
     """
-    track = sampled(joints, fps, RATE)
+    track = resample_track(joints, fps, RATE)
     last = len(track) - 1
     frame = np.arange(1, last + 1)
     first = np.maximum(frame - REACH, 1)
@@ -101,7 +101,7 @@ def geometric_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray
         (32,) in the order of the published code.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        given = _relations(_Frames(sampled(joints, fps, RATE)))
+        given = _relations(_Frames(resample_track(joints, fps, RATE)))
     return np.asarray(np.stack(given).mean(axis=1))
 
 

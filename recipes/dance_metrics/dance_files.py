@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from motion_data.body.kinematics import forward_kinematics
 from motion_data.body.smpl import smpl_joints
-from motion_data.body.smpl_motion import EDGE_POSES, smpl_motion
+from motion_data.body.smpl_motion import EDGE_POSES_KEY, parse_smpl_motion
 from motion_data.corpora.motion_source import pickled_rate
 from motion_data.errors import DataError
 from motion_data.motion_file import read_motion
-from motion_data.safe_pickle import arrays_from_bytes, load_arrays, numbers
+from motion_data.safe_pickle import load_arrays, load_arrays_from_bytes, to_float_array
 from motion_data.skeleton import JOINTS, SMPL_JOINTS, SMPL_PARENTS
 from motionbeat_upstream.atomic_write import is_hidden
 from motionbeat_upstream.file_name import printable
@@ -125,7 +125,7 @@ def _npy(path: Path) -> Any:
     size = 2 if data[6:7] == b"\x01" else 4
     start = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
     if b"'descr': '|O'" in data[:start]:
-        held = arrays_from_bytes(data[start:], str(path))
+        held = load_arrays_from_bytes(data[start:], str(path))
         return held.item() if isinstance(held, np.ndarray) and held.size == 1 else held
     try:
         return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)  # type: ignore[no-untyped-call]
@@ -140,7 +140,7 @@ def _positions(held: Any, place: str) -> Floats:
         if "pred_position" not in held:
             raise DataError(f"{place}: holds {_told(held)}; expected pred_position, as Bailando writes it")
         held = held["pred_position"]
-    joints = numbers(held, place)
+    joints = to_float_array(held, place)
     if joints.ndim == 2 and joints.shape[1] == 72:
         joints = joints.reshape(len(joints), 24, 3)
     if joints.ndim != 3 or joints.shape[1:] != (24, 3):
@@ -153,8 +153,8 @@ def _positions(held: Any, place: str) -> Floats:
 def _from_pickle(path: Path, rest: Floats | None, fps: float | None) -> tuple[Floats, float, str]:
     """Joints (T, 24, 3), ``fps`` or else the format's rate, and what is up in it."""
     held = load_arrays(path)
-    if isinstance(held, dict) and EDGE_POSES in held:
-        positions = _positions(held[EDGE_POSES], f"{path}: {EDGE_POSES}")
+    if isinstance(held, dict) and EDGE_POSES_KEY in held:
+        positions = _positions(held[EDGE_POSES_KEY], f"{path}: {EDGE_POSES_KEY}")
         return positions, pickled_rate(held, path) if fps is None else fps, "z"
     if not isinstance(held, dict) or not {"smpl_poses", "smpl_trans"} <= held.keys():
         raise DataError(
@@ -163,7 +163,7 @@ def _from_pickle(path: Path, rest: Floats | None, fps: float | None) -> tuple[Fl
         )
     if rest is None:
         raise DataError(f"{path}: holds rotations; give the SMPL model that makes joints of them (--smpl)")
-    motion = smpl_motion(held, str(path), joints=24)
+    motion = parse_smpl_motion(held, str(path), joints=24)
     joints = _posed_joints(rest, motion.poses.reshape(len(motion.poses), 72), motion.translation)
     return joints, pickled_rate(held, path) if fps is None else fps, "y"
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from motion_data.rhythm.contacts import FLOOR_SHARE
-from motion_data.rhythm.speed import sampled
+from motion_data.rhythm.contacts import FLOOR_PERCENTILE
+from motion_data.rhythm.speed import resample_track
 from recipes.dance_metrics.dance import SMPL_INDEX
 
 SKATING_RATE = 20.0
@@ -48,9 +48,9 @@ def foot_skating(
         The share of the frames in which at least one foot skates, in [0, 1]; and the mean speed along the
         floor of a foot that stands, in m/s, NaN where none ever does.
     """
-    toes = sampled(joints, fps, SKATING_RATE)[:, TOES]
+    toes = resample_track(joints, fps, SKATING_RATE)[:, TOES]
     if floor is None:
-        floor = float(np.percentile(toes[..., 1].min(axis=1), FLOOR_SHARE))
+        floor = float(np.percentile(toes[..., 1].min(axis=1), FLOOR_PERCENTILE))
     down = toes[..., 1] - floor < LOW
     stands = down[1:] & down[:-1]
     speed = np.linalg.norm(np.diff(toes[..., [0, 2]], axis=0), axis=2) * SKATING_RATE
@@ -86,7 +86,7 @@ def physical_foot_contact(joints: NDArray[np.floating[Any]], fps: float) -> floa
         joints: (T, 24, 3) in metres, y up.
         fps: frames a second.
     """
-    track = sampled(joints, fps, PFC_RATE)
+    track = resample_track(joints, fps, PFC_RATE)
     force = np.diff(track[:, SMPL_INDEX["pelvis"]], n=2, axis=0)
     force[:, 1] = np.maximum(force[:, 1], 0)
     acceleration = np.linalg.norm(force, axis=1)

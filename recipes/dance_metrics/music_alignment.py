@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import argrelextrema
 
 from motion_data.rhythm.contacts import contact_pulses
-from motion_data.rhythm.speed import sampled
+from motion_data.rhythm.speed import resample_track
 from motion_data.skeleton import JOINTS
 from recipes.dance_metrics.dance import Dance
 from recipes.results.estimates import group_means
@@ -191,5 +191,5 @@ def beat_alignment(times: NDArray[np.float64], reference: NDArray[np.float64]) -
 
 def _steps(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
     """(T' - 1, J) metres that each joint goes from one frame to the next at ``RATE``."""
-    steps: NDArray[np.float64] = np.linalg.norm(np.diff(sampled(joints, fps, RATE), axis=0), axis=-1)
+    steps: NDArray[np.float64] = np.linalg.norm(np.diff(resample_track(joints, fps, RATE), axis=0), axis=-1)
     return steps

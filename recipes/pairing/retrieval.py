@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from motion_data.negatives.drawing import may_be_negatives
+from motion_data.negatives.drawing import negative_mask
 from recipes.results.estimates import Estimate, group_weights, mean_estimate
 
 POOL = 64
@@ -99,7 +99,7 @@ def retrieval(
         raise ValueError(f"{int((~np.isfinite(similarity)).sum())} similarities are NaN or infinite")
     if pool < 2:
         raise ValueError(f"pool is {pool}; expected at least 2, the own motion among them")
-    candidates = may_be_negatives(list(pieces), list(takes))
+    candidates = negative_mask(list(pieces), list(takes))
     if groups is not None:
         candidates &= np.equal.outer(np.asarray(groups), np.asarray(groups))
     own = np.diagonal(similarity)[:, None]

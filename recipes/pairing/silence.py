@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motion_data.negatives.drawing import may_be_negatives
+from motion_data.negatives.drawing import negative_mask
 from motionbeat_upstream.tracking.frontend import length_mask
 
 
@@ -56,7 +56,7 @@ def other_audio(
         (B, T) audio, and (B,) true where there was another clip to take it from; the others are silent, and
         no figure may count them.
     """
-    allowed = torch.from_numpy(np.asarray(may_be_negatives(pieces.tolist(), takes.tolist())))
+    allowed = torch.from_numpy(np.asarray(negative_mask(pieces.tolist(), takes.tolist())))
     lot = torch.rand(allowed.shape, generator=generator).masked_fill(~allowed, -1.0)
     donor, found = lot.argmax(1).to(wav.device), allowed.any(1).to(wav.device)
     sample = torch.arange(wav.shape[1], device=wav.device) % lengths[donor][:, None]

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from motion_data.label_targets import TARGETS
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.config import ClipConfig, PipelineConfig
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive
 from recipes.pretrain.criterion.settings import CriterionSettings
@@ -168,12 +168,12 @@ class CriterionSection:
     stop_after: Count = 20
     """Steps in a row without a finite loss or gradient that stop the run; fewer are skipped and counted."""
 
-    def wanted(self) -> Wanted | None:
+    def wanted(self) -> NegativeCounts | None:
         """Hard negatives of a clip; None where no loss compares them."""
         ecl = self.settings.ecl
         if not ecl.weight:
             return None
-        return Wanted(ecl.jittered, ecl.stretched, ecl.others)
+        return NegativeCounts(ecl.jittered, ecl.stretched, ecl.others)
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)

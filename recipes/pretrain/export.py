@@ -136,14 +136,14 @@ def export(
     else:
         grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
-    names = [str(corpus.made["corpus"]) for corpus in corpora]
+    names = [str(corpus.info["corpus"]) for corpus in corpora]
     training = " and ".join(names)
     if init is not None:
         training += f", begun with weights trained on {init['training']}"
     details = {
         "step": number,
         "seed": values["common"]["seed"],
-        "manifest_sha256": {str(corpus.made["corpus"]): corpus.sha256 for corpus in corpora},
+        "manifest_sha256": {str(corpus.info["corpus"]): corpus.sha256 for corpus in corpora},
         "config": {key: values[key] for key in ("model", "data", "criterion", "trainer", "optimizer")}
         | {"lr_scheduler": values["lr_scheduler"]},
         "versions": {"motionbeat": __version__}

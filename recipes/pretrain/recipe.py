@@ -129,7 +129,7 @@ def _print_head(
     console.info("%s%s: %s, %d thread(s)", processes, gang.device, precision, torch.get_num_threads())
     for corpus in corpora:
         train, dev = (len(corpus.split(split)) for split in ("train", "dev"))
-        if config.data.endless and corpus.made.get("corpus") == "constructed":
+        if config.data.endless and corpus.info.get("corpus") == "constructed":
             told = f"pairs without end to train on, {config.data.pairs_per_epoch} an epoch"
         else:
             told = f"{train} pairs to train on"

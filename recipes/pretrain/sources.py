@@ -19,7 +19,7 @@ def training_sources(corpora: Sequence[Corpus], data: DataSection) -> list[PairS
         return list(corpora)
     from motion_data.corpora.constructed.endless import open_endless
 
-    constructed = [corpus.made.get("corpus") == "constructed" for corpus in corpora]
+    constructed = [corpus.info.get("corpus") == "constructed" for corpus in corpora]
     if not any(constructed):
         raise DataError(
             "data.endless is true, and none of data.corpora is a constructed corpus: only these have pairs "

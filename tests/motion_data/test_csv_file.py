@@ -22,7 +22,7 @@ def test_rows_with_their_places(tmp_path: Path) -> None:
         {"piece": "d e", "split": "test", "note": "y"},
     ]
     # Lines of the file, counted by hand: the last row covers two.
-    assert [row.place.rpartition(":")[2] for row in rows] == ["2", "4", "6"]
+    assert [row.location.rpartition(":")[2] for row in rows] == ["2", "4", "6"]
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ from motion_data.labels import (
     MODE_STEPS,
     QUALITIES,
     Labels,
+    chord_quality,
     drum_classes,
-    mode_of,
-    quality_of,
+    scale_mode,
 )
 from motion_data.motion import Motion
-from motion_data.motion_file import read_labelled, read_motion, write_motion
+from motion_data.motion_file import read_motion, read_motion_and_labels, write_motion
 from motion_data.pipeline.padded_targets import padded_targets
 from motionbeat_upstream.tracking.grid import regular_grid
 from tests.random_labels import labels
@@ -56,8 +56,8 @@ def test_a_cut_at_frames_has_the_targets_of_the_whole(one: Labels, first: int, l
     cut = one.between(first / RATE, stop / RATE)
     assert cut.events.keys() == one.events.keys()
     for target in TARGETS.values():
-        whole = target.make(one, FRAMES, RATE)
-        assert np.array_equal(target.make(cut, stop - first, RATE), whole[first:stop])
+        whole = target.compute(one, FRAMES, RATE)
+        assert np.array_equal(target.compute(cut, stop - first, RATE), whole[first:stop])
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,8 +66,8 @@ def test_played_faster_the_targets_are_those_of_slower_frames_and_higher(one: La
     speed = 2 ** (semitones / 12)
     faster = one.at_speed(speed)
     for name, target in TARGETS.items():
-        whole = target.make(one, FRAMES, RATE / speed)
-        played = target.make(faster, FRAMES, RATE)
+        whole = target.compute(one, FRAMES, RATE / speed)
+        played = target.compute(faster, FRAMES, RATE)
         if name in ("pitch_roll", "pitch_onsets"):
             low, high = max(0, semitones), 128 + min(0, semitones)
             assert np.array_equal(played[:, low:high], whole[:, low - semitones : high - semitones])
@@ -110,13 +110,13 @@ def test_no_chord_is_not_an_unknown_chord() -> None:
 def test_chords_are_named_by_their_tones_from_any_root(name: str) -> None:
     for root in range(12):
         chord = tuple((root + step) % 12 for step in CHORD_TONES[name])
-        assert QUALITIES[quality_of(chord)] == name
-    assert QUALITIES[quality_of((0, 1, 2))] == "other"
+        assert QUALITIES[chord_quality(chord)] == name
+    assert QUALITIES[chord_quality((0, 1, 2))] == "other"
 
 
 def test_modes_and_drums_are_told() -> None:
     for number, steps in enumerate(MODE_STEPS.values()):
-        assert mode_of(tuple((7 + step) % 12 for step in steps)) == number
+        assert scale_mode(tuple((7 + step) % 12 for step in steps)) == number
     assert [DRUMS[drum] for drum in drum_classes([36, 38, 42, 47, 49, 56])] == list(DRUMS)
 
 
@@ -126,7 +126,7 @@ def test_a_motion_file_keeps_labels(tmp_path_factory: pytest.TempPathFactory, on
     path = tmp_path_factory.mktemp("m") / "m.npz"
     motion, grid = Motion(30.0, (), np.zeros((9, 0, 3))), regular_grid(2.0, 120.0, 4)
     write_motion(path, motion, grid, one)
-    again = read_labelled(path)[2]
+    again = read_motion_and_labels(path)[2]
     assert again.events.keys() == one.events.keys()
     assert all(np.array_equal(rows, again.events[kind]) for kind, rows in one.events.items())
     assert len(read_motion(path)) == 2
@@ -137,7 +137,7 @@ def test_a_motion_file_with_other_labels_is_refused(tmp_path: Path) -> None:
     with np.load(tmp_path / "m.npz") as file:
         np.savez(tmp_path / "m.npz", **dict(file), label_drums=np.zeros((2, 7)))
     with pytest.raises(DataError, match=r"m\.npz: not a motion.*\(2, 7\)"):
-        read_labelled(tmp_path / "m.npz")
+        read_motion_and_labels(tmp_path / "m.npz")
 
 
 @settings(max_examples=30, deadline=None)
@@ -148,7 +148,7 @@ def test_targets_of_a_batch_are_those_of_its_clips(clips: list[tuple[Labels, int
     for name, target in TARGETS.items():
         values, known = padded[name].values, padded[name].known
         for row, (one, length) in enumerate(clips):
-            made = torch.from_numpy(target.make(one, length, RATE))
+            made = torch.from_numpy(target.compute(one, length, RATE))
             assert torch.equal(values[row, :length], made)
             beyond = values[row, length:]
             assert not beyond.any() if beyond.dtype == torch.bool else bool((beyond == UNKNOWN).all())

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from motion_data.errors import DataError
 from motion_data.labels import Labels
-from motion_data.loading import LoadedPair, load_pair, on_common_skeleton
+from motion_data.loading import LoadedPair, load_pair, to_common_skeleton
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pipeline.pair_cache import PairCache
 from motion_data.skeleton import JOINTS
-from motion_data.stages import measure
+from motion_data.stages import measure_stages
 from tests.made_corpus import Made, write_corpus
 from tests.random_labels import labels
 
@@ -49,7 +49,7 @@ def test_all_that_belongs_to_a_pair_is_played_at_one_speed(corpus: Corpus, speed
         loaded = replace(load_pair(pair, corpus.folder), labels=notes)
         played = loaded.at_rate(50.0, speed)
         assert played.seconds == loaded.seconds / speed
-        assert played.shared == pytest.approx([time / speed for time in loaded.shared])
+        assert played.overlap == pytest.approx([time / speed for time in loaded.overlap])
         assert played.motion.start == loaded.motion.start / speed
         if loaded.grid is not None and played.grid is not None:
             assert np.array_equal(played.grid.beats, loaded.grid.beats / speed)
@@ -68,8 +68,8 @@ def test_another_frame_rate_does_not_lengthen_what_is_shared(corpus: Corpus) -> 
         loaded = load_pair(pair, corpus.folder)
         slower = loaded.at_rate(25.0)
         assert slower.motion.seconds >= loaded.motion.seconds
-        assert slower.shared == loaded.shared
-        assert slower.at_rate(25.0, 2.0).shared == pytest.approx([time / 2 for time in loaded.shared])
+        assert slower.overlap == loaded.overlap
+        assert slower.at_rate(25.0, 2.0).overlap == pytest.approx([time / 2 for time in loaded.overlap])
 
 
 def test_samples_that_are_no_numbers_are_refused(corpus: Corpus) -> None:
@@ -85,22 +85,22 @@ def test_samples_that_are_no_numbers_are_refused(corpus: Corpus) -> None:
 def test_joints_are_brought_into_the_common_order() -> None:
     joints = np.random.default_rng(0).normal(size=(5, 24, 3))
     names = (*reversed(JOINTS), "tail", "nose")
-    motion = on_common_skeleton(Motion(30.0, names, joints), "a")
+    motion = to_common_skeleton(Motion(30.0, names, joints), "a")
     assert motion.names == JOINTS
     assert np.array_equal(motion.joints, joints[:, 21::-1].astype(np.float32))
     partial = Motion(30.0, JOINTS, joints[:, :22], 0.0, joints[:, :3])
-    assert on_common_skeleton(partial, "a").rotations is None
+    assert to_common_skeleton(partial, "a").rotations is None
     whole = Motion(30.0, JOINTS, joints[:, :22], 0.0, joints[:, :22])
-    assert on_common_skeleton(whole, "a") is whole
+    assert to_common_skeleton(whole, "a") is whole
     with pytest.raises(DataError, match=r"a: the motion lacks the joints head, .*; prepare"):
-        on_common_skeleton(Motion(30.0, JOINTS[:15], joints[:, :15]), "a")
+        to_common_skeleton(Motion(30.0, JOINTS[:15], joints[:, :15]), "a")
 
 
 def test_a_cache_loads_what_a_pair_is_once(corpus: Corpus) -> None:
     plain = PairCache(corpus.folder, corpus.pairs, 50.0, 1000.0)
     small = PairCache(corpus.folder, corpus.pairs, 50.0, 0.05)
     endless = PairCache(corpus.folder, None, 50.0, 1000.0)
-    assert (plain.whole, small.whole, endless.whole) == (True, False, False)
+    assert (plain.decodes_whole, small.decodes_whole, endless.decodes_whole) == (True, False, False)
     for pair in corpus.pairs:
         expected = load_pair(pair, corpus.folder).at_rate(50.0)
         for cache in (plain, small, endless):
@@ -116,13 +116,13 @@ def same(one: LoadedPair, other: LoadedPair) -> bool:
         one.pair == other.pair
         and torch.equal(one.wav, other.wav)
         and np.array_equal(one.motion.joints, other.motion.joints)
-        and one.shared == other.shared
+        and one.overlap == other.overlap
     )
 
 
 def test_stages_are_counted_while_they_are_measured(corpus: Corpus) -> None:
     load_pair(corpus.pairs[0], corpus.folder)
-    with measure() as stages, measure() as both:
+    with measure_stages() as stages, measure_stages() as both:
         load_pair(corpus.pairs[0], corpus.folder)
     load_pair(corpus.pairs[0], corpus.folder)
     assert dict(stages.calls) == dict(both.calls) == {"audio": 1, "motion": 1}

@@ -105,7 +105,7 @@ def test_what_was_played_before_changes_nothing(sounds: Sounds, played: list[tup
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(voices, "MOST_KEPT", 3)
         assert [hear(*note) for note in played[::-1]][::-1] == once
-        assert sum(len(kept.pitches) for kept in voices._open.values()) <= 4
+        assert sum(len(kept.pitches) for kept in voices._synthesisers.values()) <= 4
 
 
 def test_a_score_is_heard_as_written(sounds: Sounds) -> None:

@@ -147,8 +147,8 @@ def test_a_motion_too_short_for_a_rate_is_refused() -> None:
 
 def test_later_moves_frames_and_touch_downs() -> None:
     motion = Motion(30.0, (), np.zeros((30, 0, 3)), 0.5, None, {"left_foot": np.array([0.6])})
-    assert motion.later(1.0).start == 1.5
-    assert motion.later(1.0).pulses["left_foot"].tolist() == [1.6]
+    assert motion.shift(1.0).start == 1.5
+    assert motion.shift(1.0).pulses["left_foot"].tolist() == [1.6]
 
 
 # What the one function replaced, kept here to be compared with.

@@ -23,7 +23,7 @@ from motion_data.manifest import MANIFEST, MARK, check_splits, read_corpus, writ
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair, from_record, to_record
-from motion_data.preparation import Job, MadePair, check_lengths, prepare_pairs
+from motion_data.preparation import Job, PreparedPair, check_lengths, prepare_pairs
 from motion_data.safe_pickle import load_arrays
 from motion_data.skeleton import FEET, INDEX, JOINTS, PARENTS
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
@@ -122,7 +122,7 @@ class TestManifest:
         assert again == written
         assert [pair.name for pair in again.pairs] == ["a", "b"]
         assert again.pairs[1] == pairs[0]
-        assert again.made["left_out"] == {"c": "broken"}
+        assert again.info["left_out"] == {"c": "broken"}
         assert [pair.name for pair in again.split("test")] == ["a"]
 
     def test_pieces_and_takes_are_numbered_by_name_over_all_splits(self, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ class TestManifest:
             made_pair("a", piece="q", take="x", split="test"),
         ]
         corpus = write_manifest(tmp_path, pairs, "folder", {})
-        assert [corpus.numbers(pair) for pair in pairs] == [(0, 2), (0, 1), (1, 0)]
+        assert [corpus.group_ids(pair) for pair in pairs] == [(0, 2), (0, 1), (1, 0)]
 
     def test_without_its_mark_it_is_not_whole(self, tmp_path: Path) -> None:
         write_manifest(tmp_path, [made_pair()], "folder", {})
@@ -209,7 +209,7 @@ class TestPreparation:
             source = tmp_path / f"{name}.txt"
             source.write_text(name)
 
-            def make() -> list[MadePair]:
+            def make() -> list[PreparedPair]:
                 self.made.append(name)
                 if name == "bad":
                     raise DataError("bad.txt: broken")
@@ -223,7 +223,7 @@ class TestPreparation:
         out = tmp_path / "out"
         first = prepare_pairs(out, "folder", {}, jobs)
         assert [pair.name for pair in first.pairs] == ["a", "b"]
-        assert first.made["left_out"] == {"bad": "bad.txt: broken"}
+        assert first.info["left_out"] == {"bad": "bad.txt: broken"}
         assert prepare_pairs(out, "folder", {}, jobs).pairs == first.pairs
         assert self.made == ["a", "bad", "b", "bad"]
         (tmp_path / "a.txt").write_text("changed")
@@ -237,7 +237,7 @@ class TestPreparation:
         out = tmp_path / "out"
         prepare_pairs(out, "folder", {}, jobs)
 
-        def stop() -> list[MadePair]:
+        def stop() -> list[PreparedPair]:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from motion_data.errors import DataError
 from motion_data.files import read_npz
-from motion_data.safe_pickle import arrays_from_bytes, load_arrays
+from motion_data.safe_pickle import load_arrays, load_arrays_from_bytes
 
 KINDS = arrays.arrays(
     dtype=st.sampled_from(["<f4", ">f8", "<i2", "|b1", "|u1", "<c16", "<U3", "|S4"]),
@@ -27,7 +27,7 @@ def test_what_numpy_pickles_is_read_as_it_was(
 ) -> None:
     array = np.asfortranarray(array) if fortran else array
     held = {"array": array, "scalar": np.float64(2.5), "list": [array, array]}
-    found = arrays_from_bytes(pickle.dumps(held, protocol=protocol), "a.pkl")
+    found = load_arrays_from_bytes(pickle.dumps(held, protocol=protocol), "a.pkl")
     assert found["scalar"] == 2.5
     for one in (found["array"], *found["list"]):
         assert one.dtype == array.dtype.newbyteorder("=")
@@ -36,7 +36,7 @@ def test_what_numpy_pickles_is_read_as_it_was(
 
 def test_objects_in_an_array_are_read_too() -> None:
     held = np.array([{"a": np.arange(3.0)}, None], dtype=object)
-    found = arrays_from_bytes(pickle.dumps(held), "a.pkl")
+    found = load_arrays_from_bytes(pickle.dumps(held), "a.pkl")
     np.testing.assert_array_equal(found[0]["a"], [0, 1, 2])
     assert found[1] is None
 
@@ -48,7 +48,7 @@ def test_a_pickle_of_python_2_is_read() -> None:
         b"(I2\ntp6\ncnumpy\ndtype\np7\n(S'f8'\np8\nI0\nI1\ntp9\nRp10\n(I3\nS'<'\np11\nNNNI-1\nI-1\nI0\n"
         b"tp12\nbI00\nS'\\x00\\x00\\x00\\x00\\x00\\x00\\xf8?\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xc0'\np13\ntp14\nb."
     )
-    np.testing.assert_array_equal(arrays_from_bytes(written, "a.pkl"), [1.5, -2.0])
+    np.testing.assert_array_equal(load_arrays_from_bytes(written, "a.pkl"), [1.5, -2.0])
 
 
 WHOLE = pickle.dumps({"smpl_poses": np.ones((4, 6)), "names": ["a", "b"]}, protocol=2)
@@ -64,7 +64,7 @@ WHOLE = pickle.dumps({"smpl_poses": np.ones((4, 6)), "names": ["a", "b"]}, proto
 def test_a_damaged_pickle_is_one_line(at: int, removed: int, put: bytes) -> None:
     said = "a.pkl: "
     try:
-        arrays_from_bytes(WHOLE[:at] + put + WHOLE[at + removed :], "a.pkl")
+        load_arrays_from_bytes(WHOLE[:at] + put + WHOLE[at + removed :], "a.pkl")
     except DataError as error:
         said = str(error)
     # Anything else that is raised fails the test.
@@ -75,7 +75,7 @@ def test_a_damaged_pickle_is_one_line(at: int, removed: int, put: bytes) -> None
 
 def test_an_index_takes_no_memory() -> None:
     # An empty list that is remembered as number 2,147,483,647.
-    assert arrays_from_bytes(b"\x80\x02]r\xff\xff\xff\x7f.", "a.pkl") == []
+    assert load_arrays_from_bytes(b"\x80\x02]r\xff\xff\xff\x7f.", "a.pkl") == []
 
 
 def test_a_file_that_is_not_there() -> None:

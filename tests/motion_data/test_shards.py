@@ -33,7 +33,7 @@ from motion_data.errors import DataError, ShardError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import MANIFEST, MARK, Corpus, read_corpus, write_manifest
 from motion_data.motion import Motion
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pair import MotionPair
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
@@ -173,14 +173,14 @@ def test_pairs_of_shards_are_those_of_the_corpus(
 def test_batches_are_those_of_the_corpus_whatever_fits_in_memory(
     corpus: Corpus, shards: Corpus, url: str
 ) -> None:
-    expected = read(ClipReader(corpus, "train", CONFIG, negatives=Wanted()))
+    expected = read(ClipReader(corpus, "train", CONFIG, negatives=NegativeCounts()))
     for source, megabytes in (
         (shards, 1000.0),
         (read_corpus(url), 0.5),
         (read_corpus(f"filecache::{url}"), 0.0),
     ):
         config = replace(CONFIG, memory_megabytes=megabytes)
-        assert read(ClipReader(source, "train", config, negatives=Wanted())) == expected
+        assert read(ClipReader(source, "train", config, negatives=NegativeCounts())) == expected
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from motion_data.body.normalisation import normalise
-from motion_data.body.orientation import stature_of
+from motion_data.body.orientation import estimate_stature
 from motion_data.corpora.bvh import read_bvh
 from motion_data.corpora.constructed.footfalls import continued
 from motion_data.corpora.constructed.take_loop import LongTake, lengthened
@@ -319,7 +319,7 @@ def _named(motion: Motion, name: str) -> Take:
     partners = re.fullmatch(r"(?:.*-)?(?:take_)?\d+_(\d+)", name)
     group = f"capture-{partners[1]}" if partners else name
     joints: NDArray[Any] = motion.joints
-    if motion.names == JOINTS and (stature := stature_of(joints)) < ADULT:
+    if motion.names == JOINTS and (stature := estimate_stature(joints)) < ADULT:
         joints = joints * (STATURE / stature)
     joints = joints[_unbroken(joints, motion.fps)]
     return Take(motion.fps, motion.names, joints, 0.0, None, {}, name, group)

@@ -48,7 +48,7 @@ class EndlessPairs:
         indices = [train_index(number) for number in range(first, first + self.pairs_per_epoch)]
         return [(index, planned_pair(self.planner.plan(index))) for index in indices]
 
-    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+    def group_ids(self, pair: MotionPair) -> tuple[int, int]:
         """Of the pair's piece and take, by a hash of their names."""
         return _hashed(pair.piece), _hashed(pair.take)
 
@@ -59,9 +59,9 @@ def open_endless(corpus: Corpus, pairs_per_epoch: int) -> EndlessPairs:
     Raises:
         DataError: it is no constructed corpus of this version, or what its pairs are made of has changed.
     """
-    if corpus.made.get("corpus") != "constructed":
+    if corpus.info.get("corpus") != "constructed":
         raise DataError(
-            f"{corpus.folder}: a corpus {corpus.made.get('corpus')!r} has the pairs of its manifest alone; "
+            f"{corpus.folder}: a corpus {corpus.info.get('corpus')!r} has the pairs of its manifest alone; "
             f"only a constructed one has pairs without end"
         )
     planner = read_planner(corpus.folder)

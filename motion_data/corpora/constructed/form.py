@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.surroundings import AUDIBLE, Surroundings, gain
-from motion_data.labels import KINDS, QUALITIES, SECTIONS, Labels, drum_classes, mode_of, quality_of
+from motion_data.labels import KINDS, QUALITIES, SECTIONS, Labels, chord_quality, drum_classes, scale_mode
 from motion_data.soundfont import playable
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def chord_events(
     present = cells.plays & np.array([role in band for role in ROLES])
     for chord, (_, bass, struck, melody) in zip(chords[cells.bars].tolist(), present.tolist(), strict=True):
         if struck:
-            told.append((chord[0], quality_of(tuple(chord))))
+            told.append((chord[0], chord_quality(tuple(chord))))
         else:
             told.append(None if bass or melody else (0, QUALITIES.index("none")))
     rows = [
@@ -103,7 +103,7 @@ def key_events(
         edges: seconds of the cells' edges.
     """
     tonic = (scale[0] + transposition) % 12
-    rows = [(edges[0], edges[-1], tonic, mode_of(tuple(scale)))] if set(band) - {"drums"} else []
+    rows = [(edges[0], edges[-1], tonic, scale_mode(tuple(scale)))] if set(band) - {"drums"} else []
     return np.array(rows).reshape(-1, 4)
 
 

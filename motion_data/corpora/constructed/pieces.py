@@ -14,7 +14,7 @@ from motion_data.corpora.constructed.score_check import contradiction
 from motion_data.corpora.constructed.scores import PERCUSSION, Score
 from motion_data.corpora.constructed.tunes import METRES
 from motion_data.errors import DataError
-from motion_data.files import files_under
+from motion_data.files import find_files
 from motion_data.midi_beats import midi_beats, pop909_beats
 from motion_data.midi_file import read_score, seconds_of
 from motionbeat_upstream.file_name import printable
@@ -54,7 +54,7 @@ def read_pieces(folder: Path) -> tuple[list[Score], dict[str, str]]:
     Raises:
         DataError: no such folder, or no MIDI file in it.
     """
-    files = files_under(folder, (".mid", ".midi"))
+    files = find_files(folder, (".mid", ".midi"))
     if not files:
         raise DataError(f"{folder}: no .mid or .midi file in it; give a folder of MIDI files with --pieces")
     licence = licence_of(folder)

@@ -31,7 +31,7 @@ from motion_data.files import file_sha256
 from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
-from motion_data.preparation import hashed_split
+from motion_data.preparation import split_by_hash
 from motion_data.soundfont import default_soundfont, make_score
 from motion_data.soundfont import play as play_score
 
@@ -164,7 +164,7 @@ def pool(tunes: Sequence[Tune]) -> Pools:
     """Tunes by split and time signature; the split is dealt by the piece's name and so never changes."""
     pools: dict[tuple[str, str], list[Tune]] = {}
     for tune in tunes:
-        pools.setdefault((hashed_split(tune.piece), tune.signature), []).append(tune)
+        pools.setdefault((split_by_hash(tune.piece), tune.signature), []).append(tune)
     return pools
 
 
@@ -174,7 +174,7 @@ def made_pools() -> Mapping[tuple[str, str], Sequence[int]]:
     pools: dict[tuple[str, str], list[int]] = {}
     for metre in METRES:
         for number in range(MADE_TUNES):
-            pools.setdefault((hashed_split(f"made:{metre}-{number}"), metre), []).append(number)
+            pools.setdefault((split_by_hash(f"made:{metre}-{number}"), metre), []).append(number)
     return pools
 
 

@@ -16,7 +16,7 @@ from motion_data.corpora.constructed.plan import BEATLESS, FORMAT, Mix, Plan, Po
 from motion_data.corpora.constructed.scores import Entry
 from motion_data.corpora.constructed.tunes import Tune, from_json, to_json
 from motion_data.errors import DataError
-from motion_data.preparation import hashed_split
+from motion_data.preparation import split_by_hash
 from motionbeat_upstream.atomic_write import write_text
 
 PLANNER, TAKES = "planner.json", "takes"
@@ -76,7 +76,7 @@ def by_split(entries: Mapping[str, Sequence[Entry]]) -> dict[tuple[str, str], li
     dealt: dict[tuple[str, str], list[Entry]] = {}
     for source, of in entries.items():
         for entry in of:
-            dealt.setdefault((hashed_split(entry.piece), source), []).append(entry)
+            dealt.setdefault((split_by_hash(entry.piece), source), []).append(entry)
     return dealt
 
 

@@ -37,7 +37,7 @@ from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
 from motion_data.measured_sounds import read_sounds
 from motion_data.motion_file import write_motion
 from motion_data.pair import NO_BEATS, MotionPair
-from motion_data.preparation import check_option, motion_facts
+from motion_data.preparation import check_option, motion_fields
 from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
 from motionbeat_upstream.processes import in_processes
@@ -127,7 +127,7 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         except DataError:
             pass  # broken, or of another version: made again
         else:
-            same = corpus.made["corpus"] == "constructed" and corpus.made["options"] == said
+            same = corpus.info["corpus"] == "constructed" and corpus.info["options"] == said
             if same and (out / PLANNER).is_file():
                 return corpus
     if settings.soundfont is not None:
@@ -299,10 +299,10 @@ def make_pair(plan: Plan, folder: str | Path = ".") -> MotionPair:
     """
     if plan.source == BEATLESS:
         still = stand_still(plan)
-        return _record(plan, {**motion_facts(still, None, NO_BEATS), "grid": NO_BEATS})
+        return _record(plan, {**motion_fields(still, None, NO_BEATS), "grid": NO_BEATS})
     arrangement = play(plan, folder)
     plan = choose_take(plan, arrangement)
-    return _record(plan, motion_facts(move(plan, arrangement), arrangement.grid, "exact"))
+    return _record(plan, motion_fields(move(plan, arrangement), arrangement.grid, "exact"))
 
 
 def planned_pair(plan: Plan) -> MotionPair:

@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from motion_data.errors import DataError
-from motion_data.files import files_under
+from motion_data.files import find_files
 from motion_data.midi_file import read_score
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.file_name import printable
@@ -434,7 +434,7 @@ def midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
     Raises:
         DataError: no such folder, or no MIDI file in it.
     """
-    files = files_under(folder, (".mid", ".midi"))
+    files = find_files(folder, (".mid", ".midi"))
     if not files:
         raise DataError(f"{folder}: no .mid or .midi file in it; give a folder of MIDI files with --midi")
     tunes, left_out = [], {}

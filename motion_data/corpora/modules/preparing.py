@@ -54,7 +54,7 @@ from motion_data.corpora.recordings.tracks import (
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.manifest import Corpus, write_manifest
-from motion_data.preparation import Job, MadePair, check_option, do_jobs, hashed_share
+from motion_data.preparation import Job, PreparedPair, check_option, hash_fraction, run_jobs
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
@@ -110,7 +110,7 @@ class Module(Track):
     @property
     def split(self) -> str:
         """train, dev or test, always the same for a package."""
-        share = hashed_share(f"modules 4 {self.package}")
+        share = hash_fraction(f"modules 4 {self.package}")
         return "dev" if share < DEV_SHARE else "test" if share < UNSEEN_SHARE else "train"
 
 
@@ -156,13 +156,13 @@ def prepare_modules(raw: Path, out: Path, settings: Settings, workers: int = 2) 
             (module.path,),
             partial(_module_pairs, module, out, settings, digest),
             (module.name, module.split, module.licence, digest),
-            keep_refusal=True,
+            remember_failure=True,
         )
         for module in modules
     ]
     options = {**asdict(settings), "checkpoint": digest}
     depends_on = {name: value for name, value in options.items() if name != "checkpoint"}
-    outcomes = do_jobs(out, "modules", depends_on, jobs, workers)
+    outcomes = run_jobs(out, "modules", depends_on, jobs, workers)
     pairs, without = without_copies([module.name for module in modules], outcomes)
     known = {pair.piece: pair.provenance for pair in pairs}.values()
     notes = {
@@ -198,7 +198,7 @@ def find_modules(raw: Path) -> tuple[list[Module], dict[str, str]]:
     return modules, refused
 
 
-def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) -> list[MadePair]:
+def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) -> list[PreparedPair]:
     """The pairs of a module and its variants, whose sounds are written.
 
     Raises:
@@ -221,7 +221,7 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
         "bars_known": choice.bars_known,
         "labelled_by": [digest],
     }
-    pairs: list[MadePair] = []
+    pairs: list[PreparedPair] = []
     for number in range(1 + (settings.variants if module.split == "train" else 0)):
         tempo, pitch = factors(settings.seed, module.name, number)
         if number:
@@ -252,8 +252,8 @@ def factors(seed: int, name: str, number: int) -> tuple[float, float]:
     """
     if number == 0:
         return 1.0, 1.0
-    octaves = TEMPO_OCTAVES * (2 * hashed_share(f"tempo {seed} {number} {name}") - 1)
-    semitones = PITCH_SEMITONES * (2 * hashed_share(f"pitch {seed} {number} {name}") - 1)
+    octaves = TEMPO_OCTAVES * (2 * hash_fraction(f"tempo {seed} {number} {name}") - 1)
+    semitones = PITCH_SEMITONES * (2 * hash_fraction(f"pitch {seed} {number} {name}") - 1)
     return float(2**octaves), float(2 ** (semitones / 12))
 
 

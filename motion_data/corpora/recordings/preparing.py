@@ -34,7 +34,7 @@ from motion_data.files import file_sha256, write_sound
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, Outcome, check_option, do_jobs, motion_facts
+from motion_data.preparation import Job, Outcome, PreparedPair, check_option, motion_fields, run_jobs
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -124,10 +124,10 @@ def prepare_recordings(
                 (track.path, *midi),
                 partial(_track_pairs, track, out, settings, models),
                 (track.name, track.split, track.licence, track.rate, *models),
-                keep_refusal=True,
+                remember_failure=True,
             )
         )
-    outcomes = do_jobs(out, "recordings", depends_on, jobs, workers)
+    outcomes = run_jobs(out, "recordings", depends_on, jobs, workers)
     pairs, without = without_copies([track.name for track in tracks], outcomes)
     left_out |= without
     return write_manifest(out, pairs, "recordings", asked, left_out, notes)
@@ -173,7 +173,9 @@ def _check(settings: Settings, workers: int) -> None:
         )
 
 
-def _track_pairs(track: Track, out: Path, settings: Settings, models: Mapping[str, Path]) -> list[MadePair]:
+def _track_pairs(
+    track: Track, out: Path, settings: Settings, models: Mapping[str, Path]
+) -> list[PreparedPair]:
     """The pairs of a track, whose sound is written; ``models`` are checkpoints by their hash.
 
     Raises:
@@ -262,7 +264,7 @@ def cut_pairs(
     seconds: float,
     seed: int,
     wav: Tensor | None,
-) -> list[MadePair]:
+) -> list[PreparedPair]:
     """Dance to a labelled track from end to end, and cut the dance at downbeats.
 
     Where bars are known, a parametric dancer dances to the sound or to the grid; where they are not, there
@@ -301,7 +303,7 @@ def cut_pairs(
     take_facts: dict[str, Any] = {"dance": style if danced else "steps", "energy": energy, "seed": own_seed}
     if danced:
         take_facts["follows"] = follows
-    pairs: list[MadePair] = []
+    pairs: list[PreparedPair] = []
     for number, (first, last) in enumerate(_spans(grid.downbeats, seconds)):
         # The margin lets the last downbeat be in the pair, so that its last bar is whole.
         start, stop = np.floor(first / EDGE + 1e-6) * EDGE, np.ceil(last / EDGE + 1e-6) * EDGE
@@ -317,7 +319,7 @@ def cut_pairs(
             split=track.split,
             licence=track.licence,
             seconds=round(stop - start, 3),
-            **motion_facts(part, own_grid, grid_source),
+            **motion_fields(part, own_grid, grid_source),
             audio=replace(audio, start=round(start, 3), stop=round(stop, 3)),
             provenance={**provenance, **take_facts},
         )

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from motion_data.corpora.recordings.licence import track_licence
 from motion_data.errors import DataError
-from motion_data.preparation import hashed_share
+from motion_data.preparation import hash_fraction
 from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
 SHORTEST = 20.0
@@ -95,7 +95,7 @@ def package_half(package: str) -> int:
 
 def _hashed(package: str, purpose: str) -> float:
     """A number in [0, 1) that a package's name gives."""
-    return hashed_share(f"{purpose} {SAME_MUSIC.get(package, package)}")
+    return hash_fraction(f"{purpose} {SAME_MUSIC.get(package, package)}")
 
 
 def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, str], dict[str, int]]:

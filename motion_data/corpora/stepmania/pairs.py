@@ -23,10 +23,10 @@ from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
 from motion_data.corpora.stepmania.song import ENCODINGS, Chart, Song, read_song, seconds_at
 from motion_data.errors import DataError
-from motion_data.files import file_sha256, files_under
+from motion_data.files import file_sha256, find_files
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
-from motion_data.preparation import Job, MadePair, hashed_split, motion_facts, refused
+from motion_data.preparation import Job, PreparedPair, failed_job, motion_fields, split_by_hash
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.mp3_tag import read_mp3_tag
@@ -108,13 +108,13 @@ def chart_jobs(
     jobs: list[Job] = []
     names: set[str] = set()
     for source, piece in zip(sources, _pieces(sources), strict=True):
-        split = splits.get(piece) or hashed_split(piece)
+        split = splits.get(piece) or split_by_hash(piece)
         for chart in source.charts:
             described = "-".join(filter(None, (source.label, chart.steps_type, chart.difficulty)))
             name = _take_name(names, described, chart.description)
             make = partial(_make, source, chart, name, piece, split, bias)
             jobs.append(Job(name, (source.file, source.music), make, (piece, split)))
-    jobs += [refused(_take_name(names, label), (file,), fault) for label, file, fault in faults]
+    jobs += [failed_job(_take_name(names, label), (file,), fault) for label, file, fault in faults]
     return jobs, dict(sorted(others.items()))
 
 
@@ -139,7 +139,7 @@ def song_files(raw: Path) -> list[Path]:
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected StepMania's Songs, a pack or a song")
     folders: dict[Path, list[Path]] = {}
-    for path in files_under(raw, (".sm", ".ssc")):
+    for path in find_files(raw, (".sm", ".ssc")):
         folders.setdefault(path.parent, []).append(path)
     files = [
         path
@@ -242,7 +242,9 @@ def _fit(label: str) -> str:
     return f"{name[:120]}_{digest}" if lost or len(name) > 120 else name
 
 
-def _make(source: _Source, chart: Chart, name: str, piece: str, split: str, bias: float) -> list[MadePair]:
+def _make(
+    source: _Source, chart: Chart, name: str, piece: str, split: str, bias: float
+) -> list[PreparedPair]:
     seconds, onsets = _heard(source.music)
     lead = bias + mp3_lead(source.music)
     grid = chart_grid(chart, seconds, lead)
@@ -256,7 +258,7 @@ def _make(source: _Source, chart: Chart, name: str, piece: str, split: str, bias
         split=split,
         licence=LICENCE,
         seconds=seconds,
-        **motion_facts(motion, grid, "exact"),
+        **motion_fields(motion, grid, "exact"),
         audio=AudioSpan(str(source.music), 0.0, seconds, source.sha256),
         provenance={
             "file": source.label,

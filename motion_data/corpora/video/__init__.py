@@ -25,19 +25,19 @@ from tqdm import tqdm
 from motion_data.corpora.video.container import extract_sound, probe
 from motion_data.corpora.video.pose import kept_poses, read_poses, write_poses
 from motion_data.errors import DataError
-from motion_data.files import file_sha256, files_under
+from motion_data.files import file_sha256, find_files
 from motion_data.manifest import Corpus
 from motion_data.motion import Motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.preparation import (
     Job,
-    MadePair,
+    PreparedPair,
     check_lengths,
-    hashed_split,
-    motion_facts,
+    failed_job,
+    motion_fields,
     prepare_pairs,
     read_splits,
-    refused,
+    split_by_hash,
 )
 from motion_data.skeleton import FEET, INDEX, JOINTS
 from motionbeat_upstream.atomic_write import stops_writing
@@ -102,7 +102,7 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
     for name, value in (("--seconds", options.seconds), ("--shortest", options.shortest)):
         if value is not None and not 0 < value < float("inf"):
             raise DataError(f"{name} {value:g}: expected seconds above 0")
-    paths = [raw] if raw.is_file() else files_under(raw, SUFFIXES)
+    paths = [raw] if raw.is_file() else find_files(raw, SUFFIXES)
     if not paths:
         raise DataError(f"{raw}: holds no video ({', '.join(SUFFIXES)})")
     splits = read_splits(options.splits) if options.splits else {}
@@ -115,12 +115,12 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
         try:
             # The same video under two names is one piece.
             piece = pieces.setdefault(file_sha256(path), printable(label))
-            split = splits.get(piece) or hashed_split(piece)
+            split = splits.get(piece) or split_by_hash(piece)
             jobs += _video_jobs(path, label, name, piece, split, out, options)
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and stops_writing(error):
                 raise
-            jobs.append(refused(name, (path,), error))
+            jobs.append(failed_job(name, (path,), error))
     told = {
         "seconds": options.seconds,
         "shortest": options.shortest,
@@ -182,7 +182,7 @@ def _video_jobs(
         "pose": "mediapipe, complexity 1",
     }
 
-    def make(pair_name: str, stretch: Stretch) -> list[MadePair]:
+    def make(pair_name: str, stretch: Stretch) -> list[PreparedPair]:
         from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 
         start, stop = max(0.0, stretch.start), min(stretch.start + stretch.seconds, heard)
@@ -199,12 +199,12 @@ def _video_jobs(
             split=split,
             licence=LICENCE,
             seconds=stop - start,
-            **motion_facts(motion, grid, "estimated"),
+            **motion_fields(motion, grid, "estimated"),
             audio=replace(audio, start=start, stop=stop),
             provenance={
                 **provenance,
                 "filled": stretch.filled,
-                "missed": list(stretch.missed),
+                "missed": list(stretch.inferred),
                 "out_of_view": list(stretch.out_of_view),
                 "limbs": limbs,
                 "visibility": stretch.visibility,

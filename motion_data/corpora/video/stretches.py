@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.body.normalisation import LONGEST_GAP, fill_gaps
+from motion_data.body.normalisation import MAX_GAP_SECONDS, fill_gaps
 from motion_data.body.orientation import floor_height
-from motion_data.body.retarget import to_common
+from motion_data.body.retarget import map_to_common
 from motion_data.corpora.video.pose import LANDMARKS, Poses
-from motion_data.motion import FASTEST_RATE, SLOWEST_RATE
+from motion_data.motion import MAX_FPS, MIN_FPS
 from motion_data.skeleton import JOINTS
 
 SEEN = 0.5
@@ -40,7 +40,7 @@ class Stretch:
     """(T, 22, 3) the common skeleton in metres, y up, z towards the camera, no gaps."""
     filled: int
     """Joints times frames that were filled."""
-    missed: tuple[str, ...]
+    inferred: tuple[str, ...]
     """Joints that were inferred from their neighbours."""
     out_of_view: tuple[str, ...]
     """Joints that are hardly ever seen."""
@@ -59,7 +59,7 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
     """Cut poses into stretches.
 
     Pictures are brought to their usual rate by linear interpolation between the times at which they are
-    shown. Landmarks of low visibility are gaps: those up to ``LONGEST_GAP`` are filled, longer ones end
+    shown. Landmarks of low visibility are gaps: those up to ``MAX_GAP_SECONDS`` are filled, longer ones end
     a stretch.
 
     MediaPipe's metres are from the middle of the hips; where the body is in the room it does not
@@ -76,7 +76,7 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
     if len(poses.times) < 3:
         return []
     times, fps = _steady_times(poses.times)
-    if not SLOWEST_RATE <= fps <= FASTEST_RATE:
+    if not MIN_FPS <= fps <= MAX_FPS:
         return []
     believed = _at(times, poses.times, poses.world * UPRIGHT)
     hidden = ~(poses.visibility >= SEEN)
@@ -85,13 +85,13 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
     image = _at(times, poses.times, poses.image.astype(np.float64))
     visibility = _at(times, poses.times, poses.visibility.astype(np.float64))
     found = np.isfinite(believed).all(axis=(1, 2))
-    body = to_common(LANDMARKS, world)
+    body = map_to_common(LANDMARKS, world)
     view = (
         np.isfinite(body.joints[found]).all(axis=2).mean(axis=0) >= IN_VIEW if found.any() else np.zeros(22)
     )
     if not view.any():
         return []
-    whole = np.where(view[None, :, None], body.joints, to_common(LANDMARKS, believed).joints)
+    whole = np.where(view[None, :, None], body.joints, map_to_common(LANDMARKS, believed).joints)
     out_of_view = tuple(name for name, there in zip(JOINTS, view, strict=True) if not there)
     root = "in place" if moving_camera else "across the picture, depth unknown"
     stretches = []
@@ -106,7 +106,7 @@ def find_stretches(poses: Poses, shortest: float, moving_camera: bool) -> list[S
         means = np.nan_to_num(np.nanmean(visibility[first:stop], axis=0))
         told = {name: round(float(mean), 3) for name, mean in zip(LANDMARKS, means, strict=True)}
         start = float(times[first])
-        stretches.append(Stretch(start, fps, joints, filled, body.missed, out_of_view, told, root))
+        stretches.append(Stretch(start, fps, joints, filled, body.inferred, out_of_view, told, root))
     return stretches
 
 
@@ -138,7 +138,7 @@ def _at(
     between = np.where(
         share == 0, before, np.where(share == 1, behind, (1 - share) * before + share * behind)
     )
-    hole = (width > LONGEST_GAP).reshape(share.shape) & (share > 0) & (share < 1)
+    hole = (width > MAX_GAP_SECONDS).reshape(share.shape) & (share > 0) & (share < 1)
     return np.where(hole, np.nan, between)
 
 
@@ -147,7 +147,7 @@ def _runs(known: NDArray[np.bool_], fps: float) -> Iterator[tuple[int, int]]:
     long = np.zeros(len(known), dtype=bool)
     for joint in known.T:
         for first, stop in _edges(~joint):
-            if (stop - first) / fps > LONGEST_GAP:
+            if (stop - first) / fps > MAX_GAP_SECONDS:
                 long[first:stop] = True
     for first, stop in _edges(~long):
         # A gap at the border is nobody's guess: the stretch begins and ends with every joint seen.

@@ -62,7 +62,7 @@ class Recording:
 class Row:
     """One line of a CSV, or one pair of files of a folder."""
 
-    place: str
+    location: str
     audio: Path
     beats: Path
     piece: str
@@ -121,14 +121,14 @@ def _read_csv(path: Path) -> list[Row]:
         cells = row.cells
         for column in ("audio", "beats"):
             if not cells[column]:
-                raise DataError(f"{row.place}: the column {column} is empty; give the file's path")
+                raise DataError(f"{row.location}: the column {column} is empty; give the file's path")
         split = cells.get("split", "").lower()
         if split and split not in SPLIT_NAMES:
-            raise DataError(f"{row.place}: unknown split {split!r}; expected {', '.join(SPLITS)}")
+            raise DataError(f"{row.location}: unknown split {split!r}; expected {', '.join(SPLITS)}")
         audio = path.parent / cells["audio"]
         rows.append(
             Row(
-                row.place,
+                row.location,
                 audio,
                 path.parent / cells["beats"],
                 cells.get("piece") or audio.stem,
@@ -181,14 +181,14 @@ def _splits_of_pieces(
         return split_by_ratio([row.piece for row in rows], ratios, seed)
     for row in rows:
         if not row.split:
-            raise DataError(f"{row.place}: the column split is empty; fill it in on every line or on none")
+            raise DataError(f"{row.location}: the column split is empty; fill it in on every line or on none")
     return _one_value_a_piece(rows, "split")
 
 
 def _splits_by_fold(rows: Sequence[Row], root: Path, test_fold: str) -> dict[str, str]:
     for row in rows:
         if not row.fold:
-            raise DataError(f"{row.place}: datarc.test_fold is {test_fold} but the line names no fold")
+            raise DataError(f"{row.location}: datarc.test_fold is {test_fold} but the line names no fold")
     folds = sorted({row.fold for row in rows}, key=lambda fold: (len(fold), fold))
     if test_fold not in folds:
         raise DataError(f"{root}: datarc.test_fold is {test_fold}, but the folds are {', '.join(folds)}")
@@ -206,7 +206,7 @@ def _one_value_a_piece(rows: Sequence[Row], column: Literal["split", "fold"]) ->
         value: str = getattr(row, column)
         if found.setdefault(row.piece, value) != value:
             raise DataError(
-                f"{row.place}: the piece {row.piece!r} is in {column} {value} here and in {column} "
+                f"{row.location}: the piece {row.piece!r} is in {column} {value} here and in {column} "
                 f"{found[row.piece]} above; a piece must stay in one, or the test is no test"
             )
     return found
@@ -266,8 +266,8 @@ def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:
     seen: dict[Path, str] = {}
     for row in rows:
         if row.audio in seen:
-            raise DataError(f"{row.place}: {row.audio} is listed twice, first at {seen[row.audio]}")
-        seen[row.audio] = row.place
+            raise DataError(f"{row.location}: {row.audio} is listed twice, first at {seen[row.audio]}")
+        seen[row.audio] = row.location
     stems = Counter(row.audio.stem for row in rows)
     return [
         fit_name(
@@ -302,7 +302,7 @@ def _recording(row: Row, name: str) -> Recording:
 
     # Unlike Path.is_file, it takes a name that is too long for one of no file.
     if not os.path.isfile(row.audio):
-        raise DataError(f"{row.place}: no audio file {row.audio}")
+        raise DataError(f"{row.location}: no audio file {row.audio}")
     if not os.path.isfile(row.beats):
         raise DataError(
             f"{row.audio}: no annotation; expected {row.beats} (a .beats file of the same stem beside it or "

@@ -53,7 +53,7 @@ def numbers(row: Row, columns: Iterable[str]) -> NDArray[np.float32]:
         except ValueError:
             value = float("nan")
         if not abs(value) <= np.finfo(np.float32).max:
-            raise DataError(f"{row.place}: {column} is {row.cells[column]!r}; expected a number")
+            raise DataError(f"{row.location}: {column} is {row.cells[column]!r}; expected a number")
         values.append(value)
     return np.array(values, dtype=np.float32)
 

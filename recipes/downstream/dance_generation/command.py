@@ -17,7 +17,7 @@ from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motion_data.skeleton import JOINTS
 from motion_data.writing import SUFFIXES as MOTIONS
-from motion_data.writing import write_as
+from motion_data.writing import export_motion
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import made_by
@@ -241,6 +241,6 @@ def write_dance(output: Path, danced: LoadedPair) -> None:
     if suffix in DRAWN:
         draw(output, cut_excerpt(danced, Path(), seconds=seconds_shown(suffix)))
     elif suffix in MOTIONS:
-        write_as(output, danced.motion)
+        export_motion(output, danced.motion)
     else:
         write_motion(output, danced.motion, danced.grid)

@@ -128,7 +128,7 @@ def cut_slices(
     Raises:
         DataError, AudioError: what is wrong with the pair.
     """
-    low, high = loaded.shared
+    low, high = loaded.overlap
     begin = loaded.motion.start
     if high - low > settings.longest_seconds:
         low += rng.random() * (high - low - settings.longest_seconds)
@@ -173,7 +173,7 @@ def cut_piece(loaded: LoadedPair, longest_seconds: float) -> LoadedPair:
     Raises:
         DataError, AudioError: what is wrong with the pair.
     """
-    low, high = loaded.shared
+    low, high = loaded.overlap
     high = min(high, low + longest_seconds)
     wav = loaded.samples(round(low * SAMPLE_RATE), round(high * SAMPLE_RATE))
     motion = loaded.motion.between(low, high)

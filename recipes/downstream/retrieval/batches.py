@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import cut_example, with_negatives
@@ -27,10 +27,10 @@ PHASE = 0.4
 """Bar phase at which every clip begins on the grid that it is shown on: the same for all, so that it tells no
 pair."""
 
-TRAINED_ON = Wanted(jittered=2, stretched=1, others=0)
+TRAINED_ON = NegativeCounts(jittered=2, stretched=1, others=0)
 """Hard negatives of a training step, for each clip."""
 
-TESTED_ON = Wanted(jittered=3, stretched=1, others=1)
+TESTED_ON = NegativeCounts(jittered=3, stretched=1, others=1)
 """Hard negatives of an evaluation: the own motion is one of six."""
 
 
@@ -86,12 +86,12 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], list[PairBatch]]:
         settings, rng = self._settings, np.random.default_rng([self._settings.seed, self._epoch, index])
-        drawn = [(draw, self._corpus.pairs[draw.pair]) for draw in self._plan[index]]
+        drawn = [(draw, self._corpus.pairs[draw.pair_index]) for draw in self._plan[index]]
         examples = []
         for draw, pair in drawn:
             loaded = self._cache.load(pair)
             try:
-                clip = cut_example(loaded, draw, settings, self._epoch, self._corpus.numbers(pair))
+                clip = cut_example(loaded, draw, settings, self._epoch, self._corpus.group_ids(pair))
             except DataError as error:
                 log.warning("left out %s: %s", pair.name, error)  # it has no whole bar of a clip's length
                 continue

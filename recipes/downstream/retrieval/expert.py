@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motion_data.manifest import read_corpus
-from motion_data.negatives.drawing import may_be_negatives
+from motion_data.negatives.drawing import negative_mask
 from motion_data.pair import SPLITS
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.pair_cache import caches_by_split
@@ -79,7 +79,7 @@ class DownstreamExpert(TaskExpert):
         frames, _, motion = self._motion(clips, device)
         heard = self.probe.music_frames(features, frames)
         music = self.probe.vectors(heard, frames, clips.grids, music=True)
-        may_be = torch.from_numpy(may_be_negatives(clips.pieces.tolist(), clips.takes.tolist())).to(device)
+        may_be = torch.from_numpy(negative_mask(clips.pieces.tolist(), clips.takes.tolist())).to(device)
         owner = clips.owner[size:].to(device)
         loss = contrast(music, motion[:size], motion[size:], owner, may_be, self.probe.scale)
         return {"loss": loss}

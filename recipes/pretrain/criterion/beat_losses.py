@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_data.pipeline.beat_targets import BeatTargets, spread
+from motion_data.pipeline.beat_targets import BeatTargets, spread_pulses
 from motion_data.settings import CONFIG, NotNegative
 from motionbeat_upstream.nn.music_tower import BeatLogits
 from motionbeat_upstream.tracking.grid import METRES
@@ -96,7 +96,7 @@ def tempo_loss(logits: Tensor, bpm: Tensor, mask: Tensor) -> Tensor:
 
 def _frame_loss(logits: Tensor, targets: Tensor, mask: Tensor, settings: BeatHeadSettings) -> Tensor:
     if settings.loss == "widened":
-        loss = F.binary_cross_entropy_with_logits(logits, spread(targets), reduction="none")
+        loss = F.binary_cross_entropy_with_logits(logits, spread_pulses(targets), reduction="none")
         return _mean(loss, mask)
     # Padding must not contain the maximum near the end of a clip.
     logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min / 4)

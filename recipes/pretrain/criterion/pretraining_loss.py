@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_data.negatives.drawing import may_be_negatives
+from motion_data.negatives.drawing import negative_mask
 from motion_data.pipeline.batch import Batch
-from motion_data.pipeline.beat_targets import spread
+from motion_data.pipeline.beat_targets import spread_pulses
 from motionbeat_upstream.nn.motion_frames import motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
@@ -71,7 +71,7 @@ def pretraining_loss(
     if frames.pulses:
         target, known = batch.contacts, mask
         if frames.pulse_target == "beats":
-            target, known = spread(batch.beats.beat), mask & batch.beats.has_beats[:, None]
+            target, known = spread_pulses(batch.beats.beat), mask & batch.beats.has_beats[:, None]
         parts["frame_pulses"] = curve_loss(music.heard_contacts, target, known)
         loss = loss + frames.pulses * parts["frame_pulses"]
     if music.features.beats is not None and any(settings.heads.weights().values()):
@@ -96,7 +96,7 @@ def contrast_embeddings(
     motions, offset = gather_rows(motion[:size])
     pieces, _ = gather_rows(batch.pieces)
     takes, _ = gather_rows(batch.takes)
-    is_negative = torch.from_numpy(may_be_negatives(pieces.tolist(), takes.tolist())).to(music.device)
+    is_negative = torch.from_numpy(negative_mask(pieces.tolist(), takes.tolist())).to(music.device)
     hard, hard_mask = pad_by_owner(motion[size:], batch.owner[size:], size)
     return embodied_contrastive_loss(
         music,
@@ -167,7 +167,7 @@ def contrast_frames(
     assert motion is not None
     window = round(frames.window * RATE)
     first, fits = draw_windows(batch.frame_lengths, window, frames.windows, edge_frames)
-    is_negative = torch.from_numpy(may_be_negatives(batch.pieces.tolist(), batch.takes.tolist()))
+    is_negative = torch.from_numpy(negative_mask(batch.pieces.tolist(), batch.takes.tolist()))
     with torch.no_grad():
         motion_input = motion_frames(batch.joints[:size], batch.pulses[:size], batch.has_joints[:size], RATE)
     return frame_infonce(

@@ -14,7 +14,7 @@ from fairseq2.recipe import EvalUnit, RecipeModel
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
@@ -30,7 +30,7 @@ batches can be compared."""
 APART = 10_000_000
 """More than any corpus has pieces or takes."""
 
-WANTED = Wanted(jittered=3, stretched=1, others=1)
+WANTED = NegativeCounts(jittered=3, stretched=1, others=1)
 """Hard negatives: the own motion is one of six."""
 
 

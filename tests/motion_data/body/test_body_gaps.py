@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.body.normalisation import LONGEST_GAP, fill_gaps
+from motion_data.body.normalisation import MAX_GAP_SECONDS, fill_gaps
 from motion_data.errors import DataError
 
 
@@ -19,7 +19,7 @@ def gapped(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float64], N
     frames, joints = draw(st.integers(30, 80)), draw(st.integers(1, 3))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     whole = np.cumsum(generator.normal(size=(frames, joints, 3)), axis=0)
-    longest = int(LONGEST_GAP * fps + 1e-9)
+    longest = int(MAX_GAP_SECONDS * fps + 1e-9)
     missing = np.zeros((frames, joints), dtype=bool)
     for joint in range(joints):
         for _ in range(draw(st.integers(0, 3))):

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.body.orientation import AXES, HUMAN, UNITS, orient, stature_of
+from motion_data.body.orientation import AXES, HUMAN_STATURE_METRES, UNITS, estimate_stature, orient
 from motion_data.errors import DataError
 from motion_data.skeleton import INDEX
 from tests.moving_body import moving_body
@@ -40,7 +40,7 @@ def test_any_unit_and_axes_come_back_in_metres_y_up(
     unit: str, up: str, turn: float, stature: float, mirrored: bool, seed: int
 ) -> None:
     body = moving_body(seed=seed)
-    body *= stature / stature_of(body)
+    body *= stature / estimate_stature(body)
     axes = frame_with_up(up, turn)
     raw = body @ axes.T / UNITS[unit] + np.random.default_rng(seed).normal(size=3)
     if mirrored:
@@ -50,7 +50,7 @@ def test_any_unit_and_axes_come_back_in_metres_y_up(
     told = [found[key].partition(" ")[0] for key in ("unit", "up", "mirrored")]
     assert told == [unit, up, "yes" if mirrored else "no"]
     assert found["stature_m"] == pytest.approx(stature, abs=6e-4)
-    assert stature_of(oriented) == pytest.approx(stature, rel=1e-6)
+    assert estimate_stature(oriented) == pytest.approx(stature, rel=1e-6)
     np.testing.assert_allclose(distances(oriented), distances(body), atol=1e-6)
     # The floor is a low percentile of the lower foot: within a step's height of the lowest.
     np.testing.assert_allclose(oriented[..., 1], body[..., 1], atol=0.01)
@@ -62,11 +62,19 @@ def test_any_unit_and_axes_come_back_in_metres_y_up(
 @given(st.floats(0.001, 1e4))
 def test_no_height_fits_two_units_and_what_is_no_human_size_is_refused(height: float) -> None:
     # Not within rounding of a border.
-    assume(all(abs(height * scale - border) > 1e-9 for scale in UNITS.values() for border in HUMAN))
-    fits = [unit for unit, scale in UNITS.items() if HUMAN[0] <= height * scale <= HUMAN[1]]
+    assume(
+        all(
+            abs(height * scale - border) > 1e-9 for scale in UNITS.values() for border in HUMAN_STATURE_METRES
+        )
+    )
+    fits = [
+        unit
+        for unit, scale in UNITS.items()
+        if HUMAN_STATURE_METRES[0] <= height * scale <= HUMAN_STATURE_METRES[1]
+    ]
     assert len(fits) <= 1
     body = moving_body(frames=3)
-    body *= height / stature_of(body)
+    body *= height / estimate_stature(body)
     if fits:
         assert orient(body)[1]["unit"].startswith(f"{fits[0]} (")
     else:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.body.kinematics import axis_angle_to_matrix
-from motion_data.body.resampling import resample_positions, resample_rotations, resampled_frames
+from motion_data.body.resampling import resample_positions, resample_rotations, resampled_length
 from motion_data.errors import DataError
 
 RATES = (24, 23.976, 25, 29.97, 30, 50, 59.94, 60, 100, 119.88, 120, 240)
@@ -36,7 +36,7 @@ class TestPositions:
     def test_a_body_at_rest_stays_at_rest(self, fps_in: float, fps_out: float, frames: int) -> None:
         x = np.broadcast_to(np.array([[1e3, -2.5], [0, 7]]), (frames, 2, 2))
         y = resample_positions(x, fps_in, fps_out)
-        assert y.shape == (resampled_frames(frames, fps_in, fps_out), 2, 2)
+        assert y.shape == (resampled_length(frames, fps_in, fps_out), 2, 2)
         np.testing.assert_allclose(y, np.broadcast_to(x[:1], y.shape), rtol=1e-12)
 
     @settings(deadline=None)
@@ -100,7 +100,7 @@ class TestPositions:
     def test_the_length_is_that_of_the_time(self, frames: int, fps_in: float, fps_out: float) -> None:
         seconds = frames / fps_in
         rounding = 1e-6 * frames
-        beyond = resampled_frames(frames, fps_in, fps_out) - seconds * fps_out
+        beyond = resampled_length(frames, fps_in, fps_out) - seconds * fps_out
         assert -rounding <= beyond < 1 + rounding
 
 
@@ -129,7 +129,7 @@ class TestRotations:
     ) -> None:
         x = np.random.default_rng(seed).normal(size=(12, 2, 3))
         y = resample_rotations(x, fps_in, fps_out)
-        assert y.shape == (resampled_frames(12, fps_in, fps_out), 2, 3)
+        assert y.shape == (resampled_length(12, fps_in, fps_out), 2, 3)
         doubled = resample_rotations(x, 30, 60)
         np.testing.assert_allclose(axis_angle_to_matrix(doubled[:-1:2]), axis_angle_to_matrix(x), atol=1e-9)
         before, after = axis_angle_to_matrix(x[:-1]), axis_angle_to_matrix(x[1:])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.body.retarget import NEEDED, to_common
+from motion_data.body.retarget import REQUIRED_JOINTS, map_to_common
 from motion_data.errors import DataError
 from motion_data.skeleton import INDEX, JOINTS
 from tests.moving_body import moving_body
@@ -112,10 +112,10 @@ def test_each_name_brings_its_own_joint(maker: str, case: object, seed: int) -> 
         written = [name.lower() for name in written]
     if case is str.upper and maker in ("common", "deepmimic", "coco", "mediapipe"):
         written = [name.upper() for name in written]
-    found = to_common(written, far[:, order])
+    found = map_to_common(written, far[:, order])
     # Ears and nose tell of a head that is not there itself.
     there = {joint for name, joint in known.items() if name not in ("LEFT_EAR", "RIGHT_EAR", "nose")}
-    assert set(found.missed) == set(JOINTS) - there
+    assert set(found.inferred) == set(JOINTS) - there
     for joint in known.values():
         np.testing.assert_array_equal(found.joints[:, INDEX[joint]], body[:, INDEX[joint]], err_msg=joint)
     # What was inferred lies within reach of the body, not with the joints that stand far away.
@@ -126,7 +126,7 @@ def test_case_does_not_matter_where_a_side_is_written_out() -> None:
     body = moving_body(frames=2)
     columns = [INDEX[joint] for joint in MIXAMO.values()]
     for change in (str.lower, str.upper):
-        found = to_common([change(name) for name in MIXAMO], body[:, columns])
+        found = map_to_common([change(name) for name in MIXAMO], body[:, columns])
         np.testing.assert_array_equal(found.joints, body)
 
 
@@ -143,11 +143,13 @@ def test_unit_and_axes_do_not_matter(maker: str, seed: int) -> None:
         turned: NDArray[np.float64] = scale * x @ turn + shift
         return turned
 
-    plain = np.asarray(to_common(list(known), joints).joints)
-    np.testing.assert_allclose(to_common(list(known), moved(joints)).joints, moved(plain), atol=1e-7 * scale)
+    plain = np.asarray(map_to_common(list(known), joints).joints)
+    np.testing.assert_allclose(
+        map_to_common(list(known), moved(joints)).joints, moved(plain), atol=1e-7 * scale
+    )
 
 
-@pytest.mark.parametrize("lacking", NEEDED)
+@pytest.mark.parametrize("lacking", REQUIRED_JOINTS)
 def test_what_nothing_can_stand_for_is_refused_by_name(lacking: str) -> None:
     left = {name: joint for name, joint in MAKERS["common"].items() if joint != lacking}
     if lacking.endswith("ankle"):
@@ -156,7 +158,7 @@ def test_what_nothing_can_stand_for_is_refused_by_name(lacking: str) -> None:
     if lacking.endswith("shoulder"):
         left = {name: joint for name, joint in left.items() if joint != lacking.replace("shoulder", "collar")}
     with pytest.raises(DataError, match=rf"lacks {lacking}; found the joints .*rename"):
-        to_common(list(left), np.zeros((2, len(left), 3)))
+        map_to_common(list(left), np.zeros((2, len(left), 3)))
 
 
 def test_a_head_can_stand_for_a_neck_and_a_neck_for_a_head_but_one_must_be_there() -> None:
@@ -166,17 +168,17 @@ def test_a_head_can_stand_for_a_neck_and_a_neck_for_a_head_but_one_must_be_there
         joints = body[:, [INDEX[name] for name in names]]
         if len(gone) == 2:
             with pytest.raises(DataError, match="lacks head or neck"):
-                to_common(names, joints)
+                map_to_common(names, joints)
         else:
-            assert set(to_common(names, joints).missed) == gone
+            assert set(map_to_common(names, joints).inferred) == gone
 
 
 def test_a_root_on_the_floor_is_no_pelvis() -> None:
     names = [*(name for name in JOINTS if name != "pelvis"), "root"]
     body = moving_body(frames=2)
     joints = np.concatenate([body[:, 1:], np.zeros((2, 1, 3))], axis=1)
-    found = to_common(names, joints)
-    assert found.missed == ("pelvis",)
+    found = map_to_common(names, joints)
+    assert found.inferred == ("pelvis",)
     amid = (body[:, INDEX["left_hip"]] + body[:, INDEX["right_hip"]]) / 2
     np.testing.assert_allclose(found.joints[:, 0], amid)
 
@@ -184,11 +186,11 @@ def test_a_root_on_the_floor_is_no_pelvis() -> None:
 def test_lost_joints_stay_lost() -> None:
     body = moving_body(frames=6)
     body[2, INDEX["left_knee"]] = np.nan
-    found = to_common(list(JOINTS), body)
+    found = map_to_common(list(JOINTS), body)
     assert np.isnan(found.joints[2, INDEX["left_knee"]]).all()
     assert np.isfinite(np.delete(found.joints, INDEX["left_knee"], axis=1)).all()
 
 
 def test_names_and_joints_must_fit() -> None:
     with pytest.raises(DataError, match=r"expected \(T, 22, 3\)"):
-        to_common(list(JOINTS), np.zeros((2, 21, 3)))
+        map_to_common(list(JOINTS), np.zeros((2, 21, 3)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from motion_data.body.kinematics import REST, axis_angle_to_matrix, forward_kinematics
-from motion_data.body.rotation_fit import CHILDREN, PosedBody, best_rotation, fit_rotations, posed_body
+from motion_data.body.rotation_fit import CHILDREN, PosedBody, fit_rotations, kabsch_rotation, posed_body
 from motion_data.corpora.bvh import read_bvh
 from motion_data.corpora.constructed.dancer import STYLES, dance
 from motion_data.errors import DataError
@@ -107,7 +107,7 @@ def test_the_best_rotation_is_scipys(seed: int, count: int, mirrored: bool) -> N
     shape, seen = generator.normal(size=(count, 3)), generator.normal(size=(4, count, 3))
     if mirrored:
         seen = shape * [-1.0, 1.0, 1.0] + 0.01 * seen
-    found = best_rotation(shape, seen)
+    found = kabsch_rotation(shape, seen)
     np.testing.assert_allclose(found @ found.swapaxes(1, 2), np.tile(np.eye(3), (4, 1, 1)), atol=1e-9)
     assert (np.linalg.det(found) > 0).all()
     for frame in range(4):

@@ -183,8 +183,8 @@ class TestPrepared:
         corpus = read_corpus(out)
         assert {pair.take for pair in corpus.split("test")} == set(TEST)
         assert {pair.take for pair in corpus.pairs} == {*TRAIN, *TEST}
-        assert corpus.made["left_out"] == {}
-        assert corpus.made["notes"] == {
+        assert corpus.info["left_out"] == {}
+        assert corpus.info["notes"] == {
             "takes of the lists that ignore_list.txt names": 1,
             "takes of crossmodal_val.txt whose piece is in another list": 1,
             "motions that no cross-modal list names": 1,
@@ -379,8 +379,8 @@ class TestBadInput:
         raw, audio = fabricate(tmp_path, {TRAIN[0]: data}, frames=240)
         corpus = prepare(raw, tmp_path / "out", options(audio))
         assert len(corpus.pairs) == len(TRAIN) + len(TEST) - 1
-        assert list(corpus.made["left_out"]) == [TRAIN[0]]
-        return str(corpus.made["left_out"][TRAIN[0]])
+        assert list(corpus.info["left_out"]) == [TRAIN[0]]
+        return str(corpus.info["left_out"][TRAIN[0]])
 
     @pytest.mark.slow
     @pytest.mark.parametrize("fault", BAD)
@@ -412,7 +412,7 @@ class TestBadInput:
         (audio / "mHO0.wav").write_bytes(b"")
         (audio / "mLO5.wav").write_bytes(b"these are words " * 100)
         corpus = prepare(raw, tmp_path / "out", options(audio))
-        said = corpus.made["left_out"]
+        said = corpus.info["left_out"]
         assert {pair.take for pair in corpus.pairs} == set(TEST)
         assert "mBR1.wav: no such file" in said[TRAIN[0]]
         assert "empty" in said[TRAIN[2]]
@@ -425,8 +425,8 @@ class TestBadInput:
         with (raw / "splits" / "crossmodal_train.txt").open("a") as file:
             file.write(f"\n{odd}\ngBR_sBM_cAll_d04_mBR2_ch03\n")
         corpus = prepare(raw, tmp_path / "out", options(audio))
-        assert "whose music is m" in corpus.made["left_out"][odd]
-        assert corpus.made["notes"]["takes of the lists without a motion in RAW"] == 1
+        assert "whose music is m" in corpus.info["left_out"][odd]
+        assert corpus.info["notes"]["takes of the lists without a motion in RAW"] == 1
 
     def test_one_damaged_member_of_a_zip(self, tmp_path: Path) -> None:
         raw, audio = fabricate(tmp_path, frames=240)
@@ -439,7 +439,7 @@ class TestBadInput:
         data[place : place + 8] = b"\xff" * 8
         archive.write_bytes(data)
         corpus = prepare(archive, tmp_path / "out", options(audio))
-        assert "cannot be read (Bad CRC" in corpus.made["left_out"][TRAIN[0]]
+        assert "cannot be read (Bad CRC" in corpus.info["left_out"][TRAIN[0]]
         assert len(corpus.pairs) == len(TRAIN) + len(TEST) - 1
 
     def test_two_sets_of_annotations_in_a_zip(self, tmp_path: Path) -> None:

@@ -451,8 +451,8 @@ def test_motoricas_layout_becomes_pairs_of_the_same_piece(tmp_path: Path) -> Non
     assert [pair.name for pair in corpus.pairs] == sorted(stems[:3])
     assert [pair.piece for pair in corpus.pairs] == ["atune", "atune", "mCA_ch24"]
     assert {pair.licence for pair in corpus.pairs} == {"research only"}
-    assert list(corpus.made["left_out"]) == [stems[3]]
-    assert "no audio of that name" in corpus.made["left_out"][stems[3]]
+    assert list(corpus.info["left_out"]) == [stems[3]]
+    assert "no audio of that name" in corpus.info["left_out"][stems[3]]
     pair = read_corpus(tmp_path / "out").pairs[0]
     clip = load_pair(pair, tmp_path / "out")
     assert len(clip.wav) == round(pair.seconds * 16000)
@@ -534,7 +534,7 @@ def test_lengths_that_differ_by_more_than_five_percent_are_refused(tmp_path: Pat
     assert [pair.name for pair in corpus.pairs] == ["fits"]
     assert corpus.pairs[0].seconds == pytest.approx(3.0)
     for name in ("short", "long"):
-        assert "3.00 s of motion beside" in corpus.made["left_out"][name]
+        assert "3.00 s of motion beside" in corpus.info["left_out"][name]
 
 
 @pytest.mark.parametrize("offset", [0.5, -0.5, 0.013, -0.2071])
@@ -606,7 +606,7 @@ def test_one_unreadable_audio_among_many_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "b.wav").write_bytes(b"RIFF no sound")
     corpus = prepare(tmp_path, tmp_path / "out")
     assert [pair.name for pair in corpus.pairs] == ["a", "c"]
-    assert "b.wav" in corpus.made["left_out"]["b"]
+    assert "b.wav" in corpus.info["left_out"]["b"]
 
 
 def test_a_folder_without_bvh_is_refused(tmp_path: Path) -> None:

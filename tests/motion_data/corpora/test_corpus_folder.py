@@ -44,7 +44,7 @@ def refusal(raw: Path, header: str, line: str) -> str:
     count = header.count(",") - 1
     corpus = prepare(write(raw, f"{header}\na.wav,a.npz{',' * count}\n{line}\n"), raw / "out")
     assert len(corpus.pairs) == 1
-    (why,) = corpus.made["left_out"].values()
+    (why,) = corpus.info["left_out"].values()
     return str(why)
 
 

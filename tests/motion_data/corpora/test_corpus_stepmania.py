@@ -30,7 +30,7 @@ from motion_data.corpora.stepmania.song import Chart, hittable, jumped_over, rea
 from motion_data.errors import DataError
 from motion_data.loading import load_pair
 from motion_data.manifest import Corpus, read_corpus
-from motion_data.preparation import hashed_split, read_splits
+from motion_data.preparation import read_splits, split_by_hash
 from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
 from tests.conftest import skip_or_fail
 from tests.file_names import bytes_in_names
@@ -534,18 +534,18 @@ class TestPrepare:
             "Pack_Good_song_dance_single_Hard",
             "Pack_Old_song_dance_single_Easy",
         ]
-        why = corpus.made["left_out"]
+        why = corpus.info["left_out"]
         assert "MUSIC is 'gone.ogg', which is not there" in why["Pack_Silent_song"]
         assert "not audio that" in why["Pack_Broken_song_dance_single_Hard"]
         assert "lies outside" in why["Pack_Wild_song"]
         assert "beats lie within the 8.00 s" in why["Pack_Elsewhere_song_dance_single_Hard"]
         assert len(why) == 4
-        assert corpus.made["notes"] == {"lights-cabinet charts": 1}
+        assert corpus.info["notes"] == {"lights-cabinet charts": 1}
         easy, hard, old = corpus.pairs
         assert easy.piece == hard.piece == "a - t"
         assert old.piece == "a - t"
         assert easy.take != hard.take
-        assert {pair.split for pair in corpus.pairs} == {hashed_split("a - t")}
+        assert {pair.split for pair in corpus.pairs} == {split_by_hash("a - t")}
         assert (easy.fps, easy.joints, easy.grid, easy.metre) == (0.0, (), "exact", 4)
         assert easy.bpm == pytest.approx(120)
         clip = load_pair(easy, out)
@@ -610,7 +610,7 @@ class TestPrepare:
         assert names == [f"new_song_dance_single_{name}" for name in ("Fine", "Hard")] + [
             "old_song_dance_single_Easy"
         ]
-        assert {name: why.split(": ")[2] for name, why in corpus.made["left_out"].items()} == {
+        assert {name: why.split(": ")[2] for name, why in corpus.info["left_out"].items()} == {
             "bad_song_dance_single_Hard": "holds no step; leave it out",
             "new_song_dance_single_Empty": "holds no step; leave it out",
             "new_song_dance_single_Mines": "holds no step; leave it out",
@@ -650,7 +650,7 @@ class TestPrepare:
         assert pair.provenance["notes"] == [
             "MUSIC is 'gone.ogg', which is not there: 'song.wav' taken, the folder's only audio file"
         ]
-        why = corpus.made["left_out"]
+        why = corpus.info["left_out"]
         assert "MUSIC is 'gone.ogg', which is not there, and 2 audio files lie beside it" in why["two_song"]
         assert "1 audio files lie beside it, expected 1 and no other song" in why["three_song"]
         assert "0 audio files lie beside it" in why["four_song"]
@@ -682,7 +682,7 @@ class TestPrepare:
         song(tmp_path / "raw" / "none", ssc(TITLE="2", MUSIC=""))
         assert len(prepare(tmp_path / "raw", tmp_path / "out").pairs) == 2
         shutil.copy(tmp_path / "raw" / "none" / "song.wav", tmp_path / "raw" / "none" / "other.wav")
-        left_out = prepare(tmp_path / "raw", tmp_path / "out").made["left_out"]
+        left_out = prepare(tmp_path / "raw", tmp_path / "out").info["left_out"]
         assert "2 audio files lie beside it" in left_out["none_song"]
 
     def test_a_chart_with_music_of_its_own_is_paired_with_it(self, tmp_path: Path) -> None:
@@ -780,8 +780,8 @@ def lag_of_beats(wav: torch.Tensor, beats: NDArray[np.float64]) -> tuple[float, 
 def test_a_real_song_sounds_on_its_beats(tmp_path: Path) -> None:
     corpus = prepare(shared("audio/stepmania"), tmp_path)
     assert len(corpus.pairs) == 9
-    assert list(corpus.made["left_out"]) == ["Springtime"]
-    assert "no audio: MUSIC is 'Kommisar - Springtime.mp3'" in corpus.made["left_out"]["Springtime"]
+    assert list(corpus.info["left_out"]) == ["Springtime"]
+    assert "no audio: MUSIC is 'Kommisar - Springtime.mp3'" in corpus.info["left_out"]["Springtime"]
     pair = next(p for p in corpus.pairs if p.name.endswith("single_Challenge"))
     assert (pair.metre, round(pair.bpm or 0, 6)) == (4, 210.0)
     clip = load_pair(pair, tmp_path)

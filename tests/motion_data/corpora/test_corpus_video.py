@@ -258,8 +258,8 @@ class TestStretches:
         assert joints[:, at("head"), 1] == pytest.approx(1.63, abs=1e-4)
         way = joints[:, at("pelvis"), 0] - joints[0, at("pelvis"), 0]
         np.testing.assert_allclose(way, 0.2 * np.sin(np.pi * np.arange(180) / 30), atol=0.002)
-        assert "pelvis" in stretch.missed
-        assert "left_knee" not in stretch.missed
+        assert "pelvis" in stretch.inferred
+        assert "left_knee" not in stretch.inferred
 
     def test_with_a_moving_camera_the_hips_stay(self) -> None:
         (stretch,) = find_stretches(made_poses(), 4.0, moving_camera=True)
@@ -360,7 +360,7 @@ def test_a_video_of_a_made_body_becomes_a_pair(tmp_path: Path, monkeypatch: pyte
     out = tmp_path / "out"
     corpus = prepare(raw, out, shortest=2.0)
     copy, late = corpus.pairs
-    assert list(corpus.made["left_out"]) == ["broken_mp4"]
+    assert list(corpus.info["left_out"]) == ["broken_mp4"]
     assert (copy.piece, late.piece) == ("copy.mp4", "copy.mp4")
     assert (late.name, late.take, late.fps) == ("late_mp4", "late.mp4", 30.0)
     assert late.seconds == pytest.approx(3.0)
@@ -461,7 +461,7 @@ def test_the_real_videos_become_plausible_pairs(musicalgestures: Path, tmp_path:
         ]
         subprocess.run([*command, *X264, "-c:a", "flac", str(raw / f"{name}.mkv")], check=True)
     corpus = prepare(raw, out, shortest=2.0)
-    assert corpus.made["left_out"] == {}
+    assert corpus.info["left_out"] == {}
     pairs = {Path(pair.take).stem: pair for pair in corpus.pairs}
     assert {name: pair.fps for name, pair in pairs.items()} == {"dancer": 25.0, "pianist": 30.0}
     for name, pair in pairs.items():

@@ -189,8 +189,8 @@ class TestPairs:
     def test_agreement(self, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = use(monkeypatch, FakeModel(0.48))
         corpus = prepared(raw, tmp_path / "out")
-        assert corpus.made["left_out"] == {}
-        assert list(corpus.made["notes"].values()) == [2, 0, 0]
+        assert corpus.info["left_out"] == {}
+        assert list(corpus.info["notes"].values()) == [2, 0, 0]
         assert {pair.split for pair in corpus.pairs} == {"train", "test"}
         # Variants of modules that are trained on, and of no others.
         varied = {pair.split: pair.provenance["tempo_factor"] for pair in corpus.pairs if "_v1" in pair.name}
@@ -221,7 +221,7 @@ class TestPairs:
     ) -> None:
         use(monkeypatch, model)
         corpus = prepared(raw, tmp_path / "out")
-        assert list(corpus.made["notes"].values()) == [0, 0, 2]
+        assert list(corpus.info["notes"].values()) == [0, 0, 2]
         for pair in corpus.pairs:
             clip = load_pair(pair, tmp_path / "out")
             assert pair.grid == "estimated"
@@ -251,7 +251,7 @@ class TestPairs:
         put(raw, good, b"damaged", "noise.xm")
         put(raw, "gemdropx", made_module([beat_rows(4)] * 4))
         put(raw, "fretsonfire-songs-x", made_module([beat_rows(4)] * 4))
-        left_out = prepared(raw, tmp_path / "out", replace(SETTINGS, variants=0)).made["left_out"]
+        left_out = prepared(raw, tmp_path / "out", replace(SETTINGS, variants=0)).info["left_out"]
         faults = {
             f"{good}/swing.mod": "rows differ in length",
             f"{good}/short.mod": "7.7 s of sound",

@@ -12,17 +12,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.motion import Motion
-from motion_data.negatives.descriptor import SAME_ACCENTS, Descriptor, accent_difference, describe
-from motion_data.negatives.drawing import (
-    NO_STRETCH,
-    SHIFTS,
-    STRETCHES,
-    Wanted,
-    draw_negatives,
-    may_be_negatives,
+from motion_data.negatives.descriptor import (
+    MIN_ACCENT_DIFFERENCE_BEATS,
+    Descriptor,
+    accent_difference,
+    describe,
 )
-from motion_data.negatives.recipe import SETTLING, Negative, roll, sampled, seen_at
-from motion_data.pipeline.batch import displaced
+from motion_data.negatives.drawing import (
+    MIN_STRETCH_CHANGE,
+    SHIFTS_BEATS,
+    STRETCH_RANGE,
+    NegativeCounts,
+    draw_negatives,
+    negative_mask,
+)
+from motion_data.negatives.recipe import SETTLING_RATE, Negative, roll_motion, sample_motion, to_source_time
+from motion_data.pipeline.batch import displace_grid
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.contacts import contact_pulses
@@ -35,7 +40,7 @@ from tests.shared_data import shared
 FPS = 60.0
 MARGIN = 4.0
 """Seconds of motion around a clip: more than any negative reaches beyond it."""
-ALL = Wanted(jittered=len(SHIFTS), stretched=2, others=2)
+ALL = NegativeCounts(jittered=len(SHIFTS_BEATS), stretched=2, others=2)
 
 
 def dance(
@@ -74,7 +79,7 @@ def random_dance(seed: int, piece: str = "a", take: str = "t") -> tuple[Descript
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8))
 def test_same_piece_or_same_take_is_never_a_negative(clips: list[tuple[int, int]]) -> None:
-    mask = may_be_negatives([str(piece) for piece, _ in clips], [take for _, take in clips])
+    mask = negative_mask([str(piece) for piece, _ in clips], [take for _, take in clips])
     for i, one in enumerate(clips):
         for j, other in enumerate(clips):
             assert mask[i, j] == (one[0] != other[0] and one[1] != other[1])
@@ -88,9 +93,9 @@ def test_a_motion_moved_by_its_own_period_is_left_out(seed: int, period: float) 
     uneven = [uneven_grid(seed, count=20)] if period > 0.5 else []
     for grid in (regular_grid(8.0, 100.0, 4, 0.2), *uneven):
         clip = describe("a", "t", dance(grid, 8.0, period, steps, seed % 100), grid, 8.0)
-        (drawn,) = draw_negatives([clip], np.random.default_rng(seed), Wanted(jittered=6))
+        (drawn,) = draw_negatives([clip], np.random.default_rng(seed), NegativeCounts(jittered=6))
         moved = {negative.amount for negative in drawn if negative.kind == "jittered"}
-        assert moved == {shift for shift in SHIFTS if shift % period}
+        assert moved == {shift for shift in SHIFTS_BEATS if shift % period}
 
 
 def test_steps_alone_show_a_period_too() -> None:
@@ -101,7 +106,7 @@ def test_steps_alone_show_a_period_too() -> None:
         times = 0.5 * np.array(beats) + 0.01
         chart = Motion(60.0, (), np.zeros((720, 0, 3)), -2.0, None, {"left_foot": times})
         (drawn,) = draw_negatives(
-            [describe("a", "t", chart, grid, 8.0)], np.random.default_rng(0), Wanted(jittered=6)
+            [describe("a", "t", chart, grid, 8.0)], np.random.default_rng(0), NegativeCounts(jittered=6)
         )
         found = {abs(negative.amount) for negative in drawn if negative.kind == "jittered"}
         assert found == kept
@@ -141,8 +146,8 @@ def test_a_negative_is_a_negative(seed: int) -> None:
             else:
                 assert negative.source == row
             if negative.kind == "stretched":
-                assert STRETCHES[0] <= negative.amount <= STRETCHES[1]
-                assert abs(negative.amount - 1) > NO_STRETCH
+                assert STRETCH_RANGE[0] <= negative.amount <= STRETCH_RANGE[1]
+                assert abs(negative.amount - 1) > MIN_STRETCH_CHANGE
             assert moved.frames == 360
             pulses = moved.pulses["left_foot"]
             assert ((pulses >= 0) & (pulses < 6.0)).all()
@@ -151,7 +156,7 @@ def test_a_negative_is_a_negative(seed: int) -> None:
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(SHIFTS))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(SHIFTS_BEATS))
 def test_jitter_moves_along_with_the_tempo(seed: int, shift: float) -> None:
     grid = uneven_grid(seed, count=20)
     motion = dance(grid, 6.0, 4.0, [0.0, 1.5, 2.25], seed % 100, margin=1.5)
@@ -169,7 +174,7 @@ def test_jitter_moves_along_with_the_tempo(seed: int, shift: float) -> None:
 
 
 def drawn_shift(clip: Descriptor, shift: float) -> Negative:
-    (drawn,) = draw_negatives([clip], np.random.default_rng(0), Wanted(jittered=6))
+    (drawn,) = draw_negatives([clip], np.random.default_rng(0), NegativeCounts(jittered=6))
     return next(negative for negative in drawn if negative.amount == shift)
 
 
@@ -179,10 +184,10 @@ def test_only_what_the_known_motion_covers_is_drawn(seed: int, margin: float) ->
     grid = uneven_grid(seed)
     motion = dance(grid, 6.0, 40.0, [0.0, 1.3, 2.9, 4.1, 5.6, 7.7], seed % 100, margin)
     (drawn,) = draw_negatives(
-        [describe("a", "t", motion, grid, 6.0)], np.random.default_rng(seed), Wanted(6, 3, 0)
+        [describe("a", "t", motion, grid, 6.0)], np.random.default_rng(seed), NegativeCounts(6, 3, 0)
     )
     for negative in drawn:
-        first, last = seen_at(negative, np.array([0.0, negative.duration]))
+        first, last = to_source_time(negative, np.array([0.0, negative.duration]))
         assert motion.start <= first
         assert last <= motion.start + motion.seconds
 
@@ -192,15 +197,16 @@ def test_only_what_the_known_motion_covers_is_drawn(seed: int, margin: float) ->
 def test_a_rolled_motion_neither_freezes_nor_jumps_at_its_seam(seed: int, share: float) -> None:
     motion = random_dance(seed % 1000)[1]
     late = share * motion.seconds
-    rolled = roll(motion, late)
+    rolled = roll_motion(motion, late)
     fastest, roughest = (np.abs(np.diff(motion.joints, n=n, axis=0)).max() for n in (1, 2))
     steps = np.abs(np.diff(rolled.joints, axis=0)).max(axis=(1, 2))
     # A body that comes back from 0.6 m away adds at most 0.6 · SETTLING / e metres a second.
-    assert steps.max() < 1.33 * fastest + 0.6 * 2 * SETTLING / np.e / FPS
+    assert steps.max() < 1.33 * fastest + 0.6 * 2 * SETTLING_RATE / np.e / FPS
     assert (steps > 1e-7).mean() > 0.98
     # Nor does its speed jump.
     assert (
-        np.abs(np.diff(rolled.joints, n=2, axis=0)).max() < 2.5 * roughest + 0.6 * 2 * (SETTLING / FPS) ** 2
+        np.abs(np.diff(rolled.joints, n=2, axis=0)).max()
+        < 2.5 * roughest + 0.6 * 2 * (SETTLING_RATE / FPS) ** 2
     )
     # Every touch-down comes once, from the moment on, but for two that meet at the seam.
     known = motion.pulses["left_foot"] - motion.start
@@ -220,7 +226,9 @@ def test_a_rolled_motion_neither_freezes_nor_jumps_at_its_seam(seed: int, share:
 @given(st.integers(0, 2**32 - 1))
 def test_a_stretch_is_the_same_dance_at_another_speed(seed: int) -> None:
     clip, motion = random_dance(seed % 1000)
-    (drawn,) = draw_negatives([clip], np.random.default_rng(seed), Wanted(jittered=0, stretched=3, others=0))
+    (drawn,) = draw_negatives(
+        [clip], np.random.default_rng(seed), NegativeCounts(jittered=0, stretched=3, others=0)
+    )
     assert len(drawn) == 3
     for negative in drawn:
         np.testing.assert_allclose(np.diff(negative.clip), negative.amount * np.diff(negative.seen))
@@ -241,7 +249,7 @@ def test_others_step_on_this_musics_beats_in_another_bar_phase(seed: int, metre:
         first = int(np.flatnonzero(grid.positions == 1)[0])
         motions.append(dance(grid, 8.0, float(metre), [float(first)], n))
         clips.append(describe(f"p{n}", f"t{n}", motions[n], grid, 8.0))
-    drawn = draw_negatives(clips, np.random.default_rng(seed), Wanted(0, 0, 1))
+    drawn = draw_negatives(clips, np.random.default_rng(seed), NegativeCounts(0, 0, 1))
     for n, own in enumerate(drawn):
         (negative,) = own
         assert negative.source == 1 - n
@@ -254,7 +262,7 @@ def test_others_step_on_this_musics_beats_in_another_bar_phase(seed: int, metre:
         places = grids[n].positions[np.rint(beats[middle]).astype(int)]
         assert set(places) == {int(negative.amount) + 1}
         again = describe("x", "x", moved, grids[n], 8.0)
-        assert accent_difference(clips[n].accents, again.accents) > SAME_ACCENTS
+        assert accent_difference(clips[n].accents, again.accents) > MIN_ACCENT_DIFFERENCE_BEATS
 
 
 def test_others_of_another_tempo_metre_piece_or_take_are_passed_over() -> None:
@@ -270,7 +278,7 @@ def test_others_of_another_tempo_metre_piece_or_take_are_passed_over() -> None:
         (clip("b", "u", 150, 4), False),
         (clip("b", "u", 125, 3), False),
     ):
-        for drawn in draw_negatives([this, other], np.random.default_rng(0), Wanted(0, 0, 1)):
+        for drawn in draw_negatives([this, other], np.random.default_rng(0), NegativeCounts(0, 0, 1)):
             assert len(drawn) == allowed
 
 
@@ -289,7 +297,7 @@ def test_the_same_seed_draws_the_same_and_recipes_are_small() -> None:
 @example(179_028, 4, 0.078125)
 def test_a_displaced_grid_has_a_place_of_the_bar_at_0_s(seed: int, metre: int, place: float) -> None:
     grid = uneven_grid(seed, metre)
-    wrong = displaced(grid, place)
+    wrong = displace_grid(grid, place)
     turns, _ = bar_turns(wrong)
     at_start = beats_at(wrong, np.zeros(1))[0] / metre + turns[0]
     late = beats_at(grid, wrong.beats) - np.arange(len(grid.beats))
@@ -323,7 +331,7 @@ def test_a_real_dance_has_negatives_of_every_kind() -> None:
         grid = regular_grid(7.0, 135.0, 4, -8.0 * n % (240 / 135))
         motions.append(motion)
         clips.append(describe(f"p{n}", f"t{n}", motion, grid, 7.0))
-    drawn = draw_negatives(clips, np.random.default_rng(0), Wanted(6, 1, 1))
+    drawn = draw_negatives(clips, np.random.default_rng(0), NegativeCounts(6, 1, 1))
     kinds = [negative.kind for own in drawn for negative in own]
     assert kinds.count("jittered") > 45
     assert kinds.count("stretched") == 10
@@ -346,10 +354,12 @@ def test_nobody_tells_negatives_by_their_roughness(fps: int) -> None:
             clip = joints[first : first + 10 * fps]
             motion = Motion(fps, tuple(names), clip, -2.0, None, contact_pulses(clip, names, fps, -2.0))
             grid = regular_grid(6.0, 166.0, 4, rng.uniform(0, 1))
-            (drawn,) = draw_negatives([describe("a", "t", motion, grid, 6.0)], rng, Wanted(2, 1, 0))
+            (drawn,) = draw_negatives([describe("a", "t", motion, grid, 6.0)], rng, NegativeCounts(2, 1, 0))
             clock = (np.arange(6 * fps) + rng.uniform(-0.5, 0.5)) / fps
             for kind, recipe in [("paired", None), *((n.kind, n) for n in drawn)]:
-                second, third = (np.diff(sampled(motion, clock, recipe)[0], n=n, axis=0) for n in (2, 3))
+                second, third = (
+                    np.diff(sample_motion(motion, clock, recipe)[0], n=n, axis=0) for n in (2, 3)
+                )
                 look[kind].append((np.linalg.norm(second, axis=2).max(), float(np.square(third).mean())))
     paired = np.array(look["paired"])
     for kind in ("jittered", "stretched"):

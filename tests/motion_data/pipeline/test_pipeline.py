@@ -22,7 +22,7 @@ from motion_data.pipeline import reader
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
-from motion_data.stages import measure
+from motion_data.stages import measure_stages
 from tests.made_corpus import Made, write_corpus
 
 CONFIG = PipelineConfig(bars=2, batch_size=4, clips_per_pair=2)
@@ -59,7 +59,14 @@ def fingerprint(examples: Sequence[Example]) -> str:
         arrays += [] if motion.rotations is None else [motion.rotations]
         for array in arrays:
             digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-        plain = (example.start, motion.fps, motion.names, motion.start, list(motion.pulses), example.numbers)
+        plain = (
+            example.start,
+            motion.fps,
+            motion.names,
+            motion.start,
+            list(motion.pulses),
+            example.group_ids,
+        )
         digest.update(repr((example.pair, *plain, example.negatives, example.labels)).encode())
     return digest.hexdigest()
 
@@ -72,7 +79,7 @@ def test_sound_motion_pulses_and_grid_are_on_one_clock(corpus: Corpus) -> None:
     clips = 0
     for example in itertools.chain(*ClipReader(corpus, "train", CONFIG)):
         clips += 1
-        wav, motion, pair, grid = example.wav, example.own_motion, example.pair, example.grid
+        wav, motion, pair, grid = example.wav, example.clip_motion, example.pair, example.grid
         # The sound's value and the body's place tell the time; the clicks lie on the beats.
         quiet = torch.where(wav - wav.median() > 0.1, torch.nan, wav)
         time = example.start + torch.arange(len(wav)) / 16_000
@@ -104,8 +111,8 @@ def test_no_clip_is_played_beyond_the_tempi_of_music(corpus: Corpus, monkeypatch
         0.95 * min(pair.bpm or 0 for pair in known),
         1.2 * max(pair.bpm or 0 for pair in known),
     )
-    monkeypatch.setattr(reader, "SLOWEST", slowest)
-    monkeypatch.setattr(reader, "FASTEST", fastest)
+    monkeypatch.setattr(reader, "MIN_BPM", slowest)
+    monkeypatch.setattr(reader, "MAX_BPM", fastest)
     speeds = []
     for example in itertools.chain(*ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.9))):
         if example.grid is not None and example.pair.bpm:
@@ -121,7 +128,7 @@ def test_another_speed_changes_sound_motion_pulses_and_grid_alike(corpus: Corpus
     for examples in ClipReader(corpus, "train", replace(CONFIG, speed_octaves=0.4)):
         of_batch = []
         for example in examples:
-            wav, motion, grid = example.wav, example.own_motion, example.grid
+            wav, motion, grid = example.wav, example.clip_motion, example.grid
             if grid is None:
                 continue
             speed = grid.bpm / (example.pair.bpm or np.nan)
@@ -151,8 +158,8 @@ def test_a_margin_brings_what_lies_around_a_clip_where_the_pair_has_it(corpus: C
     wide = itertools.chain(*ClipReader(corpus, "train", replace(CONFIG, margin_seconds=0.5)))
     for one, other in zip(plain, wide, strict=True):
         assert one.start == other.start
-        near, far = one.own_motion, other.motion
-        assert np.array_equal(near.joints, other.own_motion.joints)
+        near, far = one.clip_motion, other.motion
+        assert np.array_equal(near.joints, other.clip_motion.joints)
         if near.names:
             whole = far.start + far.seconds
             assert -0.5 - 1e-6 <= far.start <= 0
@@ -167,8 +174,8 @@ def test_ids_are_those_of_the_whole_corpus(corpus: Corpus) -> None:
     pieces = sorted({pair.piece for pair in corpus.pairs})
     for split in ("train", "dev", "test"):
         for examples in ClipReader(corpus, split, CONFIG):
-            assert [pieces[e.numbers[0]] for e in examples] == [e.pair.piece for e in examples]
-            assert len({(e.numbers[1], e.pair.name) for e in examples}) == len(
+            assert [pieces[e.group_ids[0]] for e in examples] == [e.pair.piece for e in examples]
+            assert len({(e.group_ids[1], e.pair.name) for e in examples}) == len(
                 {e.pair.name for e in examples}
             )
 
@@ -307,7 +314,7 @@ def test_a_recording_that_pairs_share_is_decoded_once(
     pairs = [replace(corpus.pairs[0], name=f"chart{i}", take=f"t{i}") for i in range(5)]
     corpus = write_manifest(tmp_path, pairs, "folder", {})
     config = replace(CONFIG, memory_megabytes=memory, workers=1)
-    with measure() as stages:
+    with measure_stages() as stages:
         clips = sum(len(examples) for examples in ClipReader(corpus, "train", config))
     assert clips == 10
     assert stages.decoded_seconds == decoded or (decoded is None and stages.decoded_seconds > 30)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from motion_data.labels import Labels
 from motion_data.motion import Motion
-from motion_data.negatives.drawing import Wanted
-from motion_data.negatives.recipe import Negative, sampled, seen_at
+from motion_data.negatives.drawing import NegativeCounts
+from motion_data.negatives.recipe import Negative, sample_motion, to_source_time
 from motion_data.pipeline.batch import Batch, collate
-from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread
+from motion_data.pipeline.beat_targets import BeatTargets, beat_targets, spread_pulses
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.padded_targets import PaddedTarget
@@ -35,7 +35,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     made = [Made(f"p{i}", bpm=100.0 + i, seconds=8.0, joints=i % 3 != 0) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), made)
     config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
-    return next(ClipReader(corpus, "train", config, negatives=Wanted()))
+    return next(ClipReader(corpus, "train", config, negatives=NegativeCounts()))
 
 
 def laid(
@@ -64,7 +64,7 @@ def test_clips_are_padded_with_zeros_and_lengths_fit(clips: Clips) -> None:
     assert batch.starts == tuple(example.start for example in clips)
     assert batch.annotated == tuple(example.grid for example in clips)
     numbers = list(zip(batch.pieces.tolist(), batch.takes.tolist(), strict=True))
-    assert numbers == [example.numbers for example in clips]
+    assert numbers == [example.group_ids for example in clips]
     expected = beat_targets(batch.annotated, batch.frame_lengths.tolist())
     for field in fields(expected):
         assert torch.equal(getattr(batch.beats, field.name), getattr(expected, field.name))
@@ -87,7 +87,7 @@ def test_own_motions_come_first_and_negatives_know_their_clip(clips: Clips) -> N
         assert not batch.pulses[row, length:].any()
         assert batch.pulses[row].min() >= 0
         assert batch.pulses[row].max() <= 1
-    assert torch.equal(batch.contacts, spread(batch.pulses[:size].amax(-1)))
+    assert torch.equal(batch.contacts, spread_pulses(batch.pulses[:size].amax(-1)))
 
 
 def test_pulses_of_a_side_lie_where_its_touch_downs_are(clips: Clips) -> None:
@@ -132,7 +132,7 @@ def test_negatives_need_no_seam(clips: Clips) -> None:
     for example in clips:
         for negative in example.negatives:
             motion = clips[negative.source].motion
-            first, last = seen_at(negative, np.array([0.0, negative.duration]))
+            first, last = to_source_time(negative, np.array([0.0, negative.duration]))
             assert motion.start <= first
             assert last <= motion.start + motion.seconds
 
@@ -152,7 +152,8 @@ def test_a_paired_motion_is_interpolated_as_a_bent_one_is() -> None:
     for negative in (None, still):
         draws = np.random.default_rng(1).uniform(-0.5, 0.5, 40)
         spectra = [
-            np.abs(np.fft.rfft(sampled(motion, (np.arange(250) + 0.5 + u) / 50, negative)[0], axis=0)) ** 2
+            np.abs(np.fft.rfft(sample_motion(motion, (np.arange(250) + 0.5 + u) / 50, negative)[0], axis=0))
+            ** 2
             for u in draws
         ]
         power.append(np.mean(spectra, axis=(0, 2, 3)))

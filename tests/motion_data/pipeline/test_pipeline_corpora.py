@@ -12,7 +12,7 @@ import pytest
 from motion_data.corpora import corpus_module
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
@@ -62,7 +62,7 @@ def check_clip(example: Example, whole: LoadedPair) -> None:
     first, length = round(example.start * 16_000), len(example.wav)
     start, stop = first / 16_000, (first + length) / 16_000
     assert example.wav.equal(whole.wav[first : first + length])
-    motion = example.own_motion
+    motion = example.clip_motion
     assert bool(motion.names) == bool(whole.motion.names)
     if motion.names:
         assert abs(motion.frames - (stop - start) * motion.fps) < 1 + 1e-6
@@ -86,7 +86,7 @@ def check_clip(example: Example, whole: LoadedPair) -> None:
 
 def check(corpus: Corpus, split: str) -> int:
     pairs = {pair.name: load_pair(pair, corpus.folder) for pair in corpus.split(split)}
-    reader = ClipReader(corpus, split, CONFIG, negatives=Wanted())
+    reader = ClipReader(corpus, split, CONFIG, negatives=NegativeCounts())
     count = 0
     for examples in reader:
         count += len(examples)

@@ -52,7 +52,7 @@ class Excerpts:
         span = replace(whole.audio, stop=seconds)
         return replace(whole, name=f"excerpt{index}", take=f"{index}", seconds=seconds, audio=span)
 
-    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+    def group_ids(self, pair: MotionPair) -> tuple[int, int]:
         return 0, int(pair.take)
 
 
@@ -66,9 +66,9 @@ def test_every_epoch_has_pairs_of_its_own_and_all_of_them(corpus: Corpus) -> Non
     reader = ClipReader(source, "train", CONFIG)
     for epoch in range(3):
         examples = list(itertools.chain(*reader))
-        takes = sorted(example.numbers[1] for example in examples)
+        takes = sorted(example.group_ids[1] for example in examples)
         assert takes == list(range(10 * epoch, 10 * epoch + 10))
-        assert all(example.pair.name == f"excerpt{example.numbers[1]}" for example in examples)
+        assert all(example.pair.name == f"excerpt{example.group_ids[1]}" for example in examples)
 
 
 def test_a_run_goes_on_where_it_stood_in_any_epoch(corpus: Corpus) -> None:
@@ -88,7 +88,7 @@ def test_a_run_goes_on_where_it_stood_in_any_epoch(corpus: Corpus) -> None:
 def test_ranks_share_an_epoch(corpus: Corpus) -> None:
     readers = [ClipReader(Excerpts(corpus, 0), "train", CONFIG, rank, 2) for rank in range(2)]
     for epoch in range(2):
-        takes = [example.numbers[1] for reader in readers for example in itertools.chain(*reader)]
+        takes = [example.group_ids[1] for reader in readers for example in itertools.chain(*reader)]
         assert sorted(takes) == list(range(10 * epoch, 10 * epoch + 10))
 
 

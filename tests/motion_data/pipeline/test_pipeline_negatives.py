@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
@@ -37,7 +37,7 @@ def described(batches: Iterable[Sequence[Example]]) -> list[object]:
 
 def test_every_clip_with_a_grid_gets_recipes_of_its_batch(corpus: Corpus) -> None:
     kinds: set[str] = set()
-    for examples in ClipReader(corpus, "train", CONFIG, negatives=Wanted()):
+    for examples in ClipReader(corpus, "train", CONFIG, negatives=NegativeCounts()):
         for row, example in enumerate(examples):
             assert not example.negatives or example.grid is not None
             for negative in example.negatives:
@@ -54,7 +54,7 @@ def test_every_clip_with_a_grid_gets_recipes_of_its_batch(corpus: Corpus) -> Non
 
 def test_clips_are_the_same_with_negatives_and_without(corpus: Corpus) -> None:
     plain = itertools.chain(*ClipReader(corpus, "train", CONFIG))
-    drawn = itertools.chain(*ClipReader(corpus, "train", CONFIG, negatives=Wanted()))
+    drawn = itertools.chain(*ClipReader(corpus, "train", CONFIG, negatives=NegativeCounts()))
     for one, other in zip(plain, drawn, strict=True):
         assert one.negatives == ()
         assert (one.pair, one.start) == (other.pair, other.start)
@@ -62,9 +62,9 @@ def test_clips_are_the_same_with_negatives_and_without(corpus: Corpus) -> None:
 
 
 def test_workers_and_resuming_do_not_change_them(corpus: Corpus) -> None:
-    expected = described(ClipReader(corpus, "train", CONFIG, negatives=Wanted()))
-    again = ClipReader(corpus, "train", replace(CONFIG, workers=4), negatives=Wanted())
+    expected = described(ClipReader(corpus, "train", CONFIG, negatives=NegativeCounts()))
+    again = ClipReader(corpus, "train", replace(CONFIG, workers=4), negatives=NegativeCounts())
     begun = [next(again) for _ in range(2)]
-    resumed = ClipReader(corpus, "train", CONFIG, negatives=Wanted())
+    resumed = ClipReader(corpus, "train", CONFIG, negatives=NegativeCounts())
     resumed.load_state_dict(again.state_dict())
     assert described([*begun, *resumed]) == expected

@@ -18,7 +18,7 @@ from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.pipeline.batch import pulse_activation
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import choose_window, relative_grid
-from motion_data.pipeline.plan import Draw, expected_seconds, plan_epoch
+from motion_data.pipeline.plan import PlannedClip, expected_seconds, plan_epoch
 from motionbeat_upstream.tracking.grid import Grid, bar_turns, cut_tokens, regular_grid
 
 
@@ -47,7 +47,7 @@ def test_pairs_known_to_have_no_beats_have_no_bars_to_cut() -> None:
     pairs[2] = (2, replace(pairs[2][1], grid=NO_BEATS))
     for bars, expected in ((4, {0, 1}), (None, {0, 1, 2})):
         planned = plan_epoch(pairs, PipelineConfig(bars=bars), 0)
-        assert {draw.pair for batch in planned for draw in batch} == expected
+        assert {draw.pair_index for batch in planned for draw in batch} == expected
 
 
 pair_lists = st.lists(
@@ -82,7 +82,9 @@ class TestPlan:
     ) -> None:
         plans = [plan_epoch(pairs, config, epoch, rank, world_size) for rank in range(world_size)]
         counts = Counter(clip for plan in plans for batch in plan for clip in batch)
-        assert counts == {Draw(index, k): 1 for index, _ in pairs for k in range(config.clips_per_pair)}
+        assert counts == {
+            PlannedClip(index, k): 1 for index, _ in pairs for k in range(config.clips_per_pair)
+        }
         assert len({len(plan) for plan in plans}) == 1
         assert max(len(batch) for plan in plans for batch in plan) <= config.batch_size
 
@@ -106,10 +108,10 @@ class TestPlan:
     def test_a_pair_whose_bars_are_longer_than_a_clip_is_left_out(self) -> None:
         fits, too_long = planned_pair(0, 60.0, 7, 0), planned_pair(1, 50.0, 7, 1)  # bars of 7 and 8.4 s
         cut_by_bars = PipelineConfig(bars=4, longest_seconds=8.0)
-        assert plan_epoch([(0, fits), (1, too_long)], cut_by_bars, 0) == [[Draw(0, 0)]]
+        assert plan_epoch([(0, fits), (1, too_long)], cut_by_bars, 0) == [[PlannedClip(0, 0)]]
         cut_by_seconds = PipelineConfig(bars=None, longest_seconds=8.0)
         plan = plan_epoch([(0, fits), (1, too_long)], cut_by_seconds, 0)
-        assert {draw.pair for batch in plan for draw in batch} == {0, 1}
+        assert {draw.pair_index for batch in plan for draw in batch} == {0, 1}
 
     def test_epochs_differ_unless_told_otherwise(self) -> None:
         pairs = [(i, planned_pair(i, 120.0, 4, i)) for i in range(20)]

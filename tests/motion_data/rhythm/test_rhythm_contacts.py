@@ -16,8 +16,8 @@ from motion_data.corpora.bvh_file import forward_kinematics, read_bvh_file
 from motion_data.corpora.constructed.dancer import STYLES, dance
 from motion_data.errors import DataError
 from motion_data.rhythm.contacts import (
-    SHORTEST_CONTACT,
-    SHORTEST_GAP,
+    MIN_CONTACT_SECONDS,
+    MIN_GAP_SECONDS,
     contact_pulses,
     foot_contacts,
 )
@@ -106,8 +106,8 @@ def test_no_contact_and_no_gap_is_too_short(seed: int, fps: float, noise: float)
     wander = np.cumsum(rng.normal(size=(int(4 * fps), len(NAMES), 3)), axis=0) * noise / np.sqrt(fps)
     for contacts in foot_contacts(np.abs(wander), NAMES, fps).values():
         begin, end = contacts.intervals.T
-        assert (end - begin >= SHORTEST_CONTACT - 1e-9).all()
-        assert (begin[1:] - end[:-1] >= SHORTEST_GAP - 1e-9).all()
+        assert (end - begin >= MIN_CONTACT_SECONDS - 1e-9).all()
+        assert (begin[1:] - end[:-1] >= MIN_GAP_SECONDS - 1e-9).all()
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
@@ -155,8 +155,8 @@ def test_salsa_has_no_flicker_and_steps_like_salsa() -> None:
         joints, names, fps = salsa(take)
         for contacts in foot_contacts(joints, names, fps).values():
             begin, end = contacts.intervals.T
-            assert (end - begin).min() >= SHORTEST_CONTACT - 1e-9
-            assert (begin[1:] - end[:-1]).min() >= SHORTEST_GAP - 1e-9
+            assert (end - begin).min() >= MIN_CONTACT_SECONDS - 1e-9
+            assert (begin[1:] - end[:-1]).min() >= MIN_GAP_SECONDS - 1e-9
             assert 0.9 < len(begin) * fps / len(joints) < 2.5
             assert 0.4 < (end - begin).sum() * fps / len(joints) < 0.85
 

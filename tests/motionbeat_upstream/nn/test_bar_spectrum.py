@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motion_data.pipeline.batch import displaced
+from motion_data.pipeline.batch import displace_grid
 from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, frame_turns
 from motionbeat_upstream.tracking.grid import cut_tokens, fallback_grid, regular_grid
 
@@ -81,7 +81,7 @@ def test_padding_and_what_is_always_there_say_nothing() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.floats(60, 200), st.sampled_from([2, 3, 4]), st.floats(-2, 2), st.floats(0, 0.99))
 def test_turns_are_those_of_the_tokens(bpm: float, metre: int, downbeat: float, place: float) -> None:
-    grid = displaced(regular_grid(8.0, bpm, metre, downbeat), place)
+    grid = displace_grid(regular_grid(8.0, bpm, metre, downbeat), place)
     turns = frame_turns([grid], 400, RATE)[0].double().numpy()
     clock = (np.arange(400) + 0.5) / RATE
     np.testing.assert_allclose(np.diff(turns), bpm / 60 / metre / RATE, rtol=1e-3)

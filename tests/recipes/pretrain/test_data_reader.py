@@ -18,7 +18,7 @@ from fairseq2.gang import FakeGang
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
@@ -53,7 +53,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[Corpus]:
 
 
 def mixture(corpora: list[Corpus]) -> Mixture:
-    negatives = Wanted()
+    negatives = NegativeCounts()
     return Mixture([ClipReader(c, "train", CONFIG, negatives=negatives) for c in corpora], seed=3)
 
 

@@ -58,7 +58,7 @@ def find_groove(source: Path) -> list[Take]:
             continue
         if cells["split"] not in SPLIT_NAMES:
             raise DataError(
-                f"{row.place}: split is {cells['split']!r}; expected one of {', '.join(SPLIT_NAMES)}"
+                f"{row.location}: split is {cells['split']!r}; expected one of {', '.join(SPLIT_NAMES)}"
             )
         midi = source / cells["midi_filename"]
         name = cells["id"].replace("/", "_")

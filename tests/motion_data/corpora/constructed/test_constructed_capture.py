@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.body.orientation import stature_of
+from motion_data.body.orientation import estimate_stature
 from motion_data.corpora.constructed.capture import (
     FASTEST,
     SLOWEST,
@@ -187,7 +187,7 @@ class TestReading:
         assert [take.name for take in takes] == ["mine", *(f"others-{name}" for name in arrays)]
         # Partners are in one group; a body that was scaled down is brought back to size.
         assert takes[1].group == takes[2].group != takes[3].group
-        assert stature_of(takes[1].joints) == pytest.approx(1.7, abs=0.01)
+        assert estimate_stature(takes[1].joints) == pytest.approx(1.7, abs=0.01)
         assert (takes[0].joints == motion.joints).all()
 
     def test_what_is_no_folder_of_takes_is_refused(self, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ class TestRealSalsa:
     def test_28_takes_of_14_performances(self, salsa: list[Take]) -> None:
         assert len(salsa) == 28
         assert len({take.group for take in salsa}) == 14
-        assert all(1.6 < stature_of(take.joints) < 1.8 for take in salsa)
+        assert all(1.6 < estimate_stature(take.joints) < 1.8 for take in salsa)
 
     def test_most_keep_the_tempo_of_salsa_and_a_bar(self, salsa: list[Take]) -> None:
         rhythms = [rhythm for take in salsa if (rhythm := take.rhythm)]

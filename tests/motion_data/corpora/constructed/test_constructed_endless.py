@@ -176,7 +176,7 @@ def test_captured_takes_are_chosen_as_for_the_manifest(tmp_path: Path) -> None:
     assert captured >= 2
     # A clip knows the take that was chosen: those who share it are no negatives of each other.
     for example in itertools.chain(*ClipReader(source, "train", CONFIG)):
-        assert example.numbers == source.numbers(example.pair)
+        assert example.group_ids == source.group_ids(example.pair)
         assert example.pair.take == next(one.take for one in corpus.pairs if one.name == example.pair.name)
 
 

@@ -33,7 +33,7 @@ from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.loading import load_pair
 from motion_data.pair import SPLITS
-from motion_data.preparation import hashed_split
+from motion_data.preparation import split_by_hash
 from tests.conftest import skip_or_fail
 from tests.shared_data import shared
 
@@ -383,7 +383,7 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = dict.fromkeys(SPLITS, 0)
     for number in range(200):
         name = f"{number}.mid"
-        split = hashed_split(f"midi:{folder.name}/{name}")
+        split = split_by_hash(f"midi:{folder.name}/{name}")
         if counts[split] < 2:
             counts[split] += 1
             signature = ("4/4", "3/4")[number % 2]
@@ -419,7 +419,7 @@ def test_two_corpora_of_one_seed_are_bit_identical(tmp_path: Path, pieces: Path)
         if pair.provenance["source"] == "pieces":
             assert pair.licence.startswith("the MIDI file's own")
             assert pair.piece.startswith("midi:")
-            assert pair.split == hashed_split(pair.piece)
+            assert pair.split == split_by_hash(pair.piece)
     gone = next(pair for pair in first.pairs if pair.provenance["source"] == "pieces")
     with pytest.raises(DataError, match="no such file; prepare the corpus again"):
         load_pair(gone, tmp_path)

@@ -33,7 +33,7 @@ from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.beat_targets import beat_targets
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import cut_example
-from motion_data.pipeline.plan import Draw
+from motion_data.pipeline.plan import PlannedClip
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import BeatHeads
 from motionbeat_upstream.tracking.grid import regular_grid
@@ -134,7 +134,7 @@ def beatless(index: int) -> MotionPair:
 
 def batch_of(*loaded: LoadedPair) -> Batch:
     examples = [
-        cut_example(one.at_rate(CONFIG.fps), Draw(number, 0), CONFIG, 0, (number, number))
+        cut_example(one.at_rate(CONFIG.fps), PlannedClip(number, 0), CONFIG, 0, (number, number))
         for number, one in enumerate(loaded)
     ]
     return collate(examples, 0.0, np.random.default_rng(0))

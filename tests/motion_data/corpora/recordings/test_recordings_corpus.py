@@ -114,8 +114,8 @@ class TestPairs:
     def test_labels_dances_and_records(self, raw: Path, tmp_path: Path, model: FakeModel) -> None:
         corpus = prepared(raw, tmp_path / "out")
         assert read_corpus(tmp_path / "out").pairs == corpus.pairs
-        assert corpus.made["left_out"] == {}
-        assert list(corpus.made["notes"].values()) == [1]
+        assert corpus.info["left_out"] == {}
+        assert list(corpus.info["notes"].values()) == [1]
         assert {pair.split for pair in corpus.pairs} == {"train", "test"}
         for pair in corpus.pairs:
             clip = load_pair(pair, tmp_path / "out")
@@ -237,7 +237,7 @@ class TestLeftOut:
         at = np.linspace(0, 1, len(wav))
         bent = np.interp((at + 0.01 * at**2) * len(wav) / 1.01, np.arange(len(wav)), wav)
         soundfile.write(music_folder / "good/bent.flac", np.clip(bent, -1, 1), SAMPLE_RATE)
-        left_out = prepared(music_folder, tmp_path / "out").made["left_out"]
+        left_out = prepared(music_folder, tmp_path / "out").info["left_out"]
         assert set(left_out) == {
             "good/z.flac",
             "nc/a.flac",

@@ -105,7 +105,7 @@ class TestCorpus:
         assert [track.midi is not None for track in tracks] == [True, False]
         for midi in (True, False):
             corpus = prepared(raw, tmp_path / f"out {midi}", replace(SETTINGS, midi=midi))
-            assert corpus.made["left_out"] == {}
+            assert corpus.info["left_out"] == {}
             for pair in corpus.pairs:
                 exact = midi and pair.piece.endswith("b.flac")
                 assert pair.split == "test"

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from motion_data.motion import Motion
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.batch import Batch, collate
-from motion_data.pipeline.beat_targets import spread
+from motion_data.pipeline.beat_targets import spread_pulses
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import Example
 from motion_data.pipeline.reader import ClipReader
@@ -36,7 +36,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     pairs = [Made(f"p{i}", bpm=100.0 + i, seconds=10.0, joints=i != 2) for i in range(4)]
     corpus = write_corpus(tmp_path_factory.mktemp("corpus"), pairs)
     config = PipelineConfig(bars=2, batch_size=4, fps=50.0, margin_seconds=1.0, start_place=None)
-    return next(ClipReader(corpus, "train", config, negatives=Wanted()))
+    return next(ClipReader(corpus, "train", config, negatives=NegativeCounts()))
 
 
 def batch_of(clips: Sequence[Example], motions: bool = True) -> Batch:
@@ -87,7 +87,7 @@ def test_every_packaged_configuration_can_be_trained(name: str, clips: list[Exam
 def test_degenerate_batches_have_a_finite_loss_and_finite_gradients(clips: list[Example], kind: str) -> None:
     torch.manual_seed(0)
     changes: dict[str, Callable[[Example], Example]] = {
-        "one piece": lambda clip: replace(clip, numbers=(0, clip.numbers[1])),
+        "one piece": lambda clip: replace(clip, group_ids=(0, clip.group_ids[1])),
         "one clip": lambda clip: replace(clip, negatives=()),
         "no negatives": lambda clip: replace(clip, negatives=()),
         "no contacts": lambda clip: replace(clip, motion=remove_pulses(clip.motion)),
@@ -156,7 +156,7 @@ def test_negatives_are_padded_by_their_owner() -> None:
 def test_targets_lie_in_0_to_1_and_a_pulse_reaches_over_its_neighbours() -> None:
     pulses = torch.zeros(1, 20)
     pulses[0, 10] = 1.0
-    wide = spread(pulses)
+    wide = spread_pulses(pulses)
     assert float(wide.max()) == float(wide[0, 10]) == 1.0
     assert wide[0, 8:13].tolist() == pytest.approx([0.1353, 0.6065, 1.0, 0.6065, 0.1353])
     assert not wide[0, :8].any()
