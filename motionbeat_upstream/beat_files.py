@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.errors import AudioError, ConfigError
 from motionbeat_upstream.file_name import printable
-from motionbeat_upstream.tracking.grid import FALLBACK_BPM, FALLBACK_METRE, Grid, without_gaps
+from motionbeat_upstream.tracking.grid import FALLBACK_BPM, FALLBACK_METRE, Grid, fill_gaps
 from motionbeat_upstream.version import __version__
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _midi(estimate: BeatEstimate) -> bytes:
     events: list[tuple[int, bytes]] = []
     quarters: list[int] = []
     if len(estimate.times):
-        grid = _without_gaps(estimate)
+        grid = _filled_grid(estimate)
         first = grid.beats[0]
         lead = max(1, round(first * grid.bpm / 60)) if round(1e6 * first) > 0 else 0
         before = np.linspace(0.0, first, lead, endpoint=False)
@@ -248,7 +248,7 @@ def _rekordbox(estimate: BeatEstimate) -> str:
     }
     song = ET.SubElement(collection, "TRACK", track)
     if len(estimate.times):
-        grid = _without_gaps(estimate)
+        grid = _filled_grid(estimate)
         steps = np.diff(grid.beats)
         tempi = 60.0 / np.append(steps, steps[-1])[np.searchsorted(grid.beats, estimate.times)]
         for time, position, bpm in zip(estimate.times, estimate.positions, tempi, strict=True):
@@ -284,13 +284,13 @@ def _metre(estimate: BeatEstimate) -> int:
     return estimate.metre or FALLBACK_METRE
 
 
-def _without_gaps(estimate: BeatEstimate) -> Grid:
+def _filled_grid(estimate: BeatEstimate) -> Grid:
     """The beats and those that fit into silences; a single beat is followed by another one."""
     times, positions, metre = estimate.times, estimate.positions, _metre(estimate)
     if len(times) == 1:
         times = np.append(times, times + 60.0 / (estimate.bpm or FALLBACK_BPM))
         positions = np.append(positions, positions % metre + 1)
-    return without_gaps(Grid(times, positions, metre))
+    return fill_gaps(Grid(times, positions, metre))
 
 
 def _begins_bar(positions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -302,7 +302,7 @@ def _bars(estimate: BeatEstimate) -> NDArray[np.int64]:
     """(N,) number of the bar of each beat; see the module's docstring."""
     if not len(estimate.times):
         return np.zeros(0, np.int64)
-    grid = _without_gaps(estimate)
+    grid = _filled_grid(estimate)
     numbers: NDArray[np.int64] = np.cumsum(_begins_bar(grid.positions))
     return numbers[np.searchsorted(grid.beats, estimate.times)]
 

@@ -41,7 +41,7 @@ def positions_of(count: int, metre: int, first: int = 0) -> NDArray[np.int64]:
     return (np.arange(count) - first) % metre + 1
 
 
-def beats_at(
+def time_to_beats(
     bpm: float, seconds: float, draw: np.random.Generator, wander: float = 0.004
 ) -> NDArray[np.float64]:
     """Beat times of a tempo that wanders by up to 5 % about ``bpm``."""

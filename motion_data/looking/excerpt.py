@@ -22,7 +22,7 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import read_sound
 from motionbeat_upstream.tracking.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.tracking.frontend import HOP
-from motionbeat_upstream.tracking.grid import Grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, time_to_bars
 
 ONSET_RATE = SAMPLE_RATE / HOP
 """Frames of the onset envelope a second."""
@@ -218,6 +218,6 @@ def _accents(
     danced = accent_mass(times, np.concatenate([np.empty(0), *weights.values()]), grid, bins, seconds)
     frames = (np.arange(len(onset)) + 0.5) / ONSET_RATE
     row = bar_numbers(grid, frames, bins) - 1
-    column = np.floor(turns_at(grid, frames) * bins + 0.5).astype(np.int64) % bins
+    column = np.floor(time_to_bars(grid, frames) * bins + 0.5).astype(np.int64) % bins
     # The envelope may end a frame after the sound does, in a bar of which nothing is danced.
     return heard[row, column], danced[np.minimum(row, len(danced) - 1), column]

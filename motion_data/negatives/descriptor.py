@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, circular_emd, pulse_weights
 from motion_data.rhythm.speed import smoothed_speed
-from motionbeat_upstream.tracking.grid import Grid, beats_at
+from motionbeat_upstream.tracking.grid import Grid, time_to_beats
 
 RATE = 60.0
 """Samples a second of the rhythm."""
@@ -47,7 +47,7 @@ class Descriptor:
     @property
     def beats(self) -> tuple[float, float]:
         """Beats of the grid at the clip's two ends."""
-        first, last = beats_at(self.grid, np.array([0.0, self.duration]))
+        first, last = time_to_beats(self.grid, np.array([0.0, self.duration]))
         return float(first), float(last)
 
 

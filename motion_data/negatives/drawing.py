@@ -27,7 +27,7 @@ from motion_data.negatives.descriptor import (
     rhythm_difference,
 )
 from motion_data.negatives.recipe import Negative, to_source_time
-from motionbeat_upstream.tracking.grid import Grid, times_at
+from motionbeat_upstream.tracking.grid import Grid, beats_to_time
 
 SHIFTS_BEATS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 """Beats by which a motion is moved: whole ones are the paper's [S], parts are ours [O]."""
@@ -166,8 +166,8 @@ def _aligned_negative(
         kind,
         source,
         amount,
-        tuple(times_at(clip.grid, knots).tolist()),
-        tuple(times_at(other.grid, knots + offset).tolist()),
+        tuple(beats_to_time(clip.grid, knots).tolist()),
+        tuple(beats_to_time(other.grid, knots + offset).tolist()),
         clip.duration,
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
 from motion_data.motion import Motion
-from motionbeat_upstream.tracking.grid import piecewise_line
+from motionbeat_upstream.tracking.grid import interpolate_linear
 
 KINDS = ("jittered", "stretched", "other")
 """The paired motion moved by beats, which are the loss's beat-jitter negatives J; the paired motion slower or
@@ -52,7 +52,7 @@ class Negative:
 
 def to_source_time(negative: Negative, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Seconds of the source that are seen at ``times`` of the clip, which its motion may not reach."""
-    return piecewise_line(times, np.array(negative.clip), np.array(negative.seen))
+    return interpolate_linear(times, np.array(negative.clip), np.array(negative.seen))
 
 
 def sample_motion(
@@ -76,7 +76,7 @@ def sample_motion(
     pulses = dict(motion.pulses)
     if negative is not None:
         bend = np.array(negative.seen), np.array(negative.clip)
-        pulses = {limb: piecewise_line(known, *bend) for limb, known in pulses.items()}
+        pulses = {limb: interpolate_linear(known, *bend) for limb, known in pulses.items()}
     return _interpolate(motion.joints, frame), pulses
 
 
@@ -92,7 +92,7 @@ def roll_motion(motion: Motion, late: float) -> Motion:
     """
     whole = motion.seconds
     ends = np.array([0.0, whole])
-    seen = piecewise_line(np.arange(motion.frames) / motion.fps, ends, late + ends)
+    seen = interpolate_linear(np.arange(motion.frames) / motion.fps, ends, late + ends)
     second = seen > whole + 1e-9 * whole
     # Up to a frame after the last is foretold from it.
     joints = _interpolate(motion.joints, (seen - whole * second) * motion.fps)

@@ -25,7 +25,7 @@ from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.nn.motion_tower import RATE
-from motionbeat_upstream.tracking.grid import Grid, fallback_grid, times_at, turns_at
+from motionbeat_upstream.tracking.grid import Grid, beats_to_time, fallback_grid, time_to_bars
 
 if TYPE_CHECKING:
     from fairseq2.device import SupportsDeviceTransfer
@@ -235,9 +235,9 @@ def displace_grid(grid: Grid, phase: float) -> Grid:
     Returns:
         As many beats of the same metre, each moved by at most half a beat, and renumbered.
     """
-    late = (turns_at(grid, np.zeros(1))[0] - phase) * grid.metre
+    late = (time_to_bars(grid, np.zeros(1))[0] - phase) * grid.metre
     whole = int(np.round(late))
-    beats = times_at(grid, np.arange(len(grid.beats)) + late - whole)
+    beats = beats_to_time(grid, np.arange(len(grid.beats)) + late - whole)
     positions = (grid.positions - 1 - whole) % grid.metre + 1
     return replace(grid, beats=beats, positions=positions)
 

@@ -25,7 +25,7 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.plan import PlannedClip
 from motion_data.stages import stage
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.tracking.grid import Grid, bar_turns, without_gaps
+from motionbeat_upstream.tracking.grid import Grid, beats_to_bars, fill_gaps
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def cut_example(
             start=start * loaded.speed,
             wav=wav,
             motion=motion.between(start, stop, config.margin_seconds),
-            grid=None if loaded.grid is None else relative_grid(without_gaps(loaded.grid), start, stop),
+            grid=None if loaded.grid is None else relative_grid(fill_gaps(loaded.grid), start, stop),
             labels=loaded.labels.between(start, stop),
             group_ids=group_ids,
         )
@@ -215,7 +215,7 @@ def _bar_windows(
 
 def _bar_edges(grid: Grid) -> NDArray[np.float64]:
     """The downbeats, and where the last bar ends if its last beat is known."""
-    turns, step = bar_turns(grid)
+    turns, step = beats_to_bars(grid)
     downbeats = grid.downbeats
     closes = turns[-1] + step[-1]
     if not len(downbeats) or abs(closes - round(closes)) > 1e-6:
@@ -226,6 +226,6 @@ def _bar_edges(grid: Grid) -> NDArray[np.float64]:
 
 def _phase_times(grid: Grid, phase: float) -> NDArray[np.float64]:
     """The times of that phase in each bar, between the first and the last beat."""
-    turns, _ = bar_turns(grid)
+    turns, _ = beats_to_bars(grid)
     wanted = np.arange(np.ceil(turns[0] - phase), np.floor(turns[-1] - phase) + 1) + phase
     return np.interp(wanted, turns, grid.beats)

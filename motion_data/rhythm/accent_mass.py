@@ -15,7 +15,7 @@ from torch import Tensor
 from motion_data.motion import Motion
 from motion_data.rhythm.speed import resample_track, smoothed_speed
 from motion_data.skeleton import FEET, HANDS
-from motionbeat_upstream.tracking.grid import Grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, time_to_bars
 
 RATE = 120.0
 """Samples a second that speeds are measured at."""
@@ -62,7 +62,7 @@ def accent_mass(
         a bar has no pulse.
     """
     inside = (times >= 0) & (times < duration)
-    first, last, *turns = turns_at(grid, np.concatenate([[0.0, duration], times[inside]]))
+    first, last, *turns = time_to_bars(grid, np.concatenate([[0.0, duration], times[inside]]))
     opening = int(np.floor(first * bins + 0.5)) // bins
     bars = int(np.floor(last * bins + 0.5)) // bins - opening + 1
     place = (np.array(turns) - opening) * bins

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.tracking.grid import Grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, time_to_bars
 
 BARS = 4
 """The lowest frequency is one turn in so many bars."""
@@ -46,7 +46,7 @@ class BarSpectrum(nn.Module):
 
         Args:
             frames: (B, F, D).
-            turns: (B, F) where each frame lies, counted in bars; see :func:`frame_turns`.
+            turns: (B, F) where each frame lies, counted in bars; see :func:`frame_bars`.
             mask: (B, F) true within a clip.
 
         Returns:
@@ -65,7 +65,7 @@ class BarSpectrum(nn.Module):
         return (spectrum * self.gain[..., None]).flatten(1)
 
 
-def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
+def frame_bars(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
     """Where each frame of each clip lies, counted in bars from the one that the clip begins in.
 
     Args:
@@ -79,6 +79,6 @@ def frame_turns(grids: Sequence[Grid], frames: int, rate: float) -> Tensor:
     clock = (np.arange(frames) + 0.5) / rate
     rows = []
     for grid in grids:
-        place = turns_at(grid, clock)
+        place = time_to_bars(grid, clock)
         rows.append(place - np.floor(place[0]))
     return torch.from_numpy(np.stack(rows).astype(np.float32))

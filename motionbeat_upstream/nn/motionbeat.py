@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_bars
 from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicFeatures, MusicTower
 from motionbeat_upstream.tracking.frontend import length_mask
@@ -179,7 +179,7 @@ class MotionBeat(nn.Module):
             size = frames.shape[1]
             # Both sides share the clock, and so a fixed grid.
             placed_on = [fallback_grid(size / RATE)] * len(frames) if grids is None else grids
-            turns = frame_turns(placed_on, size, RATE)
+            turns = frame_bars(placed_on, size, RATE)
             placed = spectrum(frames.float(), turns.to(frames.device), length_mask(lengths, size))
         share = torch.sigmoid(self.spectrum_share)
         return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * F.normalize(placed, dim=-1)], -1)

@@ -1,15 +1,16 @@
 """The metrical grid of a clip: beats, bars, and the beat-synchronous tokens cut from them.
 
-Beat segmentation with S tokens a beat follows the paper's figure [P]; the value of S, the
+Beat segmentation with S tokens per beat follows the paper's figure [P]; the value of S, the
 extrapolation beyond the outer beats and the handling of irregular bars are ours [O].
 """
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,44 +20,61 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 METRES = (2, 3, 4, 5, 6, 7)
-"""Beats a bar that are told apart."""
+"""Supported numbers of beats per bar."""
 
 FALLBACK_BPM = 120.0
-"""Tempo of the fixed grid that stands in where no beat can be heard [O]."""
-
-UNCERTAIN = 0.5
-"""Confidence of downbeats below which the commands call them uncertain [O]. A metronome has up to 0.41."""
-
-GAP = 8.0
-"""Median beat periods without a beat from which on a grid has a gap: a silence, see
-:mod:`~motionbeat_upstream.tracking.silence`."""
+"""Tempo of the fixed grid of a clip without a pulse [O]."""
 
 FALLBACK_METRE = 4
-"""Beats per bar of the fixed grid that stands in where no beat can be heard [O]."""
+"""Beats per bar of the same grid [O]."""
+
+UNCERTAIN_CONFIDENCE = 0.5
+"""Confidence of downbeats below which the commands call them uncertain [O]. A metronome has up to 0.41."""
+
+MIN_GAP_PERIODS = 8.0
+"""Shortest gap of a grid in median beat periods. A gap is a silence, see
+:mod:`~motionbeat_upstream.tracking.silence`."""
+
+_DEPRECATED = {
+    "turns_at": "time_to_bars",
+    "beats_at": "time_to_beats",
+    "times_at": "beats_to_time",
+    "bar_turns": "beats_to_bars",
+    "without_gaps": "fill_gaps",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DEPRECATED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = _DEPRECATED[name]
+    warnings.warn(f"{name} is called {new}", DeprecationWarning, stacklevel=2)
+    return globals()[new]
 
 
 @dataclass(frozen=True)
 class Grid:
     """Beats and bars of one clip.
 
-    Raises ``ValueError`` when the beats do not increase, or the parts do not fit each other.
+    Raises:
+        ValueError: the beats do not increase, or the shapes do not match.
     """
 
     beats: NDArray[np.float64]
-    """(N,) beat times in seconds from the start of the clip, strictly increasing. An estimate has none in
+    """(N,) beat times in seconds from the start of the clip, strictly increasing. An estimate has no beats in
     silences of several bars."""
     positions: NDArray[np.int64]
     """(N,) position of each beat in its bar, counted from 1; 1 is a downbeat."""
     metre: int
     """Beats per bar; a bar of 6/8 counts as two."""
     confidence: float = 1.0
-    """How sure the beats are, in [0, 1]. 0 marks the fixed fallback grid, 1 an annotation. An estimate from
-    audio has the product of two numbers: how far its pulse stands out from that of noise, and p / (p + q),
-    where p is the probability of its beats and q that of the best others, at another tempo or half a beat
-    off. So beats that could as well be counted at twice the tempo have at most 0.5."""
+    """Confidence of the beats, in [0, 1]. 0 marks the fallback grid, 1 an annotation. For an estimate by the
+    rules it is the product of two numbers: how far the pulse stands out from noise, and p / (p + q), where p
+    is the probability of the beats and q that of the best alternative, at another tempo or half a beat off.
+    Beats that are as probable at twice the tempo have at most 0.5."""
     downbeat_confidence: float = 1.0
-    """How sure downbeats and metre are, in [0, 1] and at most ``confidence``; 0 where they are a guess: their
-    lead over the next best, another beat as the first or another metre, is no greater than chance has it."""
+    """Confidence of downbeats and metre, in [0, 1] and at most ``confidence``. It is 0 where their lead over
+    the best alternative, with other downbeats or another metre, may be chance."""
 
     def __post_init__(self) -> None:
         beats = np.asarray(self.beats, dtype=np.float64)
@@ -64,9 +82,9 @@ class Grid:
         object.__setattr__(self, "beats", beats)
         object.__setattr__(self, "positions", positions)
         if beats.ndim != 1 or len(beats) < 2:
-            raise ValueError(f"a grid needs at least 2 beats in one dimension, got {beats.shape}")
+            raise ValueError(f"a grid needs at least 2 beats in one dimension, got shape {beats.shape}")
         if positions.shape != beats.shape:
-            raise ValueError(f"{len(beats)} beats but positions of shape {positions.shape}")
+            raise ValueError(f"{len(beats)} beats, but positions of shape {positions.shape}")
         if not np.isfinite(beats).all():
             raise ValueError("beat times must be finite")
         if not (np.diff(beats) > 0).all():
@@ -93,9 +111,9 @@ class Grid:
 
 
 def confidence_text(confidence: float, downbeat_confidence: float) -> str:
-    """How sure a grid is, in words and figures, as ``motionbeat beats`` prints it."""
+    """Both confidences of a grid as text, as ``motionbeat beats`` prints them."""
     downbeats = f"{downbeat_confidence:.2f}"
-    if downbeat_confidence < UNCERTAIN:
+    if downbeat_confidence < UNCERTAIN_CONFIDENCE:
         downbeats = f"uncertain ({downbeats})"
     return f"confidence {confidence:.2f}, downbeats {downbeats}"
 
@@ -108,9 +126,9 @@ def regular_grid(
     confidence: float = 1.0,
     downbeat_confidence: float = 1.0,
 ) -> Grid:
-    """A grid of constant tempo that covers ``[0, duration]`` seconds.
+    """Create a grid of constant tempo that covers ``[0, duration]`` seconds.
 
-    ``first_downbeat`` (seconds) may lie anywhere; beats before it count backwards from it.
+    ``first_downbeat`` (seconds) may lie outside the clip; beats before it are counted backwards from it.
     """
     if not (np.isfinite(bpm) and bpm > 0):
         raise ValueError(f"bpm must be positive and finite, got {bpm}")
@@ -123,81 +141,82 @@ def regular_grid(
 
 
 def fallback_grid(duration: float) -> Grid:
-    """The grid of a clip without a pulse: 120 bpm, 4/4, downbeat at 0 s, confidence 0 [O]."""
+    """Return the grid of a clip without a pulse: 120 bpm, 4/4, downbeat at 0 s, confidence 0 [O]."""
     return regular_grid(duration, FALLBACK_BPM, FALLBACK_METRE, confidence=0.0, downbeat_confidence=0.0)
 
 
-def without_gaps(grid: Grid) -> Grid:
-    """The grid with beats in its gaps as well, for what needs a beat at every time.
+def fill_gaps(grid: Grid) -> Grid:
+    """Add beats in the gaps of a grid.
 
-    A gap gets evenly spaced beats, about as far apart as the median of the others, and as many as make the
-    positions in the bar go on across it.
+    The beats in a gap are evenly spaced, about as far apart as the median of the others. Their number is
+    chosen so that the positions in the bar continue across the gap.
     """
-    steps = np.diff(grid.beats)
-    counts = np.ones(len(steps), dtype=np.int64)
-    for gap in np.flatnonzero(steps > GAP * np.median(steps)):
-        count = round(steps[gap] / np.median(steps))
-        moved = int(grid.positions[gap + 1] - grid.positions[gap]) - count
-        counts[gap] = max(1, count + (moved + grid.metre // 2) % grid.metre - grid.metre // 2)
-    number = np.concatenate([[0], np.cumsum(counts)])
-    every = np.arange(number[-1] + 1)
-    before = np.searchsorted(number, every, side="right") - 1
-    skipped = every - number[before]
+    intervals = np.diff(grid.beats)
+    counts = np.ones(len(intervals), dtype=np.int64)
+    for gap in np.flatnonzero(intervals > MIN_GAP_PERIODS * np.median(intervals)):
+        count = round(intervals[gap] / np.median(intervals))
+        shift = int(grid.positions[gap + 1] - grid.positions[gap]) - count
+        counts[gap] = max(1, count + (shift + grid.metre // 2) % grid.metre - grid.metre // 2)
+    index = np.concatenate([[0], np.cumsum(counts)])
+    filled = np.arange(index[-1] + 1)
+    before = np.searchsorted(index, filled, side="right") - 1
+    offset = filled - index[before]
     positions = np.where(
-        skipped == 0, grid.positions[before], (grid.positions[before] - 1 + skipped) % grid.metre + 1
+        offset == 0, grid.positions[before], (grid.positions[before] - 1 + offset) % grid.metre + 1
     )
-    return replace(grid, beats=np.interp(every, number, grid.beats), positions=positions)
+    return replace(grid, beats=np.interp(filled, index, grid.beats), positions=positions)
 
 
-def bar_turns(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the beats lie among the bars.
+def beats_to_bars(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Convert beats to bars.
 
-    Returns, for each of the N beats, its position counted in bars (whole numbers are downbeats)
-    and the share of a bar that lies between it and the next beat. A bar between two downbeats
-    has as many beats as are counted in it, so one turn is one bar whatever the metre; the
-    broken bars at either end take the grid's metre.
+    A bar between two downbeats has as many beats as the grid has there; the incomplete bars at both ends have
+    the grid's metre.
+
+    Returns:
+        For each of the N beats its time counted in bars, where downbeats are whole numbers, and the share of
+        a bar from it to the next beat.
     """
     downbeats = np.flatnonzero(grid.positions == 1)
-    step = np.full(len(grid.beats), 1.0 / grid.metre)
+    steps = np.full(len(grid.beats), 1.0 / grid.metre)
     for first, following in itertools.pairwise(downbeats):
-        step[first:following] = 1.0 / (following - first)
-    turns = np.concatenate([[0.0], np.cumsum(step[:-1])])
+        steps[first:following] = 1.0 / (following - first)
+    bars = np.concatenate([[0.0], np.cumsum(steps[:-1])])
     if len(downbeats):
-        turns -= turns[downbeats[0]]
+        bars -= bars[downbeats[0]]
     else:
-        turns += (grid.positions[0] - 1.0) / grid.metre
-    return turns, step
+        bars += (grid.positions[0] - 1.0) / grid.metre
+    return bars, steps
 
 
-def turns_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where ``times`` (N,) in seconds lie, counted in bars as :func:`bar_turns` counts them.
+def time_to_bars(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert (N,) ``times`` in seconds to bars, counted as in :func:`beats_to_bars`.
 
-    Beyond the outer beats the count goes on at the tempo found there, and through gaps as
-    :func:`without_gaps` has it.
+    Gaps are filled with :func:`fill_gaps`. The tempo of the outer beats continues beyond them.
     """
-    grid = without_gaps(grid)
-    turns, step = bar_turns(grid)
+    grid = fill_gaps(grid)
+    bars, steps = beats_to_bars(grid)
     beats = np.append(grid.beats, 2 * grid.beats[-1] - grid.beats[-2])
-    return piecewise_line(times, beats, np.append(turns, turns[-1] + step[-1]))
+    return interpolate_linear(times, beats, np.append(bars, bars[-1] + steps[-1]))
 
 
-def beats_at(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Beats at ``times`` (seconds): 0 at the grid's first beat, 1 at its second.
+def time_to_beats(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert (N,) ``times`` in seconds to beats: 0 at the first beat of the grid, 1 at the second.
 
-    Beyond the outer beats the count goes on at the tempo found there.
+    The tempo of the outer beats continues beyond them.
     """
-    return piecewise_line(times, grid.beats, np.arange(len(grid.beats), dtype=np.float64))
+    return interpolate_linear(times, grid.beats, np.arange(len(grid.beats), dtype=np.float64))
 
 
-def times_at(grid: Grid, beats: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Seconds at ``beats``; the inverse of :func:`beats_at`."""
-    return piecewise_line(beats, np.arange(len(grid.beats), dtype=np.float64), grid.beats)
+def beats_to_time(grid: Grid, beats: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert (N,) ``beats`` to seconds; the inverse of :func:`time_to_beats`."""
+    return interpolate_linear(beats, np.arange(len(grid.beats), dtype=np.float64), grid.beats)
 
 
-def piecewise_line(
+def interpolate_linear(
     x: NDArray[np.float64], knots: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """A function of ``x`` that is straight between (knots, values) and goes straight on beyond them.
+    """Interpolate linearly, as ``np.interp`` does, and extrapolate linearly beyond the outer knots.
 
     Args:
         x: (N,).
@@ -206,15 +225,15 @@ def piecewise_line(
     """
     before = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     share = (x - knots[before]) / (knots[before + 1] - knots[before])
-    line: NDArray[np.float64] = values[before] + share * (values[before + 1] - values[before])
-    return line
+    interpolated: NDArray[np.float64] = values[before] + share * (values[before + 1] - values[before])
+    return interpolated
 
 
 @dataclass(frozen=True)
 class Tokens:
     """Beat-synchronous tokens of a batch of clips, padded to the longest.
 
-    Cut in float64 on the CPU, so that borders of tokens and frames meet exactly.
+    Times are float64 on the CPU, so that borders of tokens and frames coincide exactly.
     """
 
     start: Tensor
@@ -222,14 +241,14 @@ class Tokens:
     stop: Tensor
     """(B, N) end of each token in seconds, clipped to the clip; equals ``start`` in padding."""
     bar: Tensor
-    """(B, N) index of the bar a token lies in."""
+    """(B, N) index of the bar of each token."""
     phase: Tensor
-    """(B, N) bar phase θ of the token's middle in radians, in [0, 2π): one turn a bar."""
+    """(B, N) bar phase θ of the token's middle in radians, in [0, 2π)."""
     mask: Tensor
-    """(B, N) true where there is a token, false in padding."""
+    """(B, N) true for tokens, false in padding."""
 
     def to(self, device: torch.device) -> Tokens:
-        """The same tokens on another device, times and phases in float32."""
+        """Copy the tokens to a device, times and phases as float32."""
         return Tokens(
             self.start.float().to(device),
             self.stop.float().to(device),
@@ -240,13 +259,13 @@ class Tokens:
 
 
 def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -> Tokens:
-    """Cut clips into ``subdivisions`` tokens a beat, from 0 s to each clip's end.
+    """Cut clips into ``subdivisions`` tokens per beat, from 0 s to each clip's end.
 
-    The grid is continued at the tempo of its outer beats, and through its gaps, to cover the clip. Tokens
-    that only touch the clip are cut at its border, so every token has a length above 0.
+    Gaps are filled, and the tempo of the outer beats continues to the ends of the clip. Tokens across a
+    clip's border are cut there; every token has a length above 0.
 
     Args:
-        grids: one grid a clip.
+        grids: one grid per clip.
         durations: (B,) lengths of the clips in seconds, each above 0.
         subdivisions: S, tokens per beat.
     """
@@ -274,8 +293,9 @@ def cut_tokens(grids: Sequence[Grid], durations: ArrayLike, subdivisions: int) -
 def _cut_clip(
     grid: Grid, duration: float, subdivisions: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    grid = without_gaps(grid)
-    turns, step = bar_turns(grid)
+    """Return start, stop, bar and phase of the tokens of one clip."""
+    grid = fill_gaps(grid)
+    bars, steps = beats_to_bars(grid)
     beats = grid.beats
     first_period, last_period = beats[1] - beats[0], beats[-1] - beats[-2]
     before = max(0, int(np.ceil(beats[0] / first_period - 1e-9)))
@@ -283,18 +303,18 @@ def _cut_clip(
     outer = 1.0 / grid.metre
     head, tail = np.arange(before, 0, -1), np.arange(1, after + 1)
     beats = np.concatenate([beats[0] - head * first_period, beats, beats[-1] + tail * last_period])
-    turns = np.concatenate([turns[0] - head * outer, turns, turns[-1] + step[-1] + (tail - 1) * outer])
-    step = np.concatenate([np.full(before, outer), step, np.full(after, outer)])
+    bars = np.concatenate([bars[0] - head * outer, bars, bars[-1] + steps[-1] + (tail - 1) * outer])
+    steps = np.concatenate([np.full(before, outer), steps, np.full(after, outer)])
 
-    edge = (np.arange(subdivisions + 1) / subdivisions)[None, :]
-    times = beats[:-1, None] + np.diff(beats)[:, None] * edge
-    middle = (np.arange(subdivisions) + 0.5) / subdivisions
-    turns = (turns[:-1, None] + step[:-1, None] * middle[None, :]).ravel()
+    edges = np.arange(subdivisions + 1) / subdivisions
+    times = beats[:-1, None] + np.diff(beats)[:, None] * edges
+    middles = (np.arange(subdivisions) + 0.5) / subdivisions
+    bars = (bars[:-1, None] + steps[:-1, None] * middles).ravel()
     start = np.clip(times[:, :-1].ravel(), 0.0, duration)
     stop = np.clip(times[:, 1:].ravel(), 0.0, duration)
-    # A sliver of under a microsecond is rounding at the border, not a token.
-    keep = stop - start > min(1e-6, duration / 2)
-    turns = turns[keep]
-    turns = turns - np.floor(turns[0])
-    whole = np.floor(turns)
-    return start[keep], stop[keep], whole.astype(np.int64), (turns - whole) * 2 * np.pi
+    # Tokens of less than a microsecond come from rounding at the border.
+    inside = stop - start > min(1e-6, duration / 2)
+    bars = bars[inside]
+    bars = bars - np.floor(bars[0])
+    whole = np.floor(bars)
+    return start[inside], stop[inside], whole.astype(np.int64), (bars - whole) * 2 * np.pi

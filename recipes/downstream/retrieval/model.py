@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_bars
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.motion_tower import RATE, continued
 from motionbeat_upstream.tracking.frontend import length_mask
@@ -76,7 +76,7 @@ class PairProbe(nn.Module):
         mask = length_mask(lengths, frames.shape[1])
         mean = F.normalize(frames.sum(1) / lengths[:, None].clamp(min=1), dim=-1)
         size = frames.shape[1]
-        turns = frame_turns(grids or [fallback_grid(size / RATE)] * len(frames), size, RATE)
+        turns = frame_bars(grids or [fallback_grid(size / RATE)] * len(frames), size, RATE)
         placed = (self.music_spectrum if music else self.motion_spectrum)(
             frames, turns.to(frames.device), mask
         )

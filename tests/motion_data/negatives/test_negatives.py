@@ -31,7 +31,7 @@ from motion_data.pipeline.batch import displace_grid
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
 from motion_data.rhythm.contacts import contact_pulses
-from motionbeat_upstream.tracking.grid import Grid, bar_turns, beats_at, regular_grid, times_at
+from motionbeat_upstream.tracking.grid import Grid, beats_to_bars, beats_to_time, regular_grid, time_to_beats
 from tests.bent_motion import bent
 from tests.made_corpus import Made, write_corpus
 from tests.motion_data.rhythm.test_rhythm_contacts import salsa
@@ -50,12 +50,12 @@ def dance(
     rng = np.random.default_rng(seed)
     size, phase = rng.uniform(0.1, 0.3, (3, 3)), rng.uniform(0, 2 * np.pi, (3, 3))
     frames = int(np.ceil((duration + 2 * margin) * FPS))
-    turns = beats_at(grid, np.arange(frames) / FPS - margin)[:, None, None] / period
+    turns = time_to_beats(grid, np.arange(frames) / FPS - margin)[:, None, None] / period
     # The second harmonic, in other proportions, so that the speed too repeats no sooner.
     joints = size * np.sin(2 * np.pi * turns + phase) + size[::-1] / 3 * np.cos(4 * np.pi * turns)
-    first, last = beats_at(grid, np.array([-margin, duration + margin]))
+    first, last = time_to_beats(grid, np.array([-margin, duration + margin]))
     laps = np.arange(np.floor(first / period) - 1, np.ceil(last / period) + 1)
-    pulses = times_at(grid, np.sort((laps[:, None] * period + np.array(steps)).ravel()))
+    pulses = beats_to_time(grid, np.sort((laps[:, None] * period + np.array(steps)).ravel()))
     pulses = pulses[(pulses >= -margin) & (pulses < duration + margin)]
     return Motion(FPS, ("pelvis", "head", "neck"), joints, -margin, None, {"left_foot": pulses})
 
@@ -162,15 +162,19 @@ def test_jitter_moves_along_with_the_tempo(seed: int, shift: float) -> None:
     motion = dance(grid, 6.0, 4.0, [0.0, 1.5, 2.25], seed % 100, margin=1.5)
     moved = bent(drawn_shift(describe("a", "t", motion, grid, 6.0), shift), motion)
     # The motion reaches beyond the clip, so what is seen is known everywhere.
-    beats = beats_at(grid, moved.times) - shift
+    beats = time_to_beats(grid, moved.times) - shift
     clock = motion.times
     expected = np.stack(
-        [np.interp(times_at(grid, beats), clock, row) for row in motion.joints.reshape(len(clock), -1).T], 1
+        [
+            np.interp(beats_to_time(grid, beats), clock, row)
+            for row in motion.joints.reshape(len(clock), -1).T
+        ],
+        1,
     )
     np.testing.assert_allclose(moved.joints.reshape(moved.frames, -1), expected, atol=2e-3)
-    known = beats_at(grid, motion.pulses["left_foot"]) + shift
-    known = known[(times_at(grid, known) >= 0) & (times_at(grid, known) < 6.0)]
-    np.testing.assert_allclose(beats_at(grid, moved.pulses["left_foot"]), known, atol=1e-6)
+    known = time_to_beats(grid, motion.pulses["left_foot"]) + shift
+    known = known[(beats_to_time(grid, known) >= 0) & (beats_to_time(grid, known) < 6.0)]
+    np.testing.assert_allclose(time_to_beats(grid, moved.pulses["left_foot"]), known, atol=1e-6)
 
 
 def drawn_shift(clip: Descriptor, shift: float) -> Negative:
@@ -255,7 +259,7 @@ def test_others_step_on_this_musics_beats_in_another_bar_phase(seed: int, metre:
         assert negative.source == 1 - n
         assert negative.amount in range(1, metre)
         moved = bent(negative, motions[negative.source])
-        beats = beats_at(grids[n], moved.pulses["left_foot"])
+        beats = time_to_beats(grids[n], moved.pulses["left_foot"])
         # Away from where it had to be filled in, each step is on a beat, and never on the downbeat.
         middle = np.abs(moved.pulses["left_foot"] - 4) < 1.4
         np.testing.assert_allclose(beats[middle], np.rint(beats[middle]), atol=1e-6)
@@ -298,9 +302,9 @@ def test_the_same_seed_draws_the_same_and_recipes_are_small() -> None:
 def test_a_displaced_grid_has_a_place_of_the_bar_at_0_s(seed: int, metre: int, place: float) -> None:
     grid = uneven_grid(seed, metre)
     wrong = displace_grid(grid, place)
-    turns, _ = bar_turns(wrong)
-    at_start = beats_at(wrong, np.zeros(1))[0] / metre + turns[0]
-    late = beats_at(grid, wrong.beats) - np.arange(len(grid.beats))
+    turns, _ = beats_to_bars(wrong)
+    at_start = time_to_beats(wrong, np.zeros(1))[0] / metre + turns[0]
+    late = time_to_beats(grid, wrong.beats) - np.arange(len(grid.beats))
     np.testing.assert_allclose(late, late[0], atol=1e-9)
     assert abs(late[0]) <= 0.5 + 1e-9
     # Beats of uneven length are moved by a part of their own length, so it is met to within that. Where a

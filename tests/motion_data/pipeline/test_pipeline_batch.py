@@ -21,7 +21,7 @@ from motion_data.pipeline.example import Example
 from motion_data.pipeline.padded_targets import PaddedTarget
 from motion_data.pipeline.reader import ClipReader
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.tracking.grid import bar_turns, beats_at
+from motionbeat_upstream.tracking.grid import beats_to_bars, time_to_beats
 from tests.bent_motion import bent as bent_motion
 from tests.made_corpus import Made, write_corpus
 
@@ -167,8 +167,8 @@ def test_every_clip_begins_at_one_place_of_the_bar_that_it_is_shown(clips: Clips
     for plain, moved in zip(batch.annotated, batch.grids, strict=True):
         assert plain is not None
         for grid, places in ((plain, true), (moved, shown)):
-            turns, _ = bar_turns(grid)
-            places.append((float(beats_at(grid, np.zeros(1))[0]) / grid.metre + turns[0]) % 1)
+            turns, _ = beats_to_bars(grid)
+            places.append((float(time_to_beats(grid, np.zeros(1))[0]) / grid.metre + turns[0]) % 1)
     assert shown == pytest.approx([PHASE] * len(batch), abs=1e-6)
     assert np.ptp(true) > 0.1
     stand_in, *rest = laid([replace(clips[0], grid=None), *clips[1:]]).grids

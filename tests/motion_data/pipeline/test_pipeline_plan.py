@@ -19,7 +19,7 @@ from motion_data.pipeline.batch import pulse_activation
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.example import choose_window, relative_grid
 from motion_data.pipeline.plan import PlannedClip, expected_seconds, plan_epoch
-from motionbeat_upstream.tracking.grid import Grid, bar_turns, cut_tokens, regular_grid
+from motionbeat_upstream.tracking.grid import Grid, beats_to_bars, cut_tokens, regular_grid
 
 
 def planned_pair(
@@ -206,7 +206,7 @@ class TestWindows:
         if kept.sum() == inside.sum():  # a beat on the border may round to either side
             assert part.beats[kept] + begin == pytest.approx(grid.beats[inside])
             assert (part.positions[kept] == grid.positions[inside]).all()
-            whole, cut = bar_turns(grid)[0][inside], bar_turns(part)[0][kept]
+            whole, cut = beats_to_bars(grid)[0][inside], beats_to_bars(part)[0][kept]
             apart = whole - cut
             assert apart == pytest.approx(np.round(apart), abs=1e-6)
         assert cut_tokens([part], [seconds], 4).mask.any()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motion_data.motion import Motion
 from motion_data.rhythm.accent_mass import accent_mass, pulse_weights
-from motionbeat_upstream.tracking.grid import Grid, beats_at, regular_grid, times_at
+from motionbeat_upstream.tracking.grid import Grid, beats_to_time, regular_grid, time_to_beats
 from tests.motion_data.rhythm.test_rhythm_contacts import NAMES, stepping
 
 
@@ -25,9 +25,9 @@ def grids(seed: int, metre: int) -> Grid:
 def test_beats_and_seconds_are_inverse(seed: int, metre: int) -> None:
     grid = grids(seed, metre)
     times = np.linspace(-3, 20, 60)
-    np.testing.assert_allclose(times_at(grid, beats_at(grid, times)), times, atol=1e-9)
-    np.testing.assert_allclose(beats_at(grid, grid.beats), np.arange(20), atol=1e-9)
-    assert (np.diff(beats_at(grid, times)) > 0).all()
+    np.testing.assert_allclose(beats_to_time(grid, time_to_beats(grid, times)), times, atol=1e-9)
+    np.testing.assert_allclose(time_to_beats(grid, grid.beats), np.arange(20), atol=1e-9)
+    assert (np.diff(time_to_beats(grid, times)) > 0).all()
 
 
 @settings(deadline=None, max_examples=30)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.pipeline.batch import displace_grid
-from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, frame_turns
+from motionbeat_upstream.nn.bar_spectrum import BARS, HIGHEST, BarSpectrum, frame_bars
 from motionbeat_upstream.tracking.grid import cut_tokens, fallback_grid, regular_grid
 
 RATE = 50.0
@@ -82,7 +82,7 @@ def test_padding_and_what_is_always_there_say_nothing() -> None:
 @given(st.floats(60, 200), st.sampled_from([2, 3, 4]), st.floats(-2, 2), st.floats(0, 0.99))
 def test_turns_are_those_of_the_tokens(bpm: float, metre: int, downbeat: float, place: float) -> None:
     grid = displace_grid(regular_grid(8.0, bpm, metre, downbeat), place)
-    turns = frame_turns([grid], 400, RATE)[0].double().numpy()
+    turns = frame_bars([grid], 400, RATE)[0].double().numpy()
     clock = (np.arange(400) + 0.5) / RATE
     np.testing.assert_allclose(np.diff(turns), bpm / 60 / metre / RATE, rtol=1e-3)
     assert 0 <= turns[0] < 1
@@ -98,5 +98,5 @@ def test_turns_are_those_of_the_tokens(bpm: float, metre: int, downbeat: float, 
 
 @given(st.sampled_from([40, 400]), st.sampled_from([25.0, 50.0]))
 def test_turns_of_the_fixed_grid_are_proportional_to_time(frames: int, rate: float) -> None:
-    turns = frame_turns([fallback_grid(frames / rate)], frames, rate)[0]
+    turns = frame_bars([fallback_grid(frames / rate)], frames, rate)[0]
     torch.testing.assert_close((torch.arange(frames) + 0.5) / (rate * 2.0), turns)

@@ -33,7 +33,7 @@ from motionbeat_upstream.tracking.bar_pointer import (
 from motionbeat_upstream.tracking.grid import METRES
 from motionbeat_upstream.tracking.tempo import TEMPO_CLASSES, tempo_class
 from recipes.downstream.beat_tracking.decoding import decode_dbn
-from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, beats_at, logits_of, positions_of
+from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, logits_of, positions_of, time_to_beats
 
 Beat = tuple[int, int, int, int]
 """Frame, index of the tempo, metre, position."""
@@ -212,7 +212,7 @@ def test_the_margins_are_the_lead_over_the_best_of_all_others(seed: int, size: i
 
 def test_chunks_decide_as_one_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
-    beats = beats_at(97.0, 40.0, draw)
+    beats = time_to_beats(97.0, 40.0, draw)
     logits = logits_of(beats, positions_of(len(beats), 3), 40.0, draw, SEVERE)
     whole = decode(*logits)
     for blocks in (1, 7):
@@ -235,7 +235,7 @@ def test_it_is_no_worse_than_other_bar_pointers(flaws: Flaws) -> None:
     scores = []
     for _ in range(12):
         metre = int(draw.integers(3, 5))
-        beats = beats_at(float(np.exp(draw.uniform(np.log(55), np.log(200)))), 15.0, draw)
+        beats = time_to_beats(float(np.exp(draw.uniform(np.log(55), np.log(200)))), 15.0, draw)
         positions = positions_of(len(beats), metre, int(draw.integers(metre)))
         beat, downbeat = logits_of(beats, positions, 15.0, draw, flaws)
         ours = scores_of(beats, positions, decode(beat, downbeat, Hints(metres=(3, 4))))
@@ -287,7 +287,7 @@ def test_seven_eighths() -> None:
 @settings(max_examples=10, deadline=None)
 def test_later_activations_are_later_beats(shift: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
-    beats = beats_at(130.0, 12.0, draw)
+    beats = time_to_beats(130.0, 12.0, draw)
     logits = logits_of(beats, positions_of(len(beats), 4), 12.0, draw)
     early = decode(*logits)
     later = [torch.cat([x.new_full((shift,), -5.0), x]) for x in logits]
@@ -395,7 +395,7 @@ def test_a_clip_is_the_same_alone_and_in_a_batch() -> None:
     draw = np.random.default_rng(9)
     clips = []
     for seconds, bpm in ((6.0, 90.0), (0.5, 120.0), (17.0, 150.0), (11.0, 70.0)):
-        beats = beats_at(bpm, seconds, draw)
+        beats = time_to_beats(bpm, seconds, draw)
         clips.append(logits_of(beats, positions_of(len(beats), 4), seconds, draw, MODERATE))
     lengths = torch.tensor([len(beat) for beat, _ in clips])
     batch = torch.randn(2, len(clips), int(lengths.max()) + 33) * 9

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motionbeat_upstream.tracking.bar_profile import bar_numbers, bar_profile
-from motionbeat_upstream.tracking.grid import Grid, regular_grid, turns_at
+from motionbeat_upstream.tracking.grid import Grid, regular_grid, time_to_bars
 
 
 @given(st.floats(60, 180), st.sampled_from([2, 3, 4]), st.floats(-3, 3), st.integers(0, 11))
@@ -33,4 +33,6 @@ def test_bars_are_numbered_as_the_rows_of_the_profile(bpm: float, metre: int, do
 
 def test_positions_go_on_beyond_the_outer_beats() -> None:
     grid = Grid(np.array([1.0, 1.5, 2.0]), np.array([1, 2, 3]), 4)
-    np.testing.assert_allclose(turns_at(grid, np.array([0.0, 1.0, 1.25, 2.0, 3.0])), [-0.5, 0, 0.125, 0.5, 1])
+    np.testing.assert_allclose(
+        time_to_bars(grid, np.array([0.0, 1.0, 1.25, 2.0, 3.0])), [-0.5, 0, 0.125, 0.5, 1]
+    )

@@ -35,7 +35,7 @@ from recipes.benchmark.fit_bar_pointer.search import (
     weights_of,
 )
 from tests.beat_tracking_clicks import write_clicks
-from tests.frame_activations import MODERATE, beats_at, logits_of, positions_of
+from tests.frame_activations import MODERATE, logits_of, positions_of, time_to_beats
 from tests.small import SMALL, music
 
 SECONDS = 10.0
@@ -44,7 +44,7 @@ SECONDS = 10.0
 def made(number: int, of_set: str = "made", piece: str | None = None) -> Activations:
     """A recording with activations made from its beats."""
     draw = np.random.default_rng(number)
-    beats = beats_at(float(draw.uniform(70, 180)), SECONDS, draw)
+    beats = time_to_beats(float(draw.uniform(70, 180)), SECONDS, draw)
     positions = positions_of(len(beats), 4)
     beat, downbeat = (x[None] for x in logits_of(beats, positions, SECONDS, draw, MODERATE))
     size = beat.shape[1]
