@@ -9,13 +9,16 @@ from typing import Any, ClassVar, Self
 from motionbeat_upstream.errors import ConfigError
 
 SAMPLE_RATE = 16_000
-"""Samples a second that every upstream of S3PRL is given."""
+"""Sampling rate of all audio in Hz, as S3PRL requires."""
 
 STRIDE = 320
-"""Samples from one feature to the next: 50 Hz, whatever the architecture."""
+"""Samples from one feature to the next, in every architecture."""
+
+FRAME_RATE = SAMPLE_RATE / STRIDE
+"""Features per second, 50; frame k is centred at (k + 0.5) / FRAME_RATE seconds."""
 
 ENVELOPE_RATE = 100.0
-"""Frames of the onset envelope a second; frame j stands for (j + .5) / ENVELOPE_RATE."""
+"""Frames of the onset envelope per second; frame j is centred at (j + 0.5) / ENVELOPE_RATE seconds."""
 
 LARGEST = 65_536
 """Most that any size may be: a damaged file must not make a tower that fills the memory."""

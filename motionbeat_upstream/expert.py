@@ -13,7 +13,7 @@ from motionbeat_upstream.audio import AudioError, as_waveform
 from motionbeat_upstream.checkpoint import Provenance
 from motionbeat_upstream.config import STRIDE, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import MusicTower
-from motionbeat_upstream.outside_graphs import outside_graphs
+from motionbeat_upstream.no_compile import no_compile
 from motionbeat_upstream.tracking.frontend import HOP, length_mask, log_mel
 from motionbeat_upstream.tracking.grid import Grid
 
@@ -58,7 +58,7 @@ class UpstreamExpert(nn.Module):
             )
         return DOWNSAMPLE_RATES[key]
 
-    @outside_graphs(callees=False)
+    @no_compile(recursive=False)
     def forward(self, wavs: Sequence[Tensor], grids: Sequence[Grid] | None = None) -> dict[str, Any]:
         """Features of a list of waveforms.
 
@@ -117,7 +117,7 @@ class LogMelExpert(nn.Module):
         return {"hidden_states": [frames], "last_hidden_state": frames}
 
 
-@outside_graphs(callees=True)
+@no_compile(recursive=True)
 def _padded(wavs: Sequence[Tensor], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """The (B, T) padded batch of waveforms, and their (B,) lengths; on the first one's device by default."""
     if len(wavs) == 0:

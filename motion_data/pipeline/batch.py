@@ -23,8 +23,7 @@ from motion_data.pipeline.padded_targets import PaddedTarget, padded_targets
 from motion_data.rhythm.motion_grid import motion_grid
 from motion_data.skeleton import JOINTS
 from motion_data.stages import stage
-from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.config import FRAME_RATE, STRIDE
 from motionbeat_upstream.tracking.grid import Grid, beats_to_time, fallback_grid, time_to_bars
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ def sample_motions(
     joints = torch.zeros(len(wanted), size, len(JOINTS), 3)
     pulses = torch.zeros(len(wanted), size, len(SIDES))
     for row, ((motion, negative), length) in enumerate(zip(wanted, lengths, strict=True)):
-        clock = (np.arange(length) + 0.5 + rng.uniform(-0.5, 0.5)) / RATE
+        clock = (np.arange(length) + 0.5 + rng.uniform(-0.5, 0.5)) / FRAME_RATE
         positions, touches = sample_motion(motion, clock, negative)
         if motion.names:
             smooth = gaussian_filter1d(positions, SMOOTHING_FRAMES, axis=0, mode="nearest")
@@ -220,7 +219,7 @@ def displaced_grids(
         phase: of the bar at which every clip begins on its grid.
     """
     return tuple(
-        fallback_grid(length / RATE) if grid is None else displace_grid(grid, phase)
+        fallback_grid(length / FRAME_RATE) if grid is None else displace_grid(grid, phase)
         for grid, length in zip(annotated, frames, strict=True)
     )
 
@@ -248,7 +247,7 @@ def estimate_motion_grids(examples: Sequence[Example], frames: Sequence[int]) ->
     ``frames`` of 20 ms are those of each clip.
     """
     return tuple(
-        motion_grid(example.clip_motion, length / RATE)
+        motion_grid(example.clip_motion, length / FRAME_RATE)
         for example, length in zip(examples, frames, strict=True)
     )
 
@@ -266,7 +265,7 @@ def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.floa
     Returns:
         (N,) float32.
     """
-    position = np.clip(times * RATE - 0.5, 0, frames - 1)
+    position = np.clip(times * FRAME_RATE - 0.5, 0, frames - 1)
     lower = np.minimum(np.floor(position).astype(np.int64), max(frames - 2, 0))
     share = position - lower
     activation = np.zeros(frames)
@@ -281,5 +280,7 @@ def _side_activations(pulses: Mapping[str, NDArray[np.float64]], frames: int) ->
     for number, side in enumerate(SIDES):
         for limb, times in pulses.items():
             if limb.startswith(side):
-                sides[:, number] += pulse_activation(times[(times >= 0) & (times < frames / RATE)], frames)
+                sides[:, number] += pulse_activation(
+                    times[(times >= 0) & (times < frames / FRAME_RATE)], frames
+                )
     return np.minimum(sides, 1.0)

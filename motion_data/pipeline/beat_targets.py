@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.config import FRAME_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
 PULSE_KERNEL = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
@@ -81,8 +81,8 @@ def beat_targets(
     for row, (grid, length) in enumerate(zip(grids, lengths, strict=True)):
         if grid is None or grid.confidence < MIN_CONFIDENCE:
             continue
-        targets.beat[row, :length] = frame_targets(_times_inside(grid.beats, length), length, RATE)
-        centre = (np.arange(length) + 0.5) / RATE
+        targets.beat[row, :length] = frame_targets(_times_inside(grid.beats, length), length, FRAME_RATE)
+        centre = (np.arange(length) + 0.5) / FRAME_RATE
         last = np.searchsorted(grid.beats, centre, side="right") - 1
         between = (last >= 0) & (last < len(grid.beats) - 1)
         bpm = 60.0 / np.diff(grid.beats)[np.clip(last, 0, len(grid.beats) - 2)]
@@ -90,7 +90,7 @@ def beat_targets(
         if grid.downbeat_confidence >= MIN_CONFIDENCE:
             targets.metre[row] = grid.metre
             targets.downbeat[row, :length] = frame_targets(
-                _times_inside(grid.downbeats, length), length, RATE
+                _times_inside(grid.downbeats, length), length, FRAME_RATE
             )
             sounding = (last >= 0) & (centre < 2 * grid.beats[-1] - grid.beats[-2])
             position = np.where(sounding, grid.positions[np.clip(last, 0, None)], 0)
@@ -118,4 +118,4 @@ def spread_pulses(pulses: Tensor) -> Tensor:
 
 
 def _times_inside(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
-    return times[(times >= 0) & (times < frames / RATE)]
+    return times[(times >= 0) & (times < frames / FRAME_RATE)]

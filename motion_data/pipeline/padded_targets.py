@@ -10,7 +10,7 @@ from torch import Tensor
 
 from motion_data.label_targets import TARGETS, UNKNOWN
 from motion_data.labels import Labels
-from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.config import FRAME_RATE
 
 
 @dataclass
@@ -39,7 +39,7 @@ def padded_targets(
     for name in names:
         target = TARGETS[name]
         rows = [
-            torch.from_numpy(target.compute(of, length, RATE))
+            torch.from_numpy(target.compute(of, length, FRAME_RATE))
             for of, length in zip(labels, lengths, strict=True)
         ]
         values = torch.nn.utils.rnn.pad_sequence(

@@ -123,12 +123,12 @@ def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | 
     """Ask the model about a waveform (T,) at 16 kHz."""
     import torch
 
-    from motionbeat_upstream.tracking.bar_pointer import ANY
+    from motionbeat_upstream.tracking.bar_pointer import NO_HINTS
 
     device = next(expert.parameters()).device
     with torch.inference_mode():
         lengths = torch.tensor([len(wav)], device=device)
-        features = expert.tower(wav[None].to(device), lengths, hints=hints or ANY)
+        features = expert.tower(wav[None].to(device), lengths, hints=hints or NO_HINTS)
     # The token layers know the beat's number in 16 bars and draw it over any music; the trunk sees no grid.
     trunk = features.hidden_states[: len(expert.tower.config.trunk_dilations) + 1]
     return Song(

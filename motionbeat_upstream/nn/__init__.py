@@ -1,1 +1,1 @@
-"""The network, part by part. Nothing here knows S3PRL, fairseq2 or a file format."""
+"""The network. Its modules do not depend on S3PRL, fairseq2 or a file format."""

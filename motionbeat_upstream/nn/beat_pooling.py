@@ -1,7 +1,7 @@
-"""Frames pooled into beat-synchronous tokens, and tokens spread back over their frames.
+"""Pooling of frames into beat-synchronous tokens, and spreading of tokens over frames.
 
 Beat segmentation is the paper's [P]; pooling by exact overlap is ours [O]: each token is the
-overlap-weighted mean of its frames, so one shorter than a frame still gets a value.
+overlap-weighted mean of its frames, so a token shorter than a frame also has a value.
 """
 
 from __future__ import annotations
@@ -12,76 +12,76 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.config import FRAME_RATE
 from motionbeat_upstream.tracking.grid import Tokens
 
-FRAME_SECONDS = STRIDE / SAMPLE_RATE
+FRAME_SECONDS = 1 / FRAME_RATE
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Which frame meets which token for how long.
+    """Overlaps of frames with tokens.
 
-    The borders of frames and tokens cut a clip into E stretches; each lies in one frame and one
-    token. So the table is as long as frames and tokens together, never their product.
+    The borders of frames and tokens cut a clip into E segments; each lies in one frame and one token. So the
+    table is as long as frames and tokens together, not their product.
     """
 
     frame: Tensor
-    """(B, E) index of the stretch's frame, int64."""
+    """(B, E) index of the segment's frame, int64."""
     token: Tensor
-    """(B, E) index of the stretch's token, int64."""
+    """(B, E) index of the segment's token, int64."""
     seconds: Tensor
-    """(B, E) float32 length of the stretch; 0 where borders coincide and in padding."""
+    """(B, E) float32 length of the segment; 0 where borders coincide and in padding."""
     frames: int
-    """F, frames of the padded batch."""
+    """F, number of frames of the padded batch."""
     tokens: int
-    """N, tokens of the padded batch."""
+    """N, number of tokens of the padded batch."""
 
     def to(self, device: torch.device) -> Overlaps:
-        """The same table on another device."""
+        """Copy the table to a device."""
         return Overlaps(
             self.frame.to(device), self.token.to(device), self.seconds.to(device), self.frames, self.tokens
         )
 
 
 def overlaps(tokens: Tokens, frames: int) -> Overlaps:
-    """Measure how the tokens of a batch overlap with ``frames`` frames of 20 ms."""
+    """Compute the overlaps of a batch of tokens with ``frames`` frames of 20 ms."""
     batch = tokens.start.shape[0]
     borders = (torch.arange(frames + 1, dtype=torch.float64) * FRAME_SECONDS).expand(batch, -1)
     end = tokens.stop.max(1, keepdim=True).values
-    cuts = torch.cat([borders.minimum(end), tokens.start, tokens.stop], 1).sort(1).values
-    middle = (cuts[:, 1:] + cuts[:, :-1]) / 2
+    edges = torch.cat([borders.minimum(end), tokens.start, tokens.stop], 1).sort(1).values
+    middle = (edges[:, 1:] + edges[:, :-1]) / 2
     frame = (middle / FRAME_SECONDS).long().clamp(max=frames - 1)
     token = torch.searchsorted(tokens.stop, middle, right=True).clamp(max=tokens.start.shape[1] - 1)
-    seconds = cuts[:, 1:] - cuts[:, :-1]
-    # Borders that coincide but for rounding make no stretch: a sample is 6e-5 s.
+    seconds = edges[:, 1:] - edges[:, :-1]
+    # Shorter segments come from rounding: a sample lasts 6e-5 s.
     seconds = torch.where(seconds > 1e-9, seconds, 0.0).float()
     return Overlaps(frame, token, seconds, frames, tokens.start.shape[1])
 
 
 def pool(x: Tensor, table: Overlaps) -> Tensor:
-    """(B, F, D) frames to (B, N, D) tokens, each the overlap-weighted mean of its frames."""
+    """Pool (B, F, D) frames into (B, N, D) tokens, each the overlap-weighted mean of its frames."""
     return _weighted_mean(x, table.frame, table.token, table.seconds, table.tokens)
 
 
 def spread(x: Tensor, table: Overlaps) -> Tensor:
-    """(B, N, D) tokens to (B, F, D) frames, each the overlap-weighted mean of its tokens."""
+    """Spread (B, N, D) tokens over (B, F, D) frames, each the overlap-weighted mean of its tokens."""
     return _weighted_mean(x, table.token, table.frame, table.seconds, table.frames)
 
 
 def _weighted_mean(x: Tensor, source: Tensor, target: Tensor, weight: Tensor, size: int) -> Tensor:
-    """(B, size, D) for each target the weighted mean of its sources; ``target`` ascends in each row."""
+    """Weighted mean of the sources of each target, (B, size, D); ``target`` ascends in each row."""
     batch, count, dim = x.shape
     row = torch.arange(batch, device=x.device)[:, None]
-    into = (row * size + target).flatten()
-    total = torch.zeros(batch * size, device=x.device).index_add(0, into, weight.flatten())
-    share = weight.flatten() / total[into].clamp(min=torch.finfo(torch.float32).tiny)
-    # Half precision would lose small shares while adding; sums are made in float32 at least.
+    target = (row * size + target).flatten()
+    total = torch.zeros(batch * size, device=x.device).index_add(0, target, weight.flatten())
+    share = weight.flatten() / total[target].clamp(min=torch.finfo(torch.float32).tiny)
+    # Half precision loses small shares in sums.
     values = x.reshape(-1, dim).to(torch.promote_types(x.dtype, torch.float32))
     means = embedding_bag(
         (row * count + source).flatten(),
         values,
-        torch.searchsorted(into, torch.arange(batch * size, device=x.device)),
+        torch.searchsorted(target, torch.arange(batch * size, device=x.device)),
         mode="sum",
         per_sample_weights=share.to(values.dtype),
     )

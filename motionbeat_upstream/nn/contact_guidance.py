@@ -1,11 +1,11 @@
-"""Contact guidance: attention is drawn to where feet touch down [P name, O formula].
+"""Contact guidance: attention favours tokens with foot contacts [P name, O formula].
 
-The logit from query q to key n gains, per head, g · c_n · a(θ_n − θ_q): c_n in [0, 1] is the contact
+In each head g · c_n · a(θ_n − θ_q) is added to the logit from query q to key n: c_n in [0, 1] is the contact
 pulse at the key, g ≥ 0 is learned and starts small, and a ≥ 0 is a learned periodic function of the
 relative bar phase. By Fejér and Riesz, every such function with harmonics up to K is the squared modulus
 of a polynomial in e^{iθ}, |Σ_k p_k e^{ikθ}|². Its value at a difference of phases is an inner product
-of cosines and sines at the query with cosines and sines at the key, so the guide is a few more
-dimensions of queries and keys, and no (B, H, N, N) tensor is ever built.
+of cosines and sines at the query with cosines and sines at the key. So the guidance takes a few more
+dimensions of queries and keys, and no (B, H, N, N) tensor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-START = 0.1
+INITIAL_GAIN = 0.1
 """g before training."""
 
 
@@ -35,15 +35,15 @@ class ContactGuide(nn.Module):
 
     Args:
         heads: H.
-        harmonics: K, the highest harmonic of a; a turns at most K times a bar.
+        harmonics: K, the highest harmonic of a, in cycles per bar.
     """
 
     def __init__(self, heads: int, harmonics: int) -> None:
         super().__init__()
         self.harmonics = harmonics
         # softplus(raw) = g.
-        self.raw_gain = nn.Parameter(torch.full((heads,), START).expm1().log())
-        # p of each head, real and imaginary parts; it begins near a = 1, any phase alike.
+        self.raw_gain = nn.Parameter(torch.full((heads,), INITIAL_GAIN).expm1().log())
+        # Real and imaginary parts of p of each head. Initially a is nearly 1 at all phases.
         real = torch.zeros(heads, harmonics + 1)
         real[:, 0] = 1.0
         self.real = nn.Parameter(real + 0.1 * torch.randn_like(real))
@@ -55,23 +55,23 @@ class ContactGuide(nn.Module):
         return F.softplus(self.raw_gain)
 
     def series(self) -> tuple[Tensor, Tensor]:
-        """(H, K + 1) coefficients of a: its mean is 1, a(Δ) = Σ_k cos_k · cos kΔ + sin_k · sin kΔ."""
+        """(H, K + 1) coefficients of a(Δ) = Σ_k cos_k · cos kΔ + sin_k · sin kΔ, whose mean is 1."""
         power = (self.real.square() + self.imaginary.square()).sum(1).clamp(min=1e-6)
         cosines, sines = [], []
         for k in range(self.harmonics + 1):
             # Coefficient k of |p|² is the autocorrelation of p at lag k.
             low, high = slice(0, self.harmonics + 1 - k), slice(k, None)
-            together = (self.real[:, high] * self.real[:, low]).sum(1)
-            together = together + (self.imaginary[:, high] * self.imaginary[:, low]).sum(1)
-            apart = (self.imaginary[:, high] * self.real[:, low]).sum(1)
-            apart = apart - (self.real[:, high] * self.imaginary[:, low]).sum(1)
+            real = (self.real[:, high] * self.real[:, low]).sum(1)
+            real = real + (self.imaginary[:, high] * self.imaginary[:, low]).sum(1)
+            imaginary = (self.imaginary[:, high] * self.real[:, low]).sum(1)
+            imaginary = imaginary - (self.real[:, high] * self.imaginary[:, low]).sum(1)
             factor = 1.0 if k == 0 else 2.0
-            cosines.append(factor * together / power)
-            sines.append(-factor * apart / power)
+            cosines.append(factor * real / power)
+            sines.append(-factor * imaginary / power)
         return torch.stack(cosines, 1), torch.stack(sines, 1)
 
     def forward(self, phase: Tensor, contact: Tensor) -> Guide:
-        """The guide of a batch.
+        """Compute the additional dimensions of queries and keys.
 
         Args:
             phase: (B, N) bar phase θ in radians.

@@ -1,4 +1,4 @@
-"""The frame path as one graph: waveforms in; the trunk's states and the logits of the beat heads out."""
+"""The frame path as one graph, from waveforms to the states of the trunk and the logits of the beat heads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.music_tower import BeatLogits, MusicTower
-from motionbeat_upstream.tracking.frontend import UNIT, fourier_basis, log_mel_of_whole, mel_filters
+from motionbeat_upstream.tracking.frontend import UNIT_POWER, fourier_basis, log_mel_unblocked, mel_filters
 
 
 class FramePath(nn.Module):
-    """What of a music tower needs no grid, for ``torch.export``, ONNX and other runtimes.
+    """The part of a music tower that needs no grid, for ``torch.export``, ONNX and other runtimes.
 
-    All lengths take the same operations, so that one graph serves all. The features are those of
+    The operations do not depend on the lengths, so one graph serves all. The features are those of
     :meth:`~motionbeat_upstream.nn.music_tower.MusicTower.encode_frames` within 1e-4.
     """
 
@@ -24,7 +24,7 @@ class FramePath(nn.Module):
     filters: Tensor
 
     def __init__(self, tower: MusicTower) -> None:
-        """Of a tower with beat heads; weights are shared with it.
+        """Wrap a tower with beat heads; the weights are shared.
 
         Raises:
             ConfigError: the tower has no beat heads.
@@ -32,15 +32,14 @@ class FramePath(nn.Module):
         super().__init__()
         if tower.beat_heads is None:
             raise ConfigError(
-                f"the {tower.config.arch} tower has no beat heads; use a checkpoint that has been trained "
-                f"with them"
+                f"the {tower.config.arch} tower has no beat heads; use a checkpoint trained with them"
             )
         self.trunk, self.beat_heads = tower.trunk, tower.beat_heads
         self.register_buffer("fourier", fourier_basis(), persistent=False)
-        self.register_buffer("filters", mel_filters(tower.config.n_mels) / UNIT, persistent=False)
+        self.register_buffer("filters", mel_filters(tower.config.n_mels) / UNIT_POWER, persistent=False)
 
     def forward(self, wav: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """Features of a padded batch, for each clip the same as if it were alone.
+        """Compute the features of a padded batch; those of a clip do not depend on the others.
 
         Args:
             wav: (B, T) float32 at 16 kHz, 0 beyond a clip's length.
@@ -49,27 +48,27 @@ class FramePath(nn.Module):
         Returns:
             ``hidden_state_0``, …: the trunk's states, each (B, F, D) and 0 beyond a clip's end, where
             F = ceil(T / 320) frames at 50 Hz. Then the logits of
-            :class:`~motionbeat_upstream.nn.music_tower.BeatLogits` by their names.
+            :class:`~motionbeat_upstream.nn.music_tower.BeatLogits` by name.
         """
-        states = self.trunk(*log_mel_of_whole(wav, lengths, self.fourier, self.filters))
+        states = self.trunk(*log_mel_unblocked(wav, lengths, self.fourier, self.filters))
         logits = self.beat_heads(states[-1])
         outputs = *states, *(getattr(logits, head.name) for head in fields(BeatLogits))
         return dict(zip(self.output_names, outputs, strict=True))
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the outputs, in their order."""
+        """Names of the outputs in order."""
         layers = range(len(self.trunk.layers) + 1)
         return [*(f"hidden_state_{layer}" for layer in layers), *(head.name for head in fields(BeatLogits))]
 
 
 @torch.no_grad()
 def export_frame_path(path: FramePath) -> torch.export.ExportedProgram:
-    """The frame path as a graph for any batch size, and any number of samples above 320.
+    """Export the frame path as a graph for any batch size and any number of samples above 320.
 
-    Shorter clips are padded with zeros; their ``lengths`` stay what they are.
+    Pad shorter clips with zeros, without changing their ``lengths``.
     """
-    # The sizes are arbitrary, but 1 would be taken for fixed.
+    # The sizes are arbitrary, but torch treats a size of 1 as constant.
     wav, lengths = torch.zeros(3, 5 * STRIDE + 7), torch.tensor([1607, 900, 1])
     batch = samples = torch.export.Dim.AUTO
     shapes = {"wav": {0: batch, 1: samples}, "lengths": {0: batch}}

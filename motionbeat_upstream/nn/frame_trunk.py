@@ -1,12 +1,11 @@
-"""The frame trunks [O]: features every 20 ms with a view of seconds, and no grid.
+"""The frame trunks [O]: features every 20 ms with a receptive field of seconds.
 
-S3PRL's tasks need features per frame, and a representation that is given the beat grid has no
-reason to find the beat itself; so the trunk does not see the grid.
+S3PRL's tasks need features per frame. The trunk does not see the beat grid, because a representation that is
+given the grid need not learn to estimate it.
 
-The layers of :class:`BottleneckTrunk` narrow the features to half, look to both sides with a dilated
-convolution, and widen them again. Dense convolutions run near a processor's peak rate, which depthwise ones
-and normalisation do not: it trains about four times as fast as :class:`FrameTrunk`, the trunk of the first
-weights.
+The layers of :class:`BottleneckTrunk` are dilated convolutions to half the width with a projection back.
+Dense convolutions run near a processor's peak rate, depthwise ones and normalisation do not: this trunk
+trains about four times as fast as :class:`FrameTrunk`, the trunk of the first weights.
 """
 
 from __future__ import annotations
@@ -30,23 +29,22 @@ class BottleneckTrunk(nn.Module):
         )
 
     def forward(self, log_mel: Tensor, mel_lengths: Tensor) -> list[Tensor]:
-        """Frames from mel frames.
+        """Compute frames from mel frames.
 
         Args:
             log_mel: (B, 2F, n_mels), 0 beyond a clip's frames.
             mel_lengths: (B,) mel frames of each clip, even.
 
         Returns:
-            The stem's output and every layer's, each (B, F, D) and 0 beyond a clip's frames.
+            The outputs of the stem and of each layer, each (B, F, D) and 0 beyond a clip's frames.
         """
-        # Padding is set to 0 after each layer: a convolution sees at a clip's end what it would see if the
-        # clip were alone.
+        # Padding is set to 0 after each layer, so that a clip's end does not depend on the batch.
         mask = length_mask(mel_lengths, log_mel.shape[1])[:, None, None, ::2]
-        x = F.gelu(convolved(self.stem, channels_last(log_mel.unflatten(1, (-1, 2)).flatten(2)))) * mask
-        states = [frames(x)]
+        x = F.gelu(convolve(self.stem, to_channels_first(log_mel.unflatten(1, (-1, 2)).flatten(2)))) * mask
+        states = [to_frames(x)]
         for layer in self.layers:
             x = layer(x) * mask
-            states.append(frames(x))
+            states.append(to_frames(x))
         return states
 
 
@@ -60,26 +58,26 @@ class BottleneckLayer(nn.Module):
         self.widen = nn.Conv1d(dim // 2, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, D, 1, F) to (B, D, 1, F), as :func:`channels_last` lays them out."""
-        return x + convolved(self.widen, F.gelu(convolved(self.narrow, x)))
+        """Map (B, D, 1, F) to (B, D, 1, F); see :func:`to_channels_first`."""
+        return x + convolve(self.widen, F.gelu(convolve(self.narrow, x)))
 
 
-def channels_last(x: Tensor) -> Tensor:
-    """(B, F, D) frames as the (B, D, 1, F) that :func:`convolved` takes, without a copy."""
+def to_channels_first(x: Tensor) -> Tensor:
+    """View (B, F, D) frames as (B, D, 1, F), the input of :func:`convolve`."""
     return x.transpose(1, 2)[:, :, None]
 
 
-def frames(x: Tensor) -> Tensor:
-    """The (B, F, D) frames of (B, D, 1, F), without a copy."""
+def to_frames(x: Tensor) -> Tensor:
+    """View (B, D, 1, F) as (B, F, D) frames."""
     return x[:, :, 0].transpose(1, 2)
 
 
-def convolved(layer: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution over the last dimension of (B, D, 1, F).
+def convolve(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """Apply a convolution along the last dimension of (B, D, 1, F).
 
-    torch keeps the channels last in memory in two dimensions only; in one it copies them to and fro, which
-    takes a sixth to a quarter of a trunk's time in training. Without gradients it is a tenth, and the
-    features of released weights stay the same to the last bit.
+    With gradients it runs in two dimensions, where torch accepts inputs with the channels last in memory. In
+    one dimension torch copies them, which takes a sixth to a quarter of a trunk's time in training. Without
+    gradients the copies take a tenth, and one dimension keeps the features of released weights bit-identical.
     """
     if not torch.is_grad_enabled():
         out: Tensor = layer(x[:, :, 0])[:, :, None]
@@ -90,12 +88,13 @@ def convolved(layer: nn.Conv1d, x: Tensor) -> Tensor:
 
 
 class FrameTrunk(nn.Module):
-    """Strided convolutions to 50 Hz, then dilated depthwise layers; called as :class:`BottleneckTrunk` is."""
+    """Strided convolutions to 50 Hz, then dilated depthwise layers; same interface as
+    :class:`BottleneckTrunk`."""
 
     def __init__(self, config: MusicTowerConfig) -> None:
         super().__init__()
         self.stem = nn.Conv1d(config.n_mels, config.dim, 5, padding=2)
-        # Four taps, two to a side of the middle of mel frames 2k and 2k + 1: no shift in time.
+        # Four taps, centred between mel frames 2k and 2k + 1: no shift in time.
         self.halve = nn.Conv1d(config.dim, config.dim, 4, stride=2, padding=1)
         self.norm = nn.LayerNorm(config.dim)
         self.layers = nn.ModuleList(
@@ -104,7 +103,7 @@ class FrameTrunk(nn.Module):
         )
 
     def forward(self, log_mel: Tensor, mel_lengths: Tensor) -> list[Tensor]:
-        """Frames from mel frames."""
+        """Compute frames from mel frames."""
         mel_mask = length_mask(mel_lengths, log_mel.shape[1])[..., None]
         mask = mel_mask[:, ::2]
         x = F.gelu(self.stem(log_mel.transpose(1, 2))) * mel_mask.transpose(1, 2)
@@ -119,7 +118,7 @@ class FrameTrunk(nn.Module):
 class DilatedLayer(nn.Module):
     """A depthwise dilated convolution and a feed-forward part, with a residual path.
 
-    The block of ConvNeXt (Liu et al. 2022) in one dimension, dilated.
+    This is the block of ConvNeXt (Liu et al. 2022) in one dimension, dilated.
     """
 
     def __init__(self, dim: int, kernel: int, dilation: int, expansion: int, dropout: float) -> None:
@@ -130,13 +129,13 @@ class DilatedLayer(nn.Module):
         self.feed_forward = feed_forward(dim, expansion, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, F, D) to (B, F, D)."""
+        """Map (B, F, D) to (B, F, D)."""
         out: Tensor = x + self.feed_forward(self.norm(self.look(x.transpose(1, 2)).transpose(1, 2)))
         return out
 
 
 def feed_forward(dim: int, expansion: int, dropout: float) -> nn.Sequential:
-    """Two affine maps with a GELU between, (…, D) to (…, D)."""
+    """Two linear layers with a GELU between them, (…, D) to (…, D)."""
     return nn.Sequential(
         nn.Linear(dim, expansion * dim),
         nn.GELU(),

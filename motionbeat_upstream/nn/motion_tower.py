@@ -1,7 +1,7 @@
-"""The motion tower: a body's frames and contacts in; features per frame and one embedding out.
+"""The motion tower, from joints and foot contacts to features per frame and one embedding.
 
-It sees no audio, so retrieval between music and motion is honest. Contact-guided attention is the
-paper's [P]; what stands before it, and the formula, are ours [O].
+It sees no audio, so that retrieval between music and motion is a fair test. Contact-guided attention is the
+paper's [P]; the layers before it, and the formula, are ours [O].
 """
 
 from __future__ import annotations
@@ -12,38 +12,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE, MotionTowerConfig
+from motionbeat_upstream.config import FRAME_RATE, MotionTowerConfig
 from motionbeat_upstream.nn.beat_pooling import overlaps, pool, spread
-from motionbeat_upstream.nn.frame_trunk import BottleneckLayer, DilatedLayer, channels_last, convolved, frames
+from motionbeat_upstream.nn.frame_trunk import (
+    BottleneckLayer,
+    DilatedLayer,
+    convolve,
+    to_channels_first,
+    to_frames,
+)
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 from motionbeat_upstream.tracking.frontend import length_mask
 from motionbeat_upstream.tracking.grid import Grid, Tokens, cut_tokens
 
-RATE = SAMPLE_RATE / STRIDE
-"""Frames a second: frame k stands for (k + 0.5) · 20 ms, as the music tower's does."""
-
 
 @dataclass(frozen=True)
 class MotionFeatures:
-    """What the tower says of a batch; everything is 0 beyond a motion's end."""
+    """Outputs of the tower for a batch; all are 0 beyond a motion's end."""
 
     frames: Tensor
-    """(B, F, D) the trunk's last state."""
+    """(B, F, D) the trunk's last state at 50 Hz; frame k is centred at (k + 0.5) · 20 ms."""
     spread_tokens: Tensor
-    """(B, F, D) the last token layer, spread over its frames."""
+    """(B, F, D) the last token layer, spread over frames."""
     embedding: Tensor
     """(B, E) the pooled embedding z_m, not normalised."""
     beat_tokens: Tensor
-    """(B, N, D) the last layer's beat-synchronous tokens."""
+    """(B, N, D) beat-synchronous tokens of the last layer."""
     tokens: Tokens
-    """Where the tokens lie in time and in the bar."""
+    """Times, bars and phases of the tokens."""
     contact: Tensor
     """(B, N) the contact pulse of each token, in [0, 1]."""
 
 
 class MotionTower(nn.Module):
-    """Frames of a motion, a trunk of dilated convolutions, and contact-guided token layers."""
+    """A trunk of dilated convolutions over the frames of a motion, and contact-guided token layers."""
 
     def __init__(self, config: MotionTowerConfig) -> None:
         super().__init__()
@@ -54,11 +57,14 @@ class MotionTower(nn.Module):
         kernel, dilations = config.trunk_kernel, config.trunk_dilations
         self.norm: nn.Module = nn.Identity()
         if config.trunk == "bottleneck":
-            self.layers = nn.ModuleList(BottleneckLayer(config.dim, kernel, one) for one in dilations)
+            self.layers = nn.ModuleList(
+                BottleneckLayer(config.dim, kernel, dilation) for dilation in dilations
+            )
         else:
             self.norm = nn.LayerNorm(config.dim)
             self.layers = nn.ModuleList(
-                DilatedLayer(config.dim, kernel, one, config.expansion, config.dropout) for one in dilations
+                DilatedLayer(config.dim, kernel, dilation, config.expansion, config.dropout)
+                for dilation in dilations
             )
         self.encoder = TokenEncoder(config, config.contact_harmonics if config.contact_guidance else None)
         self.embed = nn.Sequential(
@@ -67,29 +73,29 @@ class MotionTower(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Frames at either end of a motion where the trunk knows of the end: its own, the stem's two
-        and one of the velocities."""
+        """Number of frames at each end of a motion that depend on where it ends: those of the dilated
+        convolutions, two of the stem and one of the velocities."""
         return self.config.trunk_reach + 3
 
     def forward(
         self, joints: Tensor, pulses: Tensor, has_joints: Tensor, lengths: Tensor, grids: Sequence[Grid]
     ) -> MotionFeatures:
-        """Features of a padded batch, for each motion the same as if it were alone.
+        """Compute the features of a padded batch; those of a motion do not depend on the others.
 
         Args:
-            joints: (B, F, 22, 3) in metres at 50 Hz, y up; frame k stands for (k + 0.5) · 20 ms. What
-                lies beyond a motion's length does not matter.
+            joints: (B, F, 22, 3) in metres at 50 Hz, y up; frame k is centred at (k + 0.5) · 20 ms. Frames
+                beyond a motion's length are ignored.
             pulses: (B, F, 2) contact pulses, left and right, in [0, 1].
-            has_joints: (B,) false where a motion is pulses alone.
+            has_joints: (B,) false for motions that are pulses alone.
             lengths: (B,) frames of each motion, int64, at least 1.
-            grids: beats and bars of each.
+            grids: beats and bars of each motion.
         """
         mask = length_mask(lengths, joints.shape[1])[..., None]
         pulses = pulses * mask
-        seen = motion_frames(continued(joints, lengths), pulses, has_joints, RATE) * mask
-        x = self._trunk(seen.to(self.stem.weight.dtype), mask)
+        channels = motion_frames(extrapolate_joints(joints, lengths), pulses, has_joints, FRAME_RATE) * mask
+        x = self._trunk(channels.to(self.stem.weight.dtype), mask)
 
-        durations = (lengths / RATE).tolist()
+        durations = (lengths / FRAME_RATE).tolist()
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, x.shape[1]).to(x.device)
         tokens = tokens.to(x.device)
@@ -98,23 +104,24 @@ class MotionTower(nn.Module):
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
         return MotionFeatures(x, spread(layers[-1], table), self.embed(pooled), layers[-1], tokens, contact)
 
-    def _trunk(self, seen: Tensor, mask: Tensor) -> Tensor:
-        """(B, F, D) the last state, of (B, F, C) channels."""
-        x: Tensor = self.activation(convolved(self.stem, channels_last(seen)))
+    def _trunk(self, channels: Tensor, mask: Tensor) -> Tensor:
+        """Map (B, F, C) channels to the last state of the trunk, (B, F, D)."""
+        x: Tensor = self.activation(convolve(self.stem, to_channels_first(channels)))
         if self.config.trunk == "bottleneck":
-            wide = mask.transpose(1, 2)[:, :, None]
-            x = x * wide
+            channels_first_mask = mask.transpose(1, 2)[:, :, None]
+            x = x * channels_first_mask
             for layer in self.layers:
-                x = layer(x) * wide
-            return frames(x)
-        x = self.norm(frames(x)) * mask
+                x = layer(x) * channels_first_mask
+            return to_frames(x)
+        x = self.norm(to_frames(x)) * mask
         for layer in self.layers:
             x = layer(x) * mask
         return x
 
 
-def continued(joints: Tensor, lengths: Tensor) -> Tensor:
-    """Joints that go on as they last moved, so that velocities end as they would without padding."""
+def extrapolate_joints(joints: Tensor, lengths: Tensor) -> Tensor:
+    """Continue joints beyond ``lengths`` at their last velocity, so that padding does not change
+    velocities."""
     row = torch.arange(len(joints), device=joints.device)
     last, before = joints[row, lengths - 1], joints[row, (lengths - 2).clamp(min=0)]
     beyond = torch.arange(joints.shape[1], device=joints.device) - (lengths - 1)[:, None]
@@ -123,17 +130,16 @@ def continued(joints: Tensor, lengths: Tensor) -> Tensor:
 
 
 def token_contacts(pulses: Tensor, tokens: Tokens) -> Tensor:
-    """(B, N) the strongest pulse of either side within each token.
+    """Maximum pulse of both sides within each token, (B, N).
 
-    A mean would make the pulse of a long token weaker than that of a short one.
+    A mean would be lower in long tokens than in short ones.
 
     Args:
         pulses: (B, F, 2) at 50 Hz, in [0, 1], 0 beyond a motion's end.
         tokens: of the batch.
     """
-    either = pulses.amax(-1)
-    first = (tokens.start * RATE).floor().long()
-    last = (tokens.stop * RATE).ceil().long()
+    first = (tokens.start * FRAME_RATE).floor().long()
+    last = (tokens.stop * FRAME_RATE).ceil().long()
     frame = torch.arange(pulses.shape[1], device=pulses.device)
     inside = (frame >= first[..., None]) & (frame < last[..., None])
-    return torch.where(inside, either[:, None], 0.0).amax(-1) * tokens.mask
+    return torch.where(inside, pulses.amax(-1)[:, None], 0.0).amax(-1) * tokens.mask

@@ -1,8 +1,8 @@
-"""MotionBeat as it is pretrained: both towers, and the heads that its losses speak to.
+"""The model of the pretraining: both towers, and the heads for its losses.
 
-Afterwards the music tower alone is used. That heads predict the onset envelope from the music and the
-contact pulses from the motion is the paper's [P]; the projections of frames, and the music tower's
-head that hears contact pulses in the music, are ours [O].
+The music tower is used alone afterwards. The heads that predict the onset envelope from the music and the
+contact pulses from the motion are the paper's [P]; the projections of frames, and the music tower's head for
+contact pulses, are ours [O].
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionbeat_upstream.config import MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.config import FRAME_RATE, MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_bars
-from motionbeat_upstream.nn.motion_tower import RATE, MotionFeatures, MotionTower
+from motionbeat_upstream.nn.motion_tower import MotionFeatures, MotionTower
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicFeatures, MusicTower
 from motionbeat_upstream.tracking.frontend import length_mask
 from motionbeat_upstream.tracking.grid import Grid, fallback_grid
@@ -25,40 +25,40 @@ from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 
 @dataclass(frozen=True)
 class MusicFrames:
-    """What the frame-level losses see of the music; logits and projections are at 50 Hz, from the trunk."""
+    """Outputs for the frame-level losses of the music, from the trunk; logits and projections at 50 Hz."""
 
     features: FrameFeatures
     frames: Tensor
-    """(B, F, P) for the frame-level contrast."""
-    heard_onsets: Tensor
-    """(B, F) logits of the onset envelope."""
+    """(B, F, P) projections for the frame-level contrast."""
+    trunk_onsets: Tensor
+    """(B, F) logits of the onset envelope, from the trunk."""
 
     @property
-    def heard_contacts(self) -> Tensor:
+    def trunk_contacts(self) -> Tensor:
         """(B, F) logits of the motion's contact pulses, predicted from the music; 0 beyond a clip's end."""
         return self.features.pulses
 
 
 @dataclass(frozen=True)
 class MusicSide(MusicFrames):
-    """What all losses see of the music."""
+    """Outputs for all losses of the music."""
 
     features: MusicFeatures
-    compared: Tensor
-    """(B, C) of length 1: what a music and a motion are compared by, as wholes."""
+    joint_embedding: Tensor
+    """(B, C) of norm 1, in the space of the motion's ``joint_embedding``."""
     onsets: Tensor
     """(B, F) logits of the onset envelope, from trunk and token layers."""
 
 
 @dataclass(frozen=True)
 class MotionSide:
-    """What the losses see of the motion; logits and projections are at 50 Hz."""
+    """Outputs for the losses of the motion; logits and projections at 50 Hz."""
 
     features: MotionFeatures
-    compared: Tensor
-    """(B, C) of length 1: what a music and a motion are compared by, as wholes."""
+    joint_embedding: Tensor
+    """(B, C) of norm 1, in the space of the music's ``joint_embedding``."""
     frames: Tensor
-    """(B, F, P) for the frame-level contrast."""
+    """(B, F, P) projections for the frame-level contrast."""
     contacts: Tensor
     """(B, F) logits of the contact pulses, from trunk and token layers."""
 
@@ -68,13 +68,13 @@ class MotionBeat(nn.Module):
 
     Args:
         music: sizes of the music tower.
-        motion: sizes of the motion tower; its embedding is as wide as the music's.
-        projection: P, width of the frames that are contrasted.
-        curves: learned accent curves whose spectra over the bar are compared beside the pooled embeddings;
-            0 for the embeddings alone.
+        motion: sizes of the motion tower, with the same ``embedding_dim`` and ``subdivisions``.
+        projection: P, width of the projections for the frame-level contrast.
+        curves: number of learned accent activations in the bar spectra that are part of the joint embedding;
+            0 for the pooled embeddings alone.
 
     Raises:
-        ConfigError: sizes that cannot be, or that do not fit each other.
+        ConfigError: invalid sizes, or sizes of the towers that do not match.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class MotionBeat(nn.Module):
         augment: Callable[[Tensor], Tensor] | None = None,
         own_grids: bool = False,
     ) -> MusicSide:
-        """The music of a batch; the arguments are the music tower's.
+        """Encode the music of a batch; the other arguments are those of the music tower.
 
         Args:
-            own_grids: whether the motion that it is compared with is on another grid. The spectra of both
-                sides are then taken over time, and not over bars.
+            own_grids: whether the motion has a grid of its own. The spectra of both sides are then over time,
+                not over bars.
         """
         features = self.music(wav, lengths, grids, augment)
         trunk = features.hidden_states[len(self.music.config.trunk_dilations)]
@@ -124,7 +124,7 @@ class MotionBeat(nn.Module):
             features,
             self.project_music(trunk),
             self.hear_onsets(trunk)[..., 0],
-            self._compared(
+            self._joint_embedding(
                 features.embedding,
                 both,
                 spectrum,
@@ -137,7 +137,7 @@ class MotionBeat(nn.Module):
     def encode_music_frames(
         self, wav: Tensor, lengths: Tensor, augment: Callable[[Tensor], Tensor] | None = None
     ) -> MusicFrames:
-        """The part of :meth:`encode_music` that needs no grid, at a fraction of its cost."""
+        """Encode the music without a grid, at a fraction of the cost of :meth:`encode_music`."""
         features = self.music.encode_frames(wav, lengths, augment)
         trunk = features.hidden_states[-1]
         return MusicFrames(features, self.project_music(trunk), self.hear_onsets(trunk)[..., 0])
@@ -151,19 +151,20 @@ class MotionBeat(nn.Module):
         grids: Sequence[Grid],
         own_grids: bool = False,
     ) -> MotionSide:
-        """The motion of a batch, on given grids; the arguments are the motion tower's and as for music."""
+        """Encode the motion of a batch; the arguments are those of the motion tower and of
+        :meth:`encode_music`."""
         features = self.motion(joints, pulses, has_joints, lengths, grids)
         both = torch.cat([features.frames, features.spread_tokens], -1)
         return MotionSide(
             features,
-            self._compared(
+            self._joint_embedding(
                 features.embedding, both, self.motion_spectrum, lengths, None if own_grids else grids
             ),
             self.project_motion(features.frames),
             self.contact_head(both)[..., 0],
         )
 
-    def _compared(
+    def _joint_embedding(
         self,
         embedding: Tensor,
         frames: Tensor,
@@ -171,15 +172,19 @@ class MotionBeat(nn.Module):
         lengths: Tensor,
         grids: Sequence[Grid] | None,
     ) -> Tensor:
-        """The pooled embedding and the spectrum over bars, or over time, in shares that are learned."""
+        """Concatenate the pooled embedding and the bar spectrum, weighted by a learned share.
+
+        Without grids the spectrum is over time.
+        """
         pooled = F.normalize(embedding.float(), dim=-1)
         if spectrum is None:
             return pooled
         with torch.autocast(frames.device.type, enabled=False):
             size = frames.shape[1]
-            # Both sides share the clock, and so a fixed grid.
-            placed_on = [fallback_grid(size / RATE)] * len(frames) if grids is None else grids
-            turns = frame_bars(placed_on, size, RATE)
-            placed = spectrum(frames.float(), turns.to(frames.device), length_mask(lengths, size))
+            if grids is None:
+                # A fixed grid, the same for both sides.
+                grids = [fallback_grid(size / FRAME_RATE)] * len(frames)
+            bars = frame_bars(grids, size, FRAME_RATE)
+            coefficients = spectrum(frames.float(), bars.to(frames.device), length_mask(lengths, size))
         share = torch.sigmoid(self.spectrum_share)
-        return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * F.normalize(placed, dim=-1)], -1)
+        return torch.cat([(1 - share).sqrt() * pooled, share.sqrt() * F.normalize(coefficients, dim=-1)], -1)

@@ -1,4 +1,4 @@
-"""The music tower: waveform in; features per frame, beat tokens and one embedding out."""
+"""The music tower, from a waveform to features per frame, beat tokens and one embedding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_pooling import Overlaps, overlaps, pool, spread
 from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
-from motionbeat_upstream.outside_graphs import outside_graphs
-from motionbeat_upstream.tracking.bar_pointer import ANY, Hints
+from motionbeat_upstream.no_compile import no_compile
+from motionbeat_upstream.tracking.bar_pointer import NO_HINTS, Hints
 from motionbeat_upstream.tracking.beat_estimation import estimate_grids
 from motionbeat_upstream.tracking.decoded_grid import decode_grids
 from motionbeat_upstream.tracking.frontend import length_mask, spectra
@@ -25,25 +25,25 @@ BEAT_OUTPUTS = 1, 1, max(METRES), len(METRES), TEMPO_CLASSES
 """Number of logits of each beat head, in the order of :class:`BeatLogits`."""
 
 PULSE_STEP = 1 / 16
-"""Steps that the logits of pulses are rounded to before they decide on beats. What the trunk gives
-differs by some 1e-6 between batches; rounded so, one frame in about 50,000 still differs [O]."""
+"""Step to which logits of pulses are rounded before beats are estimated from them. The trunk's outputs differ
+by about 1e-6 between batches; after rounding, one frame in about 50,000 still differs [O]."""
 
-STRETCH = 6000
-"""Frames whose beats and pulses are computed at a time where the trunk's states are not asked for."""
+CHUNK_FRAMES = 6000
+"""Frames per chunk when only the outputs of the heads are computed."""
 
 
 @dataclass(frozen=True)
 class BeatLogits:
-    """Logits of the beat heads at 50 Hz; what lies beyond a clip's end does not matter."""
+    """Logits of the beat heads at 50 Hz, undefined beyond a clip's end."""
 
     beat: Tensor
     """(B, F) of a beat, downbeats included."""
     downbeat: Tensor
     """(B, F) of a downbeat."""
     position: Tensor
-    """(B, F, 7) of the position in the bar, counted from 1, of the last beat before the frame."""
+    """(B, F, 7) of the position in the bar, from 1, of the last beat before the frame."""
     metre: Tensor
-    """(B, F, 6) of the beats a bar, one of ``METRES``."""
+    """(B, F, 6) of the metre, one of ``METRES``."""
     tempo: Tensor
     """(B, F, 32) of the tempo, see :func:`~motionbeat_upstream.tracking.tempo.tempo_class`."""
 
@@ -51,8 +51,8 @@ class BeatLogits:
 class BeatHeads(nn.Module):
     """Linear heads on (B, F, D) frames for beats, downbeats, position in the bar, metre and tempo [O].
 
-    They see no grid. They are linear, so that what they predict must be plain in the trunk's last state,
-    which probes and the frame-level contrast use as well.
+    They do not see the grid. They are linear, so that the trunk's last state, which probes and the
+    frame-level contrast also use, must contain their targets explicitly.
     """
 
     def __init__(self, dim: int) -> None:
@@ -68,10 +68,10 @@ class BeatHeads(nn.Module):
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """Outputs of the tower without a grid; everything is 0 beyond a clip's end."""
+    """Outputs of the tower without a grid; all are 0 beyond a clip's end."""
 
     hidden_states: list[Tensor]
-    """The trunk's states, each (B, F, D); none where only the heads' outputs were asked for."""
+    """States of the trunk, each (B, F, D); empty if only the heads' outputs were computed."""
     frame_lengths: Tensor
     """(B,) frames of each clip: ceil(samples / 320)."""
     onset_envelope: Tensor
@@ -89,19 +89,19 @@ class FrameFeatures:
 
 @dataclass(frozen=True)
 class MusicFeatures(FrameFeatures):
-    """Outputs of the tower for a batch; everything is 0 beyond a clip's end.
+    """Outputs of the tower for a batch; all are 0 beyond a clip's end.
 
-    ``hidden_states`` are the trunk's states, then the token layers' spread over their frames.
+    ``hidden_states`` are the states of the trunk, then those of the token layers, spread over frames.
     """
 
     embedding: Tensor
     """(B, E) the pooled embedding z_a, not normalised."""
     beat_tokens: Tensor
-    """(B, N, D) the last layer's beat-synchronous tokens."""
+    """(B, N, D) beat-synchronous tokens of the last layer."""
     tokens: Tokens
-    """Where the tokens lie in time and in the bar."""
+    """Times, bars and phases of the tokens."""
     grids: list[Grid]
-    """The grid the tokens were cut on, one a clip."""
+    """The grid of each clip."""
 
 
 class MusicTower(nn.Module):
@@ -117,32 +117,32 @@ class MusicTower(nn.Module):
             nn.Linear(config.dim, config.dim), nn.GELU(), nn.Linear(config.dim, config.embedding_dim)
         )
         self.pulse_head = nn.Linear(config.dim, 1)
-        # Last, so that the other weights of a seed are the same with and without these heads.
+        # Created last, so that a seed gives the same other weights with and without these heads.
         self.beat_heads = BeatHeads(config.dim) if config.beat_heads else None
 
-    @outside_graphs(callees=False)
+    @no_compile(recursive=False)
     def forward(
         self,
         wav: Tensor,
         lengths: Tensor,
         grids: Sequence[Grid] | None = None,
         augment: Callable[[Tensor], Tensor] | None = None,
-        hints: Hints = ANY,
+        hints: Hints = NO_HINTS,
     ) -> MusicFeatures:
-        """Features of a padded batch, for each clip the same as if it were alone.
+        """Compute the features of a padded batch; those of a clip do not depend on the others.
 
         Args:
             wav: (B, T) at 16 kHz, 0 beyond a clip's length.
             lengths: (B,) samples of each clip, int64, at least 1.
-            grids: beats and bars of each clip where they are known; else they are estimated from
-                what the configuration's ``grid_from`` says.
-            augment: changes the (B, 2F, n_mels) log-mel that the trunk is given, in training.
-            hints: what is known of tempo and metre, for a grid that is estimated from the beat heads.
+            grids: known beats and bars of each clip; by default they are estimated as the configuration's
+                ``grid_from`` says.
+            augment: augmentation of the (B, 2F, n_mels) log-mel before the trunk, in training.
+            hints: range of tempi and metres, for grids from the beat heads.
         """
-        sound = spectra(wav, lengths, self.config.n_mels)
-        frames = self._frames(*sound, augment)
+        mel, mel_lengths, onset = spectra(wav, lengths, self.config.n_mels)
+        frames = self._frames(mel, mel_lengths, onset, augment)
         states = frames.hidden_states
-        grids, tokens, table = self._cut(sound, frames, lengths, grids, hints)
+        grids, tokens, table = self._segment(mel, mel_lengths, frames, lengths, grids, hints)
         layers = self.encoder(pool(states[-1], table), tokens.phase, tokens.bar, tokens.mask)
         pooled = layers[-1].sum(1) / tokens.mask.sum(1, keepdim=True)
         return MusicFeatures(
@@ -157,18 +157,22 @@ class MusicTower(nn.Module):
             grids=grids,
         )
 
-    @outside_graphs(callees=True)
-    def _cut(
+    @no_compile(recursive=True)
+    def _segment(
         self,
-        sound: tuple[Tensor, Tensor, Tensor],
+        mel: Tensor,
+        mel_lengths: Tensor,
         frames: FrameFeatures,
         lengths: Tensor,
-        known: Sequence[Grid] | None,
+        grids: Sequence[Grid] | None,
         hints: Hints,
     ) -> tuple[list[Grid], Tokens, Overlaps]:
-        """The grids, estimated unless they are known; the tokens cut on them; their overlaps with frames."""
+        """Return the grids, estimated if they are not given, their tokens, and the overlaps with frames."""
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        grids = list(_estimated(sound, frames, durations, *self._way, hints) if known is None else known)
+        if grids is None:
+            source, trust = self.config.grid_from, self.config.grid_trust
+            grids = _estimate_grids(mel, mel_lengths, frames, durations, source, trust, hints)
+        grids = list(grids)
         tokens = cut_tokens(grids, durations, self.config.subdivisions)
         table = overlaps(tokens, frames.pulses.shape[1]).to(lengths.device)
         return grids, tokens.to(lengths.device), table
@@ -176,15 +180,12 @@ class MusicTower(nn.Module):
     def encode_frames(
         self, wav: Tensor, lengths: Tensor, augment: Callable[[Tensor], Tensor] | None = None
     ) -> FrameFeatures:
-        """What needs no grid: the trunk and its heads; the arguments are those of :meth:`forward`."""
+        """Compute the outputs of the trunk and its heads, without a grid; the arguments are those of
+        :meth:`forward`."""
         return self._frames(*spectra(wav, lengths, self.config.n_mels), augment)
 
-    @property
-    def _way(self) -> tuple[str, float]:
-        return self.config.grid_from, self.config.grid_trust
-
-    def estimate_grid(self, wav: Tensor, hints: Hints = ANY) -> Grid:
-        """The grid that the tower cuts one waveform (T,) at 16 kHz on, with no more work than it takes."""
+    def estimate_grid(self, wav: Tensor, hints: Hints = NO_HINTS) -> Grid:
+        """Estimate the grid of one waveform (T,) at 16 kHz, without the token layers."""
         return self.estimate_grids(wav[None], torch.tensor([len(wav)], device=wav.device), hints=hints)[0][0]
 
     @torch.inference_mode()
@@ -192,30 +193,39 @@ class MusicTower(nn.Module):
         self,
         wav: Tensor,
         lengths: Tensor,
-        ways: Sequence[tuple[str, float]] | None = None,
-        hints: Hints = ANY,
+        sources: Sequence[tuple[str, float]] | None = None,
+        hints: Hints = NO_HINTS,
     ) -> list[list[Grid]]:
-        """The grids of a padded batch by each of several ways.
+        """Estimate the grids of a padded batch from one or several sources.
 
         Args:
             wav: (B, T) at 16 kHz, 0 beyond a clip's length.
             lengths: (B,) samples of each clip, int64.
-            ways: a ``grid_from`` with a ``grid_trust`` each; by default the configuration's alone. The
-                weights of the tower are not needed for ``onsets``.
-            hints: what is known of tempo and metre, for grids from the beat heads.
+            sources: pairs of ``grid_from`` and ``grid_trust``; by default those of the configuration. For
+                ``onsets`` the tower need not be trained.
+            hints: range of tempi and metres, for grids from the beat heads.
 
         Returns:
-            For each way the grids of the clips.
+            The grids of the clips for each source.
         """
-        ways = [self._way] if ways is None else ways
+        if sources is None:
+            sources = [(self.config.grid_from, self.config.grid_trust)]
         durations = [length / SAMPLE_RATE for length in lengths.tolist()]
-        sound = spectra(wav, lengths, self.config.n_mels)
-        frames = self._frame_outputs(*sound) if any(source != "onsets" for source, _ in ways) else None
-        return [_estimated(sound, frames, durations, *way, hints) for way in ways]
+        mel, mel_lengths, onset = spectra(wav, lengths, self.config.n_mels)
+        if all(source == "onsets" for source, _ in sources):
+            # The heads are not needed.
+            empty = torch.zeros(0, device=mel.device)
+            frames = FrameFeatures([], empty, onset, empty, None)
+        else:
+            frames = self._head_outputs(mel, mel_lengths, onset)
+        return [
+            _estimate_grids(mel, mel_lengths, frames, durations, source, trust, hints)
+            for source, trust in sources
+        ]
 
     @torch.inference_mode()
     def beat_activations(self, wav: Tensor) -> tuple[Tensor, Tensor]:
-        """The (F,) logits of beats and of downbeats at 50 Hz of one waveform (T,) at 16 kHz.
+        """Compute the (F,) logits of beats and of downbeats at 50 Hz of one waveform (T,) at 16 kHz.
 
         Frame k is centred at (k + 0.5) · 20 ms.
 
@@ -224,28 +234,28 @@ class MusicTower(nn.Module):
         """
         if self.beat_heads is None:
             raise ConfigError(
-                f"the {self.config.arch} tower has no beat heads; use a checkpoint that was trained with them"
+                f"the {self.config.arch} tower has no beat heads; use a checkpoint trained with them"
             )
         lengths = torch.tensor([len(wav)], device=wav.device)
-        beats = self._frame_outputs(*spectra(wav[None], lengths, self.config.n_mels)).beats
+        beats = self._head_outputs(*spectra(wav[None], lengths, self.config.n_mels)).beats
         assert beats is not None
         return beats.beat[0], beats.downbeat[0]
 
-    def _frame_outputs(self, mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:
-        """The heads' outputs without the trunk's states, ``STRETCH`` frames at a time: an hour's states are
-        1 GB."""
-        # The stem sees a frame or two more than the layers.
+    def _head_outputs(self, mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:
+        """Compute the outputs of the heads in chunks, without the states of the trunk, which take 1 GB an
+        hour."""
+        # The receptive field of the stem adds at most two frames to that of the layers.
         reach, count = self.config.trunk_reach + 2, mel.shape[1] // 2
         pulses, beats = [], []
-        for first in range(0, count, STRETCH):
-            low = max(0, first - reach)
-            seen = slice(2 * low, 2 * (first + STRETCH + reach))
-            lengths = (mel_lengths - 2 * low).clamp(0, mel[:, seen].shape[1])
-            frames = self._frames(mel[:, seen], lengths, onset[:, seen])
-            own = slice(first - low, first - low + STRETCH)
-            pulses.append(frames.pulses[:, own])
+        for first in range(0, count, CHUNK_FRAMES):
+            start = max(0, first - reach)
+            context = slice(2 * start, 2 * (first + CHUNK_FRAMES + reach))
+            lengths = (mel_lengths - 2 * start).clamp(0, mel[:, context].shape[1])
+            frames = self._frames(mel[:, context], lengths, onset[:, context])
+            chunk = slice(first - start, first - start + CHUNK_FRAMES)
+            pulses.append(frames.pulses[:, chunk])
             if frames.beats is not None:
-                beats.append([getattr(frames.beats, head.name)[:, own] for head in fields(BeatLogits)])
+                beats.append([getattr(frames.beats, head.name)[:, chunk] for head in fields(BeatLogits)])
         return FrameFeatures(
             [],
             torch.div(mel_lengths, 2, rounding_mode="floor"),
@@ -261,7 +271,7 @@ class MusicTower(nn.Module):
         onset: Tensor,
         augment: Callable[[Tensor], Tensor] | None = None,
     ) -> FrameFeatures:
-        """The trunk's states and the outputs of its heads."""
+        """Compute the states of the trunk and the outputs of its heads."""
         if augment is not None:
             mel = augment(mel) * length_mask(mel_lengths, mel.shape[1])[..., None]
         states = self.trunk(mel.to(next(self.trunk.parameters()).dtype), mel_lengths)
@@ -271,30 +281,30 @@ class MusicTower(nn.Module):
         return FrameFeatures(states, lengths, onset, pulses, beats)
 
 
-def _estimated(
-    sound: tuple[Tensor, Tensor, Tensor],
-    frames: FrameFeatures | None,
+def _estimate_grids(
+    mel: Tensor,
+    mel_lengths: Tensor,
+    frames: FrameFeatures,
     durations: Sequence[float],
     source: str,
     trust: float,
     hints: Hints,
 ) -> list[Grid]:
-    """Beats and bars of each clip by one way, from the spectra and, unless that is ``onsets``, the frames."""
-    mel, mel_lengths, onset = sound
+    """Estimate the grid of each clip from one source; see ``grid_from`` and ``grid_trust``."""
     # Half precision is too coarse for beats.
     with torch.autocast(mel.device.type, enabled=False):
-        if source == "heads" and frames is not None and frames.beats is not None:
-            heads = frames.beats
+        heads = frames.beats
+        if source == "heads" and heads is not None:
             logits = heads.beat.detach(), heads.downbeat.detach(), heads.tempo.detach()
             return decode_grids(*logits, mel, mel_lengths, durations, hints=hints)
         pulses = None
-        if source == "pulses" and frames is not None:
+        if source == "pulses":
             pulses = ((frames.pulses.detach().float() / PULSE_STEP).round() * PULSE_STEP).sigmoid()
-        return estimate_grids(onset, mel, mel_lengths, durations, trust=trust, pulses=pulses)
+        return estimate_grids(frames.onset_envelope, mel, mel_lengths, durations, trust=trust, pulses=pulses)
 
 
 def untrained_music_tower(config: MusicTowerConfig, seed: int = 0) -> MusicTower:
-    """A tower at its random initialisation, the same at every call; the caller's generator is kept."""
+    """Create a tower at random initialisation, without changing the state of the random generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MusicTower(config)

@@ -1,9 +1,8 @@
 """Bar-equivariant phase rotations [P name, O formula].
 
-A token's bar phase θ turns once a bar, whatever the metre. R(θ) is block-diagonal: pair i of a
-head's dimensions turns by h_i·θ, with integer harmonics h_i ≥ 0, so that a whole bar is the
-identity. What is attended to then depends on differences of phase only: a wrong guess of the
-downbeat, one δ added to every phase, costs nothing.
+A token's bar phase θ increases by 2π per bar in every metre. R(θ) is block-diagonal: pair i of a head's
+dimensions is rotated by h_i·θ, with integer harmonics h_i ≥ 0, so that a whole bar is the identity. Attention
+depends on differences of phase only: wrong downbeats, which add one δ to every phase, do not change it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Rotation:
-    """Cosines and sines of one angle per token and pair of dimensions."""
+    """A rotation by one angle per token and pair of dimensions."""
 
     cos: Tensor
     """(..., N, P) cosine of each pair's angle."""
@@ -26,17 +25,17 @@ class Rotation:
     """(..., N, P) sine of each pair's angle."""
 
     def apply(self, x: Tensor) -> Tensor:
-        """Turn the pairs of ``x`` (..., N, 2P): dimensions 2i and 2i + 1 make pair i."""
+        """Rotate the pairs of ``x`` (..., N, 2P); pair i is dimensions 2i and 2i + 1."""
         even, odd = x[..., 0::2], x[..., 1::2]
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
         return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
 
     def inverse(self) -> Rotation:
-        """The rotation that undoes this one."""
+        """Return the inverse rotation."""
         return Rotation(self.cos, -self.sin)
 
     def then(self, other: Rotation) -> Rotation:
-        """This rotation followed by ``other``: their angles add."""
+        """Return the composition with ``other``; the angles add."""
         return Rotation(
             self.cos * other.cos - self.sin * other.sin,
             self.sin * other.cos + self.cos * other.sin,
@@ -49,16 +48,16 @@ def rotation(angle: Tensor) -> Rotation:
 
 
 class PhaseRotation(nn.Module):
-    """R(θ) for the bar, and the turns over 2, 4, 8 … bars that tell bars apart.
+    """R(θ) for the bar, and rotations with periods of 2, 4, 8 … bars that distinguish bars.
 
-    The pairs with harmonic 0 stand still in the bar; they are turned by the hypermetre instead,
-    with a period of whole bars each, for queries and keys only. Every angle is a multiple of the
-    position counted in bars, so only differences of position reach the attention.
+    Pairs with harmonic 0 do not depend on θ. For queries and keys they are rotated by the hypermetre instead,
+    each with a period of whole bars. Every angle is a multiple of the time counted in bars, so attention
+    depends on differences only.
 
     Args:
         pairs: P, pairs of dimensions of a head.
-        harmonics: turns per bar, integers ≥ 0, dealt to the pairs in turn.
-        hypermetre: periods in bars, dealt to the pairs with harmonic 0; empty for none.
+        harmonics: cycles per bar, integers ≥ 0, assigned to the pairs cyclically.
+        hypermetre: periods in bars, assigned cyclically to the pairs with harmonic 0; empty for none.
     """
 
     harmonic: Tensor
@@ -66,29 +65,30 @@ class PhaseRotation(nn.Module):
 
     def __init__(self, pairs: int, harmonics: Sequence[int], hypermetre: Sequence[int] = ()) -> None:
         super().__init__()
-        dealt = [harmonics[i % len(harmonics)] for i in range(pairs)]
-        still = [i for i, harmonic in enumerate(dealt) if harmonic == 0]
+        harmonic = [harmonics[i % len(harmonics)] for i in range(pairs)]
         period = [0] * pairs
-        for order, i in enumerate(still):
-            period[i] = hypermetre[order % len(hypermetre)] if hypermetre else 0
-        # Derived from the configuration, so they are no part of a checkpoint.
-        self.register_buffer("harmonic", torch.tensor(dealt), persistent=False)
+        if hypermetre:
+            constant = [i for i in range(pairs) if harmonic[i] == 0]
+            for order, i in enumerate(constant):
+                period[i] = hypermetre[order % len(hypermetre)]
+        # Derived from the configuration, so not stored in checkpoints.
+        self.register_buffer("harmonic", torch.tensor(harmonic), persistent=False)
         self.register_buffer("period", torch.tensor(period), persistent=False)
 
     def bar_rotation(self, phase: Tensor) -> Rotation:
-        """R(θ) for ``phase`` (..., N) in radians."""
+        """Return R(θ) for ``phase`` (..., N) in radians."""
         return rotation(phase[..., None] * self.harmonic.to(phase.dtype))
 
     def position_rotation(self, phase: Tensor, bar: Tensor) -> Rotation:
-        """R(θ) and the hypermetre together, for queries and keys.
+        """Return R(θ) combined with the hypermetre, for queries and keys.
 
         Args:
             phase: (..., N) bar phase in radians.
             bar: (..., N) index of the bar, int64.
         """
-        period = self.period
-        moves = period > 0
-        # The bar's index is reduced before it meets a float, so long pieces lose no precision.
-        within = torch.remainder(bar[..., None], torch.where(moves, period, 1)).to(phase.dtype)
-        turns = (within * (2 * math.pi) + phase[..., None]) / torch.where(moves, period, 1)
-        return self.bar_rotation(phase).then(rotation(turns * moves))
+        has_period = self.period > 0
+        period = torch.where(has_period, self.period, 1)
+        # The remainder is taken in integers, so long pieces lose no precision.
+        bars = torch.remainder(bar[..., None], period).to(phase.dtype)
+        angle = (bars * (2 * math.pi) + phase[..., None]) / period
+        return self.bar_rotation(phase).then(rotation(angle * has_period))

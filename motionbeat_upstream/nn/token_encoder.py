@@ -17,19 +17,19 @@ from motionbeat_upstream.nn.frame_trunk import feed_forward
 from motionbeat_upstream.nn.phase_rotation import PhaseRotation, Rotation
 
 BLOCK, CONTEXT = 1024, 256
-"""Tokens that attend together, and tokens to either side that they attend to as well. Attention over a whole
-hour would cost more than everything else together; in training a clip has a tenth of a block."""
+"""Attention is computed in blocks of tokens, with tokens on both sides as context: over a whole hour it would
+cost more than the rest of the model. In training a clip has a tenth of a block."""
 
 
 class TokenEncoder(nn.Module):
     """N layers over beat-synchronous tokens.
 
-    Adding one δ to every phase leaves the output unchanged, and so does, token for token, rolling
-    a piece of up to ``BLOCK`` tokens that repeats by whole bars.
+    Adding one δ to every phase does not change the output. Rolling a periodic piece of up to ``BLOCK`` tokens
+    by whole bars rolls the output.
 
     Args:
         config: of the tower.
-        contact_harmonics: K of the contact guidance of each layer; None for none.
+        contact_harmonics: K of the contact guidance of each layer; None for no guidance.
     """
 
     def __init__(self, config: TowerConfig, contact_harmonics: int | None = None) -> None:
@@ -52,26 +52,26 @@ class TokenEncoder(nn.Module):
             x: (B, N, D) tokens.
             phase: (B, N) bar phase θ in radians.
             bar: (B, N) index of the bar, int64.
-            mask: (B, N) true where there is a token.
+            mask: (B, N) true for tokens, false in padding.
             contact: (B, N) contact pulse in [0, 1]; for an encoder with guidance.
 
         Returns:
-            Every layer's output, (B, N, D), 0 in padding.
+            The output of each layer, (B, N, D), 0 in padding.
         """
         position = _over_heads(self.rotation.position_rotation(phase, bar))
-        turn = _over_heads(self.rotation.bar_rotation(phase))
+        bar_rotation = _over_heads(self.rotation.bar_rotation(phase))
         states = []
         guides: list[Guide | None] = [None] * len(self.layers)
         if contact is not None and len(self.guides):
             guides = [guide(phase, contact * mask) for guide in self.guides]
         for layer, guide in zip(self.layers, guides, strict=True):
-            x = layer(x, position, turn, mask, guide) * mask[..., None]
+            x = layer(x, position, bar_rotation, mask, guide) * mask[..., None]
             states.append(x)
         return states
 
 
 class TokenLayer(nn.Module):
-    """One layer; the norms stand after the parts, as in the paper's figure."""
+    """One layer, with the norms after attention and feed-forward, as in the paper's figure."""
 
     def __init__(self, dim: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()
@@ -84,17 +84,17 @@ class TokenLayer(nn.Module):
     def forward(
         self, x: Tensor, position: Rotation, phase: Rotation, mask: Tensor, guide: Guide | None = None
     ) -> Tensor:
-        """(B, N, D) to (B, N, D)."""
+        """Map (B, N, D) to (B, N, D); the arguments are those of :class:`PhaseRotatedAttention`."""
         x = self.attention_norm(x + self.dropout(self.attention(x, position, phase, mask, guide)))
         out: Tensor = self.feed_forward_norm(x + self.feed_forward(x))
         return out
 
 
 class PhaseRotatedAttention(nn.Module):
-    """Self-attention between tokens whose output depends on differences of phase only [P name, O formula].
+    """Self-attention whose output depends on differences of phase only [P name, O formula].
 
-    Queries and keys are turned by R(θ_n) and by the hypermetre; values by R(θ_n) on the way in
-    and by its inverse on the way out.
+    Queries and keys are rotated by R(θ_n) and by the hypermetre. Values are rotated by R(θ_n), the outputs by
+    its inverse.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -113,8 +113,8 @@ class PhaseRotatedAttention(nn.Module):
             x: (B, N, D) tokens.
             position: rotation of queries and keys, (B, 1, N, D / heads / 2).
             phase: R(θ), rotation of the values, of the same shape.
-            mask: (B, N) true where there is a token.
-            guide: what contacts add to the logits.
+            mask: (B, N) true for tokens, false in padding.
+            guide: contact guidance of the logits.
 
         Returns:
             (B, N, D), undefined in padding.
@@ -129,19 +129,19 @@ class PhaseRotatedAttention(nn.Module):
         value = phase.apply(value)
         blocks = []
         for first in range(0, count, BLOCK):
-            seen = slice(max(0, first - CONTEXT), first + BLOCK + CONTEXT)
+            context = slice(max(0, first - CONTEXT), first + BLOCK + CONTEXT)
             blocks.append(
                 F.scaled_dot_product_attention(
                     query[:, :, first : first + BLOCK],
-                    key[:, :, seen],
-                    value[:, :, seen],
-                    attn_mask=mask[:, None, None, seen],
+                    key[:, :, context],
+                    value[:, :, context],
+                    attn_mask=mask[:, None, None, context],
                     dropout_p=self.dropout if self.training else 0.0,
                     scale=1.0,
                 )
             )
-        turned_back = phase.inverse().apply(torch.cat(blocks, 2))
-        out: Tensor = self.project_out(turned_back.transpose(1, 2).reshape(batch, count, dim))
+        values = phase.inverse().apply(torch.cat(blocks, 2))
+        out: Tensor = self.project_out(values.transpose(1, 2).reshape(batch, count, dim))
         return out
 
 

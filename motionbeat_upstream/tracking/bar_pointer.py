@@ -78,7 +78,7 @@ class Hints:
             raise ValueError(f"metres must be one or more of {METRES} beats a bar, got {self.metres}")
 
 
-ANY = Hints()
+NO_HINTS = Hints()
 """Nothing is known."""
 
 
@@ -167,7 +167,7 @@ def decode_bars(
     given: DecoderInput,
     rate: float = 50.0,
     *,
-    hints: Hints = ANY,
+    hints: Hints = NO_HINTS,
     weights: BarPointerWeights = WEIGHTS,
     margins: bool = True,
 ) -> list[BarPath]:

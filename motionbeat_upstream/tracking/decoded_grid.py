@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from motionbeat_upstream.config import ENVELOPE_RATE
 from motionbeat_upstream.tracking.accents import sounding
 from motionbeat_upstream.tracking.bar_pointer import (
-    ANY,
+    NO_HINTS,
     BarPath,
     DecoderInput,
     Hints,
@@ -74,7 +74,7 @@ def decode_grids(
     log_mel: Tensor,
     lengths: Tensor,
     durations: Sequence[float],
-    hints: Hints = ANY,
+    hints: Hints = NO_HINTS,
 ) -> list[Grid]:
     """Beats, bars and metre of each clip.
 

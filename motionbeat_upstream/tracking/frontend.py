@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
-from motionbeat_upstream.outside_graphs import outside_graphs
+from motionbeat_upstream.no_compile import no_compile
 
 HOP = 160
 """Samples from one mel frame to the next: 100 Hz, two mel frames to a feature."""
@@ -39,7 +39,7 @@ and not, as with neighbouring frames, in the frame whose window it enters first 
 FLUX_BLOCK = 1024
 """Frames compared at a time, so that what is in between stays in the processor's cache."""
 
-UNIT = math.exp(MEAN)
+UNIT_POWER = math.exp(MEAN)
 """Power that the features call 0; dividing by it takes ``MEAN`` from the logarithm."""
 
 LOWEST = 30.0
@@ -57,7 +57,7 @@ def frame_count(samples: Tensor) -> Tensor:
     return torch.div(samples + STRIDE - 1, STRIDE, rounding_mode="floor")
 
 
-@outside_graphs(callees=True)
+@no_compile(recursive=True)
 def spectra(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor, Tensor]:
     """The (B, 2F, n_mels) log-mel, its (B,) lengths and the (B, 2F) onset envelope, in float32.
 
@@ -100,7 +100,7 @@ def log_mel(wav: Tensor, lengths: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
         start = first * HOP - (WINDOW - HOP) // 2
         power = _power(_excerpt(wav, start, start + (stop - first - 1) * HOP + WINDOW) * gain, window)
         mel = torch.cat([power[..., bins] @ weights for bins, weights in groups], -1)
-        torch.mul(mel.add_(FLOOR / UNIT).log_(), scale[:, first:stop], out=features[:, first:stop])
+        torch.mul(mel.add_(FLOOR / UNIT_POWER).log_(), scale[:, first:stop], out=features[:, first:stop])
     return features, frames
 
 
@@ -126,7 +126,9 @@ def onset_envelope(log_mel: Tensor, lengths: Tensor) -> Tensor:
     return torch.cat([opening, *rises], 1) * length_mask(lengths, size)
 
 
-def log_mel_of_whole(wav: Tensor, lengths: Tensor, fourier: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
+def log_mel_unblocked(
+    wav: Tensor, lengths: Tensor, fourier: Tensor, filters: Tensor
+) -> tuple[Tensor, Tensor]:
     """As :func:`log_mel` within 1e-4, by operations that are the same for every length and that ONNX has.
 
     The spectra of all frames are in memory at once, and take several times the time.
@@ -135,14 +137,14 @@ def log_mel_of_whole(wav: Tensor, lengths: Tensor, fourier: Tensor, filters: Ten
         wav: (B, T) float32 at 16 kHz, 0 beyond a clip's length.
         lengths: (B,) samples of each clip, int64.
         fourier: as :func:`fourier_basis` gives it.
-        filters: :func:`mel_filters` divided by ``UNIT``.
+        filters: :func:`mel_filters` divided by ``UNIT_POWER``.
     """
     frames = 2 * frame_count(lengths)
     size = 2 * ((wav.shape[1] + STRIDE - 1) // STRIDE)
     before = (WINDOW - HOP) // 2
     padded = F.pad(wav * _gain(wav.square().sum(1), lengths), (before, size * HOP + before - wav.shape[1]))
     real, imaginary = F.conv1d(padded[:, None], fourier, stride=HOP).square().chunk(2, 1)
-    mel = ((real + imaginary).transpose(1, 2) @ filters + FLOOR / UNIT).log()
+    mel = ((real + imaginary).transpose(1, 2) @ filters + FLOOR / UNIT_POWER).log()
     return mel * (length_mask(frames, size)[..., None] / SCALE), frames
 
 
@@ -180,14 +182,15 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _filters(n_mels: int) -> list[tuple[slice, Tensor]]:
-    """The mel filters, in ``UNIT``, in ``GROUPS`` groups of bands: the bins of each, and (bins, bands)."""
+    """The mel filters, in ``UNIT_POWER``, in ``GROUPS`` groups of bands: the bins of each, and (bins,
+    bands)."""
     filters = mel_filters(n_mels)
     groups = []
     for bands in torch.arange(n_mels).tensor_split(GROUPS):
         first, stop = int(bands[0]), int(bands[-1]) + 1
         used = filters[:, first:stop].any(1).nonzero()
         bins = slice(int(used.min()), int(used.max()) + 1)
-        groups.append((bins, filters[bins, first:stop] / UNIT))
+        groups.append((bins, filters[bins, first:stop] / UNIT_POWER))
     return groups
 
 

@@ -22,7 +22,7 @@ from motion_data.beats_file import UNKNOWN, Beats
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motionbeat_upstream.checkpoint import load_music_tower
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.config import FRAME_RATE, SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import MusicTower
 from motionbeat_upstream.shipped import SHIPPED
 from motionbeat_upstream.tracking.beat_estimation import estimate_grid
@@ -33,7 +33,6 @@ from recipes.downstream.beat_tracking.decoding import NO_BEATS, decode_dbn, deco
 
 Samples = NDArray[np.float32]
 
-FRAME_RATE = SAMPLE_RATE / STRIDE
 LIBROSA_RATE, MADMOM_RATE = 22_050, 44_100
 
 WITHOUT_CHECKPOINT = ("rules", "librosa", "madmom")

@@ -18,16 +18,13 @@ from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.checkpoint import load_music_tower
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.config import FRAME_RATE, SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import MusicTower
 from motionbeat_upstream.tracking.bar_pointer import DecoderInput
 from motionbeat_upstream.tracking.decoded_grid import decoder_input
 from motionbeat_upstream.tracking.frontend import log_mel
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import code_hash
-
-RATE = SAMPLE_RATE / STRIDE
-"""Frames a second."""
 
 LONG = 1.5
 """Recordings longer than so many excerpts are cut to their middle."""
@@ -118,7 +115,7 @@ def excerpt(
     """Activations from the arrays of :func:`activations_of`; without ``spans`` all is annotated."""
     evidence = DecoderInput(**{key: torch.from_numpy(value) for key, value in arrays.items()})
     if spans is None:
-        spans = np.array([[0.0, evidence.beat.shape[1] / RATE]])
+        spans = np.array([[0.0, evidence.beat.shape[1] / FRAME_RATE]])
     return Activations(of_set, piece, annotated, spans, evidence)
 
 

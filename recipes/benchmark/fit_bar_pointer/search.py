@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
+from motionbeat_upstream.config import FRAME_RATE
 from motionbeat_upstream.tracking.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
 from motionbeat_upstream.tracking.decoded_grid import beat_times
 from motionbeat_upstream.tracking.grid import METRES
-from recipes.benchmark.fit_bar_pointer.activations import RATE, Activations
+from recipes.benchmark.fit_bar_pointer.activations import Activations
 from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 
 Values = dict[str, float]
@@ -72,13 +73,13 @@ def weights_of(values: Values) -> BarPointerWeights:
 
 def decode(one: Activations, values: Values, margins: bool = False) -> BarPath:
     """The path through a recording."""
-    (path,) = decode_bars(one.evidence, RATE, weights=weights_of(values), margins=margins)
+    (path,) = decode_bars(one.evidence, FRAME_RATE, weights=weights_of(values), margins=margins)
     return path
 
 
 def beats_of(one: Activations, path: BarPath) -> Beats:
     """The beats of a path that lie in what is annotated, or within 70 ms of it."""
-    times = beat_times(path, one.evidence.beat[0], RATE)
+    times = beat_times(path, one.evidence.beat[0], FRAME_RATE)
     start, stop = one.spans.T
     inside = ((times[:, None] >= start - F_WINDOW) & (times[:, None] <= stop + F_WINDOW)).any(1)
     return Beats(times[inside], path.positions[inside])

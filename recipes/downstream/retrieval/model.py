@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motionbeat_upstream.config import FRAME_RATE
 from motionbeat_upstream.nn.bar_spectrum import BarSpectrum, frame_bars
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
-from motionbeat_upstream.nn.motion_tower import RATE, continued
+from motionbeat_upstream.nn.motion_tower import extrapolate_joints
 from motionbeat_upstream.tracking.frontend import length_mask
 from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 from recipes.downstream.retrieval.settings import ModelSettings
@@ -64,7 +65,7 @@ class PairProbe(nn.Module):
         """(R, F, W) of motions at 50 Hz, 0 beyond their ends; see ``motion_frames`` for the arguments."""
         mask = length_mask(lengths, joints.shape[1])
         pulses = pulses * mask[..., None]
-        channels = motion_frames(continued(joints, lengths), pulses, has_joints, RATE)
+        channels = motion_frames(extrapolate_joints(joints, lengths), pulses, has_joints, FRAME_RATE)
         inside = torch.zeros_like(channels)
         inside[mask] = self.motion_normalisation(channels[mask])
         hidden = F.gelu(self.motion_first(inside.transpose(1, 2))) * mask[:, None]
@@ -76,7 +77,7 @@ class PairProbe(nn.Module):
         mask = length_mask(lengths, frames.shape[1])
         mean = F.normalize(frames.sum(1) / lengths[:, None].clamp(min=1), dim=-1)
         size = frames.shape[1]
-        turns = frame_bars(grids or [fallback_grid(size / RATE)] * len(frames), size, RATE)
+        turns = frame_bars(grids or [fallback_grid(size / FRAME_RATE)] * len(frames), size, FRAME_RATE)
         placed = (self.music_spectrum if music else self.motion_spectrum)(
             frames, turns.to(frames.device), mask
         )

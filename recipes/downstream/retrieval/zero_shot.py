@@ -113,8 +113,8 @@ def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str
             padded = [pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:])]
             sounds = [
                 (
-                    model.encode_music(wav, lengths, clips.grids).compared,
-                    model.encode_music(wav, lengths, None, own_grids=True).compared,
+                    model.encode_music(wav, lengths, clips.grids).joint_embedding,
+                    model.encode_music(wav, lengths, None, own_grids=True).joint_embedding,
                 )
                 for wav in padded
             ]
@@ -129,7 +129,7 @@ def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str
                 clips.motion_grids,
                 own_grids=True,
             )
-            kept.append(keep(batch, sounds, motion.compared, motion_own.compared))
+            kept.append(keep(batch, sounds, motion.joint_embedding, motion_own.joint_embedding))
     return kept
 
 

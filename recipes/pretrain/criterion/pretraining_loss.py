@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from motion_data.negatives.drawing import negative_mask
 from motion_data.pipeline.batch import Batch
 from motion_data.pipeline.beat_targets import spread_pulses
+from motionbeat_upstream.config import FRAME_RATE
 from motionbeat_upstream.nn.motion_frames import motion_frames
-from motionbeat_upstream.nn.motion_tower import RATE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicFrames, MusicSide
 from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.pairing.onset_curve import onset_target
@@ -66,13 +66,13 @@ def pretraining_loss(
         loss = loss + frames.infonce * contrast
         parts |= {"frame_infonce": contrast, "frame_temperature": frame_temperature, **statistics}
     if frames.onsets:
-        parts["frame_onsets"] = curve_loss(music.heard_onsets, onsets, mask)
+        parts["frame_onsets"] = curve_loss(music.trunk_onsets, onsets, mask)
         loss = loss + frames.onsets * parts["frame_onsets"]
     if frames.pulses:
         target, known = batch.contacts, mask
         if frames.pulse_target == "beats":
             target, known = spread_pulses(batch.beats.beat), mask & batch.beats.has_beats[:, None]
-        parts["frame_pulses"] = curve_loss(music.heard_contacts, target, known)
+        parts["frame_pulses"] = curve_loss(music.trunk_contacts, target, known)
         loss = loss + frames.pulses * parts["frame_pulses"]
     if music.features.beats is not None and any(settings.heads.weights().values()):
         heads_loss, head_losses = beat_head_losses(music.features.beats, batch.beats, mask, settings.heads)
@@ -92,7 +92,7 @@ def contrast_embeddings(
     size = len(batch)
     assert isinstance(music_side, MusicSide)
     assert motion_side is not None
-    music, motion = music_side.compared, motion_side.compared
+    music, motion = music_side.joint_embedding, motion_side.joint_embedding
     motions, offset = gather_rows(motion[:size])
     pieces, _ = gather_rows(batch.pieces)
     takes, _ = gather_rows(batch.takes)
@@ -141,7 +141,7 @@ def align_rhythm(
     assert isinstance(music, MusicSide)
     assert motion is not None
     windows = beat_windows(
-        batch.grids, (batch.frame_lengths / RATE).tolist(), mask.shape[1], STEPS_PER_BEAT, mask.device
+        batch.grids, (batch.frame_lengths / FRAME_RATE).tolist(), mask.shape[1], STEPS_PER_BEAT, mask.device
     )
     return structural_rhythm_alignment_loss(
         music.onsets,
@@ -165,11 +165,13 @@ def contrast_frames(
     """Compute the windowed InfoNCE between the music of the clips and their own motions."""
     size, frames = len(batch), settings.frames
     assert motion is not None
-    window = round(frames.window * RATE)
+    window = round(frames.window * FRAME_RATE)
     first, fits = draw_windows(batch.frame_lengths, window, frames.windows, edge_frames)
     is_negative = torch.from_numpy(negative_mask(batch.pieces.tolist(), batch.takes.tolist()))
     with torch.no_grad():
-        motion_input = motion_frames(batch.joints[:size], batch.pulses[:size], batch.has_joints[:size], RATE)
+        motion_input = motion_frames(
+            batch.joints[:size], batch.pulses[:size], batch.has_joints[:size], FRAME_RATE
+        )
     return frame_infonce(
         music.frames,
         motion.frames[:size],

@@ -20,8 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from motion_data.pipeline.batch import Batch
-from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
-from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.config import FRAME_RATE, SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.tracking.frontend import frame_count, log_mel
 from recipes.downstream.beat_tracking.decoding import pick_peaks
@@ -72,7 +71,7 @@ def beat_probe(
     features: Sequence[NDArray[np.floating[Any]]],
     beats: Sequence[NDArray[np.float64]],
     pieces: Sequence[int] | NDArray[np.int64],
-    rate: float = RATE,
+    rate: float = FRAME_RATE,
     seed: int = 0,
 ) -> BeatProbe:
     """Fit on half of the pieces, test on the other half; the same for the same arguments.

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.pipeline.batch import Batch
-from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.config import FRAME_RATE, STRIDE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import FrameFeatures
 from motionbeat_upstream.tracking.frontend import length_mask
@@ -83,7 +82,7 @@ class Figures:
         music, motion = self._model.encode(batch)
         self._keep_beats(music.features, batch)
         self._keep_similarities("shared", music, motion, batch)
-        self._keep("motion", motion.compared[:size])
+        self._keep("motion", motion.joint_embedding[:size])
         self._blind = self._model.motionbeat.motion.reach
         self._frames("frames_motion", motion.frames[:size])
         generator = torch.Generator().manual_seed(len(self._pieces))
@@ -116,7 +115,7 @@ class Figures:
             return figures
         lengths = self._all("lengths").long()
         seen = torch.nonzero(lengths >= SEEN_FRAMES + 2 * self._blind)[:, 0]
-        long = torch.nonzero(lengths >= OWN_GRID_SECONDS * RATE)[:, 0]
+        long = torch.nonzero(lengths >= OWN_GRID_SECONDS * FRAME_RATE)[:, 0]
         for name in MUSIC:
             figures |= self._retrieval(name, self._all(name) @ self._all("motion").T)
             table = self._all(f"frames_{name}") @ self._all("frames_motion").T
@@ -158,8 +157,8 @@ class Figures:
         ):
             for row in torch.nonzero(known)[:, 0].tolist():
                 length = int(features.frame_lengths[row])
-                peaks = pick_peaks(logits[row, :length].float().cpu(), PEAK_PROBABILITY, RATE)
-                true = (torch.nonzero(target[row, :length])[:, 0].cpu().numpy() + 0.5) / RATE
+                peaks = pick_peaks(logits[row, :length].float().cpu(), PEAK_PROBABILITY, FRAME_RATE)
+                true = (torch.nonzero(target[row, :length])[:, 0].cpu().numpy() + 0.5) / FRAME_RATE
                 piece = int(batch.pieces[row])
                 if len(true):
                     self._head_scores[name].append((f_measure(true, peaks), piece))
@@ -178,20 +177,22 @@ class Figures:
 
     def _keep_similarities(self, name: str, music: MusicSide, motion: MotionSide, batch: Batch) -> None:
         size, owner = len(batch), batch.owner
-        self._keep(name, music.compared)
-        self._keep(f"own_{name}", (music.compared * motion.compared[:size]).sum(-1))
-        self._keep(f"hard_{name}", (music.compared[owner[size:]] * motion.compared[size:]).sum(-1))
+        self._keep(name, music.joint_embedding)
+        self._keep(f"own_{name}", (music.joint_embedding * motion.joint_embedding[:size]).sum(-1))
+        self._keep(
+            f"hard_{name}", (music.joint_embedding[owner[size:]] * motion.joint_embedding[size:]).sum(-1)
+        )
         self._frames(f"frames_{name}", music.frames)
         if name == "shared":
             self._owners += (owner[size:] + len(self._pieces)).tolist()
 
     def _keep_own_grids(self, batch: Batch) -> None:
         """Each side on the grid that it has by itself; the music's is estimated, also where it is blank."""
-        size, frames = len(batch), round(OWN_GRID_SECONDS * RATE)
+        size, frames = len(batch), round(OWN_GRID_SECONDS * FRAME_RATE)
         lengths = batch.wav_lengths.clamp(max=frames * STRIDE)
         for name, wav in (("music", batch.wav), ("silence", silence(batch.wav, lengths))):
             heard = self._model.motionbeat.encode_music(wav[:, : frames * STRIDE], lengths, own_grids=True)
-            self._keep(f"own_grids_{name}", heard.compared)
+            self._keep(f"own_grids_{name}", heard.joint_embedding)
             if name == "music":
                 self._keep_features(heard.features, batch)
         danced = self._model.motionbeat.encode_motion(
@@ -202,7 +203,7 @@ class Figures:
             batch.motion_grids,
             own_grids=True,
         )
-        self._keep("own_grids_motion", danced.compared)
+        self._keep("own_grids_motion", danced.joint_embedding)
 
     def _keep_curves(self, music: MusicSide, motion: MotionSide, batch: Batch) -> None:
         """What heads and probe are judged by."""
@@ -210,8 +211,8 @@ class Figures:
         onsets = onset_target(music.features.onset_envelope, lengths)
         contacts = batch.contacts
         for name, logits, target in (
-            ("heard_onsets", music.heard_onsets, onsets),
-            ("heard_contacts", music.heard_contacts, contacts),
+            ("heard_onsets", music.trunk_onsets, onsets),
+            ("heard_contacts", music.trunk_contacts, contacts),
             ("onsets", music.onsets, onsets),
             ("contacts", motion.contacts[:size], contacts),
         ):

@@ -15,7 +15,7 @@ tempi = st.floats(40, 900)
 
 
 def matrix(tokens: Tokens, duration: float, frames: int) -> Tensor:
-    """(N, F) seconds that token n and frame k share, by two loops."""
+    """(N, F) overlap of each token with each frame in seconds, computed in two loops."""
     shared = torch.zeros(tokens.start.shape[1], frames, dtype=torch.float64)
     for n in range(shared.shape[0]):
         for k in range(frames):
@@ -41,13 +41,13 @@ def test_pooling_and_spreading_equal_the_overlap_matrix(
     torch.testing.assert_close(pool(x, table)[0], pooled, rtol=0, atol=2e-4)
     y = torch.randn(1, shared.shape[0], 5, dtype=torch.float64, generator=generator)
     scattered = shared.T @ y[0] / shared.sum(0)[:, None]
-    # A frame that the clip's end only grazes has no weight to compare by.
+    # The weight of a frame that the clip hardly overlaps is inexact.
     wide = shared.sum(0) > 1e-4
     torch.testing.assert_close(spread(y, table)[0][wide], scattered[wide], rtol=0, atol=2e-3)
 
 
 @given(durations, tempi)
-def test_a_constant_stays_constant(duration: float, bpm: float) -> None:
+def test_pooling_and_spreading_preserve_constants(duration: float, bpm: float) -> None:
     frames = math.ceil(duration / FRAME_SECONDS)
     table = overlaps(cut_tokens([regular_grid(duration, bpm, 4)], [duration], 4), frames)
     pooled = pool(torch.ones(1, frames, 1), table)
@@ -55,7 +55,7 @@ def test_a_constant_stays_constant(duration: float, bpm: float) -> None:
     torch.testing.assert_close(spread(pooled, table)[:, :-1], torch.ones(1, frames - 1, 1))
 
 
-def test_tokens_shorter_than_a_frame_take_its_value() -> None:
+def test_tokens_shorter_than_a_frame_have_its_value() -> None:
     tokens = cut_tokens([regular_grid(0.1, 3000, 4)], [0.1], 8)
     x = torch.arange(5.0)[None, :, None]
     pooled = pool(x, overlaps(tokens, 5))[0, :, 0]
@@ -63,7 +63,7 @@ def test_tokens_shorter_than_a_frame_take_its_value() -> None:
     torch.testing.assert_close(pooled, torch.arange(5.0).repeat_interleave(8))
 
 
-def test_clips_of_a_batch_do_not_mix_and_padding_is_zero() -> None:
+def test_clips_of_a_batch_are_independent_and_padding_is_zero() -> None:
     grids = [regular_grid(1.0, 100, 3), regular_grid(0.4, 140, 4)]
     table = overlaps(cut_tokens(grids, [1.0, 0.4], 4), 50)
     x = torch.zeros(2, 50, 1)

@@ -1,4 +1,4 @@
-"""The motion tower: padding, place and phase do not matter; contacts do, and only through the guide."""
+"""The motion tower: invariance to padding, translation, heading and phase; contact guidance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionbeat_upstream.config import TRUNKS, MotionTowerConfig
+from motionbeat_upstream.config import FRAME_RATE, TRUNKS, MotionTowerConfig
 from motionbeat_upstream.nn.contact_guidance import ContactGuide
 from motionbeat_upstream.nn.motion_frames import CHANNELS, motion_frames
-from motionbeat_upstream.nn.motion_tower import RATE, MotionTower
+from motionbeat_upstream.nn.motion_tower import MotionTower
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
 
@@ -23,17 +23,17 @@ SMALL = MotionTowerConfig(
 )
 
 
-def made_batch(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Grid]]:
+def random_batch(lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Grid]]:
     draw = torch.Generator().manual_seed(seed)
     size = max(lengths)
     walk = torch.randn(len(lengths), size, 22, 3, generator=draw, dtype=torch.float64).cumsum(1) * 0.02
     joints = walk + torch.randn(len(lengths), 1, 22, 3, generator=draw, dtype=torch.float64)
     pulses = (torch.rand(len(lengths), size, 2, generator=draw) < 0.1).double()
-    grids = [regular_grid(n / RATE, 90.0 + 10 * row, 3 + row % 2) for row, n in enumerate(lengths)]
+    grids = [regular_grid(n / FRAME_RATE, 90.0 + 10 * row, 3 + row % 2) for row, n in enumerate(lengths)]
     return joints, pulses, torch.ones(len(lengths), dtype=torch.bool), torch.tensor(lengths), grids
 
 
-def made_tower(seed: int = 0, config: MotionTowerConfig = SMALL) -> MotionTower:
+def random_tower(seed: int = 0, config: MotionTowerConfig = SMALL) -> MotionTower:
     torch.manual_seed(seed)
     return MotionTower(config).double().eval()
 
@@ -44,15 +44,15 @@ def made_tower(seed: int = 0, config: MotionTowerConfig = SMALL) -> MotionTower:
     st.integers(0, 100),
     st.sampled_from(sorted(TRUNKS)),
 )
-def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: int, trunk: str) -> None:
-    tower, batch = made_tower(config=replace(SMALL, trunk=trunk)), made_batch(lengths, seed)
+def test_features_do_not_depend_on_the_batch(lengths: list[int], seed: int, trunk: str) -> None:
+    tower, batch = random_tower(config=replace(SMALL, trunk=trunk)), random_batch(lengths, seed)
     junk = [x.clone() for x in batch[:2]]
     for row, length in enumerate(lengths):
         junk[0][row, length:], junk[1][row, length:] = 1e3, 1.0
     together = tower(*junk, *batch[2:])
     for row, length in enumerate(lengths):
         alone = tower(*(x[row : row + 1, :length] for x in batch[:2]), *(x[row : row + 1] for x in batch[2:]))
-        # The shares of frames in tokens are kept in float32.
+        # The weights of frames in tokens are float32.
         assert torch.allclose(together.embedding[row], alone.embedding[0], atol=1e-6)
         assert torch.allclose(together.frames[row, :length], alone.frames[0], atol=1e-10)
         assert not together.frames[row, length:].any()
@@ -60,19 +60,21 @@ def test_a_motion_is_the_same_alone_and_in_any_batch(lengths: list[int], seed: i
 
 @settings(deadline=None, max_examples=8)
 @given(st.floats(-10, 10), st.floats(-10, 10), st.floats(-4, 4), st.integers(0, 100))
-def test_place_and_heading_do_not_matter(x: float, z: float, angle: float, seed: int) -> None:
-    joints, pulses, there, _, _ = made_batch([30], seed)
+def test_channels_are_invariant_to_translation_and_heading(
+    x: float, z: float, angle: float, seed: int
+) -> None:
+    joints, pulses, has_joints, _, _ = random_batch([30], seed)
     cos, sin = math.cos(angle), math.sin(angle)
     turn = torch.tensor([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], dtype=torch.float64)
     moved = joints @ turn.T + torch.tensor([x, 0, z], dtype=torch.float64)
-    seen = motion_frames(joints, pulses, there, RATE)
-    assert seen.shape == (1, 30, CHANNELS)
-    assert torch.allclose(seen, motion_frames(moved, pulses, there, RATE), atol=1e-9)
+    channels = motion_frames(joints, pulses, has_joints, FRAME_RATE)
+    assert channels.shape == (1, 30, CHANNELS)
+    assert torch.allclose(channels, motion_frames(moved, pulses, has_joints, FRAME_RATE), atol=1e-9)
 
 
 @settings(deadline=None, max_examples=8)
 @given(st.floats(-7, 7), st.integers(0, 100))
-def test_one_phase_added_to_all_changes_nothing(delta: float, seed: int) -> None:
+def test_an_offset_of_all_phases_has_no_effect(delta: float, seed: int) -> None:
     torch.manual_seed(seed)
     encoder = TokenEncoder(SMALL, contact_harmonics=3).double().eval()
     x, phase = torch.randn(2, 17, 32).double(), torch.rand(2, 17).double() * 2 * math.pi
@@ -84,14 +86,14 @@ def test_one_phase_added_to_all_changes_nothing(delta: float, seed: int) -> None
 
 @settings(deadline=None, max_examples=8)
 @given(st.integers(0, 3), st.integers(0, 100))
-def test_rolling_a_loop_by_whole_bars_keeps_its_embedding(bars: int, seed: int) -> None:
+def test_rolling_a_loop_by_whole_bars_does_not_change_the_embedding(bars: int, seed: int) -> None:
     torch.manual_seed(seed)
     encoder = TokenEncoder(SMALL, contact_harmonics=3).double().eval()
     x, contact = torch.randn(1, 64, 32).double(), torch.rand(1, 64).double()
-    turns = torch.arange(64).double() / 4
-    phase, bar = (turns % 1)[None] * 2 * math.pi, turns.long()[None]
+    bars_of_tokens = torch.arange(64).double() / 4
+    phase, bar = (bars_of_tokens % 1)[None] * 2 * math.pi, bars_of_tokens.long()[None]
     mask = torch.ones(1, 64, dtype=torch.bool)
-    # Sixteen bars are a whole turn of every period of the hypermetre.
+    # Sixteen bars are a multiple of every period of the hypermetre.
     rolled = encoder(x.roll(4 * bars, 1), phase, bar, mask, contact.roll(4 * bars, 1))[-1]
     assert torch.allclose(encoder(x, phase, bar, mask, contact)[-1].mean(1), rolled.mean(1), atol=1e-8)
 
@@ -99,13 +101,13 @@ def test_rolling_a_loop_by_whole_bars_keeps_its_embedding(bars: int, seed: int) 
 class TestContactGuide:
     @settings(deadline=None, max_examples=30)
     @given(st.integers(0, 5), st.integers(0, 1000))
-    def test_its_dimensions_are_the_formula(self, harmonics: int, seed: int) -> None:
+    def test_the_added_dimensions_give_the_formula(self, harmonics: int, seed: int) -> None:
         torch.manual_seed(seed)
         guide = ContactGuide(3, harmonics).double()
         phase, contact = torch.rand(2, 7).double() * 7, torch.rand(2, 7).double()
-        made = guide(phase, contact)
-        logits = made.query @ made.key.transpose(-1, -2)
-        # The squared modulus itself, over every pair of tokens.
+        dimensions = guide(phase, contact)
+        logits = dimensions.query @ dimensions.key.transpose(-1, -2)
+        # The squared modulus of the polynomial, for every pair of tokens.
         polynomial = torch.complex(guide.real, guide.imaginary)
         difference = phase[:, None, :] - phase[:, :, None]
         waves = torch.exp(1j * difference[..., None] * torch.arange(harmonics + 1))
@@ -114,26 +116,26 @@ class TestContactGuide:
         assert torch.allclose(logits, expected, atol=1e-10)
         assert (logits > -1e-10).all()
 
-    def test_without_gain_the_attention_is_plain(self) -> None:
-        guided, plain = made_tower(), made_tower(config=SMALL)
+    def test_a_gain_of_zero_is_no_guidance(self) -> None:
+        guided, plain = random_tower(), random_tower(config=SMALL)
         plain.encoder.guides = torch.nn.ModuleList()
         for guide in guided.encoder.guides:
             assert isinstance(guide, ContactGuide)
             torch.nn.init.constant_(guide.raw_gain, -math.inf)
-        batch = made_batch([80, 50])
+        batch = random_batch([80, 50])
         assert torch.allclose(guided(*batch).embedding, _unguided(plain, batch), rtol=0, atol=1e-12)
 
-    def test_with_gain_contacts_draw_attention(self) -> None:
-        tower, batch = made_tower(), made_batch([80, 50])
+    def test_a_positive_gain_changes_the_embedding(self) -> None:
+        tower, batch = random_tower(), random_batch([80, 50])
         for guide in tower.encoder.guides:
             assert isinstance(guide, ContactGuide)
             torch.nn.init.constant_(guide.raw_gain, 3.0)
-        drawn = tower(*batch).embedding
-        assert not torch.allclose(drawn, _unguided(tower, batch), atol=1e-4)
+        guided = tower(*batch).embedding
+        assert not torch.allclose(guided, _unguided(tower, batch), atol=1e-4)
 
-    def test_everything_learns(self) -> None:
-        tower = made_tower()
-        tower(*made_batch([80, 50])).embedding.square().sum().backward()
+    def test_every_parameter_has_a_gradient(self) -> None:
+        tower = random_tower()
+        tower(*random_batch([80, 50])).embedding.square().sum().backward()
         assert [name for name, p in tower.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
@@ -149,21 +151,23 @@ def _unguided(tower: MotionTower, batch: tuple[Tensor, Tensor, Tensor, Tensor, l
     return embedding
 
 
-def test_without_joints_only_pulses_count() -> None:
-    tower, (joints, pulses, _, lengths, grids) = made_tower(), made_batch([60, 60])
-    nothing = torch.zeros(2, dtype=torch.bool)
-    first = tower(joints, pulses, nothing, lengths, grids)
-    assert torch.equal(first.embedding, tower(joints * 3 + 1, pulses, nothing, lengths, grids).embedding)
-    assert torch.equal(first.embedding, tower(joints * torch.nan, pulses, nothing, lengths, grids).embedding)
-    other = tower(joints, pulses.roll(3, 1), nothing, lengths, grids)
+def test_without_joints_only_pulses_have_an_effect() -> None:
+    tower, (joints, pulses, _, lengths, grids) = random_tower(), random_batch([60, 60])
+    no_joints = torch.zeros(2, dtype=torch.bool)
+    first = tower(joints, pulses, no_joints, lengths, grids)
+    assert torch.equal(first.embedding, tower(joints * 3 + 1, pulses, no_joints, lengths, grids).embedding)
+    assert torch.equal(
+        first.embedding, tower(joints * torch.nan, pulses, no_joints, lengths, grids).embedding
+    )
+    other = tower(joints, pulses.roll(3, 1), no_joints, lengths, grids)
     assert not torch.allclose(first.embedding, other.embedding)
 
 
-def test_the_strongest_pulse_of_a_token_is_its_contact() -> None:
-    joints, pulses, there, lengths, grids = made_batch([100])
+def test_the_contact_of_a_token_is_its_maximum_pulse() -> None:
+    joints, pulses, has_joints, lengths, grids = random_batch([100])
     pulses = torch.zeros_like(pulses)
     pulses[0, 33, 1] = 0.7
-    said = made_tower()(joints, pulses, there, lengths, grids)
-    inside = (said.tokens.start[0] < 34 / RATE) & (said.tokens.stop[0] > 33 / RATE)
-    assert (said.contact[0, inside] == 0.7).all()
-    assert not said.contact[0, ~inside].any()
+    features = random_tower()(joints, pulses, has_joints, lengths, grids)
+    inside = (features.tokens.start[0] < 34 / FRAME_RATE) & (features.tokens.stop[0] > 33 / FRAME_RATE)
+    assert (features.contact[0, inside] == 0.7).all()
+    assert not features.contact[0, ~inside].any()

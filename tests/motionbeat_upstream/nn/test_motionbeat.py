@@ -1,4 +1,4 @@
-"""Both towers together: what the losses see, and that the music side hears nothing of the motion."""
+"""Both towers together: shapes, gradients and invariances of the outputs for the losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import small
 from tests.motionbeat_upstream.nn import test_motion_tower
 
 
-def test_shapes_and_that_every_head_learns() -> None:
+def test_shapes_and_gradients() -> None:
     torch.manual_seed(0)
     model = MotionBeat(small.SMALL, test_motion_tower.SMALL, projection=5)
     lengths = torch.tensor([32_000, 20_000])
@@ -24,43 +24,45 @@ def test_shapes_and_that_every_head_learns() -> None:
     joints, pulses = torch.randn(2, 100, 22, 3), torch.rand(2, 100, 2)
     motion = model.encode_motion(joints, pulses, torch.tensor([True, False]), torch.tensor([100, 63]), grids)
     assert music.frames.shape == motion.frames.shape == (2, 100, 5)
-    for curve in (music.heard_onsets, music.heard_contacts, music.onsets, motion.contacts):
+    for curve in (music.trunk_onsets, music.trunk_contacts, music.onsets, motion.contacts):
         assert curve.shape == (2, 100)
-    assert music.heard_contacts is music.features.pulses
+    assert music.trunk_contacts is music.features.pulses
     assert music.features.embedding.shape == motion.features.embedding.shape
-    curves = [music.frames, music.heard_onsets, music.heard_contacts, music.onsets]
+    curves = [music.frames, music.trunk_onsets, music.trunk_contacts, music.onsets]
     total = sum(
         (curve.square().mean() for curve in [*curves, motion.frames, motion.contacts]), torch.zeros(())
     )
     for side in (music, motion):
-        assert torch.allclose(side.compared.norm(dim=-1), torch.ones(2))
+        assert torch.allclose(side.joint_embedding.norm(dim=-1), torch.ones(2))
     beats = music.features.beats
     assert beats is not None
     heads = sum((logits.square().mean() for logits in vars(beats).values()), torch.zeros(()))
-    (total + heads + (music.compared * motion.compared).sum()).backward()
-    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert silent == []
+    (total + heads + (music.joint_embedding * motion.joint_embedding).sum()).backward()
+    without_gradient = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without_gradient == []
 
 
 @pytest.mark.parametrize("change", [{"embedding_dim": 9}, {"subdivisions": 2}])
-def test_towers_that_do_not_fit_are_refused(change: dict[str, int]) -> None:
+def test_towers_that_do_not_match_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(change))} is .* give both the same"):
         MotionBeat(small.SMALL, replace(test_motion_tower.SMALL, **change))  # type: ignore[arg-type]
 
 
-def test_the_same_wrong_grid_on_both_sides_costs_nothing_and_a_late_motion_does() -> None:
-    """One δ on all phases turns both spectra alike; a motion moved against its music turns one."""
+def test_similarity_depends_on_the_phase_between_music_and_motion() -> None:
+    """One δ on all phases does not change the similarity; a shift of the motion alone does."""
     torch.manual_seed(0)
     model = MotionBeat(small.SMALL, test_motion_tower.SMALL).eval()
     wav, lengths = torch.randn(1, 64_000), torch.tensor([64_000])
     joints, pulses = torch.randn(1, 200, 22, 3), torch.rand(1, 200, 2)
     body = torch.tensor([True]), torch.tensor([200])
 
-    def similar(heard: float, seen: float) -> float:
-        # The downbeat a whole number of tokens late: the same frames are in each token.
-        grids = [regular_grid(4.0, 120.0, 4, 0.125 * round(late / 0.125)) for late in (heard, seen)]
+    def similarity(music_shift: float, motion_shift: float) -> float:
+        # Downbeats are shifted by a whole number of tokens, so tokens have the same frames.
+        shifts = (0.125 * round(shift / 0.125) for shift in (music_shift, motion_shift))
+        grids = [regular_grid(4.0, 120.0, 4, shift) for shift in shifts]
         music = model.encode_music(wav, lengths, grids[:1])
-        return float((music.compared * model.encode_motion(joints, pulses, *body, grids[1:]).compared).sum())
+        motion = model.encode_motion(joints, pulses, *body, grids[1:])
+        return (music.joint_embedding * motion.joint_embedding).sum().item()
 
-    assert similar(0.0, 0.0) == pytest.approx(similar(0.5, 0.5), abs=1e-5)
-    assert abs(similar(0.0, 0.0) - similar(0.0, 0.5)) > 1e-3
+    assert similarity(0.0, 0.0) == pytest.approx(similarity(0.5, 0.5), abs=1e-5)
+    assert abs(similarity(0.0, 0.0) - similarity(0.0, 0.5)) > 1e-3

@@ -1,4 +1,4 @@
-"""The music tower as a whole: one clip is one clip, whatever it is batched with."""
+"""The music tower: its outputs for a clip do not depend on the batch, the gain or wrong downbeats."""
 
 from dataclasses import replace
 from unittest.mock import patch
@@ -34,7 +34,7 @@ def run(tower: MusicTower, clips: list[Tensor], grids: list[Grid] | None = None)
     return features
 
 
-def test_the_named_architectures_have_their_sizes() -> None:
+def test_sizes_of_the_architectures() -> None:
     tiny, base = (MusicTower(architecture(name)) for name in ("tiny", "base"))
     assert sum(p.numel() for p in tiny.parameters()) <= 4_000_000
     assert 90e6 <= sum(p.numel() for p in base.parameters()) <= 100e6
@@ -44,21 +44,21 @@ def test_the_named_architectures_have_their_sizes() -> None:
 @given(
     st.lists(st.tuples(st.floats(0.001, 5), st.floats(60, 190)), min_size=2, max_size=3), st.integers(0, 99)
 )
-def test_alone_and_in_a_padded_batch_agree(clips: list[tuple[float, float]], seed: int) -> None:
-    check_alone_and_together(clips, seed)
+def test_features_do_not_depend_on_the_batch(clips: list[tuple[float, float]], seed: int) -> None:
+    check_batch_independence(clips, seed)
 
 
 @settings(deadline=None, max_examples=4)
 @given(st.floats(0.001, 2), st.floats(6, 9), st.integers(0, 99))
-def test_a_short_clip_beside_one_of_several_blocks(short: float, long: float, seed: int) -> None:
+def test_a_short_clip_in_a_batch_with_several_attention_blocks(short: float, long: float, seed: int) -> None:
     with (
         patch.object(token_encoder, "BLOCK", 12),
         patch.object(token_encoder, "CONTEXT", 4),
     ):
-        check_alone_and_together([(short, 120.0), (long, 120.0)], seed)
+        check_batch_independence([(short, 120.0), (long, 120.0)], seed)
 
 
-def check_alone_and_together(clips: list[tuple[float, float]], seed: int) -> None:
+def check_batch_independence(clips: list[tuple[float, float]], seed: int) -> None:
     tower = untrained_music_tower(SMALL).eval()
     wavs = [music(seconds, bpm, seed + index) for index, (seconds, bpm) in enumerate(clips)]
     together = run(tower, wavs)
@@ -74,13 +74,13 @@ def check_alone_and_together(clips: list[tuple[float, float]], seed: int) -> Non
 
 @settings(deadline=None, max_examples=8)
 @given(st.floats(0.001, 6), st.integers(0, 99), st.sampled_from([7, 50, 64]))
-def test_activations_in_stretches_are_those_of_the_whole(seconds: float, seed: int, stretch: int) -> None:
+def test_activations_do_not_depend_on_the_chunks(seconds: float, seed: int, chunk: int) -> None:
     tower = untrained_music_tower(SMALL).eval()
     wav = music(seconds, 120.0, seed)
     with torch.inference_mode():
         whole = tower.encode_frames(wav[None], torch.tensor([len(wav)])).beats
     assert whole is not None
-    with patch.object(music_tower, "STRETCH", stretch):
+    with patch.object(music_tower, "CHUNK_FRAMES", chunk):
         beat, downbeat = tower.beat_activations(wav)
     torch.testing.assert_close(beat, whole.beat[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(downbeat, whole.downbeat[0], rtol=0, atol=1e-5)
@@ -95,9 +95,7 @@ PULSES = replace(SMALL, grid_from="pulses", grid_trust=0.8)
 @given(
     st.lists(st.tuples(st.floats(0.001, 6), st.floats(60, 190)), min_size=2, max_size=3), st.integers(0, 99)
 )
-def test_the_grid_from_pulses_is_the_same_alone_and_in_a_padded_batch(
-    clips: list[tuple[float, float]], seed: int
-) -> None:
+def test_grids_from_pulses_do_not_depend_on_the_batch(clips: list[tuple[float, float]], seed: int) -> None:
     tower = untrained_music_tower(PULSES, seed).eval()
     wavs = [music(seconds, bpm, seed + index) for index, (seconds, bpm) in enumerate(clips)]
     together = run(tower, wavs)
@@ -113,7 +111,7 @@ def test_the_grid_from_pulses_is_the_same_alone_and_in_a_padded_batch(
         assert (together.pulse_activation[row, frames:] == 0).all()
 
 
-def test_the_pulse_head_decides_where_the_beats_are() -> None:
+def test_the_pulse_head_decides_on_the_beats() -> None:
     wav = music(12, 100, 3)
     tower = untrained_music_tower(PULSES).eval()
     plain = run(tower, [wav]).grids[0]
@@ -122,12 +120,12 @@ def test_the_pulse_head_decides_where_the_beats_are() -> None:
     assert plain.beats.tolist() != run(tower, [wav]).grids[0].beats.tolist()
 
 
-def test_a_given_grid_is_taken_as_it_is() -> None:
+def test_given_grids_are_used() -> None:
     grid = regular_grid(4, 97, 3)
     assert run(untrained_music_tower(PULSES).eval(), [music(4, 120, 0)], [grid]).grids == [grid]
 
 
-def test_the_grid_from_onsets_is_that_of_the_onset_envelope_alone(tower: MusicTower) -> None:
+def test_grids_from_onsets_use_the_onset_envelope_alone(tower: MusicTower) -> None:
     assert SMALL.grid_from == "onsets"
     assert SMALL.grid_trust == TRUST
     wavs = [music(9, 120, 0), music(5.3, 84, 1), 0.1 * torch.randn(30_000)]
@@ -142,7 +140,7 @@ def test_the_grid_from_onsets_is_that_of_the_onset_envelope_alone(tower: MusicTo
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_pulses_in_half_precision_still_make_a_grid(dtype: torch.dtype) -> None:
+def test_grids_from_pulses_in_half_precision(dtype: torch.dtype) -> None:
     wav = music(6, 120, 4)
     half = run(untrained_music_tower(PULSES).eval().to(dtype), [wav])
     assert half.pulses.dtype == dtype
@@ -154,24 +152,24 @@ def test_pulses_in_half_precision_still_make_a_grid(dtype: torch.dtype) -> None:
         assert grid.confidence > 0
 
 
-def test_a_sample_decides_the_number_of_frames(tower: MusicTower) -> None:
+def test_number_of_frames(tower: MusicTower) -> None:
     for count in (1, 319, 320, 321, 800, 16_001):
         features = run(tower, [0.1 * torch.randn(count)])
         assert features.hidden_states[-1].shape == (1, -(-count // 320), 32)
         assert int(frame_count(torch.tensor(count))) == -(-count // 320)
 
 
-def test_gain_changes_nothing(tower: MusicTower) -> None:
+def test_gain_has_no_effect(tower: MusicTower) -> None:
     wav = music(6, 120, 0)
     quiet, loud = run(tower, [0.01 * wav]), run(tower, [5 * wav])
     np.testing.assert_array_equal(quiet.grids[0].beats, loud.grids[0].beats)
     torch.testing.assert_close(quiet.embedding, loud.embedding, rtol=0, atol=1e-3)
 
 
-def test_a_wrong_guess_of_the_downbeat_costs_nothing(tower: MusicTower) -> None:
+def test_wrong_downbeats_have_no_effect(tower: MusicTower) -> None:
     wav = music(8, 120, 1)
     right = regular_grid(8, 120, 4)
-    # Starting the clip within its first bar moves every phase, but no border of a token.
+    # Other downbeats change every phase, but no border of a token.
     wrong = Grid(right.beats, (right.positions + 1) % 4 + 1, 4)
     a, b = run(tower, [wav], [right]), run(tower, [wav], [wrong])
     assert (a.tokens.phase - b.tokens.phase).abs().max() > 1
@@ -179,13 +177,13 @@ def test_a_wrong_guess_of_the_downbeat_costs_nothing(tower: MusicTower) -> None:
     torch.testing.assert_close(a.hidden_states[-1], b.hidden_states[-1], rtol=0, atol=1e-4)
 
 
-def test_the_tempo_of_the_grid_is_heard(tower: MusicTower) -> None:
+def test_embeddings_depend_on_the_grid(tower: MusicTower) -> None:
     wav = music(8, 120, 1)
     a, b = run(tower, [wav], [regular_grid(8, 120, 4)]), run(tower, [wav], [regular_grid(8, 90, 3)])
     assert (a.embedding - b.embedding).abs().max() > 1e-3
 
 
-def test_a_click_arrives_at_its_own_frame() -> None:
+def test_a_click_is_in_the_frame_of_its_time() -> None:
     for sample in (4000, 8123, 15_999):
         wav = torch.zeros(1, 32_000)
         wav[0, sample] = 1
@@ -196,7 +194,7 @@ def test_a_click_arrives_at_its_own_frame() -> None:
         assert abs((centre + 0.5) * 160 - sample) < 16
 
 
-def test_blocks_of_the_spectrogram_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spectrograms_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     from motionbeat_upstream.tracking import frontend
 
     wav, lengths = music(3, 100, 3)[None], torch.tensor([48_000])
@@ -205,7 +203,7 @@ def test_blocks_of_the_spectrogram_leave_no_seam(monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(log_mel(wav, lengths, 96)[0], whole)
 
 
-def test_gradients_reach_every_parameter(tower: MusicTower) -> None:
+def test_every_parameter_has_a_gradient(tower: MusicTower) -> None:
     fresh = untrained_music_tower(SMALL).train()
     wavs = [music(3, 120, 0), music(1, 90, 1)]
     features = fresh(
@@ -225,7 +223,9 @@ def test_gradients_reach_every_parameter(tower: MusicTower) -> None:
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_eval_is_deterministic_and_initialisation_leaves_the_generator_alone(tower: MusicTower) -> None:
+def test_eval_is_deterministic_and_initialisation_does_not_use_the_global_generator(
+    tower: MusicTower,
+) -> None:
     wav = music(4, 100, 2)
     torch.testing.assert_close(run(tower, [wav]).embedding, run(tower, [wav]).embedding, rtol=0, atol=0)
     torch.manual_seed(5)

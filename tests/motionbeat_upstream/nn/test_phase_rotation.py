@@ -1,4 +1,4 @@
-"""The properties of the phase rotation that DESIGN calls for, over random inputs in float64."""
+"""Properties of the phase rotation and the token layers, for random inputs in float64."""
 
 import math
 from unittest.mock import patch
@@ -18,8 +18,8 @@ harmonics = st.lists(st.integers(0, 16), min_size=1, max_size=8)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def bar_rotation(turns: list[int], phase: float) -> Rotation:
-    return PhaseRotation(len(turns), turns).bar_rotation(torch.tensor([phase], dtype=torch.float64))
+def bar_rotation(harmonic: list[int], phase: float) -> Rotation:
+    return PhaseRotation(len(harmonic), harmonic).bar_rotation(torch.tensor([phase], dtype=torch.float64))
 
 
 def vectors(pairs: int, seed: int) -> torch.Tensor:
@@ -27,36 +27,36 @@ def vectors(pairs: int, seed: int) -> torch.Tensor:
 
 
 @given(harmonics, angles, angles, seeds)
-def test_rotations_add(turns: list[int], a: float, b: float, seed: int) -> None:
-    x = vectors(len(turns), seed)
-    one_after_other = bar_rotation(turns, a).apply(bar_rotation(turns, b).apply(x))
-    torch.testing.assert_close(one_after_other, bar_rotation(turns, a + b).apply(x), rtol=0, atol=1e-11)
-    composed = bar_rotation(turns, b).then(bar_rotation(turns, a))
-    torch.testing.assert_close(composed.apply(x), one_after_other, rtol=0, atol=1e-11)
+def test_angles_of_composed_rotations_add(harmonic: list[int], a: float, b: float, seed: int) -> None:
+    x = vectors(len(harmonic), seed)
+    sequential = bar_rotation(harmonic, a).apply(bar_rotation(harmonic, b).apply(x))
+    torch.testing.assert_close(sequential, bar_rotation(harmonic, a + b).apply(x), rtol=0, atol=1e-11)
+    composed = bar_rotation(harmonic, b).then(bar_rotation(harmonic, a))
+    torch.testing.assert_close(composed.apply(x), sequential, rtol=0, atol=1e-11)
 
 
 @given(harmonics, angles)
-def test_rotation_is_orthogonal(turns: list[int], a: float) -> None:
-    matrix = bar_rotation(turns, a).apply(torch.eye(2 * len(turns), dtype=torch.float64)[:, None])[:, 0]
+def test_rotation_is_orthogonal(harmonic: list[int], a: float) -> None:
+    matrix = bar_rotation(harmonic, a).apply(torch.eye(2 * len(harmonic), dtype=torch.float64)[:, None])[:, 0]
     torch.testing.assert_close(
-        matrix @ matrix.T, torch.eye(2 * len(turns), dtype=torch.float64), rtol=0, atol=1e-12
+        matrix @ matrix.T, torch.eye(2 * len(harmonic), dtype=torch.float64), rtol=0, atol=1e-12
     )
 
 
 @given(harmonics, angles, seeds)
-def test_inverse_undoes(turns: list[int], a: float, seed: int) -> None:
-    x, turned = vectors(len(turns), seed), bar_rotation(turns, a)
-    torch.testing.assert_close(turned.inverse().apply(turned.apply(x)), x, rtol=0, atol=1e-12)
+def test_inverse(harmonic: list[int], a: float, seed: int) -> None:
+    x, rotation = vectors(len(harmonic), seed), bar_rotation(harmonic, a)
+    torch.testing.assert_close(rotation.inverse().apply(rotation.apply(x)), x, rtol=0, atol=1e-12)
 
 
 @given(harmonics, angles, st.integers(-8, 8), seeds)
-def test_a_whole_bar_is_the_identity(turns: list[int], a: float, bars: int, seed: int) -> None:
-    x = vectors(len(turns), seed)
-    rolled = bar_rotation(turns, a + 2 * math.pi * bars).apply(x)
-    torch.testing.assert_close(rolled, bar_rotation(turns, a).apply(x), rtol=0, atol=1e-11)
+def test_a_whole_bar_is_the_identity(harmonic: list[int], a: float, bars: int, seed: int) -> None:
+    x = vectors(len(harmonic), seed)
+    rolled = bar_rotation(harmonic, a + 2 * math.pi * bars).apply(x)
+    torch.testing.assert_close(rolled, bar_rotation(harmonic, a).apply(x), rtol=0, atol=1e-11)
 
 
-def test_a_harmonic_turns_its_own_pair_that_often() -> None:
+def test_each_pair_rotates_by_its_harmonic() -> None:
     x = torch.tensor([[[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]]], dtype=torch.float64)
     quarter = bar_rotation([0, 1, 2], math.pi / 2).apply(x)
     expected = torch.tensor([[[1.0, 0.0, 0.0, 1.0, -1.0, 0.0]]], dtype=torch.float64)
@@ -68,12 +68,12 @@ def test_hypermetre_has_its_period_in_bars(bar: int, phase: float) -> None:
     rotation = PhaseRotation(2, [0], [2, 16])
     theta = torch.tensor([phase], dtype=torch.float64)
 
-    def turned(index: int) -> torch.Tensor:
-        place = rotation.position_rotation(theta, torch.tensor([index]))
-        return torch.stack([place.cos, place.sin])
+    def angles_at(index: int) -> torch.Tensor:
+        position = rotation.position_rotation(theta, torch.tensor([index]))
+        return torch.stack([position.cos, position.sin])
 
-    torch.testing.assert_close(turned(bar), turned(bar + 16), rtol=0, atol=1e-11)
-    assert not torch.allclose(turned(bar), turned(bar + 1), atol=1e-2)
+    torch.testing.assert_close(angles_at(bar), angles_at(bar + 16), rtol=0, atol=1e-11)
+    assert not torch.allclose(angles_at(bar), angles_at(bar + 1), atol=1e-2)
 
 
 def encoder(seed: int) -> TokenEncoder:
@@ -91,7 +91,7 @@ def tokens_of(bars: int, per_bar: int, seed: int) -> tuple[torch.Tensor, torch.T
 
 @settings(deadline=None, max_examples=30)
 @given(seeds, st.sampled_from([8, 12, 16]), st.floats(-10, 10))
-def test_one_offset_on_every_phase_changes_nothing(seed: int, per_bar: int, offset: float) -> None:
+def test_an_offset_of_every_phase_has_no_effect(seed: int, per_bar: int, offset: float) -> None:
     layers = encoder(seed % 5)
     x, phase, bar = tokens_of(5, per_bar, seed)
     mask = torch.ones(x.shape[:2], dtype=torch.bool)
@@ -113,7 +113,7 @@ def test_rolling_a_loop_by_whole_bars_rolls_the_tokens(seed: int, per_bar: int, 
 
 
 @pytest.mark.parametrize("shift", [1, 5, 8])
-def test_a_part_that_moves_against_the_rest_of_the_bar_is_heard(shift: int) -> None:
+def test_outputs_depend_on_shifts_of_a_part_within_the_bar(shift: int) -> None:
     layers = encoder(0)
     x, phase, bar = tokens_of(16, 16, 0)
     mask = torch.ones(x.shape[:2], dtype=torch.bool)
@@ -122,7 +122,7 @@ def test_a_part_that_moves_against_the_rest_of_the_bar_is_heard(shift: int) -> N
     assert (other.mean(1) - plain.mean(1)).abs().max() > 1e-3
 
 
-def test_the_order_of_bars_is_heard() -> None:
+def test_outputs_depend_on_the_order_of_bars() -> None:
     layers = encoder(0)
     x, phase, bar = tokens_of(8, 16, 0)
     mask = torch.ones(x.shape[:2], dtype=torch.bool)
@@ -131,7 +131,7 @@ def test_the_order_of_bars_is_heard() -> None:
     assert (plain.mean(1) - other.mean(1)).abs().max() > 1e-3
 
 
-def test_a_token_attends_to_its_block_and_the_context_beside_it() -> None:
+def test_a_token_attends_to_its_block_and_its_context() -> None:
     torch.manual_seed(0)
     layers = TokenEncoder(MusicTowerConfig(dim=32, heads=2, token_layers=1)).double().eval()
     x, phase, bar = tokens_of(4, 16, 0)

@@ -1,4 +1,4 @@
-"""Both frame trunks: a clip has the same frames alone and in a batch, and a view as wide as is stated."""
+"""Both frame trunks: independence of the batch, and the receptive field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def trunk(kind: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", TRUNKS)
-def test_a_clip_has_the_same_frames_in_any_batch(kind: str) -> None:
+def test_frames_do_not_depend_on_the_batch(kind: str) -> None:
     torch.manual_seed(0)
     network = trunk(kind)
     mel = torch.randn(1, 60, SMALL.n_mels)
@@ -38,17 +38,17 @@ def test_a_clip_has_the_same_frames_in_any_batch(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", TRUNKS)
-def test_the_view_is_as_wide_as_the_configuration_says(kind: str) -> None:
+def test_receptive_field(kind: str) -> None:
     torch.manual_seed(0)
     network, frames = trunk(kind), 400
     mel = torch.randn(1, 2 * frames, SMALL.n_mels, requires_grad=True)
     network(mel, torch.tensor([2 * frames]))[-1][0, frames // 2].sum().backward()
     assert mel.grad is not None
-    seen = torch.nonzero(mel.grad[0].abs().sum(1))[:, 0] // 2
+    receptive_field = torch.nonzero(mel.grad[0].abs().sum(1))[:, 0] // 2
     reach = SMALL.trunk_reach
-    # The stem sees a frame or two more.
-    assert reach <= frames // 2 - int(seen.min()) <= reach + 2
-    assert reach <= int(seen.max()) - frames // 2 <= reach + 2
+    # The stem adds at most two frames.
+    assert reach <= frames // 2 - int(receptive_field.min()) <= reach + 2
+    assert reach <= int(receptive_field.max()) - frames // 2 <= reach + 2
 
 
 def test_an_unknown_trunk_is_refused() -> None:
@@ -59,7 +59,7 @@ def test_an_unknown_trunk_is_refused() -> None:
 @given(seed=st.integers(0, 1000), size=st.integers(1, 3), frames=st.integers(1, 40))
 @settings(max_examples=10, deadline=None)
 def test_gradients_do_not_change_the_states(seed: int, size: int, frames: int) -> None:
-    """With gradients the channels lie last in memory, without them the frames."""
+    """The memory layout differs with and without gradients."""
     torch.manual_seed(seed)
     network = trunk("bottleneck")
     mel, lengths = torch.randn(size, 2 * frames, SMALL.n_mels), torch.full((size,), 2 * frames)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from motionbeat_upstream.tracking import bar_pointer
 from motionbeat_upstream.tracking.bar_pointer import (
-    ANY,
+    NO_HINTS,
     SAME_PHASE,
     SAME_TEMPO,
     WEIGHTS,
@@ -42,7 +42,7 @@ Beat = tuple[int, int, int, int]
 def decode(
     beat: Tensor,
     downbeat: Tensor,
-    hints: Hints = ANY,
+    hints: Hints = NO_HINTS,
     rate: float = RATE,
     weights: BarPointerWeights = WEIGHTS,
     margins: bool = True,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.tracking.bar_pointer import ANY, Hints
+from motionbeat_upstream.tracking.bar_pointer import NO_HINTS, Hints
 from motionbeat_upstream.tracking.decoded_grid import BEATS, decode_grids
 from motionbeat_upstream.tracking.frontend import log_mel
 from motionbeat_upstream.tracking.grid import Grid
@@ -21,7 +21,7 @@ Clip = tuple[Tensor, Tensor, Tensor]
 SECONDS = 16.0
 
 
-def grids_of(*clips: Clip, hints: Hints = ANY, extra: int = 0) -> list[Grid]:
+def grids_of(*clips: Clip, hints: Hints = NO_HINTS, extra: int = 0) -> list[Grid]:
     """The grids of a batch, with ``extra`` samples of padding beyond the longest clip."""
     lengths = torch.tensor([len(wav) for wav, _, _ in clips])
     wav = pad_sequence([wav for wav, _, _ in clips], batch_first=True)

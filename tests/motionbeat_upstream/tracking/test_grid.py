@@ -63,7 +63,7 @@ def test_a_grid_without_a_downbeat_keeps_its_phase() -> None:
 
 def test_deprecated_names_still_work() -> None:
     with pytest.warns(DeprecationWarning, match="time_to_bars"):
-        assert grid_module.time_to_bars is time_to_bars
+        assert grid_module.turns_at is time_to_bars
     with pytest.raises(AttributeError, match="missing"):
         _ = grid_module.missing
 

@@ -1,4 +1,4 @@
-"""Functions that ``torch.compile`` leaves as they are: loops over data, numpy, complex numbers."""
+"""A decorator for functions that ``torch.compile`` must not compile, such as loops over data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def outside_graphs(*, callees: bool) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator like ``torch.compiler.disable(recursive=callees)``.
+def no_compile(*, recursive: bool) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator like ``torch.compiler.disable``.
 
-    That one imports ``torch._dynamo``, which takes a second, when the function is defined; this one when
-    the function is first called in a compiled model.
+    ``torch.compiler.disable`` imports ``torch._dynamo``, which takes a second, when a function is defined.
+    This decorator imports it when the function is first called in a compiled model.
 
     Args:
-        callees: whether what the function calls is left as it is, too; otherwise it is compiled.
+        recursive: whether the functions that the function calls are not compiled either.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -30,10 +30,10 @@ def outside_graphs(*, callees: bool) -> Callable[[Callable[P, R]], Callable[P, R
             if not torch.compiler.is_compiling():
                 return function(*args, **kwargs)
             if disabled is None:
-                disabled = torch.compiler.disable(function, recursive=callees)
+                disabled = torch.compiler.disable(function, recursive=recursive)
             return disabled(*args, **kwargs)
 
-        # torch counts the compiled versions of a code object, and gives up after eight; each gets its own.
+        # torch stops compiling a code object after eight versions, so each function gets its own code object.
         call.__code__ = call.__code__.replace(co_name=function.__name__)
         return functools.wraps(function)(call)
 
