@@ -41,6 +41,11 @@ OPTIONS = {
 }
 """Of FFmpeg: no network, and no playlists, which read other files."""
 
+# PyAV 19 replaces what is not UTF-8 in tags; before, it is told to.
+UNREADABLE_TAGS: dict[str, str] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
 LARGEST_JITTER = 0.06
 """Seconds. Timestamps of Vorbis are off by up to half a block, which has up to 4,096 samples."""
 
@@ -198,7 +203,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise AudioError(f"{path}: the file is empty (0 bytes); fetch or export it again")
     try:
         # Without a protocol FFmpeg takes the path `Artist: Title.m4a` for one.
-        with av.open(f"file:{path}", "r", options=OPTIONS, metadata_errors="replace") as container:
+        with av.open(f"file:{path}", "r", options=OPTIONS, **UNREADABLE_TAGS) as container:
             yield container
     except av.FFmpegError as error:
         raise AudioError(

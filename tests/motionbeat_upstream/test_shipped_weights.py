@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import motionbeat_upstream
 from motionbeat_upstream.config import ARCHITECTURES, SAMPLE_RATE
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.hubconf import motionbeat, motionbeat_untrained
@@ -81,6 +82,5 @@ def test_silence_and_noise_have_no_pulse(shipped: UpstreamExpert, seconds: int, 
 
 
 def test_the_package_brings_them_along() -> None:
-    root = Path(__file__).parents[2]
-    assert "weights/*" in (root / "setup.cfg").read_text(encoding="utf-8")
-    assert SHIPPED.is_relative_to(root / "motionbeat_upstream")
+    assert "weights/*" in (Path(__file__).parents[2] / "setup.cfg").read_text(encoding="utf-8")
+    assert SHIPPED.is_relative_to(Path(motionbeat_upstream.__file__).parent)

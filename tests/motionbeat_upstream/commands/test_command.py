@@ -190,7 +190,7 @@ def test_ctrl_c_while_a_subcommand_is_imported_is_one_line(
 
 
 HELP = """
-import json, sys
+import importlib.metadata, json, shutil, sys
 sys.platform = sys.argv[1]
 from motionbeat_upstream.commands import __main__ as motionbeat
 from tests.command_lines import motionbeat_commands

@@ -513,6 +513,8 @@ def test_mistakes_get_one_clear_line(
     code: int,
     message: str,
 ) -> None:
+    if arguments[0] == "dance":
+        pytest.importorskip("pydantic", reason="pip install '.[data]'")
     write(tmp_path / "a.wav", 0.1)
     (tmp_path / "x").mkdir()
     (tmp_path / "film.mp4").write_bytes((tmp_path / "a.wav").read_bytes())
