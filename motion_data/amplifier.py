@@ -12,11 +12,11 @@ from scipy.signal import oaconvolve
 from motion_data.errors import DataError
 from motionbeat_upstream.config import SAMPLE_RATE
 
-LONGEST = 0.2
+MAX_RESPONSE_SECONDS = 0.2
 """Seconds that are kept of an impulse response."""
 
 
-def amplified(
+def amplify(
     guitar: NDArray[np.float32], rate: float, cabinet: NDArray[np.float32], drive: float
 ) -> NDArray[np.float32]:
     """Play a clean guitar through an amplifier and a cabinet; no onset is moved.
@@ -37,7 +37,7 @@ def amplified(
     return heard
 
 
-def read_response(path: Path) -> NDArray[np.float32]:
+def read_cabinet(path: Path) -> NDArray[np.float32]:
     """(K,) an impulse response at 16 kHz, mono, of energy 1; its loudest sample is within the first 1 ms.
 
     Raises:
@@ -56,6 +56,6 @@ def read_response(path: Path) -> NDArray[np.float32]:
     # What comes before the direct sound would make every note late.
     loudest = int(np.abs(sound).argmax())
     response: NDArray[np.float32] = sound[max(0, loudest - SAMPLE_RATE // 1000) :][
-        : round(LONGEST * SAMPLE_RATE)
+        : round(MAX_RESPONSE_SECONDS * SAMPLE_RATE)
     ]
     return (response / energy).astype(np.float32)

@@ -10,7 +10,7 @@ from motion_data.errors import DataError
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSource:
     """A soundfont, or a folder of recordings."""
 
     package: str
@@ -24,34 +24,36 @@ class Known:
     """Whether it is kept out of training: its pairs are those of the sources that are not seen."""
 
 
-SOUNDFONTS: Mapping[str, Known] = {
-    "timgm6mb": Known("timgm6mb-soundfont", "TimGM6mb.sf2", "GPL-2"),
-    "csound": Known("csound-soundfont", "sf_GMbank.sf2", "public domain"),
-    "fluidr3": Known("fluid-soundfont-gm", "FluidR3_GM.sf2", "MIT"),
-    "fluidr3mono": Known("fluidr3mono-gm-soundfont", "FluidR3Mono_GM.sf3", "MIT"),
-    "musescore": Known("musescore-general-soundfont-small", "MuseScore_General_Lite.sf3", "MIT", unseen=True),
-    "black-pearl": Known(
+SOUNDFONTS: Mapping[str, KnownSource] = {
+    "timgm6mb": KnownSource("timgm6mb-soundfont", "TimGM6mb.sf2", "GPL-2"),
+    "csound": KnownSource("csound-soundfont", "sf_GMbank.sf2", "public domain"),
+    "fluidr3": KnownSource("fluid-soundfont-gm", "FluidR3_GM.sf2", "MIT"),
+    "fluidr3mono": KnownSource("fluidr3mono-gm-soundfont", "FluidR3Mono_GM.sf3", "MIT"),
+    "musescore": KnownSource(
+        "musescore-general-soundfont-small", "MuseScore_General_Lite.sf3", "MIT", unseen=True
+    ),
+    "black-pearl": KnownSource(
         "avldrums.lv2-soundfont", "Black_Pearl_4_LV2.sf2", "CC BY-SA 3.0 or GPL-2+", kit=True
     ),
-    "red-zeppelin": Known(
+    "red-zeppelin": KnownSource(
         "avldrums.lv2-soundfont", "Red_Zeppelin_4_LV2.sf2", "CC BY-SA 3.0 or GPL-2+", kit=True
     ),
 }
 
-CABINETS = Known("guitarix-common", "gx_head/sounds/amps/*.wav", "GPL-2+")
+CABINETS = KnownSource("guitarix-common", "gx_head/sounds/amps/*.wav", "GPL-2+")
 """Impulse responses of guitar amplifiers and their cabinets."""
 
-SPEECH = Known("asterisk-core-sounds-en-g722", "en_US_f_Allison/*.g722", "CC BY-SA 3.0")
+SPEECH = KnownSource("asterisk-core-sounds-en-g722", "en_US_f_Allison/*.g722", "CC BY-SA 3.0")
 """Sentences of one speaker, 16 kHz."""
 
 
-def find(folder: Path, known: Known) -> list[Path]:
+def find_source_files(folder: Path, known: KnownSource) -> list[Path]:
     """The files of ``known`` anywhere below a folder, by name; of several with one name the first."""
     found = {path.name: path for path in sorted(folder.rglob(known.pattern), reverse=True) if path.is_file()}
     return [found[name].resolve() for name in sorted(found)]
 
 
-def find_all(folder: Path, skip_missing: bool) -> dict[Known, list[Path]]:
+def find_all_files(folder: Path, skip_missing: bool) -> dict[KnownSource, list[Path]]:
     """The files of every known source.
 
     Args:
@@ -64,7 +66,7 @@ def find_all(folder: Path, skip_missing: bool) -> dict[Known, list[Path]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the one where the soundfonts' packages are unpacked")
     sources = (*SOUNDFONTS.values(), CABINETS, SPEECH)
-    files = {known: find(folder, known) for known in sources}
+    files = {known: find_source_files(folder, known) for known in sources}
     missing = [known for known in sources if not files[known]]
     if missing and not skip_missing:
         names = ", ".join(Path(known.pattern).name for known in missing)

@@ -136,10 +136,10 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
         count_decoded(len(read.sound) / SAMPLE_RATE)
         return LoadedPair(pair, read.sound, read.motion, read.grid, read.labels)
     if pair.audio is None or pair.motion is None:
-        from motion_data.corpora.constructed.plan import perform
+        from motion_data.corpora.constructed.plan import render_pair
 
         with stage("audio"):
-            played = perform(pair, folder)
+            played = render_pair(pair, folder)
         count_decoded(played.seconds)
         return played
     folder = Path(folder)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.files import file_sha256, read_npz
-from motion_data.soundfont import LONGEST, PEAK, QUIETEST, playable
+from motion_data.soundfont import MAX_SCORE_SECONDS, MIN_PEAK, PEAK_AMPLITUDE, fold_pitches
 from motion_data.soundfont_survey import Latencies
 from motion_data.voices import LAYER_VELOCITIES, SOFT_VELOCITY, VOICE_RATE, Voice, play_voice
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 
-MEASURED, CABINETS, SYLLABLES = "soundfonts.json", "cabinets.npz", "syllables.npz"
+MEASURED_FILE, CABINETS_FILE, SYLLABLES_FILE = "soundfonts.json", "cabinets.npz", "syllables.npz"
 """Files of the folder; the last two are absent where their source is."""
 
 FORMAT = 1
@@ -54,7 +54,7 @@ class Soundfont:
         """Measured pitches at which something sounds."""
         return frozenset(self._of(program, drums)[-1])
 
-    def lateness(self, program: int, drums: bool, notes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def latency(self, program: int, drums: bool, notes: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) seconds by which notes are heard after their start.
 
         Args:
@@ -62,7 +62,7 @@ class Soundfont:
             drums: whether it is a kit.
             notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
         """
-        pitch = notes[:, 2] if drums else playable(notes[:, 2])
+        pitch = notes[:, 2] if drums else fold_pitches(notes[:, 2])
         late = np.zeros(len(notes))
         for layer, table in zip(LAYER_VELOCITIES, self._of(program, drums), strict=True):
             chosen = (notes[:, 3] < SOFT_VELOCITY) == (layer < SOFT_VELOCITY)
@@ -90,7 +90,7 @@ class Soundfont:
         """
         notes = notes.copy()
         if len(notes):
-            notes[:, 0] = np.maximum(notes[:, 0] + later - self.lateness(program, drums, notes), 0.0)
+            notes[:, 0] = np.maximum(notes[:, 0] + later - self.latency(program, drums, notes), 0.0)
         soft, loud = self._of(program, drums)
         # Layers that are heard at the same times at all pitches are one.
         return play_voice(self.voice(program, drums), notes, seconds, layered=soft != loud)
@@ -100,25 +100,25 @@ class Soundfont:
 
 
 @dataclass(frozen=True)
-class Sounds:
+class MeasuredSounds:
     """All that was measured."""
 
     folder: Path
     soundfonts: Mapping[str, Soundfont]
 
-    def seen(self, unseen: bool) -> dict[str, Soundfont]:
+    def select(self, unseen: bool) -> dict[str, Soundfont]:
         """The soundfonts of training, or those kept out of it."""
         return {name: font for name, font in self.soundfonts.items() if font.unseen == unseen}
 
 
-EARLIER = 0.25
+LEAD_SECONDS = 0.25
 """Seconds before a score that its first notes may start, to be heard in time."""
 
-DYING = 1.0
+RELEASE_SECONDS = 1.0
 """Seconds that a score's last notes sound on."""
 
 
-def play_score(score: Any, font: Soundfont) -> NDArray[np.float32]:
+def render_measured(score: Any, font: Soundfont) -> NDArray[np.float32]:
     """Play a score so that each note is heard when it is written, as loud as its velocity says.
 
     Args:
@@ -126,16 +126,16 @@ def play_score(score: Any, font: Soundfont) -> NDArray[np.float32]:
         font: what plays it.
 
     Returns:
-        (T,) mono at 16 kHz, its loudest sample at :data:`~motion_data.soundfont.PEAK`.
+        (T,) mono at 16 kHz, its loudest sample at :data:`~motion_data.soundfont.PEAK_AMPLITUDE`.
 
     Raises:
         DataError: a program that was excluded or is not there, nothing sounds, or the score lasts too long.
     """
     score = score.to("second")
-    seconds = float(score.end()) + EARLIER + DYING
-    if not (score.note_num() and seconds <= LONGEST):
+    seconds = float(score.end()) + LEAD_SECONDS + RELEASE_SECONDS
+    if not (score.note_num() and seconds <= MAX_SCORE_SECONDS):
         found = f"{score.note_num()} notes in {seconds:.0f} s"
-        raise DataError(f"the score has {found}; expected one or more in at most {LONGEST:.0f} s")
+        raise DataError(f"the score has {found}; expected one or more in at most {MAX_SCORE_SECONDS:.0f} s")
     mix = np.zeros(round(seconds * VOICE_RATE), dtype=np.float32)
     for track in score.tracks:
         if not len(track.notes):
@@ -146,35 +146,39 @@ def play_score(score: Any, font: Soundfont) -> NDArray[np.float32]:
             raise DataError(f"{font.path}: {name} cannot be used ({font.excluded.get(name, 'not there')})")
         columns = track.notes.numpy()
         notes = np.stack([columns[name] for name in ("time", "duration", "pitch", "velocity")], axis=1)
-        mix += font.play(program, track.is_drum, notes.astype(np.float64), EARLIER, seconds)
-    audio = soxr.resample(mix, VOICE_RATE, SAMPLE_RATE, quality=soxr.HQ)[round(EARLIER * SAMPLE_RATE) :]
+        mix += font.play(program, track.is_drum, notes.astype(np.float64), LEAD_SECONDS, seconds)
+    audio = soxr.resample(mix, VOICE_RATE, SAMPLE_RATE, quality=soxr.HQ)[round(LEAD_SECONDS * SAMPLE_RATE) :]
     peak = float(np.abs(audio).max(initial=0.0))
-    if not QUIETEST < peak < math.inf:
-        fault = "nothing sounds" if peak <= QUIETEST else "NaN or infinity in its sound"
+    if not MIN_PEAK < peak < math.inf:
+        fault = "nothing sounds" if peak <= MIN_PEAK else "NaN or infinity in its sound"
         raise DataError(f"{font.path}: {fault}")
-    scaled: NDArray[np.float32] = (audio * np.float32(PEAK / peak)).astype(np.float32)
+    scaled: NDArray[np.float32] = (audio * np.float32(PEAK_AMPLITUDE / peak)).astype(np.float32)
     return scaled
 
 
-def write_sounds(sounds: Sounds) -> None:
+def write_measured_sounds(sounds: MeasuredSounds) -> None:
     """Write the folder's table."""
     fonts = {name: asdict(font) for name, font in sounds.soundfonts.items()}
-    write_text(sounds.folder / MEASURED, json.dumps({"format": FORMAT, "soundfonts": fonts}, indent=1) + "\n")
+    write_text(
+        sounds.folder / MEASURED_FILE, json.dumps({"format": FORMAT, "soundfonts": fonts}, indent=1) + "\n"
+    )
 
 
 @lru_cache(maxsize=2)
-def read_sounds(folder: Path) -> Sounds:
+def read_measured_sounds(folder: Path) -> MeasuredSounds:
     """Read the folder; its soundfonts must be the ones that were measured.
 
     Raises:
         DataError: no such folder, a damaged table, or a soundfont that is gone or another one.
     """
-    path = folder / MEASURED
+    path = folder / MEASURED_FILE
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         if table["format"] != FORMAT:
             raise ValueError(f"format {table['format']}, expected {FORMAT}")
-        sounds = Sounds(folder, {name: _soundfont(record) for name, record in table["soundfonts"].items()})
+        sounds = MeasuredSounds(
+            folder, {name: _soundfont(record) for name, record in table["soundfonts"].items()}
+        )
     except OSError as error:
         raise DataError(
             f"{path}: not readable ({error.strerror}); make it with `motionbeat data soundfonts DIR {folder}`"
@@ -219,10 +223,10 @@ def _soundfont(record: Mapping[str, Any]) -> Soundfont:
 
 
 @lru_cache(maxsize=2)
-def cabinets(folder: Path) -> Mapping[str, NDArray[np.float32]]:
+def read_cabinets(folder: Path) -> Mapping[str, NDArray[np.float32]]:
     """Impulse responses by name, (T,) at 16 kHz; none where the folder has none.
 
     Raises:
         DataError: a damaged file.
     """
-    return read_npz(folder / CABINETS) if (folder / CABINETS).is_file() else {}
+    return read_npz(folder / CABINETS_FILE) if (folder / CABINETS_FILE).is_file() else {}

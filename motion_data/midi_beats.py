@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
 from motion_data.errors import DataError
-from motion_data.midi_file import read_score, seconds_of
+from motion_data.midi_file import read_score, ticks_to_seconds
 
-MOST_BEATS = 100_000
+MAX_BEATS = 100_000
 """Beats of one file; with more its times are taken for damage."""
 
 
@@ -43,12 +43,12 @@ def midi_beats(midi: Path) -> Beats:
         numerator, denominator = marks[begin]
         units = 3 if numerator % 3 == 0 and numerator > 3 else 1
         length = units * 4 * score.ticks_per_quarter / denominator
-        if (stop - begin) / length > MOST_BEATS:
-            raise DataError(f"{midi}: more than {MOST_BEATS:,} beats; the file is damaged, leave it out")
+        if (stop - begin) / length > MAX_BEATS:
+            raise DataError(f"{midi}: more than {MAX_BEATS:,} beats; the file is damaged, leave it out")
         ticks.append(np.arange(begin, stop, length))
         positions.append(np.arange(len(ticks[-1])) % (numerator // units) + 1)
-    beats = Beats(seconds_of(score, np.concatenate(ticks)), np.concatenate(positions))
-    return _while_sounding(beats, seconds_of(score, starts), midi)
+    beats = Beats(ticks_to_seconds(score, np.concatenate(ticks)), np.concatenate(positions))
+    return _crop_to_notes(beats, ticks_to_seconds(score, starts), midi)
 
 
 def pop909_beats(path: Path) -> Beats:
@@ -64,8 +64,10 @@ def pop909_beats(path: Path) -> Beats:
     positions = np.where(since >= 0, np.arange(len(table)) - since + 1, 0)
     midi = path.with_name(f"{path.parent.name}.mid")
     score = read_score(midi)
-    return _while_sounding(
-        increasing(Beats(table[:, 0], positions), path), seconds_of(score, note_starts(score, midi)), midi
+    return _crop_to_notes(
+        check_increasing(Beats(table[:, 0], positions), path),
+        ticks_to_seconds(score, note_starts(score, midi)),
+        midi,
     )
 
 
@@ -81,14 +83,14 @@ def note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
     return np.asarray(np.concatenate(starts).astype(np.int64))
 
 
-def _while_sounding(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
+def _crop_to_notes(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
     """The beats from the first note's start to the last one's: before and after there is nothing to hear."""
     # A beat may be played a little early or late.
     inside = (beats.times >= starts.min() - 0.07) & (beats.times <= starts.max() + 0.07)
-    return increasing(Beats(beats.times[inside], beats.positions[inside]), midi)
+    return check_increasing(Beats(beats.times[inside], beats.positions[inside]), midi)
 
 
-def increasing(beats: Beats, path: Path) -> Beats:
+def check_increasing(beats: Beats, path: Path) -> Beats:
     """The beats, of which each must come after the one before; ``path`` is theirs, for the message."""
     if not (np.diff(beats.times) > 0).all():
         raise DataError(f"{path}: its beats do not increase in time; the file is damaged, leave it out")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 
-DEFAULT_TEMPO = 500_000
+DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
 """Microseconds a quarter note before the first tempo, by the standard."""
 
 
@@ -42,7 +42,7 @@ def read_score(path: Path) -> Any:
     return score
 
 
-def seconds_of(score: Any, ticks: NDArray[Any]) -> NDArray[np.float64]:
+def ticks_to_seconds(score: Any, ticks: NDArray[Any]) -> NDArray[np.float64]:
     """Where ticks of a score are in time, by the tempi of all its tracks, as symusic plays them.
 
     Args:
@@ -52,7 +52,7 @@ def seconds_of(score: Any, ticks: NDArray[Any]) -> NDArray[np.float64]:
     Returns:
         (N,) seconds.
     """
-    tempi = [(0, DEFAULT_TEMPO), *((mark.time, mark.mspq) for mark in score.tempos)]
+    tempi = [(0, DEFAULT_MICROSECONDS_PER_QUARTER), *((mark.time, mark.mspq) for mark in score.tempos)]
     starts, rates = (np.array(column, dtype=np.float64) for column in zip(*tempi, strict=True))
     rates /= 1e6 * score.ticks_per_quarter
     begins = np.concatenate([[0.0], np.cumsum(np.diff(starts) * rates[:-1])])

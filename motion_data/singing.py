@@ -20,24 +20,24 @@ from motion_data.files import read_npz
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.config import SAMPLE_RATE
 
-HOP = SAMPLE_RATE // 200
+HOP_SAMPLES = SAMPLE_RATE // 200
 
-SPEECH_HERTZ = (110.0, 380.0)
+SPEECH_PITCH_HZ = (110.0, 380.0)
 """Between which the pitch of speech is looked for."""
 
-PERIODIC = 0.72
+MIN_PERIODICITY = 0.72
 """Autocorrelation from which a frame is voiced."""
 
-BRIEFEST = 0.16
+MIN_SYLLABLE_SECONDS = 0.16
 """Seconds of the shortest voiced syllable that is kept."""
 
-CONSONANT = 0.09
+CONSONANT_SECONDS = 0.09
 """Seconds before the first pulse that are kept with a syllable."""
 
-SUNG = (55, 79)
+SUNG_PITCHES = (55, 79)
 """Lowest and highest pitch that is sung; notes are moved by octaves."""
 
-EDGE = 0.05
+EDGE_SECONDS = 0.05
 """Seconds at either end of a syllable that are not stretched."""
 
 
@@ -51,9 +51,9 @@ class Syllable:
     """(P,) samples at which the voice pulses, increasing."""
 
 
-def syllables_of(speech: NDArray[np.float32]) -> list[Syllable]:
+def extract_syllables(speech: NDArray[np.float32]) -> list[Syllable]:
     """The voiced syllables of a recording of speech, (T,) at 16 kHz."""
-    period, voiced = _periods(speech)
+    period, voiced = _estimate_periods(speech)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(int), [0]])))
     low = (
         sosfiltfilt(butter(2, 900, fs=SAMPLE_RATE, output="sos"), speech)
@@ -62,46 +62,50 @@ def syllables_of(speech: NDArray[np.float32]) -> list[Syllable]:
     )
     found = []
     for first, last in edges.reshape(-1, 2):
-        if (last - first) * HOP < BRIEFEST * SAMPLE_RATE:
+        if (last - first) * HOP_SAMPLES < MIN_SYLLABLE_SECONDS * SAMPLE_RATE:
             continue
-        pulses = _pulses(low, period, first * HOP, last * HOP)
+        pulses = _find_pulses(low, period, first * HOP_SAMPLES, last * HOP_SAMPLES)
         # A jump of the pitch by an octave is an error of the analysis.
         if len(pulses) < 8 or np.ptp(np.log2(np.diff(pulses))) > 0.7:
             continue
-        begin = max(0, int(pulses[0]) - round(CONSONANT * SAMPLE_RATE))
+        begin = max(0, int(pulses[0]) - round(CONSONANT_SECONDS * SAMPLE_RATE))
         end = min(len(speech), int(pulses[-1]) + int(pulses[-1] - pulses[-2]))
         audio = speech[begin:end] / max(float(np.sqrt(np.mean(np.square(speech[pulses[0] : end])))), 1e-6)
         found.append(Syllable(audio.astype(np.float32), pulses - begin))
     return found
 
 
-def _periods(speech: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(F,) period in samples, and whether voiced, of frames :data:`HOP` apart."""
+def _estimate_periods(speech: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(F,) period in samples, and whether voiced, of frames :data:`HOP_SAMPLES` apart."""
     size = SAMPLE_RATE // 25
-    count = max(0, (len(speech) - size) // HOP + 1)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(speech, (0, size)), size)[::HOP][:count]
+    count = max(0, (len(speech) - size) // HOP_SAMPLES + 1)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(speech, (0, size)), size)[::HOP_SAMPLES][:count]
     frames = frames * np.hanning(size)
     window = np.hanning(size)
     spectrum = np.fft.rfft(np.stack([*frames, window]), 2 * size)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2)[:, :size]
     shape = correlation[-1] / correlation[-1, 0]
     energy = correlation[:-1, 0]
-    shortest, longest = (round(SAMPLE_RATE / hertz) for hertz in SPEECH_HERTZ[::-1])
+    shortest, longest = (round(SAMPLE_RATE / hertz) for hertz in SPEECH_PITCH_HZ[::-1])
     inner = correlation[:-1, shortest:longest] / (np.maximum(energy, 1e-9)[:, None] * shape[shortest:longest])
     best = inner.argmax(axis=1)
     loud = energy > 0.003 * (energy.max() if len(energy) else 0.0)
-    return (shortest + best).astype(np.float64), (inner.max(axis=1) > PERIODIC) & loud
+    return (shortest + best).astype(np.float64), (inner.max(axis=1) > MIN_PERIODICITY) & loud
 
 
-def _pulses(low: NDArray[np.float64], period: NDArray[np.float64], begin: int, end: int) -> NDArray[np.int64]:
+def _find_pulses(
+    low: NDArray[np.float64], period: NDArray[np.float64], begin: int, end: int
+) -> NDArray[np.int64]:
     """Samples of a voiced stretch at which the voice pulses, one to a period."""
     size = SAMPLE_RATE // 50
     begin, end = begin + size, min(end + size, len(low))
-    place = begin + int(np.argmax(low[begin : begin + int(period[min(begin // HOP, len(period) - 1)])]))
+    place = begin + int(
+        np.argmax(low[begin : begin + int(period[min(begin // HOP_SAMPLES, len(period) - 1)])])
+    )
     pulses = []
     while place < end:
         pulses.append(place)
-        now = period[min(max(place - size, 0) // HOP, len(period) - 1)]
+        now = period[min(max(place - size, 0) // HOP_SAMPLES, len(period) - 1)]
         around = np.arange(int(place + 0.8 * now), int(place + 1.2 * now) + 1)
         around = around[around < len(low)]
         if not len(around):
@@ -127,7 +131,7 @@ def sing(
     out = np.zeros(round(seconds * SAMPLE_RATE) + SAMPLE_RATE)
     choice = rng.integers(len(syllables), size=len(notes))
     depth, rate = rng.uniform(0.1, 0.5), rng.uniform(4.5, 6.5)
-    shift = 12 * round((0.5 * sum(SUNG) - float(np.median(notes[:, 2]))) / 12) if len(notes) else 0
+    shift = 12 * round((0.5 * sum(SUNG_PITCHES) - float(np.median(notes[:, 2]))) / 12) if len(notes) else 0
     following = np.append(notes[1:, 0], np.inf)
     for (start, length, pitch, velocity), number, until in zip(notes, choice, following, strict=True):
         # One voice sings: a note ends where the next one begins, and of a chord only its last is sung.
@@ -135,8 +139,10 @@ def sing(
         if length < 0.05 or start < 0:
             continue
         pitch += shift
-        pitch += 12 * max(0, -((pitch - SUNG[0]) // 12)) - 12 * max(0, -((SUNG[1] - pitch) // 12))
-        grain = _sung(syllables[number], length, pitch, depth, rate)
+        pitch += 12 * max(0, -((pitch - SUNG_PITCHES[0]) // 12)) - 12 * max(
+            0, -((SUNG_PITCHES[1] - pitch) // 12)
+        )
+        grain = _sing_syllable(syllables[number], length, pitch, depth, rate)
         begin = round(start * SAMPLE_RATE) - grain[1]
         source = max(0, -begin)
         part = grain[0][source : len(out) - max(begin, 0) + source]
@@ -145,7 +151,7 @@ def sing(
     return sung
 
 
-def _sung(
+def _sing_syllable(
     syllable: Syllable, length: float, pitch: float, depth: float, rate: float
 ) -> tuple[NDArray[np.float64], int]:
     """A syllable sung for ``length`` seconds, and the sample of it at which its note begins."""
@@ -158,7 +164,7 @@ def _sung(
     phase = np.concatenate([[0], np.cumsum(hertz[:-1] * 0.002)])
     places = np.interp(np.arange(0, int(phase[-1]) + 1), phase, times)
     spoken = (pulses - pulses[0]) / SAMPLE_RATE
-    edge = min(EDGE, spoken[-1] / 3, length / 3)
+    edge = min(EDGE_SECONDS, spoken[-1] / 3, length / 3)
     source = np.interp(
         places, [0, edge, max(length - edge, 2 * edge), length], [0, edge, spoken[-1] - edge, spoken[-1]]
     )

@@ -20,19 +20,19 @@ from motionbeat_upstream.config import SAMPLE_RATE
 RENDER_RATE = 48_000
 """Hz at which the synthesiser plays; three times the result's, so that what aliases is filtered out."""
 
-LOWEST, HIGHEST = 28, 96
+MIN_PITCH, MAX_PITCH = 28, 96
 """MIDI pitches that are played; others, but for drums, are moved by octaves.
 
 symusic 0.5.8 never returns from some programs of TimGM6mb.sf2 at some high pitches: at 48 kHz 80 pairs of
 program and pitch, all from 102 upwards; at 16 kHz already inside the range of melodies."""
 
-QUIETEST, LOUDEST = 1e-4, 100.0
+MIN_PEAK, MAX_PEAK = 1e-4, 100.0
 """Peaks between which a rendering is believed."""
 
-LONGEST = 4 * 3600.0
+MAX_SCORE_SECONDS = 4 * 3600.0
 """Seconds of the longest score that is played; a damaged one may last for years."""
 
-PEAK = 0.9
+PEAK_AMPLITUDE = 0.9
 """Loudest sample of what is played."""
 
 
@@ -54,7 +54,7 @@ def default_soundfont() -> Path:
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
 
-def synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
+def make_synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
     """A synthesiser with a soundfont loaded that plays at ``rate`` Hz; some 1 ms for TimGM6mb.sf2.
 
     Not to be kept from piece to piece: symusic 0.5.8 keeps a drum's sample as the first kit that struck it
@@ -63,7 +63,7 @@ def synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
     Raises:
         DataError: no such file, no soundfont, or symusic is not installed.
     """
-    symusic = _symusic()
+    symusic = _import_symusic()
     # The synthesiser takes any file without a word and plays nothing, so the mark of the format is read here.
     try:
         with soundfont.open("rb") as file:
@@ -94,7 +94,7 @@ def make_score(tracks: Iterable[tuple[str, int, bool, NDArray[np.float64]]]) -> 
     Raises:
         DataError: symusic is not installed.
     """
-    symusic = _symusic()
+    symusic = _import_symusic()
     score = symusic.Score(ttype="second")
     for name, program, drums, notes in tracks:
         track = symusic.Track(name, program, drums, ttype="second")
@@ -110,7 +110,9 @@ def make_score(tracks: Iterable[tuple[str, int, bool, NDArray[np.float64]]]) -> 
     return score
 
 
-def play(score: Any, soundfont: Path, begin: float = 0.0, end: float | None = None) -> NDArray[np.float32]:
+def render_score(
+    score: Any, soundfont: Path, begin: float = 0.0, end: float | None = None
+) -> NDArray[np.float32]:
     """Play a score.
 
     Args:
@@ -120,7 +122,7 @@ def play(score: Any, soundfont: Path, begin: float = 0.0, end: float | None = No
         end: second until which it is heard; None until the last note has died away.
 
     Returns:
-        (T,) mono at 16 kHz, its loudest sample at :data:`PEAK`.
+        (T,) mono at 16 kHz, its loudest sample at :data:`PEAK_AMPLITUDE`.
 
     Raises:
         DataError: the soundfont cannot be used, nothing sounds, or the score lasts too long.
@@ -128,11 +130,12 @@ def play(score: Any, soundfont: Path, begin: float = 0.0, end: float | None = No
     if not score.note_num():
         raise DataError(f"{soundfont}: nothing sounds, for the score has no notes")
     seconds = float(score.to("second").end())
-    if not seconds <= LONGEST:
+    if not seconds <= MAX_SCORE_SECONDS:
         raise DataError(
-            f"the score lasts {seconds:.0f} s; expected at most {LONGEST:.0f} s: cut it, or leave it out"
+            f"the score lasts {seconds:.0f} s; expected at most {MAX_SCORE_SECONDS:.0f} s: shorten it or "
+            f"leave it out"
         )
-    played = np.asarray(synthesiser(soundfont).render(_within_range(score), stereo=False))[0]
+    played = np.asarray(make_synthesiser(soundfont).render(_fold_score_pitches(score), stereo=False))[0]
     if end is not None:
         wanted = round(end * RENDER_RATE)
         played = np.pad(played, (0, max(0, wanted - len(played))))[:wanted]
@@ -140,36 +143,36 @@ def play(score: Any, soundfont: Path, begin: float = 0.0, end: float | None = No
     if end is not None:
         audio = audio[: round((end - begin) * SAMPLE_RATE)]
     peak = float(np.abs(audio).max(initial=0.0))
-    if not QUIETEST < peak < LOUDEST:
-        fault = "nothing sounds" if peak <= QUIETEST else "what sounds is no sound that can be"
+    if not MIN_PEAK < peak < MAX_PEAK:
+        fault = "nothing sounds" if peak <= MIN_PEAK else "what sounds is no sound that can be"
         instruments = ", ".join(f"{track.name} {track.program}".strip() for track in score.tracks)
         raise DataError(f"{soundfont}: {fault} (programs: {instruments}); use another soundfont")
-    scaled: NDArray[np.float32] = (audio * (PEAK / peak)).astype(np.float32)
+    scaled: NDArray[np.float32] = (audio * (PEAK_AMPLITUDE / peak)).astype(np.float32)
     return scaled
 
 
-def _within_range(score: Any) -> Any:
+def _fold_score_pitches(score: Any) -> Any:
     """A copy whose notes, but for drums, are moved by octaves to the pitches that can be played."""
-    symusic = _symusic()
+    symusic = _import_symusic()
     copy = score.copy()
     for track in copy.tracks:
         if track.is_drum or not len(track.notes):
             continue
         notes = track.notes.numpy()
-        pitch = playable(notes["pitch"])
+        pitch = fold_pitches(notes["pitch"])
         track.notes = symusic.Note.from_numpy(**notes | {"pitch": pitch.astype(np.int8)}, ttype=score.ttype)
     return copy
 
 
-def playable(pitch: ArrayLike) -> NDArray[np.int64]:
+def fold_pitches(pitch: ArrayLike) -> NDArray[np.int64]:
     """The MIDI pitches that are played where notes of these pitches are given."""
     moved: NDArray[np.int64] = np.round(np.asarray(pitch)).astype(np.int64)
-    moved += 12 * np.maximum(0, -((moved - LOWEST) // 12))
-    moved -= 12 * np.maximum(0, -((HIGHEST - moved) // 12))
+    moved += 12 * np.maximum(0, -((moved - MIN_PITCH) // 12))
+    moved -= 12 * np.maximum(0, -((MAX_PITCH - moved) // 12))
     return moved
 
 
-def _symusic() -> Any:
+def _import_symusic() -> Any:
     try:
         import symusic
     except ImportError:
@@ -179,14 +182,14 @@ def _symusic() -> Any:
     return symusic
 
 
-PATIENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 """Seconds after which a program is believed to hang; it takes some 0.02 s."""
 
-HOLD = 2.0
+NOTE_SECONDS = 2.0
 """Seconds that a note is held: long enough for a sample's loop to come round."""
 
 
-def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = PATIENCE) -> None:
+def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = TIMEOUT_SECONDS) -> None:
     """Play each program at every second pitch, twice, in a process of its own.
 
     symusic may hang on a program, or read past a sample, and says nothing.
@@ -199,11 +202,11 @@ def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = 
     Raises:
         DataError: no soundfont, or a program that hangs, is silent, or sounds differently each time.
     """
-    synthesiser(soundfont)
+    make_synthesiser(soundfont)
     playing: Synchronized[int] = multiprocessing.Value(c_int, -1)
     listener, teller = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.Process(
-        target=_play_all, args=(soundfont, sorted(set(programs)), playing, teller), daemon=True
+        target=_check_programs, args=(soundfont, sorted(set(programs)), playing, teller), daemon=True
     )
     process.start()
     # The child holds the only open end now, so that its death is noticed.
@@ -225,29 +228,29 @@ def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = 
         raise DataError(f"{soundfont}: {fault}; use another soundfont")
 
 
-def _play_all(
+def _check_programs(
     soundfont: Path, programs: Sequence[int], playing: Synchronized[int], teller: Connection
 ) -> None:
     fault = ""
     for program in programs:
         playing.value = program
-        if fault := program_fault(soundfont, program):
+        if fault := find_program_error(soundfont, program):
             break
     teller.send(fault)
 
 
-def program_fault(soundfont: Path, program: int) -> str:
+def find_program_error(soundfont: Path, program: int) -> str:
     """What is wrong with a program; empty where nothing is."""
-    pitches = np.arange(LOWEST, HIGHEST + 1.0, 2)
+    pitches = np.arange(MIN_PITCH, MAX_PITCH + 1.0, 2)
     starts = np.linspace(0, 4, len(pitches))
-    notes = np.stack([starts, 0 * pitches + HOLD, pitches, 0 * pitches + 90], axis=1)
+    notes = np.stack([starts, 0 * pitches + NOTE_SECONDS, pitches, 0 * pitches + 90], axis=1)
     score = make_score([("", program, False, notes)])
     try:
-        first = play(score, soundfont)
+        first = render_score(score, soundfont)
         # What a read past a sample finds depends on what the memory held before.
         waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
         del waste
-        again = play(score, soundfont)
+        again = render_score(score, soundfont)
     except DataError as error:
         return str(error)
     return "" if np.array_equal(first, again) else f"GM program {program} sounds differently each time"

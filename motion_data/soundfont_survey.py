@@ -18,22 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from motion_data.soundfont import HIGHEST, LOWEST, PATIENCE, QUIETEST, synthesiser
+from motion_data.soundfont import MAX_PITCH, MIN_PEAK, MIN_PITCH, TIMEOUT_SECONDS, make_synthesiser
 from motion_data.voices import LAYER_VELOCITIES, VOICE_RATE, Voice, play_with
 
-ATTACK = 0.25
+ATTACK_SECONDS = 0.25
 """Seconds from a note's start within which its loudest sample is looked for."""
 
-REACHED = 0.25
+ONSET_RATIO = 0.25
 """Share of that amplitude which an onset reaches."""
 
-SLOWEST = 0.1
+MAX_LATENCY_SECONDS = 0.1
 """Seconds: a program whose median onset is later marks no beat and is left out."""
 
-HELD = 2.0
+NOTE_SECONDS = 2.0
 """Seconds that a note is held."""
 
-DRUMS = (27, 87)
+DRUM_PITCHES = (27, 87)
 """Lowest and highest pitch of General MIDI percussion."""
 
 Latencies = dict[int, float]
@@ -51,16 +51,16 @@ class Survey:
     """One for each of :data:`~motion_data.voices.LAYER_VELOCITIES`."""
 
 
-def onset(audio: NDArray[np.float32], rate: int) -> float | None:
+def find_onset(audio: NDArray[np.float32], rate: int) -> float | None:
     """Seconds at which a note that is alone in a sound is heard; None where nothing sounds."""
-    attack = np.abs(audio[: round(ATTACK * rate)])
+    attack = np.abs(audio[: round(ATTACK_SECONDS * rate)])
     loudest = float(attack.max(initial=0.0))
-    return int(np.argmax(attack >= REACHED * loudest)) / rate if loudest > QUIETEST else None
+    return int(np.argmax(attack >= ONSET_RATIO * loudest)) / rate if loudest > MIN_PEAK else None
 
 
-def pitches_of(voice: Voice, percussion: bool) -> range:
+def measured_pitches(voice: Voice, percussion: bool) -> range:
     """The MIDI pitches that are measured: every drum where ``percussion``, otherwise every second pitch."""
-    return range(DRUMS[0], DRUMS[1] + 1) if percussion else range(LOWEST, HIGHEST + 1, 2)
+    return range(DRUM_PITCHES[0], DRUM_PITCHES[1] + 1) if percussion else range(MIN_PITCH, MAX_PITCH + 1, 2)
 
 
 def survey_voice(voice: Voice, percussion: bool) -> Survey:
@@ -71,16 +71,16 @@ def survey_voice(voice: Voice, percussion: bool) -> Survey:
         percussion: whether its pitches are drums, as those of an acoustic kit that is a program too.
     """
     latencies: list[Latencies] = []
-    pitches = pitches_of(voice, percussion)
+    pitches = measured_pitches(voice, percussion)
     try:
         for layer in LAYER_VELOCITIES:
-            up = _notes(voice, layer, pitches)
-            found = {pitch: onset(audio, VOICE_RATE) for pitch, audio in up.items()}
+            up = _render_notes(voice, layer, pitches)
+            found = {pitch: find_onset(audio, VOICE_RATE) for pitch, audio in up.items()}
             latencies.append({pitch: round(late, 4) for pitch, late in found.items() if late is not None})
         # What a read past a sample finds depends on what the memory held before.
         waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
         del waste
-        down = _notes(voice, LAYER_VELOCITIES[-1], pitches[::-1])
+        down = _render_notes(voice, LAYER_VELOCITIES[-1], pitches[::-1])
         for pitch, first in up.items():
             if not np.array_equal(first, down[pitch]):
                 return Survey(voice, f"sounds differently each time (pitch {pitch})")
@@ -88,22 +88,24 @@ def survey_voice(voice: Voice, percussion: bool) -> Survey:
         return Survey(voice, str(error).removeprefix(f"{voice.soundfont}: "))
     if not latencies[-1]:
         return Survey(voice, "silent")
-    if not percussion and (late := float(np.median(list(latencies[-1].values())))) > SLOWEST:
+    if not percussion and (late := float(np.median(list(latencies[-1].values())))) > MAX_LATENCY_SECONDS:
         return Survey(
             voice, f"has no attack: heard {1000 * late:.0f} ms after a note's start", tuple(latencies)
         )
     return Survey(voice, "", tuple(latencies))
 
 
-def _notes(voice: Voice, layer: int, pitches: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+def _render_notes(voice: Voice, layer: int, pitches: Sequence[int]) -> dict[int, NDArray[np.float32]]:
     """One note at each pitch, in this order, by one synthesiser."""
-    opened = synthesiser(Path(voice.soundfont), VOICE_RATE)
-    return {pitch: play_with(opened, voice, np.array([[0.0, HELD, pitch, layer]])) for pitch in pitches}
+    opened = make_synthesiser(Path(voice.soundfont), VOICE_RATE)
+    return {
+        pitch: play_with(opened, voice, np.array([[0.0, NOTE_SECONDS, pitch, layer]])) for pitch in pitches
+    }
 
 
-def survey(
+def survey_voices(
     voices: Sequence[tuple[Voice, bool]],
-    patience: float = PATIENCE,
+    patience: float = TIMEOUT_SECONDS,
     measured: Callable[[Voice, bool], Survey] = survey_voice,
 ) -> Iterator[Survey]:
     """Measure programs in a process of its own, which is started again after a program that hangs or crashes.

@@ -65,7 +65,7 @@ def licence_table(pairs: Iterable[MotionPair]) -> list[str]:
     return lines
 
 
-def kept_table(corpus: Corpus) -> list[str]:
+def package_table(corpus: Corpus) -> list[str]:
     """What a corpus of packages keeps of each: tracks, hours, tempi; lines of a Markdown table, and a sum.
 
     Hours are those of the pairs, where a track's variants count each.
@@ -100,7 +100,7 @@ def _hours_and_tempi(pairs: Sequence[MotionPair]) -> str:
     return f"{hours:.2f} | {barred:.2f} | {low:.0f}, {middle:.0f}, {high:.0f}"
 
 
-def trained_pairs(corpora: Sequence[Corpus]) -> list[MotionPair]:
+def training_pairs(corpora: Sequence[Corpus]) -> list[MotionPair]:
     """The pairs that weights learn from or are chosen by: train and dev."""
     return [pair for corpus in corpora for pair in corpus.pairs if pair.split != "test"]
 
@@ -112,7 +112,7 @@ def check_licences(corpora: Sequence[Corpus]) -> None:
         DataError: naming the pairs.
     """
     for corpus in corpora:
-        found = [pair for pair in trained_pairs([corpus]) if is_restricted(pair.licence)]
+        found = [pair for pair in training_pairs([corpus]) if is_restricted(pair.licence)]
         if found:
             named = ", ".join(pair.name for pair in found[:5]) + (", …" if len(found) > 5 else "")
             licences = sorted({licence_label(pair.licence) for pair in found})

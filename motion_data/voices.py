@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.errors import DataError
-from motion_data.soundfont import make_score, playable, synthesiser
+from motion_data.soundfont import fold_pitches, make_score, make_synthesiser
 
 VOICE_RATE = 44_100
 """Hz at which voices are played. Most samples have this rate and so are not resampled first; what aliases
@@ -88,7 +88,7 @@ def play_voice(
     if not len(notes):
         return out
     notes = notes.copy()
-    notes[:, 2] = np.round(notes[:, 2]) if voice.drums else playable(notes[:, 2])
+    notes[:, 2] = np.round(notes[:, 2]) if voice.drums else fold_pitches(notes[:, 2])
     velocity = notes[:, 3]
     low, high = float(velocity.min()), float(velocity.max())
     step = max((high - low) / (NUM_LEVELS - 1), 1e-9)
@@ -135,7 +135,7 @@ def _open_synthesiser(voice: Voice, layer: int, pitches: NDArray[np.float64]) ->
     """The open synthesiser of a voice and layer; of too many, those used longest ago are closed."""
     with _lock:
         entry = _synthesisers.pop((voice, layer), None) or _OpenSynthesiser(
-            synthesiser(Path(voice.soundfont), VOICE_RATE)
+            make_synthesiser(Path(voice.soundfont), VOICE_RATE)
         )
         entry.pitches.update(int(pitch) for pitch in pitches)
         _synthesisers[voice, layer] = entry

@@ -12,7 +12,7 @@ from motion_data.corpora import CORPORA, corpus_module
 from motion_data.errors import DataError
 from motion_data.manifest import MARK, Corpus
 from motion_data.pair import NO_BEATS, SPLITS
-from motion_data.sources import kept_table
+from motion_data.sources import package_table
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command, first_line
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     corpus = module.prepare(options.raw, options.out, options)
     print(summary(corpus))
     if any("package" in pair.provenance for pair in corpus.pairs):
-        print("\n".join(kept_table(corpus)))
+        print("\n".join(package_table(corpus)))
     for pair in corpus.pairs:
         for note in pair.provenance.get("notes", ()):
             print(f"note: {pair.name}: {note}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from motionbeat_upstream.commands.command import command
 
 if TYPE_CHECKING:
-    from motion_data.known_soundfonts import Known
+    from motion_data.known_soundfonts import KnownSource
     from motion_data.measured_sounds import Soundfont
     from motion_data.singing import Syllable
 
@@ -48,12 +48,16 @@ def main(arguments: Sequence[str]) -> int:
     if options.patience <= 0:
         parser.error("--patience must be above 0")
 
-    from motion_data.known_soundfonts import CABINETS, SOUNDFONTS, SPEECH, find_all
-    from motion_data.measured_sounds import CABINETS as CABINETS_FILE
-    from motion_data.measured_sounds import SYLLABLES, Sounds, write_sounds
+    from motion_data.known_soundfonts import CABINETS, SOUNDFONTS, SPEECH, find_all_files
+    from motion_data.measured_sounds import (
+        CABINETS_FILE,
+        SYLLABLES_FILE,
+        MeasuredSounds,
+        write_measured_sounds,
+    )
     from motion_data.singing import write_syllables
 
-    files = find_all(options.folder, options.skip_missing)
+    files = find_all_files(options.folder, options.skip_missing)
     fonts = {}
     for name, known in SOUNDFONTS.items():
         if files[known]:
@@ -61,9 +65,9 @@ def main(arguments: Sequence[str]) -> int:
             print(_line(name, fonts[name]), flush=True)
     syllables = _syllables(files[SPEECH])
     if syllables:
-        write_syllables(options.out / SYLLABLES, syllables)
+        write_syllables(options.out / SYLLABLES_FILE, syllables)
     _write_cabinets(options.out / CABINETS_FILE, files[CABINETS])
-    write_sounds(Sounds(options.out, fonts))
+    write_measured_sounds(MeasuredSounds(options.out, fonts))
     for name, font in fonts.items():
         for program, why in font.excluded.items():
             print(f"excluded: {name} {program}: {why}")
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def measure(name: str, known: Known, path: Path, patience: float) -> Soundfont:
+def measure(name: str, known: KnownSource, path: Path, patience: float) -> Soundfont:
     """Measure a soundfont.
 
     Raises:
@@ -83,17 +87,19 @@ def measure(name: str, known: Known, path: Path, patience: float) -> Soundfont:
     from motion_data.errors import DataError
     from motion_data.files import file_sha256
     from motion_data.measured_sounds import Soundfont
-    from motion_data.soundfont import synthesiser
-    from motion_data.soundfont_survey import survey
+    from motion_data.soundfont import make_synthesiser
+    from motion_data.soundfont_survey import survey_voices
     from motion_data.voices import Voice
 
-    synthesiser(path)
+    make_synthesiser(path)
     voices = [
         (Voice(str(path), program, False), known.kit) for program in ((0,) if known.kit else range(128))
     ]
     if not known.kit:
         voices += [(Voice(str(path), kit, True), True) for kit in range(57) if kit % 8 <= 1]
-    found = list(tqdm(survey(voices, patience), desc=name, total=len(voices), unit="program", leave=False))
+    found = list(
+        tqdm(survey_voices(voices, patience), desc=name, total=len(voices), unit="program", leave=False)
+    )
     good = [one for one in found if not one.fault]
     if not good:
         raise DataError(f"{path}: none of its programs can be used; the first: {found[0].fault}")
@@ -128,20 +134,20 @@ def _line(name: str, font: Soundfont) -> str:
 def _syllables(recordings: Sequence[Path]) -> list[Syllable]:
     import numpy as np
 
-    from motion_data.singing import read_speech, syllables_of
+    from motion_data.singing import extract_syllables, read_speech
 
     if not recordings:
         return []
     chosen = np.unique(np.linspace(0, len(recordings) - 1, MOST_SPEECH).astype(int))
-    return [syllable for number in chosen for syllable in syllables_of(read_speech(recordings[number]))]
+    return [syllable for number in chosen for syllable in extract_syllables(read_speech(recordings[number]))]
 
 
 def _write_cabinets(path: Path, responses: Sequence[Path]) -> None:
     import numpy as np
 
-    from motion_data.amplifier import read_response
+    from motion_data.amplifier import read_cabinet
     from motionbeat_upstream.atomic_write import atomic_path
 
     if responses:
         with atomic_path(path) as draft, draft.open("wb") as file:
-            np.savez(file, **{response.stem: read_response(response) for response in responses})
+            np.savez(file, **{response.stem: read_cabinet(response) for response in responses})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motion_data.corpora.recordings.tatum import envelope_of
+from motion_data.corpora.recordings.tatum import audio_onset_envelope
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE
 from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
@@ -56,7 +56,7 @@ def heard_grid(wav: Tensor, bpm: float, metre: int) -> HeardGrid:
     phase, lock = _circular_mean(heard.beats, np.ones(len(heard.beats)), period)
     agrees = heard.confidence > 0 and same_tempo and lock >= LEAST_LOCK
     if not agrees:
-        envelope = envelope_of(wav)
+        envelope = audio_onset_envelope(wav)
         phase, lock = _circular_mean((np.arange(len(envelope)) + 0.5) / ENVELOPE_RATE, envelope, period)
     first = _first_downbeat(heard, phase, period, metre) if agrees else None
     start = phase + period * (first or 0)

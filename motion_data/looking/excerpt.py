@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.corpora.recordings.tatum import envelope_of
+from motion_data.corpora.recordings.tatum import audio_onset_envelope
 from motion_data.errors import DataError
 from motion_data.labels import Labels
 from motion_data.loading import LoadedPair
@@ -111,7 +111,7 @@ def cut_excerpt(
         )
     length = whole - start if seconds is None else min(seconds, whole - start)
     stop = start + length
-    onset = envelope_of(loaded.wav).astype(np.float32)
+    onset = audio_onset_envelope(loaded.wav).astype(np.float32)
     motion = loaded.motion
     shown = slice(*motion.frames_between(start, stop + 1 / motion.fps))
     if shown.start == shown.stop:

@@ -76,11 +76,13 @@ def takes_of(corpus: Corpus, split: str, most: int) -> list[TakeCells]:
 def _cues(loaded: LoadedPair, folder: Path) -> MusicCues:
     pair = loaded.pair
     if pair.corpus == "constructed":
-        from motion_data.corpora.constructed.music_cues import cues_of_notes
-        from motion_data.corpora.constructed.plan import from_provenance, play
+        from motion_data.corpora.constructed.music_cues import cues_from_notes
+        from motion_data.corpora.constructed.plan import from_provenance, make_arrangement
 
-        return cues_of_notes(play(from_provenance(pair.provenance, f"pair {pair.name!r}"), folder))
-    from motion_data.corpora.recordings.sound_cues import cues_of_sound
+        return cues_from_notes(
+            make_arrangement(from_provenance(pair.provenance, f"pair {pair.name!r}"), folder)
+        )
+    from motion_data.corpora.recordings.sound_cues import cues_from_audio
 
     assert loaded.grid is not None
-    return cues_of_sound(loaded.wav, loaded.grid)
+    return cues_from_audio(loaded.wav, loaded.grid)

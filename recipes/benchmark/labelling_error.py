@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.midi_beats import midi_beats
-from motion_data.midi_file import read_score, seconds_of
+from motion_data.midi_file import read_score, ticks_to_seconds
 from motion_data.pair import MotionPair
 from motionbeat_upstream.commands.command import command
 from recipes.results.tables import markdown_table
@@ -104,16 +104,16 @@ def _near(times: Array, others: Array) -> float:
 
 def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> TrackResult:
     """Compare the labels of a track, joined from its pairs, with its MIDI file."""
-    from motion_data.corpora.recordings.midi_grid import onset_lag
-    from motion_data.corpora.recordings.tatum import envelope_of
+    from motion_data.corpora.recordings.midi_grid import estimate_lag
+    from motion_data.corpora.recordings.tatum import audio_onset_envelope
     from motionbeat_upstream.audio import read_audio
     from recipes.benchmark.beats.sets import joined_beats
 
     first = pairs[0].audio
     assert first is not None
     score = read_score(midi)
-    onsets = seconds_of(score, np.array([note.time for part in score.tracks for note in part.notes]))
-    lag, clearness = onset_lag(envelope_of(read_audio(corpus.folder / first.path)), onsets)
+    onsets = ticks_to_seconds(score, np.array([note.time for part in score.tracks for note in part.notes]))
+    lag, clearness = estimate_lag(audio_onset_envelope(read_audio(corpus.folder / first.path)), onsets)
     truth = midi_beats(midi)
     beats = joined_beats(pairs, corpus.folder)
     true_beats = truth.times + lag

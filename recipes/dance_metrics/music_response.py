@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.music_cues import MusicCues
-from motion_data.corpora.constructed.responsive import ACCENTED
+from motion_data.corpora.constructed.responsive import ACCENT_PERCENTILE
 from motion_data.motion import Motion
 from motion_data.skeleton import INDEX
 from motionbeat_upstream.tracking.grid import Grid
@@ -118,9 +118,9 @@ def cells_of(motion: Motion, grid: Grid, cues: MusicCues) -> TakeCells | None:
         "hands": mean(hands, middles, APPROACH) - mean(hands, middles + STOP, STOP),
         "body": mean(body, middles + lasting / 2, lasting),
     }
-    melody = cues.strokes["melody"] if len(cues.strokes["melody"]) else cues.strokes["chords"]
-    strong = melody[melody[:, 1] >= np.percentile(melody[:, 1], ACCENTED)] if len(melody) else melody
-    strokes = {"low": cues.low, "accents": strong, **cues.strokes}
+    melody = cues.onsets["melody"] if len(cues.onsets["melody"]) else cues.onsets["chords"]
+    strong = melody[melody[:, 1] >= np.percentile(melody[:, 1], ACCENT_PERCENTILE)] if len(melody) else melody
+    strokes = {"low": cues.low, "accents": strong, **cues.onsets}
     return TakeCells(
         {"feet": happens(np.concatenate(feet)), **{name: _unusual(v) for name, v in moving.items()}},
         {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
-from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, trained_pairs
+from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, training_pairs
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.config import GRID_SOURCES
@@ -152,8 +152,8 @@ def export(
         "grid": grid.to_dict(),
         "init": init,
         "private": restricted is not None,
-        "licences": [asdict(row) for row in licence_rows(trained_pairs(corpora))],
-        "licence_note": COPYLEFT_NOTE if has_copyleft(trained_pairs(corpora)) else None,
+        "licences": [asdict(row) for row in licence_rows(training_pairs(corpora))],
+        "licence_note": COPYLEFT_NOTE if has_copyleft(training_pairs(corpora)) else None,
     }
     provenance = Provenance(training, json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)

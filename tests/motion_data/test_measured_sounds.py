@@ -20,8 +20,8 @@ from motion_data import voices
 from motion_data.commands.soundfonts import main
 from motion_data.errors import DataError
 from motion_data.known_soundfonts import SOUNDFONTS
-from motion_data.measured_sounds import Sounds, play_score, read_sounds
-from motion_data.soundfont_survey import Survey, onset, survey, survey_voice
+from motion_data.measured_sounds import MeasuredSounds, read_measured_sounds, render_measured
+from motion_data.soundfont_survey import Survey, find_onset, survey_voice, survey_voices
 from motion_data.voices import VOICE_RATE, Voice, play_voice
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.small_soundfont import tone, write_soundfont
@@ -42,10 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sounds(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Sounds:
+def sounds(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> MeasuredSounds:
     out = tmp_path_factory.mktemp("measured")
     assert main([str(folder), str(out), "--skip-missing"]) == 0
-    return read_sounds(out)
+    return read_measured_sounds(out)
 
 
 @pytest.mark.parametrize("late", [0.0, 0.01, 0.04])
@@ -60,7 +60,7 @@ def test_an_onset_is_found_where_a_sample_begins(late: float, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_what_has_no_attack_or_is_not_there_is_left_out(sounds: Sounds) -> None:
+def test_what_has_no_attack_or_is_not_there_is_left_out(sounds: MeasuredSounds) -> None:
     font = sounds.soundfonts["timgm6mb"]
     assert set(font.programs) == {0, 1, 5, 25, 33}
     assert set(font.kits) == {0}
@@ -73,7 +73,7 @@ def test_what_has_no_attack_or_is_not_there_is_left_out(sounds: Sounds) -> None:
 @settings(deadline=None, max_examples=25)
 @given(st.integers(45, 96), st.integers(1, 127), st.floats(0.3, 2.0), st.booleans())
 def test_notes_are_heard_when_they_are_written(
-    sounds: Sounds, pitch: int, velocity: int, start: float, drums: bool
+    sounds: MeasuredSounds, pitch: int, velocity: int, start: float, drums: bool
 ) -> None:
     font, notes = sounds.soundfonts["timgm6mb"], np.array([[start, 0.5, pitch, velocity]])
     played = font.play(0, drums, notes, 0.0, start + 1)
@@ -83,7 +83,7 @@ def test_notes_are_heard_when_they_are_written(
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 127), st.integers(1, 127))
-def test_level_follows_velocity(sounds: Sounds, one: int, other: int) -> None:
+def test_level_follows_velocity(sounds: MeasuredSounds, one: int, other: int) -> None:
     font = sounds.soundfonts["timgm6mb"]
     notes = np.array([[0.5, 0.3, 60, one], [1.5, 0.3, 60, other]], dtype=float)
     played = np.abs(font.play(0, False, notes, 0.0, 2.5))
@@ -93,7 +93,9 @@ def test_level_follows_velocity(sounds: Sounds, one: int, other: int) -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 33]), st.integers(30, 90)), min_size=2, max_size=6))
-def test_what_was_played_before_changes_nothing(sounds: Sounds, played: list[tuple[int, int]]) -> None:
+def test_what_was_played_before_changes_nothing(
+    sounds: MeasuredSounds, played: list[tuple[int, int]]
+) -> None:
     """Also where so few synthesisers are kept that they are closed in between."""
     font = sounds.soundfonts["timgm6mb"]
 
@@ -108,18 +110,18 @@ def test_what_was_played_before_changes_nothing(sounds: Sounds, played: list[tup
         assert sum(len(kept.pitches) for kept in voices._synthesisers.values()) <= 4
 
 
-def test_a_score_is_heard_as_written(sounds: Sounds) -> None:
+def test_a_score_is_heard_as_written(sounds: MeasuredSounds) -> None:
     score = symusic.Score(480)
     score.tempos.append(symusic.Tempo(0, 120))
     for program, drums in ((0, False), (0, True), (16, True)):
         track = symusic.Track("", program, drums)
         track.notes.append(symusic.Note(0 if drums else 960, 240, 60, 90))
         score.tracks.append(track)
-    played = play_score(score, sounds.soundfonts["musescore"])
-    assert onset(played, SAMPLE_RATE) == pytest.approx(0.0, abs=0.002)
+    played = render_measured(score, sounds.soundfonts["musescore"])
+    assert find_onset(played, SAMPLE_RATE) == pytest.approx(0.0, abs=0.002)
     score.tracks[0].program = 48
     with pytest.raises(DataError, match=r"program 48 cannot be used .has no attack"):
-        play_score(score, sounds.soundfonts["musescore"])
+        render_measured(score, sounds.soundfonts["musescore"])
 
 
 def test_a_program_that_plays_nan_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ def _faulty(voice: Voice, percussion: bool) -> Survey:
 
 @pytest.mark.slow
 def test_programs_that_hang_or_crash_are_passed_over() -> None:
-    found = list(survey([(Voice("any", program, False), False) for program in range(5)], 1.0, _faulty))
+    found = list(survey_voices([(Voice("any", program, False), False) for program in range(5)], 1.0, _faulty))
     assert [one.voice.program for one in found] == list(range(5))
     assert [one.fault for one in found] == [
         "", "symusic does not return from it within 1 s", "", "symusic crashes on it", ""
@@ -174,10 +176,10 @@ def test_a_soundfont_that_is_none_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "TimGM6mb.sf2: begins with" in capsys.readouterr().err
 
 
-def test_another_soundfont_and_a_damaged_table_are_refused(sounds: Sounds, tmp_path: Path) -> None:
+def test_another_soundfont_and_a_damaged_table_are_refused(sounds: MeasuredSounds, tmp_path: Path) -> None:
     table = json.loads((sounds.folder / "soundfonts.json").read_text())
     (tmp_path / "soundfonts.json").write_text(json.dumps(table))
-    assert read_sounds(tmp_path) == replace(sounds, folder=tmp_path)
+    assert read_measured_sounds(tmp_path) == replace(sounds, folder=tmp_path)
     damages: tuple[tuple[Callable[[Any], Any], str], ...] = (
         (lambda font: font.update(sha256="0" * 64), "another soundfont than the one measured"),
         (lambda font: font.pop("kits"), "no table of soundfonts"),
@@ -190,4 +192,4 @@ def test_another_soundfont_and_a_damaged_table_are_refused(sounds: Sounds, tmp_p
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "soundfonts.json").write_text(json.dumps(damaged))
         with pytest.raises(DataError, match=message):
-            read_sounds(tmp_path / str(number))
+            read_measured_sounds(tmp_path / str(number))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from motion_data.errors import DataError
 from motion_data.midi_beats import midi_beats
-from motion_data.midi_file import read_score, seconds_of
+from motion_data.midi_file import read_score, ticks_to_seconds
 from motion_data.soundfont import default_soundfont
 from recipes.downstream.beat_tracking.prepare.rendered import render
 
@@ -76,7 +76,7 @@ def test_seconds_are_those_that_symusic_plays(
     score = read_score(path)
     played = [note.start for track in score.to("second").tracks for note in track.notes]
     starts = np.array([note.start for track in score.tracks for note in track.notes])
-    np.testing.assert_allclose(seconds_of(score, starts), played, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(ticks_to_seconds(score, starts), played, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from motion_data import soundfont
 from motion_data.corpora.constructed.styles import PROGRAMS
 from motion_data.errors import DataError
-from motion_data.soundfont import HIGHEST, LOWEST, PEAK, check_soundfont, default_soundfont, make_score, play
+from motion_data.soundfont import (
+    MAX_PITCH,
+    MIN_PITCH,
+    PEAK_AMPLITUDE,
+    check_soundfont,
+    default_soundfont,
+    make_score,
+    render_score,
+)
 from motionbeat_upstream.config import SAMPLE_RATE
 
 
@@ -42,7 +50,7 @@ def in_ticks(pitches: list[int], drums: bool = False) -> symusic.Score:
 def test_pitches_out_of_range_sound_octaves_away(pitches: list[int], ticks: bool) -> None:
     folded = [
         min(
-            (at for at in range(LOWEST, HIGHEST + 1) if (at - pitch) % 12 == 0),
+            (at for at in range(MIN_PITCH, MAX_PITCH + 1) if (at - pitch) % 12 == 0),
             key=lambda at: abs(at - pitch),
         )
         for pitch in pitches
@@ -53,20 +61,22 @@ def test_pitches_out_of_range_sound_octaves_away(pitches: list[int], ticks: bool
         return in_ticks(pitches) if ticks else make_score([("", 0, False, notes_at(times, pitches))])
 
     given_score = score(pitches)
-    said = play(given_score, default_soundfont())
-    assert np.array_equal(said, play(score(folded), default_soundfont()))
+    said = render_score(given_score, default_soundfont())
+    assert np.array_equal(said, render_score(score(folded), default_soundfont()))
     assert [note.pitch for note in given_score.tracks[0].notes] == pitches
 
 
 def test_drums_are_no_pitches() -> None:
     low, moved = in_ticks([27], drums=True), in_ticks([39], drums=True)
-    assert not np.array_equal(play(low, default_soundfont()), play(moved, default_soundfont()))
+    assert not np.array_equal(
+        render_score(low, default_soundfont()), render_score(moved, default_soundfont())
+    )
 
 
 def test_ticks_and_seconds_sound_alike() -> None:
     pitches = [60, 64, 67, 72]
     seconds = make_score([("", 0, False, notes_at([0, 0.5, 1, 1.5], pitches))])
-    one, other = (play(score, default_soundfont()) for score in (in_ticks(pitches), seconds))
+    one, other = (render_score(score, default_soundfont()) for score in (in_ticks(pitches), seconds))
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
@@ -78,11 +88,11 @@ def test_a_span_is_cut_out_exactly(begin: int, length: int) -> None:
     An eighth of a second alone may lie where a note has died away.
     """
     score = in_ticks([60, 64, 67, 72])
-    whole = play(score, default_soundfont())
+    whole = render_score(score, default_soundfont())
     start, count = begin * SAMPLE_RATE // 8, length * SAMPLE_RATE // 8
-    span = play(score, default_soundfont(), begin / 8, (begin + length) / 8)
+    span = render_score(score, default_soundfont(), begin / 8, (begin + length) / 8)
     assert span.shape == (count,)
-    assert np.abs(span).max() == pytest.approx(PEAK, abs=1e-5)
+    assert np.abs(span).max() == pytest.approx(PEAK_AMPLITUDE, abs=1e-5)
     # The resampler hears the cut at the end a few samples ahead.
     expected = np.pad(whole, (0, start + count))[start : start + count][:-100]
     expected = expected * (np.vdot(span[:-100], expected) / np.vdot(expected, expected))
@@ -94,16 +104,18 @@ def test_what_was_played_before_changes_nothing(kits: tuple[int, int], pitch: in
     """Kits that share a sample."""
     notes = notes_at([0.0], [pitch])
     alone, after = (make_score([("", kit, True, notes)]) for kit in kits)
-    first = [play(score, default_soundfont()) for score in (alone, after)]
-    second = [play(score, default_soundfont()) for score in (after, alone)]
+    first = [render_score(score, default_soundfont()) for score in (alone, after)]
+    second = [render_score(score, default_soundfont()) for score in (after, alone)]
     assert all(np.array_equal(one, other) for one, other in zip(first, second[::-1], strict=True))
 
 
 def test_nothing_to_hear_is_refused() -> None:
     with pytest.raises(DataError, match="the score has no notes"):
-        play(in_ticks([]), default_soundfont())
+        render_score(in_ticks([]), default_soundfont())
     with pytest.raises(DataError, match=r"nothing sounds \(programs: flute 73\)"):
-        play(make_score([("flute", 73, False, notes_at([0.0], [60]))]), default_soundfont(), 20.0, 21.0)
+        render_score(
+            make_score([("flute", 73, False, notes_at([0.0], [60]))]), default_soundfont(), 20.0, 21.0
+        )
 
 
 @pytest.mark.slow
@@ -132,13 +144,13 @@ def crash(soundfont: Path, program: int) -> str:
 def test_a_soundfont_that_cannot_be_played_is_refused(
     fault: Callable[[Path, int], str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soundfont, "program_fault", fault)
+    monkeypatch.setattr(soundfont, "find_program_error", fault)
     with pytest.raises(DataError, match=message):
         check_soundfont(default_soundfont(), PROGRAMS, patience=0.3)
 
 
 def test_programs_that_are_not_played_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soundfont, "program_fault", lambda soundfont, program: f"program {program}")
+    monkeypatch.setattr(soundfont, "find_program_error", lambda soundfont, program: f"program {program}")
     with pytest.raises(DataError, match="program 7"):
         check_soundfont(default_soundfont(), {9, 7})
     check_soundfont(default_soundfont(), ())
@@ -147,10 +159,10 @@ def test_programs_that_are_not_played_are_not_asked_for(monkeypatch: pytest.Monk
 def test_a_soundfont_that_is_none_is_refused(tmp_path: Path) -> None:
     score = in_ticks([60])
     with pytest.raises(DataError, match="not readable"):
-        play(score, tmp_path / "none.sf2")
+        render_score(score, tmp_path / "none.sf2")
     (tmp_path / "text.sf2").write_text("no soundfont at all")
     with pytest.raises(DataError, match="expected a soundfont"):
-        play(score, tmp_path / "text.sf2")
+        render_score(score, tmp_path / "text.sf2")
     (tmp_path / "cut.sf2").write_bytes(default_soundfont().read_bytes()[:2_000_000])
     with pytest.raises(DataError, match="damaged soundfont"):
-        play(score, tmp_path / "cut.sf2")
+        render_score(score, tmp_path / "cut.sf2")

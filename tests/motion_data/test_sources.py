@@ -14,7 +14,7 @@ from motion_data.corpora.recordings.licence import is_copyleft, is_restricted, l
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
-from motion_data.sources import check_licences, has_copyleft, kept_table, licence_rows
+from motion_data.sources import check_licences, has_copyleft, licence_rows, package_table
 from motionbeat_upstream.checkpoint import is_private
 
 
@@ -113,7 +113,7 @@ class TestTable:
         assert licences([str(tmp_path / "none")]) == 2
 
     def test_what_was_kept_of_packages(self, tmp_path: Path) -> None:
-        lines = kept_table(corpus_of(tmp_path, *PAIRS))
+        lines = package_table(corpus_of(tmp_path, *PAIRS))
         assert "| p | CC-BY-3.0 | 1 | 1 | 0.50 | 0.00 | 0, 0, 0 |" in lines
         assert "| q | GPL-2.0-or-later | 1 | 0 | 0.50 | 0.00 | 0, 0, 0 |" in lines
         assert "| r | | 0 | 1 | 0.00 | 0.00 | |" in lines

@@ -30,7 +30,7 @@ from motion_data.corpora.bvh import _read_splits as read_bvh_splits
 from motion_data.corpora.constructed.dancer import dance
 from motion_data.corpora.constructed.scores import FORMAT as SCORE_FORMAT
 from motion_data.corpora.constructed.scores import read_score_file
-from motion_data.corpora.modules.libopenmpt import play_here
+from motion_data.corpora.modules.libopenmpt import play_in_process
 from motion_data.corpora.motion_source import MotionSource, read_source
 from motion_data.corpora.recordings.tracks import read_tempi
 from motion_data.corpora.stepmania.footing import PANELS
@@ -423,7 +423,7 @@ def _module() -> bytes:
 
 
 def _read_module(path: Path) -> None:
-    played = play_here(path, 1.0, 1.0)
+    played = play_in_process(path, 1.0, 1.0)
     expect(bool(np.isfinite(played.wav).all()), "samples that are not finite")
     expect(bool((np.diff(played.times) > 0).all()), "rows that begin before the ones before them")
     expect(played.times[0] >= 0 and played.times[-1] <= played.seconds, "rows outside of the sound")

@@ -14,12 +14,12 @@ from motionbeat_upstream.config import SAMPLE_RATE
 
 Audio = NDArray[np.float32]
 
-COLOURS = ("white", "pink", "brown", "babble")
+NOISE_COLOURS = ("white", "pink", "brown", "babble")
 """Noises: flat, falling by 3 and by 6 dB an octave, and many voices at once."""
 
 CODECS = ("vorbis", "mp3", "mu-law")
 
-CEILING = 0.99
+MAX_AMPLITUDE = 0.99
 """No sample is louder."""
 
 
@@ -45,7 +45,7 @@ class Acoustics:
     band: tuple[float, float] | None = None
     """Hz between which it is heard."""
     noise: tuple[str, float] | None = None
-    """One of :data:`COLOURS`, and the sound's level over it in dB."""
+    """One of :data:`NOISE_COLOURS`, and the sound's level over it in dB."""
     drive: float | None = None
     """dB by which the loudest sample would pass full scale, and is bent back."""
     codec: tuple[str, float] | None = None
@@ -54,7 +54,7 @@ class Acoustics:
     """dB of the result."""
 
 
-def draw(rng: np.random.Generator) -> Acoustics:
+def draw_acoustics(rng: np.random.Generator) -> Acoustics:
     """Random acoustics: about one in eight pairs is left as it is but for its level."""
 
     def chance(share: float) -> bool:
@@ -68,7 +68,7 @@ def draw(rng: np.random.Generator) -> Acoustics:
     )
     tilt = float(np.clip(rng.normal(0, 1.5), -4, 4))
     band = (float(rng.uniform(30, 350)), float(np.exp(rng.uniform(np.log(2800), np.log(7500)))))
-    noise = (str(rng.choice(COLOURS)), float(rng.uniform(3, 35)))
+    noise = (str(rng.choice(NOISE_COLOURS)), float(rng.uniform(3, 35)))
     drive = float(rng.uniform(1, 12))
     codec = (str(rng.choice(CODECS, p=(0.5, 0.3, 0.2))), float(rng.uniform(0, 0.9)))
     gain = -float(min(rng.exponential(6.0), 30.0))
@@ -83,7 +83,7 @@ def draw(rng: np.random.Generator) -> Acoustics:
     )
 
 
-def apply(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
+def apply_acoustics(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
     """The sound as it is heard.
 
     The direct sound stays where it is: rooms only add what comes after it, tone is changed without
@@ -95,29 +95,29 @@ def apply(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio
         rng: for reflections and noise.
 
     Returns:
-        (T,) at 16 kHz, no sample beyond :data:`CEILING`.
+        (T,) at 16 kHz, no sample beyond :data:`MAX_AMPLITUDE`.
     """
-    heard = _filtered(audio, acoustics, rng)
+    heard = _apply_filters(audio, acoustics, rng)
     if acoustics.noise is not None:
         colour, ratio = acoustics.noise
-        noise = make_noise(colour, len(audio), rng)
-        heard = heard + noise * np.float32(_level(heard) / max(_level(noise), 1e-9) * 10 ** (-ratio / 20))
+        noise = coloured_noise(colour, len(audio), rng)
+        heard = heard + noise * np.float32(_rms(heard) / max(_rms(noise), 1e-9) * 10 ** (-ratio / 20))
     peak = max(float(np.abs(heard).max()), 1e-9)
     if acoustics.drive is not None:
         heard = np.tanh(heard * np.float32(10 ** (acoustics.drive / 20) / peak))
         peak = max(float(np.abs(heard).max()), 1e-9)
-    heard = (heard * np.float32(10 ** (acoustics.gain / 20) * CEILING / peak)).astype(np.float32)
+    heard = (heard * np.float32(10 ** (acoustics.gain / 20) * MAX_AMPLITUDE / peak)).astype(np.float32)
     if acoustics.codec is not None:
-        heard = coded(heard, *acoustics.codec)
-    return np.clip(heard, -CEILING, CEILING)
+        heard = apply_codec(heard, *acoustics.codec)
+    return np.clip(heard, -MAX_AMPLITUDE, MAX_AMPLITUDE)
 
 
-def _level(audio: Audio) -> float:
+def _rms(audio: Audio) -> float:
     """Root of the mean square."""
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
 
 
-def _filtered(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
+def _apply_filters(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
     """Room, tilt and band, as one product in the frequency domain."""
     room, tilt, band = acoustics.room, acoustics.tilt, acoustics.band
     if room is None and tilt == 0 and band is None:
@@ -164,8 +164,8 @@ def impulse_response(room: Room, rng: np.random.Generator) -> Audio:
     return late
 
 
-def make_noise(colour: str, length: int, rng: np.random.Generator) -> Audio:
-    """(length,) noise of one of :data:`COLOURS`, at any level."""
+def coloured_noise(colour: str, length: int, rng: np.random.Generator) -> Audio:
+    """(length,) noise of one of :data:`NOISE_COLOURS`, at any level."""
     noise: Audio = rng.standard_normal(length, dtype=np.float32)
     if colour == "white":
         return noise
@@ -185,7 +185,7 @@ def make_noise(colour: str, length: int, rng: np.random.Generator) -> Audio:
     return noise
 
 
-def coded(audio: Audio, codec: str, loss: float) -> Audio:
+def apply_codec(audio: Audio, codec: str, loss: float) -> Audio:
     """(T,) what is left after a codec, at the same times.
 
     Args:

@@ -4,7 +4,7 @@ A take keeps beats and a bar of its own (:mod:`take_rhythm`). Each of its beats 
 music, or on a half beat, or on every second beat, whichever asks for the least change of tempo; its own
 strongest beat comes on a downbeat, and from there on beat follows beat, so that phrases and bars stay whole.
 Dynamic programming then moves each meeting point, by a quarter of a second at most, onto footfalls, with
-the rate held between ``SLOWEST`` and ``FASTEST``: time never stands still nor runs back. A take that is
+the rate held between ``MIN_RATE`` and ``MAX_RATE``: time never stands still nor runs back. A take that is
 too short returns to an earlier bar of its own (:mod:`take_loop`).
 """
 
@@ -25,14 +25,14 @@ from scipy.ndimage import gaussian_filter1d
 from motion_data.body.normalisation import normalise
 from motion_data.body.orientation import estimate_stature
 from motion_data.corpora.bvh import read_bvh
-from motion_data.corpora.constructed.footfalls import continued
-from motion_data.corpora.constructed.take_loop import LongTake, lengthened
+from motion_data.corpora.constructed.footfalls import extend_grid
+from motion_data.corpora.constructed.take_loop import LoopedTake, loop_take
 from motion_data.corpora.constructed.take_rhythm import (
     TakeRhythm,
-    recurrence,
-    salience,
+    estimate_take_rhythm,
+    footfall_salience,
+    periodicity,
     strongest_beat,
-    take_rhythm,
 )
 from motion_data.corpora.motion_source import rest_frames, stated_rate
 from motion_data.errors import DataError
@@ -46,31 +46,31 @@ from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 
-SLOWEST, FASTEST = 0.7, 1.4
+MIN_RATE, MAX_RATE = 0.7, 1.4
 """Seconds of the take to a second of the music, at least and at most."""
 
-LEVELS = (1.0, 2.0, 0.5)
+BEAT_RATIOS = (1.0, 2.0, 0.5)
 """Beats of the take to a beat of the music."""
 
-SOFTNESS = 0.04
+RATE_SMOOTHING_SECONDS = 0.04
 """Seconds (standard deviation) over which the rate changes from one beat to the next."""
 
-REACH, STEP = 0.25, 0.01
+MAX_SHIFT_SECONDS, SHIFT_STEP_SECONDS = 0.25, 0.01
 """Seconds that a meeting point may move from the take's beat, and in what steps."""
 
-EVENNESS = 4.0
+RATE_CHANGE_COST = 4.0
 """Footfalls given up for not changing the rate by a factor of e."""
 
-SCUFF, SCUFF_SHARE = 0.12, 0.3
+MAX_STEP_OFFSET_SECONDS, MAX_STEP_OFFSET_BEATS = 0.12, 0.3
 """A footfall further from every beat than so many seconds, or such a share of a beat, is a scuff."""
 
-LEAST_RECURRENCE = 0.05
+MIN_PERIODICITY = 0.05
 """Share of what a take does that two of its bars must explain; below it the take has no bar of its own."""
 
-LEAP = 12.0
+MAX_JOINT_SPEED = 12.0
 """m/s that no joint of a dancer reaches: beyond it the tracking jumped."""
 
-ADULT, STATURE = 1.45, 1.70
+MIN_STATURE, DEFAULT_STATURE = 1.45, 1.70
 """Metres: a body under the first was scaled down by its publisher, and is brought to the second."""
 
 
@@ -86,7 +86,7 @@ class Take(Motion):
     @cached_property
     def rhythm(self) -> TakeRhythm | None:
         """Its own beats; None where it hardly steps."""
-        return take_rhythm(self)
+        return estimate_take_rhythm(self)
 
 
 def read_takes(folder: str | Path) -> list[Take]:
@@ -106,15 +106,15 @@ def read_takes(folder: str | Path) -> list[Take]:
     takes: list[Take] = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() == ".bvh":
-            takes.append(_named(read_bvh(path), fit_name(path.stem)))
+            takes.append(_make_take(read_bvh(path), fit_name(path.stem)))
         elif path.suffix.lower() == ".npz":
-            takes += _from_arrays(path)
+            takes += _read_npz_takes(path)
     if not takes:
         raise DataError(f"{folder}: neither .bvh nor .npz in it; expected takes of captured motion")
     return takes
 
 
-def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
+def split_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
     """Takes by split, 80/10/10 by group, in an order that a hash of the groups' names gives."""
     groups = sorted(
         {take.group or take.name for take in takes}, key=lambda name: sha256(name.encode()).digest()
@@ -128,7 +128,7 @@ def deal_takes(takes: Sequence[Take]) -> dict[str, list[Take]]:
     return dealt
 
 
-def warp_onto(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator) -> Motion | None:
+def warp_to_grid(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator) -> Motion | None:
     """A take warped in time so that its footfalls meet the beats of a grid.
 
     Args:
@@ -150,83 +150,87 @@ def warp_onto(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator
         return None
     times = np.arange(round(seconds * take.fps)) / take.fps
     joints = warp.take.at(warp.to_take(times))
-    return Motion(take.fps, take.names, joints, 0.0, None, warp.main_footfalls(seconds))
+    return Motion(take.fps, take.names, joints, 0.0, None, warp.step_times(seconds))
 
 
 @dataclass(frozen=True)
 class Warp:
     """How a take runs to a span of music."""
 
-    take: LongTake
-    ticks: Array
+    take: LoopedTake
+    target_beats: Array
     """(K,) seconds of the music at which beats of the take are meant to come."""
-    clock: Array
+    music_times: Array
     """(N,) seconds of the music."""
-    taken: Array
+    take_times: Array
     """(N,) seconds of the take at each."""
 
     def to_take(self, times: Array) -> Array:
         """Seconds of the take at seconds of the music."""
-        return np.interp(times, self.clock, self.taken)
+        return np.interp(times, self.music_times, self.take_times)
 
     def to_music(self, times: Array) -> Array:
         """Seconds of the music at seconds of the take."""
-        return np.interp(times, self.taken, self.clock)
+        return np.interp(times, self.take_times, self.music_times)
 
     def footfalls(self, seconds: float) -> tuple[Array, NDArray[np.int64]]:
         """(M,) touch-downs in the span, seconds of the music, and (M,) their feet: 0 left, 1 right."""
-        inside = (self.take.footfalls > self.taken[0]) & (self.take.footfalls < self.taken[-1])
+        inside = (self.take.footfalls > self.take_times[0]) & (self.take.footfalls < self.take_times[-1])
         times = self.to_music(self.take.footfalls[inside])
         kept = (times >= 0) & (times < seconds)
         return times[kept], self.take.feet[inside][kept]
 
-    def main_footfalls(self, seconds: float) -> dict[str, Array]:
+    def step_times(self, seconds: float) -> dict[str, Array]:
         """Those near a beat, by foot."""
         times, feet = self.footfalls(seconds)
-        spacing = float(np.median(np.diff(self.ticks)))
-        near = np.abs(times[:, None] - self.ticks).min(axis=1) <= min(SCUFF, SCUFF_SHARE * spacing)
+        spacing = float(np.median(np.diff(self.target_beats)))
+        near = np.abs(times[:, None] - self.target_beats).min(axis=1) <= min(
+            MAX_STEP_OFFSET_SECONDS, MAX_STEP_OFFSET_BEATS * spacing
+        )
         return {
             limb: np.unique(times[near & (feet == k)]) for k, limb in enumerate(("left_foot", "right_foot"))
         }
 
 
 def plan_warp(take: Motion, grid: Grid, seconds: float, rng: np.random.Generator) -> Warp | None:
-    """The warp that :func:`warp_onto` applies; arguments, None and errors are the same."""
+    """The warp that :func:`warp_to_grid` applies; arguments, None and errors are the same."""
     if take.names != JOINTS:
         raise DataError(f"a take of {len(take.names)} joints; expected the 22 of the common skeleton")
-    rhythm = take.rhythm if isinstance(take, Take) else take_rhythm(take)
+    rhythm = take.rhythm if isinstance(take, Take) else estimate_take_rhythm(take)
     if rhythm is None:
         return None
     bar = 3 if grid.metre == 3 else 4
     # Two bars each, since feet alternate: three steps a bar come back to the same foot after six.
-    if recurrence(rhythm.doings, 2 * bar) < max(recurrence(rhythm.doings, 2 * (7 - bar)), LEAST_RECURRENCE):
+    if periodicity(rhythm.movement, 2 * bar) < max(
+        periodicity(rhythm.movement, 2 * (7 - bar)), MIN_PERIODICITY
+    ):
         return None
     strongest = strongest_beat(rhythm.accents, bar)
     own = 60 / rhythm.bpm
     period = float(np.median(np.diff(grid.beats)))
-    rates = {level: own * level / period for level in LEVELS}
-    fitting = [level for level in LEVELS if SLOWEST < rates[level] < FASTEST]
+    rates = {level: own * level / period for level in BEAT_RATIOS}
+    fitting = [level for level in BEAT_RATIOS if MIN_RATE < rates[level] < MAX_RATE]
     for level in sorted(fitting, key=lambda level: abs(np.log(rates[level]))):
-        ticks, downbeat = _ticks(grid, seconds, level)
+        ticks, downbeat = _target_beats(grid, seconds, level)
         # The take's strongest beat comes on the first downbeat.
         choices = np.arange((strongest - downbeat) % bar, len(rhythm.beats) - 2, bar)
         choices = choices[choices >= 1]
         whole = choices[choices + len(ticks) < len(rhythm.beats)]
         for begin in rng.permutation(whole if len(whole) else choices[: max(1, len(choices) // 2)])[:3]:
-            long = lengthened(take.joints, take.fps, rhythm, int(begin), len(ticks), bar)
+            long = loop_take(take.joints, take.fps, rhythm, int(begin), len(ticks), bar)
             if long is None:
                 continue
-            met = _meet(ticks, long.beats[begin : begin + len(ticks)], long.footfalls)
+            met = _align_to_footfalls(ticks, long.beats[begin : begin + len(ticks)], long.footfalls)
             if met is not None:
-                return Warp(long, ticks, *_softened(ticks, met))
+                return Warp(long, ticks, *_smooth_warp(ticks, met))
     return None
 
 
-def _ticks(grid: Grid, seconds: float, level: float) -> tuple[Array, int]:
+def _target_beats(grid: Grid, seconds: float, level: float) -> tuple[Array, int]:
     """Seconds at which the take's beats come, from the last at or before 0 to the first after the span
     and one more, and the index of the first downbeat among them."""
     period = float(np.median(np.diff(grid.beats)))
-    grid = continued(grid, -6 * grid.metre * period, seconds + 4 * period)
+    grid = extend_grid(grid, -6 * grid.metre * period, seconds + 4 * period)
     times, downbeats = grid.beats, np.flatnonzero(grid.positions == 1)
     if level == 2:
         times = np.interp(np.arange(2 * len(times) - 1) / 2, np.arange(len(times)), times)
@@ -242,23 +246,23 @@ def _ticks(grid: Grid, seconds: float, level: float) -> tuple[Array, int]:
     return times[first : last + 1], int(after[0] - first)
 
 
-def _meet(ticks: Array, beats: Array, footfalls: Array) -> Array | None:
+def _align_to_footfalls(ticks: Array, beats: Array, footfalls: Array) -> Array | None:
     """(K,) seconds of the take at each tick: on footfalls, near the take's beats, within the limits of rate.
 
     Viterbi over how far each meeting point moves. None where the limits leave no way.
     """
-    moves = np.arange(-REACH, REACH + STEP / 2, STEP)
+    moves = np.arange(-MAX_SHIFT_SECONDS, MAX_SHIFT_SECONDS + SHIFT_STEP_SECONDS / 2, SHIFT_STEP_SECONDS)
     taken = beats[:, None] + moves
-    fine = np.arange(taken.min(), taken.max() + STEP, STEP / 2)
-    cost = 0.3 * (moves / REACH) ** 2 - np.interp(taken, fine, salience(fine, footfalls))
+    fine = np.arange(taken.min(), taken.max() + SHIFT_STEP_SECONDS, SHIFT_STEP_SECONDS / 2)
+    cost = 0.3 * (moves / MAX_SHIFT_SECONDS) ** 2 - np.interp(taken, fine, footfall_salience(fine, footfalls))
     spans = np.diff(ticks)
     usual = float(np.median(np.diff(beats) / spans))
     total, back = cost[0], np.zeros(taken.shape, dtype=np.int64)
     for k, span in enumerate(spans):
         rate = (taken[k + 1][None, :] - taken[k][:, None]) / span
-        allowed = (rate >= SLOWEST) & (rate <= FASTEST)
+        allowed = (rate >= MIN_RATE) & (rate <= MAX_RATE)
         change = np.where(allowed, np.log(np.where(allowed, rate, usual) / usual) ** 2, np.inf)
-        reached = total[:, None] + EVENNESS * change
+        reached = total[:, None] + RATE_CHANGE_COST * change
         back[k + 1] = reached.argmin(axis=0)
         total = reached.min(axis=0) + cost[k + 1]
         if not np.isfinite(total).any():
@@ -269,26 +273,26 @@ def _meet(ticks: Array, beats: Array, footfalls: Array) -> Array | None:
     return taken[np.arange(len(ticks)), choice[::-1]]
 
 
-def _softened(ticks: Array, met: Array) -> tuple[Array, Array]:
+def _smooth_warp(ticks: Array, met: Array) -> tuple[Array, Array]:
     """Clock of the music and of the take, with the rate changing softly.
 
     A weighted mean of straight lines is never steeper or flatter than they are: the limits hold.
     """
-    rate, margin = 240.0, 6 * SOFTNESS
+    rate, margin = 240.0, 6 * RATE_SMOOTHING_SECONDS
     clock = np.arange(ticks[0] - margin, ticks[-1] + margin, 1 / rate)
     first = (met[1] - met[0]) / (ticks[1] - ticks[0])
     last = (met[-1] - met[-2]) / (ticks[-1] - ticks[-2])
     lines = np.interp(clock, ticks, met)
     lines += np.minimum(clock - ticks[0], 0) * first + np.maximum(clock - ticks[-1], 0) * last
-    taken = gaussian_filter1d(lines, SOFTNESS * rate, mode="nearest", truncate=5.0)
+    taken = gaussian_filter1d(lines, RATE_SMOOTHING_SECONDS * rate, mode="nearest", truncate=5.0)
     inside = (clock > ticks[0] - 1 / rate) & (clock < ticks[-1] + 1 / rate)
     return clock[inside], taken[inside]
 
 
-def _from_arrays(path: Path) -> list[Take]:
+def _read_npz_takes(path: Path) -> list[Take]:
     arrays = read_npz(path)
     if {"joints", "names", "fps", "start"} <= arrays.keys():
-        return [_named(read_motion(path)[0], fit_name(path.stem))]
+        return [_make_take(read_motion(path)[0], fit_name(path.stem))]
     if not {"names", "fps"} <= arrays.keys():
         raise DataError(
             f"{path}: holds {', '.join(arrays)}; expected names, fps and an array (T, J, 3) a take"
@@ -303,23 +307,23 @@ def _from_arrays(path: Path) -> list[Take]:
                 f"{path}: {name} has shape {joints.shape}; expected (T, {len(names)}, 3), T at least 2"
             )
         body = normalise(names, joints[rest_frames(joints, fps) :], fps)
-        takes.append(_named(Motion(body.fps, JOINTS, body.joints), fit_name(f"{path.stem}-{name}")))
+        takes.append(_make_take(Motion(body.fps, JOINTS, body.joints), fit_name(f"{path.stem}-{name}")))
     return takes
 
 
-def _unbroken(joints: NDArray[Any], fps: float) -> slice:
+def _longest_continuous(joints: NDArray[Any], fps: float) -> slice:
     """The longest stretch of frames in which no joint leaps."""
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * fps
-    edges = np.concatenate([[-1], np.flatnonzero(speed > LEAP), [len(joints) - 1]])
+    edges = np.concatenate([[-1], np.flatnonzero(speed > MAX_JOINT_SPEED), [len(joints) - 1]])
     longest = int(np.diff(edges).argmax())
     return slice(int(edges[longest]) + 1, int(edges[longest + 1]) + 1)
 
 
-def _named(motion: Motion, name: str) -> Take:
+def _make_take(motion: Motion, name: str) -> Take:
     partners = re.fullmatch(r"(?:.*-)?(?:take_)?\d+_(\d+)", name)
     group = f"capture-{partners[1]}" if partners else name
     joints: NDArray[Any] = motion.joints
-    if motion.names == JOINTS and (stature := estimate_stature(joints)) < ADULT:
-        joints = joints * (STATURE / stature)
-    joints = joints[_unbroken(joints, motion.fps)]
+    if motion.names == JOINTS and (stature := estimate_stature(joints)) < MIN_STATURE:
+        joints = joints * (DEFAULT_STATURE / stature)
+    joints = joints[_longest_continuous(joints, motion.fps)]
     return Take(motion.fps, motion.names, joints, 0.0, None, {}, name, group)

@@ -15,14 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from motion_data.corpora.constructed.figure import Body, Foot, Posture, draw_body, pose, turned
+from motion_data.corpora.constructed.figure import (
+    Body,
+    Foot,
+    Posture,
+    draw_body,
+    pose_joints,
+    rotation_matrices,
+)
 from motion_data.corpora.constructed.footfalls import (
-    NEAREST,
-    Dance,
+    MIN_FOOT_DISTANCE,
+    Choreography,
     Footfall,
     choreograph,
-    continued,
-    swing_seconds,
+    extend_grid,
+    swing_durations,
 )
 from motion_data.corpora.constructed.step_patterns import ACCENTS, PATTERNS, Arms, Pattern
 from motion_data.errors import DataError
@@ -39,7 +46,7 @@ Follows = Literal["beats", "music"]
 """What a parametric dancer follows: beats and bars alone, by :func:`dance`, or all that sounds, by
 :func:`~motion_data.corpora.constructed.responsive.dance_to_music`."""
 
-LEAD, MARGIN = 6.0, 0.5
+LEAD_SECONDS, MARGIN_SECONDS = 6.0, 0.5
 """Seconds danced before the span, so that it begins in the middle of a dance, and computed around it."""
 
 
@@ -78,15 +85,15 @@ def dance(
     body = draw_body(rng)
     accents = ACCENTS[grid.metre][int(rng.integers(len(ACCENTS[grid.metre])))]
     bar = grid.metre * float(np.median(np.diff(grid.beats)))
-    wider = continued(grid, -LEAD - 2 * bar, seconds + MARGIN + 4 * bar)
+    wider = extend_grid(grid, -LEAD_SECONDS - 2 * bar, seconds + MARGIN_SECONDS + 4 * bar)
     plan = choreograph(wider, pattern, accents, energy, body.height / 1.70, rng)
 
-    margin = round(MARGIN * fps)
+    margin = round(MARGIN_SECONDS * fps)
     frames = round(seconds * fps)
     times = np.arange(-margin, frames + margin) / fps
-    feet = feet_of(plan, body, energy, times)
+    feet = foot_tracks(plan, body, energy, times)
     posture = _posture(plan, pattern, body, energy, times, fps, rng)
-    joints = pose(body, feet, posture)[margin : margin + frames]
+    joints = pose_joints(body, feet, posture)[margin : margin + frames]
     return Motion(fps, JOINTS, joints, 0.0, None, touch_downs(plan, seconds))
 
 
@@ -101,30 +108,30 @@ def check_dance(grid: Grid, style: str, seconds: float, energy: float, fps: floa
         raise DataError(f"energy {energy:g}; expected 0 (calm) to 1 (wild)")
 
 
-def touch_downs(plan: Dance, seconds: float) -> dict[str, Array]:
+def touch_downs(plan: Choreography, seconds: float) -> dict[str, Array]:
     """(N,) touch-downs of each foot from 0 to ``seconds``, without scuffs."""
     return {
         limb: np.array(
             [
                 f.time
                 for f in plan.footfalls
-                if f.foot == foot and f.main and f.lift > 0 and 0 <= f.time < seconds
+                if f.foot == foot and f.is_step and f.lift > 0 and 0 <= f.time < seconds
             ]
         )
         for foot, limb in enumerate(("left_foot", "right_foot"))
     }
 
 
-def feet_of(plan: Dance, body: Body, energy: float, times: Array) -> tuple[Foot, Foot]:
+def foot_tracks(plan: Choreography, body: Body, energy: float, times: Array) -> tuple[Foot, Foot]:
     """Each foot stands, and swings from one place to the next."""
-    seconds = swing_seconds(plan.footfalls, energy)
+    seconds = swing_durations(plan.footfalls, energy)
     plants = [np.zeros(2), np.zeros(2)]
     rows: list[list[tuple[float, ...]]] = [[], []]
     for fall, swing in zip(plan.footfalls, seconds, strict=True):
         if fall.lift == 0:
             continue
-        begin, end = plants[fall.foot], np.array(fall.place)
-        aside = _detour(begin, end, plants[1 - fall.foot], fall, 1.1 * NEAREST * body.height / 1.70)
+        begin, end = plants[fall.foot], np.array(fall.location)
+        aside = _detour(begin, end, plants[1 - fall.foot], fall, 1.1 * MIN_FOOT_DISTANCE * body.height / 1.70)
         rows[fall.foot].append((fall.time, swing, *begin, *end, *aside, fall.yaw, fall.lift))
         plants[fall.foot] = end
     left, right = (_foot_track(np.array(foot_rows), body, times) for foot_rows in rows)
@@ -171,7 +178,7 @@ def _foot_track(rows: Array, body: Body, times: Array) -> Foot:
 
 
 def _posture(
-    plan: Dance,
+    plan: Choreography,
     pattern: Pattern,
     body: Body,
     energy: float,
@@ -181,15 +188,15 @@ def _posture(
 ) -> Posture:
     """The body over its feet: weight, bounce, turn, and arms that tell the bar."""
     scale = body.height / 1.70
-    smooth = partial(smoothed, fps=fps)
-    x, z, heading, weight = body_way(plan, times, fps)
+    smooth = partial(smooth_track, fps=fps)
+    x, z, heading, weight = body_path(plan, times, fps)
 
     beat = float(np.median(np.diff(plan.beat_times)))
     depth = pattern.bounce * scale * (0.35 + 0.9 * energy) * (0.3 + 1.4 * plan.beat_accents)
     low = plan.beat_times + rng.normal(0.02, 0.006)
     bounce = _bumps(times, low, -depth, beat)
     rise = np.interp(times, plan.beat_times + 0.3 * beat, plan.beat_rises * scale)
-    hops = hops_of(plan, energy, times)
+    hops = hop_heights(plan, energy, times)
     height = body.ankle + 0.98 * body.leg + body.hip_drop - (0.012 + 0.02 * energy) * scale
     y = smooth(height + bounce + rise, min(0.05, 0.1 * beat)) + smooth(hops, 0.03)
 
@@ -199,29 +206,33 @@ def _posture(
     twist = rng.uniform(0.05, 0.16) * (0.5 + energy)
     nod = rng.uniform(0.04, 0.18) * (0.4 + energy)
     posture_turns = (
-        turned(heading - 0.14 * sway * weight, np.full(len(times), 0.3 * lean), 0.13 * sway * weight),
-        turned(heading + 0.3 * twist * weight, lean + 0.05 * accent, -0.08 * sway * weight),
-        turned(heading + twist * weight, 0.8 * lean + (0.04 + 0.08 * energy) * accent, -0.10 * sway * weight),
-        turned(heading, 0.3 * lean + nod * accent, -0.04 * sway * weight),
+        rotation_matrices(
+            heading - 0.14 * sway * weight, np.full(len(times), 0.3 * lean), 0.13 * sway * weight
+        ),
+        rotation_matrices(heading + 0.3 * twist * weight, lean + 0.05 * accent, -0.08 * sway * weight),
+        rotation_matrices(
+            heading + twist * weight, 0.8 * lean + (0.04 + 0.08 * energy) * accent, -0.10 * sway * weight
+        ),
+        rotation_matrices(heading, 0.3 * lean + nod * accent, -0.04 * sway * weight),
     )
     arms = _arms(plan, pattern.arms, energy, times, weight, accent, rng, fps)
     return Posture(np.stack([x, y, z], -1), *posture_turns, arms)
 
 
-def smoothed(values: Array, seconds: float, fps: float) -> Array:
+def smooth_track(values: Array, seconds: float, fps: float) -> Array:
     """(T, ...) values after a Gaussian filter of a standard deviation in seconds."""
     softened: Array = gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
     return softened
 
 
-def body_way(
-    plan: Dance, times: Array, fps: float, moving: float = np.inf
+def body_path(
+    plan: Choreography, times: Array, fps: float, moving: float = np.inf
 ) -> tuple[Array, Array, Array, Array]:
     """(T,) x, z and heading of the body, and its weight: from 1 on the left foot to -1 on the right.
 
     It moves evenly from step to step, but for no longer than ``moving`` seconds.
     """
-    smooth = partial(smoothed, fps=fps)
+    smooth = partial(smooth_track, fps=fps)
     falls = [fall for fall in plan.footfalls if fall.weight]
     stand = np.array([fall.time for fall in falls])
     # The weight arrives on a foot after the foot has come down.
@@ -230,8 +241,8 @@ def body_way(
     waits = np.flatnonzero(np.diff(arrival) > moving)
     falls = [fall for index, fall in enumerate(falls) for _ in range(1 + (index in waits))]
     arrival = np.insert(arrival, waits + 1, arrival[waits + 1] - moving)
-    place = np.array([fall.place for fall in falls])
-    middle = np.array([fall.middle for fall in falls])
+    place = np.array([fall.location for fall in falls])
+    middle = np.array([fall.centre for fall in falls])
     goal = middle + 0.45 * (place - middle)
     x, z = (smooth(np.interp(times, arrival, axis), 0.09) for axis in goal.T)
     heading = smooth(np.interp(times, arrival, np.array([fall.heading for fall in falls])), 0.10)
@@ -248,7 +259,7 @@ def _bumps(times: Array, peaks: Array, heights: Array, width: float) -> Array:
     return bumps
 
 
-def hops_of(plan: Dance, energy: float, times: Array) -> Array:
+def hop_heights(plan: Choreography, energy: float, times: Array) -> Array:
     """Metres that hops raise the body."""
     rise = np.zeros(len(times))
     for fall in plan.footfalls:
@@ -259,7 +270,7 @@ def hops_of(plan: Dance, energy: float, times: Array) -> Array:
 
 
 def _arms(
-    plan: Dance,
+    plan: Choreography,
     arms: Arms,
     energy: float,
     times: Array,

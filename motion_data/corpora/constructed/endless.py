@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from motion_data.corpora.constructed.plan import SPLIT_OF, dealt_takes, joints_sha256, soundfont_sha256
-from motion_data.corpora.constructed.planner import PLANNER, TAKES, Planner, read_planner
+from motion_data.corpora.constructed.plan import SPLIT_OF, joints_sha256, soundfont_sha256, takes_by_split
+from motion_data.corpora.constructed.planner import PLANNER_FILE, TAKES_FOLDER, Planner, read_planner
 from motion_data.corpora.constructed.preparing import planned_pair
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
 from motion_data.pair import MotionPair
 from motion_data.soundfont import default_soundfont
 
-TRAIN = tuple(digit for digit, split in enumerate(SPLIT_OF) if split == "train")
+TRAIN_DIGITS = tuple(digit for digit, split in enumerate(SPLIT_OF) if split == "train")
 """Last digits of the indices of training pairs."""
 
 
@@ -50,7 +50,7 @@ class EndlessPairs:
 
     def group_ids(self, pair: MotionPair) -> tuple[int, int]:
         """Of the pair's piece and take, by a hash of their names."""
-        return _hashed(pair.piece), _hashed(pair.take)
+        return _hash63(pair.piece), _hash63(pair.take)
 
 
 def open_endless(corpus: Corpus, pairs_per_epoch: int) -> EndlessPairs:
@@ -65,10 +65,10 @@ def open_endless(corpus: Corpus, pairs_per_epoch: int) -> EndlessPairs:
             f"only a constructed one has pairs without end"
         )
     planner = read_planner(corpus.folder)
-    found = hashlib.sha256((corpus.folder / PLANNER).read_bytes())
+    found = hashlib.sha256((corpus.folder / PLANNER_FILE).read_bytes())
     parts = [corpus.sha256, str(pairs_per_epoch), soundfont_sha256(planner.soundfont or default_soundfont())]
     if planner.captured:
-        takes = dealt_takes(str((corpus.folder / TAKES).resolve()))
+        takes = takes_by_split(str((corpus.folder / TAKES_FOLDER).resolve()))
         parts += [joints_sha256(take) for split in takes for take in takes[split]]
     found.update("\n".join(parts).encode())
     return EndlessPairs(corpus, planner, pairs_per_epoch, found.hexdigest())
@@ -76,10 +76,10 @@ def open_endless(corpus: Corpus, pairs_per_epoch: int) -> EndlessPairs:
 
 def train_index(number: int) -> int:
     """The index of a training pair, counted from 0."""
-    tens, digit = divmod(number, len(TRAIN))
-    return len(SPLIT_OF) * tens + TRAIN[digit]
+    tens, digit = divmod(number, len(TRAIN_DIGITS))
+    return len(SPLIT_OF) * tens + TRAIN_DIGITS[digit]
 
 
-def _hashed(name: str) -> int:
+def _hash63(name: str) -> int:
     """63 bits, so that it fits a tensor of int64."""
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8]) >> 1

@@ -11,7 +11,7 @@ from motion_data.skeleton import INDEX, JOINTS
 
 Array = NDArray[np.float64]
 
-REACH = 0.985
+MAX_LEG_EXTENSION = 0.985
 """Share of a leg's length that it may stretch to; a knee is never quite straight."""
 
 SIDES = (("left", 1.0), ("right", -1.0))
@@ -68,7 +68,7 @@ def draw_body(rng: np.random.Generator) -> Body:
     )
 
 
-def turned(yaw: Array, pitch: Array, roll: Array) -> Array:
+def rotation_matrices(yaw: Array, pitch: Array, roll: Array) -> Array:
     """(T, 3, 3) rotations: roll about z (positive lifts the left), then pitch about x (positive bows),
     then yaw about y (positive turns to the left); all in radians."""
     cy, sy, cp, sp, cr, sr = (f(angle) for angle in (yaw, pitch, roll) for f in (np.cos, np.sin))
@@ -92,7 +92,7 @@ class Foot:
     """(T,) how far the heel is raised about the ball, radians."""
 
 
-def ankle_of(body: Body, foot: Foot) -> Array:
+def ankle_positions(body: Body, foot: Foot) -> Array:
     """(T, 3) ankle: a rigid foot about its ball."""
     up, back = body.ankle - body.ball, body.foot
     rise = up * np.cos(foot.pitch) + back * np.sin(foot.pitch)
@@ -118,7 +118,7 @@ class Posture:
     :class:`~motion_data.corpora.constructed.step_patterns.Arms` has them, in the chest's frame."""
 
 
-def pose(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
+def pose_joints(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
     """(T, 22, 3) joints. Every bone keeps its length, and each foot is where it is said to be."""
     joints = np.empty((len(posture.pelvis), len(JOINTS), 3))
 
@@ -128,13 +128,15 @@ def pose(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
 
     half = body.hip_width / 2
     hips = [posture.pelvis_turn @ np.array([side * half, -body.hip_drop, 0]) for _, side in SIDES]
-    ankles = [ankle_of(body, foot) for foot in feet]
+    ankles = [ankle_positions(body, foot) for foot in feet]
     pelvis = posture.pelvis.copy()
     highest = []
     for hip, ankle in zip(hips, ankles, strict=True):
         aside = ((pelvis + hip - ankle)[:, [0, 2]] ** 2).sum(-1)
-        highest.append(ankle[:, 1] + np.sqrt(np.maximum((REACH * body.leg) ** 2 - aside, 0.01)) - hip[:, 1])
-    pelvis[:, 1] = _smooth_least(np.stack([pelvis[:, 1], *highest]))
+        highest.append(
+            ankle[:, 1] + np.sqrt(np.maximum((MAX_LEG_EXTENSION * body.leg) ** 2 - aside, 0.01)) - hip[:, 1]
+        )
+    pelvis[:, 1] = _soft_minimum(np.stack([pelvis[:, 1], *highest]))
     put("pelvis", pelvis)
 
     for (name, side), hip, ankle, foot in zip(SIDES, hips, ankles, feet, strict=True):
@@ -144,7 +146,7 @@ def pose(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
         toes = np.stack([np.sin(foot.yaw), np.zeros(len(foot.yaw)), np.cos(foot.yaw)], -1)
         # Knees point between hips and toes, a little outwards.
         pole = posture.pelvis_turn @ np.array([side * 0.15, 0.0, 1.0]) + toes
-        put(f"{name}_knee", bend(hip, ankle, pole, body.thigh, body.shin))
+        put(f"{name}_knee", solve_middle_joint(hip, ankle, pole, body.thigh, body.shin))
 
     a, b, c, d, e = body.spine
     spine1 = put("spine1", pelvis + posture.pelvis_turn @ np.array([0, a, 0]))
@@ -158,13 +160,13 @@ def pose(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
         put(f"{name}_collar", spine3 + posture.chest_turn @ inner)
         shoulder = put(f"{name}_shoulder", spine3 + posture.chest_turn @ outer)
         elbow = put(
-            f"{name}_elbow", shoulder + _along(posture.chest_turn, angles[:, :2], side, body.upper_arm)
+            f"{name}_elbow", shoulder + _bone_vectors(posture.chest_turn, angles[:, :2], side, body.upper_arm)
         )
-        put(f"{name}_wrist", elbow + _along(posture.chest_turn, angles[:, 2:], side, body.forearm))
+        put(f"{name}_wrist", elbow + _bone_vectors(posture.chest_turn, angles[:, 2:], side, body.forearm))
     return joints
 
 
-def _along(frame: Array, angles: Array, side: float, length: float) -> Array:
+def _bone_vectors(frame: Array, angles: Array, side: float, length: float) -> Array:
     azimuth, elevation = angles.T
     out = np.sin(elevation)
     direction = np.stack([side * out * np.cos(azimuth), -np.cos(elevation), out * np.sin(azimuth)], -1)
@@ -172,7 +174,7 @@ def _along(frame: Array, angles: Array, side: float, length: float) -> Array:
     return bone
 
 
-def _smooth_least(values: Array) -> Array:
+def _soft_minimum(values: Array) -> Array:
     """(T,) just under the least of (K, T), without its corners."""
     sharpness = 60.0
     least = values.min(axis=0)
@@ -180,7 +182,7 @@ def _smooth_least(values: Array) -> Array:
     return smooth
 
 
-def bend(root: Array, end: Array, pole: Array, upper: float, lower: float) -> Array:
+def solve_middle_joint(root: Array, end: Array, pole: Array, upper: float, lower: float) -> Array:
     """The middle joint of a limb of two bones.
 
     Args:

@@ -12,17 +12,17 @@ from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 
-STANCE = 0.10
+STANCE_METRES = 0.10
 """Metres from the middle to each foot."""
 
-NEAREST, WIDEST = 0.16, 0.60
+MIN_FOOT_DISTANCE, MAX_FOOT_DISTANCE = 0.16, 0.60
 """Metres that two standing feet are apart, at least and at most."""
 
-FASTEST_FOOT = 4.2
+MAX_FOOT_SPEED = 4.2
 """m/s that a foot reaches in the middle of its way, at most."""
 
 
-def continued(grid: Grid, begin: float, end: float) -> Grid:
+def extend_grid(grid: Grid, begin: float, end: float) -> Grid:
     """The grid from at least ``begin`` to ``end`` seconds, as its own tokens continue it."""
     first, last = grid.beats[1] - grid.beats[0], grid.beats[-1] - grid.beats[-2]
     head = np.arange(max(0, int(np.ceil((grid.beats[0] - begin) / first))), 0, -1)
@@ -40,7 +40,7 @@ class Footfall:
     time: float
     foot: int
     """0 left, 1 right."""
-    place: tuple[float, float]
+    location: tuple[float, float]
     """x and z of the ball."""
     yaw: float
     """Where the toes point, radians."""
@@ -49,16 +49,16 @@ class Footfall:
     weight: bool
     """Whether the body comes to stand on it."""
     hop: bool
-    main: bool
+    is_step: bool
     """False for a scuff or an extra tap off the beat: no contact target."""
-    middle: tuple[float, float]
+    centre: tuple[float, float]
     """x and z of the place the dancer holds from here on."""
     heading: float
     """Where the dancer faces from here on, radians."""
 
 
 @dataclass(frozen=True)
-class Dance:
+class Choreography:
     """A choreography danced by a human."""
 
     footfalls: tuple[Footfall, ...]
@@ -73,7 +73,7 @@ class Dance:
     """(P,) seconds at which phrases begin."""
 
 
-def timing_scale(pattern: Pattern, metre: int, period: float, energy: float) -> float:
+def beat_stretch(pattern: Pattern, metre: int, period: float, energy: float) -> float:
     """Beats of the music to a beat of the pattern: 2 where the music is too fast, 1/2 where it is slow."""
     if period < pattern.quickest:
         return 2.0
@@ -95,7 +95,7 @@ def choreograph(
     energy: float,
     scale: float,
     rng: np.random.Generator,
-) -> Dance:
+) -> Choreography:
     """Lay a pattern on the bars, with phrases of 4 or 8 bars, and dance it with human error.
 
     Args:
@@ -107,7 +107,7 @@ def choreograph(
         rng: everything that varies.
     """
     period = float(np.median(np.diff(grid.beats)))
-    stretch = timing_scale(pattern, grid.metre, period, energy)
+    stretch = beat_stretch(pattern, grid.metre, period, energy)
     starts = np.flatnonzero(grid.positions == 1)
     lengths = np.diff(starts, append=len(grid.beats))
     unit = max(1, round(pattern.beats * stretch / grid.metre))
@@ -133,7 +133,7 @@ def choreograph(
             accent = (
                 accents[(int(grid.positions[int(place)]) - 1) % len(accents)] if place == int(place) else 0.1
             )
-            dancer.take(step, seconds_at(place), accent, turning / len(pattern.steps), stretch * period)
+            dancer.add_step(step, seconds_at(place), accent, turning / len(pattern.steps), stretch * period)
         for beat in np.arange(0, pattern.beats):
             place = beat_index(beat * stretch, bar, starts, lengths, grid.metre)
             if place is None:
@@ -143,8 +143,8 @@ def choreograph(
             times.append(seconds_at(place))
             weights.append((accents[position] if whole else 0.1) * dancer.force * rng.uniform(0.85, 1.15))
             rises.append(pattern.rise[position] if pattern.rise and whole else 0.0)
-    return Dance(
-        tuple(in_order(dancer.footfalls)),
+    return Choreography(
+        tuple(sort_footfalls(dancer.footfalls)),
         np.array(times),
         np.array(weights),
         np.array(rises),
@@ -152,7 +152,7 @@ def choreograph(
     )
 
 
-def swing_seconds(footfalls: tuple[Footfall, ...], energy: float) -> Array:
+def swing_durations(footfalls: tuple[Footfall, ...], energy: float) -> Array:
     """(N,) how long each foot is on its way to its footfall."""
     seconds = np.empty(len(footfalls))
     landed: list[tuple[float, tuple[float, float]] | None] = [None, None]
@@ -161,15 +161,15 @@ def swing_seconds(footfalls: tuple[Footfall, ...], energy: float) -> Array:
         since = fall.time - own[0] if own else 1.0
         free = fall.time - other[0] if other else 0.5
         wanted = min(0.42, 0.9 * free) if not fall.hop else 0.22
-        if not fall.main:
+        if not fall.is_step:
             wanted = 0.22
         wanted *= 1.1 - 0.25 * energy
-        way = float(np.hypot(fall.place[0] - own[1][0], fall.place[1] - own[1][1])) if own else 0.0
+        way = float(np.hypot(fall.location[0] - own[1][0], fall.location[1] - own[1][1])) if own else 0.0
         # A small step is a quick one: nobody hovers.
         wanted = min(wanted, (way + 2 * fall.lift) / 0.6)
-        seconds[index] = min(max(wanted, 0.20, 1.9 * way / FASTEST_FOOT), 0.8 * since)
+        seconds[index] = min(max(wanted, 0.20, 1.9 * way / MAX_FOOT_SPEED), 0.8 * since)
         if fall.lift > 0:
-            landed[fall.foot] = (fall.time, fall.place)
+            landed[fall.foot] = (fall.time, fall.location)
     return seconds
 
 
@@ -182,14 +182,14 @@ class Stepper:
         self.pattern, self.energy, self.scale, self.sigma, self.rng = pattern, energy, scale, sigma, rng
         self.footfalls: list[Footfall] = []
         self.free = int(rng.integers(2))
-        self.middle = np.zeros(2)
+        self.centre = np.zeros(2)
         self.heading = float(rng.uniform(-np.pi, np.pi))
-        self.plants = [self._local(side * STANCE * scale, 0.0) for side in (1, -1)]
+        self.plants = [self._local(side * STANCE_METRES * scale, 0.0) for side in (1, -1)]
         self.error = 0.0
         self.lag = float(np.clip(rng.normal(0.0, 0.004), -0.01, 0.01))
         self.spin = float(rng.choice([-1.0, 1.0]))
         self.turnout = float(rng.uniform(0.05, 0.3))
-        self.missing, self.scuffing = float(rng.uniform(0, 0.02)), float(rng.uniform(0.02, 0.09))
+        self.miss_rate, self.scuff_rate = float(rng.uniform(0, 0.02)), float(rng.uniform(0.02, 0.09))
         self.force = self.size = self.forward = self.side = 1.0
         self.turn_at_end = 0.0
 
@@ -209,9 +209,9 @@ class Stepper:
         """The pattern begins with the foot that is free, and its x points to that side."""
         self.side = 1.0 if self.free == 0 else -1.0
         # Nobody leaves the floor: drift back to the middle of it.
-        self.middle = self.middle + np.clip(-0.15 * self.middle, -0.06, 0.06)
+        self.centre = self.centre + np.clip(-0.15 * self.centre, -0.06, 0.06)
 
-    def take(self, step: Step, time: float, accent: float, turning: float, beat: float) -> None:
+    def add_step(self, step: Step, time: float, accent: float, turning: float, beat: float) -> None:
         """One step of the pattern, at ``time`` but for human error."""
         rng = self.rng
         size = self.size * (0.72 + 0.55 * accent) * (1 + float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)))
@@ -220,15 +220,15 @@ class Stepper:
         )
         foot = self.free if step.kind != "hop" else 1 - self.free
         own = 1.0 if foot == 0 else -1.0
-        self.middle = self.middle + self._turned(self.side * step.dx * size, self.forward * step.dz * size)
-        across = self.side * step.ox * size + own * STANCE * self.scale
+        self.centre = self.centre + self._turned(self.side * step.dx * size, self.forward * step.dz * size)
+        across = self.side * step.ox * size + own * STANCE_METRES * self.scale
         crosses = self.side * own * step.ox < -0.12
         place = self._clear(foot, self._local(across, self.forward * step.oz * size), crosses)
         self.error = 0.35 * self.error + 0.94 * float(rng.normal(0, self.sigma))
         time += self.lag + float(np.clip(self.error, -2.2 * self.sigma, 2.2 * self.sigma))
         moved = float(np.hypot(*(place - self.plants[foot])))
         takes_weight = step.kind != "touch"
-        missed = rng.random() < self.missing and moved < 0.15 and step.kind != "hop"
+        missed = rng.random() < self.miss_rate and moved < 0.15 and step.kind != "hop"
         if missed and not takes_weight:
             return
         # A foot that hardly moves still has to leave the floor to be a step.
@@ -240,7 +240,7 @@ class Stepper:
         )
         if step.kind == "step":
             self.free = 1 - foot
-        if rng.random() < self.scuffing and beat > 0.40 and step.kind == "step":
+        if rng.random() < self.scuff_rate and beat > 0.40 and step.kind == "step":
             nudge = self.plants[self.free] + rng.normal(0, 0.02, 2)
             place = self._clear(self.free, nudge, crossing=True)
             extra = rng.random() < 0.4
@@ -252,7 +252,7 @@ class Stepper:
     ) -> None:
         own = 1.0 if foot == 0 else -1.0
         x, z = float(place[0]), float(place[1])
-        middle = (float(self.middle[0]), float(self.middle[1]))
+        middle = (float(self.centre[0]), float(self.centre[1]))
         yaw = self.heading + own * self.turnout
         self.footfalls.append(
             Footfall(time, foot, (x, z), yaw, lift, weight, hop, main, middle, self.heading)
@@ -264,7 +264,7 @@ class Stepper:
         return np.array([x * c + z * s, -x * s + z * c])
 
     def _local(self, x: float, z: float) -> Array:
-        return self.middle + self._turned(x, z)
+        return self.centre + self._turned(x, z)
 
     def _clear(self, foot: int, place: Array, crossing: bool) -> Array:
         """The place, moved so that the foot is neither on the other nor out of reach of it."""
@@ -273,14 +273,14 @@ class Stepper:
         apart = place - other
         if not crossing:
             outwards = self._turned(own, 0.0)
-            short = NEAREST * self.scale - float(apart @ outwards)
+            short = MIN_FOOT_DISTANCE * self.scale - float(apart @ outwards)
             if short > 0:
                 apart = apart + short * outwards
         distance = float(np.hypot(*apart))
-        if distance < NEAREST * self.scale:
-            apart = apart + (NEAREST * self.scale - distance) * self._turned(own, 0.0)
-        if distance > WIDEST * self.scale:
-            apart = apart * (WIDEST * self.scale / distance)
+        if distance < MIN_FOOT_DISTANCE * self.scale:
+            apart = apart + (MIN_FOOT_DISTANCE * self.scale - distance) * self._turned(own, 0.0)
+        if distance > MAX_FOOT_DISTANCE * self.scale:
+            apart = apart * (MAX_FOOT_DISTANCE * self.scale / distance)
         return other + apart
 
 
@@ -295,15 +295,16 @@ def beat_index(
     return float(starts[index] + within)
 
 
-def in_order(footfalls: list[Footfall]) -> list[Footfall]:
+def sort_footfalls(footfalls: list[Footfall]) -> list[Footfall]:
     """In order, without the scuffs that would leave their foot too little time for its steps."""
     ordered = sorted(footfalls, key=lambda fall: fall.time)
-    main = [[fall for fall in ordered if fall.main and fall.foot == foot] for foot in (0, 1)]
+    main = [[fall for fall in ordered if fall.is_step and fall.foot == foot] for foot in (0, 1)]
 
     def in_the_way(scuff: Footfall) -> bool:
         ways = [
-            (abs(step.time - scuff.time), np.subtract(step.place, scuff.place)) for step in main[scuff.foot]
+            (abs(step.time - scuff.time), np.subtract(step.location, scuff.location))
+            for step in main[scuff.foot]
         ]
-        return any(time < max(0.3, 1.25 * 1.9 * np.hypot(*way) / FASTEST_FOOT) for time, way in ways)
+        return any(time < max(0.3, 1.25 * 1.9 * np.hypot(*way) / MAX_FOOT_SPEED) for time, way in ways)
 
-    return [fall for fall in ordered if fall.main or not in_the_way(fall)]
+    return [fall for fall in ordered if fall.is_step or not in_the_way(fall)]

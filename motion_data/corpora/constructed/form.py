@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed.surroundings import AUDIBLE, Surroundings, gain
+from motion_data.corpora.constructed.surroundings import MIN_AUDIBLE_GAIN, Surroundings, music_gain
 from motion_data.labels import KINDS, QUALITIES, SECTIONS, Labels, chord_quality, drum_classes, scale_mode
-from motion_data.soundfont import playable
+from motion_data.soundfont import fold_pitches
 
 if TYPE_CHECKING:
     from motion_data.corpora.constructed.arrangement import Arrangement, Part
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 ROLES = ("drums", "bass", "chords", "melody")
 """Players, in the order of the columns of ``plays``."""
 
-PERIOD = 8
+SECTION_BARS = 8
 """Bars after which a tune goes on to another part, or begins again."""
 
 
-SAME = 1e-6
+TIME_TOLERANCE = 1e-6
 """Seconds by which times may differ that are the same."""
 
 
 @dataclass(frozen=True)
-class Cells:
+class PlayerCells:
     """Stretches of a piece in which the same players play: bars, of which a break is cut off."""
 
     edges: NDArray[np.float64]
@@ -40,9 +40,9 @@ class Cells:
     """(N, 4) whether each of :data:`ROLES` plays, if it belongs to the band."""
 
 
-def cells_of(
+def player_cells(
     plays: NDArray[np.bool_], breaks: Sequence[tuple[float, float, str | None]], metre: int
-) -> Cells:
+) -> PlayerCells:
     """The cells of a piece.
 
     Args:
@@ -59,11 +59,11 @@ def cells_of(
     for start, stop, solo in breaks:
         inside = (edges[:-1] >= start) & (edges[:-1] < stop)
         present[inside] &= np.array([role == solo for role in ROLES])
-    return Cells(edges, bar, present)
+    return PlayerCells(edges, bar, present)
 
 
 def chord_events(
-    chords: NDArray[np.int64], cells: Cells, band: Collection[str], edges: NDArray[np.float64]
+    chords: NDArray[np.int64], cells: PlayerCells, band: Collection[str], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(N, 4) the chords that sound, one after the other.
 
@@ -108,10 +108,9 @@ def key_events(
 
 
 def section_events(
-    first_bar: int, cells: Cells, band: Collection[str], edges: NDArray[np.float64]
+    first_bar: int, cells: PlayerCells, band: Collection[str], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 3) sections: a new one begins every :data:`PERIOD` bars of the tune, and where a player stops or
-    comes in.
+    """(N, 3) sections: one every :data:`SECTION_BARS` bars of the tune and where a player enters or stops.
 
     Args:
         first_bar: bar of the tune that the piece begins with.
@@ -120,7 +119,7 @@ def section_events(
         edges: (N + 1,) seconds of the cells' edges.
     """
     present = cells.plays[:, [column for column, role in enumerate(ROLES) if role in band]]
-    periods = (first_bar + cells.bars) // PERIOD
+    periods = (first_bar + cells.bars) // SECTION_BARS
     states = [(period, *row) for period, row in zip(periods.tolist(), present.tolist(), strict=True)]
     rows = []
     for first, stop in _runs(states):
@@ -130,24 +129,26 @@ def section_events(
     return np.array(rows).reshape(-1, 3)
 
 
-def labels_of(arrangement: Arrangement) -> Labels:
+def arrangement_labels(arrangement: Arrangement) -> Labels:
     """Notes and drums as they are played, with the arranger's chords, key and sections; all that begins or
     lasts within the pair and is heard."""
-    notes = [_notes(part, number) for number, part in enumerate(arrangement.parts) if not part.drums]
-    drums = [_drums(part) for part in arrangement.parts if part.drums]
-    around, seconds = arrangement.around, arrangement.seconds
+    notes = [_note_rows(part, number) for number, part in enumerate(arrangement.parts) if not part.drums]
+    drums = [_drum_rows(part) for part in arrangement.parts if part.drums]
+    around, seconds = arrangement.surroundings, arrangement.seconds
     events = {}
     for kind, rows in (("notes", notes), ("drums", drums)):
         found = np.concatenate([np.empty((0, 2 + len(KINDS[kind]))), *rows])
         # Fades go one way: what is silent at both its ends is silent in between.
         loudest = (
-            gain(around, seconds, np.clip(found[:, :2].ravel(), 0.0, seconds)).reshape(-1, 2).max(axis=1)
+            music_gain(around, seconds, np.clip(found[:, :2].ravel(), 0.0, seconds))
+            .reshape(-1, 2)
+            .max(axis=1)
         )
-        events[kind] = found[loudest >= AUDIBLE]
+        events[kind] = found[loudest >= MIN_AUDIBLE_GAIN]
     # The last downbeat is struck, and rings.
     rings = max([around.stop, *(float(rows[:, 1].max()) for rows in notes if np.isfinite(around.stop))])
     for kind, known in arrangement.form.events.items():
-        events[kind] = _within(known, around, rings if kind == "chords" else around.stop)
+        events[kind] = _crop_to_music(known, around, rings if kind == "chords" else around.stop)
     if "sections" in events:
         silent, after = SECTIONS.index("silence"), "applause" if around.applause else "silence"
         before = [(0.0, around.start, silent)] if around.start > 0 else []
@@ -159,11 +160,11 @@ def labels_of(arrangement: Arrangement) -> Labels:
     return Labels(events).between(0.0, seconds)
 
 
-def silent_labels(kind: str, seconds: float) -> Labels:
+def beatless_labels(kind: str, seconds: float) -> Labels:
     """Labels of a pair without music.
 
     Args:
-        kind: one of :data:`~motion_data.corpora.constructed.surroundings.NOTHING`.
+        kind: one of :data:`~motion_data.corpora.constructed.surroundings.BEATLESS_SOUNDS`.
         seconds: its length.
     """
     none = {name: np.empty((0, 2 + len(values))) for name, values in KINDS.items()}
@@ -172,24 +173,26 @@ def silent_labels(kind: str, seconds: float) -> Labels:
     return Labels({**none, "chords": np.array(chord), "sections": np.array(section)})
 
 
-def _within(rows: NDArray[np.float64], around: Surroundings, stop: float) -> NDArray[np.float64]:
+def _crop_to_music(rows: NDArray[np.float64], around: Surroundings, stop: float) -> NDArray[np.float64]:
     """The rows that begin in the music, or last until it begins; cut off at its beginning and at ``stop``."""
-    kept = rows[(rows[:, 0] <= around.stop + SAME) & (rows[:, 1] > around.start + SAME)].copy()
+    kept = rows[
+        (rows[:, 0] <= around.stop + TIME_TOLERANCE) & (rows[:, 1] > around.start + TIME_TOLERANCE)
+    ].copy()
     if around.start > 0:
         kept[:, 0] = np.maximum(kept[:, 0], around.start)
     kept[:, 1] = np.minimum(kept[:, 1], stop)
-    return kept[kept[:, 1] > kept[:, 0] + SAME]
+    return kept[kept[:, 1] > kept[:, 0] + TIME_TOLERANCE]
 
 
-def _notes(part: Part, number: int) -> NDArray[np.float64]:
+def _note_rows(part: Part, number: int) -> NDArray[np.float64]:
     start, length, pitch, velocity = part.notes.T
     same = np.ones(len(part.notes))
     return np.column_stack(
-        [start, start + length, playable(pitch), np.round(velocity), part.program * same, number * same]
+        [start, start + length, fold_pitches(pitch), np.round(velocity), part.program * same, number * same]
     )
 
 
-def _drums(part: Part) -> NDArray[np.float64]:
+def _drum_rows(part: Part) -> NDArray[np.float64]:
     start, length, pitch, velocity = part.notes.T
     return np.column_stack([start, start + length, drum_classes(np.round(pitch)), np.round(velocity)])
 

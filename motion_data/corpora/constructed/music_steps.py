@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.footfalls import (
-    FASTEST_FOOT,
-    Dance,
+    MAX_FOOT_SPEED,
+    Choreography,
     Footfall,
     Stepper,
     beat_index,
-    in_order,
-    timing_scale,
+    beat_stretch,
+    sort_footfalls,
 )
 from motion_data.corpora.constructed.music_cues import MusicCues
 from motion_data.corpora.constructed.step_patterns import PATTERNS, SUITS, Pattern, Step
@@ -35,16 +35,16 @@ from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 
-FAVOURITE, SUITABLE = 2.0, 4.0
+FAVOURITE_WEIGHT, SUITABLE_WEIGHT = 2.0, 4.0
 """How much rather a dancer takes the own favourite figure, and one that suits the music."""
 
-NEAR, NEAR_OFF_BEAT, LARGEST = 0.12, 0.2, 0.09
+ON_BEAT_WINDOW, OFF_BEAT_WINDOW, MAX_WINDOW_SECONDS = 0.12, 0.2, 0.09
 """A stroke belongs to a step within such a share of a beat, on and off the beats, and within such seconds."""
 
-SWAY = 1.3
+HALF_TIME_FACTOR = 1.3
 """A half-time section is danced at half time where beats last less than so many times the quickest."""
 
-TAP_STRENGTH, TAP_GAP, TAP_LIFT = 0.6, 0.32, 0.06
+MIN_TAP_STRENGTH, MIN_TAP_GAP_SECONDS, TAP_LIFT_METRES = 0.6, 0.32, 0.06
 """Strokes that are tapped to; seconds between two touch-downs of a foot; metres."""
 
 
@@ -99,7 +99,7 @@ class Figure:
 
     pattern: Pattern
     character: frozenset[str]
-    bar: int
+    first_bar: int
     """The bar of the grid at which it begins."""
     until: int
     """The first one of the next figure."""
@@ -107,7 +107,7 @@ class Figure:
     """Beats of the music to a beat of the pattern."""
 
 
-def nearest(strokes: Array, times: Array, within: Array | float) -> tuple[Array, Array]:
+def nearest_onset(strokes: Array, times: Array, within: Array | float) -> tuple[Array, Array]:
     """(N,) strength and seconds of the stroke nearest to each time; strength 0 where none is near enough.
 
     Args:
@@ -123,7 +123,7 @@ def nearest(strokes: Array, times: Array, within: Array | float) -> tuple[Array,
     return np.where(near, strokes[place, 1], 0.0), np.where(near, strokes[place, 0], times)
 
 
-def character_of(cues: MusicCues, grid: Grid, begin: float, end: float) -> frozenset[str]:
+def section_character(cues: MusicCues, grid: Grid, begin: float, end: float) -> frozenset[str]:
     """Habits of movement that a section asks for; names are the keys of :data:`SUITS`.
 
     ``half-time``: in a bar of four the snare is on the third beat and hardly on the others.
@@ -137,10 +137,10 @@ def character_of(cues: MusicCues, grid: Grid, begin: float, end: float) -> froze
     if len(beats) < 2:
         return frozenset()
     period = float(np.median(np.diff(beats)))
-    within = min(NEAR * period, LARGEST)
+    within = min(ON_BEAT_WINDOW * period, MAX_WINDOW_SECONDS)
 
     def on(voice: str) -> Array:
-        return nearest(cues.strokes[voice], beats, within)[0]
+        return nearest_onset(cues.onsets[voice], beats, within)[0]
 
     def mean(values: Array) -> float:
         return float(values.mean()) if len(values) else 0.0
@@ -151,24 +151,24 @@ def character_of(cues: MusicCues, grid: Grid, begin: float, end: float) -> froze
     third = mean(snare[positions == 3])
     if grid.metre == 4 and third > max(0.3, 3 * mean(snare[even]), 2 * mean(snare[positions == 1])):
         found.add("half-time")
-    between = np.concatenate([cues.strokes[voice] for voice in ("hat", "chords", "melody")])
+    between = np.concatenate([cues.onsets[voice] for voice in ("hat", "chords", "melody")])
     between = between[np.argsort(between[:, 0], kind="stable")]
     half = beats + 0.5 * period
-    if mean(nearest(between, half, NEAR_OFF_BEAT * period)[0]) > 1.15 * mean(
-        nearest(between, beats, within)[0]
+    if mean(nearest_onset(between, half, OFF_BEAT_WINDOW * period)[0]) > 1.15 * mean(
+        nearest_onset(between, beats, within)[0]
     ):
         found.add("off-beat")
     if mean((kick > 0.3).astype(float)) > 0.85:
         found.add("driving")
     low = cues.low[(cues.low[:, 0] >= begin) & (cues.low[:, 0] < end), 0]
-    off = nearest(np.stack([beats, np.ones(len(beats))], 1), low, within)[0] == 0
+    off = nearest_onset(np.stack([beats, np.ones(len(beats))], 1), low, within)[0] == 0
     if len(low) > len(beats) / 3 and mean(off.astype(float)) > 0.5:
         found.add("syncopated")
     if grid.metre == 3:
         odd, even = positions == 1, positions > 1
     if mean(np.maximum(bass, kick)[odd]) > 0.4 and mean(bass[even]) < 0.2 < mean(chords[even]):
         found.add("two-beat")
-    strokes = sum(int(((s[:, 0] >= begin) & (s[:, 0] < end)).sum()) for s in cues.strokes.values())
+    strokes = sum(int(((s[:, 0] >= begin) & (s[:, 0] < end)).sum()) for s in cues.onsets.values())
     frames = np.linspace(begin, end, 16)
     if strokes < 1.5 * len(beats) or mean(cues.at(cues.loudness, frames)) < 0.45:
         found.add("calm")
@@ -197,21 +197,21 @@ def choose_figures(
     for bar, until in pairwise(edges):
         begin = max(float(grid.beats[starts[bar]]), cues.start)
         end = float(grid.beats[starts[until]]) if until < len(starts) else float(grid.beats[-1])
-        character = character_of(cues, grid, begin, min(end, cues.stop))
+        character = section_character(cues, grid, begin, min(end, cues.stop))
         suitable = {style for name in character for style in SUITS.get(name, ())}
         weights = np.array(
             [
-                (SUITABLE if style in suitable else 1.0)
-                * (FAVOURITE if style == favourite else 1.0)
+                (SUITABLE_WEIGHT if style in suitable else 1.0)
+                * (FAVOURITE_WEIGHT if style == favourite else 1.0)
                 # A new section is seen to be one.
                 * (0.0 if figures and patterns[style] is figures[-1].pattern and len(patterns) > 1 else 1.0)
                 for style in patterns
             ]
         )
         pattern = patterns[str(rng.choice(list(patterns), p=weights / weights.sum()))]
-        stretch = timing_scale(pattern, grid.metre, period, energy)
+        stretch = beat_stretch(pattern, grid.metre, period, energy)
         if "half-time" in character:
-            stretch = max(stretch, 2.0 if period < SWAY * pattern.quickest else 1.0)
+            stretch = max(stretch, 2.0 if period < HALF_TIME_FACTOR * pattern.quickest else 1.0)
         figures.append(Figure(pattern, character, bar, until, stretch))
     return figures
 
@@ -222,7 +222,7 @@ class _Slot:
 
     step: Step
     figure: Figure
-    bar: int
+    first_bar: int
     """At which the figure's round begins."""
     beat: float
     """Among all beats of the grid."""
@@ -239,7 +239,7 @@ def choreograph_to_music(
     habits: Habits,
     scale: float,
     rng: np.random.Generator,
-) -> Dance:
+) -> Choreography:
     """Lay figures on the bars and dance them by the rules above, with human error.
 
     Args:
@@ -260,15 +260,15 @@ def choreograph_to_music(
     times = np.interp(places, numbers, grid.beats)
     metrical = np.array(accents)[(grid.positions[places.astype(int)] - 1) % len(accents)]
     metrical = np.where(whole, metrical, 0.1)
-    window = np.minimum(np.where(whole, NEAR, NEAR_OFF_BEAT) * period, LARGEST)
-    strength, stroke = _heard(cues, times, window, period * grid.metre)
+    window = np.minimum(np.where(whole, ON_BEAT_WINDOW, OFF_BEAT_WINDOW) * period, MAX_WINDOW_SECONDS)
+    strength, stroke = _answered_onsets(cues, times, window, period * grid.metre)
     known = (times >= cues.start) & (times < cues.stop)
     follow = np.where(known, habits.attention, 0.0)
     accent = (1 - follow) * metrical + follow * strength
     made = np.where(known, habits.steadiness + (1 - habits.steadiness) * np.minimum(1.3 * strength, 1), 1)
     aim = times + habits.pull * (stroke - times)
     energy = energy_at(times)
-    rests = in_breaks(cues, times)
+    rests = is_in_break(cues, times)
 
     dancer = Stepper(figures[0].pattern, float(energy[0]), scale, float(rng.uniform(0.010, 0.025)), rng)
     dancer.lag = habits.late
@@ -280,18 +280,18 @@ def choreograph_to_music(
     phrase: tuple[int, int] | None = None
     size = 1.0
     for index, slot in enumerate(slots):
-        if slot.bar != figure_bar:
-            figure_bar = slot.bar
+        if slot.first_bar != figure_bar:
+            figure_bar = slot.first_bar
             dancer.pattern = slot.figure.pattern
-            own = slot.figure.bar, (slot.bar - slot.figure.bar) // phrase_bars
+            own = slot.figure.first_bar, (slot.first_bar - slot.figure.first_bar) // phrase_bars
             if own != phrase:
-                phrase, phrase_bar = own, slot.bar
+                phrase, phrase_bar = own, slot.first_bar
                 dancer.energy = 0.5
                 dancer.new_phrase()
                 size = dancer.size / (0.65 + 0.55 * 0.5)
                 phrases.append(float(grid.beats[int(slot.beat)]))
             dancer.new_figure()
-        turning = dancer.turn_at_end if _last_of_phrase(slot, phrase_bar, phrase_bars, grid.metre) else 0.0
+        turning = dancer.turn_at_end if _is_phrase_end(slot, phrase_bar, phrase_bars, grid.metre) else 0.0
         if rng.random() >= made[index] or rests[index]:
             continue
         # After steps left out, the figure goes on with the feet exchanged, and so mirrored.
@@ -299,20 +299,20 @@ def choreograph_to_music(
         dancer.energy = float(energy[index])
         dancer.size = size * (0.65 + 0.55 * dancer.energy)
         steps = len(slot.figure.pattern.steps)
-        dancer.take(
+        dancer.add_step(
             slot.step,
             float(aim[index]),
             float(accent[index]),
             turning / steps,
             slot.figure.stretch * period,
         )
-    falls = in_order(dancer.footfalls)
-    falls = _with_taps(falls, cues, times[~rests], habits, dancer.sigma, period, rng)
-    weights, rises = _beats(grid, figures, accents)
-    return Dance(tuple(falls), grid.beats, weights, rises, np.array(phrases))
+    falls = sort_footfalls(dancer.footfalls)
+    falls = _add_taps(falls, cues, times[~rests], habits, dancer.sigma, period, rng)
+    weights, rises = _beat_weights(grid, figures, accents)
+    return Choreography(tuple(falls), grid.beats, weights, rises, np.array(phrases))
 
 
-def in_breaks(cues: MusicCues, times: Array) -> NDArray[np.bool_]:
+def is_in_break(cues: MusicCues, times: Array) -> NDArray[np.bool_]:
     """(N,) whether (N,) seconds lie in a break."""
     breaks = cues.breaks
     inside: NDArray[np.bool_] = ((times[:, None] >= breaks[:, 0]) & (times[:, None] < breaks[:, 1])).any(
@@ -327,7 +327,7 @@ def _slots(grid: Grid, figures: Sequence[Figure]) -> list[_Slot]:
     slots: list[_Slot] = []
     for figure in figures:
         stop = starts[figure.until] if figure.until < len(starts) else len(grid.beats)
-        for bar in range(figure.bar, figure.until, _round_bars(figure, grid.metre)):
+        for bar in range(figure.first_bar, figure.until, _figure_bars(figure, grid.metre)):
             second = False
             for step in figure.pattern.steps:
                 beat = beat_index(step.beat * figure.stretch, bar, starts, lengths, grid.metre)
@@ -337,24 +337,24 @@ def _slots(grid: Grid, figures: Sequence[Figure]) -> list[_Slot]:
     return slots
 
 
-def _round_bars(figure: Figure, metre: int) -> int:
+def _figure_bars(figure: Figure, metre: int) -> int:
     """Bars that a figure lasts once."""
     return max(1, round(figure.pattern.beats * figure.stretch / metre))
 
 
-def _last_of_phrase(slot: _Slot, phrase_bar: int, phrase_bars: int, metre: int) -> bool:
-    return slot.bar - phrase_bar >= phrase_bars - _round_bars(slot.figure, metre)
+def _is_phrase_end(slot: _Slot, phrase_bar: int, phrase_bars: int, metre: int) -> bool:
+    return slot.first_bar - phrase_bar >= phrase_bars - _figure_bars(slot.figure, metre)
 
 
-def _heard(cues: MusicCues, times: Array, window: Array, bar: float) -> tuple[Array, Array]:
+def _answered_onsets(cues: MusicCues, times: Array, window: Array, bar: float) -> tuple[Array, Array]:
     """Strength and seconds of the stroke that each step answers."""
-    strength, stroke = nearest(cues.low, times, window)
-    other, other_stroke = nearest(cues.any, times, window)
-    alone = nearest(cues.low, times, bar)[0] == 0
+    strength, stroke = nearest_onset(cues.low, times, window)
+    other, other_stroke = nearest_onset(cues.any, times, window)
+    alone = nearest_onset(cues.low, times, bar)[0] == 0
     return np.where(alone, other, strength), np.where(alone, other_stroke, stroke)
 
 
-def _with_taps(
+def _add_taps(
     falls: list[Footfall],
     cues: MusicCues,
     steps: Array,
@@ -364,10 +364,10 @@ def _with_taps(
     rng: np.random.Generator,
 ) -> list[Footfall]:
     """Touch-downs added where a strong low stroke is on no step, and a foot is free for it."""
-    low = cues.low[cues.low[:, 1] >= TAP_STRENGTH]
+    low = cues.low[cues.low[:, 1] >= MIN_TAP_STRENGTH]
     if not len(low) or len(steps) < 2:
         return falls
-    off = np.abs(nearest(np.stack([steps, np.ones(len(steps))], 1), low[:, 0], np.inf)[1] - low[:, 0])
+    off = np.abs(nearest_onset(np.stack([steps, np.ones(len(steps))], 1), low[:, 0], np.inf)[1] - low[:, 0])
     wanted = (off > 0.2 * period) & (rng.random(len(low)) < habits.tapping)
     errors = np.clip(rng.normal(0, sigma, len(low)), -2 * sigma, 2 * sigma)
     result = list(falls)
@@ -380,34 +380,34 @@ def _with_taps(
         own = [fall for fall in result if fall.foot == foot]
         last = next((fall for fall in reversed(own) if fall.time < time and fall.lift > 0), None)
         following = next((fall for fall in own if fall.time > time), None)
-        if last is None or time - last.time < TAP_GAP or time - carrying.time < 0.1:
+        if last is None or time - last.time < MIN_TAP_GAP_SECONDS or time - carrying.time < 0.1:
             continue
         if following is not None:
-            way = float(np.hypot(*np.subtract(following.place, last.place)))
-            if following.time - time < max(TAP_GAP, 1.25 * 1.9 * way / FASTEST_FOOT):
+            way = float(np.hypot(*np.subtract(following.location, last.location)))
+            if following.time - time < max(MIN_TAP_GAP_SECONDS, 1.25 * 1.9 * way / MAX_FOOT_SPEED):
                 continue
         tap = replace(
             carrying,
             time=float(time),
             foot=foot,
-            place=last.place,
+            location=last.location,
             yaw=last.yaw,
-            lift=TAP_LIFT,
+            lift=TAP_LIFT_METRES,
             weight=False,
             hop=False,
-            main=True,
+            is_step=True,
         )
         result.insert(len(before), tap)
     return result
 
 
-def _beats(grid: Grid, figures: Sequence[Figure], accents: tuple[float, ...]) -> tuple[Array, Array]:
+def _beat_weights(grid: Grid, figures: Sequence[Figure], accents: tuple[float, ...]) -> tuple[Array, Array]:
     """(B,) weight of the bar and metres of rise on each beat."""
     starts = np.append(np.flatnonzero(grid.positions == 1), len(grid.beats))
     weights = np.array(accents)[(grid.positions - 1) % len(accents)]
     rises = np.zeros(len(grid.beats))
     for figure in figures:
-        part = slice(int(starts[figure.bar]), int(starts[figure.until]))
+        part = slice(int(starts[figure.first_bar]), int(starts[figure.until]))
         position = grid.positions[part] - 1
         if figure.stretch == 2:
             weights[part] = np.where(position % 2 == 0, weights[part], 0.0)

@@ -9,33 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
-from motion_data.corpora.constructed.arrangement import FASTEST, SLOWEST
-from motion_data.corpora.constructed.score_check import contradiction
+from motion_data.corpora.constructed.arrangement import MAX_BPM, MIN_BPM
+from motion_data.corpora.constructed.score_check import find_contradiction
 from motion_data.corpora.constructed.scores import PERCUSSION, Score
 from motion_data.corpora.constructed.tunes import METRES
 from motion_data.errors import DataError
 from motion_data.files import find_files
 from motion_data.midi_beats import midi_beats, pop909_beats
-from motion_data.midi_file import read_score, seconds_of
+from motion_data.midi_file import read_score, ticks_to_seconds
 from motionbeat_upstream.file_name import printable
 
 STYLE = "pieces"
 
-FEWEST_BARS, FEWEST_NOTES = 8, 64
+MIN_BARS, MIN_NOTES = 8, 64
 """A stretch of one metre with less is left out."""
 
-FASTER = 1.25
+MAX_TEMPO_CHANGE = 1.25
 """Factor by which a piece may be played faster or slower than it is written."""
 
-UNEVEN = 0.02
+MAX_STEADY_VARIATION = 0.02
 """Share by which the tempo may waver before its own course is kept."""
 
-NOISES = range(120, 128)
+NOISE_PROGRAMS = range(120, 128)
 """GM programs that are no instruments."""
 
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "COPYING*", "copyright")
 
-BASSES = range(32, 40)
+BASS_PROGRAMS = range(32, 40)
 """GM programs of basses."""
 
 
@@ -43,7 +43,7 @@ def read_pieces(folder: Path) -> tuple[list[Score], dict[str, str]]:
     """The scores of a folder's MIDI files.
 
     Bars are those of the file's time signatures, or of a ``beat_midi.txt`` beside it, as POP909 has it. A
-    piece in several metres gives a score for each stretch of :data:`FEWEST_BARS` bars or more.
+    piece in several metres gives a score for each stretch of :data:`MIN_BARS` bars or more.
 
     Args:
         folder: searched with its subfolders for .mid and .midi.
@@ -57,7 +57,7 @@ def read_pieces(folder: Path) -> tuple[list[Score], dict[str, str]]:
     files = find_files(folder, (".mid", ".midi"))
     if not files:
         raise DataError(f"{folder}: no .mid or .midi file in it; give a folder of MIDI files with --pieces")
-    licence = licence_of(folder)
+    licence = folder_licence(folder)
     scores: list[Score] = []
     left_out: dict[str, str] = {}
     for path in files:
@@ -75,7 +75,7 @@ def read_pieces(folder: Path) -> tuple[list[Score], dict[str, str]]:
     return scores, left_out
 
 
-def licence_of(folder: Path) -> str:
+def folder_licence(folder: Path) -> str:
     """What a folder says of its licence: the first line of the file that has it."""
     for pattern in LICENCE_FILES:
         for path in sorted(folder.glob(pattern)):
@@ -94,15 +94,15 @@ def read_piece(path: Path, source: str, licence: str) -> list[Score | str]:
     annotation = path.with_name("beat_midi.txt")
     beats = pop909_beats(annotation) if annotation.is_file() else midi_beats(path)
     score = read_score(path)
-    players, notes = _notes(score)
+    players, notes = _read_notes(score)
     found = [
-        _stretch(beats, first, last, players, notes, source, licence)
-        for first, last in _regular(beats.positions)
+        _make_score(beats, first, last, players, notes, source, licence)
+        for first, last in _metre_stretches(beats.positions)
     ]
-    return found or [f"no {FEWEST_BARS} bars one after the other in one metre; leave it out"]
+    return found or [f"no {MIN_BARS} bars one after the other in one metre; leave it out"]
 
 
-def _notes(score: Any) -> tuple[list[tuple[str, int, bool]], NDArray[np.float64]]:
+def _read_notes(score: Any) -> tuple[list[tuple[str, int, bool]], NDArray[np.float64]]:
     """Role, program and drums of each part, and (N, 5) part, start, end in seconds, pitch, velocity."""
     players: list[tuple[str, int, bool]] = []
     rows = []
@@ -112,11 +112,11 @@ def _notes(score: Any) -> tuple[list[tuple[str, int, bool]], NDArray[np.float64]
         if track.is_drum:
             kept = np.isin(pitch, PERCUSSION)
         else:
-            kept = np.full(len(pitch), track.program not in NOISES)
+            kept = np.full(len(pitch), track.program not in NOISE_PROGRAMS)
         if not kept.any():
             continue
-        start = seconds_of(score, columns["time"])
-        end = seconds_of(score, columns["time"] + columns["duration"])
+        start = ticks_to_seconds(score, columns["time"])
+        end = ticks_to_seconds(score, columns["time"] + columns["duration"])
         part = np.full(len(pitch), float(len(players)))
         rows.append(np.stack([part, start, end, pitch, columns["velocity"].astype(np.float64)], axis=1)[kept])
         players.append((_role(track, pitch), int(track.program), bool(track.is_drum)))
@@ -127,12 +127,12 @@ def _role(track: Any, pitch: NDArray[np.float64]) -> str:
     name = track.name.lower()
     if track.is_drum:
         return "drums"
-    if track.program in BASSES or "bass" in name or np.median(pitch) < 43:
+    if track.program in BASS_PROGRAMS or "bass" in name or np.median(pitch) < 43:
         return "bass"
     return "melody" if any(word in name for word in ("melod", "vocal", "lead")) else "chords"
 
 
-def _regular(positions: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _metre_stretches(positions: NDArray[np.int64]) -> list[tuple[int, int]]:
     """First beat, and beat behind the last, of stretches of whole bars of one metre."""
     starts = np.flatnonzero(positions == 1)
     lengths = np.diff(starts)
@@ -144,10 +144,10 @@ def _regular(positions: NDArray[np.int64]) -> list[tuple[int, int]]:
         else:
             stretches.append((int(start), int(start + length)))
     metre = {start: int(length) for start, length in zip(starts, lengths, strict=False)}
-    return [(first, last) for first, last in stretches if last - first >= FEWEST_BARS * metre[first]]
+    return [(first, last) for first, last in stretches if last - first >= MIN_BARS * metre[first]]
 
 
-def _stretch(
+def _make_score(
     beats: Beats,
     first: int,
     last: int,
@@ -164,19 +164,19 @@ def _stretch(
     count = last - first
     step = np.diff(times)
     own = float(60 / np.median(step))
-    if not SLOWEST / FASTER < own < FASTEST * FASTER:
-        return f"{own:.0f} beats a minute; expected {SLOWEST:g} to {FASTEST:g}"
+    if not MIN_BPM / MAX_TEMPO_CHANGE < own < MAX_BPM * MAX_TEMPO_CHANGE:
+        return f"{own:.0f} beats a minute; expected {MIN_BPM:g} to {MAX_BPM:g}"
     written = np.interp(notes[:, 1], times, np.arange(count + 1.0), left=-1.0, right=count + 1.0)
     end = np.interp(notes[:, 2], times, np.arange(count + 1.0), right=count)
     inside = (written > -0.1) & (written < count - 0.1)
     rows = np.stack([notes[:, 0], written, np.maximum(end - written, 0.02), notes[:, 3], notes[:, 4]], axis=1)
     rows = rows[inside]
-    if len(rows) < FEWEST_NOTES:
-        return f"{len(rows)} notes; expected {FEWEST_NOTES} or more"
+    if len(rows) < MIN_NOTES:
+        return f"{len(rows)} notes; expected {MIN_NOTES} or more"
     signature = _signature(metre, rows[:, 1])
     if signature is None:
         return f"bars of {metre} beats; expected one of {', '.join(METRES)}"
-    steady = float(np.ptp(step)) < UNEVEN * float(np.median(step))
+    steady = float(np.ptp(step)) < MAX_STEADY_VARIATION * float(np.median(step))
     found = Score(
         source=source if first == 0 else f"{source}#{first}",
         piece=source,
@@ -185,13 +185,13 @@ def _stretch(
         signature=signature,
         metre=metre,
         beats=count,
-        bpm=(max(SLOWEST, own / FASTER), min(FASTEST, own * FASTER)),
+        bpm=(max(MIN_BPM, own / MAX_TEMPO_CHANGE), min(MAX_BPM, own * MAX_TEMPO_CHANGE)),
         loop=(0, count),
         players=tuple(players),
         notes=rows[np.argsort(rows[:, 1], kind="stable")],
         seconds=None if steady else times - times[0],
     )
-    return contradiction(found) or found
+    return find_contradiction(found) or found
 
 
 def _signature(metre: int, starts: NDArray[np.float64]) -> str | None:

@@ -15,25 +15,30 @@ import torch
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed import acoustics, production, sounds, surroundings
-from motion_data.corpora.constructed.arrangement import FASTEST, LEAD, SLOWEST, Arrangement, arrange
-from motion_data.corpora.constructed.capture import Take, deal_takes, read_takes, warp_onto
+from motion_data.corpora.constructed.arrangement import LEAD_SECONDS, MAX_BPM, MIN_BPM, Arrangement, arrange
+from motion_data.corpora.constructed.capture import Take, read_takes, split_takes, warp_to_grid
 from motion_data.corpora.constructed.dancer import Follows, dance, take_name
-from motion_data.corpora.constructed.form import labels_of, silent_labels
-from motion_data.corpora.constructed.music_cues import cues_of_notes
+from motion_data.corpora.constructed.form import arrangement_labels, beatless_labels
+from motion_data.corpora.constructed.music_cues import cues_from_notes
 from motion_data.corpora.constructed.responsive import dance_to_music
-from motion_data.corpora.constructed.scores import Entry, Scores, arrange_score, load_score
+from motion_data.corpora.constructed.scores import ScoreEntry, Scores, arrange_score, load_score
 from motion_data.corpora.constructed.standing import STANDING, stand
 from motion_data.corpora.constructed.step_patterns import PATTERNS
-from motion_data.corpora.constructed.styles import MELODY, programs_of, styles_of
-from motion_data.corpora.constructed.tunes import METRES, Tune, from_json, made_tune, to_json
+from motion_data.corpora.constructed.styles import MELODY, find_styles, split_programs
+from motion_data.corpora.constructed.tunes import (
+    METRES,
+    Tune,
+    generate_tune,
+    tune_from_record,
+    tune_to_record,
+)
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.loading import LoadedPair
 from motion_data.motion import Motion
 from motion_data.pair import MotionPair
 from motion_data.preparation import split_by_hash
-from motion_data.soundfont import default_soundfont, make_score
-from motion_data.soundfont import play as play_score
+from motion_data.soundfont import default_soundfont, make_score, render_score
 
 T = TypeVar("T")
 
@@ -57,13 +62,13 @@ METRE_SHARES = {
 TUNES, BEATLESS = "tunes", "beatless"
 """Sources of pairs beside the styles of scores: tunes arranged here, and sounds without any music."""
 
-MADE_SHARE = 0.25
+GENERATED_TUNE_SHARE = 0.25
 """Pairs that have a made tune although there are others: folk tunes alone are one kind of music."""
 
-MADE_TUNES = 400
+GENERATED_TUNES = 400
 """Made tunes of each metre."""
 
-MOST_TRIES = 8
+MAX_TAKE_TRIES = 8
 """Takes that are tried on one piece of music before the parametric dancer has to do."""
 
 FPS = 60.0
@@ -84,7 +89,7 @@ class Plan:
     """:data:`TUNES`, :data:`BEATLESS`, or the style of scores that its own is of."""
     tune: Tune | None
     """That is arranged; None with another source."""
-    score: Entry | None
+    score: ScoreEntry | None
     """That a stretch is cut from; None with another source."""
     style: str
     """Of the accompaniment; what a beatless pair sounds like; of a score the source."""
@@ -156,11 +161,11 @@ def stage_rng(seed: int, index: int, stage: str) -> np.random.Generator:
     return np.random.default_rng(stage_seed(seed, index, stage))
 
 
-Pools = Mapping[tuple[str, str], Sequence[Tune]]
+TunePools = Mapping[tuple[str, str], Sequence[Tune]]
 """Tunes by split and time signature."""
 
 
-def pool(tunes: Sequence[Tune]) -> Pools:
+def group_tunes(tunes: Sequence[Tune]) -> TunePools:
     """Tunes by split and time signature; the split is dealt by the piece's name and so never changes."""
     pools: dict[tuple[str, str], list[Tune]] = {}
     for tune in tunes:
@@ -169,17 +174,17 @@ def pool(tunes: Sequence[Tune]) -> Pools:
 
 
 @lru_cache(maxsize=1)
-def made_pools() -> Mapping[tuple[str, str], Sequence[int]]:
+def generated_tune_numbers() -> Mapping[tuple[str, str], Sequence[int]]:
     """Numbers of the made tunes, by split and time signature."""
     pools: dict[tuple[str, str], list[int]] = {}
     for metre in METRES:
-        for number in range(MADE_TUNES):
+        for number in range(GENERATED_TUNES):
             pools.setdefault((split_by_hash(f"made:{metre}-{number}"), metre), []).append(number)
     return pools
 
 
 @lru_cache(maxsize=16)
-def dances_of(signature: str) -> tuple[str, ...]:
+def dance_styles(signature: str) -> tuple[str, ...]:
     """The parametric dancer's styles that step on the beats of a metre and on what they are divided into."""
     metre, parts = METRES[signature]
     return tuple(
@@ -198,16 +203,16 @@ class Mix:
     scores: Scores = field(default_factory=dict)
 
 
-TUNES_ALONE = Mix()
+TUNES_ONLY = Mix()
 
 
 def plan_pair(
     seed: int,
     index: int,
-    tunes: Pools,
+    tunes: TunePools,
     seconds: float,
     soundfont: Path | None,
-    mix: Mix = TUNES_ALONE,
+    mix: Mix = TUNES_ONLY,
     played: Mapping[str, Any] | None = None,
     follows: Follows = "music",
 ) -> Plan:
@@ -216,7 +221,7 @@ def plan_pair(
     Args:
         seed: of the corpus.
         index: of the pair, from 0.
-        tunes: what :func:`pool` gave; made tunes stand in where it has none.
+        tunes: what :func:`group_tunes` gave; made tunes stand in where it has none.
         seconds: length of the pair.
         soundfont: None for the default.
         mix: sources, and scores to choose from; a tune stands in where they have none of the tempo drawn.
@@ -225,7 +230,7 @@ def plan_pair(
     """
     rng = stage_rng(seed, index, "plan")
     split = SPLIT_OF[index % len(SPLIT_OF)]
-    bpm = float(np.exp(rng.uniform(np.log(SLOWEST), np.log(FASTEST))))
+    bpm = float(np.exp(rng.uniform(np.log(MIN_BPM), np.log(MAX_BPM))))
     source = str(rng.choice(list(mix.shares), p=list(mix.shares.values())))
     use_made, pick, of_style, of_program, of_dance = rng.random(5)
     fitting: Mapping[str, Sequence[Any]] = {
@@ -239,24 +244,24 @@ def plan_pair(
     if source != BEATLESS and not any(fitting.values()):
         source = TUNES
     if source == TUNES:
-        fitting = {signature: styles_of(signature, bpm) for signature in METRE_SHARES}
+        fitting = {signature: find_styles(signature, bpm) for signature in METRE_SHARES}
     tune, score, program = None, None, 0
     if source == BEATLESS:
-        style, danced, bpm = _one_of(surroundings.NOTHING, of_style), STANDING, 0.0
+        style, danced, bpm = _pick(surroundings.BEATLESS_SOUNDS, of_style), STANDING, 0.0
     else:
         weights = np.array([METRE_SHARES[metre] * bool(found) for metre, found in fitting.items()])
         signature = str(rng.choice(list(fitting), p=weights / weights.sum()))
-        danced = _one_of(dances_of(signature), of_dance)
+        danced = _pick(dance_styles(signature), of_dance)
         if source == TUNES:
-            style = _one_of(fitting[signature], of_style).name
-            known, made = tunes.get((split, signature), ()), made_pools()[split, signature]
-            if use_made < MADE_SHARE or not known:
-                tune = made_tune(signature, _one_of(made, pick))
+            style = _pick(fitting[signature], of_style).name
+            known, made = tunes.get((split, signature), ()), generated_tune_numbers()[split, signature]
+            if use_made < GENERATED_TUNE_SHARE or not known:
+                tune = generate_tune(signature, _pick(made, pick))
             else:
-                tune = _one_of(known, pick)
-            program = _one_of(programs_of(split, MELODY), of_program)
+                tune = _pick(known, pick)
+            program = _pick(split_programs(split, MELODY), of_program)
         else:
-            style, score = source, _one_of(fitting[signature], pick)
+            style, score = source, _pick(fitting[signature], pick)
     return Plan(
         seed,
         index,
@@ -277,7 +282,7 @@ def plan_pair(
     )
 
 
-def _one_of(choices: Sequence[T], share: float) -> T:
+def _pick(choices: Sequence[T], share: float) -> T:
     """One of several, by a number in [0, 1)."""
     return choices[int(share * len(choices))]
 
@@ -299,7 +304,7 @@ def to_provenance(plan: Plan) -> dict[str, Any]:
     """The plan as a manifest holds it."""
     return {
         **vars(plan),
-        "tune": None if plan.tune is None else to_json(plan.tune),
+        "tune": None if plan.tune is None else tune_to_record(plan.tune),
         "score": None if plan.score is None else {**vars(plan.score), "bpm": list(plan.score.bpm)},
     }
 
@@ -320,8 +325,8 @@ def from_provenance(provenance: Mapping[str, Any], place: str) -> Plan:
         return Plan(
             **{
                 **provenance,
-                "tune": None if tune is None else from_json(tune),
-                "score": None if score is None else Entry(**{**score, "bpm": tuple(score["bpm"])}),
+                "tune": None if tune is None else tune_from_record(tune),
+                "score": None if score is None else ScoreEntry(**{**score, "bpm": tuple(score["bpm"])}),
             }
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -330,7 +335,7 @@ def from_provenance(provenance: Mapping[str, Any], place: str) -> Plan:
         ) from None
 
 
-def perform(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
+def render_pair(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
     """Play and dance a constructed pair; the same, bit by bit, each time on one machine.
 
     Args:
@@ -342,18 +347,20 @@ def perform(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
     """
     plan = from_provenance(pair.provenance, f"pair {pair.name!r}")
     if plan.source == BEATLESS:
-        nothing = silent_labels(plan.style, plan.seconds)
-        return LoadedPair(pair, torch.from_numpy(hear_nothing(plan)), stand_still(plan), None, nothing)
-    arrangement = play(plan, folder)
+        nothing = beatless_labels(plan.style, plan.seconds)
+        return LoadedPair(
+            pair, torch.from_numpy(make_beatless_audio(plan)), make_standing_motion(plan), None, nothing
+        )
+    arrangement = make_arrangement(plan, folder)
     if plan.motion is not None and not plan.take:
         plan = choose_take(plan, arrangement)
         pair = replace(pair, take=plan.take_name, provenance=to_provenance(plan))
-    motion = move(plan, arrangement)
-    sound = torch.from_numpy(hear(plan, arrangement))
-    return LoadedPair(pair, sound, motion, arrangement.grid, labels_of(arrangement))
+    motion = make_motion(plan, arrangement)
+    sound = torch.from_numpy(make_audio(plan, arrangement))
+    return LoadedPair(pair, sound, motion, arrangement.grid, arrangement_labels(arrangement))
 
 
-def play(plan: Plan, folder: str | Path = ".") -> Arrangement:
+def make_arrangement(plan: Plan, folder: str | Path = ".") -> Arrangement:
     """The notes and the grid of a plan with music; no sound yet.
 
     Its programs are those that are heard.
@@ -361,21 +368,21 @@ def play(plan: Plan, folder: str | Path = ".") -> Arrangement:
     Raises:
         DataError: the score cannot be found in the corpus's folder, or is another one.
     """
-    arrangement = _arranged(plan, folder)
+    arrangement = _arrange_music(plan, folder)
     if plan.sounds is None:
         return arrangement
-    casting = sounds.cast(
+    casting = sounds.draw_casting(
         arrangement,
         plan.split,
-        sounds.checked_sounds(plan.sounds, plan.sounds_sha256),
+        sounds.read_checked_sounds(plan.sounds, plan.sounds_sha256),
         plan.sources == "unseen",
         sounds.SoundShares(**plan.shares),
         stage_rng(plan.seed, plan.index, "cast"),
     )
-    return sounds.heard_as(arrangement, casting)
+    return sounds.apply_casting(arrangement, casting)
 
 
-def _arranged(plan: Plan, folder: str | Path) -> Arrangement:
+def _arrange_music(plan: Plan, folder: str | Path) -> Arrangement:
     rng = stage_rng(plan.seed, plan.index, "arrangement")
     if plan.score is not None:
         score = load_score(Path(folder) / plan.score.path, plan.score.sha256)
@@ -383,16 +390,16 @@ def _arranged(plan: Plan, folder: str | Path) -> Arrangement:
     else:
         assert plan.tune is not None
         arrangement = arrange(plan.tune, plan.style, plan.program, plan.split, plan.seconds, rng, plan.bpm)
-    around = surroundings.draw(arrangement, stage_rng(plan.seed, plan.index, "surroundings"))
-    return surroundings.bounded(arrangement, around)
+    around = surroundings.draw_surroundings(arrangement, stage_rng(plan.seed, plan.index, "surroundings"))
+    return surroundings.trim_to_music(arrangement, around)
 
 
-def stand_still(plan: Plan) -> Motion:
+def make_standing_motion(plan: Plan) -> Motion:
     """The motion of a plan without music."""
     return stand(plan.seconds, np.random.default_rng(plan.dancer), FPS)
 
 
-def move(plan: Plan, arrangement: Arrangement) -> Motion:
+def make_motion(plan: Plan, arrangement: Arrangement) -> Motion:
     """The motion of a plan, to its grid or to its notes.
 
     Raises:
@@ -400,22 +407,22 @@ def move(plan: Plan, arrangement: Arrangement) -> Motion:
     """
     rng = np.random.default_rng(plan.dancer)
     if plan.motion is not None:
-        return _warped(plan, arrangement, rng)
+        return _warp_take(plan, arrangement, rng)
     if plan.follows == "music":
-        cues = cues_of_notes(arrangement)
-        figures = None if plan.signature is None else dances_of(plan.signature)
+        cues = cues_from_notes(arrangement)
+        figures = None if plan.signature is None else dance_styles(plan.signature)
         return dance_to_music(
             arrangement.grid, cues, plan.dance, plan.seconds, arrangement.energy, rng, FPS, figures
         )
     return dance(arrangement.grid, plan.dance, plan.seconds, arrangement.energy, rng, FPS)
 
 
-def _warped(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -> Motion:
-    take = takes_of(str(plan.motion)).get(plan.take)
+def _warp_take(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -> Motion:
+    take = takes_by_name(str(plan.motion)).get(plan.take)
     if take is None or joints_sha256(take) != plan.take_sha256:
         fault = "is not there any more" if take is None else "has changed since the corpus was prepared"
         raise DataError(f"{plan.motion}: the take {plan.take!r} {fault}; prepare the corpus again")
-    motion = warp_onto(take, arrangement.grid, plan.seconds, rng)
+    motion = warp_to_grid(take, arrangement.grid, plan.seconds, rng)
     if motion is None:
         raise DataError(
             f"{plan.motion}: the take {plan.take!r} does not fit the music; prepare the corpus again"
@@ -427,34 +434,34 @@ def choose_take(plan: Plan, arrangement: Arrangement) -> Plan:
     """The plan with a captured take, where it names a folder of takes and none of them yet.
 
     It is the first of the takes of the plan's split that fits the music, in an order of the plan's own. Where
-    none of :data:`MOST_TRIES` does, the parametric dancer dances.
+    none of :data:`MAX_TAKE_TRIES` does, the parametric dancer dances.
 
     Raises:
         DataError: no such folder, or no takes in it.
     """
     if plan.motion is None or plan.take:
         return plan
-    takes = dealt_takes(plan.motion)[plan.split]
+    takes = takes_by_split(plan.motion)[plan.split]
     order = stage_rng(plan.seed, plan.index, "take").permutation(len(takes))
-    for take in (takes[number] for number in order[:MOST_TRIES]):
+    for take in (takes[number] for number in order[:MAX_TAKE_TRIES]):
         rng = np.random.default_rng(plan.dancer)
-        if warp_onto(take, arrangement.grid, plan.seconds, rng) is not None:
+        if warp_to_grid(take, arrangement.grid, plan.seconds, rng) is not None:
             return replace(plan, take=take.name, take_sha256=joints_sha256(take), dance="")
     return replace(plan, motion=None)
 
 
 @lru_cache(maxsize=2)
-def dealt_takes(folder: str) -> Mapping[str, Sequence[Take]]:
+def takes_by_split(folder: str) -> Mapping[str, Sequence[Take]]:
     """The takes of a folder by split, read once a process.
 
     Raises:
         DataError: no such folder, or no takes in it.
     """
-    return deal_takes(list(takes_of(folder).values()))
+    return split_takes(list(takes_by_name(folder).values()))
 
 
 @lru_cache(maxsize=2)
-def takes_of(folder: str) -> Mapping[str, Take]:
+def takes_by_name(folder: str) -> Mapping[str, Take]:
     """The takes of a folder by name, read once a process.
 
     Raises:
@@ -468,47 +475,53 @@ def joints_sha256(take: Take) -> str:
     return hashlib.sha256(np.ascontiguousarray(take.joints).tobytes()).hexdigest()
 
 
-def hear(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
+def make_audio(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
     """(T,) the sound of a plan at 16 kHz.
 
     Raises:
         DataError: a soundfont is gone or another one, or what is rendered is not finite.
     """
     clapping = stage_rng(plan.seed, plan.index, "applause")
-    played = surroundings.surrounded(_recorded(plan, arrangement), arrangement.around, clapping)
+    played = surroundings.apply_surroundings(
+        _render_recording(plan, arrangement), arrangement.surroundings, clapping
+    )
     rng = stage_rng(plan.seed, plan.index, "acoustics")
-    heard = acoustics.apply(played, acoustics.draw(rng), rng)
+    heard = acoustics.apply_acoustics(played, acoustics.draw_acoustics(rng), rng)
     if not np.isfinite(heard).all():
         raise DataError(f"pair {plan.index} of seed {plan.seed}: NaN or infinity in its sound; leave it out")
     return heard
 
 
-def _recorded(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
+def _render_recording(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
     """(T,) the recording that is then heard somewhere, at 16 kHz."""
     if plan.sounds is not None:
         rng = stage_rng(plan.seed, plan.index, "sound")
-        known = sounds.checked_sounds(plan.sounds, plan.sounds_sha256)
-        mix = sounds.render(arrangement, plan.split, known, rng)
-        return production.apply(mix, production.draw(sounds.SoundShares(**plan.shares), rng), rng)
+        known = sounds.read_checked_sounds(plan.sounds, plan.sounds_sha256)
+        mix = sounds.render_casting(arrangement, plan.split, known, rng)
+        return production.apply_production(
+            mix, production.draw_production(sounds.SoundShares(**plan.shares), rng), rng
+        )
     soundfont = Path(plan.soundfont) if plan.soundfont is not None else default_soundfont()
     if (found := soundfont_sha256(soundfont)) != plan.soundfont_sha256:
         raise DataError(
             f"{soundfont}: another soundfont than the corpus was prepared with (sha256 {found[:12]}, "
             f"expected {plan.soundfont_sha256[:12]}); put that one back, or prepare the corpus again"
         )
-    return render(arrangement, soundfont)
+    return render_soundfont(arrangement, soundfont)
 
 
-def hear_nothing(plan: Plan) -> NDArray[np.float32]:
+def make_beatless_audio(plan: Plan) -> NDArray[np.float32]:
     """(T,) the sound of a plan without music at 16 kHz."""
-    sound = surroundings.nothing(plan.style, plan.seconds, stage_rng(plan.seed, plan.index, "surroundings"))
+    sound = surroundings.beatless_sound(
+        plan.style, plan.seconds, stage_rng(plan.seed, plan.index, "surroundings")
+    )
     if plan.style == "silence":  # acoustics would make it loud
         return sound
     rng = stage_rng(plan.seed, plan.index, "acoustics")
-    return acoustics.apply(sound, acoustics.draw(rng), rng)
+    return acoustics.apply_acoustics(sound, acoustics.draw_acoustics(rng), rng)
 
 
-def render(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
+def render_soundfont(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
     """(T,) mono at 16 kHz, as long as the pair: an arrangement played through a soundfont.
 
     Its notes before 0 s are played as well, so that they sound on into the pair.
@@ -516,9 +529,9 @@ def render(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
     Raises:
         DataError: the soundfont cannot be used, or nothing sounds.
     """
-    later = np.array([LEAD, 0, 0, 0])
+    later = np.array([LEAD_SECONDS, 0, 0, 0])
     score = make_score(
         (part.role, part.program, part.drums, part.notes + later) for part in arrangement.parts
     )
     # Lead and pair are cut exactly: both are whole samples at both rates.
-    return play_score(score, soundfont, LEAD, LEAD + arrangement.seconds)
+    return render_score(score, soundfont, LEAD_SECONDS, LEAD_SECONDS + arrangement.seconds)

@@ -12,14 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from motion_data.corpora.constructed.dancer import Follows
-from motion_data.corpora.constructed.plan import BEATLESS, FORMAT, Mix, Plan, Pools, plan_pair, pool
-from motion_data.corpora.constructed.scores import Entry
-from motion_data.corpora.constructed.tunes import Tune, from_json, to_json
+from motion_data.corpora.constructed.plan import (
+    BEATLESS,
+    FORMAT,
+    Mix,
+    Plan,
+    TunePools,
+    group_tunes,
+    plan_pair,
+)
+from motion_data.corpora.constructed.scores import ScoreEntry
+from motion_data.corpora.constructed.tunes import Tune, tune_from_record, tune_to_record
 from motion_data.errors import DataError
 from motion_data.preparation import split_by_hash
 from motionbeat_upstream.atomic_write import write_text
 
-PLANNER, TAKES = "planner.json", "takes"
+PLANNER_FILE, TAKES_FOLDER = "planner.json", "takes"
 """In a prepared corpus: the file that holds its planner, and the folder of its captured takes."""
 
 
@@ -37,7 +45,7 @@ class Planner:
     tunes: Sequence[Tune]
     shares: Mapping[str, float]
     """Of each source of music."""
-    scores: Mapping[str, Sequence[Entry]]
+    scores: Mapping[str, Sequence[ScoreEntry]]
     """By source."""
     captured: bool = False
     """Whether captured takes dance where they fit."""
@@ -60,20 +68,20 @@ class Planner:
         )
         if not self.captured or plan.source == BEATLESS:
             return plan
-        return replace(plan, motion=str((self.folder / TAKES).resolve()))
+        return replace(plan, motion=str((self.folder / TAKES_FOLDER).resolve()))
 
     @cached_property
-    def _pools(self) -> Pools:
-        return pool(self.tunes)
+    def _pools(self) -> TunePools:
+        return group_tunes(self.tunes)
 
     @cached_property
     def _mix(self) -> Mix:
-        return Mix(self.shares, by_split(self.scores))
+        return Mix(self.shares, group_entries(self.scores))
 
 
-def by_split(entries: Mapping[str, Sequence[Entry]]) -> dict[tuple[str, str], list[Entry]]:
+def group_entries(entries: Mapping[str, Sequence[ScoreEntry]]) -> dict[tuple[str, str], list[ScoreEntry]]:
     """Entries by split and source; the split is dealt by the piece's name and so never changes."""
-    dealt: dict[tuple[str, str], list[Entry]] = {}
+    dealt: dict[tuple[str, str], list[ScoreEntry]] = {}
     for source, of in entries.items():
         for entry in of:
             dealt.setdefault((split_by_hash(entry.piece), source), []).append(entry)
@@ -84,13 +92,13 @@ def write_planner(planner: Planner) -> None:
     """Write a planner into the folder of its corpus, whole or not at all."""
     told: dict[str, Any] = {"format": FORMAT, "seed": planner.seed, "seconds": planner.seconds}
     told["soundfont"] = None if planner.soundfont is None else str(planner.soundfont)
-    told["tunes"] = [to_json(tune) for tune in planner.tunes]
+    told["tunes"] = [tune_to_record(tune) for tune in planner.tunes]
     told["shares"] = dict(planner.shares)
     told["scores"] = {source: [vars(entry) for entry in of] for source, of in planner.scores.items()}
     told["captured"] = planner.captured
     told["played"] = planner.played
     told["follows"] = planner.follows
-    write_text(planner.folder / PLANNER, json.dumps(told, ensure_ascii=False) + "\n")
+    write_text(planner.folder / PLANNER_FILE, json.dumps(told, ensure_ascii=False) + "\n")
 
 
 def read_planner(folder: str | Path) -> Planner:
@@ -99,17 +107,17 @@ def read_planner(folder: str | Path) -> Planner:
     Raises:
         DataError: there is none, or it is not of this version.
     """
-    path = Path(folder) / PLANNER
+    path = Path(folder) / PLANNER_FILE
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         if (found := told.pop("format")) != FORMAT:
             raise ValueError(f"format {found}, expected {FORMAT}")
         soundfont = told.pop("soundfont")
         scores = {
-            source: [Entry(**{**entry, "bpm": tuple(entry["bpm"])}) for entry in of]
+            source: [ScoreEntry(**{**entry, "bpm": tuple(entry["bpm"])}) for entry in of]
             for source, of in told.pop("scores").items()
         }
-        tunes = [from_json(record) for record in told.pop("tunes")]
+        tunes = [tune_from_record(record) for record in told.pop("tunes")]
         return Planner(
             folder=Path(folder),
             soundfont=None if soundfont is None else Path(soundfont),

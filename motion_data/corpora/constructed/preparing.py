@@ -21,38 +21,44 @@ from motion_data.corpora.constructed.plan import (
     TUNES,
     Plan,
     choose_take,
-    move,
-    play,
-    stand_still,
+    make_arrangement,
+    make_motion,
+    make_standing_motion,
     to_provenance,
 )
-from motion_data.corpora.constructed.planner import PLANNER, TAKES, Planner, write_planner
-from motion_data.corpora.constructed.scores import Entry, Score, write_score
+from motion_data.corpora.constructed.planner import PLANNER_FILE, TAKES_FOLDER, Planner, write_planner
+from motion_data.corpora.constructed.scores import Score, ScoreEntry, write_score
 from motion_data.corpora.constructed.sounds import SOURCES, SoundShares, as_settings, sounds_sha256
 from motion_data.corpora.constructed.styles import PROGRAMS
-from motion_data.corpora.constructed.tunes import METRES, Tune, corpus_tunes, midi_tunes, one_name_a_piece
+from motion_data.corpora.constructed.tunes import (
+    METRES,
+    Tune,
+    read_midi_tunes,
+    read_music21_tunes,
+    unify_piece_names,
+)
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.manifest import MARK, Corpus, read_corpus, write_manifest
-from motion_data.measured_sounds import read_sounds
+from motion_data.measured_sounds import read_measured_sounds
 from motion_data.motion_file import write_motion
 from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.preparation import check_option, motion_fields
 from motion_data.skeleton import JOINTS
-from motion_data.soundfont import check_soundfont, default_soundfont, synthesiser
+from motion_data.soundfont import check_soundfont, default_soundfont, make_synthesiser
 from motionbeat_upstream.processes import in_processes
 from motionbeat_upstream.threads import cores
 
-SHORTEST, LONGEST = 4.0, 120.0
+MIN_SECONDS, MAX_SECONDS = 4.0, 120.0
 """Seconds a pair may last."""
 
-SCORES = "scores"
+SCORES_FOLDER = "scores"
 """Folder of the scores in a prepared corpus."""
 
-SHARES = {mma.STYLE: 0.25, pieces.STYLE: 0.2}
+DEFAULT_SHARES = {mma.STYLE: 0.25, pieces.STYLE: 0.2}
 """Of pairs from scores, where there are any and nothing else is asked for."""
 
-LICENCE_OF = {
+TUNE_LICENCES = {
     "music21": "tune in the public domain, as encoded in music21's corpus; arrangement and dance: Apache-2.0",
     "midi": "the MIDI file's own; arrangement and dance: Apache-2.0",
     "made": "Apache-2.0",
@@ -112,13 +118,13 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     check_option("--pairs", settings.pairs, 1)
     check_option("--seed", settings.seed, 0)
     check_option("--tunes", settings.tunes, 0)
-    check_option("--seconds", settings.seconds, SHORTEST, LONGEST)
+    check_option("--seconds", settings.seconds, MIN_SECONDS, MAX_SECONDS)
     check_option("--beatless", settings.beatless, 0, 0.5)
-    shares = shares_of(settings)
+    shares = source_shares(settings)
     program = mma.find_program(settings.mma) if settings.mma is not None else None
-    synthesiser(settings.soundfont or default_soundfont())
+    make_synthesiser(settings.soundfont or default_soundfont())
     if settings.soundfonts is not None:
-        read_sounds(settings.soundfonts)
+        read_measured_sounds(settings.soundfonts)
     said: dict[str, Any] = {"format": FORMAT}
     said |= {key: str(value) if value is not None else None for key, value in vars(settings).items()}
     if (out / MARK).is_file():
@@ -128,19 +134,19 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
             pass  # broken, or of another version: made again
         else:
             same = corpus.info["corpus"] == "constructed" and corpus.info["options"] == said
-            if same and (out / PLANNER).is_file():
+            if same and (out / PLANNER_FILE).is_file():
                 return corpus
     if settings.soundfont is not None:
         check_soundfont(settings.soundfont, PROGRAMS)
-    tunes, left_out = gather(settings)
+    tunes, left_out = gather_tunes(settings)
     if settings.motion is not None:
-        keep_takes(settings.motion, out / TAKES)
-    entries: dict[str, list[Entry]] = {}
+        prepare_takes(settings.motion, out / TAKES_FOLDER)
+    entries: dict[str, list[ScoreEntry]] = {}
     if program is not None:
-        entries[mma.STYLE], unusable = keep_grooves(program, out)
+        entries[mma.STYLE], unusable = prepare_grooves(program, out)
         left_out |= unusable
     if settings.pieces:
-        entries[pieces.STYLE], unusable = keep_pieces(settings.pieces, out)
+        entries[pieces.STYLE], unusable = prepare_pieces(settings.pieces, out)
         left_out |= unusable
     planner = Planner(
         out,
@@ -154,7 +160,9 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         settings.played(),
         settings.follows,
     )
-    made = in_processes(_make, range(settings.pairs), min(cores(), 8), begin=_begin, arguments=(planner,))
+    made = in_processes(
+        _make_indexed_pair, range(settings.pairs), min(cores(), 8), begin=_set_planner, arguments=(planner,)
+    )
     pairs = []
     for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
         if isinstance(pair, MotionPair):
@@ -165,14 +173,14 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     return write_manifest(out, pairs, "constructed", said, left_out)
 
 
-def shares_of(settings: Settings) -> dict[str, float]:
-    """Share of each source: what was asked for, else :data:`SHARES` of what there is; tunes have the rest.
+def source_shares(settings: Settings) -> dict[str, float]:
+    """Share of each source: as requested, otherwise :data:`DEFAULT_SHARES`; tunes get the remainder.
 
     Raises:
         DataError: a source that is not there, or shares that leave less than nothing for tunes.
     """
     there = {mma.STYLE: settings.mma is not None, pieces.STYLE: bool(settings.pieces)}
-    wanted = {source: SHARES[source] for source, given in there.items() if given}
+    wanted = {source: DEFAULT_SHARES[source] for source, given in there.items() if given}
     for source, share in settings.mix:
         if not there.get(source):
             known = ", ".join(f"{name} (with --{name})" for name in there)
@@ -186,16 +194,18 @@ def shares_of(settings: Settings) -> dict[str, float]:
     return {TUNES: max(rest, 0.0), **wanted}
 
 
-def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str, str]]:
+def prepare_grooves(program: mma.Program, out: Path) -> tuple[list[ScoreEntry], dict[str, str]]:
     """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
     grooves = mma.find_grooves(program)
-    made = in_processes(partial(mma.make_score_of, program, out / SCORES), grooves, min(cores(), 8))
+    made = in_processes(
+        partial(mma.load_or_play_groove, program, out / SCORES_FOLDER), grooves, min(cores(), 8)
+    )
     entries, left_out = [], {}
     for groove, (source, score) in zip(
         grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True
     ):
         if isinstance(score, Score):
-            entries.append(_entry(mma.score_path(groove, out / SCORES), score, out))
+            entries.append(_entry(mma.score_path(groove, out / SCORES_FOLDER), score, out))
         else:
             left_out[source] = score
     if not entries:
@@ -204,15 +214,15 @@ def keep_grooves(program: mma.Program, out: Path) -> tuple[list[Entry], dict[str
     return entries, left_out
 
 
-def keep_pieces(folders: Sequence[Path], out: Path) -> tuple[list[Entry], dict[str, str]]:
+def prepare_pieces(folders: Sequence[Path], out: Path) -> tuple[list[ScoreEntry], dict[str, str]]:
     """The scores of folders of MIDI files, kept in the corpus, and what was left out and why."""
-    entries: list[Entry] = []
+    entries: list[ScoreEntry] = []
     left_out: dict[str, str] = {}
     for folder in folders:
         scores, unusable = pieces.read_pieces(folder)
         left_out |= unusable
         for score in scores:
-            path = out / SCORES / f"pieces-{sha256(score.source.encode()).hexdigest()[:16]}.npz"
+            path = out / SCORES_FOLDER / f"pieces-{sha256(score.source.encode()).hexdigest()[:16]}.npz"
             write_score(path, score)
             entries.append(_entry(path, score, out))
     if not entries:
@@ -221,31 +231,31 @@ def keep_pieces(folders: Sequence[Path], out: Path) -> tuple[list[Entry], dict[s
     return entries, left_out
 
 
-def _entry(path: Path, score: Score, out: Path) -> Entry:
+def _entry(path: Path, score: Score, out: Path) -> ScoreEntry:
     place = path.relative_to(out).as_posix()
-    return Entry(
+    return ScoreEntry(
         place, file_sha256(path), score.source, score.piece, score.licence, score.signature, score.bpm
     )
 
 
-def gather(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
+def gather_tunes(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
     """The tunes that settings ask for, and what was left out of them, and why."""
-    found = corpus_tunes() if settings.tunes is None or settings.tunes > 0 else []
+    found = read_music21_tunes() if settings.tunes is None or settings.tunes > 0 else []
     tunes = list(found)
     left_out: dict[str, str] = {}
     for folder in settings.midi:
-        more, unusable = midi_tunes(folder)
+        more, unusable = read_midi_tunes(folder)
         tunes += more
         left_out |= unusable
     if tunes:
         # Before a limit is laid on them, so that a tune's name does not depend on the limit.
-        tunes = one_name_a_piece(tunes)
+        tunes = unify_piece_names(tunes)
     if settings.tunes is not None:
-        tunes = spread(tunes[: len(found)], settings.tunes) + tunes[len(found) :]
+        tunes = select_tunes(tunes[: len(found)], settings.tunes) + tunes[len(found) :]
     return tunes, left_out
 
 
-def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
+def select_tunes(tunes: Sequence[Tune], count: int) -> list[Tune]:
     """At most ``count`` tunes, of each metre as many as of the others as far as there are, evenly apart."""
     chosen: list[Tune] = []
     by_metre = sorted(([tune for tune in tunes if tune.signature == metre] for metre in METRES), key=len)
@@ -255,7 +265,7 @@ def spread(tunes: Sequence[Tune], count: int) -> list[Tune]:
     return chosen
 
 
-def keep_takes(folder: Path, kept: Path) -> None:
+def prepare_takes(folder: Path, kept: Path) -> None:
     """Read a folder of takes, and write them where they are read fast, with no others beside them.
 
     Raises:
@@ -274,11 +284,11 @@ _planner: list[Planner] = []
 """Handed to a process once, not with every pair."""
 
 
-def _begin(planner: Planner) -> None:
+def _set_planner(planner: Planner) -> None:
     _planner[:] = [planner]
 
 
-def _make(index: int) -> tuple[MotionPair | str, str]:
+def _make_indexed_pair(index: int) -> tuple[MotionPair | str, str]:
     """A pair, or its name and why there is none."""
     try:
         return make_pair(_planner[0].plan(index), _planner[0].folder), ""
@@ -298,11 +308,11 @@ def make_pair(plan: Plan, folder: str | Path = ".") -> MotionPair:
         DataError: the motion cannot be made.
     """
     if plan.source == BEATLESS:
-        still = stand_still(plan)
-        return _record(plan, {**motion_fields(still, None, NO_BEATS), "grid": NO_BEATS})
-    arrangement = play(plan, folder)
+        still = make_standing_motion(plan)
+        return _pair_from_plan(plan, {**motion_fields(still, None, NO_BEATS), "grid": NO_BEATS})
+    arrangement = make_arrangement(plan, folder)
     plan = choose_take(plan, arrangement)
-    return _record(plan, motion_fields(move(plan, arrangement), arrangement.grid, "exact"))
+    return _pair_from_plan(plan, motion_fields(make_motion(plan, arrangement), arrangement.grid, "exact"))
 
 
 def planned_pair(plan: Plan) -> MotionPair:
@@ -313,14 +323,14 @@ def planned_pair(plan: Plan) -> MotionPair:
     """
     facts = {"fps": FPS, "joints": JOINTS, "pulses": {}, "grid": "exact"}
     if plan.source == BEATLESS:
-        return _record(plan, {**facts, "grid": NO_BEATS})
-    return _record(plan, {**facts, "metre": plan.metre, "bpm": plan.bpm})
+        return _pair_from_plan(plan, {**facts, "grid": NO_BEATS})
+    return _pair_from_plan(plan, {**facts, "metre": plan.metre, "bpm": plan.bpm})
 
 
-def _record(plan: Plan, facts: Mapping[str, Any]) -> MotionPair:
-    licence = LICENCE_OF["made"] if plan.score is None else plan.score.licence
+def _pair_from_plan(plan: Plan, facts: Mapping[str, Any]) -> MotionPair:
+    licence = TUNE_LICENCES["made"] if plan.score is None else plan.score.licence
     if plan.tune is not None:
-        licence = LICENCE_OF[plan.tune.source.split(":")[0]]
+        licence = TUNE_LICENCES[plan.tune.source.split(":")[0]]
     return MotionPair(
         name=pair_name(plan.index),
         corpus="constructed",

@@ -13,14 +13,14 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from motion_data.corpora.constructed.acoustics import make_noise
+from motion_data.corpora.constructed.acoustics import coloured_noise
 from motion_data.corpora.constructed.sounds import SoundShares
-from motion_data.soundfont import PEAK
+from motion_data.soundfont import PEAK_AMPLITUDE
 from motionbeat_upstream.config import SAMPLE_RATE
 
 Audio = NDArray[np.float32]
 
-BLOCK = 32
+BLOCK_SAMPLES = 32
 """Samples between two values of the compressor's gain."""
 
 LIMITERS = ("soft", "hard")
@@ -43,7 +43,7 @@ class Production:
     """How much the codec takes away, in [0, 1]."""
 
 
-def draw(shares: SoundShares, rng: np.random.Generator) -> Production:
+def draw_production(shares: SoundShares, rng: np.random.Generator) -> Production:
     """Random production."""
     # All is drawn each time, so that one share does not move the others' draws.
     compressor = float(rng.uniform(8, 26)), float(rng.uniform(1.5, 8)), float(np.exp(rng.uniform(-3.2, -0.9)))
@@ -62,34 +62,40 @@ def draw(shares: SoundShares, rng: np.random.Generator) -> Production:
     )
 
 
-def apply(audio: Audio, production: Production, rng: np.random.Generator) -> Audio:
-    """(T,) at 16 kHz: the recording of a mix, its loudest sample at :data:`~motion_data.soundfont.PEAK`."""
+def apply_production(audio: Audio, production: Production, rng: np.random.Generator) -> Audio:
+    """Process a mix, (T,) at 16 kHz; the peak becomes :data:`~motion_data.soundfont.PEAK_AMPLITUDE`."""
     if production.compressor is not None:
-        audio = compressed(audio, *production.compressor)
+        audio = compress(audio, *production.compressor)
     if production.limiter is not None:
         kind, over = production.limiter
         driven = audio * np.float32(10 ** (over / 20) / max(float(np.abs(audio).max()), 1e-9))
         audio = np.tanh(1.8 * driven) if kind == "soft" else np.clip(driven, -1, 1)
     if production.crowd is not None:
         kind, above = production.crowd
-        noise = applause(len(audio), rng) if kind == "applause" else make_noise("babble", len(audio), rng)
-        audio = audio + noise * _below(audio, noise, above)
+        noise = (
+            crowd_applause(len(audio), rng)
+            if kind == "applause"
+            else coloured_noise("babble", len(audio), rng)
+        )
+        audio = audio + noise * _noise_gain(audio, noise, above)
     if production.vinyl is not None:
-        noise = make_noise("brown", len(audio), rng) + np.float32(0.02) * make_noise("white", len(audio), rng)
-        audio = audio + noise * _below(audio, noise, production.vinyl) + crackle(audio, rng)
-    audio = audio * np.float32(PEAK / max(float(np.abs(audio).max()), 1e-9))
+        noise = coloured_noise("brown", len(audio), rng) + np.float32(0.02) * coloured_noise(
+            "white", len(audio), rng
+        )
+        audio = audio + noise * _noise_gain(audio, noise, production.vinyl) + vinyl_crackle(audio, rng)
+    audio = audio * np.float32(PEAK_AMPLITUDE / max(float(np.abs(audio).max()), 1e-9))
     if production.opus is not None:
         audio = opus_coded(audio, production.opus)
     return audio.astype(np.float32)
 
 
-def _below(audio: Audio, noise: Audio, above: float) -> np.float32:
+def _noise_gain(audio: Audio, noise: Audio, above: float) -> np.float32:
     """By which noise is multiplied so that the music is ``above`` dB above it."""
     music, other = (max(float(np.sqrt(np.mean(np.square(sound)))), 1e-9) for sound in (audio, noise))
     return np.float32(music / other * 10 ** (-above / 20))
 
 
-def compressed(audio: Audio, threshold: float, ratio: float, release: float) -> Audio:
+def compress(audio: Audio, threshold: float, ratio: float, release: float) -> Audio:
     """What is louder than ``threshold`` dB below the loudest sample is turned down.
 
     Args:
@@ -98,23 +104,23 @@ def compressed(audio: Audio, threshold: float, ratio: float, release: float) -> 
         ratio: dB above the threshold for one dB that remains.
         release: seconds within which the gain returns; it is turned down within 5 ms.
     """
-    count = -(-len(audio) // BLOCK)
-    blocks = np.pad(audio, (0, count * BLOCK - len(audio))).reshape(count, BLOCK)
+    count = -(-len(audio) // BLOCK_SAMPLES)
+    blocks = np.pad(audio, (0, count * BLOCK_SAMPLES - len(audio))).reshape(count, BLOCK_SAMPLES)
     level = np.abs(blocks).max(axis=1)
     # A level that has been is heard on, so that the gain does not follow each wave.
-    decay = np.exp(-BLOCK / SAMPLE_RATE / release)
+    decay = np.exp(-BLOCK_SAMPLES / SAMPLE_RATE / release)
     steps = np.log(np.maximum(level, 1e-6)) - np.arange(count) * np.log(decay)
     held = np.exp(np.maximum.accumulate(steps) + np.arange(count) * np.log(decay))
     over = 20 * np.log10(held / max(float(level.max()), 1e-6)) + threshold
     reduction = np.maximum(over, 0) * (1 / ratio - 1)
-    smooth = np.exp(-BLOCK / SAMPLE_RATE / 0.005)
+    smooth = np.exp(-BLOCK_SAMPLES / SAMPLE_RATE / 0.005)
     reduction = lfilter([1 - smooth], [1, -smooth], reduction)
-    places = np.arange(len(audio)) / BLOCK
+    places = np.arange(len(audio)) / BLOCK_SAMPLES
     gain = np.interp(places, np.arange(count) + 0.5, 10 ** (reduction / 20)).astype(np.float32)
     return audio * gain
 
 
-def applause(length: int, rng: np.random.Generator) -> Audio:
+def crowd_applause(length: int, rng: np.random.Generator) -> Audio:
     """(length,) many people clapping, each some four times a second, louder and softer together."""
     claps = rng.poisson(length * 250 / SAMPLE_RATE)
     impulses = np.zeros(length, dtype=np.float32)
@@ -127,7 +133,7 @@ def applause(length: int, rng: np.random.Generator) -> Audio:
     return (heard * swell).astype(np.float32)
 
 
-def crackle(audio: Audio, rng: np.random.Generator) -> Audio:
+def vinyl_crackle(audio: Audio, rng: np.random.Generator) -> Audio:
     """(T,) clicks of a record, some 1 to 30 a second, at most a third as loud as the music."""
     clicks = np.zeros(len(audio), dtype=np.float32)
     count = rng.poisson(np.exp(rng.uniform(0, 3.4)) * len(audio) / SAMPLE_RATE)

@@ -12,20 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.arrangement import (
-    COURSE_SHARES,
-    COURSES,
-    EASE,
-    FASTEST,
-    LEAD,
-    LOOSEST,
-    SLOWEST,
+    LEAD_SECONDS,
+    MAX_BPM,
+    MAX_TIMING_ERROR_SECONDS,
+    MIN_BPM,
+    TEMPO_MARGIN,
+    TEMPO_PROFILE_SHARES,
+    TEMPO_PROFILES,
     Arrangement,
     Part,
     TempoMap,
-    held_notes,
+    apply_fermata,
     tempo_map,
 )
-from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY, programs_of
+from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY, split_programs
 from motion_data.corpora.constructed.tunes import METRES
 from motion_data.errors import DataError
 from motion_data.files import file_sha256, read_npz
@@ -41,7 +41,7 @@ PERCUSSION = range(35, 82)
 FORMAT = 1
 """Goes up when scores are made otherwise, so that those of old corpora are made again."""
 
-EDGE = 3.0
+EDGE_SECONDS = 3.0
 """Seconds of silence that may be before the first bar of a score or after its last."""
 
 
@@ -103,14 +103,14 @@ def read_score_file(path: Path) -> Score:
         players = [(str(role), int(program), bool(drums)) for role, program, drums in header["players"]]
         header["players"] = tuple(players)
         score = Score(**header, notes=arrays["notes"].astype(np.float64), seconds=arrays.get("seconds"))
-        if fault := _fault(score):
+        if fault := _find_error(score):
             raise ValueError(fault)
         return score
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not a score of this project ({error}); prepare the corpus again") from error
 
 
-def _fault(score: Score) -> str:
+def _find_error(score: Score) -> str:
     """What cannot be about a score; empty where all can."""
     notes, seconds, (first, last), (slowest, fastest) = score.notes, score.seconds, score.loop, score.bpm
     if notes.ndim != 2 or notes.shape[1] != 5 or not np.isfinite(notes).all():
@@ -149,7 +149,7 @@ def load_score(path: Path, sha256: str) -> Score:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScoreEntry:
     """What the plan of a pair has to know of a score."""
 
     path: str
@@ -176,34 +176,34 @@ def arrange_score(
         bpm: its median tempo, about.
         rng: for all choices.
     """
-    needed = seconds * bpm * EASE / 60 + LEAD * EASE * bpm / 60
-    notes, beats, times = _unrolled(score, needed)
-    edge = EDGE * bpm / 60 if rng.random() < 0.25 else 0.0
-    lead = 0.0 if edge else LEAD * EASE * bpm / 60
-    zero = float(rng.uniform(lead - edge, max(lead, beats - seconds * bpm * EASE / 60 + edge)))
+    needed = seconds * bpm * TEMPO_MARGIN / 60 + LEAD_SECONDS * TEMPO_MARGIN * bpm / 60
+    notes, beats, times = _unroll(score, needed)
+    edge = EDGE_SECONDS * bpm / 60 if rng.random() < 0.25 else 0.0
+    lead = 0.0 if edge else LEAD_SECONDS * TEMPO_MARGIN * bpm / 60
+    zero = float(rng.uniform(lead - edge, max(lead, beats - seconds * bpm * TEMPO_MARGIN / 60 + edge)))
     course = "own"
     if times is None:
-        course = str(rng.choice(COURSES, p=COURSE_SHARES))
+        course = str(rng.choice(TEMPO_PROFILES, p=TEMPO_PROFILE_SHARES))
         # The tempo takes its course over the stretch that is heard, whose first bar is the map's first.
-        before = score.metre * np.floor((zero - LEAD * EASE * bpm / 60) / score.metre)
+        before = score.metre * np.floor((zero - LEAD_SECONDS * TEMPO_MARGIN * bpm / 60) / score.metre)
         drawn = tempo_map(bpm, needed + 2 * score.metre, score.metre, course, zero - before, rng)
-        held = None if drawn.held is None else drawn.held + before
+        held = None if drawn.fermata_beat is None else drawn.fermata_beat + before
         tempo = TempoMap(drawn.beats + before, drawn.seconds, held)
     else:
         own = TempoMap(np.arange(beats + 1.0), times * (60 / float(np.median(np.diff(times))) / bpm))
         tempo = TempoMap(own.beats, own.seconds - own.at(zero))
 
     transposition = int(rng.integers(-5, 7))
-    heard = _players(score, rng)
+    heard = _draw_players(score, rng)
     looseness = float(rng.choice([0.0, 0.0, 0.004, 0.008]))
     parts = []
     for index, (role, program, drums) in enumerate(score.players):
         own_notes = notes[notes[:, 0] == index, 1:]
-        if tempo.held is not None:
-            own_notes = held_notes(own_notes, tempo.held)
-        chosen = _program(role, program, split, rng)
-        part = _played(own_notes, drums, 0 if drums else transposition, tempo, looseness, rng)
-        part = part[(part[:, 0] >= -LEAD) & (part[:, 0] < seconds)]
+        if tempo.fermata_beat is not None:
+            own_notes = apply_fermata(own_notes, tempo.fermata_beat)
+        chosen = _draw_program(role, program, split, rng)
+        part = _perform_notes(own_notes, drums, 0 if drums else transposition, tempo, looseness, rng)
+        part = part[(part[:, 0] >= -LEAD_SECONDS) & (part[:, 0] < seconds)]
         if index in heard and len(part):
             parts.append(Part(role, chosen, drums, part))
     if not parts:
@@ -213,12 +213,12 @@ def arrange_score(
     at = tempo.at(beat)
     inside = (at >= 0) & (at < seconds)
     grid = Grid(at[inside], beat[inside] % score.metre + 1, score.metre)
-    speed = np.log(bpm / SLOWEST) / np.log(FASTEST / SLOWEST)
+    speed = np.log(bpm / MIN_BPM) / np.log(MAX_BPM / MIN_BPM)
     energy = float(np.clip(0.4 + 0.3 * speed + rng.normal(0, 0.1), 0.05, 1.0))
     return Arrangement(tuple(parts), grid, score.style, bpm, energy, 0.5, course, seconds)
 
 
-def _unrolled(score: Score, needed: float) -> tuple[NDArray[np.float64], int, NDArray[np.float64] | None]:
+def _unroll(score: Score, needed: float) -> tuple[NDArray[np.float64], int, NDArray[np.float64] | None]:
     """Notes, beats and times of a score whose loop is repeated until it has as many beats as needed."""
     first, last = score.loop
     more = max(0, int(np.ceil((needed - score.beats) / (last - first))))
@@ -236,7 +236,7 @@ def _unrolled(score: Score, needed: float) -> tuple[NDArray[np.float64], int, ND
     return whole[np.argsort(whole[:, 1], kind="stable")], score.beats + more * length, times
 
 
-def _players(score: Score, rng: np.random.Generator) -> set[int]:
+def _draw_players(score: Score, rng: np.random.Generator) -> set[int]:
     """Who is heard: all most often; else no drums, drums alone, or no melody."""
     everyone = set(range(len(score.players)))
     drums = {index for index in everyone if score.players[index][2]}
@@ -246,22 +246,22 @@ def _players(score: Score, rng: np.random.Generator) -> set[int]:
     return chosen or everyone
 
 
-def _program(role: str, program: int, split: str, rng: np.random.Generator) -> int:
+def _draw_program(role: str, program: int, split: str, rng: np.random.Generator) -> int:
     """A program for a part: its own, or one of its family, where the split may play that."""
     if role == "drums":
         return int(rng.choice(KITS)) if rng.random() < 0.5 or program not in KITS else program
     if role == "bass":
         return program if program in BASS and rng.random() < 0.5 else int(rng.choice(BASS))
     if role == "melody":
-        return int(rng.choice(programs_of(split, MELODY)))
-    allowed = programs_of(split, CHORDS)
+        return int(rng.choice(split_programs(split, MELODY)))
+    allowed = split_programs(split, CHORDS)
     family = [one for one in allowed if one // 8 == program // 8]
     if program in family and rng.random() < 0.5:
         return program
     return int(rng.choice(family or allowed))
 
 
-def _played(
+def _perform_notes(
     notes: NDArray[np.float64],
     drums: bool,
     transposition: int,
@@ -277,12 +277,17 @@ def _played(
     scatter = rng.normal(0, looseness * (0.5 if drums else 1.0), len(strokes))[of]
     loud = np.clip(velocity * rng.uniform(0.75, 1.15), 12, 127)
     played = np.stack(
-        [begin + np.clip(scatter, -LOOSEST, LOOSEST), lasting, np.clip(pitch + transposition, 12, 115), loud],
+        [
+            begin + np.clip(scatter, -MAX_TIMING_ERROR_SECONDS, MAX_TIMING_ERROR_SECONDS),
+            lasting,
+            np.clip(pitch + transposition, 12, 115),
+            loud,
+        ],
         axis=1,
     )
     in_order: NDArray[np.float64] = played[np.argsort(played[:, 0], kind="stable")]
     return in_order
 
 
-Scores = Mapping[tuple[str, str], Sequence[Entry]]
+Scores = Mapping[tuple[str, str], Sequence[ScoreEntry]]
 """Scores by split and by style, ``mma`` or ``pieces``."""

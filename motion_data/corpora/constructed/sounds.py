@@ -19,23 +19,23 @@ import soxr
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from motion_data.amplifier import amplified
-from motion_data.corpora.constructed.arrangement import LEAD, Arrangement, Part
-from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY, programs_of
+from motion_data.amplifier import amplify
+from motion_data.corpora.constructed.arrangement import LEAD_SECONDS, Arrangement, Part
+from motion_data.corpora.constructed.styles import BASS, CHORDS, MELODY, split_programs
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.measured_sounds import (
-    CABINETS,
-    MEASURED,
-    SYLLABLES,
+    CABINETS_FILE,
+    MEASURED_FILE,
+    SYLLABLES_FILE,
+    MeasuredSounds,
     Soundfont,
-    Sounds,
-    cabinets,
-    read_sounds,
+    read_cabinets,
+    read_measured_sounds,
 )
 from motion_data.settings import CONFIG, Share
 from motion_data.singing import Syllable, read_syllables, sing
-from motion_data.soundfont import LOWEST, PEAK, QUIETEST, playable
+from motion_data.soundfont import MIN_PEAK, MIN_PITCH, PEAK_AMPLITUDE, fold_pitches
 from motion_data.voices import VOICE_RATE
 from motionbeat_upstream.config import SAMPLE_RATE
 
@@ -94,7 +94,7 @@ class Cast:
     """Name of its soundfont; empty for a sung part."""
     program: int
     """What is played; of an amplified guitar a clean one."""
-    heard: int
+    sounding_program: int
     """General MIDI program that it sounds like."""
     kit: str = ""
     """Soundfont of the acoustic kit that plays those drums that it has."""
@@ -111,18 +111,18 @@ class Cast:
     """Cents from which a note is bent up, and seconds within which."""
 
 
-LEVELS = {"drums": 0.0, "bass": -2.0, "chords": -7.0, "melody": -2.0}
+ROLE_LEVELS = {"drums": 0.0, "bass": -2.0, "chords": -7.0, "melody": -2.0}
 """Mean level of the roles in dB, of what sounds of them; others are as loud as chords."""
 
-WEIGHTS = {"fluidr3": 0.35, "fluidr3mono": 0.35}
+SOUNDFONT_WEIGHTS = {"fluidr3": 0.35, "fluidr3mono": 0.35}
 """How often a soundfont is drawn, against 1 of the others: these two share most of their samples and take
 longest to render."""
 
 CLEAN_GUITARS = (24, 25, 26, 27, 28)
-OVERDRIVEN, OOHS = 30, 53
+OVERDRIVEN_GUITAR, VOICE_OOHS = 30, 53
 """What amplified guitars and sung parts sound like."""
 
-HELD_BACK = {"dev": 4, "test": 9}
+SPLIT_DIGITS = {"dev": 4, "test": 9}
 """Of every ten cabinets and syllables, those of dev and test."""
 
 
@@ -134,8 +134,8 @@ def sounds_sha256(folder: Path) -> str:
     """
     try:
         return "".join(
-            file_sha256(folder / name)[:16] if name == MEASURED or (folder / name).is_file() else "-"
-            for name in (MEASURED, CABINETS, SYLLABLES)
+            file_sha256(folder / name)[:16] if name == MEASURED_FILE or (folder / name).is_file() else "-"
+            for name in (MEASURED_FILE, CABINETS_FILE, SYLLABLES_FILE)
         )
     except OSError as error:
         raise DataError(
@@ -143,10 +143,10 @@ def sounds_sha256(folder: Path) -> str:
         ) from None
 
 
-def cast(
+def draw_casting(
     arrangement: Arrangement,
     split: str,
-    sounds: Sounds,
+    sounds: MeasuredSounds,
     unseen: bool,
     shares: SoundShares,
     rng: np.random.Generator,
@@ -164,18 +164,18 @@ def cast(
     Raises:
         DataError: no soundfont has a program for a part.
     """
-    fonts = {name: font for name, font in sounds.seen(unseen).items() if not font.kit}
+    fonts = {name: font for name, font in sounds.select(unseen).items() if not font.kit}
     if not fonts:
         asked = "kept out of training" if unseen else "for training"
         raise DataError(
             f"{sounds.folder}: no soundfont {asked} in it; run `motionbeat data soundfonts` with it"
         )
-    kits = [name for name, font in sounds.seen(unseen).items() if font.kit]
-    responses = _of_split(sorted(cabinets(sounds.folder)), split) if not unseen else []
-    may_sing = not unseen and bool(syllables(sounds.folder))
+    kits = [name for name, font in sounds.select(unseen).items() if font.kit]
+    responses = _names_in_split(sorted(read_cabinets(sounds.folder)), split) if not unseen else []
+    may_sing = not unseen and bool(load_syllables(sounds.folder))
     names = list(fonts)
     anywhere, mixed = rng.random() < shares.fonts, rng.random() < shares.mixed
-    weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
+    weights = np.array([SOUNDFONT_WEIGHTS.get(name, 1.0) for name in names])
     weights /= weights.sum()
     common = str(rng.choice(names, p=weights))
     tuning = float(rng.uniform(-50, 50)) if rng.random() < shares.tuning else 0.0
@@ -186,18 +186,18 @@ def cast(
         font = (own if mixed else common) if anywhere else names[0]
         order = rng.permutation(128)
         keeps = rng.random() >= shares.programs
-        level = LEVELS.get(part.role, LEVELS["chords"]) + float(rng.normal(0, 3))
+        level = ROLE_LEVELS.get(part.role, ROLE_LEVELS["chords"]) + float(rng.normal(0, 3))
         chance = rng.random(7)
         amounts = rng.uniform(0, 1, 7)
         if part.drums:
             kit = kits[int(amounts[0] * len(kits))] if kits and chance[0] < shares.kits else ""
-            font, program = _kit(fonts, font, part, order)
+            font, program = _find_kit(fonts, font, part, order)
             casts.append(Cast(font, program, part.program, kit=kit, level=level))
             continue
         cents = 24 * amounts[1] - 12 if chance[1] < shares.detuning else 0.0
         lead = part.role == "melody"
         if lead and may_sing and chance[2] < shares.sung:
-            casts.append(Cast("", OOHS, OOHS, level=level))
+            casts.append(Cast("", VOICE_OOHS, VOICE_OOHS, level=level))
             continue
         chosen = Cast("", 0, 0, level=level, cents=cents)
         if lead and chance[3] < shares.vibrato:
@@ -205,45 +205,45 @@ def cast(
         if lead and chance[4] < shares.bends:
             chosen = replace(chosen, bend=(-50 - 150 * amounts[5], 0.04 + 0.08 * amounts[6]))
         if part.role in ("chords", "melody") and responses and chance[5] < shares.amplifier:
-            font, program = _program(fonts, font, part, CLEAN_GUITARS, order)
+            font, program = _find_program(fonts, font, part, CLEAN_GUITARS, order)
             chosen = replace(
                 chosen,
                 cabinet=responses[int(amounts[2] * len(responses))],
                 drive=float(np.exp(np.log(3) + amounts[0] * np.log(8))),
-                heard=OVERDRIVEN,
+                sounding_program=OVERDRIVEN_GUITAR,
             )
         else:
-            pool = _pool(part, split)
+            pool = _role_programs(part, split)
             if keeps:
                 order = np.concatenate([[part.program], order[order != part.program]])
-            font, program = _program(fonts, font, part, pool, order)
-            chosen = replace(chosen, heard=program)
+            font, program = _find_program(fonts, font, part, pool, order)
+            chosen = replace(chosen, sounding_program=program)
         casts.append(replace(chosen, font=font, program=program))
     return Casting(tuple(casts), tuning)
 
 
-def _of_split(names: list[str], split: str) -> list[str]:
+def _names_in_split(names: list[str], split: str) -> list[str]:
     """The names of a split: of every ten one for dev and one for test."""
-    held = [name for number, name in enumerate(names) if number % 10 == HELD_BACK.get(split, -1)]
-    return held or [name for number, name in enumerate(names) if number % 10 not in HELD_BACK.values()]
+    held = [name for number, name in enumerate(names) if number % 10 == SPLIT_DIGITS.get(split, -1)]
+    return held or [name for number, name in enumerate(names) if number % 10 not in SPLIT_DIGITS.values()]
 
 
-def _pool(part: Part, split: str) -> tuple[int, ...]:
+def _role_programs(part: Part, split: str) -> tuple[int, ...]:
     """Programs that can play a part's role; its own alone where the role is none of ours."""
     if part.role == "bass":
         return BASS
     pool = MELODY if part.role == "melody" else CHORDS if part.role == "chords" else ()
-    allowed = programs_of(split, pool)
+    allowed = split_programs(split, pool)
     return allowed if pool else (part.program,)
 
 
-def _program(
+def _find_program(
     fonts: Mapping[str, Soundfont], font: str, part: Part, pool: tuple[int, ...], order: NDArray[np.int64]
 ) -> tuple[str, int]:
     """A soundfont, ``font`` if it can, and the first program of an order that is in a pool and fits."""
-    pitches = playable(part.notes[:, 2])
+    pitches = fold_pitches(part.notes[:, 2])
     # Every second pitch is measured.
-    needed = {int(pitch) - int(pitch - LOWEST) % 2 for pitch in pitches}
+    needed = {int(pitch) - int(pitch - MIN_PITCH) % 2 for pitch in pitches}
     for name in (font, *(name for name in fonts if name != font)):
         usable = fonts[name].programs
         for program in order.tolist():
@@ -255,7 +255,9 @@ def _program(
     )
 
 
-def _kit(fonts: Mapping[str, Soundfont], font: str, part: Part, order: NDArray[np.int64]) -> tuple[str, int]:
+def _find_kit(
+    fonts: Mapping[str, Soundfont], font: str, part: Part, order: NDArray[np.int64]
+) -> tuple[str, int]:
     """A soundfont and a kit of it that has the part's drums: the part's own kit, or else the standard one."""
     needed = {int(pitch) for pitch in np.round(part.notes[:, 2])}
     missing: dict[tuple[str, int], int] = {}
@@ -270,17 +272,17 @@ def _kit(fonts: Mapping[str, Soundfont], font: str, part: Part, order: NDArray[n
     return min(missing, key=lambda choice: missing[choice])
 
 
-def heard_as(arrangement: Arrangement, casting: Casting) -> Arrangement:
+def apply_casting(arrangement: Arrangement, casting: Casting) -> Arrangement:
     """The arrangement with its casting, and the programs that are heard."""
     cast = zip(arrangement.parts, casting.parts, strict=True)
-    parts = (replace(part, program=played.heard) for part, played in cast)
+    parts = (replace(part, program=played.sounding_program) for part, played in cast)
     return replace(arrangement, parts=tuple(parts), casting=casting)
 
 
-def render(
-    arrangement: Arrangement, split: str, sounds: Sounds, rng: np.random.Generator
+def render_casting(
+    arrangement: Arrangement, split: str, sounds: MeasuredSounds, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(T,) mono at 16 kHz, as long as the pair: the parts as they are cast, mixed, at :data:`PEAK`.
+    """(T,) mono at 16 kHz, as long as the pair: the parts as they are cast, mixed, at :data:`PEAK_AMPLITUDE`.
 
     Raises:
         DataError: a voice plays NaN, or nothing sounds.
@@ -290,38 +292,38 @@ def render(
         raise ValueError("the arrangement is not cast")
     # What is read at another speed has another pitch. All is played in the time of a tape that is read so.
     speed = 2 ** (casting.tuning / 1200)
-    total = LEAD + arrangement.seconds
+    total = LEAD_SECONDS + arrangement.seconds
     voices = np.zeros(round(total * speed * VOICE_RATE), dtype=np.float32)
     others = np.zeros(round(total * SAMPLE_RATE), dtype=np.float32)
     for part, cast in zip(arrangement.parts, casting.parts, strict=True):
-        notes = part.notes + np.array([LEAD, 0, 0, 0])
+        notes = part.notes + np.array([LEAD_SECONDS, 0, 0, 0])
         if not cast.font:
             notes[:, 2] += casting.tuning / 100
-            sung = sing(notes, _syllables_of(sounds.folder, split), total, rng)
-            others += sung * _gain(sung, SAMPLE_RATE, cast.level)
+            sung = sing(notes, _syllables_in_split(sounds.folder, split), total, rng)
+            others += sung * _level_gain(sung, SAMPLE_RATE, cast.level)
             continue
         notes[:, :2] *= speed
-        played = _play(part, notes, cast, sounds, total * speed)
+        played = _play_part(part, notes, cast, sounds, total * speed)
         if cast.cabinet:
-            cabinet = cabinets(sounds.folder)[cast.cabinet]
-            guitar = amplified(played, VOICE_RATE * speed, cabinet, cast.drive)[: len(others)]
-            others[: len(guitar)] += guitar * _gain(guitar, SAMPLE_RATE, cast.level)
+            cabinet = read_cabinets(sounds.folder)[cast.cabinet]
+            guitar = amplify(played, VOICE_RATE * speed, cabinet, cast.drive)[: len(others)]
+            others[: len(guitar)] += guitar * _level_gain(guitar, SAMPLE_RATE, cast.level)
         else:
-            played *= _gain(played, VOICE_RATE, cast.level)
+            played *= _level_gain(played, VOICE_RATE, cast.level)
             voices += played
     mix = soxr.resample(voices, VOICE_RATE * speed, SAMPLE_RATE, quality=soxr.HQ)[: len(others)]
     others[: len(mix)] += mix
-    heard = others[round(LEAD * SAMPLE_RATE) :]
+    heard = others[round(LEAD_SECONDS * SAMPLE_RATE) :]
     peak = float(np.abs(heard).max(initial=0.0))
-    if not QUIETEST < peak < np.inf:
-        fault = "nothing sounds" if peak <= QUIETEST else "NaN or infinity in what sounds"
+    if not MIN_PEAK < peak < np.inf:
+        fault = "nothing sounds" if peak <= MIN_PEAK else "NaN or infinity in what sounds"
         raise DataError(f"{fault} ({', '.join(f'{cast.font} {cast.program}' for cast in casting.parts)})")
-    scaled: NDArray[np.float32] = (heard * np.float32(PEAK / peak)).astype(np.float32)
+    scaled: NDArray[np.float32] = (heard * np.float32(PEAK_AMPLITUDE / peak)).astype(np.float32)
     return scaled
 
 
-def _play(
-    part: Part, notes: NDArray[np.float64], cast: Cast, sounds: Sounds, total: float
+def _play_part(
+    part: Part, notes: NDArray[np.float64], cast: Cast, sounds: MeasuredSounds, total: float
 ) -> NDArray[np.float32]:
     """(T,) a part at :data:`VOICE_RATE`, each note heard when it is written."""
     font = sounds.soundfonts[cast.font]
@@ -351,7 +353,7 @@ def _play(
     return np.interp(places, np.arange(len(played)), played).astype(np.float32)
 
 
-def _gain(audio: NDArray[np.float32], rate: int, level: float) -> np.float32:
+def _level_gain(audio: NDArray[np.float32], rate: int, level: float) -> np.float32:
     """Factor that brings a part to a level in dB: the root mean square of its blocks of 50 ms that sound."""
     block = rate // 20
     blocks = np.sqrt(np.mean(np.square(audio[: len(audio) // block * block].reshape(-1, block)), axis=1))
@@ -360,19 +362,21 @@ def _gain(audio: NDArray[np.float32], rate: int, level: float) -> np.float32:
 
 
 @lru_cache(maxsize=2)
-def syllables(folder: Path) -> list[Syllable]:
+def load_syllables(folder: Path) -> list[Syllable]:
     """The syllables of a folder of measured sounds; none where it has none.
 
     Raises:
         DataError: a damaged file.
     """
-    path = folder / SYLLABLES
+    path = folder / SYLLABLES_FILE
     return read_syllables(path) if path.is_file() else []
 
 
-def _syllables_of(folder: Path, split: str) -> list[Syllable]:
-    every = syllables(folder)
-    return [every[int(number)] for number in _of_split([str(number) for number in range(len(every))], split)]
+def _syllables_in_split(folder: Path, split: str) -> list[Syllable]:
+    every = load_syllables(folder)
+    return [
+        every[int(number)] for number in _names_in_split([str(number) for number in range(len(every))], split)
+    ]
 
 
 def as_settings(shares: SoundShares) -> dict[str, float]:
@@ -381,7 +385,7 @@ def as_settings(shares: SoundShares) -> dict[str, float]:
 
 
 @lru_cache(maxsize=2)
-def checked_sounds(folder: str, sha256: str) -> Sounds:
+def read_checked_sounds(folder: str, sha256: str) -> MeasuredSounds:
     """The measured sounds of a folder, if they are those of a plan.
 
     Raises:
@@ -392,4 +396,4 @@ def checked_sounds(folder: str, sha256: str) -> Sounds:
             f"{folder}: other sounds than the corpus was prepared with ({found}, expected {sha256}); put "
             f"those back, or prepare the corpus again"
         )
-    return read_sounds(Path(folder))
+    return read_measured_sounds(Path(folder))

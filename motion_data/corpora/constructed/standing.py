@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from motion_data.corpora.constructed.figure import Foot, Posture, draw_body, pose, turned
-from motion_data.corpora.constructed.footfalls import STANCE
+from motion_data.corpora.constructed.figure import Foot, Posture, draw_body, pose_joints, rotation_matrices
+from motion_data.corpora.constructed.footfalls import STANCE_METRES
 from motion_data.corpora.constructed.step_patterns import PATTERNS
 from motion_data.motion import Motion
 from motion_data.skeleton import JOINTS
@@ -41,7 +41,7 @@ def stand(seconds: float, rng: np.random.Generator, fps: float = 60.0) -> Motion
     still = np.zeros(frames)
     feet = [
         Foot(
-            np.stack([still + side * STANCE * scale, still + body.ball, still], -1),
+            np.stack([still + side * STANCE_METRES * scale, still + body.ball, still], -1),
             still + side * 0.15,
             still,
         )
@@ -49,9 +49,11 @@ def stand(seconds: float, rng: np.random.Generator, fps: float = 60.0) -> Motion
     ]
     height = body.ankle + 0.97 * body.leg + body.hip_drop
     pelvis = np.stack([sway(0.012), still + height, sway(0.01)], -1)
-    turns = [turned(sway(0.03), sway(0.02) + lean, sway(0.015)) for lean in (0.02, 0.04, 0.03, 0.05)]
+    turns = [
+        rotation_matrices(sway(0.03), sway(0.02) + lean, sway(0.015)) for lean in (0.02, 0.04, 0.03, 0.05)
+    ]
     hanging = PATTERNS[4]["box"].arms.rest
     arms = [np.radians(np.array(hanging) + np.stack([sway(2.0) for _ in hanging], -1)) for _ in feet]
     posture = Posture(pelvis, turns[0], turns[1], turns[2], turns[3], (arms[0], arms[1]))
     pulses = {limb: np.zeros(0) for limb in ("left_foot", "right_foot")}
-    return Motion(fps, JOINTS, pose(body, (feet[0], feet[1]), posture), 0.0, None, pulses)
+    return Motion(fps, JOINTS, pose_joints(body, (feet[0], feet[1]), posture), 0.0, None, pulses)

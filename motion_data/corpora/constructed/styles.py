@@ -79,10 +79,10 @@ _table = tomllib.loads(files(__package__).joinpath("styles.toml").read_text("utf
 
 STYLES = tuple(Style(**fields) for fields in _table["styles"])
 
-STYLE: Mapping[str, Style] = {style.name: style for style in STYLES}
+STYLES_BY_NAME: Mapping[str, Style] = {style.name: style for style in STYLES}
 
 
-def styles_of(signature: str, bpm: float | None = None) -> tuple[Style, ...]:
+def find_styles(signature: str, bpm: float | None = None) -> tuple[Style, ...]:
     """The styles of a time signature, at a tempo or at any."""
     return tuple(
         style
@@ -130,6 +130,6 @@ def program_split(program: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def programs_of(split: str, programs: tuple[int, ...]) -> tuple[int, ...]:
+def split_programs(split: str, programs: tuple[int, ...]) -> tuple[int, ...]:
     """Those of ``programs`` that belong to a split."""
     return tuple(program for program in programs if program_split(program) == split)

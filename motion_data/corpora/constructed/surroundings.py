@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed.acoustics import COLOURS, make_noise
+from motion_data.corpora.constructed.acoustics import NOISE_COLOURS, coloured_noise
 from motionbeat_upstream.config import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 Audio = NDArray[np.float32]
 
-SHORTEST_MUSIC, FEWEST_BARS = 6.0, 3
+MIN_MUSIC_SECONDS, MIN_MUSIC_BARS = 6.0, 3
 """Seconds, and bars, of music that are left at least."""
 
-LONGEST_SILENCE = 6.0
+MAX_SILENCE_SECONDS = 6.0
 """Seconds of silence before or after it, at most."""
 
-EARLY = 0.04
+DOWNBEAT_TOLERANCE_SECONDS = 0.04
 """Seconds before the first downbeat from which on a note belongs to it."""
 
-AUDIBLE = 0.01
+MIN_AUDIBLE_GAIN = 0.01
 """Share of its level below which faded music is taken for silence: it has no beats."""
 
-NOTHING = ("silence", "noise", "applause")
+BEATLESS_SOUNDS = ("silence", "noise", "applause")
 """What sounds in a pair without music."""
 
 
@@ -48,20 +48,20 @@ class Surroundings:
     """Whether applause follows ``stop``."""
 
 
-ALONE = Surroundings()
+NO_SURROUNDINGS = Surroundings()
 """Music from end to end."""
 
 
-def draw(arrangement: Arrangement, rng: np.random.Generator) -> Surroundings:
+def draw_surroundings(arrangement: Arrangement, rng: np.random.Generator) -> Surroundings:
     """Random surroundings; two pairs in three have none. Silence borders on a downbeat."""
     seconds = arrangement.seconds
     bar = arrangement.grid.metre * 60 / arrangement.grid.bpm
-    spare = seconds - max(SHORTEST_MUSIC, FEWEST_BARS * bar)
-    kind = rng.choice(["none", "before", "after", "both", "fade in", "fade out"], p=PROBABILITY)
-    before, after = rng.uniform(0.3, LONGEST_SILENCE, 2)
+    spare = seconds - max(MIN_MUSIC_SECONDS, MIN_MUSIC_BARS * bar)
+    kind = rng.choice(["none", "before", "after", "both", "fade in", "fade out"], p=KIND_PROBABILITIES)
+    before, after = rng.uniform(0.3, MAX_SILENCE_SECONDS, 2)
     fade, clapped = rng.uniform(0.15, 0.6) * seconds, rng.random() < 0.3
     if spare <= 0 or kind == "none":
-        return ALONE
+        return NO_SURROUNDINGS
     if kind == "fade in":
         return Surroundings(fade_in=float(fade))
     if kind == "fade out":
@@ -75,33 +75,33 @@ def draw(arrangement: Arrangement, rng: np.random.Generator) -> Surroundings:
     return Surroundings(start, stop, applause=bool(clapped and np.isfinite(stop)))
 
 
-PROBABILITY = (0.66, 0.08, 0.08, 0.04, 0.05, 0.09)
+KIND_PROBABILITIES = (0.66, 0.08, 0.08, 0.04, 0.05, 0.09)
 """Of each kind of surroundings."""
 
 
-def bounded(arrangement: Arrangement, around: Surroundings) -> Arrangement:
+def trim_to_music(arrangement: Arrangement, around: Surroundings) -> Arrangement:
     """The arrangement with notes and beats where the music is alone.
 
     The last downbeat, at ``stop``, is played. Where that would leave fewer than two beats, or no note, all is
     left as it is.
     """
-    first = around.start - EARLY if around.start > 0 else -np.inf
+    first = around.start - DOWNBEAT_TOLERANCE_SECONDS if around.start > 0 else -np.inf
     parts = []
     for part in arrangement.parts:
         starts = part.notes[:, 0]
-        notes = part.notes[(starts >= first) & (starts <= around.stop + EARLY)]
+        notes = part.notes[(starts >= first) & (starts <= around.stop + DOWNBEAT_TOLERANCE_SECONDS)]
         if len(notes):
             parts.append(replace(part, notes=notes))
     grid = arrangement.grid
-    heard = gain(around, arrangement.seconds, grid.beats) >= AUDIBLE
+    heard = music_gain(around, arrangement.seconds, grid.beats) >= MIN_AUDIBLE_GAIN
     inside = (grid.beats >= around.start - 1e-9) & (grid.beats <= around.stop + 1e-9) & heard
     if np.count_nonzero(inside) < 2 or not parts:
         return arrangement
     grid = replace(grid, beats=grid.beats[inside], positions=grid.positions[inside])
-    return replace(arrangement, parts=tuple(parts), grid=grid, around=around)
+    return replace(arrangement, parts=tuple(parts), grid=grid, surroundings=around)
 
 
-def gain(around: Surroundings, seconds: float, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def music_gain(around: Surroundings, seconds: float, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Level of the music at some times of a pair of so many seconds, in [0, 1]."""
     level = np.ones(len(times))
     if around.fade_in:
@@ -111,11 +111,11 @@ def gain(around: Surroundings, seconds: float, times: NDArray[np.float64]) -> ND
     return level
 
 
-def surrounded(audio: Audio, around: Surroundings, rng: np.random.Generator) -> Audio:
+def apply_surroundings(audio: Audio, around: Surroundings, rng: np.random.Generator) -> Audio:
     """(T,) the sound of music with its fades and applause."""
     if around.fade_in or around.fade_out:
         times = np.arange(len(audio)) / SAMPLE_RATE
-        audio = (audio * gain(around, len(audio) / SAMPLE_RATE, times)).astype(np.float32)
+        audio = (audio * music_gain(around, len(audio) / SAMPLE_RATE, times)).astype(np.float32)
     if around.applause:
         begin = round((around.stop + rng.uniform(0.2, 1.0)) * SAMPLE_RATE)
         if begin < len(audio):
@@ -125,18 +125,18 @@ def surrounded(audio: Audio, around: Surroundings, rng: np.random.Generator) -> 
     return audio
 
 
-def nothing(kind: str, seconds: float, rng: np.random.Generator) -> Audio:
+def beatless_sound(kind: str, seconds: float, rng: np.random.Generator) -> Audio:
     """(T,) at 16 kHz: sound without a beat.
 
     Args:
-        kind: one of :data:`NOTHING`; silence is a noise some 70 dB below full scale, as recorders have it.
+        kind: one of :data:`BEATLESS_SOUNDS`; silence is noise about 70 dB below full scale, as in recordings.
         seconds: length.
         rng: for the sound.
     """
     length = round(seconds * SAMPLE_RATE)
     if kind == "applause":
         return applause(length, rng)
-    noise = make_noise(str(rng.choice(COLOURS)), length, rng)
+    noise = coloured_noise(str(rng.choice(NOISE_COLOURS)), length, rng)
     peak = 3e-4 if kind == "silence" else 0.5
     scaled: Audio = (noise * (peak / np.abs(noise).max())).astype(np.float32)
     return scaled

@@ -1,6 +1,6 @@
 """A take made as long as one likes: it returns to an earlier bar of its own where the poses are alike [O].
 
-The return is a cross-fade of ``2 * FADE`` seconds between the take going on and the take as it was a
+The return is a cross-fade of ``2 * FADE_SECONDS`` seconds between the take going on and the take as it was a
 whole number of its bars earlier, turned and moved on the floor so that the body stays where it is.
 What is blended are the directions of bones and their lengths apart, so bones keep their length; a foot may
 slide or leave the floor by centimetres while it lasts.
@@ -20,19 +20,19 @@ from motion_data.skeleton import INDEX, PARENTS
 
 Array = NDArray[np.float64]
 
-FADE = 0.2
+FADE_SECONDS = 0.2
 """Seconds on either side of a return."""
 
 
 @dataclass(frozen=True)
-class LongTake:
+class LoopedTake:
     """A take with its returns, on a clock of its own that begins with the take's."""
 
     path: BSpline
     """(J, 3) joints at a time of the take."""
-    first: float
+    loop_end: float
     """Beat at which it first returns, in seconds of the take; infinite where it never has to."""
-    again: float
+    loop_start: float
     """Where it returns to."""
     turn: float
     """Radians about y from where it returns to, to where it is."""
@@ -47,21 +47,21 @@ class LongTake:
 
     def at(self, times: Array) -> Array:
         """(T, J, 3) joints at times of the long clock, increasing."""
-        joints: Array = self.path(np.minimum(times, self.first + FADE))
-        if not np.isfinite(self.first):
+        joints: Array = self.path(np.minimum(times, self.loop_end + FADE_SECONDS))
+        if not np.isfinite(self.loop_end):
             return joints
-        lap = self.first - self.again
-        returns = int(np.floor((times[-1] + FADE - self.first) / lap)) + 1
+        lap = self.loop_end - self.loop_start
+        returns = int(np.floor((times[-1] + FADE_SECONDS - self.loop_end) / lap)) + 1
         for number in range(max(0, returns)):
-            begin = self.first + number * lap
-            here = np.flatnonzero((times >= begin - FADE) & (times < begin + lap + FADE))
+            begin = self.loop_end + number * lap
+            here = np.flatnonzero((times >= begin - FADE_SECONDS) & (times < begin + lap + FADE_SECONDS))
             if not len(here):
                 continue
-            then = self._moved(self.path(self.again + times[here] - begin), number + 1)
-            way: Array = np.clip((times[here] - begin + FADE) / (2 * FADE), 0.0, 1.0)
+            then = self._moved(self.path(self.loop_start + times[here] - begin), number + 1)
+            way: Array = np.clip((times[here] - begin + FADE_SECONDS) / (2 * FADE_SECONDS), 0.0, 1.0)
             share: Array = way**3 * (10 - 15 * way + 6 * way**2)
             fading = share < 1
-            joints[here[fading]] = _blended(joints[here[fading]], then[fading], share[fading, None])
+            joints[here[fading]] = _blend_poses(joints[here[fading]], then[fading], share[fading, None])
             joints[here[~fading]] = then[~fading]
         return joints
 
@@ -76,9 +76,9 @@ class LongTake:
         return moved
 
 
-def lengthened(
+def loop_take(
     joints: NDArray[np.floating[Any]], fps: float, rhythm: TakeRhythm, begin: int, needed: int, bar: int
-) -> LongTake | None:
+) -> LoopedTake | None:
     """A take that lasts ``needed`` of its beats after beat ``begin``, with returns by whole bars as needed.
 
     None where it is too short for even one bar to be repeated.
@@ -88,9 +88,9 @@ def lengthened(
     beats = rhythm.beats
     if begin + needed < len(beats):
         nowhere = (np.zeros(2), np.zeros(2))
-        return LongTake(path, np.inf, 0.0, 0.0, nowhere, beats, rhythm.footfalls, rhythm.feet)
-    inside = np.flatnonzero((beats > FADE) & (beats < times[-1] - FADE))
-    poses = _poses(path, beats[inside])
+        return LoopedTake(path, np.inf, 0.0, 0.0, nowhere, beats, rhythm.footfalls, rhythm.feet)
+    inside = np.flatnonzero((beats > FADE_SECONDS) & (beats < times[-1] - FADE_SECONDS))
+    poses = _pose_features(path, beats[inside])
     apart = np.linalg.norm(poses[:, None] - poses[None], axis=-1).mean(axis=-1)
     steps = inside[None, :] - inside[:, None]
     fits = (steps > 0) & (inside > begin) & (steps % bar == 0)
@@ -108,14 +108,14 @@ def lengthened(
     falls = [rhythm.footfalls[early], *[rhythm.footfalls[again] + (k + 1) * lap for k in range(laps)]]
     feet = [rhythm.feet[early], *[rhythm.feet[again]] * laps]
     here, there = path(beats[origin]), path(beats[to])
-    turn = float(_facing(here) - _facing(there))
+    turn = float(_facing_angle(here) - _facing_angle(there))
     shift = (there[INDEX["pelvis"], [0, 2]], here[INDEX["pelvis"], [0, 2]])
-    return LongTake(
+    return LoopedTake(
         path, beats[origin], beats[to], turn, shift, clock, np.concatenate(falls), np.concatenate(feet)
     )
 
 
-def _blended(one: Array, other: Array, share: Array) -> Array:
+def _blend_poses(one: Array, other: Array, share: Array) -> Array:
     """(T, J, 3) from one body to the other as ``share`` (T, 1) goes from 0 to 1, bone by bone."""
     straight = (1 - share[..., None]) * one + share[..., None] * other
     blended = straight.copy()
@@ -130,16 +130,16 @@ def _blended(one: Array, other: Array, share: Array) -> Array:
     return blended
 
 
-def _facing(pose: Array) -> Array:
+def _facing_angle(pose: Array) -> Array:
     """Radians about y, 0 along +z, of the hips of (..., J, 3)."""
     across = pose[..., INDEX["left_hip"], :] - pose[..., INDEX["right_hip"], :]
     return np.arctan2(-across[..., 2], across[..., 0])
 
 
-def _poses(path: BSpline, times: Array) -> Array:
+def _pose_features(path: BSpline, times: Array) -> Array:
     """(N, 2J, 3) poses, and where they go in a fifth of a second, without place and facing on the floor."""
     poses, pace = path(times), 0.2 * path(times, nu=1)
-    cosine, sine = np.cos(_facing(poses)), np.sin(_facing(poses))
+    cosine, sine = np.cos(_facing_angle(poses)), np.sin(_facing_angle(poses))
     zero, one = np.zeros(len(times)), np.ones(len(times))
     # Rows are vectors: multiplied from the right, this turns them back to face +z.
     turn = np.stack([cosine, zero, sine, zero, one, zero, -sine, zero, cosine], axis=-1).reshape(-1, 3, 3)

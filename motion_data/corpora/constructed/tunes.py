@@ -32,7 +32,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.threads import cores
 
-TICKS = 48
+TICKS_PER_BEAT = 48
 """Ticks a beat; sixteenths, triplets and the eighths of 6/8 are whole numbers of them."""
 
 METRES: Mapping[str, tuple[int, int]] = {
@@ -47,10 +47,10 @@ METRES: Mapping[str, tuple[int, int]] = {
 """Beats a bar, and equal parts of a beat, by time signature. 6/8 counts two beats and 12/8 four, of three
 eighths each; 7/8 counts seven."""
 
-FEWEST_BARS, FEWEST_NOTES = 8, 16
+MIN_BARS, MIN_NOTES = 8, 16
 """A tune with less is left out."""
 
-CROWDED = 2.6
+MAX_NOTES_PER_BEAT = 2.6
 """Notes a beat above which a 2/4 bar is in halved values: a reel of sixteenths has four beats a bar."""
 
 INDEX_FORMAT = 4
@@ -79,7 +79,7 @@ class Tune:
 
     piece: str
     """Name of the piece: the title without what differs from book to book, or the name of another tune
-    that :func:`one_name_a_piece` found to be the same; of a made tune or a MIDI file the source."""
+    that :func:`unify_piece_names` found to be the same; of a made tune or a MIDI file the source."""
 
     @property
     def metre(self) -> int:
@@ -95,24 +95,24 @@ def plain_title(title: str) -> str:
     return re.sub(r"[^a-z]+", "-", plain.replace("'", "")).strip("-")
 
 
-OPENING = 4
+OPENING_BARS = 4
 """Bars by which two tunes are known to be one."""
 
-TELLING = 6
+MIN_OPENING_CHANGES = 6
 """Changes of pitch from beat to beat that an opening must have to be anyone's own."""
 
 
-def one_name_a_piece(tunes: Sequence[Tune]) -> list[Tune]:
+def unify_piece_names(tunes: Sequence[Tune]) -> list[Tune]:
     """The tunes, with one name for those that are the same under several titles.
 
     Folk tunes have many names. Tunes whose melodies move alike from beat to beat over the first
-    :data:`OPENING` bars, in whatever key, are taken for one piece, or one would be in two splits.
+    :data:`OPENING_BARS` bars, in whatever key, are taken for one piece, or one would be in two splits.
     """
     keys: dict[object, int] = {}
     edges = [
         (number, len(tunes) + keys.setdefault(key, len(keys)))
         for number, tune in enumerate(tunes)
-        for key in (tune.piece, _opening(tune))
+        for key in (tune.piece, _opening_key(tune))
         if key is not None
     ]
     size = len(tunes) + len(keys)
@@ -127,21 +127,21 @@ def one_name_a_piece(tunes: Sequence[Tune]) -> list[Tune]:
     ]
 
 
-def _opening(tune: Tune) -> tuple[object, ...] | None:
+def _opening_key(tune: Tune) -> tuple[object, ...] | None:
     """Signature and steps of pitch from beat to beat; None where there are too few to tell."""
-    beats = np.arange(OPENING * tune.metre) * TICKS
+    beats = np.arange(OPENING_BARS * tune.metre) * TICKS_PER_BEAT
     sounding = np.maximum(np.searchsorted(tune.notes[:, 0], beats, side="right") - 1, 0)
     steps = np.diff(tune.notes[sounding, 2])
-    return (tune.signature, *steps.tolist()) if np.count_nonzero(steps) >= TELLING else None
+    return (tune.signature, *steps.tolist()) if np.count_nonzero(steps) >= MIN_OPENING_CHANGES else None
 
 
-def to_json(tune: Tune) -> dict[str, Any]:
+def tune_to_record(tune: Tune) -> dict[str, Any]:
     """The tune as JSON holds it."""
     return {**vars(tune), "scale": list(tune.scale), "notes": tune.notes.ravel().tolist()}
 
 
-def from_json(record: dict[str, Any]) -> Tune:
-    """What :func:`to_json` gave; KeyError, TypeError or ValueError for anything else."""
+def tune_from_record(record: dict[str, Any]) -> Tune:
+    """What :func:`tune_to_record` gave; KeyError, TypeError or ValueError for anything else."""
     notes = np.array(record["notes"], dtype=np.int64).reshape(-1, 3)
     scale = tuple(int(degree) for degree in record["scale"])
     title, source, piece, signature = (str(record[key]) for key in ("title", "source", "piece", "signature"))
@@ -157,7 +157,7 @@ BOOKS = ("ryansMammoth", "oneills1850")
 """Folders of music21's corpus: Ryan's Mammoth Collection (1883) and O'Neill's Music of Ireland (1903)."""
 
 
-def corpus_tunes(cache: Path | None = None) -> list[Tune]:
+def read_music21_tunes(cache: Path | None = None) -> list[Tune]:
     """The usable tunes of :data:`BOOKS`, parsed once and then kept in the user's cache folder.
 
     Args:
@@ -176,7 +176,7 @@ def corpus_tunes(cache: Path | None = None) -> list[Tune]:
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionbeat"
     path = cache / f"tunes-music21-{release}-{INDEX_FORMAT}.json"
     try:
-        return [from_json(record) for record in json.loads(path.read_text(encoding="utf-8"))]
+        return [tune_from_record(record) for record in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there yet, or broken: made again below
     texts = _corpus_texts()
@@ -186,7 +186,7 @@ def corpus_tunes(cache: Path | None = None) -> list[Tune]:
         tunes = [tune for tune in bar if tune is not None]
     try:
         with atomic_path(path) as draft:
-            draft.write_text(json.dumps([to_json(tune) for tune in tunes]), encoding="utf-8")
+            draft.write_text(json.dumps([tune_to_record(tune) for tune in tunes]), encoding="utf-8")
     except OSError:
         pass  # a home that cannot be written to only costs the time of parsing again
     return tunes
@@ -223,13 +223,13 @@ def read_abc(text: str, source: str) -> Tune | None:
     handler = abcFormat.ABCHandler()
     try:
         handler.process(text)
-        return _tune_of(handler.tokens, source)
+        return _tune_from_tokens(handler.tokens, source)
     # music21 meets text that is no good ABC with errors of many kinds.
     except (Music21Exception, ValueError, TypeError, AttributeError, IndexError, KeyError):
         return None
 
 
-def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
+def _tune_from_tokens(tokens: Sequence[Any], source: str) -> Tune | None:
     from music21.abcFormat import ABCBar, ABCMetadata
 
     header = {token.tag: token.data.strip() for token in reversed(tokens) if isinstance(token, ABCMetadata)}
@@ -243,7 +243,7 @@ def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
 
     played: list[tuple[Fraction, Fraction, int]] = []
     time, origin, tied = Fraction(0), None, False
-    for token in _play_out(tokens):
+    for token in _expand_repeats(tokens):
         if isinstance(token, ABCBar):
             if origin is None and time > 0:
                 origin = time if time < bar else Fraction(0)  # what comes before the first line is a pick-up
@@ -255,7 +255,7 @@ def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
         if token.activeTuplet is not None:
             length *= Fraction(token.activeTuplet.tupletMultiplier()).limit_denominator(96)
         if not token.isRest:
-            pitch = _highest(token)
+            pitch = _highest_pitch(token)
             if tied and played and played[-1][2] == pitch and sum(played[-1][:2]) == time:
                 played[-1] = (played[-1][0], played[-1][1] + length, pitch)
             else:
@@ -265,23 +265,23 @@ def _tune_of(tokens: Sequence[Any], source: str) -> Tune | None:
     if origin is None or not played:
         return None
 
-    if signature == "2/4" and len(played) / float(time) > CROWDED:
+    if signature == "2/4" and len(played) / float(time) > MAX_NOTES_PER_BEAT:
         signature = "4/4"
     metre = METRES[signature][0]
     beat = bar / metre
     bars = -(-(time - origin) // (metre * beat))
     notes = np.array(
         [
-            [round(TICKS * (at - origin) / beat), round(TICKS * length / beat), pitch]
+            [round(TICKS_PER_BEAT * (at - origin) / beat), round(TICKS_PER_BEAT * length / beat), pitch]
             for at, length, pitch in played
         ]
     )
     # The pick-up leads back to the beginning when the tune is repeated.
-    notes[:, 0] %= bars * metre * TICKS
-    return _checked(header.get("T", source), source, signature, _scale(tokens), int(bars), notes)
+    notes[:, 0] %= bars * metre * TICKS_PER_BEAT
+    return _make_tune(header.get("T", source), source, signature, _key_scale(tokens), int(bars), notes)
 
 
-def _play_out(tokens: Iterable[Any]) -> list[Any]:
+def _expand_repeats(tokens: Iterable[Any]) -> list[Any]:
     """Notes and bar lines in the order in which they are played, first and second endings included."""
     from music21.abcFormat import ABCBar, ABCNote
 
@@ -304,7 +304,7 @@ def _play_out(tokens: Iterable[Any]) -> list[Any]:
     return played + section
 
 
-def _highest(token: Any) -> int:
+def _highest_pitch(token: Any) -> int:
     """MIDI pitch of a note, or of the highest note of a chord."""
     from music21.pitch import Pitch
 
@@ -312,7 +312,7 @@ def _highest(token: Any) -> int:
     return max(int(Pitch(name).midi) for name in names)
 
 
-def _scale(tokens: Iterable[Any]) -> tuple[int, ...]:
+def _key_scale(tokens: Iterable[Any]) -> tuple[int, ...]:
     """The seven pitch classes of the first key, from its tonic; a bare signature is taken as major."""
     signature = next(
         key for token in tokens if (key := getattr(token, "activeKeySignature", None)) is not None
@@ -325,15 +325,15 @@ def _scale(tokens: Iterable[Any]) -> tuple[int, ...]:
     return tuple(classes[first:] + classes[:first])
 
 
-def _checked(
+def _make_tune(
     title: str, source: str, signature: str, scale: tuple[int, ...], bars: int, notes: NDArray[np.int64]
 ) -> Tune | None:
     """The tune with its notes in order, none over another; None where too little is left."""
     notes = notes[np.lexsort((-notes[:, 2], notes[:, 0]))]
     notes = notes[np.concatenate([[True], np.diff(notes[:, 0]) > 0])]
-    following = np.append(notes[1:, 0], bars * METRES[signature][0] * TICKS)
+    following = np.append(notes[1:, 0], bars * METRES[signature][0] * TICKS_PER_BEAT)
     notes[:, 1] = np.clip(notes[:, 1], 1, following - notes[:, 0])
-    if bars < FEWEST_BARS or len(notes) < FEWEST_NOTES:
+    if bars < MIN_BARS or len(notes) < MIN_NOTES:
         return None
     piece = plain_title(title) if source.startswith("music21:") else ""
     return Tune(title, source, signature, scale, bars, notes.astype(np.int64), piece or source)
@@ -374,7 +374,7 @@ BEAT_CELLS = {
 
 
 @lru_cache(maxsize=4096)
-def made_tune(signature: str, number: int) -> Tune:
+def generate_tune(signature: str, number: int) -> Tune:
     """A made tune: a walk over a scale around a chord progression, in phrases of four bars as A A' B A'.
 
     The same for the same ``signature``, one of :data:`METRES`, and ``number``, always.
@@ -384,23 +384,25 @@ def made_tune(signature: str, number: int) -> Tune:
     tonic = int(rng.integers(12))
     scale = tuple((tonic + step) % 12 for step in MODES[rng.integers(len(MODES))])
     progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
-    phrases = [_made_phrase(signature, progression, rng) for _ in range(2)]
-    cadence = phrases[0][phrases[0][:, 0] < 3 * metre * TICKS]
-    closing = np.concatenate([cadence, [[3 * metre * TICKS, metre * TICKS, 0]]])
+    phrases = [_generate_phrase(signature, progression, rng) for _ in range(2)]
+    cadence = phrases[0][phrases[0][:, 0] < 3 * metre * TICKS_PER_BEAT]
+    closing = np.concatenate([cadence, [[3 * metre * TICKS_PER_BEAT, metre * TICKS_PER_BEAT, 0]]])
     order = (phrases[0], closing, phrases[1], closing)
     notes = np.concatenate(
-        [phrase + np.array([4 * metre * TICKS * place, 0, 0]) for place, phrase in enumerate(order)]
+        [phrase + np.array([4 * metre * TICKS_PER_BEAT * place, 0, 0]) for place, phrase in enumerate(order)]
     )
     # Degrees to pitches, the lowest tonic between C4 and B4.
     ladder = np.array([(step - tonic) % 12 for step in scale])
     notes[:, 2] = 60 + tonic + 12 * (notes[:, 2] // 7) + ladder[notes[:, 2] % 7]
     source = f"made:{signature}-{number}"
-    tune = _checked(source, source, signature, scale, 16, notes)
+    tune = _make_tune(source, source, signature, scale, 16, notes)
     # A walk of long rests may come out too short; the next number is as good.
-    return tune if tune is not None else made_tune(signature, number + 1_000_003)
+    return tune if tune is not None else generate_tune(signature, number + 1_000_003)
 
 
-def _made_phrase(signature: str, progression: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:
+def _generate_phrase(
+    signature: str, progression: Sequence[int], rng: np.random.Generator
+) -> NDArray[np.int64]:
     """(N, 3) start, duration and degree of the scale of four bars; the rhythm of two is repeated."""
     metre, cells = METRES[signature][0], BEAT_CELLS[signature]
     chosen = rng.choice(len(cells), size=(2, metre), p=rng.dirichlet(np.full(len(cells), 0.8)))
@@ -414,15 +416,15 @@ def _made_phrase(signature: str, progression: Sequence[int], rng: np.random.Gene
                 degree = int(np.clip(degree + rng.choice([-2, -1, -1, 0, 1, 1, 2]), -3, 9))
                 if onset == 0 and (degree - chord) % 7 not in (0, 2, 4):
                     degree += 1 if (degree + 1 - chord) % 7 in (0, 2, 4) else -1
-                starts.append((bar * metre + beat) * TICKS + onset)
+                starts.append((bar * metre + beat) * TICKS_PER_BEAT + onset)
                 degrees.append(degree)
-    return np.stack([starts, np.full(len(starts), 2 * TICKS), degrees], axis=1).astype(np.int64)
+    return np.stack([starts, np.full(len(starts), 2 * TICKS_PER_BEAT), degrees], axis=1).astype(np.int64)
 
 
 # MIDI files
 
 
-def midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
+def read_midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
     """The melodies of a folder's MIDI files, moved onto the beats that the files' tempo maps give.
 
     Args:
@@ -441,13 +443,13 @@ def midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
     for path in files:
         name = printable(path.relative_to(folder).as_posix())
         try:
-            tunes.append(read_midi(path, f"midi:{printable(folder.name)}/{name}"))
+            tunes.append(read_midi_tune(path, f"midi:{printable(folder.name)}/{name}"))
         except DataError as error:
             left_out[name] = str(error)
     return tunes, left_out
 
 
-def read_midi(path: Path, source: str) -> Tune:
+def read_midi_tune(path: Path, source: str) -> Tune:
     """The melody of a MIDI file, quantised: its track named so, or else the highest one.
 
     The file should be a score: a performance that was not played to its own tempo map makes no tune.
@@ -470,28 +472,26 @@ def read_midi(path: Path, source: str) -> Tune:
         )
     metre, parts = METRES[signature]
     beat = float(BAR_QUARTERS[signature]) / metre
-    tracks = [track for track in score.tracks if not track.is_drum and len(track.notes) >= FEWEST_NOTES]
+    tracks = [track for track in score.tracks if not track.is_drum and len(track.notes) >= MIN_NOTES]
     if not tracks:
-        raise DataError(f"{path}: no track but drums has {FEWEST_NOTES} notes; a tune needs a melody")
+        raise DataError(f"{path}: no track but drums has {MIN_NOTES} notes; a tune needs a melody")
     named = [track for track in tracks if "melod" in track.name.lower() or "vocal" in track.name.lower()]
     arrays = [track.notes.numpy() for track in (named or tracks)]
     columns = max(arrays, key=lambda notes: float(np.mean(notes["pitch"])))
-    step = TICKS // (2 * parts)
-    start = step * np.round(columns["time"] / score.ticks_per_quarter * TICKS / beat / step)
-    length = np.maximum(columns["duration"] / score.ticks_per_quarter * TICKS / beat, step)
+    step = TICKS_PER_BEAT // (2 * parts)
+    start = step * np.round(columns["time"] / score.ticks_per_quarter * TICKS_PER_BEAT / beat / step)
+    length = np.maximum(columns["duration"] / score.ticks_per_quarter * TICKS_PER_BEAT / beat, step)
     notes = np.stack([start, length, columns["pitch"]], axis=1).astype(np.int64)
-    bar = metre * TICKS
+    bar = metre * TICKS_PER_BEAT
     notes[:, 0] -= notes[0, 0] // bar * bar
     bars = int(-(-(notes[:, 0].max() + 1) // bar))
-    tune = _checked(printable(path.stem), source, signature, _likely_scale(notes), bars, notes)
+    tune = _make_tune(printable(path.stem), source, signature, _estimate_scale(notes), bars, notes)
     if tune is None:
-        raise DataError(
-            f"{path}: fewer than {FEWEST_BARS} bars or {FEWEST_NOTES} notes of melody; leave it out"
-        )
+        raise DataError(f"{path}: fewer than {MIN_BARS} bars or {MIN_NOTES} notes of melody; leave it out")
     return tune
 
 
-def _likely_scale(notes: NDArray[np.int64]) -> tuple[int, ...]:
+def _estimate_scale(notes: NDArray[np.int64]) -> tuple[int, ...]:
     """The major scale that holds most of the notes' time, from the pitch class of the last note."""
     weight = np.bincount(notes[:, 2] % 12, weights=notes[:, 1], minlength=12)
     held = [sum(weight[(root + step) % 12] for step in MAJOR) for root in range(12)]

@@ -2,8 +2,8 @@
 
     python -m motion_data.corpora.modules.libopenmpt FILE OUT TEMPO PITCH
 
-writes what :func:`play` returns to OUT; :func:`play` runs it in a process of its own, because a damaged
-module may crash the library or keep it busy for ever.
+writes the result of :func:`play_module` to OUT. :func:`play_module` runs this command in a separate process,
+because a damaged module may crash the library or make it hang.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ LIBRARIES = ("libopenmpt.so.0", "libopenmpt.0.dylib", "libopenmpt-0.dll", "libop
 RATE = 48_000
 """Samples a second of the sound."""
 
-STEP = RATE // 1000
+STEP_SAMPLES = RATE // 1000
 """Samples that are played before the row is asked for again: rows are known to half a millisecond."""
 
-LONGEST = 900.0
+MAX_SECONDS = 900.0
 """Seconds of sound from which on a module is refused."""
 
-SPARE = 5.0
+SPARE_SECONDS = 5.0
 """Seconds by which a module may be longer than libopenmpt states."""
 
-TIME_LIMIT = 240.0
+TIMEOUT_SECONDS = 240.0
 """Seconds that playing may take; a module of 5 minutes takes about 5."""
 
-LAST_NOTE = 120
+MAX_NOTE_VALUE = 120
 """Larger values in the column of notes end notes."""
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayedModule:
     """A module as it was played, once from the start to where it ends or begins to repeat itself."""
 
     wav: NDArray[np.float32]
@@ -68,7 +68,9 @@ class Played:
         return len(self.wav) / RATE
 
 
-def play(path: Path, tempo: float = 1.0, pitch: float = 1.0, limit: float = TIME_LIMIT) -> Played:
+def play_module(
+    path: Path, tempo: float = 1.0, pitch: float = 1.0, limit: float = TIMEOUT_SECONDS
+) -> PlayedModule:
     """Play a module in a process of its own.
 
     Args:
@@ -97,16 +99,16 @@ def play(path: Path, tempo: float = 1.0, pitch: float = 1.0, limit: float = TIME
             why = told[-1] if told and done.returncode == 1 else f"libopenmpt ended with {done.returncode}"
             raise DataError(f"{path}: {why}; leave it out")
         with np.load(out) as arrays:
-            return Played(**{field.name: arrays[field.name] for field in fields(Played)})
+            return PlayedModule(**{field.name: arrays[field.name] for field in fields(PlayedModule)})
 
 
 def check_library() -> None:
     """Raises DataError where there is no libopenmpt."""
-    _library()
+    _load_library()
 
 
 @cache
-def _library() -> Any:
+def _load_library() -> Any:
     for name in LIBRARIES:
         try:
             library: Any = ctypes.CDLL(name)
@@ -131,21 +133,21 @@ def _library() -> Any:
     library.openmpt_module_get_duration_seconds.restype = ctypes.c_double
     library.openmpt_module_get_pattern_row_channel_command.restype = ctypes.c_uint8
     library.openmpt_module_get_pattern_row_channel_command.argtypes = [module, *[number] * 3, ctypes.c_int]
-    for what in ("duration_seconds", "num_channels", *_ASKED):
+    for what in ("duration_seconds", "num_channels", *_ROW_QUERIES):
         getattr(library, f"openmpt_module_get_{what}").argtypes = [module]
     return library
 
 
-_ASKED = ("current_order", "current_row", "current_pattern", "current_speed", "current_tempo")
+_ROW_QUERIES = ("current_order", "current_row", "current_pattern", "current_speed", "current_tempo")
 
 
-def play_here(path: Path, tempo: float, pitch: float) -> Played:
-    """What :func:`play` returns, in this process, which a damaged module may end.
+def play_in_process(path: Path, tempo: float, pitch: float) -> PlayedModule:
+    """What :func:`play_module` returns, in this process, which a damaged module may end.
 
     Raises:
-        DataError: without the path, which :func:`play` adds.
+        DataError: without the path, which :func:`play_module` adds.
     """
-    library = _library()
+    library = _load_library()
     data = path.read_bytes()
     error = ctypes.c_int()
     module = library.openmpt_module_create_from_memory2(
@@ -159,30 +161,30 @@ def play_here(path: Path, tempo: float, pitch: float) -> Played:
     # Otherwise it plays on for a tenth of a second, fading out.
     library.openmpt_module_ctl_set_text(module, b"play.at_end", b"stop")
     stated = library.openmpt_module_get_duration_seconds(module) / tempo
-    if not 0 < stated <= LONGEST:
-        raise DataError(f"{stated:.0f} s of sound; expected more than 0 and at most {LONGEST:g}")
+    if not 0 < stated <= MAX_SECONDS:
+        raise DataError(f"{stated:.0f} s of sound; expected more than 0 and at most {MAX_SECONDS:g}")
     channels = range(library.openmpt_module_get_num_channels(module))
-    ask = [getattr(library, f"openmpt_module_get_{what}") for what in _ASKED]
-    buffer = np.zeros(round((stated + SPARE) * RATE), np.float32)
+    ask = [getattr(library, f"openmpt_module_get_{what}") for what in _ROW_QUERIES]
+    buffer = np.zeros(round((stated + SPARE_SECONDS) * RATE), np.float32)
     address, size, played = buffer.ctypes.data, 0, []
     last: tuple[int, int] | None = None
     counts: dict[tuple[int, int], int] = {}
     while True:
-        if size + STEP > len(buffer):
+        if size + STEP_SAMPLES > len(buffer):
             raise DataError(f"it goes on beyond the {stated:.0f} s that libopenmpt states")
-        got = library.openmpt_module_read_float_mono(module, RATE, STEP, address + 4 * size)
+        got = library.openmpt_module_read_float_mono(module, RATE, STEP_SAMPLES, address + 4 * size)
         if not got:
             break
         order, row, pattern, speed, ticks = (one(module) for one in ask)
         # At the end the library is in the row that it would repeat.
-        if got == STEP and (order, row) != last:
+        if got == STEP_SAMPLES and (order, row) != last:
             last = order, row
             if (pattern, row) not in counts:
                 command = library.openmpt_module_get_pattern_row_channel_command
                 values = [command(module, pattern, row, channel, 0) for channel in channels]
-                counts[pattern, row] = sum(1 <= value <= LAST_NOTE for value in values)
+                counts[pattern, row] = sum(1 <= value <= MAX_NOTE_VALUE for value in values)
             # It began between the last time it was asked for and now.
-            begin = 0.0 if not size else (size + STEP / 2) / RATE
+            begin = 0.0 if not size else (size + STEP_SAMPLES / 2) / RATE
             played.append((begin, order, row, speed, ticks, counts[pattern, row]))
         size += got
     if not np.isfinite(buffer[:size]).all():
@@ -190,17 +192,17 @@ def play_here(path: Path, tempo: float, pitch: float) -> Played:
     if not buffer[:size].any():
         raise DataError("it is silent")
     times, *columns = (np.array(column) for column in zip(*played, strict=True))
-    return Played(buffer[:size], times, *(column.astype(np.int64) for column in columns))
+    return PlayedModule(buffer[:size], times, *(column.astype(np.int64) for column in columns))
 
 
 def _main() -> int:
     path, out, tempo, pitch = sys.argv[1:]
     try:
-        played = play_here(Path(path), float(tempo), float(pitch))
+        played = play_in_process(Path(path), float(tempo), float(pitch))
     except (DataError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    np.savez(out, **{field.name: getattr(played, field.name) for field in fields(Played)})
+    np.savez(out, **{field.name: getattr(played, field.name) for field in fields(PlayedModule)})
     return 0
 
 

@@ -14,42 +14,42 @@ import torch
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.dancer import Follows
-from motion_data.corpora.modules.libopenmpt import RATE, Played, check_library, play
+from motion_data.corpora.modules.libopenmpt import RATE, PlayedModule, check_library, play_module
 from motion_data.corpora.modules.structure import (
-    ON_STARTS,
-    STEADY,
+    MIN_STARTS_ON_BEATS,
+    MIN_STEADY_SHARE,
     Tatums,
-    beats_by_structure,
-    starts_on,
+    estimate_beats,
+    find_tatums,
+    share_of_starts,
     steady_share,
-    tatums_of,
 )
 from motion_data.corpora.recordings.labelling import (
     ACTIVATION_RATE,
     BAR_MARGIN,
     UNKNOWN_METRE,
+    beat_levels,
     label_tatums,
-    levels_of,
 )
 from motion_data.corpora.recordings.preparing import (
-    LONGEST_PAIR,
-    SHORTEST_PAIR,
-    beat_model,
+    MAX_PAIR_SECONDS,
+    MIN_PAIR_SECONDS,
     cut_pairs,
-    without_copies,
+    drop_copies,
+    load_beat_model,
     write_track,
 )
-from motion_data.corpora.recordings.tatum import envelope_of, sharpened
+from motion_data.corpora.recordings.tatum import audio_onset_envelope, sharpen_envelope
 from motion_data.corpora.recordings.tracks import (
-    LEAST_STRENGTH,
-    SHORTEST,
-    TEST_SONGS,
+    MIN_TRACK_SECONDS,
+    MIN_VECTOR_STRENGTH,
+    TEST_SONG_PREFIX,
     Licences,
     Track,
     music_files,
-    name_of,
     sounding_span,
     track_file_name,
+    track_name,
 )
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
@@ -68,7 +68,7 @@ SUFFIXES = frozenset(
 )
 """Endings of the names of modules."""
 
-DEV_SHARE, UNSEEN_SHARE = 1 / 6, 1 / 3
+DEV_UPPER_HASH, TEST_UPPER_HASH = 1 / 6, 1 / 3
 """Shares of the hashes of packages' names where dev ends, and where test, which follows it, does: a third is
 never trained on. Of Debian's 146 that are kept, 20 are dev and 26 test: the number in the hash was
 chosen for that."""
@@ -76,14 +76,14 @@ chosen for that."""
 UNCLEAR_ORIGIN = frozenset({"freedroid-data", "gemdropx", "tuxmath-data", "tuxtype-data"})
 """Packages with modules that others than the packages' authors wrote, and whose licence nobody states."""
 
-LEAST_LEAD = 0.02
+MIN_BEAT_LEAD = 0.02
 """Nats per tatum by which the model's choice of beats must lead; less than for recordings, where nothing
 else confirms it."""
 
-GUESSED = 0.5
+UNCERTAIN_CONFIDENCE = 0.5
 """Confidence of a grid on which the two estimates do not agree; too low for losses on beats."""
 
-TEMPO_OCTAVES, PITCH_SEMITONES = 0.35, 4.0
+MAX_TEMPO_OCTAVES, MAX_PITCH_SEMITONES = 0.35, 4.0
 """By how much variants may be faster or slower, higher or lower."""
 
 
@@ -111,11 +111,11 @@ class Module(Track):
     def split(self) -> str:
         """train, dev or test, always the same for a package."""
         share = hash_fraction(f"modules 4 {self.package}")
-        return "dev" if share < DEV_SHARE else "test" if share < UNSEEN_SHARE else "train"
+        return "dev" if share < DEV_UPPER_HASH else "test" if share < TEST_UPPER_HASH else "train"
 
 
 @dataclass(frozen=True)
-class Choice:
+class BeatChoice:
     """Which rows of a module are beats."""
 
     rows: NDArray[np.int64]
@@ -130,7 +130,7 @@ class Choice:
 
     def grid(self, times: Array) -> Grid:
         """The grid of a performance whose rows begin at (M,) seconds."""
-        known = 1.0 if self.beats_known else GUESSED
+        known = 1.0 if self.beats_known else UNCERTAIN_CONFIDENCE
         return Grid(times[self.rows], self.positions, self.metre, known, 1.0 if self.bars_known else 0.0)
 
 
@@ -143,11 +143,11 @@ def prepare_modules(raw: Path, out: Path, settings: Settings, workers: int = 2) 
         CheckpointError: the checkpoint cannot be read.
     """
     check_option("--variants", settings.variants, 0)
-    check_option("--seconds", settings.seconds, SHORTEST_PAIR, LONGEST_PAIR)
+    check_option("--seconds", settings.seconds, MIN_PAIR_SECONDS, MAX_PAIR_SECONDS)
     check_option("--seed", settings.seed, 0)
     check_option("--workers", workers, 1)
     check_library()
-    beat_model(settings.checkpoint)
+    load_beat_model(settings.checkpoint)
     digest = file_sha256(settings.checkpoint)
     modules, left_out = find_modules(raw)
     jobs = [
@@ -163,7 +163,7 @@ def prepare_modules(raw: Path, out: Path, settings: Settings, workers: int = 2) 
     options = {**asdict(settings), "checkpoint": digest}
     depends_on = {name: value for name, value in options.items() if name != "checkpoint"}
     outcomes = run_jobs(out, "modules", depends_on, jobs, workers)
-    pairs, without = without_copies([module.name for module in modules], outcomes)
+    pairs, without = drop_copies([module.name for module in modules], outcomes)
     known = {pair.piece: pair.provenance for pair in pairs}.values()
     notes = {
         "modules whose beats and bars are known": sum(facts["bars_known"] for facts in known),
@@ -184,15 +184,15 @@ def find_modules(raw: Path) -> tuple[list[Module], dict[str, str]]:
     modules, refused = [], {}
     licences = Licences(raw)
     for path in music_files(raw, SUFFIXES):
-        name, package = name_of(path, raw)
+        name, package = track_name(path, raw)
         if package in UNCLEAR_ORIGIN:
             refused[name] = f"{package}: the origin of its modules is unclear; leave it out"
             continue
-        if package.startswith(TEST_SONGS):
+        if package.startswith(TEST_SONG_PREFIX):
             refused[name] = f"{package}: these are the project's test songs; remove them from RAW"
             continue
         try:
-            modules.append(Module(path, name, package, licences.of(path)))
+            modules.append(Module(path, name, package, licences.licence_of(path)))
         except DataError as error:
             refused[name] = str(error)
     return modules, refused
@@ -204,12 +204,14 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
     Raises:
         DataError: why it has to be left out.
     """
-    played = play(module.path)
-    if played.seconds < SHORTEST:
-        raise DataError(f"{played.seconds:.1f} s of sound; expected {SHORTEST:g} s or more")
+    played = play_module(module.path)
+    if played.seconds < MIN_TRACK_SECONDS:
+        raise DataError(f"{played.seconds:.1f} s of sound; expected {MIN_TRACK_SECONDS:g} s or more")
     share = steady_share(played.times)
-    if share < STEADY:
-        raise DataError(f"rows differ in length: {share:.3f} are as long as the median; expected {STEADY:g}")
+    if share < MIN_STEADY_SHARE:
+        raise DataError(
+            f"rows differ in length: {share:.3f} are as long as the median; expected {MIN_STEADY_SHARE:g}"
+        )
     choice = choose_beats(played, settings.checkpoint)
     provenance = {
         "file": module.name,
@@ -223,16 +225,16 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
     }
     pairs: list[PreparedPair] = []
     for number in range(1 + (settings.variants if module.split == "train" else 0)):
-        tempo, pitch = factors(settings.seed, module.name, number)
+        tempo, pitch = variant_factors(settings.seed, module.name, number)
         if number:
-            played = play(module.path, tempo, pitch)
+            played = play_module(module.path, tempo, pitch)
         if choice.rows[-1] >= len(played.times):
             raise DataError(
                 f"at {tempo:.3f} times its tempo it has {len(played.times)} rows, and fewer than at its own; "
                 f"leave it out"
             )
         stem = track_file_name(module) + (f"_v{number}" if number else "")
-        wav = _as_corpora_have_it(played)
+        wav = _resample(played)
         audio = write_track(out, stem, wav, len(wav) / SAMPLE_RATE)
         grid, source = choice.grid(played.times), "self-labelled" if choice.beats_known else "estimated"
         facts = {**provenance, "tempo_factor": tempo, "pitch_factor": pitch}
@@ -245,38 +247,38 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
     return pairs
 
 
-def factors(seed: int, name: str, number: int) -> tuple[float, float]:
+def variant_factors(seed: int, name: str, number: int) -> tuple[float, float]:
     """Factors of tempo and pitch of a module's variant; of number 0, the module itself, 1 and 1.
 
-    Seed, name and number give them: even in log, by up to ``TEMPO_OCTAVES`` and ``PITCH_SEMITONES``.
+    Seed, name and number give them: even in log, by up to ``MAX_TEMPO_OCTAVES`` and ``MAX_PITCH_SEMITONES``.
     """
     if number == 0:
         return 1.0, 1.0
-    octaves = TEMPO_OCTAVES * (2 * hash_fraction(f"tempo {seed} {number} {name}") - 1)
-    semitones = PITCH_SEMITONES * (2 * hash_fraction(f"pitch {seed} {number} {name}") - 1)
+    octaves = MAX_TEMPO_OCTAVES * (2 * hash_fraction(f"tempo {seed} {number} {name}") - 1)
+    semitones = MAX_PITCH_SEMITONES * (2 * hash_fraction(f"pitch {seed} {number} {name}") - 1)
     return float(2**octaves), float(2 ** (semitones / 12))
 
 
-def _as_corpora_have_it(played: Played) -> torch.Tensor:
+def _resample(played: PlayedModule) -> torch.Tensor:
     """(T,) at 16 kHz."""
     return torch.from_numpy(np.asarray(soxr.resample(played.wav, RATE, SAMPLE_RATE), np.float32))
 
 
-def choose_beats(played: Played, checkpoint: Path) -> Choice:
+def choose_beats(played: PlayedModule, checkpoint: Path) -> BeatChoice:
     """Which rows are beats and which begin bars, and whether that is known.
 
     Raises:
         DataError: neither estimate gives a grid.
         CheckpointError: the checkpoint cannot be read.
     """
-    wav = _as_corpora_have_it(played)
+    wav = _resample(played)
     beat_logits, downbeat_logits = (
-        logits.double().numpy() for logits in beat_model(checkpoint).beat_activations(wav)
+        logits.double().numpy() for logits in load_beat_model(checkpoint).beat_activations(wav)
     )
     start, stop = sounding_span(wav.numpy(), SAMPLE_RATE)
-    tatums = tatums_of(played)
-    levels = levels_of(tatums.rate)
-    structure = beats_by_structure(tatums, levels)
+    tatums = find_tatums(played)
+    levels = beat_levels(tatums.rate)
+    structure = estimate_beats(tatums, levels)
     sounding = (tatums.times >= start - 0.05) & (tatums.times < min(stop, len(beat_logits) / ACTIVATION_RATE))
     heard_from = int(np.flatnonzero(sounding)[0]) if sounding.any() else 0
     labels = label_tatums(
@@ -291,11 +293,11 @@ def choose_beats(played: Played, checkpoint: Path) -> Choice:
         raise DataError(labels)
     level = labels.tatums_a_beat
     first = heard_from + int(np.abs(tatums.times[sounding] - labels.beats[0]).argmin())
-    strength = row_strength(envelope_of(wav).astype(np.float64), tatums)
+    strength = row_strength(audio_onset_envelope(wav).astype(np.float64), tatums)
     agree = structure is not None and structure[0] == level and (first - structure[1]) % level == 0
-    beats_known = agree and labels.beat_margin >= LEAST_LEAD and strength >= LEAST_STRENGTH
-    on_starts = starts_on(tatums, labels.grid.downbeats) if labels.bars_known else 0.0
-    bars_known = beats_known and labels.bars_known and on_starts >= ON_STARTS
+    beats_known = agree and labels.beat_margin >= MIN_BEAT_LEAD and strength >= MIN_VECTOR_STRENGTH
+    on_starts = share_of_starts(tatums, labels.grid.downbeats) if labels.bars_known else 0.0
+    bars_known = beats_known and labels.bars_known and on_starts >= MIN_STARTS_ON_BEATS
     facts = {
         "rows_a_tatum": tatums.rows_each,
         "row_strength": round(strength, 4),
@@ -317,7 +319,7 @@ def choose_beats(played: Played, checkpoint: Path) -> Choice:
         positions, metre = labels.positions[: len(chosen)], labels.metre
     else:
         positions, metre = np.arange(len(chosen)) % UNKNOWN_METRE + 1, UNKNOWN_METRE
-    return Choice(
+    return BeatChoice(
         tatums.first_row + tatums.rows_each * chosen, positions, metre, beats_known, bars_known, facts
     )
 
@@ -329,7 +331,7 @@ def row_strength(envelope: Array, tatums: Tatums) -> float:
         envelope: (F,) onset envelope at 100 Hz.
         tatums: of the module.
     """
-    sharp = sharpened(envelope)
+    sharp = sharpen_envelope(envelope)
     if not sharp.any():
         return 0.0
     frames = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE

@@ -11,30 +11,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motion_data.corpora.modules.libopenmpt import Played
+from motion_data.corpora.modules.libopenmpt import PlayedModule
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-STEADY = 0.95
+MIN_STEADY_SHARE = 0.95
 """Share of a module's rows that must have one length."""
 
-SAME_LENGTH = 0.02
+ROW_LENGTH_TOLERANCE = 0.02
 """Share by which rows of one length may differ, beside the millisecond to which they are known."""
 
-FASTEST = 12.0
+MAX_TATUM_RATE = 12.0
 """Tatums a second: of shorter rows every second, third … is a tatum."""
 
-ON_STARTS = 0.9
+MIN_STARTS_ON_BEATS = 0.9
 """Share of the pattern starts that must be beats, and downbeats where bars are known."""
 
-LEAST_CONTRAST = 0.1
+MIN_CONTRAST = 0.1
 """By how much more notes must begin at beats than elsewhere, as a share of the mean of all tatums."""
 
-TICKS_A_BEAT = 24
+TICKS_PER_BEAT = 24
 """Of a module whose tempo value is its tempo in beats a minute, as authors like to choose it."""
 
-MOST_NOTES = 4
+MAX_NOTES = 4
 """Notes of a row that count."""
 
 
@@ -52,7 +52,7 @@ class Tatums:
     starts: Ints
     """(M,) which tatums begin a pattern."""
     notes: Array
-    """(N,) notes that begin, at most ``MOST_NOTES``."""
+    """(N,) notes that begin, at most ``MAX_NOTES``."""
     usual: float
     """Tatums a beat where the tempo value is the tempo in beats a minute."""
 
@@ -63,19 +63,19 @@ def steady_share(times: Array) -> float:
     if len(lengths) < 2:
         return 0.0
     usual = float(np.median(lengths))
-    return float((np.abs(lengths - usual) <= SAME_LENGTH * usual + 0.001).mean())
+    return float((np.abs(lengths - usual) <= ROW_LENGTH_TOLERANCE * usual + 0.001).mean())
 
 
-def tatums_of(played: Played) -> Tatums:
+def find_tatums(played: PlayedModule) -> Tatums:
     """The tatums of a module with steady rows: no more than 12 a second, in step with the pattern starts."""
     row = float(np.median(np.diff(played.times)))
     starts = np.flatnonzero(np.diff(played.orders, prepend=-1))
-    each = max(1, int(np.ceil(1 / row / FASTEST - 1e-3)))
+    each = max(1, int(np.ceil(1 / row / MAX_TATUM_RATE - 1e-3)))
     phase = 0
     # Some number of rows that fits the patterns; 1 and 2 do nearly always.
     for count in range(each, 2 * each + 1):
         found = np.bincount(starts % count, minlength=count)
-        if found.max() >= ON_STARTS * len(starts):
+        if found.max() >= MIN_STARTS_ON_BEATS * len(starts):
             each, phase = count, int(found.argmax())
             break
     speed = int(np.bincount(played.speeds).argmax())
@@ -86,12 +86,12 @@ def tatums_of(played: Played) -> Tatums:
         each,
         phase,
         (on - phase) // each,
-        np.minimum(played.notes[phase::each], MOST_NOTES).astype(np.float64),
-        TICKS_A_BEAT / speed / each,
+        np.minimum(played.notes[phase::each], MAX_NOTES).astype(np.float64),
+        TICKS_PER_BEAT / speed / each,
     )
 
 
-def beats_by_structure(tatums: Tatums, levels: range) -> tuple[int, int] | None:
+def estimate_beats(tatums: Tatums, levels: range) -> tuple[int, int] | None:
     """Tatums a beat and the first beat's tatum; None where the structure says nothing.
 
     Of all choices where patterns begin on beats, and more notes on beats than between them at any other
@@ -105,17 +105,17 @@ def beats_by_structure(tatums: Tatums, levels: range) -> tuple[int, int] | None:
     for level in levels:
         phases = np.bincount(tatums.starts % level, minlength=level)
         first = int(phases.argmax())
-        if phases[first] < ON_STARTS * len(tatums.starts):
+        if phases[first] < MIN_STARTS_ON_BEATS * len(tatums.starts):
             continue
         density = np.array([tatums.notes[phase::level].mean() for phase in range(level)])
         others = np.delete(density, first)
         contrast = (density[first] - others.mean()) / max(tatums.notes.mean(), 1e-9) if len(others) else 1.0
-        if density[first] >= density.max() and contrast >= LEAST_CONTRAST:
+        if density[first] >= density.max() and contrast >= MIN_CONTRAST:
             fitting.append((abs(float(np.log2(level / tatums.usual))), level, first))
     return min(fitting)[1:] if fitting else None
 
 
-def starts_on(tatums: Tatums, chosen: Array) -> float:
+def share_of_starts(tatums: Tatums, chosen: Array) -> float:
     """Share of the pattern starts, from the first of some times on, that are among these times."""
     times = tatums.times[tatums.starts]
     later = times[times >= chosen[0] - 1e-6] if len(chosen) else times[:0]

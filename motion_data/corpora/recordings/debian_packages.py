@@ -25,11 +25,11 @@ from tqdm import tqdm
 from motion_data.errors import DataError
 from motionbeat_upstream.commands.command import command
 
-UNPACKED = ".unpacked"
+UNPACKED_SUFFIX = ".unpacked"
 """Added to the name of an archive, the name of the folder that it is unpacked to."""
 
 
-def get_packages(names: Sequence[str], raw: Path, packages: Path | None = None) -> dict[str, str]:
+def fetch_packages(names: Sequence[str], raw: Path, packages: Path | None = None) -> dict[str, str]:
     """Download and unpack packages into ``raw``; those whose folder is there are kept.
 
     Where ``packages`` is a folder with ``NAME_*.deb`` files, nothing is downloaded.
@@ -40,9 +40,9 @@ def get_packages(names: Sequence[str], raw: Path, packages: Path | None = None) 
     Raises:
         DataError: one of them holds the project's test songs; nothing is downloaded then.
     """
-    from motion_data.corpora.recordings.tracks import TEST_SONGS
+    from motion_data.corpora.recordings.tracks import TEST_SONG_PREFIX
 
-    banned = [name for name in names if name.startswith(TEST_SONGS)]
+    banned = [name for name in names if name.startswith(TEST_SONG_PREFIX)]
     if banned:
         raise DataError(f"{', '.join(banned)}: these are the project's test songs; take them out of the list")
     raw.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def get_packages(names: Sequence[str], raw: Path, packages: Path | None = None) 
     for name in tqdm(names, desc="get packages", unit="package"):
         try:
             if not (raw / name).is_dir():
-                with _whole_folder(raw / name) as folder:
+                with _atomic_folder(raw / name) as folder:
                     _unpack(name, packages, folder)
             for archive in sorted((raw / name).rglob("*.pk3")):
                 _unzip(archive)
@@ -60,7 +60,7 @@ def get_packages(names: Sequence[str], raw: Path, packages: Path | None = None) 
 
 
 @contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
+def _atomic_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which is renamed to ``target`` when the block ends well, and deleted otherwise."""
     with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as work:
         folder = Path(work) / "folder"
@@ -85,11 +85,11 @@ def _unpack(name: str, packages: Path | None, folder: Path) -> None:
 
 
 def _unzip(archive: Path) -> None:
-    target = archive.with_name(archive.name + UNPACKED)
+    target = archive.with_name(archive.name + UNPACKED_SUFFIX)
     if target.is_dir():
         return
     try:
-        with _whole_folder(target) as folder, zipfile.ZipFile(archive) as content:
+        with _atomic_folder(target) as folder, zipfile.ZipFile(archive) as content:
             content.extractall(folder)
     except zipfile.BadZipFile as error:
         raise DataError(
@@ -126,11 +126,11 @@ def main(arguments: Sequence[str]) -> int:
         "--packages", type=Path, metavar="DIR", help="folder with the .deb files; nothing is downloaded then"
     )
     options = parser.parse_args(arguments)
-    from motion_data.corpora.recordings.tracks import MIDI_BESIDE, read_rows
+    from motion_data.corpora.recordings.tracks import MIDI_PACKAGES, read_json_lines
 
-    named = dict.fromkeys(package for _, (package,) in read_rows(options.list, ("package",)))
-    names = list(named | dict.fromkeys(MIDI_BESIDE[name] for name in named if name in MIDI_BESIDE))
-    faults = get_packages(names, options.raw, options.packages)
+    named = dict.fromkeys(package for _, (package,) in read_json_lines(options.list, ("package",)))
+    names = list(named | dict.fromkeys(MIDI_PACKAGES[name] for name in named if name in MIDI_PACKAGES))
+    faults = fetch_packages(names, options.raw, options.packages)
     for name, why in faults.items():
         print(f"left out: {name}: {why}", file=sys.stderr)
     print(f"{options.raw}: {len(names) - len(faults)} of {len(names)} packages")

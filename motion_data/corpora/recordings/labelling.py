@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 ACTIVATION_RATE = 50.0
 """Frames of the activations a second; frame k stands for (k + .5) / ACTIVATION_RATE."""
 
-SLOWEST_BPM, FASTEST_BPM = 62.0, 205.0
+MIN_BPM, MAX_BPM = 62.0, 205.0
 
 BEAT_MARGIN = 0.04
 """Nats per tatum by which the best beats must beat the second best."""
@@ -31,10 +31,10 @@ BEAT_MARGIN = 0.04
 BAR_MARGIN = 0.04
 """Nats per beat by which the best bars must beat the second best."""
 
-LARGEST_LOGIT = 5.0
+MAX_LOGIT = 5.0
 """A tatum counts for a probability between .007 and .993: one frame cannot decide a track."""
 
-REACH = 1
+REACH_FRAMES = 1
 """Frames to either side of a tatum's own whose largest activation counts. Heads trained with widened or
 shift-tolerant targets may peak a frame beside the beat; two frames would reach the next tatum at 12 a
 second."""
@@ -45,14 +45,14 @@ METRES = (3, 4)
 UNKNOWN_METRE = 4
 """Beats a bar that are counted where bars are not known."""
 
-FEWEST_BARS = 4
+MIN_BARS = 4
 """A shorter track has no bars to speak of."""
 
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class Labels:
+class TrackLabels:
     """What was chosen for a track."""
 
     beats: Array
@@ -84,7 +84,7 @@ def label_track(
     stop: float,
     beat_margin: float = BEAT_MARGIN,
     bar_margin: float = BAR_MARGIN,
-) -> Labels | str:
+) -> TrackLabels | str:
     """Choose beats and bars, or say why the track has to be left out.
 
     Args:
@@ -108,7 +108,7 @@ def label_tatums(
     rate: float,
     beat_margin: float = BEAT_MARGIN,
     bar_margin: float = BAR_MARGIN,
-) -> Labels | str:
+) -> TrackLabels | str:
     """Choose which of some tatums are beats and downbeats, or say why the track has to be left out.
 
     Args:
@@ -119,13 +119,11 @@ def label_tatums(
         beat_margin: nats per tatum by which beats must win.
         bar_margin: nats per beat by which bars must win.
     """
-    levels = levels_of(rate)
+    levels = beat_levels(rate)
     if not levels:
-        return (
-            f"no multiple of {60 * rate:.2f} tatums a minute lies at {SLOWEST_BPM:g} to {FASTEST_BPM:g} bpm"
-        )
-    beat_scores = _scores(_at(beat_logits, tatums), levels)
-    (level, first), lead = _best(beat_scores)
+        return f"no multiple of {60 * rate:.2f} tatums a minute lies at {MIN_BPM:g} to {MAX_BPM:g} bpm"
+    beat_scores = _period_scores(_logits_at(beat_logits, tatums), levels)
+    (level, first), lead = _best_and_lead(beat_scores)
     if lead < beat_margin:
         return (
             f"beats are ambiguous: {60 * rate / level:.1f} bpm leads by {lead:.3f} nats per tatum; expected "
@@ -133,16 +131,16 @@ def label_tatums(
         )
     beats = tatums[first::level]
     metres = (2, *METRES) if level % 3 == 0 else METRES
-    if len(beats) < FEWEST_BARS * max(metres):
-        return f"{len(beats)} beats; expected {FEWEST_BARS * max(metres)} or more"
-    bar_scores = _scores(_at(downbeat_logits, beats), metres)
-    (metre, opening), bar_lead = _best(bar_scores)
+    if len(beats) < MIN_BARS * max(metres):
+        return f"{len(beats)} beats; expected {MIN_BARS * max(metres)} or more"
+    bar_scores = _period_scores(_logits_at(downbeat_logits, beats), metres)
+    (metre, opening), bar_lead = _best_and_lead(bar_scores)
     known = bar_lead >= bar_margin
     if not known:
         metre, opening = UNKNOWN_METRE, 0
     positions = (np.arange(len(beats)) - opening) % metre + 1
     beat_logit = beat_scores[level, first] * len(tatums) / len(beats)
-    return Labels(beats, positions, metre, known, level, lead, bar_lead, beat_logit)
+    return TrackLabels(beats, positions, metre, known, level, lead, bar_lead, beat_logit)
 
 
 def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
@@ -151,22 +149,20 @@ def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
     return phase + np.arange(first, last + 1) / rate
 
 
-def levels_of(rate: float) -> range:
+def beat_levels(rate: float) -> range:
     """Tatums a beat that give a tempo in range."""
-    return range(
-        int(np.ceil(60 * rate / FASTEST_BPM - 1e-9)), int(np.floor(60 * rate / SLOWEST_BPM + 1e-9)) + 1
-    )
+    return range(int(np.ceil(60 * rate / MAX_BPM - 1e-9)), int(np.floor(60 * rate / MIN_BPM + 1e-9)) + 1)
 
 
-def _at(logits: Array, times: Array) -> Array:
-    """(N,) the largest logit within ``REACH`` frames of each time, limited."""
+def _logits_at(logits: Array, times: Array) -> Array:
+    """(N,) the largest logit within ``REACH_FRAMES`` frames of each time, limited."""
     frames = np.floor(times * ACTIVATION_RATE).astype(np.int64)
-    around = np.clip(frames[:, None] + np.arange(-REACH, REACH + 1), 0, len(logits) - 1)
-    found: Array = np.clip(logits[around].max(1), -LARGEST_LOGIT, LARGEST_LOGIT)
+    around = np.clip(frames[:, None] + np.arange(-REACH_FRAMES, REACH_FRAMES + 1), 0, len(logits) - 1)
+    found: Array = np.clip(logits[around].max(1), -MAX_LOGIT, MAX_LOGIT)
     return found
 
 
-def _scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[int, int], float]:
+def _period_scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[int, int], float]:
     """Log-likelihood per place of every period and phase, less that of "none"."""
     return {
         (period, phase): float(logits[phase::period].sum() / max(len(logits), 1))
@@ -175,7 +171,7 @@ def _scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[in
     }
 
 
-def _best(scores: Mapping[Key, float]) -> tuple[Key, float]:
+def _best_and_lead(scores: Mapping[Key, float]) -> tuple[Key, float]:
     """The key of the highest score, and its lead over the second; over 0 where there is no second."""
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     return ranked[0], scores[ranked[0]] - (scores[ranked[1]] if len(ranked) > 1 else 0.0)

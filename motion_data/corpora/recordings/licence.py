@@ -27,7 +27,7 @@ RESTRICTED = re.compile(
 """Of text that forbids commercial use or changed versions. The word "noncommercial" alone does not: the GPL
 uses it."""
 
-KNOWN = {
+LICENCE_PATTERNS = {
     r"creative commons attribution[- ]share-? ?alike|cc[- ]by-sa": "CC-BY-SA",
     r"creative commons attribution(?![- ]share)|cc[- ]by(?!-)": "CC-BY",
     r"creative commons public licen[cs]e": "Creative Commons",
@@ -44,7 +44,7 @@ KNOWN = {
 """Names of licences that texts in no format are searched for."""
 
 
-UNSTATED = re.compile(
+NON_COMMERCIAL_WORDS = re.compile(
     r"\bnon-?commercial(?:ly)?\b|\bnot (?:be )?commercial|\bresearch (?:use |purposes )?only\b", re.IGNORECASE
 )
 """Of a licence's short name or summary that allows no commercial use without being Creative Commons NC. In
@@ -96,10 +96,10 @@ def track_licence(copyright_text: str, track: str, package: str) -> str:
     if not re.match(r"\s*format(?:-specification)?:", copyright_text, re.IGNORECASE):
         found = RESTRICTED.search(" ".join(copyright_text.split()))
         if found:
-            raise DataError(_refusal(package, f"its copyright file says {found[0]!r}"))
-        return f"{_names_in(copyright_text)} (copyright file of {package})"
-    paragraphs, texts = _parsed(copyright_text)
-    matching = [paragraph for paragraph in paragraphs if _match(paragraph.globs, track)]
+            raise DataError(_refusal_message(package, f"its copyright file says {found[0]!r}"))
+        return f"{_find_licence_names(copyright_text)} (copyright file of {package})"
+    paragraphs, texts = _parse_copyright(copyright_text)
+    matching = [paragraph for paragraph in paragraphs if _glob_matches(paragraph.globs, track)]
     if not matching:
         # No paragraph is known to be the track's: each may be.
         matching = paragraphs
@@ -115,8 +115,8 @@ def track_licence(copyright_text: str, track: str, package: str) -> str:
         found = RESTRICTED.search(paragraph.licence) or RESTRICTED.search(" ".join(full.split()))
         # "or" leaves the choice, and one of the two is enough.
         if found and not _has_free_choice(paragraph.licence):
-            raise DataError(_refusal(package, f"{track} is under {paragraph.licence}"))
-    names = dict.fromkeys(paragraph.licence or _names_in(paragraph.text) for paragraph in chosen)
+            raise DataError(_refusal_message(package, f"{track} is under {paragraph.licence}"))
+    names = dict.fromkeys(paragraph.licence or _find_licence_names(paragraph.text) for paragraph in chosen)
     return f"{' and '.join(names) or 'unknown'} (copyright file of {package})"
 
 
@@ -135,7 +135,7 @@ def licence_names(licence: str) -> tuple[str, ...]:
     for pattern, name in SPDX.items():
         for match in re.finditer(pattern, text, re.IGNORECASE):
             found.append((match.start(), _spdx_name(name, match.groupdict())))
-    unnamed = UNSTATED.search(text)
+    unnamed = NON_COMMERCIAL_WORDS.search(text)
     if unnamed is not None and not any("NC" in name for _, name in found):
         found.append((unnamed.start(), NOT_COMMERCIAL))
     return tuple(dict.fromkeys(name for _, name in sorted(found))) or (
@@ -151,7 +151,7 @@ def licence_label(licence: str) -> str:
 def is_restricted(licence: str) -> bool:
     """Whether a pair's licence forbids commercial use or changed versions, and leaves no other choice."""
     text = " ".join(licence.split())
-    return bool(RESTRICTED.search(text) or UNSTATED.search(text)) and not _has_free_choice(text)
+    return bool(RESTRICTED.search(text) or NON_COMMERCIAL_WORDS.search(text)) and not _has_free_choice(text)
 
 
 def is_copyleft(licence: str) -> bool:
@@ -184,7 +184,7 @@ def _spdx_name(name: str, parts: Mapping[str, str | None]) -> str:
     return name
 
 
-def _refusal(package: str, what: str) -> str:
+def _refusal_message(package: str, what: str) -> str:
     return f"{package}: {what}, which forbids commercial use or changed versions; leave it out"
 
 
@@ -193,13 +193,13 @@ def _has_free_choice(licence: str) -> bool:
     return len(choices) > 1 and any(not RESTRICTED.search(choice) for choice in choices)
 
 
-def _names_in(text: str) -> str:
+def _find_licence_names(text: str) -> str:
     plain = " ".join(text.lower().split())
-    names = [name for pattern, name in KNOWN.items() if re.search(pattern, plain)]
+    names = [name for pattern, name in LICENCE_PATTERNS.items() if re.search(pattern, plain)]
     return ", ".join(names) or "as stated"
 
 
-def _parsed(text: str) -> tuple[list[_Paragraph], dict[str, str]]:
+def _parse_copyright(text: str) -> tuple[list[_Paragraph], dict[str, str]]:
     """Paragraphs with files, and the texts of licences that stand in paragraphs of their own, by name."""
     paragraphs, texts = [], {}
     for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")):
@@ -222,7 +222,7 @@ def _parsed(text: str) -> tuple[list[_Paragraph], dict[str, str]]:
     return paragraphs, texts
 
 
-def _match(globs: tuple[str, ...], track: str) -> bool:
+def _glob_matches(globs: tuple[str, ...], track: str) -> bool:
     """Whether one of the globs of a source package may name an installed file."""
     path = PurePosixPath(track)
     folders = [part.lower() for part in path.parts[:-1]]

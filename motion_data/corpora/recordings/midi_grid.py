@@ -11,23 +11,23 @@ from scipy.signal import correlate
 
 from motion_data.errors import DataError
 from motion_data.midi_beats import midi_beats, note_starts
-from motion_data.midi_file import read_score, seconds_of
+from motion_data.midi_file import read_score, ticks_to_seconds
 from motionbeat_upstream.config import ENVELOPE_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 
-FARTHEST_LAG = 5.0
+MAX_LAG_SECONDS = 5.0
 """Seconds from the MIDI file's clock to the recording's."""
 
-AS_HIGH = 0.97
+MIN_PEAK_RATIO = 0.97
 """Share of the highest correlation from which on another lag is as good: music that repeats itself correlates
 with itself a bar later. Of those the one nearest to 0 is taken."""
 
-PARTS = 4
+STRETCHES = 4
 """Stretches with as many notes each, whose lags are measured one by one."""
 
-LARGEST_CHANGE = 0.02
+MAX_LAG_CHANGE_SECONDS = 0.02
 """Seconds by which the lags of the stretches may differ: with more, file and recording are no one
 performance."""
 
@@ -43,7 +43,7 @@ class MidiGrid:
     """Seconds, the largest difference between the lags of stretches of the recording."""
 
 
-def midi_grid(midi: Path, envelope: Array) -> MidiGrid:
+def align_midi_grid(midi: Path, envelope: Array) -> MidiGrid:
     """The grid of a MIDI file, from its first note to its last, on the clock of a recording.
 
     Args:
@@ -54,18 +54,18 @@ def midi_grid(midi: Path, envelope: Array) -> MidiGrid:
         DataError: not a MIDI file, no notes, fewer than two beats, or not what is heard in the recording.
     """
     score = read_score(midi)
-    onsets = np.sort(seconds_of(score, note_starts(score, midi)))
-    coarse, _ = onset_lag(envelope, onsets)
-    parts = [part for part in np.array_split(onsets + coarse, PARTS) if len(part)]
-    lags = np.array([_fine_lag(envelope, part) for part in parts])
+    onsets = np.sort(ticks_to_seconds(score, note_starts(score, midi)))
+    coarse, _ = estimate_lag(envelope, onsets)
+    parts = [part for part in np.array_split(onsets + coarse, STRETCHES) if len(part)]
+    lags = np.array([_refine_lag(envelope, part) for part in parts])
     change = float(np.ptp(lags))
-    if change > LARGEST_CHANGE:
+    if change > MAX_LAG_CHANGE_SECONDS:
         raise DataError(
-            f"{midi}: its notes and the recording's onsets move against each other by "
-            f"{1000 * change:.0f} ms, expected at most {1000 * LARGEST_CHANGE:g}: the recording was not "
-            f"played from it; take the MIDI file away"
+            f"{midi}: the lag between its notes and the recording's onsets changes by "
+            f"{1000 * change:.0f} ms; expected at most {1000 * MAX_LAG_CHANGE_SECONDS:g} ms: the recording "
+            f"was not played from it; remove the MIDI file"
         )
-    lag = coarse + _fine_lag(envelope, onsets + coarse)
+    lag = coarse + _refine_lag(envelope, onsets + coarse)
     beats = midi_beats(midi)
     inside = (beats.times + lag >= 0) & (beats.times + lag <= len(envelope) / ENVELOPE_RATE)
     if inside.sum() < 2:
@@ -75,7 +75,7 @@ def midi_grid(midi: Path, envelope: Array) -> MidiGrid:
     return MidiGrid(Grid(beats.times[inside] + lag, beats.positions[inside], metre), lag, change)
 
 
-def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
+def estimate_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
     """Seconds that a recording is behind note onsets, to a hundredth, and how clearly.
 
     Args:
@@ -88,11 +88,11 @@ def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
     size = len(envelope)
     notes = np.bincount(np.maximum(0, np.floor(onsets * ENVELOPE_RATE)).astype(int), minlength=size)
     notes = np.minimum(notes[:size], 4).astype(np.float64)
-    reach = round(FARTHEST_LAG * ENVELOPE_RATE)
+    reach = round(MAX_LAG_SECONDS * ENVELOPE_RATE)
     curve = correlate(envelope - envelope.mean(), notes - notes.mean(), "full", "fft")
     curve = curve[size - 1 - reach : size + reach]
     offsets = np.arange(-reach, reach + 1)
-    high = np.flatnonzero(curve >= AS_HIGH * curve.max())
+    high = np.flatnonzero(curve >= MIN_PEAK_RATIO * curve.max())
     nearest = high[np.abs(offsets[high]).argmin()]
     # The summit that the nearest one belongs to.
     around = np.abs(offsets - offsets[nearest]) <= round(0.05 * ENVELOPE_RATE)
@@ -101,7 +101,7 @@ def onset_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
     return float(offsets[best] / ENVELOPE_RATE), float(curve[best] / max(curve[away].max(), 1e-9))
 
 
-def _fine_lag(envelope: Array, onsets: Array) -> float:
+def _refine_lag(envelope: Array, onsets: Array) -> float:
     """Seconds, within ±60 ms and to a millisecond, by which onsets have to be moved to lie on the envelope's
     peaks."""
     moves = np.arange(-0.06, 0.0605, 0.001)

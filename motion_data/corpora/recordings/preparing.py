@@ -18,11 +18,11 @@ from torch import Tensor
 from motion_data.corpora.constructed.dancer import STYLES, Follows, dance, take_name
 from motion_data.corpora.constructed.responsive import dance_to_music
 from motion_data.corpora.recordings.labelling import UNKNOWN_METRE, label_track
-from motion_data.corpora.recordings.midi_grid import midi_grid
-from motion_data.corpora.recordings.sound_cues import cues_of_sound
-from motion_data.corpora.recordings.tatum import envelope_of, measure_tatum
+from motion_data.corpora.recordings.midi_grid import align_midi_grid
+from motion_data.corpora.recordings.sound_cues import cues_from_audio
+from motion_data.corpora.recordings.tatum import audio_onset_envelope, measure_tatum
 from motion_data.corpora.recordings.tracks import (
-    SHORTEST,
+    MIN_TRACK_SECONDS,
     Track,
     find_tracks,
     package_half,
@@ -40,20 +40,20 @@ from motionbeat_upstream.checkpoint import load_music_tower
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
-SHORTEST_PAIR, LONGEST_PAIR = 4.0, 120.0
+MIN_PAIR_SECONDS, MAX_PAIR_SECONDS = 4.0, 120.0
 """Seconds that a pair may be asked to last."""
 
 
 FPS = 60.0
 """Frames of motion a second."""
 
-EDGE = 0.1
+EDGE_SECONDS = 0.1
 """Seconds that pairs begin and end on multiples of, outside their downbeats: whole frames and samples."""
 
-STEP_SPREAD = (0.010, 0.025)
+STEP_SPREAD_SECONDS = (0.010, 0.025)
 """Seconds, least and most, of the standard deviation of a take's steps, as the dancer's footfalls have it."""
 
-STEP_LAG = 0.004
+STEP_LAG_SECONDS = 0.004
 """Seconds (standard deviation) by which a whole take is early or late."""
 
 
@@ -96,9 +96,9 @@ def prepare_recordings(
             without beat heads, or not one track could be used.
         CheckpointError: a checkpoint cannot be read.
     """
-    _check(settings, workers)
+    _check_settings(settings, workers)
     for path in settings.checkpoints:
-        beat_model(path)
+        load_beat_model(path)
     tracks, left_out, notes = find_tracks(raw, tempo)
     if settings.half is not None:
         tracks = [
@@ -128,14 +128,12 @@ def prepare_recordings(
             )
         )
     outcomes = run_jobs(out, "recordings", depends_on, jobs, workers)
-    pairs, without = without_copies([track.name for track in tracks], outcomes)
+    pairs, without = drop_copies([track.name for track in tracks], outcomes)
     left_out |= without
     return write_manifest(out, pairs, "recordings", asked, left_out, notes)
 
 
-def without_copies(
-    names: Sequence[str], outcomes: Sequence[Outcome]
-) -> tuple[list[MotionPair], dict[str, str]]:
+def drop_copies(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[list[MotionPair], dict[str, str]]:
     """The pairs of tracks whose recording is that of no earlier one, and why the others are left out."""
     pairs: list[MotionPair] = []
     left_out: dict[str, str] = {}
@@ -161,8 +159,8 @@ def _labellers(track: Track, checkpoints: int) -> tuple[int, ...]:
     return (1 - package_half(track.package),) if track.split == "train" else (0, 1)
 
 
-def _check(settings: Settings, workers: int) -> None:
-    check_option("--seconds", settings.seconds, SHORTEST_PAIR, LONGEST_PAIR)
+def _check_settings(settings: Settings, workers: int) -> None:
+    check_option("--seconds", settings.seconds, MIN_PAIR_SECONDS, MAX_PAIR_SECONDS)
     check_option("--seed", settings.seed, 0)
     check_option("--workers", workers, 1)
     check_option("--beat-margin", settings.beat_margin, 0)
@@ -184,18 +182,18 @@ def _track_pairs(
     """
     wav = read_audio(track.path)
     start, stop = sounding_span(wav.numpy(), SAMPLE_RATE)
-    if stop - start < SHORTEST:
-        raise DataError(f"{stop - start:.1f} s of sound; expected {SHORTEST:g} s or more")
+    if stop - start < MIN_TRACK_SECONDS:
+        raise DataError(f"{stop - start:.1f} s of sound; expected {MIN_TRACK_SECONDS:g} s or more")
     provenance: dict[str, Any] = {
         "file": track.name,
         "package": track.package,
         "half": package_half(track.package),
     }
     if track.midi is None:
-        grid, facts = _labelled(track, wav, start, stop, settings, models)
+        grid, facts = _label_recording(track, wav, start, stop, settings, models)
         source = "self-labelled"
     else:
-        found = midi_grid(track.midi, envelope_of(wav))
+        found = align_midi_grid(track.midi, audio_onset_envelope(wav))
         grid, source = found.grid, "exact"
         facts = {
             "midi": track.midi.name,
@@ -212,7 +210,7 @@ def _track_pairs(
     )
 
 
-def _labelled(
+def _label_recording(
     track: Track, wav: Tensor, start: float, stop: float, settings: Settings, models: Mapping[str, Path]
 ) -> tuple[Grid, Mapping[str, Any]]:
     """A track's grid by the models, and what is written down of how it was found.
@@ -220,12 +218,14 @@ def _labelled(
     Raises:
         DataError: why it cannot be labelled.
     """
-    tatum = measure_tatum(envelope_of(wav), track.rate)
-    if tatum.fault:
-        raise DataError(tatum.fault)
+    tatum = measure_tatum(audio_onset_envelope(wav), track.rate)
+    if tatum.rejection:
+        raise DataError(tatum.rejection)
     beats, downbeats = (
         torch.stack(logits).mean(0).double().numpy()
-        for logits in zip(*(beat_model(path).beat_activations(wav) for path in models.values()), strict=True)
+        for logits in zip(
+            *(load_beat_model(path).beat_activations(wav) for path in models.values()), strict=True
+        )
     )
     labels = label_track(
         beats, downbeats, tatum.rate, tatum.phase, start, stop, settings.beat_margin, settings.bar_margin
@@ -294,7 +294,7 @@ def cut_pairs(
         if wav is None:
             motion = dance(grid, style, end, energy, dancer, FPS)
         else:
-            motion = dance_to_music(grid, cues_of_sound(wav, grid), style, end, energy, dancer, FPS)
+            motion = dance_to_music(grid, cues_from_audio(wav, grid), style, end, energy, dancer, FPS)
         take = take_name(style, own_seed, follows)
     else:
         pulses = alternating_steps(grid.beats, np.random.default_rng(own_seed))
@@ -304,9 +304,12 @@ def cut_pairs(
     if danced:
         take_facts["follows"] = follows
     pairs: list[PreparedPair] = []
-    for number, (first, last) in enumerate(_spans(grid.downbeats, seconds)):
+    for number, (first, last) in enumerate(_bar_spans(grid.downbeats, seconds)):
         # The margin lets the last downbeat be in the pair, so that its last bar is whole.
-        start, stop = np.floor(first / EDGE + 1e-6) * EDGE, np.ceil(last / EDGE + 1e-6) * EDGE
+        start, stop = (
+            np.floor(first / EDGE_SECONDS + 1e-6) * EDGE_SECONDS,
+            np.ceil(last / EDGE_SECONDS + 1e-6) * EDGE_SECONDS,
+        )
         start, stop = max(0.0, float(start)), float(stop)
         inside = (grid.beats >= start) & (grid.beats <= stop)
         own_grid = replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
@@ -327,7 +330,7 @@ def cut_pairs(
     return pairs
 
 
-def _spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[float, float]]:
+def _bar_spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[float, float]]:
     """From downbeat to downbeat, whole bars whose length comes nearest to ``seconds``."""
     bar = float(np.median(np.diff(downbeats)))
     bars = max(1, round(seconds / bar))
@@ -342,8 +345,8 @@ def alternating_steps(beats: NDArray[np.float64], rng: np.random.Generator) -> d
     The errors are those of the dancer's footfalls: each take has its own lag and spread, and each error takes
     over .35 of the one before.
     """
-    sigma = rng.uniform(*STEP_SPREAD)
-    lag = float(np.clip(rng.normal(0.0, STEP_LAG), -0.01, 0.01))
+    sigma = rng.uniform(*STEP_SPREAD_SECONDS)
+    lag = float(np.clip(rng.normal(0.0, STEP_LAG_SECONDS), -0.01, 0.01))
     error, times = 0.0, np.empty(len(beats))
     for number, beat in enumerate(beats):
         error = 0.35 * error + 0.94 * float(rng.normal(0, sigma))
@@ -357,7 +360,7 @@ _models: dict[Path, BeatModel] = {}
 """Of this process: read once and not with every track."""
 
 
-def beat_model(path: Path) -> BeatModel:
+def load_beat_model(path: Path) -> BeatModel:
     """The model of a checkpoint.
 
     Raises:
@@ -367,14 +370,14 @@ def beat_model(path: Path) -> BeatModel:
     if path not in _models:
         tower: Any = load_music_tower(path)[0]
         if not hasattr(tower, "beat_activations"):
-            raise DataError(_no_heads(path))
+            raise DataError(_no_heads_message(path))
         try:
             tower.beat_activations(torch.zeros(SAMPLE_RATE))
         except (ValueError, AttributeError, RuntimeError) as error:
-            raise DataError(f"{_no_heads(path)} ({error})") from error
+            raise DataError(f"{_no_heads_message(path)} ({error})") from error
         _models[path] = tower
     return _models[path]
 
 
-def _no_heads(path: Path) -> str:
+def _no_heads_message(path: Path) -> str:
     return f"{path}: this checkpoint has no beat heads to label with; give one that has with -k"

@@ -15,43 +15,43 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from motion_data.corpora.constructed.music_cues import (
-    RATE,
+    CUE_RATE,
     VOICES,
     MusicCues,
-    breaks_of,
-    loudness_of,
+    find_breaks,
+    loudness_from_power,
     section_starts,
 )
-from motion_data.corpora.constructed.music_steps import nearest
+from motion_data.corpora.constructed.music_steps import nearest_onset
 from motionbeat_upstream.config import ENVELOPE_RATE, SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.tracking.frontend import log_mel
 from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
 
-LOW, MIDDLE, HIGH = slice(0, 4), slice(10, 60), slice(70, 96)
+LOW_BANDS, MIDDLE_BANDS, HIGH_BANDS = slice(0, 4), slice(10, 60), slice(70, 96)
 """Of 96 mel bands: below 160 Hz, 340 Hz to 2.5 kHz, above 3.5 kHz."""
 
-LAG = 4
+LAG_FRAMES = 4
 """Frames between two spectra that are compared, as in
 :func:`~motionbeat_upstream.tracking.frontend.onset_envelope`."""
 
-CLEAREST, WEAKEST, WEAKEST_BROAD = 0.2, 0.4, 0.6
+MIN_PROMINENCE, MIN_STRENGTH, MIN_BROAD_STRENGTH = 0.2, 0.4, 0.6
 """An onset rises by so much of the log-mel above what is around it, and reaches such a share of the band's
 strong onsets; one in middle and high bands at once a larger share."""
 
-SPACING = 0.09
+MIN_ONSET_SPACING_SECONDS = 0.09
 """Seconds between two onsets of one band."""
 
-STACCATO = 12.0
+STACCATO_DECIBELS = 12.0
 """Decibels that sound falls between onsets where it counts as wholly short."""
 
-NOVELTY = 2.0
+MIN_SECTION_NOVELTY = 2.0
 """Distance of two sections, in standard deviations of the bars of a recording."""
 
 
 @torch.no_grad()
-def cues_of_sound(wav: Tensor, grid: Grid) -> MusicCues:
+def cues_from_audio(wav: Tensor, grid: Grid) -> MusicCues:
     """The cues of a recording.
 
     Args:
@@ -60,43 +60,45 @@ def cues_of_sound(wav: Tensor, grid: Grid) -> MusicCues:
     """
     mel = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)[0]
     bands = mel[0].numpy()
-    low, middle, high = (_rises(bands[:, band]) for band in (LOW, MIDDLE, HIGH))
+    low, middle, high = (_band_rises(bands[:, band]) for band in (LOW_BANDS, MIDDLE_BANDS, HIGH_BANDS))
     # A drum raises most bands at once, a note those of its harmonics.
     broad = np.minimum(np.median(middle, axis=1), np.median(high, axis=1))
-    snare = _onsets(broad, WEAKEST_BROAD)
+    snare = _onsets(broad, MIN_BROAD_STRENGTH)
     strokes = {
         **{voice: np.zeros((0, 2)) for voice in VOICES},
-        "kick": _onsets(low.mean(axis=1), WEAKEST),
+        "kick": _onsets(low.mean(axis=1), MIN_STRENGTH),
         "snare": snare,
-        "hat": _apart(_onsets(np.median(high, axis=1), WEAKEST), snare),
-        "melody": _apart(_onsets(middle.mean(axis=1), WEAKEST), snare),
+        "hat": _without_coincident(_onsets(np.median(high, axis=1), MIN_STRENGTH), snare),
+        "melody": _without_coincident(_onsets(middle.mean(axis=1), MIN_STRENGTH), snare),
     }
-    size = round(SAMPLE_RATE / RATE)
+    size = round(SAMPLE_RATE / CUE_RATE)
     power = wav[: len(wav) // size * size].double().square().unflatten(0, (-1, size)).mean(1).numpy()
-    loudness = loudness_of(gaussian_filter1d(power, 0.1 * RATE, mode="nearest"))
+    loudness = loudness_from_power(gaussian_filter1d(power, 0.1 * CUE_RATE, mode="nearest"))
     levels = [part.mean(axis=1) for part in np.array_split(bands, 8, axis=1)]
     activity = [rises.mean(axis=1) for rises in (low, middle, high)]
-    features = _by_bar(np.stack([*levels, *activity], axis=1).astype(np.float64), grid.downbeats)
+    features = _bar_means(np.stack([*levels, *activity], axis=1).astype(np.float64), grid.downbeats)
     return MusicCues(
         strokes,
         0.0,
         loudness,
         _legato(power),
-        section_starts(features, grid.downbeats, NOVELTY),
-        breaks_of(loudness, 0.0),
+        section_starts(features, grid.downbeats, MIN_SECTION_NOVELTY),
+        find_breaks(loudness, 0.0),
     )
 
 
-def _rises(bands: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(F, K) how much each of (F, K) bands is above what it was :data:`LAG` frames before."""
+def _band_rises(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(F, K) how much each of (F, K) bands is above what it was :data:`LAG_FRAMES` frames before."""
     rises = np.zeros_like(bands)
-    np.maximum(bands[LAG:] - bands[:-LAG], 0, out=rises[LAG:])
+    np.maximum(bands[LAG_FRAMES:] - bands[:-LAG_FRAMES], 0, out=rises[LAG_FRAMES:])
     return rises
 
 
 def _onsets(envelope: NDArray[np.float32], weakest: float) -> Array:
     """(N, 2) seconds and strength of the peaks of an envelope."""
-    peaks, _ = find_peaks(envelope, prominence=CLEAREST, distance=round(SPACING * ENVELOPE_RATE))
+    peaks, _ = find_peaks(
+        envelope, prominence=MIN_PROMINENCE, distance=round(MIN_ONSET_SPACING_SECONDS * ENVELOPE_RATE)
+    )
     if not len(peaks):
         return np.zeros((0, 2))
     strength = envelope[peaks].astype(np.float64) / np.percentile(envelope[peaks], 90)
@@ -104,22 +106,22 @@ def _onsets(envelope: NDArray[np.float32], weakest: float) -> Array:
     return np.stack([(peaks[strong] + 0.5) / ENVELOPE_RATE, np.minimum(strength[strong], 1.0)], axis=1)
 
 
-def _apart(onsets: Array, others: Array) -> Array:
+def _without_coincident(onsets: Array, others: Array) -> Array:
     """The (N, 2) onsets at which there is none of the (M, 2) others."""
-    apart: Array = onsets[nearest(others, onsets[:, 0], SPACING / 2)[0] == 0]
+    apart: Array = onsets[nearest_onset(others, onsets[:, 0], MIN_ONSET_SPACING_SECONDS / 2)[0] == 0]
     return apart
 
 
 def _legato(power: Array) -> Array:
     """(F,) how little the level falls under its greatest within half a second."""
     level = 10 * np.log10(power + 1e-9 * max(float(power.max()), 1e-9))
-    fall = maximum_filter1d(level, round(RATE)) - level
-    bound = np.clip(1 - fall / STACCATO, 0.0, 1.0)
-    legato: Array = gaussian_filter1d(bound, 0.5 * RATE, mode="nearest")
+    fall = maximum_filter1d(level, round(CUE_RATE)) - level
+    bound = np.clip(1 - fall / STACCATO_DECIBELS, 0.0, 1.0)
+    legato: Array = gaussian_filter1d(bound, 0.5 * CUE_RATE, mode="nearest")
     return legato
 
 
-def _by_bar(features: Array, downbeats: Array) -> Array:
+def _bar_means(features: Array, downbeats: Array) -> Array:
     """(B - 1, K) mean of (F, K) features in each bar, in standard deviations of the bars."""
     edges = np.clip((downbeats * ENVELOPE_RATE).astype(int), 0, len(features))
     sums = np.concatenate([np.zeros((1, features.shape[1])), features.cumsum(axis=0)])

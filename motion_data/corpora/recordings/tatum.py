@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from torch import Tensor
 
-from motion_data.corpora.recordings.tracks import LARGEST_DRIFT, LEAST_STRENGTH
+from motion_data.corpora.recordings.tracks import MAX_DRIFT_SECONDS, MIN_VECTOR_STRENGTH
 from motionbeat_upstream.config import ENVELOPE_RATE, MusicTowerConfig
 from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
 
 Array = NDArray[np.float64]
 
-SLOWEST, FASTEST = 2.0, 12.0
+MIN_TATUM_RATE, MAX_TATUM_RATE = 2.0, 12.0
 """Tatums a second."""
 
-WINDOW, HOP = 16.0, 4.0
+WINDOW_SECONDS, HOP_SECONDS = 16.0, 4.0
 """Seconds of a window whose phase is taken, and from one to the next."""
 
-CANDIDATES = 6
+MAX_CANDIDATES = 6
 """Rates that are measured over the whole recording after the coarse search."""
 
-LEAST_SHARE = 0.35
+MIN_RELATIVE_STRENGTH = 0.35
 """A window whose vector strength is below this share of the median has no phase of its own to speak of."""
 
-FARTHEST = 0.25 / WINDOW
+MAX_RATE_CORRECTION = 0.25 / WINDOW_SECONDS
 """Tatums a second by which the phases may correct a rate: a quarter of a turn in a window. More comes of
 phases at random, of a rate that the sound does not keep."""
 
@@ -53,24 +53,24 @@ class Tatum:
     """Largest deviation in seconds of a window's phase from the straight line."""
 
     @property
-    def fault(self) -> str | None:
+    def rejection(self) -> str | None:
         """Why the recording cannot be labelled on this tatum; None where it can."""
-        if not self.drift <= LARGEST_DRIFT:
+        if not self.drift <= MAX_DRIFT_SECONDS:
             return (
                 f"the tempo drifts: {1000 * self.drift:.0f} ms from a constant {60 * self.rate:.2f} tatums "
                 f"a minute (vector strength {self.strength:.2f}); expected at most "
-                f"{1000 * LARGEST_DRIFT:.0f} ms"
+                f"{1000 * MAX_DRIFT_SECONDS:.0f} ms"
             )
-        if not self.strength >= LEAST_STRENGTH:
+        if not self.strength >= MIN_VECTOR_STRENGTH:
             return (
                 f"no constant tatum: vector strength {self.strength:.2f} at {60 * self.rate:.2f} tatums a "
-                f"minute (drift {1000 * self.drift:.0f} ms); expected {LEAST_STRENGTH:g} or more"
+                f"minute (drift {1000 * self.drift:.0f} ms); expected {MIN_VECTOR_STRENGTH:g} or more"
             )
         return None
 
 
 @torch.no_grad()
-def envelope_of(wav: Tensor) -> Array:
+def audio_onset_envelope(wav: Tensor) -> Array:
     """(F,) onset envelope at 100 Hz of a waveform (T,) at 16 kHz."""
     mel, frames = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
     return onset_envelope(mel, frames)[0].double().numpy()
@@ -84,15 +84,15 @@ def measure_tatum(envelope: Array, rate: float | None = None) -> Tatum:
         rate: tatums a second where they are known; phase, strength and drift are then measured at it, and it
             is refined by the slope of the phase.
     """
-    sharp = sharpened(envelope)
+    sharp = sharpen_envelope(envelope)
     if not sharp.any():
-        return Tatum(rate or SLOWEST, 0.0, 0.0, np.inf)
+        return Tatum(rate or MIN_TATUM_RATE, 0.0, 0.0, np.inf)
     rates = [rate] if rate is not None else _coarse_rates(sharp)
-    found = [_refined(sharp, candidate) for candidate in rates]
+    found = [_refine_tatum(sharp, candidate) for candidate in rates]
     return max(found, key=lambda tatum: tatum.strength)
 
 
-def sharpened(envelope: Array) -> Array:
+def sharpen_envelope(envelope: Array) -> Array:
     """The envelope's peaks alone: what exceeds its mean over a second [O].
 
     The part that is always there has no phase, and would only lower the vector strength.
@@ -107,7 +107,9 @@ def _windows(sharp: Array) -> tuple[Array, Array]:
 
     A quarter of the first and last window lies outside the recording, so that its ends count as well.
     """
-    size, hop, margin = (round(seconds * ENVELOPE_RATE) for seconds in (WINDOW, HOP, WINDOW / 4))
+    size, hop, margin = (
+        round(seconds * ENVELOPE_RATE) for seconds in (WINDOW_SECONDS, HOP_SECONDS, WINDOW_SECONDS / 4)
+    )
     padded = np.pad(sharp, (margin, margin + max(0, size - len(sharp) - 2 * margin)))
     starts = np.arange(0, len(padded) - size + 1, hop)
     parts = np.lib.stride_tricks.sliding_window_view(padded, size)[starts]
@@ -123,26 +125,28 @@ def _coarse_rates(sharp: Array) -> list[float]:
     for window in windows:
         spectrum += np.abs(np.fft.rfft(window, size))
     step = ENVELOPE_RATE / size
-    first, last = int(np.ceil(SLOWEST / step)), int(FASTEST / step)
+    first, last = int(np.ceil(MIN_TATUM_RATE / step)), int(MAX_TATUM_RATE / step)
     # Peaks at the outer rates count as well.
     inside = np.concatenate([[0.0], spectrum[first : last + 1], [0.0]])
     peaks, _ = find_peaks(inside)
-    peaks = peaks[np.argsort(inside[peaks])[::-1][:CANDIDATES]]
+    peaks = peaks[np.argsort(inside[peaks])[::-1][:MAX_CANDIDATES]]
     return [float((first + peak - 1) * step) for peak in peaks]
 
 
-def _refined(sharp: Array, rate: float) -> Tatum:
+def _refine_tatum(sharp: Array, rate: float) -> Tatum:
     """The tatum near a rate: rate and phase by a straight line through the windows' phases."""
     windows, starts = _windows(sharp)
     inner = (np.arange(windows.shape[1]) + 0.5) / ENVELOPE_RATE
     weights = windows.sum(1)
     middles = starts + windows @ inner / np.maximum(weights, 1e-9)
-    limits = rate - FARTHEST, rate + FARTHEST
+    limits = rate - MAX_RATE_CORRECTION, rate + MAX_RATE_CORRECTION
     errors = np.zeros(1)
     for _ in range(3):
         vectors = (windows @ np.exp(-2j * np.pi * rate * inner)) * np.exp(-2j * np.pi * rate * starts)
         strengths = np.abs(vectors) / np.maximum(weights, 1e-9)
-        clear = (strengths >= LEAST_SHARE * np.median(strengths)) & (weights >= 0.1 * np.median(weights))
+        clear = (strengths >= MIN_RELATIVE_STRENGTH * np.median(strengths)) & (
+            weights >= 0.1 * np.median(weights)
+        )
         cycles = np.unwrap(np.angle(vectors[clear])) / (2 * np.pi)
         if clear.sum() < 2:
             break

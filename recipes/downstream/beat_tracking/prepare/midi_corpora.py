@@ -12,7 +12,7 @@ import numpy as np
 from motion_data.beats_file import Beats
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
-from motion_data.midi_beats import increasing, midi_beats, pop909_beats
+from motion_data.midi_beats import check_increasing, midi_beats, pop909_beats
 from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
@@ -137,7 +137,7 @@ def asap_beats(path: Path) -> Beats:
     )
     metre = max(following - opening, opening + 1)
     positions[:opening] = range(metre - opening + 1, metre + 1)
-    return increasing(Beats(np.array(times), np.array(positions)), path)
+    return check_increasing(Beats(np.array(times), np.array(positions)), path)
 
 
 CORPORA = {

@@ -23,10 +23,10 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, read_beats, write_beats
 from motion_data.errors import DataError
 from motion_data.files import write_sound
-from motion_data.measured_sounds import Soundfont, play_score, read_sounds
+from motion_data.measured_sounds import Soundfont, read_measured_sounds, render_measured
 from motion_data.midi_file import read_score
 from motion_data.pair import SPLITS
-from motion_data.soundfont import check_soundfont, default_soundfont, play, synthesiser
+from motion_data.soundfont import check_soundfont, default_soundfont, make_synthesiser, render_score
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import RESUMES, command
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -48,7 +48,11 @@ def render(midi: Path, soundfont: Path | Soundfont) -> NDArray[np.float32]:
     """
     score = read_score(midi)
     try:
-        return play(score, soundfont) if isinstance(soundfont, Path) else play_score(score, soundfont)
+        return (
+            render_score(score, soundfont)
+            if isinstance(soundfont, Path)
+            else render_measured(score, soundfont)
+        )
     except DataError as error:
         raise DataError(f"{midi}: {error}") from error
 
@@ -124,7 +128,7 @@ def prepare(
         settings |= {"soundfont": name, "sha256": played.sha256}
     elif soundfont is None:
         played, name = default_soundfont(), default_soundfont().name
-        synthesiser(played)
+        make_synthesiser(played)
         settings |= {"soundfont": name}
     else:
         check_soundfont(soundfont, _programs(takes))
@@ -160,7 +164,7 @@ def _measured(folder: Path, name: Path | None) -> tuple[str, Soundfont]:
     Raises:
         DataError: it has none of that name.
     """
-    fonts = {key: font for key, font in read_sounds(folder).soundfonts.items() if not font.kit}
+    fonts = {key: font for key, font in read_measured_sounds(folder).soundfonts.items() if not font.kit}
     unseen = [key for key, font in fonts.items() if font.unseen]
     chosen = unseen[0] if name is None and unseen else str(name)
     if chosen not in fonts:

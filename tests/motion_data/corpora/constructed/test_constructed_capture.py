@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from motion_data.body.orientation import estimate_stature
 from motion_data.corpora.constructed.capture import (
-    FASTEST,
-    SLOWEST,
+    MAX_RATE,
+    MIN_RATE,
     Take,
     Warp,
     plan_warp,
     read_takes,
-    warp_onto,
+    warp_to_grid,
 )
 from motion_data.corpora.constructed.dancer import dance
-from motion_data.corpora.constructed.take_rhythm import recurrence, take_rhythm
+from motion_data.corpora.constructed.take_rhythm import estimate_take_rhythm, periodicity
 from motion_data.errors import DataError
 from motion_data.motion import Motion
 from motion_data.motion_file import write_motion
@@ -49,7 +49,7 @@ def salsa() -> list[Take]:
 
 
 def rates(warp: Warp) -> NDArray[np.float64]:
-    rate: NDArray[np.float64] = np.diff(warp.taken) / np.diff(warp.clock)
+    rate: NDArray[np.float64] = np.diff(warp.take_times) / np.diff(warp.music_times)
     return rate
 
 
@@ -71,26 +71,26 @@ def test_time_never_stands_still_nor_leaves_its_limits(
     if warp is None:
         # Refused near where no level is within the limits, and nowhere else.
         level = np.array([0.5, 1, 2]) * 120 * np.median(np.diff(beats)) / 60
-        assert ((1 / level < SLOWEST * 1.15) | (1 / level > FASTEST / 1.15)).all()
+        assert ((1 / level < MIN_RATE * 1.15) | (1 / level > MAX_RATE / 1.15)).all()
         return
     rate = rates(warp)
-    assert rate.min() >= SLOWEST - 1e-6
-    assert rate.max() <= FASTEST + 1e-6
+    assert rate.min() >= MIN_RATE - 1e-6
+    assert rate.max() <= MAX_RATE + 1e-6
     # Smooth: from one sixtieth of a second to the next the rate hardly changes.
     assert np.abs(rate[4:] - rate[:-4]).max() < 0.2
-    assert warp.clock[0] <= 0
-    assert warp.clock[-1] >= 12.0
-    motion = warp_onto(danced, grid, 12.0, rng(seed))
+    assert warp.music_times[0] <= 0
+    assert warp.music_times[-1] >= 12.0
+    motion = warp_to_grid(danced, grid, 12.0, rng(seed))
     assert motion is not None
     assert (motion.frames, motion.fps, motion.start) == (720, 60.0, 0.0)
     # Nothing moves faster than the take does at the fastest rate.
-    assert speeds(motion).max() < FASTEST * speeds(danced).max() * 1.05
+    assert speeds(motion).max() < MAX_RATE * speeds(danced).max() * 1.05
 
 
 def test_a_take_that_fits_is_left_as_it_is(danced: Take) -> None:
     warp = plan_warp(danced, regular_grid(12, 120, 4, 0.3), 12.0, rng())
     assert warp is not None
-    shift = warp.taken - warp.clock
+    shift = warp.take_times - warp.music_times
     # Whole bars later, but for the dancer's own errors of timing, which the warp takes back.
     assert np.median(shift) == pytest.approx(2.0 * round(np.median(shift) / 2.0), abs=0.03)
     assert np.abs(shift - np.median(shift)).max() < 0.06
@@ -102,13 +102,13 @@ def test_downbeats_come_on_downbeats(danced: Take, bpm: float) -> None:
     grid = regular_grid(14, bpm, 4, 0.1)
     warp = plan_warp(danced, grid, 14.0, rng(1))
     assert warp is not None
-    level = np.median(np.diff(grid.beats)) / np.median(np.diff(warp.ticks))
+    level = np.median(np.diff(grid.beats)) / np.median(np.diff(warp.target_beats))
     downbeats = grid.downbeats[(grid.downbeats > 0) & (grid.downbeats < 13)]
     # With a beat of the take to every second one of the music, its bar lasts two of the music's.
     downbeats = downbeats[:: max(1, round(1 / level))]
     taken = warp.to_take(downbeats)
     bars = (taken - 0.3) / 2.0
-    if np.isinf(warp.take.first):
+    if np.isinf(warp.take.loop_end):
         assert np.abs(bars - np.round(bars)).max() < 0.04
 
 
@@ -119,11 +119,11 @@ def test_footfalls_come_on_beats_and_pulses_are_in_the_joints(bpm: int, style: s
     own = regular_grid(20, 118, metre, 0.2)
     take = dance(own, style, 20, 0.6, rng(5))
     grid = regular_grid(20, bpm, metre, 0.15)
-    warp, motion = (f(take, grid, 20.0, rng(2)) for f in (plan_warp, warp_onto))
+    warp, motion = (f(take, grid, 20.0, rng(2)) for f in (plan_warp, warp_to_grid))
     assert isinstance(warp, Warp)
     assert isinstance(motion, Motion)
     falls, _ = warp.footfalls(20.0)
-    assert np.median(distances(falls, warp.ticks)) < 0.02
+    assert np.median(distances(falls, warp.target_beats)) < 0.02
     found = contact_pulses(motion.joints, motion.names, motion.fps)
     for limb, times in motion.pulses.items():
         assert np.mean(distances(times[times < 19.8], found[limb]) < 0.05) > 0.9
@@ -132,27 +132,27 @@ def test_footfalls_come_on_beats_and_pulses_are_in_the_joints(bpm: int, style: s
 def test_a_waltz_is_not_danced_in_four_nor_a_salsa_in_three() -> None:
     for style, metre, other in (("waltz", 3, 4), ("balance", 3, 4), ("side_touch", 4, 3), ("cha_cha", 4, 3)):
         take = dance(regular_grid(20, 118, metre, 0.2), style, 20, 0.5, rng(1))
-        assert warp_onto(take, regular_grid(10, 118, metre), 10.0, rng()) is not None
-        assert warp_onto(take, regular_grid(10, 118, other), 10.0, rng()) is None
+        assert warp_to_grid(take, regular_grid(10, 118, metre), 10.0, rng()) is not None
+        assert warp_to_grid(take, regular_grid(10, 118, other), 10.0, rng()) is None
 
 
 def test_who_stands_still_is_not_warped() -> None:
     joints = np.repeat(dance(regular_grid(5, 120, 4), "box", 5, 0.5, rng()).joints[:1], 600, axis=0)
-    assert warp_onto(Motion(60.0, JOINTS, joints), regular_grid(10, 120, 4), 10.0, rng()) is None
+    assert warp_to_grid(Motion(60.0, JOINTS, joints), regular_grid(10, 120, 4), 10.0, rng()) is None
 
 
 def test_a_short_take_returns_to_its_own_bars(danced: Take) -> None:
     short = Take(60.0, JOINTS, danced.joints[: 9 * 60])
     grid = regular_grid(40, 126, 4, 0.2)
-    warp, motion = (f(short, grid, 40.0, rng()) for f in (plan_warp, warp_onto))
+    warp, motion = (f(short, grid, 40.0, rng()) for f in (plan_warp, warp_to_grid))
     assert isinstance(warp, Warp)
     assert isinstance(motion, Motion)
-    assert np.isfinite(warp.take.first)
+    assert np.isfinite(warp.take.loop_end)
     # It returns by whole bars of its own.
-    bars = (warp.take.first - warp.take.again) / 2.0
+    bars = (warp.take.loop_end - warp.take.loop_start) / 2.0
     assert bars == pytest.approx(round(bars), abs=0.05)
     # No teleport, and no bone that shrinks while one pose fades into the other.
-    assert speeds(motion).max() < 1.3 * FASTEST * speeds(short).max()
+    assert speeds(motion).max() < 1.3 * MAX_RATE * speeds(short).max()
     change = [
         np.linalg.norm(np.diff(m.joints.astype(float), n=2, axis=0), axis=-1).max() * 60
         for m in (motion, short)
@@ -169,10 +169,10 @@ def test_a_short_take_returns_to_its_own_bars(danced: Take) -> None:
 def test_recurrence_tells_a_bar_from_none() -> None:
     random = rng(0)
     bar, noise = np.tile(random.normal(size=(4, 3)), (12, 1)), random.normal(size=(48, 3))
-    assert recurrence(bar, 4) == pytest.approx(1, abs=0.15)
-    assert recurrence(bar, 8) > recurrence(bar, 6) + 0.5
-    assert abs(np.mean([recurrence(rng(k).normal(size=(48, 3)), 8) for k in range(50)])) < 0.05
-    assert recurrence(noise[:8], 8) == 0
+    assert periodicity(bar, 4) == pytest.approx(1, abs=0.15)
+    assert periodicity(bar, 8) > periodicity(bar, 6) + 0.5
+    assert abs(np.mean([periodicity(rng(k).normal(size=(48, 3)), 8) for k in range(50)])) < 0.05
+    assert periodicity(noise[:8], 8) == 0
 
 
 class TestReading:
@@ -207,7 +207,7 @@ class TestReading:
 
     def test_joints_of_no_body_are_refused(self) -> None:
         with pytest.raises(DataError, match="1 joints"):
-            warp_onto(Motion(60.0, ("pelvis",), np.zeros((9, 1, 3))), regular_grid(5, 120, 4), 5.0, rng())
+            warp_to_grid(Motion(60.0, ("pelvis",), np.zeros((9, 1, 3))), regular_grid(5, 120, 4), 5.0, rng())
 
 
 class TestRealSalsa:
@@ -221,8 +221,8 @@ class TestRealSalsa:
         rhythms = [rhythm for take in salsa if (rhythm := take.rhythm)]
         assert len(rhythms) == 28
         assert sum(150 < rhythm.bpm < 200 for rhythm in rhythms) >= 20
-        eight = np.array([recurrence(rhythm.doings, 8) for rhythm in rhythms])
-        six = np.array([recurrence(rhythm.doings, 6) for rhythm in rhythms])
+        eight = np.array([periodicity(rhythm.movement, 8) for rhythm in rhythms])
+        six = np.array([periodicity(rhythm.movement, 6) for rhythm in rhythms])
         assert np.mean(eight) > np.mean(six) + 0.05
 
     @pytest.mark.slow
@@ -234,14 +234,17 @@ class TestRealSalsa:
             warp = plan_warp(take, grid, 20.0, rng(index))
             if warp is None:
                 continue
-            assert rates(warp).min() >= SLOWEST - 1e-6
-            assert rates(warp).max() <= FASTEST + 1e-6
+            assert rates(warp).min() >= MIN_RATE - 1e-6
+            assert rates(warp).max() <= MAX_RATE + 1e-6
             falls, _ = warp.footfalls(20.0)
-            after += list(distances(falls, warp.ticks))
+            after += list(distances(falls, warp.target_beats))
             # The same stretch of the take at one constant rate.
-            ends, span = warp.to_take(warp.ticks[[0, -1]]), warp.ticks[-1] - warp.ticks[0]
-            constant = warp.ticks[0] + (warp.take.footfalls - ends[0]) / (ends[1] - ends[0]) * span
-            before += list(distances(constant[(constant > 0) & (constant < 20)], warp.ticks))
+            ends, span = (
+                warp.to_take(warp.target_beats[[0, -1]]),
+                warp.target_beats[-1] - warp.target_beats[0],
+            )
+            constant = warp.target_beats[0] + (warp.take.footfalls - ends[0]) / (ends[1] - ends[0]) * span
+            before += list(distances(constant[(constant > 0) & (constant < 20)], warp.target_beats))
         assert len(after) > 15 * 40
         assert np.median(after) < 0.5 * np.median(before)
 
@@ -252,7 +255,7 @@ class TestRealSalsa:
         grid = regular_grid(40, 160, 4, 0.3)
         same, half, beat, seen = [], [], [], []
         for index, take in enumerate(salsa):
-            motion = warp_onto(take, grid, 40.0, rng(index))
+            motion = warp_to_grid(take, grid, 40.0, rng(index))
             if motion is None:
                 continue
             profile = accent_profile(motion, grid)
@@ -272,7 +275,7 @@ class TestRealSalsa:
 
 def test_rhythm_of_a_known_dance() -> None:
     take = dance(regular_grid(20, 110, 4, 0.25), "grapevine", 20, 0.5, rng(0))
-    rhythm = take_rhythm(take)
+    rhythm = estimate_take_rhythm(take)
     assert rhythm is not None
     assert rhythm.bpm == pytest.approx(110, rel=0.03)
     assert np.median(distances(rhythm.beats, 0.25 + np.arange(40) * 60 / 110)) < 0.03

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.corpora.constructed.dancer import STYLES, dance, take_name
-from motion_data.corpora.constructed.figure import bend, draw_body
-from motion_data.corpora.constructed.footfalls import continued
+from motion_data.corpora.constructed.figure import draw_body, solve_middle_joint
+from motion_data.corpora.constructed.footfalls import extend_grid
 from motion_data.corpora.constructed.step_patterns import ACCENTS, PATTERNS
 from motion_data.errors import DataError
 from motion_data.motion import Motion
@@ -122,7 +122,7 @@ def test_a_bent_limb_keeps_its_bones_and_bends_to_its_pole(seed: int, upper: flo
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     reach = random.uniform(abs(upper - lower) + 0.01, upper + lower - 0.01, (5, 1))
     end = root + reach * direction
-    middle = bend(root, end, pole, upper, lower)
+    middle = solve_middle_joint(root, end, pole, upper, lower)
     assert np.linalg.norm(middle - root, axis=1) == pytest.approx(upper, abs=1e-9)
     assert np.linalg.norm(middle - end, axis=1) == pytest.approx(lower, abs=1e-9)
     normal = np.cross(direction, pole)
@@ -135,7 +135,7 @@ def test_a_bent_limb_keeps_its_bones_and_bends_to_its_pole(seed: int, upper: flo
 @given(grids())
 def test_a_grid_is_continued_as_the_tokens_continue_it(drawn: tuple[Grid, str]) -> None:
     grid, _ = drawn
-    beats = continued(grid, -3.0, 20.0)
+    beats = extend_grid(grid, -3.0, 20.0)
     assert beats.beats[0] <= -3.0
     assert beats.beats[-1] >= 20.0
     tokens = cut_tokens([grid], [20.0], 1)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed.endless import EndlessPairs, open_endless, train_index
-from motion_data.corpora.constructed.planner import PLANNER
+from motion_data.corpora.constructed.planner import PLANNER_FILE
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, read_corpus
@@ -184,10 +184,10 @@ def test_corpora_that_cannot_go_on_are_refused(corpus: Corpus, tmp_path: Path) -
     with pytest.raises(DataError, match="'folder' has the pairs of its manifest alone"):
         open_endless(write_corpus(tmp_path / "folder", [Made("a")]), 5)
     made = prepared(tmp_path / "made", "--pairs", "2")
-    (made.folder / PLANNER).write_text('{"format": 0}')
+    (made.folder / PLANNER_FILE).write_text('{"format": 0}')
     with pytest.raises(DataError, match="not a planner of this version"):
         open_endless(made, 5)
-    (made.folder / PLANNER).unlink()
+    (made.folder / PLANNER_FILE).unlink()
     with pytest.raises(DataError, match="cannot be read"):
         open_endless(made, 5)
     # Preparing it once more brings the planner back, and changes nothing.

@@ -8,22 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.constructed.arrangement import LOOSEST, Arrangement
-from motion_data.corpora.constructed.form import labels_of
-from motion_data.corpora.constructed.plan import BEATLESS, Mix, plan_pair, play
+from motion_data.corpora.constructed.arrangement import MAX_TIMING_ERROR_SECONDS, Arrangement
+from motion_data.corpora.constructed.form import arrangement_labels
+from motion_data.corpora.constructed.plan import BEATLESS, Mix, make_arrangement, plan_pair
 from motion_data.corpora.constructed.preparing import make_pair
-from motion_data.corpora.constructed.surroundings import AUDIBLE, gain
+from motion_data.corpora.constructed.surroundings import MIN_AUDIBLE_GAIN, music_gain
 from motion_data.labels import CHORD_TONES, KINDS, MODE_STEPS, QUALITIES, SECTIONS, drum_classes
 from motion_data.loading import load_pair
 from motion_data.manifest import read_corpus, write_manifest
 from motion_data.sharding import write_shards
-from motion_data.soundfont import HIGHEST, LOWEST
+from motion_data.soundfont import MAX_PITCH, MIN_PITCH
 
 SECONDS = 8.0
 
 
 def piece(index: int, seconds: float = SECONDS) -> Arrangement:
-    return play(plan_pair(3, index, {}, seconds, None))
+    return make_arrangement(plan_pair(3, index, {}, seconds, None))
 
 
 def assert_on_beats(times: NDArray[np.float64], arrangement: Arrangement, downbeats: bool = False) -> None:
@@ -37,12 +37,15 @@ def assert_on_beats(times: NDArray[np.float64], arrangement: Arrangement, downbe
 @given(st.integers(0, 10**6))
 def test_notes_are_those_that_are_played(index: int) -> None:
     arrangement = piece(index)
-    labels = labels_of(arrangement)
+    labels = arrangement_labels(arrangement)
     assert labels.events.keys() == KINDS.keys()
     for number, part in enumerate(arrangement.parts):
         start, length, pitch, velocity = part.notes.T
         ends = np.clip(np.stack([start, start + length]), 0, SECONDS)
-        heard = np.maximum(*(gain(arrangement.around, SECONDS, end) for end in ends)) >= AUDIBLE
+        heard = (
+            np.maximum(*(music_gain(arrangement.surroundings, SECONDS, end) for end in ends))
+            >= MIN_AUDIBLE_GAIN
+        )
         kept = (start < SECONDS) & (start + length > 0) & heard
         if part.drums:
             rows = labels.events["drums"]
@@ -52,8 +55,8 @@ def test_notes_are_those_that_are_played(index: int) -> None:
             rows = rows[rows[:, 5] == number]
             assert set(rows[:, 4]) <= {part.program}
             assert np.array_equal(rows[:, 2] % 12, pitch[kept] % 12)
-            assert (rows[:, 2] >= LOWEST).all()
-            assert (rows[:, 2] <= HIGHEST).all()
+            assert (rows[:, 2] >= MIN_PITCH).all()
+            assert (rows[:, 2] <= MAX_PITCH).all()
         assert np.array_equal(rows[:, 0], start[kept])
         assert np.allclose(rows[:, 1], (start + length)[kept])
         assert np.array_equal(rows[:, 3], np.round(velocity[kept]))
@@ -64,7 +67,7 @@ def test_notes_are_those_that_are_played(index: int) -> None:
 @given(st.integers(0, 10**6))
 def test_chords_change_on_downbeats_and_hold_what_is_struck(index: int) -> None:
     arrangement = piece(index)
-    labels = labels_of(arrangement)
+    labels = arrangement_labels(arrangement)
     chords = labels.events["chords"]
     assert (chords[1:, 0] >= chords[:-1, 1]).all()
     # A chord is cut off by a break, which begins on any beat.
@@ -83,7 +86,10 @@ def test_chords_change_on_downbeats_and_hold_what_is_struck(index: int) -> None:
             continue
         for start, _, pitch, _ in part.notes[part.notes[:, 0] >= 0].tolist():
             # A player may be early or late, so by a change of chords both are right.
-            near = chords[(chords[:, 0] <= start + LOOSEST) & (chords[:, 1] > start - 3 * LOOSEST)]
+            near = chords[
+                (chords[:, 0] <= start + MAX_TIMING_ERROR_SECONDS)
+                & (chords[:, 1] > start - 3 * MAX_TIMING_ERROR_SECONDS)
+            ]
             tones = {
                 (root + step) % 12
                 for root, quality in near[:, 2:].astype(int).tolist()
@@ -96,10 +102,10 @@ def test_chords_change_on_downbeats_and_hold_what_is_struck(index: int) -> None:
 @given(st.integers(0, 10**6))
 def test_the_key_holds_the_chords_and_sections_follow_one_another(index: int) -> None:
     arrangement = piece(index)
-    labels = labels_of(arrangement)
+    labels = arrangement_labels(arrangement)
     for begin, end, tonic, mode in labels.events["key"].tolist():
-        assert begin <= arrangement.around.start
-        assert end >= min(SECONDS, arrangement.around.stop)
+        assert begin <= arrangement.surroundings.start
+        assert end >= min(SECONDS, arrangement.surroundings.stop)
         scale = {(int(tonic) + step) % 12 for step in list(MODE_STEPS.values())[int(mode)]}
         for root, quality in labels.events["chords"][:, 2:].astype(int).tolist():
             assert {(root + step) % 12 for step in CHORD_TONES[QUALITIES[quality]]} <= scale
@@ -111,7 +117,7 @@ def test_the_key_holds_the_chords_and_sections_follow_one_another(index: int) ->
     assert_on_beats(sections[:, 0], arrangement)
     plain = np.array([kind not in ("break", "silence", "applause") for kind in kinds])
     assert_on_beats(sections[plain, 0], arrangement, downbeats=True)
-    around = arrangement.around
+    around = arrangement.surroundings
     assert (kinds[0] == "silence") == (around.start > 0)
     assert (kinds[-1] in ("silence", "applause")) == (around.stop < SECONDS)
 
@@ -120,10 +126,13 @@ def test_a_thinned_section_lacks_a_player() -> None:
     found = 0
     for index in range(40):
         arrangement = piece(index, 40.0)
-        for begin, end, kind in labels_of(arrangement).events["sections"].tolist():
+        for begin, end, kind in arrangement_labels(arrangement).events["sections"].tolist():
             # A part that rests has notes in none of the bars; beyond the pair nothing is kept.
             inside = [
-                ((part.notes[:, 0] > begin + LOOSEST) & (part.notes[:, 0] < end - LOOSEST)).any()
+                (
+                    (part.notes[:, 0] > begin + MAX_TIMING_ERROR_SECONDS)
+                    & (part.notes[:, 0] < end - MAX_TIMING_ERROR_SECONDS)
+                ).any()
                 for part in arrangement.parts
             ]
             if kind == SECTIONS.index("thinned") and begin > 0 and end < 40.0:

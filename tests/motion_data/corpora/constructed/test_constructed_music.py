@@ -14,54 +14,54 @@ from numpy.typing import NDArray
 from motion_data.corpora.constructed import tunes as tunes_module
 from motion_data.corpora.constructed.acoustics import (
     CODECS,
-    COLOURS,
+    NOISE_COLOURS,
     Acoustics,
     Room,
-    apply,
-    draw,
+    apply_acoustics,
+    coloured_noise,
+    draw_acoustics,
     impulse_response,
-    make_noise,
 )
 from motion_data.corpora.constructed.arrangement import (
-    COURSES,
-    EASE,
-    FASTEST,
-    LEAD,
-    LOOSEST,
-    SLOWEST,
+    LEAD_SECONDS,
+    MAX_BPM,
+    MAX_TIMING_ERROR_SECONDS,
+    MIN_BPM,
+    TEMPO_MARGIN,
+    TEMPO_PROFILES,
     Arrangement,
     Part,
+    apply_swing,
     arrange,
-    chords_of,
-    swing_warp,
+    harmonise,
     tempo_map,
 )
-from motion_data.corpora.constructed.plan import render
+from motion_data.corpora.constructed.plan import render_soundfont
 from motion_data.corpora.constructed.styles import (
     CHORDS,
     LANES,
     MELODY,
-    STYLE,
     STYLES,
+    STYLES_BY_NAME,
+    find_styles,
     program_split,
-    programs_of,
-    styles_of,
+    split_programs,
 )
 from motion_data.corpora.constructed.tunes import (
     METRES,
-    TICKS,
+    TICKS_PER_BEAT,
     Tune,
-    corpus_tunes,
-    from_json,
-    made_tune,
-    midi_tunes,
-    one_name_a_piece,
+    generate_tune,
     read_abc,
-    to_json,
+    read_midi_tunes,
+    read_music21_tunes,
+    tune_from_record,
+    tune_to_record,
+    unify_piece_names,
 )
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
-from motion_data.soundfont import PEAK, default_soundfont
+from motion_data.soundfont import PEAK_AMPLITUDE, default_soundfont
 from motionbeat_upstream.config import SAMPLE_RATE
 from tests.conftest import skip_or_fail
 from tests.shared_data import shared
@@ -74,7 +74,7 @@ def arranged(number: int, style: int | None = None, seconds: float = SECONDS) ->
     rng = np.random.default_rng(number)
     chosen = STYLES[number % len(STYLES) if style is None else style]
     program = int(rng.choice(MELODY))
-    return arrange(made_tune(chosen.signature, number % 50), chosen.name, program, "train", seconds, rng)
+    return arrange(generate_tune(chosen.signature, number % 50), chosen.name, program, "train", seconds, rng)
 
 
 # Tunes
@@ -98,13 +98,13 @@ def test_abc_repeats_endings_and_split_bars_are_played_out() -> None:
     assert tune.scale == (2, 4, 6, 7, 9, 11, 1)
     starts, lengths, pitches = tune.notes.T
     assert pitches[:4].tolist() == [74, 76, 78, 79]
-    assert starts[:4].tolist() == [0, TICKS, 2 * TICKS, 3 * TICKS]
-    assert lengths[3] == TICKS // 3
+    assert starts[:4].tolist() == [0, TICKS_PER_BEAT, 2 * TICKS_PER_BEAT, 3 * TICKS_PER_BEAT]
+    assert lengths[3] == TICKS_PER_BEAT // 3
     # The pick-up comes before the first bar again: at the end, where a bar has room for it.
-    assert starts[-1] == 8 * 4 * TICKS - TICKS // 2
+    assert starts[-1] == 8 * 4 * TICKS_PER_BEAT - TICKS_PER_BEAT // 2
     assert pitches[-1] == 69
     # The second ending follows the repeat and not the first one.
-    second_half = pitches[starts >= 4 * 4 * TICKS]
+    second_half = pitches[starts >= 4 * 4 * TICKS_PER_BEAT]
     assert second_half.tolist() == [78, 78, 76, 76, 74, 74, 69, 71, 69, 78, 78, 76, 73, 74, 73, 74, 69]
 
 
@@ -120,13 +120,13 @@ def check_tune(tune: Tune) -> None:
     assert starts[0] >= 0
     assert (np.diff(starts) > 0).all()
     assert (lengths > 0).all()
-    assert starts[-1] + lengths[-1] <= tune.bars * tune.metre * TICKS
+    assert starts[-1] + lengths[-1] <= tune.bars * tune.metre * TICKS_PER_BEAT
     assert ((pitches > 30) & (pitches < 110)).all()
     assert len(set(tune.scale)) == 7
-    again = from_json(to_json(tune))
+    again = tune_from_record(tune_to_record(tune))
     assert replace(again, notes=tune.notes) == tune
     assert np.array_equal(again.notes, tune.notes)
-    chords = chords_of(tune)
+    chords = harmonise(tune)
     assert chords.shape == (tune.bars, 3)
     # No diminished triads: a fifth is seven half-tones, or eight.
     assert set(((chords[:, 2] - chords[:, 0]) % 12).tolist()) <= {7, 8}
@@ -135,10 +135,10 @@ def check_tune(tune: Tune) -> None:
 @given(st.sampled_from(list(METRES)), st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
 def test_made_tunes_are_whole_and_always_the_same(signature: str, number: int) -> None:
-    tune = made_tune(signature, number)
+    tune = generate_tune(signature, number)
     check_tune(tune)
     assert (tune.signature, tune.metre, tune.bars) == (signature, METRES[signature][0], 16)
-    assert np.array_equal(tune.notes, made_tune(signature, number).notes)
+    assert np.array_equal(tune.notes, generate_tune(signature, number).notes)
     # Notes begin on halves and quarters of the beat, or on its thirds.
     assert (tune.notes[:, 0] % (16 if METRES[signature][1] == 3 else 12) == 0).mean() > 0.7
 
@@ -151,7 +151,7 @@ def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     texts = tunes_module._corpus_texts()
     assert len(texts) > 3000
     monkeypatch.setattr(tunes_module, "_corpus_texts", lambda: texts[::10])
-    tunes = corpus_tunes(cache=tmp_path)
+    tunes = read_music21_tunes(cache=tmp_path)
     assert len(tunes) > 0.7 * len(texts[::10])
     metres = [tune.signature for tune in tunes]
     assert all(metres.count(metre) >= 10 for metre in ("3/4", "4/4", "6/8"))
@@ -160,12 +160,12 @@ def test_tunes_of_music21(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         check_tune(tune)
     # On beats more notes begin than between them, and on downbeats as many as on any beat.
     starts = np.concatenate([tune.notes[:, 0] for tune in tunes if tune.signature == "4/4"])
-    count = np.bincount(starts % (4 * TICKS) // (TICKS // 2), minlength=8)
+    count = np.bincount(starts % (4 * TICKS_PER_BEAT) // (TICKS_PER_BEAT // 2), minlength=8)
     assert count[::2].min() > count[1::2].max()
     assert count[0] > 0.95 * count.max()
     monkeypatch.setattr(tunes_module, "_corpus_texts", None)
-    again = corpus_tunes(cache=tmp_path)
-    assert [to_json(tune) for tune in again] == [to_json(tune) for tune in tunes]
+    again = read_music21_tunes(cache=tmp_path)
+    assert [tune_to_record(tune) for tune in again] == [tune_to_record(tune) for tune in tunes]
 
 
 def test_without_music21_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_without_music21_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("motion_data.corpora.constructed.tunes.version", missing)
     with pytest.raises(DataError, match=r"pip install '\.\[data\]'.*--tunes 0"):
-        corpus_tunes()
+        read_music21_tunes()
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(-5, 6), st.integers(0, 5)), min_size=1, max_size=12))
@@ -185,9 +185,9 @@ def test_the_same_tune_under_another_title_is_the_same_piece(drawn: list[tuple[i
     """Each is one of six melodies, in some key, under one of six titles."""
     tunes = []
     for melody, shift, title in drawn:
-        made = made_tune("4/4", melody)
+        made = generate_tune("4/4", melody)
         tunes.append(replace(made, notes=made.notes + np.array([0, 0, shift]), piece=f"title {title}"))
-    named = one_name_a_piece(tunes)
+    named = unify_piece_names(tunes)
     assert all(np.array_equal(tune.notes, other.notes) for tune, other in zip(tunes, named, strict=True))
     # The oracle: names spread along shared melodies and titles until nothing changes.
     names = [title for _, _, title in drawn]
@@ -202,12 +202,12 @@ def test_the_same_tune_under_another_title_is_the_same_piece(drawn: list[tuple[i
 @pytest.mark.slow
 def test_midi_melodies(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \.mid"):
-        midi_tunes(tmp_path)
+        read_midi_tunes(tmp_path)
     (tmp_path / "broken.mid").write_bytes(b"MThd nothing")
-    tunes, left_out = midi_tunes(tmp_path)
+    tunes, left_out = read_midi_tunes(tmp_path)
     assert not tunes
     assert "not readable" in left_out["broken.mid"]
-    tunes, left_out = midi_tunes(shared("audio/pop909"))
+    tunes, left_out = read_midi_tunes(shared("audio/pop909"))
     assert len(tunes) > 90
     for tune in tunes[::10]:
         check_tune(tune)
@@ -220,7 +220,7 @@ def test_patterns_are_well_formed() -> None:
     assert len({style.name for style in STYLES}) == len(STYLES)
     for style in STYLES:
         assert set(style.drums) <= set(LANES)
-        assert SLOWEST <= style.bpm[0] < style.bpm[1] <= FASTEST
+        assert MIN_BPM <= style.bpm[0] < style.bpm[1] <= MAX_BPM
         for patterns, signs in (
             (style.drums.values(), "Xxo."),
             (style.bass, "rtfow."),
@@ -232,16 +232,16 @@ def test_patterns_are_well_formed() -> None:
                 assert len(bars[0]) % style.metre == 0
                 assert set("".join(bars)) <= set(signs)
     for metre in METRES:
-        assert len(styles_of(metre)) >= 5
+        assert len(find_styles(metre)) >= 5
         # Together the styles of a metre cover the tempi that it is played at.
-        fastest = 150 if METRES[metre][1] == 3 else FASTEST if metre != "2/4" else 200
-        for bpm in np.geomspace(SLOWEST, fastest, 100):
-            assert styles_of(metre, float(bpm)), (metre, bpm)
+        fastest = 150 if METRES[metre][1] == 3 else MAX_BPM if metre != "2/4" else 200
+        for bpm in np.geomspace(MIN_BPM, fastest, 100):
+            assert find_styles(metre, float(bpm)), (metre, bpm)
 
 
 @pytest.mark.parametrize("programs", [MELODY, CHORDS])
 def test_every_split_has_programs_of_its_own(programs: tuple[int, ...]) -> None:
-    parts = {split: set(programs_of(split, programs)) for split in SPLITS}
+    parts = {split: set(split_programs(split, programs)) for split in SPLITS}
     assert set.union(*parts.values()) == set(programs)
     assert all(len(part) >= 5 for part in parts.values())
     assert sum(map(len, parts.values())) == len(set(programs))
@@ -250,7 +250,7 @@ def test_every_split_has_programs_of_its_own(programs: tuple[int, ...]) -> None:
 # Time
 
 
-@given(st.sampled_from(COURSES), st.floats(SLOWEST, FASTEST), st.integers(2, 7), st.integers(0, 1000))
+@given(st.sampled_from(TEMPO_PROFILES), st.floats(MIN_BPM, MAX_BPM), st.integers(2, 7), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_a_tempo_map_increases_and_keeps_to_the_tempi(course: str, bpm: float, metre: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -259,16 +259,16 @@ def test_a_tempo_map_increases_and_keeps_to_the_tempi(course: str, bpm: float, m
     beats = np.arange(-80, 800) / 16
     times = tempo.at(beats)
     rate = 60 / (np.diff(times) / np.diff(beats))
-    slow = rate < SLOWEST / EASE - 1e-6
-    assert (rate < FASTEST * EASE + 1e-6).all()
-    assert (tempo.held is not None) == (course == "fermata")
-    if tempo.held is None:
+    slow = rate < MIN_BPM / TEMPO_MARGIN - 1e-6
+    assert (rate < MAX_BPM * TEMPO_MARGIN + 1e-6).all()
+    assert (tempo.fermata_beat is not None) == (course == "fermata")
+    if tempo.fermata_beat is None:
         assert not slow.any()
     else:
         # One beat is held, the last of a bar, and nothing else is slow.
-        assert tempo.held % metre == metre - 1
-        assert set(np.floor(beats[:-1][slow])) <= {tempo.held}
-        lasts = tempo.at(np.array([tempo.held, tempo.held + 1, tempo.held + 2]))
+        assert tempo.fermata_beat % metre == metre - 1
+        assert set(np.floor(beats[:-1][slow])) <= {tempo.fermata_beat}
+        lasts = tempo.at(np.array([tempo.fermata_beat, tempo.fermata_beat + 1, tempo.fermata_beat + 2]))
         assert 1.6 < (lasts[1] - lasts[0]) / (lasts[2] - lasts[1]) < 3.1
     assert abs(tempo.at(zero)) < 1e-9
     if course == "steady":
@@ -279,13 +279,13 @@ def test_a_tempo_map_increases_and_keeps_to_the_tempi(course: str, bpm: float, m
 @settings(max_examples=60, deadline=None)
 def test_swing_leaves_beats_and_keeps_order(ratio: float, values: int, beat: float) -> None:
     beats = np.arange(20)
-    np.testing.assert_allclose(swing_warp(beats, ratio, values), beats, atol=1e-9)
+    np.testing.assert_allclose(apply_swing(beats, ratio, values), beats, atol=1e-9)
     near = np.array([beat, beat + 1e-3])
-    assert np.diff(swing_warp(near, ratio, values))[0] > 0
-    np.testing.assert_allclose(swing_warp(near, 0.5, values), near, atol=1e-9)
+    assert np.diff(apply_swing(near, ratio, values))[0] > 0
+    np.testing.assert_allclose(apply_swing(near, 0.5, values), near, atol=1e-9)
     # The second of two values comes late by the ratio.
     half = 1 / values
-    np.testing.assert_allclose(swing_warp(half, ratio, values), 2 * half * ratio, atol=1e-9)
+    np.testing.assert_allclose(apply_swing(half, ratio, values), 2 * half * ratio, atol=1e-9)
 
 
 # Arrangement
@@ -297,8 +297,8 @@ def test_arrangements_fit_their_grid(number: int) -> None:
     piece = arranged(number)
     grid = piece.grid
     gaps = np.diff(grid.beats)
-    slowest = EASE * 60 / SLOWEST * (3 if piece.course == "fermata" else 1)
-    assert (gaps > 60 / FASTEST / EASE - 1e-3).all()
+    slowest = TEMPO_MARGIN * 60 / MIN_BPM * (3 if piece.tempo_profile == "fermata" else 1)
+    assert (gaps > 60 / MAX_BPM / TEMPO_MARGIN - 1e-3).all()
     assert (gaps < slowest + 1e-3).all()
     assert 0 <= grid.beats[0] <= slowest
     assert SECONDS - slowest - 1e-3 <= grid.beats[-1] < SECONDS
@@ -307,7 +307,7 @@ def test_arrangements_fit_their_grid(number: int) -> None:
     assert piece.parts
     for part in piece.parts:
         start, length, pitch, velocity = part.notes.T
-        assert (start >= -LEAD).all()
+        assert (start >= -LEAD_SECONDS).all()
         assert (start < SECONDS).all()
         assert (np.diff(start) >= 0).all()
         assert (length > 0).all()
@@ -321,15 +321,18 @@ def test_drums_strike_on_the_divisions_of_the_grid() -> None:
     for number in range(138):
         piece = arranged(number)
         beats = piece.grid.beats
-        if piece.course == "fermata":
+        if piece.tempo_profile == "fermata":
             continue
         for part in (part for part in piece.parts if part.drums and piece.swing == 0.5):
             starts = part.notes[(part.notes[:, 0] > beats[0]) & (part.notes[:, 0] < beats[-1]), 0]
-            steps = STYLE[piece.style].parts * 2 // (1 + (STYLE[piece.style].parts == 3))
+            steps = STYLES_BY_NAME[piece.style].parts * 2 // (1 + (STYLES_BY_NAME[piece.style].parts == 3))
             written = np.interp(starts, beats, np.arange(len(beats)))
             nearest = np.interp(np.round(written * steps) / steps, np.arange(len(beats)), beats)
             off.append(starts - nearest)
-            struck.append(np.abs(starts[:, None] - piece.grid.downbeats).min(axis=0, initial=9.0) < LOOSEST)
+            struck.append(
+                np.abs(starts[:, None] - piece.grid.downbeats).min(axis=0, initial=9.0)
+                < MAX_TIMING_ERROR_SECONDS
+            )
     errors = np.concatenate(off)
     assert len(errors) > 1000
     assert abs(np.mean(errors)) < 0.001
@@ -388,7 +391,7 @@ def test_drums_sound_when_the_grid_says() -> None:
         piece = arranged(number)
         drums = [part for part in piece.parts if part.drums]
         if drums:
-            audio = render(replace(piece, parts=(drums[0],)), default_soundfont())
+            audio = render_soundfont(replace(piece, parts=(drums[0],)), default_soundfont())
             lags.append(best_lag(onset_strength(audio), drums[0].notes[:, 0]))
     print(f"drums sound after the score by {np.median(lags)} ms (median), {min(lags)} to {max(lags)} ms")
     assert len(lags) > 10
@@ -402,7 +405,7 @@ def test_a_beat_is_rendered_where_the_grid_has_it() -> None:
         piece = arranged(number)
         beats = piece.grid.beats[(piece.grid.beats > 0.2) & (piece.grid.beats < SECONDS - 0.2)]
         notes = np.stack([beats, 0 * beats + 0.1, 0 * beats + 76, 0 * beats + 110], axis=1)
-        audio = render(replace(piece, parts=(Part("drums", 0, True, notes),)), default_soundfont())
+        audio = render_soundfont(replace(piece, parts=(Part("drums", 0, True, notes),)), default_soundfont())
         strength = onset_strength(audio)
         for beat in beats:
             at = round(beat * 1000)
@@ -413,11 +416,11 @@ def test_a_beat_is_rendered_where_the_grid_has_it() -> None:
 def test_rendering_is_loud_finite_and_repeatable() -> None:
     for number in (0, 7, 20, 29):
         piece = arranged(number)
-        audio = render(piece, default_soundfont())
+        audio = render_soundfont(piece, default_soundfont())
         assert audio.shape == (round(SECONDS * SAMPLE_RATE),)
         assert audio.dtype == np.float32
-        assert np.abs(audio).max() == pytest.approx(PEAK, abs=1e-5)
-        assert np.array_equal(audio, render(piece, default_soundfont()))
+        assert np.abs(audio).max() == pytest.approx(PEAK_AMPLITUDE, abs=1e-5)
+        assert np.array_equal(audio, render_soundfont(piece, default_soundfont()))
 
 
 # Acoustics
@@ -452,7 +455,7 @@ STAGES = {
     "bright": Acoustics(tilt=4),
     "telephone": Acoustics(band=(350, 2800)),
     "overload": Acoustics(drive=12),
-    **{colour: Acoustics(noise=(colour, 3)) for colour in COLOURS},
+    **{colour: Acoustics(noise=(colour, 3)) for colour in NOISE_COLOURS},
     **{codec: Acoustics(codec=(codec, 0.9)) for codec in CODECS},
     **{f"fine {codec}": Acoustics(codec=(codec, 0.0)) for codec in CODECS},
 }
@@ -462,7 +465,7 @@ STAGES = {
 def test_no_stage_moves_an_onset(stage: str) -> None:
     for seed in range(2):
         track = clicks(seed)
-        heard = apply(track, STAGES[stage], np.random.default_rng(seed))
+        heard = apply_acoustics(track, STAGES[stage], np.random.default_rng(seed))
         assert heard.shape == track.shape
         assert heard.dtype == np.float32
         assert np.isfinite(heard).all()
@@ -475,20 +478,23 @@ def test_no_stage_moves_an_onset(stage: str) -> None:
 def test_drawn_acoustics_keep_onsets_and_repeat(seed: int) -> None:
     track = clicks(seed)
     rng = np.random.default_rng(seed)
-    acoustics = draw(rng)
-    heard = apply(track, acoustics, np.random.default_rng(seed))
-    assert np.array_equal(heard, apply(track, draw(np.random.default_rng(seed)), np.random.default_rng(seed)))
+    acoustics = draw_acoustics(rng)
+    heard = apply_acoustics(track, acoustics, np.random.default_rng(seed))
+    assert np.array_equal(
+        heard,
+        apply_acoustics(track, draw_acoustics(np.random.default_rng(seed)), np.random.default_rng(seed)),
+    )
     assert abs(shift(heard, track)) <= 1.0
     assert np.abs(heard).max() < 1
 
 
 def test_every_stage_is_drawn_now_and_then() -> None:
-    drawn = [draw(np.random.default_rng(seed)) for seed in range(400)]
+    drawn = [draw_acoustics(np.random.default_rng(seed)) for seed in range(400)]
     for field in ("room", "band", "noise", "drive", "codec"):
         share = np.mean([getattr(one, field) is not None for one in drawn])
         assert 0.05 < share < 0.6, field
     assert {one.codec[0] for one in drawn if one.codec is not None} == set(CODECS)
-    assert {one.noise[0] for one in drawn if one.noise is not None} == set(COLOURS)
+    assert {one.noise[0] for one in drawn if one.noise is not None} == set(NOISE_COLOURS)
 
 
 def test_a_room_begins_with_the_direct_sound_and_decays() -> None:
@@ -506,7 +512,7 @@ def test_a_room_begins_with_the_direct_sound_and_decays() -> None:
 
 @pytest.mark.parametrize(("colour", "fall"), [("white", 0.0), ("pink", -3.0), ("brown", -6.0)])
 def test_noises_have_their_colour(colour: str, fall: float) -> None:
-    noise = make_noise(colour, 2**16, np.random.default_rng(0))
+    noise = coloured_noise(colour, 2**16, np.random.default_rng(0))
     power = np.square(np.abs(np.fft.rfft(noise)))
     bands = [10 * np.log10(power[low : 2 * low].mean()) for low in (1024, 2048, 4096, 8192)]
     assert np.mean(np.diff(bands)) == pytest.approx(fall, abs=0.5)

@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed import mma
-from motion_data.corpora.constructed.arrangement import LOOSEST, chords_of
-from motion_data.corpora.constructed.pieces import licence_of, read_piece, read_pieces
+from motion_data.corpora.constructed.arrangement import MAX_TIMING_ERROR_SECONDS, harmonise
+from motion_data.corpora.constructed.pieces import folder_licence, read_piece, read_pieces
 from motion_data.corpora.constructed.plan import Mix, plan_pair
-from motion_data.corpora.constructed.score_check import contradiction
+from motion_data.corpora.constructed.score_check import find_contradiction
 from motion_data.corpora.constructed.scores import (
-    Entry,
     Score,
+    ScoreEntry,
     arrange_score,
     load_score,
     read_score_file,
     write_score,
 )
-from motion_data.corpora.constructed.tunes import METRES, made_tune
+from motion_data.corpora.constructed.tunes import METRES, generate_tune
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motion_data.loading import load_pair
@@ -79,23 +79,23 @@ def moved(made: Score, beats: float) -> Score:
 @settings(max_examples=40, deadline=None)
 def test_accents_that_fit_their_bars_are_believed_and_others_are_not(signature: str, seed: int) -> None:
     made = score(signature, 16, seed)
-    assert contradiction(made) == ""
+    assert find_contradiction(made) == ""
     later = int(np.random.default_rng(seed).integers(1, made.metre))
-    assert f"mark beat {later + 1} of the bar" in contradiction(moved(made, later))
+    assert f"mark beat {later + 1} of the bar" in find_contradiction(moved(made, later))
     if METRES[signature][1] == 2:
         stretched = replace(made, notes=made.notes * np.array([1, 1.37, 1, 1, 1]))
-        assert contradiction(stretched)
-    assert "off the grid" in contradiction(moved(made, 0.1))
-    assert "no notes" in contradiction(replace(made, notes=made.notes[:0]))
+        assert find_contradiction(stretched)
+    assert "off the grid" in find_contradiction(moved(made, 0.1))
+    assert "no notes" in find_contradiction(replace(made, notes=made.notes[:0]))
 
 
 def test_another_metre_than_what_is_played_is_found() -> None:
     three = score("3/4", 32)
     as_four = replace(three, signature="4/4", metre=4)
-    assert contradiction(as_four)
+    assert find_contradiction(as_four)
     off_beats = score("4/4")
     pushed = np.where(off_beats.notes[:, [3]] == HAT, 0.0, 0.5) * np.array([[0, 1, 0, 0, 0]])
-    assert "between the beats" in contradiction(replace(off_beats, notes=off_beats.notes + pushed))
+    assert "between the beats" in find_contradiction(replace(off_beats, notes=off_beats.notes + pushed))
 
 
 @given(st.integers(0, 10**6), st.sampled_from(list(METRES)), st.floats(60, 200), st.booleans())
@@ -117,7 +117,7 @@ def test_a_stretch_of_a_score_is_on_its_grid(seed: int, signature: str, bpm: flo
             kicks = part.notes[part.notes[:, 2] == KICK, 0]
             kicks = kicks[(kicks > grid.beats[0] - 0.01) & (kicks < grid.beats[-1])]
             nearest = np.abs(kicks[:, None] - grid.downbeats).min(axis=1, initial=9.0)
-            assert (nearest < LOOSEST + 1e-6).all()
+            assert (nearest < MAX_TIMING_ERROR_SECONDS + 1e-6).all()
 
 
 def test_a_score_that_is_too_short_is_repeated_in_whole_bars() -> None:
@@ -228,7 +228,7 @@ def test_files_that_cannot_be_used_are_left_out_with_the_reason(tmp_path: Path) 
     }.items():
         assert reason in left_out[f"{name}.mid"], name
     assert "COPYING: Do as you like." in scores[0].licence
-    assert licence_of(tmp_path / "nowhere").startswith("the MIDI file's own")
+    assert folder_licence(tmp_path / "nowhere").startswith("the MIDI file's own")
 
 
 @pytest.mark.slow
@@ -236,7 +236,7 @@ def test_freedoom_keeps_its_bars() -> None:
     folder = shared("audio/freedoom_midi")
     used = 0
     for path in sorted(folder.glob("d_e2m*.mid")):
-        for found in read_piece(path, f"midi:freedoom/{path.name}", licence_of(folder)):
+        for found in read_piece(path, f"midi:freedoom/{path.name}", folder_licence(folder)):
             if isinstance(found, Score):
                 used += 1
                 assert found.beats >= 8 * found.metre
@@ -250,7 +250,9 @@ def test_pop909_keeps_its_annotated_bars() -> None:
     found = [
         stretch
         for name in ("001", "010", "127")
-        for stretch in read_piece(folder / name / f"{name}.mid", f"midi:pop909/{name}", licence_of(folder))
+        for stretch in read_piece(
+            folder / name / f"{name}.mid", f"midi:pop909/{name}", folder_licence(folder)
+        )
     ]
     scores = [stretch for stretch in found if isinstance(stretch, Score)]
     assert {one.piece for one in scores} == {"midi:pop909/001", "midi:pop909/010"}
@@ -311,24 +313,24 @@ def test_grooves_are_found_with_introduction_ending_and_metre(tmp_path: Path) ->
 
 def test_chords_are_named_as_they_sound() -> None:
     for signature in METRES:
-        tune = made_tune(signature, 5)
+        tune = generate_tune(signature, 5)
         names = mma.chord_names(tune, np.random.default_rng(0))
         assert len(names) == tune.bars
-        for name, (root, third, _) in zip(names, chords_of(tune).tolist(), strict=True):
-            assert name.rstrip("Mm6790") == mma.NOTES[root]
+        for name, (root, third, _) in zip(names, harmonise(tune).tolist(), strict=True):
+            assert name.rstrip("Mm6790") == mma.NOTE_NAMES[root]
             assert (third - root) % 12 == (3 if "m" in name else 4)
 
 
 def test_dense_and_slow_accompaniments_are_not_played_fast() -> None:
     eighths, sixteenths = np.arange(0, 64, 0.5), np.arange(0, 64, 0.25)
-    assert mma.plausible_tempi(sixteenths, 64, "x")[1] < 140 < mma.plausible_tempi(eighths, 64, "x")[1]
-    assert mma.plausible_tempi(np.arange(64.0), 64, "x")[0] > 80
-    assert mma.plausible_tempi(eighths, 64, "popballad PopBallad")[1] < 100
+    assert mma.tempo_range(sixteenths, 64, "x")[1] < 140 < mma.tempo_range(eighths, 64, "x")[1]
+    assert mma.tempo_range(np.arange(64.0), 64, "x")[0] > 80
+    assert mma.tempo_range(eighths, 64, "popballad PopBallad")[1] < 100
     for name in ("x", "fastswing", "slowblues", "Ballad"):
         for starts in (eighths, sixteenths, np.arange(64.0), np.zeros(0)):
-            low, high = mma.plausible_tempi(starts, 64, name)
+            low, high = mma.tempo_range(starts, 64, name)
             assert 40 <= low < high <= 215
-            assert mma.plausible_tempi(starts, 64, name, compound=True)[1] <= 150
+            assert mma.tempo_range(starts, 64, name, compound=True)[1] <= 150
 
 
 GROOVES = {
@@ -347,25 +349,25 @@ def test_mma_plays_exact_bars(tmp_path: Path) -> None:
     grooves = {(groove.file, groove.name): groove for groove in mma.find_grooves(installed)}
     assert len(grooves) > 60
     for key, signature in GROOVES.items():
-        source, found = mma.make_score_of(installed, tmp_path, grooves[key])
+        source, found = mma.load_or_play_groove(installed, tmp_path, grooves[key])
         assert isinstance(found, Score), (source, found)
         assert (found.signature, found.metre) == (signature, METRES[signature][0])
-        assert (found.loop[1] - found.loop[0]) == mma.MAIN * found.metre
+        assert (found.loop[1] - found.loop[0]) == mma.MAIN_BARS * found.metre
         assert found.piece == f"mma:{key[0]}"
         assert "GPL-2+" in found.licence
-        triads = chords_of(mma.tune_of(grooves[key])[1])
+        triads = harmonise(mma.groove_tune(grooves[key])[1])
         bars = (found.notes[:, 1] - found.loop[0]) / found.metre + 0.01
         harmony = np.array([player[0] in ("bass", "chords") for player in found.players])
-        sounding = harmony[found.notes[:, 0].astype(int)] & (bars >= 1) & (bars < mma.MAIN - 1)
+        sounding = harmony[found.notes[:, 0].astype(int)] & (bars >= 1) & (bars < mma.MAIN_BARS - 1)
         bar, classes = bars[sounding].astype(int), found.notes[sounding, 3] % 12
         of_chord = [np.mean((triads[bar + shift] == classes[:, None]).any(axis=1)) for shift in (-1, 0, 1)]
         assert of_chord[1] > 0.75
         assert of_chord[1] > max(of_chord[0], of_chord[2]) + 0.15
         # The same again, from the file and anew.
-        again = mma.make_score_of(installed, tmp_path, grooves[key])[1]
+        again = mma.load_or_play_groove(installed, tmp_path, grooves[key])[1]
         assert isinstance(again, Score)
         assert again.notes.tobytes() == found.notes.tobytes()
-    anew = mma.make_score_of(installed, tmp_path / "anew", grooves["stdlib/8beat", "8Beat"])[1]
+    anew = mma.load_or_play_groove(installed, tmp_path / "anew", grooves["stdlib/8beat", "8Beat"])[1]
     assert isinstance(anew, Score)
     path = mma.score_path(grooves["stdlib/8beat", "8Beat"], tmp_path)
     assert (
@@ -427,7 +429,7 @@ def test_two_corpora_of_one_seed_are_bit_identical(tmp_path: Path, pieces: Path)
 
 def test_shares_and_tempi_of_sources() -> None:
     entries = [
-        Entry("a", "0", "s", "p", "l", signature, bpm)
+        ScoreEntry("a", "0", "s", "p", "l", signature, bpm)
         for signature in ("4/4", "3/4")
         for bpm in ((50.0, 120.0), (100.0, 215.0))
     ]

@@ -15,9 +15,9 @@ from motion_data import measured_sounds
 from motion_data.commands.prepare import main
 from motion_data.commands.soundfonts import main as measure
 from motion_data.corpora.constructed import production, sounds
-from motion_data.corpora.constructed.arrangement import LEAD
-from motion_data.corpora.constructed.plan import Plan, hear, plan_pair, play
-from motion_data.corpora.constructed.production import Production, compressed, opus_coded
+from motion_data.corpora.constructed.arrangement import LEAD_SECONDS
+from motion_data.corpora.constructed.plan import Plan, make_arrangement, make_audio, plan_pair
+from motion_data.corpora.constructed.production import Production, compress, opus_coded
 from motion_data.corpora.constructed.sounds import Cast, Casting, SoundShares, as_settings, sounds_sha256
 from motion_data.errors import DataError
 from motion_data.known_soundfonts import SOUNDFONTS
@@ -51,8 +51,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_soundfont(packages / SOUNDFONTS[name].pattern, presets | drums)
     write_soundfont(packages / SOUNDFONTS["black-pearl"].pattern, {(0, 0): tone(0.0, 200.0, 0.3)})
     assert measure([str(packages), str(out), "--skip-missing"]) == 0
-    np.savez(out / measured_sounds.CABINETS, plain=np.array([1.0, 0.3], np.float32))
-    write_syllables(out / measured_sounds.SYLLABLES, [syllable(200.0)])
+    np.savez(out / measured_sounds.CABINETS_FILE, plain=np.array([1.0, 0.3], np.float32))
+    write_syllables(out / measured_sounds.SYLLABLES_FILE, [syllable(200.0)])
     return out
 
 
@@ -70,8 +70,8 @@ def plan(folder: Path, index: int, shares: SoundShares = EVERY, sources: str = "
 def test_a_pair_is_a_function_of_its_seed_and_index(folder: Path) -> None:
     """Whatever was played before, and however it was."""
     plans = [plan(folder, index) for index in range(8)]
-    once = [hear(each, play(each)) for each in plans]
-    again = [hear(each, play(each)) for each in plans[::-1]][::-1]
+    once = [make_audio(each, make_arrangement(each)) for each in plans]
+    again = [make_audio(each, make_arrangement(each)) for each in plans[::-1]][::-1]
     assert all(np.array_equal(one, other) for one, other in zip(once, again, strict=True))
     assert all(audio.shape == (6 * SAMPLE_RATE,) and np.isfinite(audio).all() for audio in once)
     assert len({audio.tobytes() for audio in once}) == len(once)
@@ -81,7 +81,7 @@ def test_sources_kept_out_of_training_stay_apart(folder: Path) -> None:
     for index in range(60):
         for sources, font in (("seen", "timgm6mb"), ("unseen", "musescore")):
             each = plan(folder, index, EVERY, sources)
-            casting = play(each).casting
+            casting = make_arrangement(each).casting
             assert casting is not None
             assert {cast.font for cast in casting.parts} <= ({font, ""} if sources == "seen" else {font})
             if sources == "unseen":
@@ -93,7 +93,7 @@ def test_programs_are_those_of_the_split(folder: Path) -> None:
     shares = replace(EVERY, amplifier=0.0, sung=0.0)
     for index in range(60):
         each = plan(folder, index, shares)
-        for part in play(each).parts:
+        for part in make_arrangement(each).parts:
             if part.role in ("melody", "chords"):
                 assert part.program in {"train": (0, 25), "dev": (5, 30), "test": (1, 26)}[each.split]
 
@@ -101,11 +101,11 @@ def test_programs_are_those_of_the_split(folder: Path) -> None:
 def test_shares_of_zero_leave_effects_out(folder: Path) -> None:
     for index in range(20):
         each = plan(folder, index, NONE)
-        casting = play(each).casting
+        casting = make_arrangement(each).casting
         assert casting is not None
         assert casting.tuning == 0
         for cast in casting.parts:
-            assert cast == Cast(cast.font, cast.program, cast.heard, level=cast.level)
+            assert cast == Cast(cast.font, cast.program, cast.sounding_program, level=cast.level)
 
 
 @settings(deadline=None, max_examples=20)
@@ -126,13 +126,13 @@ def test_what_is_out_of_tune_or_amplified_is_in_time(
 ) -> None:
     starts = np.arange(0.0, 4.0, 0.8)
     each = plan(folder, 0)
-    arrangement = play(replace(each, sounds=None))
+    arrangement = make_arrangement(replace(each, sounds=None))
     notes = np.stack([starts, 0 * starts + 0.2, 0 * starts + 69, 0 * starts + 90], axis=1)
     part = replace(arrangement.parts[0], role="melody", drums=False, program=0, notes=notes)
     cast = Cast("timgm6mb", 0, 0, cabinet=cabinet, drive=6.0, cents=cents, vibrato=vibrato, bend=bend)
-    known = measured_sounds.read_sounds(folder)
+    known = measured_sounds.read_measured_sounds(folder)
     arrangement = replace(arrangement, parts=(part,), casting=Casting((cast,), tuning))
-    heard = sounds.render(arrangement, "train", known, np.random.default_rng(0))
+    heard = sounds.render_casting(arrangement, "train", known, np.random.default_rng(0))
     for start in starts:
         begin = max(0, round((start - 0.1) * SAMPLE_RATE))
         window = np.abs(heard[begin : begin + round(0.3 * SAMPLE_RATE)])
@@ -188,12 +188,14 @@ def test_production_moves_nothing() -> None:
     rng = np.random.default_rng(1)
     for seed in range(12):
         audio = clicks(3)
-        drawn = production.draw(EVERY, np.random.default_rng(seed))
-        made = production.apply(audio, replace(drawn, crowd=drawn.crowd and (drawn.crowd[0], 20.0)), rng)
+        drawn = production.draw_production(EVERY, np.random.default_rng(seed))
+        made = production.apply_production(
+            audio, replace(drawn, crowd=drawn.crowd and (drawn.crowd[0], 20.0)), rng
+        )
         assert made.shape == audio.shape
         assert np.isfinite(made).all()
         assert abs(lag(audio, made)) <= 1
-    assert production.draw(NONE, rng) == Production()
+    assert production.draw_production(NONE, rng) == Production()
 
 
 @settings(deadline=None, max_examples=20)
@@ -203,7 +205,7 @@ def test_a_compressor_turns_down_what_is_loud(threshold: float, ratio: float, re
     loud = np.sin(2 * np.pi * 300 * times).astype(np.float32)
     quiet = np.float32(10 ** (-(threshold + 6) / 20))
     audio = np.where(times < 1, loud, quiet * loud).astype(np.float32)
-    made = compressed(audio, threshold, ratio, release)
+    made = compress(audio, threshold, ratio, release)
     middle = made[SAMPLE_RATE // 2 : SAMPLE_RATE // 2 + 2000]
     expected = -threshold + threshold / ratio
     assert 20 * np.log10(np.abs(middle).max()) == pytest.approx(expected, abs=0.5)
@@ -258,11 +260,11 @@ def test_options_that_cannot_be_are_refused(
 def test_other_sounds_than_were_planned_are_refused(folder: Path) -> None:
     each = replace(plan(folder, 0), sounds_sha256="0" * 48)
     with pytest.raises(DataError, match="other sounds than the corpus was prepared with"):
-        play(each)
+        make_arrangement(each)
 
 
 def test_the_lead_holds_the_latest_program() -> None:
     """Notes before a pair can be played as much earlier as any program needs."""
-    from motion_data.soundfont_survey import ATTACK
+    from motion_data.soundfont_survey import ATTACK_SECONDS
 
-    assert ATTACK < LEAD
+    assert ATTACK_SECONDS < LEAD_SECONDS

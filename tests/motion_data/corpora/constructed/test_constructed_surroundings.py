@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 
 from motion_data.corpora.constructed import surroundings
 from motion_data.corpora.constructed.arrangement import Arrangement, Part
-from motion_data.corpora.constructed.plan import BEATLESS, Mix, hear, plan_pair, play
+from motion_data.corpora.constructed.plan import BEATLESS, Mix, make_arrangement, make_audio, plan_pair
 from motion_data.corpora.constructed.preparing import make_pair
 from motion_data.corpora.constructed.surroundings import (
-    AUDIBLE,
-    EARLY,
-    FEWEST_BARS,
-    NOTHING,
-    SHORTEST_MUSIC,
+    BEATLESS_SOUNDS,
+    DOWNBEAT_TOLERANCE_SECONDS,
+    MIN_AUDIBLE_GAIN,
+    MIN_MUSIC_BARS,
+    MIN_MUSIC_SECONDS,
     Surroundings,
-    bounded,
-    draw,
-    gain,
-    nothing,
-    surrounded,
+    apply_surroundings,
+    beatless_sound,
+    draw_surroundings,
+    music_gain,
+    trim_to_music,
 )
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.pair import NO_BEATS, MotionPair, from_record, to_record
@@ -58,34 +58,34 @@ def arrangement(bpm: float = 120.0, metre: int = 4, seconds: float = SECONDS) ->
 @given(st.integers(0, 10**6), st.floats(50, 215), st.integers(2, 7))
 def test_music_within_its_bounds_keeps_its_grid(seed: int, bpm: float, metre: int) -> None:
     whole = arrangement(bpm, metre)
-    around = draw(whole, np.random.default_rng(seed))
-    piece = bounded(whole, around)
+    around = draw_surroundings(whole, np.random.default_rng(seed))
+    piece = trim_to_music(whole, around)
     # What is left is a stretch of the grid that was there, beats and positions alike.
     first = int(np.searchsorted(whole.grid.beats, piece.grid.beats[0]))
     kept = slice(first, first + len(piece.grid.beats))
     assert np.array_equal(piece.grid.beats, whole.grid.beats[kept])
     assert np.array_equal(piece.grid.positions, whole.grid.positions[kept])
-    if piece.around == around and not around.fade_in and not around.fade_out:
+    if piece.surroundings == around and not around.fade_in and not around.fade_out:
         starts = piece.parts[0].notes[:, 0]
         if around.start > 0:
-            assert starts.min() >= around.start - EARLY
+            assert starts.min() >= around.start - DOWNBEAT_TOLERANCE_SECONDS
             assert piece.grid.beats[0] == around.start
             assert piece.grid.positions[0] == 1
         if np.isfinite(around.stop):
-            assert starts.max() <= around.stop + EARLY
+            assert starts.max() <= around.stop + DOWNBEAT_TOLERANCE_SECONDS
             assert piece.grid.beats[-1] == around.stop
             assert piece.grid.positions[-1] == 1
         bar = metre * 60 / bpm
         lasts = min(around.stop, SECONDS) - around.start
-        assert lasts == SECONDS or lasts > max(SHORTEST_MUSIC, FEWEST_BARS * bar) - 1e-6
-    heard = gain(around, SECONDS, piece.grid.beats)
-    assert piece.around != around or (heard >= AUDIBLE).all()
+        assert lasts == SECONDS or lasts > max(MIN_MUSIC_SECONDS, MIN_MUSIC_BARS * bar) - 1e-6
+    heard = music_gain(around, SECONDS, piece.grid.beats)
+    assert piece.surroundings != around or (heard >= MIN_AUDIBLE_GAIN).all()
 
 
 def test_every_kind_of_surroundings_is_drawn() -> None:
     whole = arrangement()
-    drawn = [draw(whole, np.random.default_rng(seed)) for seed in range(400)]
-    assert np.mean([one == surroundings.ALONE for one in drawn]) == pytest.approx(0.66, abs=0.1)
+    drawn = [draw_surroundings(whole, np.random.default_rng(seed)) for seed in range(400)]
+    assert np.mean([one == surroundings.NO_SURROUNDINGS for one in drawn]) == pytest.approx(0.66, abs=0.1)
     assert sum(one.start > 0 for one in drawn) > 20
     assert sum(np.isfinite(one.stop) for one in drawn) > 20
     assert sum(one.applause for one in drawn) > 5
@@ -95,28 +95,28 @@ def test_every_kind_of_surroundings_is_drawn() -> None:
 
 def test_fades_and_applause_are_where_they_should_be() -> None:
     flat = np.full(round(SECONDS * SAMPLE_RATE), 0.5, dtype=np.float32)
-    faded = surrounded(flat, Surroundings(fade_in=4.0, fade_out=4.0), np.random.default_rng(0))
+    faded = apply_surroundings(flat, Surroundings(fade_in=4.0, fade_out=4.0), np.random.default_rng(0))
     level = np.abs(faded[::1600])
     assert level[0] < 0.01
     assert level[-1] < 0.01
     assert (np.diff(level[:40]) >= 0).all()
     assert (np.diff(level[-40:]) <= 0).all()
     assert level[80] == pytest.approx(0.5)
-    clapped = surrounded(0 * flat, Surroundings(stop=8.0, applause=True), np.random.default_rng(0))
+    clapped = apply_surroundings(0 * flat, Surroundings(stop=8.0, applause=True), np.random.default_rng(0))
     assert np.abs(clapped[: 8 * SAMPLE_RATE]).max() == 0
     assert np.abs(clapped[-SAMPLE_RATE:]).max() > 0.01
-    assert surrounded(flat, surroundings.ALONE, np.random.default_rng(0)) is flat
+    assert apply_surroundings(flat, surroundings.NO_SURROUNDINGS, np.random.default_rng(0)) is flat
 
 
-@pytest.mark.parametrize("kind", NOTHING)
+@pytest.mark.parametrize("kind", BEATLESS_SOUNDS)
 def test_what_is_no_music_has_no_pulse(kind: str) -> None:
     """The autocorrelation of its envelope at no tempo stands out from what chance gives."""
     lags = np.arange(round(100 * 60 / 215), round(100 * 60 / 50))
     for seed in range(6):
-        sound = nothing(kind, SECONDS, np.random.default_rng(seed))
+        sound = beatless_sound(kind, SECONDS, np.random.default_rng(seed))
         assert sound.dtype == np.float32
         assert len(sound) == SECONDS * SAMPLE_RATE
-        assert np.array_equal(sound, nothing(kind, SECONDS, np.random.default_rng(seed)))
+        assert np.array_equal(sound, beatless_sound(kind, SECONDS, np.random.default_rng(seed)))
         assert (np.abs(sound).max() < 1e-3) == (kind == "silence")
         envelope = np.sqrt(np.square(sound[: len(sound) // 160 * 160].reshape(-1, 160)).mean(axis=1))
         rises = np.maximum(np.diff(envelope), 0)
@@ -155,7 +155,7 @@ def test_a_pair_without_beats_says_so_and_stands_still() -> None:
         speed = np.linalg.norm(np.diff(loaded.motion.joints.astype(float), axis=0), axis=-1) * 60
         assert speed.max() < 0.3
         assert speed.max() > 0.001
-    assert seen == set(NOTHING)
+    assert seen == set(BEATLESS_SOUNDS)
 
 
 def test_no_beats_reach_the_loss_as_no_beat_anywhere_and_unknown_ones_do_not() -> None:
@@ -225,18 +225,18 @@ def test_silence_of_constructed_pairs_reaches_the_batch() -> None:
     checked = 0
     for index in range(60):
         planned = plan_pair(2, index, {}, SECONDS, None)
-        piece = play(planned)
-        if piece.around.start < 1.0 or checked == 3:
+        piece = make_arrangement(planned)
+        if piece.surroundings.start < 1.0 or checked == 3:
             continue
         checked += 1
-        sound = hear(planned, piece)
-        before = np.abs(sound[: round((piece.around.start - 0.1) * SAMPLE_RATE)]).mean()
-        assert before < np.abs(sound[round(piece.around.start * SAMPLE_RATE) :]).mean()
+        sound = make_audio(planned, piece)
+        before = np.abs(sound[: round((piece.surroundings.start - 0.1) * SAMPLE_RATE)]).mean()
+        assert before < np.abs(sound[round(piece.surroundings.start * SAMPLE_RATE) :]).mean()
         loaded = LoadedPair(
             make_pair(planned), torch.from_numpy(sound), load_pair(make_pair(planned), ".").motion, piece.grid
         )
         batch = batch_of(loaded)
-        start = piece.around.start - batch.starts[0]
+        start = piece.surroundings.start - batch.starts[0]
         frames = batch.beats.beat[0, : max(0, int(start * 50) - 1)]
         assert batch.beats.has_beats.all()
         assert not frames.any()

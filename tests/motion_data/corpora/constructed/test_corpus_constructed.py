@@ -17,20 +17,20 @@ from scipy.stats import chisquare
 
 from motion_data.corpora import constructed
 from motion_data.corpora.constructed import plan
-from motion_data.corpora.constructed.arrangement import COURSES, FASTEST, SLOWEST
-from motion_data.corpora.constructed.capture import Take, deal_takes
+from motion_data.corpora.constructed.arrangement import MAX_BPM, MIN_BPM, TEMPO_PROFILES
+from motion_data.corpora.constructed.capture import Take, split_takes
 from motion_data.corpora.constructed.plan import (
     FORMAT,
-    dances_of,
+    dance_styles,
     from_provenance,
+    group_tunes,
     plan_pair,
-    pool,
     stage_rng,
     to_provenance,
 )
-from motion_data.corpora.constructed.preparing import make_pair, spread
-from motion_data.corpora.constructed.styles import STYLE, STYLES
-from motion_data.corpora.constructed.tunes import METRES, made_tune
+from motion_data.corpora.constructed.preparing import make_pair, select_tunes
+from motion_data.corpora.constructed.styles import STYLES, STYLES_BY_NAME
+from motion_data.corpora.constructed.tunes import METRES, generate_tune
 from motion_data.errors import DataError
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, read_corpus
@@ -102,7 +102,7 @@ def test_the_manifest_tells_what_will_be_loaded(corpus: Corpus) -> None:
 def test_sounds_are_heard_all_through(corpus: Corpus) -> None:
     """Between the first and the last beat nothing is empty of strokes for longer than two bars."""
     for pair in musical(corpus)[::6]:
-        piece = plan.play(from_provenance(pair.provenance, pair.name))
+        piece = plan.make_arrangement(from_provenance(pair.provenance, pair.name))
         first, last = piece.grid.beats[[0, -1]]
         starts = np.sort(np.concatenate([part.notes[:, 0] for part in piece.parts]))
         starts = np.concatenate([[first], starts[(starts > first) & (starts < last)], [last]])
@@ -114,7 +114,7 @@ def test_splits_share_no_piece_no_take_and_no_program(corpus: Corpus) -> None:
     assert [len(by_split[split]) for split in SPLITS] == [48, 6, 6]
     seen: dict[tuple[str, object], str] = {}
     for pair in musical(corpus):
-        parts = plan.play(from_provenance(pair.provenance, pair.name)).parts
+        parts = plan.make_arrangement(from_provenance(pair.provenance, pair.name)).parts
         programs = {part.program for part in parts if part.role in ("melody", "chords")}
         keys = [("piece", pair.piece), ("take", pair.take), *(("program", program) for program in programs)]
         assert all(seen.setdefault(key, pair.split) == pair.split for key in keys)
@@ -135,19 +135,19 @@ def test_all_metres_tempi_and_styles_occur() -> None:
     assert all(metres.count(metre) > 20 for metre in METRES)
     # Evenly in the logarithm, whatever metre and style: as many in each of six bands, by chi-square.
     drawn = np.log([one.bpm for one in plans])
-    counts = np.histogram(drawn, bins=np.linspace(np.log(SLOWEST), np.log(FASTEST), 7))[0]
+    counts = np.histogram(drawn, bins=np.linspace(np.log(MIN_BPM), np.log(MAX_BPM), 7))[0]
     print(counts)
     assert counts.sum() == len(plans)
     assert chisquare(counts).pvalue > 1e-3
     for one in plans:
-        assert STYLE[one.style].bpm[0] <= one.bpm <= STYLE[one.style].bpm[1]
-        assert one.dance in dances_of(STYLE[one.style].signature)
+        assert STYLES_BY_NAME[one.style].bpm[0] <= one.bpm <= STYLES_BY_NAME[one.style].bpm[1]
+        assert one.dance in dance_styles(STYLES_BY_NAME[one.style].signature)
     assert {one.style for one in plans} == {style.name for style in STYLES}
-    pieces = [plan.play(one) for one in plans[:250]]
+    pieces = [plan.make_arrangement(one) for one in plans[:250]]
     off = [abs(np.log2(piece.grid.bpm / one.bpm)) for piece, one in zip(pieces, plans, strict=False)]
     assert np.median(off) < 0.02
     assert max(off) < 0.4
-    assert {piece.course for piece in pieces} == set(COURSES)
+    assert {piece.tempo_profile for piece in pieces} == set(TEMPO_PROFILES)
     assert any(piece.swing > 0.6 for piece in pieces)
 
 
@@ -236,7 +236,7 @@ def test_a_provenance_that_is_no_plan_is_refused() -> None:
 
 
 def test_plans_go_through_provenance() -> None:
-    drawn = plan_pair(0, 5, pool([made_tune(metre, 3) for metre in METRES]), 8.0, None)
+    drawn = plan_pair(0, 5, group_tunes([generate_tune(metre, 3) for metre in METRES]), 8.0, None)
     again = from_provenance(to_provenance(drawn), "here")
     assert replace(again, tune=drawn.tune) == drawn
     assert again.tune is not None
@@ -256,8 +256,8 @@ def test_a_plan_of_another_version_is_refused_in_one_line() -> None:
 @pytest.mark.parametrize("count", [1, 7, 30, 1000])
 def test_a_limit_takes_tunes_of_every_metre(count: int) -> None:
     most = {"4/4": 60, "3/4": 5, "6/8": 20}
-    tunes = [made_tune(metre, number) for metre in most for number in range(most[metre])]
-    chosen = spread(tunes, count)
+    tunes = [generate_tune(metre, number) for metre in most for number in range(most[metre])]
+    chosen = select_tunes(tunes, count)
     assert len(chosen) == min(count, 85)
     assert len({tune.source for tune in chosen}) == len(chosen)
     if count == 30:
@@ -274,11 +274,11 @@ def stub_takes(names: Sequence[str]) -> list[Take]:
 
 def test_partners_are_dealt_to_one_split() -> None:
     takes = stub_takes([f"{person}_{number:02}" for person in (60, 61) for number in range(10)])
-    dealt = deal_takes(takes)
+    dealt = split_takes(takes)
     groups = {split: {take.group for take in of} for split, of in dealt.items()}
     assert {split: len(of) for split, of in groups.items()} == {"train": 8, "dev": 1, "test": 1}
     assert all(len(dealt[split]) == 2 * len(groups[split]) for split in SPLITS)
-    assert len(deal_takes(takes[:2])["train"]) == 2
+    assert len(split_takes(takes[:2])["train"]) == 2
 
 
 @pytest.mark.slow

@@ -13,16 +13,22 @@ from numpy.typing import NDArray
 
 from motion_data.corpora.constructed import responsive
 from motion_data.corpora.constructed.dancer import STYLES, Follows, dance, take_name
-from motion_data.corpora.constructed.music_cues import RATE, VOICES, MusicCues, cues_of_notes
+from motion_data.corpora.constructed.music_cues import CUE_RATE, VOICES, MusicCues, cues_from_notes
 from motion_data.corpora.constructed.music_steps import (
     Habits,
-    character_of,
     choose_figures,
     draw_habits,
-    nearest,
+    nearest_onset,
+    section_character,
 )
-from motion_data.corpora.constructed.plan import from_provenance, move, plan_pair, play, to_provenance
-from motion_data.corpora.constructed.responsive import dance_to_music, spaced
+from motion_data.corpora.constructed.plan import (
+    from_provenance,
+    make_arrangement,
+    make_motion,
+    plan_pair,
+    to_provenance,
+)
+from motion_data.corpora.constructed.responsive import dance_to_music, keep_strongest
 from motion_data.corpora.constructed.step_patterns import SUITS
 from motion_data.errors import DataError
 from motion_data.motion import Motion
@@ -61,7 +67,7 @@ def strokes(times: Array | list[float], strength: float = 1.0) -> Array:
 
 def cues(seconds: float, loudness: float = 0.8, legato: float = 0.5, **given: Array) -> MusicCues:
     """Cues from 0 s on: strokes by voice, of a constant loudness."""
-    frames = round(seconds * RATE)
+    frames = round(seconds * CUE_RATE)
     sections, breaks = given.pop("sections", np.zeros(0)), given.pop("breaks", np.zeros((0, 2)))
     return MusicCues(
         {voice: given.get(voice, np.zeros((0, 2))) for voice in VOICES},
@@ -167,7 +173,7 @@ class TestRules:
         grid = regular_grid(16, 70, 4, 0.2)
         off = grid.beats[1::4] + 0.3 * 60 / 70
         heard = cues(16, kick=strokes([*grid.beats, *off]))
-        heard = replace(heard, strokes={**heard.strokes, "kick": strokes(sorted([*grid.beats, *off]))})
+        heard = replace(heard, onsets={**heard.onsets, "kick": strokes(sorted([*grid.beats, *off]))})
         on, without = (
             feet(danced(grid, heard, monkeypatch, "bounce", tapping=share)) for share in (1.0, 0.0)
         )
@@ -261,7 +267,7 @@ class TestRules:
         heard = cues(32, kick=strokes(list(grid.beats)), sections=grid.downbeats[[4, 8, 12]])
         for seed in range(5):
             figures = choose_figures(grid, heard, "box", None, 0.5, rng(seed))
-            assert [figure.bar for figure in figures] == [0, 4, 8, 12]
+            assert [figure.first_bar for figure in figures] == [0, 4, 8, 12]
             assert all(before.pattern is not after.pattern for before, after in pairwise(figures))
 
     def test_characters_are_what_they_are_called(self) -> None:
@@ -270,7 +276,7 @@ class TestRules:
 
         def of(**voices: Array | list[float]) -> frozenset[str]:
             played = {voice: strokes(list(times)) for voice, times in voices.items()}
-            return character_of(cues(16, 0.8, 0.5, **played), grid, 0.0, 16.0)
+            return section_character(cues(16, 0.8, 0.5, **played), grid, 0.0, 16.0)
 
         assert "half-time" in of(kick=beats[positions == 1], snare=beats[positions == 3])
         assert "half-time" not in of(kick=beats[positions == 1], snare=beats[positions % 2 == 0])
@@ -295,7 +301,7 @@ class TestRules:
 def test_spaced_strokes_are_the_strongest_and_leave_no_room(seed: int, gap: float) -> None:
     random = rng(seed)
     given = np.stack([np.sort(random.uniform(0, 10, 40)), random.random(40)], axis=1)
-    kept = spaced(given, gap)
+    kept = keep_strongest(given, gap)
     assert (np.diff(kept[:, 0]) >= gap).all()
     assert given[given[:, 1].argmax()] in kept
     for time, strength in given:
@@ -308,7 +314,7 @@ def test_the_nearest_stroke_is_the_nearest(seed: int) -> None:
     random = rng(seed)
     given = np.stack([np.sort(random.uniform(0, 10, 7)), random.uniform(0.1, 1, 7)], axis=1)
     times = random.uniform(-1, 11, 30)
-    strength, at = nearest(given, times, 0.5)
+    strength, at = nearest_onset(given, times, 0.5)
     for time, found, when in zip(times, strength, at, strict=True):
         distance = np.abs(given[:, 0] - time)
         if distance.min() > 0.5:
@@ -323,19 +329,19 @@ class TestPlans:
             drawn = plan_pair(0, index, {}, 6.0, None, follows="beats")
             stored = {key: value for key, value in to_provenance(drawn).items() if key != "follows"}
             plan = from_provenance(stored, "here")
-            arrangement = play(plan)
+            arrangement = make_arrangement(plan)
             old = dance(arrangement.grid, plan.dance, 6.0, arrangement.energy, rng(plan.dancer), 60.0)
-            assert (move(plan, arrangement).joints == old.joints).all()
+            assert (make_motion(plan, arrangement).joints == old.joints).all()
             assert plan.take_name == take_name(plan.dance, plan.dancer)
 
     def test_a_pair_is_a_function_of_seed_and_index(self) -> None:
         one, two = (plan_pair(3, 8, {}, 6.0, None) for _ in range(2))
         assert one.follows == "music"
-        joints = [move(plan, play(plan)).joints for plan in (one, two)]
+        joints = [make_motion(plan, make_arrangement(plan)).joints for plan in (one, two)]
         assert (joints[0] == joints[1]).all()
         beats = replace(one, follows="beats")
         assert beats.take_name != one.take_name
-        assert np.abs(move(beats, play(beats)).joints - joints[0]).max() > 0.05
+        assert np.abs(make_motion(beats, make_arrangement(beats)).joints - joints[0]).max() > 0.05
 
     def test_another_word_is_refused(self) -> None:
         stored = to_provenance(plan_pair(0, 0, {}, 6.0, None))
@@ -351,10 +357,10 @@ class TestResponse:
         found: dict[Follows, list[TakeCells]] = {"beats": [], "music": []}
         for index in range(120):  # with half of them, chance is as large as what loudness leaves in the body
             plan = plan_pair(11, index, {}, 40.0, None)
-            arrangement = play(plan)
-            cues_heard = cues_of_notes(arrangement)
+            arrangement = make_arrangement(plan)
+            cues_heard = cues_from_notes(arrangement)
             for follows, into in found.items():
-                motion = move(replace(plan, follows=follows), arrangement)
+                motion = make_motion(replace(plan, follows=follows), arrangement)
                 cells = cells_of(motion, arrangement.grid, cues_heard)
                 if cells is not None:
                     into.append(cells)

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from motion_data.corpora import corpus_module
 from motion_data.corpora.recordings import preparing
-from motion_data.corpora.recordings.debian_packages import get_packages
+from motion_data.corpora.recordings.debian_packages import fetch_packages
 from motion_data.corpora.recordings.preparing import Settings, prepare_recordings
 from motion_data.corpora.recordings.tracks import (
-    ALWAYS_TEST,
+    TEST_PACKAGES,
     find_tracks,
     package_half,
     package_split,
@@ -95,7 +95,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, models: dict[str, FakeModel]) -> None:
-    monkeypatch.setattr(preparing, "beat_model", lambda path: models[path.name])
+    monkeypatch.setattr(preparing, "load_beat_model", lambda path: models[path.name])
     monkeypatch.setattr(preparing, "file_sha256", _sha256)
 
 
@@ -213,7 +213,7 @@ class TestHalves:
         assert counts["test"] / 4000 == pytest.approx(0.06, abs=0.02)
         train = [name for name in names if package_split(name) == "train"]
         assert np.mean([package_half(name) for name in train]) == pytest.approx(0.5, abs=0.03)
-        assert all(package_split(name) == "test" for name in ALWAYS_TEST)
+        assert all(package_split(name) == "test" for name in TEST_PACKAGES)
         # These are in what was trained: they may not change.
         assert [package_split(name) for name in ("hedgewars-data", "warmux-data", "ufoai-music")] == [
             "dev",
@@ -315,7 +315,7 @@ class TestBadInput:
 
     def test_test_songs_are_not_downloaded(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="test songs"):
-            get_packages(["a", "fretsonfire-songs-muldjord"], tmp_path / "raw")
+            fetch_packages(["a", "fretsonfire-songs-muldjord"], tmp_path / "raw")
         assert not (tmp_path / "raw").exists()
 
     def test_the_options_have_a_command(self) -> None:

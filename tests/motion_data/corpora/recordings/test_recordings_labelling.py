@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from motion_data.corpora.recordings.labelling import (
-    FASTEST_BPM,
-    SLOWEST_BPM,
-    Labels,
+    MAX_BPM,
+    MIN_BPM,
+    TrackLabels,
     label_track,
     tatum_times,
 )
@@ -34,7 +34,7 @@ def logits(times: NDArray[np.float64], noise: float, draw: Any, shift: int = 0) 
 def truths(draw: st.DrawFn) -> tuple[float, float, int, int, int, int, int]:
     """Rate, phase, tatums a beat, first beat, metre, first downbeat, seed."""
     rate = draw(st.floats(3.0, 12.0))
-    levels = [k for k in range(1, 13) if SLOWEST_BPM + 0.1 < 60 * rate / k < FASTEST_BPM - 0.1]
+    levels = [k for k in range(1, 13) if MIN_BPM + 0.1 < 60 * rate / k < MAX_BPM - 0.1]
     level = draw(st.sampled_from(levels))
     metre = draw(st.sampled_from((3, 4)))
     return (
@@ -65,7 +65,7 @@ class TestRecovered:
             0.0,
             SECONDS,
         )
-        assert isinstance(labels, Labels)
+        assert isinstance(labels, TrackLabels)
         assert labels.tatums_a_beat == level
         assert labels.beats == pytest.approx(beats)
         assert labels.bars_known
@@ -81,7 +81,7 @@ class TestRecovered:
         labels = label_track(
             logits(beats, 1, draw), logits(beats[opening::2], 1, draw), 6.0, 0.1, 0.0, SECONDS
         )
-        assert isinstance(labels, Labels)
+        assert isinstance(labels, TrackLabels)
         assert (labels.metre, labels.tatums_a_beat) == (2, 3)
 
     def test_beats_lie_where_there_is_sound(self) -> None:
@@ -90,7 +90,7 @@ class TestRecovered:
         labels = label_track(
             logits(beats, 0.5, draw), logits(beats[::4], 0.5, draw), 8.0, 0.0, 7.3, SECONDS - 9.1
         )
-        assert isinstance(labels, Labels)
+        assert isinstance(labels, TrackLabels)
         assert 7.3 <= labels.beats[0] < 7.8
         assert SECONDS - 9.6 < labels.beats[-1] <= SECONDS - 9.1
 
@@ -115,16 +115,16 @@ class TestRefused:
         beats = tatum_times(8.0, 0.0, 0.0, SECONDS)[::4]
         arguments = logits(beats, 0, draw), logits(beats[::4], 0, draw), 8.0, 0.0, 0.0, SECONDS
         labels = label_track(*arguments)
-        assert isinstance(labels, Labels)
+        assert isinstance(labels, TrackLabels)
         assert isinstance(label_track(*arguments, beat_margin=labels.beat_margin + 1e-6), str)
         again = label_track(*arguments, beat_margin=labels.beat_margin - 1e-6)
-        assert isinstance(again, Labels)
+        assert isinstance(again, TrackLabels)
 
     def test_bars_without_evidence_are_unknown(self) -> None:
         draw = np.random.default_rng(0)
         beats = tatum_times(8.0, 0.0, 0.0, SECONDS)[::4]
         labels = label_track(logits(beats, 0.5, draw), logits(beats, 0, draw), 8.0, 0.0, 0.0, SECONDS)
-        assert isinstance(labels, Labels)
+        assert isinstance(labels, TrackLabels)
         assert not labels.bars_known
         assert labels.grid.downbeat_confidence == 0
         assert labels.grid.confidence == 1

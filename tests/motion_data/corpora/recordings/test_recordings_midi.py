@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.recordings.midi_grid import midi_grid
+from motion_data.corpora.recordings.midi_grid import align_midi_grid
 from motion_data.corpora.recordings.tracks import find_tracks
 from motion_data.errors import DataError
 from motion_data.loading import load_pair
@@ -74,7 +74,7 @@ class TestGrid:
         frames = (np.arange(round(100 * (beats[-1] + lag + 1))) + 0.5) / 100
         envelope = 0.1 * draw.random(len(frames))
         envelope += np.exp(-0.5 * ((frames[:, None] - onsets) / 0.012) ** 2).sum(axis=1)
-        found = midi_grid(path, envelope)
+        found = align_midi_grid(path, envelope)
         assert found.lag == pytest.approx(lag, abs=0.006)
         assert found.grid.metre == numerator
         expected = beats[:count] + lag
@@ -87,8 +87,8 @@ class TestGrid:
         frames = (np.arange(3400) + 0.5) / 100
         # Played two percent slower.
         envelope = np.exp(-0.5 * ((frames[:, None] - 1.02 * beats[:64]) / 0.012) ** 2).sum(axis=1)
-        with pytest.raises(DataError, match=r"a\.mid: its notes .* was not played from it"):
-            midi_grid(tmp_path / "a.mid", envelope + 0.1 * draw.random(3400))
+        with pytest.raises(DataError, match=r"a\.mid: the lag between its notes .* was not played from it"):
+            align_midi_grid(tmp_path / "a.mid", envelope + 0.1 * draw.random(3400))
 
 
 class TestCorpus:

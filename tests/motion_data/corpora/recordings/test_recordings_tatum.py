@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from motion_data.corpora.recordings.tatum import Tatum, envelope_of, measure_tatum
-from motion_data.corpora.recordings.tracks import LEAST_STRENGTH
+from motion_data.corpora.recordings.tatum import Tatum, audio_onset_envelope, measure_tatum
+from motion_data.corpora.recordings.tracks import MIN_VECTOR_STRENGTH
 from tests.clicks_at_tempo import clicks
 
 
@@ -55,7 +55,7 @@ class TestConstantTempo:
         assert tatum.rate == pytest.approx(rate, rel=2e-4)
         assert off(tatum, rate, phase, 0.0) < 0.005
         assert off(tatum, rate, phase, seconds) < 0.005
-        assert tatum.fault is None
+        assert tatum.rejection is None
         assert tatum.drift < 0.012
 
     @settings(max_examples=10, deadline=None)
@@ -76,11 +76,11 @@ class TestConstantTempo:
     @settings(max_examples=5, deadline=None)
     @given(st.floats(125, 200), st.floats(0, 0.3))
     def test_clicks_that_sound(self, bpm: float, phase: float) -> None:
-        tatum = measure_tatum(envelope_of(torch.from_numpy(clicks(bpm, 40, phase))))
+        tatum = measure_tatum(audio_onset_envelope(torch.from_numpy(clicks(bpm, 40, phase))))
         multiple = tatum.rate * 60 / bpm
         assert multiple == pytest.approx(round(multiple), rel=2e-4)
         assert off(tatum, bpm / 60, phase, 20.0) < 0.006
-        assert tatum.fault is None
+        assert tatum.rejection is None
 
 
 class TestRefused:
@@ -97,15 +97,15 @@ class TestRefused:
         tatum = measure_tatum(envelope(times[times > 0], seconds, 0.02, seed), rate)
         # A parabola's largest distance from its best straight line is two thirds of its height.
         assert tatum.drift == pytest.approx(2 / 3 * bend, rel=0.35)
-        assert f"drifts: {1000 * tatum.drift:.0f} ms" in str(tatum.fault)
+        assert f"drifts: {1000 * tatum.drift:.0f} ms" in str(tatum.rejection)
 
     @settings(max_examples=10, deadline=None)
     @given(st.integers(0, 999), st.floats(30, 120))
     def test_onsets_at_random_have_no_tatum(self, seed: int, seconds: float) -> None:
         times = np.sort(np.random.default_rng(seed).uniform(0, seconds, round(5 * seconds)))
         tatum = measure_tatum(envelope(times, seconds, 0.02, seed))
-        assert tatum.strength < LEAST_STRENGTH
-        assert tatum.fault is not None
+        assert tatum.strength < MIN_VECTOR_STRENGTH
+        assert tatum.rejection is not None
 
     def test_silence_has_no_tatum(self) -> None:
-        assert measure_tatum(np.zeros(4000)).fault is not None
+        assert measure_tatum(np.zeros(4000)).rejection is not None

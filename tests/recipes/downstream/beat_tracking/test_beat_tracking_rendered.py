@@ -216,7 +216,7 @@ def test_a_soundfont_of_the_users_own_is_checked_first(
     write_midi(source / "d/s/0.mid", 100, (4, 4), 24, False)
     font = source / "own.sf2"
     font.write_bytes(default_soundfont().read_bytes())
-    monkeypatch.setattr(soundfont, "program_fault", lambda soundfont, program: f"program {program} bad")
+    monkeypatch.setattr(soundfont, "find_program_error", lambda soundfont, program: f"program {program} bad")
     arguments = [name, str(source), str(out), "--soundfont", str(font)]
     assert main(arguments) == 1
     assert "own.sf2: program 0 bad" in capsys.readouterr().err
