@@ -1,4 +1,4 @@
-"""Beat and downbeat logits as a trained head gives them, made from a constructed truth."""
+"""Simulated beat and downbeat logits of a trained head."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ RATE = 50.0
 
 @dataclass(frozen=True)
 class Flaws:
-    """How the logits differ from the truth; heights and noise are in logits, times in seconds."""
+    """Errors of the logits; heights and noise are in logits, times in seconds."""
 
     noise: float = 0.5
     missing: float = 0.0
-    """Share of the beats that nothing tells of."""
+    """Share of beats without a peak."""
     false: float = 0.0
-    """Share of the middles between beats that have a peak."""
+    """Share of off-beats with a peak."""
     stray: float = 0.0
-    """Peaks at random times, a second."""
+    """Peaks at random times per second."""
     jitter: float = 0.0
     no_downbeat: float = 0.0
-    """Share of the downbeats that look like other beats."""
+    """Share of downbeats without a peak of the downbeat logits."""
     false_downbeat: float = 0.0
-    """Share of the other beats that look like downbeats."""
+    """Share of other beats with a peak of the downbeat logits."""
 
 
 MODERATE = Flaws(
@@ -37,14 +37,14 @@ SEVERE = Flaws(1.3, missing=0.3, false=0.3, stray=0.15, jitter=0.02, no_downbeat
 
 
 def positions_of(count: int, metre: int, first: int = 0) -> NDArray[np.int64]:
-    """Positions in the bar of ``count`` beats, of which number ``first`` is a downbeat."""
+    """Positions in the bar of ``count`` beats; the beat of index ``first`` is a downbeat."""
     return (np.arange(count) - first) % metre + 1
 
 
-def time_to_beats(
+def random_beats(
     bpm: float, seconds: float, draw: np.random.Generator, wander: float = 0.004
 ) -> NDArray[np.float64]:
-    """Beat times of a tempo that wanders by up to 5 % about ``bpm``."""
+    """Beat times of a tempo that varies by up to 5 % about ``bpm``."""
     times, drift = [draw.uniform(0, 60 / bpm)], 0.0
     while times[-1] < seconds:
         drift = float(np.clip(drift + draw.normal(0, wander), -0.05, 0.05))

@@ -1,1 +1,1 @@
-"""From sound to a metrical grid: signal processing and decoding, without a network."""
+"""Beat tracking: signal processing and decoding from sound to a metrical grid, without a network."""

@@ -1,12 +1,13 @@
-"""Beats, tempo, bars and metre in one: the best path of a semi-Markov bar-pointer model [O].
+"""Joint decoding of beats, tempo, bars and metre with a semi-Markov bar-pointer model [O].
 
 A state is a beat: its frame, the beat period, the metre and the position in the bar. After the bar-pointer
 model of Krebs, Böck and Widmer, "An efficient state-space model for joint tempo and meter tracking" (ISMIR
-2015), but beats are decided and not frames, so that the evidence of a beat is counted once.
+2015), but states are beats, not frames, so that the evidence of a beat is counted once.
 
-The probability of no beat is the same sum over all frames for every path, so a beat adds the log-odds of its
-frame, and the frames between two beats add nothing. All frames within the shortest interval are decided at
-once. Sums run over whole numbers and each clip is decoded alone, so a clip has the same beats in any batch.
+The log-probability of no beat, summed over all frames, is the same for every path. So a beat adds the
+log-odds of its frame, and the frames between two beats add nothing. All frames within the shortest interval
+are decided at once. Sums are over integers and each clip is decoded separately, so beats do not depend on the
+batch.
 """
 
 from __future__ import annotations
@@ -22,255 +23,262 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat_upstream.tracking.grid import METRES
-from motionbeat_upstream.tracking.silence import silence
+from motionbeat_upstream.tracking.silence import silent_frames
 from motionbeat_upstream.tracking.tempo import class_tempi
 from motionbeat_upstream.tracking.viterbi import best_path
 
 Scores = NDArray[np.int32]
 
-PER_OCTAVE = 16
-"""Tempi in an octave: the next one is 4.4 % faster. Intervals may be a frame off, so all are within reach."""
+TEMPI_PER_OCTAVE = 16
+"""Tempi per octave: the next one is 4.4 % faster. Intervals may differ by a frame, so all tempi are
+possible."""
 
-STEP = 1e-3
-"""Scores are rounded to these steps of a natural logarithm."""
+SCORE_STEP = 1e-3
+"""Step of scores, as a natural logarithm of probability."""
 
 IMPOSSIBLE = -(10**9)
-"""Score of a state that may not be, in steps. An hour adds up to less than a fifth of it."""
+"""Score of an impossible state, in steps. The scores of an hour add up to less than a fifth of it."""
 
-CHUNK = 240
-"""Blocks of frames whose scores are held at a time. Those of earlier chunks are computed again on the way
-back."""
+CHUNK_BLOCKS = 240
+"""Blocks of frames per chunk. Only the scores of one chunk are in memory; those of earlier chunks are
+recomputed when the path is traced back."""
 
-SAME_TEMPO, SAME_PHASE = 1 / 8, 1 / 4
-"""A beat is another one than that of the best path if its tempo differs by more than so many octaves, or its
-time by more than so many beat periods."""
+SAME_TEMPO_OCTAVES, SAME_PHASE_PERIODS = 1 / 8, 1 / 4
+"""A beat differs from that of the best path if their tempi differ by more octaves, or their times by more
+beat periods, than these."""
 
-SHORT_BARS = 4
-"""Beats are decided together with bars of at most so many beats, where the hints admit any; then bars of all
-metres are compared over these beats. Longer bars hardly change beats, and would take three times as long."""
+MAX_SHORT_BAR = 4
+"""Beats are decoded together with bars of at most so many beats, if the hints allow any; then bars of all
+metres are decoded over these beats. Longer bars hardly change the beats, but decoding would take three times
+as long."""
 
-LEAST_PERIOD = 4.0
-"""Frames that a beat must have."""
+MIN_PERIOD_FRAMES = 4.0
+"""Shortest beat period in frames."""
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known of the music; nothing else is decoded.
+    """Restrictions of tempo and metre, where these are known.
 
     Raises:
-        ValueError: no tempo or no metre is left.
+        ValueError: no tempo or no metre remains.
     """
 
     min_bpm: float = 50.0
-    """Slowest tempo in beats per minute."""
+    """Lowest tempo in beats per minute."""
     max_bpm: float = 215.0
-    """Fastest tempo in beats per minute."""
+    """Highest tempo in beats per minute."""
     metres: tuple[int, ...] = METRES
-    """Beats per bar to choose from; a bar of 6/8 counts as two."""
+    """Possible numbers of beats per bar; a bar of 6/8 counts as two."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_bpm <= self.max_bpm < math.inf:
             raise ValueError(
-                f"no tempo lies between {self.min_bpm:g} and {self.max_bpm:g} bpm; give the slowest and the "
-                f"fastest tempo, both above 0"
+                f"no tempo lies between {self.min_bpm:g} and {self.max_bpm:g} bpm; give the lowest and the "
+                f"highest tempo, both above 0"
             )
         if not self.metres or not set(self.metres) <= set(METRES):
-            raise ValueError(f"metres must be one or more of {METRES} beats a bar, got {self.metres}")
+            raise ValueError(f"metres must be one or more of {METRES} beats per bar, got {self.metres}")
 
 
 NO_HINTS = Hints()
-"""Nothing is known."""
+"""The default range of tempi, and all metres."""
 
 
 @dataclass(frozen=True)
 class BarPointerWeights:
-    """What the model weighs. Costs are negative logarithms of probability."""
+    """Parameters of the model. Costs are negative logarithms of probability."""
 
     beat: float = 1.0
-    """Factor of a beat's log-odds."""
+    """Factor of the log-odds of a beat."""
     beat_bias: float = 0.0
-    """Added to them. About 1 in 25 frames is a beat, so log-odds of 0 speak for one. Higher values lead to
-    faster tempi."""
+    """Offset of the log-odds. About 1 in 25 frames is a beat, so log-odds of 0 favour one. Higher values lead
+    to faster tempi."""
     beat_limit: float = 5.0
-    """L in L·tanh(x / L), which log-odds x are reduced to, so that no frame decides alone."""
+    """L in L·tanh(x / L), by which log-odds x are compressed, so that no single frame dominates."""
     downbeat: float = 1.0
     """Factor of the log-likelihood ratio of a downbeat, or of no downbeat, on a beat."""
     downbeat_rate: float = 0.25
-    """Share of downbeats among beats, which that ratio is relative to."""
+    """Prior probability of a downbeat on a beat, in that ratio."""
     downbeat_doubt: float = 0.05
-    """Probability of a beat below which its downbeat activation says little."""
-    downbeat_least: float = 0.02
-    """Least probability of a downbeat, and of no downbeat, on a beat."""
+    """Probability of a beat below which the downbeat activation has little weight."""
+    min_downbeat: float = 0.02
+    """Minimum probability of a downbeat, and of no downbeat, on a beat."""
     tempo_change: float = 3.0
-    """Cost of going on in the next faster or slower tempo, 4.4 % away."""
+    """Cost of a change to the next higher or lower tempo, 4.4 % away."""
     tempo_jump: float = 20.0
-    """Cost of going on in any other tempo."""
+    """Cost of a change to any other tempo."""
     jitter: float = 0.03
-    """Standard deviation of an interval from the beat period, in periods."""
+    """Standard deviation of intervals from the beat period, in periods."""
     quantisation: float = 0.5
-    """The same in frames, in addition."""
+    """Additional standard deviation in frames."""
     tempo_centre: float = 120.0
-    """Tempo in beats per minute that is the likeliest before anything is heard."""
+    """Most probable tempo a priori, in beats per minute."""
     tempo_spread: float = 0.8
-    """Standard deviation of the tempo from it, in octaves."""
+    """Standard deviation of the tempo a priori, in octaves."""
     metre_change: float = 8.0
-    """Cost of another metre from one bar to the next."""
+    """Cost of a change of metre between bars."""
     metre_prior: tuple[float, ...] = (0.05, 0.2, 1.0, 0.02, 0.02, 0.01)
-    """Probability, up to a factor, of each of ``METRES``."""
+    """Prior probability of each of ``METRES``, up to a factor."""
     tempo: float = 1.0
-    """Factor of the logarithms of probability of the tempo head, per second."""
+    """Factor of the log-probabilities of the tempo head, per second."""
 
 
-WEIGHTS = BarPointerWeights()
+DEFAULT_WEIGHTS = BarPointerWeights()
 
 
 @dataclass(frozen=True)
 class DecoderInput:
-    """What is decoded of a batch; what lies beyond a clip's end does not matter."""
+    """Activations of a batch; values beyond a clip's end are ignored."""
 
     beat: Tensor
-    """(B, F) logits of a beat at each frame."""
+    """(B, F) logits of beats, downbeats included."""
     downbeat: Tensor
-    """(B, F) logits of a downbeat, which is a beat as well."""
+    """(B, F) logits of downbeats."""
     lengths: Tensor
     """(B,) frames of each clip."""
     tempo: Tensor | None = None
     """(B, F, 32) logits of the tempo, see :func:`~motionbeat_upstream.tracking.tempo.tempo_class`."""
     sounding: Tensor | None = None
-    """(B, F) as :func:`~motionbeat_upstream.tracking.silence.sounds` gives it; silences have no
-    beats. None: everything sounds."""
+    """(B, F) bool from :func:`~motionbeat_upstream.tracking.silence.sounding_frames`; there are no beats in
+    silences. None if all frames are sounding."""
 
 
 @dataclass(frozen=True)
 class BarPath:
-    """The best path through one clip, and how far it leads others."""
+    """The best path of one clip, with its margins over other paths."""
 
     frames: NDArray[np.int64]
-    """(N,) frame of each beat, increasing; possibly none."""
+    """(N,) frame of each beat, increasing; may be empty."""
     positions: NDArray[np.int64]
-    """(N,) position of each beat in its bar, counted from 1; 1 is a downbeat."""
+    """(N,) position of each beat in its bar, from 1; 1 is a downbeat."""
     metres: NDArray[np.int64]
-    """(N,) beats of the bar that each beat is in."""
+    """(N,) metre of the bar of each beat."""
     periods: NDArray[np.float64]
-    """(N,) beat period in frames of the interval that ends at each beat."""
+    """(N,) beat period in frames of the interval before each beat."""
     beat_margin: float
-    """Lead of the beats over the best others, as a natural logarithm of probability: each of those has
-    another tempo or phase. Bars do not count, so it may be below 0. Infinite where the hints admit no others.
+    """Log-probability of the beats minus that of the best alternative, in which every beat has another tempo
+    or phase. Bars are ignored, so it may be below 0. Infinite if the hints allow no alternative.
     """
     bar_margin: float
-    """Lead of the bars over the best others through the same beats, in which each beat has another position
-    or metre. Infinite where the hints admit no others."""
+    """The same of the bars over the same beats; in the alternative every beat has another position or metre.
+    Infinite if the hints allow no alternative."""
 
 
 @torch.no_grad()
 def decode_bars(
-    given: DecoderInput,
+    activations: DecoderInput,
     rate: float = 50.0,
     *,
     hints: Hints = NO_HINTS,
-    weights: BarPointerWeights = WEIGHTS,
+    weights: BarPointerWeights = DEFAULT_WEIGHTS,
     margins: bool = True,
 ) -> list[BarPath]:
-    """The best beats and bars of each clip.
+    """Decode the beats and bars of each clip.
 
     Args:
-        given: activations and evidence at ``rate``.
-        rate: frames a second.
-        hints: range of tempi, and metres to choose from.
-        weights: what the model weighs.
-        margins: without them both are NaN, and decoding is faster.
+        activations: at ``rate``.
+        rate: frames per second.
+        hints: range of tempi, and possible metres.
+        weights: parameters of the model.
+        margins: whether to compute the margins. Decoding is faster without them, and they are NaN.
 
     Returns:
-        One path a clip. Its beats go from its first to its last frame, silences apart.
+        One path per clip. Its beats cover the clip except for silences.
 
     Raises:
-        ValueError: shapes that do not fit each other, or tempi too fast for the rate.
+        ValueError: shapes do not match, or tempi are too high for the rate.
     """
-    beat, downbeat, lengths, sounding = given.beat, given.downbeat, given.lengths, given.sounding
+    beat, downbeat, lengths, sounding = (
+        activations.beat,
+        activations.downbeat,
+        activations.lengths,
+        activations.sounding,
+    )
     if beat.ndim != 2 or beat.shape != downbeat.shape or lengths.shape != (len(beat),):
         raise ValueError(
             f"beats of shape {tuple(beat.shape)}, downbeats of shape {tuple(downbeat.shape)} and "
-            f"{len(lengths)} lengths do not fit each other; expected (B, F) twice and B lengths"
+            f"{len(lengths)} lengths do not match; expected (B, F) twice and B lengths"
         )
-    if 60 * rate / hints.max_bpm < LEAST_PERIOD:
+    if 60 * rate / hints.max_bpm < MIN_PERIOD_FRAMES:
         raise ValueError(
-            f"a beat at {hints.max_bpm:g} bpm has fewer than {LEAST_PERIOD:g} of {rate:g} frames a second; "
-            f"ask for at most {60 * rate / LEAST_PERIOD:g} bpm"
+            f"a beat at {hints.max_bpm:g} bpm has fewer than {MIN_PERIOD_FRAMES:g} frames at {rate:g} Hz; "
+            f"reduce max_bpm to at most {60 * rate / MIN_PERIOD_FRAMES:g} bpm"
         )
     metres = tuple(sorted(set(hints.metres)))
-    short = tuple(metre for metre in metres if metre <= SHORT_BARS) or metres
-    with_bars = _model(hints, rate, metres, weights)
-    beats_alone = _model(hints, rate, (1,), weights) if margins else None
-    of_beats = _model(hints, rate, short, weights)
-    gains = _gains(given, with_bars, weights)
+    short = tuple(metre for metre in metres if metre <= MAX_SHORT_BAR) or metres
+    bar_model = _model(hints, rate, metres, weights)
+    margin_model = _model(hints, rate, (1,), weights) if margins else None
+    beat_model = _model(hints, rate, short, weights)
+    gains = _frame_gains(activations, bar_model, weights)
     tempo_gains = None
-    if given.tempo is not None and weights.tempo:
-        tempo_gains = _tempo_gains(given.tempo, with_bars.periods, rate, weights)
+    if activations.tempo is not None and weights.tempo:
+        tempo_gains = _tempo_gains(activations.tempo, bar_model.periods, rate, weights)
     paths = []
     for row, size in enumerate(lengths.tolist()):
         tempo = None if tempo_gains is None else tempo_gains[row, :, :size]
-        path = _decode(gains[:, row, :size], tempo, of_beats, with_bars, beats_alone)
+        path = _decode(gains[:, row, :size], tempo, beat_model, bar_model, margin_model)
         if sounding is not None:
-            path = _where_it_sounds(path, sounding[row, :size])
+            path = _drop_silent_beats(path, sounding[row, :size])
         paths.append(path)
     return paths
 
 
 @dataclass(frozen=True)
 class _Model:
-    """Costs and layout of the states of a clip: S periods, and P positions, metre after metre."""
+    """Costs and layout of the states: S periods, and P positions, grouped by metre."""
 
     periods: NDArray[np.float64]  # (S,) beat periods in frames, evenly spaced in octaves, increasing
     intervals: NDArray[np.int64]  # (S,) the same in whole frames
-    shorter: Scores  # (S, 1, 1) cost of an interval that is a frame shorter
-    longer: Scores  # (S, 1, 1) cost of an interval that is a frame longer
-    change: Scores  # (1,) cost of the next tempo
-    jump: Scores  # (1,) cost of any other tempo
-    step: Scores  # (S, 3, S) cost of a tempo after an interval longer, whole or shorter from another tempo
+    shorter: Scores  # (S, 1, 1) cost of an interval one frame shorter
+    longer: Scores  # (S, 1, 1) cost of an interval one frame longer
+    change: Scores  # (1,) cost of a change to the next tempo
+    jump: Scores  # (1,) cost of a change to any other tempo
+    step: Scores  # (S, 3, S) cost of a tempo with an interval longer, equal or shorter, after another tempo
     metres: NDArray[np.int64]  # (M,) beats per bar
     metre_of: NDArray[np.int64]  # (P,) index of the metre of each position
     first: NDArray[np.int64]  # (M,) index of the first position of each metre
     last: NDArray[np.int64]  # (M,) index of the last position of each metre
-    is_first: NDArray[np.bool_]  # (P,) true for downbeats
-    other_metre: Scores  # (M,) cost of changing to each metre
-    following: NDArray[np.int64]  # (P, P) score of a position followed by another one
+    is_first: NDArray[np.bool_]  # (P,) downbeats
+    other_metre: Scores  # (M,) cost of a change to each metre
+    transition: NDArray[np.int64]  # (P, P) score of a position followed by another
     start: Scores  # (S, P) score of a beat before the first frame
 
     @property
     def block(self) -> int:
-        """Frames that are decided at once: no beat among them follows on another one."""
+        """Frames that are decided at once; no two beats of a path lie among them."""
         return int(self.intervals[0]) - 1
 
     @property
     def blocks_before(self) -> int:
-        """Blocks that the beat before one of the next block may lie in."""
+        """Number of blocks that may contain the beat before one in the next block."""
         return -(-(int(self.intervals[-1]) + 2) // self.block)
 
 
 @lru_cache(maxsize=8)
 def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPointerWeights) -> _Model:
-    count = math.ceil(math.log2(hints.max_bpm / hints.min_bpm) * PER_OCTAVE) + 1
+    count = math.ceil(math.log2(hints.max_bpm / hints.min_bpm) * TEMPI_PER_OCTAVE) + 1
     periods = np.geomspace(60 * rate / hints.max_bpm, 60 * rate / hints.min_bpm, count)
     intervals = periods.round().astype(np.int64)
     spread = np.hypot(weights.quantisation, weights.jitter * periods)
-    off = ((intervals + np.arange(-1, 2)[:, None] - periods) / spread) ** 2 / 2
-    deviation = _steps((off - off[1]).clip(min=0))
-    change, jump = _steps(np.array([[weights.tempo_change], [weights.tempo_jump]]))
-    apart = np.abs(np.arange(len(periods)) - np.arange(len(periods))[:, None])
-    tempo = np.where(apart == 1, np.minimum(change, jump), jump) * (apart > 0)
+    squares = ((intervals + np.arange(-1, 2)[:, None] - periods) / spread) ** 2 / 2
+    deviation = _to_steps((squares - squares[1]).clip(min=0))
+    change, jump = _to_steps(np.array([[weights.tempo_change], [weights.tempo_jump]]))
+    distance = np.abs(np.arange(len(periods)) - np.arange(len(periods))[:, None])
+    tempo = np.where(distance == 1, np.minimum(change, jump), jump) * (distance > 0)
     priors = dict(zip(METRES, weights.metre_prior, strict=True))
     prior = np.array([priors.get(metre, 1.0) for metre in metres])
     prior = np.log(prior / prior.sum())
-    of_tempo = -((np.log2(60 * rate / periods / weights.tempo_centre) / weights.tempo_spread) ** 2) / 2
+    tempo_prior = -((np.log2(60 * rate / periods / weights.tempo_centre) / weights.tempo_spread) ** 2) / 2
     last = np.cumsum(metres) - 1
     first = last - np.array(metres) + 1
     is_first = np.isin(np.arange(sum(metres)), first)
-    other_metre = _steps(weights.metre_change - prior)
-    following = np.full((len(is_first), len(is_first)), IMPOSSIBLE, dtype=np.int64)
-    following[last[:, None], first] = -other_metre
-    following[last, first] = 0
+    other_metre = _to_steps(weights.metre_change - prior)
+    transition = np.full((len(is_first), len(is_first)), IMPOSSIBLE, dtype=np.int64)
+    transition[last[:, None], first] = -other_metre
+    transition[last, first] = 0
     inner = np.flatnonzero(~is_first)
-    following[inner - 1, inner] = 0
+    transition[inner - 1, inner] = 0
     return _Model(
         periods=periods,
         intervals=intervals,
@@ -285,75 +293,76 @@ def _model(hints: Hints, rate: float, metres: tuple[int, ...], weights: BarPoint
         last=last,
         is_first=is_first,
         other_metre=other_metre,
-        following=following,
-        start=_steps(of_tempo[:, None] + np.repeat(prior - np.log(metres), metres)),
+        transition=transition,
+        start=_to_steps(tempo_prior[:, None] + np.repeat(prior - np.log(metres), metres)),
     )
 
 
-def _steps(score: NDArray[np.float64]) -> Scores:
-    steps: Scores = np.round(score / STEP).astype(np.int32)
+def _to_steps(score: NDArray[np.float64]) -> Scores:
+    steps: Scores = np.round(score / SCORE_STEP).astype(np.int32)
     return steps
 
 
-def _gains(given: DecoderInput, model: _Model, weights: BarPointerWeights) -> Scores:
-    """(3, B, F) in steps: what a beat at each frame adds, and what a downbeat or another beat adds to it."""
-    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (given.beat, given.downbeat))
-    probable, rate = beat.sigmoid(), weights.downbeat_rate
-    first = (downbeat.sigmoid() + weights.downbeat_doubt * rate) / (probable + weights.downbeat_doubt)
-    first = first.clamp(weights.downbeat_least, 1 - weights.downbeat_least)
+def _frame_gains(activations: DecoderInput, model: _Model, weights: BarPointerWeights) -> Scores:
+    """(3, B, F) in steps: gain of a beat at each frame, and additional gains of a downbeat and of another
+    beat."""
+    beat, downbeat = (torch.nan_to_num(x.double().cpu()) for x in (activations.beat, activations.downbeat))
+    probability, rate = beat.sigmoid(), weights.downbeat_rate
+    first = (downbeat.sigmoid() + weights.downbeat_doubt * rate) / (probability + weights.downbeat_doubt)
+    first = first.clamp(weights.min_downbeat, 1 - weights.min_downbeat)
     odds = weights.beat * weights.beat_limit * torch.tanh(beat / weights.beat_limit) + weights.beat_bias
     down = weights.downbeat * torch.log(first / rate)
     other = weights.downbeat * torch.log((1 - first) / (1 - rate))
     gains = torch.stack([odds, down, other])
-    if given.sounding is not None:
-        sounding = given.sounding.cpu()
-        gains.masked_fill_(silence(sounding, torch.full(beat.shape, float(model.periods[0]))), 0.0)
-    return _steps(gains.numpy())
+    if activations.sounding is not None:
+        sounding = activations.sounding.cpu()
+        gains.masked_fill_(silent_frames(sounding, torch.full(beat.shape, float(model.periods[0]))), 0.0)
+    return _to_steps(gains.numpy())
 
 
 def _tempo_gains(
     logits: Tensor, periods: NDArray[np.float64], rate: float, weights: BarPointerWeights
 ) -> Scores:
-    """(B, S, F) in steps: what each frame adds to a path with each of the periods."""
+    """(B, S, F) in steps: gain of each period at each frame."""
     probability = torch.nan_to_num(logits.double()).log_softmax(-1).cpu().numpy().swapaxes(1, 2)
     classes = np.log(class_tempi().double().numpy())
     index = np.interp(np.log(60 * rate / periods), classes, np.arange(len(classes)))
     below = np.minimum(index.astype(np.int64), len(classes) - 2)
     share = (index - below)[:, None]
-    between = probability[:, below] + share * (probability[:, below + 1] - probability[:, below])
-    return _steps(between * weights.tempo / rate)
+    interpolated = probability[:, below] + share * (probability[:, below + 1] - probability[:, below])
+    return _to_steps(interpolated * weights.tempo / rate)
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What the frames of a clip add to a path, in whole blocks of frames."""
+    """Gains of the frames of a clip, padded to whole blocks."""
 
     gains: Scores
-    """(F, P) a beat in each position in the bar."""
+    """(F, P) gain of a beat at each position in the bar."""
     tempo: Scores | None
-    """(S, F) an interval of each period that ends at a frame."""
+    """(S, F) gain of an interval of each period that ends at each frame."""
     blocked: NDArray[np.bool_] | None = None
-    """(S, F) true where there may be no beat."""
+    """(S, F) true for states without beats."""
 
 
 def _decode(
-    gains: Scores, tempo: Scores | None, of_beats: _Model, model: _Model, alone: _Model | None
+    gains: Scores, tempo: Scores | None, beat_model: _Model, model: _Model, margin_model: _Model | None
 ) -> BarPath:
-    """The path of one clip.
+    """Decode one clip.
 
     Args:
-        gains: (3, F) as :func:`_gains` gives them.
-        tempo: (S, F) as :func:`_tempo_gains` gives it.
-        of_beats: with short bars.
-        model: with bars of all metres.
-        alone: with beats alone, in bars of one, for the margins; without it they are NaN.
+        gains: (3, F) from :func:`_frame_gains`.
+        tempo: (S, F) from :func:`_tempo_gains`.
+        beat_model: with short bars, for the beats.
+        model: with bars of all metres, for the bars.
+        margin_model: with bars of one beat, for the margins; None for NaN.
     """
     size = gains.shape[1]
     odds, down, other = np.pad(gains, ((0, 0), (0, -size % model.block)))
     if tempo is not None:
-        tempo = _over_intervals(np.pad(tempo, ((0, 0), (0, -size % model.block))), model.intervals)
-    evidence = _Evidence(odds[:, None] + np.where(of_beats.is_first, down[:, None], other[:, None]), tempo)
-    frames, tempi = _best_path(of_beats, evidence, size)
+        tempo = _interval_sums(np.pad(tempo, ((0, 0), (0, -size % model.block))), model.intervals)
+    evidence = _Evidence(odds[:, None] + np.where(beat_model.is_first, down[:, None], other[:, None]), tempo)
+    frames, tempi = _best_beats(beat_model, evidence, size)
     beats = frames[1:]
     bar_gains = np.where(model.is_first, down[beats, None], other[beats, None]).astype(np.int64)
     positions = _best_positions(model, bar_gains)
@@ -366,22 +375,23 @@ def _decode(
         beat_margin=math.nan,
         bar_margin=math.nan,
     )
-    if alone is None:
+    if margin_model is None:
         return path
-    own = _own(beats, tempi[1:], model.periods, len(odds))
-    rival = _best_end(alone, _forward_all(alone, _Evidence(odds[:, None], tempo, own))[-1], size)[0]
-    lead = _beat_score(alone, odds, tempo, frames, tempi) - rival
+    matching = _matching_states(beats, tempi[1:], model.periods, len(odds))
+    scores = _forward_all(margin_model, _Evidence(odds[:, None], tempo, matching))[-1]
+    alternative = _best_end(margin_model, scores, size)[0]
+    margin = _beat_score(margin_model, odds, tempo, frames, tempi) - alternative
     return replace(
         path,
-        beat_margin=lead * STEP if rival > IMPOSSIBLE / 2 else math.inf,
+        beat_margin=margin * SCORE_STEP if alternative > IMPOSSIBLE / 2 else math.inf,
         bar_margin=_bar_margin(model, bar_gains, positions),
     )
 
 
-def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frames and tempi of the beats with the greatest sum of scores.
+def _best_beats(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frames and tempi of the path with the maximum score.
 
-    The first of them lies before the clip of ``size`` frames.
+    The first beat lies before the clip of ``size`` frames.
     """
     *heads, scores = _forward_all(model, evidence)
     _, frame, index, position = _best_end(model, scores, size)
@@ -389,14 +399,14 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
     block, chunk = model.block, len(heads) - 1
     around = np.arange(-1, 2)
     while frame >= 0:
-        if frame // block // CHUNK != chunk:
-            chunk = frame // block // CHUNK
-            scores = _forward(model, heads[chunk], chunk * CHUNK, evidence)
+        if frame // block // CHUNK_BLOCKS != chunk:
+            chunk = frame // block // CHUNK_BLOCKS
+            scores = _forward(model, heads[chunk], chunk * CHUNK_BLOCKS, evidence)
         whole = frame - int(model.intervals[index])
-        row, column = np.divmod(around + whole - (chunk * CHUNK - model.blocks_before) * block, block)
+        row, column = np.divmod(around + whole - (chunk * CHUNK_BLOCKS - model.blocks_before) * block, block)
         step = model.step[index]
         before = scores[row, :, column] - step[..., None]
-        position = int((before.max((0, 1)) + model.following[:, position]).argmax())
+        position = int((before.max((0, 1)) + model.transition[:, position]).argmax())
         late, index = divmod(int(before[..., position].argmax()), step.shape[1])
         frame = whole - 1 + late
         path.append((frame, index))
@@ -405,15 +415,15 @@ def _best_path(model: _Model, evidence: _Evidence, size: int) -> tuple[NDArray[n
 
 
 def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, int]:
-    """The best score, and frame, tempo and position of its last beat.
+    """The maximum score of a path, and frame, tempo and position of its last beat.
 
     Args:
         model: costs and layout of the states.
-        scores: (K, S, N, P) of the last blocks of a clip.
-        size: frames of the clip; the next beat would lie beyond them.
+        scores: (K, S, N, P) scores of the last K blocks of a clip.
+        size: frames of the clip; the beat after the last lies beyond.
     """
     frames = np.arange(size - int(model.intervals[-1]), size)
-    # Blocks end where the last one does; a clip without a frame has those before it.
+    # The last block ends here; for an empty clip, those before it.
     row, column = np.divmod(frames - -(-size // model.block) * model.block, model.block)
     ends = frames[:, None] + model.intervals >= size
     last = np.where(ends[..., None], scores[row, :, column], IMPOSSIBLE)
@@ -422,50 +432,50 @@ def _best_end(model: _Model, scores: Scores, size: int) -> tuple[int, int, int, 
 
 
 def _forward_all(model: _Model, evidence: _Evidence) -> list[Scores]:
-    """The blocks before each chunk of a clip, and at the end the scores of the last chunk."""
+    """The blocks before each chunk of a clip, then the scores of the last chunk."""
     size = (model.blocks_before, len(model.start), model.block, model.start.shape[1])
     scores = np.broadcast_to(model.start[:, None], size)
     heads = []
-    for first in range(0, max(len(evidence.gains) // model.block, 1), CHUNK):
+    for first in range(0, max(len(evidence.gains) // model.block, 1), CHUNK_BLOCKS):
         heads.append(scores[-model.blocks_before :].copy())
         scores = _forward(model, heads[-1], first, evidence)
     return [*heads, scores]
 
 
 def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Scores:
-    """(H + K, S, N, P): the greatest score of a path that ends with a beat in each state and frame.
+    """(H + K, S, N, P) maximum score of a path that ends with a beat in each state and frame.
 
     Args:
         model: costs and layout of the states.
-        head: (H, S, N, P) the same of the blocks before ``first``, of N frames each.
-        first: the first block of the chunk.
+        head: (H, S, N, P) scores of the H blocks of N frames before ``first``.
+        first: index of the first block of the chunk.
         evidence: of the whole clip.
     """
     gains, tempo, blocked = evidence.gains, evidence.tempo, evidence.blocked
     before, count, block, positions = head.shape
-    stop = min(first + CHUNK, len(gains) // block)
+    stop = min(first + CHUNK_BLOCKS, len(gains) // block)
     scores = np.empty((before + stop - first, *head.shape[1:]), dtype=np.int32)
     scores[:before] = head
-    # The best that the beats around a frame give to one that lies a whole interval after it. Of this only the
-    # last frames are kept.
-    kept = before * block
-    leaving = np.empty((count, 3 * kept, positions), dtype=np.int32)
-    onward = np.empty((count, kept, positions), dtype=np.int32)
+    # Maximum over the beats around a frame of the score of a beat one interval later. Only the last frames
+    # are needed.
+    needed = before * block
+    leaving = np.empty((count, 3 * needed, positions), dtype=np.int32)
+    onward = np.empty((count, needed, positions), dtype=np.int32)
     _spread(model, head.swapaxes(0, 1).reshape(onward.shape), onward)
-    _over_deviations(model, onward, leaving[:, 1 : kept - 1])
+    _over_deviations(model, onward, leaving[:, 1 : needed - 1])
     onward = np.concatenate([onward[:, -2:], onward[:, :block]], axis=1)
-    # In a run of the flat array that begins one position earlier, each position has what the one before it
-    # gives, and the first position of a metre what the last one of the metre before it gives.
+    # In the flat array from one position earlier, each position has the score of the previous position, and
+    # the first position of a metre that of the last position of the metre before.
     runs = sliding_window_view(leaving.reshape(-1), (block + 1) * positions)
     origin = (np.arange(count) * leaving.shape[1] - model.intervals) * positions - 1
     frame = np.arange(block) * positions
     at_first, after_last = frame + model.first[:, None], frame + model.last[:, None] + 1
     to_other = model.other_metre[:, None]
-    at = kept
+    at = needed
     for number in range(first, stop):
         if at + block > leaving.shape[1]:
-            leaving[:, :kept] = leaving[:, at - kept : at]
-            at = kept
+            leaving[:, :needed] = leaving[:, at - needed : at]
+            at = needed
         now = scores[before + number - first]
         here = slice(number * block, (number + 1) * block)
         arriving = runs[origin + at * positions]
@@ -490,7 +500,7 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
 
 
 def _spread(model: _Model, scores: Scores, out: Scores) -> None:
-    """(S, N, P) the best score of a beat of any tempo, less the cost of going on in each tempo."""
+    """(S, N, P) maximum over tempi of the score of a beat less the cost of a change to each tempo."""
     np.maximum(scores, np.maximum.reduce(scores) - model.jump, out=out)
     from_next = scores - model.change
     np.maximum(out[1:], from_next[:-1], out=out[1:])
@@ -498,13 +508,13 @@ def _spread(model: _Model, scores: Scores, out: Scores) -> None:
 
 
 def _over_deviations(model: _Model, onward: Scores, out: Scores) -> None:
-    """(S, N - 2, P) the best of an interval that is a frame shorter, whole, or a frame longer."""
+    """(S, N - 2, P) maximum over intervals one frame shorter, equal, and one frame longer."""
     np.maximum(onward[:, 1:-1], onward[:, 2:] - model.shorter, out=out)
     np.maximum(out, onward[:, :-2] - model.longer, out=out)
 
 
-def _over_intervals(tempo: Scores, intervals: NDArray[np.int64]) -> Scores:
-    """(S, F) sum of (S, F) over the interval of each period that ends at each frame."""
+def _interval_sums(tempo: Scores, intervals: NDArray[np.int64]) -> Scores:
+    """(S, F) sums over the interval of each period that ends at each frame."""
     total = np.pad(np.cumsum(tempo, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
     start = np.maximum(np.arange(1, total.shape[1]) - intervals[:, None], 0)
     return total[:, 1:] - np.take_along_axis(total, start, axis=1)
@@ -513,65 +523,65 @@ def _over_intervals(tempo: Scores, intervals: NDArray[np.int64]) -> Scores:
 def _beat_score(
     model: _Model, odds: Scores, tempo: Scores | None, frames: NDArray[np.int64], tempi: NDArray[np.int64]
 ) -> int:
-    """The sum of scores along beats as :func:`_best_path` gives them, in bars of one."""
+    """Score of beats from :func:`_best_beats`, in bars of one beat."""
     off = model.intervals[tempi[1:]] + 1 - np.diff(frames)
     total = int(model.start[tempi[0], 0]) + int(odds[frames[1:]].sum(dtype=np.int64))
     total -= int(model.step[tempi[1:], off, tempi[:-1]].sum())
     return total if tempo is None else total + int(tempo[tempi[1:], frames[1:]].sum(dtype=np.int64))
 
 
-def _own(
+def _matching_states(
     beats: NDArray[np.int64], chosen: NDArray[np.int64], periods: NDArray[np.float64], size: int
 ) -> NDArray[np.bool_]:
-    """(S, F) true where a beat of a period is about the same as one of (N,) beats with their periods."""
+    """(S, F) true for states about equal to one of (N,) beats with their periods."""
     if len(beats) == 0:
         return np.zeros((len(periods), size), dtype=np.bool_)
     frame = np.arange(size)
     nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, frame)
-    same_phase = np.abs(frame - beats[nearest]) <= SAME_PHASE * periods[chosen[nearest]]
-    same_tempo = np.abs(np.log2(periods[:, None] / periods)) <= SAME_TEMPO
-    own: NDArray[np.bool_] = same_tempo[:, chosen[nearest]] & same_phase
-    return own
+    same_phase = np.abs(frame - beats[nearest]) <= SAME_PHASE_PERIODS * periods[chosen[nearest]]
+    same_tempo = np.abs(np.log2(periods[:, None] / periods)) <= SAME_TEMPO_OCTAVES
+    matching: NDArray[np.bool_] = same_tempo[:, chosen[nearest]] & same_phase
+    return matching
 
 
 def _best_positions(model: _Model, gains: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) index of the best position of each beat; ``gains`` (N, P) are those of a beat at each position."""
+    """(N,) index of the best position of each beat, for (N, P) ``gains`` of beats at each position."""
     if len(gains) == 0:
         return np.zeros(0, dtype=np.int64)
     scores = gains.copy()
     scores[0] += model.start[0]
     count = torch.tensor([len(gains)])
-    return best_path(torch.from_numpy(scores)[None], torch.from_numpy(model.following), count)[0].numpy()
+    return best_path(torch.from_numpy(scores)[None], torch.from_numpy(model.transition), count)[0].numpy()
 
 
 def _bar_margin(model: _Model, gains: NDArray[np.int64], positions: NDArray[np.int64]) -> float:
-    """Lead of the (N,) positions over the best in which each beat has another one; ``gains`` as above."""
+    """Margin of (N,) positions over the best alternative in which every beat has another position."""
     if len(positions) == 0:
         return 0.0
     beats = np.arange(len(positions))
 
     def total(path: NDArray[np.int64]) -> int:
-        between = model.following[path[:-1], path[1:]].sum()
+        between = model.transition[path[:-1], path[1:]].sum()
         return int(model.start[0, path[0]] + gains[beats, path].sum() + between)
 
-    own = total(positions)
+    score = total(positions)
     gains = gains.copy()
     gains[beats, positions] = IMPOSSIBLE
-    rival = total(_best_positions(model, gains))
-    return math.inf if rival < IMPOSSIBLE / 2 else (own - rival) * STEP
+    alternative = total(_best_positions(model, gains))
+    return math.inf if alternative < IMPOSSIBLE / 2 else (score - alternative) * SCORE_STEP
 
 
-def _where_it_sounds(path: BarPath, sounding: Tensor) -> BarPath:
-    """The path without its beats in silences."""
+def _drop_silent_beats(path: BarPath, sounding: Tensor) -> BarPath:
+    """Drop the beats in silences."""
     if len(path.frames) == 0:
         return path
     nearest = np.searchsorted((path.frames[1:] + path.frames[:-1]) / 2, np.arange(len(sounding)))
     period = torch.from_numpy(path.periods[nearest]).float()
-    kept = ~silence(sounding.cpu()[None], period[None])[0].numpy()[path.frames]
+    audible = ~silent_frames(sounding.cpu()[None], period[None])[0].numpy()[path.frames]
     return replace(
         path,
-        frames=path.frames[kept],
-        positions=path.positions[kept],
-        metres=path.metres[kept],
-        periods=path.periods[kept],
+        frames=path.frames[audible],
+        positions=path.positions[audible],
+        metres=path.metres[audible],
+        periods=path.periods[audible],
     )

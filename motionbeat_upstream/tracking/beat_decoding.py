@@ -1,10 +1,9 @@
-"""Beats by dynamic programming: strong in activation, a local period apart.
+"""Beat tracking by dynamic programming.
 
-After Ellis, "Beat tracking by dynamic programming", JNMR 36(1), 2007, with a period that may change
-over time. Two things keep the loop over time short [O]. A beat's predecessor lies at least one
-shortest step back, so all frames within such a step are decided at once. And a long clip is cut
-into chunks that are decoded side by side, each with a run-in long enough that its choices no
-longer depend on where it starts.
+After Ellis, "Beat tracking by dynamic programming", JNMR 36(1), 2007, with a period that may change over
+time. Two things keep the loop over time short [O]. A beat lies at least one shortest interval after its
+predecessor, so all frames within such an interval are decided at once. A long clip is cut into chunks that
+are decoded in parallel, each with a run-in that is long enough for its decisions not to depend on its start.
 """
 
 from __future__ import annotations
@@ -18,87 +17,87 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TIGHTNESS = 100.0
-"""Cost of a step between beats that is off the local period by a factor e, squared in the logarithm;
-the activation has a standard deviation of about 1."""
+"""Cost of an interval between beats that differs from the local period by a factor e, with the square of the
+logarithm; the activation has a standard deviation of about 1."""
 
-SHORTEST_STEP, LONGEST_STEP = 0.75, 1.34
-"""Range of steps between beats, in local periods: half or double tempo is out of reach."""
+MIN_INTERVAL, MAX_INTERVAL = 0.75, 1.34
+"""Range of intervals between beats, in local periods; excludes half and double tempo."""
 
-CHUNK = 15.0
-"""Seconds decided by one chunk."""
+CHUNK_SECONDS = 15.0
+"""Length of a chunk."""
 
-RUN_IN = 30.0
-"""Seconds decoded ahead of each chunk. On 152 development clips and on eight whole songs the beats were
-the same as without chunks; with 10 s, the phase of some doubtful passages came out differently."""
+RUN_IN_SECONDS = 30.0
+"""Length of the run-in before each chunk. On 152 development clips and on eight whole songs the beats were
+the same as without chunks; with 10 s, the phase of some ambiguous passages differed."""
 
 
 def decode_beats(
     activation: Tensor, periods: Tensor, choice: Tensor, lengths: Tensor, rate: float
 ) -> list[NDArray[np.int64]]:
-    """The frames of the beats of each clip.
+    """Decode the beats of each clip.
 
     Args:
-        activation: (B, F) with a mean of about 0 and a standard deviation of about 1 within a clip,
-            0 beyond it.
+        activation: (B, F) with mean about 0 and standard deviation about 1 within a clip, 0 beyond it.
         periods: (S,) beat periods in frames.
-        choice: (B, F) index of the local period among ``periods``, int64.
+        choice: (B, F) index in ``periods`` of the local period, int64.
         lengths: (B,) frames of each clip.
-        rate: frames a second.
+        rate: frames per second.
 
     Returns:
-        For each clip the increasing frames of its beats, possibly none.
+        The frames of the beats of each clip, increasing; may be empty.
     """
-    chunk, run_in = round(CHUNK * rate), round(RUN_IN * rate)
+    chunk, run_in = round(CHUNK_SECONDS * rate), round(RUN_IN_SECONDS * rate)
     chunks = -(-activation.shape[1] // chunk)
     padding = (run_in, chunks * chunk - activation.shape[1])
     pieces = F.pad(activation, padding).unfold(1, run_in + chunk, chunk).flatten(0, 1)
     local = F.pad(choice[:, None].to(periods.dtype), padding, mode="replicate")[:, 0].long()
-    lags, cost = _steps(periods, choice)
+    lags, cost = _intervals(periods, choice)
     scores = _best_scores(pieces, local.unfold(1, run_in + chunk, chunk).flatten(0, 1), lags, cost)
 
     beats = []
-    by_clip = zip(
+    clips = zip(
         scores.unflatten(0, (-1, chunks)).cpu().numpy(),
         choice.cpu().numpy(),
         (lengths - 1).tolist(),
         periods[choice.gather(1, lengths[:, None] - 1)[:, 0]].ceil().long().tolist(),
         strict=True,
     )
-    steps = lags.cpu().numpy()
+    intervals = lags.cpu().numpy()
     costs = cost.cpu().numpy()
-    for score, chosen, end, period in by_clip:
-        # The last beat is the best within a period of the end. The chunk that holds the end has
-        # those frames, if need be in its run-in; scores of different chunks do not compare.
+    for score, local_choice, end, period in clips:
+        # The last beat is the best within a period of the end. The chunk of the end contains these frames,
+        # possibly in its run-in; scores of different chunks are not comparable.
         begin = max(end - period + 1, 0)
         offset = end // chunk * chunk - run_in
         frame = begin + int(score[end // chunk, begin - offset : end + 1 - offset].argmax())
         frames = [frame]
         while True:
-            at = frame % chunk + run_in
-            gains = score[frame // chunk, at - steps[0] : at - steps[-1] + 1] + costs[chosen[frame]]
+            index = frame % chunk + run_in
+            window = slice(index - intervals[0], index - intervals[-1] + 1)
+            gains = score[frame // chunk, window] + costs[local_choice[frame]]
             best = int(gains.argmax())
-            # A beat that gains nothing from an earlier one is a first beat.
+            # A beat without a gain from an earlier one is the first.
             if gains[best] <= 0:
                 break
-            frame -= int(steps[best])
+            frame -= int(intervals[best])
             frames.append(frame)
         beats.append(np.array(frames[::-1], dtype=np.int64))
     return beats
 
 
-def _steps(periods: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
-    """The (L,) steps in frames that the chosen periods allow, longest first, and their (S, L) gain."""
+def _intervals(periods: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """(L,) intervals in frames that the chosen periods allow, longest first, and their (S, L) scores."""
     used = periods[choice.unique()]
-    shortest = max(1, math.floor(float(used.min()) * SHORTEST_STEP))
-    longest = math.ceil(float(used.max()) * LONGEST_STEP)
+    shortest = max(1, math.floor(float(used.min()) * MIN_INTERVAL))
+    longest = math.ceil(float(used.max()) * MAX_INTERVAL)
     lags = torch.arange(longest, shortest - 1, -1, device=periods.device)
     ratio = lags / periods[:, None]
-    outside = (ratio < SHORTEST_STEP) | (ratio > LONGEST_STEP)
+    outside = (ratio < MIN_INTERVAL) | (ratio > MAX_INTERVAL)
     return lags, (-TIGHTNESS * torch.log(ratio).square()).masked_fill(outside, -math.inf)
 
 
 def _best_scores(activation: Tensor, choice: Tensor, lags: Tensor, cost: Tensor) -> Tensor:
-    """(B, F): of all series of beats that end at a frame, the greatest sum of activation and cost."""
+    """(B, F) maximum sum of activation and cost of a sequence of beats that ends at each frame."""
     size = activation.shape[1]
     longest, shortest = int(lags[0]), int(lags[-1])
     score = F.pad(torch.zeros_like(activation), (longest, 0))

@@ -1,4 +1,4 @@
-"""An activation seen against its surroundings, so that quiet passages count as much as loud ones."""
+"""Local normalisation of an activation, so that soft passages count as much as loud ones."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from torch.nn import functional as F
 
 from motionbeat_upstream.tracking.frontend import length_mask
 
-STEP = 1e-4
-"""Steps that an activation is counted in. Sums of whole numbers are exact in any order, so a clip
-gets the same numbers in any batch, and rounding in what made the activation decides nothing."""
+RESOLUTION = 1e-4
+"""Activations are rounded to multiples of this. Sums of integers are exact in any order, so results do not
+depend on the batch or on rounding errors of the activation."""
 
-MEAN_REACH, POWER_REACH = 40, 400
-"""Frames of 10 ms to either side that the local mean and the local power are taken over."""
+MEAN_RADIUS, POWER_RADIUS = 40, 400
+"""Frames of 10 ms on each side for the local mean and the local power."""
 
-FLOOR = 0.01
-"""Added to the local standard deviation: in an activation that hardly moves, noise stays small."""
+DEVIATION_FLOOR = 0.01
+"""Added to the local standard deviation, so that noise in a nearly constant activation is not amplified."""
 
 GLOBAL_SHARE = 0.2
 """Share of the whole clip's standard deviation added to the local one."""
 
 
 def local_contrast(activation: Tensor, lengths: Tensor) -> Tensor:
-    """Subtract the local mean, divide by the local standard deviation.
+    """Subtract the local mean and divide by the local standard deviation.
 
     Args:
         activation: (B, F) at 100 Hz, finite, of the order of 1 at its peaks.
@@ -32,28 +32,28 @@ def local_contrast(activation: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         (B, F) float32, 0 beyond a clip's frames.
     """
-    deviation = local_deviation(whole_steps(activation), lengths, MEAN_REACH)
+    deviation = local_deviation(to_integer(activation), lengths, MEAN_RADIUS)
     power = deviation.square()
-    total, count = _window_sum(power, lengths, POWER_REACH)
+    total, count = _window_sum(power, lengths, POWER_RADIUS)
     local = (total / count).sqrt()
     overall = (power.sum(1, keepdim=True) / lengths[:, None]).sqrt()
-    return deviation / (local + GLOBAL_SHARE * overall + FLOOR / STEP)
+    return deviation / (local + GLOBAL_SHARE * overall + DEVIATION_FLOOR / RESOLUTION)
 
 
-def whole_steps(x: Tensor) -> Tensor:
-    """``x`` in whole numbers of ``STEP``, int64."""
-    return (x.float() / STEP).round().long()
+def to_integer(x: Tensor) -> Tensor:
+    """Round ``x`` to multiples of ``RESOLUTION``, returned as int64."""
+    return (x.float() / RESOLUTION).round().long()
 
 
 def local_deviation(steps: Tensor, lengths: Tensor, reach: int) -> Tensor:
-    """(B, F) int64: what each of the (B, F) whole numbers is above their mean within ``reach`` frames."""
+    """Subtract the mean within ``reach`` frames from (B, F) integers."""
     inside = length_mask(lengths, steps.shape[1])
     total, count = _window_sum(steps * inside, lengths, reach)
     return (steps - torch.div(total, count, rounding_mode="floor")) * inside
 
 
 def _window_sum(x: Tensor, lengths: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Sum and number of frames within ``reach`` of each frame, the clip's own frames only."""
+    """Sum and number of the clip's frames within ``reach`` of each frame."""
     total = F.pad(x.cumsum(1), (1, 0))
     frame = torch.arange(x.shape[1], device=x.device)
     first = (frame - reach).clamp(min=0).minimum(lengths[:, None])

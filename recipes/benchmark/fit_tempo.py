@@ -1,4 +1,4 @@
-"""Fits the weights by which the grid of audio alone chooses a tempo (WEIGHTS and PRIOR of beats/tempo.py).
+"""Fits the weights of the rules' tempo estimate, PERIODICITY_WEIGHTS and PRIOR_WEIGHTS of tracking/tempo.py.
 
     python -m recipes.benchmark.fit_tempo data/constructed --pairs 900
 
@@ -48,7 +48,7 @@ HELD = 1e-3
 """Ridge penalty on the weights."""
 
 POWERS = 3
-"""Of the tempo in octaves, as many as ``PRIOR`` has weights."""
+"""Of the tempo in octaves, as many as ``PRIOR_WEIGHTS`` has weights."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def main(arguments: Sequence[str]) -> int:
     corpora = [read_corpus(folder) for folder in options.corpora]
     train, dev = (read_windows(corpora, split, options.pairs) for split in ("train", "dev"))
 
-    from motionbeat_upstream.tracking.tempo import MULTIPLES, PRIOR, WEIGHTS
+    from motionbeat_upstream.tracking.tempo import PERIOD_MULTIPLES, PERIODICITY_WEIGHTS, PRIOR_WEIGHTS
 
     fitted = fit(train)
-    now = np.concatenate([np.ravel(WEIGHTS), PRIOR])
+    now = np.concatenate([np.ravel(PERIODICITY_WEIGHTS), PRIOR_WEIGHTS])
     for name, weights in (("now", now), ("fitted", fitted), ("fitted, rounded", rounded(fitted))):
         for split, windows in (("train", train), ("dev", dev)):
             level, related = score(windows, weights)
@@ -88,8 +88,8 @@ def main(arguments: Sequence[str]) -> int:
                 f"{name:16} {split:6} {len(windows.bpm):6} windows  right {level:.3f}  related {related:.3f}"
             )
     values = rounded(fitted)
-    print("WEIGHTS =", values[:-POWERS].reshape(3, len(MULTIPLES)).tolist())
-    print("PRIOR =", values[-POWERS:].tolist())
+    print("PERIODICITY_WEIGHTS =", values[:-POWERS].reshape(3, len(PERIOD_MULTIPLES)).tolist())
+    print("PRIOR_WEIGHTS =", values[-POWERS:].tolist())
     return 0
 
 
@@ -109,7 +109,7 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
     from tqdm import tqdm
 
     from motion_data.loading import load_pair
-    from motionbeat_upstream.tracking.tempo import HOP, tempi
+    from motionbeat_upstream.tracking.tempo import HOP_SECONDS, candidate_tempi
 
     pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), most)]
     evidence: list[Tensor] = []
@@ -120,10 +120,10 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
             continue
         found = evidence_of(loaded.wav)
         evidence.append(found)
-        bpm.append(local_tempo(loaded.grid, np.arange(len(found)) * HOP))
+        bpm.append(local_tempo(loaded.grid, np.arange(len(found)) * HOP_SECONDS))
     if not evidence:
         raise DataError(f"no pair of the {split} split has a grid; fit on a corpus that knows its beats")
-    octaves = torch.log2(tempi().double() / 120.0)
+    octaves = torch.log2(candidate_tempi().double() / 120.0)
     powers = torch.stack([octaves**power for power in range(1, POWERS + 1)], 1)
     seen = torch.cat(evidence).double().flatten(2)
     return Windows(
@@ -135,13 +135,13 @@ def evidence_of(wav: Tensor) -> Tensor:
     """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
     import torch
 
-    from motionbeat_upstream.tracking.accents import find_accents
+    from motionbeat_upstream.tracking.accents import compute_accents
     from motionbeat_upstream.tracking.frontend import spectra
     from motionbeat_upstream.tracking.tempo import tempo_evidence
 
     with torch.inference_mode():
         mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)
-        return tempo_evidence(find_accents(onset, mel, lengths), lengths)[0]
+        return tempo_evidence(compute_accents(onset, mel, lengths), lengths)[0]
 
 
 def local_tempo(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,10 +155,10 @@ def fit(windows: Windows) -> NDArray[np.float64]:
     """(3 · M + 3,) the weights of greatest likelihood, held down a little."""
     from scipy.optimize import minimize
 
-    from motionbeat_upstream.tracking.tempo import tempi
+    from motionbeat_upstream.tracking.tempo import candidate_tempi
 
     evidence, weight = windows.evidence, window_weights(windows.bpm)
-    steps = np.log2(tempi().double().numpy())
+    steps = np.log2(candidate_tempi().double().numpy())
     # A tempo between two of the scale's is shared between them.
     away = np.abs(np.log2(windows.bpm)[:, None] - steps) / (steps[1] - steps[0])
     target = np.maximum(1 - away, 0)
@@ -194,9 +194,9 @@ def window_weights(bpm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def score(windows: Windows, weights: NDArray[np.float64]) -> tuple[float, float]:
     """Shares of windows whose best tempo is right, and right or a related one; weighted as in the fit."""
-    from motionbeat_upstream.tracking.tempo import tempi
+    from motionbeat_upstream.tracking.tempo import candidate_tempi
 
-    best = tempi().double().numpy()[(windows.evidence @ weights).argmax(1)]
+    best = candidate_tempi().double().numpy()[(windows.evidence @ weights).argmax(1)]
     weight = window_weights(windows.bpm)
     off = np.stack([np.abs(best / (level * windows.bpm) - 1) for level in LEVELS])
     return float(weight @ (off[0] <= NEAR)), float(weight @ (off.min(0) <= NEAR))

@@ -16,7 +16,7 @@ from torch import Tensor
 from motion_data.beats_file import Beats
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import MusicTower
-from motionbeat_upstream.tracking.decoded_grid import Calibration, pulse
+from motionbeat_upstream.tracking.decoded_grid import Calibration, mean_beat_probability
 from recipes.benchmark.beats.reliability import RIGHT, reliability
 from recipes.benchmark.fit_bar_pointer.activations import Activations, activations_of, excerpt
 from recipes.benchmark.fit_bar_pointer.search import Values, beats_of, decode, score
@@ -51,7 +51,7 @@ def outcome(one: Activations, values: Values) -> Outcome:
         one.set,
         (path.beat_margin / root, path.bar_margin / root),
         score(one, beats_of(one, path)),
-        pulse(path, one.evidence.beat[0]),
+        mean_beat_probability(path, one.evidence.beat[0]),
     )
 
 
@@ -72,7 +72,7 @@ def fit_calibration(margin: NDArray[np.float64], right: NDArray[np.bool_]) -> Ca
         return None
     model = LogisticRegression(C=1e4).fit(margin[:, None], right)
     slope = float(model.coef_[0, 0])
-    return Calibration(scale=1 / slope, even=-float(model.intercept_[0]) / slope) if slope > 0 else None
+    return Calibration(scale=1 / slope, midpoint=-float(model.intercept_[0]) / slope) if slope > 0 else None
 
 
 def calibration_errors(
@@ -107,7 +107,7 @@ def noise_pulses(tower: MusicTower, values: Values, seed: int) -> dict[str, list
         for wav in signals:
             one = excerpt(name, name, Beats(np.zeros(0), np.zeros(0, np.int64)), activations_of(tower, wav))
             path = decode(one, values)
-            probability = pulse(path, one.evidence.beat[0]) if len(path.frames) else 0.0
+            probability = mean_beat_probability(path, one.evidence.beat[0]) if len(path.frames) else 0.0
             found.setdefault(name, []).append(probability)
     return found
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.tracking.decoded_grid import BARS, BEATS, Calibration
+from motionbeat_upstream.tracking.decoded_grid import BAR_CALIBRATION, BEAT_CALIBRATION, Calibration
 from recipes.benchmark.fit_bar_pointer.activations import Activations, read_activations
 from recipes.benchmark.fit_bar_pointer.calibration import (
     Outcome,
@@ -127,7 +127,10 @@ def run(options: argparse.Namespace) -> int:
         outcome(one, fitted.by_fold[1 - number])
         for one, number in zip(recordings, fold.tolist(), strict=True)
     ]
-    curves = {"BEATS": _curve(outcomes, 0, BEATS), "BARS": _curve(outcomes, 1, BARS)}
+    curves = {
+        "BEAT_CALIBRATION": _curve(outcomes, 0, BEAT_CALIBRATION),
+        "BAR_CALIBRATION": _curve(outcomes, 1, BAR_CALIBRATION),
+    }
     noise = noise_pulses(load_music_tower(options.checkpoint)[0], fitted.to_all, options.seed)
     music = [0.0 if np.isnan(one.pulse) else one.pulse for one in outcomes]
     no_pulse = least_pulse(music, [value for values in noise.values() for value in values])
@@ -154,7 +157,7 @@ def run(options: argparse.Namespace) -> int:
             for name, values in found.items()
         },
         "calibrations": curves,
-        "NO_PULSE": no_pulse,
+        "MIN_BEAT_PROBABILITY": no_pulse,
         "mean probability of beats": {"music": sorted(music), **noise},
     }
     write_text(options.out / "fit.json", json.dumps(record, indent=1) + "\n")
@@ -185,8 +188,10 @@ def constants(values: Values, curves: Mapping[str, Mapping[str, Any]], no_pulse:
         if fitted is None:
             lines.append(f"{name}: nothing to fit to, {found['right']} of {found['recordings']} are right")
         else:
-            lines.append(f"{name} = Calibration(scale={fitted['scale']:.2g}, even={fitted['even']:.2g})")
-    return "\n".join(["", "BarPointerWeights:", *lines, f"NO_PULSE = {no_pulse:.2g}", ""])
+            lines.append(
+                f"{name} = Calibration(scale={fitted['scale']:.2g}, midpoint={fitted['midpoint']:.2g})"
+            )
+    return "\n".join(["", "BarPointerWeights:", *lines, f"MIN_BEAT_PROBABILITY = {no_pulse:.2g}", ""])
 
 
 def _literal(value: float | tuple[float, ...]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motion_data.beats_file import Beats
 from motionbeat_upstream.config import FRAME_RATE
-from motionbeat_upstream.tracking.bar_pointer import WEIGHTS, BarPath, BarPointerWeights, decode_bars
+from motionbeat_upstream.tracking.bar_pointer import DEFAULT_WEIGHTS, BarPath, BarPointerWeights, decode_bars
 from motionbeat_upstream.tracking.decoded_grid import beat_times
 from motionbeat_upstream.tracking.grid import METRES
 from recipes.benchmark.fit_bar_pointer.activations import Activations
@@ -55,20 +55,20 @@ QUARTERS = 4
 
 
 def present_values() -> Values:
-    """Those of ``WEIGHTS``."""
-    metre = dict(zip(METRES, WEIGHTS.metre_prior, strict=True))
+    """Those of ``DEFAULT_WEIGHTS``."""
+    metre = dict(zip(METRES, DEFAULT_WEIGHTS.metre_prior, strict=True))
     of_metre = {"metre_2": metre[2] / metre[4], "metre_3": metre[3] / metre[4], "metres_5_to_7": 1.0}
-    return {name: of_metre[name] if name in of_metre else getattr(WEIGHTS, name) for name in RANGES}
+    return {name: of_metre[name] if name in of_metre else getattr(DEFAULT_WEIGHTS, name) for name in RANGES}
 
 
 def weights_of(values: Values) -> BarPointerWeights:
     """The weights with some values."""
     known = {field.name for field in fields(BarPointerWeights)}
-    metre = dict(zip(METRES, WEIGHTS.metre_prior, strict=True))
+    metre = dict(zip(METRES, DEFAULT_WEIGHTS.metre_prior, strict=True))
     metre = {one: share / metre[4] * values["metres_5_to_7"] for one, share in metre.items()}
     metre |= {2: values["metre_2"], 3: values["metre_3"], 4: 1.0}
     chosen = {name: value for name, value in values.items() if name in known}
-    return replace(WEIGHTS, **chosen, metre_prior=tuple(metre.values()))
+    return replace(DEFAULT_WEIGHTS, **chosen, metre_prior=tuple(metre.values()))
 
 
 def decode(one: Activations, values: Values, margins: bool = False) -> BarPath:

@@ -13,7 +13,7 @@ from torch import Tensor
 from motionbeat_upstream.config import architecture
 from motionbeat_upstream.nn import music_tower, token_encoder
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
-from motionbeat_upstream.tracking.accents import TRUST
+from motionbeat_upstream.tracking.accents import DEFAULT_TRUST
 from motionbeat_upstream.tracking.beat_estimation import estimate_grids
 from motionbeat_upstream.tracking.frontend import frame_count, log_mel, onset_envelope
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
@@ -127,7 +127,7 @@ def test_given_grids_are_used() -> None:
 
 def test_grids_from_onsets_use_the_onset_envelope_alone(tower: MusicTower) -> None:
     assert SMALL.grid_from == "onsets"
-    assert SMALL.grid_trust == TRUST
+    assert SMALL.grid_trust == DEFAULT_TRUST
     wavs = [music(9, 120, 0), music(5.3, 84, 1), 0.1 * torch.randn(30_000)]
     wav = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
     lengths = torch.tensor([len(w) for w in wavs])
@@ -199,7 +199,7 @@ def test_spectrograms_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatc
 
     wav, lengths = music(3, 100, 3)[None], torch.tensor([48_000])
     whole, _ = log_mel(wav, lengths, 96)
-    monkeypatch.setattr(frontend, "BLOCK", 37)
+    monkeypatch.setattr(frontend, "BLOCK_FRAMES", 37)
     torch.testing.assert_close(log_mel(wav, lengths, 96)[0], whole)
 
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from motionbeat_upstream.tracking import bar_pointer
 from motionbeat_upstream.tracking.bar_pointer import (
+    DEFAULT_WEIGHTS,
     NO_HINTS,
-    SAME_PHASE,
-    SAME_TEMPO,
-    WEIGHTS,
+    SAME_PHASE_PERIODS,
+    SAME_TEMPO_OCTAVES,
     BarPath,
     BarPointerWeights,
     DecoderInput,
@@ -33,7 +33,7 @@ from motionbeat_upstream.tracking.bar_pointer import (
 from motionbeat_upstream.tracking.grid import METRES
 from motionbeat_upstream.tracking.tempo import TEMPO_CLASSES, tempo_class
 from recipes.downstream.beat_tracking.decoding import decode_dbn
-from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, logits_of, positions_of, time_to_beats
+from tests.frame_activations import MODERATE, RATE, SEVERE, Flaws, logits_of, positions_of, random_beats
 
 Beat = tuple[int, int, int, int]
 """Frame, index of the tempo, metre, position."""
@@ -44,12 +44,12 @@ def decode(
     downbeat: Tensor,
     hints: Hints = NO_HINTS,
     rate: float = RATE,
-    weights: BarPointerWeights = WEIGHTS,
+    weights: BarPointerWeights = DEFAULT_WEIGHTS,
     margins: bool = True,
     **more: Tensor,
 ) -> BarPath:
-    given = DecoderInput(beat[None], downbeat[None], torch.tensor([len(beat)]), **more)
-    (path,) = decode_bars(given, rate, hints=hints, weights=weights, margins=margins)
+    activations = DecoderInput(beat[None], downbeat[None], torch.tensor([len(beat)]), **more)
+    (path,) = decode_bars(activations, rate, hints=hints, weights=weights, margins=margins)
     return path
 
 
@@ -58,7 +58,7 @@ def times_of(path: BarPath, rate: float = RATE) -> NDArray[np.float64]:
 
 
 class Enumerated:
-    """The model written as loops: all paths through a short clip, and the score of each."""
+    """The model in loops: all paths of a short clip and their scores."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Enumerated:
         weights: BarPointerWeights,
     ) -> None:
         self.rate, self.metres, self.weights, self.size = rate, metres, weights, len(beat)
-        count = math.ceil(math.log2(bpm[1] / bpm[0]) * bar_pointer.PER_OCTAVE) + 1
+        count = math.ceil(math.log2(bpm[1] / bpm[0]) * bar_pointer.TEMPI_PER_OCTAVE) + 1
         share = [k / max(count - 1, 1) for k in range(count)]
         self.periods = [60 * rate / (bpm[1] * (bpm[0] / bpm[1]) ** s) for s in share]
         self.odds: list[float] = []
@@ -80,7 +80,7 @@ class Enumerated:
             logit = math.log(b / (1 - b))
             cut = weights.beat_limit * math.tanh(logit / weights.beat_limit)
             first = (d + weights.downbeat_doubt * weights.downbeat_rate) / (b + weights.downbeat_doubt)
-            first = max(weights.downbeat_least, min(1 - weights.downbeat_least, first))
+            first = max(weights.min_downbeat, min(1 - weights.min_downbeat, first))
             self.odds.append(weights.beat * cut + weights.beat_bias)
             self.down.append(weights.downbeat * math.log(first / weights.downbeat_rate))
             self.other.append(weights.downbeat * math.log((1 - first) / (1 - weights.downbeat_rate)))
@@ -99,7 +99,7 @@ class Enumerated:
         return deviation * deviation / 2
 
     def step(self, before: Beat, after: Beat) -> float:
-        """The score of a beat after another one, without its evidence and its bar."""
+        """Score of a beat after another one, without its evidence and its bar."""
         apart = abs(before[1] - after[1])
         cost = min(apart * self.weights.tempo_change, self.weights.tempo_jump) if apart < 2 else None
         interval, whole = after[0] - before[0], round(self.periods[after[1]])
@@ -107,7 +107,7 @@ class Enumerated:
         return -(self.weights.tempo_jump if cost is None else cost) - deviation
 
     def bar(self, before: Beat, after: Beat) -> float:
-        """The score of a bar line between two beats; minus infinity where there can be none."""
+        """Score of the positions of two successive beats; minus infinity if they are impossible."""
         if after[3] > 1:
             return 0.0 if before[2:] == (after[2], after[3] - 1) else -math.inf
         if before[3] != before[2]:
@@ -146,7 +146,7 @@ class Enumerated:
         return max(score + from_here(beat) for beat, score in self.starts())
 
     def score(self, path: list[Beat]) -> float:
-        """The score of beats within the clip, after the best start."""
+        """Score of beats within the clip after the best start."""
         if not path:
             return max(s for b, s in self.starts() if b[0] + round(self.periods[b[1]]) >= self.size)
         total, whole = -math.inf, round(self.periods[path[0][1]])
@@ -158,65 +158,68 @@ class Enumerated:
         return total + sum(self.odds[b[0]] + (self.down if b[3] == 1 else self.other)[b[0]] for b in path)
 
 
-LOOSE = replace(WEIGHTS, tempo_change=0.4, tempo_jump=0.9, metre_change=0.5, jitter=0.2)
-"""Weights that make every sort of change happen within a few beats."""
+LOOSE = replace(DEFAULT_WEIGHTS, tempo_change=0.4, tempo_jump=0.9, metre_change=0.5, jitter=0.2)
+"""Weights for which all kinds of changes are frequent."""
 
 
-def beats_of(path: BarPath, twin: Enumerated) -> list[Beat]:
-    tempo = [int(np.abs(np.array(twin.periods) - period).argmin()) for period in path.periods]
+def beats_of(path: BarPath, model: Enumerated) -> list[Beat]:
+    tempo = [int(np.abs(np.array(model.periods) - period).argmin()) for period in path.periods]
     return list(zip(path.frames.tolist(), tempo, path.metres.tolist(), path.positions.tolist(), strict=True))
 
 
 @given(seed=st.integers(0, 9999), size=st.integers(1, 40), low=st.sampled_from([100.0, 121.0, 128.0]))
 @settings(max_examples=20, deadline=None)
-def test_it_is_the_best_of_all_paths(seed: int, size: int, low: float) -> None:
+def test_the_path_has_the_maximum_score_of_all_paths(seed: int, size: int, low: float) -> None:
     beat, downbeat = 3 * torch.randn(2, size, generator=torch.Generator().manual_seed(seed))
-    twin = Enumerated(beat, downbeat, 10.0, (low, 128.0), (2, 3), LOOSE)
+    model = Enumerated(beat, downbeat, 10.0, (low, 128.0), (2, 3), LOOSE)
     path = decode(beat, downbeat, Hints(low, 128.0, (2, 3)), rate=10.0, weights=LOOSE)
-    # Each of a handful of terms is rounded to a step of 0.001.
-    assert twin.score(beats_of(path, twin)) == pytest.approx(twin.best(), abs=0.02)
+    # A few terms are each rounded to 0.001.
+    assert model.score(beats_of(path, model)) == pytest.approx(model.best(), abs=0.02)
 
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 9999), size=st.integers(8, 40))
 @settings(max_examples=20, deadline=None)
-def test_the_margins_are_the_lead_over_the_best_of_all_others(seed: int, size: int) -> None:
+def test_margins_are_relative_to_the_best_alternative(seed: int, size: int) -> None:
     beat, downbeat = 3 * torch.randn(2, size, generator=torch.Generator().manual_seed(seed))
     path = decode(beat, downbeat, Hints(90.0, 128.0, (2, 3)), rate=10.0, weights=LOOSE)
     alone = Enumerated(beat, downbeat, 10.0, (90.0, 128.0), (1,), LOOSE)
     alone.down = alone.other = [0.0] * size
-    own = [(frame, tempo, 1, 1) for frame, tempo, _, _ in beats_of(path, alone)]
+    beats_of_path = [(frame, tempo, 1, 1) for frame, tempo, _, _ in beats_of(path, alone)]
 
     def is_other(beat: Beat) -> bool:
-        frame, tempo, _, _ = min(own, key=lambda mine: (abs(mine[0] - beat[0]), mine[0]))
+        frame, tempo, _, _ = min(beats_of_path, key=lambda x: (abs(x[0] - beat[0]), x[0]))
         tempi_apart = abs(math.log2(alone.periods[tempo] / alone.periods[beat[1]]))
-        return abs(frame - beat[0]) > SAME_PHASE * alone.periods[tempo] or tempi_apart > SAME_TEMPO
+        return (
+            abs(frame - beat[0]) > SAME_PHASE_PERIODS * alone.periods[tempo]
+            or tempi_apart > SAME_TEMPO_OCTAVES
+        )
 
-    lead = alone.score(own) - alone.best(is_other)
-    assert path.beat_margin == pytest.approx(lead, abs=0.03)
+    margin = alone.score(beats_of_path) - alone.best(is_other)
+    assert path.beat_margin == pytest.approx(margin, abs=0.03)
 
     bars = Enumerated(beat, downbeat, 10.0, (90.0, 128.0), (2, 3), LOOSE)
-    places = [(metre, position) for metre in (2, 3) for position in range(1, metre + 1)]
+    states = [(metre, position) for metre in (2, 3) for position in range(1, metre + 1)]
 
-    def score(chosen: tuple[tuple[int, int], ...]) -> float:
-        beats = [(frame, 0, *place) for frame, place in zip(path.frames.tolist(), chosen, strict=True)]
-        total = bars.prior(chosen[0][0]) - math.log(chosen[0][0])
+    def score(path_states: tuple[tuple[int, int], ...]) -> float:
+        beats = [(frame, 0, *state) for frame, state in zip(path.frames.tolist(), path_states, strict=True)]
+        total = bars.prior(path_states[0][0]) - math.log(path_states[0][0])
         total += sum(bars.bar(*pair) for pair in itertools.pairwise(beats))
         evidence: float = sum((bars.down if b[3] == 1 else bars.other)[b[0]] for b in beats)
         return total + evidence
 
-    mine = tuple(zip(path.metres.tolist(), path.positions.tolist(), strict=True))
-    others = itertools.product(*([place for place in places if place != own_place] for own_place in mine))
-    assert path.bar_margin == pytest.approx(score(mine) - max(map(score, others)), abs=0.03)
+    best = tuple(zip(path.metres.tolist(), path.positions.tolist(), strict=True))
+    others = itertools.product(*([state for state in states if state != best_state] for best_state in best))
+    assert path.bar_margin == pytest.approx(score(best) - max(map(score, others)), abs=0.03)
 
 
-def test_chunks_decide_as_one_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
-    beats = time_to_beats(97.0, 40.0, draw)
+    beats = random_beats(97.0, 40.0, draw)
     logits = logits_of(beats, positions_of(len(beats), 3), 40.0, draw, SEVERE)
     whole = decode(*logits)
     for blocks in (1, 7):
-        monkeypatch.setattr(bar_pointer, "CHUNK", blocks)
+        monkeypatch.setattr(bar_pointer, "CHUNK_BLOCKS", blocks)
         chunked = decode(*logits)
         for one, other in zip(astuple(chunked), astuple(whole), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -229,13 +232,13 @@ def scores_of(beats: NDArray[np.float64], positions: NDArray[np.int64], path: Ba
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flaws", [MODERATE, SEVERE])
-def test_it_is_no_worse_than_other_bar_pointers(flaws: Flaws) -> None:
+def test_accuracy_against_other_bar_pointer_models(flaws: Flaws) -> None:
     draw = np.random.default_rng(0)
     madmom = DBNDownBeatTrackingProcessor(beats_per_bar=[3, 4], fps=50, min_bpm=50, max_bpm=215)
     scores = []
     for _ in range(12):
         metre = int(draw.integers(3, 5))
-        beats = time_to_beats(float(np.exp(draw.uniform(np.log(55), np.log(200)))), 15.0, draw)
+        beats = random_beats(float(np.exp(draw.uniform(np.log(55), np.log(200)))), 15.0, draw)
         positions = positions_of(len(beats), metre, int(draw.integers(metre)))
         beat, downbeat = logits_of(beats, positions, 15.0, draw, flaws)
         ours = scores_of(beats, positions, decode(beat, downbeat, Hints(metres=(3, 4))))
@@ -261,7 +264,7 @@ def test_it_is_no_worse_than_other_bar_pointers(flaws: Flaws) -> None:
     ("bpm", "metre"),
     [(63.0, 2), (120.0, 2), (97.0, 3), (180.0, 3), (78.0, 4), (190.0, 4), (140.0, 5), (110.0, 6)],
 )
-def test_steady_music_of_any_metre(bpm: float, metre: int) -> None:
+def test_constant_tempo_and_metre(bpm: float, metre: int) -> None:
     draw = np.random.default_rng(1)
     beats = np.arange(0.21, 30.0, 60 / bpm)
     positions = positions_of(len(beats), metre, first=1)
@@ -285,24 +288,24 @@ def test_seven_eighths() -> None:
 
 @given(shift=st.integers(1, 60), seed=st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
-def test_later_activations_are_later_beats(shift: int, seed: int) -> None:
+def test_a_shift_of_the_activations_shifts_the_beats(shift: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
-    beats = time_to_beats(130.0, 12.0, draw)
+    beats = random_beats(130.0, 12.0, draw)
     logits = logits_of(beats, positions_of(len(beats), 4), 12.0, draw)
     early = decode(*logits)
     later = [torch.cat([x.new_full((shift,), -5.0), x]) for x in logits]
     late = decode(later[0], later[1])
     inside = early.frames > 60
-    kept = late.frames > shift + 60
-    # Ties between two frames may be decided otherwise.
-    np.testing.assert_allclose(late.frames[kept] - shift, early.frames[inside], atol=1)
-    np.testing.assert_array_equal(late.positions[kept], early.positions[inside])
+    shifted = late.frames > shift + 60
+    # Ties between two frames may be resolved differently.
+    np.testing.assert_allclose(late.frames[shifted] - shift, early.frames[inside], atol=1)
+    np.testing.assert_array_equal(late.positions[shifted], early.positions[inside])
 
 
-@pytest.mark.parametrize("then", [140.0, 75.0, 200.0, 66.0])
-def test_it_follows_a_sudden_change_of_tempo(then: float) -> None:
+@pytest.mark.parametrize("second_bpm", [140.0, 75.0, 200.0, 66.0])
+def test_sudden_change_of_tempo(second_bpm: float) -> None:
     draw = np.random.default_rng(3)
-    beats = np.concatenate([np.arange(0.1, 12.0, 0.6), np.arange(12.1, 24.0, 60 / then)])
+    beats = np.concatenate([np.arange(0.1, 12.0, 0.6), np.arange(12.1, 24.0, 60 / second_bpm)])
     positions = positions_of(len(beats), 4)
     path = decode(*logits_of(beats, positions, 24.0, draw, Flaws(missing=0.05)))
     beat, downbeat = scores_of(beats, positions, path)
@@ -311,7 +314,7 @@ def test_it_follows_a_sudden_change_of_tempo(then: float) -> None:
 
 
 @pytest.mark.parametrize(("first", "last"), [(100.0, 140.0), (70.0, 140.0), (180.0, 90.0)])
-def test_it_follows_a_tempo_that_changes_all_the_time(first: float, last: float) -> None:
+def test_gradual_change_of_tempo(first: float, last: float) -> None:
     draw = np.random.default_rng(4)
     beats = [0.2]
     while beats[-1] < 30.0:
@@ -383,7 +386,7 @@ def test_short_clips(size: int) -> None:
     assert not math.isnan(path.beat_margin + path.bar_margin)
 
 
-def test_equal_logits_give_a_steady_pulse_that_is_not_sure() -> None:
+def test_equal_logits_give_a_steady_pulse_with_little_margin() -> None:
     path = decode(torch.zeros(1500), torch.zeros(1500))
     assert len(set(np.diff(path.frames).tolist())) <= 2
     assert path.beat_margin < 1.0
@@ -391,11 +394,11 @@ def test_equal_logits_give_a_steady_pulse_that_is_not_sure() -> None:
     assert len(decode(wild, wild).frames) > 10
 
 
-def test_a_clip_is_the_same_alone_and_in_a_batch() -> None:
+def test_paths_do_not_depend_on_the_batch() -> None:
     draw = np.random.default_rng(9)
     clips = []
     for seconds, bpm in ((6.0, 90.0), (0.5, 120.0), (17.0, 150.0), (11.0, 70.0)):
-        beats = time_to_beats(bpm, seconds, draw)
+        beats = random_beats(bpm, seconds, draw)
         clips.append(logits_of(beats, positions_of(len(beats), 4), seconds, draw, MODERATE))
     lengths = torch.tensor([len(beat) for beat, _ in clips])
     batch = torch.randn(2, len(clips), int(lengths.max()) + 33) * 9
@@ -416,7 +419,7 @@ def test_memory_grows_slowly_with_length() -> None:
         assert len(decode(beat[:size], downbeat[:size]).frames) > size / 100
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # An hour, 180,000 frames, then takes less than 200 MB.
+    # An hour, 180,000 frames, takes less than 200 MB.
     assert (peaks[1] - peaks[0]) / 12_000 * 180_000 + peaks[0] < 200e6
 
 
@@ -430,16 +433,16 @@ def test_memory_grows_slowly_with_length() -> None:
         ({"metres": (4, 9)}, r"got \(4, 9\)"),
     ],
 )
-def test_hints_that_leave_nothing(hints: dict[str, Any], message: str) -> None:
+def test_impossible_hints_are_refused(hints: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Hints(**hints)
 
 
-def test_tempi_too_fast_for_the_frames() -> None:
+def test_tempi_too_high_for_the_frame_rate_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 750 bpm"):
         decode(torch.zeros(100), torch.zeros(100), Hints(max_bpm=900.0))
 
 
-def test_shapes_that_do_not_fit() -> None:
+def test_shapes_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match=r"downbeats of shape \(2, 99\)"):
         decode_bars(DecoderInput(torch.zeros(2, 100), torch.zeros(2, 99), torch.tensor([100, 100])))

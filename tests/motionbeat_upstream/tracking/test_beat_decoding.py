@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbeat_upstream.tracking import beat_decoding
-from motionbeat_upstream.tracking.beat_decoding import LONGEST_STEP, SHORTEST_STEP, TIGHTNESS, decode_beats
+from motionbeat_upstream.tracking.beat_decoding import MAX_INTERVAL, MIN_INTERVAL, TIGHTNESS, decode_beats
 from motionbeat_upstream.tracking.viterbi import best_path
 
 
 def naive_beats(activation: list[float], period: float) -> list[int]:
-    """Ellis's recursion, frame by frame."""
+    """Ellis's recursion in loops over frames."""
     score, before = [0.0] * len(activation), [-1] * len(activation)
     for frame in range(len(activation)):
         best = 0.0
         for earlier in range(frame):
             ratio = (frame - earlier) / period
-            if SHORTEST_STEP <= ratio <= LONGEST_STEP:
+            if MIN_INTERVAL <= ratio <= MAX_INTERVAL:
                 value = score[earlier] - TIGHTNESS * math.log(ratio) ** 2
                 if value > best:
                     best, before[frame] = value, earlier
@@ -36,7 +36,7 @@ def naive_beats(activation: list[float], period: float) -> list[int]:
 @pytest.mark.slow
 @given(seed=st.integers(0, 9999), size=st.integers(1, 150), period=st.floats(4, 25))
 @settings(max_examples=40, deadline=None)
-def test_it_equals_the_recursion_written_as_loops(seed: int, size: int, period: float) -> None:
+def test_decoding_equals_the_recursion_in_loops(seed: int, size: int, period: float) -> None:
     activation = torch.randn(1, size, generator=torch.Generator().manual_seed(seed))
     periods = torch.tensor([period])
     choice = torch.zeros(1, size, dtype=torch.long)
@@ -44,7 +44,7 @@ def test_it_equals_the_recursion_written_as_loops(seed: int, size: int, period: 
     assert beats.tolist() == naive_beats(activation[0].tolist(), float(periods[0]))
 
 
-def test_chunks_decide_as_one_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beats_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     size = 9000
     activation = torch.randn(3, size, generator=generator)
@@ -56,16 +56,18 @@ def test_chunks_decide_as_one_whole_does(monkeypatch: pytest.MonkeyPatch) -> Non
     lengths = torch.tensor([size, size - 33, 6017])
     activation = activation * (torch.arange(size) < lengths[:, None])
     chunked = decode_beats(activation, periods, choice, lengths, 100.0)
-    monkeypatch.setattr(beat_decoding, "CHUNK", 1e3)
+    monkeypatch.setattr(beat_decoding, "CHUNK_SECONDS", 1e3)
     whole = decode_beats(activation, periods, choice, lengths, 100.0)
     assert len(whole[0]) > 200
-    for one, other in zip(chunked, whole, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for beats, expected in zip(chunked, whole, strict=True):
+        np.testing.assert_array_equal(beats, expected)
 
 
 @given(data=st.data(), steps=st.integers(1, 5), states=st.integers(1, 4), seed=st.integers(0, 9999))
 @settings(max_examples=40, deadline=None)
-def test_the_best_path_is_the_best_of_all(data: st.DataObject, steps: int, states: int, seed: int) -> None:
+def test_best_path_has_the_maximum_score_of_all_paths(
+    data: st.DataObject, steps: int, states: int, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(2, steps, states, generator=generator)
     transition = torch.randn(states, states, generator=generator).abs().neg().fill_diagonal_(0.0)

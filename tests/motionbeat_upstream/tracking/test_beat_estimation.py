@@ -28,7 +28,7 @@ def grids_of(*clips: Tensor) -> list[Grid]:
     return estimate_grids(onset_envelope(mel, frames), mel, frames, (lengths / SAMPLE_RATE).tolist())
 
 
-def away(times: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float64]:
+def distances(times: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance of each time to the nearest reference, for times between the outer references."""
     inner = times[(times > references[0] - 0.1) & (times < references[-1] + 0.1)]
     assert len(inner) >= 2
@@ -36,20 +36,20 @@ def away(times: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray
     return distance
 
 
-def assert_same(one: Grid, other: Grid) -> None:
-    np.testing.assert_array_equal(one.beats, other.beats)
-    np.testing.assert_array_equal(one.positions, other.positions)
-    assert (one.metre, one.confidence) == (other.metre, other.confidence)
-    assert one.downbeat_confidence == other.downbeat_confidence
+def assert_equal_grids(first: Grid, second: Grid) -> None:
+    np.testing.assert_array_equal(first.beats, second.beats)
+    np.testing.assert_array_equal(first.positions, second.positions)
+    assert (first.metre, first.confidence) == (second.metre, second.confidence)
+    assert first.downbeat_confidence == second.downbeat_confidence
 
 
 def is_fallback(grid: Grid, duration: float) -> bool:
-    assert_same(grid, fallback_grid(duration))
+    assert_equal_grids(grid, fallback_grid(duration))
     return grid.confidence == 0
 
 
 @pytest.mark.parametrize("metre", [3, 4])
-def test_beats_of_clear_patterns_are_found_up_to_the_octave(metre: int) -> None:
+def test_beats_of_clear_patterns_are_correct_up_to_the_octave(metre: int) -> None:
     tempi = [60.0, 72.0, 85.0, 100.0, 118.0, 135.0, 150.0, 170.0, 190.0]
     clips = [piece(beat_times(bpm, SECONDS), metre, SECONDS, parts=2) for bpm in tempi]
     for bpm, grid in zip(tempi, grids_of(*clips), strict=True):
@@ -57,8 +57,8 @@ def test_beats_of_clear_patterns_are_found_up_to_the_octave(metre: int) -> None:
         assert level in (0.5, 1.0, 2.0)
         assert grid.bpm == pytest.approx(level * bpm, rel=0.02)
         beats = beat_times(bpm * max(1.0, level), SECONDS)
-        assert away(grid.beats, beats).max() < 0.02
-        # Every level's beats are all there, from the first second to the last.
+        assert distances(grid.beats, beats).max() < 0.02
+        # No beat is missing from the first second to the last.
         assert np.diff(grid.beats).max() < 1.2 * 60 / grid.bpm
         assert grid.beats[0] < 1.5
         assert grid.beats[-1] > SECONDS - 1.5
@@ -72,17 +72,15 @@ def test_beats_of_clear_patterns_are_found_up_to_the_octave(metre: int) -> None:
         (2, 3, (80.0, 90.0, 110.0)),
     ],
 )
-def test_beats_and_bars_of_patterns_with_accents_are_exact(
-    metre: int, parts: int, tempi: tuple[float, ...]
-) -> None:
+def test_beats_and_bars_of_patterns_with_accents(metre: int, parts: int, tempi: tuple[float, ...]) -> None:
     clips = [piece(beat_times(bpm, SECONDS), metre, SECONDS, parts=parts) for bpm in tempi]
     for bpm, grid in zip(tempi, grids_of(*clips), strict=True):
         beats = beat_times(bpm, SECONDS)
         assert grid.metre == metre
         assert grid.confidence > 0.5
-        assert away(grid.beats, beats).max() < 0.015
-        assert away(beats, grid.beats).max() < 0.015
-        assert away(grid.downbeats, beats[::metre]).max() < 0.015
+        assert distances(grid.beats, beats).max() < 0.015
+        assert distances(beats, grid.beats).max() < 0.015
+        assert distances(grid.downbeats, beats[::metre]).max() < 0.015
 
 
 def test_beat_times_have_no_bias() -> None:
@@ -92,13 +90,13 @@ def test_beat_times_have_no_bias() -> None:
     assert abs(float(np.mean((grid.beats - nearest)[1:-1]))) < 0.005
 
 
-def test_a_change_of_tempo_is_followed() -> None:
+def test_a_change_of_tempo() -> None:
     first = beat_times(100.0, 15.0)
     beats = np.concatenate([first, first[-1] + np.arange(1, 34) * 60 / 135.0])
     duration = float(beats[-1]) + 0.5
     (grid,) = grids_of(piece(beats, 4, duration))
     clear = grid.beats[np.abs(grid.beats - first[-1]) > 3.0]
-    assert away(clear, beats).max() < 0.03
+    assert distances(clear, beats).max() < 0.03
     for part, bpm in ((clear < first[-1], 100.0), (clear > first[-1], 135.0)):
         assert 60 / np.median(np.diff(clear[part])) == pytest.approx(bpm, rel=0.02)
 
@@ -110,13 +108,13 @@ def test_a_delay_of_the_audio_delays_the_beats(delay: int) -> None:
     hiss = 0.001 * torch.randn(delay * 160, generator=torch.Generator().manual_seed(delay))
     early, late = grids_of(clip, torch.cat([hiss, clip]))
     moved = early.beats + delay * 0.01
-    assert away(moved[1:-1], late.beats).max() < 0.011
-    assert away(early.downbeats + delay * 0.01, late.downbeats).max() < 0.011
+    assert distances(moved[1:-1], late.beats).max() < 0.011
+    assert distances(early.downbeats + delay * 0.01, late.downbeats).max() < 0.011
 
 
 @given(gain=st.floats(1e-3, 1e2))
 @settings(max_examples=6, deadline=None)
-def test_gain_moves_no_beat(gain: float) -> None:
+def test_gain_has_no_effect(gain: float) -> None:
     clip = piece(beat_times(104.0, 8.0), 4, 8.0)
     plain, scaled = grids_of(clip)[0], grids_of(gain * clip)[0]
     np.testing.assert_allclose(scaled.beats, plain.beats, atol=1e-3)
@@ -145,9 +143,7 @@ def batches(draw: st.DrawFn) -> list[Tensor]:
 @pytest.mark.slow
 @given(clips=batches(), padding=st.integers(0, 5000), data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_a_clip_has_exactly_the_same_grid_alone_and_in_any_batch(
-    clips: list[Tensor], padding: int, data: st.DataObject
-) -> None:
+def test_grids_do_not_depend_on_the_batch(clips: list[Tensor], padding: int, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(clips))))
     lengths = torch.tensor([len(clip) for clip in clips])
     durations = (lengths / SAMPLE_RATE).tolist()
@@ -162,12 +158,12 @@ def test_a_clip_has_exactly_the_same_grid_alone_and_in_any_batch(
         (alone,) = estimate_grids(
             onset[row : row + 1, :count], mel[row : row + 1, :count], frames[row : row + 1], [durations[row]]
         )
-        assert_same(grid, alone)
+        assert_equal_grids(grid, alone)
         assert np.isfinite(grid.beats).all()
         assert 0 <= grid.confidence <= 1
 
 
-def test_float_noise_in_the_features_decides_nothing() -> None:
+def test_rounding_errors_of_the_features_have_no_effect() -> None:
     clips = [piece(beat_times(bpm, 12.0), 4, 12.0) for bpm in (70.0, 95.0, 128.0, 160.0)]
     lengths = torch.tensor([len(clip) for clip in clips])
     mel, frames = log_mel(torch.stack(clips), lengths, N_MELS)
@@ -205,13 +201,13 @@ def noises() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("name", noises())
-def test_without_a_pulse_the_fixed_grid_stands_in(name: str) -> None:
+def test_clips_without_a_pulse_have_the_fallback_grid(name: str) -> None:
     clip = noises()[name]
     (grid,) = grids_of(clip)
     assert is_fallback(grid, len(clip) / SAMPLE_RATE)
 
 
-def test_noise_of_many_lengths_has_hardly_ever_a_pulse() -> None:
+def test_noise_of_many_lengths_rarely_has_a_pulse() -> None:
     generator = torch.Generator().manual_seed(3)
     clips = [
         0.1 * torch.randn(round(seconds * SAMPLE_RATE), generator=generator)
@@ -221,7 +217,7 @@ def test_noise_of_many_lengths_has_hardly_ever_a_pulse() -> None:
     assert sum(grid.confidence > 0 for grid in grids_of(*clips)) <= 2
 
 
-def test_confidence_falls_as_noise_drowns_the_pulse() -> None:
+def test_confidence_decreases_with_noise() -> None:
     clip = piece(beat_times(110.0, SECONDS), 4, SECONDS)
     hiss = torch.randn(len(clip), generator=torch.Generator().manual_seed(0))
     confidence = [grid.confidence for grid in grids_of(*(clip + level * hiss for level in (0, 0.05, 0.3, 3)))]
@@ -231,7 +227,7 @@ def test_confidence_falls_as_noise_drowns_the_pulse() -> None:
 
 
 def metronome(times: NDArray[np.float64], seconds: float, accents: Sequence[float] = (1.0,)) -> Tensor:
-    """A click of 20 ms at 1 kHz at each time, as loud as ``accents`` say in turn."""
+    """A click of 20 ms at 1 kHz at each time; ``accents`` are the levels of successive clicks."""
     wav = np.zeros(round(seconds * SAMPLE_RATE))
     time = np.arange(320) / SAMPLE_RATE
     click = 0.5 * np.sin(2 * np.pi * 1000 * time) * np.exp(-150 * time)
@@ -246,7 +242,7 @@ def rest(seconds: float) -> Tensor:
 
 
 def soft_chords(beats: NDArray[np.float64], seconds: float) -> Tensor:
-    """A chord of three decaying sines on each beat, another one every four beats."""
+    """A chord of three decaying sines on each beat, which changes every four beats."""
     wav = np.zeros(round(seconds * SAMPLE_RATE))
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     for index, start in enumerate(np.round(beats * SAMPLE_RATE).astype(int)):
@@ -258,7 +254,7 @@ def soft_chords(beats: NDArray[np.float64], seconds: float) -> Tensor:
 
 
 def at_level(wav: Tensor, decibels: float) -> Tensor:
-    """The waveform with a root mean square of so many decibels of full scale."""
+    """Scale the waveform to a root mean square of ``decibels`` of full scale."""
     return wav * 10 ** (decibels / 20) / wav.square().mean().sqrt()
 
 
@@ -266,7 +262,7 @@ FLOORS = ("digital", "dither", "hiss", "pink room tone", "rumble", "hum")
 
 
 def on_floor(wav: Tensor, name: str) -> Tensor:
-    """The waveform with what a recording has where nobody plays: nothing, dither, or noise at -60 dB."""
+    """Add a noise floor: nothing, dither, or noise at -60 dB."""
     count = len(wav)
     generator = torch.Generator().manual_seed(1)
     if name == "digital":
@@ -304,7 +300,7 @@ def test_silence_between_clicks_has_no_beats(floor: str) -> None:
     assert grid.downbeat_confidence < 0.1
 
 
-def test_digital_silence_of_a_minute_hides_no_music() -> None:
+def test_music_after_a_minute_of_digital_silence() -> None:
     clicks = metronome(np.arange(20) * 0.5, 10.0)
     (grid,) = grids_of(torch.cat([rest(3.0), clicks, rest(70.0), clicks, rest(60.0)]))
     expected = np.concatenate([3 + np.arange(20) * 0.5, 83 + np.arange(20) * 0.5])
@@ -313,7 +309,7 @@ def test_digital_silence_of_a_minute_hides_no_music() -> None:
 
 
 @pytest.mark.parametrize("gain", [1e-3, 1.0, 30.0])
-def test_silence_is_judged_by_the_piece_and_not_by_level(gain: float) -> None:
+def test_silence_is_relative_to_the_level_of_the_piece(gain: float) -> None:
     clip = on_floor(torch.cat([rest(12.0), piece(beat_times(120.0, 12.0, 0.0), 4, 12.0), rest(8.0)]), "hiss")
     (grid,) = grids_of(gain * clip)
     np.testing.assert_allclose(grid.beats[:24], 12 + np.arange(24) * 0.5, atol=0.03)
@@ -322,7 +318,7 @@ def test_silence_is_judged_by_the_piece_and_not_by_level(gain: float) -> None:
 
 @pytest.mark.parametrize("bars", [1, 2])
 @pytest.mark.parametrize("floor", ["digital", "hiss"])
-def test_beats_go_on_through_a_break_of_a_bar_or_two(bars: int, floor: str) -> None:
+def test_beats_continue_through_a_break_of_a_bar_or_two(bars: int, floor: str) -> None:
     # 8 s are four bars of four at 120 bpm.
     part = piece(beat_times(120.0, 8.0, 0.0), 4, 8.0)
     seconds = 16.0 + 2 * bars
@@ -337,16 +333,16 @@ def test_several_silent_bars_in_a_piece_have_no_beats(bars: int, floor: str) -> 
     part = piece(beat_times(120.0, 8.0, 0.0), 4, 8.0)
     again = 8.0 + 2 * bars
     (grid,) = grids_of(on_floor(torch.cat([part, rest(2.0 * bars), part]), floor))
-    # The last sound ends at 8 s; what lies on it is still a beat.
+    # The last sound ends at 8 s, and has a beat.
     assert not ((grid.beats > 8.1) & (grid.beats < again - 0.1)).any()
     expected = np.concatenate([np.arange(16) * 0.5, again + np.arange(16) * 0.5])
     assert np.abs(expected[:, None] - grid.beats).min(1).max() < 0.03
-    # The bars go on as if they had been counted through.
-    assert away(grid.downbeats, np.arange(0, again + 8, 2.0)).max() < 0.03
+    # Bars are counted through the silence.
+    assert distances(grid.downbeats, np.arange(0, again + 8, 2.0)).max() < 0.03
 
 
 @pytest.mark.parametrize("floor", ["digital", "hiss"])
-def test_a_soft_introduction_keeps_its_beats(floor: str) -> None:
+def test_a_soft_introduction_has_beats(floor: str) -> None:
     band = piece(beat_times(120.0, 16.0, 0.0), 4, 16.0)
     level = float(10 * band.square().mean().log10())
     intro = at_level(soft_chords(np.arange(32) * 0.5, 16.0), level - 30)
@@ -354,7 +350,7 @@ def test_a_soft_introduction_keeps_its_beats(floor: str) -> None:
     np.testing.assert_allclose(grid.beats[:64], np.arange(64) * 0.5, atol=0.04)
 
 
-def test_a_long_fade_in_has_beats_once_it_can_be_heard() -> None:
+def test_a_long_fade_in_has_beats_once_it_is_audible() -> None:
     band = piece(beat_times(120.0, 30.0, 0.0), 4, 30.0)
     (grid,) = grids_of(band * torch.linspace(0, 30 / 20, len(band)).clamp(max=1))
     # At 1 s it is 26 dB below its full level.
@@ -362,7 +358,7 @@ def test_a_long_fade_in_has_beats_once_it_can_be_heard() -> None:
     assert np.abs(expected[:, None] - grid.beats).min(1).max() < 0.03
 
 
-def test_beats_go_on_through_the_rests_between_sung_phrases() -> None:
+def test_beats_continue_through_rests_between_phrases() -> None:
     # At 90 bpm: phrases of eight notes, rests of six beats, the last chord ringing into them.
     period = 60 / 90
     phrase = torch.cat([soft_chords(np.arange(8) * period, 8 * period), rest(6 * period)])
@@ -371,7 +367,7 @@ def test_beats_go_on_through_the_rests_between_sung_phrases() -> None:
     assert np.abs(expected[:, None] - grid.beats).min(1).max() < 0.05
 
 
-def test_silence_is_the_same_alone_and_in_a_batch() -> None:
+def test_silences_do_not_depend_on_the_batch() -> None:
     clicks = metronome(np.arange(16) * 0.5, 8.0)
     clips = [
         torch.cat([rest(9.0), clicks]),
@@ -380,12 +376,12 @@ def test_silence_is_the_same_alone_and_in_a_batch() -> None:
     ]
     for grid, clip in zip(grids_of(*clips), clips, strict=True):
         (alone,) = grids_of(clip)
-        assert_same(grid, alone)
+        assert_equal_grids(grid, alone)
 
 
 @pytest.mark.parametrize("bpm", [60.0, 75.0, 90.0, 119.403, 120.0, 121.7, 140.0, 173.0])
 @pytest.mark.parametrize("floor", ["digital", "hiss"])
-def test_bars_of_clicks_that_sound_alike_are_a_guess_and_begin_with_the_first(bpm: float, floor: str) -> None:
+def test_bars_of_equal_clicks_begin_with_the_first_and_have_no_confidence(bpm: float, floor: str) -> None:
     (grid,) = grids_of(on_floor(metronome(np.arange(0, 19.9, 60 / bpm), 20.0), floor))
     assert grid.confidence > 0
     assert grid.downbeat_confidence < 0.1
@@ -393,13 +389,13 @@ def test_bars_of_clicks_that_sound_alike_are_a_guess_and_begin_with_the_first(bp
     assert grid.beats[0] == pytest.approx(0, abs=0.02)
 
 
-def test_clicks_that_differ_at_random_have_no_sure_bars() -> None:
+def test_bars_of_randomly_accented_clicks_have_little_confidence() -> None:
     draw = np.random.default_rng(0)
     clips = [metronome(np.arange(48) * 0.5, 24.0, draw.uniform(0.3, 1.0, 48).tolist()) for _ in range(12)]
     assert sum(grid.downbeat_confidence > 0.25 for grid in grids_of(*clips)) <= 1
 
 
-def test_accents_make_bars_sure_and_time_makes_them_surer() -> None:
+def test_downbeat_confidence_increases_with_accents_and_duration() -> None:
     seconds = (3.0, 24.0)
     hiss = torch.randn(32 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
     clips = [piece(np.arange(0, s, 0.5), 4, s) + 0.03 * hiss[: round(s * SAMPLE_RATE)] for s in seconds]
@@ -409,21 +405,21 @@ def test_accents_make_bars_sure_and_time_makes_them_surer() -> None:
 
 
 @pytest.mark.parametrize("floor", ["digital", "hiss"])
-def test_softer_clicks_between_loud_ones_make_bars_sure(floor: str) -> None:
-    # The first two clicks are an upbeat, so that the downbeats are not where they would be guessed.
+def test_bars_of_accented_clicks_have_confidence(floor: str) -> None:
+    # The first two clicks are an upbeat, so that bars do not begin with the first beat.
     clicks = metronome(np.arange(40) * 0.5, 20.0, (0.5, 0.5, 1.0, 0.5))
     (grid,) = grids_of(on_floor(clicks, floor))
     np.testing.assert_allclose(grid.downbeats, np.arange(1.0, 20.0, 2.0), atol=0.02)
     assert grid.downbeat_confidence > 0.8
 
 
-def test_downbeats_are_never_surer_than_beats() -> None:
+def test_downbeat_confidence_is_at_most_that_of_beats() -> None:
     clips = [piece(beat_times(bpm, SECONDS), metre, SECONDS) for bpm in (85.0, 120.0) for metre in (3, 4)]
     for grid in grids_of(*clips):
         assert 0.3 < grid.downbeat_confidence <= grid.confidence
 
 
-def test_a_pulse_that_may_be_counted_two_ways_is_not_sure() -> None:
+def test_an_ambiguous_pulse_has_at_most_half_confidence() -> None:
     # Clicks at 240 bpm have two series of beats at 120, each as good as the other; and at 60 bpm the
     # clicks may be all beats or every other one.
     even, slow, plain = grids_of(*(metronome(np.arange(0, 20, step), 20.0) for step in (0.25, 1.0, 0.5)))
@@ -432,18 +428,18 @@ def test_a_pulse_that_may_be_counted_two_ways_is_not_sure() -> None:
     assert plain.confidence > 0.8
 
 
-def test_another_activation_than_the_onset_envelope() -> None:
+def test_other_activations_than_the_onset_envelope() -> None:
     beats = beat_times(96.0, SECONDS)
     frames = torch.tensor([int(SECONDS * 100)])
     time = (torch.arange(int(frames)) + 0.5) / 100
     pulse = torch.exp(-0.5 * ((time[:, None] - torch.from_numpy(beats).float()) / 0.02) ** 2).amax(1)[None]
     mel, _ = log_mel(piece(beats, 4, SECONDS)[None], torch.tensor([int(SECONDS * SAMPLE_RATE)]), N_MELS)
     (grid,) = estimate_grids(pulse, mel, frames, [SECONDS], trust=1.0)
-    assert away(grid.beats, beats).max() < 0.01
+    assert distances(grid.beats, beats).max() < 0.01
     assert grid.bpm == pytest.approx(96.0, rel=0.01)
 
 
-def test_what_is_not_finite_in_an_activation_harms_nothing() -> None:
+def test_activations_that_are_not_finite() -> None:
     mel, frames = log_mel(
         piece(beat_times(120.0, 8.0), 4, 8.0)[None], torch.tensor([8 * SAMPLE_RATE]), N_MELS
     )
@@ -454,11 +450,11 @@ def test_what_is_not_finite_in_an_activation_harms_nothing() -> None:
     assert grid.confidence > 0
 
 
-def test_ten_minutes_are_one_steady_grid() -> None:
+def test_ten_minutes_have_a_steady_grid() -> None:
     beats = beat_times(124.0, 60.0, first=0.25)
     lengths = torch.tensor([60 * SAMPLE_RATE])
     mel, _ = log_mel(piece(beats, 4, 60.0)[None], lengths, N_MELS)
-    # Ten times the same minute of 124 beats: the pulse goes on across the seams.
+    # Ten times the same minute of 124 beats, so that the pulse continues across the repetitions.
     mel = mel.repeat(1, 10, 1)
     frames = torch.tensor([mel.shape[1]])
     (grid,) = estimate_grids(onset_envelope(mel, frames), mel, frames, [600.0])
@@ -471,7 +467,7 @@ def test_ten_minutes_are_one_steady_grid() -> None:
     "change",
     [{"lengths": torch.tensor([100, 100])}, {"durations": [1.0, 1.0]}, {"log_mel": torch.zeros(1, 150, 8)}],
 )
-def test_shapes_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
+def test_shapes_that_do_not_match_are_refused(change: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {
         "activation": torch.zeros(1, 100),
         "log_mel": torch.zeros(1, 100, 8),
@@ -479,5 +475,5 @@ def test_shapes_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
         "durations": [1.0],
     }
     estimate_grids(**arguments)
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="do not match"):
         estimate_grids(**{**arguments, **change})

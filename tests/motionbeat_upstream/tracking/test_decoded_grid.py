@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.bar_pointer import NO_HINTS, Hints
-from motionbeat_upstream.tracking.decoded_grid import BEATS, decode_grids
+from motionbeat_upstream.tracking.decoded_grid import BEAT_CALIBRATION, decode_grids
 from motionbeat_upstream.tracking.frontend import log_mel
 from motionbeat_upstream.tracking.grid import Grid
 from tests.clicks_at_tempo import clicks
@@ -50,7 +50,7 @@ def test_beats_bars_and_metre(bpm: float) -> None:
     assert 0 < grid.downbeat_confidence <= grid.confidence
 
 
-def test_beat_times_lie_between_frames() -> None:
+def test_beat_times_are_interpolated_between_frames() -> None:
     beats = np.arange(0.2, SECONDS - 0.06, 60 / 113)
     (grid,) = grids_of(clip(113.0, Flaws(noise=0.1)))
     assert len(grid.beats) == len(beats)
@@ -58,17 +58,17 @@ def test_beat_times_lie_between_frames() -> None:
     assert abs(np.mean(grid.beats - beats)) < 0.002
 
 
-def test_confidence_falls_with_the_evidence() -> None:
+def test_confidence_decreases_with_the_evidence() -> None:
     def mean(flaws: Flaws) -> float:
         grids = [grids_of(clip(110.0, flaws, seed))[0] for seed in range(4)]
         return float(np.mean([grid.confidence for grid in grids]))
 
     assert mean(Flaws()) > mean(SEVERE) + 0.05
-    assert BEATS.confidence(-1e9, 3) == 0.0
-    assert BEATS.confidence(np.inf, 3) == 1.0
+    assert BEAT_CALIBRATION.confidence(-1e9, 3) == 0.0
+    assert BEAT_CALIBRATION.confidence(np.inf, 3) == 1.0
 
 
-def test_without_a_pulse_the_grid_is_the_fallback() -> None:
+def test_clips_without_a_pulse_have_the_fallback_grid() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = 0.1 * torch.randn(round(SECONDS * SAMPLE_RATE), generator=generator)
     nothing = -5 + 0.5 * torch.randn(2, round(SECONDS * 50), generator=generator)
@@ -88,7 +88,7 @@ def test_silence_before_the_music_has_no_beats() -> None:
     assert grid.beats[0] > before - 0.3
 
 
-def test_a_clip_has_the_same_grid_alone_and_in_a_batch() -> None:
+def test_grids_do_not_depend_on_the_batch() -> None:
     clips = [clip(90.0, SEVERE, 1, 7.0), clip(133.0, MODERATE, 2, 11.3), clip(170.0, SEVERE, 3, 4.1)]
     for alone, together in zip((grids_of(c)[0] for c in clips), grids_of(*clips, extra=5000), strict=True):
         np.testing.assert_array_equal(alone.beats, together.beats)
@@ -97,13 +97,13 @@ def test_a_clip_has_the_same_grid_alone_and_in_a_batch() -> None:
         assert alone.downbeat_confidence == together.downbeat_confidence
 
 
-def test_hints_are_followed() -> None:
+def test_hints() -> None:
     (grid,) = grids_of(clip(150.0), hints=Hints(60.0, 90.0, (3,)))
     assert grid.bpm == pytest.approx(75.0, rel=0.02)
     assert grid.metre == 3
 
 
-def test_shapes_that_do_not_fit() -> None:
+def test_shapes_that_do_not_match_are_refused() -> None:
     logits, lengths = torch.zeros(1, 50), torch.tensor([101])
-    with pytest.raises(ValueError, match="a whole number of frames"):
+    with pytest.raises(ValueError, match="an integer number of frames"):
         decode_grids(logits, logits, None, torch.zeros(1, 101, 96), lengths, [1.01])

@@ -15,7 +15,7 @@ from motion_data.beats_file import Beats
 from motion_data.files import file_sha256
 from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
-from motionbeat_upstream.tracking.bar_pointer import WEIGHTS, DecoderInput, decode_bars
+from motionbeat_upstream.tracking.bar_pointer import DEFAULT_WEIGHTS, DecoderInput, decode_bars
 from motionbeat_upstream.tracking.decoded_grid import Calibration
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.fit_bar_pointer import activations as kept_activations
@@ -35,7 +35,7 @@ from recipes.benchmark.fit_bar_pointer.search import (
     weights_of,
 )
 from tests.beat_tracking_clicks import write_clicks
-from tests.frame_activations import MODERATE, logits_of, positions_of, time_to_beats
+from tests.frame_activations import MODERATE, logits_of, positions_of, random_beats
 from tests.small import SMALL, music
 
 SECONDS = 10.0
@@ -44,7 +44,7 @@ SECONDS = 10.0
 def made(number: int, of_set: str = "made", piece: str | None = None) -> Activations:
     """A recording with activations made from its beats."""
     draw = np.random.default_rng(number)
-    beats = time_to_beats(float(draw.uniform(70, 180)), SECONDS, draw)
+    beats = random_beats(float(draw.uniform(70, 180)), SECONDS, draw)
     positions = positions_of(len(beats), 4)
     beat, downbeat = (x[None] for x in logits_of(beats, positions, SECONDS, draw, MODERATE))
     size = beat.shape[1]
@@ -79,7 +79,7 @@ def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
 
 
 def test_present_values_are_the_weights() -> None:
-    assert weights_of(present_values()) == WEIGHTS
+    assert weights_of(present_values()) == DEFAULT_WEIGHTS
     one = made(3)
     (path,) = decode_bars(one.evidence)
     np.testing.assert_array_equal(decode(one, present_values()).frames, path.frames)
@@ -107,12 +107,12 @@ def test_folds_halve_the_pieces_of_each_set() -> None:
 
 def test_a_calibration_is_the_curve_that_outcomes_were_drawn_by() -> None:
     draw = np.random.default_rng(0)
-    true, margin = Calibration(scale=2.0, even=3.0), draw.uniform(-2, 9, 4000)
+    true, margin = Calibration(scale=2.0, midpoint=3.0), draw.uniform(-2, 9, 4000)
     right = draw.random(4000) < [true.confidence(value, 1) for value in margin]
     found = fit_calibration(margin, right)
     assert found is not None
     assert found.scale == pytest.approx(2.0, rel=0.1)
-    assert found.even == pytest.approx(3.0, rel=0.1)
+    assert found.midpoint == pytest.approx(3.0, rel=0.1)
     assert fit_calibration(margin, np.ones(4000, dtype=np.bool_)) is None
     assert fit_calibration(margin, ~right) is None
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from motionbeat_upstream.tracking import tempo
-from motionbeat_upstream.tracking.accents import find_accents
+from motionbeat_upstream.tracking.accents import compute_accents
 from motionbeat_upstream.tracking.frontend import spectra
 from recipes.benchmark.fit_tempo import Windows, evidence_of, fit, main, score, window_weights
 from tests.made_corpus import Made, write_corpus
@@ -20,7 +20,7 @@ from tests.small import music
 def random_windows(seed: int, weights: NDArray[np.float64], count: int = 400) -> Windows:
     """Windows whose tempo was drawn as the weights have it."""
     rng = np.random.default_rng(seed)
-    steps = tempo.tempi().double().numpy()
+    steps = tempo.candidate_tempi().double().numpy()
     evidence = rng.normal(size=(count, len(steps), len(weights)))
     share = np.exp(evidence @ weights)
     share /= share.sum(1, keepdims=True)
@@ -46,14 +46,14 @@ def test_weights_of_windows_add_up_and_rare_tempi_count_more() -> None:
 def test_evidence_times_weights_is_the_score_by_which_tempi_are_chosen() -> None:
     wav = music(12, 110, 0)
     mel, lengths, onset = spectra(wav[None], torch.tensor([len(wav)]), 96)
-    accents = find_accents(onset, mel, lengths)
-    octaves = torch.log2(tempo.tempi() / 120)
-    prior = sum(weight * octaves**power for power, weight in enumerate(tempo.PRIOR, 1))
-    scores = torch.einsum("tskm,km->ts", evidence_of(wav), torch.tensor(tempo.WEIGHTS)) + prior
+    accents = compute_accents(onset, mel, lengths)
+    octaves = torch.log2(tempo.candidate_tempi() / 120)
+    prior = sum(weight * octaves**power for power, weight in enumerate(tempo.PRIOR_WEIGHTS, 1))
+    scores = torch.einsum("tskm,km->ts", evidence_of(wav), torch.tensor(tempo.PERIODICITY_WEIGHTS)) + prior
     periods, choice, _, _ = tempo.beat_periods(accents, lengths)
     middle = len(scores) // 2
-    assert float(periods[choice[0, round(middle * tempo.HOP * 100)]]) == pytest.approx(
-        6000 / float(tempo.tempi()[scores[middle].argmax()])
+    assert float(periods[choice[0, round(middle * tempo.HOP_SECONDS * 100)]]) == pytest.approx(
+        6000 / float(tempo.candidate_tempi()[scores[middle].argmax()])
     )
 
 
@@ -69,7 +69,7 @@ def test_the_command_fits_a_corpus_and_scores_it_on_the_dev_split(
     assert main([str(tmp_path / "corpus")]) == 0
     said = capsys.readouterr().out
     assert said.count("windows  right") == 6
-    assert said.count("WEIGHTS = [[") == said.count("PRIOR = [") == 1
+    assert said.count("PERIODICITY_WEIGHTS = [[") == said.count("PRIOR_WEIGHTS = [") == 1
     assert main([str(tmp_path / "none")]) == 2
     write_corpus(tmp_path / "loose", [Made("a", bpm=None)])
     assert main([str(tmp_path / "loose")]) == 2

@@ -15,7 +15,7 @@ from torch import Tensor
 from motion_data.pipeline.beat_targets import beat_targets
 from motionbeat_upstream.nn.music_tower import BeatHeads
 from motionbeat_upstream.tracking.grid import METRES, Grid, regular_grid
-from motionbeat_upstream.tracking.tempo import FASTEST, SLOWEST, TEMPO_CLASSES, tempo_class
+from motionbeat_upstream.tracking.tempo import MAX_BPM, MIN_BPM, TEMPO_CLASSES, tempo_class
 from recipes.pretrain.criterion.augmentation import AugmentationSettings, augment
 from recipes.pretrain.criterion.beat_losses import BeatHeadSettings, beat_head_losses, tempo_loss
 
@@ -108,7 +108,7 @@ def test_the_reference_has_the_lowest_loss(kind: Literal["widened", "shift_toler
 
 
 def test_tempo_loss_is_minimal_at_the_reference() -> None:
-    bpm = torch.linspace(SLOWEST + 1, FASTEST - 1, 57)
+    bpm = torch.linspace(MIN_BPM + 1, MAX_BPM - 1, 57)
     logits = torch.zeros(1, len(bpm), TEMPO_CLASSES, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=0.3)
     for _ in range(300):
