@@ -190,11 +190,11 @@ def _track_pairs(
         "half": package_half(track.package),
     }
     if track.midi is None:
-        grid, facts = _label_recording(track, wav, start, stop, settings, models)
+        grid, facts, deviations = _label_recording(track, wav, start, stop, settings, models)
         source = "self-labelled"
     else:
         found = align_midi_grid(track.midi, audio_onset_envelope(wav))
-        grid, source = found.grid, "exact"
+        grid, source, deviations = found.grid, "exact", np.zeros((0, 2))
         facts = {
             "midi": track.midi.name,
             "lag_ms": round(1000 * found.lag, 1),
@@ -202,18 +202,27 @@ def _track_pairs(
         }
     stem = track_file_name(track)
     audio = write_track(out, stem, wav, stop)
-    return cut_pairs(
+    pairs = cut_pairs(
         *("recordings", track, stem, grid, source, audio, {**provenance, **facts}),
         seconds=settings.seconds,
         seed=settings.seed,
         wav=wav if settings.follows == "music" else None,
     )
+    kept = [made for made in pairs if made[0].audio and not _overlap(made[0].audio, deviations)]
+    if not kept:
+        raise DataError(f"all {len(pairs)} excerpts have onsets that deviate from the tatum")
+    return kept
+
+
+def _overlap(audio: AudioSpan, spans: NDArray[np.float64]) -> bool:
+    """Whether an excerpt has a part in one of the spans (N, 2), in seconds."""
+    return bool(((spans[:, 0] < audio.stop) & (spans[:, 1] > audio.start)).any())
 
 
 def _label_recording(
     track: Track, wav: Tensor, start: float, stop: float, settings: Settings, models: Mapping[str, Path]
-) -> tuple[Grid, Mapping[str, Any]]:
-    """A track's grid by the models, and what is written down of how it was found.
+) -> tuple[Grid, Mapping[str, Any], NDArray[np.float64]]:
+    """A track's grid by the models, facts for its provenance, and (N, 2) seconds of what is not on its tatum.
 
     Raises:
         DataError: why it cannot be labelled.
@@ -232,7 +241,7 @@ def _label_recording(
     )
     if isinstance(labels, str):
         raise DataError(labels)
-    return labels.grid, {
+    facts = {
         "tatums_a_minute": round(60 * tatum.rate, 4),
         "tatum_from": "onsets" if track.rate is None else "tempo file",
         "vector_strength": round(tatum.strength, 4),
@@ -244,6 +253,7 @@ def _label_recording(
         "bars_known": labels.bars_known,
         "labelled_by": list(models),
     }
+    return labels.grid, facts, tatum.deviations
 
 
 def write_track(out: Path, stem: str, wav: Tensor, stop: float) -> AudioSpan:

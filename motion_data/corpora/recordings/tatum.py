@@ -8,7 +8,7 @@ rate and phase by a straight line, to about a millisecond from end to end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -50,7 +50,9 @@ class Tatum:
     strength: float
     """Vector strength of the onset envelope at the rate, in [0, 1]."""
     drift: float
-    """Largest deviation in seconds of a window's phase from the straight line."""
+    """90th percentile of the deviations of the windows' phases from the straight line, in seconds."""
+    deviations: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    """(N, 2) start and end in seconds of passages that deviate by more than is allowed."""
 
     @property
     def rejection(self) -> str | None:
@@ -140,7 +142,7 @@ def _refine_tatum(sharp: Array, rate: float) -> Tatum:
     weights = windows.sum(1)
     middles = starts + windows @ inner / np.maximum(weights, 1e-9)
     limits = rate - MAX_RATE_CORRECTION, rate + MAX_RATE_CORRECTION
-    errors = np.zeros(1)
+    errors, times = np.zeros(1), np.zeros(1)
     for _ in range(3):
         vectors = (windows @ np.exp(-2j * np.pi * rate * inner)) * np.exp(-2j * np.pi * rate * starts)
         strengths = np.abs(vectors) / np.maximum(weights, 1e-9)
@@ -151,10 +153,14 @@ def _refine_tatum(sharp: Array, rate: float) -> Tatum:
         if clear.sum() < 2:
             break
         slope, offset = np.polyfit(middles[clear], cycles, 1, w=np.abs(vectors[clear]))
-        errors = cycles - (slope * middles[clear] + offset)
+        errors, times = cycles - (slope * middles[clear] + offset), middles[clear]
         # A wave exp(2πi·f·t) seen from a rate r has the phase (f - r)·t.
         rate = float(np.clip(rate + slope, *limits))
-    times = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE
-    whole = (sharp * np.exp(-2j * np.pi * rate * times)).sum()
+    frames = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE
+    whole = (sharp * np.exp(-2j * np.pi * rate * frames)).sum()
     phase = float((-np.angle(whole) / (2 * np.pi) / rate) % (1 / rate))
-    return Tatum(rate, phase, float(np.abs(whole) / sharp.sum()), float(np.abs(errors).max() / rate))
+    seconds = np.abs(errors) / rate
+    # The Hann weights leave the middle half of a window.
+    deviations = times[seconds > MAX_DRIFT_SECONDS, None] + WINDOW_SECONDS / 4 * np.array([-1, 1])
+    strength = float(np.abs(whole) / sharp.sum())
+    return Tatum(rate, phase, strength, float(np.percentile(seconds, 90)), deviations)

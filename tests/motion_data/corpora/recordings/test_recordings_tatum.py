@@ -82,11 +82,24 @@ class TestConstantTempo:
         assert off(tatum, bpm / 60, phase, 20.0) < 0.006
         assert tatum.rejection is None
 
+    @settings(max_examples=10)
+    @given(st.floats(3, 7), st.floats(40, 90), st.integers(0, 99))
+    def test_a_syncopated_passage_is_left_out_alone(self, rate: float, start: float, seed: int) -> None:
+        seconds, stop = 180.0, start + 12.0
+        times = tatums(rate, 0.05, seconds, seed)
+        times[(times > start) & (times < stop)] += 0.35 / rate
+        tatum = measure_tatum(envelope(times, seconds, 0.02, seed), rate)
+        assert tatum.rejection is None
+        assert off(tatum, rate, 0.05, seconds) < 0.012
+        middles = tatum.deviations.mean(1)
+        assert len(middles) >= 1
+        assert ((middles > start - 4) & (middles < stop + 4)).all()
+
 
 class TestRefused:
     @pytest.mark.slow
     @settings(max_examples=20, deadline=None)
-    @given(st.floats(3, 11), st.floats(0.06, 0.15), st.booleans(), st.integers(0, 99))
+    @given(st.floats(3, 11), st.floats(0.09, 0.15), st.booleans(), st.integers(0, 99))
     def test_a_drifting_tempo_is_refused_with_its_drift(
         self, rate: float, bend: float, late: bool, seed: int
     ) -> None:
@@ -95,8 +108,8 @@ class TestRefused:
         share = times / seconds
         times = times + (1 if late else -1) * bend * 4 * share * (1 - share)
         tatum = measure_tatum(envelope(times[times > 0], seconds, 0.02, seed), rate)
-        # A parabola's largest distance from its best straight line is two thirds of its height.
-        assert tatum.drift == pytest.approx(2 / 3 * bend, rel=0.35)
+        # Nine tenths of a parabola are within .48 of its height from its best straight line.
+        assert tatum.drift == pytest.approx(0.48 * bend, rel=0.35)
         assert f"drifts: {1000 * tatum.drift:.0f} ms" in str(tatum.rejection)
 
     @settings(max_examples=10, deadline=None)
