@@ -10,7 +10,7 @@ import pytest
 
 from recipes.downstream import run_downstream
 from recipes.downstream.s3prl_runner import registration
-from recipes.results.record import read_results, results_file
+from recipes.results.record import read_results, results_path
 from tests.made_corpus import Made, write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +41,6 @@ def test_the_example_task_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.
     )
     arguments = ["-m", "train", "-u", "motionbeat_log_mel", "-d", task, "-p", str(tmp_path / "out")]
     assert run_downstream.main([*arguments, "--device", "cpu", "-o", options]) == 0
-    (results,) = read_results(results_file(tmp_path / "out"))
+    (results,) = read_results(results_path(tmp_path / "out"))
     assert results.run.task == task
     assert {value for _, _, measure, value in results.rows if measure == "label"} == {1.0, 2.0}

@@ -37,7 +37,7 @@ from recipes.downstream.s3prl_runner.registration import packaged_config
 from recipes.downstream.s3prl_runner.request import read_config
 from recipes.downstream.s3prl_runner.run_files import BEST
 from recipes.downstream.tagging.expert import TAGGING
-from recipes.results.record import VERSION, Run, origin
+from recipes.results.record import VERSION, Run, command_and_versions
 from recipes.results.tables import ResultTable
 
 CLIP_TASKS: dict[str, ClipTask] = {task.name: task for task in (TAGGING, GENRE, INSTRUMENT, MUSIC_EMOTION)}
@@ -115,7 +115,7 @@ class ClipPlan(Plan):
             details={
                 "settings": asdict(settings),
                 "options": {"learning_rate": best.learning_rate, "dev": best.dev},
-                **origin(),
+                **command_and_versions(),
             },
         )
         report(folder, run, predictions, data)

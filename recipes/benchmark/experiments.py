@@ -240,11 +240,11 @@ def figures_of(run: ArmRun) -> dict[str, float]:
 
 def measured(runs: Sequence[ArmRun]) -> list[Results]:
     """The figures on the dev splits of the arms' own corpora."""
-    from recipes.results.record import Results, Run, item_rows, origin
+    from recipes.results.record import Results, Run, command_and_versions, item_rows
 
     return [
         Results(
-            Run("experiment", "dev", run.arm, seed=run.seed, split="dev", details=origin()),
+            Run("experiment", "dev", run.arm, seed=run.seed, split="dev", details=command_and_versions()),
             item_rows("dev", "dev", {MEASURES[key]: figures[key] for key in MEASURES if key in figures}),
         )
         for run in runs
@@ -259,7 +259,7 @@ def decoded(runs: Sequence[ArmRun], experiment: Experiment, out: Path) -> list[R
     from recipes.benchmark.beats.comparison import compare
     from recipes.benchmark.beats.sets import read_set
     from recipes.benchmark.beats.trackers import read_trackers
-    from recipes.results.record import Results, Run, item_rows, long_form, origin
+    from recipes.results.record import Results, Run, command_and_versions, item_rows, long_form
 
     sets = [read_set(text, experiment.limit) for text in experiment.sets]
     named = {f"run{number}": run for number, run in enumerate(runs)}
@@ -275,7 +275,7 @@ def decoded(runs: Sequence[ArmRun], experiment: Experiment, out: Path) -> list[R
             for measure in ("beat F", "downbeat F"):
                 means = own[own["measure"] == measure].groupby("group")["value"].mean()
                 figures[f"{one.name}: {measure}"] = float(means.mean()) if len(means) else math.nan
-        about = Run("experiment", "sets", run.arm, seed=run.seed, split="dev", details=origin())
+        about = Run("experiment", "sets", run.arm, seed=run.seed, split="dev", details=command_and_versions())
         results.append(Results(about, item_rows("sets", "sets", figures)))
     return results
 

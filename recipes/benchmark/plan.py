@@ -21,7 +21,7 @@ from recipes.downstream import run_downstream
 from recipes.downstream.s3prl_runner.options import NONE
 from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
 from recipes.downstream.task_run.request import command
-from recipes.results.record import Results, read_results, results_file
+from recipes.results.record import Results, read_results, results_path
 from recipes.results.tables import ResultTable
 
 
@@ -80,7 +80,7 @@ class Plan(ABC):
         folders = [self.folder(out, choice.label, seed, fold) for seed in self.seeds for fold in self.folds]
         return [
             [replace(own, run=replace(own.run, upstream=choice.label)), *references]
-            for own, *references in (read_results(results_file(folder)) for folder in folders)
+            for own, *references in (read_results(results_path(folder)) for folder in folders)
         ]
 
     def own_results(self, upstreams: Iterable[UpstreamChoice], out: Path) -> list[Results]:
@@ -174,7 +174,7 @@ def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: boo
     """
     begun, done = folder / "begun", folder / "done"
     ended = _says(done, made_of)
-    if ended and results_file(folder).is_file():
+    if ended and results_path(folder).is_file():
         return False
     if ended or not _says(begun, made_of):
         earlier = files_of_run(folder)

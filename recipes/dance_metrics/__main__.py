@@ -129,7 +129,7 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
 
 
 def _run(options: argparse.Namespace) -> Run:
-    from recipes.results.record import Run, origin
+    from recipes.results.record import Run, command_and_versions
 
     if options.music:
         beats = f"{options.tracker} on {options.music.name}"
@@ -145,7 +145,7 @@ def _run(options: argparse.Namespace) -> Run:
         data=str(options.truth),
         upstream=options.generated.name,
         seed=options.seed,
-        details={"beats": beats, "settings": settings, **origin()},
+        details={"beats": beats, "settings": settings, **command_and_versions()},
     )
 
 

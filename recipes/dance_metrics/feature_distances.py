@@ -83,7 +83,7 @@ def truth_scale(truth: NDArray[np.floating[Any]]) -> Scale:
 
 
 def checked_features(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """(N, F) float64 features of at least two dances.
+    """(N, F) float64 features of at minimum two dances.
 
     Raises:
         DataError: another shape, too few, or NaN.
@@ -92,7 +92,7 @@ def checked_features(features: NDArray[np.floating[Any]]) -> NDArray[np.float64]
     if features.ndim != 2:
         raise DataError(f"features of shape {features.shape}; expected (N, F), a row a dance")
     if len(features) < 2:
-        raise DataError(f"features of {len(features)} dance(s); expected at least 2: give more dances")
+        raise DataError(f"features of {len(features)} dance(s); expected at minimum 2: give more dances")
     bad = int((~np.isfinite(features)).sum())
     if bad:
         raise DataError(f"{bad} of {features.size} features are NaN or infinite; leave those dances out")
@@ -111,8 +111,8 @@ def gaussian_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> f
     trace of the root is their sum, at any rank: no matrix root, no imaginary part, no NaN [O].
 
     Args:
-        one: (N, F), N at least 2.
-        other: (M, F), M at least 2.
+        one: (N, F), N at minimum 2.
+        other: (M, F), M at minimum 2.
     """
     first, second = _root(one), _root(other)
     difference = one.mean(axis=0) - other.mean(axis=0)
@@ -135,7 +135,7 @@ def diversity(features: NDArray[np.floating[Any]]) -> Estimate:
     truth's own is good: a high figure may be noise.
 
     Args:
-        features: (N, F) normalised, N at least 2.
+        features: (N, F) normalised, N at minimum 2.
 
     Raises:
         DataError: fewer dances, another shape, or NaN.
@@ -145,4 +145,4 @@ def diversity(features: NDArray[np.floating[Any]]) -> Estimate:
     def mean(chosen: Items) -> float:
         return float(apart[np.ix_(chosen, chosen)].sum() / (len(chosen) * (len(chosen) - 1)))
 
-    return jackknife_estimate(mean, len(apart), least=0.0)
+    return jackknife_estimate(mean, len(apart), minimum=0.0)

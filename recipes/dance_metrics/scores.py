@@ -17,7 +17,7 @@ from recipes.dance_metrics.feature_distances import diversity, gaussian_distance
 from recipes.dance_metrics.feet import foot_skating, physical_foot_contact
 from recipes.dance_metrics.music_alignment import Movement, movement, music_scores, to_others_music
 from recipes.results.estimates import Estimate, jackknife_estimate
-from recipes.results.record import Results, Row, Run, by_item, item_rows
+from recipes.results.record import Results, Row, Run, item_rows, item_table
 from recipes.results.tables import markdown_table, run_estimates
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def dance_results(
 
     Args:
         run: of the generated dances.
-        generated: at least two, of different names.
-        truth: at least two, of different names.
+        generated: at minimum two, of different names.
+        truth: at minimum two, of different names.
         progress: wraps the dances as they are measured, such as ``tqdm``.
 
     Returns:
@@ -102,7 +102,9 @@ def dance_results(
     for kind, dances in (("generated", generated), ("true", truth)):
         names = [dance.name for dance in dances]
         if len(dances) < 2:
-            raise DataError(f"{len(dances)} {kind} dance(s); expected at least 2, as FID and diversity need")
+            raise DataError(
+                f"{len(dances)} {kind} dance(s); expected at minimum 2, as FID and diversity need"
+            )
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DataError(f"two {kind} dances are called {twice}; give each a name of its own")
@@ -121,7 +123,7 @@ def dance_scores(results: Sequence[Results]) -> DanceScores:
     scores = [dict.fromkeys(HEADINGS, undefined) | run_estimates(one, ITEM_MEASURES) for one in results]
     warnings: list[str] = []
     for kind, names in FEATURES.items():
-        made_features, true_features = (by_item(one)[list(names)].to_numpy() for one in (made, true))
+        made_features, true_features = (item_table(one)[list(names)].to_numpy() for one in (made, true))
         scale = truth_scale(true_features)
         own, other = scale.normalised(made_features), scale.normalised(true_features)
         warnings += [f"FID {kind}: {warning}" for warning in scale.warnings(len(own), len(other))]
@@ -162,7 +164,7 @@ def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterabl
 
 def _distance(own: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:
     """FID of normalised features, which cannot be below 0."""
-    return jackknife_estimate(lambda chosen: gaussian_distance(own[chosen], other), len(own), least=0.0)
+    return jackknife_estimate(lambda chosen: gaussian_distance(own[chosen], other), len(own), minimum=0.0)
 
 
 def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:
@@ -185,7 +187,7 @@ def markdown(results: Sequence[Results]) -> str:
             in the run's details.
     """
     scores = dance_scores(results)
-    made, true = (by_item(one) for one in results)
+    made, true = (item_table(one) for one in results)
 
     def on_others_music(values: pd.DataFrame, measure: str) -> Estimate:
         name = f"{measure}{OTHERS_MUSIC}"

@@ -1,7 +1,7 @@
-"""One record of results, and the tables made of it.
+"""Records of results, and the tables computed from them.
 
 Every task and every benchmark writes the same rows (:mod:`~recipes.results.record`): a task, the data, an
 upstream with the hash of its weights, a seed, a fold, an item, its group, a measure and a value. Means,
-intervals and differences are computed from these rows alone (:mod:`~recipes.results.estimates`), and so are
-tables and plots (:mod:`~recipes.results.tables`).
+intervals, differences (:mod:`~recipes.results.estimates`), tables and plots (:mod:`~recipes.results.tables`)
+are computed from these rows alone.
 """

@@ -1,7 +1,8 @@
-"""Figures with 95 % intervals.
+"""Estimates with 95 % intervals.
 
-Items of one group (clips of a piece, of an artist, of a drummer) resemble each other, and a claim is to hold
-for other groups. So every group counts the same in a mean, and the bootstrap draws groups, not items.
+Items of one group (clips of a piece, of an artist, of a drummer) resemble each other, and a claim should hold
+for other groups. Therefore every group has the same weight in a mean, and the bootstrap draws groups, not
+items.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 10_000
-"""Resamples for the interval of a mean."""
+"""Number of resamples for the interval of a mean."""
 
-DEFINED = 0.5
-"""Share of resamples in which a statistic must be defined for its interval to be given."""
+MIN_DEFINED_SHARE = 0.5
+"""Share of resamples in which a statistic must be defined to have an interval."""
 
-FEWEST_ITEMS = 3
-"""Items that a jackknife needs, or a statistic of two items would be computed from one."""
+MIN_JACKKNIFE_ITEMS = 3
+"""With fewer items, the jackknife would compute a statistic of two items from one."""
 
-TWO_SIDED = 1.96
-"""Standard errors from a figure to either end of its 95 % interval."""
+Z_95 = 1.96
+"""Standard errors from an estimate to either end of its 95 % interval."""
 
 Items = NDArray[np.int64]
 """(N,) indices of the items of a resample; an index may occur more than once."""
@@ -32,22 +33,22 @@ Items = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval."""
+    """A value with its 95 % interval."""
 
     value: float
-    """NaN where the figure is not defined."""
+    """NaN where it is undefined."""
     low: float = float("nan")
-    """NaN where there is no interval: a single group tells nothing about others."""
+    """NaN without an interval: a single group does not allow one."""
     high: float = float("nan")
     groups: int = 0
-    """Number of groups that the figure is computed from."""
+    """Number of groups that the value is computed from."""
 
     def text(self, sign: str = "", undefined: str = "–") -> str:
-        """The figure and its interval with three decimals.
+        """The value and its interval with three decimals.
 
         Args:
             sign: ``+`` for differences.
-            undefined: what stands for a figure that is not defined.
+            undefined: text for a NaN value.
         """
         if np.isnan(self.value):
             return undefined
@@ -57,13 +58,13 @@ class Estimate:
 
     @property
     def standard_error(self) -> float:
-        """Standard error by the width of the interval; 0 where there is no interval."""
-        return 0.0 if np.isnan(self.low) else (self.high - self.low) / (2 * TWO_SIDED)
+        """Standard error from the width of the interval; 0 without an interval."""
+        return 0.0 if np.isnan(self.low) else (self.high - self.low) / (2 * Z_95)
 
     def metrics(self, name: str) -> dict[str, float]:
-        """The figure under ``name``, the ends as ``name_low`` and ``name_high``; what is NaN is left out."""
-        named = {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
-        return {key: value for key, value in named.items() if not np.isnan(value)}
+        """The value as ``name``, the ends as ``name_low`` and ``name_high``; NaN is left out."""
+        metrics = {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+        return {key: value for key, value in metrics.items() if not np.isnan(value)}
 
 
 def mean_estimate(
@@ -72,16 +73,16 @@ def mean_estimate(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """The mean over groups of the means of their items, with its percentile bootstrap interval over groups.
+    """Mean over groups of the means of their items, with a percentile bootstrap interval over groups.
 
     Args:
-        values: (N,) one of each item; NaN is left out.
-        groups: (N,) group of each item; None where every item is a group of its own.
+        values: (N,) values of items; NaN is left out.
+        groups: (N,) groups of items; None if every item is its own group.
         resamples: number of resamples.
         seed: seed of the resampling.
 
     Returns:
-        An estimate of NaN where there is no value.
+        The estimate; its value is NaN if there are no values.
     """
     from scipy.stats import bootstrap
 
@@ -89,9 +90,9 @@ def mean_estimate(
     value = float(means.mean()) if len(means) else float("nan")
     if len(means) < 2:
         return Estimate(value, groups=len(means))
-    if np.ptp(means) == 0:  # The mean of N equal numbers may differ from them by rounding.
+    if np.ptp(means) == 0:  # Rounding may move the means of resamples.
         return Estimate(value, value, value, len(means))
-    drawn = bootstrap(
+    result = bootstrap(
         (means,),
         np.mean,
         n_resamples=resamples,
@@ -100,7 +101,7 @@ def mean_estimate(
         vectorized=True,
         rng=np.random.default_rng(seed),
     )
-    low, high = drawn.confidence_interval
+    low, high = result.confidence_interval
     return Estimate(value, float(low), float(high), len(means))
 
 
@@ -108,20 +109,20 @@ def group_means(values: ArrayLike, groups: Sequence[Any] | NDArray[Any] | None =
     """(G,) means of the items of each group, in the order of the sorted groups; NaN is left out.
 
     Args:
-        values: (N,).
-        groups: (N,); None where every item is a group of its own, in the given order.
+        values: (N,) values of items.
+        groups: (N,) groups of items; None if every item is its own group, in the given order.
     """
-    numbers: NDArray[np.float64] = np.asarray(values, dtype=np.float64).reshape(-1)
-    known = ~np.isnan(numbers)
+    array: NDArray[np.float64] = np.asarray(values, dtype=np.float64).reshape(-1)
+    defined = ~np.isnan(array)
+    array = array[defined]
     if groups is None:
-        numbers = numbers[known]
-        return numbers
-    _, group, count = np.unique(np.asarray(groups)[known], return_inverse=True, return_counts=True)
-    return np.asarray(np.bincount(group, numbers[known], len(count)) / count)
+        return array
+    _, group, count = np.unique(np.asarray(groups)[defined], return_inverse=True, return_counts=True)
+    return np.asarray(np.bincount(group, array, len(count)) / count)
 
 
 def group_weights(groups: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
-    """(N,) weights of items, of sum 1 and the same sum for every group."""
+    """(N,) weights of items: they sum to 1, and every group has the same sum."""
     _, group, count = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return np.asarray(1.0 / (count[group] * max(len(count), 1)))
 
@@ -132,18 +133,17 @@ def bootstrap_estimates(
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Estimate]:
-    """Figures that are no means over items, such as macro F1, with bootstrap intervals over groups.
+    """Statistics that are not means over items, such as macro F1, with bootstrap intervals over groups.
 
     Args:
-        statistic: (M,) figures of the items with the given indices; NaN where a figure is not defined for
-            them.
-        groups: (N,) group of each item.
-        resamples: number of resamples, of as many groups as there are.
+        statistic: computes (M,) values from the items with the given indices; NaN where undefined.
+        groups: (N,) groups of items.
+        resamples: number of resamples; each has as many groups as the data.
         seed: seed of the resampling.
 
     Returns:
-        M estimates of all N items. There is no interval for a single group, nor where a figure is undefined
-        in more than half of the resamples.
+        M estimates from all N items. There is no interval for a single group, nor for a value that is
+        undefined in more than half of the resamples.
     """
     from scipy.stats import DegenerateDataWarning, bootstrap
 
@@ -153,19 +153,19 @@ def bootstrap_estimates(
         return [Estimate(float(value), groups=len(names)) for value in values]
     members = [np.flatnonzero(number == group) for group in range(len(names))]
     with warnings.catch_warnings():
-        # SciPy's own interval is not used: it is undefined where any resample is.
+        # SciPy's own interval is NaN if any resample is.
         warnings.simplefilter("ignore", DegenerateDataWarning)
-        drawn = bootstrap(
+        distribution = bootstrap(
             (np.arange(len(names)),),
-            lambda chosen: statistic(np.concatenate([members[group] for group in chosen])),
+            lambda sample: statistic(np.concatenate([members[group] for group in sample])),
             n_resamples=resamples,
             method="percentile",
             vectorized=False,
             rng=np.random.default_rng(seed),
         ).bootstrap_distribution
-    often = np.isfinite(drawn).mean(1) >= DEFINED
+    defined = np.isfinite(distribution).mean(1) >= MIN_DEFINED_SHARE
     ends = np.full((2, len(values)), np.nan)
-    ends[:, often] = np.nanpercentile(drawn[often], [2.5, 97.5], axis=1)
+    ends[:, defined] = np.nanpercentile(distribution[defined], [2.5, 97.5], axis=1)
     return [
         Estimate(float(value), float(low), float(high), len(names))
         for value, low, high in zip(values, *ends, strict=True)
@@ -173,27 +173,27 @@ def bootstrap_estimates(
 
 
 def jackknife_estimate(
-    statistic: Callable[[Items], float], items: int, least: float = float("-inf")
+    statistic: Callable[[Items], float], items: int, minimum: float = float("-inf")
 ) -> Estimate:
-    """A figure for which the bootstrap is biased, such as a Fréchet distance, with a jackknife interval.
+    """A statistic for which the bootstrap is biased, such as a Fréchet distance, with a jackknife interval.
 
-    A resample of the bootstrap has items twice. A distance between items, or a covariance of few of them,
-    changes with that, whatever the sample: the percentile interval of a Fréchet distance lay wholly above the
-    distance itself in all of 60 trials with normal features (40 or 200 items of 32 or 72 features against
-    400). The interval is ± 1.96 of Tukey's standard errors, leaving out one item at a time.
+    A resample of the bootstrap repeats items, which biases distances between items and covariances of few
+    items: the percentile interval of a Fréchet distance lay entirely above the distance itself in all of 60
+    trials with normal features (40 or 200 items of 32 or 72 features against 400). The interval is ± 1.96
+    of Tukey's standard errors, leaving out one item at a time.
 
     Args:
-        statistic: figure of the items with the given indices.
-        items: N.
-        least: smallest possible value of the statistic; the interval does not go below.
+        statistic: computes a value from the items with the given indices.
+        items: number of items, N.
+        minimum: smallest possible value of the statistic; the interval does not extend below it.
 
     Returns:
         The estimate, without an interval for fewer than three items.
     """
-    every = np.arange(items)
-    value = statistic(every)
-    if items < FEWEST_ITEMS:
+    indices = np.arange(items)
+    value = statistic(indices)
+    if items < MIN_JACKKNIFE_ITEMS:
         return Estimate(value, groups=items)
-    without = np.array([statistic(np.delete(every, item)) for item in every])
-    error = float(np.sqrt((items - 1) * np.mean((without - without.mean()) ** 2)))
-    return Estimate(value, max(value - TWO_SIDED * error, least), value + TWO_SIDED * error, items)
+    leave_one_out = np.array([statistic(np.delete(indices, item)) for item in indices])
+    error = float(np.sqrt((items - 1) * np.mean((leave_one_out - leave_one_out.mean()) ** 2)))
+    return Estimate(value, max(value - Z_95 * error, minimum), value + Z_95 * error, items)

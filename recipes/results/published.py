@@ -1,4 +1,4 @@
-"""Tables of results as JSON files. Benchmarks write them; the documents show those in ``docs/results``."""
+"""Tables of results as JSON files. Benchmarks write them; those in ``docs/results`` are documentation."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
 from recipes.results.estimates import Estimate
-from recipes.results.record import origin
+from recipes.results.record import command_and_versions
 from recipes.results.tables import ResultTable
 
 FORMAT = 1
-"""Version of the files."""
+"""Version of the file format."""
 
 
 def write_tables(path: Path, tables: Sequence[ResultTable]) -> None:
-    """Write tables, the command of this process, and the versions of its packages."""
-    content = {"format": FORMAT, **origin(), "tables": [_record(table) for table in tables]}
+    """Write tables with the command of this process and the versions of its packages."""
+    content = {"format": FORMAT, **command_and_versions(), "tables": [_record(table) for table in tables]}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_tables(path: Path) -> dict[str, ResultTable]:
-    """The tables of a file by title.
+    """Read the tables of a file, by title.
 
     Raises:
-        DataError: the file cannot be read, or is not such a file.
+        DataError: the file cannot be read or has another format.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -47,8 +47,8 @@ def _record(table: ResultTable) -> dict[str, Any]:
         "title": table.title,
         "row_heading": table.row_heading,
         "measures": list(table.measures),
-        "rows": {name: [_numbers(one) for one in row] for name, row in table.rows.items()},
-        "margins": {name: [_numbers(one) for one in row] for name, row in table.margins.items()},
+        "rows": {name: [_numbers(estimate) for estimate in row] for name, row in table.rows.items()},
+        "margins": {name: [_numbers(estimate) for estimate in row] for name, row in table.margins.items()},
         "references": {
             name: [_numbers(Estimate(value)) for value in row] for name, row in table.references.items()
         },
@@ -65,17 +65,19 @@ def _table(record: dict[str, Any]) -> ResultTable:
     for name, row in [*rows.items(), *margins.items(), *references.items()]:
         if len(row) != len(measures):
             raise ValueError(f"row {name!r} has {len(row)} figures for {len(measures)} measures")
-    values = {name: [one.value for one in row] for name, row in references.items()}
+    reference_values = {name: [estimate.value for estimate in row] for name, row in references.items()}
     return ResultTable(
-        record["title"], measures, rows, margins, values, record["notes"], record["row_heading"]
+        record["title"], measures, rows, margins, reference_values, record["notes"], record["row_heading"]
     )
 
 
-def _numbers(one: Estimate) -> list[float] | None:
-    """The value, with an interval where there is one; JSON has no NaN."""
-    if math.isnan(one.value):
+def _numbers(estimate: Estimate) -> list[float] | None:
+    """The value, followed by its interval if it has one; None for NaN, which JSON lacks."""
+    if math.isnan(estimate.value):
         return None
-    return [one.value] if math.isnan(one.low) else [one.value, one.low, one.high, one.groups]
+    if math.isnan(estimate.low):
+        return [estimate.value]
+    return [estimate.value, estimate.low, estimate.high, estimate.groups]
 
 
 def _estimate(numbers: list[float] | None) -> Estimate:

@@ -1,12 +1,11 @@
-"""The rows that every task and benchmark writes, and the file that they are kept in.
+"""The rows that every task and benchmark writes, and their file format.
 
-A file is JSON Lines (UTF-8). A line with an object starts a run and tells what the run's rows share, the
-format and its version among it; each line with an array after it is a row ``[item, group, measure, value]``
-of that run. A file is written whole or not at all. After the run of the upstream it may hold reference runs:
-the true dances, chance, what is reached without learning.
+A file is JSON Lines (UTF-8). A line with an object starts a run: it contains the format, its version and the
+fields that the run's rows share. Each following line with an array is a row ``[item, group, measure, value]``
+of that run. Files are written atomically. After the run of the upstream a file may contain reference runs:
+the true dances, chance, a baseline without learning.
 
-What is not known of an item has no row. Values that belong to the whole run, such as a median rank, have an
-empty item and group.
+An unknown value has no row. Values of the whole run, such as a median rank, have an empty item and group.
 """
 
 from __future__ import annotations
@@ -31,21 +30,21 @@ if TYPE_CHECKING:
 FORMAT = "motionbeat.results"
 
 VERSION = 1
-"""Raised whenever files of an earlier version can no longer be read."""
+"""Incremented whenever files of an earlier version can no longer be read."""
 
 RUN_COLUMNS = ("task", "data", "upstream", "checkpoint", "seed", "fold")
 ROW_COLUMNS = ("item", "group", "measure", "value")
 COLUMNS = (*RUN_COLUMNS, *ROW_COLUMNS)
 """Columns of the long form."""
 
-LONGEST_SHOWN = 60
-"""Characters of a faulty row that a message shows."""
+MAX_SHOWN_CHARACTERS = 60
+"""Characters of an invalid row that an error message shows."""
 
 PACKAGES = (
     *("torch", "torchaudio", "s3prl", "mir_eval", "metricon", "scikit-learn", "diffusers"),
     *("pandas", "scipy", "numpy"),
 )
-"""Packages that figures may depend on."""
+"""Packages that scores may depend on."""
 
 Row = tuple[str, str, str, float]
 """Item, group, measure and value; the value is finite."""
@@ -53,23 +52,23 @@ Row = tuple[str, str, str, float]
 
 @dataclass(frozen=True)
 class Run:
-    """What the rows of a run share."""
+    """The fields that all rows of a run share."""
 
     task: str
     data: str
-    """The data set: its path, or what it is."""
+    """Path or description of the data set."""
     upstream: str
-    """What tables call it; of a reference run what that is: the true dances, chance."""
+    """Name in tables; for a reference run its description: the true dances, chance."""
     checkpoint: str = ""
-    """SHA-256 of the upstream's weights; empty where it has none."""
+    """SHA-256 of the upstream's weights; empty if it has none."""
     seed: int = 0
     fold: str = ""
-    """The fold that was tested on; empty where there are no folds."""
+    """The test fold; empty without folds."""
     split: str = "test"
     step: int | None = None
-    """Training step of the evaluated weights; None where it is not known."""
+    """Training step of the evaluated weights; None if unknown."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else is to be known: settings, options, thresholds, versions."""
+    """Settings, options, thresholds, versions."""
 
     def title(self, description: str = "") -> str:
         """The heading of a report; ``description`` follows the upstream's name."""
@@ -83,7 +82,7 @@ RUN_TYPES = {
     "step": int | None,
     "details": dict,
 }
-"""Types of the fields in a file; ``rows`` is how many rows the run has."""
+"""Types of the fields in a file; ``rows`` is the number of rows of the run."""
 
 
 @dataclass(frozen=True)
@@ -95,28 +94,25 @@ class Results:
 
 
 def item_rows(item: str, group: str, measures: Mapping[str, float]) -> list[Row]:
-    """The rows of an item; measures that are NaN are left out."""
+    """Rows of an item; measures that are NaN are left out."""
     return [(item, group, name, float(value)) for name, value in measures.items() if not math.isnan(value)]
 
 
 def long_form(results: Iterable[Results]) -> pd.DataFrame:
-    """The rows of several runs with the columns :data:`COLUMNS`, in the given order."""
+    """Rows of several runs as a table with the columns :data:`COLUMNS`, in the given order."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            (*(getattr(one.run, column) for column in RUN_COLUMNS), *row)
-            for one in results
-            for row in one.rows
-        ],
-        columns=list(COLUMNS),
-    )
+    rows = []
+    for result in results:
+        shared = [getattr(result.run, column) for column in RUN_COLUMNS]
+        rows += [(*shared, *row) for row in result.rows]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def by_item(results: Results) -> pd.DataFrame:
-    """A run's values as a table, a row for each (item, group) and a column for each measure, in their order.
+def item_table(results: Results) -> pd.DataFrame:
+    """Values of a run as a table with a row for each (item, group) and a column for each measure, in order.
 
-    Values of the whole run are left out; NaN stands for what is not known.
+    Values of the whole run are left out. Unknown values are NaN.
     """
     import pandas as pd
 
@@ -128,43 +124,43 @@ def by_item(results: Results) -> pd.DataFrame:
     ]
 
 
-def of_run(results: Results, measure: str) -> float:
-    """A value of the whole run; NaN where it has none."""
+def run_value(results: Results, measure: str) -> float:
+    """A value of the whole run; NaN if there is none."""
     return next((value for item, _, name, value in results.rows if not item and name == measure), math.nan)
 
 
-def results_file(folder: Path, split: str = "test") -> Path:
-    """Where the results of a split are kept in the folder of a run."""
+def results_path(folder: Path, split: str = "test") -> Path:
+    """Path of the results of a split in the folder of a run."""
     return folder / f"scores-{split}.jsonl"
 
 
 def write_results(path: Path, results: Sequence[Results]) -> None:
-    """Write results, whole or not at all.
+    """Write results atomically.
 
     Raises:
         ValueError: a value is NaN or infinite.
     """
     lines = []
-    for one in results:
-        shared = {"format": FORMAT, "version": VERSION, "rows": len(one.rows), **asdict(one.run)}
+    for result in results:
+        shared = {"format": FORMAT, "version": VERSION, "rows": len(result.rows), **asdict(result.run)}
         lines.append(json.dumps(shared, ensure_ascii=False, default=str))
-        lines += [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in one.rows]
+        lines += [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in result.rows]
     write_text(path, "\n".join(lines) + "\n")
 
 
 def read_results(path: Path) -> list[Results]:
-    """Read what :func:`write_results` wrote.
+    """Read a file of :func:`write_results`.
 
     Raises:
-        DataError: there is no such file, or it is of another format or version, not whole, or has a line
-            that is neither a run nor a row; with the line's number.
+        DataError: the file does not exist, has another format or version, is incomplete, or contains a line
+            that is neither a run nor a row. The message has the number of the line.
     """
     if not path.is_file():
         earlier = path.with_suffix(".json")
         if earlier.is_file():
             raise DataError(f"{earlier}: was written by an earlier version; repeat the run with --overwrite")
         raise DataError(f"{path}: no such file; expected the results of a run")
-    found: list[tuple[Run, int, list[Row]]] = []
+    runs: list[tuple[Run, int, list[Row]]] = []
     with path.open(encoding="utf-8") as file:
         try:
             for number, line in enumerate(file, 1):
@@ -174,65 +170,67 @@ def read_results(path: Path) -> list[Results]:
                 except (ValueError, RecursionError) as error:
                     raise DataError(f"{where}: is not JSON; expected results of format {FORMAT}") from error
                 if isinstance(content, dict):
-                    found.append((*_read_run(content, where), []))
-                elif found:
-                    found[-1][2].append(_read_row(content, where))
+                    runs.append((*_read_run(content, where), []))
+                elif runs:
+                    runs[-1][2].append(_read_row(content, where))
                 else:
                     raise DataError(f"{where}: expected a run of format {FORMAT} before any row")
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: is not UTF-8 text; expected results of format {FORMAT}") from error
-    if not found:
+    if not runs:
         raise DataError(f"{path}: is empty; expected results of format {FORMAT}")
-    for run, count, rows in found:
+    for run, count, rows in runs:
         if len(rows) != count:
             raise DataError(
-                f"{path}: {run.task}, {run.upstream}: {len(rows)} rows, expected {count}; it is not whole"
+                f"{path}: {run.task}, {run.upstream}: {len(rows)} rows, expected {count}; the file is "
+                f"incomplete, repeat the run with --overwrite"
             )
-    return [Results(run, rows) for run, _, rows in found]
+    return [Results(run, rows) for run, _, rows in runs]
 
 
 def write_report(folder: Path, results: Sequence[Results], text: str) -> None:
-    """Write the results of a run, and the report that was made of them as markdown in the same folder."""
-    path = results_file(folder, results[0].run.split)
+    """Write the results of a run and their report, which is markdown, to a folder."""
+    path = results_path(folder, results[0].run.split)
     write_text(path.with_suffix(".md"), text)
-    write_results(path, results)  # last: results that are there say that the run was evaluated
+    write_results(path, results)  # last, because existing results mark a run as evaluated
 
 
-def origin() -> dict[str, object]:
-    """The command of this process, and the versions of MotionBeat and of :data:`PACKAGES`."""
+def command_and_versions() -> dict[str, object]:
+    """The command of this process and the versions of MotionBeat and of :data:`PACKAGES`."""
     return {"command": sys.argv, "versions": {"motionbeat": __version__, **installed_versions(PACKAGES)}}
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of those packages that are installed."""
-    found = {}
+    """Versions of those of the packages that are installed."""
+    versions = {}
     for package in packages:
         with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def _read_row(content: Any, where: str) -> Row:
     match content:
         case [str(item), str(group), str(measure), int() | float() as value] if not isinstance(value, bool):
-            if abs(value) <= sys.float_info.max:  # also False for NaN, and for integers beyond float
+            if abs(value) <= sys.float_info.max:  # False for NaN and for integers beyond the range of float
                 return item, group, measure, float(value)
-    found = repr(content)
-    shown = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]} …"
-    raise DataError(f"{where}: {shown}: expected [item, group, measure, value], the value a finite number")
+    text = repr(content)
+    if len(text) > MAX_SHOWN_CHARACTERS:
+        text = f"{text[:MAX_SHOWN_CHARACTERS]} …"
+    raise DataError(f"{where}: {text}: expected [item, group, measure, value], the value a finite number")
 
 
 def _read_run(content: Mapping[str, Any], where: str) -> tuple[Run, int]:
-    """The run, and how many rows it has."""
+    """A run and the number of its rows."""
     if content.get("format") != FORMAT:
         raise DataError(f"{where}: the format is {content.get('format')!r}; expected {FORMAT}")
     if content.get("version") != VERSION:
         raise DataError(
             f"{where}: version {content.get('version')!r} of the format; this program reads version "
-            f"{VERSION}: repeat the run with --overwrite, or update this program"
+            f"{VERSION}; repeat the run with --overwrite, or update this program"
         )
     for name, kind in RUN_TYPES.items():
         value = content.get(name)
         if name not in content or not isinstance(value, kind) or isinstance(value, bool):
             raise DataError(f"{where}: {name} is {value!r}; expected a value of type {kind}")
-    return Run(**{one.name: content[one.name] for one in fields(Run)}), content["rows"]
+    return Run(**{each.name: content[each.name] for each in fields(Run)}), content["rows"]

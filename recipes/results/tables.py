@@ -1,4 +1,4 @@
-"""Tables of upstreams and measures with intervals: computed from rows, as markdown and as a plot."""
+"""Tables of upstreams and measures with intervals, computed from rows; as markdown and as a plot."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.results.estimates import RESAMPLES, Estimate, mean_estimate
-from recipes.results.record import Results, by_item
+from recipes.results.record import Results, item_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PANELS_ACROSS = 3
+MAX_COLUMNS = 3
 """Panels side by side in the plot."""
 
-LEGEND_LINE = 0.6
-"""Rows that a line of the legend takes."""
+LEGEND_LINE_HEIGHT = 0.6
+"""Height of a line of the legend, in rows."""
 
 LINE_STYLES = (":", "--", "-.", "-")
-"""Line styles of references, in their order."""
+"""Line styles of references, in order."""
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """What the upstreams reach on one data set."""
+    """Scores of upstreams on one data set."""
 
     title: str
     measures: tuple[str, ...]
@@ -37,26 +37,30 @@ class ResultTable:
     rows: Mapping[str, Sequence[Estimate]]
     """An estimate for each measure, by upstream."""
     margins: Mapping[str, Sequence[Estimate]] = field(default_factory=dict)
-    """Paired differences, by ``one − other``."""
+    """Paired differences, by ``first − second``."""
     references: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """What is reached without listening, and the like; NaN where there is none."""
+    """Scores of baselines, such as chance; NaN if there is none."""
     notes: str = ""
     row_heading: str = "upstream"
 
     def lines(self) -> list[str]:
-        """The table as markdown, a line for each row."""
-        rows = {label: [one.text() for one in row] for label, row in self.rows.items()}
-        rows |= {label: [Estimate(value).text() for value in row] for label, row in self.references.items()}
-        rows |= {label: [one.text("+") for one in row] for label, row in self.margins.items()}
-        lines = markdown_table(
-            [self.row_heading, *self.measures], ([label, *cells] for label, cells in rows.items())
-        )
+        """Lines of the table as markdown."""
+        rows = [[label, *(estimate.text() for estimate in row)] for label, row in self.rows.items()]
+        rows += [
+            [label, *(Estimate(value).text() for value in row)] for label, row in self.references.items()
+        ]
+        rows += [[label, *(estimate.text("+") for estimate in row)] for label, row in self.margins.items()]
+        lines = markdown_table([self.row_heading, *self.measures], rows)
         return [*lines, "", self.notes] if self.notes else lines
 
 
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a markdown table; ``heading`` and each row have a cell for each column."""
-    return [_line(heading), "|---" * len(heading) + "|", *(_line(row) for row in rows)]
+    """Lines of a markdown table; ``heading`` and each row have a cell for each column."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+
+    return [line(heading), "|---" * len(heading) + "|", *map(line, rows)]
 
 
 def mean_table(
@@ -73,28 +77,28 @@ def mean_table(
     """A table of means over groups.
 
     Args:
-        title: of the table.
-        rows: long form, see :data:`~recipes.results.record.COLUMNS`: several upstreams on the same data.
-        columns: the measures that are shown, each with its heading.
-        notes: below the table.
+        title: title of the table.
+        rows: rows of several upstreams on the same data, see :data:`~recipes.results.record.COLUMNS`.
+        columns: measures to show, each with its heading.
+        notes: text below the table.
         differences: pairs of names in ``rows``; None for the first upstream and each of the others.
         references: names in ``rows`` that are shown as references.
         resamples: number of resamples.
-        row_heading: of the first column.
+        row_heading: heading of the first column.
     """
     values = group_values(rows, list(columns))
     upstreams = [name for name in values if name not in references]
     if differences is None:
         differences = [(upstreams[0], other) for other in upstreams[1:]]
 
-    def estimates(of: pd.DataFrame) -> list[Estimate]:
-        return [mean_estimate(of[measure].to_numpy(), resamples=resamples) for measure in of]
+    def estimates(table: pd.DataFrame) -> list[Estimate]:
+        return [mean_estimate(table[measure].to_numpy(), resamples=resamples) for measure in table]
 
     return ResultTable(
         title,
         tuple(columns.values()),
         {name: estimates(values[name]) for name in upstreams},
-        {f"{one} − {other}": estimates(values[one] - values[other]) for one, other in differences},
+        {f"{first} − {second}": estimates(values[first] - values[second]) for first, second in differences},
         {name: values[name].mean().tolist() for name in references},
         notes,
         row_heading,
@@ -105,22 +109,22 @@ def group_values(rows: pd.DataFrame, measures: Sequence[str]) -> dict[str, pd.Da
     """The mean of each group over its items, seeds and folds.
 
     Returns:
-        For each upstream, in the order of the rows: a line for each group, sorted, and a column for each
-        measure; NaN where nothing is known. All have the same groups, so that they can be subtracted.
+        A table for each upstream, in the order of the rows: a row for each group, sorted, and a column for
+        each measure; unknown values are NaN. All tables have the same groups, so they can be subtracted.
     """
-    chosen = rows[rows["measure"].isin(measures) & (rows["item"] != "")]
-    means = chosen.pivot_table("value", "group", ["upstream", "measure"], "mean")
-    wanted = [(name, measure) for name in rows["upstream"].unique() for measure in measures]
-    means = means.reindex(columns=wanted)
-    return {name: means[name] for name in dict.fromkeys(name for name, _ in wanted)}
+    item_rows = rows[rows["measure"].isin(measures) & (rows["item"] != "")]
+    means = item_rows.pivot_table("value", "group", ["upstream", "measure"], "mean")
+    upstreams = rows["upstream"].unique()
+    means = means.reindex(columns=[(name, measure) for name in upstreams for measure in measures])
+    return {name: means[name] for name in upstreams}
 
 
 def run_estimates(
     results: Results, measures: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
-    """The mean of each measure over the groups of one run; measures that no item has are left out."""
-    table = by_item(results)
-    # Numbered as they come: the resamples then do not depend on how groups are called.
+    """The mean of each measure over the groups of one run; measures without values are left out."""
+    table = item_table(results)
+    # Numbers in order of appearance: the resamples do not depend on the names of the groups.
     groups = table.index.get_level_values("group").factorize()[0]
     return {
         measure: mean_estimate(table[measure].to_numpy(), groups, resamples, seed)
@@ -130,21 +134,21 @@ def run_estimates(
 
 
 def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
-    """Every table's first measure, a panel each: points with intervals, a line at every reference."""
+    """Plot the first measure of every table in a panel: points with intervals, and lines for references."""
     from matplotlib.figure import Figure
 
-    across = min(PANELS_ACROSS, len(tables))
-    down = -(-len(tables) // across)
-    tallest = max(len(table.rows) + LEGEND_LINE * len(_reference_lines(table)) for table in tables)
-    figure = Figure(figsize=(4.4 * across, down * (1.3 + 0.34 * tallest)), layout="constrained")
-    for number, table in enumerate(tables):
-        axes = figure.add_subplot(down, across, number + 1)
+    columns = min(MAX_COLUMNS, len(tables))
+    rows = -(-len(tables) // columns)
+    tallest = max(len(table.rows) + LEGEND_LINE_HEIGHT * len(_reference_lines(table)) for table in tables)
+    figure = Figure(figsize=(4.4 * columns, rows * (1.3 + 0.34 * tallest)), layout="constrained")
+    for number, table in enumerate(tables, 1):
+        axes = figure.add_subplot(rows, columns, number)
         heights = np.arange(len(table.rows))[::-1]
-        first = [row[0] for row in table.rows.values()]
-        for height, one in zip(heights, first, strict=True):
-            axes.plot([one.low, one.high], [height, height], color="tab:blue", linewidth=2, alpha=0.5)
-            axes.plot(one.value, height, "o", color="tab:blue")
-        # Above the first row there is room for a legend that hides nothing.
+        for height, (estimate, *_) in zip(heights, table.rows.values(), strict=True):
+            interval = [estimate.low, estimate.high]
+            axes.plot(interval, [height, height], color="tab:blue", linewidth=2, alpha=0.5)
+            axes.plot(estimate.value, height, "o", color="tab:blue")
+        # The legend has room above the first row.
         lines = _reference_lines(table)
         for style, (label, value) in zip(cycle(LINE_STYLES), lines.items()):
             axes.axvline(value, color="grey", linewidth=1, linestyle=style, label=label)
@@ -152,7 +156,7 @@ def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
             axes.legend(fontsize=7, loc="upper left", frameon=False, borderaxespad=0.0, labelspacing=0.2)
         axes.margins(x=0.08)
         axes.set_yticks(heights, list(table.rows), fontsize=8)
-        axes.set_ylim(-0.6, len(heights) - 0.6 + LEGEND_LINE * len(lines))
+        axes.set_ylim(-0.6, len(heights) - 0.6 + LEGEND_LINE_HEIGHT * len(lines))
         axes.set_xlabel(table.measures[0], fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
         axes.set_title(table.title, fontsize=8)
@@ -163,9 +167,5 @@ def draw_tables(path: Path, tables: Sequence[ResultTable]) -> None:
 
 
 def _reference_lines(table: ResultTable) -> dict[str, float]:
-    """The references that the first measure has."""
-    return {label: of[0] for label, of in table.references.items() if not np.isnan(of[0])}
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+    """References with a value of the first measure."""
+    return {label: row[0] for label, row in table.references.items() if not np.isnan(row[0])}

@@ -22,7 +22,7 @@ from motionbeat_upstream.atomic_write import write_text
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES, score_piece
-from recipes.results.record import Results, Row, Run, item_rows, origin
+from recipes.results.record import Results, Row, Run, command_and_versions, item_rows
 from recipes.results.tables import ResultTable, markdown_table, mean_table
 
 TEMPO, OCTAVE, SPEED = "tempo ratio", "octave error", "seconds per second"
@@ -133,7 +133,9 @@ def compare(
                     bar.update()
     made_of = {tracker.name: tracker.made_of for tracker in trackers}
     return [
-        Results(Run("beats", music_set, name, details={"made_of": made_of[name], **origin()}), of)
+        Results(
+            Run("beats", music_set, name, details={"made_of": made_of[name], **command_and_versions()}), of
+        )
         for (music_set, name), of in rows.items()
     ]
 

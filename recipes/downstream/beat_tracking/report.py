@@ -16,7 +16,7 @@ from motion_data.beats_file import Beats
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.downstream.beat_tracking.scores import F_WINDOW, LATENESS, MEASURES, SCORES, TARGETS, TRIMMED
 from recipes.results.estimates import Estimate
-from recipes.results.record import Results, by_item, read_results, results_file, write_report
+from recipes.results.record import Results, item_table, read_results, results_path, write_report
 from recipes.results.tables import markdown_table, run_estimates
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def report(folder: Path, results: Results) -> str:
     Measures are named ``decoder measure``, see :func:`~recipes.downstream.beat_tracking.scores.score_piece`.
     """
     text = _means_text(results)
-    table = by_item(results)
+    table = item_table(results)
     pieces = _piece_lines(table, _decoders(results)) if len(table) <= PIECES_IN_TABLE else []
     write_report(folder, [results], "\n".join([text, *pieces]))
     return text
@@ -45,7 +45,7 @@ def report(folder: Path, results: Results) -> str:
 
 def reached(folder: Path, criterion: str) -> list[str]:
     """The weights that a training has kept and their test scores, read from its results."""
-    file = results_file(folder)
+    file = results_path(folder)
     (results,) = read_results(file)
     estimates = _estimates(results)
     lines = [f"kept: the weights of step {results.run.step}, {criterion}"]
@@ -95,7 +95,7 @@ def _means_text(results: Results) -> str:
 
 
 def _notes(results: Results) -> list[str]:
-    table, first = by_item(results), _decoders(results)[0]
+    table, first = item_table(results), _decoders(results)[0]
     table = table.reindex(columns=[f"{first} {name}" for name in ("downbeat F", TRIMMED, LATENESS)])
     table = table.set_axis(["downbeat", "trimmed", "lateness"], axis="columns").droplevel("group")
     pieces = len({group for item, group, _, _ in results.rows if item})

@@ -13,7 +13,7 @@ from torch import Tensor
 from recipes.downstream.clip_probing.clips import Clip, labels
 from recipes.downstream.clip_probing.targets import Classes, Target
 from recipes.results.estimates import Estimate, bootstrap_estimates
-from recipes.results.record import Results, Row, by_item
+from recipes.results.record import Results, Row, item_table
 
 DIGITS = 5
 """Decimals of a prediction in the results."""
@@ -66,7 +66,7 @@ def prediction_rows(predictions: Predictions, target: Target) -> list[Row]:
 def read_predictions(results: Sequence[Results], target: Target) -> Predictions:
     """The predictions that :func:`prediction_rows` gave, of one run or of all folds of one seed."""
     label_names, value_names = _measures(target)
-    tables = [by_item(one) for one in results]
+    tables = [item_table(one) for one in results]
     names = [name for table in tables for name in table.index]
     label = np.concatenate([table[label_names].to_numpy(np.float32) for table in tables])
     return Predictions(

@@ -17,7 +17,7 @@ from recipes.pairing.hard_retrieval import hard_retrieval, negative_kinds
 from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
 from recipes.pairing.retrieval import Retrieval, retrieval
 from recipes.results.estimates import Estimate
-from recipes.results.record import Results, Row, Run, by_item, of_run, write_report
+from recipes.results.record import Results, Row, Run, item_table, run_value, write_report
 from recipes.results.tables import markdown_table, run_estimates
 
 RANKS = (1, 5, 10)
@@ -216,7 +216,7 @@ def retrieval_results(run: Run, tables: Tables, pool: int, piece_of: Mapping[str
 
 def report(folder: Path, results: Sequence[Results]) -> str:
     """Write the results of :func:`retrieval_results` and a report; returns the report."""
-    run, table = results[0].run, by_item(results[0])
+    run, table = results[0].run, item_table(results[0])
     names = [f"{form} R@{rank}" for form in FORMS for rank in RANKS]
     estimates = {one.run.upstream: run_estimates(one, names) for one in results}
     undefined = Estimate(float("nan"))
@@ -226,7 +226,7 @@ def report(folder: Path, results: Sequence[Results]) -> str:
 
     rows = []
     for form in FORMS:
-        rank = of_run(results[0], f"{form} {MEDIAN_RANK}")
+        rank = run_value(results[0], f"{form} {MEDIAN_RANK}")
         candidates = f"{form} {CANDIDATES}"
         rows.append(
             [

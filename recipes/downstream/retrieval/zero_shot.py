@@ -21,7 +21,7 @@ from motion_data.manifest import read_corpus
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import input_file, refuse_to_replace
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_MOTION
-from recipes.results.record import Run, origin, results_file
+from recipes.results.record import Run, command_and_versions, results_path
 
 if TYPE_CHECKING:
     from motion_data.manifest import Corpus
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--clips", type=int, metavar="N", help="at most; left out: as the task")
     parser.add_argument("--overwrite", action="store_true", help="replace the scores that OUT holds")
     options = parser.parse_args(arguments)
-    refuse_to_replace([results_file(options.out, options.split)], options.overwrite)
+    refuse_to_replace([results_path(options.out, options.split)], options.overwrite)
     corpus = read_corpus(options.corpus)  # before seconds of imports
 
     from motionbeat_upstream.checkpoint import load_motionbeat
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
             "training": provenance.training,
             "provenance": dict(provenance.details),
             "settings": asdict(settings),
-            **origin(),
+            **command_and_versions(),
         },
     )
     piece_of = {pair.name: pair.piece for pair in corpus.pairs}

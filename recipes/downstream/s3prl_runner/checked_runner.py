@@ -29,7 +29,7 @@ from recipes.downstream.s3prl_runner.options import FeatureCache
 from recipes.downstream.s3prl_runner.patches import replaced
 from recipes.downstream.s3prl_runner.run_files import files_of_run
 from recipes.downstream.s3prl_runner.task_expert import TaskExpert
-from recipes.results.record import results_file
+from recipes.results.record import results_path
 
 
 class Interrupted(Exception):
@@ -168,7 +168,7 @@ class CheckedRunner(Runner):  # type: ignore[misc] # S3PRL has no types
 
     def _tell_what_was_reached(self) -> None:
         task, folder = self.downstream.model, Path(self.args.expdir)
-        if is_leader_process() and isinstance(task, TaskExpert) and results_file(folder).is_file():
+        if is_leader_process() and isinstance(task, TaskExpert) and results_path(folder).is_file():
             lines = [f"trained to step {self.config['runner']['total_steps']}", *task.reached()]
             print("", *(f"[{self.args.downstream}] {line}" for line in lines), sep="\n", flush=True)
 

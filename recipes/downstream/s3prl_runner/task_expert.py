@@ -16,7 +16,7 @@ from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.s3prl_runner.registration import weights_sha256
 from recipes.downstream.s3prl_runner.run_files import BEST
-from recipes.results.record import Run, origin, read_results, results_file
+from recipes.results.record import Run, command_and_versions, read_results, results_path
 
 NO_DATA: TensorDataset = TensorDataset(torch.empty(0))
 """What is evaluated of weights that are not kept."""
@@ -136,7 +136,7 @@ class TaskExpert(nn.Module):
 
     def reached(self) -> list[str]:
         """What a training has reached, for its last lines; called where weights were kept and tested."""
-        file = results_file(self.expdir)
+        file = results_path(self.expdir)
         step = read_results(file)[0].run.step
         return [
             f"kept: the weights of step {step}, the best on dev; their test scores are above",
@@ -218,7 +218,7 @@ class TaskExpert(nn.Module):
                 **(details or {}),
                 "settings": asdict(self.settings),
                 "options": self.options,
-                **origin(),
+                **command_and_versions(),
             },
         )
 

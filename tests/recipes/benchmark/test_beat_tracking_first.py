@@ -14,7 +14,7 @@ from recipes.benchmark.__main__ import main
 from recipes.benchmark.beat_tracking_first import verdict
 from recipes.downstream import run_downstream
 from recipes.results.estimates import Estimate
-from recipes.results.record import Results, Run, results_file, write_results
+from recipes.results.record import Results, Run, results_path, write_results
 from tests.beat_tracking_clicks import write_clicks
 
 
@@ -48,7 +48,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
             for target in ("beat", "downbeat")
         ]
         results = Results(Run("beat_tracking", "d", value["-u"], fold=fold, step=50), rows)
-        write_results(results_file(Path(value["-p"])), [results])
+        write_results(results_path(Path(value["-p"])), [results])
         return 0
 
     monkeypatch.setattr(run_downstream, "main", run)

@@ -12,7 +12,7 @@ from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.benchmark.beat_tracking_table import main
 from recipes.downstream import run_downstream
-from recipes.results.record import Results, Run, item_rows, results_file, write_results
+from recipes.results.record import Results, Run, item_rows, results_path, write_results
 from tests.small import SMALL
 
 PIECES = 6
@@ -52,7 +52,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         ]
         folder = Path(value["-p"])
         run = Run("beat_tracking", "d", value["-u"], seed=int(value["--seed"]), fold=fold)
-        write_results(results_file(folder), [Results(run, rows)])
+        write_results(results_path(folder), [Results(run, rows)])
         return 0
 
     monkeypatch.setattr(run_downstream, "main", run)
@@ -110,7 +110,7 @@ def test_runs_of_an_earlier_version_are_not_taken_for_results(
     for name in ("begun", "done"):
         (folder / name).write_text("0.1 data")
     (folder / "scores-test.json").write_text("{}")
-    results_file(folder).unlink()
+    results_path(folder).unlink()
     assert main(given) == 2
     assert f"{folder}: holds a run of other data, weights, settings or of another version" in (
         capsys.readouterr().err

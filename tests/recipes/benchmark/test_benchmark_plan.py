@@ -13,7 +13,7 @@ from recipes.benchmark.beat_tracking_table import BeatPlan
 from recipes.benchmark.plan import Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
-from recipes.results.record import Results, Run, results_file, write_results
+from recipes.results.record import Results, Run, results_path, write_results
 
 OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
 
@@ -36,7 +36,7 @@ class Training:
         if isinstance(self.code, BaseException):
             raise self.code
         if not self.code:
-            write_results(results_file(folder), [Results(Run("t", "d", value["-u"]), [])])
+            write_results(results_path(folder), [Results(Run("t", "d", value["-u"]), [])])
         return self.code
 
 
@@ -110,7 +110,7 @@ def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_be
 
 def test_a_run_whose_results_are_gone_is_made_anew(training: Training, tmp_path: Path) -> None:
     run(tmp_path)
-    results_file(tmp_path).unlink()
+    results_path(tmp_path).unlink()
     run(tmp_path)
     assert training.seen == [[], []]
     run(tmp_path)

@@ -15,7 +15,7 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.benchmark.__main__ import main
 from recipes.dance_metrics.scores import FEATURES, dance_scores
-from recipes.results.record import by_item, read_results
+from recipes.results.record import item_table, read_results
 from tests.dancing import BPM, constructed
 from tests.fabricated_smpl import write_npz
 from tests.small import music
@@ -58,12 +58,12 @@ def test_a_whole_evaluation(
     assert "Beats of the music: files of beats." in text
     assert "3 generated and 4 true dances" in text
     generated, truth = read_results(out / "metrics.jsonl")
-    table = by_item(generated)
+    table = item_table(generated)
     names = [name for name, _ in table.index]
     assert names == sorted(path.stem for path in made.iterdir())
     assert set(FEATURES["kinetic"]) | set(FEATURES["geometric"]) <= set(table.columns)
     assert "contacts_on_steps" not in table
-    assert by_item(truth)["contacts_on_steps"].iloc[0] > 0.8
+    assert item_table(truth)["contacts_on_steps"].iloc[0] > 0.8
     assert dance_scores([generated, truth]).generated["pfc"].value == pytest.approx(table["pfc"].mean())
     assert generated.run.details["beats"] == "files of beats"
 

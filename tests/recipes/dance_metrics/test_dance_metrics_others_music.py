@@ -9,7 +9,7 @@ import pytest
 from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.music_alignment import OF_MUSIC, OTHERS, movement, music_scores, to_others_music
 from recipes.dance_metrics.scores import OTHERS_MUSIC, dance_results
-from recipes.results.record import Run, by_item
+from recipes.results.record import Run, item_table
 from tests.dancing import constructed
 
 DANCES = [constructed(seed, bpm=90.0 + 7 * seed) for seed in range(8)]
@@ -60,7 +60,7 @@ def test_who_does_not_listen_meets_beats_by_chance_and_no_more() -> None:
 def test_results_have_it_of_both_sets() -> None:
     made, true = dance_results(Run("dance", "d", "u"), DANCES[:4], DANCES)
     for results, dances in ((made, DANCES[:4]), (true, DANCES)):
-        table = by_item(results)
+        table = item_table(results)
         for key in OF_MUSIC:
             expected = [scores[key] for scores in to_others(dances)]
             np.testing.assert_array_equal(table[f"{key}{OTHERS_MUSIC}"], expected)

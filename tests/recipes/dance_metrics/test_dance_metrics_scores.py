@@ -17,7 +17,7 @@ from recipes.dance_metrics.scores import (
 from recipes.dance_metrics.scores import (
     TRUTH as TRUE_DANCES,
 )
-from recipes.results.record import Results, Run, by_item
+from recipes.results.record import Results, Run, item_table
 from tests.dancing import constructed
 
 TRUTH = [constructed(seed) for seed in range(10)]
@@ -106,8 +106,8 @@ def test_the_truth_is_scored_beside(sets: dict[str, dict[str, float]]) -> None:
     dances = [constructed(seed) for seed in range(100, 104)]
     made, true = measured(dances)
     assert (made.run.upstream, true.run.upstream) == ("u", TRUE_DANCES)
-    assert [name for name, _ in by_item(made).index] == [dance.name for dance in dances]
-    assert [name for name, _ in by_item(true).index] == [dance.name for dance in TRUTH]
+    assert [name for name, _ in item_table(made).index] == [dance.name for dance in dances]
+    assert [name for name, _ in item_table(true).index] == [dance.name for dance in TRUTH]
     scores = dance_scores([made, true])
     for key in tuple(HEADINGS)[2:]:
         assert scores.truth[key].value == pytest.approx(sets["truth"][key])

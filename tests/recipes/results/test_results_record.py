@@ -1,4 +1,4 @@
-"""The file of results: what is written is read, and what is damaged is refused with its line."""
+"""Files of results: reading returns what was written, and errors name the damaged line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from recipes.results.record import (
     COLUMNS,
     Results,
     Run,
-    by_item,
     item_rows,
+    item_table,
     long_form,
-    of_run,
     read_results,
-    results_file,
+    results_path,
+    run_value,
     write_report,
     write_results,
 )
@@ -28,7 +28,7 @@ from recipes.results.record import (
 RUN = Run("genre", "GTZAN", "motionbeat", "ab12", 3, "1", "test", 40, {"settings": {"probe": "linear"}})
 ROWS = [("a", "x", "F", 0.5), ("a", "x", "G", 1.0), ("b", "x", "F", 0.25), ("", "", "median rank", 4.0)]
 
-# Names of files that are not UTF-8 come as lone surrogates.
+# File names that are not UTF-8 contain lone surrogates.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
 VALUE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -39,7 +39,7 @@ VALUE = st.floats(allow_nan=False, allow_infinity=False)
     st.none() | st.integers(0, 9),
     st.lists(TEXT, min_size=6, max_size=6),
 )
-def test_what_is_written_is_read(
+def test_reading_returns_the_written_results(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, str, str, float]],
     seed: int,
@@ -56,7 +56,7 @@ def test_what_is_written_is_read(
     assert read_results(path) == results
 
 
-def test_the_long_form_has_a_line_for_each_row(tmp_path: Path) -> None:
+def test_the_long_form_has_all_rows(tmp_path: Path) -> None:
     other = Results(Run("genre", "GTZAN", "fbank"), ROWS[:1])
     table = long_form([Results(RUN, ROWS), other])
     assert tuple(table.columns) == COLUMNS
@@ -65,27 +65,27 @@ def test_the_long_form_has_a_line_for_each_row(tmp_path: Path) -> None:
     assert table.iloc[4]["upstream"] == "fbank"
 
 
-def test_values_by_item_keep_their_order_and_leave_out_those_of_the_run() -> None:
+def test_the_item_table_keeps_the_order_and_leaves_out_values_of_the_run() -> None:
     results = Results(RUN, [("b", "x", "G", 1.0), ("b", "x", "F", 2.0), *ROWS[:2], ROWS[3]])
-    table = by_item(results)
+    table = item_table(results)
     assert table.index.tolist() == [("b", "x"), ("a", "x")]
     assert table.columns.tolist() == ["G", "F"]
     assert table.loc["b", "F"].item() == 2.0
-    assert of_run(results, "median rank") == 4.0
-    assert math.isnan(of_run(results, "F"))
+    assert run_value(results, "median rank") == 4.0
+    assert math.isnan(run_value(results, "F"))
 
 
-def test_measures_that_are_not_known_have_no_row() -> None:
+def test_nan_has_no_row() -> None:
     assert item_rows("a", "x", {"F": 1, "G": math.nan}) == [("a", "x", "F", 1.0)]
 
 
-def test_a_report_lies_beside_the_results(tmp_path: Path) -> None:
+def test_a_report_is_written_beside_the_results(tmp_path: Path) -> None:
     write_report(tmp_path, [Results(RUN, ROWS)], "# text\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores-test.jsonl", "scores-test.md"]
-    assert read_results(results_file(tmp_path)) == [Results(RUN, ROWS)]
+    assert read_results(results_path(tmp_path)) == [Results(RUN, ROWS)]
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_results(results_file(tmp_path), [Results(RUN, [("a", "b", "F", math.nan)])])
-    assert read_results(results_file(tmp_path)) == [Results(RUN, ROWS)]
+        write_results(results_path(tmp_path), [Results(RUN, [("a", "b", "F", math.nan)])])
+    assert read_results(results_path(tmp_path)) == [Results(RUN, ROWS)]
 
 
 def changed(**values: object) -> str:
@@ -109,7 +109,7 @@ ROW = '["a", "b", "F", 0.5]'
         ([changed(seed="0"), ROW], "line 1: seed is '0'; expected a value of type <class 'int'>"),
         ([changed(step=True), ROW], "line 1: step is True"),
         ([changed(details=[]), ROW], "line 1: details is "),
-        ([changed(rows=2), ROW], "t, u: 1 rows, expected 2; it is not whole"),
+        ([changed(rows=2), ROW], "t, u: 1 rows, expected 2; the file is incomplete"),
         ([changed(), ROW[:-5]], "line 2: is not JSON"),
         ([changed(), '["a", "b", 0.5]'], "line 2: ['a', 'b', 0.5]: expected [item, group, measure, value]"),
         ([changed(), '["a", "b", "F", true]'], "line 2: ['a', 'b', 'F', True]: expected"),
@@ -119,7 +119,7 @@ ROW = '["a", "b", "F", 0.5]'
         ([changed(), "[" * 100_000], "line 2: is not JSON"),
     ],
 )
-def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, lines: list[str], message: str) -> None:
+def test_the_error_of_a_damaged_file_names_the_line(tmp_path: Path, lines: list[str], message: str) -> None:
     path = tmp_path / "scores-test.jsonl"
     path.write_text("\n".join(lines))
     with pytest.raises(DataError) as error:
@@ -129,8 +129,8 @@ def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, lines: list[str
     assert len(str(error.value)) < 500
 
 
-def test_results_that_are_not_there_and_those_of_an_earlier_version(tmp_path: Path) -> None:
-    path = results_file(tmp_path)
+def test_missing_results_and_results_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    path = results_path(tmp_path)
     with pytest.raises(DataError, match="no such file; expected the results of a run"):
         read_results(path)
     (tmp_path / "scores-test.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Tables: means by group, seed and item, paired differences, markdown and the plot."""
+"""Tables: means over items, seeds and groups, paired differences, markdown and the plot."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PIECES = {"p1": ["a"], "p0": ["b", "c"], "p2": ["d"]}
 """Items of each group."""
 
 
-def runs(upstream: str, better: float) -> list[Results]:
-    """Two seeds; an item's value is its place in the alphabet, with seed 1 and as much as ``better`` more."""
+def runs(upstream: str, offset: float) -> list[Results]:
+    """Two seeds; the value of an item is its index in the alphabet plus the seed and ``offset``."""
     return [
         Results(
             Run("task", "data", upstream, seed=seed),
             [
-                (item, piece, "F", ord(item) - ord("a") + seed + better)
+                (item, piece, "F", ord(item) - ord("a") + seed + offset)
                 for piece, items in PIECES.items()
                 for item in items
             ],
@@ -38,54 +38,54 @@ def runs(upstream: str, better: float) -> list[Results]:
     ]
 
 
-def test_groups_count_the_same_and_seeds_are_averaged() -> None:
-    rows = long_form([*runs("one", 0.0), *runs("other", 0.5)])
+def test_groups_have_the_same_weight_and_seeds_are_averaged() -> None:
+    rows = long_form([*runs("first", 0.0), *runs("second", 0.5)])
     values = group_values(rows, ["F", "unknown"])
-    assert list(values) == ["one", "other"]
-    assert values["one"]["F"].to_dict() == {"p0": 2.0, "p1": 0.5, "p2": 3.5}
+    assert list(values) == ["first", "second"]
+    assert values["first"]["F"].to_dict() == {"p0": 2.0, "p1": 0.5, "p2": 3.5}
     table = mean_table("title", rows, {"F": "F ↑", "unknown": "?"}, "notes")
     assert (table.title, table.measures, table.notes) == ("title", ("F ↑", "?"), "notes")
-    estimate, unknown = table.rows["one"]
+    estimate, unknown = table.rows["first"]
     assert estimate == mean_estimate([2.0, 0.5, 3.5])
     assert unknown.text() == "–"
 
 
 def test_differences_are_paired() -> None:
-    rows = long_form([*runs("one", 0.0), *runs("other", 0.5), *runs("third", 1.0)])
+    rows = long_form([*runs("first", 0.0), *runs("second", 0.5), *runs("third", 1.0)])
     table = mean_table("", rows, {"F": "F"}, "")
-    assert list(table.margins) == ["one − other", "one − third"]
-    assert table.margins["one − other"] == [Estimate(-0.5, -0.5, -0.5, 3)]
-    # Groups that one of them lacks are left out.
-    partial = rows[(rows["group"] != "p0") | (rows["upstream"] != "one")]
-    assert mean_table("", partial, {"F": "F"}, "").margins["one − other"][0].groups == 2
+    assert list(table.margins) == ["first − second", "first − third"]
+    assert table.margins["first − second"] == [Estimate(-0.5, -0.5, -0.5, 3)]
+    # Groups that an upstream lacks are left out.
+    partial = rows[(rows["group"] != "p0") | (rows["upstream"] != "first")]
+    assert mean_table("", partial, {"F": "F"}, "").margins["first − second"][0].groups == 2
 
 
-def test_what_stands_beside_the_upstreams_is_a_reference() -> None:
-    rows = long_form([*runs("one", 0.0), *runs("other", 0.5), *runs("chance", -1.0)])
-    pairs = [("other", "one"), ("one", "chance")]
+def test_references_are_separate_from_upstreams() -> None:
+    rows = long_form([*runs("first", 0.0), *runs("second", 0.5), *runs("chance", -1.0)])
+    pairs = [("second", "first"), ("first", "chance")]
     table = mean_table("", rows, {"F": "F"}, "", differences=pairs, references=["chance"])
-    assert list(table.rows) == ["one", "other"]
+    assert list(table.rows) == ["first", "second"]
     assert table.references == {"chance": [1.0]}
     assert {name: row[0].value for name, row in table.margins.items()} == {
-        "other − one": 0.5,
-        "one − chance": 1.0,
+        "second − first": 0.5,
+        "first − chance": 1.0,
     }
 
 
-def test_the_estimates_of_a_run_are_those_of_its_groups_in_their_order() -> None:
-    draw = np.random.default_rng(0)
+def test_estimates_of_a_run_are_over_its_groups_in_order_of_appearance() -> None:
+    rng = np.random.default_rng(0)
     rows: list[Row] = [
-        (f"i{number}", group, measure, draw.random())
+        (f"i{number}", group, measure, rng.random())
         for number, group in enumerate("zzyxwzv")
         for measure in ("F", "G")
         if number or measure == "F"
     ]
-    found = run_estimates(Results(Run("t", "d", "u"), rows), ["F", "G", "H"], 100, 4)
-    assert list(found) == ["F", "G"]
-    for measure, estimate in found.items():
-        known = [(value, group) for _, group, name, value in rows if name == measure]
-        order = ["zyxwv".index(group) for _, group in known]
-        assert estimate == mean_estimate([value for value, _ in known], order, 100, 4)
+    estimates = run_estimates(Results(Run("t", "d", "u"), rows), ["F", "G", "H"], 100, 4)
+    assert list(estimates) == ["F", "G"]
+    for measure, estimate in estimates.items():
+        values = [value for _, _, name, value in rows if name == measure]
+        groups = ["zyxwv".index(group) for _, group, name, _ in rows if name == measure]
+        assert estimate == mean_estimate(values, groups, 100, 4)
 
 
 def test_a_table_has_upstreams_references_and_margins() -> None:

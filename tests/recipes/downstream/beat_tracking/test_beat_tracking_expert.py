@@ -18,7 +18,7 @@ from recipes.downstream.beat_tracking.expert import DownstreamExpert
 from recipes.downstream.beat_tracking.model import Probe
 from recipes.downstream.beat_tracking.scores import LATENESS
 from recipes.downstream.beat_tracking.settings import ModelSettings
-from recipes.results.record import by_item, read_results, results_file
+from recipes.results.record import item_table, read_results, results_path
 from tests.beat_tracking_clicks import write_clicks
 
 CONFIG = Path(__file__).parents[4] / "recipes" / "downstream" / "beat_tracking" / "config.yaml"
@@ -107,9 +107,9 @@ def test_a_few_steps_learn_clicks_and_the_scores_tell(
     assert saved == ["dev-best.ckpt"]
     assert heard == 3  # 24 s in chunks of 10 s
     assert evaluate(task, "test", 40) == ([], 3)
-    (results,) = read_results(results_file(tmp_path))
+    (results,) = read_results(results_path(tmp_path))
     assert results.run.step == 40
-    table = by_item(results)
+    table = item_table(results)
     assert table.index.tolist() == [("p4", "p4")]
     scores = table.iloc[0]
     for decoder in ("dbn", "peaks"):
@@ -124,7 +124,7 @@ def test_the_test_split_is_heard_only_where_dev_keeps_the_weights(clicks: Path, 
     train(task, 30)
     assert evaluate(task, "dev", 10)[0] == ["dev-best.ckpt"]
     assert evaluate(task, "test", 10)[1] == 3
-    kept = results_file(tmp_path).read_text()
+    kept = results_path(tmp_path).read_text()
     best = float(task.best)
     with torch.no_grad():
         for weight in task.probe.parameters():
@@ -132,12 +132,12 @@ def test_the_test_split_is_heard_only_where_dev_keeps_the_weights(clicks: Path, 
     assert evaluate(task, "dev", 20)[0] == []
     assert evaluate(task, "test", 20)[1] == 0
     assert float(task.best) == best
-    assert results_file(tmp_path).read_text() == kept
-    assert read_results(results_file(tmp_path, "dev"))[0].run.step == 10
+    assert results_path(tmp_path).read_text() == kept
+    assert read_results(results_path(tmp_path, "dev"))[0].run.step == 10
     # Asked for by the command, where nothing is chosen, it is heard.
     task = expert(clicks, tmp_path)
     assert evaluate(task, "test", 0)[1] == 3
-    assert read_results(results_file(tmp_path))[0].run.step is None
+    assert read_results(results_path(tmp_path))[0].run.step is None
 
 
 def test_a_diverged_probe_is_told_and_not_kept(clicks: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_diverged_probe_is_told_and_not_kept(clicks: Path, tmp_path: Path) -> 
             weight.fill_(float("nan"))
     with pytest.raises(MotionBeatError, match=r"diverged.*lower config.optimizer.lr"):
         evaluate(task, "dev", 30)
-    assert not results_file(tmp_path, "dev").exists()
+    assert not results_path(tmp_path, "dev").exists()
 
 
 def test_thresholds_come_from_dev_and_go_with_the_checkpoint(clicks: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from motion_data.beats_file import read_beats
 from recipes.downstream.run_downstream import main
-from recipes.results.record import Results, read_results, results_file
+from recipes.results.record import Results, read_results, results_path
 from recipes.results.tables import run_estimates
 from tests.beat_tracking_clicks import write_clicks
 
@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scores(folder: Path, split: str = "test") -> Results:
-    (results,) = read_results(results_file(folder, split))
+    (results,) = read_results(results_path(folder, split))
     return results
 
 

@@ -13,7 +13,7 @@ from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.report import report
 from recipes.downstream.beat_tracking.scores import LATENESS, SCORES, TRIMMED, score_piece
 from recipes.downstream.beat_tracking.settings import TaskSettings
-from recipes.results.record import Results, Run, item_rows, origin, read_results, results_file
+from recipes.results.record import Results, Run, item_rows, origin, read_results, results_path
 from recipes.results.tables import run_estimates
 
 
@@ -142,7 +142,7 @@ def test_the_report_holds_what_it_takes_to_repeat_it(tmp_path: Path) -> None:
     for late, expected in ((-0.006, "6 ms early"), (-0.0004, "on time")):
         again = results_of(item_rows("one", "piece", scores_of("dbn", 0.8, late=late)))
         assert f"Matched beats are {expected}, " in report(tmp_path / expected, again)
-    (read,) = read_results(results_file(tmp_path))
+    (read,) = read_results(results_path(tmp_path))
     assert read.rows == rows
     assert list(dict.fromkeys(item for item, *_ in read.rows)) == ["one", "bare"]
     details = read.run.details

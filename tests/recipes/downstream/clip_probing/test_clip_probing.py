@@ -29,7 +29,7 @@ from recipes.downstream.clip_probing.probing import predict, train
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import ModelSettings, ScoringSettings, TaskSettings
 from recipes.launch.__main__ import main as launch
-from recipes.results.record import Run, read_results, results_file
+from recipes.results.record import Run, read_results, results_path
 from tests.published_layouts import LAYOUTS
 
 
@@ -123,7 +123,7 @@ def test_a_task_runs_as_s3prl_runs_it(task: str, least: float, tmp_path: Path) -
     told = ("runner.total_steps", "runner.eval_step", "runner.save_step")
     options = ",,".join([*(f"config.{key}={steps}" for key in told), "config.optimizer.lr=0.03"])
     assert run_downstream.main([*arguments, "-o", options]) == 0
-    (before,) = read_results(results_file(tmp_path))
+    (before,) = read_results(results_path(tmp_path))
     target = CLIP_TASKS[task].load(None, None, 0).target
     predictions = read_predictions([before], target)
     ((scores,), _) = compare_predictions([[predictions]], target, 50)
@@ -136,7 +136,7 @@ def test_a_task_runs_as_s3prl_runs_it(task: str, least: float, tmp_path: Path) -
     assert (
         run_downstream.main(["-m", "evaluate", "-e", str(tmp_path / "dev-best.ckpt"), "--device", "cpu"]) == 0
     )
-    assert read_results(results_file(tmp_path))[0].rows == before.rows
+    assert read_results(results_path(tmp_path))[0].rows == before.rows
 
 
 @pytest.mark.slow
@@ -156,11 +156,11 @@ def test_both_commands_give_the_same_figure_for_the_same_run(
     for upstream in upstreams:
         for fold in (0, 4):
             folder = out / "music_emotion-emomusic" / f"{upstream}-mlp-fold{fold}-seed0"
-            (before,) = read_results(results_file(folder))
+            (before,) = read_results(results_path(folder))
             report_before = (folder / "scores-test.md").read_text()
             checkpoint = str(folder / "dev-best.ckpt")
             assert run_downstream.main(["-m", "evaluate", "-e", checkpoint, "--device", "cpu"]) == 0
-            (after,) = read_results(results_file(folder))
+            (after,) = read_results(results_path(folder))
             for name in ("task", "data", "upstream", "checkpoint", "seed", "fold", "split"):
                 assert getattr(after.run, name) == getattr(before.run, name)
             one, other = (read_predictions([results], target) for results in (before, after))
@@ -258,7 +258,7 @@ def test_a_report_can_be_read_again_and_drawn(make: object, tmp_path: Path) -> N
     settings = TaskSettings(scoringrc=ScoringSettings(30))
     run = Run("task", data.name, "u", details={"settings": asdict(settings)})
     text = report(tmp_path, run, predictions, data)
-    (results,) = read_results(results_file(tmp_path))
+    (results,) = read_results(results_path(tmp_path))
     assert results.run == run
     read = read_predictions([results], data.target)
     assert (read.names, read.groups) == (predictions.names, predictions.groups)

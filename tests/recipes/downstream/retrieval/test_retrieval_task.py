@@ -46,7 +46,7 @@ from recipes.downstream.retrieval.report import (
 from recipes.downstream.retrieval.settings import ModelSettings
 from recipes.downstream.retrieval.zero_shot import main as zero_shot
 from recipes.pairing.no_learning import Correlations
-from recipes.results.record import Results, Run, by_item, of_run, read_results, results_file
+from recipes.results.record import Results, Run, item_table, read_results, results_path, run_value
 from recipes.results.tables import run_estimates
 from tests.small import SMALL
 
@@ -162,15 +162,15 @@ def test_who_knows_finds_all_and_who_guesses_finds_chance(tmp_path: Path) -> Non
     own, chance = results["u"], results[CHANCE]
     for form in FORMS[:2]:
         assert mean(own, f"{form} R@1") == 1
-        assert of_run(own, f"{form} {MEDIAN_RANK}") == 1
-        line = by_item(own).loc["pair7", "piece of pair7"]
+        assert run_value(own, f"{form} {MEDIAN_RANK}") == 1
+        line = item_table(own).loc["pair7", "piece of pair7"]
         assert [line[f"{form} R@{rank}"] for rank in (1, 5, 10)] == [1, 1, 1]
     guessed = "music → motion, own grids"
     assert mean(chance, f"{guessed} R@1") == pytest.approx(1 / 32)
     assert mean(chance, f"{guessed} R@10") == pytest.approx(10 / 32)
     assert mean(own, f"{guessed} R@10") == pytest.approx(10 / 32, abs=0.1)
     assert mean(results[NOISE], f"{guessed} R@1") == pytest.approx(1 / 32, abs=0.04)
-    assert 10 <= of_run(own, f"{guessed} {MEDIAN_RANK}") <= 22
+    assert 10 <= run_value(own, f"{guessed} {MEDIAN_RANK}") <= 22
     assert mean(own, f"{HARD} R@1") == 1
     assert mean(chance, f"{HARD} R@1") == pytest.approx(1 / 6)
     assert mean(own, f"{HARD} {CANDIDATES}") == 6
@@ -178,7 +178,7 @@ def test_who_knows_finds_all_and_who_guesses_finds_chance(tmp_path: Path) -> Non
     assert "| music → motion, shared grid | 1.000 [1.000, 1.000] |" in text
     assert "| 1 | 32 | 0.031 | " in text
     assert f"| {HARD} | 1.000 [1.000, 1.000] | – | – | – | 6 | 0.167 | " in text
-    assert read_results(results_file(tmp_path)) == list(results.values())
+    assert read_results(results_path(tmp_path)) == list(results.values())
 
 
 def test_without_learning_the_better_of_two_smoothings_is_the_baseline_of_every_form() -> None:
@@ -186,7 +186,7 @@ def test_without_learning_the_better_of_two_smoothings_is_the_baseline_of_every_
     without = found(tables(size, np.zeros((size, size))), 32)[NO_LEARNING]
     for form in FORMS:
         assert mean(without, f"{form} R@1") == 1
-        assert by_item(without).loc[("pair7", "piece of pair7"), f"{form} R@1"] == 1
+        assert item_table(without).loc[("pair7", "piece of pair7"), f"{form} R@1"] == 1
     # The other smoothing knows nothing, and is taken where this one is always wrong.
     without = found(tables(size, np.zeros((size, size)), baseline=1 - np.eye(size)), 32)[NO_LEARNING]
     for form in FORMS[:4]:
@@ -236,7 +236,7 @@ def run(corpus: Path, out: Path, upstream: str, steps: int) -> int:
 @pytest.mark.parametrize("upstream", ["motionbeat_log_mel", "mfcc"])
 def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> None:
     assert run(corpus, tmp_path, upstream, 2) == 0
-    own, noise, without, chance = read_results(results_file(tmp_path))
+    own, noise, without, chance = read_results(results_path(tmp_path))
     assert own.run.upstream == upstream
     measures = {measure for _, _, measure, _ in own.rows}
     assert all(f"{form} R@1" in measures for form in FORMS)
@@ -248,7 +248,7 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
     # Made dances step on what is heard: without learning much is found already, on whatever grid.
     assert mean(without, f"{first} R@1") > mean(chance, f"{first} R@1") + 0.1
     assert mean(without, f"{first} R@1") == mean(without, f"{second} R@1")
-    assert set(by_item(without).index) == set(by_item(own).index)
+    assert set(item_table(without).index) == set(item_table(own).index)
     text = (tmp_path / "scores-test.md").read_text()
     assert "noise for music, R@1 | no learning, R@1 |" in text
 
@@ -256,7 +256,7 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp_path: Path) -> None:
     assert zero_shot([str(corpus), str(tmp_path / "out"), "--clips", "12"]) == 0
-    own, _, _, chance = read_results(results_file(tmp_path / "out"))
+    own, _, _, chance = read_results(results_path(tmp_path / "out"))
     for form in ("music → motion, shared grid", "motion → music, shared grid"):
         assert mean(own, f"{form} R@1") > mean(chance, f"{form} R@1") + 0.1
     assert own.run.details["training"].startswith("constructed")
