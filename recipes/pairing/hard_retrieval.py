@@ -1,8 +1,8 @@
-"""A music's own motion against its hard negatives: jittered and stretched copies, and other motion laid
-on its beats.
+"""Retrieval of a music's own motion among its hard negatives: shifted and stretched copies, and other motions
+aligned to its beats.
 
-Unlike retrieval among other pairs, tempo and style cannot decide here: what is moved by a beat is the
-same dance in another bar phase.
+Unlike in retrieval among other pairs, tempo and style do not help: a copy shifted by a beat is the same dance
+at another phase of the bar.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from recipes.results.estimates import Estimate, group_weights, mean_estimate
 
 @dataclass(frozen=True)
 class HardRetrieval:
-    """How often a music's own motion is nearer than what is almost right."""
+    """Scores of N queries, each a music with its own motion and K hard negatives."""
 
     accuracy: Estimate
-    """Share of musics whose own motion is nearer than all of its negatives: 1 of K + 1."""
+    """Share of queries whose own motion is more similar than all negatives."""
     chance: float
-    """The same for one who guesses; NaN without negatives."""
+    """Accuracy of guessing; NaN without negatives."""
     by_kind: dict[str, Estimate]
-    """Share of single comparisons that the own motion wins, by kind and, where the motion is moved, by how
-    far: ``jittered``, ``jittered_0.25`` (a quarter of a beat, early or late), ``stretched``, ``other``.
-    Chance is 1/2."""
+    """Share of comparisons with single negatives that the own motion wins, by kind and, for jittered ones, by
+    the size of the shift: ``jittered``, ``jittered_0.25`` (a quarter of a beat, early or late),
+    ``stretched``, ``other``. Chance is 1/2."""
     negatives: float
-    """K, on average."""
+    """Mean of K."""
     left_out: int
-    """Musics without negatives."""
+    """Queries without negatives."""
     first: NDArray[np.float64]
-    """(N,) how likely each music's own motion comes first, in [0, 1]; NaN for those without negatives."""
+    """(N,) probability that the own motion ranks first, in [0, 1]; NaN for queries without negatives."""
 
 
 def hard_retrieval(
@@ -45,59 +45,66 @@ def hard_retrieval(
     kinds: Sequence[tuple[str, float]],
     pieces: Sequence[int] | NDArray[np.int64],
 ) -> HardRetrieval:
-    """Compare; motions that are equally similar share the win.
+    """Score the similarities of own motions and hard negatives; ties share the win.
 
     Args:
         own: (N,) similarity of each music and its own motion, finite.
-        negatives: (R,) similarity of music and hard negative, finite.
-        owner: (R,) row of ``own`` that each is a negative of.
-        kinds: (R,) kind and amount of each, see :func:`negative_kinds`.
+        negatives: (R,) similarity of each music and hard negative, finite.
+        owner: (R,) row of ``own`` that each negative belongs to.
+        kinds: (R,) kind and amount of each negative, see :func:`negative_kinds`.
         pieces: (N,) number of the music's piece.
 
     Raises:
-        ValueError: NaN or infinity, or arrays that do not fit each other.
+        ValueError: NaN or infinity, or arrays of inconsistent lengths.
     """
     own, negatives = np.asarray(own, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
     owner, pieces = np.asarray(owner, dtype=np.int64), np.asarray(pieces, dtype=np.int64)
     if not len(negatives) == len(owner) == len(kinds) or len(own) != len(pieces):
         raise ValueError(
-            f"{len(negatives)} negatives with {len(owner)} owners and {len(kinds)} kinds, {len(own)} musics "
-            f"of {len(pieces)} pieces; expected as many of each"
+            f"{len(negatives)} negatives with {len(owner)} owners and {len(kinds)} kinds, {len(own)} own "
+            f"motions of {len(pieces)} pieces; expected equal numbers"
         )
     if not (np.isfinite(own).all() and np.isfinite(negatives).all()):
-        raise ValueError("similarities are NaN or infinite; expected numbers")
-    beaten = np.bincount(owner[negatives > own[owner]], minlength=len(own))
+        raise ValueError("similarities are NaN or infinite; expected finite numbers")
+    more_similar = np.bincount(owner[negatives > own[owner]], minlength=len(own))
     tied = np.bincount(owner[negatives == own[owner]], minlength=len(own))
     count = np.bincount(owner, minlength=len(own))
-    asked = count > 0
-    first = np.where(beaten == 0, 1.0 / (tied + 1), 0.0)
-    won = (np.sign(own[owner] - negatives) + 1) / 2
-    labels: dict[str, list[int]] = {}
+    queries = count > 0
+    first = np.where(more_similar == 0, 1.0 / (tied + 1), 0.0)
+    wins = (np.sign(own[owner] - negatives) + 1) / 2
+    rows_by_kind: dict[str, list[int]] = {}
     for row, (kind, amount) in enumerate(kinds):
-        labels.setdefault(kind, []).append(row)
+        rows_by_kind.setdefault(kind, []).append(row)
         if kind == "jittered":
-            labels.setdefault(f"{kind}_{abs(amount):g}", []).append(row)
+            rows_by_kind.setdefault(f"{kind}_{abs(amount):g}", []).append(row)
+    by_kind = {
+        kind: mean_estimate(wins[rows], pieces[owner[rows]]) for kind, rows in sorted(rows_by_kind.items())
+    }
+    chance, mean_count = float("nan"), 0.0
+    if queries.any():
+        chance = float(group_weights(pieces[queries]) @ (1.0 / (count[queries] + 1)))
+        mean_count = float(count[queries].mean())
     return HardRetrieval(
-        mean_estimate(first[asked], pieces[asked]),
-        float(group_weights(pieces[asked]) @ (1.0 / (count[asked] + 1))) if asked.any() else float("nan"),
-        {label: mean_estimate(won[rows], pieces[owner[rows]]) for label, rows in sorted(labels.items())},
-        float(count[asked].mean()) if asked.any() else 0.0,
-        int((~asked).sum()),
-        np.where(asked, first, np.nan),
+        accuracy=mean_estimate(first[queries], pieces[queries]),
+        chance=chance,
+        by_kind=by_kind,
+        negatives=mean_count,
+        left_out=int((~queries).sum()),
+        first=np.where(queries, first, np.nan),
     )
 
 
-def hard_retrieval_metrics(found: HardRetrieval) -> dict[str, float]:
-    """Figures to log; those that need a negative are left out where there was none."""
-    figures = {"negatives": found.negatives, "queries_left_out": float(found.left_out)}
-    figures |= found.accuracy.metrics("accuracy")
-    if found.accuracy.groups:
-        figures["chance"] = found.chance
-    for label, mean in found.by_kind.items():
-        figures |= mean.metrics(f"beats_{label}")
-    return figures
+def hard_retrieval_metrics(scores: HardRetrieval) -> dict[str, float]:
+    """Metrics to log; without negatives only the counts."""
+    metrics = {"negatives": scores.negatives, "queries_left_out": float(scores.left_out)}
+    metrics |= scores.accuracy.metrics("accuracy")
+    if scores.accuracy.groups:
+        metrics["chance"] = scores.chance
+    for kind, estimate in scores.by_kind.items():
+        metrics |= estimate.metrics(f"beats_{kind}")
+    return metrics
 
 
 def negative_kinds(negatives: Iterable[Negative]) -> list[tuple[str, float]]:
-    """Kind and amount of hard negatives, such as those of a batch, in their order."""
+    """Kind and amount of each hard negative, in order."""
     return [(negative.kind, negative.amount) for negative in negatives]

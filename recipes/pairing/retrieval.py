@@ -1,9 +1,9 @@
-"""Which motion belongs to a music: how high its own comes among others.
+"""Retrieval of the motion that belongs to a music, among the motions of other pairs.
 
-R@1 depends on how many candidates there are, so it is given for pools of one size: the music's own motion
-and ``pool - 1`` others. The figures are their exact means over all such pools, by the hypergeometric
-distribution: no seed decides them, and no draw adds noise [O]. Every piece counts the same. A motion of the
-same piece or take is no candidate: it may fit the music as well [O].
+R@1 depends on the number of candidates, so it is reported for pools of a fixed size: the music's own motion
+and ``pool - 1`` others. The scores are exact means over all such pools, computed with the hypergeometric
+distribution instead of random draws [O]. Every piece has the same weight. Motions of the same piece or take
+are not candidates, because they may fit the music as well [O].
 """
 
 from __future__ import annotations
@@ -20,53 +20,53 @@ from motion_data.negatives.drawing import negative_mask
 from recipes.results.estimates import Estimate, group_weights, mean_estimate
 
 POOL = 64
-"""Candidates, the music's own motion among them."""
+"""Number of candidates, including the music's own motion."""
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What N queries found; those without any candidate beside their own motion are left out of it."""
+    """Ranks of the own motions of N queries. Queries without other candidates are left out."""
 
     pool: int
-    """Candidates asked for."""
+    """Largest number of candidates."""
     sizes: NDArray[np.int64]
-    """(N,) candidates that each query had, its own motion among them: fewer where there are not so many."""
-    places: NDArray[np.float64]
-    """(N, pool) probability that its own motion comes first, second, ... in a pool drawn at random."""
+    """(N,) number of candidates of each query, including its own motion; at most ``pool``."""
+    rank_probabilities: NDArray[np.float64]
+    """(N, pool) probability that the own motion ranks first, second, ... in a random pool."""
     pieces: NDArray[np.int64]
     """(N,) piece of each query."""
     queries: NDArray[np.int64]
-    """(N,) row of each query in the matrix."""
+    """(N,) row of each query in the similarity matrix."""
     left_out: int
-    """Queries without candidates."""
+    """Number of queries without other candidates."""
 
-    def hits(self, first: int) -> NDArray[np.float64]:
-        """(N,) how likely each query has its own motion among the ``first``, in [0, 1]."""
-        return np.asarray(self.places[:, :first].sum(axis=1))
+    def hits(self, k: int) -> NDArray[np.float64]:
+        """(N,) probability that the own motion of a query is among the first ``k``, in [0, 1]."""
+        return np.asarray(self.rank_probabilities[:, :k].sum(axis=1))
 
-    def recall(self, first: int) -> Estimate:
-        """R@first with its interval by piece."""
-        return mean_estimate(self.hits(first), self.pieces)
+    def recall(self, k: int) -> Estimate:
+        """R@k with its interval over pieces."""
+        return mean_estimate(self.hits(k), self.pieces)
 
-    def chance(self, first: int) -> float:
-        """R@first of one who guesses; NaN without queries."""
+    def chance(self, k: int) -> float:
+        """R@k of guessing; NaN without queries."""
         if not len(self.queries):
             return float("nan")
-        return float(group_weights(self.pieces) @ np.minimum(first / self.sizes, 1.0))
+        return float(group_weights(self.pieces) @ np.minimum(k / self.sizes, 1.0))
 
     @property
     def mean_reciprocal_rank(self) -> Estimate:
-        """Mean of 1 / rank with its interval by piece."""
-        return mean_estimate(self.places @ (1.0 / np.arange(1, self.pool + 1)), self.pieces)
+        """Mean of 1 / rank with its interval over pieces."""
+        return mean_estimate(self.rank_probabilities @ (1.0 / np.arange(1, self.pool + 1)), self.pieces)
 
     @property
     def median_rank(self) -> float:
-        """The rank, from 1, that half of the queries reach; NaN without queries."""
+        """Median rank of the own motion, from 1; NaN without queries."""
         if not len(self.queries):
             return float("nan")
-        reached = np.cumsum(group_weights(self.pieces) @ self.places)
-        # A little less than a half, or rounding would decide between two ranks.
-        return float(np.argmax(reached >= 0.5 - 1e-9) + 1)
+        cumulative = np.cumsum(group_weights(self.pieces) @ self.rank_probabilities)
+        # The tolerance makes the result independent of rounding.
+        return float(np.argmax(cumulative >= 0.5 - 1e-9) + 1)
 
 
 def retrieval(
@@ -76,18 +76,18 @@ def retrieval(
     groups: Sequence[int] | NDArray[np.int64] | None = None,
     pool: int = POOL,
 ) -> Retrieval:
-    """Rank each music's own motion among others. Motions that are equally similar share their places.
+    """Rank the own motion of each music among others. Ties share their ranks.
 
     Args:
         similarity: (N, N) of music i (row) and motion j (column), finite; pairs are on the diagonal.
         pieces: (N,) number of the music's piece.
         takes: (N,) number of the motion's take.
-        groups: (N,) numbers of tempo and metre, or whatever else may not give the answer away: candidates
-            are of the query's group alone.
-        pool: candidates, the own motion among them, at least 2; a query with fewer has what there is.
+        groups: (N,) group of each pair, such as its tempo and metre; all candidates are from the query's
+            group, so that the group does not identify the pair.
+        pool: number of candidates, including the own motion, at least 2; a query may have fewer.
 
     Raises:
-        ValueError: a matrix that is not square, of other size than the names, or with NaN or infinity.
+        ValueError: a similarity matrix of another shape, or with NaN or infinity.
     """
     similarity = np.asarray(similarity, dtype=np.float64)
     if similarity.shape != (len(pieces), len(pieces)) or len(takes) != len(pieces):
@@ -98,52 +98,48 @@ def retrieval(
     if not np.isfinite(similarity).all():
         raise ValueError(f"{int((~np.isfinite(similarity)).sum())} similarities are NaN or infinite")
     if pool < 2:
-        raise ValueError(f"pool is {pool}; expected at least 2, the own motion among them")
+        raise ValueError(f"pool is {pool}; expected at least 2, including the own motion")
     candidates = negative_mask(list(pieces), list(takes))
     if groups is not None:
         candidates &= np.equal.outer(np.asarray(groups), np.asarray(groups))
     own = np.diagonal(similarity)[:, None]
     counts = candidates.sum(axis=1)
-    ahead = ((similarity > own) & candidates).sum(axis=1)
-    beside = ((similarity == own) & candidates).sum(axis=1)
+    better = ((similarity > own) & candidates).sum(axis=1)
+    equal = ((similarity == own) & candidates).sum(axis=1)
     queries = np.flatnonzero(counts)
-    sizes = np.minimum(counts + 1, pool)[queries]
-    # Few triples differ, and a tower that has collapsed has one alone.
-    triples, which = np.unique(
-        np.stack([counts, ahead, beside], 1)[queries].reshape(-1, 3), axis=0, return_inverse=True
+    # Computed once for each distinct triple, of which there are few.
+    triples, inverse = np.unique(
+        np.stack([counts, better, equal], 1)[queries].reshape(-1, 3), axis=0, return_inverse=True
     )
-    places = np.array(
-        [_places(count, better, equal, pool) for count, better, equal in triples.tolist()]
-    ).reshape(-1, pool)
+    probabilities = np.array([_rank_probabilities(*triple, pool) for triple in triples.tolist()])
     return Retrieval(
-        pool,
-        sizes,
-        places[which.reshape(-1)],
-        np.asarray(pieces, dtype=np.int64)[queries],
-        queries,
-        len(similarity) - len(queries),
+        pool=pool,
+        sizes=np.minimum(counts + 1, pool)[queries],
+        rank_probabilities=probabilities.reshape(-1, pool)[inverse.reshape(-1)],
+        pieces=np.asarray(pieces, dtype=np.int64)[queries],
+        queries=queries,
+        left_out=len(similarity) - len(queries),
     )
 
 
-def retrieval_metrics(found: Retrieval) -> dict[str, float]:
-    """Figures to log; those that need a query are left out where there was none."""
-    figures = {"queries": float(len(found.queries)), "queries_left_out": float(found.left_out)}
-    if not len(found.queries):
-        return figures
-    return (
-        figures
-        | {"pool": float(found.sizes.mean()), "smallest_pool": float(found.sizes.min())}
-        | found.recall(1).metrics("recall_at_1")
-        | found.recall(5).metrics("recall_at_5")
-        | found.mean_reciprocal_rank.metrics("mean_reciprocal_rank")
-        | {"median_rank": found.median_rank, "chance_at_1": found.chance(1), "chance_at_5": found.chance(5)}
-    )
+def retrieval_metrics(scores: Retrieval) -> dict[str, float]:
+    """Metrics to log; without queries only the counts."""
+    metrics = {"queries": float(len(scores.queries)), "queries_left_out": float(scores.left_out)}
+    if not len(scores.queries):
+        return metrics
+    metrics |= {"pool": float(scores.sizes.mean()), "smallest_pool": float(scores.sizes.min())}
+    metrics |= scores.recall(1).metrics("recall_at_1")
+    metrics |= scores.recall(5).metrics("recall_at_5")
+    metrics |= scores.mean_reciprocal_rank.metrics("mean_reciprocal_rank")
+    metrics |= {"median_rank": scores.median_rank}
+    metrics |= {"chance_at_1": scores.chance(1), "chance_at_5": scores.chance(5)}
+    return metrics
 
 
-def _places(count: int, better: int, equal: int, pool: int) -> NDArray[np.float64]:
-    """(pool,) probability of each place when up to ``pool - 1`` of ``count`` candidates are drawn.
+def _rank_probabilities(count: int, better: int, equal: int, pool: int) -> NDArray[np.float64]:
+    """(pool,) probability of each rank if up to ``pool - 1`` of ``count`` candidates are drawn.
 
-    ``better`` of them are more similar than the own motion. It may stand anywhere among ``equal`` more.
+    ``better`` of them are more similar than the own motion, and ``equal`` more are as similar.
     """
     drawn = min(count, pool - 1)
     ahead = np.arange(better, better + equal + 1)[:, None]

@@ -14,7 +14,7 @@ from torch import Tensor
 from recipes.downstream.retrieval.batches import PairBatch
 from recipes.downstream.s3prl_runner.task_expert import check_finite
 from recipes.pairing.hard_retrieval import hard_retrieval, negative_kinds
-from recipes.pairing.no_learning import FORGIVENESSES, Correlations, correlations, padded
+from recipes.pairing.no_learning import TOLERANCES, Correlations, cat_padded, pair_correlations
 from recipes.pairing.retrieval import Retrieval, retrieval
 from recipes.results.estimates import Estimate
 from recipes.results.record import Results, Row, Run, item_table, run_value, write_report
@@ -125,7 +125,7 @@ def lay_out(kept: Sequence[Kept]) -> Tables:
     heard = [one.batch.onsets for one in kept if one.batch.onsets is not None]
     own = [clips.pulses[: len(clips)].amax(-1) for clips in batches]
     hard = [clips.pulses[len(clips) :].amax(-1) for clips in batches]
-    onset, contact = padded(heard), padded(own + hard)
+    onset, contact = cat_padded(heard), cat_padded(own + hard)
     lengths = torch.cat([clips.frame_lengths for clips in batches])
     return Tables(
         shared=(of["music"] @ of["motion"].T).double().numpy(),
@@ -135,7 +135,7 @@ def lay_out(kept: Sequence[Kept]) -> Tables:
         noise_own_grids=(of["noise_own"] @ of["motion_own"].T).double().numpy(),
         noise_hard=of["noise_hard"].double().numpy(),
         no_learning=tuple(
-            correlations(onset, contact, lengths, torch.from_numpy(owner), each) for each in FORGIVENESSES
+            pair_correlations(onset, contact, lengths, torch.from_numpy(owner), each) for each in TOLERANCES
         ),
         owner=owner,
         kinds=[kind for clips in batches for kind in negative_kinds(clips.negatives)],

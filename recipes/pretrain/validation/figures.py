@@ -18,7 +18,7 @@ from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
 from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics, negative_kinds
-from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity, padded
+from recipes.pairing.no_learning import TOLERANCES, cat_padded, onset_contact_similarity, pair_correlations
 from recipes.pairing.onset_curve import onset_target
 from recipes.pairing.retrieval import retrieval, retrieval_metrics
 from recipes.pairing.silence import noise, other_audio, silence
@@ -255,16 +255,16 @@ class Figures:
     def _no_learning(self, seen: Tensor) -> dict[str, float]:
         """The better of two forgivenesses: over whole clips, over what the projections are compared by,
         and against hard negatives."""
-        onset = padded(self._kept["onset_curve"])
-        contact = padded(self._kept["contact_curve"] + self._kept["hard_curve"])
+        onset = cat_padded(self._kept["onset_curve"])
+        contact = cat_padded(self._kept["contact_curve"] + self._kept["hard_curve"])
         lengths = self._all("lengths").long()
         owner = torch.tensor(self._owners, dtype=torch.long)
         figures: dict[str, float] = {}
         size, part = len(onset), slice(self._blind, self._blind + SEEN_FRAMES)
         alike = torch.full((size,), SEEN_FRAMES)
-        for forgiveness in FORGIVENESSES:
-            whole = correlations(onset, contact, lengths, owner, forgiveness)
-            short = onset_contact_similarity(onset[:, part], contact[:size, part], alike, alike, forgiveness)
+        for tolerance in TOLERANCES:
+            whole = pair_correlations(onset, contact, lengths, owner, tolerance)
+            short = onset_contact_similarity(onset[:, part], contact[:size, part], alike, alike, tolerance)
             found = (
                 self._retrieval("no_learning", whole.table)
                 | self._retrieval("frames_no_learning", short, seen)

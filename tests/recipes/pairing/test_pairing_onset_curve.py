@@ -1,4 +1,4 @@
-"""Onsets on the frames of motions."""
+"""Onset envelopes on the frames of motions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import torch
 from recipes.pairing.onset_curve import onset_curve, onset_target
 
 
-def test_targets_lie_in_0_to_1_whatever_lies_beyond_a_clip() -> None:
+def test_targets_are_in_0_to_1_and_ignore_values_beyond_a_clip() -> None:
     envelope = torch.rand(2, 80) * torch.tensor([[3.0], [0.0]])
     target = onset_target(envelope, torch.tensor([40, 25]))
     assert target.shape == (2, 40)
     assert float(target[0].max()) == 1.0
     assert not target[1].any()
-    # What lies beyond a clip decides nothing.
     envelope[0, 60:] = 99.0
     assert torch.equal(
         onset_target(envelope, torch.tensor([30, 25]))[0, :30],
@@ -21,15 +20,15 @@ def test_targets_lie_in_0_to_1_whatever_lies_beyond_a_clip() -> None:
     )
 
 
-def test_a_click_arrives_at_its_own_frame_alone_and_in_a_batch() -> None:
+def test_a_click_peaks_at_its_frame_alone_and_in_a_batch() -> None:
     wav = torch.zeros(2, 32_000)
     for row, second in enumerate((0.51, 1.27)):
         start = round(second * 16_000)
         wav[row, start : start + 160] = torch.randn(160, generator=torch.Generator().manual_seed(row))
     lengths = torch.tensor([16_000, 32_000])
-    found = onset_curve(wav, lengths)
-    assert found.shape == (2, 100)
-    assert abs(int(found[0].argmax()) - 0.51 * 50) <= 1.5
-    assert abs(int(found[1].argmax()) - 1.27 * 50) <= 1.5
-    assert not found[0, 50:].any()
-    torch.testing.assert_close(found[0, :50], onset_curve(wav[:1, :16_000], lengths[:1])[0])
+    envelope = onset_curve(wav, lengths)
+    assert envelope.shape == (2, 100)
+    assert abs(int(envelope[0].argmax()) - 0.51 * 50) <= 1.5
+    assert abs(int(envelope[1].argmax()) - 1.27 * 50) <= 1.5
+    assert not envelope[0, 50:].any()
+    torch.testing.assert_close(envelope[0, :50], onset_curve(wav[:1, :16_000], lengths[:1])[0])

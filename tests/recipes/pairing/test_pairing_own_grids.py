@@ -1,4 +1,4 @@
-"""Each motion on its own grid."""
+"""Grids of motions."""
 
 from __future__ import annotations
 
@@ -33,38 +33,39 @@ def own_grids(clips: list[Example]) -> tuple[Grid, ...]:
     return batch.motion_grids
 
 
-def test_there_is_one_a_clip_and_it_is_the_motions_own(clips: list[Example]) -> None:
+def test_every_clip_has_the_grid_of_its_motion(clips: list[Example]) -> None:
     grids = own_grids(clips)
     assert len(grids) == len(clips) == len(TEMPI)
     for example, grid in zip(clips, grids, strict=True):
-        # What lies around the clip is not looked at.
+        # The margins of the clip are not used.
         motion = example.motion.between(0.0, example.seconds)
         expected = motion_grid(motion, -(-len(example.wav) // 320) / 50)
         assert (grid.beats == expected.beats).all()
-        # Half or twice as fast is the same pulse.
+        # Octave errors are allowed.
         octaves = np.log2(grid.bpm / TEMPI[example.pair.name])
         assert abs(octaves - round(octaves)) < 0.06
     assert collate(clips, 0.0, np.random.default_rng(0)).motion_grids == ()
 
 
-def test_neither_the_audio_nor_its_grid_is_looked_at(clips: list[Example]) -> None:
-    deaf = [replace(example, wav=torch.zeros_like(example.wav), grid=None) for example in clips]
-    for one, other in zip(own_grids(clips), own_grids(deaf), strict=True):
-        assert (one.beats == other.beats).all()
-        assert (one.positions == other.positions).all()
+def test_the_audio_and_its_grid_are_not_used(clips: list[Example]) -> None:
+    silent = [replace(example, wav=torch.zeros_like(example.wav), grid=None) for example in clips]
+    for grid, expected in zip(own_grids(silent), own_grids(clips), strict=True):
+        assert (grid.beats == expected.beats).all()
+        assert (grid.positions == expected.positions).all()
 
 
-def test_a_motion_without_a_pulse_gets_the_fallback(clips: list[Example]) -> None:
+def test_a_motion_without_beats_has_the_fallback_grid(clips: list[Example]) -> None:
     still = [
-        replace(example, motion=replace(motion, joints=np.ones_like(motion.joints), pulses={}))
+        replace(
+            example, motion=replace(example.motion, joints=np.ones_like(example.motion.joints), pulses={})
+        )
         for example in clips
-        for motion in [example.motion]
     ]
     assert [grid.confidence for grid in own_grids(still)] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("seconds", [0.04, 0.3, 1.0])
-def test_the_shortest_clips_have_one_too(seconds: float) -> None:
+def test_short_clips_have_a_grid(seconds: float) -> None:
     rng = np.random.default_rng(0)
     frames = max(2, round(seconds * 60))
     motion = Motion(60.0, ("pelvis",), rng.random((frames, 1, 3)), 0.0, None, {"left_foot": np.array([0.02])})
