@@ -1,13 +1,13 @@
-"""Other people's encoders as upstreams, from folders that the user has downloaded; nothing is fetched.
+"""Published encoders as upstreams, loaded from folders that the user has downloaded; nothing is fetched.
 
-One needs no folder: the numbers of librosa that dances were generated from before there were encoders.
+``edge_librosa`` needs no folder: it computes the librosa features that EDGE offers as a baseline.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recipes.encoders.waveform_upstream import WaveformUpstream
@@ -19,9 +19,10 @@ ENTRIES: Mapping[str, str] = {
     "muq_local": "recipes.encoders.conformers",
     "musicfm_local": "recipes.encoders.conformers",
 }
-"""The module of each, by the name that S3PRL's hub calls it by."""
+"""Modules of the upstreams, by their names in S3PRL's hub."""
 
 
-def entry(name: str) -> Callable[..., WaveformUpstream]:
-    """What S3PRL's hub calls to make an upstream."""
-    return cast("Callable[..., WaveformUpstream]", getattr(importlib.import_module(ENTRIES[name]), name))
+def load_entry(name: str) -> Callable[..., WaveformUpstream]:
+    """The function that S3PRL's hub calls to create an upstream."""
+    entry: Callable[..., WaveformUpstream] = getattr(importlib.import_module(ENTRIES[name]), name)
+    return entry

@@ -1,4 +1,4 @@
-"""What these upstreams share: 16 kHz in, the model's own rate within, every layer out."""
+"""Base class of these upstreams: audio at 16 kHz is resampled to the rate of the model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from motionbeat_upstream.errors import AudioError
 
 
 class WaveformUpstream(nn.Module, ABC):
-    """A model of waveforms behind S3PRL's contract.
+    """A waveform model with S3PRL's interface.
 
-    S3PRL's audio has 16 kHz, so nothing above 8 kHz is heard, also by models of a higher rate. Each clip is
-    encoded alone: a clip in a batch then has the features that it has by itself, whatever the model does with
-    padding.
+    S3PRL's audio has 16 kHz, so models of a higher rate receive nothing above 8 kHz. Each clip is encoded
+    separately: its features do not depend on the batch or on how the model treats padding.
 
     Args:
-        rate: samples a second that the model takes.
-        hop: of these samples, from one frame to the next.
+        rate: sample rate of the model in Hz.
+        hop: hop length of the model in samples.
     """
 
     def __init__(self, rate: int, hop: int) -> None:
@@ -34,30 +33,31 @@ class WaveformUpstream(nn.Module, ABC):
 
     @abstractmethod
     def layers(self, wav: Tensor) -> list[Tensor]:
-        """(1, F, D) hidden states of a (1, T) waveform at the model's rate, the first layer first."""
+        """(1, F, D) hidden states of a (1, T) waveform at the model's rate, first layer first."""
 
     def get_downsample_rates(self, key: str) -> float:
-        """Samples at 16 kHz from one feature to the next; a whole number where that is one."""
-        found = self.hop * SAMPLE_RATE / self.rate
-        return int(found) if found == int(found) else found
+        """Hop length of the features in samples at 16 kHz; an int if it is whole."""
+        rate = self.hop * SAMPLE_RATE / self.rate
+        return int(rate) if rate == int(rate) else rate
 
     def forward(self, wavs: Sequence[Tensor]) -> dict[str, Any]:
-        """``hidden_states``, a list of (B, F, D), and the last of them, of (T_i,) waveforms at 16 kHz.
+        """``hidden_states``, a list of (B, F, D), and ``last_hidden_state`` of (T_i,) waveforms at 16 kHz.
 
         Raises:
-            AudioError: an item of another shape or type, without samples, or not finite.
+            AudioError: no waveforms, or one of another shape or type, without samples, or not finite.
         """
         if len(wavs) == 0:
             raise AudioError("wavs: expected at least one waveform, got an empty list")
         device = next(self.parameters()).device
         clips = [as_waveform(wav, f"wavs[{index}]").to(device) for index, wav in enumerate(wavs)]
-        each = [self.layers(resample(clip[None], SAMPLE_RATE, self.rate)) for clip in clips]
-        states = [
-            pad_sequence([layers[0] for layers in of], batch_first=True) for of in zip(*each, strict=True)
+        states = [self.layers(resample(clip[None], SAMPLE_RATE, self.rate)) for clip in clips]
+        layers = [
+            pad_sequence([state[0] for state in layer], batch_first=True)
+            for layer in zip(*states, strict=True)
         ]
-        return {"hidden_states": states, "last_hidden_state": states[-1]}
+        return {"hidden_states": layers, "last_hidden_state": layers[-1]}
 
 
 def in_one_line(error: Exception) -> str:
-    """What a model's own code says of a folder that it cannot load."""
+    """The message of an error in one line of at most 300 characters."""
     return " ".join(str(error).split())[:300]

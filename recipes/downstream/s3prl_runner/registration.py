@@ -15,7 +15,7 @@ import motionbeat_upstream
 from motion_data.files import file_sha256
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.shipped import SHIPPED, SHIPPED_V1
-from recipes.encoders import ENTRIES, entry
+from recipes.encoders import ENTRIES, load_entry
 
 TASKS = Path(__file__).parent.parent
 """Folder of our tasks in S3PRL's layout: ``<task>/expert.py`` and ``<task>/config.yaml``."""
@@ -46,7 +46,7 @@ def registered() -> Iterator[None]:
 
         register()
         for name in ENTRIES:
-            setattr(hub, name, entry(name))
+            setattr(hub, name, load_entry(name))
         yield
     finally:
         downstream.__path__[:] = search_path

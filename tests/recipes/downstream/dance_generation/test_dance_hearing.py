@@ -9,7 +9,7 @@ from torch import Tensor
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.dance_generation.song_dance import BLOCK, KEPT, Hearing, at_frames
 from recipes.downstream.encoder import load_encoder
-from recipes.encoders.edge_librosa import SIZE, EdgeLibrosa
+from recipes.encoders.edge_librosa import N_FEATURES, EdgeLibrosa
 from tests.small import music
 
 UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank", "mfcc", "edge_librosa")
@@ -37,7 +37,7 @@ def test_a_click_arrives_at_its_own_frame_of_the_motion(upstream: str) -> None:
 def test_the_numbers_of_edges_baseline() -> None:
     wav = music(6.0, 120.0, 0)
     found = EdgeLibrosa().eval()([wav])["hidden_states"][0][0]
-    assert found.shape[1] == SIZE
+    assert found.shape[1] == N_FEATURES
     assert abs(len(found) - 6 * 30) <= 1
     assert set(found[:, -2:].unique().tolist()) == {0.0, 1.0}
     beats = torch.nonzero(found[:, -1])[:, 0] / 30
