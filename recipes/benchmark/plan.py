@@ -19,7 +19,7 @@ from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
 from recipes.downstream.s3prl_runner.options import NONE
-from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
+from recipes.downstream.s3prl_runner.run_files import list_run_files, remove
 from recipes.downstream.task_run.request import command
 from recipes.results.record import Results, read_results, results_path
 from recipes.results.tables import ResultTable
@@ -177,7 +177,7 @@ def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: boo
     if ended and results_path(folder).is_file():
         return False
     if ended or not _says(begun, made_of):
-        earlier = files_of_run(folder)
+        earlier = list_run_files(folder)
         trained = any(path.suffix == ".ckpt" or path.name.startswith("scores-test.") for path in earlier)
         if trained and not ended and not overwrite:
             raise MotionBeatError(

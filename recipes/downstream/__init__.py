@@ -1,1 +1,1 @@
-"""Tasks in the layout of S3PRL, and the command that runs them."""
+"""Tasks in S3PRL's layout, and the command that runs them."""

@@ -1,4 +1,4 @@
-"""A frozen upstream of S3PRL's with a fingerprint that says all its features depend on."""
+"""A frozen upstream with a fingerprint, which changes whenever its features can change."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Encoder:
     """A frozen upstream."""
 
     label: str
-    """What tables call it."""
+    """Name in tables."""
     fingerprint: str
-    """Hash of its weights, its code, the versions under it and the kind of device."""
+    """Hash of weights, code, versions of packages and device type."""
     model: nn.Module
-    """As S3PRL's hub gives it, in eval mode."""
+    """From S3PRL's hub, in eval mode."""
     rate: float
-    """Samples at 16 kHz a frame."""
+    """Samples at 16 kHz per frame."""
     device: torch.device
 
     @torch.inference_mode()
@@ -41,27 +41,31 @@ class Encoder:
         """(L, F, D) float32 hidden states of one (T,) waveform at 16 kHz, on the CPU.
 
         Raises:
-            MotionBeatError: layers of different widths, or features that are no numbers.
+            MotionBeatError: layers of different shapes, or features that are NaN or infinite.
         """
-        # A copy: some upstreams normalise in place.
-        said = self.model([wav.clone().to(self.device)])["hidden_states"]
-        states = [state[0].float().cpu() for state in said]
+        # A copy, because some upstreams normalise in place.
+        outputs = self.model([wav.clone().to(self.device)])["hidden_states"]
+        states = [state[0].float().cpu() for state in outputs]
         if len({state.shape for state in states}) > 1:
             raise MotionBeatError(
-                f"{self.label}: its layers differ in shape, and cannot be added; choose one with -s"
+                f"{self.label}: its layers have different shapes and cannot be summed; choose one with -s"
             )
-        found = torch.stack(states)[:, : max(1, round(len(wav) / self.rate))]
-        if not bool(torch.isfinite(found).all()):
-            raise MotionBeatError(
-                f"{self.label}: its features are no numbers (NaN or infinite) on {len(wav)} samples"
-            )
-        return found
+        features = torch.stack(states)[:, : max(1, round(len(wav) / self.rate))]
+        if not bool(torch.isfinite(features).all()):
+            raise MotionBeatError(f"{self.label}: its features of {len(wav)} samples are NaN or infinite")
+        return features
 
 
 def load_encoder(
     label: str, name: str, weights: Path | None = None, device: str | torch.device = "cpu"
 ) -> Encoder:
-    """An upstream of S3PRL's hub or of ours, by what ``-u`` and ``-k`` take; tables call it ``label``.
+    """Load an upstream of S3PRL or of this project.
+
+    Args:
+        label: name in tables.
+        name: name of the upstream, as for ``-u``.
+        weights: its weights, as for ``-k``.
+        device: device to compute on.
 
     Raises:
         MotionBeatError: there is no such upstream.
@@ -70,52 +74,53 @@ def load_encoder(
 
     with registered():
         if name not in upstreams():
-            raise MotionBeatError(f"{name}: no such upstream; run_downstream.py -h lists all")
+            raise MotionBeatError(f"{name}: no such upstream; run_downstream.py -h lists them")
         model = getattr(hub, name)(
             ckpt=None if weights is None else str(weights), model_config=None, refresh=False
         )
     model = model.to(device).eval()
-    where = torch.device(device)
+    device = torch.device(device)
     rate = float(model.get_downsample_rates("hidden_states"))
-    return Encoder(label, fingerprint(model, where), model, rate, where)
+    return Encoder(label, fingerprint(model, device), model, rate, device)
 
 
 def fingerprint(model: nn.Module, device: torch.device) -> str:
-    """Hash of all that a frozen upstream's features depend on, but for the sound."""
-    said = {
+    """Hash of everything that the features of a frozen upstream depend on, except the audio."""
+    content = {
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
         "weights": tensors_sha256(model.state_dict()),
-        "settings": {place: _settings(module) for place, module in model.named_modules()},
+        "settings": {name: _settings(module) for name, module in model.named_modules()},
         "code": _code_hash(type(model)),
         "versions": dict.fromkeys(VERSIONS) | installed_versions(VERSIONS),
         "device": device.type,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _settings(module: nn.Module) -> dict[str, str]:
-    """A module's own plain values and configurations, which can change features where weights do not."""
+    """Attributes of a module that are plain values or configurations: they may change its features."""
     plain = (str, int, float, bool, tuple, list, type(None))
     return {
-        # Without addresses in memory, which S3PRL's lists of hooks have: they differ from process to process.
+        # Without addresses in memory, which S3PRL's lists of hooks contain and which differ between
+        # processes.
         name: re.sub(r" at 0x[0-9a-f]+", "", repr(value.to_dict() if hasattr(value, "to_dict") else value))
         for name, value in sorted(vars(module).items())
         if isinstance(value, plain) or is_dataclass(value) or hasattr(value, "to_dict")
     }
 
 
-def _code_hash(kind: type) -> str:
-    """Of the sources that a class comes with: its whole package if it is ours, its folder otherwise."""
-    file = Path(inspect.getfile(kind))
-    ours = [parent for parent in file.parents if parent.name == "motionbeat_upstream"]
-    root = ours[0] if ours else file.parent
-    return sources_hash(sorted(path for ending in ("*.py", "*.yaml") for path in root.rglob(ending)))
+def _code_hash(model_class: type) -> str:
+    """Hash of the source files of a class: all of motionbeat_upstream, or the folder of its module."""
+    file = Path(inspect.getfile(model_class))
+    packages = [parent for parent in file.parents if parent.name == "motionbeat_upstream"]
+    root = packages[0] if packages else file.parent
+    return sources_hash(sorted(path for pattern in ("*.py", "*.yaml") for path in root.rglob(pattern)))
 
 
-def sources_hash(files: Sequence[Path]) -> str:
-    """Of the contents of files, in the given order."""
+def sources_hash(paths: Sequence[Path]) -> str:
+    """Hash of the names and contents of files, in the given order."""
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode())
-        digest.update(file.read_bytes())
+    for path in paths:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The last step of a probe: linear, or MARBLE's perceptron of one hidden layer."""
+"""Heads of probes: linear, or MARBLE's perceptron with one hidden layer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import nn
 def probe_head(
     probe: Literal["linear", "mlp"], dim: int, outputs: int, hidden: int, dropout: float
 ) -> nn.Module:
-    """A map of (..., dim) to (..., outputs).
+    """A module that maps (..., dim) to (..., outputs).
 
     Args:
-        probe: ``linear``, or ``mlp``: one hidden layer, as in MARBLE.
+        probe: ``linear``, or ``mlp`` with one hidden layer, as in MARBLE.
         dim: width of the features.
         outputs: number of logits.
         hidden: width of the hidden layer.
-        dropout: share of hidden activations dropped in training.
+        dropout: dropout probability of the hidden layer.
     """
     if probe == "linear":
         return nn.Linear(dim, outputs)

@@ -3,10 +3,10 @@
     run_downstream.py -m train    -u motionbeat -d beat_tracking -p result/beats
     run_downstream.py -m evaluate -e result/beats/dev-best.ckpt
 
-The options and the run are S3PRL's. What is added: the tasks of this folder, MotionBeat among the upstreams,
-a task's configuration found by itself, the CPU where there is no CUDA, checkpoints that load under torch's
-``weights_only`` and are never torn, frozen features that are computed once, and mistakes told in one line;
-see :mod:`~recipes.downstream.s3prl_runner`.
+The options and the run are S3PRL's. Added are the tasks of this folder, MotionBeat and other upstreams,
+default configurations of tasks, the CPU as default without CUDA, atomic checkpoints that load with torch's
+``weights_only``, a cache of frozen features, and error messages in one line; see
+:mod:`~recipes.downstream.s3prl_runner`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ import yaml
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.s3prl_runner.options import FeatureCache, parse
-from recipes.downstream.s3prl_runner.patches import replaced, restored, whole_checkpoints
+from recipes.downstream.s3prl_runner.patches import atomic_checkpoints, patched, restored_process
 from recipes.downstream.s3prl_runner.registration import registered
-from recipes.downstream.s3prl_runner.request import Request, check_machine, complete
-from recipes.downstream.s3prl_runner.run_files import files_of_run, holds_training, remove, safe_classes
+from recipes.downstream.s3prl_runner.request import Request, check_environment, complete_request
+from recipes.downstream.s3prl_runner.run_files import (
+    checkpoint_classes,
+    has_checkpoint,
+    list_run_files,
+    remove,
+)
 
 NOTICES = (
     ".*torchaudio._backend.*deprecated",
@@ -35,28 +40,28 @@ NOTICES = (
     ".*load_with_torchcodec",
     ".*cuda.amp",
 )
-"""What every run would be told about S3PRL's age, and nobody can act on."""
+"""Warnings about S3PRL's code, which users cannot act on."""
 
 
 @command("run_downstream.py", label="error: ", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 after a whole run."""
+    """Run the command; returns 0 after a complete run."""
     options, overwrite, cache = parse(arguments)
-    request = complete(options, overwrite)
-    with restored(), _nothing_left_by_refusal(request):
+    request = complete_request(options, overwrite)
+    with restored_process(), _clean_up_after_error(request):
         return _run(request, cache)
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Refuse now what a run would refuse when it starts; nothing is written.
+    """Raise the errors that a run would raise at its start; nothing is written.
 
     Raises:
-        MotionBeatError, OSError: what is wrong with the options.
+        MotionBeatError, OSError: the options are invalid.
     """
     options, overwrite, _ = parse(arguments)
-    request = complete(options, overwrite)
-    with restored(), registered():
-        check_machine(request)
+    request = complete_request(options, overwrite)
+    with restored_process(), registered():
+        check_environment(request)
 
 
 def _run(request: Request, cache: FeatureCache) -> int:
@@ -65,23 +70,23 @@ def _run(request: Request, cache: FeatureCache) -> int:
     for notice in NOTICES:
         warnings.filterwarnings("ignore", message=notice)
     use_idle_cores()
-    with replaced(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
+    with patched(logging.getLogger("s3prl.upstream.espnet_hubert.expert"), "disabled", True):
         import s3prl.run_downstream as s3prl_command
     from recipes.downstream.s3prl_runner.checked_runner import CheckedRunner, Interrupted
 
-    # S3PRL's module looks its parser up in argparse: it gets one whose work is done.
+    # S3PRL's command creates its parser with argparse; this one returns the parsed options.
     parser = SimpleNamespace(add_argument=lambda *_, **__: None, parse_args=lambda: request.options)
     with (
         registered(),
-        safe_classes(),
-        whole_checkpoints(request.replaced),
-        replaced(s3prl_command, "argparse", SimpleNamespace(ArgumentParser=lambda: parser)),
-        replaced(s3prl_command, "Runner", partial(CheckedRunner, cache=cache)),
+        checkpoint_classes(),
+        atomic_checkpoints(request.replaced_files),
+        patched(s3prl_command, "argparse", SimpleNamespace(ArgumentParser=lambda: parser)),
+        patched(s3prl_command, "Runner", partial(CheckedRunner, cache=cache)),
     ):
-        check_machine(request)
+        check_environment(request)
         try:
             s3prl_command.main()
-        except yaml.YAMLError as error:  # of an upstream's configuration (-g)
+        except yaml.YAMLError as error:  # in an upstream's configuration (-g)
             raise MotionBeatError(str(error)) from error
         except Interrupted as interrupted:
             print(f"\nrun_downstream.py: interrupted; {interrupted}", file=sys.stderr)
@@ -90,18 +95,18 @@ def _run(request: Request, cache: FeatureCache) -> int:
 
 
 @contextmanager
-def _nothing_left_by_refusal(request: Request) -> Iterator[None]:
-    """Remove what a refused run wrote, unless it has come to a checkpoint."""
+def _clean_up_after_error(request: Request) -> Iterator[None]:
+    """After an error remove the files of the run, unless it has written a checkpoint."""
     missing = [folder for folder in (request.folder, *request.folder.parents) if not folder.exists()]
-    before = files_of_run(request.folder)
+    before = list_run_files(request.folder)
     try:
         yield
     except (MotionBeatError, OSError, ModuleNotFoundError):
-        written = dict(files_of_run(request.folder).items() - before.items())
-        if not holds_training(written):
+        written = dict(list_run_files(request.folder).items() - before.items())
+        if not has_checkpoint(written):
             remove(written)
             for folder in missing:
-                with suppress(OSError):  # it holds something else
+                with suppress(OSError):  # the folder is not empty
                     folder.rmdir()
         raise
 

@@ -59,7 +59,7 @@ class DownstreamExpert(TaskExpert):
 
     def build(self, dim: int, rate: float) -> None:
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
-        self.comes_again = self.settings.datarc.crop_step_seconds > 0
+        self.repeats_waveforms = self.settings.datarc.crop_step_seconds > 0
         self.stride = rate
         self.frame_rate = SAMPLE_RATE / rate
         self.tolerance = tolerance_frames(self.settings.lossrc.tolerance_seconds, self.frame_rate)
@@ -99,7 +99,7 @@ class DownstreamExpert(TaskExpert):
         ]
         return {"loss": torch.stack(losses).mean()}
 
-    def put_aside(
+    def collect(
         self, features: Sequence[Tensor], labels: Sequence[Chunk], records: dict[str, list[Any]]
     ) -> None:
         """The logits of every chunk."""
@@ -130,7 +130,7 @@ class DownstreamExpert(TaskExpert):
         kept: list[str] = []
         if split == "dev" and step > 0:
             criterion = -loss if self.settings.scoringrc.select_by == "loss" else beat_f
-            kept = self.choose(criterion, f"loss {loss:.4f}, beat F {beat_f:.3f}", step)
+            kept = self.select_checkpoint(criterion, f"loss {loss:.4f}, beat F {beat_f:.3f}", step)
             if not kept:
                 return []
         data = self.settings.datarc
@@ -139,13 +139,13 @@ class DownstreamExpert(TaskExpert):
             "thresholds": self.thresholds.tolist(),
             "loss": loss,
         }
-        run = self.evaluated(split, step, data.root or MADE, data.test_fold, details)
+        run = self.evaluation_run(split, step, data.root or MADE, data.test_fold, details)
         text = report(self.expdir, Results(run, rows))
         if step == 0:
             print(f"\n{text}", flush=True)
         return kept
 
-    def reached(self) -> list[str]:
+    def result_lines(self) -> list[str]:
         """Step, criterion, test figures and folder, the last lines of a training."""
         if self.settings.scoringrc.select_by == "loss":
             criterion = f"least dev loss, {-self.best.item():.4f}"

@@ -104,7 +104,7 @@ class ClipExpert(TaskExpert):
     """
 
     task: ClassVar[ClipTask]
-    weighs_layers: ClassVar[bool] = True
+    weights_layers: ClassVar[bool] = True
     """Asks for the layers themselves; see :mod:`~recipes.downstream.s3prl_runner.checked_runner`."""
     settings: TaskSettings
 
@@ -151,7 +151,7 @@ class ClipExpert(TaskExpert):
         truth = torch.stack([label for _, label in labels]).to(logits.device)
         return {"loss": self.target.loss(logits, truth)}
 
-    def put_aside(
+    def collect(
         self, features: Sequence[Tensor], labels: Sequence[Slice], records: dict[str, list[Any]]
     ) -> None:
         """The logits of slices, and how many frames each has."""
@@ -178,8 +178,8 @@ class ClipExpert(TaskExpert):
         if split == "dev" and step > 0:
             criterion = -np.inf if np.isnan(scores[0]) else float(scores[0])
             # Kept weights are tested next; dev itself is reported when it is asked for.
-            return self.choose(criterion, f"{self.target.measures[0]} {criterion:.3f}", step)
-        run = self.evaluated(split, step, self.data.name, self.settings.datarc.test_fold)
+            return self.select_checkpoint(criterion, f"{self.target.measures[0]} {criterion:.3f}", step)
+        run = self.evaluation_run(split, step, self.data.name, self.settings.datarc.test_fold)
         print(f"\n{report(self.expdir, run, predictions, self.data)}", flush=True)
         return []
 

@@ -22,7 +22,7 @@ from motion_data.files import file_sha256
 from motionbeat_upstream import audio
 from recipes.downstream.clip_probing.clips import Clip, slices
 from recipes.downstream.encoder import Encoder, sources_hash
-from recipes.downstream.kept_tensors import read_kept, write_kept
+from recipes.downstream.tensor_cache import read_cached, write_cached
 
 READING = sources_hash([Path(audio.__file__), Path(inspect.getfile(Clip)), Path(__file__)])
 """Hash of the code that reads, cuts and averages."""
@@ -60,11 +60,11 @@ def _features(encoder: Encoder, clip: Clip, seconds: float, cache: Path | None) 
         heard = file_sha256(clip.file)
     said = {"upstream": encoder.fingerprint, "audio": heard, "seconds": seconds, "reading": READING}
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    kept = read_kept(cache, key)
+    kept = read_cached(cache, key)
     if kept is not None:
         return ClipFeatures(kept["means"], kept["frames"])
     found = _encode(encoder, clip.load(), seconds)
-    write_kept(cache, key, {"means": found.means, "frames": found.frames})
+    write_cached(cache, key, {"means": found.means, "frames": found.frames})
     return found
 
 

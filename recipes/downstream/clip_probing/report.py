@@ -30,7 +30,7 @@ def report(folder: Path, run: Run, predictions: Predictions, data: ClipData) -> 
     results = Results(run, prediction_rows(predictions, target))
     if run.details["settings"]["plots"] and run.split == "test":
         title = f"{run.task}, {data.name}: {run.upstream}"
-        plot_predictions(folder / f"said-{run.split}.png", predictions, target, title)
+        plot_predictions(folder / f"predictions-{run.split}.png", predictions, target, title)
     # The report is made of what is written.
     read, resamples = read_predictions([results], target), run.details["settings"]["scoringrc"]["resamples"]
     ((scores,), _) = compare_predictions([[read]], target, resamples, run.seed)

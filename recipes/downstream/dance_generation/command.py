@@ -176,10 +176,10 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     import torch
 
     from motionbeat_upstream import hubconf
-    from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE
+    from recipes.downstream.s3prl_runner.registration import PACKAGED_WEIGHTS
 
     file = dancer.weights_file(weights)
-    if dancer.upstream in IN_THE_PACKAGE:
+    if dancer.upstream in PACKAGED_WEIGHTS:
         model: torch.nn.Module = hubconf.motionbeat_local(ckpt=file).eval()
     else:
         from recipes.downstream.encoder import load_encoder

@@ -17,7 +17,7 @@ from motionbeat_upstream.errors import CheckpointError
 from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel
 from recipes.downstream.dance_generation.settings import read_settings
-from recipes.downstream.s3prl_runner.registration import IN_THE_PACKAGE, weights_file, weights_sha256
+from recipes.downstream.s3prl_runner.registration import PACKAGED_WEIGHTS, weights_file, weights_sha256
 
 SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
 """The model in the package; README.md beside it is its model card."""
@@ -79,7 +79,7 @@ class DanceFile:
         if not file.exists():
             raise CheckpointError(f"{file}: no such file")
         # The name may stand for newer weights than it did when the model was trained.
-        known = [file] if given is not None else [file, *IN_THE_PACKAGE.values()]
+        known = [file] if given is not None else [file, *PACKAGED_WEIGHTS.values()]
         for one in known:
             if weights_sha256(self.upstream, one) == self.sha256:
                 return one

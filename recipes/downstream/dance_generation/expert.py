@@ -39,7 +39,7 @@ from recipes.downstream.dance_generation.slices import (
     with_joints,
 )
 from recipes.downstream.dance_generation.song_dance import as_motion, at_frames, dance_along
-from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert, check_finite, mean_losses
+from recipes.downstream.s3prl_runner.task_expert import EMPTY_DATASET, TaskExpert, check_finite, mean_losses
 from recipes.results.record import Run, write_report
 
 SEEN_FIRST = 200
@@ -91,7 +91,7 @@ class DownstreamExpert(TaskExpert):
         if split == "dev":
             return DataLoader(TrainSlices(cache, few, numbers, data, 0, 0), batch_size=None)
         if self.is_skipped(split):
-            return DataLoader(NO_DATA)
+            return DataLoader(EMPTY_DATASET)
         return DataLoader(EvalPieces(cache, few, data.longest_seconds, data.eval_batch_size), batch_size=None)
 
     def losses(self, features: Sequence[Tensor], labels: Sequence[Slices]) -> dict[str, Tensor]:
@@ -99,7 +99,7 @@ class DownstreamExpert(TaskExpert):
         self.model.average()  # the weights of the last step
         return self._losses(features, labels[0], None)
 
-    def put_aside(
+    def collect(
         self, features: Sequence[Tensor], labels: Sequence[Slices | LoadedPair], records: dict[str, list[Any]]
     ) -> None:
         """The losses of slices of dev, or the dances to pieces."""
@@ -116,10 +116,10 @@ class DownstreamExpert(TaskExpert):
         if records["losses"]:
             means = mean_losses(records["losses"])
             self.log(logger, split, step, means)
-            return self.choose(-means["loss"], f"loss {means['loss']:.4f}", step) if step else []
+            return self.select_checkpoint(-means["loss"], f"loss {means['loss']:.4f}", step) if step else []
         if not records["danced"]:
             return []
-        run = self.evaluated(split, step, self.corpus.folder.name)
+        run = self.evaluation_run(split, step, self.corpus.folder.name)
         print("\n" + report(self.expdir, run, records["danced"]), flush=True)
         return []
 

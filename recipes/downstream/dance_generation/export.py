@@ -17,7 +17,7 @@ from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
-from recipes.downstream.s3prl_runner.run_files import BEST, safe_classes
+from recipes.downstream.s3prl_runner.run_files import BEST, checkpoint_classes
 from recipes.downstream.s3prl_runner.run_files import read_settings as read_checkpoint_settings
 
 
@@ -71,7 +71,7 @@ def export(checkpoint: Path, target: Path) -> str:
     from recipes.downstream.dance_generation.model import DanceModel
     from recipes.downstream.dance_generation.settings import read_settings
 
-    with safe_classes():
+    with checkpoint_classes():
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     weights = {
         name.removeprefix("model."): value

@@ -25,7 +25,7 @@ from recipes.downstream.retrieval.batches import PairBatch, PairBatches
 from recipes.downstream.retrieval.model import PairProbe, contrast
 from recipes.downstream.retrieval.report import FORMS, keep, lay_out, report, retrieval_results
 from recipes.downstream.retrieval.settings import TaskSettings, read_settings
-from recipes.downstream.s3prl_runner.task_expert import NO_DATA, TaskExpert
+from recipes.downstream.s3prl_runner.task_expert import EMPTY_DATASET, TaskExpert
 from recipes.results.tables import run_estimates
 
 FPS = 50.0
@@ -41,7 +41,7 @@ class DownstreamExpert(TaskExpert):
     """
 
     task_name = "retrieval"
-    comes_again = False  # clips are drawn anew in every epoch
+    repeats_waveforms = False  # clips are drawn anew in every epoch
     read_settings = staticmethod(read_settings)
     settings: TaskSettings
 
@@ -61,7 +61,7 @@ class DownstreamExpert(TaskExpert):
         """
         data, training = self.settings.datarc, epoch is not None
         if not training and self.is_skipped(split):
-            return DataLoader(NO_DATA)
+            return DataLoader(EMPTY_DATASET)
         batches = PairBatches(
             self.corpus,
             split,
@@ -84,7 +84,7 @@ class DownstreamExpert(TaskExpert):
         loss = contrast(music, motion[:size], motion[size:], owner, may_be, self.probe.scale)
         return {"loss": loss}
 
-    def put_aside(
+    def collect(
         self, features: Sequence[Tensor], labels: Sequence[PairBatch], records: dict[str, list[Any]]
     ) -> None:
         """The vectors of a batch."""
@@ -118,13 +118,13 @@ class DownstreamExpert(TaskExpert):
         if not records["kept"]:
             return []
         tables = lay_out(records["kept"])
-        run = self.evaluated(split, step, self.corpus.folder.name, details={"pairs": len(tables.names)})
+        run = self.evaluation_run(split, step, self.corpus.folder.name, details={"pairs": len(tables.names)})
         piece_of = {pair.name: pair.piece for pair in self.corpus.pairs}
         results = retrieval_results(run, tables, self.settings.scoringrc.pool, piece_of)
         found = run_estimates(results[0], [CHOSEN_BY])
         first = found[CHOSEN_BY].value if found else float("nan")
         self.log(logger, split, step, {"R1": first})
         if split == "dev" and step > 0:
-            return self.choose(first, f"R@1 {first:.3f}", step)
+            return self.select_checkpoint(first, f"R@1 {first:.3f}", step)
         print("\n" + report(self.expdir, results), flush=True)
         return []

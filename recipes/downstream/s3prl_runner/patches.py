@@ -1,4 +1,4 @@
-"""S3PRL's command while it runs: what it changes in the process is put back, its checkpoints stay whole."""
+"""Context managers around S3PRL's command: they restore global state and make its checkpoints atomic."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from recipes.downstream.s3prl_runner.run_files import Files, remove
 
 
 @contextmanager
-def restored() -> Iterator[None]:
-    """Put back on leaving, also by an exception, what S3PRL's command changes for good.
+def restored_process() -> Iterator[None]:
+    """Restore on exit the global state that S3PRL's command changes.
 
-    These are ``builtins.isinstance``, torch's sharing strategy, cudnn flags and hub folder, the
-    root logger, the warning filters, ``sys.path``, the number of threads, the states of the random
-    generators, and the process group of a distributed run.
+    This is ``builtins.isinstance``, torch's sharing strategy, cudnn flags and hub folder, the root logger,
+    the warning filters, ``sys.path``, the number of threads, the states of the random generators, and the
+    process group of a distributed run.
     """
     import numpy as np
     import torch
@@ -52,8 +52,8 @@ def restored() -> Iterator[None]:
 
 
 @contextmanager
-def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
-    """Give ``owner.name`` another value, until the end of the block."""
+def patched(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Set ``owner.name`` to another value until the end of the block."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -83,45 +83,46 @@ def _leave_process_group() -> None:
 
 
 @contextmanager
-def whole_checkpoints(replaced_files: Files) -> Iterator[None]:
-    """Within, ``torch.save`` to a path is atomic, and S3PRL's runner drops old checkpoints after it.
+def atomic_checkpoints(replaced_files: Files) -> Iterator[None]:
+    """Make ``torch.save`` to a path atomic, and let S3PRL's runner remove old checkpoints after it.
 
-    The files of an earlier run that is to be replaced go once the first checkpoint is there.
+    S3PRL writes checkpoints under their final names, and removes those beyond ``max_keep`` before it writes
+    the next. An interruption in between (Ctrl-C, a full disk) would leave an incomplete checkpoint, or none
+    with ``max_keep: 1``.
 
-    S3PRL writes under the final name, and removes the checkpoints beyond ``max_keep`` before it
-    writes the next. An end in between (Ctrl-C, a full disk) would leave a torn checkpoint, or with
-    ``max_keep: 1`` none.
+    Args:
+        replaced_files: files of an earlier run, which are removed after the first checkpoint.
     """
     import torch
     from s3prl.downstream import runner
 
-    shelf = _RemoveLater()
-    plain_save = torch.save
+    deferred = _DeferredRemoval()
+    original_save = torch.save
 
     def save(obj: object, target: Any, *args: Any, **kwargs: Any) -> None:
         if not isinstance(target, str | os.PathLike):
-            plain_save(obj, target, *args, **kwargs)
+            original_save(obj, target, *args, **kwargs)
             return
         try:
             with atomic_path(Path(target)) as draft:
-                plain_save(obj, draft, *args, **kwargs)
+                original_save(obj, draft, *args, **kwargs)
         except RuntimeError as error:
             if "inline_container" not in str(error):
                 raise
             free = shutil.disk_usage(Path(target).parent).free
             raise MotionBeatError(
-                f"{target}: could not be written whole ({free / 1e6:.0f} MB are free there, or a quota is "
-                f"used up); make room and go on with -e {Path(target).parent}"
+                f"{target}: could not be written ({free / 1e6:.0f} MB are free, or a quota is used up); "
+                f"make room and resume with -e {Path(target).parent}"
             ) from error
-        shelf.clear(saved=Path(target))
+        deferred.clear(saved=Path(target))
         remove(replaced_files)
 
-    with replaced(torch, "save", save), replaced(runner, "os", shelf):
+    with patched(torch, "save", save), patched(runner, "os", deferred):
         yield
 
 
-class _RemoveLater:
-    """Stands in for the module ``os`` in S3PRL's runner: ``remove`` waits for the next checkpoint."""
+class _DeferredRemoval:
+    """Replaces ``os`` in S3PRL's runner: ``remove`` waits until the next checkpoint is saved."""
 
     def __init__(self) -> None:
         self._waiting: list[Path] = []
@@ -133,7 +134,7 @@ class _RemoveLater:
         self._waiting.append(Path(path))
 
     def clear(self, saved: Path) -> None:
-        """Remove what waits, once the checkpoint of a step is there."""
+        """Remove the waiting files after the checkpoint of a step is saved."""
         if saved.match("states-*.ckpt"):
             for path in self._waiting:
                 if path != saved:

@@ -1,4 +1,4 @@
-"""Tasks and upstreams by name: ours are made known to an installed S3PRL for as long as a run takes."""
+"""Registers the tasks and upstreams of this project with an installed S3PRL for the duration of a run."""
 
 from __future__ import annotations
 
@@ -21,25 +21,22 @@ TASKS = Path(__file__).parent.parent
 """Folder of our tasks in S3PRL's layout: ``<task>/expert.py`` and ``<task>/config.yaml``."""
 
 CONFIGS = Path(__file__).parent / "configs"
-"""Our configurations of tasks that are S3PRL's own: its wheel packages none."""
+"""Our configurations of S3PRL's own tasks; S3PRL's wheel contains none."""
 
-IN_THE_PACKAGE = {"motionbeat": SHIPPED, "motionbeat_v1": SHIPPED_V1}
-"""Upstreams whose weights come with the package."""
+PACKAGED_WEIGHTS = {"motionbeat": SHIPPED, "motionbeat_v1": SHIPPED_V1}
+"""Weights in this package, by upstream."""
 
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Within, S3PRL finds our tasks beside its own, and MotionBeat and other encoders among its upstreams.
-
-    Nothing of it is left afterwards, but for what the process had registered before.
-    """
+    """Register our tasks, MotionBeat and other encoders with S3PRL; on exit restore the previous state."""
     from s3prl import downstream, hub
 
     search_path = list(downstream.__path__)
     loaded = set(sys.modules)
     entries = dict(vars(hub))
     try:
-        # At the end, so that no task of ours can stand in for one of S3PRL's.
+        # At the end, so that our tasks cannot replace S3PRL's.
         downstream.__path__.append(str(TASKS))
         importlib.invalidate_caches()
         from motionbeat_upstream.register import register
@@ -50,15 +47,15 @@ def registered() -> Iterator[None]:
         yield
     finally:
         downstream.__path__[:] = search_path
-        _forget_tasks(loaded)
+        _unload_tasks(loaded)
         for name in set(vars(hub)) - set(entries):
             delattr(hub, name)
         for name, value in entries.items():
             setattr(hub, name, value)
 
 
-def _forget_tasks(keep: set[str]) -> None:
-    """Unload our tasks' modules under S3PRL's name: the name is not theirs without the search path."""
+def _unload_tasks(keep: set[str]) -> None:
+    """Unload the modules of our tasks under S3PRL's package, except those in ``keep``."""
     from s3prl import downstream
 
     for task in own_tasks():
@@ -71,19 +68,19 @@ def _forget_tasks(keep: set[str]) -> None:
 
 
 def own_tasks() -> list[str]:
-    """Names of the tasks that are ours."""
+    """Names of our tasks."""
     return sorted(expert.parent.name for expert in TASKS.glob("*/expert.py"))
 
 
 def s3prl_tasks() -> list[str]:
-    """Names of the tasks that S3PRL's wheel brings, whether or not what they import is installed."""
+    """Names of S3PRL's tasks; their dependencies may not be installed."""
     return sorted(expert.parent.name for expert in _s3prl().glob("downstream/*/expert.py"))
 
 
 def upstreams() -> list[str]:
-    """Names that ``-u`` takes, MotionBeat's and other encoders among them, without importing one of them.
+    """Names of all upstreams, as for ``-u``.
 
-    S3PRL's hub gathers the functions of its files ``hubconf.py``.
+    They are read from the source files, because importing S3PRL's hub takes seconds.
     """
     names = {*_public_functions(Path(motionbeat_upstream.__path__[0]) / "hubconf.py"), *ENTRIES}
     imports = re.findall(r"^from s3prl\.(\S+) import (.+)$", (_s3prl() / "hub.py").read_text("utf-8"), re.M)
@@ -98,7 +95,7 @@ def _public_functions(file: Path) -> list[str]:
 
 
 def _s3prl() -> Path:
-    """The folder of the installed package."""
+    """Folder of the installed package."""
     spec = importlib.util.find_spec("s3prl")
     if spec is None or spec.origin is None:
         raise MotionBeatError("S3PRL is not installed; in MotionBeat's folder: pip install '.[s3prl]'")
@@ -106,25 +103,25 @@ def _s3prl() -> Path:
 
 
 def packaged_config(task: str) -> Path | None:
-    """Our configuration of a task of ours or of S3PRL's, or None."""
-    places = (TASKS / task / "config.yaml", CONFIGS / f"{task}.yaml")
-    return next((path for path in places if path.is_file()), None)
+    """Our configuration of one of our tasks or of S3PRL's, or None."""
+    paths = (TASKS / task / "config.yaml", CONFIGS / f"{task}.yaml")
+    return next((path for path in paths if path.is_file()), None)
 
 
-def weights_file(upstream: str, given: Path | None) -> Path | None:
-    """``-k`` of ``run_downstream.py``; without it the weights in the package, if the upstream has some."""
-    return IN_THE_PACKAGE.get(upstream) if given is None else given
+def weights_file(upstream: str, checkpoint: Path | None) -> Path | None:
+    """Weights of an upstream: ``checkpoint`` (``-k``), or those in the package, or None."""
+    return PACKAGED_WEIGHTS.get(upstream) if checkpoint is None else checkpoint
 
 
-def weights_sha256(upstream: str, given: Path | None) -> str:
-    """SHA-256 of an upstream's weights: of the file; of a folder, of the names and sizes of what is in it.
+def weights_sha256(upstream: str, checkpoint: Path | None) -> str:
+    """SHA-256 of an upstream's weights: of the file, or of the names and sizes of the files in a folder.
 
-    Empty where there are no weights on this machine: an upstream without any, or an address.
+    Empty if there are no local weights: an upstream without weights, or a URL.
     """
-    weights = weights_file(upstream, given)
+    weights = weights_file(upstream, checkpoint)
     if weights is None or not weights.exists():
         return ""
     if weights.is_file():
         return file_sha256(weights)
-    listed = sorted((path.name, path.stat().st_size) for path in weights.iterdir() if path.is_file())
-    return hashlib.sha256(repr(listed).encode()).hexdigest()
+    sizes = sorted((path.name, path.stat().st_size) for path in weights.iterdir() if path.is_file())
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Completes and checks what the user asked for, before S3PRL starts on it."""
+"""Completes and checks the options and the configuration of a run before S3PRL starts it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.s3prl_runner.registration import own_tasks, packaged_config, s3prl_tasks, upstreams
 from recipes.downstream.s3prl_runner.run_files import (
     Files,
-    files_of_run,
-    holds_training,
+    has_checkpoint,
     latest_checkpoint,
-    options_of_run,
-    read_settings,
+    list_run_files,
+    read_checkpoint_options,
+    read_run_options,
 )
 
 UNSET = "???"
-"""Value of a data place in a packaged config.yaml, which the user must give."""
+"""Value in a packaged config.yaml for a path of data that the user must give."""
 
 RUNNER_KEYS = (
     "total_steps",
@@ -42,10 +42,10 @@ RUNNER_KEYS = (
     "max_keep",
     "eval_dataloaders",
 )
-"""What S3PRL's training loop takes from the section ``runner`` without a default."""
+"""Keys of the section ``runner`` that S3PRL's training loop requires."""
 
 
-OF_A_TRAINING = {
+CHECKPOINT_OPTIONS = {
     "downstream": "-d",
     "downstream_variant": "-v",
     "upstream": "-u",
@@ -53,36 +53,35 @@ OF_A_TRAINING = {
     "upstream_feature_selection": "-s",
     "upstream_layer_selection": "-l",
 }
-"""Options that S3PRL takes from the checkpoint, whatever is given, when a training goes on."""
+"""Options that S3PRL takes from the checkpoint when a training is resumed, whatever the command line says."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run that is wanted."""
+    """A checked run."""
 
     options: argparse.Namespace
-    """S3PRL's, complete."""
+    """S3PRL's options, complete."""
     task: str
     folder: Path
-    """Of the results."""
-    replaced: Files
-    """The files of an earlier run in it that are to be replaced."""
+    """Folder of the results."""
+    replaced_files: Files
+    """Files of an earlier run in the folder that this run replaces."""
     section: Mapping[str, Any]
-    """``downstream_expert`` of the configuration, with what ``-o`` changes in it."""
+    """``downstream_expert`` of the configuration, including the changes of ``-o``."""
 
 
-def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
-    """Find the task's configuration, and refuse early what S3PRL would refuse late or not at all.
+def complete_request(args: argparse.Namespace, overwrite: bool = False) -> Request:
+    """Find the configuration of the task, and report early the errors that S3PRL reports late or not at all.
 
-    Neither torch nor S3PRL is imported, but to read a checkpoint, and nothing is written: a mistake leaves no
-    folder behind.
+    Nothing is written. torch and S3PRL are imported only to read a checkpoint.
 
     Args:
-        args: S3PRL's options as parsed; ``config`` is filled in where it was not given.
-        overwrite: whether a training that the folder holds may be replaced.
+        args: S3PRL's options as parsed; ``config`` is set if it is None.
+        overwrite: whether an earlier training in the folder may be replaced.
 
     Raises:
-        MotionBeatError: the first thing that is wrong.
+        MotionBeatError: the first error.
     """
     overrides = _overrides(args.override)
     if args.mode == "inference" and not Path(args.evaluate_split).is_file():
@@ -92,45 +91,45 @@ def complete(args: argparse.Namespace, overwrite: bool = False) -> Request:
     past = _past_experiment(args)
     if past is not None:
         checkpoint = latest_checkpoint(past)
-        settings, config = read_settings(checkpoint)
+        settings, config = read_checkpoint_options(checkpoint)
         _check_same_training(args, settings, checkpoint)
         settings.mode = args.mode
     else:
-        _check_given(args)
+        _check_required(args)
         _check_task(args.downstream)
         if args.config is None:
             args.config = str(find_config(args.downstream))
         settings, config = copy.deepcopy(args), read_config(Path(args.config))
-    for option, (section, *names, last), value in overrides:
+    for option, (section, *names, key), value in overrides:
         target = vars(settings) if section == "args" else config
         for name in names:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
                 raise MotionBeatError(f"-o {option!r}: {name} is {target!r}, expected a section")
-        target[last] = value
+        target[key] = value
     _check_upstream(settings)
     _check_task(settings.downstream)
     check_config(settings, config)
     folder = Path(settings.expdir or f"result/downstream/{settings.expname}")
     if folder.is_file():
-        raise MotionBeatError(f"-p {folder}: expected a folder, found a file; give another -p")
+        raise MotionBeatError(f"-p {folder}: expected a folder, got a file; give another -p")
     if past is not None and folder.resolve() != checkpoint.parent.resolve():
         print(
-            f"run_downstream.py: results go to {folder}, as when the training was started; "
-            f"-o args.expdir={checkpoint.parent} puts them beside the checkpoint",
+            f"run_downstream.py: results go to {folder}, as at the start of the training; "
+            f"-o args.expdir={checkpoint.parent} writes them beside the checkpoint",
             file=sys.stderr,
         )
-    replaced = {} if past is not None else _check_folder(args, settings, folder, overwrite)
-    return Request(args, settings.downstream, folder, replaced, config["downstream_expert"])
+    replaced_files = {} if past is not None else _check_folder(args, settings, folder, overwrite)
+    return Request(args, settings.downstream, folder, replaced_files, config["downstream_expert"])
 
 
-def check_machine(request: Request) -> None:
-    """Fill in the device and the rank, and refuse what cannot be run here; within ``registered()``.
+def check_environment(request: Request) -> None:
+    """Set the device and the rank, and check the run on this machine; within ``registered()``.
 
-    A task whose expert has ``read_settings`` is asked for what is wrong with its settings.
+    The settings of a task are checked if its expert has ``read_settings``.
 
     Raises:
-        MotionBeatError: no such device, a module of the task is not installed, or its settings are wrong.
+        MotionBeatError: no such device, a module of the task is not installed, or its settings are invalid.
     """
     import torch
 
@@ -146,13 +145,13 @@ def check_machine(request: Request) -> None:
 
 
 def _check_same_training(args: argparse.Namespace, settings: argparse.Namespace, checkpoint: Path) -> None:
-    for name, option in OF_A_TRAINING.items():
-        given, trained = getattr(args, name), getattr(settings, name, None)
+    for name, option in CHECKPOINT_OPTIONS.items():
+        value, trained = getattr(args, name), getattr(settings, name, None)
         default = "hidden_states" if name == "upstream_feature_selection" else None
-        if given not in (default, trained):
+        if value not in (default, trained):
             raise MotionBeatError(
-                f"{option} {given}: {checkpoint} was trained with {option} {trained}; leave {option} out to "
-                f"go on with it, or give another folder (-p, -n)"
+                f"{option} {value}: {checkpoint} was trained with {option} {trained}; leave {option} out to "
+                f"resume it, or give another folder (-p, -n)"
             )
 
 
@@ -160,73 +159,74 @@ def _check_folder(
     args: argparse.Namespace, settings: argparse.Namespace, folder: Path, overwrite: bool
 ) -> Files:
     """The files of an earlier training in the folder, if they may be replaced."""
-    earlier = files_of_run(folder)
-    if not holds_training(earlier) or (args.init_ckpt and Path(args.init_ckpt) in earlier):
+    earlier = list_run_files(folder)
+    if not has_checkpoint(earlier) or (args.init_ckpt and Path(args.init_ckpt) in earlier):
         return {}
     if overwrite:
         return earlier
-    then = options_of_run(earlier)
-    asked = (settings.upstream, settings.downstream)
-    trained = (then.get("upstream", asked[0]), then.get("downstream", asked[1]))
-    goes_on = "" if trained != asked else "-a goes on with it, "
-    if args.auto_resume and trained == asked:
+    options = read_run_options(earlier)
+    requested = (settings.upstream, settings.downstream)
+    trained = (options.get("upstream", requested[0]), options.get("downstream", requested[1]))
+    if args.auto_resume and trained == requested:
         return {}
+    resume = "-a resumes it, " if trained == requested else ""
     raise MotionBeatError(
-        f"{folder}: holds a training of -u {trained[0]} -d {trained[1]}; {goes_on}--overwrite replaces it, "
+        f"{folder}: contains a training of -u {trained[0]} -d {trained[1]}; {resume}--overwrite replaces it, "
         f"or give another folder (-p, -n)"
     )
 
 
 def check_config(args: argparse.Namespace, config: Mapping[str, Any]) -> None:
-    """Refuse a configuration that lacks something, or whose values S3PRL's training loop cannot use.
+    """Check that a configuration is complete and usable by S3PRL's training loop.
 
     Raises:
-        MotionBeatError: what is missing or wrong.
+        MotionBeatError: missing keys or invalid values.
     """
-    origin = args.config
     missing = [name for name in ("runner", "downstream_expert") if name not in config]
     if args.mode == "train" and "runner" in config:
         missing += [f"runner.{key}" for key in RUNNER_KEYS if key not in config["runner"]]
-        missing += [name for name in ("optimizer",) if name not in config]
+        if "optimizer" not in config:
+            missing.append("optimizer")
     if missing:
         raise MotionBeatError(
-            f"{origin}: lacks {', '.join(missing)}; add them, or give them with -o config.KEY=VALUE"
+            f"{args.config}: lacks {', '.join(missing)}; add them, or give them with -o config.KEY=VALUE"
         )
-    wrong = [f"runner.{key} is {value!r}" for key, value in config["runner"].items() if _is_wrong(key, value)]
-    if wrong:
+    invalid = [
+        f"runner.{key} is {value!r}" for key, value in config["runner"].items() if not _is_valid(key, value)
+    ]
+    if invalid:
         raise MotionBeatError(
-            f"{origin}: {'; '.join(wrong)}; expected numbers above 0, and names of splits in eval_dataloaders"
+            f"{args.config}: {'; '.join(invalid)}; expected numbers above 0, and names of splits in "
+            f"eval_dataloaders"
         )
     unset = [key for key, value in _leaves(config) if value == UNSET]
     if unset:
         example = ",,".join(f"config.{key}=PATH" for key in unset)
-        raise MotionBeatError(f'-d {args.downstream}: where is its data? Give -o "{example}"')
+        raise MotionBeatError(f'-d {args.downstream}: needs the path of its data; give -o "{example}"')
     packaged = packaged_config(args.downstream)
     if packaged is None or args.config is None or Path(args.config).resolve() != packaged.resolve():
         return
-    given = dict(_leaves(config))
+    values = dict(_leaves(config))
     for key, value in _leaves(read_config(packaged)):
-        if value == UNSET and not Path(str(given[key])).exists():
+        if value == UNSET and not Path(str(values[key])).exists():
             raise MotionBeatError(
-                f"config.{key} = {given[key]}: no such file or folder; give the place of the data with "
+                f"config.{key} = {values[key]}: no such file or folder; give the path of the data with "
                 f"-o config.{key}=PATH"
             )
 
 
-def _is_wrong(key: str, value: Any) -> bool:
-    """Whether S3PRL's training loop cannot use a value of the section ``runner``."""
+def _is_valid(key: str, value: Any) -> bool:
+    """Whether S3PRL's training loop can use a value of the section ``runner``."""
     if key not in RUNNER_KEYS:
-        return False
+        return True
     if key == "eval_dataloaders":
-        return not isinstance(value, list) or not all(isinstance(name, str) for name in value)
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
     kind = int | float if key == "gradient_clipping" else int
-    return isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < math.inf
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def find_config(task: str) -> Path:
-    """The configuration of a task where ``-c`` names none.
-
-    S3PRL's own place in the working directory comes first, then what is packaged here.
+    """The default configuration of a task: S3PRL's in the working directory, or the packaged one.
 
     Raises:
         MotionBeatError: there is neither.
@@ -237,7 +237,7 @@ def find_config(task: str) -> Path:
         return local
     if packaged is None:
         raise MotionBeatError(
-            f"-d {task}: no configuration is packaged for this task of S3PRL's; give one with -c, such as "
+            f"-d {task}: there is no packaged configuration of this task of S3PRL; give one with -c, such as "
             f"s3prl/downstream/{task}/config.yaml from S3PRL's repository"
         )
     return packaged
@@ -256,37 +256,37 @@ def _check_device(args: argparse.Namespace) -> None:
         )
     if args.local_rank is not None and not torch.cuda.is_available():
         raise MotionBeatError(
-            "--local_rank or torchrun: S3PRL's distributed training needs CUDA, and there is none; "
+            "--local_rank or torchrun: S3PRL's distributed training needs CUDA, which is not available; "
             "start one process without them"
         )
 
 
 def _overrides(text: str | None) -> list[tuple[str, list[str], object]]:
-    """What ``-o`` changes: each option as it was given, its keys, and the value that S3PRL will give them."""
+    """Parse ``-o``: the text of each option, its keys, and its value as S3PRL evaluates it."""
     if text is None or text.lower() == "none":
         return []
-    found: list[tuple[str, list[str], object]] = []
+    overrides: list[tuple[str, list[str], object]] = []
     for option in map(str.strip, text.split(",,")):
-        key, _, given = option.partition("=")
+        key, _, literal = option.partition("=")
         section, *names = key.strip().split(".")
-        nested = {"args": len(names) == 1, "config": len(names) > 0}
-        if option.count("=") != 1 or not nested.get(section):
+        valid = {"args": len(names) == 1, "config": len(names) > 0}
+        if option.count("=") != 1 or not valid.get(section):
             raise MotionBeatError(
                 f"-o {option!r}: expected config.KEY=VALUE or args.OPTION=VALUE, several joined by "
                 f"two commas (,,), no other '='"
             )
-        value: object = given.strip()
+        value: object = literal.strip()
         with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(given.strip())
-        found.append((option, [section, *names], value))
-    return found
+            value = ast.literal_eval(literal.strip())
+        overrides.append((option, [section, *names], value))
+    return overrides
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A task's configuration, by the loader that S3PRL reads it with.
+    """Read the configuration of a task with S3PRL's YAML loader.
 
     Raises:
-        MotionBeatError: not YAML, or not sections.
+        MotionBeatError: not YAML, or values instead of sections.
     """
     try:
         config = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.FullLoader)
@@ -308,7 +308,7 @@ def _past_experiment(args: argparse.Namespace) -> str | None:
     return str(args.past_exp) if args.past_exp else None
 
 
-def _check_given(args: argparse.Namespace) -> None:
+def _check_required(args: argparse.Namespace) -> None:
     missing = []
     if args.upstream is None and "args.upstream=" not in (args.override or "").replace(" ", ""):
         missing.append("-u UPSTREAM (the features, for example -u motionbeat or -u fbank)")
@@ -318,13 +318,11 @@ def _check_given(args: argparse.Namespace) -> None:
     if args.mode == "train" and args.expdir is None and args.expname is None:
         missing.append("-p EXPDIR (the folder of the results)")
     if missing:
-        raise MotionBeatError(
-            f"missing: {'; '.join(missing)}; or -e EXPDIR to go on with an earlier training"
-        )
+        raise MotionBeatError(f"missing: {'; '.join(missing)}; or -e EXPDIR to resume an earlier training")
     if args.config is not None and not Path(args.config).is_file():
         raise MotionBeatError(f"-c {args.config}: no such file; leave -c out for the packaged configuration")
     if args.init_ckpt is not None:
-        read_settings(latest_checkpoint(args.init_ckpt))
+        read_checkpoint_options(latest_checkpoint(args.init_ckpt))
 
 
 def _check_upstream(args: argparse.Namespace) -> None:
@@ -332,10 +330,10 @@ def _check_upstream(args: argparse.Namespace) -> None:
         return
     name, known = args.upstream, upstreams()
     if name not in known:
-        raise MotionBeatError(f"-u {name}: no such upstream{_near(name, known)}; -h lists all")
+        raise MotionBeatError(f"-u {name}: no such upstream{_suggestion(name, known)}; -h lists them")
     if name.endswith(("_local", "_url", "_gdriveid", "_custom")):
         if args.upstream_ckpt is None and args.upstream_model_config is None:
-            raise MotionBeatError(f"-u {name}: needs a checkpoint; give its path or address with -k")
+            raise MotionBeatError(f"-u {name}: needs a checkpoint; give its path or URL with -k")
         if name.endswith("_local") and args.upstream_ckpt and not Path(args.upstream_ckpt).exists():
             raise MotionBeatError(f"-u {name}: -k {args.upstream_ckpt}: no such file; check the path")
 
@@ -344,7 +342,7 @@ def _check_task(name: str) -> None:
     ours, theirs = own_tasks(), s3prl_tasks()
     if name not in ours + theirs:
         raise MotionBeatError(
-            f"-d {name}: no such task{_near(name, ours + theirs)}; "
+            f"-d {name}: no such task{_suggestion(name, ours + theirs)}; "
             f"there are {', '.join(ours)}, and S3PRL's {', '.join(theirs)}"
         )
 
@@ -362,12 +360,13 @@ def _import_task(name: str) -> Any:
         ) from error
 
 
-def _near(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+def _suggestion(name: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a configuration by their dotted keys."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")

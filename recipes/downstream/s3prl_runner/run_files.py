@@ -1,7 +1,4 @@
-"""The files of a run in its folder: what another run there would replace, and S3PRL's checkpoints.
-
-Checkpoints are read without running anybody's code.
-"""
+"""The files of a run in its folder, and safe reading of S3PRL's checkpoints."""
 
 from __future__ import annotations
 
@@ -16,45 +13,50 @@ import yaml
 from motionbeat_upstream.errors import MotionBeatError
 
 BEST = "dev-best.ckpt"
-"""The checkpoint of the weights that did best on dev."""
+"""The checkpoint with the best score on dev."""
 
 FILES = (
     *("*.ckpt", "args_*.yaml", "config_*.yaml", "events.out.tfevents.*", "log.*"),
-    *("scores-*", "said-*.png", "plots/*.png"),
+    *(
+        "scores-*",
+        "predictions-*.png",
+        "said-*.png",
+        "plots/*.png",
+    ),  # said-*.png were written by earlier versions
 )
-"""What S3PRL and the tasks write into the folder of a run."""
+"""Patterns of the files that S3PRL and the tasks write into the folder of a run."""
 
 Files = Mapping[Path, tuple[int, int]]
-"""Inode and time of change of each file, by which a file that was written anew is known."""
+"""Inode and modification time of files; they change when a file is written again."""
 
 
-def files_of_run(folder: Path) -> Files:
+def list_run_files(folder: Path) -> Files:
     """The files of a run in a folder."""
     return {path: _state(path) for pattern in FILES for path in folder.glob(pattern) if path.is_file()}
 
 
-def holds_training(files: Files) -> bool:
-    """Whether there is a checkpoint among them; what a run leaves that never came to one is worth nothing."""
+def has_checkpoint(files: Files) -> bool:
+    """Whether the files contain a checkpoint; without one a run has no results to protect."""
     return any(path.suffix == ".ckpt" for path in files)
 
 
 def remove(files: Files) -> None:
-    """Remove the files that are still what they were."""
+    """Remove those of the files that have not changed."""
     for path, state in files.items():
         if path.is_file() and _state(path) == state:
             path.unlink()
 
 
-def options_of_run(files: Files) -> dict[str, Any]:
-    """The options that S3PRL recorded when the run was last started; empty where it has not."""
+def read_run_options(files: Files) -> dict[str, Any]:
+    """The options of the last start of a run, as recorded by S3PRL; empty if there is no record."""
     records = sorted(path for path in files if path.match("args_*.yaml"))
     if not records:
         return {}
     try:
-        found = yaml.safe_load(records[-1].read_text(encoding="utf-8"))
+        options = yaml.safe_load(records[-1].read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return options if isinstance(options, dict) else {}
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -62,71 +64,75 @@ def _state(path: Path) -> tuple[int, int]:
     return stat.st_ino, stat.st_mtime_ns
 
 
-def latest_checkpoint(place: str | Path) -> Path:
-    """The checkpoint that S3PRL's ``-e`` means: the file itself, or the last step's in a folder.
+def latest_checkpoint(path: str | Path) -> Path:
+    """The checkpoint of S3PRL's ``-e``: the file itself, or the one with the highest step in a folder.
 
     Raises:
-        MotionBeatError: no such place, or a folder without ``states-*.ckpt``.
+        MotionBeatError: no such path, or a folder without ``states-*.ckpt``.
     """
-    place = Path(place)
-    if place.is_file():
-        return place
-    if not place.is_dir():
-        raise MotionBeatError(f"-e {place}: no such file or folder; give the -p of an earlier training")
-    found = {step: path for path in place.glob("states-*.ckpt") if (step := path.stem[7:]).isdecimal()}
-    if not found:
+    path = Path(path)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise MotionBeatError(f"-e {path}: no such file or folder; give the -p of an earlier training")
+    checkpoints = [file for file in path.glob("states-*.ckpt") if _step(file).isdecimal()]
+    if not checkpoints:
         raise MotionBeatError(
-            f"-e {place}: holds no checkpoint (states-*.ckpt); give the -p of an earlier training, "
+            f"-e {path}: contains no checkpoint (states-*.ckpt); give the -p of an earlier training, "
             f"or train first (-m train)"
         )
-    return found[max(found, key=int)]
+    return max(checkpoints, key=lambda file: int(_step(file)))
 
 
-def read_settings(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
-    """The options and the configuration of an experiment, from its checkpoint.
+def _step(checkpoint: Path) -> str:
+    return checkpoint.stem.removeprefix("states-")
+
+
+def read_checkpoint_options(path: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Read the options and the configuration of a training from its checkpoint.
 
     Raises:
-        MotionBeatError: not a checkpoint of S3PRL's, truncated, or one that holds other classes.
+        MotionBeatError: not a checkpoint of S3PRL, truncated, or with objects of other classes.
     """
     import torch
 
     try:
-        with safe_classes():
-            # On the meta device no weight is read: this is a look at the label.
+        with checkpoint_classes():
+            # The meta device avoids reading the weights.
             checkpoint = torch.load(path, map_location="meta", weights_only=True)
     except PermissionError:
         raise
-    except Exception as error:  # torch's unpickler raises whatever the bytes of another file lead it to
-        raise MotionBeatError(f"{path}: {_why_unreadable(path)}") from error
+    except Exception as error:  # torch's unpickler raises errors of many kinds
+        raise MotionBeatError(f"{path}: {_unreadable_reason(path)}") from error
     match checkpoint:
         case {"Args": argparse.Namespace() as settings, "Config": dict() as config}:
             return settings, config
     raise MotionBeatError(f"{path}: not a checkpoint of run_downstream.py (no Args and Config in it)")
 
 
-def _why_unreadable(path: Path) -> str:
+def _unreadable_reason(path: Path) -> str:
     import torch
 
     try:
-        with safe_classes():
-            strangers = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        with checkpoint_classes():
+            unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:
-        strangers = []
-    if not strangers:
-        return f"not a whole checkpoint ({path.stat().st_size} bytes); take an earlier one (-e FILE)"
-    named = " ".join(", ".join(strangers).split())
+        unsafe = []
+    if not unsafe:
+        return f"not a complete checkpoint ({path.stat().st_size} bytes); use an earlier one (-e FILE)"
+    names = " ".join(", ".join(unsafe).split())
     return (
-        f"holds what a checkpoint of S3PRL does not ({named}), and loading that could run foreign code; it "
-        f"is not loaded"
+        f"contains objects that S3PRL's checkpoints do not ({names}); it is not loaded, because that could "
+        f"run foreign code"
     )
 
 
 @contextmanager
-def safe_classes() -> Iterator[None]:
-    """Let ``torch.load(weights_only=True)`` read what S3PRL's checkpoints hold besides tensors.
+def checkpoint_classes() -> Iterator[None]:
+    """Allow ``torch.load(weights_only=True)`` to read the classes in S3PRL's checkpoints.
 
-    That is the options (argparse.Namespace) and the learning rate's schedule, which S3PRL's own
-    optimizers keep among their parameters. Both are plain attributes; no other class is let in.
+    These are the options (argparse.Namespace) and the schedule of the learning rate, which S3PRL's optimizers
+    store among their parameters. Both have plain attributes only.
     """
     import torch
     from s3prl import optimizers

@@ -1,4 +1,4 @@
-"""A task's settings from the section ``downstream_expert`` of its ``config.yaml``."""
+"""Settings of a task, from the section ``downstream_expert`` of its ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from motionbeat_upstream.errors import ConfigError
 Settings = TypeVar("Settings")
 
 EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
-"""Of a setting that can be None: an option left empty on the command line."""
+"""Validator of an optional setting: an empty value on the command line means None."""
 
 
 def read_section(
@@ -23,26 +23,26 @@ def read_section(
     layouts: Sequence[str] | None = None,
     needs_root: bool = False,
 ) -> Settings:
-    """A task's settings.
+    """Read and validate the settings of a task.
 
     Args:
-        task: its name, for messages.
-        kind: a dataclass of the sections, with a default for every setting; what is left out takes it.
+        task: name of the task, for error messages.
+        kind: dataclass of the settings, with a default for each.
         values: the section ``downstream_expert``.
-        layouts: that ``datarc.layout`` may be, if the task has them.
-        needs_root: whether ``datarc.root`` must be given.
+        layouts: allowed values of ``datarc.layout``, if the task has it.
+        needs_root: whether ``datarc.root`` is required.
 
     Raises:
-        ConfigError: with every unknown key and every value that is not allowed.
+        ConfigError: lists all unknown keys and invalid values.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     data = values.get("datarc")
     data = data if isinstance(data, Mapping) else {}
     if needs_root and not data.get("root"):
-        faults.append("datarc.root must name the folder of a corpus of motion_data")
+        errors.append("datarc.root must name the folder of a corpus of motion_data")
     if layouts is not None and data.get("layout") not in (None, "", *layouts):
-        faults.append(f"datarc.layout = {data['layout']!r}: must be one of {', '.join(layouts)}")
-    settings = read_values(kind, values, faults)
-    if settings is None or faults:
-        raise ConfigError(f"{task}, downstream_expert: {'; '.join(faults)}")
+        errors.append(f"datarc.layout = {data['layout']!r}: must be one of {', '.join(layouts)}")
+    settings = read_values(kind, values, errors)
+    if settings is None or errors:
+        raise ConfigError(f"{task}, downstream_expert: {'; '.join(errors)}")
     return settings

@@ -1,4 +1,4 @@
-"""The command run_downstream.py: what it adds to S3PRL's, and that nothing of it stays behind."""
+"""The command run_downstream.py: its extensions of S3PRL's command, and the restored process state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ from recipes.downstream.s3prl_runner import registration, request
 from recipes.downstream.s3prl_runner.options import parse, parser
 from recipes.downstream.s3prl_runner.registration import own_tasks, packaged_config, s3prl_tasks
 from recipes.downstream.s3prl_runner.request import RUNNER_KEYS
-from recipes.downstream.s3prl_runner.run_files import latest_checkpoint, read_settings, safe_classes
+from recipes.downstream.s3prl_runner.run_files import (
+    checkpoint_classes,
+    latest_checkpoint,
+    read_checkpoint_options,
+)
 from tests.s3prl_corpora import write_clip
 
 ROOT = Path(__file__).parents[3]
@@ -68,7 +72,7 @@ def also(options: list[str], *overrides: str) -> list[str]:
 
 
 def read(checkpoint: str | Path) -> dict[str, Any]:
-    with safe_classes():
+    with checkpoint_classes():
         states: dict[str, Any] = torch.load(checkpoint, weights_only=True)
     return states
 
@@ -77,11 +81,11 @@ def log(expdir: str = "exp") -> list[dict[str, Any]]:
     return [json.loads(line) for line in (Path(expdir) / "log.jsonl").read_text().splitlines()]
 
 
-def the_line(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a mistake is told in: the last on stderr, and no traceback before it."""
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    (line,) = [line for line in said.splitlines() if line.startswith("run_downstream.py: ")]
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The error message, which is one line without a traceback."""
+    stderr = capsys.readouterr().err
+    assert "Traceback" not in stderr
+    (line,) = [line for line in stderr.splitlines() if line.startswith("run_downstream.py: ")]
     return line
 
 
@@ -98,7 +102,7 @@ class TestOurTasksWithAnyUpstream:
         assert main(["-m", "evaluate", "-e", "exp"]) == 0
         assert log()[-1]["loss"] == pytest.approx(log()[-2]["loss"], abs=1e-6)
 
-    def test_resuming_goes_on_where_it_stopped(self, train: list[str]) -> None:
+    def test_a_resumed_training_continues_at_its_step(self, train: list[str]) -> None:
         assert main(train) == 0
         before = read("exp/states-2.ckpt")
         assert main(["-m", "train", "-e", "exp", "-o", "config.runner.total_steps=4"]) == 0
@@ -109,7 +113,7 @@ class TestOurTasksWithAnyUpstream:
         assert {int(state["step"]) for state in after["Optimizer"]["state"].values()} == {4}
         assert not Path("exp/states-2.ckpt").exists()
 
-    def test_a_whole_training_equals_a_resumed_one(self, train: list[str]) -> None:
+    def test_an_uninterrupted_training_equals_a_resumed_one(self, train: list[str]) -> None:
         assert main(also(train, "config.runner.total_steps=4")) == 0
         whole = read("exp/states-4.ckpt")["Downstream"]
         train[train.index("exp")] = "parts"
@@ -124,14 +128,14 @@ class TestOurTasksWithAnyUpstream:
         assert main([*also(train, "config.runner.total_steps=3", "config.runner.save_step=1"), "-a"]) == 0
         assert [r["step"] for r in log() if r["split"] == "train"] == [1, 2, 3]
 
-    def test_resumes_what_keeps_its_schedule_among_the_parameters(self, train: list[str]) -> None:
+    def test_an_optimizer_with_a_schedule_is_resumed(self, train: list[str]) -> None:
         train = also(train, "config.optimizer.name=BertAdam_with_schedule")
         assert main(train) == 0
         groups = read("exp/states-2.ckpt")["Optimizer"]["param_groups"]
         assert {type(group["schedule"]).__module__ for group in groups} == {"s3prl.optimizers"}
         assert main(["-m", "train", "-e", "exp", "-o", "config.runner.total_steps=4"]) == 0
 
-    def test_fine_tuning_changes_the_upstream_and_keeps_it(self, train: list[str]) -> None:
+    def test_fine_tuning_changes_and_saves_the_upstream(self, train: list[str]) -> None:
         from motionbeat_upstream.hubconf import motionbeat
 
         train[train.index("fbank")] = "motionbeat"
@@ -149,20 +153,20 @@ class TestOurTasksWithAnyUpstream:
         assert read("exp/states-2.ckpt")["Args"].upstream_layer_selection == layer
         assert "weights" not in read("exp/states-2.ckpt")["Featurizer"]
 
-    def test_a_layer_there_is_not(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_missing_layer_is_refused(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         train[train.index("fbank")] = "motionbeat"
         assert main(["-l", "99", *train]) == 2
-        assert "-l 99: motionbeat has no such layer in hidden_states" in the_line(capsys)
+        assert "-l 99: motionbeat has no such layer in hidden_states" in error_line(capsys)
 
     @pytest.mark.parametrize(
         "key", ["beat_tokens", "embedding", "onset_envelope", "pulse_activation", "grids", "hiden_states"]
     )
-    def test_features_that_are_no_sequence_of_vectors(
+    def test_features_without_a_frame_rate_are_refused(
         self, key: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         train[train.index("fbank")] = "motionbeat"
         assert main(["-s", key, *train]) == 2
-        assert the_line(capsys) == (
+        assert error_line(capsys) == (
             f"run_downstream.py: error: -s {key}: motionbeat has no such features at a fixed frame rate; "
             f"there are hidden_states, last_hidden_state"
         )
@@ -179,7 +183,7 @@ class TestConfiguration:
         assert read("exp/states-2.ckpt")["Downstream"]["probe.0.weight"].shape[0] == 5
 
     @pytest.mark.parametrize("task", PACKAGED)
-    def test_packaged_ones_are_whole(self, task: str) -> None:
+    def test_packaged_configurations_are_complete(self, task: str) -> None:
         path = packaged_config(task)
         assert path is not None
         config = yaml.safe_load(path.read_text())
@@ -189,28 +193,30 @@ class TestConfiguration:
         assert task in own_tasks() + s3prl_tasks()
 
     @pytest.mark.parametrize("task", ["speech_commands", "fluent_commands", "emotion", "voxceleb1"])
-    def test_asks_for_the_data(self, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_error_names_the_missing_data(
+        self, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         options = ["-m", "train", "-u", "fbank", "-d", task, "-p", str(tmp_path / "exp")]
         assert main(options) == 2
-        line = the_line(capsys)
-        assert f"-d {task}: where is its data? Give -o" in line
+        line = error_line(capsys)
+        assert f"-d {task}: needs the path of its data; give -o" in line
         override = line.rpartition('-o "')[2].rstrip('"').replace("=PATH", f"={tmp_path / 'nowhere'}")
         assert main([*options, "-o", override]) == 2
-        assert f"{tmp_path / 'nowhere'}: no such file or folder" in the_line(capsys)
+        assert f"{tmp_path / 'nowhere'}: no such file or folder" in error_line(capsys)
         assert not (tmp_path / "exp").exists()
 
     def test_no_task_of_ours_has_the_name_of_one_of_s3prl(self) -> None:
         assert s3prl_tasks()
         assert not set(own_tasks()) & set(s3prl_tasks())
 
-    def test_a_task_of_s3prl_without_a_packaged_one(
+    def test_a_task_without_a_packaged_configuration_is_refused(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["-m", "train", "-u", "fbank", "-d", "atis", "-p", str(tmp_path / "exp")]) == 2
-        assert "give one with -c" in the_line(capsys)
+        assert "give one with -c" in error_line(capsys)
 
 
-def state_of_the_process() -> dict[str, object]:
+def process_state() -> dict[str, object]:
     import s3prl.run_downstream as command
     from s3prl import downstream, hub
     from s3prl.downstream import runner
@@ -236,12 +242,12 @@ def state_of_the_process() -> dict[str, object]:
     }
 
 
-class TestNothingStays:
+class TestProcessState:
     @pytest.mark.parametrize("end", [None, "RuntimeError", "KeyboardInterrupt", "SystemExit"])
-    def test_whatever_the_end(
+    def test_is_restored_after_any_exit(
         self, end: str | None, train: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        # As in a process where nobody has registered anything, nor told logging anything.
+        # As in a process without registered upstreams and logging handlers.
         from s3prl import hub
 
         from recipes.downstream.s3prl_runner.checked_runner import CheckedRunner
@@ -253,30 +259,30 @@ class TestNothingStays:
         plain_train = CheckedRunner.train
 
         def watched_train(self: CheckedRunner) -> None:
-            within.update(state_of_the_process())
+            within.update(process_state())
             plain_train(self)
 
         monkeypatch.setattr(CheckedRunner, "train", watched_train)
         if end is not None:
             train = also(train, f"config.downstream_expert.fails={{'at_step': 1, 'error': '{end}'}}")
-        before = state_of_the_process()
+        before = process_state()
         try:
             code = main([*train, "--disable_cudnn", "--cache_dir", str(tmp_path / "hub")])
         except (RuntimeError, SystemExit) as error:
             assert type(error).__name__ == end  # noqa: PT017
         else:
             assert code == {None: 0, "KeyboardInterrupt": 130}[end]
-        after = state_of_the_process()
+        after = process_state()
         assert {key for key in before if before[key] != after[key]} == set()
-        # The run did change them, so the comparison above compares something.
+        # The run changed them.
         assert set(before) - {key for key in before if before[key] != within[key]} == {"argv", "path"}
 
-    def test_after_a_mistake(self, train: list[str]) -> None:
-        before = state_of_the_process()
+    def test_is_restored_after_an_error(self, train: list[str]) -> None:
+        before = process_state()
         assert main([*train, "--device", "toaster"]) == 2
-        assert state_of_the_process() == before
+        assert process_state() == before
 
-    def test_what_was_registered_before_stays(self, train: list[str]) -> None:
+    def test_registered_upstreams_are_kept(self, train: list[str]) -> None:
         from s3prl import hub
 
         from motionbeat_upstream.register import register
@@ -293,13 +299,13 @@ WHOLE = f"-m train -u fbank -d loudness -p exp {ON_CLIPS}"
 
 UNMET = f"-d unmet -c {ROOT}/tests/tasks/loudness/config.yaml {ON_CLIPS}"
 
-MISTAKES = {
+ERRORS = {
     "-m train -u motionbaet -d loudness -p exp": "-u motionbaet: no such upstream; did you mean motionbeat",
     "-m train -u Path -d loudness -p exp": "-u Path: no such upstream",
     "-m train -u fbank -d loudnes -p exp": "-d loudnes: no such task; did you mean loudness",
     "-m train -u fbank -d zzz -p exp": "-d zzz: no such task; there are loudness",
     f"-m train -u fbank -p exp {UNMET}": "-d unmet: needs the Python module 'no_such_package'",
-    "-m train -u motionbeat_local -d loudness -p exp": "give its path or address with -k",
+    "-m train -u motionbeat_local -d loudness -p exp": "give its path or URL with -k",
     "-m train -u motionbeat_local -k a.safetensors -d loudness -p exp": "-k a.safetensors: no such file",
     "-m train": "missing: -u UPSTREAM",
     "-m train -u fbank -d loudness": "missing: -p EXPDIR",
@@ -308,8 +314,8 @@ MISTAKES = {
     "": "required: -m/--mode",
     "-m train -u fbank -d loudness -p exp -c no.yaml": "-c no.yaml: no such file",
     "-m train -e nowhere": "-e nowhere: no such file or folder",
-    "-m evaluate -e clips": "-e clips: holds no checkpoint",
-    "-m evaluate -e clips/loud-1.wav": "clips/loud-1.wav: not a whole checkpoint",
+    "-m evaluate -e clips": "-e clips: contains no checkpoint",
+    "-m evaluate -e clips/loud-1.wav": "clips/loud-1.wav: not a complete checkpoint",
     f"{WHOLE} --device cuda": "--device cuda: this machine has no usable CUDA",
     f"{WHOLE} --device toaster": "--device toaster: not a device",
     f"{WHOLE} --local-rank=0": "needs CUDA",
@@ -317,70 +323,68 @@ MISTAKES = {
 }
 
 
-class TestMistakes:
-    @pytest.mark.parametrize("options", MISTAKES)
+class TestErrors:
+    @pytest.mark.parametrize("options", ERRORS)
     @pytest.mark.usefixtures("train")
-    def test_one_line_and_code_2(
+    def test_is_one_line_with_exit_code_2(
         self, options: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         assert main(options.split()) == 2
-        assert MISTAKES[options] in the_line(capsys)
+        assert ERRORS[options] in error_line(capsys)
         assert not Path("exp").exists()
 
     @pytest.mark.parametrize(
         "override",
         ["config.runner.total_steps", "runner.total_steps=3", "config=3", "config.a=b=c", "args.a.b=3"],
     )
-    def test_an_override_that_s3prl_would_choke_on_or_pass_over(
+    def test_an_invalid_override(
         self, override: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(also(train, override)) == 2
-        assert f"-o {override!r}: expected config.KEY=VALUE" in the_line(capsys)
+        assert f"-o {override!r}: expected config.KEY=VALUE" in error_line(capsys)
 
     def test_an_override_below_a_value(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert main(also(train, "config.runner.save_step.x=3")) == 2
-        assert "-o 'config.runner.save_step.x=3': save_step is 2, expected a section" in the_line(capsys)
+        assert "-o 'config.runner.save_step.x=3': save_step is 2, expected a section" in error_line(capsys)
 
-    def test_a_configuration_that_lacks_keys(
-        self, train: list[str], capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_an_incomplete_configuration(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         Path("my.yaml").write_text("runner: {total_steps: 3}\ndownstream_expert: {}\n")
         assert main(["-c", "my.yaml", *train]) == 2
-        line = the_line(capsys)
+        line = error_line(capsys)
         assert "my.yaml: lacks" in line
         assert "runner.save_step" in line
         assert "optimizer" in line
 
     @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n"])
-    def test_a_configuration_that_is_none(
+    def test_a_configuration_that_is_not_a_mapping(
         self, text: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         Path("my.yaml").write_text(text)
         assert main(["-c", "my.yaml", *train]) == 2
-        assert "my.yaml" in the_line(capsys)
+        assert "my.yaml" in error_line(capsys)
 
     @pytest.mark.parametrize(
         "override", ["total_steps=many", "save_step=0", "gradient_clipping=-1.0", "eval_dataloaders=dev"]
     )
-    def test_values_that_the_training_loop_cannot_use(
+    def test_invalid_values_of_the_runner(
         self, override: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(also(train, f"config.runner.{override}")) == 2
         key, _, value = override.partition("=")
-        assert re.search(rf"runner\.{key} is '?{value}'?; expected numbers above 0", the_line(capsys))
+        assert re.search(rf"runner\.{key} is '?{value}'?; expected numbers above 0", error_line(capsys))
 
-    def test_the_task_s_own_refusal(
+    def test_an_error_of_the_task(
         self, train: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         (tmp_path / "empty").mkdir()
         assert main([*train[:-1], f"config.downstream_expert.datarc.root={tmp_path / 'empty'}"]) == 2
         assert (
-            the_line(capsys)
+            error_line(capsys)
             == f"run_downstream.py: error: {tmp_path / 'empty'}: holds no .wav; put some there"
         )
 
-    def test_a_refusal_in_a_worker_process(
+    def test_an_error_in_a_worker_process(
         self, train: list[str], capsys: pytest.CaptureFixture[str], clips: Path
     ) -> None:
         broken = [
@@ -389,23 +393,24 @@ class TestMistakes:
         ]
         assert main(also(train, *broken)) == 2
         assert (
-            the_line(capsys) == f"run_downstream.py: error: {clips / 'loud-1.wav'}: broken, as the test asked"
+            error_line(capsys)
+            == f"run_downstream.py: error: {clips / 'loud-1.wav'}: broken, as the test asked"
         )
 
     @pytest.mark.slow
-    def test_the_upstream_s_own_refusal(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_error_of_the_upstream(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         Path("weights.safetensors").write_bytes(b"no weights")
         train[train.index("fbank")] = "motionbeat_local"
         assert main(["-k", "weights.safetensors", *train]) == 2
-        assert "weights.safetensors: not a whole safetensors file" in the_line(capsys)
+        assert "weights.safetensors: not a whole safetensors file" in error_line(capsys)
 
     @pytest.mark.parametrize("place", ["clips/loud-1.wav", "clips/loud-1.wav/exp", "/proc/exp"])
-    def test_a_folder_that_cannot_be_made(
+    def test_a_folder_that_cannot_be_created(
         self, place: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         train[train.index("exp")] = place
         assert main(train) == 2
-        assert place in the_line(capsys)
+        assert place in error_line(capsys)
 
     def test_a_task_without_inference(
         self, train: list[str], capsys: pytest.CaptureFixture[str], clips: Path
@@ -413,24 +418,24 @@ class TestMistakes:
         assert main(train) == 0
         capsys.readouterr()
         assert main(["-m", "inference", "-e", "exp", "-t", str(clips / "loud-1.wav")]) == 2
-        assert "task loudness has none" in the_line(capsys)
+        assert "task loudness has none" in error_line(capsys)
 
     def test_without_s3prl(
         self, train: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "s3prl.run_downstream", None)
         assert main(train) == 2
-        assert "pip install '.[s3prl]'" in the_line(capsys)
+        assert "pip install '.[s3prl]'" in error_line(capsys)
 
     @pytest.mark.parametrize("error", ["RuntimeError", "ValueError", "KeyError", "AssertionError"])
-    def test_a_bug_is_not_a_mistake(self, error: str, train: list[str]) -> None:
+    def test_a_program_error_keeps_its_traceback(self, error: str, train: list[str]) -> None:
         with pytest.raises(getattr(builtins, error), match="as the test asked"):
             main(also(train, f"config.downstream_expert.fails={{'at_step': 1, 'error': '{error}'}}"))
 
 
 class TestCheckpoints:
     @given(steps=st.sets(st.integers(0, 10**9), min_size=1, max_size=8))
-    def test_the_latest_is_that_of_the_last_step(
+    def test_the_latest_has_the_highest_step(
         self, steps: set[int], tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         folder = tmp_path_factory.mktemp("exp")
@@ -445,16 +450,16 @@ class TestCheckpoints:
         states = read("exp/states-2.ckpt")
         torch.save({**states, "Extra": _Payload("pwned")}, "exp/states-3.ckpt")
         assert main(["-m", "evaluate", "-e", "exp"]) == 2
-        line = the_line(capsys)
-        assert "exp/states-3.ckpt: holds what a checkpoint of S3PRL does not" in line
+        line = error_line(capsys)
+        assert "exp/states-3.ckpt: contains objects that S3PRL's checkpoints do not" in line
         assert "system" in line
         assert not Path("pwned").exists()
-        # The payload works where it is not refused.
+        # The payload works if it is loaded.
         torch.load("exp/states-3.ckpt", weights_only=False)
         assert Path("pwned").exists()
 
     @pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
-    def test_a_truncated_one(
+    def test_a_truncated_checkpoint_is_refused(
         self, share: float, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(train) == 0
@@ -462,70 +467,76 @@ class TestCheckpoints:
         whole = Path("exp/states-2.ckpt").read_bytes()
         Path("exp/states-2.ckpt").write_bytes(whole[: int(share * len(whole))])
         assert main(["-m", "train", "-e", "exp"]) == 2
-        assert "exp/states-2.ckpt: not a whole checkpoint" in the_line(capsys)
+        assert "exp/states-2.ckpt: not a complete checkpoint" in error_line(capsys)
 
     @given(content=st.binary(max_size=300))
-    def test_any_bytes(self, content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def test_arbitrary_bytes_are_refused(
+        self, content: bytes, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
         path = tmp_path_factory.mktemp("exp") / "states-1.ckpt"
         path.write_bytes(content)
         with pytest.raises(
-            MotionBeatError, match=r"states-1.ckpt: not a whole checkpoint|not a checkpoint of"
+            MotionBeatError, match=r"states-1.ckpt: not a complete checkpoint|not a checkpoint of"
         ):
-            read_settings(path)
+            read_checkpoint_options(path)
 
-    def test_one_of_something_else(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-        torch.save({"weights": torch.zeros(2)}, "other.ckpt")
-        assert main(["-m", "evaluate", "-e", "other.ckpt"]) == 2
-        assert "other.ckpt: not a checkpoint of run_downstream.py" in the_line(capsys)
-
-    def test_a_full_disk_leaves_the_one_before(
+    def test_a_checkpoint_of_another_program_is_refused(
         self, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Also with ``max_keep: 1``, where S3PRL removes the old one before it writes the new."""
+        torch.save({"weights": torch.zeros(2)}, "other.ckpt")
+        assert main(["-m", "evaluate", "-e", "other.ckpt"]) == 2
+        assert "other.ckpt: not a checkpoint of run_downstream.py" in error_line(capsys)
+
+    def test_a_full_disk_leaves_the_previous_checkpoint(
+        self, train: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Also with ``max_keep: 1``, where S3PRL removes the old checkpoint before it writes the new one."""
         wide = also(train, "config.downstream_expert.modelrc.hidden=2000")
         assert main(wide) == 0
         capsys.readouterr()
         with _files_at_most(200_000):
             assert main(["-m", "train", "-e", "exp", "-o", "config.runner.total_steps=4"]) == 2
-        line = the_line(capsys)
-        assert "exp/states-4.ckpt: could not be written whole" in line
+        line = error_line(capsys)
+        assert "exp/states-4.ckpt: could not be written" in line
         assert "-e exp" in line
         assert [path.name for path in Path("exp").glob("*.ckpt")] == ["states-2.ckpt"]
         assert not list(Path("exp").glob(".*"))
         assert main(["-m", "train", "-e", "exp", "-o", "config.runner.total_steps=4"]) == 0
         assert [path.name for path in Path("exp").glob("*.ckpt")] == ["states-4.ckpt"]
 
-    def test_keeps_as_many_as_asked(self, train: list[str]) -> None:
+    def test_max_keep(self, train: list[str]) -> None:
         often = ["config.runner.total_steps=5", "config.runner.save_step=1", "config.runner.max_keep=2"]
         assert main(also(train, *often)) == 0
         assert {path.name for path in Path("exp").glob("*.ckpt")} == {"states-4.ckpt", "states-5.ckpt"}
 
-    def test_says_where_results_go_when_that_is_elsewhere(
+    def test_results_in_another_folder_are_reported(
         self, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(train) == 0
         Path("exp").rename("moved")
         capsys.readouterr()
         assert main(["-m", "evaluate", "-e", "moved"]) == 0
-        assert "results go to exp, as when the training was started; -o args.expdir=moved" in the_line(capsys)
+        assert "results go to exp, as at the start of the training; -o args.expdir=moved" in error_line(
+            capsys
+        )
         assert main(["-m", "evaluate", "-e", "moved", "-o", "args.expdir=moved"]) == 0
         assert "results go" not in capsys.readouterr().err
 
 
-class TestNothingIsReplacedUnasked:
+class TestOverwrite:
     @pytest.mark.parametrize(
         ("upstream", "extra", "remedy"),
         [
             (
                 "fbank",
                 [],
-                "holds a training of -u fbank -d loudness; -a goes on with it, --overwrite replaces it",
+                "contains a training of -u fbank -d loudness; -a resumes it, --overwrite replaces it",
             ),
-            ("mfcc", [], "holds a training of -u fbank -d loudness; --overwrite replaces it"),
+            ("mfcc", [], "contains a training of -u fbank -d loudness; --overwrite replaces it"),
             (
                 "mfcc",
                 ["-a"],
-                "-u mfcc: exp/states-2.ckpt was trained with -u fbank; leave -u out to go on with it",
+                "-u mfcc: exp/states-2.ckpt was trained with -u fbank; leave -u out to resume it",
             ),
             ("mfcc", ["-e", "exp"], "-u mfcc: exp/states-2.ckpt was trained with -u fbank; leave -u out"),
         ],
@@ -542,16 +553,18 @@ class TestNothingIsReplacedUnasked:
         before = contents("exp")
         train[train.index("fbank")] = upstream
         assert main([*extra, *train]) == 2
-        assert remedy in the_line(capsys)
+        assert remedy in error_line(capsys)
         assert contents("exp") == before
 
-    def test_a_name_is_a_folder_too(self, train: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_second_training_with_the_same_name_is_refused(
+        self, train: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
         named = ["-n", "first", *train[:6], *train[8:]]
         assert main(named) == 0
         assert main(named) == 2
-        assert "result/downstream/first: holds a training of" in the_line(capsys)
+        assert "result/downstream/first: contains a training of" in error_line(capsys)
 
-    def test_overwrite_replaces_it_once_the_new_one_has_a_checkpoint(
+    def test_overwrite_replaces_files_after_the_first_checkpoint(
         self, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(also(train, "config.runner.total_steps=4")) == 0
@@ -559,7 +572,7 @@ class TestNothingIsReplacedUnasked:
         failing = also(train, "config.downstream_expert.fails={'at_step': 0, 'error': 'KeyboardInterrupt'}")
         assert main(["--overwrite", *failing]) == 130
         assert contents("exp", "*.ckpt") == before
-        assert "no checkpoint yet" in the_line(capsys)
+        assert "no checkpoint yet" in error_line(capsys)
         (Path("exp") / "scores-test.jsonl").write_text("of the earlier run")
         (Path("exp") / "notes.txt").write_text("the user's")
         assert main(["--overwrite", *train]) == 0
@@ -572,20 +585,20 @@ class TestNothingIsReplacedUnasked:
         train[train.index("train")] = "evaluate"
         assert main(["-i", "exp/states-2.ckpt", *train]) == 0
 
-    def test_a_folder_without_a_checkpoint_is_free(self, train: list[str]) -> None:
+    def test_a_folder_without_a_checkpoint_can_be_used(self, train: list[str]) -> None:
         failing = also(train, "config.downstream_expert.fails={'at_step': 0, 'error': 'KeyboardInterrupt'}")
         assert main(failing) == 130
         assert main(train) == 0
 
     @pytest.mark.parametrize("place", ["exp", "result/deep/exp"])
-    def test_a_refusal_by_the_task_leaves_nothing(
+    def test_an_error_of_the_task_leaves_no_files(
         self, place: str, train: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         (tmp_path / "empty").mkdir()
         train[train.index("exp")] = place
         before = sorted(tmp_path.rglob("*"))
         assert main([*train[:-1], "config.downstream_expert.datarc.root=empty"]) == 2
-        assert "empty: holds no .wav" in the_line(capsys)
+        assert "empty: holds no .wav" in error_line(capsys)
         assert main(also(train, "config.downstream_expert.fails.in_worker=True")) == 2
         assert sorted(tmp_path.rglob("*")) == before
 
@@ -598,16 +611,16 @@ class TestInterrupts:
     @pytest.mark.parametrize(
         ("step", "hint"), [(1, "no checkpoint yet"), (3, "run_downstream.py -m train -e exp")]
     )
-    def test_says_how_to_go_on(
+    def test_the_message_tells_how_to_resume(
         self, step: int, hint: str, train: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         failing = f"config.downstream_expert.fails={{'at_step': {step}, 'error': 'KeyboardInterrupt'}}"
         assert main(also(train, "config.runner.total_steps=6", failing)) == 130
-        assert hint in the_line(capsys)
+        assert hint in error_line(capsys)
 
     @pytest.mark.slow
     def test_ctrl_c(self, train: list[str], tmp_path: Path) -> None:
-        """The signal itself, to the command and its workers, as a terminal sends it."""
+        """SIGINT to the command and its workers, as from a terminal."""
         long = also(train, "config.runner.total_steps=1000000", "config.runner.eval_step=1000000")
         with subprocess.Popen(
             [*_uninstalled_command(), *also(long, "config.downstream_expert.datarc.num_workers=1")],
@@ -622,10 +635,10 @@ class TestInterrupts:
                     assert process.poll() is None
             finally:
                 os.killpg(process.pid, signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-        assert process.returncode == 130, said
-        assert "Traceback" not in said
-        assert "interrupted; resume with: run_downstream.py -m train -e exp" in said
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130, stderr
+        assert "Traceback" not in stderr
+        assert "interrupted; resume with: run_downstream.py -m train -e exp" in stderr
         (checkpoint,) = Path("exp").glob("*.ckpt")
         done = read(checkpoint)["Step"]
         assert main(["-m", "train", "-e", "exp", "-o", f"config.runner.total_steps={done + 1}"]) == 0
@@ -633,13 +646,13 @@ class TestInterrupts:
 
 
 class TestHelp:
-    def test_explains_s3prl_s_options_and_ours(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_contains_s3prl_s_options_and_ours(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as end:
             main(["-h"])
         assert end.value.code == 0
-        said = capsys.readouterr().out
+        text = capsys.readouterr().out
         for option in ("--mode", "--upstream_trainable", "--push_to_hf_hub", "motionbeat_local -k FILE"):
-            assert option in said
+            assert option in text
 
     def test_without_installing_and_from_anywhere(self, tmp_path: Path) -> None:
         done = subprocess.run(
@@ -662,10 +675,10 @@ class TestOptions:
 
         class Recording(argparse.ArgumentParser):
             def parse_args(self, *_: object) -> Namespace:  # type: ignore[override]
-                found.update(described(self))
+                theirs.update(described(self))
                 raise KeyboardInterrupt
 
-        found: dict[str, object] = {}
+        theirs: dict[str, object] = {}
         monkeypatch.setattr(command, "argparse", Namespace(ArgumentParser=Recording))
         with pytest.raises(KeyboardInterrupt):
             command.get_downstream_args()
@@ -673,13 +686,13 @@ class TestOptions:
         assert ours.pop("overwrite") == ({"--overwrite"}, 0, False, None, None)
         for name in ("feature_cache", "feature_cache_gigabytes", "clip_by_clip"):
             del ours[name]
-        # S3PRL's command fails without CUDA, ours looks for it.
-        assert found.pop("device") == ({"--device"}, None, "cuda", None, None)
+        # S3PRL's command fails without CUDA; ours detects it.
+        assert theirs.pop("device") == ({"--device"}, None, "cuda", None, None)
         assert ours.pop("device") == ({"--device"}, None, None, None, None)
-        # torch's launchers write it with a dash.
+        # torch's launchers pass it with a dash.
         assert ours.pop("local_rank") == ({"--local_rank", "--local-rank"}, None, None, None, int)
-        assert found.pop("local_rank") == ({"--local_rank"}, None, None, None, int)
-        assert ours == found
+        assert theirs.pop("local_rank") == ({"--local_rank"}, None, None, None, int)
+        assert ours == theirs
 
     def test_upstreams_are_those_of_the_hub_without_importing_it(self) -> None:
         with registration.registered():
@@ -699,7 +712,7 @@ def described(parser: argparse.ArgumentParser) -> dict[str, object]:
 
 
 class TestDistributed:
-    """What can be told without CUDA: the rank reaches S3PRL by every launcher's way."""
+    """Without CUDA: the rank is passed to S3PRL from every launcher."""
 
     @pytest.mark.parametrize("argv", [["--local_rank", "1"], ["--local-rank=1"], ["--local-rank", "1"]])
     def test_rank_as_an_option(self, argv: list[str]) -> None:
@@ -718,7 +731,7 @@ def _parsed(argv: list[str]) -> Namespace:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(request, "_check_device", lambda options: None)
         patch.setattr(request, "_import_task", lambda name: SimpleNamespace(DownstreamExpert=object))
-        request.check_machine(request.Request(options, "loudness", Path("exp"), {}, {}))
+        request.check_environment(request.Request(options, "loudness", Path("exp"), {}, {}))
     return options
 
 
@@ -732,7 +745,7 @@ class _Payload:
 
 @contextmanager
 def _files_at_most(size: int) -> Iterator[None]:
-    """As on a full disk, no file can grow beyond ``size`` bytes."""
+    """Limit the size of files in bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

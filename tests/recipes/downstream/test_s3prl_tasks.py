@@ -1,4 +1,4 @@
-"""S3PRL's own tasks, its files untouched, trained and evaluated by run_downstream.py."""
+"""S3PRL's own tasks with its unmodified files, trained and evaluated by run_downstream.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from recipes.downstream.run_downstream import main
-from recipes.downstream.s3prl_runner.run_files import safe_classes
+from recipes.downstream.s3prl_runner.run_files import checkpoint_classes
 from tests import s3prl_corpora
 
 pytestmark = pytest.mark.slow
@@ -37,19 +37,19 @@ TEST_CLIPS = {"speech_commands": 12, "fluent_commands": 4, "emotion": 5, "voxcel
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, object]]:
-    made: dict[str, dict[str, object]] = {}
+    written: dict[str, dict[str, object]] = {}
 
     def corpus(task: str) -> dict[str, object]:
-        if task not in made:
-            made[task] = CORPORA[task](tmp_path_factory.mktemp(task))
-        return made[task]
+        if task not in written:
+            written[task] = CORPORA[task](tmp_path_factory.mktemp(task))
+        return written[task]
 
     return corpus
 
 
 @pytest.fixture(autouse=True)
 def _lists_of_this_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """voxceleb1 keeps the lists of the first corpus that it sees, in the installed package."""
+    """voxceleb1 stores the lists of its first corpus in the installed package."""
     from s3prl.downstream.voxceleb1 import dataset
 
     monkeypatch.setattr(dataset, "CACHE_PATH", str(tmp_path / "lists"))
@@ -62,7 +62,7 @@ def overrides(datarc: dict[str, object], **runner: object) -> list[str]:
 
 
 def step_of(checkpoint: Path) -> int:
-    with safe_classes():
+    with checkpoint_classes():
         return int(torch.load(checkpoint, weights_only=True)["Step"])
 
 
@@ -96,7 +96,7 @@ def test_example_trains_resumes_and_evaluates(
 ) -> None:
     from s3prl.downstream.example import dataset
 
-    # A second of noise in place of 5 to 20.
+    # One second of noise instead of 5 to 20.
     monkeypatch.setattr(dataset, "EXAMPLE_WAV_MIN_SEC", 1)
     monkeypatch.setattr(dataset, "EXAMPLE_WAV_MAX_SEC", 1)
     expdir = tmp_path / "exp"
@@ -111,7 +111,7 @@ def test_example_trains_resumes_and_evaluates(
 @pytest.mark.parametrize(
     "part", ["run_downstream.py", "downstream/runner.py", *[f"downstream/{t}" for t in CORPORA]]
 )
-def test_files_of_s3prl_are_those_of_its_wheel(part: str) -> None:
+def test_files_of_s3prl_are_unmodified(part: str) -> None:
     recorded = [
         file
         for file in distribution("s3prl").files or []

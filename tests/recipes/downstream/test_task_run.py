@@ -1,4 +1,4 @@
-"""A task's training as a recipe that can be launched."""
+"""The training of a task as a recipe for the launcher."""
 
 from __future__ import annotations
 
@@ -10,35 +10,28 @@ from recipes.downstream.task_run.request import check, command
 from recipes.launch.__main__ import main as launch
 
 
-def test_a_run_is_begun_or_gone_on_with() -> None:
+def test_the_command_starts_or_resumes_a_training() -> None:
     options = ["-u", "mfcc", "-d", "beat_tracking"]
     assert command(["out", *options]) == ["-m", "train", "-p", "out", "-a", *options]
 
 
-def test_what_cannot_be_run_is_refused_before_it_is_queued(
+def test_errors_are_reported_before_a_job_is_queued(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, section = tmp_path / "out", "config.downstream_expert"
     check([str(out), "-u", "mfcc", "-d", "beat_tracking"])
     for options, message in (
         (["-u", "nothing", "-d", "beat_tracking"], "-u nothing: no such upstream"),
-        (["-u", "mfcc", "-d", "beat_tracking", "-p", "elsewhere"], "-p: decided by OUT"),
-        (["-u", "mfcc", "-d", "beat_tracking", "--overwrite"], "--overwrite: decided by OUT"),
-        (["-u", "mfcc", "-d", "dance_generation"], "where is its data"),
+        (["-u", "mfcc", "-d", "beat_tracking", "-p", "elsewhere"], "-p: set by this recipe"),
+        (["-u", "mfcc", "-d", "beat_tracking", "--overwrite"], "--overwrite: set by this recipe"),
+        (["-u", "mfcc", "-d", "dance_generation"], "needs the path of its data"),
         (["-u", "mfcc", "-d", "beat_tracking", "--tempo"], "unrecognized arguments: --tempo"),
         (
             ["-u", "mfcc", "-d", "beat_tracking", "-o", f"{section}.datarc.rot=x,,{section}.plots=1"],
             "unknown key datarc.rot; there are root, ",
         ),
         (
-            [
-                "-u",
-                "mfcc",
-                "-d",
-                "genre",
-                "-o",
-                f"{section}.datarc.layout=nsynth,,{section}.modelrc.hidden=0",
-            ],
+            f"-u mfcc -d genre -o {section}.datarc.layout=nsynth,,{section}.modelrc.hidden=0".split(),
             "genre, downstream_expert: datarc.layout = 'nsynth': must be one of gtzan, groove; "
             "modelrc.hidden = 0: must be greater than or equal to 1",
         ),

@@ -131,7 +131,7 @@ def test_a_task_runs_as_s3prl_runs_it(task: str, least: float, tmp_path: Path) -
     assert first.low <= first.value <= first.high
     assert first.value >= max(least, 0.0 if task == "genre" else chance + 0.1)
     assert "synthesised; says nothing about real music" in before.run.data
-    assert matplotlib.image.imread(tmp_path / "said-test.png").shape[0] > 100
+    assert matplotlib.image.imread(tmp_path / "predictions-test.png").shape[0] > 100
     # What is evaluated later is what was kept.
     assert (
         run_downstream.main(["-m", "evaluate", "-e", str(tmp_path / "dev-best.ckpt"), "--device", "cpu"]) == 0
@@ -264,7 +264,7 @@ def test_a_report_can_be_read_again_and_drawn(make: object, tmp_path: Path) -> N
     assert (read.names, read.groups) == (predictions.names, predictions.groups)
     np.testing.assert_array_equal(read.labels, labels)
     np.testing.assert_array_equal(read.values, values)
-    assert matplotlib.image.imread(tmp_path / "said-test.png").std() > 0
+    assert matplotlib.image.imread(tmp_path / "predictions-test.png").std() > 0
     ((scores,), _) = compare_predictions([[predictions]], data.target, 30)
     expected = data.target.scores(values, labels)
     np.testing.assert_array_equal([one.value for one in scores], expected)
