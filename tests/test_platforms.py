@@ -20,7 +20,12 @@ from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.windows import AudioCache, TrainCrops
 from recipes.downstream.clip_probing.clip_expert import Slices
 from recipes.downstream.clip_probing.clips import ClipData
-from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes, made_rhythms
+from recipes.downstream.clip_probing.synthetic import (
+    synthetic_mixtures,
+    synthetic_moods,
+    synthetic_notes,
+    synthetic_rhythms,
+)
 from tests.small import music
 
 AS_ON_WINDOWS = """
@@ -77,7 +82,7 @@ def test_every_part_of_the_command_runs_as_on_windows(tmp_path: Path) -> None:
     assert "constructed-000000" in done.stdout
 
 
-@pytest.mark.parametrize("made", [made_notes, made_rhythms, made_mixtures, made_moods])
+@pytest.mark.parametrize("made", [synthetic_notes, synthetic_rhythms, synthetic_mixtures, synthetic_moods])
 def test_clips_can_be_handed_to_a_process_that_is_not_forked(made: Callable[[], ClipData]) -> None:
     clips = made().splits["test"]
     for dataset in (Slices(clips, 2.0, (0, 0)), Slices(clips, 2.0)):

@@ -24,7 +24,7 @@ from recipes.downstream.clip_probing.predictions import (
     compare_predictions,
     read_predictions,
 )
-from recipes.downstream.clip_probing.probing import Trained, predict, train
+from recipes.downstream.clip_probing.probing import TrainedProbe, predict, train
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import DataSettings, ModelSettings, TaskSettings
 from recipes.downstream.clip_probing.targets import Target
@@ -149,7 +149,7 @@ class ClipPlan(Plan):
 
 
 def _write_checkpoint(
-    folder: Path, task: str, choice: UpstreamChoice, seed: int, settings: TaskSettings, best: Trained
+    folder: Path, task: str, choice: UpstreamChoice, seed: int, settings: TaskSettings, best: TrainedProbe
 ) -> None:
     """Keep a probe as ``run_downstream.py`` keeps one, so that -m evaluate and -m inference take it."""
     options = ["-m", "train", "-d", task, *choice.options, "-p", str(folder), "--seed", str(seed)]

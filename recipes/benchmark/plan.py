@@ -18,7 +18,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
-from recipes.downstream.s3prl_runner.options import NONE
+from recipes.downstream.s3prl_runner.options import NO_CACHE
 from recipes.downstream.s3prl_runner.run_files import list_run_files, remove
 from recipes.downstream.task_run.request import command
 from recipes.results.record import Results, read_results, results_path
@@ -150,7 +150,7 @@ def run_jobs(
         def run(job: Job = job, number: int = number) -> None:
             print(f"run {number} of {len(jobs)}: {job.folder.name}", file=sys.stderr)
             overriding = ["-o", ",,".join(job.overrides)] if job.overrides else []
-            place = ["--feature_cache", NONE if cache is None else str(cache)]
+            place = ["--feature_cache", NO_CACHE if cache is None else str(cache)]
             arguments = command([str(job.folder), *job.options, *place, *overriding])
             log = job.folder / "log.txt"
             code = _run_quietly(arguments, log) if quiet else run_downstream.main(arguments)

@@ -1,1 +1,1 @@
-"""What the tasks share that say one thing of a whole clip: its tags, genre, instrument, emotion."""
+"""Shared code of the tasks that predict one value per clip: tags, genre, instrument, emotion."""

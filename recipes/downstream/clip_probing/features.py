@@ -1,8 +1,7 @@
-"""Time-means of a frozen upstream's layers for every slice of a clip, computed once and kept.
+"""Means over time of a frozen upstream's layers for every slice of a clip, computed once and cached.
 
-An entry's key is made of all that its numbers depend on: the upstream's fingerprint, the audio file's
-contents (or the samples of what is made), how the audio is read and cut. So another checkpoint, another file
-under the same name or another version never meets an old entry, and one that is not whole is not read.
+The key of an entry is a hash of everything that its tensors depend on: the fingerprint of the upstream, the
+content of the audio file (or the samples of a synthetic clip), and the code that reads and slices it.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ from recipes.downstream.clip_probing.clips import Clip, slices
 from recipes.downstream.encoder import Encoder, sources_hash
 from recipes.downstream.tensor_cache import read_cached, write_cached
 
-READING = sources_hash([Path(audio.__file__), Path(inspect.getfile(Clip)), Path(__file__)])
-"""Hash of the code that reads, cuts and averages."""
+CODE_HASH = sources_hash([Path(audio.__file__), Path(inspect.getfile(Clip)), Path(__file__)])
+"""Hash of the code that reads, slices and averages."""
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What is kept of a clip."""
+    """Features of a clip."""
 
     means: Tensor
-    """(S, L, D) float32: time-means of the layers for each slice."""
+    """(S, L, D) float32 means of the layers over time for each slice."""
     frames: Tensor
-    """(S,) float32: how many frames each is the mean of."""
+    """(S,) float32 number of frames of each slice."""
 
 
 def clip_features(
     encoder: Encoder, clips: Sequence[Clip], seconds: float, cache: Path | None = None
 ) -> list[ClipFeatures]:
-    """The features of clips, cut into slices of at most ``seconds``; kept in the folder ``cache``, if any.
+    """Features of clips in slices of at most ``seconds``, cached in the folder ``cache`` if given.
 
     Raises:
         AudioError: audio that cannot be read.
-        MotionBeatError: features that cannot be used.
+        MotionBeatError: features that are not finite, or layers of different shapes.
     """
     bar = tqdm(clips, desc=f"features, {encoder.label}", unit=" clips", disable=None, leave=False)
     return [_features(encoder, clip, seconds, cache) for clip in bar]
@@ -55,17 +54,17 @@ def _features(encoder: Encoder, clip: Clip, seconds: float, cache: Path | None) 
     if cache is None:
         return _encode(encoder, clip.load(), seconds)
     if clip.file is None:
-        heard = hashlib.sha256(clip.load().numpy().tobytes()).hexdigest()
+        audio_hash = hashlib.sha256(clip.load().numpy().tobytes()).hexdigest()
     else:
-        heard = file_sha256(clip.file)
-    said = {"upstream": encoder.fingerprint, "audio": heard, "seconds": seconds, "reading": READING}
-    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    kept = read_cached(cache, key)
-    if kept is not None:
-        return ClipFeatures(kept["means"], kept["frames"])
-    found = _encode(encoder, clip.load(), seconds)
-    write_cached(cache, key, {"means": found.means, "frames": found.frames})
-    return found
+        audio_hash = file_sha256(clip.file)
+    source = {"upstream": encoder.fingerprint, "audio": audio_hash, "seconds": seconds, "reading": CODE_HASH}
+    key = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+    entry = read_cached(cache, key)
+    if entry is not None:
+        return ClipFeatures(entry["means"], entry["frames"])
+    features = _encode(encoder, clip.load(), seconds)
+    write_cached(cache, key, {"means": features.means, "frames": features.frames})
+    return features
 
 
 def _encode(encoder: Encoder, wav: Tensor, seconds: float) -> ClipFeatures:

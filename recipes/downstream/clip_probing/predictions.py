@@ -1,4 +1,4 @@
-"""What a probe predicts of clips: averaged over their slices, as rows of results, and scored."""
+"""Predictions for clips: averaged over slices, as rows of results, and scored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of N clips."""
+    """Predictions and labels of N clips."""
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
@@ -34,14 +34,14 @@ class Predictions:
 def clip_predictions(
     logits: Tensor, frames: Tensor, owner: Tensor, clips: Sequence[Clip], target: Target
 ) -> Predictions:
-    """The predictions of clips: the mean over their slices, by their length.
+    """The mean predictions of clips over their slices, weighted by length.
 
     Args:
-        logits: (S, K) of every slice of the clips.
-        frames: (S,) how many frames each slice has.
-        owner: (S,) int64 index of the clip that each is a slice of; every clip has one.
+        logits: (S, K) logits of all slices.
+        frames: (S,) number of frames of each slice.
+        owner: (S,) int64 index of the clip of each slice; every clip has at least one.
         clips: N clips.
-        target: of the data set.
+        target: target of the data set.
     """
     total = torch.zeros(len(clips)).index_add_(0, owner, frames)
     weighted = (frames / total[owner])[:, None] * target.predict(logits)
@@ -52,26 +52,26 @@ def clip_predictions(
 
 
 def prediction_rows(predictions: Predictions, target: Target) -> list[Row]:
-    """A row for each label and each predicted number of a clip."""
+    """A row for each label and each predicted value of a clip."""
     label_names, value_names = _measures(target)
     rows: list[Row] = []
     for number, (name, group) in enumerate(zip(predictions.names, predictions.groups, strict=True)):
         label = np.atleast_1d(predictions.labels[number]).tolist()
         values = np.round(predictions.values[number].astype(float), DIGITS).tolist()
-        named = [*zip(label_names, label, strict=True), *zip(value_names, values, strict=True)]
-        rows += [(name, group, measure, value) for measure, value in named]
+        rows += [(name, group, measure, value) for measure, value in zip(label_names, label, strict=True)]
+        rows += [(name, group, measure, value) for measure, value in zip(value_names, values, strict=True)]
     return rows
 
 
 def read_predictions(results: Sequence[Results], target: Target) -> Predictions:
-    """The predictions that :func:`prediction_rows` gave, of one run or of all folds of one seed."""
+    """Predictions from the rows of :func:`prediction_rows`, of one run or of all folds of one seed."""
     label_names, value_names = _measures(target)
-    tables = [item_table(one) for one in results]
-    names = [name for table in tables for name in table.index]
+    tables = [item_table(result) for result in results]
+    items = [item for table in tables for item in table.index]
     label = np.concatenate([table[label_names].to_numpy(np.float32) for table in tables])
     return Predictions(
-        tuple(name for name, _ in names),
-        tuple(group for _, group in names),
+        tuple(name for name, _ in items),
+        tuple(group for _, group in items),
         label[:, 0] if isinstance(target, Classes) else label,
         np.concatenate([table[value_names].to_numpy(np.float32) for table in tables]),
     )
@@ -80,22 +80,22 @@ def read_predictions(results: Sequence[Results], target: Target) -> Predictions:
 def compare_predictions(
     runs: Sequence[Sequence[Predictions]], target: Target, resamples: int, seed: int = 0
 ) -> tuple[list[list[Estimate]], list[list[Estimate]]]:
-    """The scores of upstreams, and the first one's paired differences to the others.
+    """Scores of upstreams, and paired differences between the first and the others.
 
     Args:
-        runs: of each upstream one entry for each seed, all of the same clips.
-        target: of their data set.
+        runs: for each upstream the predictions of each seed, all of the same clips.
+        target: target of the data set.
         resamples: number of resamples of the groups, the same for all upstreams.
         seed: seed of the resampling.
 
     Returns:
-        For each upstream an estimate for each measure of the target; then the same for the differences. They
+        For each upstream an estimate for each measure of the target, and the same for the differences. All
         are means over seeds.
     """
 
     def statistic(items: NDArray[np.int64]) -> NDArray[np.float64]:
         scores = [
-            np.mean([target.scores(one.values[items], one.labels[items]) for one in seeds], axis=0)
+            np.mean([target.scores(run.values[items], run.labels[items]) for run in seeds], axis=0)
             for seeds in runs
         ]
         return np.concatenate([*scores, *(scores[0] - other for other in scores[1:])])
@@ -107,6 +107,6 @@ def compare_predictions(
 
 
 def _measures(target: Target) -> tuple[list[str], list[str]]:
-    """Names of the labels and of the predicted numbers in the results."""
-    of_values = [f"prediction {name}" for name in target.names]
-    return ["label"] if isinstance(target, Classes) else [f"label {name}" for name in target.names], of_values
+    """Measures of the labels and of the predicted values in results."""
+    label_names = ["label"] if isinstance(target, Classes) else [f"label {name}" for name in target.names]
+    return label_names, [f"prediction {name}" for name in target.names]

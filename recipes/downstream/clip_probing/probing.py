@@ -1,8 +1,8 @@
-"""The probe of a clip, and its training on cached features by MARBLE's protocol.
+"""The probe of a clip, and its training on cached features with MARBLE's protocol.
 
-Softmax-weighted layers, time-means, linear or an MLP of one hidden layer of 512 with dropout 0.2; Adam,
-batches of 64, the learning rate halved on a plateau, five learning rates to choose from by dev. How long to
-wait for a better dev score is not said there; those numbers are ours [O].
+Softmax-weighted layers, means over time, a linear map or an MLP with one hidden layer of 512 and dropout 0.2;
+Adam, batches of 64, the learning rate halved on a plateau, one of five learning rates selected on dev. MARBLE
+does not give the patience; ours is [O].
 """
 
 from __future__ import annotations
@@ -24,34 +24,33 @@ from recipes.downstream.clip_probing.settings import ModelSettings
 from recipes.downstream.clip_probing.targets import Target, Values
 from recipes.downstream.probe_head import probe_head
 
-CONSTANT = 1e-6
-"""A number that spreads by less than this share of its size says nothing, and is not scaled up."""
+MIN_RELATIVE_DEVIATION = 1e-6
+"""Features whose deviation is below this share of their mean are constant and set to 0."""
 
 
 class ClipProbe(nn.Module):
-    """Time-means of layers to logits, (N, L, D) to (N, K), by a learned softmax-weighted sum of the layers.
+    """Maps (N, L, D) means of layers to (N, K) logits by a learned softmax-weighted sum of the layers.
 
-    Every number of every layer is brought to mean 0 and deviation 1 over the training slices first: the
-    weights then weigh what layers say, and not how large their numbers are, and one learning rate suits
-    features of any scale [O].
+    The features of every layer are first standardised over the training slices, so that neither the weights
+    nor the learning rate depend on their scale [O].
 
     Args:
-        layers: L.
-        dim: D.
-        outputs: K, of the target.
-        settings: of the probe.
+        layers: number of layers, L.
+        dim: width of the features, D.
+        outputs: number of logits, K.
+        settings: kind and size of the head.
     """
 
     mean: Tensor
-    """(L, D) of the training slices."""
+    """(L, D) mean over the training slices."""
     deviation: Tensor
-    """(L, D) of the training slices."""
+    """(L, D) standard deviation over the training slices."""
     observed: Tensor
-    """How many training slices these are taken from."""
+    """Number of training slices so far."""
     centre: Tensor
-    """(K,) what is added to every logit; for values, their mean in training."""
+    """(K,) offset of the logits: the mean of training values, otherwise 0."""
     spread: Tensor
-    """(K,) what every logit is multiplied by before; for values, their deviation in training."""
+    """(K,) scale of the logits: the standard deviation of training values, otherwise 1."""
 
     def __init__(self, layers: int, dim: int, outputs: int, settings: ModelSettings) -> None:
         super().__init__()
@@ -65,55 +64,56 @@ class ClipProbe(nn.Module):
 
     @torch.no_grad()
     def observe(self, means: Tensor) -> None:
-        """Take (N, L, D) training slices into mean and deviation, besides those observed before."""
+        """Update mean and deviation with (N, L, D) training slices."""
         mean, deviation = means.mean(0), means.std(0, correction=0)
         if self.observed > 0:
             share = len(means) / (self.observed + len(means))
-            apart = mean - self.mean
-            variance = (1 - share) * self.deviation**2 + share * deviation**2 + share * (1 - share) * apart**2
-            mean, deviation = self.mean + share * apart, variance.sqrt()
+            difference = mean - self.mean
+            variance = (
+                (1 - share) * self.deviation**2 + share * deviation**2 + share * (1 - share) * difference**2
+            )
+            mean, deviation = self.mean + share * difference, variance.sqrt()
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self.observed += len(means)
 
     def fit_scale(self, labels: NDArray[np.float32]) -> None:
-        """Let logits of 0 mean the mean of (N, K) training values, and of 1 a deviation more."""
+        """Set offset and scale of the logits from (N, K) training values."""
         self.centre.copy_(torch.from_numpy(labels.mean(0)))
         self.spread.copy_(torch.from_numpy(labels.std(0)))
 
     def forward(self, means: Tensor) -> Tensor:
-        """(N, L, D) time-means of layers to (N, K) logits."""
-        deviation = self.deviation.where(self.deviation > CONSTANT * self.mean.abs(), torch.inf)
-        standard = (means.float() - self.mean) / deviation
-        logits: Tensor = self.head((standard * self.weights.softmax(0)[:, None]).sum(1))
+        """(N, K) logits of (N, L, D) means of layers over time."""
+        deviation = self.deviation.where(self.deviation > MIN_RELATIVE_DEVIATION * self.mean.abs(), torch.inf)
+        standardised = (means.float() - self.mean) / deviation
+        logits: Tensor = self.head((standardised * self.weights.softmax(0)[:, None]).sum(1))
         return logits * self.spread + self.centre
 
 
 LEARNING_RATES = (1e-2, 5e-3, 1e-3, 5e-4, 1e-4)
 
-BATCH = 64
-"""Slices a step."""
+BATCH_SIZE = 64
+"""Slices per step."""
 
-EPOCHS = 200
-"""At most."""
+MAX_EPOCHS = 200
 
 PATIENCE = 5
-"""Epochs without a better dev score after which the learning rate is halved."""
+"""Epochs without improvement on dev after which the learning rate is halved."""
 
-STOP = 20
-"""Epochs without a better dev score after which training ends."""
+STOP_PATIENCE = 20
+"""Epochs without improvement on dev after which training ends."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A probe as it did best on dev."""
+class TrainedProbe:
+    """The best probe on dev."""
 
     probe: ClipProbe
     learning_rate: float
     dev: float
-    """The target's first measure on dev."""
+    """First measure of the target on dev."""
     epochs: int
-    """After how many it was that."""
+    """Epoch of the best score on dev."""
 
 
 def train(
@@ -122,30 +122,30 @@ def train(
     model: ModelSettings,
     seed: int,
     learning_rates: Sequence[float] = LEARNING_RATES,
-) -> Trained:
-    """The best probe by dev over the learning rates; test is not looked at.
+) -> TrainedProbe:
+    """Train a probe with each learning rate; returns the best on dev.
 
     Args:
-        features: of the clips of train and dev, in the data set's order.
+        features: features of the clips of train and dev, in the order of the data set.
         data: the data set.
-        model: the probe.
-        seed: of its initialisation, of dropout and of the order of slices.
-        learning_rates: to choose from.
+        model: settings of the probe.
+        seed: seed of initialisation, dropout and order of slices.
+        learning_rates: learning rates to try.
     """
-    tried = [_train_at(features, data, model, seed, rate) for rate in learning_rates]
-    return max(tried, key=lambda trained: trained.dev)
+    probes = [_train_at(features, data, model, seed, rate) for rate in learning_rates]
+    return max(probes, key=lambda trained: trained.dev)
 
 
 def predict(
     probe: ClipProbe, features: Sequence[ClipFeatures], clips: Sequence[Clip], target: Target
 ) -> Predictions:
-    """What a probe predicts of clips from their features."""
+    """Predictions of a probe for clips from their features."""
     probe.eval()
     with torch.inference_mode():
-        logits = probe(torch.cat([one.means for one in features]))
-    counts = torch.tensor([len(one.means) for one in features])
+        logits = probe(torch.cat([clip.means for clip in features]))
+    counts = torch.tensor([len(clip.means) for clip in features])
     owner = torch.arange(len(clips)).repeat_interleave(counts)
-    return clip_predictions(logits, torch.cat([one.frames for one in features]), owner, clips, target)
+    return clip_predictions(logits, torch.cat([clip.frames for clip in features]), owner, clips, target)
 
 
 def _train_at(
@@ -154,9 +154,9 @@ def _train_at(
     model: ModelSettings,
     seed: int,
     rate: float,
-) -> Trained:
+) -> TrainedProbe:
     target, clips = data.target, data.splits["train"]
-    means, truth = _slices(features["train"], clips)
+    means, references = _slices(features["train"], clips)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers, dim = means.shape[1:]
@@ -167,25 +167,27 @@ def _train_at(
         optimizer = torch.optim.Adam(probe.parameters(), lr=rate)
         scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=0.5, patience=PATIENCE)
         best, best_state, best_epoch = -np.inf, copy.deepcopy(probe.state_dict()), 0
-        for epoch in range(1, EPOCHS + 1):
+        for epoch in range(1, MAX_EPOCHS + 1):
             probe.train()
-            for batch in torch.randperm(len(means)).split(BATCH):
+            for batch in torch.randperm(len(means)).split(BATCH_SIZE):
                 optimizer.zero_grad()
-                target.loss(probe(means[batch]), truth[batch]).backward()
+                target.loss(probe(means[batch]), references[batch]).backward()
                 optimizer.step()
-            found = predict(probe, features["dev"], data.splits["dev"], target)
-            score = float(np.nan_to_num(target.scores(found.values, found.labels)[0], nan=-np.inf))
+            predictions = predict(probe, features["dev"], data.splits["dev"], target)
+            score = float(
+                np.nan_to_num(target.scores(predictions.values, predictions.labels)[0], nan=-np.inf)
+            )
             scheduler.step(score)
             if score > best:
                 best, best_state, best_epoch = score, copy.deepcopy(probe.state_dict()), epoch
-            elif epoch - best_epoch >= STOP:
+            elif epoch - best_epoch >= STOP_PATIENCE:
                 break
     probe.load_state_dict(best_state)
-    return Trained(probe.eval(), rate, best, best_epoch)
+    return TrainedProbe(probe.eval(), rate, best, best_epoch)
 
 
 def _slices(features: Sequence[ClipFeatures], clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
-    """(N, L, D) means of all slices, and their (N,) or (N, K) labels."""
-    counts = torch.tensor([len(one.means) for one in features])
-    truth = torch.from_numpy(labels(clips)).repeat_interleave(counts, 0)
-    return torch.cat([one.means for one in features]), truth
+    """(N, L, D) means and (N,) or (N, K) labels of all slices."""
+    counts = torch.tensor([len(clip.means) for clip in features])
+    references = torch.from_numpy(labels(clips)).repeat_interleave(counts, 0)
+    return torch.cat([clip.means for clip in features]), references

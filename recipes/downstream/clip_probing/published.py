@@ -1,4 +1,4 @@
-"""What readers of published data sets share: files that must be there, tables, audio by its stem."""
+"""Helpers of the readers of published data sets: required files, tables, audio files, folds."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 from recipes.downstream.clip_probing.clips import Clip
 
 
-def expect(root: Path, relative: str, obtained: str) -> Path:
-    """A file or folder of a data set.
+def require_path(root: Path, relative: str, source: str) -> Path:
+    """The path of a file or folder of a data set.
 
     Args:
-        root: the data set's folder, as the user gives it.
-        relative: the place in it.
-        obtained: where the data set is obtained, for the message.
+        root: folder of the data set.
+        relative: path in the folder.
+        source: name and source of the data set, for the error message.
 
     Raises:
-        DataError: it is not there; with the right root, where that is a level up or down.
+        DataError: there is no such path. The message names the right root if it is one level up or down.
     """
     if (root / relative).exists():
         return root / relative
-    near = [root.parent, *sorted(path for path in root.glob("*") if path.is_dir())] if root.is_dir() else []
-    for other in near:
+    others = [root.parent, *sorted(path for path in root.glob("*") if path.is_dir())] if root.is_dir() else []
+    for other in others:
         if (other / relative).exists():
-            raise DataError(f"{root}: holds no {relative}, but {other} does; give that as the root")
+            raise DataError(f"{root}: contains no {relative}, but {other} does; give that as the root")
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; get {obtained}")
-    raise DataError(f"{root}: holds no {relative}; get {obtained}")
+        raise DataError(f"{root}: no such folder; get {source}")
+    raise DataError(f"{root}: contains no {relative}; get {source}")
 
 
 def numbers(row: Row, columns: Iterable[str]) -> NDArray[np.float32]:
     """(K,) numbers of a row.
 
     Raises:
-        DataError: one is none, or too large for float32.
+        DataError: a cell is not a number, or exceeds the range of float32.
     """
     values = []
     for column in columns:
@@ -59,7 +59,7 @@ def numbers(row: Row, columns: Iterable[str]) -> NDArray[np.float32]:
 
 
 def audio_by_stem(folder: Path) -> dict[str, Path]:
-    """The audio files of a folder by their names without the ending."""
+    """The audio files of a folder by stem."""
     return {
         path.stem: path
         for path in sorted(folder.iterdir())
@@ -67,36 +67,37 @@ def audio_by_stem(folder: Path) -> dict[str, Path]:
     }
 
 
-def clip(name: str, group: str, label: NDArray[np.float32] | float, file: Path) -> Clip:
-    """A clip that is a whole audio file."""
+def file_clip(name: str, group: str, label: NDArray[np.float32] | float, file: Path) -> Clip:
+    """A clip that consists of a whole audio file."""
     return Clip(name, group, np.asarray(label, dtype=np.float32), partial(read_audio, file), file)
 
 
 def fold_splits(clips: Sequence[Clip], folds: Sequence[int], fold: int) -> dict[str, list[Clip]]:
-    """The splits of a data set in folds: one to test on, the next to choose by, the rest to train on.
+    """Splits of a data set with folds: one is test, the next dev, the rest train.
 
     Args:
-        clips: all.
-        folds: number of each one's fold, from 0; -1 for what is trained on in every fold.
-        fold: to test on.
+        clips: all clips.
+        folds: fold of each clip, from 0; -1 for clips that are always in train.
+        fold: the test fold.
     """
-    of: dict[str, list[Clip]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[Clip]] = {split: [] for split in SPLITS}
     count = max(folds) + 1
-    for one, number in zip(clips, folds, strict=True):
-        of["test" if number == fold else "dev" if number == (fold + 1) % count else "train"].append(one)
-    return of
+    for clip, number in zip(clips, folds, strict=True):
+        split = "test" if number == fold else "dev" if number == (fold + 1) % count else "train"
+        splits[split].append(clip)
+    return splits
 
 
 def group_folds(groups: Sequence[str], count: int) -> list[int]:
-    """A fold for each item: all of a group in one, the folds of like size, the same whatever the order.
+    """Folds of similar size that keep groups together; they do not depend on the order of the items.
 
-    The largest groups are dealt out first, each to the fold that has least.
+    Each group, from the largest on, goes to the fold with the fewest items.
     """
     names, sizes = np.unique(np.asarray(groups), return_counts=True)
-    filled = np.zeros(count, dtype=int)
+    fold_sizes = np.zeros(count, dtype=int)
     fold_of: dict[str, int] = {}
     for index in sorted(range(len(names)), key=lambda index: (-sizes[index], names[index])):
-        fold = int(filled.argmin())
+        fold = int(fold_sizes.argmin())
         fold_of[str(names[index])] = fold
-        filled[fold] += sizes[index]
+        fold_sizes[fold] += sizes[index]
     return [fold_of[group] for group in groups]

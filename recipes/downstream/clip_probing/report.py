@@ -1,4 +1,4 @@
-"""The report of a clip task: a table of scores with intervals, and a plot of the predictions."""
+"""The report of a clip task: a table of scores with intervals, and a plot of predictions."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from recipes.results.tables import markdown_table
 
 
 def report(folder: Path, run: Run, predictions: Predictions, data: ClipData) -> str:
-    """Write the results of a run on ``data``, a report and a plot; returns the report."""
+    """Write the results of a run on ``data``, their report and a plot; returns the report."""
     target = data.target
     results = Results(run, prediction_rows(predictions, target))
     if run.details["settings"]["plots"] and run.split == "test":
         title = f"{run.task}, {data.name}: {run.upstream}"
         plot_predictions(folder / f"predictions-{run.split}.png", predictions, target, title)
-    # The report is made of what is written.
+    # The report is computed from the written rows.
     read, resamples = read_predictions([results], target), run.details["settings"]["scoringrc"]["resamples"]
     ((scores,), _) = compare_predictions([[read]], target, resamples, run.seed)
     sizes = ", ".join(f"{split} {len(clips)}" for split, clips in data.splits.items())
     rows = [
-        [run.upstream, *(one.text(undefined="undefined") for one in scores)],
-        ["without listening", *(Estimate(value).text() for value in target.chance(read.labels))],
+        [run.upstream, *(score.text(undefined="undefined") for score in scores)],
+        ["best constant", *(Estimate(value).text() for value in target.chance(read.labels))],
     ]
     lines = [
         run.title(f", {run.details['settings']['modelrc']['probe']} probe"),
@@ -49,37 +49,38 @@ def report(folder: Path, run: Run, predictions: Predictions, data: ClipData) -> 
         f"{len(read.names)} clips; 95 % bootstrap intervals over {len(set(read.groups))} "
         f"{data.grouped_by}s in brackets.",
     ]
-    missing = [name for name, one in zip(target.measures, scores, strict=True) if np.isnan(one.value)]
+    missing = [name for name, score in zip(target.measures, scores, strict=True) if np.isnan(score.value)]
     if missing:
-        same = "what is tested or said of it is the same for all clips"
-        lines.append(f"Undefined, since {same}: {', '.join(missing)}.")
+        reason = "the labels or the predictions are the same for all clips"
+        lines.append(f"Undefined, because {reason}: {', '.join(missing)}.")
     text = "\n".join([*lines, ""])
     write_report(folder, [results], text)
     return text
 
 
-CELL = 0.42
-"""Inches of a row or column of a matrix."""
+CELL_INCHES = 0.42
+"""Size of a cell of the confusion matrix."""
 
-MOST_WRITTEN = 20
-"""With more classes, the matrix' cells bear no numbers."""
+MAX_LABELLED_CLASSES = 20
+"""With more classes, the cells of the confusion matrix have no numbers."""
 
 
 def plot_predictions(path: Path, predictions: Predictions, target: Target, title: str) -> None:
-    """A confusion matrix of classes, the average precision of each tag, or values against the annotated ones.
+    """Plot the confusion matrix of classes, the average precision of each tag, or predicted against true
+    values.
 
     Args:
-        path: of the PNG; it appears when it is whole.
-        predictions: of the tested clips.
-        target: of their data set.
-        title: over the picture.
+        path: path of the PNG, which is written atomically.
+        predictions: predictions for the tested clips.
+        target: target of the data set.
+        title: title of the plot.
     """
     if isinstance(target, Classes):
         figure = _confusion(predictions, target)
     elif isinstance(target, Tags):
         figure = _precision(predictions, target)
     else:
-        figure = _against(predictions, target)
+        figure = _value_scatter(predictions, target)
     figure.suptitle(title, fontsize="medium")
     with atomic_path(path) as draft:
         figure.savefig(draft, format="png", dpi=120)
@@ -89,7 +90,7 @@ def _confusion(predictions: Predictions, target: Target) -> Figure:
     count = len(target.names)
     matrix = confusion_matrix(predictions.labels, predictions.values.argmax(1), labels=range(count))
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = 2.2 + CELL * count
+    side = 2.2 + CELL_INCHES * count
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -97,7 +98,7 @@ def _confusion(predictions: Predictions, target: Target) -> Figure:
     axes.set_yticks(range(count), target.names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("annotated")
-    if count <= MOST_WRITTEN:
+    if count <= MAX_LABELLED_CLASSES:
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(
@@ -114,11 +115,11 @@ def _precision(predictions: Predictions, target: Target) -> Figure:
     order = np.argsort(precision)
     figure = Figure(figsize=(6.4, 1.2 + 0.2 * len(order)), layout="constrained")
     axes = figure.add_subplot()
-    places = np.arange(len(order))
-    axes.barh(places, precision[order], color="tab:blue", label="probe")
+    heights = np.arange(len(order))
+    axes.barh(heights, precision[order], color="tab:blue", label="probe")
     chance = predictions.labels[:, varied].mean(0)[order]
-    axes.scatter(chance, places, marker="|", color="black", zorder=3, label="without listening")
-    axes.set_yticks(places, [target.names[varied[k]] for k in order], fontsize=7)
+    axes.scatter(chance, heights, marker="|", color="black", zorder=3, label="best constant")
+    axes.set_yticks(heights, [target.names[varied[k]] for k in order], fontsize=7)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_xlim(0, 1)
     axes.set_xlabel("average precision")
@@ -126,7 +127,7 @@ def _precision(predictions: Predictions, target: Target) -> Figure:
     return figure
 
 
-def _against(predictions: Predictions, target: Target) -> Figure:
+def _value_scatter(predictions: Predictions, target: Target) -> Figure:
     count = len(target.names)
     figure = Figure(figsize=(3.6 * count, 3.8), layout="constrained")
     for column, name in enumerate(target.names):
@@ -137,9 +138,9 @@ def _against(predictions: Predictions, target: Target) -> Figure:
 
 
 def _scatter(axes: Axes, annotated: NDArray[np.float32], predicted: NDArray[np.float32]) -> None:
-    both = np.concatenate([annotated, predicted])
-    margin = 0.05 * max(float(np.ptp(both)), 1e-6)
-    ends = (both.min() - margin, both.max() + margin)
+    values = np.concatenate([annotated, predicted])
+    margin = 0.05 * max(float(np.ptp(values)), 1e-6)
+    ends = (values.min() - margin, values.max() + margin)
     axes.plot(ends, ends, color="grey", linewidth=0.8)
     axes.scatter(annotated, predicted, s=10, alpha=0.6)
     axes.set_xlim(ends)

@@ -1,4 +1,4 @@
-"""The settings of a clip task, as ``config.yaml`` gives them under ``downstream_expert``."""
+"""Settings of a clip task: the section ``downstream_expert`` of ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from recipes.downstream.s3prl_runner.task_settings import EmptyIsNone
 
 @dataclass(config=CONFIG, frozen=True)
 class DataSettings:
-    """``datarc``: the data set and how it is cut."""
+    """``datarc``: the data set and its slices."""
 
     root: Annotated[str | None, EmptyIsNone] = None
-    """Its folder; none: the made data set."""
+    """Folder of the data set; None for the synthetic one."""
     layout: Annotated[str | None, EmptyIsNone] = None
-    """In which published layout it is; none: the task's first."""
+    """Name of the published data set; None for the first of the task."""
     test_fold: Annotated[Integer | None, EmptyIsNone] = None
-    """Of a data set in folds, the one to test on; the next is dev, the rest train. None: the first."""
+    """Test fold of a data set with folds; the next is dev, the rest train. None for the first."""
     slice_seconds: Annotated[Number, Field(ge=0.5)] = 30.0
-    """Longest slice that is encoded at once; what is said of a clip is the mean over its slices."""
+    """Maximum length of a slice; predictions for a clip are means over its slices."""
     train_batch_size: Annotated[Integer, Field(ge=2)] = 16
-    """Slices a step."""
+    """Slices per step."""
     eval_batch_size: Count = 4
-    """Clips evaluated together, with all their slices."""
+    """Clips per batch of an evaluation, with all their slices."""
     num_workers: Natural = 0
     """Processes that load data."""
 
@@ -41,12 +41,12 @@ class ModelSettings:
     hidden: Count = 512
     """Width of the MLP's hidden layer."""
     dropout: Annotated[Number, Field(ge=0, lt=1)] = 0.2
-    """Share of hidden activations dropped in training."""
+    """Dropout probability of the hidden layer."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class ScoringSettings:
-    """``scoringrc``: what is reported."""
+    """``scoringrc``: scoring."""
 
     resamples: Count = 200
     """Bootstrap resamples over groups."""
@@ -54,10 +54,10 @@ class ScoringSettings:
 
 @dataclass(config=CONFIG, frozen=True)
 class TaskSettings:
-    """Everything under ``downstream_expert``."""
+    """The section ``downstream_expert``."""
 
     datarc: DataSettings = field(default_factory=DataSettings)
     modelrc: ModelSettings = field(default_factory=ModelSettings)
     scoringrc: ScoringSettings = field(default_factory=ScoringSettings)
     plots: Bool = True
-    """Draw the confusion matrix, or what was said against what is so, into expdir."""
+    """Plot the confusion matrix, or predicted against true values, into expdir."""

@@ -1,8 +1,8 @@
-"""What is asked of a clip: one class of several, any of several tags, or values; with loss and scores.
+"""Targets of a clip task: one of several classes, any of several tags, or values; with loss and scores.
 
-Labels are float32: () the number of a class, (K,) tags of 0 and 1, (K,) values. A prediction is (K,):
-probabilities of classes, of tags, or values. Scores are scikit-learn's; where one is not defined (a
-tag that no tested clip has, a value that is the same for all) it is NaN, and the report says so.
+Labels are float32: () the number of a class, (K,) tags of 0 and 1, (K,) values. Predictions are (K,):
+probabilities of classes or tags, or values. Scores are scikit-learn's. Undefined scores (of a tag that no
+tested clip has, of a value that is the same for all) are NaN.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ from motion_data.errors import DataError
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """What is asked of every clip of a data set."""
+    """The target of a data set."""
 
     names: tuple[str, ...]
-    """Of the classes, tags or values, K of them."""
+    """Names of the K classes, tags or values."""
 
     @property
     @abstractmethod
     def measures(self) -> tuple[str, ...]:
-        """What is scored; the first chooses checkpoints and learning rates, more being better."""
+        """Names of the scores; the first selects checkpoints and learning rates, higher is better."""
 
     @abstractmethod
     def is_label(self, label: NDArray[np.float32]) -> bool:
-        """Whether it is one of this target."""
+        """Whether a label is valid for this target."""
 
     @abstractmethod
-    def check_variety(self, labels: NDArray[np.float32], place: str) -> None:
-        """Refuse training labels of which nothing can be learned.
+    def check_variety(self, labels: NDArray[np.float32], source: str) -> None:
+        """Check that training labels vary; ``source`` is named in the error message.
 
         Raises:
-            DataError: there is one class only, no tag at all, or a constant value.
+            DataError: only one class, no tag that varies, or a constant value.
         """
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of (N, K) logits against (N,) or (N, K) labels; a scalar."""
+        """Scalar mean loss of (N, K) logits and (N,) or (N, K) labels."""
 
     @abstractmethod
     def predict(self, logits: Tensor) -> Tensor:
-        """(..., K) predictions of logits: probabilities, or values."""
+        """(..., K) predictions from logits: probabilities or values."""
 
     @abstractmethod
     def scores(self, predictions: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(M,) scores in the order of ``measures``: predictions (N, K), labels (N,) or (N, K)."""
+        """(M,) scores, in the order of ``measures``, of (N, K) predictions and (N,) or (N, K) labels."""
 
     @abstractmethod
     def chance(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(M,) scores of the best constant prediction, on test labels; NaN where undefined."""
+        """(M,) scores of the best constant prediction on test labels; NaN if undefined."""
 
 
 class Classes(Target):
-    """One class of several."""
+    """One of several classes."""
 
     @property
     @override
@@ -74,10 +74,10 @@ class Classes(Target):
         return label.shape == () and bool(label in range(len(self.names)))
 
     @override
-    def check_variety(self, labels: NDArray[np.float32], place: str) -> None:
+    def check_variety(self, labels: NDArray[np.float32], source: str) -> None:
         if len(np.unique(labels)) < 2:
             raise DataError(
-                f"{place}: all clips are {self.names[int(labels[0])]!r}; expected two classes or more"
+                f"{source}: all clips are {self.names[int(labels[0])]!r}; expected two classes or more"
             )
 
     @override
@@ -90,24 +90,24 @@ class Classes(Target):
 
     @override
     def scores(self, predictions: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        # scikit-learn's f1_score gives the same, at thirty times the cost, which a bootstrap multiplies.
+        # As scikit-learn's f1_score, but thirty times faster, for the bootstrap.
         count = len(self.names)
         pairs = np.bincount(count * labels.astype(np.int64) + predictions.argmax(1), minlength=count * count)
         table = pairs.reshape(count, count)
-        right, true, chosen = np.diag(table), table.sum(1), table.sum(0)
-        f1 = (2 * right / np.maximum(true + chosen, 1))[true > 0].mean()
-        return np.array([right.sum() / len(labels), f1])
+        hits, actual, predicted = np.diag(table), table.sum(1), table.sum(0)
+        f1 = (2 * hits / np.maximum(actual + predicted, 1))[actual > 0].mean()
+        return np.array([hits.sum() / len(labels), f1])
 
     @override
     def chance(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Always the most frequent class of the test itself."""
+        """Always the most frequent class of the test labels."""
         _, counts = np.unique(labels, return_counts=True)
         share = counts.max() / counts.sum()
         return np.array([share, 2 * share / (1 + share) / len(counts)])
 
 
 class Tags(Target):
-    """Any of several tags: macro averages over the tags that some tested clips have and some have not."""
+    """Any of several tags; scores are macro averages over the tags that vary among the tested clips."""
 
     @property
     @override
@@ -119,9 +119,9 @@ class Tags(Target):
         return label.shape == (len(self.names),) and bool(np.isin(label, (0, 1)).all())
 
     @override
-    def check_variety(self, labels: NDArray[np.float32], place: str) -> None:
+    def check_variety(self, labels: NDArray[np.float32], source: str) -> None:
         if not _varied(labels).any():
-            raise DataError(f"{place}: no tag that some clips have and others have not")
+            raise DataError(f"{source}: all tags are the same for all clips; expected a tag that varies")
 
     @override
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -151,9 +151,9 @@ class Tags(Target):
 
 
 class Values(Target):
-    """Values on a scale: R² and Pearson's r of each, and R²'s mean first, which chooses.
+    """Values on a scale; scores are the mean R², and R² and Pearson's r of each value.
 
-    R² is undefined where a value is the same for all tested clips, r also where all predictions are the same.
+    R² is undefined if a value is the same for all tested clips, r also if all predictions are the same.
     """
 
     @property
@@ -166,10 +166,12 @@ class Values(Target):
         return label.shape == (len(self.names),) and bool(np.isfinite(label).all())
 
     @override
-    def check_variety(self, labels: NDArray[np.float32], place: str) -> None:
+    def check_variety(self, labels: NDArray[np.float32], source: str) -> None:
         constant = [name for name, varied in zip(self.names, _varied(labels), strict=True) if not varied]
         if constant:
-            raise DataError(f"{place}: {' and '.join(constant)} is the same for all clips: nothing to learn")
+            raise DataError(
+                f"{source}: {' and '.join(constant)} is the same for all clips; expected values that vary"
+            )
 
     @override
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -192,12 +194,12 @@ class Values(Target):
 
     @override
     def chance(self, labels: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Always the mean: R² 0, and no r."""
+        """Always the mean: R² is 0, r undefined."""
         varied = _varied(labels)
         r2 = np.where(varied, 0.0, np.nan)
         return np.array([r2.mean(), *r2, *np.full(len(self.names), np.nan)])
 
 
 def _varied(labels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(K,) which columns are not the same for all."""
+    """(K,) whether a column varies."""
     return np.asarray(np.ptp(labels, axis=0) > 0)

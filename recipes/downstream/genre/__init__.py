@@ -1,1 +1,1 @@
-"""Genre of a clip, as a task of S3PRL's kind."""
+"""Genre of a clip, as a task of S3PRL."""

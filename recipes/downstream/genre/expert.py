@@ -1,19 +1,19 @@
-"""The task genre: one of several genres or styles, accuracy and confusion matrix.
+"""The task genre: genre or style of a clip.
 
-On GTZAN with its fault-filtered split, or on the styles of the Groove MIDI Dataset by held-out drummer.
+On GTZAN with its fault-filtered split, or on the styles of the Groove MIDI Dataset with held-out drummers.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from recipes.downstream.clip_probing.clip_expert import ClipExpert, ClipTask, Layout
 from recipes.downstream.clip_probing.clips import Clip, ClipData
-from recipes.downstream.clip_probing.made import made_rhythms
-from recipes.downstream.clip_probing.published import audio_by_stem, clip, expect, fold_splits
+from recipes.downstream.clip_probing.published import audio_by_stem, file_clip, fold_splits, require_path
+from recipes.downstream.clip_probing.synthetic import synthetic_rhythms
 from recipes.downstream.clip_probing.targets import Classes
 
 GTZAN = (
@@ -26,18 +26,17 @@ GROOVE = (
     "CC BY 4.0), or render its MIDI: python -m recipes.downstream.genre.render_groove SOURCE OUT"
 )
 
-FEWEST_DRUMMERS = 3
-"""A style that fewer have played cannot be learned from others."""
+MIN_DRUMMERS = 3
+"""Styles with fewer drummers are left out."""
 
 DRUMMERS = 5
-"""So many are tested in turn, those who have played most styles."""
+"""Number of folds: the drummers with the most styles."""
 
 
 def read_gtzan(root: Path, fold: int) -> ClipData:
-    """GTZAN's 930 clips without faults: 443 to train on, 197 dev, 290 test, no artist in two of them.
+    """GTZAN's 930 fault-filtered clips: 443 train, 197 dev, 290 test, with disjoint artists.
 
-    The lists are those that come with torchaudio (Kereliuk et al. 2015); the clip jazz.00054, whose file is
-    broken, is in none.
+    The lists are torchaudio's (Kereliuk et al. 2015). They leave out jazz.00054, whose file is damaged.
 
     Raises:
         DataError: the folder is not GTZAN.
@@ -45,77 +44,74 @@ def read_gtzan(root: Path, fold: int) -> ClipData:
     from torchaudio.datasets import gtzan
 
     genres = tuple(gtzan.gtzan_genres)
-    places = (root / "genres", root / "genres_original", root)
-    folder = next((place for place in places if (place / genres[0]).is_dir()), None)
-    folder = folder or expect(root, "genres", GTZAN)
-    files = {genre: audio_by_stem(expect(folder, genre, GTZAN)) for genre in genres}
+    folders = (root / "genres", root / "genres_original", root)
+    folder = next((folder for folder in folders if (folder / genres[0]).is_dir()), None)
+    folder = folder or require_path(root, "genres", GTZAN)
+    files = {genre: audio_by_stem(require_path(folder, genre, GTZAN)) for genre in genres}
 
-    def clips(stems: list[str]) -> list[Clip]:
-        found = []
+    def read_clips(stems: list[str]) -> list[Clip]:
+        clips = []
         for stem in stems:
             genre = stem.split(".")[0]
             file = files[genre].get(stem, folder / genre / f"{stem}.wav")
-            found.append(clip(stem, stem, genres.index(genre), file))
-        return found
+            clips.append(file_clip(stem, stem, genres.index(genre), file))
+        return clips
 
     lists = {"train": gtzan.filtered_train, "dev": gtzan.filtered_valid, "test": gtzan.filtered_test}
-    splits = {split: clips(stems) for split, stems in lists.items()}
+    splits = {split: read_clips(stems) for split, stems in lists.items()}
     return ClipData("GTZAN, fault-filtered", Classes(genres), "clip", splits)
 
 
 def read_groove(root: Path, fold: int) -> ClipData:
-    """The styles that at least three drummers played, one drummer tested, one dev, the others trained on.
+    """Groove's styles with at least three drummers; one drummer is test, the next dev, the others train.
 
-    Whole takes (no fills). Of the five drummers with most styles, ``fold`` says who is tested; the next is
-    dev. Intervals over drummers are of five.
+    Whole takes without fills. ``fold`` is the index of the test drummer among the five with the most styles.
 
     Raises:
-        DataError: the folder is not Groove, or has no audio.
+        DataError: the folder is not Groove or has no audio.
     """
     rows = [
         row.cells
         for row in read_csv(
-            expect(root, "info.csv", GROOVE),
+            require_path(root, "info.csv", GROOVE),
             ("id", "drummer", "style", "beat_type", "midi_filename", "audio_filename"),
         )
         if row.cells["beat_type"] == "beat"
     ]
-    played: dict[str, set[str]] = defaultdict(set)
+    drummers_of: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         row["style"] = row["style"].split("/")[0]
-        played[row["style"]].add(row["drummer"])
-    styles = tuple(sorted(style for style, drummers in played.items() if len(drummers) >= FEWEST_DRUMMERS))
+        drummers_of[row["style"]].add(row["drummer"])
+    styles = tuple(sorted(style for style, drummers in drummers_of.items() if len(drummers) >= MIN_DRUMMERS))
     rows = [row for row in rows if row["style"] in styles]
-    versatile = Counter(
-        {
-            drummer: sum(drummer in played[style] for style in styles)
-            for drummer in sorted({row["drummer"] for row in rows})
-        }
-    )
-    tested = [drummer for drummer, _ in versatile.most_common(DRUMMERS)]
+    counts = {
+        drummer: sum(drummer in drummers_of[style] for style in styles)
+        for drummer in sorted({row["drummer"] for row in rows})
+    }
+    tested = sorted(counts, key=lambda drummer: -counts[drummer])[:DRUMMERS]
     if len(tested) < DRUMMERS:
         raise DataError(f"{root}: takes of {len(tested)} drummers, expected {DRUMMERS} or more; get {GROOVE}")
     clips, folds = [], []
     for row in rows:
-        # The published audio, which some takes lack, or what render_groove makes of the notes.
-        places = (root / row["audio_filename"], (root / row["midi_filename"]).with_suffix(".flac"))
-        file = next((place for place in places if place.is_file()), None)
+        # The published audio, which some takes lack, or that of render_groove.
+        paths = (root / row["audio_filename"], (root / row["midi_filename"]).with_suffix(".flac"))
+        file = next((path for path in paths if path.is_file()), None)
         if file is None:
             continue
-        clips.append(clip(row["id"], row["drummer"], styles.index(row["style"]), file))
-        # Those who are never tested are trained on in every fold.
+        clips.append(file_clip(row["id"], row["drummer"], styles.index(row["style"]), file))
+        # Other drummers are in train in every fold.
         folds.append(tested.index(row["drummer"]) if row["drummer"] in tested else -1)
     if not clips:
-        raise DataError(f"{root}: info.csv is there, but no audio; get {GROOVE}")
+        raise DataError(f"{root}: contains info.csv but no audio; get {GROOVE}")
     splits = fold_splits(clips, folds, fold)
-    rendered = ", rendered" if any(one.file and one.file.suffix == ".flac" for one in clips) else ""
+    rendered = ", rendered" if any(clip.file and clip.file.suffix == ".flac" for clip in clips) else ""
     return ClipData(f"Groove{rendered}, style, {tested[fold]} held out", Classes(styles), "drummer", splits)
 
 
 GENRE = ClipTask(
     "genre",
     {"gtzan": Layout(read_gtzan, 1, GTZAN), "groove": Layout(read_groove, DRUMMERS, GROOVE)},
-    made_rhythms,
+    synthetic_rhythms,
 )
 
 

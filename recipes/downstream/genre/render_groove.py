@@ -1,11 +1,11 @@
-"""The Groove MIDI Dataset's takes as audio, where its own recordings are not at hand.
+"""Renders the takes of the Groove MIDI Dataset, as a replacement for its recordings.
 
     python -m recipes.downstream.genre.render_groove SOURCE OUT
 
-SOURCE is the folder of groove-v1.0.0-midionly with info.csv. Takes (no fills) are played through a soundfont,
-mono at 16 kHz, beside where the published audio would be, as FLAC; the task genre then reads OUT as it reads
-the data set itself. The drums are then the soundfont's and not the drummers', and the data's name says so.
-The data set's licence, CC BY 4.0, holds for what is made of it. A second run keeps what is whole.
+SOURCE is the folder of groove-v1.0.0-midionly with info.csv. Takes without fills are rendered with a
+soundfont to mono FLAC at 16 kHz, in the layout of the published audio, so that the task genre can read OUT.
+The drums are those of the soundfont, which the name of the data set tells. The licence of the data set, CC BY
+4.0, applies to the files. A second run keeps complete files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from motionbeat_upstream.config import SAMPLE_RATE
 
 @command("recipes.downstream.genre.render_groove", interrupted=RESUMES, mistake=1, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 1 when nothing could be made."""
+    """Run the command; returns 1 if nothing could be rendered."""
     parser = argparse.ArgumentParser(
         "python -m recipes.downstream.genre.render_groove",
         description=__doc__,
@@ -45,20 +45,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def render_groove(source: Path, out: Path, seconds: float | None) -> list[str]:
-    """Render every take that is not there yet; returns why takes are left out, a line each.
+    """Render missing takes; returns a line for each take that is left out.
 
     Raises:
-        DataError: SOURCE is not the data set, or none of its takes can be rendered.
+        DataError: ``source`` is not the data set, or none of its takes can be rendered.
     """
     import torch
 
     from motion_data.files import write_sound
     from motion_data.soundfont import default_soundfont
     from recipes.downstream.beat_tracking.prepare.rendered import render
-    from recipes.downstream.clip_probing.published import expect
+    from recipes.downstream.clip_probing.published import require_path
     from recipes.downstream.genre.expert import GROOVE
 
-    index = expect(source, "info.csv", GROOVE)
+    index = require_path(source, "info.csv", GROOVE)
     rows = [row.cells for row in read_csv(index, ("beat_type", "midi_filename"))]
     takes = [row for row in rows if row["beat_type"] == "beat"]
     soundfont = default_soundfont()

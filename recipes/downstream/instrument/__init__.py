@@ -1,1 +1,1 @@
-"""Instrument of a note, as a task of S3PRL's kind."""
+"""Instrument of a note, as a task of S3PRL."""

@@ -1,6 +1,6 @@
-"""The task instrument: which instrument plays a note, accuracy and confusion matrix.
+"""The task instrument: instrument of a note.
 
-On NSynth's families, or on the Philharmonia's instruments in folds disjoint in pitch and dynamic.
+On NSynth's families, or on the Philharmonia's instruments in folds with disjoint pitches and dynamics.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from motion_data.errors import DataError
 from motion_data.pair import SPLITS
 from recipes.downstream.clip_probing.clip_expert import ClipExpert, ClipTask, Layout
 from recipes.downstream.clip_probing.clips import Clip, ClipData
-from recipes.downstream.clip_probing.made import made_notes
-from recipes.downstream.clip_probing.published import audio_by_stem, clip, expect
+from recipes.downstream.clip_probing.published import audio_by_stem, file_clip, require_path
+from recipes.downstream.clip_probing.synthetic import synthetic_notes
 from recipes.downstream.clip_probing.targets import Classes
 
 NSYNTH = (
@@ -34,7 +34,7 @@ FAMILIES = (
     "bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string", "synth_lead",
     "vocal",
 )  # fmt: skip
-"""NSynth's eleven."""
+"""NSynth's instrument families."""
 
 NOTES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")
 
@@ -43,50 +43,50 @@ DYNAMICS = {
     "mezzo-piano": 1, "mezzo-forte": 1,
     "forte": 2, "fortissimo": 2,
 }  # fmt: skip
-"""Soft, middle or loud."""
+"""Dynamic band: 0 soft, 1 middle, 2 loud."""
 
 BANDS = 3
-"""Of pitches, and of dynamics; every pair of them is a fold."""
+"""Number of pitch bands, and of dynamic bands; every pair is a fold."""
 
 
 def read_nsynth(root: Path, fold: int) -> ClipData:
-    """NSynth's notes with its official splits, which share no instrument with training.
+    """NSynth's notes with its official splits, whose instruments are disjoint from those of train.
 
-    Valid and test do share instruments with each other, so the group is the note.
+    Valid and test share instruments, so the group is the note.
 
     Raises:
-        DataError: a part is missing, or names no family that is known.
+        DataError: a missing part, or an unknown family.
     """
     splits: dict[str, list[Clip]] = {}
     for split, part in NSYNTH_SPLITS.items():
-        examples = expect(root, f"{part}/examples.json", NSYNTH)
+        examples = require_path(root, f"{part}/examples.json", NSYNTH)
         try:
             notes = json.loads(examples.read_text(encoding="utf-8"))
             families = {name: note["instrument_family_str"] for name, note in notes.items()}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DataError(f"{examples}: not NSynth's examples.json ({error!r}); get {NSYNTH}") from error
-        strange = sorted(set(families.values()) - set(FAMILIES))
-        if strange:
+        unknown = sorted(set(families.values()) - set(FAMILIES))
+        if unknown:
             raise DataError(
-                f"{examples}: unknown instrument family {strange[0]!r}; expected {', '.join(FAMILIES)}"
+                f"{examples}: unknown instrument family {unknown[0]!r}; expected {', '.join(FAMILIES)}"
             )
-        folder = expect(root, f"{part}/audio", NSYNTH)
+        folder = require_path(root, f"{part}/audio", NSYNTH)
         splits[split] = [
-            clip(name, name, FAMILIES.index(family), folder / f"{name}.wav")
+            file_clip(name, name, FAMILIES.index(family), folder / f"{name}.wav")
             for name, family in sorted(families.items())
         ]
     return ClipData("NSynth, families", Classes(FAMILIES), "note", splits)
 
 
 def read_philharmonia(root: Path, fold: int) -> ClipData:
-    """Notes of the orchestra; neither a pitch nor a dynamic that is tested has been trained on.
+    """Notes of the orchestra; train has neither the pitches nor the dynamics of test.
 
-    Pitches are dealt to three bands in turn, semitone by semitone, dynamics are soft, middle or loud. A fold
-    tests one pair of bands; what shares its pitch band or its dynamic band is left out. Of the other four
-    pairs, one is dev and three are trained on. So nine folds test every note once.
+    Pitches are assigned to three bands in turn, semitone by semitone; dynamics are soft, middle or loud. A
+    fold tests one pair of bands; notes that share its pitch band or its dynamic band are left out. Of the
+    other four pairs, one is dev and three are train. The nine folds test every note once.
 
     Raises:
-        DataError: the folder holds no such files.
+        DataError: the folder has no such files.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; get {PHILHARMONIA}")
@@ -96,7 +96,7 @@ def read_philharmonia(root: Path, fold: int) -> ClipData:
     notes = [(stem.split("_"), file) for stem, file in files.items() if len(stem.split("_")) == 5]
     notes = [(parts, file) for parts, file in notes if _pitch(parts[1]) is not None and parts[3] in DYNAMICS]
     if not notes:
-        raise DataError(f"{root}: no file is named as the orchestra's are; get {PHILHARMONIA}")
+        raise DataError(f"{root}: no file of the orchestra; get {PHILHARMONIA}")
     instruments = tuple(sorted({parts[0] for parts, _ in notes}))
     pitch, dynamic = divmod(fold, BANDS)
     splits: dict[str, list[Clip]] = {split: [] for split in SPLITS}
@@ -109,14 +109,14 @@ def read_philharmonia(root: Path, fold: int) -> ClipData:
         else:
             split = "dev" if bands == ((pitch + 1) % BANDS, (dynamic + 1) % BANDS) else "train"
         group = f"{instrument} {name}, {('soft', 'middle', 'loud')[bands[1]]}"
-        splits[split].append(clip(file.stem, group, instruments.index(instrument), file))
+        splits[split].append(file_clip(file.stem, group, instruments.index(instrument), file))
     return ClipData(f"Philharmonia, fold {fold} of 9", Classes(instruments), "note", splits)
 
 
 def _pitch(name: str) -> int | None:
-    """Semitones above C0 of a name such as As3; None for what is no pitch."""
-    found = re.fullmatch(r"([A-G]s?)(\d)", name)
-    return None if found is None or found[1] not in NOTES else 12 * int(found[2]) + NOTES.index(found[1])
+    """Semitones above C0 of a name such as As3; None if it is not a pitch."""
+    match = re.fullmatch(r"([A-G]s?)(\d)", name)
+    return None if match is None or match[1] not in NOTES else 12 * int(match[2]) + NOTES.index(match[1])
 
 
 INSTRUMENT = ClipTask(
@@ -125,7 +125,7 @@ INSTRUMENT = ClipTask(
         "nsynth": Layout(read_nsynth, 1, NSYNTH),
         "philharmonia": Layout(read_philharmonia, BANDS * BANDS, PHILHARMONIA),
     },
-    made_notes,
+    synthetic_notes,
 )
 
 

@@ -1,7 +1,6 @@
-"""The task music_emotion: valence and arousal of a clip, R² and Pearson's r.
+"""The task music_emotion: valence and arousal of a clip.
 
-On EmoMusic, PMEmo or DEAM: whole excerpts, in folds that share no artist. (`emotion` is S3PRL's own task, of
-speech.)
+On EmoMusic, PMEmo or DEAM, in folds with disjoint artists. (`emotion` is a task of S3PRL, for speech.)
 """
 
 from __future__ import annotations
@@ -15,37 +14,37 @@ from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from recipes.downstream.clip_probing.clip_expert import ClipExpert, ClipTask, Layout
 from recipes.downstream.clip_probing.clips import ClipData
-from recipes.downstream.clip_probing.made import made_moods
 from recipes.downstream.clip_probing.published import (
     audio_by_stem,
-    clip,
-    expect,
+    file_clip,
     fold_splits,
     group_folds,
     numbers,
+    require_path,
 )
+from recipes.downstream.clip_probing.synthetic import synthetic_moods
 from recipes.downstream.clip_probing.targets import Values
 
 NAMES = ("valence", "arousal")
 
 FOLDS = 5
 
-SONG = ("song_id", "musicid", "id")
-"""What the column of the song's number is called."""
+SONG_COLUMNS = ("song_id", "musicid", "id")
+"""Names of the column with the number of the song."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """How one of the data sets lies on disk."""
+    """Layout of a data set on disk."""
 
     name: str
     annotations: Mapping[str, tuple[str, str, str]]
-    """Tables with their columns of song, valence and arousal."""
+    """Columns of song, valence and arousal, by table."""
     metadata: tuple[str, ...]
-    """Tables with a column of the song (``SONG``) and one of the artist, in capitals or not."""
+    """Tables with columns of the song (``SONG_COLUMNS``) and the artist, in any case."""
     audio: tuple[str, ...]
-    """The folder of the audio, files named by the song; the first that is there."""
-    obtained: str
+    """Folders of the audio, whose files are named by song; the first that exists is used."""
+    source: str
 
 
 EMOMUSIC = Published(
@@ -84,43 +83,45 @@ DEAM = Published(
 
 
 def read(published: Published, root: Path, fold: int) -> ClipData:
-    """One of the data sets, in five folds of like size that share no artist.
+    """Annotated songs with audio, in five folds of similar size with disjoint artists.
 
-    Songs that are annotated and whose audio is there; a song whose artist is not known is its own group.
+    A song without an artist is its own group.
 
     Raises:
-        DataError: a file is missing, a value is no number, or no song has audio.
+        DataError: a missing file, a value that is not a number, or no song with audio.
     """
     artists: dict[str, str] = {}
     for relative in published.metadata:
-        table = expect(root, relative, published.obtained)
+        table = require_path(root, relative, published.source)
         for row in read_csv(table, ()):
             cells = {name.casefold(): value for name, value in row.cells.items()}
-            song = next((cells[name] for name in SONG if name in cells), None)
+            song = next((cells[name] for name in SONG_COLUMNS if name in cells), None)
             if song is None or "artist" not in cells:
-                raise DataError(f"{table}: no column of songs or of artists; found {', '.join(row.cells)}")
+                raise DataError(
+                    f"{table}: expected columns of the song and the artist, got {', '.join(row.cells)}"
+                )
             artists[_number(song)] = cells["artist"].casefold()
     folder = next(
         (root / name for name in published.audio if (root / name).is_dir()), root / published.audio[0]
     )
-    audio = audio_by_stem(expect(root, folder.name, published.obtained))
+    audio = audio_by_stem(require_path(root, folder.name, published.source))
     clips = []
     for relative, names in published.annotations.items():
-        table = expect(root, relative, published.obtained)
+        table = require_path(root, relative, published.source)
         for row in read_csv(table, names):
             song = _number(row.cells[names[0]])
             value = numbers(row, names[1:])
             if song in audio:
-                clips.append(clip(song, artists.get(song) or f"song {song}", value, audio[song]))
+                clips.append(file_clip(song, artists.get(song) or f"song {song}", value, audio[song]))
     if not clips:
-        raise DataError(f"{root}: no annotated song has audio in {folder}; get {published.obtained}")
-    folds = group_folds([one.group for one in clips], FOLDS)
+        raise DataError(f"{root}: no annotated song has audio in {folder}; get {published.source}")
+    folds = group_folds([clip.group for clip in clips], FOLDS)
     splits = fold_splits(clips, folds, fold)
     return ClipData(f"{published.name}, fold {fold} of {FOLDS}", Values(NAMES), "artist", splits)
 
 
 def _number(song: str) -> str:
-    """A song's number as files are named by it: '2.0' and '002' are 2."""
+    """The number of a song as in file names: 2 for '2.0' and '002'."""
     try:
         return str(int(float(song)))
     except (ValueError, OverflowError):
@@ -130,10 +131,10 @@ def _number(song: str) -> str:
 MUSIC_EMOTION = ClipTask(
     "music_emotion",
     {
-        name: Layout(partial(read, published), FOLDS, published.obtained)
+        name: Layout(partial(read, published), FOLDS, published.source)
         for name, published in (("emomusic", EMOMUSIC), ("pmemo", PMEMO), ("deam", DEAM))
     },
-    made_moods,
+    synthetic_moods,
 )
 
 

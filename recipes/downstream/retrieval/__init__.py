@@ -1,1 +1,1 @@
-"""Which motion belongs to a music, as a task of S3PRL's kind; text-free."""
+"""Retrieval between music and motion, as a task of S3PRL."""

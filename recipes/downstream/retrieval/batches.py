@@ -1,4 +1,4 @@
-"""Pairs in batches of like tempo and metre, with the motions sampled on the frames of the music."""
+"""Batches of pairs of similar tempo and equal metre, with motions on the frames of the music."""
 
 from __future__ import annotations
 
@@ -23,37 +23,33 @@ from recipes.pairing.silence import noise
 
 log = logging.getLogger(__name__)
 
-PHASE = 0.4
-"""Bar phase at which every clip begins on the grid that it is shown on: the same for all, so that it tells no
-pair."""
+START_PHASE = 0.4
+"""Bar phase at the start of every clip; equal for all clips, so that it does not identify pairs."""
 
-TRAINED_ON = NegativeCounts(jittered=2, stretched=1, others=0)
-"""Hard negatives of a training step, for each clip."""
+TRAIN_NEGATIVES = NegativeCounts(jittered=2, stretched=1, others=0)
+"""Hard negatives of each clip in training."""
 
-TESTED_ON = NegativeCounts(jittered=3, stretched=1, others=1)
-"""Hard negatives of an evaluation: the own motion is one of six."""
+EVAL_NEGATIVES = NegativeCounts(jittered=3, stretched=1, others=1)
+"""Hard negatives of each clip in an evaluation: the own motion is one of six."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """B clips, whose sound is given beside them, and what only an evaluation asks for.
-
-    In an evaluation the sound comes twice, the second time as noise.
-    """
+    """B clips, whose audio is passed separately. In an evaluation the audio is followed by noise."""
 
     clips: Batch
-    """Without sound; in an evaluation with the motions' own grids."""
+    """Without audio; in an evaluation with the grids of the motions."""
     onsets: Tensor | None = None
-    """(B, F) onsets of the audio on the frames of the motions, in [0, 1]."""
+    """(B, F) onset envelopes on the frames of the motions, in [0, 1]; None in training."""
 
     def __len__(self) -> int:
         return len(self.clips)
 
 
 class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
-    """The batches of one epoch of a split, ``most`` clips at most, in whole batches.
+    """The batches of one epoch of a split, at most ``max_clips`` clips, rounded up to whole batches.
 
-    For testing each side has its own grid, and the sound comes a second time as noise.
+    For testing, batches also contain the grids of the motions, and noise after the audio.
 
     Raises:
         DataError: too few pairs for a batch.
@@ -67,18 +63,18 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
         cache: PairCache,
         epoch: int,
         testing: bool,
-        most: int | None = None,
+        max_clips: int | None = None,
     ) -> None:
         self._corpus, self._settings, self._cache = corpus, settings, cache
         self._epoch, self._testing = epoch, testing
         pairs = corpus.epoch_pairs(split, epoch)
         plan = plan_epoch(pairs, settings, epoch)
         sizes = np.cumsum([len(batch) for batch in plan])
-        self._plan = plan[: len(plan) if most is None else 1 + int(np.searchsorted(sizes, most))]
+        self._plan = plan[: len(plan) if max_clips is None else 1 + int(np.searchsorted(sizes, max_clips))]
         if not self._plan:
             raise DataError(
-                f"{corpus.folder}: {len(pairs)} pairs of {split} make no batch of {settings.least_clips} "
-                f"clips of like tempo; prepare more, or widen datarc.tempo_octaves"
+                f"{corpus.folder}: {len(pairs)} pairs of {split} give no batch of {settings.least_clips} "
+                f"clips of similar tempo; prepare more, or widen datarc.tempo_octaves"
             )
 
     def __len__(self) -> int:
@@ -86,26 +82,26 @@ class PairBatches(Dataset[tuple[list[Tensor], list[PairBatch]]]):
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], list[PairBatch]]:
         settings, rng = self._settings, np.random.default_rng([self._settings.seed, self._epoch, index])
-        drawn = [(draw, self._corpus.pairs[draw.pair_index]) for draw in self._plan[index]]
+        draws = [(draw, self._corpus.pairs[draw.pair_index]) for draw in self._plan[index]]
         examples = []
-        for draw, pair in drawn:
+        for draw, pair in draws:
             loaded = self._cache.load(pair)
             try:
                 clip = cut_example(loaded, draw, settings, self._epoch, self._corpus.group_ids(pair))
             except DataError as error:
-                log.warning("left out %s: %s", pair.name, error)  # it has no whole bar of a clip's length
+                log.warning("left out %s: %s", pair.name, error)  # shorter than a bar
                 continue
             examples.append(clip)
         if not examples:
-            names = ", ".join(pair.name for _, pair in drawn)
+            names = ", ".join(pair.name for _, pair in draws)
             raise DataError(f"{self._corpus.folder}: no clip could be cut from {names}; prepare longer pairs")
-        examples = with_negatives(examples, TESTED_ON if self._testing else TRAINED_ON, rng)
-        clips = collate(examples, PHASE, rng, motion_grids=self._testing)
+        examples = with_negatives(examples, EVAL_NEGATIVES if self._testing else TRAIN_NEGATIVES, rng)
+        clips = collate(examples, START_PHASE, rng, motion_grids=self._testing)
         wavs = [example.wav for example in examples]
         silent = replace(clips, wav=clips.wav[:, :0])
         if not self._testing:
             return wavs, [PairBatch(silent)]
         onsets = onset_curve(clips.wav, clips.wav_lengths)
-        blank = noise(clips.wav, clips.wav_lengths, torch.Generator().manual_seed(index))
-        tested = PairBatch(silent, onsets)
-        return wavs + [row[: len(wav)] for row, wav in zip(blank, wavs, strict=True)], [tested]
+        noises = noise(clips.wav, clips.wav_lengths, torch.Generator().manual_seed(index))
+        batch = PairBatch(silent, onsets)
+        return wavs + [row[: len(wav)] for row, wav in zip(noises, wavs, strict=True)], [batch]

@@ -1,4 +1,4 @@
-"""The settings of retrieval, as ``config.yaml`` gives them under ``downstream_expert``."""
+"""Settings of retrieval: the section ``downstream_expert`` of ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from motion_data.settings import CONFIG, Count, Integer, NotNegative, Number, Po
 from recipes.downstream.s3prl_runner.task_settings import read_section
 
 AtLeastTwo = Annotated[Integer, Field(ge=2)]
-"""Pairs are each other's negatives."""
+"""A pair needs another one as a negative."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class DataSettings:
-    """``datarc``: the corpus and how it is cut."""
+    """``datarc``: the corpus and its clips."""
 
     root: str = ""
     """Folder of a corpus of motion_data."""
     bars: Count = 4
     """Bars of a clip."""
     longest_seconds: Positive = 6.0
-    """A clip of slow bars has fewer of them."""
+    """Maximum length of a clip; with slow bars it has fewer of them."""
     seconds: Annotated[Number, Field(ge=1)] = 5.0
     """Length of a clip of a pair without a grid."""
     margin_seconds: NotNegative = 3.0
-    """Motion beside a clip, from which it can be moved and stretched without a seam."""
+    """Motion before and after a clip, for shifted and stretched copies."""
     tempo_octaves: Positive = 0.25
     """Spread of the tempos in a batch, as log2 of their ratio."""
     train_batch_size: AtLeastTwo = 16
-    """Pairs a step, each other's negatives."""
+    """Pairs per step, negatives of each other."""
     eval_batch_size: AtLeastTwo = 16
-    """Pairs evaluated together."""
+    """Pairs per batch of an evaluation."""
     eval_clips: AtLeastTwo = 300
-    """Pairs evaluated, at most."""
+    """Maximum number of pairs in an evaluation."""
     memory_megabytes: NotNegative = 2048.0
-    """Decoded pairs kept in memory; an hour is 260 MB."""
+    """Cache of decoded pairs; an hour takes 260 MB."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -49,7 +49,7 @@ class DataSettings:
         return self
 
     def pipeline(self, seed: int, training: bool) -> PipelineConfig:
-        """How clips are cut and put into batches."""
+        """Configuration of the data path."""
         return PipelineConfig(
             bars=self.bars,
             seconds=self.seconds,
@@ -68,27 +68,27 @@ class DataSettings:
 
 @dataclass(config=CONFIG, frozen=True)
 class ModelSettings:
-    """``modelrc``: the two sides of the probe."""
+    """``modelrc``: sizes of the probe."""
 
     width: Count = 64
-    """Numbers a frame on either side."""
+    """Width of the frames of both sides."""
     curves: Count = 8
-    """Accent curves whose spectra over the bar are compared."""
+    """Number of curves whose spectra over the bar are compared."""
     taps: Count = 9
-    """Frames of 20 ms that each of the motion side's two convolutions sees."""
+    """Kernel size of the two convolutions over motion, in frames of 20 ms."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class ScoringSettings:
-    """``scoringrc``: what is reported."""
+    """``scoringrc``: scoring."""
 
     pool: AtLeastTwo = 64
-    """Motions that each music's own is found among, and the reverse."""
+    """Candidates of each query, including the own one."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class TaskSettings:
-    """Everything under ``downstream_expert``."""
+    """The section ``downstream_expert``."""
 
     datarc: DataSettings = field(default_factory=DataSettings)
     modelrc: ModelSettings = field(default_factory=ModelSettings)

@@ -1,10 +1,10 @@
-"""Retrieval by both towers as they were pretrained, on any corpus: nothing is trained.
+"""Zero-shot retrieval on any corpus with both pretrained towers.
 
     python -m recipes.downstream.retrieval.zero_shot CORPUS OUT
     ... --music A.safetensors --motion-side B.safetensors
 
-The figures are those of the task retrieval, on the same clips. ``python -m recipes.pretrain.export RUN
-A.safetensors --motion-side B.safetensors`` writes the two files of a run; left out, they are those that ship.
+The scores are those of the task retrieval, on the same clips. ``python -m recipes.pretrain.export RUN
+A.safetensors --motion-side B.safetensors`` writes the two files of a run; the default is the shipped model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from recipes.results.record import Run, command_and_versions, results_path
 if TYPE_CHECKING:
     from motion_data.manifest import Corpus
     from motionbeat_upstream.nn.motionbeat import MotionBeat
-    from recipes.downstream.retrieval.report import Kept
+    from recipes.downstream.retrieval.report import BatchVectors
     from recipes.downstream.retrieval.settings import TaskSettings
 
 
@@ -46,25 +46,25 @@ def main(arguments: Sequence[str]) -> int:
         type=input_file,
         default=SHIPPED_MOTION,
         metavar="FILE",
-        help="what was trained with it",
+        help="motion tower and heads that were trained with it",
     )
     parser.add_argument("--split", choices=("test", "dev", "train"), default="test")
-    parser.add_argument("--clips", type=int, metavar="N", help="at most; left out: as the task")
-    parser.add_argument("--overwrite", action="store_true", help="replace the scores that OUT holds")
+    parser.add_argument("--clips", type=int, metavar="N", help="maximum number of clips (that of the task)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing scores in OUT")
     options = parser.parse_args(arguments)
     refuse_to_replace([results_path(options.out, options.split)], options.overwrite)
-    corpus = read_corpus(options.corpus)  # before seconds of imports
+    corpus = read_corpus(options.corpus)  # before the slow imports
 
     from motionbeat_upstream.checkpoint import load_motionbeat
     from motionbeat_upstream.threads import use_idle_cores
-    from recipes.downstream.retrieval.report import lay_out, report, retrieval_results
+    from recipes.downstream.retrieval.report import report, retrieval_results, similarity_tables
     from recipes.downstream.retrieval.settings import read_settings
 
     clips = {} if options.clips is None else {"eval_clips": options.clips}
     settings = read_settings({"datarc": {"root": str(options.corpus), **clips}})
     use_idle_cores()
     model, provenance = load_motionbeat(options.music, options.motion_side)
-    tables = lay_out(encode(model, corpus, settings, options.split))
+    tables = similarity_tables(encode(model, corpus, settings, options.split))
     run = Run(
         task="retrieval",
         data=options.corpus.name,
@@ -85,8 +85,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str) -> list[Kept]:
-    """Vectors of a split's pairs by both towers.
+def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str) -> list[BatchVectors]:
+    """Vectors of the pairs of a split from both towers.
 
     Raises:
         DataError, AudioError: pairs that cannot be read, or too few.
@@ -97,19 +97,19 @@ def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str
 
     from motion_data.pipeline.pair_cache import PairCache
     from recipes.downstream.retrieval.batches import PairBatches
-    from recipes.downstream.retrieval.report import keep
+    from recipes.downstream.retrieval.report import collect_vectors
 
     data = settings.datarc
     pipeline = data.pipeline(0, training=False)
     cache = PairCache(corpus.folder, corpus.split(split), pipeline.fps, data.memory_megabytes)
-    batches = PairBatches(corpus, split, pipeline, cache, 0, testing=True, most=data.eval_clips)
-    kept = []
+    batches = PairBatches(corpus, split, pipeline, cache, 0, testing=True, max_clips=data.eval_clips)
+    vectors = []
     with torch.inference_mode():
         for index in tqdm(range(len(batches)), desc=split, unit=" batches", disable=None):
             wavs, (batch,) = batches[index]
             size, clips = len(batch), batch.clips
             lengths = torch.tensor([len(wav) for wav in wavs[:size]])
-            # The sound, and noise in its place.
+            # Audio and noise.
             padded = [pad_sequence(part, batch_first=True) for part in (wavs[:size], wavs[size:])]
             sounds = [
                 (
@@ -129,8 +129,8 @@ def encode(model: MotionBeat, corpus: Corpus, settings: TaskSettings, split: str
                 clips.motion_grids,
                 own_grids=True,
             )
-            kept.append(keep(batch, sounds, motion.joint_embedding, motion_own.joint_embedding))
-    return kept
+            vectors.append(collect_vectors(batch, sounds, motion.joint_embedding, motion_own.joint_embedding))
+    return vectors
 
 
 if __name__ == "__main__":

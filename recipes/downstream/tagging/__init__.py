@@ -1,1 +1,1 @@
-"""Tags of a clip, as a task of S3PRL's kind."""
+"""Tags of a clip, as a task of S3PRL."""

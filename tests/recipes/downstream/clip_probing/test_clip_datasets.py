@@ -1,4 +1,4 @@
-"""The readers of published data sets, on small folders in their layouts, and what they refuse."""
+"""Readers of published data sets, on small folders of their layouts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from motion_data.errors import DataError
 from motionbeat_upstream.audio import AudioError
 from recipes.benchmark.clip_tasks import CLIP_TASKS
 from recipes.downstream.clip_probing.clip_expert import ClipTask
-from recipes.downstream.clip_probing.clips import Clip, check
-from recipes.downstream.clip_probing.made import made_mixtures, made_moods, made_notes, made_rhythms
+from recipes.downstream.clip_probing.clips import Clip, check_data
 from recipes.downstream.clip_probing.published import group_folds
+from recipes.downstream.clip_probing.synthetic import (
+    synthetic_mixtures,
+    synthetic_moods,
+    synthetic_notes,
+    synthetic_rhythms,
+)
 from recipes.downstream.clip_probing.targets import Classes
 from tests.published_layouts import LAYOUTS, noise, write_csv
 from tests.shared_data import shared
 
-PLACES = [(task, layout) for task, of in CLIP_TASKS.items() for layout in of.layouts]
+DATA_SETS = [(task, layout) for task, definition in CLIP_TASKS.items() for layout in definition.layouts]
 
 SIZES = {
     "gtzan": (443, 197, 290),
@@ -34,17 +39,17 @@ SIZES = {
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ClipTask, str, Path]:
-    """A task, one of its layouts, and a small folder in it."""
+def data_set(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ClipTask, str, Path]:
+    """A task, one of its layouts, and a small folder of this layout."""
     task, layout = request.param
     LAYOUTS[layout](tmp_path / layout)
     return CLIP_TASKS[task], layout, tmp_path / layout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES, indirect=True, ids=[layout for _, layout in PLACES])
-def test_every_fold_is_fit_to_train_and_test_on(place: tuple[ClipTask, str, Path]) -> None:
-    task, layout, root = place
+@pytest.mark.parametrize("data_set", DATA_SETS, indirect=True, ids=[layout for _, layout in DATA_SETS])
+def test_every_fold_can_be_trained_and_tested(data_set: tuple[ClipTask, str, Path]) -> None:
+    task, layout, root = data_set
     tested: list[str] = []
     folds = task.layouts[layout].folds
     for fold in range(folds):
@@ -57,17 +62,19 @@ def test_every_fold_is_fit_to_train_and_test_on(place: tuple[ClipTask, str, Path
             assert tuple(len(data.splits[split]) for split in ("train", "dev", "test")) == SIZES[layout]
     assert len(tested) == len(set(tested))
     if folds > 1 and layout != "groove":
-        # Every clip is tested once; of Groove, those of five drummers.
+        # Every clip is tested once; in Groove, those of five drummers.
         assert len(tested) == {"philharmonia": 3 * 6 * 7, "emomusic": 11, "pmemo": 11, "deam": 22}[layout]
-    with pytest.raises(DataError, match=rf"no test fold {folds}; there are 0 to {folds - 1}"):
+    with pytest.raises(DataError, match=rf"no test fold {folds}; expected 0 to {folds - 1}"):
         task.load(str(root), layout, folds)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES, indirect=True, ids=[layout for _, layout in PLACES])
-def test_a_folder_wrong_by_one_level_is_told_the_right_one(place: tuple[ClipTask, str, Path]) -> None:
-    task, layout, root = place
-    if layout != "philharmonia":  # Its files may lie a level down.
+@pytest.mark.parametrize("data_set", DATA_SETS, indirect=True, ids=[layout for _, layout in DATA_SETS])
+def test_the_error_of_a_folder_one_level_off_names_the_right_one(
+    data_set: tuple[ClipTask, str, Path],
+) -> None:
+    task, layout, root = data_set
+    if layout != "philharmonia":  # Its files may be in subfolders.
         with pytest.raises(DataError, match=rf"{re.escape(str(root))} does; give that as the root"):
             task.load(str(root.parent), layout, 0)
     with pytest.raises(DataError, match=r"no such folder; get "):
@@ -79,50 +86,50 @@ def test_a_folder_wrong_by_one_level_is_told_the_right_one(place: tuple[ClipTask
 
 
 @pytest.mark.parametrize(
-    ("place", "victim"),
+    ("data_set", "victim"),
     [
         (("genre", "gtzan"), "genres/blues/blues.00029.wav"),
         (("instrument", "nsynth"), "nsynth-train/audio/bass_acoustic_train0-060-100.wav"),
         (("tagging", "magnatagatune"), "3/artist-album-03-song-0-29.mp3"),
         (("tagging", "mtg_jamendo"), "audio/01/2.low.mp3"),
     ],
-    indirect=["place"],
+    indirect=["data_set"],
 )
-def test_audio_that_is_listed_and_not_there_is_named(place: tuple[ClipTask, str, Path], victim: str) -> None:
-    task, layout, root = place
+def test_missing_audio_is_named(data_set: tuple[ClipTask, str, Path], victim: str) -> None:
+    task, layout, root = data_set
     (root / victim).unlink()
-    with pytest.raises(DataError, match=rf"{Path(victim).stem.split('.low')[0]}.*is listed, and not there"):
+    with pytest.raises(DataError, match=rf"{Path(victim).stem.split('.low')[0]}.*no such file"):
         task.load(str(root), layout, 0)
 
 
-def test_philharmonia_tests_no_pitch_and_no_dynamic_that_was_trained_on(tmp_path: Path) -> None:
+def test_philharmonia_has_disjoint_pitches_and_dynamics(tmp_path: Path) -> None:
     LAYOUTS["philharmonia"](tmp_path)
     for fold in range(9):
         data = CLIP_TASKS["instrument"].load(str(tmp_path), "philharmonia", fold)
-        heard = {split: [clip.name.split("_") for clip in of] for split, of in data.splits.items()}
-        trained = heard["train"] + heard["dev"]
+        names = {split: [clip.name.split("_") for clip in clips] for split, clips in data.splits.items()}
+        trained = names["train"] + names["dev"]
         for part in (1, 3):
-            assert {name[part] for name in heard["test"]}.isdisjoint(name[part] for name in trained)
+            assert {name[part] for name in names["test"]}.isdisjoint(name[part] for name in trained)
 
 
-def test_groove_tests_a_drummer_who_was_not_trained_on(tmp_path: Path) -> None:
+def test_groove_holds_out_a_drummer(tmp_path: Path) -> None:
     LAYOUTS["groove"](tmp_path)
     for fold in range(5):
         data = CLIP_TASKS["genre"].load(str(tmp_path), "groove", fold)
-        drummers = {split: {clip.group for clip in of} for split, of in data.splits.items()}
+        drummers = {split: {clip.group for clip in clips} for split, clips in data.splits.items()}
         assert len(drummers["test"]) == len(drummers["dev"]) == 1
         assert len(drummers["train"]) == 4
         assert data.target.names == ("jazz", "latin", "rock")
 
 
-def test_the_fifty_most_frequent_tags_are_asked_for(tmp_path: Path) -> None:
+def test_magnatagatune_has_the_fifty_most_frequent_tags(tmp_path: Path) -> None:
     LAYOUTS["magnatagatune"](tmp_path)
     data = CLIP_TASKS["tagging"].load(str(tmp_path), "magnatagatune", 0)
     assert len(data.target.names) == 50
     assert {"tag00", "tag01"}.isdisjoint(data.target.names)
 
 
-def test_labels_that_are_not_in_the_list_or_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_invalid_labels_are_refused(tmp_path: Path) -> None:
     LAYOUTS["nsynth"](tmp_path / "nsynth")
     examples = tmp_path / "nsynth" / "nsynth-valid" / "examples.json"
     notes = json.loads(examples.read_text())
@@ -155,7 +162,7 @@ def test_labels_that_are_not_in_the_list_or_no_numbers_are_refused(tmp_path: Pat
         CLIP_TASKS["music_emotion"].load(str(tmp_path / "emo"), "emomusic", 0)
 
 
-def test_a_corrupt_file_is_named_when_it_is_read(tmp_path: Path) -> None:
+def test_the_error_of_a_corrupt_file_names_it(tmp_path: Path) -> None:
     LAYOUTS["nsynth"](tmp_path)
     victim = sorted((tmp_path / "nsynth-test" / "audio").iterdir())[3]
     victim.write_bytes(victim.read_bytes()[:30])
@@ -165,10 +172,10 @@ def test_a_corrupt_file_is_named_when_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", [made_notes, made_rhythms, made_mixtures, made_moods])
-def test_made_data_sets_are_fit_and_the_same_each_time(made: object) -> None:
-    assert callable(made)
-    data, again = check(made()), made()
+@pytest.mark.parametrize("read", [synthetic_notes, synthetic_rhythms, synthetic_mixtures, synthetic_moods])
+def test_synthetic_data_sets_are_valid_and_reproducible(read: object) -> None:
+    assert callable(read)
+    data, again = check_data(read()), read()
     for split, clips in data.splits.items():
         for clip, other in zip(clips, again.splits[split], strict=True):
             np.testing.assert_array_equal(clip.label, other.label)
@@ -176,39 +183,39 @@ def test_made_data_sets_are_fit_and_the_same_each_time(made: object) -> None:
         np.testing.assert_array_equal(clips[1].load(), again.splits[split][1].load())
 
 
-def test_what_would_be_no_test_is_refused() -> None:
-    data = made_notes()
+def test_invalid_splits_are_refused() -> None:
+    data = synthetic_notes()
     train, dev, test = (list(data.splits[split]) for split in ("train", "dev", "test"))
 
     def refused(message: str, **splits: Sequence[Clip]) -> None:
         with pytest.raises(DataError, match=message):
-            check(replace(data, splits={**data.splits, **splits}))
+            check_data(replace(data, splits={**data.splits, **splits}))
 
-    refused(r"the item 'train_00' is in train and in test", test=[*test, train[0]])
+    refused(r"the item 'train_00' is in train and test", test=[*test, train[0]])
     refused(
-        r"the clip 'train_00' is in train and in dev",
+        r"the clip 'train_00' is in train and dev",
         dev=[replace(dev[0], group=train[0].group), *dev[1:]],
     )
     refused("test_00: is in test twice", test=[*test, test[0]])
     refused("the split dev is empty", dev=[])
     refused(
-        "train_03: has no label",
+        "train_03: has no valid label",
         train=[*train[:3], replace(train[3], label=np.array(np.nan, np.float32)), *train[4:]],
     )
     refused("all clips are 'flute'", train=[clip for clip in train if clip.label == 0])
-    with pytest.raises(DataError, match=r"train_02.*has no label"):
-        check(replace(data, target=Classes(data.target.names[:2])))
+    with pytest.raises(DataError, match=r"train_02.*has no valid label"):
+        check_data(replace(data, target=Classes(data.target.names[:2])))
 
 
 def test_the_same_file_in_two_splits_is_refused(tmp_path: Path) -> None:
-    data = made_notes()
+    data = synthetic_notes()
     file = noise(tmp_path / "a.wav")
     splits = {split: [replace(clips[0], file=file), *clips[1:]] for split, clips in data.splits.items()}
-    with pytest.raises(DataError, match=r"the file .*a\.wav' is in train and in dev"):
-        check(replace(data, splits=splits))
+    with pytest.raises(DataError, match=r"the file .*a\.wav' is in train and dev"):
+        check_data(replace(data, splits=splits))
 
 
-def test_groups_are_dealt_to_folds_of_like_size() -> None:
+def test_group_folds_have_similar_sizes() -> None:
     groups = [str(number) for number in range(40) for _ in range(1 + number % 5)]
     folds = group_folds(groups, 5)
     assert folds == [
@@ -220,9 +227,11 @@ def test_groups_are_dealt_to_folds_of_like_size() -> None:
 
 
 @pytest.mark.parametrize(("layout", "folder", "fold"), [("philharmonia", "philharmonia", 4)])
-def test_the_real_notes(layout: str, folder: str, fold: int) -> None:
+def test_real_notes(layout: str, folder: str, fold: int) -> None:
     root = shared(f"audio/{folder}")
     data = CLIP_TASKS["instrument"].load(str(root), layout, fold)
     assert len(data.target.names) == 12
-    assert {split: len(of) > 30 for split, of in data.splits.items()} == dict.fromkeys(data.splits, True)
+    assert {split: len(clips) > 30 for split, clips in data.splits.items()} == dict.fromkeys(
+        data.splits, True
+    )
     assert data.splits["test"][0].load().abs().max() > 0

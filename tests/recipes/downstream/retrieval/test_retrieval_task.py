@@ -1,4 +1,4 @@
-"""The task retrieval: its contrast, its two sides, its figures, and a whole run."""
+"""The task retrieval: loss, probe, scores, and a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.shipped import SHIPPED
 from motionbeat_upstream.tracking.grid import regular_grid
 from recipes.downstream import run_downstream
-from recipes.downstream.retrieval.model import PairProbe, contrast
+from recipes.downstream.retrieval.model import PairProbe, contrastive_loss
 from recipes.downstream.retrieval.report import (
     CANDIDATES,
     CHANCE,
@@ -39,7 +39,7 @@ from recipes.downstream.retrieval.report import (
     MEDIAN_RANK,
     NO_LEARNING,
     NOISE,
-    Tables,
+    SimilarityTables,
     report,
     retrieval_results,
 )
@@ -59,7 +59,7 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
 
 @given(seed=st.integers(0, 999), size=st.integers(2, 6), count=st.integers(0, 9))
 @settings(max_examples=30, deadline=None)
-def test_the_contrast_is_that_of_a_loop(seed: int, size: int, count: int) -> None:
+def test_the_contrastive_loss_equals_a_loop(seed: int, size: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     music, motion, hard = (
         unit(size, 5, seed=seed),
@@ -67,23 +67,23 @@ def test_the_contrast_is_that_of_a_loop(seed: int, size: int, count: int) -> Non
         unit(count, 5, seed=seed + 2),
     )
     owner = torch.randint(0, size, (count,), generator=generator)
-    may_be = torch.rand(size, size, generator=generator) < 0.7
-    may_be = (may_be & may_be.T).fill_diagonal_(False)
+    allowed = torch.rand(size, size, generator=generator) < 0.7
+    allowed = (allowed & allowed.T).fill_diagonal_(False)
     scale = torch.tensor(7.0)
     losses = []
     for i in range(size):
         own = math.exp(7 * float(music[i] @ motion[i]))
-        others = [math.exp(7 * float(music[i] @ motion[j])) for j in range(size) if may_be[i, j]]
-        bent = [math.exp(7 * float(music[i] @ hard[r])) for r in range(count) if owner[r] == i]
-        back = [math.exp(7 * float(motion[i] @ music[j])) for j in range(size) if may_be[j, i]]
+        others = [math.exp(7 * float(music[i] @ motion[j])) for j in range(size) if allowed[i, j]]
+        negatives = [math.exp(7 * float(music[i] @ hard[r])) for r in range(count) if owner[r] == i]
+        back = [math.exp(7 * float(motion[i] @ music[j])) for j in range(size) if allowed[j, i]]
         losses.append(
-            (-math.log(own / (own + sum(others) + sum(bent))) - math.log(own / (own + sum(back)))) / 2
+            (-math.log(own / (own + sum(others) + sum(negatives))) - math.log(own / (own + sum(back)))) / 2
         )
-    found = contrast(music, motion, hard, owner, may_be, scale)
-    assert float(found) == pytest.approx(sum(losses) / size, rel=1e-4, abs=1e-5)
+    loss = contrastive_loss(music, motion, hard, owner, allowed, scale)
+    assert float(loss) == pytest.approx(sum(losses) / size, rel=1e-4, abs=1e-5)
 
 
-def test_features_of_any_rate_keep_their_times() -> None:
+def test_features_of_any_rate_are_resampled_to_their_times() -> None:
     probe = PairProbe(1, ModelSettings(1, 2, 3)).eval()
     with torch.no_grad():
         probe.music.weight.fill_(1.0)
@@ -92,8 +92,8 @@ def test_features_of_any_rate_keep_their_times() -> None:
         frames = round(6 * rate)
         times = (torch.arange(frames) + 0.5) / rate
         bell = torch.exp(-0.5 * ((times - 3.3) / 0.1) ** 2)[:, None]
-        said = probe.music_frames([bell], torch.tensor([300]))[0, :, 0]
-        assert (float(said.argmax()) + 0.5) / 50 == pytest.approx(3.3, abs=0.03)
+        frames_50hz = probe.music_frames([bell], torch.tensor([300]))[0, :, 0]
+        assert (float(frames_50hz.argmax()) + 0.5) / 50 == pytest.approx(3.3, abs=0.03)
 
 
 def test_padding_changes_nothing() -> None:
@@ -106,34 +106,34 @@ def test_padding_changes_nothing() -> None:
     alone = probe.vectors(probe.music_frames(features[:1], lengths[:1]), lengths[:1], grids[:1], music=True)
     torch.testing.assert_close(both[:1], alone)
     joints, pulses = torch.randn(2, 150, 22, 3), torch.rand(2, 150, 2)
-    there = torch.tensor([True, True])
-    danced = probe.motion_frames(joints, pulses, there, lengths)
-    moved = probe.vectors(danced, lengths, grids, music=False)
-    again = probe.motion_frames(joints[:1, :100], pulses[:1, :100], there[:1], lengths[:1])
-    torch.testing.assert_close(moved[:1], probe.vectors(again, lengths[:1], grids[:1], music=False))
-    torch.testing.assert_close(moved.norm(dim=1), torch.ones(2))
+    has_joints = torch.tensor([True, True])
+    frames = probe.motion_frames(joints, pulses, has_joints, lengths)
+    vectors = probe.vectors(frames, lengths, grids, music=False)
+    first = probe.motion_frames(joints[:1, :100], pulses[:1, :100], has_joints[:1], lengths[:1])
+    torch.testing.assert_close(vectors[:1], probe.vectors(first, lengths[:1], grids[:1], music=False))
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
 
 
-def correlated(table: NDArray[np.float64], hard: NDArray[np.float64]) -> Correlations:
+def correlations(table: NDArray[np.float64], hard: NDArray[np.float64]) -> Correlations:
     matrix = torch.from_numpy(table)
     return Correlations(matrix, matrix.diagonal(), torch.from_numpy(hard))
 
 
 def tables(
     size: int, shared: NDArray[np.float64], seed: int = 0, baseline: NDArray[np.float64] | None = None
-) -> Tables:
-    draw = np.random.default_rng(seed)
+) -> SimilarityTables:
+    rng = np.random.default_rng(seed)
     owner = np.repeat(np.arange(size), 5)
-    return Tables(
+    return SimilarityTables(
         shared=shared,
-        own_grids=draw.random((size, size)),
+        own_grids=rng.random((size, size)),
         hard=np.full(5 * size, -1.0),
-        noise_shared=draw.random((size, size)),
-        noise_own_grids=draw.random((size, size)),
-        noise_hard=draw.random(5 * size),
+        noise_shared=rng.random((size, size)),
+        noise_own_grids=rng.random((size, size)),
+        noise_hard=rng.random(5 * size),
         no_learning=(
-            correlated(draw.random((size, size)), draw.random(5 * size)),
-            correlated(np.eye(size) if baseline is None else baseline, np.full(5 * size, 0.5)),
+            correlations(rng.random((size, size)), rng.random(5 * size)),
+            correlations(np.eye(size) if baseline is None else baseline, np.full(5 * size, 0.5)),
         ),
         owner=owner,
         kinds=[("jittered", 1.0)] * (5 * size),
@@ -144,33 +144,33 @@ def tables(
     )
 
 
-def found(of: Tables, pool: int) -> dict[str, Results]:
-    """By the upstream and what stands beside it; each pair is of a piece of its own."""
-    run = Run("retrieval", "d", "u", details={"pairs": len(of.names)})
-    results = retrieval_results(run, of, pool, {name: f"piece of {name}" for name in of.names})
-    return {one.run.upstream: one for one in results}
+def run_results(tables: SimilarityTables, pool: int) -> dict[str, Results]:
+    """Results by upstream and reference run; each pair is of its own piece."""
+    run = Run("retrieval", "d", "u", details={"pairs": len(tables.names)})
+    results = retrieval_results(run, tables, pool, {name: f"piece of {name}" for name in tables.names})
+    return {result.run.upstream: result for result in results}
 
 
 def mean(results: Results, measure: str) -> float:
     return run_estimates(results, [measure], 100)[measure].value
 
 
-def test_who_knows_finds_all_and_who_guesses_finds_chance(tmp_path: Path) -> None:
+def test_perfect_similarities_have_full_recall_and_random_ones_are_at_chance(tmp_path: Path) -> None:
     size = 120
-    results = found(tables(size, np.eye(size)), 32)
+    results = run_results(tables(size, np.eye(size)), 32)
     assert list(results) == ["u", NOISE, NO_LEARNING, CHANCE]
     own, chance = results["u"], results[CHANCE]
     for form in FORMS[:2]:
         assert mean(own, f"{form} R@1") == 1
         assert run_value(own, f"{form} {MEDIAN_RANK}") == 1
-        line = item_table(own).loc["pair7", "piece of pair7"]
-        assert [line[f"{form} R@{rank}"] for rank in (1, 5, 10)] == [1, 1, 1]
-    guessed = "music → motion, own grids"
-    assert mean(chance, f"{guessed} R@1") == pytest.approx(1 / 32)
-    assert mean(chance, f"{guessed} R@10") == pytest.approx(10 / 32)
-    assert mean(own, f"{guessed} R@10") == pytest.approx(10 / 32, abs=0.1)
-    assert mean(results[NOISE], f"{guessed} R@1") == pytest.approx(1 / 32, abs=0.04)
-    assert 10 <= run_value(own, f"{guessed} {MEDIAN_RANK}") <= 22
+        row = item_table(own).loc["pair7", "piece of pair7"]
+        assert [row[f"{form} R@{rank}"] for rank in (1, 5, 10)] == [1, 1, 1]
+    random = "music → motion, own grids"
+    assert mean(chance, f"{random} R@1") == pytest.approx(1 / 32)
+    assert mean(chance, f"{random} R@10") == pytest.approx(10 / 32)
+    assert mean(own, f"{random} R@10") == pytest.approx(10 / 32, abs=0.1)
+    assert mean(results[NOISE], f"{random} R@1") == pytest.approx(1 / 32, abs=0.04)
+    assert 10 <= run_value(own, f"{random} {MEDIAN_RANK}") <= 22
     assert mean(own, f"{HARD} R@1") == 1
     assert mean(chance, f"{HARD} R@1") == pytest.approx(1 / 6)
     assert mean(own, f"{HARD} {CANDIDATES}") == 6
@@ -181,31 +181,31 @@ def test_who_knows_finds_all_and_who_guesses_finds_chance(tmp_path: Path) -> Non
     assert read_results(results_path(tmp_path)) == list(results.values())
 
 
-def test_without_learning_the_better_of_two_smoothings_is_the_baseline_of_every_form() -> None:
+def test_the_better_tolerance_is_the_baseline_of_every_form() -> None:
     size = 120
-    without = found(tables(size, np.zeros((size, size))), 32)[NO_LEARNING]
+    without = run_results(tables(size, np.zeros((size, size))), 32)[NO_LEARNING]
     for form in FORMS:
         assert mean(without, f"{form} R@1") == 1
         assert item_table(without).loc[("pair7", "piece of pair7"), f"{form} R@1"] == 1
-    # The other smoothing knows nothing, and is taken where this one is always wrong.
-    without = found(tables(size, np.zeros((size, size)), baseline=1 - np.eye(size)), 32)[NO_LEARNING]
+    # The other tolerance is random, and is better than one that is always wrong.
+    without = run_results(tables(size, np.zeros((size, size)), baseline=1 - np.eye(size)), 32)[NO_LEARNING]
     for form in FORMS[:4]:
         assert 0 < mean(without, f"{form} R@1") < 0.15
         assert mean(without, f"{form} R@10") == pytest.approx(10 / 32, abs=0.1)
 
 
-def test_one_direction_is_not_the_other() -> None:
-    # One motion that all musics like best: each music finds it, and it finds its own music.
+def test_the_two_directions_differ() -> None:
+    # One motion is the most similar to all music; it is most similar to its own music.
     shared = np.eye(40)
     shared[:, 0] = 2 + np.arange(40)[::-1] / 100
-    own = found(tables(40, shared), 40)["u"]
+    own = run_results(tables(40, shared), 40)["u"]
     assert mean(own, "music → motion, shared grid R@1") == pytest.approx(1 / 40)
     assert mean(own, "motion → music, shared grid R@1") == 1
 
 
-def test_without_a_candidate_there_is_no_figure(tmp_path: Path) -> None:
-    alone = dataclasses.replace(tables(4, np.eye(4)), groups=np.arange(4))
-    results = found(alone, 4)
+def test_without_candidates_there_are_no_scores(tmp_path: Path) -> None:
+    no_candidates = dataclasses.replace(tables(4, np.eye(4)), groups=np.arange(4))
+    results = run_results(no_candidates, 4)
     assert "| music → motion, shared grid | – | – | – | – | – | – | – | – |" in report(
         tmp_path, list(results.values())
     )
@@ -234,7 +234,7 @@ def run(corpus: Path, out: Path, upstream: str, steps: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("upstream", ["motionbeat_log_mel", "mfcc"])
-def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> None:
+def test_a_run_writes_results(corpus: Path, upstream: str, tmp_path: Path) -> None:
     assert run(corpus, tmp_path, upstream, 2) == 0
     own, noise, without, chance = read_results(results_path(tmp_path))
     assert own.run.upstream == upstream
@@ -245,7 +245,7 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
         assert all(piece_of[item] == piece for item, piece, _, _ in results.rows if item)
     first, second = "music → motion, shared grid", "music → motion, own grids"
     assert 0 <= mean(own, f"{first} R@1") <= mean(own, f"{first} R@10") <= 1
-    # Made dances step on what is heard: without learning much is found already, on whatever grid.
+    # Synthetic dances step on onsets, so the baseline is above chance, and it does not use the grid.
     assert mean(without, f"{first} R@1") > mean(chance, f"{first} R@1") + 0.1
     assert mean(without, f"{first} R@1") == mean(without, f"{second} R@1")
     assert set(item_table(without).index) == set(item_table(own).index)
@@ -254,7 +254,7 @@ def test_a_run_ends_in_figures(corpus: Path, upstream: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp_path: Path) -> None:
+def test_zero_shot_retrieval_is_above_chance(corpus: Path, tmp_path: Path) -> None:
     assert zero_shot([str(corpus), str(tmp_path / "out"), "--clips", "12"]) == 0
     own, _, _, chance = read_results(results_path(tmp_path / "out"))
     for form in ("music → motion, shared grid", "motion → music, shared grid"):
@@ -263,7 +263,7 @@ def test_both_towers_find_each_other_without_any_training_here(corpus: Path, tmp
     assert own.run.checkpoint == file_sha256(SHIPPED)
 
 
-def test_towers_that_were_not_trained_together_are_refused(
+def test_towers_from_different_trainings_are_refused(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
@@ -290,10 +290,10 @@ def test_towers_that_were_not_trained_together_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_mistakes_are_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "nothing", tmp_path / "out", "mfcc", 2) == 2
     assert "no such file or folder" in capsys.readouterr().err
     assert run(tmp_path, tmp_path / "out", "mfcc", 2) == 2
-    said = capsys.readouterr().err
-    assert "run_downstream.py: error: " in said
-    assert "Traceback" not in said
+    stderr = capsys.readouterr().err
+    assert "run_downstream.py: error: " in stderr
+    assert "Traceback" not in stderr
