@@ -17,8 +17,7 @@ from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_to_replace
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.version import __version__
-from recipes.downstream.s3prl_runner.run_files import BEST, checkpoint_classes
-from recipes.downstream.s3prl_runner.run_files import read_settings as read_checkpoint_settings
+from recipes.downstream.s3prl_runner.run_files import BEST, checkpoint_classes, read_checkpoint_options
 
 
 @command("recipes.downstream.dance_generation.export", extra="s3prl")
@@ -50,7 +49,7 @@ def export(checkpoint: Path, target: Path) -> str:
         raise MotionBeatError(
             f"{checkpoint}: no such file; train first: run_downstream.py -d dance_generation"
         )
-    given, config = read_checkpoint_settings(checkpoint)
+    given, config = read_checkpoint_options(checkpoint)
     if given.downstream != "dance_generation":
         raise MotionBeatError(f"{checkpoint}: is of the task {given.downstream}, expected dance_generation")
     if given.upstream_trainable:

@@ -13,7 +13,7 @@ from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.report import report
 from recipes.downstream.beat_tracking.scores import LATENESS, SCORES, TRIMMED, score_piece
 from recipes.downstream.beat_tracking.settings import TaskSettings
-from recipes.results.record import Results, Run, item_rows, origin, read_results, results_path
+from recipes.results.record import Results, Run, command_and_versions, item_rows, read_results, results_path
 from recipes.results.tables import run_estimates
 
 
@@ -113,7 +113,7 @@ def results_of(rows: list[tuple[str, str, str, float]]) -> Results:
         "loss": 1.25,
         "settings": asdict(TaskSettings()),
         "options": {"optimizer": {"lr": 0.005}},
-        **origin(),
+        **command_and_versions(),
     }
     return Results(Run("beat_tracking", "somewhere", "fbank", "", 7, "", "test", 400, details), rows)
 
