@@ -96,7 +96,7 @@ class TestPlan:
         plans = [plan_epoch(pairs, config, epoch, rank, world_size) for rank in range(world_size)]
         found = dict(pairs)
         for step in zip(*plans, strict=True):
-            batch = [found[clip.pair] for clip in itertools.chain(*step)]
+            batch = [found[clip.pair_index] for clip in itertools.chain(*step)]
             assert len({pair.metre for pair in batch}) == 1
             tempos = [math.log2(pair.bpm) for pair in batch if pair.bpm is not None]
             assert len(tempos) in (0, len(batch))
@@ -128,7 +128,7 @@ class TestPlan:
         pairs = [(i, planned_pair(i, 120.0, 4, i // 8)) for i in range(64)]
         plan = plan_epoch(pairs, PipelineConfig(batch_size=8, seed=seed), 0)
         for batch in plan:
-            assert max(Counter(clip.pair // 8 for clip in batch).values()) <= 2
+            assert max(Counter(clip.pair_index // 8 for clip in batch).values()) <= 2
 
     def test_small_batches_can_be_left_out(self) -> None:
         pairs = [(i, planned_pair(i, 60.0 * 2**i, 4, i)) for i in range(2)]
