@@ -1,4 +1,4 @@
-"""Tables in CSV files: a header, and a row a line."""
+"""Tables in CSV files with a header."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Row:
     location: str
     """File and line, for messages."""
     cells: dict[str, str]
-    """Values by column, on one line and without surrounding blanks; empty where the row is too short."""
+    """Values by column, without line breaks and surrounding blanks; empty if the row is too short."""
     has_extra_cells: bool = False
-    """Whether there are cells beyond the last column, which are dropped."""
+    """Whether there were cells beyond the last column, which are dropped."""
 
 
 def read_csv(
@@ -30,18 +30,18 @@ def read_csv(
     delimiter: str = ",",
     names_files: bool = False,
 ) -> list[Row]:
-    """Read a table in UTF-8 that has certain columns, and perhaps others; empty lines are skipped.
+    """Read a table in UTF-8; empty lines are skipped, and further columns are allowed.
 
     Args:
         path: the file.
-        columns: that it must have.
-        optional: further columns that have a meaning, for the message.
-        delimiter: between cells.
-        names_files: whether its cells are names of files, whose bytes are kept where they are not UTF-8. Such
-            tables are written by hand: quotes that do not match are refused.
+        columns: required columns.
+        optional: optional columns, for the message.
+        delimiter: separator of cells.
+        names_files: whether cells are file names, whose bytes are kept if they are not UTF-8. Such tables
+            are written by hand, so unbalanced quotes are refused.
 
     Raises:
-        DataError: no such file, no table in UTF-8, or a column that is missing or there twice.
+        DataError: the file is missing or not a table in UTF-8, or a column is missing or occurs twice.
     """
     try:
         errors = "surrogateescape" if names_files else "strict"
@@ -56,14 +56,14 @@ def read_csv(
         raise DataError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
     missing = [column for column in columns if column not in names]
     if missing:
-        wanted = ",".join(columns) + (f" and, if wanted, {','.join(optional)}" if optional else "")
+        expected = ",".join(columns) + (f" and optionally {','.join(optional)}" if optional else "")
         raise DataError(
-            f"{path}: no column {' and no column '.join(missing)}; expected {wanted}, in UTF-8; found "
+            f"{path}: no column {' and no column '.join(missing)}; expected {expected}, in UTF-8; found "
             f"{printable(', '.join(names)) or 'nothing'}"
         )
-    twice = [name for name in (*columns, *optional) if names.count(name) > 1]
-    if twice:
-        raise DataError(f"{path}: the column {twice[0]} is there twice; leave one")
+    duplicates = [name for name in (*columns, *optional) if names.count(name) > 1]
+    if duplicates:
+        raise DataError(f"{path}: the column {duplicates[0]} occurs twice; leave one")
     return [
         Row(location, {name: " ".join((row[name] or "").splitlines()).strip() for name in names}, None in row)
         for location, row in rows

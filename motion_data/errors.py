@@ -1,4 +1,4 @@
-"""What is raised where data cannot be used."""
+"""Errors of data."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from motionbeat_upstream.errors import MotionBeatError
 
 
 class DataError(MotionBeatError):
-    """Data that cannot be used; the message names the file and field, the fault and the remedy."""
+    """Data cannot be used; the message names the file and field, the problem and the remedy."""
 
 
 class ShardError(DataError):
-    """Shards that are not what was written: a pair of them is not passed over, as one bad file of many is."""
+    """A shard is missing or changed. Such a pair is not skipped, unlike a single damaged file of many."""

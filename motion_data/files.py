@@ -1,4 +1,4 @@
-"""Files read whole or refused by name, and sound written whole or not at all."""
+"""Reading of files with errors that name them, and atomic writing of sound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files of a folder and its subfolders by suffix, in any case; hidden ones are passed over."""
+    """Find the files of a folder and its subfolders by suffix, in any case; hidden files are skipped."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -28,10 +28,10 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file.
+    """Read the bytes of a file.
 
     Raises:
-        DataError: no such file, or it cannot be read.
+        DataError: the file is missing or cannot be read.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -42,33 +42,33 @@ def read_bytes(path: Path) -> bytes:
 
 
 def file_sha256(path: str | Path) -> str:
-    """Hash of a file's bytes."""
+    """Return the SHA-256 hash of a file in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_npz(path: str | Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an .npz; nothing pickled is loaded.
+    """Read the arrays of an .npz file, without unpickling.
 
     Args:
         path: the file.
-        names: of the arrays to read, where it has them; None reads all.
+        names: names of the arrays to read if they exist; None reads all.
 
     Raises:
-        DataError: damaged, no .npz, or arrays of objects.
+        DataError: the file is damaged, not an .npz file, or contains arrays of objects.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file if names is None or name in names}
     except Exception as error:  # a damaged archive raises errors of many kinds
-        fault = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{path}: not a whole .npz of arrays ({fault}); fetch or export it again") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path}: not a whole .npz of arrays ({reason}); fetch or export it again") from error
 
 
 def write_sound(path: Path, wav: Tensor) -> None:
-    """Write (T,) mono at 16 kHz as 16-bit .wav or .flac, by the suffix of ``path``."""
+    """Write (T,) mono at 16 kHz as 16-bit .wav or .flac, as the suffix of ``path`` says; atomic."""
     import soundfile
 
-    # An open file, because soundfile takes no names that are not UTF-8.
+    # soundfile refuses file names that are not UTF-8, but accepts open files.
     with atomic_path(path) as draft, draft.open("wb") as file:
         soundfile.write(file, wav.numpy(), SAMPLE_RATE, subtype="PCM_16", format=path.suffix[1:].upper())

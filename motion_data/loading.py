@@ -1,4 +1,4 @@
-"""From a line of a manifest to sound, motion, grid and labels."""
+"""Loading of pairs: sound, motion, grid and labels."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ from motionbeat_upstream.tracking.grid import Grid
 
 @dataclass(frozen=True)
 class LoadedPair:
-    """What a :class:`~motion_data.pair.MotionPair` stands for; all times are seconds from its start."""
+    """The data of a :class:`~motion_data.pair.MotionPair`; all times are seconds from its start."""
 
     pair: MotionPair
     sound: Tensor | AudioSpan
-    """(T,) float32 at 16 kHz, played at its own speed; or where its samples are read from, piece by piece."""
+    """(T,) float32 at 16 kHz at the original speed; or the span of a file that samples are read from."""
     motion: Motion
     grid: Grid | None
-    """None where the corpus knows no beats, or knows that there are none (the pair's ``grid`` says which)."""
+    """None if beats are unknown or there are none (see the pair's ``grid``)."""
     labels: Labels = field(default_factory=Labels)
     speed: float = 1.0
-    """How fast the pair is played; the times of motion, grid and labels are those of the sound as played."""
+    """Playback speed. Motion, grid and labels have the times of the sound at this speed."""
     motion_seconds: float | None = None
-    """How long the motion lasts, where it was brought to another frame rate, which makes it up to a frame
-    longer; None: as long as its frames."""
+    """Length of the motion before resampling, which lengthens it by up to a frame; None if not resampled."""
 
     @property
     def seconds(self) -> float:
@@ -51,31 +50,31 @@ class LoadedPair:
 
     @property
     def overlap(self) -> tuple[float, float]:
-        """Seconds from which on, and until which, there are both sound and motion."""
-        lasts = self.motion.seconds if self.motion_seconds is None else self.motion_seconds
-        return max(0.0, self.motion.start), min(self.seconds, self.motion.start + lasts)
+        """Start and end in seconds of the span that has both sound and motion."""
+        seconds = self.motion.seconds if self.motion_seconds is None else self.motion_seconds
+        return max(0.0, self.motion.start), min(self.seconds, self.motion.start + seconds)
 
     @property
     def wav(self) -> Tensor:
-        """(T,) all samples at 16 kHz; :meth:`samples` reads some of them.
+        """(T,) all samples at 16 kHz; :meth:`samples` returns a part of them.
 
         Raises:
-            DataError, AudioError: the file that they are read from is not what it should be.
+            DataError, AudioError: as :meth:`samples`.
         """
         if isinstance(self.sound, Tensor) and self.speed == 1.0:
             return self.sound
         return self.samples(0, round(self.seconds * SAMPLE_RATE))
 
     def samples(self, start: int, stop: int) -> Tensor:
-        """(stop - start,) samples at 16 kHz of a stretch; at another speed their pitch is another one too.
+        """Return (stop - start,) samples at 16 kHz. Speed changes the pitch as well.
 
         Args:
-            start: first sample, of the sound as it is played.
-            stop: sample behind the last.
+            start: first sample, counted at the current speed.
+            stop: sample after the last.
 
         Raises:
-            DataError: samples that are no numbers, or a file that is not what it should be.
-            AudioError: a file that cannot be read.
+            DataError: samples are NaN or infinite, or the file has changed.
+            AudioError: the file cannot be read.
         """
         if self.speed == 1.0:
             return self._source_samples(start, stop)
@@ -85,12 +84,12 @@ class LoadedPair:
         return pad(played[: stop - start], (0, max(0, stop - start - len(played))))
 
     def at_rate(self, fps: float, speed: float = 1.0) -> LoadedPair:
-        """The pair with ``fps`` frames of motion a second, played ``speed`` times as fast as it is.
+        """Resample the motion to ``fps`` frames per second and multiply the speed by ``speed``.
 
         Raises:
-            DataError: a rate that cannot be, or a motion too short for it.
+            DataError: the frame rate is out of range, or the motion is too short for it.
         """
-        lasts = self.motion.seconds if self.motion_seconds is None else self.motion_seconds
+        seconds = self.motion.seconds if self.motion_seconds is None else self.motion_seconds
         with stage("resample"):
             motion = self.motion.at_rate(fps, speed)
         return replace(
@@ -99,49 +98,49 @@ class LoadedPair:
             grid=None if self.grid is None else replace(self.grid, beats=self.grid.beats / speed),
             labels=self.labels.at_speed(speed),
             speed=self.speed * speed,
-            motion_seconds=lasts / speed,
+            motion_seconds=seconds / speed,
         )
 
     def _source_samples(self, start: int, stop: int) -> Tensor:
-        """(stop - start,) samples of the sound at its own speed."""
+        """(stop - start,) samples of the sound at its original speed."""
         if isinstance(self.sound, Tensor):
             wav = self.sound[start:stop]
         else:
-            begin = self.sound.start
+            offset = self.sound.start
             wav = read_span(
-                replace(self.sound, start=begin + start / SAMPLE_RATE, stop=begin + stop / SAMPLE_RATE)
+                replace(self.sound, start=offset + start / SAMPLE_RATE, stop=offset + stop / SAMPLE_RATE)
             )
         if not bool(torch.isfinite(wav).all()):
             raise DataError(
-                f"{self.pair.name}: the sound holds samples that are NaN or infinite; export it again"
+                f"{self.pair.name}: the sound contains samples that are NaN or infinite; export it again"
             )
         return wav
 
 
 def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | None = None) -> LoadedPair:
-    """Read or play a pair.
+    """Read a pair from its files or shard, or render a constructed pair.
 
     Args:
         pair: from a manifest.
-        folder: of that manifest.
-        sound: of a pair in files, where it is not to be read here.
+        folder: folder of that manifest.
+        sound: replaces reading the sound of a pair in files.
 
     Raises:
-        DataError: its files are missing or are not what they should be.
-        ShardError: its shard cannot be read, or is not what was written.
-        AudioError: its sound cannot be read.
+        DataError: files are missing, damaged or changed.
+        ShardError: the shard cannot be read, or its bytes have changed.
+        AudioError: the sound cannot be read.
     """
     if pair.shard is not None:
-        read = read_shard(pair.shard)
-        count_decoded(len(read.sound) / SAMPLE_RATE)
-        return LoadedPair(pair, read.sound, read.motion, read.grid, read.labels)
+        content = read_shard(pair.shard)
+        count_decoded(len(content.sound) / SAMPLE_RATE)
+        return LoadedPair(pair, content.sound, content.motion, content.grid, content.labels)
     if pair.audio is None or pair.motion is None:
         from motion_data.corpora.constructed.plan import render_pair
 
         with stage("audio"):
-            played = render_pair(pair, folder)
-        count_decoded(played.seconds)
-        return played
+            loaded = render_pair(pair, folder)
+        count_decoded(loaded.seconds)
+        return loaded
     folder = Path(folder)
     with stage("motion"):
         motion, grid, labels = read_motion_and_labels(folder / pair.motion)
@@ -149,47 +148,47 @@ def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | 
 
 
 def to_common_skeleton(motion: Motion, name: str) -> Motion:
-    """The motion with the joints of :data:`~motion_data.skeleton.JOINTS`, or still without any.
+    """Select the joints of :data:`~motion_data.skeleton.JOINTS`; a motion without joints is not changed.
 
-    Rotations are kept where they are those of all these joints.
+    Rotations are kept if they are those of exactly these joints, and dropped otherwise.
 
     Args:
-        motion: with these joints in any order, and perhaps others; or touch-downs alone.
-        name: of its pair, for messages.
+        motion: contains these joints in any order, possibly among others; or touch-downs alone.
+        name: name of the pair, for messages.
 
     Raises:
         DataError: joints are missing.
     """
-    whole = motion.rotations is None or motion.rotations.shape[1] == len(JOINTS)
-    if not motion.names or (motion.names == JOINTS and whole):
+    complete = motion.rotations is None or motion.rotations.shape[1] == len(JOINTS)
+    if not motion.names or (motion.names == JOINTS and complete):
         return motion
     missing = [joint for joint in JOINTS if joint not in motion.names]
     if missing:
         raise DataError(
             f"{name}: the motion lacks the joints {', '.join(missing)}; prepare it on the common skeleton"
         )
-    chosen = motion.joints[:, [motion.names.index(joint) for joint in JOINTS]]
-    return replace(motion, names=JOINTS, joints=chosen, rotations=None)
+    joints = motion.joints[:, [motion.names.index(joint) for joint in JOINTS]]
+    return replace(motion, names=JOINTS, joints=joints, rotations=None)
 
 
 def read_span(span: AudioSpan, folder: Path = Path()) -> Tensor:
-    """(T,) float32 at 16 kHz: the span of a file.
+    """Read a span of an audio file as (T,) float32 at 16 kHz.
 
     Args:
-        span: seconds of a file.
-        folder: that its path starts from, unless it is absolute.
+        span: file, start and stop.
+        folder: folder that a relative path starts from.
 
     Raises:
         AudioError: the file cannot be read.
         DataError: the file ends more than 0.1 s before the span does.
     """
-    path, wanted = folder / span.path, round((span.stop - span.start) * SAMPLE_RATE)
+    path, length = folder / span.path, round((span.stop - span.start) * SAMPLE_RATE)
     with stage("audio"):
         wav = read_audio(path, span.start, span.stop)
     count_decoded(len(wav) / SAMPLE_RATE)
-    if len(wav) < wanted - SAMPLE_RATE // 10:
+    if len(wav) < length - SAMPLE_RATE // 10:
         raise DataError(
             f"{path}: ends at {span.start + len(wav) / SAMPLE_RATE:.2f} s, but the pair reaches to "
             f"{span.stop:.2f} s; the file has changed since the corpus was prepared: prepare it again"
         )
-    return torch.nn.functional.pad(wav, (0, max(0, wanted - len(wav))))[:wanted]
+    return pad(wav, (0, max(0, length - len(wav))))[:length]

@@ -1,10 +1,10 @@
-"""A prepared corpus on disk: ``manifest.jsonl``, a line a pair, and ``prepared.json``, its mark."""
+"""Prepared corpora on disk: ``manifest.jsonl``, one line per pair, and ``prepared.json``, written last."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,32 +22,31 @@ MANIFEST, MARK = "manifest.jsonl", "prepared.json"
 class PairSource(Protocol):
     """Pairs that clips are cut from, epoch by epoch.
 
-    A :class:`Corpus` has the same ones in every epoch. A source that makes pairs as they are asked for may
-    have others in each: its pair is a function of its seed and the pair's index, as a constructed pair's plan
-    is, and an epoch is as many indices as it says. Its epochs are planned, shared among ranks and resumed
-    like those of a corpus.
+    A :class:`Corpus` has the same pairs in every epoch. A generating source may have different ones in each:
+    each of its pairs is a function of its seed and the pair's index, and an epoch has a fixed number of
+    indices. Epochs of both kinds are planned, shared among ranks and resumed in the same way.
     """
 
     @property
     def folder(self) -> Path:
-        """That the paths of its files start from; the source's name in messages."""
+        """Folder that file paths are relative to; also the source's name in messages."""
 
     @property
     def sha256(self) -> str:
-        """Of all that its pairs depend on; a training that goes on with another one is refused by it."""
+        """Hash of everything that the pairs depend on; a run is not resumed with another one."""
 
     @property
     def endless(self) -> bool:
-        """Whether an epoch has pairs that no other epoch has: they need not be kept in memory."""
+        """Whether each epoch has new pairs, so that caching them is of no use."""
 
     def epoch_pairs(self, split: str, epoch: int) -> Sequence[tuple[int, MotionPair]]:
-        """Index and pair of all that an epoch has of train, dev or test; the same whenever it is asked for.
+        """Return index and pair of all pairs of a split in an epoch; the same for the same arguments.
 
-        An index stands for one pair in all epochs, and names differ.
+        An index denotes one pair in all epochs. Names are unique.
         """
 
     def group_ids(self, pair: MotionPair) -> tuple[int, int]:
-        """Of the pair's piece and take: the same for pairs that share them, and on all ranks."""
+        """Return the ids of the pair's piece and take: equal for pairs that share them, and on all ranks."""
 
 
 @dataclass(frozen=True)
@@ -57,30 +56,30 @@ class Corpus:
     folder: Path
     pairs: tuple[MotionPair, ...]
     info: Mapping[str, Any]
-    """What ``prepared.json`` says: corpus, options, version, number of pairs, what was left out."""
+    """Content of ``prepared.json``: corpus, options, version, number of pairs, ``left_out`` items."""
     sha256: str
-    """Of the manifest."""
+    """Hash of the manifest."""
     endless: ClassVar[bool] = False
 
     def split(self, name: str) -> tuple[MotionPair, ...]:
-        """The pairs of train, dev or test."""
+        """Return the pairs of train, dev or test."""
         return tuple(pair for pair in self.pairs if pair.split == name)
 
     def epoch_pairs(self, split: str, epoch: int) -> Sequence[tuple[int, MotionPair]]:
-        """Index among all pairs, and pair, of all of a split; the same in each epoch."""
+        """Return index in the corpus and pair for all pairs of a split; the same in each epoch."""
         return [(index, pair) for index, pair in enumerate(self.pairs) if pair.split == split]
 
     def group_ids(self, pair: MotionPair) -> tuple[int, int]:
-        """Of the pair's piece and take, by the order of their names in all splits."""
-        return self._pieces[pair.piece], self._takes[pair.take]
+        """Return the ids of the pair's piece and take, in the order of their names in all splits."""
+        return self._piece_ids[pair.piece], self._take_ids[pair.take]
 
     @cached_property
-    def _pieces(self) -> dict[str, int]:
-        return _enumerate_names(pair.piece for pair in self.pairs)
+    def _piece_ids(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(sorted({pair.piece for pair in self.pairs}))}
 
     @cached_property
-    def _takes(self) -> dict[str, int]:
-        return _enumerate_names(pair.take for pair in self.pairs)
+    def _take_ids(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(sorted({pair.take for pair in self.pairs}))}
 
 
 def write_manifest(
@@ -91,22 +90,22 @@ def write_manifest(
     left_out: Mapping[str, str] | None = None,
     notes: Mapping[str, int] | None = None,
 ) -> Corpus:
-    """Check the pairs against each other and write manifest and mark, the mark last.
+    """Check the pairs against each other and write ``manifest.jsonl`` and then ``prepared.json``.
 
     Args:
-        folder: of the corpus.
-        pairs: in any order; the manifest has them by name.
-        corpus: its name.
-        options: what it was prepared with.
-        left_out: what could not be used, and why.
-        notes: what was passed over on purpose, and how often.
+        folder: folder of the corpus.
+        pairs: in any order; the manifest sorts them by name.
+        corpus: name of the corpus.
+        options: options of the preparation.
+        left_out: reason for each item that could not be used.
+        notes: number of items that were skipped on purpose, by reason.
 
     Raises:
-        DataError: no pair at all, a name given twice, or splits that share a piece, a take or a recording.
+        DataError: there are no pairs, a name occurs twice, or splits share a piece, a take or a recording.
     """
     folder = Path(folder)
     if not pairs:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list((left_out or {}).items())[:3])
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list((left_out or {}).items())[:3])
         raise DataError(f"{folder}: not one pair could be prepared" + (f" ({reasons})" if reasons else ""))
     pairs = sorted(pairs, key=lambda pair: pair.name)
     check_splits(pairs)
@@ -127,38 +126,38 @@ def write_manifest(
 
 
 def read_corpus(folder: str | Path) -> Corpus:
-    """Read a prepared corpus; of one in shards, check that every tar is there and as long as it was.
+    """Read a prepared corpus. For a corpus in shards, check that each tar exists and has the expected size.
 
     Args:
         folder: on disk, or any URL that fsspec opens, such as ``s3://bucket/corpus``.
 
     Raises:
-        DataError: not prepared, not to its end, or changed since.
-        ShardError: a tar is missing, or of another length.
+        DataError: the corpus is not prepared, not completely prepared, or has been changed.
+        ShardError: a tar is missing or has another size.
     """
     try:
-        lines, mark = (read_range(f"{folder}/{name}") for name in (MANIFEST, MARK))
+        manifest, mark = (read_range(f"{folder}/{name}") for name in (MANIFEST, MARK))
     except FileNotFoundError:
         raise DataError(
             f"{folder}: no prepared corpus ({MANIFEST} with {MARK}); "
-            f"`motionbeat data prepare NAME RAW {folder}` makes one, or goes on with an interrupted one"
+            f"`motionbeat data prepare NAME RAW {folder}` creates one, or continues an interrupted one"
         ) from None
     try:
-        text = lines.decode().replace("\r\n", "\n")  # as Windows ends lines
+        text = manifest.decode().replace("\r\n", "\n")
         info = json.loads(mark)
         expected = str(info["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{folder}: {MANIFEST} or {MARK} is damaged ({error}); prepare the corpus again"
         ) from error
-    found = hashlib.sha256(text.encode()).hexdigest()
-    if found != expected:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    if sha256 != expected:
         raise DataError(
-            f"{folder}/{MANIFEST}: changed since it was prepared (sha256 {found[:12]!r}, expected "
+            f"{folder}/{MANIFEST}: changed since it was prepared (sha256 {sha256[:12]!r}, expected "
             f"{expected[:12]!r}); prepare the corpus again"
         )
     pairs = []
-    # Not splitlines: a name may hold a character that it takes for the end of a line.
+    # splitlines would also split at other characters, which names may contain.
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         location = f"{folder}/{MANIFEST}:{number}"
         try:
@@ -166,26 +165,26 @@ def read_corpus(folder: str | Path) -> Corpus:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{location}: not JSON ({error}); prepare the corpus again") from error
         pairs.append(from_record(record, location))
-    return Corpus(Path(folder), _resolve_shards(folder, pairs), info, found)
+    return Corpus(Path(folder), _resolve_shards(folder, pairs), info, sha256)
 
 
 def check_splits(pairs: Sequence[MotionPair]) -> None:
-    """Refuse names given twice, and what is in two splits.
+    """Check that names are unique and that splits share no piece, take or recording.
 
     Raises:
-        DataError: naming the piece, take or recording and the two pairs.
+        DataError: names the piece, take or recording and the two pairs.
     """
-    names: dict[str, MotionPair] = {}
-    seen: dict[tuple[str, str], MotionPair] = {}
+    names: set[str] = set()
+    first_pairs: dict[tuple[str, str], MotionPair] = {}
     for pair in pairs:
         if pair.name in names:
             raise DataError(f"pair {pair.name!r} is there twice; names must differ")
-        names[pair.name] = pair
+        names.add(pair.name)
         keys = [("piece", pair.piece), ("take", pair.take)]
         if pair.audio is not None:
             keys.append(("recording", pair.audio.sha256))
         for key in keys:
-            first = seen.setdefault(key, pair)
+            first = first_pairs.setdefault(key, pair)
             if first.split != pair.split:
                 raise DataError(
                     f"the {key[0]} {key[1]!r} is in two splits: {first.name!r} in {first.split}, "
@@ -194,20 +193,20 @@ def check_splits(pairs: Sequence[MotionPair]) -> None:
 
 
 def _resolve_shards(folder: str | Path, pairs: Sequence[MotionPair]) -> tuple[MotionPair, ...]:
-    """The pairs with the whole paths of their tars, which are there and as long as they were written."""
-    written = {f"{folder}/{pair.shard.path}": pair.shard.size for pair in pairs if pair.shard is not None}
+    """Check existence and size of the tars and return the pairs with the tars' full paths."""
+    expected = {f"{folder}/{pair.shard.path}": pair.shard.size for pair in pairs if pair.shard is not None}
     try:
-        found = file_sizes(list(written))
+        sizes = file_sizes(list(expected))
     except FileNotFoundError as error:
         raise ShardError(
-            f"{folder}: one of its {len(written)} shards is missing ({error}); copy it again, or write the "
+            f"{folder}: one of its {len(expected)} shards is missing ({error}); copy it again, or write the "
             f"shards again"
         ) from error
-    for (path, size), is_now in zip(written.items(), found, strict=True):
-        if is_now is not None and is_now != size:
+    for (path, expected_size), size in zip(expected.items(), sizes, strict=True):
+        if size is not None and size != expected_size:
             raise ShardError(
-                f"{path}: {is_now} bytes, expected {size}: it is cut off, or another file; copy it again, or "
-                f"write the shards again"
+                f"{path}: {size} bytes, expected {expected_size}: it is cut off, or another file; copy it "
+                f"again, or write the shards again"
             )
     return tuple(
         pair
@@ -215,7 +214,3 @@ def _resolve_shards(folder: str | Path, pairs: Sequence[MotionPair]) -> tuple[Mo
         else replace(pair, shard=replace(pair.shard, path=f"{folder}/{pair.shard.path}"))
         for pair in pairs
     )
-
-
-def _enumerate_names(names: Iterable[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(sorted(set(names)))}

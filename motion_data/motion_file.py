@@ -1,4 +1,4 @@
-"""A motion, its grid and labels of its sound as one .npz file."""
+"""Motions with their grid and labels as .npz files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from motionbeat_upstream.tracking.grid import Grid
 NO_LABELS = Labels()
 
 PULSE_PREFIX = "pulse_"
-"""Beginning of the names of the arrays of touch-downs."""
-
+"""Prefix of the arrays of touch-downs, one per limb."""
 
 LABEL_PREFIX = "label_"
-"""Beginning of the names of the arrays of labels, one a kind."""
+"""Prefix of the arrays of labels, one per kind."""
 
 
 def to_arrays(motion: Motion, grid: Grid | None, labels: Labels = NO_LABELS) -> dict[str, NDArray[Any]]:
-    """What stands in the file, by name."""
+    """Convert a motion, its grid and labels to the named arrays of a file."""
     arrays: dict[str, NDArray[Any]] = {
         "fps": np.array(motion.fps),
         "start": np.array(motion.start),
@@ -46,10 +45,10 @@ def to_arrays(motion: Motion, grid: Grid | None, labels: Labels = NO_LABELS) -> 
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None, Labels]:
-    """What :func:`to_arrays` was given.
+    """Convert the arrays of :func:`to_arrays` back.
 
     Raises:
-        KeyError, ValueError, TypeError, OverflowError: arrays that are missing, or do not fit each other.
+        KeyError, ValueError, TypeError, OverflowError: arrays are missing or do not fit each other.
     """
     motion = Motion(
         float(arrays["fps"]),
@@ -66,27 +65,27 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[Motion, Grid | None
         return motion, None, labels
     confidence = float(arrays["confidence"])
     # Older files have one confidence for both.
-    of_downbeats = float(arrays.get("downbeat_confidence", confidence))
-    metre = int(arrays["metre"])
-    return motion, Grid(arrays["beats"], arrays["positions"], metre, confidence, of_downbeats), labels
+    downbeat_confidence = float(arrays.get("downbeat_confidence", confidence))
+    grid = Grid(arrays["beats"], arrays["positions"], int(arrays["metre"]), confidence, downbeat_confidence)
+    return motion, grid, labels
 
 
 def write_motion(path: str | Path, motion: Motion, grid: Grid | None, labels: Labels = NO_LABELS) -> None:
-    """Write a motion, whole or not at all."""
+    """Write a motion atomically."""
     with atomic_path(path) as draft:
         np.savez(draft, **to_arrays(motion, grid, labels))
 
 
 def read_motion(path: str | Path) -> tuple[Motion, Grid | None]:
-    """The motion and grid of :func:`read_motion_and_labels`, with its errors."""
+    """Read motion and grid; see :func:`read_motion_and_labels`."""
     return read_motion_and_labels(path)[:2]
 
 
 def read_motion_and_labels(path: str | Path) -> tuple[Motion, Grid | None, Labels]:
-    """Read what :func:`write_motion` wrote; nothing pickled is loaded.
+    """Read a file of :func:`write_motion`, without unpickling.
 
     Raises:
-        DataError: no such file, not such a file, or arrays that do not fit each other.
+        DataError: the file is missing or damaged, or its arrays do not fit each other.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""One piece of music with one motion to it: the record that every corpus, split and table shares."""
+"""The record of a pair (one piece of music with one motion), shared by corpora, splits and tables."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ NO_BEATS = "no beats"
 
 GRID_SOURCES = ("exact", "annotated", "self-labelled", "estimated", NO_BEATS, "none")
 """Where a pair's beats come from: the score that was played, a human, a model's activations on a measured
-tatum, or the audio alone. With :data:`NO_BEATS` it is known that there are none, as in applause; with
-``none`` nothing is known. Neither has a grid."""
+tatum, or the audio alone. :data:`NO_BEATS` means that there are none, as in applause; ``none`` means that
+nothing is known. Pairs with one of these two have no grid."""
 
 
 Text = InstanceOf[str]
-"""Names of files may hold bytes that are not UTF-8, which pydantic refuses in a plain str."""
+"""File names may contain bytes that are not UTF-8, which pydantic refuses in a plain str."""
 
 
 @dataclass(config=ConfigDict(allow_inf_nan=False), frozen=True)
 class AudioSpan:
-    """A stretch of an audio file."""
+    """A span of an audio file."""
 
     path: Text
-    """From the folder of the manifest, or absolute."""
+    """Relative to the folder of the manifest, or absolute."""
     start: NotNegative
     """Seconds into the file."""
     stop: Number
-    """Seconds into the file, beyond ``start``."""
+    """Seconds into the file, above ``start``."""
     sha256: str
-    """Of the whole file: the same recording must not be in two splits under two names."""
+    """Hash of the whole file, which detects one recording under two names in two splits."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -49,106 +49,108 @@ class AudioSpan:
 
 @dataclass(config=CONFIG, frozen=True)
 class ShardSpan:
-    """The bytes of a tar that hold a pair."""
+    """The bytes of a tar that contain a pair."""
 
     path: Text
-    """Of the tar: in the manifest from its folder on; once that is read whole, or a URL."""
+    """Path of the tar. In a manifest file it is relative to the folder; :func:`read_corpus
+    <motion_data.manifest.read_corpus>` makes it a full path or URL."""
     size: Count
-    """Bytes of the whole tar."""
+    """Size of the tar in bytes."""
     start: Natural
-    """First byte of the pair's first member, its header included."""
+    """First byte of the pair's first member, including its header."""
     stop: Count
-    """Byte behind the last."""
+    """Byte after the last member."""
     sha256: str
-    """Of the bytes from ``start`` to ``stop``."""
+    """Hash of the bytes from ``start`` to ``stop``."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class MotionPair:
     """One line of a manifest.
 
-    Motions are in metres, y up, on the clock of the audio span; what the source had stands in
-    ``provenance``.
+    Motions are in metres with y up, on the clock of the audio span. ``provenance`` keeps the source's values.
 
-    Raises ``pydantic.ValidationError``, a ``ValueError``, when a field's value cannot be.
+    Raises:
+        pydantic.ValidationError: a field has a value that is not allowed. It is a ``ValueError``.
     """
 
     name: Text
-    """Unique in the corpus, and fit for a file name."""
+    """Unique in the corpus and usable as a file name."""
     corpus: Text
-    """Who made it: aistpp, bvh, stepmania, constructed, recordings, modules, video, folder."""
+    """Corpus module: aistpp, bvh, stepmania, constructed, recordings, modules, video or folder."""
     piece: Text
-    """The music; pairs of one piece are never each other's negatives, nor in two splits."""
+    """The music. Pairs of one piece are never negatives of each other and are in one split."""
     take: Text
-    """The performance of the motion; the same holds."""
+    """The performance of the motion. The same rules apply as for ``piece``."""
     split: str
     """train, dev or test."""
     licence: Text
-    """What may be done with it."""
+    """Terms of use."""
     seconds: Positive
     """Length of the pair."""
     fps: NotNegative
-    """Frames of motion a second; 0 without joints."""
+    """Frame rate of the motion; 0 without joints."""
     joints: tuple[str, ...]
-    """Names of the joints; none for step charts."""
+    """Joint names; empty for step charts."""
     pulses: Mapping[str, int]
-    """Touch-downs of each limb."""
+    """Number of touch-downs of each limb."""
     grid: str = "none"
-    """Where beats and bars come from: one of ``GRID_SOURCES``."""
+    """Source of beats and bars, one of ``GRID_SOURCES``."""
     metre: Count | None = None
-    """Beats a bar, most of the time; a bar of 6/8 counts as two. None without a grid."""
+    """Most common number of beats per bar; a bar of 6/8 has two. None without a grid."""
     bpm: Positive | None = None
-    """Median tempo in beats a minute. None without a grid."""
+    """Median tempo. None without a grid."""
     audio: AudioSpan | None = None
-    """None for a constructed pair, which is played when it is loaded."""
+    """None for a constructed pair, which is rendered when it is loaded."""
     motion: Text | None = None
-    """The motion's .npz, from the folder of the manifest; None for a constructed pair."""
+    """The motion's .npz file, relative to the folder of the manifest; None for a constructed pair."""
     shard: ShardSpan | None = None
-    """Where sound and motion are read from in place of files or notes; None outside of shards."""
+    """Where sound and motion are read from if the corpus is stored as shards; otherwise None."""
     units: Literal["m"] = "m"
     axes: Literal["y up"] = "y up"
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Source files, what was detected, filled or missed, seeds: what it takes to make the pair again."""
+    """Source files, detected and inferred values, seeds: everything needed to create the pair again."""
 
     @property
     def audio_file(self) -> AudioSpan | None:
-        """What of a file the sound is read from; None where it is played from notes, or lies in a shard."""
+        """Span of the file that the sound is read from; None for rendered pairs and pairs in shards."""
         return self.audio if self.shard is None else None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        faults = [
-            fault
-            for wrong, fault in (
-                (not self.name or "/" in self.name or self.name.startswith("."), "name must fit a file"),
-                (not self.piece or not self.take, "piece and take must not be empty"),
-                (self.split not in SPLITS, f"split must be one of {', '.join(SPLITS)}, got {self.split!r}"),
-                (self.grid not in GRID_SOURCES, f"grid must be one of {', '.join(GRID_SOURCES)}"),
-                (
-                    (self.grid in ("none", NO_BEATS)) != (self.bpm is None),
-                    "bpm belongs to a grid, and a grid has one",
-                ),
-            )
-            if wrong
-        ]
-        if faults:
-            raise ValueError("; ".join(faults))
+        errors = []
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            errors.append("name must fit a file")
+        if not self.piece or not self.take:
+            errors.append("piece and take must not be empty")
+        if self.split not in SPLITS:
+            errors.append(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
+        if self.grid not in GRID_SOURCES:
+            errors.append(f"grid must be one of {', '.join(GRID_SOURCES)}")
+        if (self.grid in ("none", NO_BEATS)) != (self.bpm is None):
+            errors.append("bpm belongs to a grid, and a grid has one")
+        if errors:
+            raise ValueError("; ".join(errors))
         return self
 
 
 def to_record(pair: MotionPair) -> dict[str, Any]:
-    """What stands in a manifest's line, as JSON holds it."""
+    """Convert a pair to the JSON object of its manifest line."""
     return {key: value for key, value in asdict(pair).items() if value is not None}
 
 
 def from_record(record: Mapping[str, Any], location: str) -> MotionPair:
-    """A pair from a manifest's line, decoded from JSON; ``place`` is its file and line, for messages.
+    """Convert the JSON object of a manifest line to a pair.
+
+    Args:
+        record: decoded JSON.
+        location: file and line, for messages.
 
     Raises:
-        DataError: fields that are missing, unknown, or cannot be.
+        DataError: fields are missing, unknown, or have values that are not allowed.
     """
-    faults: list[str] = []
-    pair = read_values(MotionPair, record, faults)
+    errors: list[str] = []
+    pair = read_values(MotionPair, record, errors)
     if pair is None:
-        raise DataError(f"{location}: {'; '.join(faults)}; prepare the corpus again with this version")
+        raise DataError(f"{location}: {'; '.join(errors)}; prepare the corpus again with this version")
     return pair

@@ -1,8 +1,8 @@
-"""Configurations: pydantic dataclasses whose types say what is allowed, read from plain values.
+"""Configurations: pydantic dataclasses that are read from plain values.
 
-Every mistake is reported at once, by the full path of its key, with what was found and what is allowed.
-pydantic takes text and true/false for numbers where it can; the number types below do not. They take whole
-numbers written as 4.0, and no NaN or infinity.
+All errors are reported at once, each with the full path of its key, its value and what is allowed. Unlike
+pydantic's, the number types below do not accept text, true and false, NaN or infinity. They accept whole
+numbers written as 4.0.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic_core import ArgsKwargs
 Config = TypeVar("Config")
 
 CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""Of every dataclass that is a configuration. Dataclasses of other packages within it are read by the same
-rules."""
+"""pydantic configuration of every configuration dataclass; it also applies to nested dataclasses of other
+packages."""
 
 
 def _no_text_or_bool(value: object) -> object:
@@ -38,50 +38,50 @@ NotNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 
 
-def read_values(kind: type[Config], values: object, faults: list[str], path: str = "") -> Config | None:
-    """A configuration from plain values, as a YAML file or a command line gives them.
+def read_values(kind: type[Config], values: object, errors: list[str], path: str = "") -> Config | None:
+    """Create a configuration from plain values of a YAML file or command line.
 
     Args:
-        kind: a dataclass; what is left out takes its default.
-        values: its fields by their names; those of a dataclass within it likewise.
-        faults: gets a message for each unknown key and each value that is not allowed.
-        path: the keys that lead to ``values`` itself, for messages.
+        kind: a dataclass; missing fields take their defaults.
+        values: fields by name; those of nested dataclasses are mappings as well.
+        errors: receives a message for each unknown key and each value that is not allowed.
+        path: path of keys that leads to ``values``, for messages.
 
     Returns:
-        The configuration, or None where there are faults.
+        The configuration, or None if there are errors.
     """
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        faults += _messages(error, kind, values, path)
+        errors += _messages(error, kind, values, path)
         return None
 
 
 def _messages(error: ValidationError, kind: type[Any], values: object, path: str) -> list[str]:
-    """A message for each key at fault."""
-    faults: dict[str, list[str]] = {}
-    for fault in error.errors(include_url=False):
-        key, found = ".".join(filter(None, (path, *_keys(fault["loc"], values)))), fault["input"]
-        if fault["type"] == "unexpected_keyword_argument":
-            faults[key] = [f"unknown key {key}{_known_keys(kind, fault['loc'][:-1])}"]
+    """Return a message for each key with an error."""
+    messages: dict[str, tuple[str, list[str]]] = {}
+    for details in error.errors(include_url=False):
+        key, value = ".".join(filter(None, (path, *_keys(details["loc"], values)))), details["input"]
+        if details["type"] == "unexpected_keyword_argument":
+            messages[key] = f"unknown key {key}{_known_keys(kind, details['loc'][:-1])}", []
             continue
-        if fault["type"] == "missing":
-            missing = ".".join(filter(None, (path, *map(str, fault["loc"]))))
-            faults[missing] = [f"{missing} is missing"]
+        if details["type"] == "missing":
+            missing = ".".join(filter(None, (path, *map(str, details["loc"]))))
+            messages[missing] = f"{missing} is missing", []
             continue
-        allowed = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        allowed = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         allowed = allowed.partition(" or an instance of ")[0]
-        # A rule between several keys is about their section, whose whole content says nothing.
-        is_section = fault["type"] == "value_error" and isinstance(found, Mapping | ArgsKwargs)
-        subject = key if is_section else f"{key} = {reprlib.repr(found)}"
-        faults.setdefault(key, [f"{subject}: " if key else ""]).append(allowed)
-    # Of a union pydantic names each member that the value is not.
-    messages = [subject + " or ".join(dict.fromkeys(allowed)) for subject, *allowed in faults.values()]
-    return [" ".join(message.split()) for message in messages]
+        # A rule about several keys concerns their section; its whole content would not help.
+        is_section = details["type"] == "value_error" and isinstance(value, Mapping | ArgsKwargs)
+        subject = key if is_section else f"{key} = {reprlib.repr(value)}"
+        messages.setdefault(key, (f"{subject}: " if key else "", []))[1].append(allowed)
+    # For a union, pydantic reports every member.
+    texts = [subject + " or ".join(dict.fromkeys(allowed)) for subject, allowed in messages.values()]
+    return [" ".join(text.split()) for text in texts]
 
 
 def _keys(location: tuple[int | str, ...], values: object) -> list[str]:
-    """The keys that lead to a value; pydantic puts names of types, such as a union's, between them."""
+    """Return the keys that lead to a value; pydantic inserts names of types, such as those of a union."""
     keys = []
     for part in location:
         is_key = isinstance(values, Mapping) and part in values

@@ -1,4 +1,4 @@
-"""How long each stage of loading a batch takes, while somebody measures it."""
+"""Timing of the stages of loading a batch."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ STAGES = {
     "collate": "sample motions, pad and stack the batch",
     "negatives": "draw the negatives' recipes",
 }
-"""Their names and what they are; stages do not contain each other."""
+"""Descriptions by name; stages do not contain each other."""
 
 
 class StageTimes:
-    """Work by stage, added up over threads."""
+    """Times and calls of each stage, summed over threads."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.calls: dict[str, int] = defaultdict(int)
         self.decoded_seconds = 0.0
-        """Length of the sound that was decoded or rendered."""
+        """Length of the decoded or rendered sound."""
 
 
 _lock = Lock()
 _active: list[StageTimes] = []
-"""What is being measured; most of the time nothing."""
+"""Measurements in progress."""
 
 
 @contextmanager
 def measure_stages() -> Iterator[StageTimes]:
-    """Measure until the end of the ``with`` block, in all threads of the process."""
-    measured = StageTimes()
-    _active.append(measured)
+    """Measure all threads of the process until the end of the ``with`` block."""
+    times = StageTimes()
+    _active.append(times)
     try:
-        yield measured
+        yield times
     finally:
-        _active.remove(measured)
+        _active.remove(times)
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Count the time until the end of the ``with`` block."""
+    """Add the duration of the ``with`` block to a stage of all measurements in progress."""
     begin = time.perf_counter()
     try:
         yield
     finally:
-        spent = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
         with _lock:
-            for measured in _active:
-                measured.seconds[name] += spent
-                measured.calls[name] += 1
+            for times in _active:
+                times.seconds[name] += seconds
+                times.calls[name] += 1
 
 
 def count_decoded(seconds: float) -> None:
-    """Count sound that was decoded or rendered."""
+    """Add a length of decoded or rendered sound to all measurements in progress."""
     with _lock:
-        for measured in _active:
-            measured.decoded_seconds += seconds
+        for times in _active:
+            times.decoded_seconds += seconds

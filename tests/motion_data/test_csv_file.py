@@ -30,7 +30,7 @@ def test_rows_with_their_places(tmp_path: Path) -> None:
     [
         (b"", "no column piece and no column split; expected piece,split, in UTF-8; found nothing"),
         (b"piece,spl\nit\na,b\n", "no column split"),
-        (b"piece,split,piece\na,b,c\n", "the column piece is there twice"),
+        (b"piece,split,piece\na,b,c\n", "the column piece occurs twice"),
         (b"piece,split\n\xff,b\n", "not a CSV file in UTF-8"),
         (b"piece,split\n" + b"x" * 200_000 + b",b\n", "field larger than field limit"),
     ],

@@ -141,7 +141,7 @@ def test_another_rate_or_speed_moves_all_alike(motion: Motion, fps: float, speed
 
 
 def test_a_motion_too_short_for_a_rate_is_refused() -> None:
-    with pytest.raises(DataError, match=r"lasts 0\.03 s; expected two frames at 30 a second"):
+    with pytest.raises(DataError, match=r"lasts 0\.03 s; expected two frames at 30 fps"):
         Motion(60.0, ("pelvis",), np.zeros((2, 1, 3))).at_rate(30.0)
 
 
