@@ -107,9 +107,9 @@ class Motion:
     def between(self, start: float, stop: float, margin: float = 0.0) -> Motion:
         """Cut the motion from ``start`` to ``stop``; the clock of the result begins at ``start``.
 
-        The frames are those of :meth:`frames_between`, neither moved nor resampled. ``start`` of the result is
-        the time of its first frame: 0 or slightly less, or more if the motion begins later. A motion without
-        joints always has the requested length, with no touch-downs beyond its ends.
+        The frames are those of :meth:`frames_between`, neither moved nor resampled. ``start`` of the result
+        is the time of its first frame: 0 or slightly less, or more if the motion begins later. A motion
+        without joints always has the requested length, with no touch-downs beyond its ends.
 
         Args:
             start: seconds of the audio.
@@ -127,8 +127,8 @@ class Motion:
             if last - first < 2:
                 raise DataError(
                     f"the span from {start:.2f} to {stop:.2f} s contains {max(last - first, 0)} frame(s) of "
-                    f"the motion, which lasts from {self.times[0]:.2f} to {self.times[-1]:.2f} s; expected at "
-                    f"least 2"
+                    f"the motion, which lasts from {self.times[0]:.2f} to {self.times[-1]:.2f} s; "
+                    f"expected at least 2"
                 )
             joints = self.joints[first:last]
             rotations = None if self.rotations is None else self.rotations[first:last]
