@@ -1,7 +1,7 @@
-"""Annotated beats and the ``.beats`` files that hold them.
+"""Reading and writing of beats as ``.beats`` files.
 
-A line is a beat: its time in seconds, a tab or spaces, its position in the bar, 1 being the
-downbeat. That is how GTZAN-Rhythm, Ballroom and most of the field's corpora are handed round.
+A line contains the time of a beat in seconds and its position in the bar, separated by a tab or spaces;
+position 1 is the downbeat. GTZAN-Rhythm, Ballroom and most other corpora have this format.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from motionbeat_upstream.atomic_write import atomic_path
 log = logging.getLogger(__name__)
 
 UNKNOWN = 0
-"""Position of a beat whose place in the bar is not known."""
+"""Position of a beat whose position in the bar is not known."""
 
 MAX_POSITION = 10_000
-"""Positions in the bar above this are taken for damage."""
+"""A position above this is an error."""
 
 
 @dataclass(frozen=True)
 class Beats:
-    """The beats of one piece, annotated or estimated, at times that are not rounded to frames."""
+    """Annotated or estimated beats of one piece, not rounded to frames."""
 
     times: NDArray[np.float64]
-    """(N,) seconds from the start of the audio, increasing."""
+    """(N,) increasing seconds from the start of the audio."""
     positions: NDArray[np.int64]
-    """(N,) position in the bar, counted from 1; 1 is a downbeat, 0 is not known."""
+    """(N,) position in the bar from 1, which is a downbeat; 0 if unknown."""
 
     @property
     def downbeats(self) -> NDArray[np.float64]:
@@ -44,19 +44,19 @@ class Beats:
 
     @property
     def downbeats_known(self) -> bool:
-        """Whether at least two downbeats are marked; a piece without is left out for downbeats."""
+        """Whether at least two downbeats are marked, as the evaluation of downbeats requires."""
         return len(self.downbeats) >= 2
 
 
 def read_beats(path: str | Path) -> Beats:
     """Read a ``.beats`` file.
 
-    Blank lines, lines that start with ``#`` and one line of column names are passed over. Files
-    with the times alone are understood too: every position is 0, not known. Beats before 0 s, which
-    some published data sets have, are dropped with a warning in the log.
+    Blank lines, lines that start with ``#`` and one line of column names are skipped. If a file contains
+    times only, all positions are 0. Beats before 0 s, which some published data sets contain, are dropped
+    with a warning in the log.
 
     Raises:
-        DataError: no such file, or a line that is wrong; the message gives its number.
+        DataError: the file is missing, or a line is invalid; the message gives its number.
     """
     path = Path(path)
     try:
@@ -80,15 +80,19 @@ def read_beats(path: str | Path) -> Beats:
                 f"{path}:{number}: beats must increase, but {following:g} s follows {time:g} s; sort them"
             )
         if (position is None) != (other is None):
-            raise DataError(f"{path}:{number}: some lines have a position in the bar and some have none")
+            raise DataError(
+                f"{path}:{number}: some lines have a position in the bar and some have none; add "
+                f"the missing ones"
+            )
     before = sum(time < 0 for _, time, _ in rows)
     rows = rows[before:]
     if len(rows) < 2:
         raise DataError(
-            f"{path}: holds {len(rows)} beats from 0 s on, expected at least 2; annotate it or leave it out"
+            f"{path}: contains {len(rows)} beats from 0 s on, expected at least 2; annotate it or leave it "
+            f"out"
         )
     if before:
-        log.warning("%s: %d beat(s) before 0 s, where the audio begins, are dropped", path, before)
+        log.warning("%s: %d beat(s) before 0 s, the start of the audio, are dropped", path, before)
     return Beats(
         np.array([time for _, time, _ in rows]),
         np.array([UNKNOWN if position is None else position for _, _, position in rows], dtype=np.int64),
@@ -96,7 +100,7 @@ def read_beats(path: str | Path) -> Beats:
 
 
 def write_beats(path: str | Path, beats: Beats) -> None:
-    """Write a ``.beats`` file, whole or not at all; times to a tenth of a millisecond."""
+    """Write a ``.beats`` file atomically, with times rounded to 0.1 ms."""
     lines = (f"{time:.4f}\t{position}\n" for time, position in zip(beats.times, beats.positions, strict=True))
     with atomic_path(path) as draft:
         draft.write_text("".join(lines), encoding="utf-8")

@@ -1,12 +1,17 @@
-"""What is known of a pair's sound beside its beats: notes, drums, chords, key, sections."""
+"""Labels of a sound other than beats: notes, drums, chords, key, sections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from motion_data.errors import DataError
+from motion_data.files import read_npz
+from motionbeat_upstream.atomic_write import atomic_path
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "notes": ("pitch", "velocity", "program", "part"),
@@ -15,19 +20,18 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "key": ("tonic", "mode"),
     "sections": ("kind",),
 }
-"""The kinds of events, and the values of each after the seconds at which an event begins and ends.
+"""The kinds of events, and the values of each kind. They follow the onset and offset of an event in seconds.
 
 ``pitch`` is a MIDI pitch, ``velocity`` a MIDI velocity, ``program`` a General MIDI program from 0, ``part``
 the number of the player within the pair. ``root`` and ``tonic`` are pitch classes, 0 for C. ``class``,
 ``quality``, ``mode`` and ``kind`` are indices into :data:`DRUMS`, :data:`QUALITIES`, :data:`MODES` and
-:data:`SECTIONS`. Entries of these tuples may be added at the end only: prepared corpora hold the indices.
+:data:`SECTIONS`. Append new entries to these tuples: prepared corpora contain the indices.
 
-Each source of pairs gives the kinds that it knows. A kind that is given without events says that none sounds;
-a kind that is absent is unknown.
+A kind without events means that there are none. A kind that is absent is unknown.
 """
 
 PITCHED_KINDS = ("notes", "chords", "key")
-"""Kinds whose first value is in semitones: it rises where the sound is played faster."""
+"""Kinds whose first value is in semitones and increases with the playback speed."""
 
 DRUMS = ("kick", "snare", "hat", "tom", "cymbal", "other")
 """Classes of drums. Rim strokes and claps are snares; rides, bells and splashes are cymbals."""
@@ -62,11 +66,11 @@ CHORD_TONES: Mapping[str, tuple[int, ...]] = {
     "maj6": (0, 4, 7, 9),
     "min6": (0, 3, 7, 9),
 }
-"""Semitones above the root of each quality, as Harte's notation names it; ``none`` is that no chord sounds,
-whatever the root."""
+"""Semitones above the root of each chord quality, named as in Harte's notation. ``none`` means that no chord
+sounds; its root is ignored."""
 
 QUALITIES = (*CHORD_TONES, "other")
-"""Qualities of chords, by their number."""
+"""Chord qualities by index."""
 
 MODE_STEPS: Mapping[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -81,30 +85,31 @@ MODE_STEPS: Mapping[str, tuple[int, ...]] = {
 """Semitones above the tonic of the scale of each mode."""
 
 MODES = (*MODE_STEPS, "other")
-"""Modes of keys, by their number."""
+"""Modes by index."""
 
 SECTIONS = (
     *("part", "thinned", "break", "intro", "verse", "chorus", "bridge", "solo", "outro"),
     *("fermata", "silence", "noise", "applause"),
 )
-"""Kinds of sections. A part has no name of its own; in a thinned one some of the band rest, in a break all or
-all but one."""
+"""Kinds of sections. A ``part`` has no further name. Some instruments rest in a ``thinned`` section, all or
+all but one in a ``break``."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Events by their kind, on the clock of the sound.
+    """Events by kind, on the clock of the sound.
 
-    They come with a :class:`~motion_data.loading.LoadedPair`, are cut and played faster with it, and reach
-    the losses in a :class:`~motion_data.pipeline.batch.Batch`. :mod:`motion_data.label_targets` turns them
-    into targets of frames.
+    They are part of a :class:`~motion_data.loading.LoadedPair`, are cut and resampled with it, and reach the
+    losses in a :class:`~motion_data.pipeline.batch.Batch`. :mod:`motion_data.label_targets` converts them to
+    frame targets.
 
-    Raises ``ValueError`` where a kind is none of :data:`KINDS`, or its rows are not what they should be.
+    Raises:
+        ValueError: a kind is not in :data:`KINDS`, or its rows have a wrong shape, type or order.
     """
 
     events: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """(N, 2 + K) of each kind: seconds at which an event begins and ends, then the K values of that kind. An
-    event may begin before the sound, or end after it."""
+    """(N, 2 + K) for each kind: onset and offset in seconds, then the K values of the kind. An event may
+    begin before the sound or end after it."""
 
     def __post_init__(self) -> None:
         for kind, rows in self.events.items():
@@ -117,23 +122,21 @@ class Labels:
                     f"begin, end, {', '.join(KINDS[kind])}"
                 )
             if not np.isfinite(rows).all() or (rows[:, 1] < rows[:, 0]).any():
-                raise ValueError(f"{kind} with values that are no numbers, or that end before they begin")
+                raise ValueError(f"{kind} with values that are not finite, or that end before they begin")
 
     def between(self, start: float, stop: float) -> Labels:
-        """The events that begin or last in [start, stop), whole, on a clock that begins at ``start``."""
-        return Labels(
-            {
-                kind: _with_times(rows[inside], rows[inside, :2] - start)
-                for kind, rows in self.events.items()
-                for inside in [(rows[:, 0] < stop) & ((rows[:, 1] > start) | (rows[:, 0] >= start))]
-            }
-        )
+        """Select the events that overlap [start, stop), uncut, on a clock that begins at ``start``."""
+        events = {}
+        for kind, rows in self.events.items():
+            inside = (rows[:, 0] < stop) & ((rows[:, 1] > start) | (rows[:, 0] >= start))
+            events[kind] = _with_times(rows[inside], rows[inside, :2] - start)
+        return Labels(events)
 
     def at_speed(self, speed: float) -> Labels:
-        """The events of the sound played ``speed`` times as fast.
+        """Return the events of the sound played ``speed`` times as fast.
 
-        Its pitch rises by 12 · log2(speed) semitones, and so do the pitches of notes, the roots of chords and
-        the tonic of the key, which need not be whole numbers then.
+        Pitches of notes, roots of chords and the tonic of the key rise by 12 · log2(speed) semitones, so they
+        may become fractional.
         """
         if speed == 1.0:
             return self
@@ -146,26 +149,49 @@ class Labels:
 
 
 def drum_classes(keys: ArrayLike) -> NDArray[np.int64]:
-    """Indices into :data:`DRUMS` of keys of General MIDI percussion."""
+    """Map General MIDI percussion keys to indices into :data:`DRUMS`."""
     return _DRUM_OF_KEY[np.clip(np.asarray(keys, dtype=np.int64), 0, 127)]
 
 
 def chord_quality(chord: tuple[int, ...]) -> int:
-    """Index into :data:`QUALITIES` of a chord's pitches or pitch classes, the root first."""
+    """Return the index into :data:`QUALITIES` of a chord: its pitches or pitch classes, root first."""
     return _name_index(chord, CHORD_TONES, QUALITIES)
 
 
 def scale_mode(scale: tuple[int, ...]) -> int:
-    """Index into :data:`MODES` of a scale's pitches or pitch classes, the tonic first."""
+    """Return the index into :data:`MODES` of a scale: its pitches or pitch classes, tonic first."""
     return _name_index(scale, MODE_STEPS, MODES)
 
 
+def write_labels(path: str | Path, labels: Labels) -> None:
+    """Write labels as .npz, one array per kind, atomically."""
+    with atomic_path(path) as draft:
+        np.savez(draft, **labels.events)
+
+
+def read_labels(path: str | Path) -> Labels:
+    """Read a file of :func:`write_labels`, without unpickling.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; export the corpus again")
+    try:
+        return Labels(read_npz(path))
+    except ValueError as error:
+        raise DataError(f"{path}: not labels of this project ({error}); export the corpus again") from error
+
+
 def _name_index(
-    pitches: tuple[int, ...], known: Mapping[str, tuple[int, ...]], names: tuple[str, ...]
+    pitches: tuple[int, ...], steps_by_name: Mapping[str, tuple[int, ...]], names: tuple[str, ...]
 ) -> int:
     steps = tuple(sorted({(pitch - pitches[0]) % 12 for pitch in pitches}))
-    name = next((name for name, those in known.items() if those == steps), "other")
-    return names.index(name)
+    for index, name in enumerate(names):
+        if steps_by_name.get(name) == steps:
+            return index
+    return names.index("other")
 
 
 def _with_times(rows: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:

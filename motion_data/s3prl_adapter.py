@@ -25,6 +25,7 @@ from tqdm import tqdm
 from motion_data.beats_file import Beats, write_beats
 from motion_data.errors import DataError
 from motion_data.files import write_sound
+from motion_data.labels import write_labels
 from motion_data.manifest import Corpus, read_corpus
 from motion_data.pair import SPLITS, MotionPair
 from motionbeat_upstream.atomic_write import atomic_path, write_text
@@ -241,8 +242,7 @@ def export(plan: Plan, out: str | Path) -> Exported:
 
 def _write_beat_tracking(plan: Plan, done: Exported) -> None:
     """``splits.csv`` with audio, beats, piece and split, as this project's task beat_tracking reads it, and
-    with labels: what :func:`~motion_data.labels_file.read_labels` reads; empty where a pair has none."""
-    from motion_data.labels_file import write_labels
+    with labels: what :func:`~motion_data.labels.read_labels` reads; empty where a pair has none."""
     from motion_data.loading import load_pair
 
     rows = []

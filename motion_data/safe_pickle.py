@@ -1,4 +1,4 @@
-"""Pickles of arrays, from places that nobody has checked: an unpickler that knows numpy and nothing else."""
+"""Safe reading of untrusted pickles: an unpickler that accepts numpy arrays in plain containers only."""
 
 from __future__ import annotations
 
@@ -16,48 +16,45 @@ from motion_data.files import read_bytes
 
 
 def load_arrays(path: str | Path) -> Any:
-    """Read a pickle of numpy arrays in plain containers; nothing else in it is ever run.
+    """Read a pickle of numpy arrays in plain containers; nothing else in it is executed.
 
     Raises:
-        DataError: no such file, truncated, or a pickle that names anything beyond arrays.
+        DataError: the file is missing, truncated, or refers to anything other than arrays.
     """
     path = Path(path)
     return load_arrays_from_bytes(read_bytes(path), str(path))
 
 
 def load_arrays_from_bytes(data: bytes, location: str) -> Any:
-    """The same from a pickle in memory, called ``place`` in messages; raises as :func:`load_arrays`."""
+    """Read a pickle in memory, called ``location`` in messages; raises as :func:`load_arrays`."""
     return ArrayUnpickler(data, location).load()
 
 
 def to_float_array(value: Any, location: str) -> NDArray[np.float64]:
-    """What a pickle holds as an array of numbers, called ``place`` in messages.
+    """Convert a value of a pickle to an array of floats; ``location`` names it in messages.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not an array of numbers.
     """
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError, SystemError) as error:  # the last of texts that are none
-        fault = " ".join(str(error).split())
-        raise DataError(f"{location}: not an array of numbers ({fault}); expected one") from error
+    except (TypeError, ValueError, OverflowError, SystemError) as error:  # SystemError from damaged texts
+        reason = " ".join(str(error).split())
+        raise DataError(f"{location}: not an array of numbers ({reason}); expected one") from error
 
 
 class _Array(np.ndarray):  # type: ignore[type-arg]
-    """An array whose pickled state is checked before numpy sees it: numpy crashes on a damaged one."""
+    """An array whose pickled state is checked first, because numpy crashes on damaged states."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        whole = _build_array(data, dtype, shape)
-        super().__setstate__((1, whole.shape, whole.dtype, bool(fortran), _items(whole)))
-
-
-def _items(array: NDArray[Any]) -> Any:
-    return array.ravel().tolist() if array.dtype.hasobject else array.tobytes()
+        array = _build_array(data, dtype, shape)
+        items = array.ravel().tolist() if array.dtype.hasobject else array.tobytes()
+        super().__setstate__((1, array.shape, array.dtype, bool(fortran), items))
 
 
 class _Dtype:
-    """The type of a pickled array: plain numbers, texts or objects."""
+    """The dtype of a pickled array: plain numbers, texts or objects."""
 
     def __init__(self, name: str, *_: Any) -> None:
         if not re.fullmatch("[biufcSU][0-9]{1,9}|O8?", name):
@@ -70,7 +67,7 @@ class _Dtype:
 
 
 class _ArrayType:
-    """numpy.ndarray, which a pickle only names."""
+    """Replaces numpy.ndarray, which pickles refer to without calling it."""
 
 
 def _reconstruct(*_: Any) -> NDArray[Any]:
@@ -78,7 +75,7 @@ def _reconstruct(*_: Any) -> NDArray[Any]:
 
 
 def _build_array(data: Any, dtype: Any, shape: Any) -> NDArray[Any]:
-    """The array of a pickle's items, bytes or a list of objects."""
+    """Build an array from the items in a pickle: bytes or a list of objects."""
     if not isinstance(dtype, _Dtype):
         raise TypeError("an array without a type")
     if dtype.dtype.hasobject:
@@ -127,14 +124,14 @@ ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
         )
     },
 }
-"""What an array's pickle names, and what is called instead: numpy's own functions crash on damaged pickles.
-Bytes come through ``_codecs.encode`` and ``bytes`` in protocols below 3."""
+"""Globals that pickles of arrays refer to, and their replacements: numpy's own functions crash on damaged
+pickles. ``_codecs.encode`` and ``bytes`` are used for bytes by protocols below 3."""
 
 
 class ArrayUnpickler(pickle._Unpickler):
-    """Unpickles arrays in plain containers; anything else that a pickle names is a DataError.
+    """Unpickles arrays in plain containers; any other global raises a DataError.
 
-    Python's own implementation: the one in C takes all the memory there is for a damaged index.
+    Based on the implementation in Python: the one in C allocates all memory for a damaged index.
     """
 
     def __init__(self, data: bytes, location: str) -> None:
@@ -142,26 +139,26 @@ class ArrayUnpickler(pickle._Unpickler):
         self._location = location
 
     def load(self) -> Any:
-        """What the pickle holds.
+        """Unpickle.
 
         Raises:
-            DataError: truncated, damaged, or naming anything beyond what is allowed.
+            DataError: the pickle is truncated or damaged, or refers to anything that is not allowed.
         """
         try:
             return super().load()
         except DataError:
             raise
         except Exception as error:  # a damaged pickle raises errors of many kinds
-            fault = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise DataError(f"{self._location}: not a whole pickle ({fault}); fetch it again") from error
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise DataError(f"{self._location}: not a whole pickle ({reason}); fetch it again") from error
 
     def find_class(self, module: str, name: str) -> Any:
-        """Only what is allowed."""
-        # Protocol 4 allows dotted names, which would reach through an allowed one.
+        """Return the replacement of an allowed global."""
+        # Protocol 4 allows dotted names, so the pair must match exactly.
         if (module, name) not in ALLOWED_GLOBALS:
-            asked = " ".join(f"{module}.{name}".split())[:100]
+            requested = " ".join(f"{module}.{name}".split())[:100]
             raise DataError(
-                f"{self._location}: the pickle asks for {asked}; only numpy arrays are read from "
+                f"{self._location}: the pickle asks for {requested}; only numpy arrays are read from "
                 f"pickles, and nothing in this one was run. Do not use it unless you know who made it"
             )
         return ALLOWED_GLOBALS[module, name]

@@ -1,4 +1,4 @@
-"""The common skeleton: the 22 body joints of SMPL, which AIST++ uses and other sources are mapped to."""
+"""The common skeleton: the 22 body joints of SMPL. AIST++ uses them, and other sources are mapped to them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 """Parent of each joint; -1 for the root."""
 
 SMPL_JOINTS = (*JOINTS, "left_hand", "right_hand")
-"""SMPL's own 24: the common skeleton and two hands."""
+"""SMPL's 24 joints: the common skeleton and two hands."""
 
 SMPL_PARENTS = (*PARENTS, JOINTS.index("left_wrist"), JOINTS.index("right_wrist"))
-"""Parent of each of them."""
+"""Parent of each joint of ``SMPL_JOINTS``."""
 
 INDEX = {name: index for index, name in enumerate(JOINTS)}
 
 FEET = {"left_foot": ("left_ankle", "left_foot"), "right_foot": ("right_ankle", "right_foot")}
-"""The joints whose rest on the floor makes a foot's contact."""
+"""Joints that determine the contacts of each foot."""
 
 HANDS = {"left_hand": ("left_wrist",), "right_hand": ("right_wrist",)}
-"""The same for hands, where no foot is in view."""
+"""Joints that determine the strokes of each hand, if no foot is in view."""

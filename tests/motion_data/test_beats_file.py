@@ -65,13 +65,13 @@ def test_times_alone_leave_the_downbeats_unknown(tmp_path: Path) -> None:
         ("0.5\t1\n1.0\t-1\n", "a.beats:2: the position"),
         ("0.5\t1\n1.0\tinf\n", "a.beats:2: the position"),
         ("0.5\t1\n1.0\t1e30\n", "a.beats:2: the position"),
-        ("-0.5\t1\n", "holds 0 beats from 0 s on"),
+        ("-0.5\t1\n", "contains 0 beats from 0 s on"),
         ("nan\t1\n", "a.beats:1: the time must be finite"),
         ("# c\n0.5\t1\n0.5\t2\n", "a.beats:3: beats must increase"),
         ("1.0\t1\n0.5\t2\n", "a.beats:2: beats must increase"),
         ("0.5\t1\n1.0\n", "a.beats:2: some lines have a position"),
-        ("", "holds 0 beats"),
-        ("0.5\t1\n", "holds 1 beats"),
+        ("", "contains 0 beats"),
+        ("0.5\t1\n", "contains 1 beats"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -98,7 +98,7 @@ def test_beats_before_the_audio_are_dropped_with_a_note(
     beats = read_beats(path)
     np.testing.assert_array_equal(beats.times, [0.58, 1.18])
     np.testing.assert_array_equal(beats.positions, [1, 2])
-    assert caplog.messages == [f"{path}: 2 beat(s) before 0 s, where the audio begins, are dropped"]
+    assert caplog.messages == [f"{path}: 2 beat(s) before 0 s, the start of the audio, are dropped"]
     path.write_text("0.58\t1\n-0.02\t2\n1.18\t3\n")
     with pytest.raises(DataError, match=r"a\.beats:2: beats must increase, but -0\.02 s follows"):
         read_beats(path)

@@ -17,7 +17,7 @@ from motion_data.corpora.constructed.plan import plan_pair
 from motion_data.corpora.constructed.preparing import make_pair
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
-from motion_data.labels_file import read_labels
+from motion_data.labels import read_labels
 from motion_data.loading import LoadedPair, load_pair
 from motion_data.manifest import Corpus, write_manifest
 from motion_data.pair import MotionPair
