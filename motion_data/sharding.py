@@ -1,4 +1,4 @@
-"""Writing a corpus as shards: tar by tar, so that an interrupted writing goes on where it was."""
+"""Writing of a corpus as shards, tar by tar, so that an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ from motionbeat_upstream.processes import in_processes, use_one_thread
 from motionbeat_upstream.version import __version__
 
 MEMBERS_PER_PAIR = 3
-"""Of a pair: json, npz and the sound."""
-
-BLOCK = tarfile.BLOCKSIZE
-"""Bytes that each member is filled up to a multiple of."""
+"""json, npz and the sound."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +39,19 @@ class _Tar:
 def write_shards(
     corpus: Corpus, out: str | Path, pairs_per_tar: int, lossy: bool = False, workers: int = 1
 ) -> Corpus:
-    """Load every pair and write it into a tar of its split; the manifest and its mark come last.
+    """Load every pair and write it to a tar of its split; write the manifest last.
 
-    The same corpus and settings give the same bytes; tars of an earlier call that are whole are kept.
+    The same corpus and settings give the same bytes. Complete tars of an earlier call are kept.
 
     Args:
-        corpus: prepared.
-        out: folder to write into.
-        pairs_per_tar: the last tar of a split may have fewer.
-        lossy: whether FLAC may move a sample by up to 2⁻²³, see :func:`~motion_data.shards.to_members`.
-        workers: processes, each of which writes a tar at a time.
+        corpus: a prepared corpus.
+        out: output folder.
+        pairs_per_tar: number of pairs per tar; the last tar of a split may have fewer.
+        lossy: whether FLAC may change a sample by up to 2⁻²³, see :func:`~motion_data.shards.to_members`.
+        workers: number of processes, each of which writes one tar at a time.
 
     Raises:
-        DataError, AudioError: a pair that cannot be loaded, or ``out`` holds something else.
+        DataError, AudioError: a pair cannot be loaded, or ``out`` contains something else.
         OSError: the disk is full or read-only.
     """
     out = Path(out)
@@ -75,7 +72,7 @@ def write_shards(
         partial(_write_tar, corpus.folder, made_by),
         tars,
         workers,
-        # A forked process would inherit torch's threads, and hang.
+        # A forked process would inherit torch's threads and hang.
         method="spawn",
         begin=use_one_thread if workers > 1 else None,
     )
@@ -92,10 +89,10 @@ def write_shards(
 
 
 def _check_output(out: Path, tars: Sequence[_Tar], made_by: Mapping[str, Any]) -> None:
-    """Refuse to write into another corpus, or beside tars that would be taken for shards of this one."""
-    # A killed process leaves a draft.
-    there = {path for path in out.glob("*.tar") if not is_hidden(path)}
-    others = sorted(there - {tar.path for tar in tars})
+    """Refuse a folder that contains another corpus or other tars."""
+    # A killed process leaves a hidden draft.
+    existing = {path for path in out.glob("*.tar") if not is_hidden(path)}
+    others = sorted(existing - {tar.path for tar in tars})
     if others:
         raise DataError(
             f"{out}: holds {others[0].name}, which is none of the {len(tars)} shards to write; give another "
@@ -115,9 +112,9 @@ def _check_output(out: Path, tars: Sequence[_Tar], made_by: Mapping[str, Any]) -
 
 
 def _write_tar(folder: Path, made_by: Mapping[str, Any], tar: _Tar) -> list[MotionPair]:
-    """The pairs of a tar with their places in it; it is written unless it is there and whole."""
-    found = _read_tar(tar, made_by)
-    if found is None:
+    """Write a tar unless it exists and is complete; return its pairs with their shard spans."""
+    rows = _read_tar(tar, made_by)
+    if rows is None:
         with atomic_path(tar.path) as draft, tarfile.open(draft, "w", format=tarfile.USTAR_FORMAT) as file:
             for index, pair in tar.pairs:
                 loaded = load_pair(pair, folder)
@@ -127,33 +124,35 @@ def _write_tar(folder: Path, made_by: Mapping[str, Any], tar: _Tar) -> list[Moti
                     info = tarfile.TarInfo(f"{index:06}.{suffix}")
                     info.size = len(data)
                     file.addfile(info, io.BytesIO(data))
-        found = _read_tar(tar, made_by)
-        assert found is not None
-    return found
+        rows = _read_tar(tar, made_by)
+        assert rows is not None
+    return rows
 
 
 def _pair_json(pair: MotionPair, made_by: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
-    """A pair's json: its manifest's line, what the shards were made by, and hashes of its other members."""
+    """JSON member of a pair: manifest line, settings of the shards, and hashes of the other members."""
     hashes = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in members.items()}
     record = {"pair": to_record(replace(pair, shard=None)), "shards": made_by, "sha256": hashes}
     return json.dumps(record).encode()
 
 
 def _read_tar(tar: _Tar, made_by: Mapping[str, Any]) -> list[MotionPair] | None:
-    """The pairs with their places in the tar; None where it is missing, damaged, or holds anything else."""
+    """Return the pairs with their shard spans; None if the tar is missing, damaged or has other content."""
     rows = []
     try:
         with tarfile.open(tar.path) as file, tar.path.open("rb") as content:
             members = file.getmembers()
             for number, (index, pair) in enumerate(tar.pairs):
-                own = members[MEMBERS_PER_PAIR * number : MEMBERS_PER_PAIR * (number + 1)]
+                pair_members = members[MEMBERS_PER_PAIR * number : MEMBERS_PER_PAIR * (number + 1)]
                 data = {}
-                for member in own:
+                for member in pair_members:
                     content.seek(member.offset_data)
                     data[member.name.removeprefix(f"{index:06}.")] = content.read(member.size)
                 if data.pop("json") != _pair_json(pair, made_by, data):
                     return None
-                start, stop = own[0].offset, own[-1].offset_data + -(-own[-1].size // BLOCK) * BLOCK
+                last = pair_members[-1]
+                start = pair_members[0].offset
+                stop = last.offset_data + -(-last.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 content.seek(start)
                 sha256 = hashlib.sha256(content.read(stop - start)).hexdigest()
                 size = tar.path.stat().st_size

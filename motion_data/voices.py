@@ -1,12 +1,11 @@
-"""Voices: programs of soundfonts played note by note, from synthesisers that stay open.
+"""Voices: programs of soundfonts, played with synthesisers that remain open.
 
-symusic 0.5.8 ignores a note's velocity, except to choose between the layers of a program that has several.
-Here a note's level follows its velocity, and the layer is one of two.
+symusic 0.5.8 uses a note's velocity only to select a layer of a program with several layers. Here the level
+of a note follows its velocity, and one of two layers is selected.
 
-symusic also keeps what it has read of a sample, for each pitch, as the first note that used it left it.
-Therefore each synthesiser that stays open plays one program with one layer, and programs are used that sound
-the same in any order of their notes (:mod:`motion_data.soundfont_survey`). What is heard then does not depend
-on what was played before.
+symusic also caches samples for each pitch in the state in which the first note left them. Therefore each open
+synthesiser plays one program with one layer, and only programs are used that sound the same for any order of
+their notes (:mod:`motion_data.soundfont_survey`). The result then does not depend on earlier notes.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ from motion_data.errors import DataError
 from motion_data.soundfont import fold_pitches, make_score, make_synthesiser
 
 VOICE_RATE = 44_100
-"""Hz at which voices are played. Most samples have this rate and so are not resampled first; what aliases
-above half of it lies beyond the 8 kHz that are kept."""
+"""Sample rate in Hz of rendering. Most samples have this rate and are not resampled. Aliasing at half of it
+lies above the 8 kHz that are used."""
 
 LAYER_VELOCITIES = (48, 104)
-"""Velocities whose layers are played: of notes below :data:`SOFT_VELOCITY`, and of the others."""
+"""Velocities that select the layer: for notes below :data:`SOFT_VELOCITY`, and for the others."""
 
 SOFT_VELOCITY = 64
-"""Velocity below which a note is played with the soft layer."""
+"""Notes with a lower velocity are played with the soft layer."""
 
 NUM_LEVELS = 4
-"""Different levels of the notes of one track; velocities are rounded to them."""
+"""Number of levels within one track; velocities are rounded to them."""
 
 FULL_LEVEL_VELOCITY = 100.0
-"""Velocity at which a voice is as loud as its samples are. A velocity of half of it is 12 dB softer, as
-General MIDI recommends."""
+"""Velocity at which samples are played at their original level. Half the velocity is 12 dB softer, as General
+MIDI recommends."""
 
 MAX_OPEN_PITCHES = 600
-"""Pairs of voice and pitch that are kept in memory; each takes some 0.2 to 2 MB."""
+"""Maximum number of pairs of voice and pitch in memory; each takes about 0.2 to 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Voice:
     soundfont: str
     """Path of the file."""
     program: int
-    """General MIDI program, or kit of drums."""
+    """General MIDI program, or drum kit."""
     drums: bool
 
 
@@ -62,7 +61,7 @@ class _OpenSynthesiser:
 
 
 _synthesisers: OrderedDict[tuple[Voice, int], _OpenSynthesiser] = OrderedDict()
-"""Synthesisers by voice and layer; the last used stand at the end."""
+"""Synthesisers by voice and layer, least recently used first."""
 
 _lock = Lock()
 
@@ -73,16 +72,16 @@ def play_voice(
     """Play notes with a voice.
 
     Args:
-        voice: one that the survey did not exclude.
-        notes: (N, 4) start and duration in seconds, start at least 0, MIDI pitch, MIDI velocity.
+        voice: a voice that the survey does not exclude.
+        notes: (N, 4) start in seconds, at least 0, duration in seconds, MIDI pitch, MIDI velocity.
         seconds: length of the result.
-        layered: whether soft notes have a layer of their own; False saves the time of reading it.
+        layered: whether soft notes are played with the soft layer; False saves the time of reading it.
 
     Returns:
         (T,) mono at :data:`VOICE_RATE`.
 
     Raises:
-        DataError: no soundfont, or what it plays is not finite.
+        DataError: the soundfont cannot be read, or the rendered sound is not finite.
     """
     out = np.zeros(round(seconds * VOICE_RATE), dtype=np.float32)
     if not len(notes):
@@ -94,37 +93,38 @@ def play_voice(
     step = max((high - low) / (NUM_LEVELS - 1), 1e-9)
     level = np.round((velocity - low) / step).astype(int)
     for number in np.unique(level):
-        chosen = notes[level == number]
-        loud = low + number * step
-        layer = LAYER_VELOCITIES[0] if layered and loud < SOFT_VELOCITY else LAYER_VELOCITIES[1]
-        chosen[:, 3] = layer
-        played = _render(_open_synthesiser(voice, layer, chosen[:, 2]), voice, chosen)[: len(out)]
-        played *= np.float32((loud / FULL_LEVEL_VELOCITY) ** 2)
-        out[: len(played)] += played
+        level_notes = notes[level == number]
+        level_velocity = low + number * step
+        layer = LAYER_VELOCITIES[0] if layered and level_velocity < SOFT_VELOCITY else LAYER_VELOCITIES[1]
+        level_notes[:, 3] = layer
+        synthesiser = _open_synthesiser(voice, layer, level_notes[:, 2])
+        sound = _render(synthesiser, voice, level_notes)[: len(out)]
+        sound *= np.float32((level_velocity / FULL_LEVEL_VELOCITY) ** 2)
+        out[: len(sound)] += sound
     _check_finite(out, voice, notes)
     return out
 
 
-def play_with(opened: Any, voice: Voice, notes: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(T,) notes of a voice as an open synthesiser at :data:`VOICE_RATE` plays them.
+def play_with(synthesiser: Any, voice: Voice, notes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Play notes of a voice with an open synthesiser at :data:`VOICE_RATE`; returns (T,) mono.
 
     Raises:
-        DataError: what it plays is not finite.
+        DataError: the rendered sound is not finite.
     """
-    played = _render(opened, voice, notes)
-    _check_finite(played, voice, notes)
-    return played
+    sound = _render(synthesiser, voice, notes)
+    _check_finite(sound, voice, notes)
+    return sound
 
 
-def _render(opened: Any, voice: Voice, notes: NDArray[np.float64]) -> NDArray[np.float32]:
+def _render(synthesiser: Any, voice: Voice, notes: NDArray[np.float64]) -> NDArray[np.float32]:
     score = make_score([("", voice.program, voice.drums, notes)])
-    played: NDArray[np.float32] = np.asarray(opened.render(score, stereo=False))[0]
-    return played
+    sound: NDArray[np.float32] = np.asarray(synthesiser.render(score, stereo=False))[0]
+    return sound
 
 
-def _check_finite(played: NDArray[np.float32], voice: Voice, notes: NDArray[np.float64]) -> None:
-    # The sum of the squares is finite only where every sample is.
-    if not np.isfinite(np.dot(played, played)):
+def _check_finite(sound: NDArray[np.float32], voice: Voice, notes: NDArray[np.float64]) -> None:
+    # The sum of squares is finite only if every sample is.
+    if not np.isfinite(np.dot(sound, sound)):
         raise DataError(
             f"{voice.soundfont}: {'kit' if voice.drums else 'program'} {voice.program} plays NaN or infinity "
             f"at some of the pitches {sorted({int(pitch) for pitch in notes[:, 2]})}"
@@ -132,11 +132,11 @@ def _check_finite(played: NDArray[np.float32], voice: Voice, notes: NDArray[np.f
 
 
 def _open_synthesiser(voice: Voice, layer: int, pitches: NDArray[np.float64]) -> Any:
-    """The open synthesiser of a voice and layer; of too many, those used longest ago are closed."""
+    """Return the synthesiser of a voice and layer; if too many are open, close the least recently used."""
     with _lock:
-        entry = _synthesisers.pop((voice, layer), None) or _OpenSynthesiser(
-            make_synthesiser(Path(voice.soundfont), VOICE_RATE)
-        )
+        entry = _synthesisers.pop((voice, layer), None)
+        if entry is None:
+            entry = _OpenSynthesiser(make_synthesiser(Path(voice.soundfont), VOICE_RATE))
         entry.pitches.update(int(pitch) for pitch in pitches)
         _synthesisers[voice, layer] = entry
         while (

@@ -1,4 +1,4 @@
-"""A motion in the formats of other programs: BVH for animation, AIST++'s pickle for dance generation."""
+"""Export of motions: BVH for animation programs, pickles of AIST++ for dance generation."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from motionbeat_upstream.atomic_write import atomic_path
 SUFFIXES = (".bvh", ".pkl")
 
 UNITS_PER_METRE = 100.0
-"""BVH's units a metre: centimetres, as in most mocap files and Mixamo's rigs. BVH says no unit: a program
-that takes units for metres (Blender) is to scale by 0.01 on import."""
+"""Units of BVH files per metre: centimetres, as in most mocap files and Mixamo's rigs. BVH files do not name
+their unit; in programs that assume metres (Blender), scale by 0.01 on import."""
 
 CHANNEL_ORDER = "ZXY"
-"""Of BVH's rotation channels, the outermost first: the order of most mocap files."""
+"""Order of rotation channels in BVH files, outermost first, as in most mocap files."""
 
 END_SITE_LENGTH = 0.3
-"""How far an end site of BVH lies beyond its joint, as a share of the bone before it [O]."""
+"""Distance of a BVH end site from its joint, relative to the preceding bone [O]."""
 
 LEG_JOINTS = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
 
 
 def export_motion(output: Path, motion: Motion) -> None:
-    """Write a motion alone, as the suffix of ``output`` says."""
+    """Write a motion in the format of the suffix of ``output``, one of ``SUFFIXES``."""
     write = {".bvh": write_bvh, ".pkl": write_aistpp_pickle}[output.suffix.lower()]
     write(output, motion)
 
 
 def write_bvh(path: str | Path, motion: Motion) -> None:
-    """Write a motion of the common skeleton by pybvh, whole or not at all; frame 0 of the file is its own.
+    """Write a motion of the common skeleton as BVH with pybvh, atomically.
 
-    The file has the 22 joints by their names here, in centimetres, y up. Rotations are the motion's own or
-    fitted, see :func:`~motion_data.body.rotation_fit.posed_body`.
+    The file has the 22 joints of :data:`~motion_data.skeleton.JOINTS` in centimetres, y up. Rotations are
+    those of the motion, or fitted by :func:`~motion_data.body.rotation_fit.posed_body`.
 
     Args:
-        path: a name that ends in .bvh.
-        motion: its ``start`` and pulses have no place in the file.
+        path: a file name with the suffix .bvh.
+        motion: ``start`` and pulses are not written.
 
     Raises:
-        DataError: a motion without a body, such as a step chart's, or another suffix.
+        DataError: the motion has no body, as a step chart, or the suffix is different.
     """
     from pybvh import Bvh
     from pybvh.bvhnode import BvhEndSite, BvhJoint, BvhRoot
@@ -64,7 +64,7 @@ def write_bvh(path: str | Path, motion: Motion) -> None:
     order: list[int] = []
 
     def add(joint: int, parent: Any) -> Any:
-        """A joint and all below it, depth first as the file has them."""
+        """Append a joint and its descendants, depth first as in the file."""
         offset = rest[joint] - rest[PARENTS[joint]] if parent else np.zeros(3)
         node = (BvhJoint if parent else BvhRoot)(
             JOINTS[joint], offset, rot_channels=CHANNEL_ORDER, parent=parent
@@ -81,34 +81,34 @@ def write_bvh(path: str | Path, motion: Motion) -> None:
 
     add(0, None)
     with warnings.catch_warnings():
-        # pybvh guesses which way is up, and warns where a dancer's first frame lies; nothing here asks it.
+        # pybvh guesses the up axis, which is not used, and warns if the dancer lies in the first frame.
         warnings.simplefilter("ignore")
-        still = np.zeros((motion.frames, len(JOINTS), 3))
-        file = Bvh(nodes, still[:, 0], still, 1 / motion.fps)
+        zeros = np.zeros((motion.frames, len(JOINTS), 3))
+        file = Bvh(nodes, zeros[:, 0], zeros, 1 / motion.fps)
         file.from_axisangle(UNITS_PER_METRE * body.root, body.rotations[:, order], inplace=True)
-    # Angles that run on: programs interpolate between frames, and would turn a joint the long way round.
+    # Programs interpolate angles between frames, so they must not jump by a full turn.
     file.joint_angles = np.unwrap(file.joint_angles, axis=0)
     with atomic_path(path) as draft:
         file.write(draft)
 
 
 def write_aistpp_pickle(path: str | Path, motion: Motion, fps: float = FPS) -> None:
-    """Write a motion of the common skeleton, whole or not at all; plain numpy arrays, nothing else.
+    """Write a motion of the common skeleton as a pickle of numpy arrays in the format of AIST++, atomically.
 
-    ``smpl_poses`` (T, 72) axis times angle in radians, hands at rest; ``smpl_trans`` (T, 3);
-    ``smpl_scaling`` (1,); all float32. As in AIST++ the body is ``smpl_scaling`` times SMPL's at
-    ``smpl_trans / smpl_scaling``: the scaling is how long this dancer's legs are against those of
-    :data:`~motion_data.body.kinematics.REST`, so that the feet of a body of SMPL's mean shape meet the
-    floor. The proportions themselves have no place in the file. Rotations are the motion's own or fitted,
-    see :func:`~motion_data.body.rotation_fit.posed_body`.
+    The arrays are ``smpl_poses`` (T, 72), axis times angle in radians, hands at rest; ``smpl_trans`` (T, 3);
+    ``smpl_scaling`` (1,); all float32. As in AIST++, the body is SMPL's at ``smpl_trans / smpl_scaling``,
+    scaled by ``smpl_scaling``. The scaling is the ratio of this dancer's leg length to that of
+    :data:`~motion_data.body.kinematics.REST`, so that the feet of SMPL's mean shape meet the floor. Other
+    proportions are not stored. Rotations are those of the motion, or fitted by
+    :func:`~motion_data.body.rotation_fit.posed_body`.
 
     Args:
-        path: where to; AIST++'s readers expect a name that ends in .pkl.
-        motion: its ``start`` and pulses have no place in the file.
-        fps: frames a second that are written. The file does not say them: readers of AIST++ take 60.
+        path: output file; AIST++'s readers expect the suffix .pkl.
+        motion: ``start`` and pulses are not written.
+        fps: frames per second. The file does not contain it; AIST++'s readers assume 60.
 
     Raises:
-        DataError: a motion without a body, such as a step chart's.
+        DataError: the motion has no body, as a step chart.
     """
     from motion_data.body.kinematics import REST
     from motion_data.body.resampling import resample_positions, resample_rotations
@@ -122,7 +122,7 @@ def write_aistpp_pickle(path: str | Path, motion: Motion, fps: float = FPS) -> N
     content = {
         "smpl_poses": poses.reshape(len(poses), -1),
         "smpl_scaling": np.array([scaling], np.float32),
-        # SMPL's pelvis does not rest at 0, and its translation counts from where it rests.
+        # SMPL's translation is relative to the rest position of its pelvis, which is not 0.
         "smpl_trans": (resample_positions(body.root, motion.fps, fps) - scaling * REST[0]).astype(np.float32),
     }
     with atomic_path(path) as draft:
@@ -130,5 +130,5 @@ def write_aistpp_pickle(path: str | Path, motion: Motion, fps: float = FPS) -> N
 
 
 def _leg_length(rest: NDArray[np.float64]) -> float:
-    """Metres of both thighs and shins."""
+    """Total length of thighs and shins in metres."""
     return float(sum(np.linalg.norm(rest[joint] - rest[PARENTS[joint]]) for joint in LEG_JOINTS))

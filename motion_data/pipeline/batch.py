@@ -1,4 +1,4 @@
-"""A batch for losses and validation: clips padded, motions sampled on the frames of their music."""
+"""Batches for losses and validation: padded clips, and motions resampled to the frames of the music."""
 
 from __future__ import annotations
 
@@ -32,17 +32,19 @@ else:  # tasks read batches too, and do not need fairseq2
     SupportsDeviceTransfer = object
 
 SIDES = ("left", "right")
-"""What the names of limbs begin with; feet and hands of a side count alike."""
+"""Prefixes of limb names; foot and hand of a side are added."""
 
 SMOOTHING_FRAMES = 1.0
-"""Standard deviation in frames of 20 ms."""
+"""Standard deviation of the Gaussian that joints are smoothed with, in frames of 20 ms."""
 
 
 @dataclass
 class Batch(SupportsDeviceTransfer):
-    """B clips of up to F frames of 20 ms, and R motions on the same frames: the clips' own, then their hard
-    negatives; R is 0 where motions were not asked for. What is padded is 0. Mutable, as fairseq2 moves it in
-    place."""
+    """B clips of up to F frames of 20 ms, and R motions on the same frames.
+
+    The first B motions are those of the clips, the others their hard negatives; R is 0 without motions.
+    Padding is 0. The class is mutable because fairseq2 moves batches in place.
+    """
 
     wav: Tensor
     """(B, T) float32 at 16 kHz."""
@@ -51,52 +53,52 @@ class Batch(SupportsDeviceTransfer):
     frame_lengths: Tensor
     """(B,) int64 frames of 20 ms, ceil(T / 320)."""
     grids: tuple[Grid, ...]
-    """(B,) the grid that each clip is shown on, with an error that music, motion and negatives share."""
+    """(B,) displaced grids: with an offset that music, motion and negatives share."""
     annotated: tuple[Grid | None, ...]
-    """(B,) the pairs' own grids without that error; None where the corpus knows none."""
+    """(B,) grids without that offset; None if beats are unknown."""
     beats: BeatTargets
-    """Beats, bars and tempo of the pairs' own grids."""
+    """Beats, bars and tempo of ``annotated``."""
     labels: tuple[Labels, ...]
-    """(B,) what else is known of the sound."""
+    """(B,) labels other than beats."""
     targets: Mapping[str, PaddedTarget]
-    """Those made of the labels that were asked for, by name."""
+    """Frame targets made of the labels, by name."""
     joints: Tensor
-    """(R, F, 22, 3) float32 in metres at 50 Hz; frame k stands at (k + 0.5) · 20 ms, give or take 10 ms."""
+    """(R, F, 22, 3) float32 in metres at 50 Hz; frame k is at (k + 0.5) · 20 ms, plus or minus 10 ms."""
     pulses: Tensor
     """(R, F, 2) touch-downs of left and right, in [0, 1]."""
     contacts: Tensor
-    """(B, F) touch-downs of the clips' own motions, each reaching over its neighbours, in [0, 1]; (0, F)
-    without motions."""
+    """(B, F) touch-downs of the clips' motions, spread over neighbouring frames, in [0, 1]; (0, F) without
+    motions."""
     has_joints: Tensor
-    """(R,) bool: false for a step chart, which has touch-downs alone."""
+    """(R,) bool: false for a step chart, which has touch-downs only."""
     owner: Tensor
-    """(R,) int64, the clip that each is a motion or a negative of."""
+    """(R,) int64 index of the clip that a motion, or negative, belongs to."""
     owner_grids: tuple[Grid, ...]
-    """(R,) the grid that the owner is shown on."""
+    """(R,) displaced grid of the owner."""
     negatives: tuple[Negative, ...]
-    """(R - B,) recipes of the rows from B on."""
+    """(R - B,) recipes of the motions from B on."""
     motion_grids: tuple[Grid, ...]
-    """(B,) grids of the clips' own motions, from their touch-downs and halts alone; () where they were not
-    asked for. Where a motion has no pulse that repeats itself, it is the fallback grid, with confidence 0."""
+    """(B,) grids estimated from the clips' motions; () if not requested. A motion without a regular pulse has
+    the fallback grid, with confidence 0."""
     pieces: Tensor
-    """(B,) int64 numbers of the music; clips of one piece are no negatives of each other."""
+    """(B,) int64 ids of the pieces; clips of one piece are not negatives of each other."""
     takes: Tensor
-    """(B,) int64 the same for the motions' takes."""
+    """(B,) int64 ids of the takes; the same applies."""
     names: tuple[str, ...]
     """(B,) names of the pairs."""
     starts: tuple[float, ...]
-    """(B,) seconds of the pair at which each clip begins."""
+    """(B,) start of each clip in seconds of the pair."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def motion_lengths(self) -> Tensor:
-        """(R,) int64 frames of each motion."""
+        """(R,) int64 number of frames of each motion."""
         return self.frame_lengths[self.owner]
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> None:
-        """Move every tensor, in place."""
+        """Move all tensors in place."""
         parts: list[Batch | BeatTargets | PaddedTarget] = [self, self.beats, *self.targets.values()]
         for part in parts:
             for field in fields(part):
@@ -114,20 +116,20 @@ def collate(
     motion_grids: bool = False,
     targets: Sequence[str] = (),
 ) -> Batch:
-    """Pad and stack clips, and sample their motions and hard negatives on the frames of their music.
+    """Pad and stack clips, and resample their motions and hard negatives to the frames of their music.
 
-    A network must not tell a hard negative from a paired motion by how it was made. So every motion is
-    sampled from its source by one spline, at a random fraction of a frame, and then smoothed: what
-    interpolation does to the highest frequencies is removed from all of them [O].
+    A network must not recognise a hard negative by artefacts of its creation. Therefore each motion is
+    interpolated once, by the same spline, at a random fraction of a frame, and then smoothed, which removes
+    the effect of interpolation on the highest frequencies from all of them [O].
 
     Args:
-        examples: at least one, with recipes of hard negatives or without.
-        phase: of the bar, in [0, 1), at which every clip begins on the grid that it is shown on.
-        rng: draws the fractions of a frame, and where motions are rolled.
-        rolled: give each clip its motion rolled around itself by a random time: the control [O].
-        motions: whether motions are sampled; it takes most of the time.
-        motion_grids: whether the motions' own grids are estimated.
-        targets: names of targets to make of the labels, of :data:`~motion_data.label_targets.TARGETS`.
+        examples: at least one, with or without recipes of hard negatives.
+        phase: bar phase, in [0, 1), at which each clip begins on its displaced grid.
+        rng: draws the fractions of a frame and the times of rolling.
+        rolled: control condition: roll each motion around itself by a random time [O].
+        motions: whether to resample motions, which takes most of the time.
+        motion_grids: whether to estimate grids from the motions.
+        targets: names of targets to compute from the labels, see :data:`~motion_data.label_targets.TARGETS`.
     """
     with stage("collate"):
         wav_lengths = torch.tensor([len(example.wav) for example in examples])
@@ -137,17 +139,17 @@ def collate(
         labels = tuple(example.labels for example in examples)
         grids = displaced_grids(annotated, frames, phase)
         owner: list[int] = []
-        wanted: list[tuple[Motion, Negative | None]] = []
+        rows: list[tuple[Motion, Negative | None]] = []
         if motions:
             sources = [example.motion for example in examples]
             if rolled:
                 sources = [roll_motion(motion, float(rng.uniform(0, motion.seconds))) for motion in sources]
             owner = list(range(len(examples)))
-            wanted = [(motion, None) for motion in sources]
-            for row, example in enumerate(examples):
-                owner += [row] * len(example.negatives)
-                wanted += [(sources[negative.source], negative) for negative in example.negatives]
-        joints, pulses = sample_motions(wanted, [frames[row] for row in owner], max(frames), rng)
+            rows = [(motion, None) for motion in sources]
+            for index, example in enumerate(examples):
+                owner += [index] * len(example.negatives)
+                rows += [(sources[negative.source], negative) for negative in example.negatives]
+        joints, pulses = sample_motions(rows, [frames[index] for index in owner], max(frames), rng)
         return Batch(
             wav=pad_sequence([example.wav for example in examples], batch_first=True),
             wav_lengths=wav_lengths,
@@ -160,10 +162,10 @@ def collate(
             joints=joints,
             pulses=pulses,
             contacts=spread_pulses(pulses[: len(examples)].amax(-1)),
-            has_joints=torch.tensor([bool(motion.names) for motion, _ in wanted], dtype=torch.bool),
+            has_joints=torch.tensor([bool(motion.names) for motion, _ in rows], dtype=torch.bool),
             owner=torch.tensor(owner, dtype=torch.int64),
-            owner_grids=tuple(grids[row] for row in owner),
-            negatives=tuple(negative for _, negative in wanted if negative is not None),
+            owner_grids=tuple(grids[index] for index in owner),
+            negatives=tuple(negative for _, negative in rows if negative is not None),
             motion_grids=estimate_motion_grids(examples, frames) if motion_grids else (),
             pieces=torch.tensor([example.group_ids[0] for example in examples]),
             takes=torch.tensor([example.group_ids[1] for example in examples]),
@@ -173,25 +175,25 @@ def collate(
 
 
 def sample_motions(
-    wanted: Sequence[tuple[Motion, Negative | None]],
+    rows: Sequence[tuple[Motion, Negative | None]],
     lengths: Sequence[int],
     size: int,
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Motions, or hard negatives of them, on frames of 20 ms.
+    """Resample motions, or hard negatives of them, to frames of 20 ms.
 
     Args:
-        wanted: R motions, each on the clock of its own clip.
-        lengths: frames of each.
-        size: F, of the longest clip of the batch.
+        rows: R motions, each on the clock of its clip, with the recipe of a negative or None.
+        lengths: number of frames of each.
+        size: F, the number of frames of the longest clip.
         rng: draws the fractions of a frame.
 
     Returns:
         (R, F, 22, 3) joints and (R, F, 2) pulses of left and right, both 0 beyond a motion's length.
     """
-    joints = torch.zeros(len(wanted), size, len(JOINTS), 3)
-    pulses = torch.zeros(len(wanted), size, len(SIDES))
-    for row, ((motion, negative), length) in enumerate(zip(wanted, lengths, strict=True)):
+    joints = torch.zeros(len(rows), size, len(JOINTS), 3)
+    pulses = torch.zeros(len(rows), size, len(SIDES))
+    for row, ((motion, negative), length) in enumerate(zip(rows, lengths, strict=True)):
         clock = (np.arange(length) + 0.5 + rng.uniform(-0.5, 0.5)) / FRAME_RATE
         positions, touches = sample_motion(motion, clock, negative)
         if motion.names:
@@ -204,19 +206,18 @@ def sample_motions(
 def displaced_grids(
     annotated: Sequence[Grid | None], frames: Sequence[int], phase: float
 ) -> tuple[Grid, ...]:
-    """The grid that each clip is shown on, with an error that its music, motion and negatives share [O]; the
-    fallback where it has none.
+    """Displace the grid of each clip by an offset that music, motion and negatives share [O].
 
-    On the exact grid a moved or stretched motion is visibly off the beat, and the motion tower would know the
-    negatives without listening (measured on a prototype). With an error that nobody knows, only music and
-    motion together tell where the beat lies against the grid. The error must not be told by anything else:
-    clips begin anywhere in their bars, and all clips of a batch are shown grids whose bars lie alike
-    (measured: where each clip had its own error and began at a downbeat, pairs were found in silence too).
+    On the exact grid, a shifted or stretched motion is off the beat, so the motion tower could recognise
+    negatives without the music (measured on a prototype). With an unknown offset, only music and motion
+    together reveal the position of the beats relative to the grid. Nothing else may reveal the offset:
+    therefore clips begin anywhere in their bars, and the bars of all grids of a batch are aligned. (Measured:
+    with an offset per clip and clips that begin at a downbeat, pairs were retrieved in silence, too.)
 
     Args:
-        annotated: the clips' own grids.
-        frames: of 20 ms, of each clip.
-        phase: of the bar at which every clip begins on its grid.
+        annotated: grids of the clips; None gives the fallback grid.
+        frames: number of frames of 20 ms of each clip.
+        phase: bar phase at which each clip begins on its displaced grid.
     """
     return tuple(
         fallback_grid(length / FRAME_RATE) if grid is None else displace_grid(grid, phase)
@@ -225,14 +226,14 @@ def displaced_grids(
 
 
 def displace_grid(grid: Grid, phase: float) -> Grid:
-    """The grid, moved along with the tempo around it until a certain phase of a bar lies at 0 s.
+    """Move a grid along its own tempo until a given bar phase is at 0 s.
 
     Args:
-        grid: of a clip, on the clip's clock.
-        phase: of the bar, in [0, 1); 0 is a downbeat.
+        grid: grid of a clip, on the clip's clock.
+        phase: bar phase, in [0, 1); 0 is a downbeat.
 
     Returns:
-        As many beats of the same metre, each moved by at most half a beat, and renumbered.
+        The same number of beats and the same metre, each beat moved by at most half a beat and renumbered.
     """
     late = (time_to_bars(grid, np.zeros(1))[0] - phase) * grid.metre
     whole = int(np.round(late))
@@ -242,9 +243,10 @@ def displace_grid(grid: Grid, phase: float) -> Grid:
 
 
 def estimate_motion_grids(examples: Sequence[Example], frames: Sequence[int]) -> tuple[Grid, ...]:
-    """The grid of each clip's motion from the motion alone, for retrieval with each side on its own grid: the
-    grid of a pair comes from its music, and would tell the motion's side tempo and downbeat of the music [O].
-    ``frames`` of 20 ms are those of each clip.
+    """Estimate the grid of each clip from its motion alone, for retrieval with each side on its own grid.
+
+    The grid of a pair is that of its music, and would reveal tempo and downbeats of the music to the motion
+    side [O]. ``frames`` are the numbers of frames of 20 ms.
     """
     return tuple(
         motion_grid(example.clip_motion, length / FRAME_RATE)
@@ -253,14 +255,14 @@ def estimate_motion_grids(examples: Sequence[Example], frames: Sequence[int]) ->
 
 
 def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.float32]:
-    """Pulses on frames about (k + 0.5) * 20 ms, linearly shared between the two nearest [O].
+    """Distribute pulses linearly to the two nearest frames, which are at (k + 0.5) * 20 ms [O].
 
-    The sum is the number of pulses, and the centre of each is its time, but within half a frame of
-    either end.
+    The sum is the number of pulses. The centre of mass of each pulse is its time, except within half a frame
+    of either end.
 
     Args:
         times: (P,) seconds.
-        frames: N.
+        frames: number of frames N.
 
     Returns:
         (N,) float32.
@@ -275,7 +277,7 @@ def pulse_activation(times: NDArray[np.float64], frames: int) -> NDArray[np.floa
 
 
 def _side_activations(pulses: Mapping[str, NDArray[np.float64]], frames: int) -> NDArray[np.float32]:
-    """(F, 2) pulses of left and right limbs, at most 1."""
+    """(F, 2) activations of left and right limbs, at most 1."""
     sides = np.zeros((frames, len(SIDES)), dtype=np.float32)
     for number, side in enumerate(SIDES):
         for limb, times in pulses.items():

@@ -1,4 +1,4 @@
-"""Targets of beat heads, frame by frame at 50 Hz, from grids [O]."""
+"""Frame targets of beat heads at 50 Hz, from grids [O]."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ from motionbeat_upstream.config import FRAME_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
 PULSE_KERNEL = (0.1353, 0.6065, 1.0, 0.6065, 0.1353)
-"""A pulse of a target reaches over its neighbours, a Gaussian of one frame (20 ms): nobody dances or
-annotates to the frame, and a head that is off by one should be told that it is near [O]."""
+"""Weights of a pulse and its neighbouring frames: a Gaussian with a standard deviation of one frame (20 ms).
+Dances and annotations are not exact to the frame, and an error of one frame should cost less [O]."""
 
 MIN_CONFIDENCE = 0.9
-"""Confidence of a grid from which on its beats, or its bars, are trained on: an estimate that may be wrong
-would only teach the heads what estimated it."""
+"""Beats and bars of a grid are targets only above this confidence. From uncertain estimates, the heads would
+learn the estimator's errors."""
 
 
 @dataclass
 class BeatTargets:
-    """Targets of B clips of up to F frames at 50 Hz; mutable, as batches are moved in place."""
+    """Targets of B clips of up to F frames at 50 Hz; mutable because batches are moved in place."""
 
     beat: Tensor
-    """(B, F) 1 in the frames that hold a beat, else 0."""
+    """(B, F) 1 in frames that contain a beat, else 0."""
     downbeat: Tensor
-    """(B, F) the same for downbeats."""
+    """(B, F) 1 in frames that contain a downbeat, else 0."""
     position: Tensor
-    """(B, F) int64 position in the bar, from 1, of the last beat before a frame's centre; 0 if unknown, as it
-    is before a grid's first beat and a beat after its last one."""
+    """(B, F) int64 position in the bar, from 1, of the last beat before a frame's centre; 0 if unknown:
+    before the first beat of a grid, and more than a beat after its last."""
     metre: Tensor
-    """(B,) int64 beats a bar; 0 where unknown."""
+    """(B,) int64 beats per bar; 0 if unknown."""
     tempo: Tensor
-    """(B, F) float32 beats per minute; 0 where unknown."""
+    """(B, F) float32 bpm; 0 if unknown."""
     has_beats: Tensor
-    """(B,) bool, whether a clip's beats are known."""
+    """(B,) bool: whether the beats of a clip are known."""
 
     @property
     def has_bars(self) -> Tensor:
-        """(B,) bool, whether a clip's bars are known."""
+        """(B,) bool: whether the bars of a clip are known."""
         return self.metre > 0
 
     @property
     def has_downbeats(self) -> Tensor:
-        """(B,) bool, whether a clip's downbeats are known; where it has no beats, it has no downbeats."""
+        """(B,) bool: whether the downbeats of a clip are known, or it is known to have no beats."""
         return self.has_bars | (self.has_beats & (self.beat.sum(1) == 0))
 
 
 def beat_targets(
     grids: Sequence[Grid | None], lengths: Sequence[int], no_beats: Sequence[bool] = ()
 ) -> BeatTargets:
-    """Targets from grids.
+    """Compute targets from grids.
 
     Args:
-        grids: of each clip, None where its beats are unknown, as they are where its ``confidence`` is below
-            ``MIN_CONFIDENCE``; so are bars by its ``downbeat_confidence``.
-        lengths: frames of each clip.
-        no_beats: of each clip without a grid, whether it is known to have no beats; by default none is.
+        grids: grid of each clip, or None. Beats with a ``confidence``, and bars with a
+            ``downbeat_confidence``, below ``MIN_CONFIDENCE`` count as unknown.
+        lengths: number of frames of each clip.
+        no_beats: whether each clip without a grid is known to have no beats; False by default.
     """
     size = max(lengths)
-    silent = no_beats or [False] * len(grids)
+    beatless = no_beats or [False] * len(grids)
     targets = BeatTargets(
         beat=torch.zeros(len(grids), size),
         downbeat=torch.zeros(len(grids), size),
@@ -73,8 +73,8 @@ def beat_targets(
         tempo=torch.zeros(len(grids), size),
         has_beats=torch.tensor(
             [
-                none if grid is None else grid.confidence >= MIN_CONFIDENCE
-                for grid, none in zip(grids, silent, strict=True)
+                no_beats if grid is None else grid.confidence >= MIN_CONFIDENCE
+                for grid, no_beats in zip(grids, beatless, strict=True)
             ]
         ),
     )
@@ -92,17 +92,17 @@ def beat_targets(
             targets.downbeat[row, :length] = frame_targets(
                 _times_inside(grid.downbeats, length), length, FRAME_RATE
             )
-            sounding = (last >= 0) & (centre < 2 * grid.beats[-1] - grid.beats[-2])
-            position = np.where(sounding, grid.positions[np.clip(last, 0, None)], 0)
+            known = (last >= 0) & (centre < 2 * grid.beats[-1] - grid.beats[-2])
+            position = np.where(known, grid.positions[np.clip(last, 0, None)], 0)
             targets.position[row, :length] = torch.from_numpy(position)
     return targets
 
 
 def frame_targets(times: ArrayLike, frames: int, frame_rate: float) -> Tensor:
-    """Ones at the frames that hold the given times, (T,) float32.
+    """Return (T,) float32 with ones in the frames that contain the given times.
 
-    Frame k holds the times from k to k + 1 frames. A time within a frame after the end goes to the
-    last frame: features can be a frame shorter than the audio. Later ones are left out.
+    Frame k covers the time from k to k + 1 frames. A time within one frame after the end is assigned to the
+    last frame, since features can be a frame shorter than the audio. Later times are dropped.
     """
     index = np.floor(np.asarray(times, dtype=np.float64) * frame_rate).astype(np.int64)
     index = np.minimum(index[(index >= 0) & (index <= frames)], frames - 1)
@@ -112,7 +112,7 @@ def frame_targets(times: ArrayLike, frames: int, frame_rate: float) -> Tensor:
 
 
 def spread_pulses(pulses: Tensor) -> Tensor:
-    """(B, F) pulses in [0, 1], each reaching over its neighbours; at most 1."""
+    """Convolve (B, F) pulses in [0, 1] with ``PULSE_KERNEL``, clamped to 1."""
     kernel = pulses.new_tensor(PULSE_KERNEL)
     return F.conv1d(pulses[:, None], kernel[None, None], padding=len(PULSE_KERNEL) // 2)[:, 0].clamp(max=1)
 

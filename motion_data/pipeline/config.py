@@ -1,4 +1,4 @@
-"""The settings of the pipeline. All values are ours [O]."""
+"""Settings of the pipeline [O]."""
 
 from __future__ import annotations
 
@@ -14,99 +14,99 @@ from motion_data.settings import CONFIG, Bool, Count, Natural, NotNegative, Numb
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class ClipConfig:
-    """What a pretraining run may choose of :class:`PipelineConfig`."""
+    """Settings of :class:`PipelineConfig` that are open to pretraining runs."""
 
     bars: Count | None = 4
-    """Bars of a clip, cut at downbeats; None cuts all pairs by ``seconds``."""
+    """Bars per clip; None cuts all pairs by ``seconds``."""
 
     seconds: Positive = 8.0
-    """Length of a clip of a pair without a grid, or of all where ``bars`` is None."""
+    """Length of clips of pairs without a grid, and of all clips if ``bars`` is None."""
 
     longest_seconds: Positive = 20.0
-    """A clip of slow bars has fewer of them, so that it is no longer than this."""
+    """Maximum length of a clip; clips of slow bars have fewer bars."""
 
     margin_seconds: NotNegative = 0.0
-    """Motion on either side of a clip that comes with it, where the pair has so much: from it a motion can
-    be moved or stretched without a seam."""
+    """Motion kept at either side of a clip, if the pair has it, so that the motion can be shifted or
+    stretched without a seam."""
 
     batch_size: Count = 32
-    """Clips a batch on each rank, at most."""
+    """Maximum number of clips per batch and rank."""
 
     clips_per_pair: Count = 1
-    """Clips cut from each pair in an epoch, each from a start of its own."""
+    """Clips per pair and epoch, each with a start of its own."""
 
     tempo_octaves: Positive = 0.25
-    """Spread of the tempos within a batch, as log2 of their ratio, at most."""
+    """Maximum ratio of the tempi within a batch, as log2."""
 
     speed_octaves: Share = 0.0
-    """Every batch is played faster or slower, sound (with its pitch) and motion alike, by a factor drawn
-    within so many octaves to either side."""
+    """Each batch is played at another speed, sound (with its pitch) and motion alike; log2 of the speed is
+    drawn from plus or minus this range."""
 
     workers: Count = 2
-    """Threads that load clips. The batches do not depend on it."""
+    """Number of threads that load clips. The batches do not depend on it."""
 
     memory_megabytes: NotNegative = 1024.0
-    """Decoded pairs kept in memory; an hour is 260 MB. A split of files that does not fit is read clip by
-    clip, which resamples from other edges: a run can only go on in the way it began."""
+    """Memory for decoded pairs; an hour takes 260 MB. If a split of files does not fit, each clip is read
+    from its file. The samples then differ slightly, so a run cannot be resumed in the other mode."""
 
     failures_in_row: Count = 10
-    """So many clips that cannot be used, one after the other, stop the reading; fewer are skipped."""
+    """Number of consecutive unusable clips that stops reading; fewer are skipped."""
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class PipelineConfig(ClipConfig):
-    """How a corpus is cut into clips and the clips are put into batches.
+    """Settings of cutting clips and forming batches.
 
     Raises:
-        ValidationError: values that are not allowed, all of them.
+        ValidationError: names all values that are not allowed.
     """
 
     start_place: Annotated[Number, Field(ge=0, lt=1)] | None = 0.0
-    """Share of a bar, in [0, 1), at which clips of whole bars begin; 0 is the downbeat. None draws one for
-    each clip: a network sees where a clip begins, and at a downbeat it would know the grid from that."""
+    """Bar phase, in [0, 1), at which clips of whole bars begin; 0 is the downbeat. None draws one for each
+    clip: the start of a clip is visible to a network, and would reveal the grid if it were a downbeat."""
 
     shortest_seconds: Positive = 1.0
-    """A pair that gives no clip as long as this is skipped and counted."""
+    """Minimum length of a clip; shorter pairs are skipped and counted."""
 
     least_clips: Natural = 0
-    """Batches that would have fewer clips on a rank are left out; a contrast needs at least 2."""
+    """Minimum number of clips per batch and rank; smaller batches are dropped. Contrastive losses need 2."""
 
     length_octaves: Positive = 1.0
-    """Spread of the clips' expected lengths within a batch, as log2 of their ratio, at most."""
+    """Maximum ratio of the expected lengths of clips within a batch, as log2."""
 
     fps: Annotated[Number, Field(ge=MIN_FPS, le=MAX_FPS)] = 30.0
-    """Frames of motion a second that every motion is brought to."""
+    """Frame rate to which all motions are resampled."""
 
     seed: Natural = 0
-    """Of the shuffling and of the clips' starts."""
+    """Seed of shuffling and of the starts of clips."""
 
     same_every_epoch: Bool = False
-    """Whether every epoch has the same batches, as validation needs."""
+    """Whether every epoch has the same batches, as in validation."""
 
     prefetch: Natural = 2
-    """Batches made ahead. The batches do not depend on it. With 0, and one worker, nothing waits in
-    fairseq2's queues; where a reading is left in its middle, it frees what waits there without holding
-    Python's lock, which may crash."""
+    """Number of batches prepared in advance. The batches do not depend on it. With 0 and one worker,
+    fairseq2's queues remain empty. If reading is abandoned, fairseq2 frees queued items without holding the
+    GIL, which may crash."""
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        faults = []
+        errors = []
         if not self.shortest_seconds <= self.seconds <= self.longest_seconds:
-            faults.append(
+            errors.append(
                 f"seconds ({self.seconds:g}) must lie between shortest_seconds "
                 f"({self.shortest_seconds:g}) and longest_seconds ({self.longest_seconds:g})"
             )
         if self.least_clips > self.batch_size:
-            faults.append(f"least_clips ({self.least_clips}) must be at most batch_size ({self.batch_size})")
-        if faults:
-            raise ValueError("; ".join(faults))
+            errors.append(f"least_clips ({self.least_clips}) must be at most batch_size ({self.batch_size})")
+        if errors:
+            raise ValueError("; ".join(errors))
         return self
 
 
 CHANGEABLE_SETTINGS = ("workers", "prefetch", "failures_in_row", "memory_megabytes")
-"""Settings that may change when a run goes on."""
+"""Settings that may change when a run is resumed."""
 
 
 def batch_settings(config: PipelineConfig) -> dict[str, object]:
-    """The settings that decide what the batches are."""
+    """Return the settings that the content of batches depends on."""
     return {f.name: getattr(config, f.name) for f in fields(config) if f.name not in CHANGEABLE_SETTINGS}

@@ -1,6 +1,6 @@
-"""One clip: a stretch of a pair with its sound, motion, grid and labels on one clock.
+"""Clips: excerpts of pairs with sound, motion, grid and labels on one clock.
 
-It lies from a downbeat on, or another place of the bar, for some bars; or anywhere for some seconds.
+A clip has a number of bars from a given bar phase on, or a length in seconds from a random time on.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class Example:
 
     pair: MotionPair
     start: float
-    """Seconds of the pair, played at its own speed, at which the clip begins."""
+    """Start of the clip in seconds of the pair at its original speed."""
     wav: Tensor
     """(T,) float32 at 16 kHz."""
     motion: Motion
-    """Joints and touch-downs, with what lies up to ``margin_seconds`` around the clip."""
+    """Joints and touch-downs, with a margin of up to ``margin_seconds`` around the clip."""
     grid: Grid | None
-    """None where the corpus knows no beats."""
+    """None if there are no known beats."""
     labels: Labels = field(default_factory=Labels)
     group_ids: tuple[int, int] = (0, 0)
-    """Of the pair's piece and take: clips that share one are no negatives of each other."""
+    """Ids of the pair's piece and take: clips that share one are not negatives of each other."""
     negatives: tuple[Negative, ...] = ()
-    """Recipes of hard negatives, whose ``source`` counts the clips of the batch."""
+    """Recipes of hard negatives; their ``source`` is an index of a clip in the batch."""
 
     @property
     def seconds(self) -> float:
@@ -54,28 +54,28 @@ class Example:
 
     @property
     def clip_motion(self) -> Motion:
-        """The motion without what lies around the clip."""
+        """The motion without the margin."""
         return self.motion.between(0.0, self.seconds)
 
 
 def cut_example(
     loaded: LoadedPair, draw: PlannedClip, config: PipelineConfig, epoch: int, group_ids: tuple[int, int]
 ) -> Example:
-    """Cut the clip that was planned; the same one whenever it is asked for.
+    """Cut a planned clip; deterministic.
 
-    A clip begins on a frame of the motion, less than a frame before its bar phase, so that no
-    motion has to be shifted by part of a frame.
+    A clip begins at a frame of the motion, less than a frame before its bar phase, so that motions are not
+    shifted by fractions of a frame.
 
     Args:
-        loaded: the pair at ``config.fps``, as fast as it is to be played.
-        draw: its index, and which of the epoch's clips of it.
-        config: of the pipeline.
-        epoch: counted from 0.
+        loaded: the pair at ``config.fps`` and at the speed of the batch.
+        draw: the planned clip.
+        config: settings of the pipeline.
+        epoch: epoch, from 0.
         numbers: of the pair's piece and take.
 
     Raises:
-        DataError: a pair that is too short, or sound that is not what it should be.
-        AudioError: sound that cannot be read.
+        DataError: the pair is too short, or its sound is damaged.
+        AudioError: the sound cannot be read.
     """
     motion, (low, high) = loaded.motion, loaded.overlap
     with stage("window"):
@@ -100,10 +100,15 @@ def cut_example(
 
 
 def with_negatives(
-    examples: Sequence[Example], wanted: NegativeCounts, rng: np.random.Generator
+    examples: Sequence[Example], counts: NegativeCounts, rng: np.random.Generator
 ) -> list[Example]:
-    """The clips of a batch with recipes of hard negatives, the same ones for the same clips and generator;
-    those without a grid get none."""
+    """Add recipes of hard negatives to the clips of a batch; clips without a grid get none.
+
+    Args:
+        examples: the clips of a batch.
+        counts: number of negatives of each kind per clip.
+        rng: generator; the result is the same for the same clips and generator state.
+    """
     with stage("negatives"):
         rows, descriptors = [], []
         for row, example in enumerate(examples):
@@ -113,15 +118,15 @@ def with_negatives(
                 descriptors.append(
                     describe(pair.piece, pair.take, example.motion, example.grid, example.seconds)
                 )
-        whole = list(examples)
-        for row, drawn in zip(rows, draw_negatives(descriptors, rng, wanted), strict=True):
-            negatives = tuple(replace(negative, source=rows[negative.source]) for negative in drawn)
-            whole[row] = replace(whole[row], negatives=negatives)
-        return whole
+        result = list(examples)
+        for row, recipes in zip(rows, draw_negatives(descriptors, rng, counts), strict=True):
+            negatives = tuple(replace(negative, source=rows[negative.source]) for negative in recipes)
+            result[row] = replace(result[row], negatives=negatives)
+        return result
 
 
 def _snap_to_frame(motion: Motion, begin: float, low: float) -> float:
-    """The time of the frame at or before ``begin``, or of the one after it if that lies before ``low``."""
+    """Time of the frame at or before ``begin``, or of the next one if that is before ``low``."""
     frame = math.floor((begin - motion.start) * motion.fps + 1e-6)
     if motion.start + frame / motion.fps < low - 1e-9:
         frame += 1
@@ -129,7 +134,7 @@ def _snap_to_frame(motion: Motion, begin: float, low: float) -> float:
 
 
 BAR_TOLERANCE_SECONDS = 1e-3
-"""Seconds by which a bar may reach beyond the sound: lengths in manifests are rounded."""
+"""A bar may exceed the sound by this much, since lengths in manifests are rounded."""
 
 
 def choose_window(
@@ -137,27 +142,27 @@ def choose_window(
     start: float,
     stop: float,
     config: PipelineConfig,
-    draw: np.random.Generator,
+    rng: np.random.Generator,
     phase: float = 0.0,
 ) -> tuple[float, float]:
-    """A random stretch of a pair.
+    """Choose a random window of a pair.
 
-    With a grid it is as long as ``config.bars`` whole bars, or fewer where these would be longer than
-    ``config.longest_seconds`` or the pair has fewer; without one it is ``config.seconds``, or all there is.
+    With a grid its length is ``config.bars`` bars, or fewer if they exceed ``config.longest_seconds`` or the
+    pair has fewer. Without a grid its length is ``config.seconds``, or that of the pair if it is shorter.
 
     Args:
-        grid: of the pair, or None.
-        start: seconds from which on there are both sound and motion.
-        stop: seconds until which there are.
-        config: of the pipeline.
-        draw: gives the start.
-        phase: of the bar at which it begins, in [0, 1); 0 is a downbeat.
+        grid: grid of the pair, or None.
+        start: start of the overlap of sound and motion in seconds.
+        stop: end of the overlap.
+        config: settings of the pipeline.
+        rng: draws the start.
+        phase: bar phase at which the window begins, in [0, 1); 0 is a downbeat.
 
     Returns:
         Start and stop in seconds of the pair.
 
     Raises:
-        DataError: sound and motion share less than ``config.shortest_seconds``, or no whole bar.
+        DataError: the overlap is shorter than ``config.shortest_seconds``, or contains no whole bar.
     """
     if stop - start < config.shortest_seconds:
         raise DataError(
@@ -166,7 +171,7 @@ def choose_window(
         )
     if config.bars is None or grid is None:
         length = min(config.seconds, stop - start)
-        begin = start + draw.random() * (stop - start - length)
+        begin = start + rng.random() * (stop - start - length)
         return begin, begin + length
     windows = [
         window
@@ -178,12 +183,14 @@ def choose_window(
             f"no whole bar of {config.shortest_seconds:g} to {config.longest_seconds:g} s between "
             f"{start:.2f} s and {stop:.2f} s; check the grid, or set bars to null"
         )
-    return windows[draw.integers(len(windows))]
+    return windows[rng.integers(len(windows))]
 
 
 def relative_grid(grid: Grid, start: float, stop: float) -> Grid:
-    """The grid of a pair on the clock of a clip from ``start`` to ``stop`` (seconds of the pair), with the
-    bars at its ends whole where the pair has them whole."""
+    """Cut the grid of a pair to a clip from ``start`` to ``stop``, on the clip's clock.
+
+    Bars at both ends are kept whole if the pair contains them.
+    """
     downbeats = np.flatnonzero(grid.positions == 1)
     times = grid.beats[downbeats]
     before, after = downbeats[times <= start], downbeats[times >= stop]
@@ -191,14 +198,14 @@ def relative_grid(grid: Grid, start: float, stop: float) -> Grid:
     last = int(after[0]) if len(after) else len(grid.beats) - 1
     if last == first:  # the clip lies before the first beat, or after the last
         first, last = (first, first + 1) if first + 1 < len(grid.beats) else (first - 1, first)
-    kept = slice(first, last + 1)
-    return replace(grid, beats=grid.beats[kept] - start, positions=grid.positions[kept])
+    inside = slice(first, last + 1)
+    return replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
 
 
 def _bar_windows(
     grid: Grid, start: float, stop: float, config: PipelineConfig, phase: float
 ) -> list[tuple[float, float]]:
-    """Every stretch of the greatest number of bars, up to ``config.bars``, that fits."""
+    """All windows with the greatest number of bars, up to ``config.bars``, that fits."""
     assert config.bars is not None
     edges = _bar_edges(grid) if phase == 0 else _phase_times(grid, phase)
     edges = edges[(edges >= start - BAR_TOLERANCE_SECONDS) & (edges <= stop + BAR_TOLERANCE_SECONDS)]
@@ -214,7 +221,7 @@ def _bar_windows(
 
 
 def _bar_edges(grid: Grid) -> NDArray[np.float64]:
-    """The downbeats, and where the last bar ends if its last beat is known."""
+    """The downbeats, and the end of the last bar if its last beat is known."""
     turns, step = beats_to_bars(grid)
     downbeats = grid.downbeats
     closes = turns[-1] + step[-1]
@@ -225,7 +232,7 @@ def _bar_edges(grid: Grid) -> NDArray[np.float64]:
 
 
 def _phase_times(grid: Grid, phase: float) -> NDArray[np.float64]:
-    """The times of that phase in each bar, between the first and the last beat."""
+    """The times of a bar phase in each bar, between the first and the last beat."""
     turns, _ = beats_to_bars(grid)
-    wanted = np.arange(np.ceil(turns[0] - phase), np.floor(turns[-1] - phase) + 1) + phase
-    return np.interp(wanted, turns, grid.beats)
+    phases = np.arange(np.ceil(turns[0] - phase), np.floor(turns[-1] - phase) + 1) + phase
+    return np.interp(phases, turns, grid.beats)

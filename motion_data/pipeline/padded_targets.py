@@ -1,4 +1,4 @@
-"""Targets from labels, for a batch of clips."""
+"""Frame targets from labels, padded to batches."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from motionbeat_upstream.config import FRAME_RATE
 
 @dataclass
 class PaddedTarget:
-    """A target of :data:`~motion_data.label_targets.TARGETS` for B clips of up to F frames at 50 Hz; mutable,
-    as batches are moved in place."""
+    """A target of :data:`~motion_data.label_targets.TARGETS` for B clips of up to F frames at 50 Hz.
+
+    Mutable because batches are moved in place.
+    """
 
     values: Tensor
-    """(B, F, size) bool, False where it is padded; or (B, F) int64 classes, -1 where they are unknown or
-    padded."""
+    """(B, F, size) bool, padded with False; or (B, F) int64 classes, -1 if unknown or padded."""
     known: Tensor
-    """(B,) bool, whether the labels of a clip have the kind that the target is made of."""
+    """(B,) bool: whether the labels of a clip contain the kind that the target needs."""
 
 
 def padded_targets(
     labels: Sequence[Labels], lengths: Sequence[int], names: Sequence[str]
 ) -> dict[str, PaddedTarget]:
-    """Targets by name.
+    """Compute targets by name.
 
     Args:
-        labels: of each clip.
-        lengths: frames of each.
-        names: some of :data:`~motion_data.label_targets.TARGETS`.
+        labels: labels of each clip.
+        lengths: number of frames of each clip.
+        names: names in :data:`~motion_data.label_targets.TARGETS`.
     """
     padded = {}
     for name in names:

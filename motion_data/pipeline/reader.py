@@ -1,10 +1,10 @@
-"""A corpus read batch by batch, on fairseq2's data pipeline.
+"""Reading of a corpus batch by batch, with fairseq2's data pipeline.
 
-An epoch is planned before anything is read, so where a run stands is its epoch and batch, and
-going on means reading the rest of the plan: no half-filled buffer has to be saved.
+An epoch is planned before anything is read. The state of a run therefore consists of its epoch and batch, and
+resuming means reading the rest of the plan; no buffers are saved.
 
-Several corpora are read in turns, each batch from one of them: negatives are drawn within a batch, so a batch
-must not tell its corpora apart by studio, body or sound.
+With several corpora, each batch is from one of them. Negatives are drawn within a batch, and must not be
+recognisable by the studio, body or sound of another corpus.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from motionbeat_upstream.audio import AudioError
 log = logging.getLogger(__name__)
 
 MIN_BPM, MAX_BPM = 50.0, 215.0
-"""Tempi in beats per minute, beyond which no clip is played."""
+"""Range of tempi after a change of speed."""
 
 SPEED_DENOMINATOR = 32
-"""Speeds of a batch are multiples of one 32nd."""
+"""Speeds are multiples of 1 / 32."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,24 @@ class _Failure:
     name: str
     reason: str
     fatal: bool = False
-    """Whether the reading stops at once: what remains would be part of the data."""
+    """Whether to stop reading: a damaged shard must not be skipped."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What was planned as a batch, as it came out."""
+    """The result of a planned batch."""
 
     examples: list[Example]
     outcomes: tuple[_Failure | None, ...]
-    """Of each clip in order; None for one that is in the batch."""
+    """One per clip, in order; None for a clip that is in the batch."""
 
 
 @dataclass(frozen=True)
 class _Loader:
-    """What the threads of the pipeline do.
+    """The work of the pipeline's threads.
 
-    It must not know the reader: a pipeline that is held by what it holds is never freed, and
-    fairseq2 crashes over it when the interpreter ends.
+    It must not refer to the reader: a pipeline in a reference cycle is never freed, and fairseq2 crashes when
+    the interpreter exits.
     """
 
     source: PairSource
@@ -71,9 +71,9 @@ class _Loader:
     def pipeline(
         self, plan: Sequence[Sequence[PlannedClip]], pairs: Mapping[int, MotionPair], first: int, epoch: int
     ) -> DataPipeline:
-        """Steps for the batches of a plan, of which the first has the number ``first`` in the epoch."""
+        """Create the pipeline of a plan's batches; the first has the number ``first`` in the epoch."""
         size = self.config.batch_size
-        # Clips, not batches, are loaded in parallel; a short batch is filled up to be bucketed with them.
+        # Clips, not batches, are loaded in parallel. Short batches are padded for bucketing.
         clips = [
             (number, draw, None if draw is None else pairs[draw.pair_index])
             for number, batch in enumerate(plan, first)
@@ -98,21 +98,21 @@ class _Loader:
             loaded, speed = self.cache.load(pair), self._speed(epoch, number, pair.bpm)
             if speed != 1.0:
                 loaded = loaded.at_rate(self.config.fps, speed)
-            # A pair that was only planned may have got its take when it was made.
+            # The take of a generated pair may be known only after it is loaded.
             group_ids = self.source.group_ids(loaded.pair)
             return number, cut_example(loaded, draw, self.config, epoch, group_ids)
         except (DataError, AudioError, OSError) as error:
             return number, _Failure(pair.name, str(error), isinstance(error, ShardError))
 
     def _speed(self, epoch: int, number: int, bpm: float | None) -> float:
-        """Of a batch: one for all its clips, whose tempi stay as near to each other as planned.
+        """Draw the speed of a batch, the same for all its clips, so that their tempi remain similar.
 
-        Clips that would leave the tempi of music keep their own speed.
+        A clip whose tempo would leave the range keeps its speed.
         """
         octaves = self.config.speed_octaves
-        draw = np.random.default_rng([self.config.seed, epoch, number])
-        # Simple fractions, as a polyphase filter is the longer the less simple they are.
-        speed = round(SPEED_DENOMINATOR * 2 ** draw.uniform(-octaves, octaves)) / SPEED_DENOMINATOR
+        rng = np.random.default_rng([self.config.seed, epoch, number])
+        # Polyphase filters are short for simple fractions.
+        speed = round(SPEED_DENOMINATOR * 2 ** rng.uniform(-octaves, octaves)) / SPEED_DENOMINATOR
         return speed if bpm is None or MIN_BPM <= bpm * speed <= MAX_BPM else 1.0
 
     def _step(self, epoch: int, loaded: Sequence[tuple[int, Example | _Failure | None]]) -> _Step:
@@ -127,12 +127,11 @@ class _Loader:
 
 
 class ClipReader(Iterator[list[Example]]):
-    """Iterates over the batches of an epoch; the next ``for`` loop over it reads the next epoch.
+    """Iterates over the batches of an epoch; the next ``for`` loop reads the next epoch.
 
-    A batch is a list of clips, which :func:`~motion_data.pipeline.batch.collate` makes tensors of. Clips that
-    cannot be used are left out of their batch, logged once a pair and counted in ``failures``;
-    ``config.failures_in_row`` of them one after the other stop the reading. A pair of a shard that is not
-    what was written stops it at once.
+    A batch is a list of clips; :func:`~motion_data.pipeline.batch.collate` converts it to tensors. Unusable
+    clips are left out of their batch, logged once per pair and counted in ``failures``. Reading stops after
+    ``config.failures_in_row`` consecutive failures, and at once if a shard is damaged.
     """
 
     def __init__(
@@ -144,18 +143,18 @@ class ClipReader(Iterator[list[Example]]):
         world_size: int = 1,
         negatives: NegativeCounts | None = None,
     ) -> None:
-        """Plan the first epoch; nothing is read yet.
+        """Plan the first epoch, without reading.
 
         Args:
-            source: a prepared corpus, or what makes pairs.
+            source: a prepared corpus, or a source that generates pairs.
             split: train, dev or test.
-            config: how to cut, bucket and read it.
-            rank: this process, from 0.
+            config: settings of the pipeline.
+            rank: rank of this process, from 0.
             world_size: number of processes that share the split.
-            negatives: hard negatives that each clip gets; None for none.
+            negatives: number of hard negatives per clip; None for none.
 
         Raises:
-            DataError: an empty split, or no batch of ``least_clips``.
+            DataError: the split is empty, or no batch has ``least_clips``.
         """
         if not 0 <= rank < world_size:
             raise DataError(f"rank {rank} of {world_size} processes; expected 0 to {world_size - 1}")
@@ -173,7 +172,7 @@ class ClipReader(Iterator[list[Example]]):
         )
         self._loader = _Loader(source, config, rank, cache, negatives)
         self.failures: dict[str, int] = {}
-        """Pairs that could not be used, and how often."""
+        """Number of failures of each unusable pair."""
         self._failed_in_row: list[_Failure] = []
         if not self._plan:
             raise DataError(
@@ -183,16 +182,16 @@ class ClipReader(Iterator[list[Example]]):
 
     @property
     def epoch(self) -> int:
-        """The epoch that is being read, from 0."""
+        """Current epoch, from 0."""
         return self._epoch
 
     @property
     def steps(self) -> int:
-        """Batches planned for this epoch, the same on every rank."""
+        """Number of planned batches of this epoch, the same on every rank."""
         return len(self._plan)
 
     def __len__(self) -> int:
-        """Batches of this epoch on this rank, where no clip fails."""
+        """Number of batches of this epoch on this rank, if no clip fails."""
         return sum(1 for batch in self._plan if batch)
 
     def __iter__(self) -> ClipReader:
@@ -201,25 +200,20 @@ class ClipReader(Iterator[list[Example]]):
         return self
 
     def __next__(self) -> list[Example]:
-        """The next batch of the epoch.
-
-        Raises:
-            StopIteration: the epoch is over.
-            DataError: too many clips in a row could not be used, or a shard is not what was written.
-        """
+        """Return the next batch of the epoch that is not empty; raises as :meth:`next_step`."""
         while True:
             examples = self.next_step()
             if examples:
                 return examples
 
     def next_step(self) -> list[Example]:
-        """What was planned as the next batch; empty where not one of its clips could be used.
+        """Return the next planned batch; empty if all of its clips are unusable.
 
-        Ranks that must stay in step read by this: each has as many steps as the others.
+        Every rank has the same number of steps, so ranks that read in step use this method.
 
         Raises:
             StopIteration: the epoch is over.
-            DataError: too many clips in a row could not be used, or a shard is not what was written.
+            DataError: too many consecutive clips are unusable, or a shard is damaged.
         """
         if self._steps is None:
             rest = self._plan[self._position :]
@@ -230,12 +224,12 @@ class ClipReader(Iterator[list[Example]]):
         return step.examples
 
     def reset(self) -> None:
-        """Go to the first batch of the next epoch, unless this one has not been begun."""
+        """Go to the first batch of the next epoch, unless this epoch has not begun."""
         if self._position or not self._plan:
             self._open(self._epoch + 1, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the reading stands, and what it depends on."""
+        """Return the position in the data and everything that the batches depend on."""
         return {
             "depends_on": self._depends_on(),
             "epoch": self._epoch,
@@ -245,21 +239,21 @@ class ClipReader(Iterator[list[Example]]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another reader stood: the next batch is the one that it would have given.
+        """Resume: the next batch is the one that the saved reader would have returned.
 
         Raises:
-            DataError: the corpus, the split, the ranks or the settings are not those of the state.
+            DataError: corpus, split, ranks or settings differ from those of the state.
         """
-        now, then = self._depends_on(), state["depends_on"]
-        differing = [
-            f"{key} is {now.get(key)!r}, was {then.get(key)!r}"
-            for key in sorted(now.keys() | then.keys())
-            if now.get(key) != then.get(key)
+        current, saved = self._depends_on(), state["depends_on"]
+        differences = [
+            f"{key} is {current.get(key)!r}, was {saved.get(key)!r}"
+            for key in sorted(current.keys() | saved.keys())
+            if current.get(key) != saved.get(key)
         ]
-        if differing:
+        if differences:
             raise DataError(
                 f"{self._source.folder}: a run cannot go on with other data than it began with: "
-                f"{'; '.join(differing)}; restore them, or begin anew"
+                f"{'; '.join(differences)}; restore them, or begin anew"
             )
         self.failures = dict(state["failures"])
         self._failed_in_row = [_Failure(name, reason) for name, reason in state["failed_in_row"]]
@@ -277,7 +271,7 @@ class ClipReader(Iterator[list[Example]]):
 
     def _open(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
-        # What the epoch holds; its own number counts on where all hold the same.
+        # With equal epochs, the content is that of epoch 0, but the number increases.
         self._content = 0 if self._config.same_every_epoch else epoch
         pairs = self._source.epoch_pairs(self._split, self._content)
         self._pairs = dict(pairs)
@@ -304,26 +298,21 @@ class ClipReader(Iterator[list[Example]]):
 
 
 class Mixture:
-    """Readers taken in an order drawn for each epoch, in which every batch of each comes once.
+    """Several readers in a random order, in which every batch of each reader occurs once per epoch.
 
     Args:
-        readers: of the same split and settings, one a corpus.
-        seed: of the order; the same on all ranks, which then read the same corpus at each step.
+        readers: one per corpus, with the same split and settings.
+        seed: seed of the order; the same on all ranks, so that they read the same corpus at each step.
     """
 
     def __init__(self, readers: Sequence[ClipReader], seed: int) -> None:
         self._readers = tuple(readers)
         self._seed = seed
         self._epoch = self._position = 0
-        self._order = self._draw()
+        self._order = self._draw_order()
 
     def next_step(self) -> list[Example]:
-        """What was planned as the next batch; empty where not one of its clips could be used.
-
-        Raises:
-            StopIteration: the epoch is over.
-            DataError: too many clips in a row could not be used, or a shard is not what was written.
-        """
+        """Return the next planned batch, see :meth:`ClipReader.next_step`."""
         if self._position == len(self._order):
             raise StopIteration
         examples = self._readers[self._order[self._position]].next_step()
@@ -331,19 +320,19 @@ class Mixture:
         return examples
 
     def __len__(self) -> int:
-        """Steps of this epoch."""
+        """Number of steps of this epoch."""
         return len(self._order)
 
     def reset(self) -> None:
-        """Go to the first batch of the next epoch, unless this one has not been begun."""
+        """Go to the first batch of the next epoch, unless this epoch has not begun."""
         if self._position or not self._order:
             for reader in self._readers:
                 reader.reset()
             self._epoch, self._position = self._epoch + 1, 0
-            self._order = self._draw()
+            self._order = self._draw_order()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the reading stands, and what it depends on."""
+        """Return the positions of all readers and everything that the batches depend on."""
         return {
             "epoch": self._epoch,
             "position": self._position,
@@ -351,22 +340,22 @@ class Mixture:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another mixture stood.
+        """Resume from the state of another mixture.
 
         Raises:
-            DataError: other corpora, splits, ranks or settings.
+            DataError: corpora, splits, ranks or settings differ from those of the state.
         """
         if len(state["readers"]) != len(self._readers):
             raise DataError(
                 f"a run cannot go on with {len(self._readers)} corpora: it began with "
                 f"{len(state['readers'])}; restore them, or begin anew"
             )
-        for reader, reached in zip(self._readers, state["readers"], strict=True):
-            reader.load_state_dict(reached)
+        for reader, reader_state in zip(self._readers, state["readers"], strict=True):
+            reader.load_state_dict(reader_state)
         self._epoch, self._position = int(state["epoch"]), int(state["position"])
-        self._order = self._draw()
+        self._order = self._draw_order()
 
-    def _draw(self) -> list[int]:
+    def _draw_order(self) -> list[int]:
         steps = np.repeat(np.arange(len(self._readers)), [reader.steps for reader in self._readers])
         rng = np.random.default_rng([self._seed, self._epoch])
         order: list[int] = rng.permutation(steps).tolist()

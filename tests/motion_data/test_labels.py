@@ -41,7 +41,7 @@ RATE, FRAMES = 50.0, 500
         ({"sections": np.zeros(3)}, "shape"),
         ({"sections": np.zeros((1, 3), dtype=np.float32)}, "float32"),
         ({"sections": np.array([[2.0, 1.0, 0.0]])}, "end before they begin"),
-        ({"sections": np.array([[2.0, np.nan, 0.0]])}, "no numbers"),
+        ({"sections": np.array([[2.0, np.nan, 0.0]])}, "not finite"),
     ],
 )
 def test_what_is_no_label_is_refused(events: dict[str, NDArray[np.float64]], said: str) -> None:

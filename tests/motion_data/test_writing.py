@@ -161,7 +161,7 @@ def test_a_stretch_begins_with_the_nearest_frame() -> None:
     assert found is not None
     np.testing.assert_array_equal(found, own.rotations[15:])
     with pytest.raises(
-        DataError, match=r"from 2\.47 to 2\.50 s holds 1 frame\(s\) of the motion, .* -0\.50 to 2\.47 s"
+        DataError, match=r"from 2\.47 to 2\.50 s contains 1 frame\(s\) of the motion, .* -0\.50 to 2\.47 s"
     ):
         cut_motion(motion, 2.48)
 
