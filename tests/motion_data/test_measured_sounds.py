@@ -105,7 +105,7 @@ def test_what_was_played_before_changes_nothing(
 
     once = [hear(*note) for note in played]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(voices, "MOST_KEPT", 3)
+        patch.setattr(voices, "MAX_OPEN_PITCHES", 3)
         assert [hear(*note) for note in played[::-1]][::-1] == once
         assert sum(len(kept.pitches) for kept in voices._synthesisers.values()) <= 4
 
