@@ -1,4 +1,4 @@
-"""What lies between a band and a listener: room, tone, noise, level, overload, codec. No onset is moved."""
+"""Acoustics of a recording: room, tone, noise, level, overload and codec. Onsets keep their times."""
 
 from __future__ import annotations
 
@@ -15,52 +15,55 @@ from motionbeat_upstream.config import SAMPLE_RATE
 Audio = NDArray[np.float32]
 
 NOISE_COLOURS = ("white", "pink", "brown", "babble")
-"""Noises: flat, falling by 3 and by 6 dB an octave, and many voices at once."""
+"""White, pink (-3 dB per octave), brown (-6 dB per octave) and babble (many voices)."""
 
 CODECS = ("vorbis", "mp3", "mu-law")
 
+CONTAINERS = {"vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS")}
+"""Format and subtype of each codec of libsndfile."""
+
 MAX_AMPLITUDE = 0.99
-"""No sample is louder."""
+"""Largest absolute value of a sample."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """A room, heard at some distance."""
+    """A room with reverberation."""
 
     seconds: float
-    """In which the reverberation falls by 60 dB."""
+    """Reverberation time (RT60)."""
     level: float
-    """Of all reflections together against the direct sound, in dB."""
+    """Level of all reflections relative to the direct sound in dB."""
     damping: float
-    """Hz above which reflections fade out."""
+    """Cutoff frequency of the reflections in Hz."""
 
 
 @dataclass(frozen=True)
 class Acoustics:
-    """What is done to a pair's sound; None leaves a stage out."""
+    """Processing of a pair's sound; None disables a stage."""
 
     room: Room | None = None
     tilt: float = 0.0
-    """dB an octave, around 1 kHz."""
+    """Spectral tilt in dB per octave, around 1 kHz."""
     band: tuple[float, float] | None = None
-    """Hz between which it is heard."""
+    """Lower and upper cutoff frequency in Hz."""
     noise: tuple[str, float] | None = None
-    """One of :data:`NOISE_COLOURS`, and the sound's level over it in dB."""
+    """One of :data:`NOISE_COLOURS`, and the signal-to-noise ratio in dB."""
     drive: float | None = None
-    """dB by which the loudest sample would pass full scale, and is bent back."""
+    """dB by which the peak exceeds full scale before soft clipping."""
     codec: tuple[str, float] | None = None
-    """One of :data:`CODECS`, and how much it takes away, in [0, 1]."""
+    """One of :data:`CODECS`, and its loss in [0, 1]."""
     gain: float = 0.0
-    """dB of the result."""
+    """Level of the result in dB."""
 
 
 def draw_acoustics(rng: np.random.Generator) -> Acoustics:
-    """Random acoustics: about one in eight pairs is left as it is but for its level."""
+    """Draw random acoustics; in about one of eight pairs only the level changes."""
 
     def chance(share: float) -> bool:
         return bool(rng.random() < share)
 
-    # All is drawn each time, so that one stage's share does not move the others' draws.
+    # Every value is drawn each time, so that the share of one stage does not affect the draws of the others.
     room = Room(
         float(np.exp(rng.uniform(np.log(0.12), np.log(1.2)))),
         float(rng.uniform(-18, -2)),
@@ -84,46 +87,46 @@ def draw_acoustics(rng: np.random.Generator) -> Acoustics:
 
 
 def apply_acoustics(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
-    """The sound as it is heard.
+    """Apply acoustics to audio.
 
-    The direct sound stays where it is: rooms only add what comes after it, tone is changed without
-    phase, and the codecs' own delay is taken out by libsndfile.
+    The direct sound is not delayed: a room only adds later reflections, filters are zero-phase, and
+    libsndfile compensates the delay of codecs.
 
     Args:
         audio: (T,) at 16 kHz.
-        acoustics: what to do.
+        acoustics: stages to apply.
         rng: for reflections and noise.
 
     Returns:
-        (T,) at 16 kHz, no sample beyond :data:`MAX_AMPLITUDE`.
+        (T,) at 16 kHz, within ±:data:`MAX_AMPLITUDE`.
     """
-    heard = _apply_filters(audio, acoustics, rng)
+    result = _apply_filters(audio, acoustics, rng)
     if acoustics.noise is not None:
         colour, ratio = acoustics.noise
         noise = coloured_noise(colour, len(audio), rng)
-        heard = heard + noise * np.float32(_rms(heard) / max(_rms(noise), 1e-9) * 10 ** (-ratio / 20))
-    peak = max(float(np.abs(heard).max()), 1e-9)
+        result = result + noise * np.float32(_rms(result) / max(_rms(noise), 1e-9) * 10 ** (-ratio / 20))
+    peak = max(float(np.abs(result).max()), 1e-9)
     if acoustics.drive is not None:
-        heard = np.tanh(heard * np.float32(10 ** (acoustics.drive / 20) / peak))
-        peak = max(float(np.abs(heard).max()), 1e-9)
-    heard = (heard * np.float32(10 ** (acoustics.gain / 20) * MAX_AMPLITUDE / peak)).astype(np.float32)
+        result = np.tanh(result * np.float32(10 ** (acoustics.drive / 20) / peak))
+        peak = max(float(np.abs(result).max()), 1e-9)
+    result = (result * np.float32(10 ** (acoustics.gain / 20) * MAX_AMPLITUDE / peak)).astype(np.float32)
     if acoustics.codec is not None:
-        heard = apply_codec(heard, *acoustics.codec)
-    return np.clip(heard, -MAX_AMPLITUDE, MAX_AMPLITUDE)
+        result = apply_codec(result, *acoustics.codec)
+    return np.clip(result, -MAX_AMPLITUDE, MAX_AMPLITUDE)
 
 
 def _rms(audio: Audio) -> float:
-    """Root of the mean square."""
+    """Root mean square."""
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
 
 
 def _apply_filters(audio: Audio, acoustics: Acoustics, rng: np.random.Generator) -> Audio:
-    """Room, tilt and band, as one product in the frequency domain."""
+    """Apply room, tilt and band by one multiplication in the frequency domain."""
     room, tilt, band = acoustics.room, acoustics.tilt, acoustics.band
     if room is None and tilt == 0 and band is None:
         return audio
     response = impulse_response(room, rng) if room is not None else np.ones(1, dtype=np.float32)
-    # Room for what a filter without phase puts before the first sample and after the last.
+    # Padding for the response of a zero-phase filter before the first sample and after the last.
     size = next_fast_len(len(audio) + len(response) + SAMPLE_RATE // 10, real=True)
     spectrum = rfft(audio, size)
     if room is not None:
@@ -132,7 +135,7 @@ def _apply_filters(audio: Audio, acoustics: Acoustics, rng: np.random.Generator)
     decibels = tilt * octaves
     if band is not None:
         low, high = np.log2(np.array(band) / 1000.0)
-        # 24 dB an octave: a filter without phase that is any steeper is heard before an onset.
+        # 24 dB per octave: steeper zero-phase filters cause audible pre-ringing.
         decibels = decibels - 24.0 * (np.maximum(low - octaves, 0) + np.maximum(octaves - high, 0))
     if tilt or band is not None:
         spectrum *= (10 ** (np.minimum(decibels, 30.0) / 20)).astype(np.float32)
@@ -141,9 +144,9 @@ def _apply_filters(audio: Audio, acoustics: Acoustics, rng: np.random.Generator)
 
 
 def impulse_response(room: Room, rng: np.random.Generator) -> Audio:
-    """A synthetic room: the direct sound at sample 0, early reflections, and noise that decays after them.
+    """Synthetic impulse response: the direct sound at sample 0, early reflections, and decaying noise.
 
-    Exponentially decaying noise is the late field of a diffuse room (Moorer, 1979).
+    Exponentially decaying noise models the late field of a diffuse room (Moorer, 1979).
     """
     count = int(room.seconds * SAMPLE_RATE)
     times = np.arange(count, dtype=np.float32) / SAMPLE_RATE
@@ -154,7 +157,7 @@ def impulse_response(room: Room, rng: np.random.Generator) -> Audio:
     late[early] += (
         rng.choice([-1.0, 1.0], 8) * rng.uniform(2, 8, 8) * np.exp(-6.91 / room.seconds * times[early])
     )
-    # A low pass that only looks back, so that no reflection comes early.
+    # A causal low-pass filter, so that no reflection comes early.
     decay = np.exp(-2 * np.pi * room.damping / SAMPLE_RATE)
     taps = np.arange(64)
     kernel = ((1 - decay) * decay**taps).astype(np.float32)
@@ -165,20 +168,20 @@ def impulse_response(room: Room, rng: np.random.Generator) -> Audio:
 
 
 def coloured_noise(colour: str, length: int, rng: np.random.Generator) -> Audio:
-    """(length,) noise of one of :data:`NOISE_COLOURS`, at any level."""
+    """(length,) noise of one of :data:`NOISE_COLOURS`; its level is arbitrary."""
     noise: Audio = rng.standard_normal(length, dtype=np.float32)
     if colour == "white":
         return noise
     size = next_fast_len(length, real=True)
     hertz = np.maximum(rfftfreq(size, 1 / SAMPLE_RATE), 20.0)
     if colour == "babble":
-        # The long-term spectrum of speech, about: flat to 500 Hz, then falling by 9 dB an octave.
+        # Approximate long-term spectrum of speech: flat to 500 Hz, then -9 dB per octave.
         shape = np.where(hertz < 100, hertz / 100, np.minimum(1.0, (500 / hertz) ** 1.5))
     else:
         shape = hertz ** (-0.5 if colour == "pink" else -1.0)
     noise = irfft(rfft(noise, size) * shape.astype(np.float32), size)[:length].astype(np.float32)
     if colour == "babble":
-        # Syllables: a few a second, of several voices, so that the level never falls to nothing.
+        # Syllables: a few per second, of several voices, so that the level never falls to zero.
         knots = rng.gamma(3.0, 1.0, length * 5 // SAMPLE_RATE + 3)
         times = np.arange(length) * (5 / SAMPLE_RATE)
         noise = (noise * (0.3 + np.interp(times, np.arange(len(knots)), knots / 3))).astype(np.float32)
@@ -186,22 +189,22 @@ def coloured_noise(colour: str, length: int, rng: np.random.Generator) -> Audio:
 
 
 def apply_codec(audio: Audio, codec: str, loss: float) -> Audio:
-    """(T,) what is left after a codec, at the same times.
+    """Encode and decode audio, (T,) at 16 kHz in [-1, 1]; onsets keep their times.
 
     Args:
         audio: (T,) at 16 kHz in [-1, 1].
-        codec: vorbis and mp3 through libsndfile, in memory; mu-law with 4 to 8 bits.
-        loss: 0 for the best quality, towards 1 for the worst.
+        codec: ``vorbis``, ``mp3`` or ``opus`` (libsndfile, in memory), or ``mu-law`` with 4 to 8 bits.
+        loss: 0 for the best quality, 1 for the worst.
     """
     if codec == "mu-law":
         steps = 2.0 ** (8 - 4 * loss) - 1
-        bent = np.sign(audio) * np.log1p(255 * np.abs(audio)) / np.log(256)
-        bent = np.round((bent + 1) / 2 * steps) / steps * 2 - 1
-        straight: Audio = (np.sign(bent) * np.expm1(np.abs(bent) * np.log(256)) / 255).astype(np.float32)
-        return straight
-    kind, subtype = {"vorbis": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III")}[codec]
+        companded = np.sign(audio) * np.log1p(255 * np.abs(audio)) / np.log(256)
+        companded = np.round((companded + 1) / 2 * steps) / steps * 2 - 1
+        expanded = np.sign(companded) * np.expm1(np.abs(companded) * np.log(256)) / 255
+        return np.asarray(expanded, dtype=np.float32)
+    container, subtype = CONTAINERS[codec]
     buffer = io.BytesIO()
-    soundfile.write(buffer, audio, SAMPLE_RATE, format=kind, subtype=subtype, compression_level=loss)
+    soundfile.write(buffer, audio, SAMPLE_RATE, format=container, subtype=subtype, compression_level=loss)
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32")
     decoded = decoded[: len(audio)]

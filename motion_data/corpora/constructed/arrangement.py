@@ -1,13 +1,14 @@
-"""A tune arranged for a band: notes in seconds and the exact grid they were written on.
+"""Arrangement of a tune for a band: notes in seconds and their exact grid.
 
-Everything is written in beats first. Swing and the tempo map are then applied to notes and grid alike;
-what players add (early and late strokes, loud and soft ones) is applied to the notes alone.
+Notes are first written in beats. Swing and the tempo map are then applied to notes and grid; deviations of
+timing and loudness are applied to the notes alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,87 +34,87 @@ if TYPE_CHECKING:
     from motion_data.corpora.constructed.sounds import Casting
 
 MIN_BPM, MAX_BPM = 50.0, 215.0
-"""Beats a minute that a pair's tempo is drawn between, evenly in its logarithm."""
+"""Range of the tempo of a pair, which is drawn log-uniformly."""
 
 TEMPO_MARGIN = 1.15
-"""Factor by which a changing tempo may leave these."""
+"""Factor by which a changing tempo may leave this range."""
 
 TEMPO_PROFILES = ("steady", "drift", "rubato", "step", "ramp", "accelerando", "fermata")
-"""Ways in which the tempo moves: not, a little as a band's, widely as a soloist's, at once, slowly, ever
-faster, and not but for one beat that is held."""
+"""Courses of the tempo: constant, small fluctuations of a band, large fluctuations of a soloist, one sudden
+change, one gradual change, increasing, and constant with one prolonged beat."""
 
 TEMPO_PROFILE_SHARES = (0.44, 0.26, 0.11, 0.06, 0.05, 0.04, 0.04)
 
 KNOTS_PER_BEAT = 16
-"""Knots of the map a beat."""
+"""Knots of a tempo map per beat."""
 
 FERMATA_WITHIN_SECONDS = 12.0
-"""Seconds of a pair within which a beat is held."""
+"""A fermata lies within this time from the start of a pair."""
 
 LEAD_SECONDS = 2.0
-"""Seconds of music before a pair's first sample, so that it does not begin with an attack of everything."""
+"""Music before a pair's first sample, so that notes may sound across it."""
 
 PHRASE_BARS = 4
-"""Bars a phrase."""
+"""Bars per phrase."""
 
 MAX_MELODY_NOTES_PER_SECOND = 9.5
-"""Notes a second beyond which a tune is not played."""
+"""Faster tunes are thinned out."""
 
 MAX_SIXTEENTH_FILL_BPM = 135.0
-"""Beats a minute from which on a fill is in eighths."""
+"""At faster tempi fills are in eighths."""
 
 ON_BEAT_TOLERANCE = 0.1
-"""Share of a beat within which a note counts as on it."""
+"""Beats within which a note counts as on a beat."""
 
 MAX_TIMING_ERROR_SECONDS = 0.03
-"""Seconds by which a player may be early or late at most."""
+"""Maximum deviation of a note from its time."""
 
 DRUM_ACCENTS = {"X": 1.12, "x": 1.0, "o": 0.62}
-"""Loudness of the signs of a drum pattern."""
+"""Loudness of the symbols of a drum pattern."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one player plays."""
+    """Notes of one player."""
 
     role: str
-    """melody, chords, bass or drums."""
+    """``melody``, ``chords``, ``bass`` or ``drums``."""
     program: int
-    """General MIDI program; of the drums, their kit."""
+    """General MIDI program; for drums the kit."""
     drums: bool
     notes: NDArray[np.float64]
-    """(N, 4) start and duration in seconds from the start of the pair, MIDI pitch, MIDI velocity."""
+    """(N, 4) onset and duration in seconds from the start of the pair, MIDI pitch, MIDI velocity."""
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """A piece ready to be rendered."""
+    """A piece that can be rendered."""
 
     parts: tuple[Part, ...]
     grid: Grid
-    """Exact; beats from 0 s to the end of the pair, where there is music."""
+    """Exact; beats of the music from 0 s to the end of the pair."""
     style: str
     bpm: float
     energy: float
-    """How much it asks a dancer to move, in [0, 1]."""
+    """Energy of a dance to it, in [0, 1]."""
     swing: float
     tempo_profile: str
-    """How the tempo moves: one of :data:`TEMPO_PROFILES`, or ``own`` where a score has its own tempi."""
+    """One of :data:`TEMPO_PROFILES`, or ``own`` for the tempi of a score."""
     seconds: float
     surroundings: Surroundings = NO_SURROUNDINGS
-    """What is done to the ends of the music; notes and grid are within them."""
+    """Beginning and end of the music; notes and grid lie within."""
     form: Labels = field(default_factory=Labels)
     """Chords, key and sections, from before the pair to after it."""
     casting: Casting | None = None
-    """How measured sounds play its parts; None where a soundfont plays them."""
+    """Measured sounds of the parts; None for a single soundfont."""
 
 
 NoteRows = list[tuple[float, float, float, float]]
-"""Notes of a part while they are collected: start and length in beats, MIDI pitch, loudness."""
+"""Notes of a part: onset and duration in beats, MIDI pitch, loudness."""
 
 
 def _sort_by_start(notes: NoteRows | NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 4) notes in order of their starts."""
+    """(N, 4) notes sorted by onset."""
     rows = np.array(notes, dtype=np.float64).reshape(-1, 4)
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
@@ -130,13 +131,13 @@ def arrange(
     """Arrange a tune.
 
     Args:
-        tune: of the style's time signature; it is repeated as often as is needed.
-        style_name: one of :data:`~motion_data.corpora.constructed.styles.STYLES`.
+        tune: in the time signature of the style; repeated as needed.
+        style_name: name of one of :data:`~motion_data.corpora.constructed.styles.STYLES`.
         melody_program: General MIDI program of the melody.
-        split: train, dev or test: chords are played by a program of that split.
+        split: train, dev or test; selects the program of the chords.
         seconds: length of the pair.
         rng: for all choices.
-        bpm: the tempo; None for any of the style's.
+        bpm: tempo; None to draw one of the style.
     """
     style = STYLES_BY_NAME[style_name]
     if style.signature != tune.signature:
@@ -144,13 +145,13 @@ def arrange(
     metre = tune.metre
     if bpm is None:
         bpm = float(np.exp(rng.uniform(*np.log(style.bpm))))
-    course = str(rng.choice(TEMPO_PROFILES, p=TEMPO_PROFILE_SHARES))
+    profile = str(rng.choice(TEMPO_PROFILES, p=TEMPO_PROFILE_SHARES))
     swing = float(rng.uniform(*style.swing))
     lead_beats = LEAD_SECONDS * TEMPO_MARGIN * MAX_BPM / 60
-    # The pair begins anywhere in a bar.
-    zero = metre * int(np.ceil(lead_beats / metre)) + float(rng.uniform(0, metre))
-    length = zero + seconds * bpm * 1.3 / 60 + metre
-    tempo = tempo_map(bpm, length, metre, course, zero, rng)
+    # The pair may begin anywhere in a bar.
+    zero_beat = metre * int(np.ceil(lead_beats / metre)) + float(rng.uniform(0, metre))
+    length = zero_beat + seconds * bpm * 1.3 / 60 + metre
+    tempo = tempo_map(bpm, length, metre, profile, zero_beat, rng)
     bars = int(np.ceil(length / metre))
 
     first_bar = PHRASE_BARS * int(rng.integers(max(1, tune.bars // PHRASE_BARS)))
@@ -198,11 +199,11 @@ def arrange(
             "sections": section_events(first_bar, cells, players, edges),
         }
     )
-    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, course, seconds, form=form)
+    return Arrangement(tuple(parts), grid, style.name, bpm, energy, swing, profile, seconds, form=form)
 
 
 def _draw_band(rng: np.random.Generator) -> set[str]:
-    """Who plays: the whole band half of the time, and now and then the drums or the melody alone."""
+    """Draw the players: in half of the pairs the whole band, in a few a single player."""
     bands = (
         {"drums", "bass", "chords", "melody"},
         {"drums", "bass", "chords"},
@@ -219,7 +220,7 @@ def _draw_band(rng: np.random.Generator) -> set[str]:
 
 
 def _draw_sections(bars: int, pauses: bool, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(bars, 4) whether drums, bass, chords and melody play: with ``pauses`` one may rest for a phrase."""
+    """(bars, 4) whether drums, bass, chords and melody play; with ``pauses`` one may rest for a phrase."""
     plays = np.ones((bars, 4), dtype=bool)
     for start in range(0, bars, PHRASE_BARS):
         if pauses and rng.random() < 0.12:
@@ -228,9 +229,9 @@ def _draw_sections(bars: int, pauses: bool, rng: np.random.Generator) -> NDArray
 
 
 def _draw_breaks(bars: int, style: Style, rng: np.random.Generator) -> list[tuple[float, float, str | None]]:
-    """Stops at the end of phrases: beats from which on and until which all rest but the role named, if any.
+    """Draw breaks at the end of phrases: first beat, end beat, and the role that plays on, if any.
 
-    Half of the pieces have none. A stop lasts a bar at most, or the beat could not be followed across it.
+    Half of the pieces have none. A break lasts at most a bar, so that the beat can be followed across it.
     """
     if rng.random() < 0.5:
         return []
@@ -244,7 +245,7 @@ def _draw_breaks(bars: int, style: Style, rng: np.random.Generator) -> list[tupl
 
 
 def _apply_breaks(notes: NDArray[np.float64], breaks: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-    """The notes without those that begin in a break; what sounds when it comes ends there."""
+    """Remove notes that begin in a break, and end notes that sound when it begins."""
     for start, stop in breaks:
         notes = notes[(notes[:, 0] < start) | (notes[:, 0] >= stop)]
         length = np.where(notes[:, 0] < start, np.minimum(notes[:, 1], start - notes[:, 0]), notes[:, 1])
@@ -253,11 +254,11 @@ def _apply_breaks(notes: NDArray[np.float64], breaks: Sequence[tuple[float, floa
 
 
 def apply_fermata(notes: NDArray[np.float64], beat: float) -> NDArray[np.float64]:
-    """The notes as they are played where a beat is held: what begins on it lasts, nothing else begins."""
-    since = notes[:, 0] - beat
-    notes = notes[(since <= ON_BEAT_TOLERANCE) | (since >= 1 - ON_BEAT_TOLERANCE)]
-    on_it = np.abs(notes[:, 0] - beat) <= ON_BEAT_TOLERANCE
-    length = np.where(on_it, np.maximum(notes[:, 1], 1.0), notes[:, 1])
+    """Apply a fermata: notes on ``beat`` last for the whole beat, and no others begin during it."""
+    offset = notes[:, 0] - beat
+    notes = notes[(offset <= ON_BEAT_TOLERANCE) | (offset >= 1 - ON_BEAT_TOLERANCE)]
+    on_beat = np.abs(notes[:, 0] - beat) <= ON_BEAT_TOLERANCE
+    length = np.where(on_beat, np.maximum(notes[:, 1], 1.0), notes[:, 1])
     return np.column_stack([notes[:, 0], length, notes[:, 2:]])
 
 
@@ -271,31 +272,32 @@ def _drum_notes(
     fills, crashes = rng.random() < 0.65, rng.random() < 0.6
     crash = int(rng.choice(CRASHES))
     phrase = PHRASE_BARS * int(rng.choice([1, 2]))
-    dropped = rng.uniform(0, 0.12)  # soft strokes that are left out here and there
+    drop_rate = rng.uniform(0, 0.12)  # share of soft notes that are left out
     for bar in range(bars):
         if not sections[bar, 0]:
             continue
-        at = bar * style.metre
-        filled = style.metre
+        bar_start = bar * style.metre
+        fill_start = style.metre
         if fills and bar % phrase == phrase - 1 and rng.random() < 0.8:
-            filled = style.metre - int(rng.integers(1, min(style.metre, 3)))
-            strokes = 3 if style.parts == 3 else 4 if bpm < MAX_SIXTEENTH_FILL_BPM else 2
-            _write_fill(written, at + filled, at + style.metre, strokes, rng)
+            fill_start = style.metre - int(rng.integers(1, min(style.metre, 3)))
+            notes_per_beat = 3 if style.parts == 3 else 4 if bpm < MAX_SIXTEENTH_FILL_BPM else 2
+            _write_fill(written, bar_start + fill_start, bar_start + style.metre, notes_per_beat, rng)
         if crashes and bar % phrase == 0:
-            written.append((at, 1.0, crash, 1.05))
+            written.append((bar_start, 1.0, crash, 1.05))
         for lane, pitch in lanes.items():
             pattern = style.drums[lane].split(" ")
             signs = pattern[bar % len(pattern)]
             for step, sign in enumerate(signs):
-                place = step * style.metre / len(signs)
-                if sign == "." or place >= filled or (sign == "o" and rng.random() < dropped):
+                beat = step * style.metre / len(signs)
+                if sign == "." or beat >= fill_start or (sign == "o" and rng.random() < drop_rate):
                     continue
-                written.append((at + place, 0.2, pitch, DRUM_ACCENTS[sign] * (1.08 if step == 0 else 1.0)))
+                loudness = DRUM_ACCENTS[sign] * (1.08 if step == 0 else 1.0)
+                written.append((bar_start + beat, 0.2, pitch, loudness))
     return _sort_by_start(written)
 
 
 def _write_fill(written: NoteRows, start: float, stop: float, steps: int, rng: np.random.Generator) -> None:
-    """A run over snare and toms that leads into the next bar."""
+    """Append a run over snare and toms."""
     count = int(stop - start) * steps
     order = np.sort(rng.integers(0, len(FILL), count))
     for step in range(count):
@@ -309,7 +311,7 @@ def _bass_notes(
     written: NoteRows = []
     pattern = str(rng.choice(style.bass)).split(" ")
     lowest = int(rng.integers(28, 34))
-    held = rng.uniform(0.6, 1.0)
+    duration_ratio = rng.uniform(0.6, 1.0)
     for bar in range(len(chords) - 1):
         if not sections[bar, 1]:
             continue
@@ -320,19 +322,15 @@ def _bass_notes(
         pitches = {"r": root, "t": third, "f": fifth, "o": root + 12, "w": step_to}
         for sign, beat, length in _pattern_events(signs, style.metre):
             loudness = 1.12 if beat == 0 else 0.95
-            written.append((bar * style.metre + beat, length * held, pitches[sign], loudness))
+            written.append((bar * style.metre + beat, length * duration_ratio, pitches[sign], loudness))
     return _sort_by_start(written)
 
 
 def _pattern_events(signs: str, metre: int) -> list[tuple[str, float, float]]:
-    """Each sign of a bar but the dots, its beat, and beats until the next."""
+    """Symbol, beat and beats to the next symbol for each symbol of a bar except dots."""
     beats = metre / len(signs)
-    struck = [step for step, sign in enumerate(signs) if sign != "."]
-    following = [*struck[1:], len(signs)]
-    return [
-        (signs[step], step * beats, (until - step) * beats)
-        for step, until in zip(struck, following, strict=True)
-    ]
+    steps = [step for step, sign in enumerate(signs) if sign != "."]
+    return [(signs[a], a * beats, (b - a) * beats) for a, b in pairwise([*steps, len(signs)])]
 
 
 def _chord_notes(
@@ -349,23 +347,23 @@ def _chord_notes(
         signs = pattern[bar % len(pattern)]
         voices = sorted((lowest + (chords[bar] - lowest) % 12).tolist())
         ladder = [*voices, voices[0] + 12, voices[1] + 12]
-        for sign, beat, held in _pattern_events(signs, style.metre):
-            at, loudness = bar * style.metre + beat, 1.08 if beat == 0 else 0.9
+        for sign, beat, duration in _pattern_events(signs, style.metre):
+            onset, loudness = bar * style.metre + beat, 1.08 if beat == 0 else 0.9
             if sign.isdigit():
-                written.append((at, held * 1.5, ladder[int(sign)], loudness))
+                written.append((onset, duration * 1.5, ladder[int(sign)], loudness))
                 continue
-            length = short if sign == "s" else held * 0.95
+            length = short if sign == "s" else duration * 0.95
             for voice, pitch in enumerate(voices):
-                written.append((at + voice * strum, length, pitch, loudness))
+                written.append((onset + voice * strum, length, pitch, loudness))
     return _sort_by_start(written)
 
 
 def _thin_melody(tune: Tune, bpm: float) -> NDArray[np.int64]:
-    """The tune's notes, (N, 3); where they would be too fast, those on the larger values alone."""
-    most = MAX_MELODY_NOTES_PER_SECOND * 60 / bpm * tune.bars * tune.metre
+    """(N, 3) notes of the tune; if they are too fast, only those on coarser subdivisions."""
+    max_notes = MAX_MELODY_NOTES_PER_SECOND * 60 / bpm * tune.bars * tune.metre
     notes = tune.notes
     for step in (TICKS_PER_BEAT // METRES[tune.signature][1], TICKS_PER_BEAT):
-        if len(notes) > most:
+        if len(notes) > max_notes:
             notes = notes[notes[:, 0] % step == 0]
     return notes if len(notes) else tune.notes
 
@@ -400,17 +398,17 @@ def _melody_notes(
 
 @dataclass(frozen=True)
 class TempoMap:
-    """Seconds as a function of beats: increasing, straight between its knots, going on straight outside."""
+    """Seconds as an increasing, piecewise linear function of beats, extrapolated linearly."""
 
     beats: NDArray[np.float64]
     """(N,) knots, increasing."""
     seconds: NDArray[np.float64]
     """(N,) increasing."""
     fermata_beat: float | None = None
-    """The beat from which on one beat is held longer than the others, if any."""
+    """First beat of a fermata, which lasts one beat; None without one."""
 
     def at(self, beats: ArrayLike) -> NDArray[np.float64]:
-        """Seconds at any beats."""
+        """Seconds at beats, of the same shape."""
         beats = np.asarray(beats, dtype=np.float64)
         inner: NDArray[np.float64] = np.interp(beats, self.beats, self.seconds)
         first = (self.seconds[1] - self.seconds[0]) / (self.beats[1] - self.beats[0])
@@ -420,48 +418,47 @@ class TempoMap:
 
 
 def tempo_map(
-    bpm: float, beats: float, metre: int, course: str, zero: float, rng: np.random.Generator
+    bpm: float, beats: float, metre: int, profile: str, zero_beat: float, rng: np.random.Generator
 ) -> TempoMap:
-    """A map for a piece of about ``beats`` beats.
+    """Draw a tempo map.
 
     Args:
-        bpm: the median tempo, about.
-        beats: length of the map; tempi hold on after it.
-        metre: beats a bar; a step in tempo falls on a bar.
-        course: one of :data:`TEMPO_PROFILES`.
-        zero: the beat that stands at 0 s.
-        rng: for the course's shape.
+        bpm: approximate median tempo.
+        beats: length of the map; the tempo is constant after it.
+        metre: beats per bar; a sudden change of tempo falls on a downbeat.
+        profile: one of :data:`TEMPO_PROFILES`.
+        zero_beat: beat at 0 s.
+        rng: for the shape of the profile.
     """
     knots = np.arange(int(np.ceil(beats)) * KNOTS_PER_BEAT + 1) / KNOTS_PER_BEAT
     middle = knots[:-1] + 0.5 / KNOTS_PER_BEAT
-    # Logarithm of the tempo against bpm.
-    if course == "drift":
+    # Logarithm of the tempo relative to bpm.
+    if profile == "drift":
         bend = rng.uniform(0.004, 0.02) * _smooth_noise(middle, rng.uniform(6, 16), rng)
-    elif course == "rubato":
+    elif profile == "rubato":
         bend = rng.uniform(0.05, 0.12) * _smooth_noise(middle, rng.uniform(3, 8), rng)
-    elif course == "step":
+    elif profile == "step":
         bar = metre * max(1, round(rng.uniform(0.25, 0.75) * beats / metre))
         bend = np.log(rng.choice([0.8, 0.88, 1.12, 1.25])) * ((middle >= bar) - 0.5)
-    elif course == "ramp":
+    elif profile == "ramp":
         bend = np.log(rng.uniform(1.08, 1.35)) * rng.choice([-1, 1]) * (middle / beats - 0.5)
-    elif course == "accelerando":
+    elif profile == "accelerando":
         bend = np.log(rng.uniform(1.3, 1.6)) * (middle / beats - 0.5)
     else:
         bend = np.zeros(len(middle))
     tempo = np.clip(bpm * np.exp(bend), MIN_BPM / TEMPO_MARGIN, MAX_BPM * TEMPO_MARGIN)
-    held = None
-    if course == "fermata":
-        # The last beat of a bar, a bar after the pair begins or later.
-        latest = max(zero + metre, min(zero + FERMATA_WITHIN_SECONDS * bpm / 60, 0.8 * beats))
-        held = float(metre * round(rng.uniform(zero + metre, latest) / metre) - 1)
-        tempo[(middle > held) & (middle < held + 1)] /= rng.uniform(1.7, 3.0)
+    fermata = None
+    if profile == "fermata":
+        # The last beat of a bar, at least a bar after the pair begins.
+        latest = max(zero_beat + metre, min(zero_beat + FERMATA_WITHIN_SECONDS * bpm / 60, 0.8 * beats))
+        fermata = float(metre * round(rng.uniform(zero_beat + metre, latest) / metre) - 1)
+        tempo[(middle > fermata) & (middle < fermata + 1)] /= rng.uniform(1.7, 3.0)
     seconds = np.concatenate([[0.0], np.cumsum(60.0 / tempo / KNOTS_PER_BEAT)])
-    drawn = TempoMap(knots, seconds)
-    return TempoMap(knots, seconds - drawn.at(zero), held)
+    return TempoMap(knots, seconds - TempoMap(knots, seconds).at(zero_beat), fermata)
 
 
 def _smooth_noise(beats: NDArray[np.float64], period: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A smooth random curve of about unit size whose waves are about ``period`` beats long."""
+    """Smooth random curve of about unit amplitude with periods of about ``period`` beats."""
     waves = rng.uniform(0.6, 1.8, 4) / period
     phases = rng.uniform(0, 2 * np.pi, 4)
     curve: NDArray[np.float64] = np.sin(2 * np.pi * waves * beats[:, None] + phases).sum(axis=1) / 2
@@ -469,12 +466,12 @@ def _smooth_noise(beats: NDArray[np.float64], period: float, rng: np.random.Gene
 
 
 def apply_swing(beats: ArrayLike, ratio: float, values: int) -> NDArray[np.float64]:
-    """Where a swung player puts what is written at ``beats``; beats themselves stay.
+    """Apply swing to times in beats; whole beats do not move.
 
     Args:
-        beats: written positions.
-        ratio: share that the first of two swung values takes, in [1/2, 1).
-        values: 2 where the halves of a beat swing, 4 where its quarters do.
+        beats: times in beats.
+        ratio: swing ratio, the first share of a swung pair, in [1/2, 1).
+        values: swung subdivision: 2 for halves of a beat, 4 for quarters.
     """
     spans = np.asarray(beats, dtype=np.float64) * (values / 2)
     whole = np.floor(spans)
@@ -485,7 +482,7 @@ def apply_swing(beats: ArrayLike, ratio: float, values: int) -> NDArray[np.float
 
 
 ROLE_VELOCITIES = {"drums": 96.0, "bass": 92.0, "chords": 76.0, "melody": 92.0}
-"""Middle velocities."""
+"""Mean velocities."""
 
 
 def _perform_part(
@@ -498,40 +495,40 @@ def _perform_part(
     looseness: float,
     rng: np.random.Generator,
 ) -> Part:
-    """Written notes as they are played: swung, in seconds, with a player's timing and loudness."""
+    """Convert written notes to a performance: apply swing, tempo map, timing errors and velocities."""
     start, length, pitch, loudness = notes.T
     stop = apply_swing(start + length, swing, style.swung)
     begin = tempo.at(apply_swing(start, swing, style.swung))
-    lasting = np.maximum(tempo.at(stop) - begin, 0.04)
-    # A player is a little ahead or behind as a habit; all notes of a stroke move together.
-    habit = 0.0 if role == "drums" else rng.normal(0, looseness / 2)
-    strokes, of = np.unique(start, return_inverse=True)
-    scatter = rng.normal(0, looseness * (0.5 if role == "drums" else 1.0), len(strokes))[of]
-    begin = begin + np.clip(habit + scatter, -MAX_TIMING_ERROR_SECONDS, MAX_TIMING_ERROR_SECONDS)
+    duration = np.maximum(tempo.at(stop) - begin, 0.04)
+    # Each player has a constant lag; simultaneous notes move together.
+    lag = 0.0 if role == "drums" else rng.normal(0, looseness / 2)
+    onsets, onset_of = np.unique(start, return_inverse=True)
+    errors = rng.normal(0, looseness * (0.5 if role == "drums" else 1.0), len(onsets))[onset_of]
+    begin = begin + np.clip(lag + errors, -MAX_TIMING_ERROR_SECONDS, MAX_TIMING_ERROR_SECONDS)
     level = ROLE_VELOCITIES[role] * rng.uniform(0.75, 1.15)
     velocity = level * loudness * np.exp(rng.normal(0, rng.uniform(0.02, 0.1), len(notes)))
-    # Accents of the bar: downbeats loudest, beats before what lies between them.
+    # Metrical accents: downbeats are loudest, then beats, then subdivisions.
     weight = np.where(start % style.metre == 0, 1.08, np.where(start % 1 == 0, 1.0, 0.93))
     velocity = np.clip(velocity * weight ** rng.uniform(0.3, 1.5), 12, 127)
-    played = np.stack([begin, lasting, np.clip(pitch, 12, 115), velocity], axis=1)
-    return Part(role, program, role == "drums", _sort_by_start(played))
+    performed = np.stack([begin, duration, np.clip(pitch, 12, 115), velocity], axis=1)
+    return Part(role, program, role == "drums", _sort_by_start(performed))
 
 
 DEGREE_WEIGHTS = (0.30, 0.04, 0.0, 0.22, 0.22, 0.12, 0.02)
-"""How much more a chord on each degree is liked, as a share of the melody's time in a bar [O]."""
+"""Bonus of a chord on each scale degree, as a share of the melody's duration in a bar [O]."""
 
 TONIC_WEIGHT = 0.5
-"""The same for the tonic where a phrase of four bars opens the tune or closes a half of it [O]."""
+"""Additional bonus of the tonic in the first bar and in the last of every eight bars [O]."""
 
 
 def harmonise(tune: Tune) -> NDArray[np.int64]:
-    """(bars, 3) pitch classes of a triad a bar, root first: the one that holds most of the melody.
+    """(bars, 3) pitch classes of one triad per bar, root first, chosen to match the melody.
 
-    Triads are stacked from the tune's scale; diminished ones are left out.
+    Triads are those of the tune's scale except diminished ones.
     """
     bar = tune.metre * TICKS_PER_BEAT
     weight = np.zeros((tune.bars, 12))
-    # A note counts in the bar in which it starts, and more on a beat.
+    # A note counts in the bar of its onset, with more weight on a beat.
     on_beat = 1.0 + 0.5 * (tune.notes[:, 0] % TICKS_PER_BEAT == 0)
     np.add.at(
         weight,
@@ -540,12 +537,12 @@ def harmonise(tune: Tune) -> NDArray[np.int64]:
     )
     weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
     triads = np.array([[tune.scale[(degree + step) % 7] for step in (0, 2, 4)] for degree in range(7)])
-    liked = weight[:, triads].sum(axis=2) + DEGREE_WEIGHTS
-    liked[:, (triads[:, 2] - triads[:, 0]) % 12 == 6] = -np.inf
-    home = (np.arange(tune.bars) % 8 == 7) | (np.arange(tune.bars) == 0)
-    liked[home, 0] += TONIC_WEIGHT
-    # A bar in which the melody rests goes on with the chord before.
-    best = np.argmax(liked, axis=1)
+    scores = weight[:, triads].sum(axis=2) + DEGREE_WEIGHTS
+    scores[:, (triads[:, 2] - triads[:, 0]) % 12 == 6] = -np.inf
+    tonic_bars = (np.arange(tune.bars) % 8 == 7) | (np.arange(tune.bars) == 0)
+    scores[tonic_bars, 0] += TONIC_WEIGHT
+    # A bar in which the melody rests keeps the previous chord.
+    best = np.argmax(scores, axis=1)
     silent = weight.sum(axis=1) == 0
     for index in np.flatnonzero(silent):
         best[index] = best[index - 1] if index else 0

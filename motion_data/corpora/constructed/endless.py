@@ -1,4 +1,4 @@
-"""Constructed pairs without end: train goes on beyond its manifest, dev and test stay as they are."""
+"""Endless constructed pairs: the train split continues beyond the manifest, dev and test do not change."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TRAIN_DIGITS = tuple(digit for digit, split in enumerate(SPLIT_OF) if split == "
 
 @dataclass(frozen=True)
 class EndlessPairs:
-    """A :class:`~motion_data.manifest.PairSource` of pairs that are planned as they are asked for.
+    """A :class:`~motion_data.manifest.PairSource` that plans pairs on demand.
 
-    Epoch e of train has the training pairs from number e · N on, counted by their indices; the first of them
-    are those of the manifest. A pair is planned from the corpus's seed and its index alone.
+    Epoch e of train has N training pairs from number e · N on, in order of their indices; the first of them
+    are those of the manifest. A plan depends only on the corpus and the pair's index.
     """
 
     corpus: Corpus
@@ -37,11 +37,11 @@ class EndlessPairs:
 
     @property
     def folder(self) -> Path:
-        """Of the corpus."""
+        """Folder of the corpus."""
         return self.corpus.folder
 
     def epoch_pairs(self, split: str, epoch: int) -> Sequence[tuple[int, MotionPair]]:
-        """Index and pair; their tempi are those that were drawn, and captured takes are not chosen yet."""
+        """Indices and pairs of an epoch; tempi are the drawn ones, and captured takes are not chosen yet."""
         if split != "train":
             return self.corpus.epoch_pairs(split, epoch)
         first = epoch * self.pairs_per_epoch
@@ -49,37 +49,37 @@ class EndlessPairs:
         return [(index, planned_pair(self.planner.plan(index))) for index in indices]
 
     def group_ids(self, pair: MotionPair) -> tuple[int, int]:
-        """Of the pair's piece and take, by a hash of their names."""
+        """Numbers of the pair's piece and take, hashes of their names."""
         return _hash63(pair.piece), _hash63(pair.take)
 
 
 def open_endless(corpus: Corpus, pairs_per_epoch: int) -> EndlessPairs:
-    """The pairs of a prepared constructed corpus, without end.
+    """Open a prepared constructed corpus as an endless source of pairs.
 
     Raises:
-        DataError: it is no constructed corpus of this version, or what its pairs are made of has changed.
+        DataError: it is not a constructed corpus of this version, or its sources have changed.
     """
     if corpus.info.get("corpus") != "constructed":
         raise DataError(
-            f"{corpus.folder}: a corpus {corpus.info.get('corpus')!r} has the pairs of its manifest alone; "
-            f"only a constructed one has pairs without end"
+            f"{corpus.folder}: a corpus {corpus.info.get('corpus')!r} has only the pairs of its manifest; "
+            f"endless pairs need a constructed corpus"
         )
     planner = read_planner(corpus.folder)
-    found = hashlib.sha256((corpus.folder / PLANNER_FILE).read_bytes())
+    digest = hashlib.sha256((corpus.folder / PLANNER_FILE).read_bytes())
     parts = [corpus.sha256, str(pairs_per_epoch), soundfont_sha256(planner.soundfont or default_soundfont())]
     if planner.captured:
         takes = takes_by_split(str((corpus.folder / TAKES_FOLDER).resolve()))
         parts += [joints_sha256(take) for split in takes for take in takes[split]]
-    found.update("\n".join(parts).encode())
-    return EndlessPairs(corpus, planner, pairs_per_epoch, found.hexdigest())
+    digest.update("\n".join(parts).encode())
+    return EndlessPairs(corpus, planner, pairs_per_epoch, digest.hexdigest())
 
 
 def train_index(number: int) -> int:
-    """The index of a training pair, counted from 0."""
+    """Index of training pair ``number``, counted from 0."""
     tens, digit = divmod(number, len(TRAIN_DIGITS))
     return len(SPLIT_OF) * tens + TRAIN_DIGITS[digit]
 
 
 def _hash63(name: str) -> int:
-    """63 bits, so that it fits a tensor of int64."""
+    """63-bit hash, which fits into an int64 tensor."""
     return int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8]) >> 1

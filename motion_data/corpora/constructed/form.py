@@ -1,4 +1,4 @@
-"""Labels of an arrangement: its notes, and the chords, key and sections that the arranger knows."""
+"""Labels of an arrangement: notes, drums, chords, key and sections."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ if TYPE_CHECKING:
     from motion_data.corpora.constructed.arrangement import Arrangement, Part
 
 ROLES = ("drums", "bass", "chords", "melody")
-"""Players, in the order of the columns of ``plays``."""
+"""Order of the columns of ``plays``."""
 
 SECTION_BARS = 8
-"""Bars after which a tune goes on to another part, or begins again."""
-
+"""Bars per section of a tune."""
 
 TIME_TOLERANCE = 1e-6
-"""Seconds by which times may differ that are the same."""
+"""Seconds by which equal times may differ."""
 
 
 @dataclass(frozen=True)
 class PlayerCells:
-    """Stretches of a piece in which the same players play: bars, of which a break is cut off."""
+    """Bars of a piece, divided at breaks, and the players of each cell."""
 
     edges: NDArray[np.float64]
     """(N + 1,) beats."""
     bars: NDArray[np.int64]
-    """(N,) number of each cell's bar."""
+    """(N,) bar index of each cell."""
     plays: NDArray[np.bool_]
     """(N, 4) whether each of :data:`ROLES` plays, if it belongs to the band."""
 
@@ -43,17 +42,16 @@ class PlayerCells:
 def player_cells(
     plays: NDArray[np.bool_], breaks: Sequence[tuple[float, float, str | None]], metre: int
 ) -> PlayerCells:
-    """The cells of a piece.
+    """Divide a piece into cells.
 
     Args:
         plays: (bars, 4) whether each of :data:`ROLES` plays in a bar, if it belongs to the band.
-        breaks: beats from which on and until which all rest but the role named, if any.
-        metre: beats a bar.
+        breaks: first beat, end beat, and the role that plays on, if any.
+        metre: beats per bar.
     """
     bars = np.arange(len(plays) + 1) * float(metre)
-    edges = np.unique(
-        [*bars, *(edge for start, stop, _ in breaks for edge in (start, stop) if edge < bars[-1])]
-    )
+    break_edges = np.array([edge for start, stop, _ in breaks for edge in (start, stop)])
+    edges = np.union1d(bars, break_edges[break_edges < bars[-1]])
     bar = (edges[:-1] // metre).astype(np.int64)
     present = plays[bar]
     for start, stop, solo in breaks:
@@ -65,10 +63,10 @@ def player_cells(
 def chord_events(
     chords: NDArray[np.int64], cells: PlayerCells, band: Collection[str], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 4) the chords that sound, one after the other.
+    """(N, 4) chords in order of time.
 
-    A chord is known where the chord player strikes it, and that there is none where drums play alone. Where
-    only bass or melody play, which do not sound all its tones, nothing is said.
+    A chord is labelled where the chord player plays, and "none" where only drums play. Where only bass or
+    melody play, whose notes do not give all chord tones, there is no label.
 
     Args:
         chords: (bars, 3) pitch classes of each bar, root first.
@@ -76,31 +74,31 @@ def chord_events(
         band: those of :data:`ROLES` that take part.
         edges: (N + 1,) seconds of the cells' edges.
     """
-    told: list[tuple[int, int] | None] = []
+    labels: list[tuple[int, int] | None] = []
     present = cells.plays & np.array([role in band for role in ROLES])
-    for chord, (_, bass, struck, melody) in zip(chords[cells.bars].tolist(), present.tolist(), strict=True):
-        if struck:
-            told.append((chord[0], chord_quality(tuple(chord))))
+    for triad, (_, bass, player, melody) in zip(chords[cells.bars].tolist(), present.tolist(), strict=True):
+        if player:
+            labels.append((triad[0], chord_quality(tuple(triad))))
         else:
-            told.append(None if bass or melody else (0, QUALITIES.index("none")))
-    rows = [
-        (edges[first], edges[stop], *chord)
-        for first, stop in _runs(told)
-        if (chord := told[first]) is not None
-    ]
+            labels.append(None if bass or melody else (0, QUALITIES.index("none")))
+    rows = []
+    for first, stop in _runs(labels):
+        label = labels[first]
+        if label is not None:
+            rows.append((edges[first], edges[stop], *label))
     return np.array(rows).reshape(-1, 4)
 
 
 def key_events(
     scale: Sequence[int], transposition: int, band: Collection[str], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(1, 4) the key of a whole piece, or (0, 4) where drums play alone.
+    """(1, 4) key of the whole piece, or (0, 4) if only drums play.
 
     Args:
         scale: pitch classes from the tonic upwards, before transposition.
         transposition: semitones.
         band: those of :data:`ROLES` that take part.
-        edges: seconds of the cells' edges.
+        edges: (N + 1,) seconds of the cells' edges.
     """
     tonic = (scale[0] + transposition) % 12
     rows = [(edges[0], edges[-1], tonic, scale_mode(tuple(scale)))] if set(band) - {"drums"} else []
@@ -113,7 +111,7 @@ def section_events(
     """(N, 3) sections: one every :data:`SECTION_BARS` bars of the tune and where a player enters or stops.
 
     Args:
-        first_bar: bar of the tune that the piece begins with.
+        first_bar: bar of the tune at which the piece begins.
         cells: of the piece.
         band: those of :data:`ROLES` that take part.
         edges: (N + 1,) seconds of the cells' edges.
@@ -130,30 +128,25 @@ def section_events(
 
 
 def arrangement_labels(arrangement: Arrangement) -> Labels:
-    """Notes and drums as they are played, with the arranger's chords, key and sections; all that begins or
-    lasts within the pair and is heard."""
+    """All labels of a pair: audible notes and drums, chords, key and sections."""
     notes = [_note_rows(part, number) for number, part in enumerate(arrangement.parts) if not part.drums]
     drums = [_drum_rows(part) for part in arrangement.parts if part.drums]
     around, seconds = arrangement.surroundings, arrangement.seconds
     events = {}
     for kind, rows in (("notes", notes), ("drums", drums)):
-        found = np.concatenate([np.empty((0, 2 + len(KINDS[kind]))), *rows])
-        # Fades go one way: what is silent at both its ends is silent in between.
-        loudest = (
-            music_gain(around, seconds, np.clip(found[:, :2].ravel(), 0.0, seconds))
-            .reshape(-1, 2)
-            .max(axis=1)
-        )
-        events[kind] = found[loudest >= MIN_AUDIBLE_GAIN]
-    # The last downbeat is struck, and rings.
-    rings = max([around.stop, *(float(rows[:, 1].max()) for rows in notes if np.isfinite(around.stop))])
-    for kind, known in arrangement.form.events.items():
-        events[kind] = _crop_to_music(known, around, rings if kind == "chords" else around.stop)
+        notes_of_kind = np.concatenate([np.empty((0, 2 + len(KINDS[kind]))), *rows])
+        # Fades are monotonic: a note that is silent at both ends is silent throughout.
+        gains = music_gain(around, seconds, np.clip(notes_of_kind[:, :2].ravel(), 0.0, seconds))
+        events[kind] = notes_of_kind[gains.reshape(-1, 2).max(axis=1) >= MIN_AUDIBLE_GAIN]
+    # The chord of the last downbeat lasts as long as its notes.
+    chords_stop = max([around.stop, *(float(rows[:, 1].max()) for rows in notes if np.isfinite(around.stop))])
+    for kind, rows in arrangement.form.events.items():
+        events[kind] = _crop_to_music(rows, around, chords_stop if kind == "chords" else around.stop)
     if "sections" in events:
         silent, after = SECTIONS.index("silence"), "applause" if around.applause else "silence"
         before = [(0.0, around.start, silent)] if around.start > 0 else []
-        behind = [(around.stop, seconds, SECTIONS.index(after))] if around.stop < seconds else []
-        events["sections"] = np.array([*before, *events["sections"].tolist(), *behind])
+        end = [(around.stop, seconds, SECTIONS.index(after))] if around.stop < seconds else []
+        events["sections"] = np.array([*before, *events["sections"].tolist(), *end])
     if "chords" in events and around.start > 0:
         silence = [(0.0, around.start, 0.0, QUALITIES.index("none"))]
         events["chords"] = np.concatenate([silence, events["chords"]])
@@ -174,14 +167,13 @@ def beatless_labels(kind: str, seconds: float) -> Labels:
 
 
 def _crop_to_music(rows: NDArray[np.float64], around: Surroundings, stop: float) -> NDArray[np.float64]:
-    """The rows that begin in the music, or last until it begins; cut off at its beginning and at ``stop``."""
-    kept = rows[
-        (rows[:, 0] <= around.stop + TIME_TOLERANCE) & (rows[:, 1] > around.start + TIME_TOLERANCE)
-    ].copy()
+    """Crop rows to the music, from its start to ``stop``; drop rows outside."""
+    inside = (rows[:, 0] <= around.stop + TIME_TOLERANCE) & (rows[:, 1] > around.start + TIME_TOLERANCE)
+    rows = rows[inside].copy()
     if around.start > 0:
-        kept[:, 0] = np.maximum(kept[:, 0], around.start)
-    kept[:, 1] = np.minimum(kept[:, 1], stop)
-    return kept[kept[:, 1] > kept[:, 0] + TIME_TOLERANCE]
+        rows[:, 0] = np.maximum(rows[:, 0], around.start)
+    rows[:, 1] = np.minimum(rows[:, 1], stop)
+    return rows[rows[:, 1] > rows[:, 0] + TIME_TOLERANCE]
 
 
 def _note_rows(part: Part, number: int) -> NDArray[np.float64]:
@@ -198,6 +190,6 @@ def _drum_rows(part: Part) -> NDArray[np.float64]:
 
 
 def _runs(values: Sequence[object]) -> list[tuple[int, int]]:
-    """Index of the first of each run of equal values, and the index behind its last."""
-    starts = [place for place, value in enumerate(values) if place == 0 or value != values[place - 1]]
+    """First and end index of each run of equal values."""
+    starts = [index for index, value in enumerate(values) if index == 0 or value != values[index - 1]]
     return list(pairwise([*starts, len(values)]))

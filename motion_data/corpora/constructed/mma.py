@@ -1,4 +1,4 @@
-"""Accompaniments by MMA (Musical MIDI Accompaniment, GPL-2+), which is called as a program: one a groove."""
+"""Accompaniments by the program MMA (Musical MIDI Accompaniment, GPL-2+): one score per groove."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ LICENCE = "groove of MMA's library (GPL-2+), melody, chords and dance: Apache-2.
 INSTALL_HINT = "apt-get install mma (or apt-get download mma, dpkg -x, and --mma its usr/bin/mma)"
 
 LIBRARIES = ("usr/share/mma", "share/mma", "mma", ".")
-"""Where MMA's own folder, with MMA and lib in it, may be, from a folder above its program."""
+"""Locations of MMA's folder (with MMA and lib in it), relative to a parent folder of the program."""
 
 SIDE_GROOVES = re.compile(
     r"(?i:Intro|Ending|Fill|Break|Metronome)|(?i:End|Count|Test)\d*[A-Z]?$|[a-z\d](F[A-D]+|E)$"
 )
-"""Grooves that are no main part: an introduction or an ending is played with its main part."""
+"""Grooves that are not main parts; introductions and endings are played with their main part."""
 
 INTRO_BARS, MAIN_BARS, ENDING_BARS = 4, 16, 2
 """Bars of each section."""
 
 FIRST_TUNE_NUMBER = 100_000
-"""Number of the first made tune that gives chords and melody to a groove; no pair has it alone."""
+"""Number of the first generated tune for grooves; pairs without MMA use smaller numbers."""
 
 TIMEOUT_SECONDS = 60.0
-"""Seconds that MMA may take; it takes some 0.3 s."""
+"""MMA usually takes about 0.3 s."""
 
 BAR_MARKER = "bar"
 """Text of the marker at the beginning of each bar."""
 
 MAX_ONSET_RATE, MIN_ONSET_RATE = 8.5, 2.2
-"""Times a second at which an accompaniment may strike, and should: they bound its tempi."""
+"""Range of onsets per second of an accompaniment, which limits its tempi."""
 
 MAX_COMPOUND_BPM = 150.0
-"""Beats a minute of three parts each."""
+"""Maximum tempo in compound metres."""
 
 TEMPO_WORDS: Mapping[str, tuple[float, float]] = {
     "ballad": (MIN_BPM, 96.0),
@@ -69,16 +69,16 @@ TEMPO_WORDS: Mapping[str, tuple[float, float]] = {
     "techno": (110.0, 165.0),
     "trance": (110.0, 165.0),
 }
-"""Tempi of what is called so."""
+"""Tempo range of grooves whose name contains a word."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """MMA as it is installed."""
+    """An installation of MMA."""
 
     path: Path
     home: Path
-    """Folder with its library."""
+    """Folder of its library."""
 
 
 @dataclass(frozen=True)
@@ -86,37 +86,37 @@ class Groove:
     """A groove of the library."""
 
     file: str
-    """From the library's folder, without its suffix: ``stdlib/jazzwaltz``."""
+    """Path in the library, without suffix: ``stdlib/jazzwaltz``."""
     name: str
     signature: str
-    """Time signature by the file; whether the groove keeps to it is seen when it is played."""
+    """Time signature according to the file; :func:`play_groove` checks it."""
     intro: str | None
-    """The introduction that belongs to it, of the same file."""
+    """Matching introduction of the same file."""
     ending: str | None
 
 
 def find_program(wanted: str) -> Program:
-    """MMA's program and library.
+    """Find MMA's program and library.
 
     Args:
         wanted: path of the program, or ``auto`` for the one on the search path.
 
     Raises:
-        DataError: none; the message says how to get it.
+        DataError: there is no program or library; the message says how to install it.
     """
-    found = shutil.which("mma") if wanted == "auto" else wanted
-    if found is None or not Path(found).is_file():
+    program = shutil.which("mma") if wanted == "auto" else wanted
+    if program is None or not Path(program).is_file():
         raise DataError(f"--mma {wanted}: no such program; {INSTALL_HINT}, or leave --mma out")
-    path = Path(found).resolve()
-    for above in path.parents[:4]:
+    path = Path(program).resolve()
+    for parent in path.parents[:4]:
         for folder in LIBRARIES:
-            if (above / folder / "MMA").is_dir() and (above / folder / "lib").is_dir():
-                return Program(path, above / folder)
+            if (parent / folder / "MMA").is_dir() and (parent / folder / "lib").is_dir():
+                return Program(path, parent / folder)
     raise DataError(f"{path}: no MMA library beside it (usr/share/mma with MMA and lib); {INSTALL_HINT}")
 
 
 def find_grooves(program: Program) -> list[Groove]:
-    """The main grooves of the library, with their introductions and endings, in order of their names."""
+    """Main grooves of the library, with their introductions and endings, sorted by name."""
     library = program.home / "lib"
     grooves = []
     for path in sorted(library.rglob("*.mma")):
@@ -132,12 +132,12 @@ def find_grooves(program: Program) -> list[Groove]:
 
 
 def _read_definitions(text: str) -> dict[str, str]:
-    """Grooves of a file and their time signatures: 4/4 until it says something else.
+    """Grooves of a file and their time signatures, 4/4 by default.
 
-    MMA counts bars in quarters (``Time``), those of 6/8 in six of them, or in two that are cut in three.
+    MMA gives the length of bars in quarters (``Time``); 6/8 has six of them, or two divided into triplets.
     """
     defined: dict[str, str] = {}
-    quarters, written = 4, ""
+    quarters, signature = 4, ""
     for line in text.splitlines():
         words = line.split("//")[0].split()
         if len(words) < 2:
@@ -146,55 +146,54 @@ def _read_definitions(text: str) -> dict[str, str]:
             case "time" if words[1].split("/")[0].isdigit():
                 quarters = int(words[1].split("/")[0])
             case "timesig":
-                written = "/".join(words[1:3])
+                signature = "/".join(words[1:3])
             case "defgroove":
-                compound = quarters == 6 or written == "6/8"
+                compound = quarters == 6 or signature == "6/8"
                 defined.setdefault(words[1], "6/8" if compound else f"{quarters}/4")
     return defined
 
 
 def _find_side_groove(name: str, names: Mapping[str, str], kinds: Sequence[str]) -> str | None:
-    """The introduction or ending of a groove, among its file's names in lower case.
+    """Introduction or ending of a groove, among the lower-case names of its file.
 
-    ``Waltz`` has ``WaltzIntro``, which ``WaltzSus`` has too; ``WaltzMainB`` has ``WaltzIntroB``, or ``…A``.
+    ``Waltz`` and ``WaltzSus`` have ``WaltzIntro``; ``WaltzMainB`` has ``WaltzIntroB`` or ``WaltzIntroA``.
     """
     family = re.sub(r"(Sus|Plus|\d)+$", "", name)
-    wanted = [f"{stem}{kind}" for stem in (name, family) for kind in kinds]
+    candidates = [f"{stem}{kind}" for stem in (name, family) for kind in kinds]
     if part := re.fullmatch(r"(.+?)(?:Main)?([A-D])", name):
-        wanted += [f"{part[1]}{kind}{letter}" for letter in (part[2], "A", "") for kind in kinds]
-    return next((names[one.lower()] for one in wanted if one.lower() in names), None)
+        candidates += [f"{part[1]}{kind}{letter}" for letter in (part[2], "A", "") for kind in kinds]
+    return next((names[name.lower()] for name in candidates if name.lower() in names), None)
 
 
 def score_path(groove: Groove, folder: Path) -> Path:
-    """Where a groove's score is kept."""
+    """Path of a groove's score."""
     return folder / printable(f"mma-{groove.file.replace('/', '-')}-{groove.name}.npz".replace("/", "-"))
 
 
 def load_or_play_groove(program: Program, folder: Path, groove: Groove) -> tuple[str, Score | str]:
-    """A groove's name and score, kept from an earlier call or written now; or why there is none."""
+    """A groove's name, and its score, read or newly written, or the reason to leave it out."""
     source = f"mma:{groove.file}:{groove.name}"
     path = score_path(groove, folder)
     try:
-        kept = read_score_file(path)
-        if kept.source == source:
-            return source, find_contradiction(kept) or kept
+        score = read_score_file(path)
+        if score.source == source:
+            return source, find_contradiction(score) or score
     except DataError:
-        pass  # not there yet, or broken
+        pass  # missing or damaged
     try:
-        score = play_groove(program, groove)
+        write_score(path, play_groove(program, groove))
     except DataError as error:
         return source, str(error)
-    write_score(path, score)
-    # As it will be read: numbers of the file have fewer digits.
-    kept = read_score_file(path)
-    return source, find_contradiction(kept) or kept
+    # The file has a lower precision than the score.
+    score = read_score_file(path)
+    return source, find_contradiction(score) or score
 
 
 def play_groove(program: Program, groove: Groove) -> Score:
-    """Have MMA play a groove to chords of a made tune.
+    """Let MMA play a groove over the chords of a generated tune.
 
     Raises:
-        DataError: MMA cannot play it, or in a metre that is not known.
+        DataError: MMA fails, or the groove's metre is not supported.
     """
     source = f"mma:{groove.file}:{groove.name}"
     if groove.signature not in METRES:
@@ -204,12 +203,17 @@ def play_groove(program: Program, groove: Groove) -> Score:
     bars = np.array([mark.time for mark in score.markers if mark.text == BAR_MARKER], dtype=np.float64)
     metre, parts = METRES[groove.signature]
     steps = np.diff(bars)
-    if len(bars) != (INTRO_BARS if groove.intro else 0) + MAIN_BARS + ENDING_BARS or np.ptp(steps) > 0:
-        raise DataError(f"{source}: {len(bars)} bars, or bars of several lengths; leave it out")
+    expected = (INTRO_BARS if groove.intro else 0) + MAIN_BARS + ENDING_BARS
+    if len(bars) != expected or np.ptp(steps) > 0:
+        raise DataError(
+            f"{source}: {len(bars)} bars of {len(set(steps.tolist()))} lengths; expected {expected} bars of "
+            f"one length: leave it out"
+        )
     quarters = steps[0] / score.ticks_per_quarter
     if quarters not in ((metre, 3 * metre) if parts == 3 else (metre,)):
         raise DataError(
-            f"{source}: bars of {quarters:g} quarters, in a file of {groove.signature}; leave it out"
+            f"{source}: bars of {quarters:g} quarters do not fit the time signature {groove.signature}; "
+            f"leave it out"
         )
     beat = float(steps[0]) / metre
     players: list[tuple[str, int, bool]] = []
@@ -217,15 +221,15 @@ def play_groove(program: Program, groove: Groove) -> Score:
     for track in score.tracks:
         columns = track.notes.numpy()
         pitch = columns["pitch"].astype(np.float64)
-        kept = np.isin(pitch, PERCUSSION) if track.is_drum else np.ones(len(pitch), dtype=bool)
-        if kept.any():
+        valid = np.isin(pitch, PERCUSSION) if track.is_drum else np.ones(len(pitch), dtype=bool)
+        if valid.any():
             start, length = columns["time"] / beat, np.maximum(columns["duration"] / beat, 0.02)
             part = np.full(len(pitch), float(len(players)))
             velocity = columns["velocity"].astype(np.float64)
-            rows.append(np.stack([part, start, length, pitch, velocity], axis=1)[kept])
+            rows.append(np.stack([part, start, length, pitch, velocity], axis=1)[valid])
             players.append((_role(track), int(track.program), bool(track.is_drum)))
     if not rows:
-        raise DataError(f"{source}: it plays nothing; leave it out")
+        raise DataError(f"{source}: no notes; leave it out")
     first = (INTRO_BARS if groove.intro else 0) * metre
     length = len(bars) * metre
     rows.append(_melody_rows(tune, first, len(players)))
@@ -249,7 +253,7 @@ def play_groove(program: Program, groove: Groove) -> Score:
 
 
 def groove_tune(groove: Groove) -> tuple[int, Tune]:
-    """The made tune that gives a groove its chords and its melody, and the tune's number."""
+    """Number and generated tune that gives a groove its chords and melody."""
     digest = hashlib.sha256(f"{groove.file}:{groove.name}".encode()).digest()
     number = FIRST_TUNE_NUMBER + int.from_bytes(digest[:3])
     return number, generate_tune(groove.signature, number)
@@ -258,20 +262,20 @@ def groove_tune(groove: Groove) -> tuple[int, Tune]:
 def tempo_range(
     starts: NDArray[np.float64], beats: float, name: str, compound: bool = False
 ) -> tuple[float, float]:
-    """Slowest and fastest tempo of an accompaniment, by how often it strikes a beat and by its name.
+    """Minimum and maximum tempo of an accompaniment, from its onsets per beat and its name.
 
-    What strikes four times a beat is no music at 200 beats a minute, but music at 100 that would be
-    labelled with twice its tempo.
+    Four onsets per beat at 200 bpm would be heard as 100 bpm, so that the label would be wrong.
 
     Args:
-        starts: beats at which its notes begin.
-        beats: its length.
+        starts: (N,) onsets in beats.
+        beats: length of the accompaniment.
         name: of the groove and its file.
-        compound: whether its beats have three parts: none of these is as fast as others.
+        compound: whether beats have three parts, which limits the tempo further.
     """
-    strokes = max(len(np.unique(np.round(starts * 6))) / beats, 0.5)
-    slowest = np.clip(60 * MIN_ONSET_RATE / strokes, MIN_BPM, 100.0)
-    fastest = np.clip(60 * MAX_ONSET_RATE / strokes, 100.0, MAX_COMPOUND_BPM if compound else MAX_BPM)
+    onsets_per_beat = max(len(np.unique(np.round(starts * 6))) / beats, 0.5)
+    slowest = np.clip(60 * MIN_ONSET_RATE / onsets_per_beat, MIN_BPM, 100.0)
+    max_bpm = MAX_COMPOUND_BPM if compound else MAX_BPM
+    fastest = np.clip(60 * MAX_ONSET_RATE / onsets_per_beat, 100.0, max_bpm)
     for word, (low, high) in TEMPO_WORDS.items():
         if word in name.lower():
             slowest, fastest = max(slowest, low), min(fastest, high)
@@ -279,7 +283,7 @@ def tempo_range(
 
 
 def _script(groove: Groove, tune: Tune, seed: int) -> str:
-    """The text of a piece in MMA's language: introduction, main part and ending over the tune's chords."""
+    """Source text of a piece for MMA: introduction, main part and ending over the tune's chords."""
     chords = chord_names(tune, np.random.default_rng([seed, 1]))
     lines = [f"RndSeed {seed}", "Tempo 120"]
     sections = [
@@ -299,7 +303,7 @@ NOTE_NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 
 
 def chord_names(tune: Tune, rng: np.random.Generator) -> list[str]:
-    """A chord a bar as MMA writes it: the tune's triads, some of them with sevenths, sixths or ninths."""
+    """MMA's names of one chord per bar: the tune's triads, some with sevenths, sixths or ninths."""
     names = []
     tonic = tune.scale[0]
     for root, third, _ in harmonise(tune).tolist():
@@ -311,40 +315,40 @@ def chord_names(tune: Tune, rng: np.random.Generator) -> list[str]:
 
 
 def _melody_rows(tune: Tune, first: int, part: int) -> NDArray[np.float64]:
-    """(N, 5) the tune's notes from a beat on."""
+    """(N, 5) notes of the tune, shifted to begin at beat ``first``."""
     start, length, pitch = tune.notes.T
-    louder = 80.0 + 8.0 * (start % (tune.metre * TICKS_PER_BEAT) == 0)
+    velocity = 80.0 + 8.0 * (start % (tune.metre * TICKS_PER_BEAT) == 0)
     return np.stack(
         [
             np.full(len(start), float(part)),
             start / TICKS_PER_BEAT + first,
             length / TICKS_PER_BEAT * 0.9,
             pitch + 0.0,
-            louder,
+            velocity,
         ],
         axis=1,
     )
 
 
 def _role(track: Any) -> str:
-    """MMA's tracks are called by what they play: Bass-Sub, Walk, Chord-Piano, Drum-Kick, …"""
+    """Role of a track by MMA's track names: Bass-Sub, Walk, Chord-Piano, Drum-Kick, …"""
     if track.is_drum:
         return "drums"
     return "bass" if track.name.lower().startswith(("bass", "walk")) else "chords"
 
 
 def _run_mma(program: Program, script: str, source: str) -> Any:
-    """The symusic score that MMA makes of a script.
+    """Run MMA on a script and read the resulting symusic score.
 
     Raises:
-        DataError: MMA fails, or takes too long.
+        DataError: MMA fails or takes too long.
     """
     with tempfile.TemporaryDirectory() as folder:
         text, midi = Path(folder) / "piece.mma", Path(folder) / "piece.mid"
         text.write_text(script, encoding="latin-1")
         environment = {**os.environ, "MMA_HOME": str(program.home), "HOME": folder}
         try:
-            ran = subprocess.run(
+            process = subprocess.run(
                 ["python3", str(program.path), "-f", str(midi), str(text)],
                 cwd=folder,
                 env=environment,
@@ -360,12 +364,11 @@ def _run_mma(program: Program, script: str, source: str) -> Any:
             ) from None
         except OSError as error:
             raise DataError(
-                f"python3, which runs {program.path}: {error.strerror}; install python3"
+                f"{program.path}: it needs python3, which cannot start ({error.strerror}); install python3"
             ) from None
-        if ran.returncode or not midi.is_file():
-            lines = [
-                line for line in ran.stdout.splitlines() if "ERROR" in line.upper()
-            ] or ran.stdout.splitlines()
-            said = " ".join(" ".join(lines[-2:]).split())[:200]
-            raise DataError(f"{source}: MMA cannot play it ({said}); leave it out")
+        if process.returncode or not midi.is_file():
+            lines = process.stdout.splitlines()
+            lines = [line for line in lines if "ERROR" in line.upper()] or lines
+            message = " ".join(" ".join(lines[-2:]).split())[:200]
+            raise DataError(f"{source}: MMA cannot play it ({message}); leave it out")
         return read_score(midi)

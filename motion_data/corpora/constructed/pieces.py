@@ -1,7 +1,8 @@
-"""MIDI files as whole arrangements: their own drums, tempi and bars, where the notes agree with the bars."""
+"""MIDI files as scores, with their own drums, tempi and bars, if the notes agree with the bars."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,16 @@ from motionbeat_upstream.file_name import printable
 STYLE = "pieces"
 
 MIN_BARS, MIN_NOTES = 8, 64
-"""A stretch of one metre with less is left out."""
+"""Shorter stretches of one metre are left out."""
 
 MAX_TEMPO_CHANGE = 1.25
-"""Factor by which a piece may be played faster or slower than it is written."""
+"""Factor by which a piece may be played faster or slower."""
 
 MAX_STEADY_VARIATION = 0.02
-"""Share by which the tempo may waver before its own course is kept."""
+"""Relative variation below which a tempo counts as constant."""
 
 NOISE_PROGRAMS = range(120, 128)
-"""GM programs that are no instruments."""
+"""GM programs of sound effects."""
 
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "COPYING*", "copyright")
 
@@ -40,19 +41,19 @@ BASS_PROGRAMS = range(32, 40)
 
 
 def read_pieces(folder: Path) -> tuple[list[Score], dict[str, str]]:
-    """The scores of a folder's MIDI files.
+    """Read the MIDI files of a folder as scores.
 
-    Bars are those of the file's time signatures, or of a ``beat_midi.txt`` beside it, as POP909 has it. A
-    piece in several metres gives a score for each stretch of :data:`MIN_BARS` bars or more.
+    Bars come from the file's time signatures, or from a ``beat_midi.txt`` beside it (POP909). A piece in
+    several metres gives a score for each stretch of at least :data:`MIN_BARS` bars.
 
     Args:
-        folder: searched with its subfolders for .mid and .midi.
+        folder: searched recursively for .mid and .midi.
 
     Returns:
-        The scores, and for each file, or stretch of one, left out why.
+        The scores, and the reason for each file or stretch that is left out.
 
     Raises:
-        DataError: no such folder, or no MIDI file in it.
+        DataError: the folder is missing or has no MIDI files.
     """
     files = find_files(folder, (".mid", ".midi"))
     if not files:
@@ -76,7 +77,7 @@ def read_pieces(folder: Path) -> tuple[list[Score], dict[str, str]]:
 
 
 def folder_licence(folder: Path) -> str:
-    """What a folder says of its licence: the first line of the file that has it."""
+    """Licence of a folder's pieces: the first line of its licence file, if any."""
     for pattern in LICENCE_FILES:
         for path in sorted(folder.glob(pattern)):
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -86,24 +87,24 @@ def folder_licence(folder: Path) -> str:
 
 
 def read_piece(path: Path, source: str, licence: str) -> list[Score | str]:
-    """The scores of a MIDI file, or why not, for each stretch of one metre.
+    """Score, or reason to leave it out, for each stretch of a MIDI file in one metre.
 
     Raises:
-        DataError: not MIDI, no notes, or beats that cannot be.
+        DataError: the file is not MIDI, has no notes, or has invalid beats.
     """
     annotation = path.with_name("beat_midi.txt")
     beats = pop909_beats(annotation) if annotation.is_file() else midi_beats(path)
     score = read_score(path)
     players, notes = _read_notes(score)
-    found = [
+    scores = [
         _make_score(beats, first, last, players, notes, source, licence)
         for first, last in _metre_stretches(beats.positions)
     ]
-    return found or [f"no {MIN_BARS} bars one after the other in one metre; leave it out"]
+    return scores or [f"no {MIN_BARS} consecutive bars in one metre; leave it out"]
 
 
 def _read_notes(score: Any) -> tuple[list[tuple[str, int, bool]], NDArray[np.float64]]:
-    """Role, program and drums of each part, and (N, 5) part, start, end in seconds, pitch, velocity."""
+    """Role, program and whether drums of each part, and (N, 5) part, start and end in s, pitch, velocity."""
     players: list[tuple[str, int, bool]] = []
     rows = []
     for track in score.tracks:
@@ -133,18 +134,14 @@ def _role(track: Any, pitch: NDArray[np.float64]) -> str:
 
 
 def _metre_stretches(positions: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """First beat, and beat behind the last, of stretches of whole bars of one metre."""
-    starts = np.flatnonzero(positions == 1)
-    lengths = np.diff(starts)
-    stretches: list[tuple[int, int]] = []
-    for bar, (start, length) in enumerate(zip(starts, lengths, strict=False)):
-        follows = bar and length == lengths[bar - 1] and stretches
-        if follows:
-            stretches[-1] = (stretches[-1][0], int(start + length))
-        else:
-            stretches.append((int(start), int(start + length)))
-    metre = {start: int(length) for start, length in zip(starts, lengths, strict=False)}
-    return [(first, last) for first, last in stretches if last - first >= MIN_BARS * metre[first]]
+    """First beat and end beat of stretches of at least :data:`MIN_BARS` bars of one metre."""
+    downbeats = np.flatnonzero(positions == 1)
+    if len(downbeats) < 2:
+        return []
+    lengths = np.diff(downbeats)
+    # Bars at which another length begins, and the end of the last bar.
+    edges = [0, *np.flatnonzero(np.diff(lengths)) + 1, len(lengths)]
+    return [(int(downbeats[a]), int(downbeats[b])) for a, b in pairwise(edges) if b - a >= MIN_BARS]
 
 
 def _make_score(
@@ -156,20 +153,20 @@ def _make_score(
     source: str,
     licence: str,
 ) -> Score | str:
-    """The score of the beats from ``first`` to before ``last``, or what speaks against it."""
+    """Score of the beats from ``first`` to before ``last``, or the reason to leave it out."""
     times = beats.times[first : last + 1]
-    if len(times) == last - first:  # the last beat of the piece ends where another would come
+    if len(times) == last - first:  # the last beat of the piece lasts as long as the one before
         times = np.append(times, 2 * times[-1] - times[-2])
     metre = int(beats.positions[first:last].max())
     count = last - first
     step = np.diff(times)
-    own = float(60 / np.median(step))
-    if not MIN_BPM / MAX_TEMPO_CHANGE < own < MAX_BPM * MAX_TEMPO_CHANGE:
-        return f"{own:.0f} beats a minute; expected {MIN_BPM:g} to {MAX_BPM:g}"
-    written = np.interp(notes[:, 1], times, np.arange(count + 1.0), left=-1.0, right=count + 1.0)
+    bpm = float(60 / np.median(step))
+    if not MIN_BPM / MAX_TEMPO_CHANGE < bpm < MAX_BPM * MAX_TEMPO_CHANGE:
+        return f"tempo of {bpm:.0f} bpm; expected {MIN_BPM:g} to {MAX_BPM:g} bpm"
+    start = np.interp(notes[:, 1], times, np.arange(count + 1.0), left=-1.0, right=count + 1.0)
     end = np.interp(notes[:, 2], times, np.arange(count + 1.0), right=count)
-    inside = (written > -0.1) & (written < count - 0.1)
-    rows = np.stack([notes[:, 0], written, np.maximum(end - written, 0.02), notes[:, 3], notes[:, 4]], axis=1)
+    inside = (start > -0.1) & (start < count - 0.1)
+    rows = np.stack([notes[:, 0], start, np.maximum(end - start, 0.02), notes[:, 3], notes[:, 4]], axis=1)
     rows = rows[inside]
     if len(rows) < MIN_NOTES:
         return f"{len(rows)} notes; expected {MIN_NOTES} or more"
@@ -177,7 +174,7 @@ def _make_score(
     if signature is None:
         return f"bars of {metre} beats; expected one of {', '.join(METRES)}"
     steady = float(np.ptp(step)) < MAX_STEADY_VARIATION * float(np.median(step))
-    found = Score(
+    score = Score(
         source=source if first == 0 else f"{source}#{first}",
         piece=source,
         licence=licence,
@@ -185,17 +182,17 @@ def _make_score(
         signature=signature,
         metre=metre,
         beats=count,
-        bpm=(max(MIN_BPM, own / MAX_TEMPO_CHANGE), min(MAX_BPM, own * MAX_TEMPO_CHANGE)),
+        bpm=(max(MIN_BPM, bpm / MAX_TEMPO_CHANGE), min(MAX_BPM, bpm * MAX_TEMPO_CHANGE)),
         loop=(0, count),
         players=tuple(players),
         notes=rows[np.argsort(rows[:, 1], kind="stable")],
         seconds=None if steady else times - times[0],
     )
-    return find_contradiction(found) or found
+    return find_contradiction(score) or score
 
 
 def _signature(metre: int, starts: NDArray[np.float64]) -> str | None:
-    """The time signature of so many beats a bar, whose beats have two or three parts by their notes."""
+    """Time signature of a metre, simple or compound by the subdivision of its notes; None if unknown."""
     thirds, halves = (abs(np.mean(np.exp(2j * np.pi * parts * starts))) for parts in (3, 2))
     parts = 3 if thirds > halves else 2
     known = {kind: signature for signature, kind in METRES.items()}

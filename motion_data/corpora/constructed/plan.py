@@ -1,5 +1,4 @@
-"""What pair number ``index`` of a seed is (source, tune, style, instrument, dance), and its performance:
-arranged, danced, rendered and heard in a room."""
+"""Plan of each pair of a constructed corpus (source, tune, style, instruments, dance), and its rendering."""
 
 from __future__ import annotations
 
@@ -43,10 +42,10 @@ from motion_data.soundfont import default_soundfont, make_score, render_score
 T = TypeVar("T")
 
 FORMAT = 3
-"""Goes up when an old plan would be played otherwise than it was, or cannot be played."""
+"""Version of plans; a change means that old plans cannot be rendered, or only differently."""
 
 STAGES = ("plan", "arrangement", "acoustics", "dance", "take", "surroundings", "applause", "cast", "sound")
-"""Each has a random stream of its own, so that a change to one leaves the others as they were."""
+"""Each stage has its own random stream, so that a change to one does not affect the others."""
 
 METRE_SHARES = {
     "4/4": 0.48,
@@ -57,71 +56,70 @@ METRE_SHARES = {
     "5/4": 0.06,
     "7/8": 0.06,
 }
-"""Of all pairs, where every metre has music at the tempo that was drawn."""
+"""Shares of pairs if every metre has music at the drawn tempo."""
 
 TUNES, BEATLESS = "tunes", "beatless"
-"""Sources of pairs beside the styles of scores: tunes arranged here, and sounds without any music."""
+"""Sources of pairs besides scores: tunes arranged here, and sounds without music."""
 
 GENERATED_TUNE_SHARE = 0.25
-"""Pairs that have a made tune although there are others: folk tunes alone are one kind of music."""
+"""Share of pairs with a generated tune even if there are others, for variety."""
 
 GENERATED_TUNES = 400
-"""Made tunes of each metre."""
+"""Generated tunes per time signature."""
 
 MAX_TAKE_TRIES = 8
-"""Takes that are tried on one piece of music before the parametric dancer has to do."""
+"""Takes that are tried with the music of a pair before the parametric dancer is used."""
 
 FPS = 60.0
-"""Frames of motion a second."""
+"""Frames of motion per second."""
 
 SPLIT_OF = ("train", "train", "train", "train", "dev", "train", "train", "train", "train", "test")
-"""The split of a pair by the last digit of its index."""
+"""Split of a pair by the last digit of its index."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that it takes to make a pair again."""
+    """Everything that determines a pair; its fields are the pair's provenance in the manifest."""
 
     seed: int
     index: int
     split: str
     source: str
-    """:data:`TUNES`, :data:`BEATLESS`, or the style of scores that its own is of."""
+    """:data:`TUNES`, :data:`BEATLESS`, or the style of a score."""
     tune: Tune | None
-    """That is arranged; None with another source."""
+    """Tune to arrange; None for other sources."""
     score: ScoreEntry | None
-    """That a stretch is cut from; None with another source."""
+    """Score to take an excerpt from; None for other sources."""
     style: str
-    """Of the accompaniment; what a beatless pair sounds like; of a score the source."""
+    """Accompaniment style; kind of sound of a beatless pair; source of a score."""
     bpm: float
-    """Tempo of the music; 0 without any."""
+    """Tempo; 0 without music."""
     program: int
     """General MIDI program of the tune's melody."""
     dance: str
-    """Style of the parametric dancer, its favourite one where it follows the music; empty with captured
-    motion."""
+    """Style of the parametric dancer (the favourite one, if it follows music); empty for captured motion."""
     dancer: int
-    """Seed of the parametric dancer, which is its take."""
+    """Seed of the parametric dancer."""
     seconds: float
     soundfont: str | None
-    """Its path; None for the default."""
+    """Path; None for the default."""
     soundfont_sha256: str
     motion: str | None = None
-    """Folder of captured takes; None with the parametric dancer."""
+    """Folder of captured takes; None for the parametric dancer."""
     take: str = ""
     """Name of the captured take; empty until one is chosen."""
     take_sha256: str = ""
-    """Of the take's joints."""
+    """Hash of the take's joints."""
     sounds: str | None = None
-    """Folder of measured sounds, which are played in place of the soundfont; None for the soundfont alone."""
+    """Folder of measured sounds, used instead of the soundfont; None for the soundfont."""
     sounds_sha256: str = ""
     sources: str = "seen"
-    """Which of the measured sounds: one of :data:`~motion_data.corpora.constructed.sounds.SOURCES`."""
+    """One of :data:`~motion_data.corpora.constructed.sounds.SOURCES`."""
     shares: Mapping[str, float] = field(default_factory=dict)
-    """Fields of :class:`~motion_data.corpora.constructed.sounds.SoundShares`; others have their defaults."""
+    """Fields of :class:`~motion_data.corpora.constructed.sounds.SoundShares` that are not the default."""
     format: int = FORMAT
     follows: Follows = "beats"
-    """What the parametric dancer follows; manifests from before there was a choice do not say it."""
+    """What the parametric dancer follows; absent in old manifests."""
 
     def __post_init__(self) -> None:
         if self.follows not in get_args(Follows):
@@ -129,19 +127,19 @@ class Plan:
 
     @property
     def piece(self) -> str:
-        """Name of the music."""
+        """Name of the piece."""
         if self.tune is not None:
             return self.tune.piece
         return f"{self.style}:{self.seed}-{self.index}" if self.score is None else self.score.piece
 
     @property
     def take_name(self) -> str:
-        """Name of the dance."""
+        """Name of the take."""
         return self.take or take_name(self.dance, self.dancer, self.follows)
 
     @property
     def metre(self) -> int | None:
-        """Beats a bar; None without music."""
+        """Beats per bar; None without music."""
         return None if self.signature is None else METRES[self.signature][0]
 
     @property
@@ -152,12 +150,12 @@ class Plan:
 
 
 def stage_seed(seed: int, index: int, stage: str) -> np.random.SeedSequence:
-    """The seed of one stage of one pair, independent of all others."""
+    """Seed of one stage of a pair."""
     return np.random.SeedSequence(seed, spawn_key=(index, STAGES.index(stage)))
 
 
 def stage_rng(seed: int, index: int, stage: str) -> np.random.Generator:
-    """The random stream of one stage of one pair."""
+    """Random generator of one stage of a pair."""
     return np.random.default_rng(stage_seed(seed, index, stage))
 
 
@@ -166,7 +164,7 @@ TunePools = Mapping[tuple[str, str], Sequence[Tune]]
 
 
 def group_tunes(tunes: Sequence[Tune]) -> TunePools:
-    """Tunes by split and time signature; the split is dealt by the piece's name and so never changes."""
+    """Group tunes by split and time signature; the split depends only on the name of the piece."""
     pools: dict[tuple[str, str], list[Tune]] = {}
     for tune in tunes:
         pools.setdefault((split_by_hash(tune.piece), tune.signature), []).append(tune)
@@ -175,7 +173,7 @@ def group_tunes(tunes: Sequence[Tune]) -> TunePools:
 
 @lru_cache(maxsize=1)
 def generated_tune_numbers() -> Mapping[tuple[str, str], Sequence[int]]:
-    """Numbers of the made tunes, by split and time signature."""
+    """Numbers of the generated tunes by split and time signature."""
     pools: dict[tuple[str, str], list[int]] = {}
     for metre in METRES:
         for number in range(GENERATED_TUNES):
@@ -185,7 +183,7 @@ def generated_tune_numbers() -> Mapping[tuple[str, str], Sequence[int]]:
 
 @lru_cache(maxsize=16)
 def dance_styles(signature: str) -> tuple[str, ...]:
-    """The parametric dancer's styles that step on the beats of a metre and on what they are divided into."""
+    """Styles of the parametric dancer whose steps fall on beats of a metre or on their subdivisions."""
     metre, parts = METRES[signature]
     return tuple(
         name
@@ -196,10 +194,10 @@ def dance_styles(signature: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Mix:
-    """What pairs are made of."""
+    """Sources of pairs."""
 
     shares: Mapping[str, float] = field(default_factory=lambda: {TUNES: 1.0})
-    """Of each source."""
+    """Share of each source."""
     scores: Scores = field(default_factory=dict)
 
 
@@ -216,23 +214,23 @@ def plan_pair(
     played: Mapping[str, Any] | None = None,
     follows: Follows = "music",
 ) -> Plan:
-    """The plan of one pair, whatever others there are.
+    """Plan one pair, independently of all others.
 
     Args:
         seed: of the corpus.
         index: of the pair, from 0.
-        tunes: what :func:`group_tunes` gave; made tunes stand in where it has none.
+        tunes: from :func:`group_tunes`; generated tunes are used where it has none.
         seconds: length of the pair.
         soundfont: None for the default.
-        mix: sources, and scores to choose from; a tune stands in where they have none of the tempo drawn.
-        played: the plan's fields from ``sounds`` on; None for the soundfont alone.
-        follows: what the parametric dancer dances to.
+        mix: sources and scores; a tune is used if no score has the drawn tempo.
+        played: the plan's fields from ``sounds`` on; None for the soundfont.
+        follows: what the parametric dancer follows.
     """
     rng = stage_rng(seed, index, "plan")
     split = SPLIT_OF[index % len(SPLIT_OF)]
     bpm = float(np.exp(rng.uniform(np.log(MIN_BPM), np.log(MAX_BPM))))
     source = str(rng.choice(list(mix.shares), p=list(mix.shares.values())))
-    use_made, pick, of_style, of_program, of_dance = rng.random(5)
+    generated_draw, music_draw, style_draw, program_draw, dance_draw = rng.random(5)
     fitting: Mapping[str, Sequence[Any]] = {
         signature: [
             entry
@@ -247,21 +245,22 @@ def plan_pair(
         fitting = {signature: find_styles(signature, bpm) for signature in METRE_SHARES}
     tune, score, program = None, None, 0
     if source == BEATLESS:
-        style, danced, bpm = _pick(surroundings.BEATLESS_SOUNDS, of_style), STANDING, 0.0
+        style, dance_style, bpm = _pick(surroundings.BEATLESS_SOUNDS, style_draw), STANDING, 0.0
     else:
-        weights = np.array([METRE_SHARES[metre] * bool(found) for metre, found in fitting.items()])
+        weights = np.array([METRE_SHARES[metre] * bool(music) for metre, music in fitting.items()])
         signature = str(rng.choice(list(fitting), p=weights / weights.sum()))
-        danced = _pick(dance_styles(signature), of_dance)
+        dance_style = _pick(dance_styles(signature), dance_draw)
         if source == TUNES:
-            style = _pick(fitting[signature], of_style).name
-            known, made = tunes.get((split, signature), ()), generated_tune_numbers()[split, signature]
-            if use_made < GENERATED_TUNE_SHARE or not known:
-                tune = generate_tune(signature, _pick(made, pick))
+            style = _pick(fitting[signature], style_draw).name
+            given_tunes = tunes.get((split, signature), ())
+            if generated_draw < GENERATED_TUNE_SHARE or not given_tunes:
+                number = _pick(generated_tune_numbers()[split, signature], music_draw)
+                tune = generate_tune(signature, number)
             else:
-                tune = _pick(known, pick)
-            program = _pick(split_programs(split, MELODY), of_program)
+                tune = _pick(given_tunes, music_draw)
+            program = _pick(split_programs(split, MELODY), program_draw)
         else:
-            style, score = source, _pick(fitting[signature], pick)
+            style, score = source, _pick(fitting[signature], music_draw)
     return Plan(
         seed,
         index,
@@ -272,7 +271,7 @@ def plan_pair(
         style,
         bpm,
         program,
-        danced,
+        dance_style,
         int(stage_seed(seed, index, "dance").generate_state(1, np.uint64)[0] >> np.uint64(1)),
         seconds,
         None if soundfont is None else str(soundfont),
@@ -283,13 +282,13 @@ def plan_pair(
 
 
 def _pick(choices: Sequence[T], share: float) -> T:
-    """One of several, by a number in [0, 1)."""
+    """Element at a share in [0, 1) of a sequence."""
     return choices[int(share * len(choices))]
 
 
 @lru_cache(maxsize=4)
 def soundfont_sha256(soundfont: Path) -> str:
-    """Hash of a soundfont's bytes.
+    """SHA-256 of a soundfont.
 
     Raises:
         DataError: it cannot be read.
@@ -301,7 +300,7 @@ def soundfont_sha256(soundfont: Path) -> str:
 
 
 def to_provenance(plan: Plan) -> dict[str, Any]:
-    """The plan as a manifest holds it."""
+    """Plan as a pair's provenance."""
     return {
         **vars(plan),
         "tune": None if plan.tune is None else tune_to_record(plan.tune),
@@ -310,15 +309,15 @@ def to_provenance(plan: Plan) -> dict[str, Any]:
 
 
 def from_provenance(provenance: Mapping[str, Any], place: str) -> Plan:
-    """The plan of a manifest's line.
+    """Read a plan from a pair's provenance; ``place`` names the pair in messages.
 
     Raises:
-        DataError: it is no plan, or one of another version.
+        DataError: the provenance is not a plan, or has another format version.
     """
-    if "tune" in provenance and (found := provenance.get("format", 1)) != FORMAT:
+    if "tune" in provenance and (version := provenance.get("format", 1)) != FORMAT:
         raise DataError(
-            f"{place}: planned in format {found}, and this version plays format {FORMAT}; prepare the corpus "
-            f"again (`motionbeat data prepare constructed OUT`)"
+            f"{place}: its plan has format {version}; expected format {FORMAT}: prepare the corpus again "
+            f"(`motionbeat data prepare constructed OUT`)"
         )
     try:
         tune, score = provenance["tune"], provenance["score"]
@@ -331,25 +330,25 @@ def from_provenance(provenance: Mapping[str, Any], place: str) -> Plan:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{place}: its provenance is no plan of a constructed pair ({error}); prepare again"
+            f"{place}: its provenance is not a plan of a constructed pair ({error}); prepare the corpus again"
         ) from None
 
 
 def render_pair(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
-    """Play and dance a constructed pair; the same, bit by bit, each time on one machine.
+    """Render sound and motion of a constructed pair; bit-identical each time on one machine.
 
     Args:
-        pair: from a manifest; its ``provenance`` holds the plan.
-        folder: of that manifest, where scores are.
+        pair: from a manifest, with a plan as its ``provenance``.
+        folder: of the manifest, which contains the scores.
 
     Raises:
-        DataError: no such plan, or the soundfont, score or captured take it needs is gone or another one.
+        DataError: the plan is invalid, or its soundfont, score or captured take is missing or has changed.
     """
     plan = from_provenance(pair.provenance, f"pair {pair.name!r}")
     if plan.source == BEATLESS:
-        nothing = beatless_labels(plan.style, plan.seconds)
+        wav = torch.from_numpy(make_beatless_audio(plan))
         return LoadedPair(
-            pair, torch.from_numpy(make_beatless_audio(plan)), make_standing_motion(plan), None, nothing
+            pair, wav, make_standing_motion(plan), None, beatless_labels(plan.style, plan.seconds)
         )
     arrangement = make_arrangement(plan, folder)
     if plan.motion is not None and not plan.take:
@@ -361,12 +360,10 @@ def render_pair(pair: MotionPair, folder: str | Path = ".") -> LoadedPair:
 
 
 def make_arrangement(plan: Plan, folder: str | Path = ".") -> Arrangement:
-    """The notes and the grid of a plan with music; no sound yet.
-
-    Its programs are those that are heard.
+    """Notes, with the programs that sound, and grid of a plan with music.
 
     Raises:
-        DataError: the score cannot be found in the corpus's folder, or is another one.
+        DataError: the score is missing in the corpus's folder or has changed.
     """
     arrangement = _arrange_music(plan, folder)
     if plan.sounds is None:
@@ -395,15 +392,15 @@ def _arrange_music(plan: Plan, folder: str | Path) -> Arrangement:
 
 
 def make_standing_motion(plan: Plan) -> Motion:
-    """The motion of a plan without music."""
+    """Motion of a plan without music."""
     return stand(plan.seconds, np.random.default_rng(plan.dancer), FPS)
 
 
 def make_motion(plan: Plan, arrangement: Arrangement) -> Motion:
-    """The motion of a plan, to its grid or to its notes.
+    """Motion of a plan with music.
 
     Raises:
-        DataError: the take cannot be found, or does not fit the music.
+        DataError: the captured take is missing or does not fit the music.
     """
     rng = np.random.default_rng(plan.dancer)
     if plan.motion is not None:
@@ -420,8 +417,8 @@ def make_motion(plan: Plan, arrangement: Arrangement) -> Motion:
 def _warp_take(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -> Motion:
     take = takes_by_name(str(plan.motion)).get(plan.take)
     if take is None or joints_sha256(take) != plan.take_sha256:
-        fault = "is not there any more" if take is None else "has changed since the corpus was prepared"
-        raise DataError(f"{plan.motion}: the take {plan.take!r} {fault}; prepare the corpus again")
+        problem = "is missing" if take is None else "has changed since the corpus was prepared"
+        raise DataError(f"{plan.motion}: the take {plan.take!r} {problem}; prepare the corpus again")
     motion = warp_to_grid(take, arrangement.grid, plan.seconds, rng)
     if motion is None:
         raise DataError(
@@ -431,13 +428,13 @@ def _warp_take(plan: Plan, arrangement: Arrangement, rng: np.random.Generator) -
 
 
 def choose_take(plan: Plan, arrangement: Arrangement) -> Plan:
-    """The plan with a captured take, where it names a folder of takes and none of them yet.
+    """Choose a captured take for a plan that has a folder of takes but no take yet.
 
-    It is the first of the takes of the plan's split that fits the music, in an order of the plan's own. Where
-    none of :data:`MAX_TAKE_TRIES` does, the parametric dancer dances.
+    The takes of the plan's split are tried in random order. If none of :data:`MAX_TAKE_TRIES` fits the music,
+    the parametric dancer is used.
 
     Raises:
-        DataError: no such folder, or no takes in it.
+        DataError: the folder is missing or has no takes.
     """
     if plan.motion is None or plan.take:
         return plan
@@ -452,86 +449,87 @@ def choose_take(plan: Plan, arrangement: Arrangement) -> Plan:
 
 @lru_cache(maxsize=2)
 def takes_by_split(folder: str) -> Mapping[str, Sequence[Take]]:
-    """The takes of a folder by split, read once a process.
+    """Takes of a folder by split, cached.
 
     Raises:
-        DataError: no such folder, or no takes in it.
+        DataError: the folder is missing or has no takes.
     """
     return split_takes(list(takes_by_name(folder).values()))
 
 
 @lru_cache(maxsize=2)
 def takes_by_name(folder: str) -> Mapping[str, Take]:
-    """The takes of a folder by name, read once a process.
+    """Takes of a folder by name, cached.
 
     Raises:
-        DataError: no such folder, or no takes in it.
+        DataError: the folder is missing or has no takes.
     """
     return {take.name: take for take in read_takes(folder)}
 
 
 def joints_sha256(take: Take) -> str:
-    """Hash of a take's joints."""
+    """SHA-256 of a take's joints."""
     return hashlib.sha256(np.ascontiguousarray(take.joints).tobytes()).hexdigest()
 
 
 def make_audio(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
-    """(T,) the sound of a plan at 16 kHz.
+    """(T,) sound of a plan at 16 kHz.
 
     Raises:
-        DataError: a soundfont is gone or another one, or what is rendered is not finite.
+        DataError: a soundfont is missing or has changed, or the sound is not finite.
     """
-    clapping = stage_rng(plan.seed, plan.index, "applause")
-    played = surroundings.apply_surroundings(
-        _render_recording(plan, arrangement), arrangement.surroundings, clapping
+    recording = surroundings.apply_surroundings(
+        _render_recording(plan, arrangement),
+        arrangement.surroundings,
+        stage_rng(plan.seed, plan.index, "applause"),
     )
     rng = stage_rng(plan.seed, plan.index, "acoustics")
-    heard = acoustics.apply_acoustics(played, acoustics.draw_acoustics(rng), rng)
-    if not np.isfinite(heard).all():
+    audio = acoustics.apply_acoustics(recording, acoustics.draw_acoustics(rng), rng)
+    if not np.isfinite(audio).all():
         raise DataError(f"pair {plan.index} of seed {plan.seed}: NaN or infinity in its sound; leave it out")
-    return heard
+    return audio
 
 
 def _render_recording(plan: Plan, arrangement: Arrangement) -> NDArray[np.float32]:
-    """(T,) the recording that is then heard somewhere, at 16 kHz."""
+    """(T,) sound at 16 kHz before surroundings and acoustics are applied."""
     if plan.sounds is not None:
         rng = stage_rng(plan.seed, plan.index, "sound")
-        known = sounds.read_checked_sounds(plan.sounds, plan.sounds_sha256)
-        mix = sounds.render_casting(arrangement, plan.split, known, rng)
+        measured = sounds.read_checked_sounds(plan.sounds, plan.sounds_sha256)
+        mix = sounds.render_casting(arrangement, plan.split, measured, rng)
         return production.apply_production(
             mix, production.draw_production(sounds.SoundShares(**plan.shares), rng), rng
         )
     soundfont = Path(plan.soundfont) if plan.soundfont is not None else default_soundfont()
-    if (found := soundfont_sha256(soundfont)) != plan.soundfont_sha256:
+    if (digest := soundfont_sha256(soundfont)) != plan.soundfont_sha256:
         raise DataError(
-            f"{soundfont}: another soundfont than the corpus was prepared with (sha256 {found[:12]}, "
-            f"expected {plan.soundfont_sha256[:12]}); put that one back, or prepare the corpus again"
+            f"{soundfont}: not the soundfont that the corpus was prepared with (sha256 {digest[:12]}, "
+            f"expected {plan.soundfont_sha256[:12]}); restore it, or prepare the corpus again"
         )
     return render_soundfont(arrangement, soundfont)
 
 
 def make_beatless_audio(plan: Plan) -> NDArray[np.float32]:
-    """(T,) the sound of a plan without music at 16 kHz."""
+    """(T,) sound of a plan without music at 16 kHz."""
     sound = surroundings.beatless_sound(
         plan.style, plan.seconds, stage_rng(plan.seed, plan.index, "surroundings")
     )
-    if plan.style == "silence":  # acoustics would make it loud
+    if plan.style == "silence":  # acoustics would amplify it
         return sound
     rng = stage_rng(plan.seed, plan.index, "acoustics")
     return acoustics.apply_acoustics(sound, acoustics.draw_acoustics(rng), rng)
 
 
 def render_soundfont(arrangement: Arrangement, soundfont: Path) -> NDArray[np.float32]:
-    """(T,) mono at 16 kHz, as long as the pair: an arrangement played through a soundfont.
+    """Render an arrangement through a soundfont: (T,) mono at 16 kHz, as long as the pair.
 
-    Its notes before 0 s are played as well, so that they sound on into the pair.
+    Notes before 0 s are rendered too, so that they may sound across the start of the pair.
 
     Raises:
-        DataError: the soundfont cannot be used, or nothing sounds.
+        DataError: the soundfont cannot be used, or the result is silent.
     """
-    later = np.array([LEAD_SECONDS, 0, 0, 0])
+    shift = np.array([LEAD_SECONDS, 0, 0, 0])
     score = make_score(
-        (part.role, part.program, part.drums, part.notes + later) for part in arrangement.parts
+        (part.role, part.program, part.drums, part.notes + shift) for part in arrangement.parts
     )
-    # Lead and pair are cut exactly: both are whole samples at both rates.
+    # Lead and pair are whole numbers of samples at both rates.
     return render_score(score, soundfont, LEAD_SECONDS, LEAD_SECONDS + arrangement.seconds)

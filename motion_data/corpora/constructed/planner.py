@@ -1,6 +1,4 @@
-"""What the pairs of a constructed corpus are planned from, kept in the corpus.
-
-So pairs can be planned that its manifest does not list."""
+"""Planner of a constructed corpus, stored in it, so that pairs beyond its manifest can be planned."""
 
 from __future__ import annotations
 
@@ -28,15 +26,15 @@ from motion_data.preparation import split_by_hash
 from motionbeat_upstream.atomic_write import write_text
 
 PLANNER_FILE, TAKES_FOLDER = "planner.json", "takes"
-"""In a prepared corpus: the file that holds its planner, and the folder of its captured takes."""
+"""File of the planner and folder of the captured takes in a prepared corpus."""
 
 
 @dataclass(frozen=True)
 class Planner:
-    """What pairs are planned from."""
+    """Everything that the plans of a corpus depend on."""
 
     folder: Path
-    """Of the corpus, which holds scores and captured takes."""
+    """Folder of the corpus, which contains scores and captured takes."""
     seed: int
     seconds: float
     """Length of each pair."""
@@ -44,18 +42,18 @@ class Planner:
     """None for the default."""
     tunes: Sequence[Tune]
     shares: Mapping[str, float]
-    """Of each source of music."""
+    """Share of each source of music."""
     scores: Mapping[str, Sequence[ScoreEntry]]
-    """By source."""
+    """Scores by source."""
     captured: bool = False
-    """Whether captured takes dance where they fit."""
+    """Whether captured takes are used where they fit."""
     played: Mapping[str, Any] | None = None
-    """The fields of a plan from ``sounds`` on; None where a soundfont plays."""
+    """A plan's fields from ``sounds`` on; None for the soundfont."""
     follows: Follows = "beats"
-    """What the parametric dancer dances to; corpora from before there was a choice do not say it."""
+    """What the parametric dancer follows; absent in old corpora."""
 
     def plan(self, index: int) -> Plan:
-        """The plan of a pair, whatever others there are; a captured take is chosen once it is arranged."""
+        """Plan one pair; a captured take is chosen later, when the pair is arranged."""
         plan = plan_pair(
             self.seed,
             index,
@@ -80,55 +78,59 @@ class Planner:
 
 
 def group_entries(entries: Mapping[str, Sequence[ScoreEntry]]) -> dict[tuple[str, str], list[ScoreEntry]]:
-    """Entries by split and source; the split is dealt by the piece's name and so never changes."""
-    dealt: dict[tuple[str, str], list[ScoreEntry]] = {}
-    for source, of in entries.items():
-        for entry in of:
-            dealt.setdefault((split_by_hash(entry.piece), source), []).append(entry)
-    return dealt
+    """Group scores by split and source; the split depends only on the name of the piece."""
+    groups: dict[tuple[str, str], list[ScoreEntry]] = {}
+    for source, scores in entries.items():
+        for entry in scores:
+            groups.setdefault((split_by_hash(entry.piece), source), []).append(entry)
+    return groups
 
 
 def write_planner(planner: Planner) -> None:
-    """Write a planner into the folder of its corpus, whole or not at all."""
-    told: dict[str, Any] = {"format": FORMAT, "seed": planner.seed, "seconds": planner.seconds}
-    told["soundfont"] = None if planner.soundfont is None else str(planner.soundfont)
-    told["tunes"] = [tune_to_record(tune) for tune in planner.tunes]
-    told["shares"] = dict(planner.shares)
-    told["scores"] = {source: [vars(entry) for entry in of] for source, of in planner.scores.items()}
-    told["captured"] = planner.captured
-    told["played"] = planner.played
-    told["follows"] = planner.follows
-    write_text(planner.folder / PLANNER_FILE, json.dumps(told, ensure_ascii=False) + "\n")
+    """Write a planner into the folder of its corpus, atomically."""
+    record = {
+        "format": FORMAT,
+        "seed": planner.seed,
+        "seconds": planner.seconds,
+        "soundfont": None if planner.soundfont is None else str(planner.soundfont),
+        "tunes": [tune_to_record(tune) for tune in planner.tunes],
+        "shares": dict(planner.shares),
+        "scores": {source: [vars(entry) for entry in scores] for source, scores in planner.scores.items()},
+        "captured": planner.captured,
+        "played": planner.played,
+        "follows": planner.follows,
+    }
+    write_text(planner.folder / PLANNER_FILE, json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def read_planner(folder: str | Path) -> Planner:
-    """What :func:`write_planner` wrote.
+    """Read the planner of a corpus.
 
     Raises:
-        DataError: there is none, or it is not of this version.
+        DataError: it is missing, invalid or of another version.
     """
     path = Path(folder) / PLANNER_FILE
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if (found := told.pop("format")) != FORMAT:
-            raise ValueError(f"format {found}, expected {FORMAT}")
-        soundfont = told.pop("soundfont")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if (version := record.pop("format")) != FORMAT:
+            raise ValueError(f"format {version}, expected {FORMAT}")
+        soundfont = record.pop("soundfont")
         scores = {
-            source: [ScoreEntry(**{**entry, "bpm": tuple(entry["bpm"])}) for entry in of]
-            for source, of in told.pop("scores").items()
+            source: [ScoreEntry(**{**entry, "bpm": tuple(entry["bpm"])}) for entry in entries]
+            for source, entries in record.pop("scores").items()
         }
-        tunes = [tune_from_record(record) for record in told.pop("tunes")]
+        tunes = [tune_from_record(tune) for tune in record.pop("tunes")]
         return Planner(
             folder=Path(folder),
             soundfont=None if soundfont is None else Path(soundfont),
             scores=scores,
             tunes=tunes,
-            **told,
+            **record,
         )
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}), and pairs without end are planned from it; expected "
-            f"a constructed corpus of this version, not one in shards: prepare it again"
+            f"{path}: cannot be read ({error.strerror}); endless pairs need a constructed corpus of this "
+            f"version that is not in shards: prepare it again"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""The manifest of a constructed corpus: pairs planned, arranged and danced, but not rendered."""
+"""Preparation of a constructed corpus: a manifest of pairs that are planned but not rendered."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ from motionbeat_upstream.processes import in_processes
 from motionbeat_upstream.threads import cores
 
 MIN_SECONDS, MAX_SECONDS = 4.0, 120.0
-"""Seconds a pair may last."""
+"""Range of the length of a pair."""
 
 SCORES_FOLDER = "scores"
 """Folder of the scores in a prepared corpus."""
 
 DEFAULT_SHARES = {mma.STYLE: 0.25, pieces.STYLE: 0.2}
-"""Of pairs from scores, where there are any and nothing else is asked for."""
+"""Default shares of pairs from scores, if the source is available."""
 
 TUNE_LICENCES = {
     "music21": "tune in the public domain, as encoded in music21's corpus; arrangement and dance: Apache-2.0",
@@ -67,34 +67,34 @@ TUNE_LICENCES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What a preparation was asked for."""
+    """Settings of a preparation, which its options give."""
 
     pairs: int
     seed: int
     seconds: float
     tunes: int | None
-    """Most tunes of music21's corpus; None for all."""
+    """Maximum number of tunes from music21's corpus; None for all."""
     midi: tuple[Path, ...]
     soundfont: Path | None
     motion: Path | None
-    """Folder of captured takes; None for the parametric dancer alone."""
+    """Folder of captured takes; None for the parametric dancer only."""
     mma: str | None = None
-    """Path of MMA's program, ``auto`` for the one that is installed, None for none."""
+    """Path of MMA's program, ``auto`` for the installed one, None to disable it."""
     pieces: tuple[Path, ...] = ()
-    """Folders of MIDI files that are played as they are."""
+    """Folders of MIDI files that are used as scores."""
     mix: tuple[tuple[str, float], ...] = ()
     """Shares of sources that are not the default."""
     beatless: float = 0.03
     """Share of pairs without music."""
     soundfonts: Path | None = None
-    """Folder of measured sounds to play in place of the soundfont."""
+    """Folder of measured sounds, used instead of the soundfont."""
     sources: str = SOURCES[0]
     shares: SoundShares = field(default_factory=SoundShares)
     follows: Follows = "music"
-    """What the parametric dancer dances to."""
+    """What the parametric dancer follows."""
 
     def played(self) -> dict[str, Any] | None:
-        """The fields of a plan that say through which of the measured sounds it is played; None without them.
+        """A plan's fields that select the measured sounds; None without them.
 
         Raises:
             DataError: the folder cannot be used.
@@ -110,10 +110,10 @@ class Settings:
 
 
 def prepare_corpus(out: Path, settings: Settings) -> Corpus:
-    """Plan every pair and write the manifest; a second call with the same settings finds it whole.
+    """Plan every pair and write the manifest; return an existing corpus with the same settings.
 
     Raises:
-        DataError: settings that cannot be, or what they name cannot be used.
+        DataError: settings are invalid, or a file or program that they name cannot be used.
     """
     check_option("--pairs", settings.pairs, 1)
     check_option("--seed", settings.seed, 0)
@@ -125,15 +125,15 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
     make_synthesiser(settings.soundfont or default_soundfont())
     if settings.soundfonts is not None:
         read_measured_sounds(settings.soundfonts)
-    said: dict[str, Any] = {"format": FORMAT}
-    said |= {key: str(value) if value is not None else None for key, value in vars(settings).items()}
+    options: dict[str, Any] = {"format": FORMAT}
+    options |= {key: str(value) if value is not None else None for key, value in vars(settings).items()}
     if (out / MARK).is_file():
         try:
             corpus = read_corpus(out)
         except DataError:
-            pass  # broken, or of another version: made again
+            pass  # damaged or of another version: prepare it again
         else:
-            same = corpus.info["corpus"] == "constructed" and corpus.info["options"] == said
+            same = corpus.info["corpus"] == "constructed" and corpus.info["options"] == options
             if same and (out / PLANNER_FILE).is_file():
                 return corpus
     if settings.soundfont is not None:
@@ -160,62 +160,62 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         settings.played(),
         settings.follows,
     )
-    made = in_processes(
+    outcomes = in_processes(
         _make_indexed_pair, range(settings.pairs), min(cores(), 8), begin=_set_planner, arguments=(planner,)
     )
     pairs = []
-    for pair, why in tqdm(made, desc="prepare constructed", total=settings.pairs, unit="pair"):
+    for pair, reason in tqdm(outcomes, desc="prepare constructed", total=settings.pairs, unit="pair"):
         if isinstance(pair, MotionPair):
             pairs.append(pair)
         else:
-            left_out[pair] = why
+            left_out[pair] = reason
     write_planner(planner)
-    return write_manifest(out, pairs, "constructed", said, left_out)
+    return write_manifest(out, pairs, "constructed", options, left_out)
 
 
 def source_shares(settings: Settings) -> dict[str, float]:
     """Share of each source: as requested, otherwise :data:`DEFAULT_SHARES`; tunes get the remainder.
 
     Raises:
-        DataError: a source that is not there, or shares that leave less than nothing for tunes.
+        DataError: a source is not available, or the shares exceed 1.
     """
-    there = {mma.STYLE: settings.mma is not None, pieces.STYLE: bool(settings.pieces)}
-    wanted = {source: DEFAULT_SHARES[source] for source, given in there.items() if given}
+    available = {mma.STYLE: settings.mma is not None, pieces.STYLE: bool(settings.pieces)}
+    shares = {source: DEFAULT_SHARES[source] for source, is_available in available.items() if is_available}
     for source, share in settings.mix:
-        if not there.get(source):
-            known = ", ".join(f"{name} (with --{name})" for name in there)
-            raise DataError(f"--mix {source}: no such source here; expected {known}")
+        if not available.get(source):
+            expected = ", ".join(f"{name} (with --{name})" for name in available)
+            raise DataError(f"--mix {source}: source not available; expected {expected}")
         check_option(f"--mix {source}", share, 0, 1)
-        wanted[source] = share
-    wanted[BEATLESS] = settings.beatless
-    rest = 1.0 - sum(wanted.values())
+        shares[source] = share
+    shares[BEATLESS] = settings.beatless
+    rest = 1.0 - sum(shares.values())
     if rest < -1e-9:
-        raise DataError(f"--mix and --beatless: shares of {1 - rest:g} together; expected 1 or less")
-    return {TUNES: max(rest, 0.0), **wanted}
+        raise DataError(f"--mix and --beatless: the shares add up to {1 - rest:g}; expected 1 or less")
+    return {TUNES: max(rest, 0.0), **shares}
 
 
 def prepare_grooves(program: mma.Program, out: Path) -> tuple[list[ScoreEntry], dict[str, str]]:
-    """The scores of MMA's grooves, kept in the corpus, and what was left out and why."""
+    """Write the scores of MMA's grooves into the corpus; also the reasons for grooves that are left out."""
     grooves = mma.find_grooves(program)
-    made = in_processes(
+    scores = in_processes(
         partial(mma.load_or_play_groove, program, out / SCORES_FOLDER), grooves, min(cores(), 8)
     )
+    scores = tqdm(scores, desc="play MMA's grooves", total=len(grooves), unit="groove")
     entries, left_out = [], {}
-    for groove, (source, score) in zip(
-        grooves, tqdm(made, desc="play MMA's grooves", total=len(grooves), unit="groove"), strict=True
-    ):
+    for groove, (source, score) in zip(grooves, scores, strict=True):
         if isinstance(score, Score):
             entries.append(_entry(mma.score_path(groove, out / SCORES_FOLDER), score, out))
         else:
             left_out[source] = score
     if not entries:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:2])
-        raise DataError(f"{program.path}: not one of {len(grooves)} grooves could be played ({reasons})")
+        raise DataError(
+            f"{program.path}: none of {len(grooves)} grooves could be played ({_first_reasons(left_out)})"
+        )
     return entries, left_out
 
 
 def prepare_pieces(folders: Sequence[Path], out: Path) -> tuple[list[ScoreEntry], dict[str, str]]:
-    """The scores of folders of MIDI files, kept in the corpus, and what was left out and why."""
+    """Write the scores of MIDI files into the corpus; also the reasons for files that are left out."""
     entries: list[ScoreEntry] = []
     left_out: dict[str, str] = {}
     for folder in folders:
@@ -226,62 +226,70 @@ def prepare_pieces(folders: Sequence[Path], out: Path) -> tuple[list[ScoreEntry]
             write_score(path, score)
             entries.append(_entry(path, score, out))
     if not entries:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:2])
-        raise DataError(f"--pieces: no piece of {len(left_out)} files can be used ({reasons})")
+        raise DataError(f"--pieces: none of {len(left_out)} files can be used ({_first_reasons(left_out)})")
     return entries, left_out
 
 
+def _first_reasons(left_out: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:2])
+
+
 def _entry(path: Path, score: Score, out: Path) -> ScoreEntry:
-    place = path.relative_to(out).as_posix()
     return ScoreEntry(
-        place, file_sha256(path), score.source, score.piece, score.licence, score.signature, score.bpm
+        path.relative_to(out).as_posix(),
+        file_sha256(path),
+        score.source,
+        score.piece,
+        score.licence,
+        score.signature,
+        score.bpm,
     )
 
 
 def gather_tunes(settings: Settings) -> tuple[list[Tune], dict[str, str]]:
-    """The tunes that settings ask for, and what was left out of them, and why."""
-    found = read_music21_tunes() if settings.tunes is None or settings.tunes > 0 else []
-    tunes = list(found)
+    """Read the tunes of the settings; also the reasons for files that are left out."""
+    tunes = read_music21_tunes() if settings.tunes is None or settings.tunes > 0 else []
+    count = len(tunes)
     left_out: dict[str, str] = {}
     for folder in settings.midi:
-        more, unusable = read_midi_tunes(folder)
-        tunes += more
+        midi_tunes, unusable = read_midi_tunes(folder)
+        tunes = tunes + midi_tunes
         left_out |= unusable
     if tunes:
-        # Before a limit is laid on them, so that a tune's name does not depend on the limit.
+        # Before the number of tunes is limited, so that the name of a piece does not depend on the limit.
         tunes = unify_piece_names(tunes)
     if settings.tunes is not None:
-        tunes = select_tunes(tunes[: len(found)], settings.tunes) + tunes[len(found) :]
+        tunes = select_tunes(tunes[:count], settings.tunes) + tunes[count:]
     return tunes, left_out
 
 
 def select_tunes(tunes: Sequence[Tune], count: int) -> list[Tune]:
-    """At most ``count`` tunes, of each metre as many as of the others as far as there are, evenly apart."""
-    chosen: list[Tune] = []
-    by_metre = sorted(([tune for tune in tunes if tune.signature == metre] for metre in METRES), key=len)
-    for place, of in enumerate(by_metre):
-        share = min(len(of), (count - len(chosen)) // (len(by_metre) - place))
-        chosen += [of[number * len(of) // share] for number in range(share)]
-    return chosen
+    """Select at most ``count`` tunes, evenly spaced and if possible equally many of each time signature."""
+    selected: list[Tune] = []
+    groups = sorted(([tune for tune in tunes if tune.signature == metre] for metre in METRES), key=len)
+    for index, group in enumerate(groups):
+        size = min(len(group), (count - len(selected)) // (len(groups) - index))
+        selected += [group[number * len(group) // size] for number in range(size)]
+    return selected
 
 
-def prepare_takes(folder: Path, kept: Path) -> None:
-    """Read a folder of takes, and write them where they are read fast, with no others beside them.
+def prepare_takes(folder: Path, target: Path) -> None:
+    """Convert a folder of takes to .npz files in ``target``, and delete other .npz files there.
 
     Raises:
-        DataError: no such folder, or no take in it.
+        DataError: the folder is missing or has no takes.
     """
     names = []
     for take in read_takes(folder):
         names.append(f"{take.name}.npz")
-        write_motion(kept / names[-1], take, None)
-    for other in kept.glob("*.npz"):
+        write_motion(target / names[-1], take, None)
+    for other in target.glob("*.npz"):
         if other.name not in names:
             other.unlink()
 
 
 _planner: list[Planner] = []
-"""Handed to a process once, not with every pair."""
+"""The planner of a worker process, passed once instead of with every pair."""
 
 
 def _set_planner(planner: Planner) -> None:
@@ -289,7 +297,7 @@ def _set_planner(planner: Planner) -> None:
 
 
 def _make_indexed_pair(index: int) -> tuple[MotionPair | str, str]:
-    """A pair, or its name and why there is none."""
+    """A pair and an empty text, or its name and the reason to leave it out."""
     try:
         return make_pair(_planner[0].plan(index), _planner[0].folder), ""
     except DataError as error:
@@ -302,32 +310,32 @@ def pair_name(index: int) -> str:
 
 
 def make_pair(plan: Plan, folder: str | Path = ".") -> MotionPair:
-    """The manifest's line of a plan, whose corpus lies in ``folder``: all but the sound is made for it.
+    """Make the pair of a plan, whose corpus lies in ``folder``; this computes its motion but not its sound.
 
     Raises:
-        DataError: the motion cannot be made.
+        DataError: the motion cannot be computed.
     """
     if plan.source == BEATLESS:
-        still = make_standing_motion(plan)
-        return _pair_from_plan(plan, {**motion_fields(still, None, NO_BEATS), "grid": NO_BEATS})
+        motion = make_standing_motion(plan)
+        return _pair_from_plan(plan, {**motion_fields(motion, None, NO_BEATS), "grid": NO_BEATS})
     arrangement = make_arrangement(plan, folder)
     plan = choose_take(plan, arrangement)
     return _pair_from_plan(plan, motion_fields(make_motion(plan, arrangement), arrangement.grid, "exact"))
 
 
 def planned_pair(plan: Plan) -> MotionPair:
-    """What is known of a pair before it is arranged and danced.
+    """Make a pair without computing its motion.
 
-    Its ``bpm`` is the tempo that was drawn, about which the music may wander. No touch-downs are told, and of
-    captured motion the take is not known yet.
+    Its ``bpm`` is the drawn tempo, around which the tempo of the music varies. It has no touch-downs, and no
+    captured take is chosen yet.
     """
-    facts = {"fps": FPS, "joints": JOINTS, "pulses": {}, "grid": "exact"}
+    fields = {"fps": FPS, "joints": JOINTS, "pulses": {}, "grid": "exact"}
     if plan.source == BEATLESS:
-        return _pair_from_plan(plan, {**facts, "grid": NO_BEATS})
-    return _pair_from_plan(plan, {**facts, "metre": plan.metre, "bpm": plan.bpm})
+        return _pair_from_plan(plan, {**fields, "grid": NO_BEATS})
+    return _pair_from_plan(plan, {**fields, "metre": plan.metre, "bpm": plan.bpm})
 
 
-def _pair_from_plan(plan: Plan, facts: Mapping[str, Any]) -> MotionPair:
+def _pair_from_plan(plan: Plan, fields: Mapping[str, Any]) -> MotionPair:
     licence = TUNE_LICENCES["made"] if plan.score is None else plan.score.licence
     if plan.tune is not None:
         licence = TUNE_LICENCES[plan.tune.source.split(":")[0]]
@@ -339,6 +347,6 @@ def _pair_from_plan(plan: Plan, facts: Mapping[str, Any]) -> MotionPair:
         split=plan.split,
         licence=f"{licence}; the captured motion's own" if plan.motion is not None else licence,
         seconds=plan.seconds,
-        **facts,
+        **fields,
         provenance=to_provenance(plan),
     )

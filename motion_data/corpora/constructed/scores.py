@@ -1,4 +1,4 @@
-"""Whole arrangements that others wrote, MMA's accompaniments and MIDI files, and stretches of them."""
+"""Scores: complete arrangements from MMA or MIDI files, and excerpts of them."""
 
 from __future__ import annotations
 
@@ -33,49 +33,49 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.tracking.grid import Grid
 
 KITS = (0, 8, 16, 24, 25, 32, 40)
-"""GM programs of the drum kits that are played."""
+"""GM programs of the drum kits in use."""
 
 PERCUSSION = range(35, 82)
-"""General MIDI's percussion."""
+"""General MIDI percussion."""
 
 FORMAT = 1
-"""Goes up when scores are made otherwise, so that those of old corpora are made again."""
+"""Version of score files; a change makes corpora prepare their scores again."""
 
 EDGE_SECONDS = 3.0
-"""Seconds of silence that may be before the first bar of a score or after its last."""
+"""Maximum silence before the first bar of a score or after its last."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """An arrangement written in beats, as many as it has in whole bars of one metre."""
+    """An arrangement in beats, of whole bars in one metre."""
 
     source: str
-    """Where it is from: ``mma:LIBRARY/FILE:GROOVE`` or ``midi:FOLDER/FILE``."""
+    """``mma:LIBRARY/FILE:GROOVE`` or ``midi:FOLDER/FILE``."""
     piece: str
     """Name of the piece; all scores of a piece are in one split."""
     licence: str
     style: str
-    """What it is called among the styles: ``mma`` or ``pieces``."""
+    """``mma`` or ``pieces``."""
     signature: str
     """One of :data:`~motion_data.corpora.constructed.tunes.METRES`."""
     metre: int
-    """Beats a bar."""
+    """Beats per bar."""
     beats: int
-    """Its length: whole bars."""
+    """Length; whole bars."""
     bpm: tuple[float, float]
-    """Slowest and fastest tempo at which it may be played."""
+    """Minimum and maximum tempo."""
     loop: tuple[int, int]
-    """Beats from which on, and until which, it is repeated where it is too short; whole bars."""
+    """First beat and end beat of the loop that extends a short score; whole bars."""
     players: tuple[tuple[str, int, bool], ...]
     """Role, General MIDI program, and whether it is drums, of each part."""
     notes: NDArray[np.float64]
-    """(N, 5) index of the part, start and length in beats, MIDI pitch, velocity; in order of their starts."""
+    """(N, 5) part index, onset and duration in beats, MIDI pitch, velocity; sorted by onset."""
     seconds: NDArray[np.float64] | None = None
-    """(beats + 1,) when each beat came in its source; None where the tempo was steady."""
+    """(beats + 1,) times of the beats in the source; None for a constant tempo."""
 
 
 def write_score(path: Path, score: Score) -> None:
-    """Write a score, whole or not at all; the same bytes for the same score."""
+    """Write a score atomically; equal scores give equal bytes."""
     header: dict[str, object] = {"format": FORMAT}
     header |= {key: value for key, value in vars(score).items() if key not in ("notes", "seconds")}
     arrays = {"notes": score.notes.astype(np.float32), "header": np.array(json.dumps(header))}
@@ -86,63 +86,61 @@ def write_score(path: Path, score: Score) -> None:
 
 
 def read_score_file(path: Path) -> Score:
-    """What :func:`write_score` wrote.
+    """Read a score written by :func:`write_score`.
 
     Raises:
-        DataError: no such file, or no score.
+        DataError: the file is missing or invalid.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; prepare the corpus again")
     arrays = read_npz(path)
     try:
         header = json.loads(str(arrays["header"]))
-        if header.pop("format") != FORMAT:
-            raise ValueError("another format")
+        if (version := header.pop("format")) != FORMAT:
+            raise ValueError(f"format {version}, expected {FORMAT}")
         for name in ("bpm", "loop"):
             header[name] = tuple(header[name])
         players = [(str(role), int(program), bool(drums)) for role, program, drums in header["players"]]
         header["players"] = tuple(players)
         score = Score(**header, notes=arrays["notes"].astype(np.float64), seconds=arrays.get("seconds"))
-        if fault := _find_error(score):
-            raise ValueError(fault)
+        _check_score(score)
         return score
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not a score of this project ({error}); prepare the corpus again") from error
 
 
-def _find_error(score: Score) -> str:
-    """What cannot be about a score; empty where all can."""
+def _check_score(score: Score) -> None:
+    """Raises ValueError for an inconsistent score."""
     notes, seconds, (first, last), (slowest, fastest) = score.notes, score.seconds, score.loop, score.bpm
     if notes.ndim != 2 or notes.shape[1] != 5 or not np.isfinite(notes).all():
-        return "notes that cannot be"
-    texts = (score.source, score.piece, score.licence, score.style)
-    faults = (
-        (not all(isinstance(text, str) for text in texts), "names that are no text"),
-        (METRES[score.signature][0] != score.metre, f"{score.metre} beats in a bar of {score.signature}"),
-        (not all(isinstance(beat, int) for beat in (score.beats, first, last)), "beats that are no numbers"),
-        (not 0 <= first < last <= score.beats or score.beats % score.metre, f"{score.beats} beats"),
-        (not 0 < slowest <= fastest < 1000, f"tempi of {slowest} to {fastest}"),
-        (not np.isin(notes[:, 0], np.arange(len(score.players))).all(), "notes of no player"),
-        (
-            seconds is not None
-            and not (seconds.shape == (score.beats + 1,) and bool((np.diff(seconds) > 0).all())),
-            "times that do not increase",
-        ),
-    )
-    return next((fault for wrong, fault in faults if wrong), "")
+        raise ValueError("notes are not a table (N, 5) of finite numbers")
+    if not all(isinstance(text, str) for text in (score.source, score.piece, score.licence, score.style)):
+        raise ValueError("source, piece, licence or style is not a text")
+    if METRES[score.signature][0] != score.metre:
+        raise ValueError(f"{score.metre} beats in a bar of {score.signature}")
+    if not all(isinstance(beat, int) for beat in (score.beats, first, last)):
+        raise ValueError("beats or loop are not integers")
+    if not 0 <= first < last <= score.beats or score.beats % score.metre:
+        raise ValueError(f"{score.beats} beats with a loop from {first} to {last}")
+    if not 0 < slowest <= fastest < 1000:
+        raise ValueError(f"tempi of {slowest} to {fastest} bpm")
+    if not np.isin(notes[:, 0], np.arange(len(score.players))).all():
+        raise ValueError("notes of an unknown player")
+    if seconds is not None and not (seconds.shape == (score.beats + 1,) and (np.diff(seconds) > 0).all()):
+        raise ValueError("times of the beats do not increase")
 
 
 @lru_cache(maxsize=256)
 def load_score(path: Path, sha256: str) -> Score:
-    """A score, if its file is the one that was prepared.
+    """Read a score and compare its file with the hash from the preparation.
 
     Raises:
-        DataError: it is missing or has changed.
+        DataError: the file is missing or has changed.
     """
     score = read_score_file(path)
-    if (found := file_sha256(path)) != sha256:
+    if (digest := file_sha256(path)) != sha256:
         raise DataError(
-            f"{path}: another score than the corpus was prepared with (sha256 {found[:12]}, expected "
+            f"{path}: the score has changed since the corpus was prepared (sha256 {digest[:12]}, expected "
             f"{sha256[:12]}); prepare the corpus again"
         )
     return score
@@ -150,10 +148,10 @@ def load_score(path: Path, sha256: str) -> Score:
 
 @dataclass(frozen=True)
 class ScoreEntry:
-    """What the plan of a pair has to know of a score."""
+    """Reference to a score in the plan of a pair."""
 
     path: str
-    """From the folder of the corpus."""
+    """Relative to the folder of the corpus."""
     sha256: str
     source: str
     piece: str
@@ -165,79 +163,82 @@ class ScoreEntry:
 def arrange_score(
     score: Score, split: str, seconds: float, bpm: float, rng: np.random.Generator
 ) -> Arrangement:
-    """A stretch of a score, transposed, at a tempo, for instruments of a split.
+    """Arrange an excerpt of a score: transposed, at a tempo, with instruments of a split.
 
-    The stretch may begin before the score does, or end after it: there is no beat where there is no score.
+    The excerpt may begin before the score or end after it; there are no beats outside the score.
 
     Args:
-        score: all of it.
+        score: the complete score.
         split: train, dev or test.
         seconds: length of the pair.
-        bpm: its median tempo, about.
+        bpm: approximate median tempo.
         rng: for all choices.
+
+    Raises:
+        DataError: the excerpt has no notes.
     """
-    needed = seconds * bpm * TEMPO_MARGIN / 60 + LEAD_SECONDS * TEMPO_MARGIN * bpm / 60
-    notes, beats, times = _unroll(score, needed)
+    needed_beats = seconds * bpm * TEMPO_MARGIN / 60 + LEAD_SECONDS * TEMPO_MARGIN * bpm / 60
+    notes, beats, times = _unroll(score, needed_beats)
     edge = EDGE_SECONDS * bpm / 60 if rng.random() < 0.25 else 0.0
     lead = 0.0 if edge else LEAD_SECONDS * TEMPO_MARGIN * bpm / 60
     zero = float(rng.uniform(lead - edge, max(lead, beats - seconds * bpm * TEMPO_MARGIN / 60 + edge)))
-    course = "own"
+    profile = "own"
     if times is None:
-        course = str(rng.choice(TEMPO_PROFILES, p=TEMPO_PROFILE_SHARES))
-        # The tempo takes its course over the stretch that is heard, whose first bar is the map's first.
+        profile = str(rng.choice(TEMPO_PROFILES, p=TEMPO_PROFILE_SHARES))
+        # The map covers the excerpt only and begins with its first bar.
         before = score.metre * np.floor((zero - LEAD_SECONDS * TEMPO_MARGIN * bpm / 60) / score.metre)
-        drawn = tempo_map(bpm, needed + 2 * score.metre, score.metre, course, zero - before, rng)
-        held = None if drawn.fermata_beat is None else drawn.fermata_beat + before
-        tempo = TempoMap(drawn.beats + before, drawn.seconds, held)
+        drawn = tempo_map(bpm, needed_beats + 2 * score.metre, score.metre, profile, zero - before, rng)
+        fermata = None if drawn.fermata_beat is None else drawn.fermata_beat + before
+        tempo = TempoMap(drawn.beats + before, drawn.seconds, fermata)
     else:
-        own = TempoMap(np.arange(beats + 1.0), times * (60 / float(np.median(np.diff(times))) / bpm))
-        tempo = TempoMap(own.beats, own.seconds - own.at(zero))
+        source = TempoMap(np.arange(beats + 1.0), times * (60 / float(np.median(np.diff(times))) / bpm))
+        tempo = TempoMap(source.beats, source.seconds - source.at(zero))
 
     transposition = int(rng.integers(-5, 7))
-    heard = _draw_players(score, rng)
+    playing = _draw_players(score, rng)
     looseness = float(rng.choice([0.0, 0.0, 0.004, 0.008]))
     parts = []
     for index, (role, program, drums) in enumerate(score.players):
-        own_notes = notes[notes[:, 0] == index, 1:]
+        part_notes = notes[notes[:, 0] == index, 1:]
         if tempo.fermata_beat is not None:
-            own_notes = apply_fermata(own_notes, tempo.fermata_beat)
-        chosen = _draw_program(role, program, split, rng)
-        part = _perform_notes(own_notes, drums, 0 if drums else transposition, tempo, looseness, rng)
-        part = part[(part[:, 0] >= -LEAD_SECONDS) & (part[:, 0] < seconds)]
-        if index in heard and len(part):
-            parts.append(Part(role, chosen, drums, part))
+            part_notes = apply_fermata(part_notes, tempo.fermata_beat)
+        new_program = _draw_program(role, program, split, rng)
+        performed = _perform_notes(part_notes, drums, 0 if drums else transposition, tempo, looseness, rng)
+        performed = performed[(performed[:, 0] >= -LEAD_SECONDS) & (performed[:, 0] < seconds)]
+        if index in playing and len(performed):
+            parts.append(Part(role, new_program, drums, performed))
     if not parts:
-        raise DataError(f"{score.source}: nothing is played in the stretch that was drawn; leave it out")
+        raise DataError(f"{score.source}: the excerpt has no notes; leave it out")
 
     beat = np.arange(beats)
-    at = tempo.at(beat)
-    inside = (at >= 0) & (at < seconds)
-    grid = Grid(at[inside], beat[inside] % score.metre + 1, score.metre)
+    beat_times = tempo.at(beat)
+    inside = (beat_times >= 0) & (beat_times < seconds)
+    grid = Grid(beat_times[inside], beat[inside] % score.metre + 1, score.metre)
     speed = np.log(bpm / MIN_BPM) / np.log(MAX_BPM / MIN_BPM)
     energy = float(np.clip(0.4 + 0.3 * speed + rng.normal(0, 0.1), 0.05, 1.0))
-    return Arrangement(tuple(parts), grid, score.style, bpm, energy, 0.5, course, seconds)
+    return Arrangement(tuple(parts), grid, score.style, bpm, energy, 0.5, profile, seconds)
 
 
 def _unroll(score: Score, needed: float) -> tuple[NDArray[np.float64], int, NDArray[np.float64] | None]:
-    """Notes, beats and times of a score whose loop is repeated until it has as many beats as needed."""
+    """Notes, number of beats and beat times of a score, its loop repeated to at least ``needed`` beats."""
     first, last = score.loop
-    more = max(0, int(np.ceil((needed - score.beats) / (last - first))))
+    repeats = max(0, int(np.ceil((needed - score.beats) / (last - first))))
     notes, length = score.notes, last - first
     starts = notes[:, 1]
-    again = notes[(starts >= first) & (starts < last)]
+    loop = notes[(starts >= first) & (starts < last)]
     shift = np.array([0.0, 1.0, 0.0, 0.0, 0.0]) * length
-    copies = [again + (turn + 1) * shift for turn in range(more)]
-    whole = np.concatenate([notes[starts < last], *copies, notes[starts >= last] + more * shift])
+    copies = [loop + (repeat + 1) * shift for repeat in range(repeats)]
+    unrolled = np.concatenate([notes[starts < last], *copies, notes[starts >= last] + repeats * shift])
     times = score.seconds
-    if times is not None and more:
+    if times is not None and repeats:
         steps = np.diff(times)
-        steps = np.concatenate([steps[:last], *[steps[first:last]] * more, steps[last:]])
+        steps = np.concatenate([steps[:last], *[steps[first:last]] * repeats, steps[last:]])
         times = times[0] + np.concatenate([[0.0], np.cumsum(steps)])
-    return whole[np.argsort(whole[:, 1], kind="stable")], score.beats + more * length, times
+    return unrolled[np.argsort(unrolled[:, 1], kind="stable")], score.beats + repeats * length, times
 
 
 def _draw_players(score: Score, rng: np.random.Generator) -> set[int]:
-    """Who is heard: all most often; else no drums, drums alone, or no melody."""
+    """Draw the players: mostly all, otherwise no drums, only drums, or no melody."""
     everyone = set(range(len(score.players)))
     drums = {index for index in everyone if score.players[index][2]}
     melody = {index for index in everyone if score.players[index][0] == "melody"}
@@ -247,7 +248,7 @@ def _draw_players(score: Score, rng: np.random.Generator) -> set[int]:
 
 
 def _draw_program(role: str, program: int, split: str, rng: np.random.Generator) -> int:
-    """A program for a part: its own, or one of its family, where the split may play that."""
+    """Draw the program of a part: its own or one of its family, limited to programs of the split."""
     if role == "drums":
         return int(rng.choice(KITS)) if rng.random() < 0.5 or program not in KITS else program
     if role == "bass":
@@ -255,7 +256,7 @@ def _draw_program(role: str, program: int, split: str, rng: np.random.Generator)
     if role == "melody":
         return int(rng.choice(split_programs(split, MELODY)))
     allowed = split_programs(split, CHORDS)
-    family = [one for one in allowed if one // 8 == program // 8]
+    family = [other for other in allowed if other // 8 == program // 8]
     if program in family and rng.random() < 0.5:
         return program
     return int(rng.choice(family or allowed))
@@ -269,24 +270,16 @@ def _perform_notes(
     looseness: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """(N, 4) notes in seconds, with a player's timing and loudness."""
+    """(N, 4) notes in seconds, with timing errors and scaled velocities, sorted by onset."""
     start, length, pitch, velocity = notes.T
     begin = tempo.at(start)
-    lasting = np.maximum(tempo.at(start + length) - begin, 0.04)
-    strokes, of = np.unique(np.round(start * 96), return_inverse=True)
-    scatter = rng.normal(0, looseness * (0.5 if drums else 1.0), len(strokes))[of]
-    loud = np.clip(velocity * rng.uniform(0.75, 1.15), 12, 127)
-    played = np.stack(
-        [
-            begin + np.clip(scatter, -MAX_TIMING_ERROR_SECONDS, MAX_TIMING_ERROR_SECONDS),
-            lasting,
-            np.clip(pitch + transposition, 12, 115),
-            loud,
-        ],
-        axis=1,
-    )
-    in_order: NDArray[np.float64] = played[np.argsort(played[:, 0], kind="stable")]
-    return in_order
+    duration = np.maximum(tempo.at(start + length) - begin, 0.04)
+    onsets, onset_of = np.unique(np.round(start * 96), return_inverse=True)
+    errors = rng.normal(0, looseness * (0.5 if drums else 1.0), len(onsets))[onset_of]
+    begin = begin + np.clip(errors, -MAX_TIMING_ERROR_SECONDS, MAX_TIMING_ERROR_SECONDS)
+    velocity = np.clip(velocity * rng.uniform(0.75, 1.15), 12, 127)
+    rows = np.stack([begin, duration, np.clip(pitch + transposition, 12, 115), velocity], axis=1)
+    return rows[np.argsort(begin, kind="stable")]
 
 
 Scores = Mapping[tuple[str, str], Sequence[ScoreEntry]]

@@ -1,4 +1,4 @@
-"""A body that stands and does not dance: the motion of a pair without music [O]."""
+"""Motion of a pair without music: a body that stands [O]."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from motion_data.skeleton import JOINTS
 Array = NDArray[np.float64]
 
 STANDING = "standing"
-"""Name of this way to dance."""
+"""Name of this motion among the dances."""
 
 
 def stand(seconds: float, rng: np.random.Generator, fps: float = 60.0) -> Motion:
-    """Stand on both feet, and sway a little without any rhythm.
+    """Stand on both feet and sway slightly, without a rhythm.
 
     Args:
         seconds: length.
-        rng: body and swaying.
-        fps: frames a second.
+        rng: for body and swaying.
+        fps: frames per second.
 
     Returns:
         22 joints in metres, y up, floor at 0; no touch-downs.

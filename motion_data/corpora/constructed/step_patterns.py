@@ -1,6 +1,6 @@
-"""Step patterns of dances, from ``step_patterns.toml``: when a foot comes down, where, with what weight [O].
+"""Step patterns of dances, read from ``step_patterns.toml`` [O].
 
-No foot is named: a step is made by whichever foot is free, so a phrase may begin on either and be
+Patterns do not name a foot: the free foot makes each step, so a phrase may begin on either foot and be
 mirrored. ``x`` points to the side of the foot that is free when the pattern begins, ``z`` forward.
 """
 
@@ -26,50 +26,50 @@ class Step:
     """From the start of the pattern."""
     kind: Kind = "step"
     dx: float = 0.0
-    """How far the dancer's place moves sideways with this step."""
+    """Sideways movement of the body with this step."""
     dz: float = 0.0
-    """The same, forward."""
+    """Forward movement of the body."""
     ox: float = 0.0
-    """How far beside its usual place under the body the foot comes down."""
+    """Sideways offset of the foot from its neutral position under the body."""
     oz: float = 0.0
-    """The same, forward."""
+    """Forward offset of the foot."""
     lift: float = 0.06
-    """Height of the foot on its way."""
+    """Maximum height of the foot."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class Arms:
-    """Directions of an arm: (upper azimuth, upper elevation, fore azimuth, fore elevation), whole degrees.
+    """Directions of an arm: azimuth and elevation of the upper arm, then of the forearm, in whole degrees.
 
-    Azimuth 0 points to the arm's own side, 90 forward; elevation 0 points down, 180 up.
+    Azimuth 0 points to the arm's side, 90 forward; elevation 0 points down, 180 up.
     """
 
     rest: tuple[int, int, int, int]
     swing: tuple[int, int, int, int]
-    """Added to the arm opposite the foot that carries the weight, taken from the other."""
+    """Added to the arm opposite the weight-bearing foot, subtracted from the other arm."""
     accents: tuple[tuple[int, int, int, int], ...]
-    """Where the arms go on an accent; a phrase keeps to one."""
+    """Directions on an accent; one is chosen per phrase."""
 
 
 @dataclass(config=CONFIG, frozen=True)
 class Pattern:
-    """A dance's basic figure."""
+    """Basic figure of a dance."""
 
     beats: int
-    """Its length: whole bars."""
+    """Length; whole bars."""
     steps: tuple[Step, ...]
     """In order of their beats."""
     arms: Arms
     bounce: float
-    """Metres that the pelvis sinks on an unaccented beat at middling energy."""
+    """Metres by which the pelvis sinks on an unaccented beat at medium energy."""
     quickest: float
-    """Seconds a beat of the pattern must last; on faster music it goes at half time."""
+    """Minimum seconds per beat of the pattern; faster music is danced at half time."""
     hips: float = 0.5
     """How much the hips follow the weight, 0 to 1."""
     rise: tuple[float, ...] = ()
-    """Metres that the body rises on each beat of a bar (the waltz's rise and fall)."""
+    """Metres by which the body rises on each beat of a bar (rise and fall of a waltz)."""
     turn: float = 0.0
-    """Degrees the dancer turns a beat, all through a phrase."""
+    """Degrees per beat by which the dancer turns during a phrase."""
 
 
 _tables = tomllib.loads(files(__package__).joinpath("step_patterns.toml").read_text("utf-8"))
@@ -86,7 +86,7 @@ PATTERNS = {
 ACCENTS: dict[int, tuple[tuple[float, ...], ...]] = {
     int(metre): tuple(map(tuple, rows)) for metre, rows in _tables["accents"].items()
 }
-"""Weight of each beat of the bar; a take keeps to one. None repeats after half a bar or a beat."""
+"""Weights of the beats of a bar; one is chosen per take. None repeats after half a bar or a beat."""
 
 SUITS: dict[str, tuple[str, ...]] = {name: tuple(styles) for name, styles in _tables["suits"].items()}
-"""Styles that suit a character of music, of any metre."""
+"""Styles that suit a character of music, for any metre."""

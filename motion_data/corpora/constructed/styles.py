@@ -1,6 +1,6 @@
-"""How a tune is accompanied: patterns of drums, bass and chords for each metre and style.
+"""Accompaniment styles: patterns of drums, bass and chords, read from ``styles.toml``.
 
-``styles.toml`` holds them and says how they are written.
+``styles.toml`` documents the notation.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from motion_data.settings import CONFIG
 
 @dataclass(config=CONFIG, frozen=True)
 class Style:
-    """One way to accompany a tune."""
+    """An accompaniment style."""
 
     name: str
     signature: str
     """One of :data:`~motion_data.corpora.constructed.tunes.METRES`."""
     bpm: tuple[float, float]
-    """Slowest and fastest median tempo."""
+    """Minimum and maximum median tempo."""
     energy: float
-    """How much it asks a dancer to move, in [0, 1]."""
+    """Energy of a dance to it, in [0, 1]."""
     drums: Mapping[str, str]
     """Pattern of each lane of :data:`LANES`."""
     bass: tuple[str, ...]
@@ -34,11 +34,11 @@ class Style:
     chords: tuple[str, ...]
     """Patterns to choose from."""
     swing: tuple[float, float] = (0.5, 0.5)
-    """Range of the share that the first of two halves takes: 0.5 even, 2/3 triplets."""
+    """Range of the swing ratio, the first share of a swung pair: 0.5 straight, 2/3 triplets."""
     swung: int = 2
-    """Which values swing: 2 the halves of a beat, 4 its quarters."""
+    """Swung subdivision: 2 for halves of a beat, 4 for quarters."""
     kits: tuple[int, ...] = (0, 8, 16)
-    """GM programs of the drum kits that fit: 24 and 25 are electronic, 32 and 40 soft."""
+    """GM drum kits that fit: 24 and 25 are electronic, 32 and 40 soft."""
 
     @property
     def metre(self) -> int:
@@ -68,10 +68,10 @@ LANES: Mapping[str, tuple[int, ...]] = {
     "high": (47, 48, 63, 60, 65),
     "triangle": (81,),
 }
-"""GM percussion that may play each lane; one is chosen a pair."""
+"""GM percussion for each lane; one is chosen per pair."""
 
 FILL = (38, 50, 48, 47, 45, 43, 41)
-"""GM percussion of a fill, in the order it runs through."""
+"""GM percussion of a fill, in order."""
 
 CRASHES = (49, 57, 55, 52)
 
@@ -83,7 +83,7 @@ STYLES_BY_NAME: Mapping[str, Style] = {style.name: style for style in STYLES}
 
 
 def find_styles(signature: str, bpm: float | None = None) -> tuple[Style, ...]:
-    """The styles of a time signature, at a tempo or at any."""
+    """Styles of a time signature, optionally limited to those that include a tempo."""
     return tuple(
         style
         for style in STYLES
@@ -93,8 +93,8 @@ def find_styles(signature: str, bpm: float | None = None) -> tuple[Style, ...]:
 
 # Instruments: GM programs by what they can play.
 
-# Left out: 56, 65 and 78, whose samples in TimGM6mb.sf2 symusic 0.5.8 reads past their end, so that
-# they sound differently each time, or not as numbers; voices, and what has no attack.
+# Excluded: 56, 65 and 78, because symusic 0.5.8 reads past the end of their samples in TimGM6mb.sf2, so that
+# they sound different each time or give NaN; voices and programs without a clear onset.
 MELODY = (
     *range(0, 8),
     *(8, 9, 10, 11, 12, 13, 14, 15),
@@ -115,15 +115,14 @@ CHORDS = (
 )
 BASS = (32, 33, 34, 35, 36, 37, 38, 39, 43, 58, 87)
 PROGRAMS = frozenset((*MELODY, *CHORDS, *BASS))
-"""All that may be played."""
+"""All programs in use."""
 
 
 def program_split(program: int) -> str:
-    """The split in which a program plays melodies and chords.
+    """Split in which a program plays melodies and chords.
 
-    Of each family of eight GM programs one belongs to dev, one to test and the rest to train, so that
-    the timbre of a test melody or chord was never heard in training as one. Basses and drum kits, of
-    which there are few, are shared.
+    One program of each GM family of eight belongs to dev, one to test and the rest to train, so that no
+    training pair has the timbre of a test melody or chord. Basses and drum kits are few and shared.
     """
     family = program // 8
     return {(3 * family + 1) % 8: "test", (3 * family + 5) % 8: "dev"}.get(program % 8, "train")

@@ -1,4 +1,4 @@
-"""What is around the music of a pair: silence, fades, applause. And what sounds where there is no music."""
+"""Silence, fades and applause around the music of a pair, and sounds of pairs without music."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 Audio = NDArray[np.float32]
 
 MIN_MUSIC_SECONDS, MIN_MUSIC_BARS = 6.0, 3
-"""Seconds, and bars, of music that are left at least."""
+"""Minimum length of the music."""
 
 MAX_SILENCE_SECONDS = 6.0
-"""Seconds of silence before or after it, at most."""
+"""Maximum silence before or after the music."""
 
 DOWNBEAT_TOLERANCE_SECONDS = 0.04
-"""Seconds before the first downbeat from which on a note belongs to it."""
+"""Notes that begin by this much before a downbeat belong to it."""
 
 MIN_AUDIBLE_GAIN = 0.01
-"""Share of its level below which faded music is taken for silence: it has no beats."""
+"""Gain below which faded music counts as silence, without beats."""
 
 BEATLESS_SOUNDS = ("silence", "noise", "applause")
-"""What sounds in a pair without music."""
+"""Sounds of a pair without music."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is done to the ends of the music; times are seconds of the pair."""
+    """Beginning and end of the music; times are seconds of the pair."""
 
     start: float = 0.0
-    """When the music begins; before, there is silence."""
+    """Beginning of the music, after silence."""
     stop: float = np.inf
-    """When its last notes begin."""
+    """Onset of its last notes."""
     fade_in: float = 0.0
-    """Seconds from ``start`` on in which it becomes as loud as it is."""
+    """Length of the fade from ``start``."""
     fade_out: float = 0.0
-    """Seconds at the end of the pair in which it becomes silent."""
+    """Length of the fade at the end of the pair."""
     applause: bool = False
     """Whether applause follows ``stop``."""
 
@@ -53,7 +53,7 @@ NO_SURROUNDINGS = Surroundings()
 
 
 def draw_surroundings(arrangement: Arrangement, rng: np.random.Generator) -> Surroundings:
-    """Random surroundings; two pairs in three have none. Silence borders on a downbeat."""
+    """Draw random surroundings; two of three pairs have none. Silence begins or ends at a downbeat."""
     seconds = arrangement.seconds
     bar = arrangement.grid.metre * 60 / arrangement.grid.bpm
     spare = seconds - max(MIN_MUSIC_SECONDS, MIN_MUSIC_BARS * bar)
@@ -80,10 +80,10 @@ KIND_PROBABILITIES = (0.66, 0.08, 0.08, 0.04, 0.05, 0.09)
 
 
 def trim_to_music(arrangement: Arrangement, around: Surroundings) -> Arrangement:
-    """The arrangement with notes and beats where the music is alone.
+    """Remove notes and beats outside the music.
 
-    The last downbeat, at ``stop``, is played. Where that would leave fewer than two beats, or no note, all is
-    left as it is.
+    The last downbeat, at ``stop``, is kept. The arrangement is returned unchanged if fewer than two beats or
+    no notes would remain.
     """
     first = around.start - DOWNBEAT_TOLERANCE_SECONDS if around.start > 0 else -np.inf
     parts = []
@@ -93,8 +93,8 @@ def trim_to_music(arrangement: Arrangement, around: Surroundings) -> Arrangement
         if len(notes):
             parts.append(replace(part, notes=notes))
     grid = arrangement.grid
-    heard = music_gain(around, arrangement.seconds, grid.beats) >= MIN_AUDIBLE_GAIN
-    inside = (grid.beats >= around.start - 1e-9) & (grid.beats <= around.stop + 1e-9) & heard
+    audible = music_gain(around, arrangement.seconds, grid.beats) >= MIN_AUDIBLE_GAIN
+    inside = (grid.beats >= around.start - 1e-9) & (grid.beats <= around.stop + 1e-9) & audible
     if np.count_nonzero(inside) < 2 or not parts:
         return arrangement
     grid = replace(grid, beats=grid.beats[inside], positions=grid.positions[inside])
@@ -102,7 +102,7 @@ def trim_to_music(arrangement: Arrangement, around: Surroundings) -> Arrangement
 
 
 def music_gain(around: Surroundings, seconds: float, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Level of the music at some times of a pair of so many seconds, in [0, 1]."""
+    """(N,) gain of the music in [0, 1] at (N,) times of a pair that lasts ``seconds``."""
     level = np.ones(len(times))
     if around.fade_in:
         level *= np.sin(np.pi / 2 * np.clip((times - around.start) / around.fade_in, 0, 1)) ** 2
@@ -112,7 +112,7 @@ def music_gain(around: Surroundings, seconds: float, times: NDArray[np.float64])
 
 
 def apply_surroundings(audio: Audio, around: Surroundings, rng: np.random.Generator) -> Audio:
-    """(T,) the sound of music with its fades and applause."""
+    """Apply fades and add applause to (T,) audio at 16 kHz."""
     if around.fade_in or around.fade_out:
         times = np.arange(len(audio)) / SAMPLE_RATE
         audio = (audio * music_gain(around, len(audio) / SAMPLE_RATE, times)).astype(np.float32)
@@ -126,12 +126,12 @@ def apply_surroundings(audio: Audio, around: Surroundings, rng: np.random.Genera
 
 
 def beatless_sound(kind: str, seconds: float, rng: np.random.Generator) -> Audio:
-    """(T,) at 16 kHz: sound without a beat.
+    """(T,) sound without beats, at 16 kHz.
 
     Args:
         kind: one of :data:`BEATLESS_SOUNDS`; silence is noise about 70 dB below full scale, as in recordings.
         seconds: length.
-        rng: for the sound.
+        rng: random generator.
     """
     length = round(seconds * SAMPLE_RATE)
     if kind == "applause":
@@ -143,24 +143,24 @@ def beatless_sound(kind: str, seconds: float, rng: np.random.Generator) -> Audio
 
 
 def applause(length: int, rng: np.random.Generator) -> Audio:
-    """(length,) many hands that clap at times of their own, swelling and dying away; at most 0.5."""
-    # Each person claps about as fast as the others, with jitter: no common pulse is left of 20 or more.
+    """(length,) applause of 20 to 120 people that swells and fades, with a peak of 0.5."""
+    # Periods are similar, with jitter: 20 or more people have no common pulse.
     claps = np.zeros(length + SAMPLE_RATE)
     for _ in range(int(rng.integers(20, 120))):
         period = rng.uniform(0.16, 0.34)
         count = int(len(claps) / SAMPLE_RATE / period) + 1
         times = rng.uniform(0, period) + np.cumsum(period * rng.uniform(0.75, 1.25, count))
-        places = (times * SAMPLE_RATE).astype(np.int64)
-        places = places[places < len(claps)]
-        np.add.at(claps, places, rng.uniform(0.2, 1.0) * rng.uniform(0.7, 1.0, len(places)))
+        samples = (times * SAMPLE_RATE).astype(np.int64)
+        samples = samples[samples < len(claps)]
+        np.add.at(claps, samples, rng.uniform(0.2, 1.0) * rng.uniform(0.7, 1.0, len(samples)))
     taps = np.arange(int(0.02 * SAMPLE_RATE))
     hands = rng.standard_normal((4, len(taps))) * np.exp(-taps / (0.004 * SAMPLE_RATE))
-    # Cupped and flat hands: noises about a resonance each.
+    # Cupped and flat hands have different resonances.
     hands *= 1 + np.cos(2 * np.pi * rng.uniform(700, 2500, (4, 1)) * taps / SAMPLE_RATE)
     owner = rng.integers(len(hands), size=len(claps))
-    sound = sum(np.convolve(claps * (owner == one), hands[one])[:length] for one in range(len(hands)))
+    sound = sum(np.convolve(claps * (owner == hand), hands[hand])[:length] for hand in range(len(hands)))
     knots = np.clip(np.cumsum(rng.normal(0, 0.25, length // SAMPLE_RATE + 3)), -1.2, 0.6)
     swell = np.exp(np.interp(np.arange(length) / SAMPLE_RATE, np.arange(len(knots)), knots))
-    heard = np.asarray(sound) * swell
-    scaled: Audio = (0.5 * heard / max(float(np.abs(heard).max()), 1e-9)).astype(np.float32)
+    swelling = np.asarray(sound) * swell
+    scaled: Audio = (0.5 * swelling / max(float(np.abs(swelling).max()), 1e-9)).astype(np.float32)
     return scaled

@@ -181,7 +181,7 @@ def test_captured_takes_are_chosen_as_for_the_manifest(tmp_path: Path) -> None:
 
 
 def test_corpora_that_cannot_go_on_are_refused(corpus: Corpus, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'folder' has the pairs of its manifest alone"):
+    with pytest.raises(DataError, match="'folder' has only the pairs of its manifest"):
         open_endless(write_corpus(tmp_path / "folder", [Made("a")]), 5)
     made = prepared(tmp_path / "made", "--pairs", "2")
     (made.folder / PLANNER_FILE).write_text('{"format": 0}')

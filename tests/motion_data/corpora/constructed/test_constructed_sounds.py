@@ -15,9 +15,10 @@ from motion_data import measured_sounds
 from motion_data.commands.prepare import main
 from motion_data.commands.soundfonts import main as measure
 from motion_data.corpora.constructed import production, sounds
+from motion_data.corpora.constructed.acoustics import apply_codec
 from motion_data.corpora.constructed.arrangement import LEAD_SECONDS
 from motion_data.corpora.constructed.plan import Plan, make_arrangement, make_audio, plan_pair
-from motion_data.corpora.constructed.production import Production, compress, opus_coded
+from motion_data.corpora.constructed.production import Production, compress
 from motion_data.corpora.constructed.sounds import Cast, Casting, SoundShares, as_settings, sounds_sha256
 from motion_data.errors import DataError
 from motion_data.known_soundfonts import SOUNDFONTS
@@ -179,7 +180,7 @@ def lag(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
 @given(st.floats(0, 1))
 def test_opus_moves_nothing(loss: float) -> None:
     audio = clicks(3)
-    coded = opus_coded(audio, loss)
+    coded = apply_codec(audio, "opus", loss)
     assert coded.shape == audio.shape
     assert abs(lag(audio, coded)) <= 1
 

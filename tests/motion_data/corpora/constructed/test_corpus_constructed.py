@@ -217,7 +217,7 @@ def test_another_seed_is_another_corpus_and_more_pairs_keep_the_first(tmp_path: 
         (("--midi", "no/such/folder"), "no .mid"),
         (("--pieces", "no/such/folder"), "no .mid"),
         (("--mma", "no/such/mma"), "apt-get install mma"),
-        (("--mix", "mma=0.2"), "no such source here"),
+        (("--mix", "mma=0.2"), "source not available"),
         (("--beatless", "0.7"), "--beatless 0.7"),
     ],
 )
@@ -229,9 +229,9 @@ def test_options_that_cannot_be(tmp_path: Path, words: tuple[str, ...], message:
 def test_a_provenance_that_is_no_plan_is_refused() -> None:
     pair = made_pairs([0])[0]
     for broken in ({}, {**pair.provenance, "tune": {}}, {**pair.provenance, "more": 1}):
-        with pytest.raises(DataError, match="no plan"):
+        with pytest.raises(DataError, match="not a plan"):
             load_pair(replace(pair, provenance=broken), ".")
-    with pytest.raises(DataError, match="another soundfont"):
+    with pytest.raises(DataError, match="not the soundfont"):
         load_pair(replace(pair, provenance={**pair.provenance, "soundfont_sha256": "0" * 64}), ".")
 
 
@@ -248,7 +248,9 @@ def test_a_plan_of_another_version_is_refused_in_one_line() -> None:
     pair = made_pairs([0])[0]
     older = {key: value for key, value in pair.provenance.items() if key not in ("format", "bpm", "source")}
     for provenance in (older, {**pair.provenance, "format": FORMAT + 1}):
-        with pytest.raises(DataError, match=r"planned in format \d.*plays format \d+; prepare") as caught:
+        with pytest.raises(
+            DataError, match=r"its plan has format \d.*expected format \d+: prepare"
+        ) as caught:
             load_pair(replace(pair, provenance=provenance), ".")
         assert "\n" not in str(caught.value)
 
