@@ -1,4 +1,4 @@
-"""A very small pretraining: corpus, configuration, and the command in a process of its own."""
+"""A very small pretraining run: corpus, configuration, and the command in a separate process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
     "model": {
         "arch": "tiny",
         "config_overrides": {
-            # Dropout draws from torch's generator, which a run that goes on has to find where it stood.
+            # Dropout uses torch's generator, whose state a resumed run must restore.
             "music": {**SMALL, "embedding_dim": 16, "n_mels": 16, "dropout": 0.1},
             "motion": {**SMALL, "embedding_dim": 16, "dropout": 0.1},
             "projection": 8,
@@ -48,7 +48,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "longest_seconds": 3.0,
         "margin_seconds": 0.5,
         "batch_size": 4,
-        # Another process would import everything once more; test_data_reader.py has one.
+        # Faster than a second process; test_data_reader.py tests that one.
         "own_process": False,
     },
     "criterion": {"settings": {"frames": {"window": 0.3}}},
@@ -64,7 +64,7 @@ VALUES: Mapping[str, Mapping[str, object]] = {
 
 
 def prepare(folder: Path, pairs: Sequence[Made] = PAIRS) -> Path:
-    """Make a corpus, and a configuration that reads it; the configuration's file."""
+    """Write a corpus and a configuration, and return the file of the configuration."""
     write_corpus(folder / "corpus", pairs)
     file = folder / "small.yaml"
     values = {name: dict(section) for name, section in VALUES.items()}
@@ -74,74 +74,79 @@ def prepare(folder: Path, pairs: Sequence[Made] = PAIRS) -> Path:
     return file
 
 
-def changes_of(config: Path) -> list[str]:
-    """What makes any configuration as small as that file's, as overrides of single values."""
+def flat_overrides(config: Path) -> list[str]:
+    """Overrides of single values that make any configuration as small as this one."""
 
-    def leaves(values: Mapping[str, Any], place: str) -> list[str]:
+    def leaves(values: Mapping[str, Any], prefix: str) -> list[str]:
         return [
-            change
+            override
             for key, value in values.items()
-            for change in (
-                leaves(value, f"{place}{key}.")
+            for override in (
+                leaves(value, f"{prefix}{key}.")
                 if isinstance(value, Mapping)
-                else [f"{place}{key}={json.dumps(value)}"]
+                else [f"{prefix}{key}={json.dumps(value)}"]
             )
         ]
 
     return leaves(YAML(typ="safe", pure=True).load(config), "")
 
 
-def arguments(out: Path, config: Path, *changes: str) -> list[str]:
-    """Of the command."""
-    given = [str(out), "--config-file", str(config)]
-    return [*given, "--config", *changes] if changes else given
+def arguments(out: Path, config: Path, *overrides: str) -> list[str]:
+    """Arguments of the command."""
+    command_arguments = [str(out), "--config-file", str(config)]
+    return [*command_arguments, "--config", *overrides] if overrides else command_arguments
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The command in a process of its own."""
+    """The command in a separate process."""
 
     process: BaseProcess
     output: Path
-    """File of all that it says."""
+    """File with its output."""
 
     def code(self, seconds: float = 60) -> int:
-        """Its exit code, or minus the signal that ended it."""
+        """Wait for the end and return the exit code, or minus the signal."""
         self.process.join(seconds)
-        assert self.process.exitcode is not None, f"still running after {seconds:g} s: {self.said()[-2000:]}"
+        assert self.process.exitcode is not None, (
+            f"still running after {seconds:g} s: {self.read_output()[-2000:]}"
+        )
         return self.process.exitcode
 
-    def said(self) -> str:
-        """What it said so far."""
+    def read_output(self) -> str:
+        """Output so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
 
 def start(
     out: Path,
     config: Path,
-    *changes: str,
+    *overrides: str,
     environment: Mapping[str, str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> Attempt:
-    """Start the command in a process that has its imports done already, seconds before one that has not.
+    """Start the command in a process forked from a server that has already imported everything.
 
     Args:
-        out, config, changes: of the command.
-        environment: variables to add.
-        before: what the process does first.
+        out, config, overrides: arguments of the command.
+        environment: additional variables.
+        before: function to call first in the process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.pretrain_run"])
-    # Not beside the run, whose disk may be full.
-    output = config.parent / f"{next(_ATTEMPTS)}.said"
-    given = (arguments(out, config, *changes), dict(environment or {}), output, before)
-    process = context.Process(target=_attempt, args=given)
+    # Not in the folder of the run, whose disk may be full.
+    output = config.parent / f"{next(_ATTEMPTS)}.out"
+    command_arguments = (arguments(out, config, *overrides), dict(environment or {}), output, before)
+    process = context.Process(target=_attempt, args=command_arguments)
     process.start()
     return Attempt(process, output)
 
 
 def _attempt(
-    given: Sequence[str], environment: Mapping[str, str], output: Path, before: Callable[[], None] | None
+    command_arguments: Sequence[str],
+    environment: Mapping[str, str],
+    output: Path,
+    before: Callable[[], None] | None,
 ) -> None:
     with output.open("wb") as file:
         for stream in (1, 2):
@@ -149,32 +154,32 @@ def _attempt(
     os.environ.update(environment)
     if before is not None:
         before()
-    sys.exit(main(given))
+    sys.exit(main(command_arguments))
 
 
-def run(out: Path, config: Path, *changes: str) -> Attempt:
-    """The command in a process of its own, to its end."""
-    attempt = start(out, config, *changes)
+def run(out: Path, config: Path, *overrides: str) -> Attempt:
+    """Run the command in a separate process and wait for its end."""
+    attempt = start(out, config, *overrides)
     attempt.code()
     return attempt
 
 
 def start_two(
-    out: Path, config: Path, *changes: str, before: Callable[[], None] | None = None
+    out: Path, config: Path, *overrides: str, before: Callable[[], None] | None = None
 ) -> list[Attempt]:
-    """Two processes of one run, as torchrun would start them."""
+    """Start two processes of one run, with the variables of torchrun."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
-        start(out, config, *changes, environment={**world, "RANK": rank, "LOCAL_RANK": rank}, before=before)
+        start(out, config, *overrides, environment={**world, "RANK": rank, "LOCAL_RANK": rank}, before=before)
         for rank in ("0", "1")
     ]
 
 
-def said_line(text: str) -> str:
-    """The one line that the command itself said."""
+def error_line(text: str) -> str:
+    """The single error line of the command."""
     lines = [line for line in text.splitlines() if line.startswith("recipes.pretrain: ")]
     assert len(lines) == 1, text
     assert "Traceback" not in text
@@ -182,13 +187,13 @@ def said_line(text: str) -> str:
 
 
 def metrics(out: Path, name: str = "train") -> list[dict[str, Any]]:
-    """What a run recorded."""
+    """Recorded metrics of a run."""
     text = (out / "metrics" / f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
-def timeless(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The records without what a clock says."""
+def without_times(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The records without times and speeds."""
     clock = ("Time", "Elapsed", "Wall", "data_wait_share", "per Second", "/s")
     return [{k: v for k, v in record.items() if not any(word in k for word in clock)} for record in records]
 

@@ -24,7 +24,7 @@ def test_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export_tower(["run", str(other), "--motion-side", str(other)]) == 2
     assert "is another output" in capsys.readouterr().err
     assert export_tower(["run", str(weights), "--overwrite"]) == 2
-    assert "run: holds no checkpoint" in capsys.readouterr().err
+    assert "run: contains no checkpoint" in capsys.readouterr().err
     assert weights.read_bytes() == b"of another run"
     assert not other.exists()
 

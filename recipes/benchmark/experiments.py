@@ -226,9 +226,9 @@ def call(module: str, *arguments: str) -> int:
 
 def figures_of(run: ArmRun) -> dict[str, float]:
     """The figures of a validated run; empty before."""
-    from recipes.pretrain.validate import figures_file
+    from recipes.pretrain.validate import validation_path
 
-    path = figures_file(run.folder / "run", "dev")
+    path = validation_path(run.folder / "run", "dev")
     if not path.is_file() or not run.weights.is_file():
         return {}
     found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))

@@ -22,7 +22,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.pretrain.validate import figures_file
+from recipes.pretrain.validate import validation_path
 from recipes.results.estimates import Estimate
 from recipes.results.tables import markdown_table
 
@@ -86,7 +86,7 @@ def figures_of(run: Path, split: str) -> dict[str, Any]:
         MotionBeatError: there are none.
     """
     if split == "test":
-        file = figures_file(run, split)
+        file = validation_path(run, split)
         if not file.is_file():
             raise MotionBeatError(f"{file}: no such file; run `python -m recipes.pretrain.validate {run}`")
         figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

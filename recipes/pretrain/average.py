@@ -1,7 +1,7 @@
-"""``python -m recipes.pretrain.average A B OUT --share S``: a music tower between two others.
+"""``python -m recipes.pretrain.average A B OUT --share S``: average the weights of two music towers.
 
-Where B was trained further from A, the mean of both often keeps what A knows and has most of what B learned
-(Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
+If B was fine-tuned from A, the average often keeps the robustness of A and most of the gain of B (Wortsman et
+al., "Robust fine-tuning of zero-shot models", 2022).
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser("python -m recipes.pretrain.average", description=__doc__)
     parser.add_argument("first", type=Path, metavar="A", help="checkpoint of a music tower")
-    parser.add_argument("second", type=Path, metavar="B", help="another one of the same sizes")
+    parser.add_argument(
+        "second", type=Path, metavar="B", help="checkpoint of a music tower of the same sizes"
+    )
     parser.add_argument("out", type=output_file(".safetensors"), metavar="OUT", help="file to write")
     parser.add_argument(
-        "--share", type=float, default=0.5, metavar="S", help="of B, from 0 to 1 (%(default)s)"
+        "--share", type=float, default=0.5, metavar="S", help="share of B, from 0 to 1 (%(default)s)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT")
     options = parser.parse_args(arguments)
@@ -38,31 +40,34 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def average(first: Path, second: Path, out: Path, share: float) -> None:
-    """Write (1 - ``share``) of the first weights plus ``share`` of the second.
+    """Write a music tower with the weights (1 - ``share``) · first + ``share`` · second.
 
-    What is no weight, as where the grid comes from, is that of the second.
+    Its configuration is that of the second.
 
     Raises:
-        CheckpointError: a file that is no music tower's.
+        CheckpointError: a file is not a checkpoint of a music tower.
         MotionBeatError: towers of different sizes.
     """
     from motionbeat_upstream.checkpoint import Provenance, load_music_tower, save_music_tower
 
-    (one, of_one), (other, of_other) = load_music_tower(first), load_music_tower(second)
-    weights = one.state_dict()
-    if {name: value.shape for name, value in weights.items()} != {
-        name: value.shape for name, value in other.state_dict().items()
+    first_tower, first_provenance = load_music_tower(first)
+    tower, second_provenance = load_music_tower(second)
+    first_weights, second_weights = first_tower.state_dict(), tower.state_dict()
+    if {name: value.shape for name, value in first_weights.items()} != {
+        name: value.shape for name, value in second_weights.items()
     }:
-        raise MotionBeatError(f"{first} and {second} hold towers of different sizes; give two of the same")
-    other.load_state_dict(
-        {name: weights[name].lerp(value, share) for name, value in other.state_dict().items()}
+        raise MotionBeatError(
+            f"{first} and {second} are towers of different sizes; give two of the same size"
+        )
+    tower.load_state_dict(
+        {name: first_weights[name].lerp(value, share) for name, value in second_weights.items()}
     )
-    training = f"{of_other.training}, averaged with weights trained on {of_one.training}"
-    shares = [
-        {"share": part, "training": origin.training, "details": dict(origin.details)}
-        for part, origin in ((1 - share, of_one), (share, of_other))
+    training = f"{second_provenance.training}, averaged with weights trained on {first_provenance.training}"
+    mean_of = [
+        {"share": weight, "training": provenance.training, "details": dict(provenance.details)}
+        for weight, provenance in ((1 - share, first_provenance), (share, second_provenance))
     ]
-    save_music_tower(other, out, Provenance(training, {"mean_of": shares}))
+    save_music_tower(tower, out, Provenance(training, {"mean_of": mean_of}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How this recipe wants fairseq2's checkpoints: whole, read without running code, one step at a time."""
+"""Changes to fairseq2's checkpoints: committed after their validation, and read with a restricted
+unpickler."""
 
 from __future__ import annotations
 
@@ -11,49 +12,47 @@ from fairseq2.io import TensorDumper, TensorFileError, TensorLoader
 from fairseq2.recipe import RecipeContext
 
 
-class PatientCommits:
-    """A checkpoint counts only when all that belongs to its step is done.
+class DelayedCommits:
+    """Delay the commit of a checkpoint until the validation of its step is done.
 
-    fairseq2 writes checkpoints while the training goes on, and commits one as soon as it is written. Were
-    the process killed in the validation of that step, the run would go on behind it, and the
-    validation would be missing for ever. So commits wait while a validation runs.
+    fairseq2 writes checkpoints asynchronously and commits each as soon as it is written. If the process were
+    killed during the validation of that step, the run would resume after it, without its validation.
 
     Args:
-        manager: whose ``maybe_complete_save_operation`` is replaced.
+        manager: checkpoint manager, whose ``maybe_complete_save_operation`` is replaced.
     """
 
     def __init__(self, manager: CheckpointManager) -> None:
-        self.waiting = False
+        self.paused = False
         """Set by the validation, cleared by the next training step."""
-        self._manager = manager
         self._complete = manager.maybe_complete_save_operation
         replaced: Any = manager
-        replaced.maybe_complete_save_operation = self._patiently
+        replaced.maybe_complete_save_operation = self._maybe_complete
 
-    def _patiently(self, *, blocking: bool = False) -> bool | None:
-        if self.waiting and not blocking:
+    def _maybe_complete(self, *, blocking: bool = False) -> bool | None:
+        if self.paused and not blocking:
             return False
         return self._complete(blocking=blocking)
 
 
-def read_and_write_plainly(context: RecipeContext) -> None:
-    """Let no state be read that could run code, and write it so that it can be read that way.
+def restrict_pickle(context: RecipeContext) -> None:
+    """Read states with torch's restricted unpickler, and write them in a protocol that it supports.
 
-    fairseq2 reads the trainer's, the optimizer's and the reader's state with the whole of pickle. They
-    hold numbers, names and tensors only, which torch's restricted unpickler knows.
+    fairseq2 reads the states of trainer, optimizer and reader with the full pickle protocol, which can run
+    code. They contain only numbers, strings and tensors.
     """
     loader: Any = context.resolver.resolve(TensorLoader)  # type: ignore[type-abstract]
     dumper: Any = context.resolver.resolve(TensorDumper)  # type: ignore[type-abstract]
     load, dump = loader.load, dumper.dump
 
-    def load_plainly(file: Path, **options: Any) -> dict[str, object]:
+    def load_restricted(file: Path, **options: Any) -> dict[str, object]:
         try:
             values: dict[str, object] = load(file, **{**options, "restrict": True})
         except (OSError, EOFError, PickleError, RuntimeError, ValueError, LookupError) as error:
             raise TensorFileError(file, f"{file}: cannot be read ({error})") from error
         return values
 
-    def dump_plainly(data: Any, file: Path, **options: Any) -> None:
+    def dump_with_protocol_2(data: Any, file: Path, **options: Any) -> None:
         dump(data, file, **{**options, "pickle_protocol": 2})
 
-    loader.load, dumper.dump = load_plainly, dump_plainly
+    loader.load, dumper.dump = load_restricted, dump_with_protocol_2

@@ -1,4 +1,4 @@
-"""The configuration of a pretraining run: fairseq2's sections, with our defaults, and our own."""
+"""Configuration of a pretraining run: the sections of fairseq2 with our defaults, and our own sections."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from motion_data.errors import DataError
 from motion_data.label_targets import TARGETS
-from motion_data.negatives.drawing import NegativeCounts
+from motion_data.manifest import Corpus, PairSource
+from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.config import ClipConfig, PipelineConfig
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive
 from recipes.pretrain.criterion.settings import CriterionSettings
-from recipes.pretrain.metrics import SCORE, SCORES
+from recipes.pretrain.metrics import DEFAULT_SCORE, SCORES
 
 FAMILY = "motionbeat"
-"""Of models, as fairseq2 knows it."""
+"""Name of the model family in fairseq2."""
 
 Section = TypeVar("Section")
 
@@ -45,49 +47,51 @@ def _check_corpora(folders: list[str]) -> list[str]:
 def _check_targets(names: list[str]) -> list[str]:
     unknown = [name for name in names if name not in TARGETS]
     if unknown:
-        raise ValueError(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+        raise ValueError(f"unknown target {', '.join(unknown)}; choose from {', '.join(TARGETS)}")
     return names
 
 
 def _check(section: Section) -> Section:
-    """By fairseq2's rules, which it goes by when a run starts, and by our own."""
-    faults = []
+    """Apply the validation that fairseq2 runs at the start of a run, and our own."""
+    messages = []
     try:
         StandardObjectValidator().validate(section)
     except ValidationError as error:
-        faults.append(str(error))
+        messages.append(str(error))
     except ArithmeticError as error:
-        # It divides numbers of steps by each other before it looks at them.
-        faults.append(f"numbers of steps and epochs must be at least 1 ({error})")
+        # fairseq2 divides numbers of steps before it checks them.
+        messages.append(f"numbers of steps and epochs must be at least 1 ({error})")
     match section:
         case ModelSection() if (section.family, section.name, section.path) != (FAMILY, None, None):
-            faults.append(f"family must be {FAMILY!r}, without name and path")
+            messages.append(f"family must be {FAMILY!r}, without name and path")
         case RegimeSection():
             if section.num_steps is None:
-                faults.append("num_steps must be given")
+                messages.append("num_steps is required")
             if section.score_metric not in (None, *SCORES):
-                faults.append(f"score_metric must be one of {', '.join(SCORES)}, got {section.score_metric}")
+                messages.append(
+                    f"score_metric must be one of {', '.join(SCORES)}, got {section.score_metric}"
+                )
         case CommonSection():
             if not section.no_sweep_dir:
-                faults.append("no_sweep_dir must be true, or a run cannot be resumed by its folder")
+                messages.append("no_sweep_dir must be true, so that a run can be resumed by its folder")
             if section.seed < 0:
-                faults.append(f"seed must be at least 0, got {section.seed}")
+                messages.append(f"seed must be at least 0, got {section.seed}")
         case CosineAnnealingLRConfig(cycle_len=None):
-            faults.append(
-                "cycle_len must be given: taken from num_steps, it would change when a run goes on for longer"
+            messages.append(
+                "cycle_len is required; a default of num_steps would change when a run is extended"
             )
-    if faults:
-        raise ValueError("; ".join(faults))
+    if messages:
+        raise ValueError("; ".join(messages))
     return section
 
 
-Checked = AfterValidator(_check)
-"""Of a section of fairseq2's."""
+Validated = AfterValidator(_check)
+"""Validator for sections of fairseq2."""
 
 
 @dataclass(config=CONFIG, kw_only=True)
 class AdamW(AdamWConfig):
-    """The optimizer's settings."""
+    """Settings of the optimizer."""
 
     lr: Number = 5e-4
     weight_decay: Number = 0.01
@@ -95,7 +99,7 @@ class AdamW(AdamWConfig):
 
 @dataclass(config=CONFIG, kw_only=True)
 class CosineAnnealing(CosineAnnealingLRConfig):
-    """The learning rate's schedule."""
+    """Schedule of the learning rate."""
 
     cycle_len: Count | None = 1800
     num_warmup_steps: Natural = 200
@@ -104,17 +108,17 @@ class CosineAnnealing(CosineAnnealingLRConfig):
 
 COMPONENTS: Mapping[str, Mapping[str, Any]] = {
     "optimizer": {"adamw": AdamW},
-    "lr_scheduler": {"cosine_annealing": Annotated[CosineAnnealing, Checked]},
+    "lr_scheduler": {"cosine_annealing": Annotated[CosineAnnealing, Validated]},
 }
-"""Configurations that fairseq2 chooses by a name; those of other names are left to it."""
+"""Configuration classes by section and name; fairseq2 validates those of other names."""
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class DataSection(ClipConfig):
-    """What is read, and how it is cut."""
+    """Corpora, and how clips are cut from them."""
 
     corpora: Annotated[list[str], AfterValidator(_check_corpora)] = field(default_factory=list)
-    """Folders of prepared corpora, on disk or URLs of shards. A batch holds clips of one of them."""
+    """Folders of prepared corpora, or URLs of shards. All clips of a batch are from one corpus."""
     seconds: Positive = 6.0
     longest_seconds: Positive = 7.0
     margin_seconds: NotNegative = 2.0
@@ -122,23 +126,46 @@ class DataSection(ClipConfig):
     workers: Count = 1
     memory_megabytes: NotNegative = 4000.0
     own_process: Bool = True
-    """Whether training data is read in a process of its own; see
+    """Whether a separate process reads the training data; see
     :class:`~recipes.pretrain.data_reader.PretrainReader`. The batches do not depend on it."""
     endless: Bool = False
-    """Train on pairs without end of each constructed corpus, never on one twice but for ``clips_per_pair``;
-    dev and test are those of its manifest. Needs the prepared corpus itself, not one in shards."""
+    """Render new training pairs of constructed corpora without end; each is used for ``clips_per_pair``
+    clips. Dev and test are those of the manifest. Needs the prepared corpus itself, not its shards."""
     pairs_per_epoch: Count = 2400
-    """Of an endless corpus."""
+    """Pairs per epoch of an endless corpus."""
     targets: Annotated[list[str], AfterValidator(_check_targets)] = field(default_factory=list)
-    """Targets of frames that batches have, made of the labels of notes, drums, chords, key and sections: some
-    of the names in :data:`~motion_data.label_targets.TARGETS`."""
+    """Frame-wise targets in the batches, derived from labels of notes, drums, chords, key and sections: names
+    in :data:`~motion_data.label_targets.TARGETS`."""
     rolled_motion: Bool = False
-    """Give each clip its motion rolled at random: the control that says what motion adds."""
+    """Roll the motion of each clip by a random offset: the control for the contribution of motion."""
 
     def pipeline(self, seed: int) -> PipelineConfig:
-        """The pipeline's settings for training."""
-        chosen: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(ClipConfig)}
-        return PipelineConfig(**chosen, start_place=None, least_clips=2, fps=50.0, seed=seed, prefetch=0)
+        """Settings of the training pipeline."""
+        clip_settings: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(ClipConfig)}
+        return PipelineConfig(
+            **clip_settings, start_place=None, least_clips=2, fps=50.0, seed=seed, prefetch=0
+        )
+
+    def sources(self, corpora: Sequence[Corpus]) -> list[PairSource]:
+        """Sources of the training pairs: the corpora, or endless sources instead of constructed corpora.
+
+        Raises:
+            DataError: ``endless`` is set and no corpus is constructed, or a corpus has changed.
+        """
+        if not self.endless:
+            return list(corpora)
+        from motion_data.corpora.constructed.endless import open_endless
+
+        constructed = [corpus.made.get("corpus") == "constructed" for corpus in corpora]
+        if not any(constructed):
+            raise DataError(
+                "data.endless is true, but none of data.corpora is a constructed corpus, and only these can "
+                "be endless; add one, or leave data.endless out"
+            )
+        return [
+            open_endless(corpus, self.pairs_per_epoch) if is_constructed else corpus
+            for corpus, is_constructed in zip(corpora, constructed, strict=True)
+        ]
 
     @model_validator(mode="after")
     def _check_pipeline(self) -> Self:
@@ -148,67 +175,68 @@ class DataSection(ClipConfig):
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class ValidationSection:
-    """What is measured on the dev split, and on how much of it."""
+    """Metrics on the dev split."""
 
     clips: Natural = 256
-    """Clips at most; 0 for no validation."""
+    """Maximum number of clips; 0 disables validation."""
     pool: Annotated[Integer, Field(ge=2)] = 64
-    """Motions that each music's own is found among."""
+    """Motions per retrieval, including the paired one."""
     probe: Bool = True
-    """Whether a small beat probe is fitted to the frozen features."""
+    """Whether to fit a beat probe to the frozen features."""
     retrieval: Bool = True
-    """Whether music is compared with motion; false where no loss trains that."""
+    """Whether to compare music with motion; false if no loss trains it."""
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class CriterionSection:
-    """The losses; see :class:`~recipes.pretrain.criterion.settings.CriterionSettings`."""
+    """Losses; see :class:`~recipes.pretrain.criterion.settings.CriterionSettings`."""
 
     settings: CriterionSettings = field(default_factory=CriterionSettings)
     stop_after: Count = 20
-    """Steps in a row without a finite loss or gradient that stop the run; fewer are skipped and counted."""
+    """Number of consecutive steps without a finite gradient that stops the run; fewer are skipped and
+    counted."""
 
-    def wanted(self) -> NegativeCounts | None:
-        """Hard negatives of a clip; None where no loss compares them."""
+    def hard_negatives(self) -> Wanted | None:
+        """Hard negatives per clip; None if no loss uses them."""
         ecl = self.settings.ecl
         if not ecl.weight:
             return None
-        return NegativeCounts(ecl.jittered, ecl.stretched, ecl.others)
+        return Wanted(ecl.jittered, ecl.stretched, ecl.others)
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class InitSection:
-    """Exported weights that a new run begins with; a run that goes on has its own."""
+    """Initial weights of a new run; ignored when a run is resumed."""
 
     music: Path | None = None
-    """Checkpoint of a music tower (.safetensors) of the same sizes; none: a random initialisation."""
+    """Checkpoint of a music tower (.safetensors) of the same sizes; None for a random initialisation."""
     motion: Path | None = None
-    """Motion tower and heads (``--motion-side`` of an export), trained with that music tower or an earlier
-    state of it; none: a random initialisation."""
+    """Motion tower and heads (``--motion-side`` of an export), trained with this music tower or an earlier
+    state of it; None for a random initialisation."""
     frozen: list[str] = field(default_factory=list)
-    """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that keep the weights that they begin
-    with, such as ``music.trunk``."""
+    """Modules of :class:`~motionbeat_upstream.nn.motionbeat.MotionBeat` that are not trained, such as
+    ``music.trunk``."""
 
     @model_validator(mode="after")
     def _check_music(self) -> Self:
         if self.motion is not None and self.music is None:
-            raise ValueError("motion needs music, a music tower to be trained with it")
+            raise ValueError("motion needs music, the music tower that it was trained with")
         return self
 
 
 @dataclass(config=ConfigDict(**CONFIG, arbitrary_types_allowed=True), kw_only=True)
 class PretrainConfig:
-    """Of a run."""
+    """Configuration of a run."""
 
-    model: Annotated[ModelSection, Checked] = field(
+    model: Annotated[ModelSection, Validated] = field(
         default_factory=lambda: ModelSection(family=FAMILY, arch="tiny")
     )
     init: InitSection = field(default_factory=InitSection)
     data: DataSection = field(default_factory=DataSection)
     criterion: CriterionSection = field(default_factory=CriterionSection)
     validation: ValidationSection = field(default_factory=ValidationSection)
-    gang: Annotated[GangSection, Checked] = field(default_factory=GangSection)
-    trainer: Annotated[TrainerSection, Checked] = field(
+    gang: Annotated[GangSection, Validated] = field(default_factory=GangSection)
+    trainer: Annotated[TrainerSection, Validated] = field(
         default_factory=lambda: TrainerSection(
             mixed_precision=MixedPrecisionConfig(mode="off"), max_grad_norm=1.0
         )
@@ -217,7 +245,7 @@ class PretrainConfig:
     lr_scheduler: LRSchedulerSection = field(
         default_factory=lambda: LRSchedulerSection(config=CosineAnnealing())
     )
-    regime: Annotated[RegimeSection, Checked] = field(
+    regime: Annotated[RegimeSection, Validated] = field(
         default_factory=lambda: RegimeSection(
             num_steps=2000,
             publish_metrics_every_n_steps=20,
@@ -225,10 +253,10 @@ class PretrainConfig:
             validate_every_n_steps=200,
             keep_last_n_checkpoints=2,
             keep_best_n_checkpoints=1,
-            score_metric=SCORE,
+            score_metric=DEFAULT_SCORE,
         )
     )
-    # A folder name that depends on the options would start afresh where a run was to go on.
-    common: Annotated[CommonSection, Checked] = field(
+    # no_sweep_dir: a folder name that depends on the options would prevent resuming with other options.
+    common: Annotated[CommonSection, Validated] = field(
         default_factory=lambda: CommonSection(no_sweep_dir=True, seed=0)
     )

@@ -1,6 +1,6 @@
-"""What a run prints: a short head, a line per publish interval and five figures per validation.
+"""Console output of a run: a short summary, a line per publish interval, and a line per validation.
 
-All else that fairseq2 has to say is in ``logs/``, and every figure in ``metrics/`` and ``tb/``.
+The full log of fairseq2 is in ``logs/``, and all metrics are in ``metrics/`` and ``tb/``.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from fairseq2.metrics.recorders import MetricRecorder
 from fairseq2.utils.rich import get_error_console
 from rich.logging import RichHandler
 
-from recipes.pretrain.metrics import SCORES, SKIPPED
+from recipes.pretrain.metrics import SCORES, SKIPPED_STEPS
 
 console = logging.getLogger("fairseq2.console")
-"""What is logged here is printed on rank 0, and stands in ``logs/`` as well."""
+"""Logger for lines that are printed on rank 0 and written to ``logs/``."""
 
-SHOWN = ("loss", "ecl", "sral", "frame_infonce", "grad_norm")
-"""Metrics of the training that are printed."""
+CONSOLE_METRICS = ("loss", "ecl", "sral", "frame_infonce", "grad_norm")
+"""Training metrics that are printed."""
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints the lines of :data:`console` and all warnings, each as one line, above a progress bar."""
+    """Print the lines of :data:`console` and all warnings, each in one line, above the progress bar."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is for the console."""
+        """Return whether to print a record."""
         return record.name == console.name or record.levelno >= logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -37,8 +37,8 @@ class ConsoleHandler(logging.Handler):
         )
 
 
-def print_briefly() -> None:
-    """Replace the console that fairseq2 has set up, which prints all of its log, wrapped at 80 columns."""
+def install_console_handler() -> None:
+    """Replace fairseq2's console handler, which prints its whole log, wrapped at 80 columns."""
     logger = logging.getLogger("fairseq2")
     for number, handler in enumerate(logger.handlers):
         if isinstance(handler, RichHandler):
@@ -46,43 +46,43 @@ def print_briefly() -> None:
 
 
 class ConsoleRecorder(MetricRecorder):
-    """Prints the main figures of all that fairseq2 records.
+    """Print the main metrics.
 
     Args:
-        steps: of the whole run.
-        reached: steps done before this start.
+        steps: number of steps of the whole run.
+        last_step: number of steps done before this start.
     """
 
-    def __init__(self, steps: int, reached: int) -> None:
-        self._steps, self._reached = steps, reached
+    def __init__(self, steps: int, last_step: int) -> None:
+        self._steps, self._last_step = steps, last_step
 
     def record_metric_values(
         self, category: str, values: Mapping[str, Any], step_nr: int | None = None
     ) -> None:
-        """Print a line for a publish interval of the training, or for a validation."""
+        """Print a line for a publish interval, or for a validation."""
         step = step_nr or 0
-        place = f"step {step}/{self._steps}"
+        progress = f"step {step}/{self._steps}"
         if category != "train":
-            spent = duration(values["lapse_time"])
-            console.info("validation after %s: %s (%s)", place, _figures(SCORES, values), spent)
+            elapsed = format_duration(values["lapse_time"])
+            console.info("validation after %s: %s (%s)", progress, _figures(SCORES, values), elapsed)
             return
-        line = f"{place}: {_figures(SHOWN, values)}"
-        if skipped := round(float(values.get(SKIPPED, 0))):
+        line = f"{progress}: {_figures(CONSOLE_METRICS, values)}"
+        if skipped := round(float(values.get(SKIPPED_STEPS, 0))):
             line += f", {skipped} steps skipped so far"
-        if step > self._reached:
-            seconds = values["lapse_time"] / (step - self._reached)
+        if step > self._last_step:
+            seconds = values["lapse_time"] / (step - self._last_step)
             line += f", {seconds:.2f} s a step"
             if step < self._steps:
-                line += f", {duration(seconds * (self._steps - step))} of training left"
-            self._reached = step
+                line += f", {format_duration(seconds * (self._steps - step))} of training left"
+            self._last_step = step
         console.info(line)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing; there are no open files."""
 
 
-def duration(seconds: float) -> str:
-    """A time to two places: 41 s, 8 min, 1 h 42 min."""
+def format_duration(seconds: float) -> str:
+    """Format a duration with two digits: 41 s, 8 min, 1 h 42 min."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{math.ceil(seconds)} s"

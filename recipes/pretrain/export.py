@@ -1,4 +1,4 @@
-"""``python -m recipes.pretrain.export OUT FILE``: write the music tower of a run as the upstream reads it."""
+"""``python -m recipes.pretrain.export OUT FILE``: export the music tower of a run for the upstream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
-from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, training_pairs
+from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, trained_pairs
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.config import GRID_SOURCES
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recipes.pretrain.model import PretrainedModel
 
 PACKAGES = ("torch", "fairseq2", "numpy")
-"""Whose versions are written down."""
+"""Packages whose versions are recorded."""
 
 
 @command("recipes.pretrain.export", extra="pretrain")
@@ -36,13 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "file", type=output_file(".safetensors"), metavar="FILE", help="a .safetensors file to write"
     )
-    parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
+    parser.add_argument("--step", help="best (default), last, or the number of a step", default="best")
     parser.add_argument(
         "--grid-from",
         choices=("dev", *GRID_SOURCES),
         default="dev",
-        help="what the grid of audio alone is estimated from; dev (the default): the beat heads where they "
-        "were trained, otherwise what does well on the dev split",
+        help="source of the grid estimated from audio; dev (default): the beat heads if they were trained, "
+        "otherwise the source selected on the dev split",
     )
     parser.add_argument(
         "--grid-songs",
@@ -50,21 +50,21 @@ def main(arguments: Sequence[str]) -> int:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="data sets of the task beat_tracking to choose that by too, each counting as much as the dev "
-        "split; songs that no test will be made on",
+        help="data sets of the task beat_tracking for this selection, each with the weight of the dev split; "
+        "do not use songs of a test set",
     )
     parser.add_argument(
         "--motion-side",
         type=output_file(".safetensors"),
         metavar="FILE",
-        help="another .safetensors file to write: the motion tower and the heads, to compare music and "
-        "motion with",
+        help="also write the motion tower and the heads, for comparing music and motion, to this "
+        ".safetensors file",
     )
     parser.add_argument(
         "--private",
         action="store_true",
-        help="export even what was trained on music or motion that must not be used commercially, or not be "
-        "changed; FILE says so, and is for your own use",
+        help="allow training data whose licences forbid commercial use or derivatives; FILE is marked as for "
+        "private use",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     options = parser.parse_args(arguments)
@@ -72,13 +72,17 @@ def main(arguments: Sequence[str]) -> int:
     refuse_inputs(outputs, [])
     refuse_to_replace(outputs, options.overwrite)
     provenance = export(
-        *(options.run, options.file, options.step, options.grid_from, options.grid_songs),
-        *(options.motion_side, options.private),
+        options.run,
+        options.file,
+        options.step,
+        options.grid_from,
+        options.grid_songs,
+        options.motion_side,
+        options.private,
     )
-    step = provenance.details["step"]
-    print(f"{options.file}: the music tower of step {step}, {provenance.training}")
+    print(f"{options.file}: music tower of step {provenance.details['step']}, {provenance.training}")
     if provenance.details["private"]:
-        print(f"{options.file}: for your own use, by the licences of what it was trained on")
+        print(f"{options.file}: for private use only, because of the licences of its training data")
     return 0
 
 
@@ -91,69 +95,67 @@ def export(
     motion_side: Path | None = None,
     private: bool = False,
 ) -> Provenance:
-    """Write the music tower of a run.
+    """Export the music tower of a run.
 
     Args:
-        run: its folder.
-        file: to write; it appears only when it is whole.
+        run: folder of the run.
+        file: file to write; it appears only when it is complete.
         step: ``best``, ``last`` or a number.
-        grid_from: what the tower estimates the grid of audio alone from: the beat ``heads``, ``onsets``, or
-            ``pulses`` at the weight that does well on the dev split. ``dev`` stands for the heads where they
-            were trained, otherwise for the better of the other two on the dev split; see
-            :mod:`~recipes.pretrain.grid_source`.
-        grid_songs: data sets of the task beat_tracking to choose that by too.
-        motion_side: to write the motion tower and the heads to.
-        private: whether corpora whose licences forbid commercial use or changed versions are allowed; the
-            files' metadata say then that they are for private use.
+        grid_from: source of the grid estimated from audio: the beat ``heads``, ``onsets``, or ``pulses`` with
+            the weight selected on the dev split. ``dev`` uses the heads if they were trained, otherwise the
+            better of the other two on the dev split; see :mod:`~recipes.pretrain.grid_source`.
+        grid_songs: data sets of the task beat_tracking for the same selection.
+        motion_side: file for the motion tower and the heads.
+        private: whether to allow corpora whose licences forbid commercial use or derivatives; the metadata
+            then mark the files as for private use.
 
     Raises:
-        DataError: without ``private``, such pairs; named.
+        DataError: such corpora without ``private``; or corpora or songs that are missing or invalid.
+        AudioError: sound that cannot be read.
         MotionBeatError: no run, no such checkpoint, or a checkpoint that cannot be read.
-        DataError, AudioError: the corpora that the run names, or the songs, are not there or cannot be read.
     """
-    number = chosen_step(run, step)
+    number = resolve_step(run, step)
 
     from motionbeat_upstream.checkpoint import Provenance, save_motion_side, save_music_tower
     from recipes.pretrain.grid_source import GridChoice, choose_grid_source
     from recipes.pretrain.initial_weights import read_init
 
-    model, values = load_model(run, number)
+    model, config_values = load_model(run, number)
     tower = model.motionbeat.music
-    corpora = [read_corpus(folder) for folder in values["data"]["corpora"]]
+    corpora = [read_corpus(folder) for folder in config_values["data"]["corpora"]]
     init = read_init(run)
-    restricted = _restriction(corpora, run, init)
+    restricted = _private_reason(corpora, run, init)
     if restricted is not None and not private:
-        raise DataError(f"{restricted}, or export for your own use with --private")
+        raise DataError(f"{restricted}, or export for private use with --private")
     sources: Sequence[str] = (grid_from,)
     if grid_from == "dev":
-        heads = values["criterion"]["settings"].get("heads", {"beat": 0.0})
+        heads = config_values["criterion"]["settings"].get("heads", {"beat": 0.0})
         sources = ("heads",) if heads["beat"] and tower.config.beat_heads else ("onsets", "pulses")
     elif grid_from == "heads" and not tower.config.beat_heads:
-        raise MotionBeatError(f"{run}: its model has no beat heads; leave --grid-from out")
+        raise MotionBeatError(f"{run}: the model has no beat heads; leave --grid-from out")
     if sources == ("heads",):
-        # Nothing to choose: the decoder has the heads alone.
         grid = GridChoice("heads", tower.config.grid_trust, {})
     else:
         grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
-    names = [str(corpus.info["corpus"]) for corpus in corpora]
+    names = [str(corpus.made["corpus"]) for corpus in corpora]
     training = " and ".join(names)
     if init is not None:
-        training += f", begun with weights trained on {init['training']}"
+        training += f", initialised with weights trained on {init['training']}"
     details = {
         "step": number,
-        "seed": values["common"]["seed"],
-        "manifest_sha256": {str(corpus.info["corpus"]): corpus.sha256 for corpus in corpora},
-        "config": {key: values[key] for key in ("model", "data", "criterion", "trainer", "optimizer")}
-        | {"lr_scheduler": values["lr_scheduler"]},
+        "seed": config_values["common"]["seed"],
+        "manifest_sha256": {str(corpus.made["corpus"]): corpus.sha256 for corpus in corpora},
+        "config": {key: config_values[key] for key in ("model", "data", "criterion", "trainer", "optimizer")}
+        | {"lr_scheduler": config_values["lr_scheduler"]},
         "versions": {"motionbeat": __version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "validation": validation_at(run, number),
+        "validation": read_validation(run, number),
         "grid": grid.to_dict(),
         "init": init,
         "private": restricted is not None,
-        "licences": [asdict(row) for row in licence_rows(training_pairs(corpora))],
-        "licence_note": COPYLEFT_NOTE if has_copyleft(training_pairs(corpora)) else None,
+        "licences": [asdict(row) for row in licence_rows(trained_pairs(corpora))],
+        "licence_note": COPYLEFT_NOTE if has_copyleft(trained_pairs(corpora)) else None,
     }
     provenance = Provenance(training, json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)
@@ -162,8 +164,8 @@ def export(
     return provenance
 
 
-def _restriction(corpora: Sequence[Corpus], run: Path, init: Mapping[str, Any] | None) -> str | None:
-    """Why weights are for private use alone; None where they are not."""
+def _private_reason(corpora: Sequence[Corpus], run: Path, init: Mapping[str, Any] | None) -> str | None:
+    """Reason why weights are for private use only, or None."""
     from motionbeat_upstream.checkpoint import is_private
 
     try:
@@ -171,39 +173,41 @@ def _restriction(corpora: Sequence[Corpus], run: Path, init: Mapping[str, Any] |
     except DataError as error:
         return str(error)
     if init is not None and is_private(init["details"]):
-        return f"{run}: it began with weights that are for private use; begin with others"
+        return f"{run}: its initial weights are for private use; start from others"
     return None
 
 
-def chosen_step(run: Path, step: str) -> int:
-    """The number of the checkpoint that is meant.
+def resolve_step(run: Path, step: str) -> int:
+    """Return the step of the checkpoint named ``best``, ``last``, or by its number.
 
     Raises:
-        MotionBeatError: there is none such.
+        MotionBeatError: there is no such checkpoint.
     """
-    there = _steps(run)
-    if not there:
-        raise MotionBeatError(f"{run}: holds no checkpoint; train first, or give the folder of a run")
+    steps = _checkpoint_steps(run)
+    if not steps:
+        raise MotionBeatError(f"{run}: contains no checkpoint; train first, or give the folder of a run")
     if step == "last":
-        return there[-1]
+        return steps[-1]
     if step == "best":
-        found = scores(run)
-        return max(found, key=lambda number: (found[number], number)) if found else there[-1]
-    if step.isdecimal() and int(step) in there:
+        step_scores = checkpoint_scores(run)
+        return (
+            max(step_scores, key=lambda number: (step_scores[number], number)) if step_scores else steps[-1]
+        )
+    if step.isdecimal() and int(step) in steps:
         return int(step)
-    raise MotionBeatError(f"{run}: no checkpoint of step {step}; there are {', '.join(map(str, there))}")
+    raise MotionBeatError(f"{run}: no checkpoint of step {step}; choose from {', '.join(map(str, steps))}")
 
 
-def scores(run: Path) -> dict[int, float]:
-    """Score of each checkpoint of a run, by step; what the best one is chosen by."""
+def checkpoint_scores(run: Path) -> dict[int, float]:
+    """Scores of the checkpoints of a run by step; the highest is the best checkpoint."""
     return {
         step: float(score.read_text(encoding="utf-8"))
-        for step in _steps(run)
+        for step in _checkpoint_steps(run)
         if (score := run / "checkpoints/scores" / f"step_{step}.txt").is_file()
     }
 
 
-def _steps(run: Path) -> list[int]:
+def _checkpoint_steps(run: Path) -> list[int]:
     return sorted(
         int(path.name[5:])
         for path in (run / "checkpoints").glob("step_*")
@@ -212,10 +216,10 @@ def _steps(run: Path) -> list[int]:
 
 
 def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
-    """What a run trained, at a step, and the values of its configuration.
+    """Load the model of a run at a step, and the values of its configuration.
 
     Raises:
-        MotionBeatError: files that cannot be read, or weights that do not fit the configuration.
+        MotionBeatError: files that cannot be read, or weights that do not match the configuration.
     """
     import torch
     from ruamel.yaml import YAML
@@ -225,7 +229,7 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
 
     file = run / "config.yaml"
     try:
-        values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        config_values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise MotionBeatError(
             f"{file}: cannot be read ({error.strerror}); give the folder of a run"
@@ -238,12 +242,14 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise MotionBeatError(f"{weights}: not the weights of this run ({reason[:200]})") from error
-    return model.eval(), values
+        raise MotionBeatError(
+            f"{weights}: cannot be read, or does not match config.yaml ({reason[:200]}); train again"
+        ) from error
+    return model.eval(), config_values
 
 
-def validation_at(run: Path, step: int) -> dict[str, float]:
-    """The figures of the validation at a step; none where it was not validated."""
+def read_validation(run: Path, step: int) -> dict[str, float]:
+    """Metrics of the validation at a step; empty if there was none."""
     file = run / "metrics/valid.jsonl"
     if not file.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Steps without a finite gradient are left out, counted, and stop a run that has too many in a row."""
+"""Skip and count steps without a finite gradient; stop a run after too many in a row."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from torch.nn import Module
 
 from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.atomic_write import atomic_path
-from recipes.pretrain.metrics import SKIPPED
+from recipes.pretrain.metrics import SKIPPED_STEPS
 
-PARTS = {
+GRADIENT_PARTS = {
     "music": "motionbeat.music.",
     "motion": "motionbeat.motion.",
 }
-"""Whose gradients' norms are told apart, by how the names of their parameters begin."""
+"""Parts with a gradient norm of their own, and the prefixes of their parameters."""
 
 BAD_BATCHES = "bad_batches.json"
-"""File of a run's folder that says which batches had no finite gradient."""
+"""File in the folder of a run that lists the batches without a finite gradient."""
 
 
 class NotFiniteError(Exception):
-    """Too many steps in a row had no finite gradient."""
+    """Too many consecutive steps had no finite gradient."""
 
 
 class GuardedModel(RecipeModel):
-    """A model whose gradients are taken away where they are not finite.
+    """A model that removes gradients that are not finite, so that the optimizer skips the step.
 
-    A loss that is infinite on one rank makes the summed gradients so on all of them, so every rank decides
-    alike without asking the others. An optimizer passes over parameters without a gradient.
+    An infinite loss on one rank makes the summed gradients infinite on all ranks, so that all ranks decide
+    equally without communication.
 
     Args:
-        model: fairseq2's.
-        stop_after: steps in a row that stop the run.
-        folder: where the batches of those steps are written to, in a file for each rank.
-        rank: of this process; steps are counted on the first.
+        model: wrapped model.
+        stop_after: number of consecutive skipped steps that stops the run.
+        folder: folder for the list of bad batches, one file per rank.
+        rank: rank of this process; rank 0 counts the skipped steps.
     """
 
     def __init__(self, model: RecipeModel, stop_after: int, folder: Path, rank: int = 0) -> None:
         self._model = model
         self._stop_after = stop_after
         self._report = folder / (BAD_BATCHES if rank == 0 else f"{rank}_{BAD_BATCHES}")
-        self._first = rank == 0
+        self._is_first_rank = rank == 0
         self._skipped: list[dict[str, object]] = []
         self._step = 0
         self._clips: list[dict[str, object]] = []
@@ -56,16 +56,15 @@ class GuardedModel(RecipeModel):
 
     @staticmethod
     def prepare_metric_bag(metric_bag: MetricBag) -> None:
-        """Name what is recorded of gradients."""
-        for part in PARTS:
+        """Add the metrics of gradients."""
+        for part in GRADIENT_PARTS:
             metric_bag.add(f"grad_norm_{part}", Mean())
-        metric_bag.add(SKIPPED, Sum())
+        metric_bag.add(SKIPPED_STEPS, Sum())
 
     def will_step(self, step: int, batch: Batch, metric_bag: MetricBag) -> None:
-        """Remember what the next gradient comes from, and where to record it.
+        """Store the clips of the next gradient, and the metrics to update.
 
-        It is recorded in its own step, before that step's checkpoint, so that a run that goes on from
-        there has it too.
+        The metrics are updated in the same step, before its checkpoint, so that a resumed run contains them.
         """
         if step != self._step:
             self._step, self._clips = step, []
@@ -75,16 +74,16 @@ class GuardedModel(RecipeModel):
         self._metrics = metric_bag
 
     def clip_grad_norm(self, max_norm: float | None) -> Tensor:
-        """The norm of the gradient, clipped to ``max_norm``; 0 for a step that is left out.
+        """Clip the gradient to ``max_norm`` and return its norm; 0 for a skipped step.
 
         Raises:
-            NotFiniteError: too many in a row were.
+            NotFiniteError: too many consecutive steps were skipped.
         """
-        norms = {name: _norm(self.module, start) for name, start in PARTS.items()}
+        norms = {name: _norm(self.module, start) for name, start in GRADIENT_PARTS.items()}
         norm = self._model.clip_grad_norm(max_norm)
         finite = bool(norm.isfinite())
-        if self._first:
-            self._metrics.get(SKIPPED, Sum).update(int(not finite))
+        if self._is_first_rank:
+            self._metrics.get(SKIPPED_STEPS, Sum).update(int(not finite))
         if finite:
             for name, part in norms.items():
                 self._metrics.get(f"grad_norm_{name}", Mean).update(part)
@@ -97,54 +96,54 @@ class GuardedModel(RecipeModel):
                 draft.write_text(json.dumps(self._skipped, indent=2) + "\n", encoding="utf-8")
             raise NotFiniteError(
                 f"{len(self._skipped)} steps in a row without a finite gradient (criterion.stop_after); "
-                f"their batches are in {self._report}. Lower optimizer.config.lr, or look at those clips"
+                f"their batches are listed in {self._report}. Lower optimizer.config.lr, or check those clips"
             )
         return torch.zeros_like(norm)
 
     def state_dict(self) -> dict[str, object]:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         self._model.load_state_dict(state_dict)
 
     def no_sync(self) -> ContextManager[None]:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.no_sync()
 
     def summon_full_parameters(self) -> ContextManager[None]:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.summon_full_parameters()
 
     @property
     def module(self) -> Module:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.module
 
     @property
     def base_module(self) -> Module:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.base_module
 
     @property
     def config(self) -> object:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.config
 
     @property
     def family(self) -> ModelFamily:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.family
 
     @property
     def newly_initialized(self) -> bool:
-        """The wrapped model's."""
+        """Delegate to the wrapped model."""
         return self._model.newly_initialized
 
 
 def _norm(module: Module, start: str) -> Tensor:
-    """Of the gradients of the parameters whose names begin so, wrapped in other modules or not."""
+    """Norm of the gradients of the parameters with a prefix, also if the module is wrapped for DDP."""
     grads = [
         parameter.grad.float().norm()
         for name, parameter in module.named_parameters()

@@ -1,4 +1,4 @@
-"""Exported weights that a new run begins with, and parts of the model that keep theirs."""
+"""Initial weights of a new run, and frozen parts of the model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from motionbeat_upstream.errors import CheckpointError, MotionBeatError
 from recipes.pretrain.config import InitSection
 from recipes.pretrain.model import PretrainedModel
 
-INIT = "init.json"
-"""File of a run's folder that says which weights it began with."""
+INIT_FILE = "init.json"
+"""File in the folder of a run that records its initial weights."""
 
 
 def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
-    """Copy exported weights into a model; what the files do not hold keeps its random initialisation.
+    """Copy exported weights into a model; parts that are not in the files keep their random initialisation.
 
     Raises:
-        MotionBeatError: a file that cannot be used, or weights of other sizes.
+        MotionBeatError: an invalid file, or weights of other sizes.
     """
     if init.music is None:
         return
@@ -37,8 +37,8 @@ def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise MotionBeatError(
-            f"init: {init.music} does not fit the model of this run ({reason[:300]}); give both the same "
-            f"model section"
+            f"init: {init.music} does not match the model of this run ({reason[:300]}); use the same model "
+            f"section for both"
         ) from error
 
 
@@ -46,20 +46,22 @@ def freeze(model: PretrainedModel, names: Sequence[str]) -> None:
     """Exclude modules from training.
 
     Raises:
-        MotionBeatError: there is no such module.
+        MotionBeatError: no such module.
     """
     for name in names:
         try:
             model.motionbeat.get_submodule(name).requires_grad_(False)
         except AttributeError:
-            parts = ", ".join(
-                sorted(part for part, _ in model.motionbeat.named_modules() if part.count(".") < 2)
+            choices = sorted(
+                module for module, _ in model.motionbeat.named_modules() if module.count(".") < 2
             )
-            raise MotionBeatError(f"init.frozen: there is no module {name!r}; choose from {parts}") from None
+            raise MotionBeatError(
+                f"init.frozen: there is no module {name!r}; choose from {', '.join(choices)}"
+            ) from None
 
 
 def write_init(folder: Path, init: InitSection) -> None:
-    """Write down in a run's folder which weights it begins with."""
+    """Record the initial weights in the folder of a run."""
     if init.music is None:
         return
     provenance = load_music_tower(init.music)[1]
@@ -69,10 +71,10 @@ def write_init(folder: Path, init: InitSection) -> None:
         "training": provenance.training,
         "details": dict(provenance.details),
     }
-    write_text(folder / INIT, json.dumps(record, indent=2) + "\n")
+    write_text(folder / INIT_FILE, json.dumps(record, indent=2) + "\n")
 
 
 def read_init(folder: Path) -> dict[str, Any] | None:
-    """What :func:`write_init` wrote; None for a run that began with a random initialisation."""
-    file = folder / INIT
+    """Read the record of :func:`write_init`; None for a run with a random initialisation."""
+    file = folder / INIT_FILE
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -1,4 +1,4 @@
-"""Filters of the log that fairseq2 writes: no secrets of the environment, and nothing twice."""
+"""Filters for fairseq2's log: mask secrets of the environment and drop redundant records."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ import os
 import re
 from collections.abc import Mapping
 
-HIDDEN = "<hidden>"
-"""What stands in a log in place of a secret."""
+MASK = "<hidden>"
+"""Replacement of a secret in a log."""
 
-# TOKENIZERS_PARALLELISM is none; PWD and OLDPWD are folders, MYSQL_PWD is not.
+# Not secrets: TOKENIZERS_PARALLELISM, PWD, OLDPWD. A secret: MYSQL_PWD.
 _SECRET_NAME = re.compile(
     r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PASS$|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY"
     r"|(^|_)KEYS?(_ID)?$|_PWD$|(^|_)AUTH$|COOKIE",
     re.IGNORECASE,
 )
 _USER_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_SHORTEST_SECRET = 6
+_MIN_SECRET_LENGTH = 6
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable of this name holds a secret: a token, password, key or credential."""
+    """Return whether the name is that of a secret: a token, password, key or credential."""
     return _SECRET_NAME.search(name) is not None
 
 
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with ``<hidden>`` for secrets, fit for a log.
+def mask_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with ``<hidden>`` in place of secrets.
 
-    Hidden are the values of variables that ``is_secret``, the same values (of at least 6 characters)
-    where they occur in other variables, and user and password in an address (``https://user:word@host``).
-    An empty value stays empty: that a token is not set is worth seeing.
+    Masked are the values of variables that ``is_secret``, the same values (of at least 6 characters) in other
+    variables, and the user and password of an address (``https://user:word@host``). Empty values stay empty,
+    so that the log shows that a token is not set.
     """
     secrets = [value for name, value in environment.items() if is_secret(name)]
-    # The longest first: one secret may be a part of another.
-    secrets = sorted((value for value in secrets if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
-    shown = {}
+    # Longest first: a secret may contain another.
+    secrets = sorted((value for value in secrets if len(value) >= _MIN_SECRET_LENGTH), key=len, reverse=True)
+    masked = {}
     for name, value in environment.items():
         if is_secret(name):
-            shown[name] = HIDDEN if value else ""
+            masked[name] = MASK if value else ""
             continue
         for secret in secrets:
-            value = value.replace(secret, HIDDEN)
-        shown[name] = _USER_IN_ADDRESS.sub(HIDDEN, value)
-    return shown
+            value = value.replace(secret, MASK)
+        masked[name] = _USER_IN_ADDRESS.sub(MASK, value)
+    return masked
 
 
 def hide_secrets(record: logging.LogRecord) -> bool:
-    """fairseq2 writes every environment variable into the log."""
+    """Mask secrets in fairseq2's record of all environment variables."""
     title = "Environment Variables - "
     if isinstance(record.msg, str) and record.msg.startswith(title):
-        shown = ", ".join(f"{name}={value}" for name, value in sorted(without_secrets(os.environ).items()))
-        record.msg = title + shown
+        masked = ", ".join(f"{name}={value}" for name, value in sorted(mask_secrets(os.environ).items()))
+        record.msg = title + masked
     return True
 
 
 def hide_noise(record: logging.LogRecord) -> bool:
-    """Hide what the head of the run says already, and what only repeats ``metrics/valid.jsonl``."""
+    """Drop records that repeat the summary of the run or ``metrics/valid.jsonl``."""
     return not str(record.msg).startswith(("Based on the environment setup", "Validation Metrics"))
 
 
 def hide_empty_means(record: logging.LogRecord) -> bool:
-    """torcheval warns, whenever metrics are computed, of each part of the loss that was not."""
+    """Drop torcheval's warnings about parts of the loss that were not computed."""
     return "No calls to update() have been made" not in record.getMessage()

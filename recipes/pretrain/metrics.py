@@ -1,4 +1,4 @@
-"""What is recorded, by the names that TensorBoard and the JSONL files have."""
+"""Names of the metrics in TensorBoard and in the JSONL files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fairseq2.metrics import format_as_float, format_as_int, format_as_percentag
 from fairseq2.metrics.recorders import MetricDescriptor
 from fairseq2.runtime.dependency import DependencyContainer
 
-PARTS_OF_LOSS = (
+LOSS_METRICS = (
     "loss",
     "ecl",
     "sral",
@@ -31,16 +31,16 @@ PARTS_OF_LOSS = (
     "head_metre",
     "head_tempo",
 )
-"""What the criterion says of a batch, the most important first: ``recipes.launch watch`` shows five."""
+"""Metrics of the criterion, in order of importance: ``recipes.launch watch`` shows the first five."""
 
-SKIPPED = "total_skipped_steps"
-"""Steps that were left out for want of a finite gradient, over the whole run."""
+SKIPPED_STEPS = "total_skipped_steps"
+"""Number of steps of the whole run that were skipped because their gradient was not finite."""
 
-SCORE = "shared.recall_at_1"
-"""What the best checkpoint is chosen by: own motions found first, on the shared grid of the dev split."""
+DEFAULT_SCORE = "shared.recall_at_1"
+"""Metric that selects the best checkpoint: retrieval on the shared grid of the dev split."""
 
 SCORES = (
-    SCORE,
+    DEFAULT_SCORE,
     "frames_shared.recall_at_1",
     "hard_shared.accuracy",
     "probe.trunk.beat_f",
@@ -48,21 +48,21 @@ SCORES = (
     "heads.beat_f",
     "heads.downbeat_f",
 )
-"""What it may be chosen by instead."""
+"""Allowed values of ``regime.score_metric``."""
 
 
 def register_metrics(container: DependencyContainer) -> None:
-    """Tell fairseq2 how to write what is ours; what it knows already keeps its place."""
-    for place, name in enumerate(name for name in PARTS_OF_LOSS if name != "loss"):
-        _register(container, name, 100 + place)
+    """Register our metrics with fairseq2; the priorities are chosen around those of its own metrics."""
+    for index, name in enumerate(name for name in LOSS_METRICS if name != "loss"):
+        _register(container, name, 100 + index)
     _register(container, "grad_norm_music", 301)
     _register(container, "grad_norm_motion", 302)
     _register(container, "clips", 350, format_as_int)
     _register(container, "audio_seconds", 352)
-    _register(container, SKIPPED, 351, format_as_int)
+    _register(container, SKIPPED_STEPS, 351, format_as_int)
     _register(container, "data_wait_share", 503, format_as_percentage)
-    for place, name in enumerate(SCORES):
-        _register(container, name, 200 + place, higher_better=True)
+    for index, name in enumerate(SCORES):
+        _register(container, name, 200 + index, higher_better=True)
 
 
 def _register(

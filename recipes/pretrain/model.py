@@ -1,4 +1,4 @@
-"""What is trained: MotionBeat, what its sides are compared by, and the temperatures."""
+"""The pretrained model: MotionBeat and the temperatures of its losses."""
 
 from __future__ import annotations
 
@@ -25,34 +25,35 @@ StartTemperature = Annotated[Number, Field(ge=MIN_TEMPERATURE, le=MAX_TEMPERATUR
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)
 class PretrainedModelConfig:
-    """Sizes of what is trained. All values are ours [O]."""
+    """Sizes of the model. All values are our choice [O]."""
 
     arch: str = "tiny"
-    """The music tower's architecture."""
+    """Architecture of the music tower."""
     music: dict[str, object] = field(default_factory=dict)
-    """Values of the music tower that differ from its architecture's."""
+    """Values of the music tower that differ from its architecture."""
     motion: dict[str, object] = field(default_factory=dict)
     """Values of the motion tower that differ from its defaults."""
     projection: Count = 32
-    """Width of the frames that are contrasted."""
+    """Dimension of the frame projections."""
     curves: Annotated[Integer, Field(ge=0, le=256)] = 4
-    """Learned accent curves whose spectra over the bar are compared; 0 for the pooled embedding alone."""
+    """Number of learned accent curves whose spectra over the bar are compared; 0 for the pooled embedding
+    only."""
     ecl_temperature: StartTemperature = 0.1
-    """τ of the ECL before training; it is learned, between 0.01 and 1."""
+    """Initial τ of the ECL; it is learned in [0.01, 1]."""
     frame_temperature: StartTemperature = 0.1
-    """τ of the frame-level InfoNCE, likewise."""
+    """Initial τ of the frame-level InfoNCE; it is learned in [0.01, 1]."""
 
     def towers(self) -> tuple[MusicTowerConfig, MotionTowerConfig]:
-        """The configurations of both towers.
+        """Configurations of both towers.
 
         Raises:
-            ConfigError: unknown keys, or sizes that cannot be.
+            ConfigError: unknown keys or invalid sizes.
         """
         music = architecture(self.arch)
-        values = MotionTowerConfig(subdivisions=music.subdivisions, embedding_dim=music.embedding_dim)
+        motion = MotionTowerConfig(subdivisions=music.subdivisions, embedding_dim=music.embedding_dim)
         return (
-            MusicTowerConfig.from_dict({**music.to_dict(), **_plain(self.music)}),
-            MotionTowerConfig.from_dict({**values.to_dict(), **_plain(self.motion)}),
+            MusicTowerConfig.from_dict({**music.to_dict(), **_tuples_to_lists(self.music)}),
+            MotionTowerConfig.from_dict({**motion.to_dict(), **_tuples_to_lists(self.motion)}),
         )
 
     @model_validator(mode="after")
@@ -62,10 +63,10 @@ class PretrainedModelConfig:
 
 
 class PretrainedModel(nn.Module):
-    """The towers and all that has parameters in the loss.
+    """Both towers and the parameters of the losses.
 
     Raises:
-        ConfigError: sizes that cannot be, or that do not fit each other.
+        ConfigError: invalid sizes, or sizes of the towers that do not match.
     """
 
     def __init__(self, config: PretrainedModelConfig) -> None:
@@ -75,17 +76,17 @@ class PretrainedModel(nn.Module):
         self.frame_temperature = Temperature(config.frame_temperature)
 
     def forward(self, batch: Batch, settings: CriterionSettings) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch, and its parts by name.
+        """Compute the loss of a batch, and its parts by name.
 
-        What losses without a weight would need is not computed. The loss is computed here, so that what
-        shares gradients between ranks sees one call.
+        Outputs that only losses of weight 0 need are not computed. The loss is part of the forward pass,
+        because DDP needs a single call.
         """
-        change = partial(augment, settings=settings.augmentation) if self.training else None
+        augmentation = partial(augment, settings=settings.augmentation) if self.training else None
         music: MusicFrames
         if settings.uses_tokens:
-            music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids, change)
+            music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids, augmentation)
         else:
-            music = self.motionbeat.encode_music_frames(batch.wav, batch.wav_lengths, change)
+            music = self.motionbeat.encode_music_frames(batch.wav, batch.wav_lengths, augmentation)
         return pretraining_loss(
             music,
             self._encode_motions(batch) if settings.uses_motion_tower else None,
@@ -97,7 +98,7 @@ class PretrainedModel(nn.Module):
         )
 
     def encode(self, batch: Batch) -> tuple[MusicSide, MotionSide]:
-        """Outputs of both towers for a batch, as validation needs them."""
+        """Outputs of both towers, for validation."""
         music = self.motionbeat.encode_music(batch.wav, batch.wav_lengths, batch.grids)
         return music, self._encode_motions(batch)
 
@@ -107,6 +108,6 @@ class PretrainedModel(nn.Module):
         )
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists as a checkpoint has them, where a configuration file or its merging gave tuples."""
+def _tuples_to_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert tuples of a configuration to lists, as in checkpoints."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

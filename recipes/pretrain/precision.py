@@ -1,4 +1,4 @@
-"""The precision that a run computes in on its machine."""
+"""Choice of the floating-point precision of a run."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import torch
 from fairseq2.recipe.config import MixedPrecisionConfig
 
 
-def computes_in(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether a processor has instructions for a floating-point type; emulated, it is many times slower."""
+def supports_dtype(dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether a device has instructions for a floating-point type; emulation is many times slower."""
     if dtype == torch.float32:
         return True
     if device.type == "cuda":
         return dtype != torch.bfloat16 or torch.cuda.is_bf16_supported(including_emulation=False)
     if dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():
         return False
-    # On x86 mkldnn answers yes for every AVX-512, also where bfloat16 is emulated; torch.cpu asks for the
-    # instructions themselves, but knows those of x86 alone.
+    # On x86, mkldnn returns True for any AVX-512, even if bfloat16 is emulated; torch.cpu checks for the
+    # instructions, but only on x86.
     if platform.machine().lower() in ("x86_64", "amd64") and not torch.cpu._is_avx512_bf16_supported():
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def choose_precision(config: MixedPrecisionConfig, device: torch.device) -> str:
-    """Turn mode ``auto`` off where the device lacks the 16-bit type; returns the precision, in words.
+    """Disable mode ``auto`` if the device does not support the 16-bit type; return a description.
 
     Args:
-        config: changed in place.
-        device: of the training.
+        config: modified in place.
+        device: device of the training.
     """
     name = str(config.dtype).removeprefix("torch.")
     if config.mode == "off":
         return "float32"
     if config.mode != "auto" or config.dtype == torch.float32:
         return name
-    if computes_in(config.dtype, device):
+    if supports_dtype(config.dtype, device):
         return f"{name} (auto: this {device.type} has instructions for it)"
     config.mode = "off"
     return f"float32 (auto: this {device.type} would emulate {name}, which is slower)"

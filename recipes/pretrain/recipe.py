@@ -1,4 +1,4 @@
-"""The fairseq2 recipe: what is trained, on what, and what is measured on the way."""
+"""The fairseq2 recipe of pretraining: model, data readers, training and validation units."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from motion_data.pipeline.batch import collate
 from motion_data.pipeline.reader import ClipReader, Mixture
 from motionbeat_upstream.config import ARCHITECTURES
 from motionbeat_upstream.threads import use_idle_cores
-from recipes.pretrain.checkpointing import PatientCommits, read_and_write_plainly
+from recipes.pretrain.checkpointing import DelayedCommits, restrict_pickle
 from recipes.pretrain.config import FAMILY, PretrainConfig
-from recipes.pretrain.console import ConsoleRecorder, console, print_briefly
+from recipes.pretrain.console import ConsoleRecorder, console, install_console_handler
 from recipes.pretrain.data_reader import PretrainReader
 from recipes.pretrain.guarded_model import GuardedModel
 from recipes.pretrain.initial_weights import freeze, load_initial_weights, write_init
@@ -34,7 +34,6 @@ from recipes.pretrain.metrics import register_metrics
 from recipes.pretrain.model import PretrainedModel, PretrainedModelConfig
 from recipes.pretrain.precision import choose_precision
 from recipes.pretrain.run_folder import last_step
-from recipes.pretrain.sources import training_sources
 from recipes.pretrain.train_unit import PretrainUnit
 from recipes.pretrain.validation.unit import DevReader, ValidationUnit
 
@@ -43,23 +42,23 @@ class PretrainRecipe(TrainRecipe):
     """Pretraining of both towers."""
 
     def register(self, container: DependencyContainer) -> None:
-        """Make model, metrics and the CPU known."""
+        """Register the model family, the metrics and the console."""
         register_model_family(
             container,
             FAMILY,
             PretrainedModel,
             PretrainedModelConfig,
             factory=PretrainedModel,
-            # Harmonics and frequencies are derived from the configuration and not saved; on the meta device
-            # they would become garbage.
+            # Buffers derived from the configuration are not saved, and would be uninitialised after the meta
+            # device.
             supports_meta=False,
         )
         register = ConfigRegistrar(container, PretrainedModelConfig)
         for name in ARCHITECTURES:
             register(name)(lambda name=name: PretrainedModelConfig(arch=name))
         register_metrics(container)
-        # Called once fairseq2 has set up its own console, and before it says anything.
-        print_briefly()
+        # fairseq2 calls this after it sets up its own console and before its first line.
+        install_console_handler()
         container.collection.register(MetricRecorder, _console_recorder)  # type: ignore[type-abstract]
         container.register_instance(
             DeviceStatTracker,  # type: ignore[type-abstract]
@@ -68,16 +67,16 @@ class PretrainRecipe(TrainRecipe):
         )
 
     def create_trainer(self, context: RecipeContext) -> Trainer:
-        """Put the run together."""
+        """Create model, readers and units, and print a summary."""
         config = context.config.as_(PretrainConfig)
         device = context.gangs.root.device
-        # fairseq2 reads the precision when it makes the trainer, below.
+        # Before create_trainer, which reads the precision.
         precision = choose_precision(config.trainer.mixed_precision, device)
         if config.common.torch.num_threads is None:
             use_idle_cores(context.resolver.resolve(WorldInfo).local_size)
-        read_and_write_plainly(context)
+        restrict_pickle(context)
         manager = context.resolver.resolve(CheckpointManager)  # type: ignore[type-abstract]
-        commits = PatientCommits(manager)
+        commits = DelayedCommits(manager)
         corpora = [read_corpus(folder) for folder in config.data.corpora]
         base_model = cast(PretrainedModel, context.model.base_module)
         freeze(base_model, config.init.frozen)
@@ -88,7 +87,7 @@ class PretrainRecipe(TrainRecipe):
         model = GuardedModel(
             context.model, config.criterion.stop_after, context.output_dir, context.gangs.root.rank
         )
-        reader = training_reader(training_sources(corpora, config.data), config, context)
+        reader = training_reader(config.data.sources(corpora), config, context)
         unit: TrainUnit[Any] = PretrainUnit(model, config.criterion.settings, reader, commits)
         units: list[EvalUnit[Any]] = []
         readers: list[DataReader[Any]] = []
@@ -99,47 +98,48 @@ class PretrainRecipe(TrainRecipe):
         return context.create_trainer(unit, reader, units, readers)
 
     def has_static_autograd_graph(self, context: RecipeContext) -> bool:
-        """No: what has no weight in the loss is not computed."""
+        """Return False: losses of weight 0 are not computed."""
         return False
 
     @property
     def config_kls(self) -> type[object]:
-        """Of the configuration."""
+        """Class of the configuration."""
         return PretrainConfig
 
 
 def _console_recorder(resolver: DependencyResolver) -> MetricRecorder:
     steps = resolver.resolve(RegimeSection).num_steps
-    assert steps is not None  # PretrainConfig refuses a run without an end
+    assert steps is not None  # required by PretrainConfig
     return ConsoleRecorder(steps, last_step(resolver.resolve(Path)) or 0)
 
 
 def _print_head(
     context: RecipeContext, config: PretrainConfig, precision: str, corpora: Sequence[Corpus]
 ) -> None:
-    """Print what is about to happen, where, and on what."""
+    """Print folder, device, precision and corpora of the run."""
     folder, gang = context.output_dir, context.gangs.root
     step = last_step(folder)
-    begins = "a new run" if step is None else f"goes on from step {step}"
     console.info(
-        "%s: %s, %d steps in all; its figures are in metrics/ and tb/, its log in logs/",
-        *(folder, begins, config.regime.num_steps),
+        "%s: %s, %d steps in all; metrics are in metrics/ and tb/, the log is in logs/",
+        folder,
+        "a new run" if step is None else f"resumed from step {step}",
+        config.regime.num_steps,
     )
     processes = f"{gang.size} processes, each on " if gang.size > 1 else ""
     console.info("%s%s: %s, %d thread(s)", processes, gang.device, precision, torch.get_num_threads())
     for corpus in corpora:
         train, dev = (len(corpus.split(split)) for split in ("train", "dev"))
-        if config.data.endless and corpus.info.get("corpus") == "constructed":
-            told = f"pairs without end to train on, {config.data.pairs_per_epoch} an epoch"
+        if config.data.endless and corpus.made.get("corpus") == "constructed":
+            description = f"endless training pairs, {config.data.pairs_per_epoch} per epoch"
         else:
-            told = f"{train} pairs to train on"
-        console.info("%s: %s, %d to validate on", corpus.folder, told, dev)
+            description = f"{train} training pairs"
+        console.info("%s: %s, %d for validation", corpus.folder, description, dev)
 
 
 def training_reader(
     sources: Sequence[PairSource], config: PretrainConfig, context: RecipeContext
 ) -> PretrainReader:
-    """Reads this rank's share of the train split."""
+    """Create the reader of this rank's share of the training pairs."""
     gang = context.gangs.dp
     return PretrainReader(
         partial(training_mixture, sources, config, gang.rank, gang.size),
@@ -157,20 +157,14 @@ def training_reader(
 
 
 def training_mixture(sources: Sequence[PairSource], config: PretrainConfig, rank: int, size: int) -> Mixture:
-    """The train splits, as one of ``size`` processes reads them."""
+    """Create the mixture of train splits for one of ``size`` ranks."""
     settings = config.data.pipeline(config.common.seed)
-    negatives = config.criterion.wanted()
+    negatives = config.criterion.hard_negatives()
     clips = [ClipReader(source, "train", settings, rank, size, negatives) for source in sources]
     return Mixture(clips, config.common.seed)
 
 
 def validation_reader(corpora: Sequence[Corpus], config: PretrainConfig, split: str = "dev") -> DevReader:
-    """Reads the dev splits, the same clips at every validation and on every rank; or the test splits.
-
-    Args:
-        corpora: whose splits are read.
-        config: of the run.
-        split: train, dev or test.
-    """
+    """Create the reader of a split for validation; it reads the same clips every time and on every rank."""
     section, settings = config.validation, config.data.pipeline(config.common.seed)
     return DevReader(corpora, settings, section.clips, split, section.retrieval)

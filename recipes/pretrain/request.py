@@ -1,4 +1,4 @@
-"""What the command line asks for, checked before anything is started or queued."""
+"""Parse and check the command line and configuration of a run before it is started or queued."""
 
 from __future__ import annotations
 
@@ -18,46 +18,45 @@ from motion_data.settings import read_values
 from motionbeat_upstream.errors import ConfigError, MotionBeatError
 from recipes.pretrain.config import COMPONENTS, PretrainConfig
 from recipes.pretrain.model import PretrainedModelConfig
-from recipes.pretrain.options import find_config, parser
-from recipes.pretrain.sources import training_sources
+from recipes.pretrain.options import build_parser, find_config
 
-BASE = "base"
-"""Key of a configuration file that names another, whose values it changes."""
+BASE_KEY = "base"
+"""Key of a configuration file for another file, whose values it overrides."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run that is wanted."""
+    """A requested run."""
 
     folder: Path
     config: PretrainConfig
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Refuse what could not be run.
+    """Check a command line.
 
     Args:
-        arguments: of ``python -m recipes.pretrain``.
+        arguments: arguments of ``python -m recipes.pretrain``.
 
     Raises:
-        MotionBeatError: an unknown option or key, an impossible value, a missing corpus, or a folder
-            that holds a run of another configuration.
+        MotionBeatError: an unknown option or key, an invalid value, a missing corpus, or a folder with a run
+            of another configuration.
     """
-    from recipes.pretrain.run_folder import refuse_other_config
+    from recipes.pretrain.run_folder import check_same_config
 
     request = parse(arguments)
-    refuse_other_config(request.folder, request.config)
+    check_same_config(request.folder, request.config)
 
 
 def parse(arguments: Sequence[str]) -> Request:
-    """The run that the arguments ask for.
+    """Parse a command line.
 
     Raises:
         MotionBeatError: as :func:`check`.
     """
-    options = parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     config = read_config(options.config_file, options.config_overrides or [])
-    training_sources([read_corpus(folder) for folder in config.data.corpora], config.data)
+    config.data.sources([read_corpus(folder) for folder in config.data.corpora])
     for file in (config.init.music, config.init.motion):
         if file is not None and not file.is_file():
             raise MotionBeatError(f"init: {file}: no such file; export a run, or leave init out")
@@ -65,66 +64,69 @@ def parse(arguments: Sequence[str]) -> Request:
 
 
 def read_config(file: str | Path | None, overrides: Sequence[Mapping[str, object]] = ()) -> PretrainConfig:
-    """The configuration in a file, with overrides.
+    """Read a configuration with overrides.
 
     Args:
-        file: its path, the name of a packaged one, or None for the defaults.
-        overrides: as fairseq2 parses them.
+        file: path of a file, the name of a packaged one, or None for the defaults.
+        overrides: overrides parsed by fairseq2.
 
     Raises:
-        MotionBeatError: no such file, not YAML, or every unknown key and every value that is not allowed.
+        MotionBeatError: no such file, not YAML, or invalid; the message lists all unknown keys and invalid
+            values.
     """
     merger = StandardConfigMerger()
     values: Any = StandardValueConverter().unstructure(PretrainConfig())
     try:
-        for layer in [*(_layers(find_config(file)) if file is not None else []), *overrides]:
+        for layer in [*(_read_layers(find_config(file)) if file is not None else []), *overrides]:
             values = merger.merge(values, layer)
     except (TypeError, ValueError, RecursionError) as error:
         raise MotionBeatError(f"{file}: {error}") from error
-    values = _with_dtypes(values)
-    faults: list[str] = []
-    config = read_values(PretrainConfig, values, faults)
-    # What fairseq2 gives no type.
+    values = _resolve_dtypes(values)
+    messages: list[str] = []
+    config = read_values(PretrainConfig, values, messages)
+    # Sections without a type in fairseq2.
     sections = {name: section for name, section in values.items() if isinstance(section, Mapping)}
-    for name, kinds in COMPONENTS.items():
+    for name, classes in COMPONENTS.items():
         component = sections.get(name, {})
-        kind = kinds.get(str(component.get("name")))
-        if kind is not None:
-            chosen = read_values(kind, component.get("config"), faults, f"{name}.config")
+        component_class = classes.get(str(component.get("name")))
+        if component_class is not None:
+            component_config = read_values(
+                component_class, component.get("config"), messages, f"{name}.config"
+            )
             if config is not None:
-                getattr(config, name).config = chosen
+                getattr(config, name).config = component_config
     model = sections.get("model", {})
     sizes = model.get("config_overrides") or {}
     if isinstance(sizes, Mapping):
         sizes = {"arch": model.get("arch") or PretrainedModelConfig.arch, **sizes}
-    read_values(PretrainedModelConfig, sizes, faults, "model.config_overrides")
-    if config is None or faults:
-        raise ConfigError("; ".join(faults))
+    read_values(PretrainedModelConfig, sizes, messages, "model.config_overrides")
+    if config is None or messages:
+        raise ConfigError("; ".join(messages))
     return config
 
 
-def _with_dtypes(values: Any) -> Any:
-    """torch's types in place of their names, which pydantic does not know."""
+def _resolve_dtypes(values: Any) -> Any:
+    """Replace names of dtypes, which pydantic does not parse, by torch's dtypes."""
     if not isinstance(values, Mapping):
         return values
-    known = {key: _with_dtypes(value) for key, value in values.items()}
-    if "dtype" in known:
-        known["dtype"] = getattr(torch, str(known["dtype"]).removeprefix("torch."), known["dtype"])
-    return known
+    resolved = {key: _resolve_dtypes(value) for key, value in values.items()}
+    if "dtype" in resolved:
+        resolved["dtype"] = getattr(torch, str(resolved["dtype"]).removeprefix("torch."), resolved["dtype"])
+    return resolved
 
 
-def _layers(path: Path, seen: tuple[Path, ...] = ()) -> list[Mapping[str, object]]:
-    """The values of a file, after those of the file that it names as its base."""
-    if path in seen:
-        raise MotionBeatError(f"{path}: is its own {BASE}")
+def _read_layers(path: Path, visited: tuple[Path, ...] = ()) -> list[Mapping[str, object]]:
+    """Read the values of a file, after those of its base."""
+    if path in visited:
+        raise MotionBeatError(f"{path}: is its own {BASE_KEY}; give {BASE_KEY} another file, or remove it")
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, ValueError, RecursionError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise MotionBeatError(f"{path}: not a YAML file that can be read ({reason})") from error
+        raise MotionBeatError(f"{path}: cannot be read as YAML ({reason})") from error
     if not isinstance(values, dict):
         raise MotionBeatError(f"{path}: expected keys with values, found {type(values).__name__}")
-    base = values.pop(BASE, None)
+    base = values.pop(BASE_KEY, None)
     if base is None:
         return [values]
-    return [*_layers((path.parent / str(base)).resolve(), (*seen, path)), values]
+    return [*_read_layers((path.parent / str(base)).resolve(), (*visited, path)), values]

@@ -1,11 +1,11 @@
-"""The figures of a finished run on a split that chose nothing: pieces and takes held out of it all.
+"""Evaluate a finished run on the test split.
 
     python -m recipes.pretrain.validate runs/tiny
 
-The best checkpoint is chosen on the dev split, so its figures there are a little too good. These are of the
-test split, by the same code: retrieval with the audio and with the audio blanked, the no-learning baseline,
-heads, and the beat probe, also on the log-mel and on the tower before training. The five main ones are
-printed; all are written to OUT/figures-test.json, which `recipes.benchmark.pretraining_table` reads.
+The best checkpoint is chosen on the dev split, so that its metrics there are slightly optimistic. This
+command computes the same metrics on the test split: retrieval with the audio and with blanked audio, the
+no-learning baseline, heads, and the beat probe, also on the log-mel and on the untrained tower. The main ones
+are printed; all are written to OUT/figures-test.json, which `recipes.benchmark.pretraining_table` reads.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pathlib import Path
 from motion_data.manifest import read_corpus
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import command
-from recipes.pretrain.export import chosen_step
+from recipes.pretrain.export import resolve_step
 
 
-def figures_file(run: Path, split: str) -> Path:
-    """Where the figures of a run on a split are written."""
+def validation_path(run: Path, split: str) -> Path:
+    """File for the metrics of a run on a split."""
     return run / f"figures-{split}.json"
 
 
@@ -37,41 +37,44 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="OUT", help="folder of a run")
-    parser.add_argument("--step", help="best (the default), last, or a step's number", default="best")
+    parser.add_argument("--step", help="best (default), last, or the number of a step", default="best")
     parser.add_argument("--split", choices=("test", "dev"), default="test")
     parser.add_argument(
-        "--clips", type=int, metavar="N", help="at most; left out: as in the run's validations"
+        "--clips",
+        type=int,
+        metavar="N",
+        help="maximum number of clips (default: that of the run's validations)",
     )
     options = parser.parse_args(arguments)
     if options.clips is not None and options.clips < 1:
         parser.error(f"--clips must be at least 1, got {options.clips}")
-    step = chosen_step(options.run, options.step)
-    figures = validate(options.run, step, options.split, options.clips)
-    with atomic_path(figures_file(options.run, options.split)) as draft:
-        draft.write_text(json.dumps({"Step": step, **figures}, indent=1) + "\n", encoding="utf-8")
+    step = resolve_step(options.run, options.step)
+    metrics = validate(options.run, step, options.split, options.clips)
+    with atomic_path(validation_path(options.run, options.split)) as draft:
+        draft.write_text(json.dumps({"Step": step, **metrics}, indent=1) + "\n", encoding="utf-8")
 
     from recipes.pretrain.metrics import SCORES
 
-    shown = [name for name in SCORES if f"{name}_low" in figures]
-    for name in shown:
-        low, high = figures[f"{name}_low"], figures[f"{name}_high"]
-        print(f"{name:{max(map(len, shown))}} {figures[name]:6.3f} [{low:.3f}, {high:.3f}]")
-    print(f"all {len(figures)} figures: {figures_file(options.run, options.split)}")
+    names = [name for name in SCORES if f"{name}_low" in metrics]
+    for name in names:
+        low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+        print(f"{name:{max(map(len, names))}} {metrics[name]:6.3f} [{low:.3f}, {high:.3f}]")
+    print(f"all {len(metrics)} metrics: {validation_path(options.run, options.split)}")
     return 0
 
 
 def validate(run: Path, step: int, split: str = "test", clips: int | None = None) -> dict[str, float]:
-    """Every figure of a run's checkpoint on a split.
+    """Compute all metrics of a checkpoint on a split.
 
     Args:
-        run: its folder.
-        step: of the checkpoint.
+        run: folder of the run.
+        step: step of the checkpoint.
         split: test or dev.
-        clips: at most; by default as many as the run's validations had.
+        clips: maximum number of clips; by default that of the run's validations.
 
     Raises:
         MotionBeatError: no such run, or a checkpoint that cannot be read.
-        DataError, AudioError: the corpora that the run names are not there or have no such split.
+        DataError, AudioError: the corpora of the run are missing or lack the split.
     """
     import torch
     from tqdm import tqdm
@@ -80,22 +83,22 @@ def validate(run: Path, step: int, split: str = "test", clips: int | None = None
     from recipes.pretrain.recipe import validation_reader
     from recipes.pretrain.request import read_config
     from recipes.pretrain.validation.beat_probe import untrained_probe
-    from recipes.pretrain.validation.figures import OWN_GRID_SECONDS, Figures
+    from recipes.pretrain.validation.validation_metrics import OWN_GRID_SECONDS, ValidationMetrics
 
     config = read_config(run / "config.yaml")
     model, _ = load_model(run, step)
     section = config.validation
     config.validation = replace(section, clips=clips or section.clips or 256, retrieval=True)
     corpora = [read_corpus(folder) for folder in config.data.corpora]
-    figures = Figures(model, config.validation)
+    metrics = ValidationMetrics(model, config.validation)
     batches = [batch for (batch,) in validation_reader(corpora, config, split)]
     with torch.inference_mode():
         for batch in tqdm(batches, desc=split, unit=" batches", disable=None):
-            figures.add(batch)
-        found = figures.compute()
+            metrics.add(batch)
+        values = metrics.compute()
         if section.probe:
-            found |= untrained_probe(model.motionbeat.music.config, batches, OWN_GRID_SECONDS)
-        return found
+            values |= untrained_probe(model.motionbeat.music.config, batches, OWN_GRID_SECONDS)
+        return values
 
 
 if __name__ == "__main__":

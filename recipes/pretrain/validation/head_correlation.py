@@ -1,6 +1,6 @@
-"""How well a head follows its target: Pearson's correlation, clip by clip.
+"""Pearson correlation of a head's activations with its target, clip by clip.
 
-Its loss says little of that: a head that gives every frame the mean has a low one.
+The loss is less informative: it is low also for a head that outputs the mean.
 """
 
 from __future__ import annotations
@@ -15,56 +15,60 @@ from torch import Tensor
 from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.results.estimates import mean_estimate
 
-FLAT = 1e-5
-"""Deviation, as a share of the largest value, up to which a curve counts as constant."""
+CONSTANT_TOLERANCE = 1e-5
+"""A curve counts as constant if its deviation is at most this share of its maximum."""
 
 
 def clip_correlations(predicted: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
-    """Pearson's correlation of each clip over its own frames.
+    """Pearson correlation of each clip over its own frames.
 
     Args:
-        predicted: (B, F), of the head's sigmoid where the target is a curve in [0, 1].
+        predicted: (B, F) activations, after the sigmoid for targets in [0, 1].
         target: (B, F).
-        lengths: (B,) frames of each clip; what lies beyond does not matter.
+        lengths: (B,) frames of each clip; frames beyond are ignored.
 
     Returns:
-        (B,) float64 in [-1, 1]; NaN where the target is constant, 0 where the prediction alone is.
+        (B,) float64 in [-1, 1]; NaN for a constant target, 0 if only the prediction is constant.
 
     Raises:
-        ValueError: NaN or infinity within a clip, which would pass for a constant target.
+        ValueError: NaN or infinity within a clip.
     """
     mask = length_mask(lengths, predicted.shape[1])
-    one, one_deviation = _deviations(predicted, mask)
-    other, other_deviation = _deviations(target, mask)
-    product = one_deviation * other_deviation
-    correlation = ((one * other).sum(1) / torch.where(product > 0, product, 1.0)).clamp(-1, 1)
-    return torch.where(other_deviation > 0, correlation, torch.nan)
+    predicted_deviation, predicted_norm = _center(predicted, mask)
+    target_deviation, target_norm = _center(target, mask)
+    product = predicted_norm * target_norm
+    correlation = (
+        (predicted_deviation * target_deviation).sum(1) / torch.where(product > 0, product, 1.0)
+    ).clamp(-1, 1)
+    return torch.where(target_norm > 0, correlation, torch.nan)
 
 
 def head_correlation(
     name: str, correlations: NDArray[np.float64], pieces: Sequence[int] | NDArray[np.int64]
 ) -> dict[str, float]:
-    """The mean of many clips, in [-1, 1], with its interval over pieces.
+    """Mean correlation in [-1, 1], with its interval over pieces.
 
     Args:
-        name: of the figure.
-        correlations: (N,) of :func:`clip_correlations`.
+        name: name of the metric.
+        correlations: (N,) outputs of :func:`clip_correlations`.
         pieces: (N,) number of each clip's piece.
 
     Returns:
-        ``name``, its ends, and ``name_left_out``: how many clips have a constant target.
+        ``name``, the ends of its interval, and ``name_left_out``, the number of clips with a constant target.
     """
-    figures = mean_estimate(correlations, np.asarray(pieces)).metrics(name)
-    return figures | {f"{name}_left_out": float(np.isnan(correlations).sum())}
+    metrics = mean_estimate(correlations, np.asarray(pieces)).metrics(name)
+    return metrics | {f"{name}_left_out": float(np.isnan(correlations).sum())}
 
 
-def _deviations(curve: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, F) what each frame is off the clip's mean, 0 outside, and (B,) its norm; 0 if constant."""
+def _center(curve: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, F) deviations from the mean of the clip, 0 beyond the clip, and (B,) their norms, 0 if constant."""
     inside = torch.where(mask, curve.detach().double(), 0.0)
     if not inside.isfinite().all():
-        raise ValueError("a head's curve or its target is NaN or infinite; expected numbers")
+        raise ValueError(
+            "the output of a head or its target contains NaN or infinity; expected finite values"
+        )
     count = mask.sum(1, keepdim=True).clamp(min=1)
-    off = torch.where(mask, inside - inside.sum(1, keepdim=True) / count, 0.0)
-    norm = off.square().sum(1).sqrt()
-    flat = norm <= FLAT * inside.abs().amax(1) * count[:, 0].sqrt()
-    return off, torch.where(flat, 0.0, norm)
+    deviation = torch.where(mask, inside - inside.sum(1, keepdim=True) / count, 0.0)
+    norm = deviation.square().sum(1).sqrt()
+    is_constant = norm <= CONSTANT_TOLERANCE * inside.abs().amax(1) * count[:, 0].sqrt()
+    return deviation, torch.where(is_constant, 0.0, norm)

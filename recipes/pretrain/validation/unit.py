@@ -1,4 +1,4 @@
-"""A validation as fairseq2 runs it: the same clips every time, kept in memory, and their figures."""
+"""Validation as a unit of fairseq2: the same clips every time, kept in memory, and their metrics."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from fairseq2.recipe import EvalUnit, RecipeModel
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import NegativeCounts
+from motion_data.negatives.drawing import Wanted
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
-from recipes.pretrain.checkpointing import PatientCommits
+from recipes.pretrain.checkpointing import DelayedCommits
 from recipes.pretrain.config import ValidationSection
 from recipes.pretrain.model import PretrainedModel
-from recipes.pretrain.validation.figures import Figures
+from recipes.pretrain.validation.validation_metrics import ValidationMetrics
 
-PHASE = 0.4
-"""Bar phase at which every clip begins on the grid that it is shown on: one, so that clips of different
-batches can be compared."""
+CLIP_PHASE = 0.4
+"""Bar phase of the start of every clip on its shared grid; constant, so that clips of different batches are
+comparable."""
 
-APART = 10_000_000
-"""More than any corpus has pieces or takes."""
+CORPUS_OFFSET = 10_000_000
+"""Offset between the numbers of pieces and takes of two corpora; larger than any corpus."""
 
-WANTED = NegativeCounts(jittered=3, stretched=1, others=1)
-"""Hard negatives: the own motion is one of six."""
+HARD_NEGATIVES = Wanted(jittered=3, stretched=1, others=1)
+"""Hard negatives per clip: five, so that chance is 1/6."""
 
 
 class DevReader(DataReader[Batch]):
-    """Reads the first clips of the dev split. Every rank reads them all, and finds the same figures.
+    """Read the first clips of the dev split. Every rank reads all of them and computes the same metrics.
 
     Args:
-        corpora: whose splits are read, as many clips of each. One without such a split is passed over.
-        settings: of the training's pipeline.
-        clips: to read in all, about.
-        split: dev, or test once a run is over.
-        retrieval: whether music will be compared with motion; without, batches have no motions.
+        corpora: corpora to read, with the same number of clips each; corpora without the split are skipped.
+        settings: pipeline settings of the training.
+        clips: approximate number of clips in all.
+        split: dev, or test for finished runs.
+        retrieval: whether music is compared with motion; without it, batches have no motions.
 
     Raises:
-        DataError: no corpus has such a split.
+        DataError: no corpus has the split.
     """
 
     def __init__(
@@ -56,17 +56,18 @@ class DevReader(DataReader[Batch]):
         split: str = "dev",
         retrieval: bool = True,
     ) -> None:
-        held = [corpus for corpus in corpora if corpus.split(split)]
-        if not held:
+        corpora_with_split = [corpus for corpus in corpora if corpus.split(split)]
+        if not corpora_with_split:
             raise DataError(
                 f"no corpus has a {split} split to validate on; prepare one, or set validation.clips to 0"
             )
         settings = replace(settings, same_every_epoch=True, clips_per_pair=1, speed_octaves=0.0)
         self._retrieval = retrieval
         self._readers = [
-            ClipReader(corpus, split, settings, negatives=WANTED if retrieval else None) for corpus in held
+            ClipReader(corpus, split, settings, negatives=HARD_NEGATIVES if retrieval else None)
+            for corpus in corpora_with_split
         ]
-        self._clips = -(-clips // len(held))
+        self._clips = -(-clips // len(corpora_with_split))
         self._batches: list[Batch] | None = None
         self._next = 0
 
@@ -74,7 +75,7 @@ class DevReader(DataReader[Batch]):
         return self
 
     def __next__(self) -> list[Batch]:
-        """The next batch; ``StopIteration`` after the last."""
+        """Return the next batch; raise ``StopIteration`` after the last."""
         if self._batches is None:
             self._batches = self._read()
         if self._next == len(self._batches):
@@ -83,19 +84,19 @@ class DevReader(DataReader[Batch]):
         return [self._batches[self._next - 1]]
 
     def reset(self) -> None:
-        """Go to the first batch."""
+        """Return to the first batch."""
         self._next = 0
 
     def state_dict(self) -> dict[str, object]:
-        """Nothing: a validation is never begun in its middle."""
+        """Return an empty state: a validation always starts from its first batch."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, object]) -> None:
-        """Nothing, as above."""
+        """Do nothing; there is no state."""
 
     @property
     def num_accumulate(self) -> int:
-        """Batches a step."""
+        """Batches per step."""
         return 1
 
     def _read(self) -> list[Batch]:
@@ -104,9 +105,14 @@ class DevReader(DataReader[Batch]):
             count = 0
             for examples in reader:
                 rng = np.random.default_rng(len(batches))
-                batch = collate(examples, PHASE, rng, motions=self._retrieval, motion_grids=self._retrieval)
-                # Pieces and takes are numbered by corpus, and here several of them meet.
-                batch.pieces, batch.takes = batch.pieces + corpus * APART, batch.takes + corpus * APART
+                batch = collate(
+                    examples, CLIP_PHASE, rng, motions=self._retrieval, motion_grids=self._retrieval
+                )
+                # Pieces and takes are numbered per corpus.
+                batch.pieces, batch.takes = (
+                    batch.pieces + corpus * CORPUS_OFFSET,
+                    batch.takes + corpus * CORPUS_OFFSET,
+                )
                 batches.append(batch)
                 count += len(batch)
                 if count >= self._clips:
@@ -115,19 +121,19 @@ class DevReader(DataReader[Batch]):
 
 
 class ValidationUnit(EvalUnit[Batch]):
-    """Computes the figures of the dev split.
+    """Compute the metrics of the dev split.
 
     Args:
-        model: what is trained.
-        commits: told that a validation runs.
-        section: how much is measured.
-        score: what the best checkpoint is chosen by.
+        model: model being trained.
+        commits: paused during a validation.
+        section: settings.
+        score: metric that selects the best checkpoint.
     """
 
     def __init__(
         self,
         model: RecipeModel,
-        commits: PatientCommits,
+        commits: DelayedCommits,
         section: ValidationSection,
         score: str | None = None,
     ) -> None:
@@ -135,37 +141,37 @@ class ValidationUnit(EvalUnit[Batch]):
         self._commits = commits
         self._section = section
         self._score = score
-        self._figures = self._none_yet()
+        self._metrics = self._new_metrics()
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
-        """Nothing: what can be said is known at the end."""
+        """Do nothing; the names of the metrics are known at the end."""
 
     def set_train_step_nr(self, step_nr: int) -> None:
-        """Begin."""
-        self._commits.waiting = True
-        self._figures = self._none_yet()
+        """Start a validation."""
+        self._commits.paused = True
+        self._metrics = self._new_metrics()
 
     def process_batch(self, batch: Batch, metric_bag: MetricBag) -> None:
         """Add a batch."""
-        self._figures.add(batch)
+        self._metrics.add(batch)
 
     def finalize(self, metric_bag: MetricBag) -> None:
-        """Compute the figures."""
-        for name, value in self._figures.compute().items():
+        """Compute and record the metrics."""
+        for name, value in self._metrics.compute().items():
             metric_bag.add(name, Mean())
             metric_bag.get(name, Mean).update(value)
-        self._figures = self._none_yet()
+        self._metrics = self._new_metrics()
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        """Where nothing can be compared, every checkpoint is as good as the others: the last is kept."""
+        """Set a score that cannot be computed to 0, so that the last checkpoint is kept."""
         if self._score is not None and self._score not in values:
-            log.warning("the dev split has nothing that {} could be computed of; it counts as 0", self._score)
+            log.warning("{} cannot be computed on the dev split; it counts as 0", self._score)
             values[self._score] = 0.0
 
     @property
     def model(self) -> RecipeModel:
-        """What is validated."""
+        """The validated model."""
         return self._model
 
-    def _none_yet(self) -> Figures:
-        return Figures(cast(PretrainedModel, self._model.base_module), self._section)
+    def _new_metrics(self) -> ValidationMetrics:
+        return ValidationMetrics(cast(PretrainedModel, self._model.base_module), self._section)

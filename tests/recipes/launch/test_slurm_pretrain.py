@@ -15,7 +15,7 @@ from recipes.launch.__main__ import main
 from recipes.launch.jobs import is_over
 from tests import slurm_cluster
 from tests.launched import processes_of, record, state, wait, wait_until_over
-from tests.pretrain_run import changes_of, checkpoint, metrics, prepare, start_two, timeless
+from tests.pretrain_run import checkpoint, flat_overrides, metrics, prepare, start_two, without_times
 from tests.recipes.pretrain.test_pretrain_resume import differing
 
 slurm = slurm_cluster.slurm
@@ -38,7 +38,7 @@ def undisturbed(config: Path) -> Path:
     """The folder of a run of two processes, without SLURM."""
     out = config.parent / "undisturbed"
     for attempt in start_two(out, config, *TWO_TASKS, *EVERY_FOURTH):
-        assert attempt.code(120) == 0, attempt.said()
+        assert attempt.code(120) == 0, attempt.read_output()
     return out
 
 
@@ -73,7 +73,7 @@ def test_a_job_preempted_twice_ends_as_the_undisturbed_run(
     first, second = restored_from(tmp_path)
     assert 0 < first < second < STEPS
     for name in ("train", "valid"):
-        assert timeless(metrics(tmp_path, name)) == timeless(metrics(undisturbed, name))
+        assert without_times(metrics(tmp_path, name)) == without_times(metrics(undisturbed, name))
     ours, theirs = (checkpoint(folder, STEPS) for folder in (tmp_path, undisturbed))
     for folder in (ours, theirs):
         for rank in range(2):
@@ -87,7 +87,7 @@ def test_ablations_are_jobs_of_one_array(tmp_path: Path, config: Path) -> None:
     names = ("no_sral", "rolled_motion")
     sweep = ",".join(f"ablations/{name}" for name in names)
     asked = ["pretrain", "--cluster", "slurm", "--folder", str(tmp_path), "--cpus", "1", "--sweep", sweep]
-    recipe = ["--config", *changes_of(config), "regime.num_steps=4", "validation.clips=4"]
+    recipe = ["--config", *flat_overrides(config), "regime.num_steps=4", "validation.clips=4"]
     assert main([*asked, "--", *recipe]) == 0
     array = record(tmp_path).runs[0].job.partition("_")[0]
     assert [run.job for run in record(tmp_path).runs] == [f"{array}_0", f"{array}_1"]
@@ -123,4 +123,4 @@ def test_a_plain_sbatch_file_trains_too(tmp_path: Path, config: Path, undisturbe
 
     wait(lambda: is_over(slurm_state()), "the end", 120)
     assert slurm_state() == "COMPLETED", (tmp_path / "log").read_text()
-    assert timeless(metrics(out)) == timeless(metrics(undisturbed))[:4]
+    assert without_times(metrics(out)) == without_times(metrics(undisturbed))[:4]

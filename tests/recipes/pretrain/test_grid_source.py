@@ -16,7 +16,7 @@ from motion_data.loading import load_pair
 from motion_data.manifest import Corpus
 from motionbeat_upstream.config import GRID_SOURCES, SAMPLE_RATE
 from motionbeat_upstream.nn.music_tower import FrameFeatures, MusicTower, untrained_music_tower
-from recipes.pretrain.grid_source import GridChoice, Way, choose_grid_source, least_trusting
+from recipes.pretrain.grid_source import GridChoice, GridMethod, choose_grid_source, select_method
 from recipes.results.estimates import Estimate
 from tests.drum_patterns import beat_times, piece
 from tests.made_corpus import Made, write_corpus
@@ -50,7 +50,7 @@ def listening(corpus: Corpus, late: float, monkeypatch: pytest.MonkeyPatch) -> M
     return tower
 
 
-def mean(choice: GridChoice, way: Way) -> float:
+def mean(choice: GridChoice, way: GridMethod) -> float:
     return choice.scores[way]["corpus"].value
 
 
@@ -108,14 +108,14 @@ def test_what_leans_least_is_taken_among_the_good() -> None:
         return Estimate(value, value - 1.96 * error, value + 1.96 * error, 50)
 
     onsets, little, much = ("onsets", 0.3), ("pulses", 0.2), ("pulses", 0.9)
-    assert least_trusting({much: {"a": f(0.8)}, little: {"a": f(0.79)}, onsets: {"a": f(0.7)}}) == little
-    assert least_trusting({much: {"a": f(0.8)}, little: {"a": f(0.77)}, onsets: {"a": f(0.7)}}) == much
-    assert least_trusting({much: {"a": f(0.8)}, onsets: {"a": f(0.79)}}) == onsets
+    assert select_method({much: {"a": f(0.8)}, little: {"a": f(0.79)}, onsets: {"a": f(0.7)}}) == little
+    assert select_method({much: {"a": f(0.8)}, little: {"a": f(0.77)}, onsets: {"a": f(0.7)}}) == much
+    assert select_method({much: {"a": f(0.8)}, onsets: {"a": f(0.79)}}) == onsets
     # Two sets count the same: what is gained in one and lost in the other is no gain.
     gained = {"a": f(0.9), "b": f(0.6)}
-    assert least_trusting({much: gained, onsets: {"a": f(0.7), "b": f(0.8)}}) == onsets
+    assert select_method({much: gained, onsets: {"a": f(0.7), "b": f(0.8)}}) == onsets
     # The error of a mean over two sets is less than that of either: 0.02 / √2.
-    assert least_trusting({much: {"a": f(0.8), "b": f(0.8)}, onsets: {"a": f(0.784), "b": f(0.784)}}) == much
+    assert select_method({much: {"a": f(0.8), "b": f(0.8)}, onsets: {"a": f(0.784), "b": f(0.784)}}) == much
 
 
 def test_grids_by_several_ways_are_those_of_towers_configured_so() -> None:

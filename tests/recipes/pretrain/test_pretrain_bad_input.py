@@ -24,10 +24,10 @@ from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import MotionPair
 from recipes.pretrain import model
 from recipes.pretrain.criterion.pretraining_loss import pretraining_loss
-from recipes.pretrain.metrics import PARTS_OF_LOSS
+from recipes.pretrain.metrics import LOSS_METRICS
 from tests.conftest import skip_or_fail
 from tests.made_corpus import Made, write_corpus
-from tests.pretrain_run import PAIRS, metrics, prepare, run, said_line, start
+from tests.pretrain_run import PAIRS, error_line, metrics, prepare, run, start
 
 pytestmark = pytest.mark.slow
 
@@ -47,12 +47,12 @@ def finished(config: Path) -> Path:
     return out
 
 
-def assert_trains(out: Path, config: Path, *changes: str) -> None:
-    attempt = run(out, config, *SHORT, *changes)
-    assert attempt.code() == 0, attempt.said()
+def assert_trains(out: Path, config: Path, *overrides: str) -> None:
+    attempt = run(out, config, *SHORT, *overrides)
+    assert attempt.code() == 0, attempt.read_output()
     for record in metrics(out):
         assert record["total_skipped_steps"] == 0
-        for name in PARTS_OF_LOSS:
+        for name in LOSS_METRICS:
             assert np.isfinite(record.get("Loss" if name == "loss" else name, 0.0))
         assert record["Loss"] > 0
         assert record["Gradient Norm"] > 0
@@ -73,19 +73,19 @@ def test_a_single_pair_trains_against_its_own_hard_negatives_or_is_refused(tmp_p
     # One clip is no batch.
     attempt = run(tmp_path / "none", config, *SHORT, "validation.clips=0", "data.clips_per_pair=1")
     assert attempt.code() == 2
-    assert "least_clips" in said_line(attempt.said())
+    assert "least_clips" in error_line(attempt.read_output())
     # And nothing is there to validate on.
     attempt = run(tmp_path / "none", config, *SHORT)
     assert attempt.code() == 2
-    assert "no corpus has a dev split" in said_line(attempt.said())
+    assert "no corpus has a dev split" in error_line(attempt.read_output())
 
 
 def test_pairs_that_make_a_batch_in_some_epochs_only(tmp_path: Path) -> None:
     # Two tempos that the moving borders of the buckets part in every other epoch, not in the first.
     pairs = [Made("slow", bpm=88.0, seconds=7.0), Made("fast", bpm=96.0, seconds=7.0)]
     config = prepare(tmp_path, pairs)
-    changes = ("validation.clips=0", "data.clips_per_pair=1", "regime.num_steps=6", "common.seed=1")
-    assert run(tmp_path / "out", config, *changes).code() == 0
+    overrides = ("validation.clips=0", "data.clips_per_pair=1", "regime.num_steps=6", "common.seed=1")
+    assert run(tmp_path / "out", config, *overrides).code() == 0
     records = metrics(tmp_path / "out")
     assert [record["Step"] for record in records] == [1, 2, 3, 4, 5, 6]
     assert records[-1]["Data Epoch"] > 6
@@ -149,9 +149,9 @@ def spoil_losses(*calls: int) -> None:
 
 
 def test_steps_without_a_finite_loss_are_skipped_and_counted(tmp_path: Path, config: Path) -> None:
-    changes = ("criterion.stop_after=3", "validation.clips=4")
-    attempt = start(tmp_path / "out", config, *changes, before=functools.partial(spoil_losses, 2, 3, 5))
-    assert attempt.code() == 0, attempt.said()
+    overrides = ("criterion.stop_after=3", "validation.clips=4")
+    attempt = start(tmp_path / "out", config, *overrides, before=functools.partial(spoil_losses, 2, 3, 5))
+    assert attempt.code() == 0, attempt.read_output()
     records = metrics(tmp_path / "out")
     assert [record["total_skipped_steps"] for record in records] == [0, 1, 2, 2, 3, 3, 3, 3]
     norms = [record["Gradient Norm"] for record in records]
@@ -177,7 +177,7 @@ def test_too_many_in_a_row_stop_the_run_and_their_clips_are_written_down(
     spoil = functools.partial(spoil_losses, 2, 4, 5, 6)
     attempt = start(out, config, "criterion.stop_after=3", "validation.clips=4", before=spoil)
     assert attempt.code() == 1
-    said = said_line(attempt.said())
+    said = error_line(attempt.read_output())
     assert "3 steps in a row without a finite gradient" in said
     assert str(out / "bad_batches.json") in said
     batches = json.loads((out / "bad_batches.json").read_text())
@@ -219,7 +219,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_the_checkpoint_before(
 
     attempt = run(out, config, "validation.clips=4")
     assert attempt.code() == 2
-    assert "could not be written: No space left on device" in said_line(attempt.said())
+    assert "could not be written: No space left on device" in error_line(attempt.read_output())
 
     filling.unlink()
     assert run(out, config, "validation.clips=4").code() == 0
@@ -239,14 +239,14 @@ def test_a_file_that_may_not_grow_is_told_in_one_line(tmp_path: Path, config: Pa
         before=functools.partial(limit_files, 100_000),
     )
     assert attempt.code() == 2
-    assert "could not be written: File too large" in said_line(attempt.said())
+    assert "could not be written: File too large" in error_line(attempt.read_output())
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path, config: Path) -> None:
     (tmp_path / "file").write_text("")
     attempt = run(tmp_path / "file" / "out", config)
     assert attempt.code() == 2
-    assert "Not a directory" in said_line(attempt.said())
+    assert "Not a directory" in error_line(attempt.read_output())
 
 
 def test_a_checkpoint_of_another_configuration(tmp_path: Path, config: Path, finished: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_checkpoint_of_another_configuration(tmp_path: Path, config: Path, fin
         out, config, "optimizer.config.lr=0.1", "criterion.settings.sral_weight=0.7", "common.seed=3"
     )
     assert attempt.code() == 2
-    said = said_line(attempt.said())
+    said = error_line(attempt.read_output())
     for part in ("optimizer.config.lr is 0.1, was 0.0005", "sral_weight is 0.7, was 0.1", "seed is 3, was 0"):
         assert part in said
     # What does not decide the result may change, also when config.yaml was cut short by a kill.
@@ -269,10 +269,10 @@ def test_two_jobs_in_one_folder(tmp_path: Path, config: Path) -> None:
     first = start(out, config, "regime.num_steps=1000", "validation.clips=0")
     try:
         while not (out / "metrics/train.jsonl").exists():
-            assert first.process.is_alive(), first.said()
+            assert first.process.is_alive(), first.read_output()
         second = run(out, config, "regime.num_steps=1000", "validation.clips=0")
         assert second.code() == 2
-        assert f"{out}: another job is training there" in said_line(second.said())
+        assert f"{out}: another job is training in this folder" in error_line(second.read_output())
         assert first.process.is_alive()
     finally:
         first.process.kill()
@@ -285,7 +285,7 @@ def test_a_corpus_that_changed_since(tmp_path: Path, config: Path, finished: Pat
     other = prepare(tmp_path, [*PAIRS, Made("another", bpm=90.0, seconds=7.0)])
     attempt = run(out, other)
     assert attempt.code() == 2
-    said = said_line(attempt.said())
+    said = error_line(attempt.read_output())
     then, now = (read_corpus(file.parent / "corpus").sha256 for file in (config, other))
     assert f"corpus is {now!r}, was {then!r}" in said
     # The same corpus elsewhere is the same.
@@ -310,7 +310,7 @@ def test_a_damaged_checkpoint_is_named(
         )
     attempt = run(out, config)
     assert attempt.code() in (1, 2)
-    said = said_line(attempt.said())
+    said = error_line(attempt.read_output())
     assert str(file) in said
     assert "checkpoints/step_4" in said
 

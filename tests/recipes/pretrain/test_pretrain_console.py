@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from recipes.pretrain.console import ConsoleHandler, ConsoleRecorder, console, duration
+from recipes.pretrain.console import ConsoleHandler, ConsoleRecorder, console, format_duration
 from recipes.pretrain.metrics import SCORES
 
 
@@ -15,7 +15,7 @@ from recipes.pretrain.metrics import SCORES
     [(0.2, "1 s"), (41, "41 s"), (89, "89 s"), (480, "8 min"), (3599, "1 h 00 min"), (6120, "1 h 42 min")],
 )
 def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_an_interval_and_a_validation_have_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def test_an_interval_and_a_validation_have_a_line_each(monkeypatch: pytest.Monke
     monkeypatch.setattr(
         console, "info", lambda text, *values: lines.append(text % values if values else text)
     )
-    recorder = ConsoleRecorder(steps=200, reached=100)
+    recorder = ConsoleRecorder(steps=200, last_step=100)
     training = {"loss": 1.25, "ecl": 0.5, "clips": 320.0, "grad_norm": 3.0}
     recorder.record_metric_values("train", {**training, "lapse_time": 20.0}, 110)
     many = {f"own_grids.figure_{number}": 0.1 for number in range(300)}

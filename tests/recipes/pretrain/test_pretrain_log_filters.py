@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.pretrain.log_filters import HIDDEN, is_secret, without_secrets
+from recipes.pretrain.log_filters import MASK, is_secret, mask_secrets
 
 SECRET = [
     *(
@@ -49,14 +49,14 @@ def test_no_secret_is_left_wherever_it_stood(
 ) -> None:
     copied = data.draw(st.sampled_from(sorted(secrets.values())))
     environment = {**secrets, **plain, "COMMAND": f"run --with={copied} --more"}
-    shown = without_secrets(environment)
+    shown = mask_secrets(environment)
     assert shown.keys() == environment.keys()
     assert all(secret not in value for secret in secrets.values() for value in shown.values())
     assert {name: shown[name] for name in plain} == plain
 
 
 def test_users_in_addresses_are_hidden_and_empty_secrets_shown_as_empty() -> None:
-    shown = without_secrets(
+    shown = mask_secrets(
         {
             "HTTPS_PROXY": "http://me:word@proxy:80/x@y",
             "PLAIN": "http://proxy:80",
@@ -65,10 +65,10 @@ def test_users_in_addresses_are_hidden_and_empty_secrets_shown_as_empty() -> Non
         }
     )
     assert shown == {
-        "HTTPS_PROXY": f"http://{HIDDEN}@proxy:80/x@y",
+        "HTTPS_PROXY": f"http://{MASK}@proxy:80/x@y",
         "PLAIN": "http://proxy:80",
         "API_KEY": "",
-        "TOKEN": HIDDEN,
+        "TOKEN": MASK,
     }
 
 

@@ -14,7 +14,7 @@ from fairseq2.recipe.config import MixedPrecisionConfig
 
 from recipes.pretrain import precision
 from recipes.pretrain.model import PretrainedModel
-from recipes.pretrain.precision import choose_precision, computes_in
+from recipes.pretrain.precision import choose_precision, supports_dtype
 from tests.pretrain_run import Attempt, prepare, start
 
 CPU = torch.device("cpu")
@@ -45,15 +45,15 @@ def test_a_cpu_is_asked_for_its_instructions(
     monkeypatch: pytest.MonkeyPatch, machine: str, mkldnn: bool, avx512_bf16: bool, computes: bool
 ) -> None:
     processor(monkeypatch, machine, mkldnn, avx512_bf16)
-    assert computes_in(torch.bfloat16, CPU) is computes
-    assert computes_in(torch.float32, CPU)
-    assert not computes_in(torch.float16, CPU)
+    assert supports_dtype(torch.bfloat16, CPU) is computes
+    assert supports_dtype(torch.float32, CPU)
+    assert not supports_dtype(torch.float16, CPU)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel names the flags of x86 so")
 def test_this_machine_is_what_the_kernel_says() -> None:
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    assert computes_in(torch.bfloat16, CPU) is ("avx512_bf16" in flags)
+    assert supports_dtype(torch.bfloat16, CPU) is ("avx512_bf16" in flags)
 
 
 @pytest.mark.parametrize("emulated", [False, True])
@@ -62,8 +62,8 @@ def test_a_gpu_that_emulates_bfloat16_does_not_count(monkeypatch: pytest.MonkeyP
         return including_emulation or not emulated
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
-    assert computes_in(torch.bfloat16, torch.device("cuda")) is not emulated
-    assert computes_in(torch.float16, torch.device("cuda"))
+    assert supports_dtype(torch.bfloat16, torch.device("cuda")) is not emulated
+    assert supports_dtype(torch.float16, torch.device("cuda"))
 
 
 def test_auto_is_turned_off_where_the_cpu_would_emulate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_what_is_asked_for_by_name_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
 
 def on_a_cpu(computes: bool) -> None:
     """Let the processor be one with bfloat16 or without, and every forward pass say whether it uses it."""
-    precision.computes_in = lambda dtype, device: computes
+    precision.supports_dtype = lambda dtype, device: computes
     forward = PretrainedModel.forward
 
     def told(self: PretrainedModel, *arguments: Any) -> Any:
@@ -113,8 +113,8 @@ def test_a_run_computes_as_its_cpu_can_and_goes_on_on_another(tmp_path: Path) ->
             f"regime.num_steps={steps}",
             before=partial(on_a_cpu, computes),
         )
-        assert attempt.code() == 0, attempt.said()
-        lines = attempt.said().splitlines()
+        assert attempt.code() == 0, attempt.read_output()
+        lines = attempt.read_output().splitlines()
         assert [line for line in lines if line.startswith("autocast")] == [f"autocast {computes}"] * 2
         name = "bfloat16" if computes else "float32"
         assert [line for line in lines if line.startswith(f"cpu: {name} (auto: this cpu ")]

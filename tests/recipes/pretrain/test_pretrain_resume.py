@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.pretrain_run import Attempt, checkpoint, metrics, prepare, run, start, timeless
+from tests.pretrain_run import Attempt, checkpoint, metrics, prepare, run, start, without_times
 
 STEPS = 24
 
@@ -40,22 +40,22 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_run_killed_at_twelve_moments_is_the_undisturbed_run(tmp_path: Path, config: Path) -> None:
-    changes = f"regime.num_steps={STEPS}"
+    overrides = f"regime.num_steps={STEPS}"
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    assert run(undisturbed, config, changes).code() == 0
+    assert run(undisturbed, config, overrides).code() == 0
 
     draw = random.Random(0)
     for line, count, latest in MOMENTS:
-        attempt = start(disturbed, config, changes)
+        attempt = start(disturbed, config, overrides)
         kill_after(attempt, disturbed, line, count, draw.uniform(0, latest))
-    assert run(disturbed, config, changes).code() == 0
+    assert run(disturbed, config, overrides).code() == 0
 
     assert_same(disturbed, undisturbed)
 
 
 def assert_same(disturbed: Path, undisturbed: Path) -> None:
     for name in ("train", "valid"):
-        assert timeless(metrics(disturbed, name)) == timeless(metrics(undisturbed, name))
+        assert without_times(metrics(disturbed, name)) == without_times(metrics(undisturbed, name))
     ours, theirs = checkpoint(disturbed, STEPS), checkpoint(undisturbed, STEPS)
     for state in (ours, theirs):
         del state["trainer/rank_00.pt"]["_base_wall_time"]
@@ -77,7 +77,7 @@ def kill_after(attempt: Attempt, out: Path, line: str, count: int, seconds: floa
         text = log.read_bytes()[before:].decode() if log.exists() else ""
         if text.count(line) >= count:
             break
-        assert alive, f"over before {line!r} came: {attempt.said()[-2000:]}"
+        assert alive, f"over before {line!r} came: {attempt.read_output()[-2000:]}"
         assert time.monotonic() < deadline, f"no {line!r} in the log: {text[-2000:]}"
         time.sleep(0.001)
     time.sleep(seconds)

@@ -21,19 +21,19 @@ from motion_data.manifest import read_corpus
 from motionbeat_upstream.hubconf import motionbeat_local
 from recipes.pretrain.export import main as export
 from recipes.pretrain.guarded_model import GuardedModel
-from recipes.pretrain.metrics import PARTS_OF_LOSS, SCORE, SCORES
+from recipes.pretrain.metrics import DEFAULT_SCORE, LOSS_METRICS, SCORES
 from recipes.pretrain.validate import main as validate
 from tests.pretrain_run import (
     STEPS,
     arguments,
     checkpoint,
+    error_line,
     metrics,
     prepare,
     run,
-    said_line,
     start,
     start_two,
-    timeless,
+    without_times,
 )
 
 SECRET = "4f1c-not-for-logs"
@@ -49,8 +49,8 @@ def whole(config: Path) -> tuple[Path, str]:
     """Folder of a whole run, and what it printed."""
     folder = config.parent / "out"
     attempt = start(folder, config, environment={"MY_TOKEN": SECRET, "SEEN_BY_ALL": "yes"})
-    assert attempt.code() == 0, attempt.said()
-    return folder, attempt.said()
+    assert attempt.code() == 0, attempt.read_output()
+    return folder, attempt.read_output()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_the_console_has_a_head_a_line_a_step_and_five_figures_a_validation(whol
     lines = [line for line in printed.splitlines() if line]
     assert lines[0].startswith(f"{out}: a new run, {STEPS} steps in all")
     assert lines[1] == "cpu: float32, 1 thread(s)"
-    assert lines[2].endswith("corpus: 6 pairs to train on, 4 to validate on")
+    assert lines[2].endswith("corpus: 6 training pairs, 4 for validation")
     assert lines[3].startswith("step 1: loss ")
     recorded, validated = metrics(out), metrics(out, "valid")
     told = [line for line in lines[4:-2] if line.startswith("step ")]
@@ -74,13 +74,17 @@ def test_the_console_has_a_head_a_line_a_step_and_five_figures_a_validation(whol
     assert all(" s a step" in line for line in told)
     found = [line for line in lines[4:-2] if line.startswith("validation after ")]
     assert [line.partition(",")[0] for line in found] == [
-        f"validation after step {record['Step']}/{STEPS}: {SCORE} {record[SCORE]:.3f}" for record in validated
+        f"validation after step {record['Step']}/{STEPS}: {DEFAULT_SCORE} {record[DEFAULT_SCORE]:.3f}"
+        for record in validated
     ]
     # Their small corpus has no figure of the whole frames.
     assert all(line.count(",") == len(set(SCORES) & validated[0].keys()) - 1 for line in found)
     assert len(told) + len(found) == len(lines) - 6
-    best = max(validated, key=lambda record: (record[SCORE], record["Step"]))
-    assert lines[-2] == f"done: step {STEPS}; best by {SCORE}: step {best['Step']}, {best[SCORE]:.3f}"
+    best = max(validated, key=lambda record: (record[DEFAULT_SCORE], record["Step"]))
+    assert (
+        lines[-2]
+        == f"done: step {STEPS}; best by {DEFAULT_SCORE}: step {best['Step']}, {best[DEFAULT_SCORE]:.3f}"
+    )
     assert lines[-1] == f"export it: python -m recipes.pretrain.export {out} FILE.safetensors"
 
 
@@ -94,7 +98,7 @@ def test_the_log_repeats_no_figure_of_a_validation(out: Path) -> None:
 def test_every_part_of_the_loss_is_recorded_at_every_step(out: Path) -> None:
     records = metrics(out)
     assert [record["Step"] for record in records] == list(range(1, STEPS + 1))
-    wanted = {"Loss" if name == "loss" else name for name in PARTS_OF_LOSS}
+    wanted = {"Loss" if name == "loss" else name for name in LOSS_METRICS}
     wanted |= {"Gradient Norm", "grad_norm_music", "grad_norm_motion", "Learning Rate", "Data Epoch"}
     wanted |= {"clips", "audio_seconds", "total_skipped_steps", "data_wait_share"}
     for record in records:
@@ -115,10 +119,10 @@ def test_every_part_of_the_loss_is_recorded_at_every_step(out: Path) -> None:
 def test_it_is_validated_where_it_is_saved_and_the_best_and_the_last_are_kept(out: Path) -> None:
     records = metrics(out, "valid")
     assert [record["Step"] for record in records] == list(range(2, STEPS + 1, 2))
-    assert all(0 <= record[SCORE] <= 1 for record in records)
+    assert all(0 <= record[DEFAULT_SCORE] <= 1 for record in records)
     kept = sorted(int(path.name[5:]) for path in (out / "checkpoints").glob("step_*"))
     # Of those with the same score the later one counts as the better.
-    best = max(records, key=lambda record: (record[SCORE], record["Step"]))["Step"]
+    best = max(records, key=lambda record: (record[DEFAULT_SCORE], record["Step"]))["Step"]
     assert kept == sorted({best, STEPS - 2, STEPS})
     for step in kept:
         assert {path.split("/")[0] for path in checkpoint(out, step)} == {
@@ -138,7 +142,7 @@ def test_the_folder_holds_configuration_logs_and_tensorboard(out: Path) -> None:
 
 def test_no_secret_of_the_environment_is_in_any_file(out: Path, config: Path) -> None:
     assert "SEEN_BY_ALL=yes" in (out / "logs/rank_0.log").read_text()
-    files = [path for path in out.rglob("*") if path.is_file()] + list(config.parent.glob("*.said"))
+    files = [path for path in out.rglob("*") if path.is_file()] + list(config.parent.glob("*.out"))
     assert len(files) > 10
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
@@ -177,7 +181,7 @@ def test_a_finished_run_is_validated_anew_and_on_another_split(
     assert len(again) > 100
     for name, value in ((name, value) for name, value in again.items() if name not in extra):
         assert value == pytest.approx(recorded[name], abs=1e-6, nan_ok=True), name
-    assert f"{SCORE} " in capsys.readouterr().out
+    assert f"{DEFAULT_SCORE} " in capsys.readouterr().out
     # The small corpus has no test split.
     assert validate([str(out)]) == 2
     assert "no corpus has a test split" in capsys.readouterr().err
@@ -197,7 +201,7 @@ def test_a_run_can_go_on_for_longer(tmp_path: Path, config: Path) -> None:
     assert run(short, config, "regime.num_steps=2").code() == 0
     for folder in (short, long):
         assert run(folder, config, "regime.num_steps=4").code() == 0
-    assert timeless(metrics(short)) == timeless(metrics(long))
+    assert without_times(metrics(short)) == without_times(metrics(long))
 
 
 def tell_weights() -> None:
@@ -216,18 +220,20 @@ def tell_weights() -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path, config: Path) -> None:
-    changes = ("data.batch_size=2", "regime.num_steps=4")
+    overrides = ("data.batch_size=2", "regime.num_steps=4")
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    two = start_two(whole, config, *changes, before=tell_weights)
+    two = start_two(whole, config, *overrides, before=tell_weights)
     for attempt in two:
-        assert attempt.code() == 0, attempt.said()
-    told = [[line for line in attempt.said().splitlines() if line.startswith("norm ")] for attempt in two]
+        assert attempt.code() == 0, attempt.read_output()
+    told = [
+        [line for line in attempt.read_output().splitlines() if line.startswith("norm ")] for attempt in two
+    ]
     assert len(set(told[0])) == 4
     assert told[0] == told[1]
     for steps in (2, 4):
         for attempt in start_two(halves, config, "data.batch_size=2", f"regime.num_steps={steps}"):
-            assert attempt.code() == 0, attempt.said()
-    assert timeless(metrics(whole)) == timeless(metrics(halves))
+            assert attempt.code() == 0, attempt.read_output()
+    assert without_times(metrics(whole)) == without_times(metrics(halves))
     assert [record["clips"] for record in metrics(whole)] == [4] * 4
     states = checkpoint(whole, 4)
     assert [path for path in states if path.startswith(("trainer", "data_reader"))] == [
@@ -239,16 +245,16 @@ def test_two_processes_train_one_run_and_it_goes_on_with_two_only(tmp_path: Path
     readers = [states[f"data_reader/dp_0{rank}.pt"] for rank in range(2)]
     assert [reader["readers"][0]["depends_on"]["rank"] for reader in readers] == [0, 1]
 
-    alone = run(whole, config, *changes)
+    alone = run(whole, config, *overrides)
     assert alone.code() == 2
-    assert "the run that is there has 2 process(es), and this job has 1" in said_line(alone.said())
+    assert "contains a run of 2 process(es), and this job has 1" in error_line(alone.read_output())
 
 
 @pytest.mark.slow
 def test_a_run_of_one_process_does_not_go_on_with_two(out: Path, config: Path) -> None:
     for attempt in start_two(out, config, "regime.num_steps=20"):
         assert attempt.code() == 2
-        assert "the run that is there has 1 process(es), and this job has 2" in said_line(attempt.said())
+        assert "contains a run of 1 process(es), and this job has 2" in error_line(attempt.read_output())
 
 
 @pytest.mark.slow
@@ -270,8 +276,8 @@ def test_from_a_shell_a_run_is_interrupted_in_one_line(tmp_path: Path, config: P
     finally:
         process.kill()
         process.wait()
-    assert said_line(said.read_text()) == (
-        "recipes.pretrain: interrupted; the same command goes on from the last checkpoint"
+    assert error_line(said.read_text()) == (
+        "recipes.pretrain: interrupted; run the same command to resume from the last checkpoint"
     )
     assert not [path for path in out.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
@@ -290,7 +296,7 @@ def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path,
     assert export([str(out), str(music), "--motion-side", str(motion)]) == 0
     begin = [f"init.music={music}", f"init.motion={motion}"]
     attempt = run(tmp_path / "next", config, *begin, "init.frozen=[music]", "regime.num_steps=2")
-    assert attempt.code() == 0, attempt.said()
+    assert attempt.code() == 0, attempt.read_output()
     again, moved = tmp_path / "again.safetensors", tmp_path / "moved.safetensors"
     assert export([str(tmp_path / "next"), str(again), "--motion-side", str(moved)]) == 0
     before, after = load_file(motion), load_file(moved)
@@ -305,7 +311,7 @@ def test_a_run_begins_with_exported_weights_and_says_so(out: Path, config: Path,
         again_made_of = json.loads(second.metadata()["provenance"])
     begun = again_made_of["details"]["init"]
     assert then["details"]["init"] is None
-    assert again_made_of["training"].endswith(f", begun with weights trained on {then['training']}")
+    assert again_made_of["training"].endswith(f", initialised with weights trained on {then['training']}")
     assert begun["music_sha256"] == hashlib.sha256(music.read_bytes()).hexdigest()
     assert begun["details"] == then["details"]
 
@@ -315,14 +321,14 @@ def test_weights_that_a_run_cannot_begin_with_are_named(out: Path, config: Path,
     music = tmp_path / "music.safetensors"
     assert export([str(out), str(music)]) == 0
     wider = "model.config_overrides.music.dim=32"
-    for changes, words in (
+    for overrides, words in (
         ([f"init.music={tmp_path}/none.safetensors"], "no such file"),
         ([f"init.motion={music}"], "init: motion needs music"),
         ([f"init.music={music}", f"init.motion={music}"], "init: "),
         (["init.frozen=[music.tunk]"], "there is no module 'music.tunk'; choose from "),
-        ([f"init.music={music}", wider, "model.config_overrides.motion.dim=32"], "does not fit the model"),
+        ([f"init.music={music}", wider, "model.config_overrides.motion.dim=32"], "does not match the model"),
     ):
-        attempt = run(tmp_path / "next", config, *changes)
-        assert attempt.code() == 2, attempt.said()
-        assert words in attempt.said()
-        assert "Traceback" not in attempt.said()
+        attempt = run(tmp_path / "next", config, *overrides)
+        assert attempt.code() == 2, attempt.read_output()
+        assert words in attempt.read_output()
+        assert "Traceback" not in attempt.read_output()

@@ -26,7 +26,6 @@ from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.plan import plan_epoch
 from motion_data.pipeline.reader import ClipReader
 from recipes.pretrain.config import DataSection
-from recipes.pretrain.sources import training_sources
 from tests.made_corpus import Made, write_corpus
 from tests.motion_data.corpora.constructed.test_corpus_constructed import options, same
 from tests.shared_data import shared
@@ -198,13 +197,13 @@ def test_corpora_that_cannot_go_on_are_refused(corpus: Corpus, tmp_path: Path) -
 def test_a_run_reads_without_end_where_its_configuration_says_so(corpus: Corpus, tmp_path: Path) -> None:
     others = write_corpus(tmp_path / "folder", [Made("a", seconds=4.0)])
     section = DataSection(corpora=["a", "b"], endless=True, pairs_per_epoch=7)
-    both = training_sources([others, corpus], section)
+    both = section.sources([others, corpus])
     assert both[0] is others
     assert len(both[1].epoch_pairs("train", 3)) == 7
     assert both[1].endless
-    assert training_sources([corpus], DataSection(corpora=["a"])) == [corpus]
+    assert DataSection(corpora=["a"]).sources([corpus]) == [corpus]
     with pytest.raises(DataError, match=r"data\.endless is true, and none"):
-        training_sources([others], section)
+        section.sources([others])
 
 
 def test_batches_of_a_run_have_the_targets_that_are_asked_for(corpus: Corpus) -> None:
