@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from recipes.launch.__main__ import main
-from recipes.launch.jobs import is_over, states
+from recipes.launch.jobs import has_ended, read_states
 from recipes.launch.record import Record, read_record
 from tests.launch_recipe.fitting import undisturbed
 from tests.launch_recipe.request import Request
@@ -26,14 +26,14 @@ def launch(folder: Path, *options: str, config: Sequence[str] = ()) -> int:
 
 
 def state(folder: Path, run: str = "run") -> str:
-    return states(folder, read_record(folder))[run]
+    return read_states(folder, read_record(folder))[run]
 
 
 def record(folder: Path) -> Record:
     return read_record(folder)
 
 
-def told(run: Path) -> list[dict[str, Any]]:
+def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The whole lines of a run's metrics."""
     path = run / "metrics" / "train.jsonl"
     if not path.exists():
@@ -41,9 +41,9 @@ def told(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def reached(run: Path) -> int:
+def last_step(run: Path) -> int:
     """The last step told."""
-    lines = told(run)
+    lines = read_metrics(run)
     return int(lines[-1]["Step"]) if lines else 0
 
 
@@ -56,14 +56,14 @@ def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
 
 
 def wait_until_over(folder: Path, run: str = "run") -> str:
-    wait(lambda: is_over(state(folder, run)), f"the end of {run}", 90)
+    wait(lambda: has_ended(state(folder, run)), f"the end of {run}", 90)
     return state(folder, run)
 
 
 def assert_undisturbed(run: Path, request: Request, world: int) -> None:
     """Every step was done; those done twice gave the same twice, and all what an undisturbed run gives."""
     expected = undisturbed(request, world)
-    lines = told(run)
+    lines = read_metrics(run)
     assert {line["Step"] for line in lines} == set(range(1, request.steps + 1))
     for line in lines:
         assert line["Loss"] == pytest.approx(expected[line["Step"] - 1], rel=1e-5)
@@ -71,7 +71,7 @@ def assert_undisturbed(run: Path, request: Request, world: int) -> None:
 
 def assert_resumed(run: Path, request: Request) -> None:
     """There were two attempts, and the second went on from a checkpoint of the first, not from scratch."""
-    lines = told(run)
+    lines = read_metrics(run)
     processes = list(dict.fromkeys(line["Pid"] for line in lines))
     assert len(processes) == 2
     first = next(line["Step"] for line in lines if line["Pid"] == processes[1])

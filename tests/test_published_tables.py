@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_data.errors import DataError
-from recipes.benchmark.docs import filled_in, main
+from recipes.benchmark.docs import fill_document, main
 from recipes.results.estimates import Estimate
 from recipes.results.published import read_tables, write_tables
 from recipes.results.tables import ResultTable
@@ -122,7 +122,7 @@ def test_documents_show_what_the_files_say(tmp_path: Path, capsys: pytest.Captur
 def test_a_comment_that_names_nothing_is_refused(tmp_path: Path, request_: str, message: str) -> None:
     project(tmp_path, 0.5)
     with pytest.raises(DataError, match=message) as error:
-        filled_in(f"<!-- {request_} --><!-- end -->", tmp_path / "docs/results", "README.md")
+        fill_document(f"<!-- {request_} --><!-- end -->", tmp_path / "docs/results", "README.md")
     assert str(error.value).startswith(f"README.md: <!-- {request_} -->")
 
 

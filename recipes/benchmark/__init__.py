@@ -1,1 +1,1 @@
-"""Every table and figure of the README, one command each."""
+"""Benchmarks: the commands that produce the tables and figures of the documents."""

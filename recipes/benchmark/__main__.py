@@ -1,4 +1,4 @@
-"""``python -m recipes.benchmark COMMAND``: every upstream on every task, and what else is compared."""
+"""``python -m recipes.benchmark COMMAND``: compare upstreams on all tasks, and other benchmarks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = {
 
 @command("recipes.benchmark")
 def main(arguments: Sequence[str]) -> int:
-    """Run the subcommand that is named first."""
+    """Run a subcommand."""
     return dispatch("python -m recipes.benchmark", COMMANDS, arguments)
 
 

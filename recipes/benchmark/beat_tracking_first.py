@@ -1,11 +1,10 @@
-"""The first job: what do MotionBeat's features add for beats in real songs?
+"""A first experiment: do MotionBeat's features improve beat tracking on real songs?
 
     python -m recipes.benchmark first                  # eight songs from Debian packages (58 MB)
     python -m recipes.benchmark first --data FOLDER    # your own audio with .beats files
 
 Linear probes are trained on frozen features of several upstreams. Every song is tested once, by a probe that
-was neither trained nor selected on it. A finished training is not repeated: the same command goes on where it
-was interrupted.
+was neither trained nor selected on it. Finished trainings are not repeated: run the same command to resume.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from recipes.results.tables import ResultTable, mean_table
 UPSTREAMS = ("motionbeat", "fbank", "motionbeat_log_mel")
 
 STEPS = 100
-"""Half of what ``config.yaml`` takes; with it the job lasts minutes."""
+"""Half of the steps in ``config.yaml``, so that the experiment takes minutes."""
 
 SEED, PROBE, FOLDS = 0, "linear", 4
 
@@ -39,16 +38,14 @@ MEASURES = {
     for target in ("beat", "downbeat")
     for decoder, name in (("peaks", "peak picking"), ("dbn", "Bayesian decoder"))
 }
-"""Measures in the results, and their headings in the table."""
+"""Measures of the results, and their headings in the table."""
 
-OWN_SONGS = (
-    "or use your own songs: --data FOLDER, audio files with a .beats file of the same name beside each"
-)
+OWN_SONGS_HINT = "or use your own songs: --data FOLDER, audio files with .beats files of the same names"
 
 
 @command("recipes.benchmark first", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Run what is missing and print the table."""
+    """Run missing trainings and print the table."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark first",
         description=__doc__,
@@ -58,7 +55,10 @@ def main(arguments: Sequence[str]) -> int:
         "-o", "--out", type=Path, default=Path("result/first"), metavar="OUT", help="results (%(default)s)"
     )
     parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="songs with .beats files, or a CSV that lists them"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="songs with .beats files, or a CSV file with a list of them",
     )
     parser.add_argument(
         "-u",
@@ -66,14 +66,15 @@ def main(arguments: Sequence[str]) -> int:
         nargs="+",
         default=list(UPSTREAMS),
         metavar="NAME",
-        help="of S3PRL's hub, or a .safetensors file; the first is compared with the others (%(default)s)",
+        help="names in S3PRL's hub or .safetensors files; the first is compared with the others "
+        "(%(default)s)",
     )
     options = parser.parse_args(arguments)
     upstreams = read_upstreams(options.upstreams)
-    data = find_songs(options.data, options.out)
+    data = find_song_list(options.data, options.out)
     plan = BeatPlan(data.parent, (SEED,), PROBE, STEPS, data)
     jobs = [job for choice in upstreams for job in plan.jobs(choice, options.out)]
-    print(f"{len(jobs)} short trainings; what each prints goes to {options.out}/*/log.txt", file=sys.stderr)
+    print(f"{len(jobs)} short trainings; their output is in {options.out}/*/log.txt", file=sys.stderr)
     try:
         run_jobs(jobs, options.out / "features", quiet=True)
     except RunFailed as failed:
@@ -86,57 +87,58 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def find_songs(given: Path | None, out: Path) -> Path:
-    """The CSV of the songs; downloads them where none are given, deals folds where there are none.
+def find_song_list(path: Path | None, out: Path) -> Path:
+    """Return the CSV file of the songs; download the songs if ``path`` is None, and create missing folds.
 
     Raises:
-        DataError, AudioError: the songs cannot be downloaded, or what is wrong with those given.
+        DataError, AudioError: a failed download, or invalid songs.
     """
-    if given is None:
+    if path is None:
         folder = Path("data/debian_songs")
         try:
             prepare_debian_songs(folder, say=lambda line: print(line, file=sys.stderr))
         except DataError as error:
-            raise DataError(f"{'; '.join(str(error).splitlines())}; {OWN_SONGS}") from error
+            raise DataError(f"{'; '.join(str(error).splitlines())}; {OWN_SONGS_HINT}") from error
         return folder / "splits.csv"
-    if given.is_file():
-        return given
-    if (given / "splits.csv").is_file():
-        return given / "splits.csv"
+    if path.is_file():
+        return path
+    if (path / "splits.csv").is_file():
+        return path / "splits.csv"
     from recipes.downstream.beat_tracking.dataset import listed_in
 
-    count = len(listed_in(given))
+    count = len(listed_in(path))
     if count < 3:
-        raise DataError(f"{given}: {count} songs; expected at least 3: to train on, to select by, to test on")
+        raise DataError(f"{path}: {count} songs; expected at least 3, for train, dev and test")
     target = out / "splits.csv"
     target.unlink(missing_ok=True)
-    return write_folds(given, min(FOLDS, count), target)
+    return write_folds(path, min(FOLDS, count), target)
 
 
 def report(results: Sequence[Results], folds: int, out: Path) -> str:
-    """The table, what it shows, and what was reached."""
+    """Format the table with its conclusions and settings."""
     table = first_table(results)
     steps = {
-        label: [str(one.run.step) for one in results if one.run.upstream == label] for label in table.rows
+        label: [str(result.run.step) for result in results if result.run.upstream == label]
+        for label in table.rows
     }
-    kept = "; ".join(f"{', '.join(of)} ({label})" for label, of in steps.items())
+    steps_text = "; ".join(f"{', '.join(label_steps)} ({label})" for label, label_steps in steps.items())
     lines = [
         *table.lines(),
         "",
         *(f"{name}: {verdict(table.measures, row)}." for name, row in table.margins.items()),
         "",
-        f"Peak picking shows what the features say; the Bayesian decoder adds knowledge of tempo. "
-        f"One seed ({SEED}), one small data set: other songs may order the rows otherwise.",
+        f"Peak picking shows the information in the features; the Bayesian decoder adds a model of tempo. "
+        f"One seed ({SEED}) and one small data set: the order may differ on other songs.",
         f"Trained: {PROBE} probes on frozen features, {STEPS} steps, {folds} fold(s).",
-        f"Kept: the weights with the least dev loss, those of steps {kept}.",
-        f"Results: {out / 'table.md'}; every song: {out}/*/scores-test.md; every setting: "
+        f"Selected: the weights with the lowest dev loss, at steps {steps_text}.",
+        f"Results: {out / 'table.md'}; by song: {out}/*/scores-test.md; with all settings: "
         f"{out}/*/scores-test.jsonl.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def first_table(results: Sequence[Results]) -> ResultTable:
-    """Beat and downbeat F by both decoders."""
+    """Table of beat and downbeat F with both decoders."""
     rows = long_form(results)
     notes = (
         f"{rows['group'].nunique()} songs, each tested by a probe that was neither trained nor selected on "
@@ -146,12 +148,14 @@ def first_table(results: Sequence[Results]) -> ResultTable:
 
 
 def verdict(measures: Sequence[str], margin: Sequence[Estimate]) -> str:
-    """Which measures a margin is above 0 in, which below, and which it leaves open."""
+    """Name the measures in which a difference is above 0, below 0, and not significant."""
     groups: dict[str, list[str]] = {"higher in": [], "lower in": [], "not told apart in": []}
-    for measure, one in zip(measures, margin, strict=True):
-        sign = "higher in" if one.low > 0 else "lower in" if one.high < 0 else "not told apart in"
-        groups[sign].append(measure)
-    return "; ".join(f"{sign} {', '.join(of)}" for sign, of in groups.items() if of)
+    for measure, result in zip(measures, margin, strict=True):
+        direction = "higher in" if result.low > 0 else "lower in" if result.high < 0 else "not told apart in"
+        groups[direction].append(measure)
+    return "; ".join(
+        f"{direction} {', '.join(label_steps)}" for direction, label_steps in groups.items() if label_steps
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""The README's table of beat tracking: every upstream on every fold with every seed, then one row each.
+"""The table of beat tracking: all upstreams on all folds with all seeds, one row per upstream.
 
     python -m recipes.benchmark.beat_tracking_table data/debian_songs/splits.csv result/beat_tracking_table
 
     ... -u motionbeat fbank untrained=motionbeat_untrained control=result/rolled.safetensors
 
-An upstream may be given a label, and may be the file of an exported checkpoint. Each run is
-``run_downstream.py``'s own. A finished run is not repeated, so an interrupted table is
-taken up by the same command.
+An upstream is a name or the file of an exported checkpoint, optionally with a label. Each run is a call of
+``run_downstream.py``. Finished runs are not repeated: run the same command to resume.
 """
 
 from __future__ import annotations
@@ -37,33 +36,33 @@ BEAT_SETS = {
     "ballroom": f"Ballroom's audio with its .beats, then {FOLDS}",
     "pop909": "python -m recipes.downstream.beat_tracking.prepare.rendered pop909 SOURCE OUT --folds 4",
 }
-"""Folders of ``--data`` that are looked for, and where they come from."""
+"""Folders in ``--data``, and how to obtain them."""
 
 DECODERS = ("peaks", "dbn")
 
 
 @dataclass(frozen=True)
 class BeatPlan(CommandPlan):
-    """A data set with beats, in folds or split."""
+    """A data set with beats, with folds or splits."""
 
     probe: str = "linear"
     steps: int | None = None
-    """Of each training; None for those of the task's ``config.yaml``."""
+    """Steps of each training; None for those in the task's ``config.yaml``."""
     csv: Path | None = None
-    """That lists the data set; None for ``splits.csv`` in its folder."""
+    """CSV file of the data set; None for ``splits.csv`` in its folder."""
     task = "beat_tracking"
 
     @property
     def data(self) -> Path:
-        """The CSV file of the data set."""
+        """CSV file of the data set."""
         return self.csv or self.root / "splits.csv"
 
     @property
     def folds(self) -> Sequence[str]:
-        """The folds of the data set; one without a name where it has a split of its own instead.
+        """Folds of the data set; a single one with an empty name if it has splits instead.
 
         Raises:
-            DataError: no CSV, or one that has folds, but fewer than three.
+            DataError: no CSV file, or fewer than three folds.
         """
         rows = [row.cells for row in read_csv(self.data, (), names_files=True)]
         folds = sorted({row["fold"] for row in rows if row.get("fold")})
@@ -77,21 +76,21 @@ class BeatPlan(CommandPlan):
         return folds
 
     def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
-        """Of a run."""
+        """Folder of a run."""
         return out / f"{label}-{self.probe}-seed{seed}-fold{fold}"
 
     def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
-        """The runs of an upstream."""
+        """Runs of an upstream."""
         section, folds = "config.downstream_expert", self.folds
-        made_of = choice.made_of(file_sha256(self.data))
+        fingerprint = choice.fingerprint(file_sha256(self.data))
         shared = [f"{section}.datarc.root={self.data}", f"{section}.modelrc.probe={self.probe}"]
         if self.steps is not None:
-            made_of += f" {self.steps} steps"
+            fingerprint += f" {self.steps} steps"
             shared.append(f"config.runner.total_steps={self.steps}")
         return [
             Job(
                 self.folder(out, choice.label, seed, fold),
-                made_of,
+                fingerprint,
                 [*choice.options, "-d", self.task, "--seed", str(seed)],
                 [*shared, *([f"{section}.datarc.test_fold={fold}"] if fold else [])],
             )
@@ -102,7 +101,8 @@ class BeatPlan(CommandPlan):
     def table(
         self, upstreams: Sequence[UpstreamChoice], out: Path, decoder: str, title: str = ""
     ) -> ResultTable:
-        """Means and 95 % intervals over pieces, and the first upstream's margins over the others."""
+        """Table of means with 95 % intervals over pieces, and differences of the first upstream from the
+        others."""
         rows = long_form(self.own_results(upstreams, out))
         notes = (
             f"{rows['group'].nunique()} pieces, over which the 95 % bootstrap intervals are; the last rows "
@@ -120,25 +120,25 @@ class BeatPlan(CommandPlan):
 
 @command("beat_tracking_table", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Run what is missing and print the table; the code of a run that failed."""
+    """Run missing trainings and print the table; return the exit code of a run that fails."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0] if __doc__ else None,
     )
-    parser.add_argument("data", type=Path, help="CSV of a beat tracking data set, in folds or split")
-    parser.add_argument("out", type=Path, help="folder of the runs and of table_DECODER.md")
+    parser.add_argument("data", type=Path, help="CSV file of a beat tracking data set, with folds or splits")
+    parser.add_argument("out", type=Path, help="folder for the runs and table_DECODER.md")
     parser.add_argument(
         "-u",
         "--upstreams",
         nargs="+",
         default=["motionbeat", "motionbeat_untrained", "fbank", "mfcc"],
         metavar="NAME",
-        help="of S3PRL's hub, or a .safetensors file; LABEL=NAME names its row (%(default)s)",
+        help="names in S3PRL's hub or .safetensors files; LABEL=NAME sets the label of a row (%(default)s)",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--probe", default="linear", choices=["linear", "mlp", "conv"])
     parser.add_argument("--decoder", default="dbn", choices=["dbn", "peaks"])
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace runs of other data or weights in OUT"
+        "--overwrite", action="store_true", help="replace runs in OUT of other data or weights"
     )
     options = parser.parse_args(arguments)
     plan = BeatPlan(options.data.parent, tuple(options.seeds), options.probe, csv=options.data)

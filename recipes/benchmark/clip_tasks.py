@@ -1,4 +1,4 @@
-"""The clip tasks of the benchmark: each upstream's features once, then a probe for every fold and seed."""
+"""The clip tasks of the benchmark: features once per upstream, then a probe for each fold and seed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CLIP_TASKS: dict[str, ClipTask] = {task.name: task for task in (TAGGING, GENRE, 
 
 @dataclass(frozen=True)
 class ClipPlan(Plan):
-    """A data set of a clip task, and how it is to be probed."""
+    """A data set of a clip task, and settings of its probes."""
 
     clip_task: ClipTask
     layout: str
@@ -54,36 +54,36 @@ class ClipPlan(Plan):
 
     @property
     def name(self) -> str:
-        """As the folder of its runs is called."""
+        """Name of the folder of its runs."""
         return f"{self.clip_task.name}-{self.layout}"
 
     @property
     def folds(self) -> Sequence[str]:
-        """Folds that are tested in turn."""
+        """Test folds."""
         return [str(fold) for fold in range(self.clip_task.layouts[self.layout].folds)]
 
     def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
-        """Of a run."""
+        """Folder of a run."""
         return out / f"{label}-{self.model.probe}-fold{fold}-seed{seed}"
 
     def load(self, fold: str) -> ClipData:
-        """The data set with its splits for a fold.
+        """Load the data set with its splits for a fold.
 
         Raises:
-            DataError: what is missing or wrong.
+            DataError: missing or invalid files.
         """
         return self.clip_task.load(str(self.root), self.layout, int(fold))
 
     def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """See :meth:`~recipes.benchmark.plan.Plan.run`."""
-        held: dict[str, ClipFeatures] = {}
-        # All folds are read first: a file that vanishes meanwhile would else be missing from some of them.
+        features_by_clip: dict[str, ClipFeatures] = {}
+        # All folds are read first, so that a file that is deleted meanwhile is in all of them or in none.
         for fold, data in [(fold, self.load(fold)) for fold in self.folds]:
-            made_of = _made_of(self, upstream.encoder, data)
+            fingerprint = _fingerprint(self, upstream.encoder, data)
             for seed in self.seeds:
                 folder = self.folder(out, upstream.label, seed, fold)
-                run = partial(self._probe, folder, upstream, data, fold, seed, held, cache)
-                run_once(folder, made_of, run, overwrite)
+                run = partial(self._probe, folder, upstream, data, fold, seed, features_by_clip, cache)
+                run_once(folder, fingerprint, run, overwrite)
 
     def _probe(
         self,
@@ -92,12 +92,14 @@ class ClipPlan(Plan):
         data: ClipData,
         fold: str,
         seed: int,
-        held: dict[str, ClipFeatures],
+        features_by_clip: dict[str, ClipFeatures],
         cache: Path | None,
     ) -> None:
-        """Train a probe, keep it, and test it."""
-        _hold(held, upstream.encoder, data, self.slice_seconds, cache)
-        features = {split: [held[clip.name] for clip in of] for split, of in data.splits.items()}
+        """Train, save and test a probe."""
+        _load_features(features_by_clip, upstream.encoder, data, self.slice_seconds, cache)
+        features = {
+            split: [features_by_clip[clip.name] for clip in clips] for split, clips in data.splits.items()
+        }
         best = train(features, data, self.model, seed)
         predictions = predict(best.probe, features["test"], data.splits["test"], data.target)
         settings = TaskSettings(
@@ -121,7 +123,8 @@ class ClipPlan(Plan):
         report(folder, run, predictions, data)
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """A row an upstream, folds pooled, seeds averaged; margins are those of the first upstream."""
+        """One row per upstream, with pooled folds and averaged seeds; differences are those of the first
+        upstream."""
         data, labels = self.load("0"), [choice.label for choice in upstreams]
         runs = [self._predictions(choice, out, data.target) for choice in upstreams]
         rows, margins = compare_predictions(runs, data.target, resamples)
@@ -141,17 +144,18 @@ class ClipPlan(Plan):
         ]
 
     def _predictions(self, choice: UpstreamChoice, out: Path, target: Target) -> list[Predictions]:
-        """An entry for each seed, of the tested clips of all folds."""
+        """Predictions for the test clips of all folds, one entry per seed."""
         runs = self.own_results([choice], out)
         return [
-            read_predictions([one for one in runs if one.run.seed == seed], target) for seed in self.seeds
+            read_predictions([result for result in runs if result.run.seed == seed], target)
+            for seed in self.seeds
         ]
 
 
 def _write_checkpoint(
     folder: Path, task: str, choice: UpstreamChoice, seed: int, settings: TaskSettings, best: TrainedProbe
 ) -> None:
-    """Keep a probe as ``run_downstream.py`` keeps one, so that -m evaluate and -m inference take it."""
+    """Save a probe in the format of ``run_downstream.py``, for its -m evaluate and -m inference."""
     options = ["-m", "train", "-d", task, *choice.options, "-p", str(folder), "--seed", str(seed)]
     arguments, *_ = parse(options)
     arguments.upstream_layers = len(best.probe.weights)
@@ -171,17 +175,23 @@ def _write_checkpoint(
         torch.save(states, draft)
 
 
-def _hold(
-    held: dict[str, ClipFeatures], encoder: Encoder, data: ClipData, seconds: float, cache: Path | None
+def _load_features(
+    features_by_clip: dict[str, ClipFeatures],
+    encoder: Encoder,
+    data: ClipData,
+    seconds: float,
+    cache: Path | None,
 ) -> None:
-    """See that the features of all clips of a fold are at hand."""
-    missing: Sequence[Clip] = [clip for of in data.splits.values() for clip in of if clip.name not in held]
-    found = clip_features(encoder, missing, seconds, cache)
-    held.update(zip((clip.name for clip in missing), found, strict=True))
+    """Add the missing features of all clips of a fold."""
+    missing: Sequence[Clip] = [
+        clip for clips in data.splits.values() for clip in clips if clip.name not in features_by_clip
+    ]
+    features = clip_features(encoder, missing, seconds, cache)
+    features_by_clip.update(zip((clip.name for clip in missing), features, strict=True))
 
 
-def _made_of(plan: ClipPlan, encoder: Encoder, data: ClipData) -> str:
-    """Hash of what a run depends on: the upstream, the clips with labels and files, the settings."""
+def _fingerprint(plan: ClipPlan, encoder: Encoder, data: ClipData) -> str:
+    """Hash of everything that a run depends on: upstream, clips with labels and files, settings."""
     digest = hashlib.sha256(encoder.fingerprint.encode())
     digest.update(repr((VERSION, plan.model, plan.slice_seconds, data.name, data.target.names)).encode())
     for split, clips in data.splits.items():
@@ -190,6 +200,6 @@ def _made_of(plan: ClipPlan, encoder: Encoder, data: ClipData) -> str:
                 stat = None if clip.file is None else clip.file.stat()
             except OSError as error:
                 raise DataError(f"{clip.file}: {error.strerror}") from error
-            place = None if stat is None else (stat.st_size, stat.st_mtime_ns)
-            digest.update(repr((split, clip.name, clip.group, clip.label.tolist(), place)).encode())
+            file_state = None if stat is None else (stat.st_size, stat.st_mtime_ns)
+            digest.update(repr((split, clip.name, clip.group, clip.label.tolist(), file_state)).encode())
     return digest.hexdigest()

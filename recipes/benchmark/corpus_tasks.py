@@ -1,4 +1,4 @@
-"""The benchmark's tasks on corpora of music with motion: retrieval, and dance generation."""
+"""The tasks of the benchmark on corpora of music and motion: retrieval and dance generation."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from recipes.dance_metrics.scores import (
 )
 from recipes.downstream.retrieval.report import CHANCE, FORMS, HARD, NO_LEARNING, NOISE
 from recipes.results.estimates import Estimate
-from recipes.results.record import Results, item_table, long_form
+from recipes.results.record import Results, by_item, long_form
 from recipes.results.tables import ResultTable, mean_table
 
 CORPORA = {
     "constructed": "motionbeat data prepare constructed OUT",
     "aistpp": "motionbeat data prepare aistpp FULLSET.zip OUT --audio MUSIC",
 }
-"""Folders of ``--data`` that are looked for, and where they come from."""
+"""Folders in ``--data``, and how to obtain them."""
 
-OF_RETRIEVAL = {
+RETRIEVAL_COLUMNS = {
     f"{FORMS[0]} R@1": "music → motion R@1",
     f"{FORMS[0]} R@10": "R@10",
     f"{FORMS[1]} R@1": "motion → music R@1",
@@ -40,7 +40,7 @@ OF_RETRIEVAL = {
     f"{HARD} R@1": "own motion of six",
 }
 
-OF_DANCES = {
+DANCE_COLUMNS = {
     name: "above others' music ↑" if name.endswith(ABOVE_OTHERS) else HEADINGS[name]
     for name in (
         *("contacts_on_beats", f"contacts_on_beats{ABOVE_OTHERS}", "contacts_on_steps"),
@@ -49,33 +49,33 @@ OF_DANCES = {
         *("pfc", "skating_ratio"),
     )
 }
-"""Columns of single dances, before those of all dances together."""
+"""Measures of single dances, and their headings; measures of the whole set follow."""
 
 
 @dataclass(frozen=True)
 class CorpusPlan(CommandPlan):
-    """A corpus of motion_data, and a task on it."""
+    """A task on a corpus of motion_data."""
 
     config: Path | None = None
-    """In place of the task's own ``config.yaml``; its name is part of the runs' names."""
+    """Replaces the task's ``config.yaml``; its name is part of the names of the runs."""
 
     def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
-        """Of a run."""
+        """Folder of a run."""
         configured = "" if self.config is None else f"-{self.config.stem}"
         return out / f"{label}{configured}-seed{seed}"
 
     def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
-        """The runs of an upstream."""
-        made_of = choice.made_of(read_corpus(self.root).sha256)
-        chosen: list[str] = []
+        """Runs of an upstream."""
+        fingerprint = choice.fingerprint(read_corpus(self.root).sha256)
+        config_options: list[str] = []
         if self.config is not None:
-            made_of += f" {file_sha256(self.config)}"
-            chosen = ["-c", str(self.config)]
+            fingerprint += f" {file_sha256(self.config)}"
+            config_options = ["-c", str(self.config)]
         return [
             Job(
                 self.folder(out, choice.label, seed, ""),
-                made_of,
-                [*choice.options, "-d", self.task, "--seed", str(seed), *chosen],
+                fingerprint,
+                [*choice.options, "-d", self.task, "--seed", str(seed), *config_options],
                 [f"config.downstream_expert.datarc.root={self.root}"],
             )
             for seed in self.seeds
@@ -83,14 +83,15 @@ class CorpusPlan(CommandPlan):
 
 
 class RetrievalPlan(CorpusPlan):
-    """A corpus of motion_data."""
+    """Retrieval on a corpus."""
 
     task = "retrieval"
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """A row an upstream."""
+        """One row per upstream."""
         first, *others = (choice.label for choice in upstreams)
-        # Without learning and by chance all upstreams and seeds are the same; noise is the first upstream's.
+        # The no-learning baseline and chance are equal for all upstreams and seeds; noise is the first
+        # upstream's.
         references = [
             results
             for number, (_, *others_of_run) in enumerate(self.results(upstreams[0], out))
@@ -107,7 +108,7 @@ class RetrievalPlan(CorpusPlan):
             mean_table(
                 f"retrieval: {self.root.name}",
                 long_form([*own, *references]),
-                OF_RETRIEVAL,
+                RETRIEVAL_COLUMNS,
                 notes,
                 differences=[(first, other) for other in (*others, NO_LEARNING)],
                 references=(NO_LEARNING, CHANCE, NOISE),
@@ -117,47 +118,50 @@ class RetrievalPlan(CorpusPlan):
 
 
 class DancePlan(CorpusPlan):
-    """A corpus of motion_data that is danced to."""
+    """Dance generation on a corpus."""
 
     task = "dance_generation"
 
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """A row an upstream, the true dances' own below."""
+        """One row per upstream, and the reference dances below."""
         runs = {choice.label: self.results(choice, out) for choice in upstreams}
-        first, truth = runs[upstreams[0].label][0]
+        first, reference = runs[upstreams[0].label][0]
         notes = (
-            f"{len(item_table(first))} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap "
+            f"{len(by_item(first))} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap "
             f"intervals over pieces, of FID and diversity the jackknife's; the last rows are paired "
             f"differences. Above others' music: less what the same dances reach on the music of other "
             f"pieces, which is chance. The FID of the true dances is that between halves of them."
         )
-        rows = long_form([*self.own_results(upstreams, out), truth])
+        rows = long_form([*self.own_results(upstreams, out), reference])
         title = f"{self.task}: {self.root.name}"
-        table = mean_table(title, rows, OF_DANCES, notes, references=[TRUTH], resamples=resamples)
-        true_scores = dance_scores([first, truth]).truth
-        true_set = [true_scores[measure].value for measure in SET_MEASURES]
-        on_others = item_table(truth).mean().reindex([f"{name}{OTHERS_MUSIC}" for name in OF_DANCES])
-        blank = [math.nan] * len(SET_MEASURES)
+        table = mean_table(title, rows, DANCE_COLUMNS, notes, references=[TRUTH], resamples=resamples)
+        reference_scores = dance_scores([first, reference]).truth
+        reference_set = [reference_scores[measure].value for measure in SET_MEASURES]
+        on_other_music = (
+            by_item(reference).mean().reindex([f"{name}{OTHERS_MUSIC}" for name in DANCE_COLUMNS])
+        )
+        no_values = [math.nan] * len(SET_MEASURES)
         return [
             replace(
                 table,
                 measures=(*table.measures, *(HEADINGS[measure] for measure in SET_MEASURES)),
                 rows={label: [*row, *_set_estimates(runs[label])] for label, row in table.rows.items()},
-                margins={label: [*row, *map(Estimate, blank)] for label, row in table.margins.items()},
+                margins={label: [*row, *map(Estimate, no_values)] for label, row in table.margins.items()},
                 references={
-                    TRUTH: [*table.references[TRUTH], *true_set],
-                    f"{TRUTH}, each to the music of others": [*on_others, *blank],
+                    TRUTH: [*table.references[TRUTH], *reference_set],
+                    f"{TRUTH}, each to the music of others": [*on_other_music, *no_values],
                 },
             )
         ]
 
 
 def _set_estimates(runs: Sequence[Sequence[Results]]) -> list[Estimate]:
-    """The means over seeds of the measures of all dances together, of the intervals' ends too."""
+    """Measures of the whole set of dances: means over seeds of the values and of the ends of their
+    intervals."""
     scores = [dance_scores(run).generated for run in runs]
 
     def mean(measure: str, end: str) -> float:
-        return float(np.mean([getattr(one[measure], end) for one in scores]))
+        return float(np.mean([getattr(score[measure], end) for score in scores]))
 
     return [
         Estimate(mean(measure, "value"), mean(measure, "low"), mean(measure, "high"))

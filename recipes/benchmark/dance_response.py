@@ -1,11 +1,11 @@
-"""What the dances of a corpus tell of kick, snare, melody and loudness beyond beats and bars.
+"""Mutual information of the dances of a corpus with kick, snare, melody and loudness beyond beats and bars.
 
     python -m recipes.benchmark dance-response CORPUS --split train --takes 60
 
-For each thing of the motion and of the sound: mutual information given take and position in the bar, in bits
-a half beat above chance, its standard deviation by chance and the share of rotations with as much. A dancer
-who knows the grid alone has 0. Notes of constructed pairs are known, those of others estimated from sound.
-Takes whose tempo moves are left out.
+For each pair of motion and sound features: the mutual information given take and position in the bar, in bits
+per half beat above chance; its standard deviation by chance; and the share of rotations with at least the
+same value. It is 0 for a dancer who knows only the grid. Notes of constructed pairs are known, those of
+others are estimated from the sound. Takes with a varying tempo are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="folder of a prepared corpus")
     parser.add_argument("--split", default="train", choices=("train", "dev", "test"))
-    parser.add_argument("--takes", type=int, default=60, metavar="N", help="pairs; default: %(default)s")
+    parser.add_argument("--takes", type=int, default=60, metavar="N", help="number of pairs (%(default)s)")
     options = parser.parse_args(arguments)
 
     import numpy as np
@@ -43,26 +43,27 @@ def main(arguments: Sequence[str]) -> int:
     from motion_data.manifest import read_corpus
     from recipes.dance_metrics.music_response import PAIRS, response
 
-    takes = takes_of(read_corpus(options.corpus), options.split, options.takes)
+    takes = read_takes(read_corpus(options.corpus), options.split, options.takes)
     if not takes:
         raise DataError(
-            f"{options.corpus}: no {options.split} pair with a body and four whole bars to measure"
+            f"{options.corpus}: no {options.split} pair has joints and four complete bars; give another "
+            f"split or corpus"
         )
     print(f"{'motion':8}{'sound':10}{'bits':>9}{'chance sd':>11}{'p':>8}   {len(takes)} takes")
     for motion, sound in PAIRS:
-        found = response(takes, motion, sound, np.random.default_rng(0))
-        print(f"{motion:8}{sound:10}{found.excess:9.5f}{found.spread:11.5f}{found.p:8.4f}")
+        result = response(takes, motion, sound, np.random.default_rng(0))
+        print(f"{motion:8}{sound:10}{result.excess:9.5f}{result.spread:11.5f}{result.p:8.4f}")
     return 0
 
 
-def takes_of(corpus: Corpus, split: str, most: int) -> list[TakeCells]:
-    """The first pairs of a split that have a body and bars enough."""
+def read_takes(corpus: Corpus, split: str, max_takes: int) -> list[TakeCells]:
+    """Read the first takes of a split that have joints and enough bars."""
     from motion_data.loading import load_pair
     from recipes.dance_metrics.music_response import cells_of
 
     takes: list[TakeCells] = []
     for pair in corpus.split(split):
-        if len(takes) == most:
+        if len(takes) == max_takes:
             break
         if not pair.joints:
             continue

@@ -1,16 +1,17 @@
-"""Tables and figures of the documents, from the result files that are committed in docs/results.
+"""Update the tables and values of the documents from the result files in docs/results.
 
-    python -m recipes.benchmark docs                # bring all documents up to date
-    python -m recipes.benchmark docs --check        # exit code 1 where one is not
+    python -m recipes.benchmark docs                # update all documents
+    python -m recipes.benchmark docs --check        # exit code 1 if one is not up to date
     cp result/beats/tables.json docs/results/beats.json    # publish new results
 
-A document names what it shows in a comment, and the command writes it below, up to the next `<!-- end -->`:
+A comment in a document requests a table or a value, and the command writes it between the comment and the
+next `<!-- end -->`:
 
-    <!-- table: beats "debian_songs" -->            a whole table of docs/results/beats.json, by its title
-    <!-- table: beats * "beat F" -->                one measure of all tables of the file, a column for each
-    <!-- figure: beats "debian_songs" motionbeat "beat F" -->     a single figure, in the line
+    <!-- table: beats "debian_songs" -->            a table of docs/results/beats.json, by its title
+    <!-- table: beats * "beat F" -->                one measure of all tables of the file, one column each
+    <!-- figure: beats "debian_songs" motionbeat "beat F" -->     a single value, within a line
 
-``rows=a,b`` and ``columns=a,b`` choose rows and columns of a table.
+``rows=a,b`` and ``columns=a,b`` select rows and columns of a table.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from recipes.results.published import read_tables
 from recipes.results.tables import ResultTable
 
 DOCUMENTS = ("*.md", "docs/*.md", "recipes/**/*.md", "motionbeat_upstream/**/*.md")
-"""Files that may show results, from the folder of the project."""
+"""Files with results, relative to the folder of the project."""
 
 RESULTS = "docs/results"
 
@@ -47,7 +48,7 @@ BLOCK = re.compile(r"<!-- (table|figure): (.*?) -->(.*?)<!-- end -->", re.DOTALL
 
 @command("recipes.benchmark docs")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 1 where a document is not up to date and ``--check`` is given."""
+    """Run the command; the exit code is 1 if ``--check`` finds a document that is not up to date."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark docs",
         description=__doc__,
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     stale = []
     for path in documents:
         text = path.read_text(encoding="utf-8")
-        current = filled_in(text, options.root / RESULTS, str(path))
+        current = fill_document(text, options.root / RESULTS, str(path))
         if current != text:
             stale.append(path)
             if not options.check:
@@ -75,53 +76,53 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def filled_in(text: str, results: Path, name: str) -> str:
-    """A document with all its tables and figures as the result files have them.
+def fill_document(text: str, results: Path, name: str) -> str:
+    """Fill in the tables and values of a document.
 
     Args:
-        text: of the document.
+        text: text of the document.
         results: folder of the result files.
-        name: of the document, for messages.
+        name: name of the document, for messages.
 
     Raises:
-        DataError: a comment names what there is not.
+        DataError: a comment names an unknown file, table, row or measure.
     """
 
     def fill(block: re.Match[str]) -> str:
         kind, request = block[1], block[2]
         try:
-            shown = _table(request, results) if kind == "table" else _figure(request, results)
+            content = _table(request, results) if kind == "table" else _figure(request, results)
         except DataError as error:
             raise DataError(f"{name}: <!-- {kind}: {request} -->: {error}") from None
-        return f"<!-- {kind}: {request} -->{shown}<!-- end -->"
+        return f"<!-- {kind}: {request} -->{content}<!-- end -->"
 
     return BLOCK.sub(fill, text)
 
 
 def _table(request: str, results: Path) -> str:
     words = shlex.split(request)
-    chosen = {key: names.split(",") for key, sign, names in (word.partition("=") for word in words) if sign}
+    options = {key: names.split(",") for key, sign, names in (word.partition("=") for word in words) if sign}
     match [word for word in words if "=" not in word]:
         case [file, "*", measure]:
-            table = _across(_tables(results, file), measure)
+            table = _one_measure(_tables(results, file), measure)
         case [file, title]:
-            table = _named(_tables(results, file), title, "table")
+            table = _find(_tables(results, file), title, "table")
         case _:
             raise DataError("expected FILE TITLE or FILE * MEASURE, then rows=NAMES and columns=NAMES")
-    table = _with_rows(table, chosen.pop("rows", None))
-    table = _with_columns(table, chosen.pop("columns", None))
-    if chosen:
-        raise DataError(f"unknown option {', '.join(chosen)}; expected rows or columns")
+    table = _select_rows(table, options.pop("rows", None))
+    table = _select_columns(table, options.pop("columns", None))
+    if options:
+        raise DataError(f"unknown option {', '.join(options)}; expected rows or columns")
     return "\n".join(["", "", *table.lines(), "", ""])
 
 
 def _figure(request: str, results: Path) -> str:
     match shlex.split(request):
         case [file, title, name, measure]:
-            table = _named(_tables(results, file), title, "table")
+            table = _find(_tables(results, file), title, "table")
         case _:
             raise DataError("expected FILE TITLE ROW MEASURE")
-    row = _named({**table.rows, **table.margins}, name, "row")
+    row = _find({**table.rows, **table.margins}, name, "row")
     return row[_column(table, measure)].text("+" if name in table.margins else "")
 
 
@@ -130,15 +131,15 @@ def _tables(results: Path, file: str) -> dict[str, ResultTable]:
     return read_tables(results / f"{file}.json")
 
 
-def _across(tables: Mapping[str, ResultTable], measure: str) -> ResultTable:
-    """One measure of several tables, a column for each; rows that a table lacks are undefined there."""
+def _one_measure(tables: Mapping[str, ResultTable], measure: str) -> ResultTable:
+    """Table of one measure of several tables, one column each; missing rows are undefined."""
     columns = {title: _column(table, measure) for title, table in tables.items()}
 
-    def rows(of: Callable[[ResultTable], Mapping[str, Sequence[Estimate]]]) -> dict[str, list[Estimate]]:
-        names = dict.fromkeys(name for table in tables.values() for name in of(table))
+    def rows(part: Callable[[ResultTable], Mapping[str, Sequence[Estimate]]]) -> dict[str, list[Estimate]]:
+        names = dict.fromkeys(name for table in tables.values() for name in part(table))
         return {
             name: [
-                of(table)[name][columns[title]] if name in of(table) else UNDEFINED
+                part(table)[name][columns[title]] if name in part(table) else UNDEFINED
                 for title, table in tables.items()
             ]
             for name in names
@@ -154,49 +155,49 @@ def _across(tables: Mapping[str, ResultTable], measure: str) -> ResultTable:
     )
 
 
-def _with_rows(table: ResultTable, names: Sequence[str] | None) -> ResultTable:
+def _select_rows(table: ResultTable, names: Sequence[str] | None) -> ResultTable:
     if names is None:
         return table
     for name in names:
-        _named(dict.fromkeys([*table.rows, *table.margins, *table.references]), name, "row")
+        _find(dict.fromkeys([*table.rows, *table.margins, *table.references]), name, "row")
 
-    def chosen(part: Mapping[str, T]) -> dict[str, T]:
+    def select(part: Mapping[str, T]) -> dict[str, T]:
         return {name: part[name] for name in names if name in part}
 
     return replace(
         table,
-        rows=chosen(table.rows),
-        margins=chosen(table.margins),
-        references=chosen(table.references),
+        rows=select(table.rows),
+        margins=select(table.margins),
+        references=select(table.references),
     )
 
 
-def _with_columns(table: ResultTable, measures: Sequence[str] | None) -> ResultTable:
+def _select_columns(table: ResultTable, measures: Sequence[str] | None) -> ResultTable:
     if measures is None:
         return table
     columns = [_column(table, measure) for measure in measures]
 
-    def chosen(part: Mapping[str, Sequence[T]]) -> dict[str, list[T]]:
+    def select(part: Mapping[str, Sequence[T]]) -> dict[str, list[T]]:
         return {name: [row[column] for column in columns] for name, row in part.items()}
 
     return replace(
         table,
         measures=tuple(measures),
-        rows=chosen(table.rows),
-        margins=chosen(table.margins),
-        references=chosen(table.references),
+        rows=select(table.rows),
+        margins=select(table.margins),
+        references=select(table.references),
     )
 
 
 def _column(table: ResultTable, measure: str) -> int:
-    _named(dict.fromkeys(table.measures), measure, "measure")
+    _find(dict.fromkeys(table.measures), measure, "measure")
     return table.measures.index(measure)
 
 
-def _named(of: Mapping[str, T], name: str, kind: str) -> T:
-    if name not in of:
-        raise DataError(f"no {kind} {name!r}; there are {', '.join(map(repr, of))}")
-    return of[name]
+def _find(entries: Mapping[str, T], name: str, kind: str) -> T:
+    if name not in entries:
+        raise DataError(f"no {kind} {name!r}; choose from {', '.join(map(repr, entries))}")
+    return entries[name]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Short pretraining runs that differ in one thing, with several seeds, compared on dev sets.
+"""Compare short pretraining runs that differ in one setting, with several seeds, on dev sets.
 
     python -m recipes.benchmark experiments FILE OUT
 
@@ -6,17 +6,17 @@ FILE is YAML:
 
     title: What each loss adds
     seeds: [1, 2, 3]
-    shared:                          # part of every arm's configuration; arms change it
+    shared:                          # configuration shared by all arms, which may override it
       regime: {num_steps: 400}
-    arms:                            # the first one is what the others are compared with
-      heads: {base: heads}           # a configuration of recipes.pretrain each
+    arms:                            # configurations of recipes.pretrain; the first is the reference
+      heads: {base: heads}
       heads and ECL: {base: objectives/heads_all}
-    sets: [data/dev_pop909]          # for `recipes.benchmark beats`; may be left out
-    limit: 30                        # recordings of each set
+    sets: [data/dev_pop909]          # for `recipes.benchmark beats`; optional
+    limit: 30                        # recordings per set
 
-Each arm is trained once with each seed; its last checkpoint is exported, validated on the dev split of its
-own corpora, and its beats are decoded on the sets. OUT has the runs, results.jsonl, tables.json and table.md.
-What is finished is kept: the same command goes on.
+Each arm is trained once per seed. Its last checkpoint is exported and validated on the dev split of its
+corpora, and its beats are decoded on the sets. OUT contains the runs, results.jsonl, tables.json and
+table.md. Finished runs are not repeated: run the same command to resume.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ MEASURES = {
     "silence.recall_at_1": "R@1, silence",
     "CPU minutes": "CPU minutes",
 }
-"""Figures of `recipes.pretrain.validate` that the table shows, and their headings."""
+"""Metrics of `recipes.pretrain.validate` in the table, and their headings."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What FILE says."""
+    """The contents of FILE."""
 
     title: str
     seeds: Sequence[int]
@@ -66,12 +66,12 @@ class Experiment:
     sets: Sequence[str] = ()
     limit: int | None = None
     clips: int = 192
-    """Of the dev split that an arm is validated on."""
+    """Clips of the dev split for validation."""
 
 
 @dataclass(frozen=True)
 class ArmRun:
-    """One training."""
+    """A training of an arm with a seed."""
 
     arm: str
     seed: int
@@ -80,13 +80,13 @@ class ArmRun:
 
     @property
     def weights(self) -> Path:
-        """Of the music tower."""
+        """Exported music tower."""
         return self.folder / "music.safetensors"
 
 
 @command("recipes.benchmark experiments", interrupted=RESUMES, extra="all")
 def main(arguments: Sequence[str]) -> int:
-    """Run what is missing and print the table; the code of a command that failed."""
+    """Run missing trainings and print the table; return the exit code of a command that fails."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark experiments",
         description=__doc__,
@@ -94,12 +94,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the experiment")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of runs and results")
-    parser.add_argument(
-        "--table", action="store_true", help="run nothing; make the table of what is finished"
-    )
+    parser.add_argument("--table", action="store_true", help="only write the table of the finished runs")
     options = parser.parse_args(arguments)
     experiment = read_experiment(options.file)
-    runs = planned(experiment, options.out)
+    runs = plan_runs(experiment, options.out)
     for run in runs:
         check_unchanged(run)
     if not options.table:
@@ -108,15 +106,15 @@ def main(arguments: Sequence[str]) -> int:
             code = train(run, experiment.clips)
             if code:
                 return code
-    finished = [run for run in runs if figures_of(run)]
+    finished = [run for run in runs if read_metrics(run)]
     if not finished:
-        raise DataError(f"{options.out}: no run is finished; call the command without --table")
+        raise DataError(f"{options.out}: no run is finished; run the command without --table")
 
     from recipes.results.published import write_tables
     from recipes.results.record import write_results
 
-    results = [*measured(finished), *decoded(finished, experiment, options.out)]
-    table = comparison(results, experiment)
+    results = [*dev_results(finished), *beat_results(finished, experiment, options.out)]
+    table = comparison_table(results, experiment)
     write_results(options.out / "results.jsonl", results)
     write_tables(options.out / "tables.json", [table])
     text = "\n".join([f"## {table.title}", "", *table.lines()]) + "\n"
@@ -126,10 +124,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_experiment(path: Path) -> Experiment:
-    """The experiment in a file.
+    """Read an experiment from a file.
 
     Raises:
-        DataError: the file cannot be read, or is no experiment.
+        DataError: the file cannot be read, or is not an experiment.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -148,65 +146,65 @@ def read_experiment(path: Path) -> Experiment:
     return experiment
 
 
-def planned(experiment: Experiment, out: Path) -> list[ArmRun]:
-    """All runs, seed by seed, so that arms can be compared as soon as possible."""
+def plan_runs(experiment: Experiment, out: Path) -> list[ArmRun]:
+    """All runs, seed by seed, so that arms can be compared early."""
     return [
         ArmRun(
             arm,
             seed,
             out / "runs" / f"{arm}-seed{seed}",
-            merged(experiment.shared, config, {"common": {"seed": seed}}),
+            merge_layers(experiment.shared, config, {"common": {"seed": seed}}),
         )
         for seed in experiment.seeds
         for arm, config in experiment.arms.items()
     ]
 
 
-def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings, in which later layers replace values of earlier ones."""
+def merge_layers(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings; later layers override earlier ones."""
     result: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
-            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-            result[key] = merged(result[key], value) if both else value
+            both_mappings = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = merge_layers(result[key], value) if both_mappings else value
     return result
 
 
 def check_unchanged(run: ArmRun) -> None:
-    """Refuse to take the results of another configuration for those of this one.
+    """Check that an existing run has the same configuration.
 
     Raises:
-        DataError: the run has another configuration than when it was begun.
+        DataError: its configuration differs.
     """
     path = run.folder / "experiment.json"
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != run.config:
         raise DataError(
-            f"{run.folder}: was begun with another configuration (experiment.json); remove it, or give "
+            f"{run.folder}: contains a run of another configuration (experiment.json); remove it, or give "
             f"another OUT"
         )
 
 
 def train(run: ArmRun, clips: int) -> int:
-    """Train, export and validate what is not finished; the exit code of a command that failed."""
+    """Train, export and validate a run unless that is done; return the exit code of a command that fails."""
     from recipes.pretrain.options import find_config
 
     write_text(run.folder / "experiment.json", json.dumps(run.config, indent=1) + "\n")
     config = run.folder / "arm.yaml"
     base = str(find_config(run.config["base"]).resolve())
-    write_text(config, json.dumps({**run.config, "base": base}) + "\n")  # JSON is YAML
+    write_text(config, json.dumps({**run.config, "base": base}) + "\n")  # JSON is valid YAML
     training = run.folder / "run"
     if not run.weights.is_file():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        code = call("recipes.pretrain", str(training), "--config-file", str(config))
+        code = run_module("recipes.pretrain", str(training), "--config-file", str(config))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if code == 0:
             write_text(run.folder / "cpu.json", json.dumps({"minutes": seconds / 60}) + "\n")
-            code = call("recipes.pretrain.export", str(training), str(run.weights), "--step", "last")
+            code = run_module("recipes.pretrain.export", str(training), str(run.weights), "--step", "last")
         if code:
             return code
-    if not figures_of(run):
-        return call(
+    if not read_metrics(run):
+        return run_module(
             "recipes.pretrain.validate",
             str(training),
             "--step",
@@ -219,69 +217,70 @@ def train(run: ArmRun, clips: int) -> int:
     return 0
 
 
-def call(module: str, *arguments: str) -> int:
-    """Run a command of the project in a process of its own."""
+def run_module(module: str, *arguments: str) -> int:
+    """Run a command of the project in a separate process."""
     return subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
 
 
-def figures_of(run: ArmRun) -> dict[str, float]:
-    """The figures of a validated run; empty before."""
+def read_metrics(run: ArmRun) -> dict[str, float]:
+    """Read the metrics of a validated run; empty for other runs."""
     from recipes.pretrain.validate import validation_path
 
     path = validation_path(run.folder / "run", "dev")
     if not path.is_file() or not run.weights.is_file():
         return {}
-    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    metrics: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     cpu = run.folder / "cpu.json"
     if cpu.is_file():
-        found["CPU minutes"] = json.loads(cpu.read_text(encoding="utf-8"))["minutes"]
-    return found
+        metrics["CPU minutes"] = json.loads(cpu.read_text(encoding="utf-8"))["minutes"]
+    return metrics
 
 
-def measured(runs: Sequence[ArmRun]) -> list[Results]:
-    """The figures on the dev splits of the arms' own corpora."""
-    from recipes.results.record import Results, Run, command_and_versions, item_rows
+def dev_results(runs: Sequence[ArmRun]) -> list[Results]:
+    """Metrics on the dev splits of the corpora of each arm."""
+    from recipes.results.record import Results, Run, item_rows, origin
 
     return [
         Results(
-            Run("experiment", "dev", run.arm, seed=run.seed, split="dev", details=command_and_versions()),
-            item_rows("dev", "dev", {MEASURES[key]: figures[key] for key in MEASURES if key in figures}),
+            Run("experiment", "dev", run.arm, seed=run.seed, split="dev", details=origin()),
+            item_rows("dev", "dev", {MEASURES[key]: metrics[key] for key in MEASURES if key in metrics}),
         )
         for run in runs
-        for figures in [figures_of(run)]
+        for metrics in [read_metrics(run)]
     ]
 
 
-def decoded(runs: Sequence[ArmRun], experiment: Experiment, out: Path) -> list[Results]:
-    """Beats on the sets, by the decoder that ships; means over pieces of each run."""
+def beat_results(runs: Sequence[ArmRun], experiment: Experiment, out: Path) -> list[Results]:
+    """Beat and downbeat F on the sets with the default decoder, as means over pieces."""
     if not experiment.sets:
         return []
     from recipes.benchmark.beats.comparison import compare
     from recipes.benchmark.beats.sets import read_set
     from recipes.benchmark.beats.trackers import read_trackers
-    from recipes.results.record import Results, Run, command_and_versions, item_rows, long_form
+    from recipes.results.record import Results, Run, item_rows, long_form, origin
 
     sets = [read_set(text, experiment.limit) for text in experiment.sets]
-    named = {f"run{number}": run for number, run in enumerate(runs)}
-    files = {name: run.weights for name, run in named.items()}
+    runs_by_name = {f"run{number}": run for number, run in enumerate(runs)}
+    files = {name: run.weights for name, run in runs_by_name.items()}
     with ExitStack() as stack:
         trackers = read_trackers(list(files), files, 0.5, None, stack)
         rows = long_form(compare(sets, trackers, out / "estimates", repeats=1, overwrite=False))
     results = []
-    for name, run in named.items():
-        figures = {}
-        for one in sets:
-            own = rows[(rows["upstream"] == name) & (rows["data"] == one.name)]
+    for name, run in runs_by_name.items():
+        metrics = {}
+        for music_set in sets:
+            set_rows = rows[(rows["upstream"] == name) & (rows["data"] == music_set.name)]
             for measure in ("beat F", "downbeat F"):
-                means = own[own["measure"] == measure].groupby("group")["value"].mean()
-                figures[f"{one.name}: {measure}"] = float(means.mean()) if len(means) else math.nan
-        about = Run("experiment", "sets", run.arm, seed=run.seed, split="dev", details=command_and_versions())
-        results.append(Results(about, item_rows("sets", "sets", figures)))
+                means = set_rows[set_rows["measure"] == measure].groupby("group")["value"].mean()
+                metrics[f"{music_set.name}: {measure}"] = float(means.mean()) if len(means) else math.nan
+        run_record = Run("experiment", "sets", run.arm, seed=run.seed, split="dev", details=origin())
+        results.append(Results(run_record, item_rows("sets", "sets", metrics)))
     return results
 
 
-def comparison(results: Sequence[Results], experiment: Experiment) -> ResultTable:
-    """Means over seeds, and differences to the first arm paired by seed; intervals are lowest and highest."""
+def comparison_table(results: Sequence[Results], experiment: Experiment) -> ResultTable:
+    """Table of means over seeds and differences from the first arm, paired by seed; intervals are the
+    range."""
     from recipes.results.estimates import Estimate
     from recipes.results.record import long_form
     from recipes.results.tables import ResultTable
@@ -290,8 +289,8 @@ def comparison(results: Sequence[Results], experiment: Experiment) -> ResultTabl
     measures = list(dict.fromkeys(rows["measure"]))
     values = rows.pivot_table("value", "seed", ["upstream", "measure"])
 
-    def over_seeds(of: Any) -> Estimate:
-        known = of.dropna().to_numpy()
+    def estimate_over_seeds(series: Any) -> Estimate:
+        known = series.dropna().to_numpy()
         if not len(known):
             return Estimate(math.nan)
         if len(known) == 1:
@@ -306,10 +305,10 @@ def comparison(results: Sequence[Results], experiment: Experiment) -> ResultTabl
     return ResultTable(
         experiment.title,
         tuple(measures),
-        {arm: [over_seeds(column(arm, measure)) for measure in measures] for arm in arms},
+        {arm: [estimate_over_seeds(column(arm, measure)) for measure in measures] for arm in arms},
         {
             f"{arm} − {first}": [
-                over_seeds(column(arm, measure) - column(first, measure)) for measure in measures
+                estimate_over_seeds(column(arm, measure) - column(first, measure)) for measure in measures
             ]
             for arm in arms[1:]
         },

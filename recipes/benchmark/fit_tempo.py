@@ -1,13 +1,14 @@
-"""Fits the weights of the rules' tempo estimate, PERIODICITY_WEIGHTS and PRIOR_WEIGHTS of tracking/tempo.py.
+"""Fit the weights of the tempo estimation without a network (PERIODICITY_WEIGHTS and PRIOR_WEIGHTS of
+tracking/tempo.py).
 
     python -m recipes.benchmark.fit_tempo data/constructed --pairs 900
 
-A multinomial logistic regression over the tempi: in each window of a few seconds, the score of a tempo is
-the weighted sum of what :func:`~motionbeat_upstream.tracking.tempo.tempo_evidence` finds there and of x, x²
-and x³, x being the tempo in octaves above 120 bpm. Windows are weighted so that their tempi spread by half an
-octave about 133 bpm, whatever the corpus' own spread. It is fitted on the train split and scored on the
-dev split, beside the weights that are there now: the share of windows whose best tempo is within 4 % of the
-annotated one, and the share within 4 % of it, its half, double, third or triple.
+The model is a multinomial logistic regression over tempi. In each window of a few seconds, the score of a
+tempo is the weighted sum of :func:`~motionbeat_upstream.tracking.tempo.tempo_evidence` and of x, x² and x³,
+where x is the tempo in octaves above 120 bpm. Windows are weighted so that their tempi have a standard
+deviation of half an octave about 133 bpm in any corpus. The weights are fitted on the train split and scored
+on the dev split, together with the current ones: the share of windows whose best tempo is within 4 % of the
+annotated one, and the share within 4 % of it or of its half, double, third or triple.
 """
 
 from __future__ import annotations
@@ -33,44 +34,44 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CENTRE, SPREAD = 133.0, 0.5
-"""Beats per minute, and octaves, that windows are weighted to spread about."""
+"""Mean in bpm and standard deviation in octaves of the weighted tempi."""
 
-MOST = 10.0
-"""A window weighs at most so many times what it would by itself."""
+MAX_WEIGHT_RATIO = 10.0
+"""Maximum weight of a window, relative to the mean."""
 
-NEAR = 0.04
-"""A tempo within so much of the annotated one is right."""
+TEMPO_TOLERANCE = 0.04
+"""Relative tolerance of a tempo."""
 
-LEVELS = (1.0, 1 / 2, 2.0, 1 / 3, 3.0)
-"""Metrical levels that count as right in the second figure."""
+METRICAL_LEVELS = (1.0, 1 / 2, 2.0, 1 / 3, 3.0)
+"""Metrical levels that count as correct in the second score."""
 
-HELD = 1e-3
+RIDGE_PENALTY = 1e-3
 """Ridge penalty on the weights."""
 
 POWERS = 3
-"""Of the tempo in octaves, as many as ``PRIOR_WEIGHTS`` has weights."""
+"""Number of powers of the tempo in octaves; the length of ``PRIOR_WEIGHTS``."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """N windows of a split."""
+    """The N windows of a split."""
 
     evidence: NDArray[np.float64]
     """(N, S, 3 · M + 3) evidence of each tempo, then x, x² and x³."""
     bpm: NDArray[np.float64]
-    """(N,) annotated tempo in the middle of each."""
+    """(N,) annotated tempo in the middle of each window."""
 
 
 @command("fit_tempo")
 def main(arguments: Sequence[str]) -> int:
-    """Fit and print."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark.fit_tempo",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpora", type=Path, nargs="+", help="prepared corpora with grids")
-    parser.add_argument("--pairs", type=int, default=900, help="of each corpus' train split (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=900, help="pairs per train split (%(default)s)")
     options = parser.parse_args(arguments)
     if options.pairs < 1:
         parser.error(f"--pairs must be at least 1, got {options.pairs}")
@@ -80,8 +81,8 @@ def main(arguments: Sequence[str]) -> int:
     from motionbeat_upstream.tracking.tempo import PERIOD_MULTIPLES, PERIODICITY_WEIGHTS, PRIOR_WEIGHTS
 
     fitted = fit(train)
-    now = np.concatenate([np.ravel(PERIODICITY_WEIGHTS), PRIOR_WEIGHTS])
-    for name, weights in (("now", now), ("fitted", fitted), ("fitted, rounded", rounded(fitted))):
+    current = np.concatenate([np.ravel(PERIODICITY_WEIGHTS), PRIOR_WEIGHTS])
+    for name, weights in (("now", current), ("fitted", fitted), ("fitted, rounded", rounded(fitted))):
         for split, windows in (("train", train), ("dev", dev)):
             level, related = score(windows, weights)
             print(
@@ -93,16 +94,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
-    """The windows of a split's pairs that have a grid.
+def read_windows(corpora: Sequence[Corpus], split: str, max_pairs: int) -> Windows:
+    """Read the windows of the pairs of a split that have a grid.
 
     Args:
-        corpora: prepared.
+        corpora: prepared corpora.
         split: train, dev or test.
-        most: pairs of each corpus, spread over its split.
+        max_pairs: maximum number of pairs per corpus, evenly spaced.
 
     Raises:
-        DataError: no pair with a grid, or files that are not what they should be.
+        DataError: no pair with a grid, or invalid files.
         AudioError: sound that cannot be read.
     """
     import torch
@@ -111,28 +112,29 @@ def read_windows(corpora: Sequence[Corpus], split: str, most: int) -> Windows:
     from motion_data.loading import load_pair
     from motionbeat_upstream.tracking.tempo import HOP_SECONDS, candidate_tempi
 
-    pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), most)]
+    pairs = [(corpus, pair) for corpus in corpora for pair in _spread(corpus.split(split), max_pairs)]
     evidence: list[Tensor] = []
     bpm: list[NDArray[np.float64]] = []
     for corpus, pair in tqdm(pairs, desc=split, unit=" pairs", disable=None):
         loaded = load_pair(pair, corpus.folder)
         if loaded.grid is None:
             continue
-        found = evidence_of(loaded.wav)
-        evidence.append(found)
-        bpm.append(local_tempo(loaded.grid, np.arange(len(found)) * HOP_SECONDS))
+        window_evidence = compute_evidence(loaded.wav)
+        evidence.append(window_evidence)
+        bpm.append(local_tempo(loaded.grid, np.arange(len(window_evidence)) * HOP_SECONDS))
     if not evidence:
-        raise DataError(f"no pair of the {split} split has a grid; fit on a corpus that knows its beats")
+        raise DataError(f"no pair of the {split} split has a grid; give a corpus with annotated beats")
     octaves = torch.log2(candidate_tempi().double() / 120.0)
     powers = torch.stack([octaves**power for power in range(1, POWERS + 1)], 1)
-    seen = torch.cat(evidence).double().flatten(2)
+    stacked = torch.cat(evidence).double().flatten(2)
     return Windows(
-        torch.cat([seen, powers.expand(len(seen), -1, -1)], 2).numpy(), np.concatenate(bpm).astype(np.float64)
+        torch.cat([stacked, powers.expand(len(stacked), -1, -1)], 2).numpy(),
+        np.concatenate(bpm).astype(np.float64),
     )
 
 
-def evidence_of(wav: Tensor) -> Tensor:
-    """(T, S, 3, M) of one waveform (T',) at 16 kHz."""
+def compute_evidence(wav: Tensor) -> Tensor:
+    """(T, S, 3, M) tempo evidence of one waveform (T',) at 16 kHz."""
     import torch
 
     from motionbeat_upstream.tracking.accents import compute_accents
@@ -145,23 +147,23 @@ def evidence_of(wav: Tensor) -> Tensor:
 
 
 def local_tempo(grid: Grid, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) beats per minute at (N,) seconds; beyond the outer beats, that of the nearest two."""
+    """(N,) tempo in bpm at (N,) seconds; beyond the outer beats that of the nearest two."""
     index = np.clip(np.searchsorted(grid.beats, times, side="right") - 1, 0, len(grid.beats) - 2)
     tempo: NDArray[np.float64] = 60.0 / np.diff(grid.beats)[index]
     return tempo
 
 
 def fit(windows: Windows) -> NDArray[np.float64]:
-    """(3 · M + 3,) the weights of greatest likelihood, held down a little."""
+    """(3 · M + 3,) weights of maximum likelihood with a small ridge penalty."""
     from scipy.optimize import minimize
 
     from motionbeat_upstream.tracking.tempo import candidate_tempi
 
     evidence, weight = windows.evidence, window_weights(windows.bpm)
     steps = np.log2(candidate_tempi().double().numpy())
-    # A tempo between two of the scale's is shared between them.
-    away = np.abs(np.log2(windows.bpm)[:, None] - steps) / (steps[1] - steps[0])
-    target = np.maximum(1 - away, 0)
+    # The target of a tempo between two classes is distributed over both.
+    distance = np.abs(np.log2(windows.bpm)[:, None] - steps) / (steps[1] - steps[0])
+    target = np.maximum(1 - distance, 0)
     target /= np.maximum(target.sum(1, keepdims=True), 1e-9)
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -172,44 +174,48 @@ def fit(windows: Windows) -> NDArray[np.float64]:
         share /= total
         likelihood = (target * (logits - top - np.log(total))).sum(1)
         slope = np.einsum("n,ns,nsk->k", weight, share - target, evidence, optimize=True)
-        held = HELD * weights
-        return float(-(weight * likelihood).sum() + 0.5 * (held * weights).sum()), slope + held
+        penalty = RIDGE_PENALTY * weights
+        return float(-(weight * likelihood).sum() + 0.5 * (penalty * weights).sum()), slope + penalty
 
-    found: NDArray[np.float64] = minimize(
+    fitted: NDArray[np.float64] = minimize(
         loss, np.zeros(evidence.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 500}
     ).x
-    return found
+    return fitted
 
 
 def window_weights(bpm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) of sum 1, such that the weighted tempi spread by ``SPREAD`` octaves about ``CENTRE``."""
+    """(N,) weights of sum 1, for which the tempi have the standard deviation ``SPREAD`` about ``CENTRE``."""
     octaves = np.log2(bpm / CENTRE)
     count, edges = np.histogram(octaves, bins=24)
-    here = count[np.clip(np.searchsorted(edges, octaves, side="right") - 1, 0, len(count) - 1)]
-    weight = np.exp(-0.5 * (octaves / SPREAD) ** 2) / here
-    weight = np.minimum(weight / weight.mean(), MOST)
+    bin_count = count[np.clip(np.searchsorted(edges, octaves, side="right") - 1, 0, len(count) - 1)]
+    weight = np.exp(-0.5 * (octaves / SPREAD) ** 2) / bin_count
+    weight = np.minimum(weight / weight.mean(), MAX_WEIGHT_RATIO)
     weights: NDArray[np.float64] = weight / weight.sum()
     return weights
 
 
 def score(windows: Windows, weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Shares of windows whose best tempo is right, and right or a related one; weighted as in the fit."""
+    """Shares of windows whose best tempo is correct, and correct or related; weighted as in the fit."""
     from motionbeat_upstream.tracking.tempo import candidate_tempi
 
     best = candidate_tempi().double().numpy()[(windows.evidence @ weights).argmax(1)]
     weight = window_weights(windows.bpm)
-    off = np.stack([np.abs(best / (level * windows.bpm) - 1) for level in LEVELS])
-    return float(weight @ (off[0] <= NEAR)), float(weight @ (off.min(0) <= NEAR))
+    deviation = np.stack([np.abs(best / (level * windows.bpm) - 1) for level in METRICAL_LEVELS])
+    return float(weight @ (deviation[0] <= TEMPO_TOLERANCE)), float(
+        weight @ (deviation.min(0) <= TEMPO_TOLERANCE)
+    )
 
 
 def rounded(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As they stand in the source: evidence to a tenth, the prior to a hundredth."""
+    """Round the weights for the source: evidence to a tenth, the prior to a hundredth."""
     return np.concatenate([np.round(weights[:-POWERS], 1), np.round(weights[-POWERS:], 2)])
 
 
-def _spread(pairs: Sequence[MotionPair], most: int) -> list[MotionPair]:
-    """At most so many, evenly over all of them."""
-    return [pairs[index * len(pairs) // min(most, len(pairs))] for index in range(min(most, len(pairs)))]
+def _spread(pairs: Sequence[MotionPair], max_pairs: int) -> list[MotionPair]:
+    """Select at most ``max_pairs`` pairs, evenly spaced."""
+    return [
+        pairs[index * len(pairs) // min(max_pairs, len(pairs))] for index in range(min(max_pairs, len(pairs)))
+    ]
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
-"""How often the labels of a recordings corpus are wrong, against MIDI files of the same music.
+"""Error rate of the labels of a recordings corpus, against MIDI files of the same music.
 
     python -m recipes.benchmark.labelling_error CORPUS MIDI [--package NAME]
 
-CORPUS is a recordings corpus prepared with ``--without-midi``, so that these tracks were labelled like the
-others; MIDI a folder with a ``.mid`` for some of its tracks, of the same name
-(Debian's ``planetblupi-music-midi`` beside ``planetblupi-music-ogg``); ``--package`` names the folder of the
-tracks where other packages have files of the same name. The truth of a track is the grid of
-its MIDI file's tempi and time signatures, moved by one constant lag: the one at which the file's note onsets
-correlate most with the recording's onset envelope, within ±5 s. The labels have no part in the lag. Then, for
-each track that was kept:
+CORPUS is a recordings corpus prepared with ``--without-midi``, so that these tracks are labelled like the
+others. MIDI is a folder with ``.mid`` files that have the names of some tracks (Debian's
+``planetblupi-music-midi`` for ``planetblupi-music-ogg``). ``--package`` selects a folder of tracks if several
+packages have files of the same name. The reference of a track is the grid of tempi and time signatures of its
+MIDI file, shifted by the lag within ±5 s at which the note onsets correlate most with the onset envelope of
+the recording. The labels do not affect the lag. For each track of the corpus:
 
-- level: the median period of the labelled beats is within 2 % of the truth's;
-- phase: the level is right, and 95 % of the labelled beats lie within 70 ms of a true one;
-- bars: the phase is right, bars are known, and 95 % of the labelled downbeats lie within 70 ms of a true one,
-  and as many the other way round.
+- level: the median period of the labelled beats is within 2 % of the reference;
+- phase: the level is right, and 95 % of the labelled beats are within 70 ms of a reference beat;
+- bars: the phase is right, bars are known, and 95 % of the labelled downbeats are within 70 ms of a reference
+  downbeat, and vice versa.
 
-A MIDI file's nominal beat is itself a notation that somebody chose: half or double of it may be as good to a
-listener, and counts as wrong here.
+The beat of a MIDI file is a choice of its author: half or double of it may be as plausible, but counts as
+wrong.
 """
 
 from __future__ import annotations
@@ -40,70 +39,83 @@ from recipes.results.tables import markdown_table
 
 Array = NDArray[np.float64]
 
-NEAR = 0.07
-"""Seconds within which a beat is the same, as in MIREX."""
+TOLERANCE_SECONDS = 0.07
+"""Tolerance of a beat, as in MIREX."""
 
-SHARE = 0.95
-"""Of the labelled beats that must be near true ones."""
+MIN_MATCHED_SHARE = 0.95
+"""Minimum share of labelled beats within the tolerance of reference beats."""
 
-SAME_PERIOD = 0.02
+MAX_PERIOD_DEVIATION = 0.02
+"""Maximum relative deviation of the median period."""
 
 
 @dataclass(frozen=True)
 class TrackResult:
-    """One track's labels against its MIDI file."""
+    """The labels of a track against its MIDI file."""
 
     track: str
     lag: float
-    """Seconds that the recording is behind the MIDI file."""
+    """Seconds by which the recording is behind the MIDI file."""
     lag_clearness: float
-    """Correlation at the lag, over the highest that is 100 ms or more away."""
+    """Correlation at the lag, divided by the maximum at least 100 ms away."""
     ratio: float
-    """Tempo of the labels, over the truth's."""
-    beats_near: float
-    """Share of the labelled beats near true ones."""
+    """Tempo of the labels divided by the reference."""
+    matched_share: float
+    """Share of labelled beats within the tolerance of reference beats."""
     level: bool
     phase: bool
     bars: bool | None
-    """None where bars are unknown."""
+    """None if bars are unknown."""
 
 
 def compare(
     beats: Array,
     downbeats: Array | None,
-    true_beats: Array,
-    true_downbeats: Array,
+    reference_beats: Array,
+    reference_downbeats: Array,
 ) -> tuple[float, float, bool, bool, bool | None]:
-    """Ratio of tempi, share of beats near, and whether level, phase and bars are right.
+    """Return the tempo ratio, the share of matched beats, and whether level, phase and bars are right.
 
     Args:
-        beats: (N,) labelled, in seconds.
-        downbeats: (M,) labelled; None where bars are unknown.
-        true_beats: (K,) on the recording's clock.
-        true_downbeats: (L,) likewise.
+        beats: (N,) labelled beats in seconds.
+        downbeats: (M,) labelled downbeats; None if bars are unknown.
+        reference_beats: (K,) reference beats in seconds of the recording.
+        reference_downbeats: (L,) reference downbeats.
     """
-    ratio = float(np.median(np.diff(true_beats)) / np.median(np.diff(beats)))
-    inside = beats[(beats > true_beats[0] - NEAR) & (beats < true_beats[-1] + NEAR)]
-    near = _near(inside, true_beats)
-    level = abs(ratio - 1) <= SAME_PERIOD
-    phase = level and near >= SHARE
+    ratio = float(np.median(np.diff(reference_beats)) / np.median(np.diff(beats)))
+    inside = beats[
+        (beats > reference_beats[0] - TOLERANCE_SECONDS) & (beats < reference_beats[-1] + TOLERANCE_SECONDS)
+    ]
+    matched_share = _matched_share(inside, reference_beats)
+    level = abs(ratio - 1) <= MAX_PERIOD_DEVIATION
+    phase = level and matched_share >= MIN_MATCHED_SHARE
     if downbeats is None:
-        return ratio, near, level, phase, None
-    labelled = downbeats[(downbeats > true_beats[0] - NEAR) & (downbeats < true_beats[-1] + NEAR)]
-    expected = true_downbeats[(true_downbeats > beats[0] - NEAR) & (true_downbeats < beats[-1] + NEAR)]
-    bars = phase and _near(labelled, true_downbeats) >= SHARE and _near(expected, downbeats) >= SHARE
-    return ratio, near, level, phase, bars
+        return ratio, matched_share, level, phase, None
+    labelled = downbeats[
+        (downbeats > reference_beats[0] - TOLERANCE_SECONDS)
+        & (downbeats < reference_beats[-1] + TOLERANCE_SECONDS)
+    ]
+    expected = reference_downbeats[
+        (reference_downbeats > beats[0] - TOLERANCE_SECONDS)
+        & (reference_downbeats < beats[-1] + TOLERANCE_SECONDS)
+    ]
+    bars = (
+        phase
+        and _matched_share(labelled, reference_downbeats) >= MIN_MATCHED_SHARE
+        and _matched_share(expected, downbeats) >= MIN_MATCHED_SHARE
+    )
+    return ratio, matched_share, level, phase, bars
 
 
-def _near(times: Array, others: Array) -> float:
-    """Share of times that have one of the others within ``NEAR``."""
+def _matched_share(times: Array, others: Array) -> float:
+    """Share of times that are within ``TOLERANCE_SECONDS`` of one of the others."""
     if not len(times) or not len(others):
         return 0.0
-    return float((np.abs(times[:, None] - others).min(axis=1) <= NEAR).mean())
+    return float((np.abs(times[:, None] - others).min(axis=1) <= TOLERANCE_SECONDS).mean())
 
 
 def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> TrackResult:
-    """Compare the labels of a track, joined from its pairs, with its MIDI file."""
+    """Compare the labels of a track, joined over its pairs, with its MIDI file."""
     from motion_data.corpora.recordings.midi_grid import estimate_lag
     from motion_data.corpora.recordings.tatum import audio_onset_envelope
     from motionbeat_upstream.audio import read_audio
@@ -114,31 +126,35 @@ def track_result(corpus: Corpus, pairs: Sequence[MotionPair], midi: Path) -> Tra
     score = read_score(midi)
     onsets = ticks_to_seconds(score, np.array([note.time for part in score.tracks for note in part.notes]))
     lag, clearness = estimate_lag(audio_onset_envelope(read_audio(corpus.folder / first.path)), onsets)
-    truth = midi_beats(midi)
+    reference = midi_beats(midi)
     beats = joined_beats(pairs, corpus.folder)
-    true_beats = truth.times + lag
+    reference_beats = reference.times + lag
     downbeats = beats.downbeats if beats.downbeats_known else None
-    found = compare(beats.times, downbeats, true_beats, true_beats[truth.positions == 1])
-    return TrackResult(pairs[0].piece, lag, clearness, *found)
+    comparison = compare(beats.times, downbeats, reference_beats, reference_beats[reference.positions == 1])
+    return TrackResult(pairs[0].piece, lag, clearness, *comparison)
 
 
-def results(corpus: Corpus, folder: Path, package: str = "") -> tuple[list[TrackResult], dict[str, str]]:
-    """Results of the tracks with a MIDI file, and why others with one were left out of the corpus.
+def compare_tracks(
+    corpus: Corpus, folder: Path, package: str = ""
+) -> tuple[list[TrackResult], dict[str, str]]:
+    """Compare all tracks with a MIDI file; also return the reasons why tracks with one are not in the corpus.
 
     Raises:
-        DataError: no MIDI file is of a track.
+        DataError: no MIDI file has the name of a track.
     """
     midis = {path.stem: path for path in sorted(folder.rglob("*.mid"))}
     pieces: dict[str, list[MotionPair]] = {}
     for pair in corpus.pairs:
         if _matches(pair.piece, midis, package):
             pieces.setdefault(pair.piece, []).append(pair)
-    left_out = {
-        name: str(why) for name, why in corpus.info["left_out"].items() if _matches(name, midis, package)
+    skipped = {
+        name: str(reason)
+        for name, reason in corpus.info["left_out"].items()
+        if _matches(name, midis, package)
     }
-    if not pieces and not left_out:
+    if not pieces and not skipped:
         raise DataError(f"{folder}: no .mid file has the name of a track of {corpus.folder}")
-    return [track_result(corpus, pairs, midis[Path(piece).stem]) for piece, pairs in pieces.items()], left_out
+    return [track_result(corpus, pairs, midis[Path(piece).stem]) for piece, pairs in pieces.items()], skipped
 
 
 def _matches(track: str, midis: Mapping[str, Path], package: str) -> bool:
@@ -150,31 +166,41 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.benchmark.labelling_error",
-        description="Error rate of a recordings corpus's labels against MIDI files of the same music.",
+        description="Error rate of the labels of a recordings corpus against MIDI files of the same music.",
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="prepared by `data prepare recordings`")
-    parser.add_argument("midi", type=Path, metavar="MIDI", help="folder of .mid files named as tracks are")
-    parser.add_argument("--package", default="", metavar="NAME", help="folder of the tracks (any)")
+    parser.add_argument(
+        "midi", type=Path, metavar="MIDI", help="folder of .mid files with the names of tracks"
+    )
+    parser.add_argument("--package", default="", metavar="NAME", help="folder of the tracks (all)")
     options = parser.parse_args(arguments)
-    found, left_out = results(read_corpus(options.corpus), options.midi, options.package)
-    words = {True: "right", False: "wrong", None: "unknown"}
+    track_results, skipped = compare_tracks(read_corpus(options.corpus), options.midi, options.package)
+    texts = {True: "right", False: "wrong", None: "unknown"}
     rows = [
         [
-            Path(one.track).name,
-            *(f"{one.lag:.2f}", f"{one.lag_clearness:.2f}", f"{one.ratio:.3f}", f"{one.beats_near:.3f}"),
-            *(words[right] for right in (one.level, one.phase, one.bars)),
+            Path(result.track).name,
+            f"{result.lag:.2f}",
+            f"{result.lag_clearness:.2f}",
+            f"{result.ratio:.3f}",
+            f"{result.matched_share:.3f}",
+            texts[result.level],
+            texts[result.phase],
+            texts[result.bars],
         ]
-        for one in found
+        for result in track_results
     ]
     heading = ["track", "lag (s)", "clearness of lag", "tempo ratio", "beats near", "level", "phase", "bars"]
     print("\n".join(markdown_table(heading, rows)))
-    for name, why in left_out.items():
-        print(f"left out: {name}: {why}")
-    known = [one for one in found if one.bars is not None]
+    for name, reason in skipped.items():
+        print(f"left out: {name}: {reason}")
+    total = len(track_results) + len(skipped)
+    level, phase, bars = (
+        sum(bool(getattr(result, name)) for result in track_results) for name in ("level", "phase", "bars")
+    )
+    known = sum(result.bars is not None for result in track_results)
     print(
-        f"{len(found)} of {len(found) + len(left_out)} tracks kept; level right in "
-        f"{sum(one.level for one in found)}, phase in {sum(one.phase for one in found)}; bars known in "
-        f"{len(known)}, right in {sum(bool(one.bars) for one in known)}"
+        f"{len(track_results)} of {total} tracks kept; level right in {level}, phase in {phase}; bars known "
+        f"in {known}, right in {bars}"
     )
     return 0
 

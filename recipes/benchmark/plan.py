@@ -1,4 +1,4 @@
-"""What the benchmark's tasks share: a data set, its runs for each upstream, none of them twice.
+"""The base of the benchmark's tasks: a data set and its runs for each upstream, each done once.
 
 A run's folder holds two marks, ``begun`` and ``done``, each with what the run depends on: data, weights,
 settings, versions. A run is complete when ``done`` says what is asked for and its results are there.
@@ -18,10 +18,10 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
-from recipes.downstream.s3prl_runner.options import NO_CACHE
-from recipes.downstream.s3prl_runner.run_files import list_run_files, remove
+from recipes.downstream.s3prl_runner.options import NONE
+from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
 from recipes.downstream.task_run.request import command
-from recipes.results.record import Results, read_results, results_path
+from recipes.results.record import Results, read_results, results_file
 from recipes.results.tables import ResultTable
 
 
@@ -30,77 +30,77 @@ class Plan(ABC):
     """A data set of a task, with runs for each upstream, seed and fold."""
 
     root: Path
-    """Of the data set."""
+    """Folder of the data set."""
     seeds: tuple[int, ...]
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """As the folder of its runs is called in the benchmark's."""
+        """Name of the folder of its runs."""
 
     @property
     def folds(self) -> Sequence[str]:
-        """Folds that are tested in turn; one without a name where there are none."""
+        """Test folds; a single one with an empty name if there are none."""
         return ("",)
 
     @abstractmethod
     def folder(self, out: Path, label: str, seed: int, fold: str) -> Path:
-        """Of a run, in the folder of all runs."""
+        """Folder of a run."""
 
     @abstractmethod
     def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
-        """Train and test what is not there yet.
+        """Train and test the runs that are not done.
 
         Args:
-            upstream: whose features.
+            upstream: upstream of the features.
             out: folder of the runs.
-            cache: folder of features that are kept; None keeps none.
-            overwrite: whether runs of other upstreams, data or settings may be replaced.
+            cache: folder for cached features, or None.
+            overwrite: whether to replace runs of other upstreams, data or settings.
 
         Raises:
-            MotionBeatError: what is wrong with data, features or weights,
-                or a run of other data or weights would be replaced.
+            MotionBeatError: invalid data, features or weights, or a run of other data or weights without
+                ``overwrite``.
             RunFailed: a run of ``run_downstream.py`` ended with an error, which it has printed.
         """
 
     @abstractmethod
     def tables(self, upstreams: Sequence[UpstreamChoice], out: Path, resamples: int) -> list[ResultTable]:
-        """What was reached, all of which must have been run.
+        """Tables of the results; all runs must be done.
 
         Raises:
-            DataError: results that are missing, or cannot be read.
+            DataError: missing or invalid results.
         """
 
     def results(self, choice: UpstreamChoice, out: Path) -> list[list[Results]]:
-        """The results of an upstream's runs, fold by fold for each seed, called as tables call it.
+        """Results of an upstream with its label, for each seed and fold; each followed by its references.
 
         Raises:
-            DataError: results that are missing, or cannot be read.
+            DataError: missing or invalid results.
         """
         folders = [self.folder(out, choice.label, seed, fold) for seed in self.seeds for fold in self.folds]
         return [
             [replace(own, run=replace(own.run, upstream=choice.label)), *references]
-            for own, *references in (read_results(results_path(folder)) for folder in folders)
+            for own, *references in (read_results(results_file(folder)) for folder in folders)
         ]
 
     def own_results(self, upstreams: Iterable[UpstreamChoice], out: Path) -> list[Results]:
-        """The results of several upstreams, without reference runs."""
+        """Results of several upstreams, without references."""
         return [own for choice in upstreams for own, *_ in self.results(choice, out)]
 
 
 class CommandPlan(Plan):
-    """A data set of a task that is trained by ``run_downstream.py``."""
+    """A data set of a task that ``run_downstream.py`` trains."""
 
     task: ClassVar[str]
 
     @property
     def name(self) -> str:
-        """As the folder of its runs is called in the benchmark's."""
+        """Name of the folder of its runs."""
         return f"{self.task}-{self.root.name}"
 
     @abstractmethod
     def jobs(self, choice: UpstreamChoice, out: Path) -> list[Job]:
-        """The runs of an upstream."""
+        """Runs of an upstream."""
 
     def run(self, upstream: UpstreamChoice, out: Path, cache: Path | None, overwrite: bool = False) -> None:
         """See :meth:`Plan.run`."""
@@ -120,80 +120,82 @@ class Job:
     """A run of ``run_downstream.py``."""
 
     folder: Path
-    made_of: str
-    """What the run depends on."""
+    fingerprint: str
+    """Identification of everything that the run depends on."""
     options: Sequence[str]
-    """Of ``run_downstream.py``, but for mode, folder and overrides."""
+    """Options of ``run_downstream.py`` without mode, folder and overrides."""
     overrides: Sequence[str]
-    """``config.KEY=VALUE``."""
+    """Overrides ``config.KEY=VALUE``."""
 
 
 def run_jobs(
     jobs: Sequence[Job], cache: Path | None = None, quiet: bool = False, overwrite: bool = False
 ) -> None:
-    """Train and test what is not done yet.
+    """Train and test the runs that are not done.
 
-    A run that was interrupted goes on from its last checkpoint. As S3PRL resumes, its epoch begins anew.
+    An interrupted run resumes from its last checkpoint; S3PRL restarts its epoch.
 
     Args:
-        jobs: the runs.
-        cache: folder of features that are kept for all of them; None keeps none.
-        quiet: write what the runs print to ``log.txt`` in their folders; only errors are printed.
-        overwrite: whether runs that are made of something else may be replaced.
+        jobs: runs.
+        cache: folder for cached features, or None.
+        quiet: write the output of the runs to ``log.txt`` in their folders, and print only errors.
+        overwrite: whether to replace runs with another fingerprint.
 
     Raises:
-        MotionBeatError: a folder holds a run that is made of something else.
+        MotionBeatError: a folder contains a run with another fingerprint.
         RunFailed: a run ended with an error.
     """
     for number, job in enumerate(jobs, 1):
 
         def run(job: Job = job, number: int = number) -> None:
             print(f"run {number} of {len(jobs)}: {job.folder.name}", file=sys.stderr)
-            overriding = ["-o", ",,".join(job.overrides)] if job.overrides else []
-            place = ["--feature_cache", NO_CACHE if cache is None else str(cache)]
-            arguments = command([str(job.folder), *job.options, *place, *overriding])
+            override_options = ["-o", ",,".join(job.overrides)] if job.overrides else []
+            cache_options = ["--feature_cache", NONE if cache is None else str(cache)]
+            arguments = command([str(job.folder), *job.options, *cache_options, *override_options])
             log = job.folder / "log.txt"
             code = _run_quietly(arguments, log) if quiet else run_downstream.main(arguments)
             if code:
                 raise RunFailed(job.folder, code)
 
-        run_once(job.folder, job.made_of, run, overwrite)
+        run_once(job.folder, job.fingerprint, run, overwrite)
 
 
-def run_once(folder: Path, made_of: str, run: Callable[[], None], overwrite: bool = False) -> bool:
-    """Train and test, unless that is done; returns whether anything was done.
+def run_once(folder: Path, fingerprint: str, run: Callable[[], None], overwrite: bool = False) -> bool:
+    """Call ``run`` unless the run is done; return whether it was called.
 
     Args:
-        folder: of the run.
-        made_of: what the run depends on.
-        run: trains, tests and writes the results into the folder; goes on with what it finds there.
-        overwrite: whether a run that is made of something else may be replaced.
+        folder: folder of the run.
+        fingerprint: identification of everything that the run depends on.
+        run: function that trains, tests and writes the results, and can resume in the folder.
+        overwrite: whether to replace a run with another fingerprint.
 
     Raises:
-        MotionBeatError: the folder holds a run that is made of something else.
+        MotionBeatError: the folder contains a run with another fingerprint.
     """
-    begun, done = folder / "begun", folder / "done"
-    ended = _says(done, made_of)
-    if ended and results_path(folder).is_file():
+    started_mark, done_mark = folder / "begun", folder / "done"
+    is_done = _has_fingerprint(done_mark, fingerprint)
+    if is_done and results_file(folder).is_file():
         return False
-    if ended or not _says(begun, made_of):
-        earlier = list_run_files(folder)
-        trained = any(path.suffix == ".ckpt" or path.name.startswith("scores-test.") for path in earlier)
-        if trained and not ended and not overwrite:
+    if is_done or not _has_fingerprint(started_mark, fingerprint):
+        existing_files = files_of_run(folder)
+        has_results = any(
+            path.suffix == ".ckpt" or path.name.startswith("scores-test.") for path in existing_files
+        )
+        if has_results and not is_done and not overwrite:
             raise MotionBeatError(
-                f"{folder}: holds a run of other data, weights, settings or of another version; give another "
-                f"OUT, or --overwrite to replace it"
+                f"{folder}: contains a run of other data, weights or settings, or of another version; give "
+                f"another OUT, or --overwrite to replace it"
             )
-        done.unlink(missing_ok=True)
-        remove(earlier)
-        write_text(begun, made_of)
+        done_mark.unlink(missing_ok=True)
+        remove(existing_files)
+        write_text(started_mark, fingerprint)
     run()
-    write_text(done, made_of)
+    write_text(done_mark, fingerprint)
     return True
 
 
-def _says(mark: Path, made_of: str) -> bool:
-    return mark.is_file() and mark.read_text(encoding="utf-8") == made_of
+def _has_fingerprint(mark: Path, fingerprint: str) -> bool:
+    return mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint
 
 
 def _run_quietly(arguments: Sequence[str], log: Path) -> int:

@@ -1,4 +1,4 @@
-"""The course of a pretraining run as a picture: the losses, and the dev split with and without the audio.
+"""Plot a pretraining run: losses, and metrics of the dev split with the audio and with blanked audio.
 
 python -m recipes.benchmark.pretraining_curves runs/tiny -o curves.png
 """
@@ -46,7 +46,7 @@ HARD_BLANKED = {
     "hard_silence.accuracy": "silence",
     "hard_silence.beats_jittered_1": "one beat off told, silence",
 }
-HARD_BASE = {"hard_no_learning.accuracy": "no learning", "hard_shared.chance": "chance"}
+HARD_BASELINES = {"hard_no_learning.accuracy": "no learning", "hard_shared.chance": "chance"}
 PROBE = {
     "probe.trunk.beat_f": "trunk's last layer",
     "probe.middle.beat_f": "trunk's middle layer",
@@ -54,55 +54,55 @@ PROBE = {
 }
 
 COLOURS = ("#1b6ca8", "#d1495b", "#3b8c5a", "#8a5fb0", "#c98a1b")
-SOFT = "#8a8f98"
+GREY = "#8a8f98"
 
 
 @command("pretraining_curves")
 def main(arguments: Sequence[str]) -> int:
-    """Draw."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark.pretraining_curves", description=__doc__.splitlines()[0]
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("-o", "--output", type=output_file(".png"), required=True, metavar="FILE.png")
     options = parser.parse_args(arguments)
-    figure = draw(records(options.run, "train"), records(options.run, "valid"))
+    figure = draw(read_metrics(options.run, "train"), read_metrics(options.run, "valid"))
     with atomic_path(options.output) as draft:
         figure.savefig(draft, format="png", dpi=110)
     return 0
 
 
-def records(run: Path, name: str) -> list[dict[str, Any]]:
-    """What a run wrote at each step.
+def read_metrics(run: Path, metric: str) -> list[dict[str, Any]]:
+    """Read the metrics of a run, one record per step.
 
     Raises:
-        MotionBeatError: nothing.
+        MotionBeatError: there are none.
     """
-    file = run / f"metrics/{name}.jsonl"
+    file = run / f"metrics/{metric}.jsonl"
     if not file.is_file():
         raise MotionBeatError(f"{file}: no such file; give the folder of a run that was validated")
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def draw(train: Records, valid: Records) -> Figure:
-    """Four panels over the steps."""
+    """Draw four panels over the steps."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"font.size": 9}):
         figure = Figure(figsize=(12, 8), layout="constrained")
         losses, retrieval, hard, probe = figure.subplots(2, 2).ravel()
-        _lines(losses, train, LOSSES)
+        _plot_lines(losses, train, LOSSES)
         losses.set(yscale="log", ylabel="training loss")
-        _lines(retrieval, valid, RETRIEVAL)
-        _lines(retrieval, valid, BLANKED, style=":")
-        _lines(retrieval, valid, NO_LEARNING, style="--", colours=(SOFT,))
+        _plot_lines(retrieval, valid, RETRIEVAL)
+        _plot_lines(retrieval, valid, BLANKED, style=":")
+        _plot_lines(retrieval, valid, NO_LEARNING, style="--", colours=(GREY,))
         retrieval.set(ylim=(0, 1), ylabel="dev: R@1, music to motion")
-        _lines(hard, valid, HARD)
-        _lines(hard, valid, HARD_BLANKED, style=":")
-        _lines(hard, valid, HARD_BASE, style="--", colours=(SOFT, "#c4c8ce"))
+        _plot_lines(hard, valid, HARD)
+        _plot_lines(hard, valid, HARD_BLANKED, style=":")
+        _plot_lines(hard, valid, HARD_BASELINES, style="--", colours=(GREY, "#c4c8ce"))
         hard.set(ylim=(0, 1), ylabel="dev: own motion among its jittered and stretched")
-        _lines(probe, valid, PROBE, band=True)
+        _plot_lines(probe, valid, PROBE, band=True)
         probe.set(ylabel="dev: F of a linear beat probe")
         for axes in (losses, retrieval, hard, probe):
             axes.set_xlabel("step")
@@ -113,29 +113,31 @@ def draw(train: Records, valid: Records) -> Figure:
     return figure
 
 
-def _lines(
+def _plot_lines(
     axes: Axes,
-    found: Records,
+    records: Records,
     names: Mapping[str, str],
     style: str = "-",
     colours: Sequence[str] = COLOURS,
     band: bool = False,
 ) -> None:
-    """A line for each figure that was recorded; with ``band`` its 95 % interval over pieces."""
-    for (name, label), colour in zip(names.items(), colours, strict=False):
-        there = [record for record in found if name in record]
-        if not there:
+    """Plot a line for each recorded metric, with ``band`` also its 95 % interval over pieces."""
+    for (metric, label), colour in zip(names.items(), colours, strict=False):
+        available = [record for record in records if metric in record]
+        if not available:
             continue
-        steps = [record["Step"] for record in there]
-        axes.plot(steps, [record[name] for record in there], style, color=colour, label=label, linewidth=1.4)
+        steps = [record["Step"] for record in available]
+        axes.plot(
+            steps, [record[metric] for record in available], style, color=colour, label=label, linewidth=1.4
+        )
         edges = [
-            record[f"{name}_{end}"]
+            record[f"{metric}_{end}"]
             for end in ("low", "high")
-            for record in there
-            if f"{name}_{end}" in record
+            for record in available
+            if f"{metric}_{end}" in record
         ]
-        if band and len(edges) == 2 * len(there):
-            low, high = edges[: len(there)], edges[len(there) :]
+        if band and len(edges) == 2 * len(available):
+            low, high = edges[: len(available)], edges[len(available) :]
             axes.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
 
 

@@ -1,11 +1,10 @@
-"""What each loss does: the validation figures of several pretraining runs, one row each.
+"""Table of the validation metrics of several pretraining runs, one row each.
 
     python -m recipes.benchmark.pretraining_table runs/ablations/* -o table.md
 
-Rows are runs at their last validation, all at the same step. Figures are of the dev split: pieces and takes
-that no run was trained on. With ``--split test`` they are what `python -m recipes.pretrain.validate RUN`
-wrote, and the beat probe on the log-mel and on the untrained tower comes with them. Each has its 95 %
-bootstrap interval over pieces, as it was written.
+Each row is the last validation of a run on the dev split; all must be at the same step. With ``--split test``
+the metrics are those of `python -m recipes.pretrain.validate RUN`, which include the beat probe on the
+log-mel and on the untrained tower. All have 95 % bootstrap intervals over pieces.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ COLUMNS: Mapping[str, tuple[str, str | None]] = {
     "hard": ("hard_shared.accuracy", "hard_silence.accuracy"),
     "one beat off told": ("hard_shared.beats_jittered_1", "hard_silence.beats_jittered_1"),
 }
-"""Heading, figure, and the same figure with the audio blanked."""
+"""Headings, metrics, and the same metrics with blanked audio."""
 
 NO_LEARNING = {
     "R@1": "no_learning.recall_at_1",
@@ -69,18 +68,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs")
     parser.add_argument("--split", choices=("dev", "test"), default="dev", help="(%(default)s)")
     parser.add_argument(
-        "-o", "--output", type=output_file(".md"), metavar="FILE.md", help="write the table there as well"
+        "-o", "--output", type=output_file(".md"), metavar="FILE.md", help="also write the table to this file"
     )
     options = parser.parse_args(arguments)
-    text = table_text({run.name: figures_of(run, options.split) for run in options.runs})
+    text = table_text({run.name: read_metrics(run, options.split) for run in options.runs})
     if options.output is not None:
         write_text(options.output, text)
     print(text)
     return 0
 
 
-def figures_of(run: Path, split: str) -> dict[str, Any]:
-    """The figures of a run's last validation, or those of the test split.
+def read_metrics(run: Path, split: str) -> dict[str, Any]:
+    """Read the metrics of the last validation of a run, or those of the test split.
 
     Raises:
         MotionBeatError: there are none.
@@ -89,43 +88,51 @@ def figures_of(run: Path, split: str) -> dict[str, Any]:
         file = validation_path(run, split)
         if not file.is_file():
             raise MotionBeatError(f"{file}: no such file; run `python -m recipes.pretrain.validate {run}`")
-        figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return figures
+        metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return metrics
     file = run / "metrics/valid.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     if not lines:
-        raise MotionBeatError(f"{run}: holds no validation (metrics/valid.jsonl); give folders of runs")
+        raise MotionBeatError(f"{run}: contains no validation (metrics/valid.jsonl); give folders of runs")
     record: dict[str, Any] = json.loads(lines[-1])
     return record
 
 
-def table_text(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """A markdown table of the figures of each run, with the baselines below.
+def table_text(runs_metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format a markdown table of the metrics of each run, with the baselines below.
 
     Raises:
-        MotionBeatError: runs at different steps, which do not compare.
+        MotionBeatError: the runs are at different steps.
     """
-    steps = {name: record["Step"] for name, record in found.items()}
+    steps = {name: record["Step"] for name, record in runs_metrics.items()}
     if len(set(steps.values())) > 1:
-        told = ", ".join(f"{name} at {step}" for name, step in steps.items())
-        raise MotionBeatError(f"the runs were validated last at different steps ({told}); let all get as far")
-    rows = [[name, *(_pair(of, *keys) for keys in COLUMNS.values())] for name, of in found.items()]
-    first = next(iter(found.values()))
+        steps_text = ", ".join(f"{name} at {step}" for name, step in steps.items())
+        raise MotionBeatError(
+            f"the runs were validated last at different steps ({steps_text}); let all get as far"
+        )
+    rows = [
+        [name, *(_pair(record, *keys) for keys in COLUMNS.values())] for name, record in runs_metrics.items()
+    ]
+    first = next(iter(runs_metrics.values()))
     baselines = {"no learning": NO_LEARNING, "chance": CHANCE, "log-mel": LOG_MEL, "untrained": UNTRAINED}
     for name, keys in baselines.items():
-        if any(figure in first for figure in keys.values()):
+        if any(metric in first for metric in keys.values()):
             rows.append([name, *(_cell(first, keys[head]) if head in keys else "" for head in COLUMNS)])
     return "\n".join(markdown_table([f"step {next(iter(steps.values()))}", *COLUMNS], rows)) + "\n"
 
 
-def _pair(record: Mapping[str, Any], figure: str, blanked: str | None) -> str:
-    """A figure with its interval, and what is left of it without the audio."""
-    cell = _cell(record, figure)
-    return cell if blanked is None or blanked not in record else f"{cell}; silent {record[blanked]:.3f}"
+def _pair(record: Mapping[str, Any], metric: str, silent_metric: str | None) -> str:
+    """Format a metric with its interval, and its value with blanked audio."""
+    cell = _cell(record, metric)
+    return (
+        cell
+        if silent_metric is None or silent_metric not in record
+        else f"{cell}; silent {record[silent_metric]:.3f}"
+    )
 
 
-def _cell(record: Mapping[str, Any], figure: str) -> str:
-    keys = (figure, f"{figure}_low", f"{figure}_high")
+def _cell(record: Mapping[str, Any], metric: str) -> str:
+    keys = (metric, f"{metric}_low", f"{metric}_high")
     return Estimate(*(record.get(key, math.nan) for key in keys)).text()
 
 

@@ -1,14 +1,14 @@
-"""Our soft-DTW against tslearn's: time of forward and backward on a processor.
+"""Compare the speed of our soft-DTW with tslearn's: forward and backward on the CPU.
 
     python -m recipes.benchmark.soft_dtw_against_tslearn
 
-Both get the same pairs of series of one channel in float32, and give the value and the gradients by both
-series, without a band. That they give the same is checked first. They take turns, so that other work on
-the machine slows both; both are warm and have the same number of threads. The sizes are those of SRAL,
-2,048 beats of 16 and 32 steps, and longer ones; each is timed for plain soft-DTW and for the divergence.
+Both compute the values and the gradients with respect to both series, for the same pairs of one-channel
+series in float32, without a band. Their results are compared first. The timed calls alternate, so that other
+processes slow both; both are warmed up and have the same number of threads. The sizes are those of SRAL,
+2,048 beats of 16 and 32 steps, and longer ones, for soft-DTW and for the divergence.
 
-The exit code is 1 if we are less than 3 times as fast at SRAL's sizes or slower at another, by medians,
-and 2 if tslearn is missing or the two do not give the same.
+The exit code is 1 if ours is less than 3 times as fast at the sizes of SRAL or slower at another, by medians,
+and 2 if tslearn is missing or the results differ.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ SRAL_SIZES = ((2048, 16), (2048, 32))
 
 LONGER_SIZES = ((64, 64), (64, 256), (16, 1024))
 
-LEAST_SPEED_UP_AT_SRAL = 3.0
+MIN_SRAL_SPEED_UP = 3.0
 GAMMA = 0.05
 TOLERANCE = 1e-4
-"""By how much values and gradients may differ, relative to the largest."""
+"""Maximum difference of values and gradients, relative to the maximum."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Times of one size, in seconds, each list in the order of the turns."""
+    """Times of one size in seconds, in the order of the calls."""
 
     kind: str
     """``soft-DTW`` or ``divergence``."""
@@ -61,21 +61,21 @@ class Row:
 
     @property
     def speed_up(self) -> float:
-        """Median over median."""
+        """Ratio of the medians."""
         return statistics.median(self.theirs) / statistics.median(self.ours)
 
     @property
-    def miss(self) -> str | None:
-        """The aim that is missed, in words."""
-        least = LEAST_SPEED_UP_AT_SRAL if (self.pairs, self.steps) in SRAL_SIZES else 1.0
-        if self.speed_up >= least:
+    def failure(self) -> str | None:
+        """Description of a missed target, or None."""
+        min_speed_up = MIN_SRAL_SPEED_UP if (self.pairs, self.steps) in SRAL_SIZES else 1.0
+        if self.speed_up >= min_speed_up:
             return None
         size = f"{self.kind} of {self.pairs} x {self.steps}"
-        return f"{size}: {self.speed_up:.2f} times as fast, not {least:g} times"
+        return f"{size}: {self.speed_up:.2f} times as fast, not {min_speed_up:g} times"
 
 
 def tslearn_losses(threads: int) -> dict[str, Loss]:
-    """tslearn's two, for so many threads."""
+    """tslearn's losses with a number of threads."""
     try:
         numba, metrics = (importlib.import_module(name) for name in ("numba", "tslearn.metrics"))
     except ImportError as error:
@@ -83,7 +83,7 @@ def tslearn_losses(threads: int) -> dict[str, Loss]:
     try:
         numba.set_num_threads(threads)
     except ValueError as error:
-        raise MotionBeatError(f"--threads {threads}: more than numba gives tslearn ({error})") from error
+        raise MotionBeatError(f"--threads {threads}: more than numba allows ({error}); give fewer") from error
     return {
         "soft-DTW": metrics.SoftDTWLossPyTorch(gamma=GAMMA),
         "divergence": metrics.SoftDTWLossPyTorch(gamma=GAMMA, normalize=True),
@@ -91,7 +91,7 @@ def tslearn_losses(threads: int) -> dict[str, Loss]:
 
 
 def our_losses() -> dict[str, Loss]:
-    """Ours, without a band."""
+    """Our losses, without a band."""
     from recipes.pretrain.criterion.soft_dtw import soft_dtw, soft_dtw_divergence, squared_distances
 
     return {
@@ -101,7 +101,7 @@ def our_losses() -> dict[str, Loss]:
 
 
 def forward_backward(loss: Loss, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Values (B,), and gradients of their sum by both series."""
+    """Values (B,), and gradients of their sum with respect to both series."""
     import torch
 
     first, second = (x.detach().requires_grad_() for x in (first, second))
@@ -113,17 +113,17 @@ def forward_backward(loss: Loss, first: Tensor, second: Tensor) -> tuple[Tensor,
 def compare(
     kind: str, ours: Loss, theirs: Loss, pairs: int, steps: int, repeats: int, generator: torch.Generator
 ) -> Row:
-    """Both at one size: whether they give the same, then how long they take, by turns."""
+    """Compare the results at one size, then time alternating calls."""
     import torch
 
     first, second = torch.rand(2, pairs, steps, 1, generator=generator)
     results = [forward_backward(loss, first, second) for loss in (ours, theirs)]
-    for name, mine, other in zip(("values", "gradients", "gradients"), *results, strict=True):
-        difference = float((mine - other).abs().max() / other.abs().max())
+    for name, our_values, their_values in zip(("values", "gradients", "gradients"), *results, strict=True):
+        difference = float((our_values - their_values).abs().max() / their_values.abs().max())
         if not difference <= TOLERANCE:
             raise MotionBeatError(
                 f"{kind} of {pairs} x {steps}: {name} differ by {difference:.1e} of the largest, more than "
-                f"{TOLERANCE:g}; times of different things say nothing, look into it first"
+                f"{TOLERANCE:g}; correct this before comparing times"
             )
     del results
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -137,7 +137,7 @@ def compare(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """What is printed: medians, fastest to slowest in brackets, in milliseconds."""
+    """Table of medians with the range in brackets, in milliseconds."""
 
     def spread(times: Sequence[float]) -> str:
         median, low, high = (1e3 * t for t in (statistics.median(times), min(times), max(times)))
@@ -162,15 +162,15 @@ def table(rows: Sequence[Row]) -> str:
 
 @command("soft_dtw_against_tslearn", extra="pretrain")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 1 where we are slower than is aimed at."""
+    """Run the command; the exit code is 1 for a missed target."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.benchmark.soft_dtw_against_tslearn",
         description="Compare our soft-DTW with tslearn's: time of forward and backward.",
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads of both (default 2)")
-    parser.add_argument("--repeats", type=int, default=9, help="turns of each (default 9)")
-    parser.add_argument("--seed", type=int, default=0, help="of the series (default 0)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write all times there as well")
+    parser.add_argument("--threads", type=int, default=2, help="number of threads (default 2)")
+    parser.add_argument("--repeats", type=int, default=9, help="timed calls of each (default 9)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the series (default 0)")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write all times to this file")
     options = parser.parse_args(arguments)
     if options.threads < 1 or options.repeats < 1:
         parser.error("--threads and --repeats must be at least 1")
@@ -190,17 +190,17 @@ def main(arguments: Sequence[str]) -> int:
     ]
     print(table(rows))
     if options.json:
-        figures = {
+        record = {
             "rows": [{**asdict(row), "speed_up": row.speed_up} for row in rows],
             "threads": options.threads,
             "seed": options.seed,
         }
         with atomic_path(options.json) as draft:
-            draft.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    misses = [row.miss for row in rows if row.miss]
-    for miss in misses:
-        print(f"missed: {miss}", file=sys.stderr)
-    return 1 if misses else 0
+            draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    failures = [row.failure for row in rows if row.failure]
+    for failure in failures:
+        print(f"missed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Upstreams as they are named on the command line of a benchmark."""
+"""Upstreams on the command lines of benchmarks."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UpstreamChoice:
-    """One row of a table."""
+    """An upstream, which is a row of a table."""
 
     label: str
     name: str
-    """As ``run_downstream.py -u`` takes it."""
+    """Option ``-u`` of ``run_downstream.py``."""
     weights: Path | None
-    """As ``-k`` takes it: a file, or a folder."""
+    """Option ``-k`` of ``run_downstream.py``: a file or a folder."""
 
     @cached_property
     def sha256(self) -> str:
-        """Of the weights; see :func:`~recipes.downstream.s3prl_runner.registration.weights_sha256`."""
+        """Hash of the weights; see :func:`~recipes.downstream.s3prl_runner.registration.weights_sha256`."""
         return weights_sha256(self.name, self.weights)
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The frozen upstream, loaded when it is first asked for.
+        """The frozen upstream, loaded at the first access.
 
         Raises:
             MotionBeatError: it cannot be loaded.
@@ -45,36 +45,36 @@ class UpstreamChoice:
 
     @property
     def options(self) -> list[str]:
-        """Of ``run_downstream.py``."""
+        """Options of ``run_downstream.py``."""
         return ["-u", self.name, *([] if self.weights is None else ["-k", str(self.weights)])]
 
-    def made_of(self, data_sha256: str) -> str:
-        """What a run of this upstream on such data depends on: change any of it, and the run is another."""
+    def fingerprint(self, data_sha256: str) -> str:
+        """Identification of everything that a run of this upstream on this data depends on."""
         return f"{__version__} {VERSION} {data_sha256} {' '.join(self.options)} {self.sha256}"
 
 
-def read_upstreams(given: Sequence[str]) -> list[UpstreamChoice]:
-    """The upstreams that are meant.
+def read_upstreams(texts: Sequence[str]) -> list[UpstreamChoice]:
+    """Parse upstreams.
 
     Args:
-        given: names of S3PRL's hub, files of exported checkpoints (``.safetensors``), or ``NAME:PATH`` for
-            an upstream that takes a file or folder; each perhaps with ``LABEL=`` before it.
+        texts: names in S3PRL's hub, files of exported checkpoints (``.safetensors``), or ``NAME:PATH`` for an
+            upstream that takes a file or folder; each optionally with the prefix ``LABEL=``.
 
     Raises:
-        MotionBeatError: a path that is not there, or a label given twice.
+        MotionBeatError: a missing path, or a duplicate label.
     """
-    found: list[UpstreamChoice] = []
-    for one in given:
-        label, _, rest = one.rpartition("=")
-        name, _, place = rest.partition(":")
-        if not place and rest.endswith(".safetensors"):
-            name, place = "motionbeat_local", rest
-        if place and not Path(place).exists():
+    choices: list[UpstreamChoice] = []
+    for text in texts:
+        label, _, rest = text.rpartition("=")
+        name, _, path = rest.partition(":")
+        if not path and rest.endswith(".safetensors"):
+            name, path = "motionbeat_local", rest
+        if path and not Path(path).exists():
             raise MotionBeatError(
-                f"{place}: no such file or folder; export it (recipes.pretrain.export), or download it"
+                f"{path}: no such file or folder; export it (recipes.pretrain.export), or download it"
             )
-        label = label or (Path(place).stem if place else name)
-        if label in [choice.label for choice in found]:
-            raise MotionBeatError(f"the label {label!r} is given twice; name the rows apart (LABEL={rest})")
-        found.append(UpstreamChoice(label, name, Path(place) if place else None))
-    return found
+        label = label or (Path(path).stem if path else name)
+        if label in [choice.label for choice in choices]:
+            raise MotionBeatError(f"the label {label!r} is given twice; use different labels (LABEL={rest})")
+        choices.append(UpstreamChoice(label, name, Path(path) if path else None))
+    return choices

@@ -1,4 +1,4 @@
-"""Starting recipes on a SLURM cluster or on this machine; watching and stopping them."""
+"""Launch recipes on a SLURM cluster or on this machine; watch and stop them."""
 
 from __future__ import annotations
 
@@ -14,5 +14,6 @@ RECIPES: Mapping[str, str] = MappingProxyType(
 )
 """Module of each recipe.
 
-``python -m MODULE OUT [options]`` runs it, and goes on from its last checkpoint in OUT; it ends with 0 when
-done, 2 for the user's mistake. ``MODULE.request.check`` raises a MotionBeatError for what cannot be done."""
+``python -m MODULE OUT [options]`` runs the recipe, or resumes it from its last checkpoint in OUT. Exit codes:
+0 for a completed run, 2 for an error of the user. ``MODULE.request.check`` raises a MotionBeatError for
+invalid options."""

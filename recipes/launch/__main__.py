@@ -1,4 +1,4 @@
-"""``python -m recipes.launch``: start a recipe on a cluster or here, watch it, stop it."""
+"""``python -m recipes.launch``: start a recipe on a cluster or on this machine, watch it, stop it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if sys.platform == "win32":
     # Jobs are ended by signals that Windows lacks.
     print(
-        "recipes.launch: needs Linux or macOS; start the recipe itself, such as recipes.benchmark run",
+        "recipes.launch: requires Linux or macOS; start the recipe directly, such as recipes.benchmark run",
         file=sys.stderr,
     )
     sys.exit(2)
@@ -23,9 +23,9 @@ from motionbeat_upstream.errors import MotionBeatError
 from recipes.launch import RECIPES
 from recipes.launch.files import FILE_COMMANDS
 from recipes.launch.jobs import require_slurm
-from recipes.launch.launching import check_folder, launch, launch_here, stop
+from recipes.launch.launching import check_launch_folder, launch, run_in_foreground, stop
 from recipes.launch.record import launch_folder, read_record
-from recipes.launch.runs import plan
+from recipes.launch.runs import plan_runs
 from recipes.launch.watching import watch
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
 
     Args:
         arguments: the command line.
-        recipes: module of each recipe that can be launched.
+        recipes: module of each recipe.
 
     Returns:
-        0, or 1 for what broke; with ``--cluster debug`` the recipe's own code.
+        0, or 1 for a failure; with ``--cluster debug`` the exit code of the recipe.
     """
-    ours, recipe_options = _split(arguments)
-    options = _parser(recipes).parse_args(ours)
+    launch_options, recipe_options = _split(arguments)
+    options = _parser(recipes).parse_args(launch_options)
 
     @command(f"recipes.launch {options.command}")
     def run(recipe_options: Sequence[str]) -> int:
@@ -65,39 +65,43 @@ def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is ours, and after the first ``--`` what is the recipe's."""
-    given = list(arguments)
-    if "--" not in given:
-        return given, []
-    at = given.index("--")
-    return given[:at], given[at + 1 :]
+    """Split the arguments at the first ``--`` into options of the launcher and of the recipe."""
+    arguments = list(arguments)
+    if "--" not in arguments:
+        return arguments, []
+    index = arguments.index("--")
+    return arguments[:index], arguments[index + 1 :]
 
 
 def _launch(options: argparse.Namespace, module: str, recipe_options: Sequence[str]) -> int:
     resources = _resources(options)
     if recipe_options and not recipe_options[0].startswith("-"):
-        raise MotionBeatError(f"{recipe_options[0]}: expected the recipe's options; its OUT is the --folder")
+        raise MotionBeatError(
+            f"{recipe_options[0]}: expected options of the recipe after --; its OUT is the --folder"
+        )
     folder = Path(options.folder).resolve()
-    runs = plan(folder, recipe_options, options.sweep, options.seeds, options.each)
-    # The recipe refuses now what it would refuse when the job starts, perhaps hours from now.
+    runs = plan_runs(folder, recipe_options, options.sweep, options.seeds, options.each)
+    # Report errors now, not when the job starts.
     request = importlib.import_module(f"{module}.request")
     for run in runs:
         request.check(run.arguments)
-    check_folder(folder, options.command)
+    check_launch_folder(folder, options.command)
     if options.gpus is None and resources.cluster != "debug":
-        print(f"on the CPU, {resources.tasks_per_node} process(es) a node; --gpus N trains on N GPUs a node")
+        print(
+            f"on the CPU, {resources.tasks_per_node} process(es) per node; --gpus N trains on N GPUs per node"
+        )
     return _start(options, module, runs, resources, folder)
 
 
 def _launch_files(options: argparse.Namespace, command_options: Sequence[str]) -> int:
     resources = _resources(options)
     folder = Path(options.folder).resolve()
-    # Imported here: `--help` need not wait for what the commands import.
-    from recipes.launch.files.file_list import write_list
-    from recipes.launch.files.planning import plan_files, runs_of
+    # Imported here, so that `--help` is fast.
+    from recipes.launch.files.file_list import write_file_list
+    from recipes.launch.files.planning import file_runs, plan_files
 
-    at_once = resources.cluster == "local"
-    asked = plan_files(
+    concurrent = resources.cluster == "local"
+    file_list = plan_files(
         folder,
         options.command,
         command_options,
@@ -105,11 +109,13 @@ def _launch_files(options: argparse.Namespace, command_options: Sequence[str]) -
         options.root,
         options.tasks,
         options.overwrite,
-        at_once,
+        concurrent,
     )
-    check_folder(folder, options.command)
-    write_list(folder, asked)
-    code = _start(options, "recipes.launch.files", runs_of(folder, asked), resources, folder, at_once)
+    check_launch_folder(folder, options.command)
+    write_file_list(folder, file_list)
+    code = _start(
+        options, "recipes.launch.files", file_runs(folder, file_list), resources, folder, concurrent
+    )
     print(f"report: python -m recipes.launch report {shlex.quote(options.folder)}")
     return code
 
@@ -120,13 +126,13 @@ def _start(
     runs: Sequence[Run],
     resources: Resources,
     folder: Path,
-    at_once: bool = False,
+    concurrent: bool = False,
 ) -> int:
     if resources.cluster == "debug":
-        return launch_here(options.command, module, runs, folder)
-    record = launch(options.command, module, runs, resources, folder, at_once)
-    for launched in record.runs:
-        print(f"{launched.name}: job {launched.job}, {launched.folder}")
+        return run_in_foreground(options.command, module, runs, folder)
+    record = launch(options.command, module, runs, resources, folder, concurrent)
+    for run in record.runs:
+        print(f"{run.name}: job {run.job}, {run.folder}")
     print(f"logs: {launch_folder(folder) / 'jobs'}")
     for name in ("watch", "stop"):
         print(f"{name}: python -m recipes.launch {name} {shlex.quote(options.folder)}")
@@ -146,28 +152,28 @@ def _stop(folder: Path) -> int:
 
 
 def _resources(options: argparse.Namespace) -> Resources:
-    """Of a job; the defaults of what is left out are theirs."""
-    # Imported here: `--help` need not wait for pydantic.
+    """Resources of a job, from the options."""
+    # Imported here, so that `--help` is fast.
     from motion_data.settings import read_values
     from recipes.launch.resources import Resources
 
-    ours = ("command", "folder", "sweep", "seeds", "each", "files", "root", "tasks", "overwrite")
+    launch_options = ("command", "folder", "sweep", "seeds", "each", "files", "root", "tasks", "overwrite")
     given = {
         f"--{name.replace('_', '-')}": value
         for name, value in vars(options).items()
-        if name not in ours and value is not None
+        if name not in launch_options and value is not None
     }
-    left_out: dict[str, object] = {
+    defaults: dict[str, object] = {
         "--name": f"motionbeat-{options.command}",
         "--tasks-per-node": max(1, options.gpus or 0),
     }
     if options.command in FILE_COMMANDS:
-        # Many tasks of one thread are faster than few of several.
-        left_out["--cpus"] = 1
-    faults: list[str] = []
-    resources = read_values(Resources, left_out | given, faults)
+        # Many tasks with one thread are faster than few with several.
+        defaults["--cpus"] = 1
+    messages: list[str] = []
+    resources = read_values(Resources, defaults | given, messages)
     if resources is None:
-        raise MotionBeatError("; ".join(faults))
+        raise MotionBeatError("; ".join(messages))
     if resources.cluster == "slurm":
         require_slurm()
     return resources
@@ -192,14 +198,16 @@ def _parser(recipes: Mapping[str, str]) -> argparse.ArgumentParser:
         )
         _add_file_options(command)
         _add_launch_options(command)
-    reporting = commands.add_parser("report", help="write report.csv: a row for each file of a list")
-    reporting.add_argument("folder", type=Path, help="the launch's --folder")
-    watching = commands.add_parser("watch", help="state, step and metrics of each run of a launch")
-    watching.add_argument("folder", type=Path, help="the launch's --folder")
-    watching.add_argument("--once", action="store_true", help="print them once and end")
-    watching.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks (10)")
-    stopping = commands.add_parser("stop", help="cancel what is queued or running of a launch")
-    stopping.add_argument("folder", type=Path, help="the launch's --folder")
+    report_parser = commands.add_parser("report", help="write report.csv: a row for each file of a list")
+    report_parser.add_argument("folder", type=Path, help="--folder of the launch")
+    watch_parser = commands.add_parser("watch", help="print state, step and metrics of each run of a launch")
+    watch_parser.add_argument("folder", type=Path, help="--folder of the launch")
+    watch_parser.add_argument("--once", action="store_true", help="print once and exit")
+    watch_parser.add_argument(
+        "--every", type=float, default=10.0, metavar="S", help="interval in seconds (10)"
+    )
+    stop_parser = commands.add_parser("stop", help="cancel the queued and running jobs of a launch")
+    stop_parser.add_argument("folder", type=Path, help="--folder of the launch")
     return parser
 
 
@@ -209,16 +217,19 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         "--cluster",
         choices=("slurm", "local", "debug"),
         required=True,
-        help="a SLURM job; processes in the background here; one process here and now",
+        help="a SLURM job; processes in the background on this machine; one process in the foreground",
     )
     add(
         "--folder",
         required=True,
-        help="where the runs, the record and the logs go; on SLURM seen by all nodes",
+        help="folder for runs, record and logs; on SLURM accessible from all nodes",
     )
-    add("--cpus", type=int, help="CPUs per process (of files: 1)")
+    add("--cpus", type=int, help="CPUs per process (for lists of files: 1)")
     add("--mem", help="memory per node, such as 64G")
-    add("--time", help="limit of one attempt, as SLURM writes it: 90, 12:00:00, 2-00:00:00 (SLURM: a day)")
+    add(
+        "--time",
+        help="time limit of one attempt, in SLURM's format: 90, 12:00:00, 2-00:00:00 (on SLURM: a day)",
+    )
     add(
         "--notice",
         type=int,
@@ -229,16 +240,16 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         "--restarts",
         type=int,
         metavar="N",
-        help="times that a job out of time is requeued (1000; --cluster local: at most 5)",
+        help="number of times that a job out of time is requeued (1000; --cluster local: at most 5)",
     )
-    add("--name", help="of the job (motionbeat-RECIPE)")
+    add("--name", help="name of the job (motionbeat-RECIPE)")
     for option in ("partition", "account", "qos"):
-        add(f"--{option}", help="SLURM's")
+        add(f"--{option}", help=f"{option} on SLURM")
     add(
         "--setup",
         action="append",
         metavar="COMMAND",
-        help="a shell command before the job's own, such as 'module load cuda'; may be repeated",
+        help="a shell command to run before the job, such as 'module load cuda'; may be repeated",
     )
     add(
         "--slurm",
@@ -250,9 +261,9 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
 
 def _add_recipe_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--nodes", type=int, help="machines (1)")
-    add("--gpus", type=int, help="GPUs per node, each with one process; 0 or left out: trains on the CPU")
-    add("--tasks-per-node", type=int, help="processes per node, on the CPU (1)")
+    add("--nodes", type=int, help="number of nodes (1)")
+    add("--gpus", type=int, help="GPUs per node, with one process each; 0 (the default): train on the CPU")
+    add("--tasks-per-node", type=int, help="processes per node on the CPU (1)")
     add(
         "--sweep",
         type=_names,
@@ -271,7 +282,7 @@ def _add_recipe_options(command: argparse.ArgumentParser) -> None:
         "--each",
         type=_option_values,
         metavar="OPTION=A,B",
-        help="one run for each value of an option of the recipe's, all in the one folder (benchmark: "
+        help="one run for each value of an option of the recipe, all in the same folder (benchmark: "
         "upstreams=motionbeat,fbank)",
     )
 
@@ -283,28 +294,28 @@ def _add_file_options(command: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="LIST",
-        help="a text file with the name of a file in each line; relative ones begin at the working directory",
+        help="a text file with one file name per line, relative to the working directory",
     )
     add(
         "--tasks",
         type=int,
         default=1,
         metavar="N",
-        help="tasks that share the files: on SLURM the jobs of an array, with --cluster local processes that "
-        "run at once (1)",
+        help="number of tasks that share the files: jobs of an array on SLURM, simultaneous processes with "
+        "--cluster local (1)",
     )
     add(
         "--root",
         type=Path,
         metavar="DIR",
-        help="a folder above all files, so that outputs lie in the --folder as files do in it; left out: all "
-        "side by side",
+        help="a parent folder of all files, whose structure the outputs keep (default: all outputs in "
+        "--folder itself)",
     )
     add(
         "--overwrite",
         action="store_true",
-        help="replace outputs of another model, version or program, or of other options; what was made with "
-        "the same is kept",
+        help="replace outputs of another model, version or program, or of other options; outputs of the same "
+        "are kept",
     )
     add("--gpus", type=int, choices=(0, 1), help="1: each task gets a GPU (0)")
 
@@ -324,7 +335,7 @@ def _integers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}: expected whole numbers joined by commas") from error
+        raise argparse.ArgumentTypeError(f"{text}: expected integers separated by commas") from error
 
 
 if __name__ == "__main__":

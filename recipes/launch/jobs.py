@@ -1,4 +1,4 @@
-"""The jobs of a launch, on SLURM or on this machine: what has become of them, and how they are ended."""
+"""The jobs of a launch, on SLURM or on this machine: their states, and how to end them."""
 
 from __future__ import annotations
 
@@ -23,116 +23,122 @@ from recipes.launch.record import (
     read_progress,
 )
 
-OVER = {
+END_STATES = {
     *("FINISHED", "STOPPED", "GONE"),
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
     *("NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"),
 }
-"""Words for a run that is neither queued nor running: three of our own, then SLURM's."""
+"""States of runs that are neither queued nor running: three of our own, then those of SLURM."""
 
-_PATIENCE = 10.0
-"""Seconds that a process has for ending by itself; submitit's controller takes 1 for its tasks."""
+STOP_TIMEOUT_SECONDS = 10.0
+"""Time for a process to end after INT; submitit's controller needs 1 s to end its tasks."""
 
 
-def states(folder: Path, record: Record) -> dict[str, str]:
-    """The state of each run, by its name: one word, and for some a reason in brackets.
+def read_states(folder: Path, record: Record) -> dict[str, str]:
+    """State of each run by name: one word, for some states with a reason in brackets.
 
-    While SLURM has the job queued or running it is SLURM's word (PENDING, RUNNING, …), without SLURM WAITING
-    or RUNNING. What is over is FINISHED, FAILED, STOPPED (by ``stop``), GONE (killed, or lost), or another
-    of SLURM's words, such as CANCELLED or TIMEOUT.
+    Queued and running jobs have SLURM's state (PENDING, RUNNING, …), or without SLURM WAITING or RUNNING.
+    Ended jobs are FINISHED, FAILED, STOPPED (by ``stop``), GONE (killed or lost), or have another state of
+    SLURM, such as CANCELLED or TIMEOUT.
 
     Raises:
-        MotionBeatError: SLURM, or the machine that the launch runs on, cannot be asked.
+        MotionBeatError: SLURM does not answer, or the launch runs on another machine.
     """
-    told = {run.name: read_progress(progress_file(launch_folder(folder), run.name)) for run in record.runs}
+    progress = {
+        run.name: read_progress(progress_file(launch_folder(folder), run.name)) for run in record.runs
+    }
     if record.cluster != "slurm":
-        return {run.name: _state_here(run, told[run.name], record) for run in record.runs}
-    answers: dict[str, tuple[str, str]] = {}
+        return {run.name: _local_state(run, progress[run.name], record) for run in record.runs}
+    slurm_states: dict[str, tuple[str, str]] = {}
     for job in record.jobs:
-        answers |= queued(job)
-    return {run.name: _state_on_slurm(answers.get(run.job), told[run.name], record) for run in record.runs}
+        slurm_states |= query_slurm(job)
+    return {
+        run.name: _state_on_slurm(slurm_states.get(run.job), progress[run.name], record)
+        for run in record.runs
+    }
 
 
-def is_over(state: str) -> bool:
-    """Whether a run in this state is neither queued nor running."""
-    return state.partition(" ")[0] in OVER
+def has_ended(state: str) -> bool:
+    """Return whether a run in this state is neither queued nor running."""
+    return state.partition(" ")[0] in END_STATES
 
 
-def _state_on_slurm(answer: tuple[str, str] | None, told: Progress | None, record: Record) -> str:
-    word, reason = answer or (None, "")
-    if word is not None and word not in OVER:
+def _state_on_slurm(slurm_state: tuple[str, str] | None, progress: Progress | None, record: Record) -> str:
+    word, reason = slurm_state or (None, "")
+    if word is not None and word not in END_STATES:
         return f"{word} ({reason})" if word == "PENDING" and reason != "None" else word
-    consistent = told is not None and (told.exit_code == FINISHED) == (word == "COMPLETED")
-    if told is not None and word in ("COMPLETED", "FAILED") and told.exit_code is not None and consistent:
-        return told.outcome
-    return word or _past(told, record)
+    if progress is not None and progress.exit_code is not None and word in ("COMPLETED", "FAILED"):
+        is_consistent = (progress.exit_code == FINISHED) == (word == "COMPLETED")
+        return progress.outcome if is_consistent else word
+    return word or _past_state(progress, record)
 
 
-def _state_here(run: LaunchedRun, told: Progress | None, record: Record) -> str:
-    ended = told is not None and told.exit_code is not None
-    if ended or record.stopped or not _is_alive_here(run, record):
-        return _past(told, record)
-    return "WAITING" if told is None else told.outcome
+def _local_state(run: LaunchedRun, progress: Progress | None, record: Record) -> str:
+    has_exit_code = progress is not None and progress.exit_code is not None
+    if has_exit_code or record.stopped or not _is_alive_locally(run, record):
+        return _past_state(progress, record)
+    return "WAITING" if progress is None else progress.outcome
 
 
-def _is_alive_here(run: LaunchedRun, record: Record) -> bool:
+def _is_alive_locally(run: LaunchedRun, record: Record) -> bool:
     if record.host != socket.gethostname():
         raise MotionBeatError(
-            f"the launch runs on {record.host}, not here ({socket.gethostname()}); ask there"
+            f"the launch runs on {record.host}, not on this machine ({socket.gethostname()}); run the "
+            f"command there"
         )
     return _is_alive(int(run.job), run.process_started)
 
 
-def _past(told: Progress | None, record: Record) -> str:
-    if told is not None and told.exit_code == FINISHED:
-        return told.outcome
+def _past_state(progress: Progress | None, record: Record) -> str:
+    if progress is not None and progress.exit_code == FINISHED:
+        return progress.outcome
     if record.stopped is not None:
         return "STOPPED"
-    if told is None or told.exit_code is None:
-        return "GONE (killed, or lost; its log may say why)"
-    return told.outcome
+    if progress is None or progress.exit_code is None:
+        return "GONE (killed or lost; see its log)"
+    return progress.outcome
 
 
 def end_jobs(record: Record) -> None:
-    """Cancel the jobs of a launch on SLURM, or end its processes here.
+    """Cancel the jobs of a launch on SLURM, or end its processes on this machine.
 
     Raises:
-        MotionBeatError: SLURM refuses.
+        MotionBeatError: scancel fails.
     """
     if record.cluster == "slurm":
         for job in record.jobs:
             _cancel(job)
     else:
-        for process, began in {(int(run.job), run.process_started) for run in record.runs}:
-            _stop_process(process, began)
+        for pid, start_time in {(int(run.job), run.process_started) for run in record.runs}:
+            _stop_process(pid, start_time)
 
 
 def require_slurm() -> None:
-    """Raise MotionBeatError where SLURM's commands are not at hand."""
+    """Raise MotionBeatError if SLURM's commands are not installed."""
     for program in ("sbatch", "srun", "squeue", "scancel"):
         if shutil.which(program) is None:
             raise MotionBeatError(
-                f"{program} not found on PATH: SLURM is not here; go to a login node of the cluster, or use "
-                f"--cluster local"
+                f"{program} not found on PATH, so SLURM is not available; use a login node of the cluster, "
+                f"or --cluster local"
             )
 
 
-def queued(job: str) -> dict[str, tuple[str, str]]:
-    """State and reason, as squeue tells them, of a job or of each job of an array, by number.
+def query_slurm(job: str) -> dict[str, tuple[str, str]]:
+    """State and reason from squeue, by number, of a job or of each job of an array.
 
-    Jobs that ended some minutes ago are forgotten.
+    Jobs that ended some minutes ago are missing.
 
     Raises:
-        MotionBeatError: SLURM cannot be asked.
+        MotionBeatError: squeue fails.
     """
     require_slurm()
     command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%i|%T|%r"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        if "Invalid job id" in answer.stderr:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        if "Invalid job id" in result.stderr:
             return {}
-        raise MotionBeatError(f"squeue: {first_line(answer.stderr)}; try again when SLURM answers")
-    rows = (line.strip().split("|", 2) for line in answer.stdout.splitlines() if line.strip())
+        raise MotionBeatError(f"squeue: {first_line(result.stderr)}; try again when SLURM answers")
+    rows = (line.strip().split("|", 2) for line in result.stdout.splitlines() if line.strip())
     return {number: (state, reason) for number, state, reason in rows}
 
 
@@ -140,39 +146,39 @@ def _cancel(job: str) -> None:
     """Cancel a job, or all jobs of an array.
 
     Raises:
-        MotionBeatError: SLURM refuses.
+        MotionBeatError: scancel fails.
     """
     require_slurm()
-    answer = subprocess.run(["scancel", job], capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        raise MotionBeatError(f"scancel {job}: {first_line(answer.stderr)}; see squeue")
+    result = subprocess.run(["scancel", job], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise MotionBeatError(f"scancel {job}: {first_line(result.stderr)}; see squeue")
 
 
 def first_line(text: str) -> str:
-    """The first line that says something."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason was given")
+    """The first line that is not empty."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
 
 
-def process_started(process: int) -> float | None:
-    """When a process began, in seconds since 1970; None: it is over."""
+def process_start_time(pid: int) -> float | None:
+    """Start of a process in seconds since 1970; None if it has ended."""
     try:
-        found = psutil.Process(process)
-        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.NoSuchProcess:
         return None
 
 
-def _is_alive(process: int, began: float | None) -> bool:
-    """Whether the process that began then still runs, and is not another one of the same number."""
-    return began is not None and process_started(process) == began
+def _is_alive(pid: int, start_time: float | None) -> bool:
+    """Return whether the process still runs, and is not a later one with the same number."""
+    return start_time is not None and process_start_time(pid) == start_time
 
 
-def _stop_process(process: int, began: float | None) -> None:
-    """End a launch's process, with INT and then KILL; its children end with it. Returns when it is over."""
-    for number in (signal.SIGINT, signal.SIGKILL):
-        deadline = time.monotonic() + _PATIENCE
-        if _is_alive(process, began):
+def _stop_process(pid: int, start_time: float | None) -> None:
+    """End a process of a launch with INT, then KILL, and wait for its end; its children end with it."""
+    for signal_number in (signal.SIGINT, signal.SIGKILL):
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        if _is_alive(pid, start_time):
             with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(process).send_signal(number)
-        while _is_alive(process, began) and time.monotonic() < deadline:
+                psutil.Process(pid).send_signal(signal_number)
+        while _is_alive(pid, start_time) and time.monotonic() < deadline:
             time.sleep(0.05)

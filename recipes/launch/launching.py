@@ -1,4 +1,4 @@
-"""Launching runs into a folder, with a record of it, and stopping them again."""
+"""Launch runs in a folder, with a record, and stop them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import environment_variables
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.jobs import end_jobs, first_line, is_over, process_started, states
+from recipes.launch.jobs import end_jobs, first_line, has_ended, process_start_time, read_states
 from recipes.launch.record import (
     LaunchedRun,
     Record,
@@ -35,31 +35,32 @@ if TYPE_CHECKING:
     from recipes.launch.resources import Resources
 
 
-def check_folder(folder: Path, recipe: str) -> None:
-    """Refuse a folder that cannot be written, of another recipe, or where an earlier launch still runs.
+def check_launch_folder(folder: Path, recipe: str) -> None:
+    """Check the folder of a launch.
 
     Raises:
-        MotionBeatError: so it is.
+        MotionBeatError: it cannot be written, belongs to another recipe, or has an earlier launch that still
+            runs.
     """
     if "%" in str(folder):
-        raise MotionBeatError(f"--folder {folder}: SLURM would read the % in it; give another name")
+        raise MotionBeatError(f"--folder {folder}: SLURM would interpret the % in it; give another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise MotionBeatError(
-            f"--folder {folder}: cannot be written ({error.strerror}); give a folder that can"
+            f"--folder {folder}: cannot be written ({error.strerror}); give a writable folder"
         ) from error
     record = find_record(folder)
     if record is None:
         return
     if record.recipe != recipe:
         raise MotionBeatError(
-            f"--folder {folder}: holds a launch of {record.recipe}; give {recipe} another folder"
+            f"--folder {folder}: contains a launch of {record.recipe}; give {recipe} another folder"
         )
-    for name, state in states(folder, record).items():
-        if not is_over(state):
+    for name, state in read_states(folder, record).items():
+        if not has_ended(state):
             raise MotionBeatError(
                 f"--folder {folder}: {name} of an earlier launch is {state}; stop it with `python -m "
                 f"recipes.launch stop {folder}`, or give another folder"
@@ -67,70 +68,78 @@ def check_folder(folder: Path, recipe: str) -> None:
 
 
 def launch(
-    recipe: str, module: str, runs: Sequence[Run], resources: Resources, folder: Path, at_once: bool = False
+    recipe: str,
+    module: str,
+    runs: Sequence[Run],
+    resources: Resources,
+    folder: Path,
+    concurrent: bool = False,
 ) -> Record:
-    """Queue the runs on SLURM, several as one array, or start them here in the background.
+    """Queue the runs on SLURM, several as one array, or start them on this machine in the background.
 
-    Here they take turns, or with ``at_once`` begin together, each as a process of its own.
+    On this machine they run one after the other, or with ``concurrent`` simultaneously in separate processes.
 
     Raises:
-        MotionBeatError: they are refused; then nothing runs.
+        MotionBeatError: a run is refused; then nothing runs.
     """
-    own = _fresh(folder, runs)
-    jobs = own / "jobs"
+    launch_files = _clear_progress(folder, runs)
+    jobs = launch_files / "jobs"
     if resources.cluster == "slurm":
-        tasks = [RecipeTask(module, [run], own) for run in runs]
-        numbers = _submit_to_slurm(tasks, resources.slurm_parameters(), resources.restarts, jobs)
+        tasks = [RecipeTask(module, [run], launch_files) for run in runs]
+        job_ids = _submit_to_slurm(tasks, resources.slurm_parameters(), resources.restarts, jobs)
     else:
         parameters = resources.local_parameters(os.environ.get("CUDA_VISIBLE_DEVICES"))
-        numbers = []
-        for together in [[run] for run in runs] if at_once else [runs]:
-            process = _start_here(RecipeTask(module, together, own), parameters, resources.restarts, jobs)
-            numbers += [process] * len(together)
-    record = _record(resources.cluster, recipe, runs, numbers)
+        job_ids = []
+        for group in [[run] for run in runs] if concurrent else [runs]:
+            process = _start_locally(
+                RecipeTask(module, group, launch_files), parameters, resources.restarts, jobs
+            )
+            job_ids += [process] * len(group)
+    record = _make_record(resources.cluster, recipe, runs, job_ids)
     try:
         write_record(folder, record)
     except BaseException:
-        # Without a record nobody would know of the jobs.
+        # Without a record, the jobs could not be stopped.
         end_jobs(record)
         raise
     return record
 
 
-def launch_here(recipe: str, module: str, runs: Sequence[Run], folder: Path) -> int:
-    """Run in the foreground, as one process; returns 0, or the code of the failure."""
-    own = _fresh(folder, runs)
-    record = _record("debug", recipe, runs, [str(os.getpid())] * len(runs))
+def run_in_foreground(recipe: str, module: str, runs: Sequence[Run], folder: Path) -> int:
+    """Run in the foreground in one process; return 0, or the exit code of a failure."""
+    launch_files = _clear_progress(folder, runs)
+    record = _make_record("debug", recipe, runs, [str(os.getpid())] * len(runs))
     write_record(folder, record)
-    return _run_here(RecipeTask(module, runs, own), own / "jobs")
+    return _run_in_foreground(RecipeTask(module, runs, launch_files), launch_files / "jobs")
 
 
 def stop(folder: Path, record: Record) -> list[str]:
-    """Stop the runs of a launch that are not over, and put it on record; returns their names.
+    """Stop the runs of a launch that have not ended, record it, and return their names.
 
     Raises:
-        MotionBeatError: SLURM refuses, or the machine that the launch runs on cannot be asked.
+        MotionBeatError: scancel fails, or the launch runs on another machine.
     """
-    active = [name for name, state in states(folder, record).items() if not is_over(state)]
+    active = [name for name, state in read_states(folder, record).items() if not has_ended(state)]
     if active:
         end_jobs(record)
         write_record(folder, replace(record, stopped=now()))
     return active
 
 
-def _fresh(folder: Path, runs: Sequence[Run]) -> Path:
-    own = launch_folder(folder)
+def _clear_progress(folder: Path, runs: Sequence[Run]) -> Path:
+    """Remove the progress of an earlier launch, and return the folder of the launch's own files."""
+    launch_files = launch_folder(folder)
     for run in runs:
-        progress_file(own, run.name).unlink(missing_ok=True)
-    return own
+        progress_file(launch_files, run.name).unlink(missing_ok=True)
+    return launch_files
 
 
-def _record(cluster: str, recipe: str, runs: Sequence[Run], numbers: Sequence[str]) -> Record:
+def _make_record(cluster: str, recipe: str, runs: Sequence[Run], job_ids: Sequence[str]) -> Record:
     launched = tuple(
         LaunchedRun(
-            run.name, str(run.folder), number, None if cluster == "slurm" else process_started(int(number))
+            run.name, str(run.folder), job_id, None if cluster == "slurm" else process_start_time(int(job_id))
         )
-        for run, number in zip(runs, numbers, strict=True)
+        for run, job_id in zip(runs, job_ids, strict=True)
     )
     return Record(cluster, recipe, socket.gethostname(), now(), launched)
 
@@ -138,42 +147,42 @@ def _record(cluster: str, recipe: str, runs: Sequence[Run], numbers: Sequence[st
 def _submit_to_slurm(
     tasks: Sequence[RecipeTask], parameters: Mapping[str, Any], restarts: int, jobs: Path
 ) -> list[str]:
-    """Queue the tasks, several as one array; returns SLURM's number of each.
+    """Queue the tasks, several as one array, and return their SLURM job numbers.
 
-    submitit stores the tasks in ``jobs`` and puts its logs there. Neither they nor the batch script hold the
-    environment: sbatch hands that to SLURM itself (``--export=ALL``).
+    submitit stores the tasks and its logs in ``jobs``. Neither they nor the batch script contain the
+    environment, which sbatch passes to SLURM itself (``--export=ALL``).
 
     Raises:
-        MotionBeatError: SLURM refuses them.
+        MotionBeatError: sbatch fails.
     """
     executor = SlurmExecutor(jobs, max_num_timeout=restarts)
     executor.update_parameters(**parameters)
     before = set(jobs.glob("*"))
     try:
-        # submitit prints what sbatch says, and raises it too.
+        # submitit prints sbatch's message and also raises it.
         with redirect_stderr(io.StringIO()):
-            submitted: Sequence[Job[None]]
-            submitted = executor.submit_array(tasks) if len(tasks) > 1 else [executor.submit(tasks[0])]
+            jobs_submitted: Sequence[Job[None]]
+            jobs_submitted = executor.submit_array(tasks) if len(tasks) > 1 else [executor.submit(tasks[0])]
     except (FailedJobError, FailedSubmissionError) as error:
-        for left in set(jobs.glob("*")) - before:
-            left.unlink()
+        for path in set(jobs.glob("*")) - before:
+            path.unlink()
         raise MotionBeatError(f"{first_line(str(error))}; the job was not queued") from error
-    return [job.job_id for job in submitted]
+    return [job.job_id for job in jobs_submitted]
 
 
-def _start_here(task: RecipeTask, parameters: Mapping[str, Any], restarts: int, jobs: Path) -> str:
-    """Start the task's processes in the background; returns the number of the one that controls them."""
+def _start_locally(task: RecipeTask, parameters: Mapping[str, Any], restarts: int, jobs: Path) -> str:
+    """Start the processes of a task in the background, and return the number of their controller."""
     executor = LocalExecutor(jobs, max_num_timeout=restarts)
     executor.update_parameters(**parameters)
     jobs.mkdir(parents=True, exist_ok=True)
-    with _streams_to(jobs / "controller.log"):
+    with _redirect_streams(jobs / "controller.log"):
         return executor.submit(task).job_id
 
 
-def _run_here(task: RecipeTask, jobs: Path) -> int:
-    """Run the task in this process, and return when it is done: 0, or the code of its failure."""
+def _run_in_foreground(task: RecipeTask, jobs: Path) -> int:
+    """Run the task in this process; return 0, or the exit code of a failure."""
     job = DebugExecutor(jobs).submit(task)
-    # Its other ways of running a job end in a debugger.
+    # DebugJob.result() would start a debugger after a failure.
     with environment_variables(SUBMITIT_DEBUG_JOB_ID=job.job_id):
         error = job.exception()
     if isinstance(error, RecipeFailed):
@@ -184,20 +193,20 @@ def _run_here(task: RecipeTask, jobs: Path) -> int:
 
 
 @contextmanager
-def _streams_to(log: Path) -> Iterator[None]:
-    """Give processes that are started meanwhile ``log`` as output, and no input.
+def _redirect_streams(log: Path) -> Iterator[None]:
+    """Redirect the streams of processes that are started in the ``with`` block: output to ``log``, no input.
 
-    They would keep the caller's terminal or pipe open long after the command that started them is over.
+    Otherwise they would keep the caller's terminal or pipe open after the command has ended.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = [os.dup(stream) for stream in (0, 1, 2)]
+    saved = [os.dup(stream) for stream in (0, 1, 2)]
     try:
-        with open(os.devnull, "rb") as nothing, log.open("ab") as output:
-            for stream, file in ((0, nothing), (1, output), (2, output)):
+        with open(os.devnull, "rb") as devnull, log.open("ab") as output:
+            for stream, file in ((0, devnull), (1, output), (2, output)):
                 os.dup2(file.fileno(), stream)
             yield
     finally:
-        for stream, copy in enumerate(kept):
+        for stream, copy in enumerate(saved):
             os.dup2(copy, stream)
             os.close(copy)

@@ -1,4 +1,4 @@
-"""The files of a launch in its folder: its record, and how far each run is, as the jobs write it."""
+"""The files of a launch: its record, and the progress of each run, which the jobs write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.errors import MotionBeatError
 
 LAUNCH_FOLDER = "launch"
-"""Subfolder of a launch with its own files: the record, the progress of the runs, the jobs' logs."""
+"""Subfolder of a launch with its own files: the record, the progress of the runs, the logs of the jobs."""
 
 FINISHED = 0
-MISTAKE = 2
-"""Exit code of a recipe that was asked for what cannot be done."""
+REFUSED = 2
+"""Exit code of a recipe that refuses its options."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class LaunchedRun:
 
     name: str
     folder: str
-    """Where the recipe writes; absolute."""
+    """Output folder of the recipe, absolute."""
     job: str
-    """SLURM's number of the job, ``12`` or ``12_3`` in an array; elsewhere that of the process."""
+    """SLURM's job number, ``12`` or ``12_3`` in an array; without SLURM the process number."""
     process_started: float | None = None
-    """Without SLURM: when the process began, in seconds since 1970; its number alone may be used again."""
+    """Without SLURM: start of the process in seconds since 1970, because process numbers are reused."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Record:
     """slurm, local or debug."""
     recipe: str
     host: str
-    """The machine that it was launched from, and, without SLURM, runs on."""
+    """Machine of the launch command; without SLURM also that of the processes."""
     submitted: str
     """Time in UTC, ISO 8601."""
     runs: tuple[LaunchedRun, ...]
@@ -48,12 +48,12 @@ class Record:
 
     @property
     def jobs(self) -> set[str]:
-        """SLURM's numbers of the jobs; an array is one job."""
+        """SLURM's job numbers; an array is one job."""
         return {run.job.partition("_")[0] for run in self.runs}
 
 
 def launch_folder(folder: Path) -> Path:
-    """The folder of the launch's own files."""
+    """Folder of the launch's own files."""
     return folder / LAUNCH_FOLDER
 
 
@@ -64,7 +64,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def find_record(folder: Path) -> Record | None:
-    """The record of the launch in ``folder``; None where nothing was launched.
+    """Read the record of the launch in ``folder``; None if there is none.
 
     Raises:
         MotionBeatError: the file is not a record.
@@ -72,29 +72,27 @@ def find_record(folder: Path) -> Record | None:
     path = _path(folder)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        # Earlier versions kept one time for all runs, which were of one process.
-        began = {"process_started": content.pop("process_started", None)}
-        runs = tuple(LaunchedRun(**(began | run)) for run in content.pop("runs"))
+        # Earlier versions stored one start time, because all runs were in one process.
+        defaults = {"process_started": content.pop("process_started", None)}
+        runs = tuple(LaunchedRun(**(defaults | run)) for run in content.pop("runs"))
         return Record(runs=runs, **content)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MotionBeatError(
-            f"{path}: is not a record of a launch ({error}); see to its jobs by hand, then delete the file"
+            f"{path}: is not a record of a launch ({error}); end its jobs by hand, then delete the file"
         ) from error
 
 
 def read_record(folder: Path) -> Record:
-    """The record of the launch in ``folder``.
+    """Read the record of the launch in ``folder``.
 
     Raises:
-        MotionBeatError: nothing was launched there, or the file is not a record.
+        MotionBeatError: there is no launch, or the file is not a record.
     """
     record = find_record(folder)
     if record is None:
-        raise MotionBeatError(
-            f"{folder}: nothing was launched here; expected a folder that was given as --folder"
-        )
+        raise MotionBeatError(f"{folder}: contains no launch; expected the --folder of an earlier launch")
     return record
 
 
@@ -104,22 +102,22 @@ def _path(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a job last told of a run."""
+    """Progress of a run, written by its job."""
 
     started: str
-    """Time in UTC, ISO 8601, of the last attempt."""
+    """Start of the last attempt, in UTC, ISO 8601."""
     ended: str | None = None
     exit_code: int | None = None
-    """The recipe's; negative: the number of the signal that ended it. None while it runs."""
+    """Exit code of the recipe, or minus the signal that ended it; None while it runs."""
 
     @property
     def outcome(self) -> str:
-        """One word, and for a failure its cause."""
+        """State in one word, for a failure with its cause."""
         if self.exit_code is None:
             return "RUNNING"
         if self.exit_code == FINISHED:
             return "FINISHED"
-        cause = "the recipe refused its options" if self.exit_code == MISTAKE else f"exit {self.exit_code}"
+        cause = "the recipe refused its options" if self.exit_code == REFUSED else f"exit {self.exit_code}"
         return f"FAILED ({cause})"
 
 
@@ -129,18 +127,18 @@ def now() -> str:
 
 
 def progress_file(launch: Path, run: str) -> Path:
-    """Where the progress of a run is told; ``launch`` is the folder of the launch's own files."""
+    """File with the progress of a run; ``launch`` is the folder of the launch's own files."""
     return launch / "progress" / f"{run}.json"
 
 
 def write_progress(path: Path, progress: Progress) -> None:
-    """Replace what was told of the run."""
+    """Write the progress of a run."""
     with atomic_path(path) as draft:
         draft.write_text(json.dumps(asdict(progress)) + "\n", encoding="utf-8")
 
 
 def read_progress(path: Path) -> Progress | None:
-    """What was last told of a run; None: it has not begun."""
+    """Read the progress of a run; None if it has not started."""
     try:
         return Progress(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The state, step and metrics of each run of a launch, once or again and again."""
+"""Print the state, step and metrics of each run of a launch, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -11,63 +11,65 @@ from pathlib import Path
 from typing import Any
 
 from motionbeat_upstream.errors import MotionBeatError
-from recipes.launch.jobs import is_over, states
+from recipes.launch.jobs import has_ended, read_states
 from recipes.launch.record import Record, read_record
 
-SHOWN = 5
-"""Metrics shown of each file; fairseq2 writes the most important first."""
+MAX_METRICS = 5
+"""Maximum number of metrics per file; fairseq2 writes the most important first."""
 
-_TAIL = 65_536
-"""Bytes that the last line surely fits into."""
+_TAIL_BYTES = 65_536
+"""Bytes to read from the end of a file; longer than any line."""
 
 
 def watch(folder: Path, once: bool, every: float) -> int:
-    """Print the runs' states until all are over, and return 0 if all finished, else 1.
+    """Print the states of the runs until all have ended; return 0 if all have finished, else 1.
 
-    A terminal is drawn anew at every look; into a file or a pipe they are printed when they change.
+    On a terminal the screen is redrawn each time; to a file or a pipe only changes are printed.
 
     Args:
-        folder: of the launch.
-        once: print them once; returns 0.
-        every: seconds between two looks.
+        folder: folder of the launch.
+        once: print once and return 0.
+        every: interval in seconds.
 
     Raises:
-        MotionBeatError: nothing was launched there, or its state cannot be asked for.
+        MotionBeatError: there is no launch, or its state is not available.
     """
-    found: Mapping[str, str] | None = None
+    run_states: Mapping[str, str] | None = None
     printed = ""
     while True:
-        # Read again each time: another launch into the folder is followed too.
+        # Read each time, to follow a new launch in the folder.
         record = read_record(folder)
         try:
-            found = states(folder, record)
-            shown = report(record, found)
+            run_states = read_states(folder, record)
+            text = report(record, run_states)
         except MotionBeatError as error:
-            # A busy SLURM does not answer now and then, and is asked again; not so the first time.
-            if found is None:
+            # A busy SLURM sometimes does not answer: retry, except the first time.
+            if run_states is None:
                 raise
-            shown = str(error)
+            text = str(error)
         if sys.stdout.isatty() and not once:
             print("\x1b[2J\x1b[H", end="")
-        if sys.stdout.isatty() or shown != printed:
-            print(shown, flush=True)
-        printed = shown
+        if sys.stdout.isatty() or text != printed:
+            print(text, flush=True)
+        printed = text
         if once:
             return 0
-        if all(is_over(state) for state in found.values()):
-            return 0 if all(state == "FINISHED" for state in found.values()) else 1
+        if all(has_ended(state) for state in run_states.values()):
+            return 0 if all(state == "FINISHED" for state in run_states.values()) else 1
         time.sleep(every)
 
 
-def report(record: Record, found: Mapping[str, str]) -> str:
-    """A headline, and a line per run: name, job, state, step, metrics; no wider than the terminal."""
+def report(record: Record, run_states: Mapping[str, str]) -> str:
+    """Format a headline and a line per run with name, job, state, step and metrics, cut to the terminal."""
     lines = [f"{record.recipe} on {record.cluster}, launched {record.submitted}"]
     rows = []
     for run in record.runs:
         metrics = last_metrics(Path(run.folder))
-        reached = step(metrics)
-        told = "; ".join(f"{name}: {_told(values)}" for name, values in metrics.items())
-        rows.append((run.name, run.job, found[run.name], "-" if reached is None else f"step {reached}", told))
+        step = last_step(metrics)
+        metrics_text = "; ".join(f"{name}: {_format_metrics(values)}" for name, values in metrics.items())
+        rows.append(
+            (run.name, run.job, run_states[run.name], "-" if step is None else f"step {step}", metrics_text)
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -78,37 +80,37 @@ def report(record: Record, found: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _told(values: Mapping[str, Any]) -> str:
+def _format_metrics(values: Mapping[str, Any]) -> str:
     numbers = [(name, value) for name, value in values.items() if name not in ("Time", "Step")]
-    shown = [
+    texts = [
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in numbers
         if isinstance(value, int | float)
     ]
-    return ", ".join(shown[:SHOWN])
+    return ", ".join(texts[:MAX_METRICS])
 
 
 def last_metrics(run: Path) -> dict[str, Mapping[str, Any]]:
-    """The last whole line of each ``metrics/*.jsonl`` in a run's folder, by its name (``train``, …)."""
+    """Read the last complete line of each ``metrics/*.jsonl`` of a run, by name (``train``, …)."""
     folder = run / "metrics"
-    found = {}
+    metrics = {}
     for path in sorted(folder.rglob("*.jsonl")):
-        last = _last_line(path)
-        if last is not None:
-            found[path.relative_to(folder).with_suffix("").as_posix()] = last
-    return found
+        values = _last_line(path)
+        if values is not None:
+            metrics[path.relative_to(folder).with_suffix("").as_posix()] = values
+    return metrics
 
 
-def step(metrics: Mapping[str, Mapping[str, Any]]) -> int | None:
-    """The step that the training is known to have reached; None: none yet."""
+def last_step(metrics: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Last recorded step; None if there is none."""
     return max((int(values["Step"]) for values in metrics.values() if "Step" in values), default=None)
 
 
 def _last_line(path: Path) -> Mapping[str, Any] | None:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         lines = file.read().split(b"\n")
-    # What follows the last newline is being written; a line before it may be cut off by a kill.
+    # The text after the last newline is incomplete; a line before it may be incomplete after a kill.
     for line in reversed(lines[:-1]):
         try:
             values = json.loads(line)

@@ -26,7 +26,7 @@ from pydantic.dataclasses import dataclass
 from motion_data.errors import DataError
 from motion_data.label_targets import TARGETS
 from motion_data.manifest import Corpus, PairSource
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.config import ClipConfig, PipelineConfig
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive
 from recipes.pretrain.criterion.settings import CriterionSettings
@@ -156,7 +156,7 @@ class DataSection(ClipConfig):
             return list(corpora)
         from motion_data.corpora.constructed.endless import open_endless
 
-        constructed = [corpus.made.get("corpus") == "constructed" for corpus in corpora]
+        constructed = [corpus.info.get("corpus") == "constructed" for corpus in corpora]
         if not any(constructed):
             raise DataError(
                 "data.endless is true, but none of data.corpora is a constructed corpus, and only these can "
@@ -196,12 +196,12 @@ class CriterionSection:
     """Number of consecutive steps without a finite gradient that stops the run; fewer are skipped and
     counted."""
 
-    def hard_negatives(self) -> Wanted | None:
+    def hard_negatives(self) -> NegativeCounts | None:
         """Hard negatives per clip; None if no loss uses them."""
         ecl = self.settings.ecl
         if not ecl.weight:
             return None
-        return Wanted(ecl.jittered, ecl.stretched, ecl.others)
+        return NegativeCounts(ecl.jittered, ecl.stretched, ecl.others)
 
 
 @dataclass(config=CONFIG, frozen=True, kw_only=True)

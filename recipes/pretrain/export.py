@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus, read_corpus
-from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, trained_pairs
+from motion_data.sources import COPYLEFT_NOTE, check_licences, has_copyleft, licence_rows, training_pairs
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs, refuse_to_replace
 from motionbeat_upstream.config import GRID_SOURCES
@@ -138,14 +138,14 @@ def export(
     else:
         grid = choose_grid_source(tower, corpora, grid_songs, sources)
     tower.config = replace(tower.config, grid_from=grid.source, grid_trust=grid.trust)
-    names = [str(corpus.made["corpus"]) for corpus in corpora]
+    names = [str(corpus.info["corpus"]) for corpus in corpora]
     training = " and ".join(names)
     if init is not None:
         training += f", initialised with weights trained on {init['training']}"
     details = {
         "step": number,
         "seed": config_values["common"]["seed"],
-        "manifest_sha256": {str(corpus.made["corpus"]): corpus.sha256 for corpus in corpora},
+        "manifest_sha256": {str(corpus.info["corpus"]): corpus.sha256 for corpus in corpora},
         "config": {key: config_values[key] for key in ("model", "data", "criterion", "trainer", "optimizer")}
         | {"lr_scheduler": config_values["lr_scheduler"]},
         "versions": {"motionbeat": __version__}
@@ -154,8 +154,8 @@ def export(
         "grid": grid.to_dict(),
         "init": init,
         "private": restricted is not None,
-        "licences": [asdict(row) for row in licence_rows(trained_pairs(corpora))],
-        "licence_note": COPYLEFT_NOTE if has_copyleft(trained_pairs(corpora)) else None,
+        "licences": [asdict(row) for row in licence_rows(training_pairs(corpora))],
+        "licence_note": COPYLEFT_NOTE if has_copyleft(training_pairs(corpora)) else None,
     }
     provenance = Provenance(training, json.loads(json.dumps(details, default=str)))
     save_music_tower(tower, file, provenance)

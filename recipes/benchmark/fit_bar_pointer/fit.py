@@ -1,4 +1,4 @@
-"""The fit: searches, what they are worth on held-out folds, calibrations, and the report."""
+"""The fit: searches, their scores on held-out folds, calibrations, and the report."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from recipes.benchmark.fit_bar_pointer.activations import Activations, read_acti
 from recipes.benchmark.fit_bar_pointer.calibration import (
     Outcome,
     calibration_errors,
+    calibration_samples,
     fit_calibration,
-    least_pulse,
+    fit_pulse_threshold,
     noise_pulses,
     outcome,
-    samples,
 )
 from recipes.benchmark.fit_bar_pointer.search import (
     Values,
+    bar_pointer_weights,
+    current_values,
     folds,
     lead,
     objective,
-    present_values,
     rounded,
     scores,
     search,
-    weights_of,
 )
 from recipes.results.tables import markdown_table
 
@@ -44,49 +44,51 @@ FOLDS = (0, 1)
 
 @dataclass(frozen=True)
 class Fitted:
-    """Values fitted to either fold and to all recordings."""
+    """Values fitted to each fold and to all recordings."""
 
     by_fold: tuple[Values, Values]
-    to_all: Values
+    on_all: Values
     proposals: tuple[int, int, int]
 
 
 def fit(recordings: Sequence[Activations], fold: NDArray[np.int64], seed: int, seconds: float) -> Fitted:
-    """Three searches of a third of ``seconds`` each; the last begins at the better of the two others."""
-    found = [
-        search(_of_fold(recordings, fold == number), present_values(), seed + number, seconds / 3)
+    """Run three searches of a third of ``seconds`` each; the last starts from the better of the others."""
+    searches = [
+        search(_select(recordings, fold == number), current_values(), seed + number, seconds / 3)
         for number in FOLDS
     ]
-    sets = [one.set for one in recordings]
-    better = int(np.argmax([objective(scores(recordings, values), sets) for values, _ in found]))
-    to_all, tried = search(recordings, found[better][0], seed + len(FOLDS), seconds / 3)
-    return Fitted((found[0][0], found[1][0]), to_all, (found[0][1], found[1][1], tried))
+    sets = [recording.set for recording in recordings]
+    better = int(np.argmax([objective(scores(recordings, values), sets) for values, _ in searches]))
+    on_all, proposals = search(recordings, searches[better][0], seed + len(FOLDS), seconds / 3)
+    return Fitted((searches[0][0], searches[1][0]), on_all, (searches[0][1], searches[1][1], proposals))
 
 
-def held_out(
+def held_out_scores(
     recordings: Sequence[Activations], fold: NDArray[np.int64], by_fold: Sequence[Values]
 ) -> NDArray[np.float64]:
     """(N, 2) scores of each recording with the values fitted to the other fold."""
-    found = np.empty((len(recordings), 2))
+    result = np.empty((len(recordings), 2))
     for number in FOLDS:
-        found[fold == number] = scores(_of_fold(recordings, fold == number), by_fold[1 - number])
-    return found
+        result[fold == number] = scores(_select(recordings, fold == number), by_fold[1 - number])
+    return result
 
 
 def variants(
     recordings: Sequence[Activations], fold: NDArray[np.int64], by_fold: tuple[Values, Values]
 ) -> dict[str, NDArray[np.float64]]:
-    """(N, 2) held-out scores of the present weights, the fitted ones, and these without the tempo head."""
+    """(N, 2) held-out scores of the current weights, the fitted ones, and these without the tempo head."""
     without = tuple(values | {"tempo": 0.0} for values in by_fold)
-    tried = {"present": (present_values(),) * 2, "fitted": by_fold, "no tempo head": without}
-    return {name: held_out(recordings, fold, values) for name, values in tried.items()}
+    values_by_variant = {"present": (current_values(),) * 2, "fitted": by_fold, "no tempo head": without}
+    return {name: held_out_scores(recordings, fold, values) for name, values in values_by_variant.items()}
 
 
-def table(found: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: NDArray[np.int64]) -> str:
-    """Objective, its lead over that of ``fitted`` with a standard error, and the means of each set.
+def table(
+    variant_scores: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: NDArray[np.int64]
+) -> str:
+    """Table of objectives, differences from ``fitted`` with standard errors, and means of each set.
 
     Args:
-        found: (N, 2) scores by variant, one of them ``fitted``.
+        variant_scores: (N, 2) scores by variant, one of them ``fitted``.
         sets: N names.
         fold: (N,) 0 or 1.
     """
@@ -94,15 +96,17 @@ def table(found: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: N
     heading = ["", "objective", "fold 0", "fold 1", "lead over fitted", *(f"{name} F" for name in names)]
     rows = []
     member = np.asarray(sets)
-    for variant, values in found.items():
-        each = [objective(values[fold == number], member[fold == number].tolist()) for number in FOLDS]
-        ahead, error = lead(values, found["fitted"], sets)
+    for variant, values in variant_scores.items():
+        fold_objectives = [
+            objective(values[fold == number], member[fold == number].tolist()) for number in FOLDS
+        ]
+        difference, error = lead(values, variant_scores["fitted"], sets)
         means = [np.nanmean(values[member == name], axis=0) for name in names]
         cells = [
             variant,
             f"{objective(values, sets):.4f}",
-            *(f"{value:.4f}" for value in each),
-            f"{ahead:+.4f} ± {error:.4f}",
+            *(f"{value:.4f}" for value in fold_objectives),
+            f"{difference:+.4f} ± {error:.4f}",
             *(f"{beat:.3f} ({down:.3f})" for beat, down in means),
         ]
         rows.append(cells)
@@ -110,51 +114,68 @@ def table(found: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: N
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fit, print and write what the command line asks for; raises what its files raise."""
+    """Fit, print and write the results."""
     from motionbeat_upstream.checkpoint import load_music_tower
     from recipes.benchmark.beats.sets import read_set
 
     sets = [read_set(text, options.limit) for text in options.sets]
     recordings = read_activations(sets, options.checkpoint, options.out / "activations", options.seconds)
     fold = folds(recordings, options.seed)
-    for one in sets:
-        if len({number for found, number in zip(recordings, fold, strict=True) if found.set == one.name}) < 2:
-            raise DataError(f"--sets: {one.name} has no two pieces with beats; each fold needs one")
+    for music_set in sets:
+        if (
+            len(
+                {
+                    number
+                    for recording, number in zip(recordings, fold, strict=True)
+                    if recording.set == music_set.name
+                }
+            )
+            < 2
+        ):
+            raise DataError(
+                f"--sets: {music_set.name} has fewer than two pieces with beats; each fold needs one, give "
+                f"more"
+            )
     fitted = fit(recordings, fold, options.seed, 60 * options.minutes)
-    of_set = [one.set for one in recordings]
-    found = variants(recordings, fold, fitted.by_fold)
+    set_names = [recording.set for recording in recordings]
+    variant_scores = variants(recordings, fold, fitted.by_fold)
     outcomes = [
-        outcome(one, fitted.by_fold[1 - number])
-        for one, number in zip(recordings, fold.tolist(), strict=True)
+        outcome(recording, fitted.by_fold[1 - number])
+        for recording, number in zip(recordings, fold.tolist(), strict=True)
     ]
     curves = {
         "BEAT_CALIBRATION": _curve(outcomes, 0, BEAT_CALIBRATION),
         "BAR_CALIBRATION": _curve(outcomes, 1, BAR_CALIBRATION),
     }
-    noise = noise_pulses(load_music_tower(options.checkpoint)[0], fitted.to_all, options.seed)
-    music = [0.0 if np.isnan(one.pulse) else one.pulse for one in outcomes]
-    no_pulse = least_pulse(music, [value for values in noise.values() for value in values])
-    text = table(found, of_set, fold) + constants(fitted.to_all, curves, no_pulse)
+    noise = noise_pulses(load_music_tower(options.checkpoint)[0], fitted.on_all, options.seed)
+    music = [
+        0.0 if np.isnan(recording.mean_beat_probability) else recording.mean_beat_probability
+        for recording in outcomes
+    ]
+    no_pulse = fit_pulse_threshold(music, [value for values in noise.values() for value in values])
+    text = table(variant_scores, set_names, fold) + constants(fitted.on_all, curves, no_pulse)
     record = {
         "checkpoint": file_sha256(options.checkpoint),
         **{name: getattr(options, name) for name in ("sets", "limit", "seconds", "minutes", "seed")},
-        "recordings": Counter(of_set),
+        "recordings": Counter(set_names),
         "proposals": fitted.proposals,
-        "values": fitted.to_all,
+        "values": fitted.on_all,
         "values by fold": fitted.by_fold,
         "held out": {
             name: {
-                "objective": objective(values, of_set),
+                "objective": objective(values, set_names),
                 "objective by fold": [
-                    objective(values[fold == number], np.asarray(of_set)[fold == number].tolist())
+                    objective(values[fold == number], np.asarray(set_names)[fold == number].tolist())
                     for number in FOLDS
                 ],
                 "beat F and downbeat F": {
-                    one.name: np.nanmean(values[np.asarray(of_set) == one.name], axis=0).tolist()
-                    for one in sets
+                    music_set.name: np.nanmean(
+                        values[np.asarray(set_names) == music_set.name], axis=0
+                    ).tolist()
+                    for music_set in sets
                 },
             }
-            for name, values in found.items()
+            for name, values in variant_scores.items()
         },
         "calibrations": curves,
         "MIN_BEAT_PROBABILITY": no_pulse,
@@ -167,7 +188,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _curve(outcomes: Sequence[Outcome], target: int, present: Calibration) -> dict[str, Any]:
-    margin, right = samples(outcomes, target)
+    margin, right = calibration_samples(outcomes, target)
     fitted = fit_calibration(margin, right)
     before, after = calibration_errors(margin, right, present)
     return {
@@ -180,13 +201,13 @@ def _curve(outcomes: Sequence[Outcome], target: int, present: Calibration) -> di
 
 
 def constants(values: Values, curves: Mapping[str, Mapping[str, Any]], no_pulse: float) -> str:
-    """The constants as they stand in the source."""
-    weights = weights_of(values)
+    """The constants as source code."""
+    weights = bar_pointer_weights(values)
     lines = [f"    {field.name} = {_literal(getattr(weights, field.name))}" for field in fields(weights)]
-    for name, found in curves.items():
-        fitted = found["fitted"]
+    for name, curve in curves.items():
+        fitted = curve["fitted"]
         if fitted is None:
-            lines.append(f"{name}: nothing to fit to, {found['right']} of {found['recordings']} are right")
+            lines.append(f"{name}: nothing to fit to, {curve['right']} of {curve['recordings']} are right")
         else:
             lines.append(
                 f"{name} = Calibration(scale={fitted['scale']:.2g}, midpoint={fitted['midpoint']:.2g})"
@@ -196,9 +217,9 @@ def constants(values: Values, curves: Mapping[str, Mapping[str, Any]], no_pulse:
 
 def _literal(value: float | tuple[float, ...]) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(_literal(one) for one in value)})"
+        return f"({', '.join(_literal(number) for number in value)})"
     return repr(rounded(value))
 
 
-def _of_fold(recordings: Sequence[Activations], chosen: NDArray[np.bool_]) -> list[Activations]:
-    return [one for one, kept in zip(recordings, chosen, strict=True) if kept]
+def _select(recordings: Sequence[Activations], selected: NDArray[np.bool_]) -> list[Activations]:
+    return [recording for recording, is_selected in zip(recordings, selected, strict=True) if is_selected]

@@ -1,4 +1,4 @@
-"""Decoding with given values of the constants, the objective, and the search for its maximum."""
+"""Decoding with given constants, the objective, and the random search for its maximum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recipes.benchmark.fit_bar_pointer.activations import Activations
 from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 
 Values = dict[str, float]
-"""Of ``RANGES``."""
+"""Values by the names of ``RANGES``."""
 
 RANGES = {
     "beat": (0.2, 3.0, True),
@@ -37,97 +37,104 @@ RANGES = {
     "metres_5_to_7": (0.02, 10.0, True),
     "tempo": (0.0, 4.0, False),
 }
-"""Lowest and highest value, and whether steps are even in the logarithm. ``metre_2`` and ``metre_3`` are
-``metre_prior`` of these metres, that of 4 being 1; ``metres_5_to_7`` is a factor of the three others."""
+"""Minimum, maximum, and whether steps are in the logarithm. ``metre_2`` and ``metre_3`` are ``metre_prior``
+of these metres relative to 4; ``metres_5_to_7`` is a factor for the three others."""
 
 DOWNBEAT_SHARE = 0.5
-"""Factor of downbeat F in the objective."""
+"""Weight of downbeat F in the objective."""
 
-SMALLEST_STEP, GREATEST_STEP = 0.03, 0.5
-"""Standard deviation of a step of the search, in lengths of the range; drawn evenly in the logarithm."""
+MIN_STEP, MAX_STEP = 0.03, 0.5
+"""Range of the standard deviation of a step, relative to the range of a value; log-uniform."""
 
-HELD = 0.02
-"""Fall of the objective for a value that is a whole range away from the present one, and by the square of the
-distance for others. Where the data tell little, values stay."""
+DISTANCE_PENALTY = 0.02
+"""Penalty on the squared distance of a value from the current one, relative to its range. It keeps values on
+which the objective hardly depends."""
 
-QUARTERS = 4
-"""Parts of the recordings after each of which a proposal that is behind is given up."""
+PARTS = 4
+"""Number of parts of the recordings; a proposal that is worse after a part is rejected."""
 
 
-def present_values() -> Values:
-    """Those of ``DEFAULT_WEIGHTS``."""
+def current_values() -> Values:
+    """Values of ``DEFAULT_WEIGHTS``."""
     metre = dict(zip(METRES, DEFAULT_WEIGHTS.metre_prior, strict=True))
-    of_metre = {"metre_2": metre[2] / metre[4], "metre_3": metre[3] / metre[4], "metres_5_to_7": 1.0}
-    return {name: of_metre[name] if name in of_metre else getattr(DEFAULT_WEIGHTS, name) for name in RANGES}
+    metre_values = {"metre_2": metre[2] / metre[4], "metre_3": metre[3] / metre[4], "metres_5_to_7": 1.0}
+    return {
+        name: metre_values[name] if name in metre_values else getattr(DEFAULT_WEIGHTS, name)
+        for name in RANGES
+    }
 
 
-def weights_of(values: Values) -> BarPointerWeights:
-    """The weights with some values."""
+def bar_pointer_weights(values: Values) -> BarPointerWeights:
+    """Weights with the given values."""
     known = {field.name for field in fields(BarPointerWeights)}
     metre = dict(zip(METRES, DEFAULT_WEIGHTS.metre_prior, strict=True))
-    metre = {one: share / metre[4] * values["metres_5_to_7"] for one, share in metre.items()}
+    metre = {beats: share / metre[4] * values["metres_5_to_7"] for beats, share in metre.items()}
     metre |= {2: values["metre_2"], 3: values["metre_3"], 4: 1.0}
-    chosen = {name: value for name, value in values.items() if name in known}
-    return replace(DEFAULT_WEIGHTS, **chosen, metre_prior=tuple(metre.values()))
+    named_values = {name: value for name, value in values.items() if name in known}
+    return replace(DEFAULT_WEIGHTS, **named_values, metre_prior=tuple(metre.values()))
 
 
-def decode(one: Activations, values: Values, margins: bool = False) -> BarPath:
-    """The path through a recording."""
-    (path,) = decode_bars(one.evidence, FRAME_RATE, weights=weights_of(values), margins=margins)
+def decode(recording: Activations, values: Values, margins: bool = False) -> BarPath:
+    """Decode a recording."""
+    (path,) = decode_bars(
+        recording.evidence, FRAME_RATE, weights=bar_pointer_weights(values), margins=margins
+    )
     return path
 
 
-def beats_of(one: Activations, path: BarPath) -> Beats:
-    """The beats of a path that lie in what is annotated, or within 70 ms of it."""
-    times = beat_times(path, one.evidence.beat[0], FRAME_RATE)
-    start, stop = one.spans.T
+def path_beats(recording: Activations, path: BarPath) -> Beats:
+    """Beats of a path within the annotated spans, or at most 70 ms outside."""
+    times = beat_times(path, recording.evidence.beat[0], FRAME_RATE)
+    start, stop = recording.spans.T
     inside = ((times[:, None] >= start - F_WINDOW) & (times[:, None] <= stop + F_WINDOW)).any(1)
     return Beats(times[inside], path.positions[inside])
 
 
 def scores(recordings: Sequence[Activations], values: Values) -> NDArray[np.float64]:
-    """(N, 2) beat F and downbeat F of each recording; downbeat F is NaN where downbeats are not known."""
-    return np.array([score(one, beats_of(one, decode(one, values))) for one in recordings]).reshape(-1, 2)
+    """(N, 2) beat F and downbeat F of each recording; see :func:`score`."""
+    return np.array(
+        [score(recording, path_beats(recording, decode(recording, values))) for recording in recordings]
+    ).reshape(-1, 2)
 
 
-def score(one: Activations, beats: Beats) -> tuple[float, float]:
-    """Beat F and downbeat F, which is NaN where downbeats are not known."""
-    known = one.annotated.downbeats_known
+def score(recording: Activations, beats: Beats) -> tuple[float, float]:
+    """Beat F and downbeat F; the latter is NaN if downbeats are unknown."""
+    known = recording.annotated.downbeats_known
     return (
-        f_measure(one.annotated.times, beats.times),
-        f_measure(one.annotated.downbeats, beats.downbeats) if known else float("nan"),
+        f_measure(recording.annotated.times, beats.times),
+        f_measure(recording.annotated.downbeats, beats.downbeats) if known else float("nan"),
     )
 
 
-def objective(found: NDArray[np.float64], sets: Sequence[str]) -> float:
+def objective(recording_scores: NDArray[np.float64], sets: Sequence[str]) -> float:
     """Mean over sets of beat F + 0.5 · downbeat F.
 
     Args:
-        found: (N, 2) as :func:`scores` gives it.
-        sets: N names.
+        recording_scores: (N, 2) output of :func:`scores`.
+        sets: N names of sets.
     """
-    return float(shares(found, sets).sum())
+    return float(shares(recording_scores, sets).sum())
 
 
-def shares(found: NDArray[np.float64], sets: Sequence[str]) -> NDArray[np.float64]:
-    """(N,) what each recording adds to the objective."""
+def shares(recording_scores: NDArray[np.float64], sets: Sequence[str]) -> NDArray[np.float64]:
+    """(N,) contribution of each recording to the objective."""
     names, member = np.unique(np.asarray(sets), return_inverse=True)
-    known = ~np.isnan(found)
-    each = np.zeros(len(found))
+    known = ~np.isnan(recording_scores)
+    differences = np.zeros(len(recording_scores))
     for column, factor in enumerate((1.0, DOWNBEAT_SHARE)):
         count = np.bincount(member, known[:, column], len(names))[member]
-        each += factor * np.nan_to_num(found[:, column]) / np.maximum(count, 1) / len(names)
-    return each
+        differences += factor * np.nan_to_num(recording_scores[:, column]) / np.maximum(count, 1) / len(names)
+    return differences
 
 
 def lead(
-    found: NDArray[np.float64], reference: NDArray[np.float64], sets: Sequence[str]
+    recording_scores: NDArray[np.float64], reference: NDArray[np.float64], sets: Sequence[str]
 ) -> tuple[float, float]:
     """Difference of the objectives of two (N, 2) scores, and its standard error over recordings."""
-    each, member = shares(found, sets) - shares(reference, sets), np.asarray(sets)
-    # A set's shares add up, so their number times their variance is the variance of the sum.
-    variance = sum((member == name).sum() * each[member == name].var() for name in set(sets))
-    return float(each.sum()), float(np.sqrt(variance))
+    differences, member = shares(recording_scores, sets) - shares(reference, sets), np.asarray(sets)
+    # The variance of a sum of n independent terms is n times their variance.
+    variance = sum((member == name).sum() * differences[member == name].var() for name in set(sets))
+    return float(differences.sum()), float(np.sqrt(variance))
 
 
 def search(
@@ -137,43 +144,45 @@ def search(
     seconds: float,
     proposals: int | None = None,
 ) -> tuple[Values, int]:
-    """The values of the greatest objective that a random search finds, and the number of its proposals.
+    """Maximise the objective by random search; return the best values and the number of proposals.
 
-    Each proposal moves a few of the best values so far. It is tried on a quarter of each set after the other,
-    and given up as soon as it is behind them by more than a standard error.
+    A proposal changes a few of the best values so far. It is scored on one quarter of each set after the
+    other, and rejected when it is worse by more than a standard error.
 
     Args:
-        recordings: to fit to.
-        start: values to begin with.
-        seed: of the proposals, and of the order of the recordings.
-        seconds: of processor time, after which no proposal is made.
-        proposals: most of them; None for any number.
+        recordings: recordings to fit to.
+        start: initial values.
+        seed: seed of the proposals and of the order of the recordings.
+        seconds: processor time after which the search ends.
+        proposals: maximum number of proposals; None for no limit.
     """
     draw = np.random.default_rng(seed)
-    order = _mixed([one.set for one in recordings], draw)
+    order = _interleave([recording.set for recording in recordings], draw)
     recordings = [recordings[number] for number in order]
-    sets = [one.set for one in recordings]
-    ends = [len(recordings) * quarter // QUARTERS for quarter in range(1, QUARTERS + 1)]
-    present = present_values()
-    best, of_best = start, scores(recordings, start)
-    stop, tried = time.process_time() + seconds, 0
-    while time.process_time() < stop and (proposals is None or tried < proposals):
-        tried += 1
-        proposal = _moved(best, draw)
-        found = of_best[:0]
+    sets = [recording.set for recording in recordings]
+    ends = [len(recordings) * quarter // PARTS for quarter in range(1, PARTS + 1)]
+    current = current_values()
+    best, best_scores = start, scores(recordings, start)
+    stop, proposal_count = time.process_time() + seconds, 0
+    while time.process_time() < stop and (proposals is None or proposal_count < proposals):
+        proposal_count += 1
+        proposal = _propose(best, draw)
+        recording_scores = best_scores[:0]
         for end in ends:
-            found = np.concatenate([found, scores(recordings[len(found) : end], proposal)])
-            ahead, error = lead(found, of_best[:end], sets[:end])
-            ahead += HELD * (distance(best, present) - distance(proposal, present))
-            if ahead < -error:
+            recording_scores = np.concatenate(
+                [recording_scores, scores(recordings[len(recording_scores) : end], proposal)]
+            )
+            difference, error = lead(recording_scores, best_scores[:end], sets[:end])
+            difference += DISTANCE_PENALTY * (distance(best, current) - distance(proposal, current))
+            if difference < -error:
                 break
-        if len(found) == len(recordings) and ahead > 0:
-            best, of_best = proposal, found
-    return best, tried
+        if len(recording_scores) == len(recordings) and difference > 0:
+            best, best_scores = proposal, recording_scores
+    return best, proposal_count
 
 
 def distance(values: Values, others: Values) -> float:
-    """Sum of the squared distances between some values, in lengths of their ranges."""
+    """Sum of the squared distances between values, relative to their ranges."""
     total = 0.0
     for name, (low, high, logarithmic) in RANGES.items():
         if values[name] != others[name]:
@@ -183,38 +192,38 @@ def distance(values: Values, others: Values) -> float:
     return total
 
 
-def _moved(values: Values, draw: np.random.Generator) -> Values:
-    """Some values with one to about four of them moved."""
+def _propose(values: Values, draw: np.random.Generator) -> Values:
+    """Change one to about four of the values at random."""
     count = min(int(draw.geometric(0.5)), len(RANGES))
-    moved = dict(values)
+    proposal = dict(values)
     for name in draw.choice(list(RANGES), count, replace=False).tolist():
         low, high, logarithmic = RANGES[name]
-        step = draw.normal() * np.exp(draw.uniform(np.log(SMALLEST_STEP), np.log(GREATEST_STEP)))
-        moved_by = values[name] * ((high / low) ** step - 1) if logarithmic else (high - low) * step
-        moved[name] = rounded(min(max(values[name] + moved_by, low), high))
-    return moved
+        step = draw.normal() * np.exp(draw.uniform(np.log(MIN_STEP), np.log(MAX_STEP)))
+        change = values[name] * ((high / low) ** step - 1) if logarithmic else (high - low) * step
+        proposal[name] = rounded(min(max(values[name] + change, low), high))
+    return proposal
 
 
 def rounded(value: float) -> float:
-    """To three significant digits, as it is to stand in the source."""
+    """Round to three significant digits."""
     return float(f"{value:.3g}")
 
 
-def _mixed(sets: Sequence[str], draw: np.random.Generator) -> NDArray[np.int64]:
-    """(N,) an order in which each set is spread evenly, and drawn within."""
-    place = np.empty(len(sets))
+def _interleave(sets: Sequence[str], draw: np.random.Generator) -> NDArray[np.int64]:
+    """(N,) random order in which each set is evenly distributed."""
+    position = np.empty(len(sets))
     for name in set(sets):
         member = np.flatnonzero(np.asarray(sets) == name)
-        place[member] = (draw.permutation(len(member)) + 0.5) / len(member)
-    order: NDArray[np.int64] = np.argsort(place, kind="stable")
+        position[member] = (draw.permutation(len(member)) + 0.5) / len(member)
+    order: NDArray[np.int64] = np.argsort(position, kind="stable")
     return order
 
 
 def folds(recordings: Sequence[Activations], seed: int) -> NDArray[np.int64]:
     """(N,) 0 or 1: half of the pieces of each set, with all their recordings."""
     draw = np.random.default_rng(seed)
-    pieces = sorted({(one.set, one.piece) for one in recordings})
+    pieces = sorted({(recording.set, recording.piece) for recording in recordings})
     drawn = [pieces[number] for number in draw.permutation(len(pieces))]
     drawn.sort(key=lambda piece: piece[0])
     fold = {piece: number % 2 for number, piece in enumerate(drawn)}
-    return np.array([fold[one.set, one.piece] for one in recordings], dtype=np.int64)
+    return np.array([fold[recording.set, recording.piece] for recording in recordings], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""``python -m recipes.benchmark run``: every upstream on every task that there is data for."""
+"""``python -m recipes.benchmark run``: evaluate upstreams on all tasks with available data."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @command("recipes.benchmark run", interrupted=RESUMES, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Run what is missing and print the table; the code of a run that failed."""
-    parse_options(arguments)  # before seconds of imports
+    """Run missing trainings and print the table; return the exit code of a run that fails."""
+    parse_options(arguments)  # before slow imports
 
     from motionbeat_upstream.threads import use_idle_cores
     from recipes.benchmark.plan import RunFailed
@@ -53,17 +53,17 @@ def main(arguments: Sequence[str]) -> int:
 def run(
     plans: Sequence[Plan], upstreams: Sequence[UpstreamChoice], out: Path, cache: Path | None, overwrite: bool
 ) -> None:
-    """Train and test every probe that is not there yet.
+    """Train and test all probes that are not done.
 
     Raises:
-        MotionBeatError: what is wrong with data, features or weights.
-        RunFailed: a run of ``run_downstream.py`` ended with an error, which it has told.
+        MotionBeatError: invalid data, features or weights.
+        RunFailed: a run of ``run_downstream.py`` ended with an error, which it has printed.
     """
     from tqdm import tqdm
 
     with tqdm(total=len(plans) * len(upstreams), unit=" sets", disable=None) as bar:
         for choice in upstreams:
-            # A copy: the encoder that is loaded for it goes with it.
+            # A copy, so that its encoder is freed afterwards.
             upstream = replace(choice)
             for plan in plans:
                 bar.set_description(f"{choice.label}, {plan.name}")

@@ -1,6 +1,6 @@
-"""What the command line asks for: options, upstreams, and the data sets that are at hand.
+"""Parse the command line: options, upstreams, and the available data sets.
 
-What takes seconds to import is imported where it is needed: ``--help`` need not wait for it.
+Slow imports are inside functions, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ UPSTREAMS = ("motionbeat", "motionbeat_untrained", "motionbeat_log_mel", "fbank"
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Refuse what could not be run.
+    """Check a command line.
 
     Raises:
-        MotionBeatError: an unknown option, an upstream's file that is not there, or no data set at all.
+        MotionBeatError: an unknown option, a missing file of an upstream, or no data set.
     """
     parse(arguments)
 
@@ -40,10 +40,10 @@ def check(arguments: Sequence[str]) -> None:
 def parse(
     arguments: Sequence[str],
 ) -> tuple[argparse.Namespace, list[UpstreamChoice], list[Plan], list[str]]:
-    """The options, the upstreams, the data sets that are there, and where the others are obtained.
+    """Parse the options, the upstreams, the available data sets, and the sources of the missing ones.
 
     Raises:
-        MotionBeatError: as :func:`check`; of a data set that is none, its ``DataError``.
+        MotionBeatError: as :func:`check`; a ``DataError`` for an invalid data set.
     """
     from recipes.benchmark.upstream_choice import read_upstreams
 
@@ -51,15 +51,15 @@ def parse(
     upstreams = read_upstreams(options.upstreams)
     plans, missing = find_data(options)
     if not plans:
-        raise DataError(f"{options.data}: holds none of the data sets: " + "; ".join(missing))
+        raise DataError(f"{options.data}: contains none of the data sets: " + "; ".join(missing))
     return options, upstreams, plans, missing
 
 
 def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
-    """The data sets that are there, and of the others where they are obtained.
+    """Find the available data sets, and the sources of the missing ones.
 
     Raises:
-        MotionBeatError: options that are not allowed.
+        MotionBeatError: invalid options.
     """
     from recipes.benchmark.beat_tracking_table import BEAT_SETS, BeatPlan
     from recipes.benchmark.clip_tasks import CLIP_TASKS, ClipPlan
@@ -67,89 +67,96 @@ def find_data(options: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     from recipes.downstream.clip_probing.settings import TaskSettings
     from recipes.downstream.s3prl_runner.task_settings import read_section
 
-    given = {"datarc": {"slice_seconds": options.slice_seconds}, "modelrc": {"probe": options.probe}}
-    clips = read_section("clip tasks", TaskSettings, given)
+    overrides = {"datarc": {"slice_seconds": options.slice_seconds}, "modelrc": {"probe": options.probe}}
+    clips = read_section("clip tasks", TaskSettings, overrides)
     model, seconds = clips.modelrc, clips.datarc.slice_seconds
     tasks = TASKS if "all" in options.tasks else options.tasks
     seeds = tuple(options.seeds)
     plans: list[Plan] = []
     missing: list[str] = []
 
-    def look(task: str, name: str, about: str, plan: Callable[[Path], Plan], needed: str = ".") -> None:
+    def add_data_set(
+        task: str, name: str, source: str, plan: Callable[[Path], Plan], required_file: str = "."
+    ) -> None:
         root = options.data / name
-        if (root / needed).exists():
+        if (root / required_file).exists():
             plans.append(plan(root))
         else:
-            missing.append(f"{task}, {name}: no {root / needed}; get {about}")
+            missing.append(f"{task}, {name}: no {root / required_file}; get {source}")
 
     if "beat_tracking" in tasks:
-        for name, about in BEAT_SETS.items():
-            look(
-                "beat_tracking", name, about, lambda root: BeatPlan(root, seeds, options.probe), "splits.csv"
+        for name, source in BEAT_SETS.items():
+            add_data_set(
+                "beat_tracking", name, source, lambda root: BeatPlan(root, seeds, options.probe), "splits.csv"
             )
     for task in (CLIP_TASKS[name] for name in tasks if name in CLIP_TASKS):
         for name, layout in task.layouts.items():
             plan = partial(
                 ClipPlan, seeds=seeds, clip_task=task, layout=name, model=model, slice_seconds=seconds
             )
-            look(task.name, name, layout.about, plan)
-    paired: dict[str, Callable[[Path], Plan]] = {
+            add_data_set(task.name, name, layout.about, plan)
+    corpus_plans: dict[str, Callable[[Path], Plan]] = {
         "retrieval": lambda root: RetrievalPlan(root, seeds),
         "dance_generation": lambda root: DancePlan(root, seeds, options.dance_config),
     }
-    for name in (name for name in paired if name in tasks):
-        for corpus, about in CORPORA.items():
-            look(name, corpus, about, paired[name])
+    for name in (name for name in corpus_plans if name in tasks):
+        for corpus, source in CORPORA.items():
+            add_data_set(name, corpus, source, corpus_plans[name])
     return plans, missing
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options.
+    """Parse the options.
 
     Raises:
-        MotionBeatError: an unknown option, a file that is not there, or no folder of data.
+        MotionBeatError: an unknown option, a missing file, or a missing folder of data.
     """
     options = _parser().parse_args(arguments)
     if not options.data.is_dir():
-        raise DataError(f"--data {options.data}: no such folder; expected one of data sets")
+        raise DataError(f"--data {options.data}: no such folder; expected a folder of data sets")
     if options.dance_config is not None and not options.dance_config.is_file():
         raise MotionBeatError(f"--dance-config {options.dance_config}: no such file")
     return options
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    made = Parser(
+    """Create the parser of the command line."""
+    parser = Parser(
         "python -m recipes.benchmark run",
         description=run.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("out", type=Path, metavar="OUT", help="folder of the results and of table.md")
-    made.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data sets")
-    made.add_argument(
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the results and table.md")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data sets")
+    parser.add_argument(
         "-u",
         "--upstreams",
         nargs="+",
         default=list(UPSTREAMS),
         metavar="NAME",
-        help="of S3PRL's hub, a .safetensors file, or NAME:PATH; LABEL=… names its row (%(default)s)",
+        help="names in S3PRL's hub, .safetensors files, or NAME:PATH; LABEL=… sets the label of a row "
+        "(%(default)s)",
     )
-    made.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *TASKS])
-    made.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    made.add_argument("--probe", default="linear", choices=("linear", "mlp"))
-    made.add_argument("--slice-seconds", type=float, default=30.0, help="encoded at once (%(default)s)")
-    made.add_argument(
+    parser.add_argument("--tasks", nargs="+", default=["all"], choices=["all", *TASKS])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--probe", default="linear", choices=("linear", "mlp"))
+    parser.add_argument(
+        "--slice-seconds", type=float, default=30.0, help="length of encoded slices (%(default)s)"
+    )
+    parser.add_argument(
         "--dance-config",
         type=Path,
         metavar="FILE",
-        help="of dance_generation's size and training, for example its edge.yaml (its config.yaml)",
+        help="configuration of dance_generation, for example its edge.yaml (its config.yaml)",
     )
-    made.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (%(default)s)")
-    made.add_argument(
-        "--no-table", action="store_true", help="run what is missing only, as one of several such commands"
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (%(default)s)")
+    parser.add_argument(
+        "--no-table",
+        action="store_true",
+        help="only run missing trainings, for several commands that share OUT",
     )
-    made.add_argument(
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace runs in OUT of other data, weights or versions"
     )
-    made.add_argument("--no-cache", action="store_true", help="compute features anew, and keep none")
-    return made
+    parser.add_argument("--no-cache", action="store_true", help="do not cache features")
+    return parser

@@ -1,1 +1,1 @@
-"""The speed of features, beats and pretraining on this machine."""
+"""Speed of features, beats and pretraining on this machine."""

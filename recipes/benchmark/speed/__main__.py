@@ -1,12 +1,12 @@
-"""How fast features, beats and pretraining are on this machine, next to other software.
+"""Measure the speed of features, beats and pretraining on this machine, compared with other software.
 
     python -m recipes.benchmark speed OUT [--threads 2] [--turns 7]
 
-Each measurement runs in a process of its own. What is compared takes turns in one process, so that other work
-on the machine slows both; the fastest turn counts. The sound is synthetic. The encoders that MotionBeat is
-compared with have random weights, which changes nothing about their speed.
+Each measurement runs in a separate process. Compared functions are called alternately in one process, so that
+other processes slow both; the fastest call counts. The sound is synthetic. The other encoders have random
+weights, which does not affect their speed.
 
-Written to OUT: speed.json (all figures, and the machine with its load) and table.md.
+OUT contains speed.json (all values, the machine and its load) and table.md.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from recipes.benchmark.speed.features import (
     measure_grid,
     measure_length,
 )
-from recipes.benchmark.speed.figure import Figure
+from recipes.benchmark.speed.measurement import Measurement
 from recipes.benchmark.speed.training import measure_training
 
 T = TypeVar("T")
 
 
-def measure(threads: int, turns: int) -> list[Figure]:
-    """All figures, each group from a process of its own."""
-    figures: list[Figure] = []
+def measure(threads: int, turns: int) -> list[Measurement]:
+    """Run all measurements, each group in a separate process."""
+    measurements: list[Measurement] = []
     with tqdm(total=4 + 2 * len(LENGTHS), unit="measurement", disable=None) as bar:
         for function, arguments in (
             (measure_features, (threads, turns)),
@@ -51,30 +51,34 @@ def measure(threads: int, turns: int) -> list[Figure]:
             (measure_training, (threads,)),
         ):
             bar.set_description(function.__name__.removeprefix("measure_"))
-            figures += _apart(function, *arguments)
+            measurements += _in_process(function, *arguments)
             bar.update()
         for beats in (False, True):
-            what = "beats" if beats else "features"
+            subject = "beats" if beats else "features"
             costs, memory = {}, {}
             for seconds in LENGTHS:
-                bar.set_description(f"{what}, {seconds} s")
-                turns_of = turns if seconds < 600 else 1
-                costs[seconds], memory[seconds] = _apart(measure_length, threads, seconds, turns_of, beats)
+                bar.set_description(f"{subject}, {seconds} s")
+                length_turns = turns if seconds < 600 else 1
+                costs[seconds], memory[seconds] = _in_process(
+                    measure_length, threads, seconds, length_turns, beats
+                )
                 bar.update()
-            figures += [
-                Figure(f"{what}, cost of a second, {seconds} s", 1e3 * cost, "ms")
+            measurements += [
+                Measurement(f"{subject}, cost of a second, {seconds} s", 1e3 * cost, "ms")
                 for seconds, cost in costs.items()
             ]
             ratio = max(costs.values()) / min(costs.values())
-            figures.append(Figure(f"{what}, highest of these over the lowest", ratio, "", most=1.3))
-            figures += [
-                Figure(f"{what}, resident memory, {seconds} s", memory[seconds], "GB", most=most)
+            measurements.append(
+                Measurement(f"{subject}, highest of these over the lowest", ratio, "", most=1.3)
+            )
+            measurements += [
+                Measurement(f"{subject}, resident memory, {seconds} s", memory[seconds], "GB", most=most)
                 for seconds, most in ((600, 1.0), (3600, 1.2))
             ]
-    return figures
+    return measurements
 
 
-def _apart(function: Callable[..., T], *arguments: int) -> T:
+def _in_process(function: Callable[..., T], *arguments: int) -> T:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -93,49 +97,57 @@ def machine() -> dict[str, object]:
     }
 
 
-def report(figures: Sequence[Figure], about: Mapping[str, object], threads: int) -> str:
-    """The table, as markdown."""
+def report(measurements: Sequence[Measurement], machine_info: Mapping[str, object], threads: int) -> str:
+    """Format the table as markdown."""
     from recipes.results.tables import markdown_table
 
     rows = [
         [
-            one.name,
-            f"{one.value:.3g} {one.unit}".strip(),
-            one.target,
-            "" if not one.target else "yes" if one.met else "no",
+            measurement.name,
+            f"{measurement.value:.3g} {measurement.unit}".strip(),
+            measurement.target,
+            "" if not measurement.target else "yes" if measurement.met else "no",
         ]
-        for one in figures
+        for measurement in measurements
     ]
     lines = markdown_table(["what", "measured", "target", "met"], rows)
     lines += [
         "",
-        f"{about['processor']}, {about['cores']} cores, load {about['load']:.1f} before; {threads} threads.",
+        f"{machine_info['processor']}, {machine_info['cores']} cores, load {machine_info['load']:.1f} "
+        f"before; {threads} threads.",
     ]
     return "\n".join(lines) + "\n"
 
 
 @command("recipes.benchmark speed", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print the table."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         "python -m recipes.benchmark speed",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of speed.json and table.md")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for speed.json and table.md")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of torch (%(default)s)")
     parser.add_argument(
-        "--turns", type=int, default=7, metavar="N", help="turns, the fastest counts (%(default)s)"
+        "--turns",
+        type=int,
+        default=7,
+        metavar="N",
+        help="calls of each function, of which the fastest counts (%(default)s)",
     )
     options = parser.parse_args(arguments)
     if options.threads < 1 or options.turns < 1:
         parser.error("--threads and --turns must be at least 1")
-    about = machine()
-    figures = measure(options.threads, options.turns)
-    rows = [asdict(one) | {"met": one.met if one.target else None} for one in figures]
-    content = {"machine": about, "threads": options.threads, "turns": options.turns, "figures": rows}
+    machine_info = machine()
+    measurements = measure(options.threads, options.turns)
+    rows = [
+        asdict(measurement) | {"met": measurement.met if measurement.target else None}
+        for measurement in measurements
+    ]
+    content = {"machine": machine_info, "threads": options.threads, "turns": options.turns, "figures": rows}
     write_text(options.out / "speed.json", json.dumps(content, indent=2) + "\n")
-    text = report(figures, about, options.threads)
+    text = report(measurements, machine_info, options.threads)
     write_text(options.out / "table.md", text)
     print(text, end="")
     return 0

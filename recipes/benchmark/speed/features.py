@@ -1,4 +1,4 @@
-"""The speed of features and of beats, and the memory that long sounds need."""
+"""Speed of features and beats, and memory for long sounds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.benchmark.speed.figure import Figure, fastest, music
+from recipes.benchmark.speed.measurement import Measurement, min_times, music
 
 MATRIX = 2048
-"""Rows and columns of the matrix product that gives the machine's rate."""
+"""Size of the matrix product that measures the speed of the machine."""
 
 EXCERPT, CLIP, BATCH = 30, 5, 16
-"""Seconds of most measurements, seconds of a short clip, and clips of a batch."""
+"""Seconds of an excerpt, seconds of a clip, and clips in a batch."""
 
 LENGTHS = (10, 80, 600, 3600)
 """Seconds of sound whose cost per second is compared."""
@@ -23,8 +23,8 @@ LENGTHS = (10, 80, 600, 3600)
 GIGABYTE = 1e9
 
 
-def measure_features(threads: int, turns: int) -> list[Figure]:
-    """Features of an excerpt, a clip and a batch, next to HuBERT and to a matrix product."""
+def measure_features(threads: int, turns: int) -> list[Measurement]:
+    """Measure features of an excerpt, a clip and a batch, compared with HuBERT and a matrix product."""
     import torch
     import torchaudio
     from torch.utils.flop_counter import FlopCounterMode
@@ -32,41 +32,43 @@ def measure_features(threads: int, turns: int) -> list[Figure]:
     from motionbeat_upstream.hubconf import motionbeat, motionbeat_base
 
     torch.set_num_threads(threads)
-    ours, base = motionbeat(), motionbeat_base()
+    model, base = motionbeat(), motionbeat_base()
     hubert = torchaudio.models.hubert_base().eval()
     excerpt, clip, long = music(EXCERPT), music(CLIP), music(BATCH * CLIP)
     square = torch.rand(MATRIX, MATRIX)
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
-            ours([excerpt])
-        seconds = fastest(
+            model([excerpt])
+        seconds = min_times(
             {
-                "motionbeat": lambda: ours([excerpt]),
+                "motionbeat": lambda: model([excerpt]),
                 "matrix": lambda: square @ square,
-                "clip": lambda: ours([clip]),
-                "batch": lambda: ours([clip] * BATCH),
-                "long": lambda: ours([long]),
+                "clip": lambda: model([clip]),
+                "batch": lambda: model([clip] * BATCH),
+                "long": lambda: model([long]),
                 "base": lambda: base([excerpt]),
             },
             turns,
         )
-        seconds |= fastest({"hubert": lambda: hubert(excerpt[None])}, max(1, turns // 3))
+        seconds |= min_times({"hubert": lambda: hubert(excerpt[None])}, max(1, turns // 3))
     rate = 2 * MATRIX**3 / seconds["matrix"]
     with_threads = f"{threads} thread{'s' if threads > 1 else ''}"
     return [
-        Figure(f"features, {EXCERPT} s, {with_threads}", 1e3 * seconds["motionbeat"], "ms"),
-        Figure(f"features of the base architecture, {EXCERPT} s", 1e3 * seconds["base"], "ms"),
-        Figure(f"torchaudio's hubert_base, {EXCERPT} s", 1e3 * seconds["hubert"], "ms"),
-        Figure("times the speed of hubert_base", seconds["hubert"] / seconds["motionbeat"], "", least=60),
-        Figure(f"matrix product of {MATRIX}", rate / 1e9, "GFLOP/s"),
-        Figure(
+        Measurement(f"features, {EXCERPT} s, {with_threads}", 1e3 * seconds["motionbeat"], "ms"),
+        Measurement(f"features of the base architecture, {EXCERPT} s", 1e3 * seconds["base"], "ms"),
+        Measurement(f"torchaudio's hubert_base, {EXCERPT} s", 1e3 * seconds["hubert"], "ms"),
+        Measurement(
+            "times the speed of hubert_base", seconds["hubert"] / seconds["motionbeat"], "", least=60
+        ),
+        Measurement(f"matrix product of {MATRIX}", rate / 1e9, "GFLOP/s"),
+        Measurement(
             "share of that rate in the network",
             counter.get_total_flops() / seconds["motionbeat"] / rate,
             "",
             least=0.65,
         ),
-        Figure(f"one clip of {CLIP} s", 1e3 * seconds["clip"], "ms", most=25),
-        Figure(
+        Measurement(f"one clip of {CLIP} s", 1e3 * seconds["clip"], "ms", most=25),
+        Measurement(
             f"a batch of {BATCH} such clips over one of {BATCH * CLIP} s",
             seconds["batch"] / seconds["long"],
             "",
@@ -75,20 +77,20 @@ def measure_features(threads: int, turns: int) -> list[Figure]:
     ]
 
 
-def measure_busy(turns: int) -> list[Figure]:
-    """Features by one thread while another process computes."""
+def measure_busy(turns: int) -> list[Measurement]:
+    """Measure features in one thread while another process computes."""
     import torch
     import torchaudio
 
     from motionbeat_upstream.hubconf import motionbeat
 
     torch.set_num_threads(1)
-    ours, hubert, excerpt = motionbeat(), torchaudio.models.hubert_base().eval(), music(EXCERPT)
-    with torch.inference_mode(), other_work():
-        seconds = fastest({"ours": lambda: ours([excerpt])}, turns)
-        seconds |= fastest({"hubert": lambda: hubert(excerpt[None])}, max(1, turns // 3))
+    model, hubert, excerpt = motionbeat(), torchaudio.models.hubert_base().eval(), music(EXCERPT)
+    with torch.inference_mode(), busy_process():
+        seconds = min_times({"ours": lambda: model([excerpt])}, turns)
+        seconds |= min_times({"hubert": lambda: hubert(excerpt[None])}, max(1, turns // 3))
     return [
-        Figure(
+        Measurement(
             "times the speed of hubert_base, 1 thread next to a busy core",
             seconds["hubert"] / seconds["ours"],
             "",
@@ -98,8 +100,8 @@ def measure_busy(turns: int) -> list[Figure]:
 
 
 @contextmanager
-def other_work() -> Iterator[None]:
-    """A process that multiplies matrices by one thread."""
+def busy_process() -> Iterator[None]:
+    """Run a process that multiplies matrices in one thread."""
     process = get_context("spawn").Process(target=_multiply, daemon=True)
     process.start()
     try:
@@ -120,25 +122,25 @@ def _multiply() -> None:
 
 
 def measure_length(threads: int, seconds: int, turns: int, beats: bool) -> tuple[float, float]:
-    """Seconds that a second of a long sound costs, and the most memory that the process had, in GB.
+    """Return the computing time per second of sound, and the maximum resident memory in GB.
 
-    ``beats``: the grid alone, otherwise all features.
+    With ``beats`` only the grid is computed, otherwise all features.
     """
     import torch
 
     from motionbeat_upstream.hubconf import motionbeat
 
     torch.set_num_threads(threads)
-    ours, wav = motionbeat(), music(seconds)
+    model, wav = motionbeat(), music(seconds)
     with torch.inference_mode():
-        call = {"ours": lambda: ours.tower.estimate_grid(wav) if beats else ours([wav])}
-        spent = fastest(call, turns)["ours"]
+        call = {"ours": lambda: model.tower.estimate_grid(wav) if beats else model([wav])}
+        elapsed = min_times(call, turns)["ours"]
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return spent / seconds, 1024 * kilobytes / GIGABYTE
+    return elapsed / seconds, 1024 * kilobytes / GIGABYTE
 
 
-def measure_grid(turns: int) -> list[Figure]:
-    """Decoding the beats of an excerpt, next to a decoder of frames and to librosa's whole beat tracker."""
+def measure_grid(turns: int) -> list[Measurement]:
+    """Measure the beat decoding of an excerpt, compared with another decoder and librosa's beat tracker."""
     import librosa
     import torch
 
@@ -156,7 +158,7 @@ def measure_grid(turns: int) -> list[Figure]:
         beats = tower.encode_frames(wav[None], lengths).beats
         assert beats is not None
         both = torch.stack([beats.beat[0], beats.downbeat[0]], 1)
-        seconds = fastest(
+        seconds = min_times(
             {
                 "ours": lambda: decode_grids(
                     beats.beat, beats.downbeat, beats.tempo, mel, mel_lengths, [float(EXCERPT)]
@@ -167,7 +169,7 @@ def measure_grid(turns: int) -> list[Figure]:
             turns,
         )
     return [
-        Figure(f"decoding of beats and bars, {EXCERPT} s", 1e3 * seconds["ours"], "ms", most=20),
-        Figure(f"metricon's bar-pointer decoder, {EXCERPT} s", 1e3 * seconds["dbn"], "ms"),
-        Figure(f"librosa's beat tracker, {EXCERPT} s", 1e3 * seconds["librosa"], "ms"),
+        Measurement(f"decoding of beats and bars, {EXCERPT} s", 1e3 * seconds["ours"], "ms", most=20),
+        Measurement(f"metricon's bar-pointer decoder, {EXCERPT} s", 1e3 * seconds["dbn"], "ms"),
+        Measurement(f"librosa's beat tracker, {EXCERPT} s", 1e3 * seconds["librosa"], "ms"),
     ]

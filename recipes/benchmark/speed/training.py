@@ -1,4 +1,4 @@
-"""The speed of pretraining: short runs of ``recipes.pretrain`` on constructed music, rendering included."""
+"""Speed of pretraining: short runs of ``recipes.pretrain`` on constructed music, including its rendering."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from recipes.benchmark.speed.figure import Figure
+from recipes.benchmark.speed.measurement import Measurement
 
 STEPS, INTERVAL = 75, 25
-"""Steps of a run, and those at its end that are measured."""
+"""Steps of a run, and measured steps at its end."""
 
 PAIRS = 200
-"""Pairs of the corpus; none of them is kept in memory, so each clip is rendered."""
+"""Pairs of the corpus; none is cached in memory, so that each clip is rendered."""
 
 HEADS, WHOLE = "heads", "tiny"
-"""Configurations: the beat heads alone, and the whole objective of the first weights."""
+"""Configurations: only the beat heads, and the complete objective of the first weights."""
 
-PLAIN = {"jittered": 0, "stretched": 0, "others": 0}
-"""Settings of the ECL without hard negatives, which is InfoNCE."""
+NO_HARD_NEGATIVES = {"jittered": 0, "stretched": 0, "others": 0}
+"""Settings of the ECL without hard negatives, which makes it InfoNCE."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run took."""
+    """Times of a run."""
 
     first_step: float
     """Seconds from the command to the end of the first step."""
     step: float
-    """Seconds of a step."""
+    """Seconds per step."""
     times_real_time: float
-    """Seconds of music in a step over the seconds that it took."""
-    waited: float
-    """Share of the time that was waited for data."""
+    """Seconds of music in a step divided by its duration."""
+    wait_share: float
+    """Share of the time spent waiting for data."""
 
 
-def measure_training(threads: int) -> list[Figure]:
-    """Both configurations in float32, and what hard negatives add to a step."""
+def measure_training(threads: int) -> list[Measurement]:
+    """Measure both configurations in float32, and the cost of hard negatives."""
     from motion_data.corpora.constructed.preparing import Settings, prepare_corpus
 
     with TemporaryDirectory() as name:
@@ -53,14 +53,16 @@ def measure_training(threads: int) -> list[Figure]:
         )
         heads = run(folder, HEADS, threads, {})
         whole = run(folder, WHOLE, threads, {})
-        plain = run(folder, WHOLE, threads, PLAIN)
+        without_negatives = run(folder, WHOLE, threads, NO_HARD_NEGATIVES)
     return [
-        Figure("pretraining, beat heads alone", heads.times_real_time, "times real time", least=250),
-        Figure("pretraining, whole objective", whole.times_real_time, "times real time", least=250),
-        Figure("waiting for data, beat heads alone", heads.waited, "of the time", most=0.05),
-        Figure("waiting for data, whole objective", whole.waited, "of the time", most=0.05),
-        Figure("from the command to the first step", whole.first_step, "s", most=20),
-        Figure("a step with hard negatives over one without", whole.step / plain.step, "", most=1.5),
+        Measurement("pretraining, beat heads alone", heads.times_real_time, "times real time", least=250),
+        Measurement("pretraining, whole objective", whole.times_real_time, "times real time", least=250),
+        Measurement("waiting for data, beat heads alone", heads.wait_share, "of the time", most=0.05),
+        Measurement("waiting for data, whole objective", whole.wait_share, "of the time", most=0.05),
+        Measurement("from the command to the first step", whole.first_step, "s", most=20),
+        Measurement(
+            "a step with hard negatives over one without", whole.step / without_negatives.step, "", most=1.5
+        ),
     ]
 
 
@@ -76,7 +78,7 @@ def run(folder: Path, config: str, threads: int, ecl: Mapping[str, int]) -> Run:
         "data.memory_megabytes=0",
         f"regime.num_steps={STEPS}",
         f"regime.publish_metrics_every_n_steps={INTERVAL}",
-        *(f"regime.{what}_every_n_steps={STEPS}" for what in ("validate", "checkpoint")),
+        *(f"regime.{event}_every_n_steps={STEPS}" for event in ("validate", "checkpoint")),
         "validation.clips=8",
         "trainer.mixed_precision.mode=off",
         *(f"criterion.settings.ecl.{name}={value}" for name, value in ecl.items()),
@@ -109,5 +111,5 @@ def run(folder: Path, config: str, threads: int, ecl: Mapping[str, int]) -> Run:
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}: {''.join(lines[-5:])}")
     last = json.loads((out / "metrics" / "train.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    spent = last["Lapse Time"]
-    return Run(first_step, spent / INTERVAL, last["audio_seconds"] / spent, last["data_wait_share"])
+    elapsed = last["Lapse Time"]
+    return Run(first_step, elapsed / INTERVAL, last["audio_seconds"] / elapsed, last["data_wait_share"])

@@ -1,3 +1,3 @@
-"""A command of ``motionbeat`` on all files of a list, spread over the tasks of a launch."""
+"""Run a command of ``motionbeat`` on a list of files, divided between the tasks of a launch."""
 
 FILE_COMMANDS = ("features", "beats", "dance")

@@ -1,4 +1,4 @@
-"""What each command makes of a file; models are loaded once for all files."""
+"""The commands that can process lists of files; models are loaded once for all files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from motion_data.looking import SUFFIXES as DRAWN
-from motion_data.writing import SUFFIXES as MOTIONS
+from motion_data.looking import SUFFIXES as VIDEO_SUFFIXES
+from motion_data.writing import SUFFIXES as MOTION_SUFFIXES
 from motionbeat_upstream.commands import beats, features
 from motionbeat_upstream.commands.command import Parser
 from motionbeat_upstream.commands.many_files import Make
@@ -17,14 +17,15 @@ from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.dance_generation import command as dance
 from recipes.launch.files.outcomes import Status
 
-Found = Literal["whole", "foreign", "lacking"]
+OutputState = Literal["complete", "foreign", "missing"]
+"""Outputs of a file: complete and made by the current command, made by something else, or not complete."""
 
 
 class FileCommand(ABC):
-    """A command of ``motionbeat`` with its options and the folder that its outputs go into.
+    """A command of ``motionbeat`` with its options and the folder for its outputs.
 
     Raises:
-        MotionBeatError: options that it does not have.
+        MotionBeatError: unknown options.
     """
 
     options: argparse.Namespace
@@ -34,44 +35,40 @@ class FileCommand(ABC):
 
     @abstractmethod
     def outputs(self, relative: Path) -> list[Path]:
-        """What is written for a file; of EDGE's slices the first."""
+        """Outputs of a file; of EDGE's slices only the first."""
 
     @abstractmethod
     def load(self) -> tuple[Make, str]:
-        """What makes outputs, and what says that they are made by it.
+        """Load the model; return a function that processes a file, and the identification of its outputs.
 
         Raises:
-            MotionBeatError: options that are not allowed, or a model that cannot be used.
+            MotionBeatError: invalid options, or an invalid model.
         """
 
-    def found(self, relative: Path, made_by: str, told: Status | None) -> Found:
-        """What there is of a file's outputs: all, made by ``made_by``; something else's; or not all.
+    def output_state(self, relative: Path, made_by: str, status: Status | None) -> OutputState:
+        """State of the outputs of a file.
 
         Args:
             relative: path of the outputs.
-            made_by: what they are to be made by.
-            told: what was told last of making them by it, if anything.
+            made_by: identification of the current command.
+            status: last recorded status of the file under this command, if any.
         """
-        there = [output.exists() for output in self.outputs(relative)]
-        if any(there) and told is None:
+        exist = [output.exists() for output in self.outputs(relative)]
+        if any(exist) and status is None:
             return "foreign"
-        return "whole" if all(there) and told == "done" else "lacking"
+        return "complete" if all(exist) and status == "done" else "missing"
 
-    def refuse_one_output(self, files: Sequence[tuple[str, str]]) -> None:
-        """Check that no two files would be written to the same outputs.
-
-        Raises:
-            MotionBeatError: two would.
-        """
-        taken: dict[Path, str] = {}
+    def check_distinct_outputs(self, files: Sequence[tuple[str, str]]) -> None:
+        """Raise MotionBeatError if two files have the same output."""
+        owners: dict[Path, str] = {}
         for file, relative in files:
             output = self.outputs(Path(relative))[0]
-            if output in taken:
+            if output in owners:
                 raise MotionBeatError(
-                    f"{taken[output]} and {file} would both be written to {output}; give a folder above all "
-                    f"files as --root, so that outputs lie as they do"
+                    f"{owners[output]} and {file} would both be written to {output}; give a parent folder "
+                    f"of all files as --root, whose structure the outputs keep"
                 )
-            taken[output] = file
+            owners[output] = file
 
 
 class Features(FileCommand):
@@ -86,24 +83,26 @@ class Features(FileCommand):
         """See :class:`FileCommand`."""
         return [self.form.target(relative)]
 
-    def found(self, relative: Path, made_by: str, told: Status | None) -> Found:
+    def output_state(self, relative: Path, made_by: str, status: Status | None) -> OutputState:
         """See :class:`FileCommand`."""
-        # They say it themselves, whoever made them.
+        # The outputs contain their identification.
         stored = self.form.made_by(relative)
-        return "lacking" if stored is None else "whole" if stored == made_by else "foreign"
+        if stored is None:
+            return "missing"
+        return "complete" if stored == made_by else "foreign"
 
     def load(self) -> tuple[Make, str]:
         """See :class:`FileCommand`."""
         return features.load_maker(self.options, self.out)
 
-    def refuse_one_output(self, files: Sequence[tuple[str, str]]) -> None:
+    def check_distinct_outputs(self, files: Sequence[tuple[str, str]]) -> None:
         """See :class:`FileCommand`."""
         if self.options.format == "edge":
             from motionbeat_upstream.commands.feature_files import refuse_one_name
 
             refuse_one_name(Path(file) for file, _ in files)
         else:
-            super().refuse_one_output(files)
+            super().check_distinct_outputs(files)
 
 
 class Beats(FileCommand):
@@ -118,11 +117,11 @@ class Beats(FileCommand):
         """See :class:`FileCommand`."""
         return [self.files.target(relative)]
 
-    def found(self, relative: Path, made_by: str, told: Status | None) -> Found:
+    def output_state(self, relative: Path, made_by: str, status: Status | None) -> OutputState:
         """See :class:`FileCommand`."""
-        if told is None and self.files.made_by(relative) == made_by:
-            return "whole"
-        return super().found(relative, made_by, told)
+        if status is None and self.files.made_by(relative) == made_by:
+            return "complete"
+        return super().output_state(relative, made_by, status)
 
     def load(self) -> tuple[Make, str]:
         """See :class:`FileCommand`."""
@@ -134,7 +133,7 @@ class Dance(FileCommand):
 
     def __init__(self, parser: argparse.ArgumentParser, options: Sequence[str], out: Path) -> None:
         dance.add_options(parser)
-        parser.add_argument("--suffix", action="append", choices=(*DRAWN, *MOTIONS, ".npz"))
+        parser.add_argument("--suffix", action="append", choices=(*VIDEO_SUFFIXES, *MOTION_SUFFIXES, ".npz"))
         self.options = parser.parse_args(options)
         self.out = out
 
@@ -147,17 +146,17 @@ class Dance(FileCommand):
         """See :class:`FileCommand`."""
         load_pair, made_by = dance.load_dancer(self.options)
 
-        def make(path: Path, relative: Path) -> None:
-            danced = load_pair(path)
+        def process(path: Path, relative: Path) -> None:
+            dance_motion = load_pair(path)
             for output in self.outputs(relative):
-                dance.write_dance(output, danced)
+                dance.write_dance(output, dance_motion)
 
-        return make, made_by
+        return process, made_by
 
 
 COMMANDS: dict[str, type[FileCommand]] = {"features": Features, "beats": Beats, "dance": Dance}
 
 
 def file_command(name: str, options: Sequence[str], out: Path) -> FileCommand:
-    """The command of that name; raises MotionBeatError for options that it does not have."""
+    """Create a command by its name; raise MotionBeatError for unknown options."""
     return COMMANDS[name](Parser(f"motionbeat {name}"), options, out)

@@ -1,4 +1,4 @@
-"""The files of a launch and what is to be made of them, as one file in the launch's folder."""
+"""The list of files of a launch, stored in the folder of the launch."""
 
 from __future__ import annotations
 
@@ -15,94 +15,94 @@ from recipes.launch.record import launch_folder
 
 @dataclass(frozen=True)
 class FileList:
-    """What a launch does with which files."""
+    """A command, its options and its files."""
 
     command: str
     options: tuple[str, ...]
-    """Of the command."""
+    """Options of the command."""
     made_by: str
-    """What the outputs are made by; see ``motionbeat_upstream/commands/made_by.py``."""
+    """Identification of the outputs; see ``motionbeat_upstream/commands/made_by.py``."""
     overwrite: bool
-    """Whether outputs that something else made are replaced."""
+    """Whether to replace outputs of other commands, options or versions."""
     tasks: int
     files: tuple[tuple[str, str], ...]
-    """Each file, absolute, and what its outputs are called after; file k is task k mod ``tasks``'s."""
+    """Absolute path of each file, and the relative path of its outputs; file k belongs to task k mod
+    ``tasks``."""
     outputs: tuple[tuple[str, ...], ...]
-    """Of each file, in the folder of the launch; of EDGE's slices the first."""
+    """Outputs of each file, relative to the folder of the launch; of EDGE's slices only the first."""
     at_once: bool
-    """Whether the tasks are processes of one machine that begin together."""
+    """Whether the tasks are simultaneous processes on one machine."""
     launch: float
-    """When it was launched, in seconds since 1970: what failed before is tried again."""
+    """Time of the launch in seconds since 1970; earlier failures are retried."""
 
 
 def read_files(path: Path, root: Path | None) -> list[tuple[str, str]]:
-    """The files that a list names, a line each, with the relative paths of their outputs.
+    """Read a list of files, one per line, and return each with the relative path of its outputs.
 
     Args:
-        path: the list. Relative names begin at the working directory. Empty lines are passed over; a file
-            that is named again is taken once, and a line is printed.
-        root: outputs lie as the files do below it; None: all in one folder.
+        path: the list. Names are relative to the working directory. Empty lines are ignored; duplicates are
+            used once, with a message.
+        root: parent folder of all files, whose structure the outputs keep; None: all outputs in one folder.
 
     Raises:
-        MotionBeatError: no such list, or it is empty; lines that name no file, or files outside ``root``.
+        MotionBeatError: no such list, an empty list, lines without a file, or files outside ``root``.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise MotionBeatError(
-            f"--files {path}: {error.strerror}; expected a text file with the name of a file in each line"
+            f"--files {path}: {error.strerror}; expected a text file with one file name per line"
         ) from error
     if b"\0" in content:
-        raise MotionBeatError(
-            f"--files {path}: is no text; expected a text file with the name of a file in each line"
-        )
-    named = [
+        raise MotionBeatError(f"--files {path}: is not a text file; expected one file name per line")
+    lines = [
         (number, os.fsdecode(line.rstrip(b"\r")))
         for number, line in enumerate(content.split(b"\n"), 1)
         if line.strip()
     ]
-    if not named:
-        raise MotionBeatError(f"--files {path}: is empty; expected the name of a file in each line")
-    absent = [(number, name) for number, name in named if not os.path.isfile(name)]
-    if absent:
-        number, name = absent[0]
-        found = "is a folder; name its files" if os.path.isdir(name) else "no such file"
+    if not lines:
+        raise MotionBeatError(f"--files {path}: is empty; expected one file name per line")
+    missing = [(number, name) for number, name in lines if not os.path.isfile(name)]
+    if missing:
+        number, name = missing[0]
+        reason = "is a folder; name its files" if os.path.isdir(name) else "no such file"
         raise MotionBeatError(
-            f"--files {path}: line {number}: {name}: {found}; {len(absent)} of {len(named)} lines name none"
+            f"--files {path}: line {number}: {name}: {reason}; {len(missing)} of {len(lines)} lines are not "
+            f"files"
         )
-    files = list(dict.fromkeys(os.path.abspath(name) for _, name in named))
-    if len(files) < len(named):
+    files = list(dict.fromkeys(os.path.abspath(name) for _, name in lines))
+    if len(files) < len(lines):
         print(
-            f"--files {path}: {len(named) - len(files)} lines name a file again, which is taken once",
+            f"--files {path}: {len(lines) - len(files)} duplicate lines are ignored",
             file=sys.stderr,
         )
     if root is None:
         return [(file, os.path.basename(file)) for file in files]
-    above = os.path.join(os.path.abspath(root), "")
-    outside = [file for file in files if not file.startswith(above)]
+    prefix = os.path.join(os.path.abspath(root), "")
+    outside = [file for file in files if not file.startswith(prefix)]
     if outside:
         raise MotionBeatError(
             f"--root {root}: {outside[0]} is not in it ({len(outside)} of {len(files)} files are not); "
-            f"give a folder above all files"
+            f"give a parent folder of all files"
         )
-    return [(file, file.removeprefix(above)) for file in files]
+    return [(file, file.removeprefix(prefix)) for file in files]
 
 
 def task_folder(folder: Path, task: int) -> Path:
-    """Where a task tells what became of its files."""
+    """Folder for the journal of a task."""
     return launch_folder(folder) / "tasks" / f"task{task}"
 
 
-def write_list(folder: Path, asked: FileList) -> None:
-    """Put on record what is launched in ``folder``."""
-    write_text(_path(folder), json.dumps(asdict(asked)) + "\n")
+def write_file_list(folder: Path, file_list: FileList) -> None:
+    """Write the list of the launch in ``folder``."""
+    write_text(_path(folder), json.dumps(asdict(file_list)) + "\n")
 
 
-def read_list(folder: Path) -> FileList:
-    """What was launched in ``folder``.
+def read_file_list(folder: Path) -> FileList:
+    """Read the list of the launch in ``folder``.
 
     Raises:
-        MotionBeatError: no list of files was.
+        MotionBeatError: there is no valid list.
     """
     try:
         content = json.loads(_path(folder).read_text(encoding="utf-8"))

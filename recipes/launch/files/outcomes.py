@@ -1,4 +1,4 @@
-"""What became of each file, as the tasks tell it line by line."""
+"""The outcome of each file, recorded line by line in the journals of the tasks."""
 
 from __future__ import annotations
 
@@ -17,73 +17,78 @@ Status = Literal["begun", "done", "failed"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task last told of a file."""
+    """The last recorded outcome of a file."""
 
     file: str
     status: Status
     launch: float
-    """Of the list that the task worked on."""
+    """``launch`` of the task's list."""
     made_by: str
-    """Hash of what the list's outputs are made by."""
+    """Hash of ``made_by`` of the task's list."""
     reason: str = ""
-    """Why it failed, on one line."""
+    """Reason of a failure, in one line."""
     seconds: float | None = None
-    """That it took; None where it was there already."""
+    """Processing time; None if the output existed already."""
 
-    def settled(self, asked: FileList) -> bool:
-        """Whether nothing is left to do for the file in this launch: it is made, or has failed in it."""
+    def is_settled(self, file_list: FileList) -> bool:
+        """Return whether the file is done, or has failed in this launch."""
         if self.status == "failed":
-            return self.launch == asked.launch
-        return self.status == "done" and self.made_by == made_by_hash(asked)
+            return self.launch == file_list.launch
+        return self.status == "done" and self.made_by == made_by_hash(file_list)
 
 
-def made_by_hash(asked: FileList) -> str:
-    """A hash of what the outputs are made by; lines hold it in the place of the whole text."""
-    return hashlib.sha256(asked.made_by.encode()).hexdigest()[:16]
+def made_by_hash(file_list: FileList) -> str:
+    """Hash of ``made_by``, which is too long for every line."""
+    return hashlib.sha256(file_list.made_by.encode()).hexdigest()[:16]
 
 
 def read_outcomes(folder: Path) -> dict[str, Outcome]:
-    """The last outcome of each file of which any task of any launch in ``folder`` has told."""
-    found: dict[str, tuple[float, Outcome]] = {}
+    """Read the last outcome of each file, over all tasks of all launches in ``folder``."""
+    latest: dict[str, tuple[float, Outcome]] = {}
     for path in (launch_folder(folder) / "tasks").glob("*/metrics/files.jsonl"):
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
-                told = json.loads(line)
-                when, outcome = float(told["Time"]), Outcome(**told["outcome"])
+                record = json.loads(line)
+                time_stamp, outcome = float(record["Time"]), Outcome(**record["outcome"])
             except (ValueError, TypeError, KeyError):
-                continue  # cut off by a kill
-            if outcome.file not in found or when >= found[outcome.file][0]:
-                found[outcome.file] = when, outcome
-    return {file: outcome for file, (_, outcome) in found.items()}
+                continue  # incomplete after a kill
+            if outcome.file not in latest or time_stamp >= latest[outcome.file][0]:
+                latest[outcome.file] = time_stamp, outcome
+    return {file: outcome for file, (_, outcome) in latest.items()}
 
 
 class Journal:
-    """What one task tells, a line each; it is written before anything else is done.
+    """Journal of a task, one line per event, written immediately.
 
     Args:
-        folder: the task's own.
-        asked: the list.
+        folder: folder of the task.
+        file_list: list of the launch.
         files: number of files of the task.
     """
 
-    def __init__(self, folder: Path, asked: FileList, files: int) -> None:
+    def __init__(self, folder: Path, file_list: FileList, files: int) -> None:
         path = folder / "metrics" / "files.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8")
-        # A line that a kill has cut off is ended.
+        # End a line that is incomplete after a kill.
         self._file.write("\n" if self._file.tell() else "")
-        self._asked, self._made_by, self._files = asked, made_by_hash(asked), files
+        self._file_list, self._made_by, self._files = file_list, made_by_hash(file_list), files
         self.done = self.failed = 0
 
-    def tell(
-        self, file: str, status: Status, reason: str = "", seconds: float | None = None, ours: bool = True
+    def write(
+        self,
+        file: str,
+        status: Status,
+        reason: str = "",
+        seconds: float | None = None,
+        by_this_command: bool = True,
     ) -> None:
-        """Add a line; ``ours`` is false of a failure for an output that something else made."""
+        """Add a line; ``by_this_command`` is false for a failure because of another program's output."""
         self.done += status == "done"
         self.failed += status == "failed"
-        made_by = self._made_by if ours else ""
-        outcome = Outcome(file, status, self._asked.launch, made_by, reason, seconds)
-        # `recipes.launch watch` shows step and numbers.
+        made_by = self._made_by if by_this_command else ""
+        outcome = Outcome(file, status, self._file_list.launch, made_by, reason, seconds)
+        # For `recipes.launch watch`.
         numbers = {"Step": self.done + self.failed, "of": self._files, "failed": self.failed}
         line = {"Time": time.time(), **numbers, "outcome": asdict(outcome)}
         self._file.write(json.dumps(line) + "\n")

@@ -1,4 +1,4 @@
-"""What a list of files becomes before anything is queued: a checked list, and a run for each task."""
+"""Plan a launch on a list of files: check the list and options, and create a run for each task."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ def plan_files(
     folder: Path,
     command: str,
     options: Sequence[str],
-    names: Path,
+    list_path: Path,
     root: Path | None,
     tasks: int,
     overwrite: bool,
-    at_once: bool,
+    concurrent: bool,
 ) -> FileList:
-    """What a launch is to do, refused now where it would be refused when the jobs start.
+    """Plan and check a launch, so that errors are reported before jobs are queued.
 
     Args:
-        folder: where the outputs go.
+        folder: folder for the outputs.
         command: one of ``FILE_COMMANDS``.
-        options: its own.
-        names: the list of files; see :func:`read_files` for it and ``root``.
-        root: folder above all files.
-        tasks: how many share the files; fewer where there are fewer files, which is printed.
-        overwrite: whether outputs that something else made are replaced.
-        at_once: whether the tasks begin together on this machine.
+        options: options of the command.
+        list_path: list of files; see :func:`read_files` for it and ``root``.
+        root: parent folder of all files.
+        tasks: maximum number of tasks; reduced to the number of files, with a message.
+        overwrite: whether to replace outputs of other commands, options or versions.
+        concurrent: whether the tasks run simultaneously on this machine.
 
     Raises:
-        MotionBeatError: a list, options or a model that cannot be used; two files of one output; or outputs
-            of other options are there and ``overwrite`` is false.
+        MotionBeatError: an invalid list, options or model; two files with the same output; or existing
+            outputs of other options without ``overwrite``.
     """
     if tasks < 1:
         raise MotionBeatError(f"--tasks {tasks}: expected at least 1")
-    chosen = file_command(command, options, folder)
-    files = read_files(names, root)
-    chosen.refuse_one_output(files)
-    # The jobs may have another device than this machine, and the weights are the same on each.
-    chosen.options.device = "cpu"
-    _, made_by = chosen.load()
-    asked = FileList(
+    handler = file_command(command, options, folder)
+    files = read_files(list_path, root)
+    handler.check_distinct_outputs(files)
+    # This machine may lack the device of the jobs.
+    handler.options.device = "cpu"
+    _, made_by = handler.load()
+    file_list = FileList(
         command,
         tuple(options),
         made_by,
@@ -56,37 +56,37 @@ def plan_files(
         min(tasks, len(files)),
         tuple(files),
         tuple(
-            tuple(output.relative_to(folder).as_posix() for output in chosen.outputs(Path(relative)))
+            tuple(output.relative_to(folder).as_posix() for output in handler.outputs(Path(relative)))
             for _, relative in files
         ),
-        at_once,
+        concurrent,
         time.time(),
     )
     if not overwrite:
-        _refuse_others(folder, asked)
-    if asked.tasks < tasks:
-        print(
-            f"--tasks {tasks}: there are {len(files)} files, so {asked.tasks} tasks are made", file=sys.stderr
-        )
-    return asked
+        _check_existing_outputs(folder, file_list)
+    if file_list.tasks < tasks:
+        print(f"--tasks {tasks}: reduced to {file_list.tasks}, the number of files", file=sys.stderr)
+    return file_list
 
 
-def runs_of(folder: Path, asked: FileList) -> list[Run]:
-    """A run for each task."""
+def file_runs(folder: Path, file_list: FileList) -> list[Run]:
+    """Create a run for each task."""
     return [
-        Run(f"task{task}", task_folder(folder, task), (str(folder), str(task))) for task in range(asked.tasks)
+        Run(f"task{task}", task_folder(folder, task), (str(folder), str(task)))
+        for task in range(file_list.tasks)
     ]
 
 
-def _refuse_others(folder: Path, asked: FileList) -> None:
-    outcomes, current = read_outcomes(folder), made_by_hash(asked)
-    others = [
+def _check_existing_outputs(folder: Path, file_list: FileList) -> None:
+    outcomes, current = read_outcomes(folder), made_by_hash(file_list)
+    other_outputs = [
         folder / output
-        for (file, _), (output, *_) in zip(asked.files, asked.outputs, strict=True)
+        for (file, _), (output, *_) in zip(file_list.files, file_list.outputs, strict=True)
         if file in outcomes and outcomes[file].made_by not in (current, "") and (folder / output).exists()
     ]
-    if others:
+    if other_outputs:
         raise MotionBeatError(
-            f"{others[0]}: was made by another model or version, or with other options ({len(others)} of "
-            f"{len(asked.files)} outputs were); give another --folder, or --overwrite to replace them"
+            f"{other_outputs[0]}: was made by another model or version, or with other options, as were "
+            f"{len(other_outputs)} of {len(file_list.files)} outputs; give another --folder, or --overwrite "
+            f"to replace them"
         )

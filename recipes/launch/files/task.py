@@ -1,4 +1,4 @@
-"""The work of one task: its files of the list, one after the other."""
+"""Process the files of one task, one after the other."""
 
 from __future__ import annotations
 
@@ -17,67 +17,65 @@ from recipes.launch.files.file_list import FileList
 from recipes.launch.files.outcomes import Journal, made_by_hash, read_outcomes
 
 
-def work(asked: FileList, out: Path, folder: Path, task: int) -> int:
-    """Make the outputs that a task's files lack, and tell of each in ``folder``.
+def process_files(file_list: FileList, out: Path, folder: Path, task: int) -> int:
+    """Create the missing outputs of a task's files, with a journal in ``folder``.
 
     Returns:
-        How many of its files have failed in this launch.
+        Number of its files that failed in this launch.
 
     Raises:
-        MotionBeatError: the model is another than when the list was launched.
-        OSError: nothing more can be written.
+        MotionBeatError: the model has changed since the launch.
+        OSError: no more files can be written.
     """
-    mine = asked.files[task :: asked.tasks]
-    command = file_command(asked.command, asked.options, out)
-    outcomes, current = read_outcomes(out), made_by_hash(asked)
-    journal = Journal(folder, asked, len(mine))
-    left: list[tuple[str, Path]] = []
+    own_files = file_list.files[task :: file_list.tasks]
+    command = file_command(file_list.command, file_list.options, out)
+    outcomes, current = read_outcomes(out), made_by_hash(file_list)
+    journal = Journal(folder, file_list, len(own_files))
+    remaining: list[tuple[str, Path]] = []
     interrupted: list[tuple[str, Path]] = []
-    for file, name in mine:
+    for file, name in own_files:
         outcome, relative = outcomes.get(file), Path(name)
-        told = outcome.status if outcome is not None and outcome.made_by == current else None
-        found = command.found(relative, asked.made_by, told)
-        if outcome is not None and outcome.status == "failed" and outcome.launch == asked.launch:
+        status = outcome.status if outcome is not None and outcome.made_by == current else None
+        output_state = command.output_state(relative, file_list.made_by, status)
+        if outcome is not None and outcome.status == "failed" and outcome.launch == file_list.launch:
             journal.failed += 1
-        elif found == "whole" and told == "done":
+        elif output_state == "complete" and status == "done":
             journal.done += 1
-        elif found == "whole":
-            journal.tell(file, "done")
-        elif found == "foreign" and not asked.overwrite:
+        elif output_state == "complete":
+            journal.write(file, "done")
+        elif output_state == "foreign" and not file_list.overwrite:
             output = command.outputs(relative)[0]
-            reason = (
-                f"{output}: is there and was not made by this command with these options; see --overwrite"
-            )
-            journal.tell(file, "failed", reason, ours=False)
+            reason = f"{output}: exists and was not made by this command with these options; see --overwrite"
+            journal.write(file, "failed", reason, by_this_command=False)
         else:
-            # A file that ended its task, for want of memory perhaps, must not keep the others back again.
-            (interrupted if told == "begun" else left).append((file, relative))
-    if not left and not interrupted:
+            # Files that ended their task, perhaps by lack of memory, come last.
+            (interrupted if status == "begun" else remaining).append((file, relative))
+    if not remaining and not interrupted:
         return journal.failed
-    # Tasks on this machine begin together; what SLURM gives a job is what it may use.
-    use_idle_cores(asked.tasks if asked.at_once else 1)
-    make, made_by = command.load()
-    if made_by != asked.made_by:
+    # Simultaneous tasks share the cores of this machine; on SLURM a job uses its own.
+    use_idle_cores(file_list.tasks if file_list.at_once else 1)
+    process, made_by = command.load()
+    if made_by != file_list.made_by:
         raise MotionBeatError(
-            f"the model or the program has changed since the launch ({made_by}; expected {asked.made_by}); "
-            f"launch again"
+            f"the model or the program has changed since the launch ({made_by}; expected "
+            f"{file_list.made_by}); launch again"
         )
-    for file, relative in left + interrupted:
-        journal.tell(file, "begun")
-        began = time.monotonic()
-        reason = _failure(make, Path(file), relative)
-        journal.tell(file, "failed" if reason else "done", reason, time.monotonic() - began)
+    for file, relative in remaining + interrupted:
+        journal.write(file, "begun")
+        start_time = time.monotonic()
+        reason = _failure(process, Path(file), relative)
+        journal.write(file, "failed" if reason else "done", reason, time.monotonic() - start_time)
     return journal.failed
 
 
-def _failure(make: Make, path: Path, relative: Path) -> str:
-    """Make the outputs of a file; returns why it cannot be done, on one line, or nothing.
+def _failure(process: Make, path: Path, relative: Path) -> str:
+    """Process a file; return the reason of a failure in one line, or an empty text.
 
     Raises:
-        OSError: no other file could be written either.
+        OSError: no more files can be written.
     """
     try:
-        make(path, relative)
+        process(path, relative)
     except OSError as error:
         if stops_writing(error) or error.errno == errno.EACCES:
             raise
@@ -87,7 +85,7 @@ def _failure(make: Make, path: Path, relative: Path) -> str:
     except MotionBeatError as error:
         return one_line(error)
     except Exception as error:
-        # Of the program, or of the machine, such as a GPU's memory: told in full, but the others go on.
+        # A program error, or lack of GPU memory: print the traceback and continue.
         traceback.print_exc()
         return f"{path}: {type(error).__name__}: {one_line(error)}; see the task's log"
     return ""

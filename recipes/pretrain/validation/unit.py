@@ -14,7 +14,7 @@ from fairseq2.recipe import EvalUnit, RecipeModel
 
 from motion_data.errors import DataError
 from motion_data.manifest import Corpus
-from motion_data.negatives.drawing import Wanted
+from motion_data.negatives.drawing import NegativeCounts
 from motion_data.pipeline.batch import Batch, collate
 from motion_data.pipeline.config import PipelineConfig
 from motion_data.pipeline.reader import ClipReader
@@ -30,7 +30,7 @@ comparable."""
 CORPUS_OFFSET = 10_000_000
 """Offset between the numbers of pieces and takes of two corpora; larger than any corpus."""
 
-HARD_NEGATIVES = Wanted(jittered=3, stretched=1, others=1)
+HARD_NEGATIVES = NegativeCounts(jittered=3, stretched=1, others=1)
 """Hard negatives per clip: five, so that chance is 1/6."""
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motion_data.pipeline.batch import Batch
-from motionbeat_upstream.config import STRIDE
-from motionbeat_upstream.nn.motion_tower import RATE
+from motionbeat_upstream.config import FRAME_RATE, STRIDE
 from motionbeat_upstream.nn.motionbeat import MotionSide, MusicSide
 from motionbeat_upstream.nn.music_tower import FrameFeatures
 from motionbeat_upstream.tracking.frontend import length_mask
@@ -83,7 +82,7 @@ class ValidationMetrics:
         music, motion = self._model.encode(batch)
         self._score_heads(music.features, batch)
         self._append_similarities("shared", music, motion, batch)
-        self._append("motion", motion.compared[:size])
+        self._append("motion", motion.joint_embedding[:size])
         self._edge_frames = self._model.motionbeat.motion.reach
         self._append_frames("frames_motion", motion.frames[:size])
         generator = torch.Generator().manual_seed(len(self._pieces))
@@ -116,7 +115,7 @@ class ValidationMetrics:
             return metrics
         lengths = self._concatenate("lengths").long()
         long_enough = torch.nonzero(lengths >= COMPARED_FRAMES + 2 * self._edge_frames)[:, 0]
-        long = torch.nonzero(lengths >= OWN_GRID_SECONDS * RATE)[:, 0]
+        long = torch.nonzero(lengths >= OWN_GRID_SECONDS * FRAME_RATE)[:, 0]
         for name in AUDIO_CONDITIONS:
             metrics |= self._retrieval(name, self._concatenate(name) @ self._concatenate("motion").T)
             table = self._concatenate(f"frames_{name}") @ self._concatenate("frames_motion").T
@@ -162,8 +161,8 @@ class ValidationMetrics:
         ):
             for row in torch.nonzero(known)[:, 0].tolist():
                 length = int(features.frame_lengths[row])
-                peaks = pick_peaks(logits[row, :length].float().cpu(), MIN_PEAK_PROBABILITY, RATE)
-                reference = (torch.nonzero(target[row, :length])[:, 0].cpu().numpy() + 0.5) / RATE
+                peaks = pick_peaks(logits[row, :length].float().cpu(), MIN_PEAK_PROBABILITY, FRAME_RATE)
+                reference = (torch.nonzero(target[row, :length])[:, 0].cpu().numpy() + 0.5) / FRAME_RATE
                 piece = int(batch.pieces[row])
                 if len(reference):
                     self._head_scores[name].append((f_measure(reference, peaks), piece))
@@ -182,22 +181,24 @@ class ValidationMetrics:
 
     def _append_similarities(self, name: str, music: MusicSide, motion: MotionSide, batch: Batch) -> None:
         size, owner = len(batch), batch.owner
-        self._append(name, music.compared)
-        self._append(f"own_{name}", (music.compared * motion.compared[:size]).sum(-1))
-        self._append(f"hard_{name}", (music.compared[owner[size:]] * motion.compared[size:]).sum(-1))
+        self._append(name, music.joint_embedding)
+        self._append(f"own_{name}", (music.joint_embedding * motion.joint_embedding[:size]).sum(-1))
+        self._append(
+            f"hard_{name}", (music.joint_embedding[owner[size:]] * motion.joint_embedding[size:]).sum(-1)
+        )
         self._append_frames(f"frames_{name}", music.frames)
         if name == "shared":
             self._owners += (owner[size:] + len(self._pieces)).tolist()
 
     def _append_own_grids(self, batch: Batch) -> None:
         """Encode each side on its own grid; that of the music is estimated, also for blanked audio."""
-        size, frames = len(batch), round(OWN_GRID_SECONDS * RATE)
+        size, frames = len(batch), round(OWN_GRID_SECONDS * FRAME_RATE)
         lengths = batch.wav_lengths.clamp(max=frames * STRIDE)
         for name, wav in (("music", batch.wav), ("silence", silence(batch.wav, lengths))):
             music_side = self._model.motionbeat.encode_music(
                 wav[:, : frames * STRIDE], lengths, own_grids=True
             )
-            self._append(f"own_grids_{name}", music_side.compared)
+            self._append(f"own_grids_{name}", music_side.joint_embedding)
             if name == "music":
                 self._append_features(music_side.features, batch)
         motion_side = self._model.motionbeat.encode_motion(
@@ -208,7 +209,7 @@ class ValidationMetrics:
             batch.motion_grids,
             own_grids=True,
         )
-        self._append("own_grids_motion", motion_side.compared)
+        self._append("own_grids_motion", motion_side.joint_embedding)
 
     def _append_curves(self, music: MusicSide, motion: MotionSide, batch: Batch) -> None:
         """Append correlations of the heads with their targets, and the curves of the no-learning baseline."""
@@ -216,8 +217,8 @@ class ValidationMetrics:
         onsets = onset_target(music.features.onset_envelope, lengths)
         contacts = batch.contacts
         for name, logits, target in (
-            ("heard_onsets", music.heard_onsets, onsets),
-            ("heard_contacts", music.heard_contacts, contacts),
+            ("heard_onsets", music.trunk_onsets, onsets),
+            ("heard_contacts", music.trunk_contacts, contacts),
             ("onsets", music.onsets, onsets),
             ("contacts", motion.contacts[:size], contacts),
         ):

@@ -36,7 +36,7 @@ from recipes.benchmark.beats.comparison import (
     tempo_lines,
 )
 from recipes.benchmark.beats.reliability import reliability, tracker_reliability
-from recipes.benchmark.beats.sets import LARGEST_CHANGE, AnnotatedSound, MusicSet, played_at
+from recipes.benchmark.beats.sets import MAX_SPEED_FACTOR, AnnotatedSound, MusicSet, change_tempo
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES
 from recipes.results.estimates import mean_estimate
@@ -71,8 +71,8 @@ class Counting:
         return self.estimate
 
 
-def a_tracker(name: str, track: Counting, made_of: str = "", has_downbeats: bool = True) -> Tracker:
-    return Tracker(name, made_of or name, SAMPLE_RATE, track, has_downbeats)
+def a_tracker(name: str, track: Counting, fingerprint: str = "", has_downbeats: bool = True) -> Tracker:
+    return Tracker(name, fingerprint or name, SAMPLE_RATE, track, has_downbeats)
 
 
 def measured(annotated: Beats, estimated: Beats, has_downbeats: bool = True) -> dict[str, float]:
@@ -173,7 +173,7 @@ class TestKeptEstimates:
 
     def test_other_weights_or_code(self, tmp_path: Path) -> None:
         track, tracker, music_set, calls = self.kept(tmp_path)
-        run([music_set], [replace(tracker, made_of="other")], tmp_path)
+        run([music_set], [replace(tracker, fingerprint="other")], tmp_path)
         assert track.calls == 2 * calls
 
     def test_other_audio(self, tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ class TestReliability:
         sounds = [a_sound("s", steady(100)), a_sound("t", steady(50))]
         rows = run([a_set("set", *sounds)], [a_tracker("a", Counting(steady(100), 0.5))], tmp_path)
         found = tracker_reliability(rows, "a")
-        assert found["beat"].right.tolist() == [0.5]
+        assert found["beat"].correct.tolist() == [0.5]
         assert found["beat"].error == found["downbeat"].error == 0.0
 
     def test_a_tracker_without_confidence(self, tmp_path: Path) -> None:
@@ -314,10 +314,10 @@ class TestPlayedAt:
         wav = np.zeros(8 * SAMPLE_RATE, np.float32)
         wav[(beats.times * SAMPLE_RATE).astype(int)] = 1.0
         one = MusicSet("set", (lambda: AnnotatedSound("s", "s", beats, ((1.0, 7.0),), wav, ""),))
-        reachable = bpm / LARGEST_CHANGE <= slowest and slowest + width <= LARGEST_CHANGE * bpm
+        reachable = bpm / MAX_SPEED_FACTOR <= slowest and slowest + width <= MAX_SPEED_FACTOR * bpm
         if not reachable:
             return
-        (load,) = played_at(one, slowest, slowest + width).sounds
+        (load,) = change_tempo(one, slowest, slowest + width).sounds
         played = load()
         tempo = 60 / float(np.diff(played.annotated.times).mean())
         assert slowest - 1e-6 <= tempo <= slowest + width + 1e-6
@@ -340,7 +340,7 @@ class TestPlayedAt:
             loaded.append(path)
             return AnnotatedSound("s", "s", steady(120, 8.0), None, path, "")
 
-        (again,) = played_at(MusicSet("set", (load,)), 150, 160).sounds
+        (again,) = change_tempo(MusicSet("set", (load,)), 150, 160).sounds
         assert len(again().samples(SAMPLE_RATE)) < 8 * SAMPLE_RATE
         assert len(loaded) == 1
 
@@ -348,9 +348,9 @@ class TestPlayedAt:
         one = a_set(
             "set", a_sound("slow", steady(70)), a_sound("near", steady(120)), a_sound("none", steady(1))
         )
-        assert [load().name for load in played_at(one, 150, 160).sounds] == ["near"]
+        assert [load().name for load in change_tempo(one, 150, 160).sounds] == ["near"]
         with pytest.raises(DataError, match=r"no recording of set is within a factor of 1\.9"):
-            played_at(one, 390, 400)
+            change_tempo(one, 390, 400)
 
 
 def save_small(path: Path, beat_heads: bool) -> Path:

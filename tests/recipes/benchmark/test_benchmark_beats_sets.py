@@ -16,7 +16,7 @@ from motion_data.motion_file import write_motion
 from motion_data.pair import AudioSpan, MotionPair
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
-from recipes.benchmark.beats.sets import read_set, spread
+from recipes.benchmark.beats.sets import evenly_spaced, read_set
 from tests.beat_tracking_clicks import write_clicks
 from tests.made_corpus import Made, write_corpus
 
@@ -138,7 +138,7 @@ class TestDataSets:
 def test_a_limit_takes_the_first_and_the_last() -> None:
     for count in range(1, 30):
         for limit in range(1, 35):
-            taken = spread(range(count), limit)
+            taken = evenly_spaced(range(count), limit)
             assert len(set(taken)) == min(count, limit)
             assert taken == sorted(taken)
             assert taken[0] == 0

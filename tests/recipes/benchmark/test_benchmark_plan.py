@@ -47,8 +47,8 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     return made
 
 
-def run(folder: Path, made_of: str = "data", overwrite: bool = False) -> None:
-    run_jobs([Job(folder, made_of, OPTIONS, ["config.a=1", "config.b=2"])], overwrite=overwrite)
+def run(folder: Path, fingerprint: str = "data", overwrite: bool = False) -> None:
+    run_jobs([Job(folder, fingerprint, OPTIONS, ["config.a=1", "config.b=2"])], overwrite=overwrite)
 
 
 def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_be
 ) -> None:
     run(tmp_path)
     before = {path: path.stat() for path in tmp_path.iterdir()}
-    with pytest.raises(MotionBeatError, match=r"holds a run of other data.*--overwrite"):
+    with pytest.raises(MotionBeatError, match=r"contains a run of other data.*--overwrite"):
         run(tmp_path, "other data")
     assert {path: path.stat() for path in tmp_path.iterdir()} == before
     training.code = 1

@@ -11,13 +11,13 @@ import torch
 
 from recipes.benchmark.speed import __main__ as speed
 from recipes.benchmark.speed.__main__ import main, report
-from recipes.benchmark.speed.figure import Figure, fastest, music
+from recipes.benchmark.speed.measurement import Measurement, min_times, music
 
 
 def test_the_fastest_turn_counts_but_the_first_does_not() -> None:
     waits = iter([0.0, 0.05, 0.02, 0.05])
     calls = {"one": lambda: time.sleep(next(waits)), "other": lambda: None}
-    found = fastest(calls, 3)
+    found = min_times(calls, 3)
     assert 0.02 <= found["one"] < 0.05
     assert found["other"] < 0.02
 
@@ -31,27 +31,31 @@ def test_music_is_always_the_same_and_as_long_as_asked() -> None:
 @pytest.mark.parametrize(
     ("figure", "target", "met"),
     [
-        (Figure("a", 2.0, "ms"), "", True),
-        (Figure("a", 2.0, "ms", least=2.0), "≥ 2", True),
-        (Figure("a", 1.9, "ms", least=2.0), "≥ 2", False),
-        (Figure("a", 1.3, "", most=1.3), "≤ 1.3", True),
-        (Figure("a", 1.4, "", most=1.3), "≤ 1.3", False),
+        (Measurement("a", 2.0, "ms"), "", True),
+        (Measurement("a", 2.0, "ms", least=2.0), "≥ 2", True),
+        (Measurement("a", 1.9, "ms", least=2.0), "≥ 2", False),
+        (Measurement("a", 1.3, "", most=1.3), "≤ 1.3", True),
+        (Measurement("a", 1.4, "", most=1.3), "≤ 1.3", False),
     ],
 )
-def test_targets(figure: Figure, target: str, met: bool) -> None:
+def test_targets(figure: Measurement, target: str, met: bool) -> None:
     assert figure.target == target
     assert figure.met == met
 
 
 def test_the_report_says_which_targets_are_met() -> None:
-    figures = [Figure("a", 0.123456, "ms", most=1), Figure("b", 3, "", least=4), Figure("c", 5, "GB")]
+    figures = [
+        Measurement("a", 0.123456, "ms", most=1),
+        Measurement("b", 3, "", least=4),
+        Measurement("c", 5, "GB"),
+    ]
     lines = report(figures, {"processor": "P", "cores": 2, "load": 0.0}, 1).splitlines()
     assert lines[2:5] == ["| a | 0.123 ms | ≤ 1 | yes |", "| b | 3 | ≥ 4 | no |", "| c | 5 GB | | |"]
     assert lines[-1] == "P, 2 cores, load 0.0 before; 1 threads."
 
 
 def test_files_hold_every_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "measure", lambda threads, turns: [Figure("a", 1.0, "s", most=2)])
+    monkeypatch.setattr(speed, "measure", lambda threads, turns: [Measurement("a", 1.0, "s", most=2)])
     assert main([str(tmp_path / "out"), "--threads", "1"]) == 0
     content = json.loads((tmp_path / "out" / "speed.json").read_text())
     assert content["figures"] == [

@@ -9,7 +9,14 @@ import pytest
 
 from motion_data.errors import DataError
 from recipes.benchmark import experiments
-from recipes.benchmark.experiments import Experiment, comparison, main, merged, planned, read_experiment
+from recipes.benchmark.experiments import (
+    Experiment,
+    comparison_table,
+    main,
+    merge_layers,
+    plan_runs,
+    read_experiment,
+)
 from recipes.pretrain.request import read_config
 from recipes.results.record import Results, Run
 
@@ -27,9 +34,9 @@ clips: 8
 
 
 def test_arms_change_what_they_share() -> None:
-    assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": 4}) == {"a": {"b": 3, "c": 2}, "d": 4}
+    assert merge_layers({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": 4}) == {"a": {"b": 3, "c": 2}, "d": 4}
     shared = {"a": {"b": 1}}
-    merged(shared, {"a": {"b": 2}})
+    merge_layers(shared, {"a": {"b": 2}})
     assert shared == {"a": {"b": 1}}
 
 
@@ -37,7 +44,7 @@ def test_arms_change_what_they_share() -> None:
 def test_the_committed_experiments_can_be_trained(file: Path, tmp_path: Path) -> None:
     from recipes.pretrain.options import find_config
 
-    for run in planned(read_experiment(file), tmp_path):
+    for run in plan_runs(read_experiment(file), tmp_path):
         base = str(find_config(run.config["base"]).resolve())
         config = tmp_path / "arm.yaml"
         config.write_text(json.dumps({**run.config, "base": base}))
@@ -62,7 +69,7 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, fails: str = "") -> list[str]:
             (run / "figures-dev.json").write_text(json.dumps({"heads.beat_f": 0.5 + better * seed}))
         return 0
 
-    monkeypatch.setattr(experiments, "call", call)
+    monkeypatch.setattr(experiments, "run_module", call)
     return calls
 
 
@@ -114,6 +121,6 @@ def test_an_arm_without_a_figure_has_a_dash() -> None:
             ("other", 1, "G", 0.1),
         )
     ]
-    table = comparison(results, Experiment("t", [1, 2], {"one": {}, "other": {}}))
+    table = comparison_table(results, Experiment("t", [1, 2], {"one": {}, "other": {}}))
     assert [one.text() for one in table.rows["one"]] == ["0.600 [0.500, 0.700]", "–"]
     assert [one.text("+") for one in table.margins["other − one"]] == ["+0.300", "–"]

@@ -20,19 +20,19 @@ from motionbeat_upstream.tracking.decoded_grid import Calibration
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.fit_bar_pointer import activations as kept_activations
 from recipes.benchmark.fit_bar_pointer.__main__ import main
-from recipes.benchmark.fit_bar_pointer.activations import Activations, kept_excerpt, read_activations
-from recipes.benchmark.fit_bar_pointer.calibration import fit_calibration, least_pulse, noises
+from recipes.benchmark.fit_bar_pointer.activations import Activations, cached_excerpt, read_activations
+from recipes.benchmark.fit_bar_pointer.calibration import fit_calibration, fit_pulse_threshold, noise_signals
 from recipes.benchmark.fit_bar_pointer.search import (
-    beats_of,
+    bar_pointer_weights,
+    current_values,
     decode,
     distance,
     folds,
     objective,
-    present_values,
+    path_beats,
     scores,
     search,
     shares,
-    weights_of,
 )
 from tests.beat_tracking_clicks import write_clicks
 from tests.frame_activations import MODERATE, logits_of, positions_of, random_beats
@@ -53,7 +53,7 @@ def made(number: int, of_set: str = "made", piece: str | None = None) -> Activat
     return Activations(of_set, piece or f"{number}", Beats(beats, positions), spans, evidence)
 
 
-BAD = present_values() | {"tempo_centre": 180.0, "tempo_spread": 0.2, "beat": 0.2, "metre_2": 1.0}
+BAD = current_values() | {"tempo_centre": 180.0, "tempo_spread": 0.2, "beat": 0.2, "metre_2": 1.0}
 
 
 def test_a_search_improves_bad_values_on_other_recordings_too() -> None:
@@ -67,7 +67,7 @@ def test_a_search_improves_bad_values_on_other_recordings_too() -> None:
 
 
 def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
-    present = present_values()
+    present = current_values()
     start = present | {"tempo": 4.0}
     found, _ = search([made(0)], start, seed=0, seconds=60, proposals=40)
     assert distance(found, present) < 0.6 * distance(start, present)
@@ -79,10 +79,10 @@ def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
 
 
 def test_present_values_are_the_weights() -> None:
-    assert weights_of(present_values()) == DEFAULT_WEIGHTS
+    assert bar_pointer_weights(current_values()) == DEFAULT_WEIGHTS
     one = made(3)
     (path,) = decode_bars(one.evidence)
-    np.testing.assert_array_equal(decode(one, present_values()).frames, path.frames)
+    np.testing.assert_array_equal(decode(one, current_values()).frames, path.frames)
 
 
 def test_sets_count_the_same_and_downbeats_half_where_they_are_known() -> None:
@@ -118,12 +118,12 @@ def test_a_calibration_is_the_curve_that_outcomes_were_drawn_by() -> None:
 
 
 def test_the_least_pulse_parts_music_from_noise() -> None:
-    assert 0.05 < least_pulse([0.3, 0.5, 0.9], [0.0, 0.01, 0.05]) < 0.3
-    assert 0.2 < least_pulse([0.1, 0.4, 0.5, 0.9], [0.0, 0.1, 0.2]) < 0.4
+    assert 0.05 < fit_pulse_threshold([0.3, 0.5, 0.9], [0.0, 0.01, 0.05]) < 0.3
+    assert 0.2 < fit_pulse_threshold([0.1, 0.4, 0.5, 0.9], [0.0, 0.1, 0.2]) < 0.4
 
 
 def test_noises_differ_and_are_finite() -> None:
-    for name, signals in noises(0).items():
+    for name, signals in noise_signals(0).items():
         assert all(bool(wav.isfinite().all()) and float(wav.abs().max()) < 1.5 for wav in signals)
         assert (float(signals[0].abs().max()) > 0) == (name != "silence")
 
@@ -150,25 +150,25 @@ def test_activations_are_kept_by_checkpoint_and_are_those_of_the_grid(
     (other,) = read_activations([one], second, folder, 60.0)
     assert len(list(folder.iterdir())) == 2
     assert not torch.equal(fresh.evidence.beat, other.evidence.beat)
-    monkeypatch.setattr(kept_activations, "activations_of", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(kept_activations, "compute_activations", lambda *_: pytest.fail("computed again"))
     (again,) = read_activations([one], first, folder, 60.0)
     for name, value in vars(fresh.evidence).items():
         assert torch.equal(value, getattr(again.evidence, name))
     wav = torch.from_numpy(sound(8.0).source)
     grid = load_music_tower(first)[0].estimate_grid(wav)
-    np.testing.assert_allclose(beats_of(again, decode(again, present_values())).times, grid.beats)
+    np.testing.assert_allclose(path_beats(again, decode(again, current_values())).times, grid.beats)
 
 
 def test_long_recordings_are_cut_to_their_middle(tmp_path: Path) -> None:
     tower = untrained_music_tower(SMALL)
-    beats, spans, arrays = kept_excerpt(
+    beats, spans, arrays = cached_excerpt(
         tower, sound(21.0, ((0.0, 8.0), (12.0, 21.0))), 6.0, tmp_path / "a.npz"
     )
     assert arrays["beat"].shape == (1, 300)
     np.testing.assert_allclose(beats.times, np.arange(0.25, 6.0, 0.5))
     assert beats.positions[0] == (8 - 0.5) / 0.5 % 4 + 1
     np.testing.assert_allclose(spans, [(0.0, 0.5), (4.5, 6.0)])
-    assert kept_excerpt(tower, sound(8.5), 6.0, tmp_path / "b.npz")[2]["beat"].shape == (1, 425)
+    assert cached_excerpt(tower, sound(8.5), 6.0, tmp_path / "b.npz")[2]["beat"].shape == (1, 425)
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_the_command_fits_and_writes_all_figures(tmp_path: Path, capsys: pytest.
     record = json.loads((out / "fit.json").read_text(encoding="utf-8"))
     assert record["checkpoint"] == file_sha256(Path(checkpoint))
     assert record["recordings"] == {"clicks": 4}
-    assert record["values"].keys() == present_values().keys()
+    assert record["values"].keys() == current_values().keys()
     held_out = record["held out"]
     assert held_out.keys() == {"present", "fitted", "no tempo head"}
     assert held_out["present"]["objective"] == pytest.approx(

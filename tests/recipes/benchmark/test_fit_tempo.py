@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from motionbeat_upstream.tracking import tempo
 from motionbeat_upstream.tracking.accents import compute_accents
 from motionbeat_upstream.tracking.frontend import spectra
-from recipes.benchmark.fit_tempo import Windows, evidence_of, fit, main, score, window_weights
+from recipes.benchmark.fit_tempo import Windows, compute_evidence, fit, main, score, window_weights
 from tests.made_corpus import Made, write_corpus
 from tests.small import music
 
@@ -49,7 +49,9 @@ def test_evidence_times_weights_is_the_score_by_which_tempi_are_chosen() -> None
     accents = compute_accents(onset, mel, lengths)
     octaves = torch.log2(tempo.candidate_tempi() / 120)
     prior = sum(weight * octaves**power for power, weight in enumerate(tempo.PRIOR_WEIGHTS, 1))
-    scores = torch.einsum("tskm,km->ts", evidence_of(wav), torch.tensor(tempo.PERIODICITY_WEIGHTS)) + prior
+    scores = (
+        torch.einsum("tskm,km->ts", compute_evidence(wav), torch.tensor(tempo.PERIODICITY_WEIGHTS)) + prior
+    )
     periods, choice, _, _ = tempo.beat_periods(accents, lengths)
     middle = len(scores) // 2
     assert float(periods[choice[0, round(middle * tempo.HOP_SECONDS * 100)]]) == pytest.approx(

@@ -50,7 +50,7 @@ def test_runs_that_do_not_compare_are_refused(tmp_path: Path, capsys: pytest.Cap
     assert main([str(run) for run in runs]) == 2
     assert "short at 10, long at 20" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 2
-    assert "holds no validation" in capsys.readouterr().err
+    assert "contains no validation" in capsys.readouterr().err
 
 
 def test_figures_of_the_test_split_come_with_what_is_not_trained(

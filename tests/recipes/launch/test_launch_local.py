@@ -16,12 +16,12 @@ from tests.launch_recipe.request import Request
 from tests.launched import (
     assert_resumed,
     assert_undisturbed,
+    last_step,
     launch,
     processes_of,
-    reached,
+    read_metrics,
     record,
     state,
-    told,
     wait,
     wait_until_over,
 )
@@ -41,7 +41,7 @@ def test_two_processes_told_that_time_is_up_go_on_from_the_checkpoint(tmp_path: 
     request = Request(folder, steps=30, every=10)
     config = ("steps=30", "every=10", "step_seconds=0.1")
     assert launch(folder, *HERE, "--tasks-per-node", "2", config=config) == 0
-    wait(lambda: reached(folder) > 12, "a step after the first checkpoint")
+    wait(lambda: last_step(folder) > 12, "a step after the first checkpoint")
     assert state(folder) == "RUNNING"
     for task in controller(folder).children():
         task.send_signal(signal.SIGUSR2)
@@ -73,12 +73,12 @@ def test_a_training_ends_by_stop_and_not_by_signals_for_its_task(
 ) -> None:
     config = ("steps=100000", "step_seconds=0.1")
     assert launch(tmp_path, *HERE, config=config) == 0
-    wait(lambda: reached(tmp_path) > 0, "a first step")
+    wait(lambda: last_step(tmp_path) > 0, "a first step")
     # SLURM sends these to every process of a job; only the task heeds them.
     for number in (signal.SIGTERM, signal.SIGUSR2):
-        os.kill(told(tmp_path)[-1]["Pid"], number)
-    sent = reached(tmp_path)
-    wait(lambda: reached(tmp_path) > sent + 2, "going on in spite of TERM and USR2")
+        os.kill(read_metrics(tmp_path)[-1]["Pid"], number)
+    sent = last_step(tmp_path)
+    wait(lambda: last_step(tmp_path) > sent + 2, "going on in spite of TERM and USR2")
 
     assert launch(tmp_path, *HERE, config=config) == 2
     assert "stop it with" in capsys.readouterr().err
@@ -91,7 +91,7 @@ def test_a_training_ends_by_stop_and_not_by_signals_for_its_task(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
 def test_a_killed_controller_takes_the_training_with_it(tmp_path: Path) -> None:
     assert launch(tmp_path, *HERE, config=("steps=100000", "step_seconds=0.1")) == 0
-    wait(lambda: reached(tmp_path) > 0, "a first step")
+    wait(lambda: last_step(tmp_path) > 0, "a first step")
     assert len(processes_of(tmp_path)) >= 2
     os.kill(controller(tmp_path).pid, signal.SIGKILL)
     wait(lambda: processes_of(tmp_path) == [], "the end of all processes", 5)

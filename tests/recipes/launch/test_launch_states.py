@@ -1,4 +1,4 @@
-"""What is said of a run, from what SLURM still knows and what the job told."""
+"""The state of a run, from SLURM and from the progress that its job writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recipes.launch import jobs
-from recipes.launch.jobs import is_over, states
+from recipes.launch.jobs import has_ended, read_states
 from recipes.launch.record import (
     LaunchedRun,
     Progress,
@@ -29,14 +29,14 @@ DONE, BROKEN, REFUSED, BEGUN = (
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "stopped", "expected"),
+    ("slurm_state", "progress", "stopped", "expected"),
     [
-        # While SLURM has the job, its word counts, whatever an earlier attempt told.
+        # Queued and running jobs have the state of SLURM, whatever the progress of an earlier attempt.
         (("PENDING", "Resources"), None, False, "PENDING (Resources)"),
         (("PENDING", "BeginTime"), BROKEN, False, "PENDING (BeginTime)"),
         (("RUNNING", "None"), BEGUN, False, "RUNNING"),
         (("COMPLETING", "None"), DONE, False, "COMPLETING"),
-        # Then the job's own, where it is more than SLURM's and does not contradict it.
+        # Ended jobs have the outcome of their progress, if it does not contradict SLURM.
         (("COMPLETED", "None"), DONE, False, "FINISHED"),
         (("FAILED", "NonZeroExitCode"), REFUSED, False, "FAILED (the recipe refused its options)"),
         (("FAILED", "NonZeroExitCode"), BROKEN, False, "FAILED (exit -9)"),
@@ -44,41 +44,43 @@ DONE, BROKEN, REFUSED, BEGUN = (
         (("FAILED", "NonZeroExitCode"), DONE, False, "FAILED"),
         (("CANCELLED", "None"), BEGUN, True, "CANCELLED"),
         (("TIMEOUT", "TimeLimit"), BEGUN, False, "TIMEOUT"),
-        # SLURM forgets within minutes.
+        # SLURM no longer knows the job.
         (None, DONE, False, "FINISHED"),
         (None, DONE, True, "FINISHED"),
         (None, BROKEN, False, "FAILED (exit -9)"),
         (None, BROKEN, True, "STOPPED"),
         (None, None, True, "STOPPED"),
-        (None, BEGUN, False, "GONE (killed, or lost; its log may say why)"),
-        (None, None, False, "GONE (killed, or lost; its log may say why)"),
+        (None, BEGUN, False, "GONE (killed or lost; see its log)"),
+        (None, None, False, "GONE (killed or lost; see its log)"),
     ],
 )
 def test_the_state_of_a_job_on_slurm(
-    answer: tuple[str, str] | None,
-    told: Progress | None,
+    slurm_state: tuple[str, str] | None,
+    progress: Progress | None,
     stopped: bool,
     expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs, "queued", lambda job: {} if answer is None else {f"{job}_1": answer})
+    monkeypatch.setattr(
+        jobs, "query_slurm", lambda job: {} if slurm_state is None else {f"{job}_1": slurm_state}
+    )
     run = LaunchedRun("a", str(tmp_path), "5_1")
     record = Record("slurm", "small", "elsewhere", "t", (run,), stopped="u" if stopped else None)
-    if told is not None:
-        write_progress(progress_file(launch_folder(tmp_path), "a"), told)
+    if progress is not None:
+        write_progress(progress_file(launch_folder(tmp_path), "a"), progress)
     write_record(tmp_path, record)
     assert find_record(tmp_path) == record
-    assert states(tmp_path, record) == {"a": expected}
-    assert is_over(expected) == (expected.split()[0] not in ("PENDING", "RUNNING", "COMPLETING"))
+    assert read_states(tmp_path, record) == {"a": expected}
+    assert has_ended(expected) == (expected.split()[0] not in ("PENDING", "RUNNING", "COMPLETING"))
 
 
-def test_a_record_of_an_earlier_version_tells_when_its_one_process_began(tmp_path: Path) -> None:
+def test_a_record_of_an_earlier_version_has_the_start_time_of_its_process(tmp_path: Path) -> None:
     path = launch_folder(tmp_path) / "record.json"
     write_record(tmp_path, Record("local", "pretrain", "h", "t", (LaunchedRun("a", "f", "7"),)))
     content = json.loads(path.read_text())
     del content["runs"][0]["process_started"]
     path.write_text(json.dumps({**content, "process_started": 5.0}))
-    found = find_record(tmp_path)
-    assert found is not None
-    assert found.runs[0].process_started == 5.0
+    record_read = find_record(tmp_path)
+    assert record_read is not None
+    assert record_read.runs[0].process_started == 5.0

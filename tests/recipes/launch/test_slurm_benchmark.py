@@ -21,10 +21,20 @@ def test_the_jobs_of_the_array_leave_what_the_table_is_made_of(
 ) -> None:
     LAYOUTS["mtg_jamendo"](tmp_path / "data" / "mtg_jamendo")
     out, upstreams = tmp_path / "out", ["motionbeat_log_mel", "mfcc"]
-    told = ["--data", str(tmp_path / "data"), "--seeds", "0"]
+    benchmark_options = ["--data", str(tmp_path / "data"), "--seeds", "0"]
     array = ["--cluster", "slurm", "--folder", str(out), "--cpus", "1", "--time", "0:10:00"]
     assert (
-        launch(["benchmark", *array, "--each", f"upstreams={','.join(upstreams)}", "--", *told, "--no-table"])
+        launch(
+            [
+                "benchmark",
+                *array,
+                "--each",
+                f"upstreams={','.join(upstreams)}",
+                "--",
+                *benchmark_options,
+                "--no-table",
+            ]
+        )
         == 0
     )
     runs = record(out).runs
@@ -36,6 +46,6 @@ def test_the_jobs_of_the_array_leave_what_the_table_is_made_of(
     stamps = {file: file.stat().st_mtime_ns for file in out.rglob("scores-test.jsonl")}
     assert len(stamps) == 2
     capsys.readouterr()
-    assert run_benchmark([str(out), *told, "-u", *upstreams]) == 0
+    assert run_benchmark([str(out), *benchmark_options, "-u", *upstreams]) == 0
     assert "| motionbeat_log_mel − mfcc |" in capsys.readouterr().out
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps

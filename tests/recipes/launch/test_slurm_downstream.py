@@ -41,11 +41,11 @@ def test_a_task_that_is_requeued_goes_on_from_its_checkpoint(tmp_path: Path) -> 
     subprocess.run(["scancel", "--signal=USR2", job], check=True)
     wait(lambda: state(tmp_path).startswith("PENDING"), "being queued again")
     assert processes_of(tmp_path) == []
-    reached = saved()[-1]
-    assert reached < 200
+    last_step = saved()[-1]
+    assert last_step < 200
     assert wait_until_over(tmp_path) == "FINISHED"
     assert saved()[-1] == 200
     assert (tmp_path / "scores-test.jsonl").is_file()
     logs = "".join(path.read_text() for path in (tmp_path / "launch" / "jobs").glob("*.out"))
-    assert f"Resume from {tmp_path}/states-{reached}.ckpt" in logs
+    assert f"Resume from {tmp_path}/states-{last_step}.ckpt" in logs
     assert torch.load(tmp_path / "states-200.ckpt", weights_only=False)["Args"].seed == 3

@@ -13,19 +13,19 @@ import torch
 
 import recipes.launch
 from recipes.launch.__main__ import main
-from recipes.launch.jobs import is_over
+from recipes.launch.jobs import has_ended
 from tests import slurm_cluster
 from tests.launch_recipe.__main__ import load
 from tests.launch_recipe.request import Request
 from tests.launched import (
     assert_resumed,
     assert_undisturbed,
+    last_step,
     launch,
     processes_of,
-    reached,
+    read_metrics,
     record,
     state,
-    told,
     wait,
     wait_until_over,
 )
@@ -50,7 +50,7 @@ def test_a_job_whose_time_is_up_goes_on_from_its_checkpoint(
     folder = tmp_path / "a folder"
     request = Request(folder, steps=70, every=10)
     assert launch(folder, *TWO_TASKS, config=SLOW) == 0
-    wait(lambda: reached(folder) > 12, "a step after the first checkpoint")
+    wait(lambda: last_step(folder) > 12, "a step after the first checkpoint")
 
     # What a second launch and a look at the first are told meanwhile.
     assert launch(folder, *TWO_TASKS, config=SLOW) == 2
@@ -76,7 +76,7 @@ def test_a_job_whose_time_is_up_goes_on_from_its_checkpoint(
 def test_a_job_that_a_more_urgent_one_preempts_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     request = Request(tmp_path, steps=70, every=10)
     assert launch(tmp_path, *TWO_TASKS, "--partition", "main", config=SLOW) == 0
-    wait(lambda: reached(tmp_path) > 12, "a step after the first checkpoint")
+    wait(lambda: last_step(tmp_path) > 12, "a step after the first checkpoint")
     slurm_says("sbatch", "--partition=urgent", "--ntasks=2", "--output=/dev/null", "--wrap", "sleep 1")
     wait(lambda: state(tmp_path).startswith("PENDING"), "being pre-empted")
     assert processes_of(tmp_path) == []
@@ -91,7 +91,7 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint_and_no_orphan
     assert launch(tmp_path, *TWO_TASKS, config=config) == 0
     half = tmp_path / "checkpoints" / ".step_8.part" / "model.pt"
     wait(half.exists, "a half-written checkpoint")
-    os.kill(told(tmp_path)[-1]["Pid"], signal.SIGKILL)
+    os.kill(read_metrics(tmp_path)[-1]["Pid"], signal.SIGKILL)
     assert wait_until_over(tmp_path).startswith("FAILED")
     assert processes_of(tmp_path) == []
     step, weights = load(tmp_path / "checkpoints")
@@ -142,7 +142,7 @@ def test_stop_cancels_what_is_queued_and_what_runs(
     running, waiting = tmp_path / "running", tmp_path / "waiting"
     assert launch(running, *TWO_TASKS, config=["steps=100000", "step_seconds=0.1"]) == 0
     assert launch(waiting, *TWO_TASKS, "--seeds", "0,1") == 0
-    wait(lambda: reached(running) > 0, "a first step")
+    wait(lambda: last_step(running) > 0, "a first step")
     assert state(waiting, "seed0").startswith("PENDING")
     for folder, said in ((waiting, "stopped: seed0, seed1"), (running, "stopped: run")):
         capsys.readouterr()
@@ -185,10 +185,10 @@ def test_the_sbatch_file_of_a_node_requeues_itself_and_goes_on(tmp_path: Path) -
     out = tmp_path / "out"
     request = Request(out, steps=70, every=10)
     job = submit("one_node_cpu.sbatch", str(out), "--config", *SLOW, folder=tmp_path)
-    wait(lambda: reached(out) > 12, "a step after the first checkpoint")
+    wait(lambda: last_step(out) > 12, "a step after the first checkpoint")
     slurm_says("scancel", "--batch", "--signal=USR2", job)
     wait(lambda: slurm_state(job) == "PENDING", "being queued again")
-    wait(lambda: is_over(slurm_state(job)), "the end", 90)
+    wait(lambda: has_ended(slurm_state(job)), "the end", 90)
     assert slurm_state(job) == "COMPLETED"
     assert_resumed(out, request)
     assert_undisturbed(out, request, world=2)
@@ -206,7 +206,7 @@ def test_the_sbatch_file_of_an_array_gives_each_configuration_a_folder(tmp_path:
         options=("--array=0-2",),
         folder=tmp_path,
     )
-    wait(lambda: all(is_over(line) for line in slurm_state(job).split()), "the end of the array")
+    wait(lambda: all(has_ended(line) for line in slurm_state(job).split()), "the end of the array")
     assert sorted(slurm_state(job).split()) == ["COMPLETED", "COMPLETED", "FAILED"]
     for name, rate in (("narrow", 0.01), ("wide", 0.1)):
         run = tmp_path / "out" / name

@@ -12,7 +12,7 @@ import pytest
 
 import recipes.launch
 from recipes.launch.__main__ import main
-from recipes.launch.jobs import is_over
+from recipes.launch.jobs import has_ended
 from tests import slurm_cluster
 from tests.launched import processes_of, record, state, wait, wait_until_over
 from tests.pretrain_run import checkpoint, flat_overrides, metrics, prepare, start_two, without_times
@@ -59,9 +59,9 @@ def test_a_job_preempted_twice_ends_as_the_undisturbed_run(
     tmp_path: Path, config: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMALL_API_TOKEN", SECRET)
-    asked = ["pretrain", "--cluster", "slurm", "--gpus", "0", "--tasks-per-node", "2", "--cpus", "1"]
+    squeue = ["pretrain", "--cluster", "slurm", "--gpus", "0", "--tasks-per-node", "2", "--cpus", "1"]
     recipe = ["--config-file", str(config), "--config", *TWO_TASKS, *EVERY_FOURTH]
-    assert main([*asked, "--folder", str(tmp_path), "--", *recipe]) == 0
+    assert main([*squeue, "--folder", str(tmp_path), "--", *recipe]) == 0
     job = record(tmp_path).runs[0].job
     for attempts, command in enumerate((["scontrol", "requeue", job], ["scancel", "--signal=USR2", job])):
         wait(lambda attempts=attempts: has_gone_on(tmp_path, attempts), "a checkpoint", 120)  # type: ignore[misc]
@@ -86,20 +86,20 @@ def test_a_job_preempted_twice_ends_as_the_undisturbed_run(
 def test_ablations_are_jobs_of_one_array(tmp_path: Path, config: Path) -> None:
     names = ("no_sral", "rolled_motion")
     sweep = ",".join(f"ablations/{name}" for name in names)
-    asked = ["pretrain", "--cluster", "slurm", "--folder", str(tmp_path), "--cpus", "1", "--sweep", sweep]
+    squeue = ["pretrain", "--cluster", "slurm", "--folder", str(tmp_path), "--cpus", "1", "--sweep", sweep]
     recipe = ["--config", *flat_overrides(config), "regime.num_steps=4", "validation.clips=4"]
-    assert main([*asked, "--", *recipe]) == 0
+    assert main([*squeue, "--", *recipe]) == 0
     array = record(tmp_path).runs[0].job.partition("_")[0]
     assert [run.job for run in record(tmp_path).runs] == [f"{array}_0", f"{array}_1"]
     for run in record(tmp_path).runs:
         assert wait_until_over(tmp_path, run.name) == "FINISHED"
-    told = {Path(run.folder).name: metrics(Path(run.folder)) for run in record(tmp_path).runs}
-    assert sorted(told) == sorted(names)
+    records = {Path(run.folder).name: metrics(Path(run.folder)) for run in record(tmp_path).runs}
+    assert sorted(records) == sorted(names)
     # What was not computed is not told, not even as 0.
-    assert len(told["no_sral"]) == 4
-    assert all("sral" not in line and line["ecl"] > 0 for line in told["no_sral"])
-    assert all(line["sral"] > 0 for line in told["rolled_motion"])
-    assert all(np.isfinite(line["Loss"]) for lines in told.values() for line in lines)
+    assert len(records["no_sral"]) == 4
+    assert all("sral" not in line and line["ecl"] > 0 for line in records["no_sral"])
+    assert all(line["sral"] > 0 for line in records["rolled_motion"])
+    assert all(np.isfinite(line["Loss"]) for lines in records.values() for line in lines)
 
 
 def test_a_plain_sbatch_file_trains_too(tmp_path: Path, config: Path, undisturbed: Path) -> None:
@@ -115,12 +115,20 @@ def test_a_plain_sbatch_file_trains_too(tmp_path: Path, config: Path, undisturbe
         "regime.num_steps=4",
     ]
     environment = {**os.environ, "PYTHON": sys.executable}
-    queued = subprocess.run([*command, *recipe], env=environment, check=True, capture_output=True, text=True)
+    submission = subprocess.run(
+        [*command, *recipe], env=environment, check=True, capture_output=True, text=True
+    )
 
     def slurm_state() -> str:
-        asked = ["squeue", "--noheader", "--states=all", f"--jobs={queued.stdout.strip()}", "--format=%T"]
-        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+        squeue = [
+            "squeue",
+            "--noheader",
+            "--states=all",
+            f"--jobs={submission.stdout.strip()}",
+            "--format=%T",
+        ]
+        return subprocess.run(squeue, check=True, capture_output=True, text=True).stdout.strip()
 
-    wait(lambda: is_over(slurm_state()), "the end", 120)
+    wait(lambda: has_ended(slurm_state()), "the end", 120)
     assert slurm_state() == "COMPLETED", (tmp_path / "log").read_text()
     assert without_times(metrics(out)) == without_times(metrics(undisturbed))[:4]

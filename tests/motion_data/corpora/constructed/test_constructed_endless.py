@@ -202,7 +202,7 @@ def test_a_run_reads_without_end_where_its_configuration_says_so(corpus: Corpus,
     assert len(both[1].epoch_pairs("train", 3)) == 7
     assert both[1].endless
     assert DataSection(corpora=["a"]).sources([corpus]) == [corpus]
-    with pytest.raises(DataError, match=r"data\.endless is true, and none"):
+    with pytest.raises(DataError, match=r"data\.endless is true, but none"):
         section.sources([others])
 
 

@@ -358,7 +358,7 @@ def test_a_corrupt_file_stops_the_benchmark_and_finished_results_are_kept(
 def test_a_benchmark_without_data_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(tmp_path / "out"), "--data", str(tmp_path)]
     assert run_benchmark(arguments) == 2
-    assert "holds none of the data sets: beat_tracking, debian_songs: no " in capsys.readouterr().err
+    assert "contains none of the data sets: beat_tracking, debian_songs: no " in capsys.readouterr().err
     assert run_benchmark([*arguments, "-u", "x=fbank", "x=mfcc"]) == 2
     assert "'x' is given twice" in capsys.readouterr().err
     assert run_benchmark([*arguments, "-u", "lost.safetensors"]) == 2

@@ -103,9 +103,9 @@ def test_context_is_the_neighbours_and_stays_inside_the_clip() -> None:
 
 def test_what_cannot_be_probed_is_refused() -> None:
     features, beats, pieces = made(1.0, 4)
-    with pytest.raises(ValueError, match="2 pieces with beats"):
+    with pytest.raises(ValueError, match="has 2 pieces with beats"):
         beat_probe(features, beats, pieces)
-    with pytest.raises(ValueError, match="3 of beats"):
+    with pytest.raises(ValueError, match="beats of 3"):
         beat_probe(features, beats[:3], pieces)
     features[1][4, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):
