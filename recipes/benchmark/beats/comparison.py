@@ -70,7 +70,7 @@ def tempo_class(ratio: float) -> str:
 def measures(sound: AnnotatedSound, tracker: Tracker, timed: TimedEstimate) -> dict[str, float]:
     """Measures of a tracker on a recording, without undefined ones."""
     estimate = timed.estimate
-    beats = sound.scored(estimate.beats)
+    beats = sound.within_spans(estimate.beats)
     scores = score_piece(sound.annotated, beats)
     metrics = {
         name: scores[name]

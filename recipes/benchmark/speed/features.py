@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.config import FRAME_RATE, SAMPLE_RATE
 from recipes.benchmark.speed.measurement import Measurement, min_times, music
 
 MATRIX = 2048
@@ -147,7 +147,7 @@ def measure_grid(turns: int) -> list[Measurement]:
     from motionbeat_upstream.hubconf import motionbeat
     from motionbeat_upstream.tracking.decoded_grid import decode_grids
     from motionbeat_upstream.tracking.frontend import log_mel
-    from recipes.benchmark.beats.trackers import DBN_BPM, DBN_METRES, FRAME_RATE
+    from recipes.benchmark.beats.trackers import DBN_BPM, DBN_METRES
     from recipes.downstream.beat_tracking.decoding import decode_dbn
 
     torch.set_num_threads(1)

@@ -76,7 +76,7 @@ def test_own_songs_are_each_tested_once_and_the_last_lines_say_what_was_reached(
     ) in told
     *_, trained, kept, results = told.splitlines()
     assert trained == "Trained: linear probes on frozen features, 100 steps, 4 fold(s)."
-    assert "those of steps 50, 50, 50, 50 (motionbeat); 50, 50, 50, 50 (fbank)" in kept
+    assert "at steps 50, 50, 50, 50 (motionbeat); 50, 50, 50, 50 (fbank)" in kept
     assert str(out / "table.md") in results
     assert {run["-u"] for run in runs} == {"motionbeat", "fbank"}
     assert all("config.runner.total_steps=100" in run["-o"] for run in runs)
@@ -96,7 +96,7 @@ def test_without_apt_get_one_line_says_what_to_do_instead(
     assert main(["first"]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("downloading")]
     assert "there is no program apt-get" in line
-    assert "--data FOLDER, audio files with a .beats file of the same name beside each" in line
+    assert "--data FOLDER, audio files with .beats files of the same names" in line
     assert not runs
 
 

@@ -112,7 +112,7 @@ def test_runs_of_an_earlier_version_are_not_taken_for_results(
     (folder / "scores-test.json").write_text("{}")
     results_path(folder).unlink()
     assert main(given) == 2
-    assert f"{folder}: contains a run of other data, weights, settings or of another version" in (
+    assert f"{folder}: contains a run of other data, weights or settings, or of another version" in (
         capsys.readouterr().err
     )
     assert main([*given, "--overwrite"]) == 0

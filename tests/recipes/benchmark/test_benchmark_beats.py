@@ -23,7 +23,7 @@ from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 from recipes.benchmark.beats.__main__ import main
 from recipes.benchmark.beats.comparison import (
-    LEVELS,
+    TEMPO_RATIOS,
     TimedEstimate,
     compare,
     estimate_path,
@@ -93,9 +93,9 @@ class TestMeasures:
         assert found["octave error"] == 0.0
 
     @settings(max_examples=20, deadline=None)
-    @given(TEMPI, st.sampled_from([name for name in LEVELS if name != "same"]))
+    @given(TEMPI, st.sampled_from([name for name in TEMPO_RATIOS if name != "same"]))
     def test_beats_at_another_level(self, bpm: float, level: str) -> None:
-        found = measured(steady(bpm), steady(bpm * LEVELS[level]))
+        found = measured(steady(bpm), steady(bpm * TEMPO_RATIOS[level]))
         assert tempo_class(found["tempo ratio"]) == level
         assert found["octave error"] == 1.0
         assert found["beat F"] < 1.0
@@ -106,10 +106,10 @@ class TestMeasures:
         assert found["beat CMLt"] == 0.0
 
     @settings(max_examples=50, deadline=None)
-    @given(st.sampled_from(list(LEVELS)), st.floats(0.9, 1.1))
+    @given(st.sampled_from(list(TEMPO_RATIOS)), st.floats(0.9, 1.1))
     def test_a_tempo_is_of_a_class_within_four_per_cent(self, level: str, factor: float) -> None:
         near = abs(factor - 1) <= 0.04
-        assert tempo_class(LEVELS[level] * factor) == (level if near else "other")
+        assert tempo_class(TEMPO_RATIOS[level] * factor) == (level if near else "other")
 
     def test_no_beats(self) -> None:
         found = measured(steady(100), Beats(np.empty(0), np.empty(0, dtype=np.int64)))
@@ -440,10 +440,13 @@ class TestCommand:
             (["--sets", "CLICKS", "-u", "PLAIN"], "NAME=FILE"),
             (["--sets", "CLICKS", "--trackers", "madmom"], "needs --madmom"),
             (["--sets", "CLICKS", "--trackers", "madmom", "--madmom", "gone"], "cannot be started"),
-            (["--sets", "CLICKS", "--reference", "madmom"], "none of the trackers"),
+            (["--sets", "CLICKS", "--reference", "madmom"], "not one of the trackers"),
             (["--sets", "CLICKS", "--trackers", "rules", "--tempo", "390", "400"], "no recording of"),
             (["--sets", "CLICKS", "--trackers", "rules", "--tempo", "90", "80"], "the lower tempo first"),
-            (["--sets", "CLICKS", "--trackers", "librosa", "--reliability", "rules"], "none of the trackers"),
+            (
+                ["--sets", "CLICKS", "--trackers", "librosa", "--reliability", "rules"],
+                "not one of the trackers",
+            ),
         ],
     )
     def test_errors_name_what_is_wrong(

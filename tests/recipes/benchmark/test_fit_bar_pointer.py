@@ -197,7 +197,7 @@ def test_what_the_user_can_mend(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "has no beat heads" in capsys.readouterr().err
     checkpoint = str(save_small(tmp_path / "small.safetensors"))
     assert main([checkpoint, str(tmp_path / "out"), "--sets", clicks]) == 2
-    assert "clicks has no two pieces with beats" in capsys.readouterr().err
+    assert "clicks has fewer than two pieces with beats" in capsys.readouterr().err
     assert main([checkpoint, str(tmp_path / "out"), "--sets", str(tmp_path / "none")]) == 2
     for wrong in (["--limit", "0"], ["--minutes", "0"], ["--seconds", "-1"]):
         with pytest.raises(SystemExit, match="2"):
