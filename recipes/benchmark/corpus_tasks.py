@@ -23,7 +23,7 @@ from recipes.dance_metrics.scores import (
 )
 from recipes.downstream.retrieval.report import CHANCE, FORMS, HARD, NO_LEARNING, NOISE
 from recipes.results.estimates import Estimate
-from recipes.results.record import Results, by_item, long_form
+from recipes.results.record import Results, item_table, long_form
 from recipes.results.tables import ResultTable, mean_table
 
 CORPORA = {
@@ -127,7 +127,7 @@ class DancePlan(CorpusPlan):
         runs = {choice.label: self.results(choice, out) for choice in upstreams}
         first, reference = runs[upstreams[0].label][0]
         notes = (
-            f"{len(by_item(first))} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap "
+            f"{len(item_table(first))} pieces danced, means over {len(self.seeds)} seed(s); 95 % bootstrap "
             f"intervals over pieces, of FID and diversity the jackknife's; the last rows are paired "
             f"differences. Above others' music: less what the same dances reach on the music of other "
             f"pieces, which is chance. The FID of the true dances is that between halves of them."
@@ -138,7 +138,7 @@ class DancePlan(CorpusPlan):
         reference_scores = dance_scores([first, reference]).truth
         reference_set = [reference_scores[measure].value for measure in SET_MEASURES]
         on_other_music = (
-            by_item(reference).mean().reindex([f"{name}{OTHERS_MUSIC}" for name in DANCE_COLUMNS])
+            item_table(reference).mean().reindex([f"{name}{OTHERS_MUSIC}" for name in DANCE_COLUMNS])
         )
         no_values = [math.nan] * len(SET_MEASURES)
         return [

@@ -238,11 +238,11 @@ def read_metrics(run: ArmRun) -> dict[str, float]:
 
 def dev_results(runs: Sequence[ArmRun]) -> list[Results]:
     """Metrics on the dev splits of the corpora of each arm."""
-    from recipes.results.record import Results, Run, item_rows, origin
+    from recipes.results.record import Results, Run, command_and_versions, item_rows
 
     return [
         Results(
-            Run("experiment", "dev", run.arm, seed=run.seed, split="dev", details=origin()),
+            Run("experiment", "dev", run.arm, seed=run.seed, split="dev", details=command_and_versions()),
             item_rows("dev", "dev", {MEASURES[key]: metrics[key] for key in MEASURES if key in metrics}),
         )
         for run in runs
@@ -257,7 +257,7 @@ def beat_results(runs: Sequence[ArmRun], experiment: Experiment, out: Path) -> l
     from recipes.benchmark.beats.comparison import compare
     from recipes.benchmark.beats.sets import read_set
     from recipes.benchmark.beats.trackers import read_trackers
-    from recipes.results.record import Results, Run, item_rows, long_form, origin
+    from recipes.results.record import Results, Run, command_and_versions, item_rows, long_form
 
     sets = [read_set(text, experiment.limit) for text in experiment.sets]
     runs_by_name = {f"run{number}": run for number, run in enumerate(runs)}
@@ -273,7 +273,9 @@ def beat_results(runs: Sequence[ArmRun], experiment: Experiment, out: Path) -> l
             for measure in ("beat F", "downbeat F"):
                 means = set_rows[set_rows["measure"] == measure].groupby("group")["value"].mean()
                 metrics[f"{music_set.name}: {measure}"] = float(means.mean()) if len(means) else math.nan
-        run_record = Run("experiment", "sets", run.arm, seed=run.seed, split="dev", details=origin())
+        run_record = Run(
+            "experiment", "sets", run.arm, seed=run.seed, split="dev", details=command_and_versions()
+        )
         results.append(Results(run_record, item_rows("sets", "sets", metrics)))
     return results
 

@@ -18,10 +18,10 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream import run_downstream
-from recipes.downstream.s3prl_runner.options import NONE
-from recipes.downstream.s3prl_runner.run_files import files_of_run, remove
+from recipes.downstream.s3prl_runner.options import NO_CACHE
+from recipes.downstream.s3prl_runner.run_files import list_run_files, remove
 from recipes.downstream.task_run.request import command
-from recipes.results.record import Results, read_results, results_file
+from recipes.results.record import Results, read_results, results_path
 from recipes.results.tables import ResultTable
 
 
@@ -80,7 +80,7 @@ class Plan(ABC):
         folders = [self.folder(out, choice.label, seed, fold) for seed in self.seeds for fold in self.folds]
         return [
             [replace(own, run=replace(own.run, upstream=choice.label)), *references]
-            for own, *references in (read_results(results_file(folder)) for folder in folders)
+            for own, *references in (read_results(results_path(folder)) for folder in folders)
         ]
 
     def own_results(self, upstreams: Iterable[UpstreamChoice], out: Path) -> list[Results]:
@@ -150,7 +150,7 @@ def run_jobs(
         def run(job: Job = job, number: int = number) -> None:
             print(f"run {number} of {len(jobs)}: {job.folder.name}", file=sys.stderr)
             override_options = ["-o", ",,".join(job.overrides)] if job.overrides else []
-            cache_options = ["--feature_cache", NONE if cache is None else str(cache)]
+            cache_options = ["--feature_cache", NO_CACHE if cache is None else str(cache)]
             arguments = command([str(job.folder), *job.options, *cache_options, *override_options])
             log = job.folder / "log.txt"
             code = _run_quietly(arguments, log) if quiet else run_downstream.main(arguments)
@@ -174,10 +174,10 @@ def run_once(folder: Path, fingerprint: str, run: Callable[[], None], overwrite:
     """
     started_mark, done_mark = folder / "begun", folder / "done"
     is_done = _has_fingerprint(done_mark, fingerprint)
-    if is_done and results_file(folder).is_file():
+    if is_done and results_path(folder).is_file():
         return False
     if is_done or not _has_fingerprint(started_mark, fingerprint):
-        existing_files = files_of_run(folder)
+        existing_files = list_run_files(folder)
         has_results = any(
             path.suffix == ".ckpt" or path.name.startswith("scores-test.") for path in existing_files
         )

@@ -22,7 +22,7 @@ from motionbeat_upstream.atomic_write import write_text
 from recipes.benchmark.beats.sets import AnnotatedSound, MusicSet
 from recipes.benchmark.beats.trackers import Estimate, Samples, Tracker
 from recipes.downstream.beat_tracking.scores import SCORES, score_piece
-from recipes.results.record import Results, Row, Run, item_rows, origin
+from recipes.results.record import Results, Row, Run, command_and_versions, item_rows
 from recipes.results.tables import ResultTable, markdown_table, mean_table
 
 TEMPO, OCTAVE, SPEED = "tempo ratio", "octave error", "seconds per second"
@@ -135,7 +135,10 @@ def compare(
                     bar.update()
     fingerprints = {tracker.name: tracker.fingerprint for tracker in trackers}
     return [
-        Results(Run("beats", music_set, name, details={"made_of": fingerprints[name], **origin()}), run_rows)
+        Results(
+            Run("beats", music_set, name, details={"made_of": fingerprints[name], **command_and_versions()}),
+            run_rows,
+        )
         for (music_set, name), run_rows in rows.items()
     ]
 

@@ -42,7 +42,8 @@ def _polynomial(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]], degree: int, low: float, high: float
 ) -> list[np.float32]:
     """Coefficients, highest first, of the polynomial that interpolates the function at Chebyshev points."""
-    points = np.polynomial.chebyshev.chebpts1(degree + 1) * (high - low) / 2 + (low + high) / 2
+    zeros = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+    points = (low + high) / 2 + (high - low) / 2 * zeros
     return [np.float32(c) for c in np.polyfit(points, function(points), degree)]
 
 

@@ -18,7 +18,7 @@ from motionbeat_upstream.tracking.frontend import length_mask
 from recipes.downstream.beat_tracking.decoding import pick_peaks
 from recipes.downstream.beat_tracking.scores import f_measure
 from recipes.pairing.hard_retrieval import hard_retrieval, hard_retrieval_metrics, negative_kinds
-from recipes.pairing.no_learning import FORGIVENESSES, correlations, onset_contact_similarity, padded
+from recipes.pairing.no_learning import TOLERANCES, cat_padded, onset_contact_similarity, pair_correlations
 from recipes.pairing.onset_curve import onset_target
 from recipes.pairing.retrieval import retrieval, retrieval_metrics
 from recipes.pairing.silence import noise, other_audio, silence
@@ -261,17 +261,17 @@ class ValidationMetrics:
     def _no_learning(self, long_enough: Tensor) -> dict[str, float]:
         """Metrics of the no-learning baseline on whole clips, on the compared frames and against hard
         negatives, each with the better of its two tolerances."""
-        onset = padded(self._rows["onset_curve"])
-        contact = padded(self._rows["contact_curve"] + self._rows["hard_curve"])
+        onset = cat_padded(self._rows["onset_curve"])
+        contact = cat_padded(self._rows["contact_curve"] + self._rows["hard_curve"])
         lengths = self._concatenate("lengths").long()
         owner = torch.tensor(self._owners, dtype=torch.long)
         metrics: dict[str, float] = {}
         size, part = len(onset), slice(self._edge_frames, self._edge_frames + COMPARED_FRAMES)
         lengths_compared = torch.full((size,), COMPARED_FRAMES)
-        for forgiveness in FORGIVENESSES:
-            whole = correlations(onset, contact, lengths, owner, forgiveness)
+        for tolerance in TOLERANCES:
+            whole = pair_correlations(onset, contact, lengths, owner, tolerance)
             short = onset_contact_similarity(
-                onset[:, part], contact[:size, part], lengths_compared, lengths_compared, forgiveness
+                onset[:, part], contact[:size, part], lengths_compared, lengths_compared, tolerance
             )
             candidates = (
                 self._retrieval("no_learning", whole.table)

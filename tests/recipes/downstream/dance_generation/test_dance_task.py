@@ -51,7 +51,7 @@ from recipes.downstream.dance_generation.slices import (
     numbers_for,
     with_joints,
 )
-from recipes.results.record import by_item, read_results, results_file, write_results
+from recipes.results.record import item_table, read_results, results_path, write_results
 from tests.made_corpus import Made, write_corpus
 from tests.small import music
 
@@ -187,8 +187,8 @@ def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_ends_in_scores_and_dances(trained: Path, corpus: Path) -> None:
-    results = read_results(results_file(trained))
-    names, true_names = ([name for name, _ in by_item(one).index] for one in results)
+    results = read_results(results_path(trained))
+    names, true_names = ([name for name, _ in item_table(one).index] for one in results)
     assert names == true_names
     assert set(names) <= {pair.name for pair in read_corpus(corpus).split("test")}
     scores = dance_scores(results)
@@ -258,11 +258,11 @@ def test_the_benchmarks_table_stands_beside_the_truth(
         for job in jobs:
             asked.append([*job.options, *job.overrides])
             made.append((job.folder.name, job.fingerprint))
-            results = read_results(results_file(trained))
+            results = read_results(results_path(trained))
             if "mfcc" in job.folder.name:  # all feet of this one come down a little nearer
                 rows = [(*row[:3], row[3] + (row[2] == "pfc")) for row in results[0].rows]
                 results[0] = dataclasses.replace(results[0], rows=rows)
-            write_results(results_file(job.folder), results)
+            write_results(results_path(job.folder), results)
 
     monkeypatch.setattr(plan_module, "run_jobs", remembered)
     upstreams = read_upstreams(["fbank", "mfcc"])
