@@ -1,4 +1,4 @@
-"""torch.hub's door: ``torch.hub.load(repository, "motionbeat")``."""
+"""Entries for torch.hub: ``torch.hub.load(repository, "motionbeat")``."""
 
 from motionbeat_upstream.hubconf import *  # noqa: F403
 from motionbeat_upstream.hubconf import dependencies as dependencies

@@ -24,10 +24,10 @@ from motion_data.manifest import MARK, Corpus, write_manifest
 from motion_data.motion import Motion
 from motion_data.motion_file import read_motion, write_motion
 from motion_data.pair import SPLITS, MotionPair, from_record, to_record
-from motionbeat_upstream.atomic_write import is_hidden, stops_writing, write_text
+from motionbeat_upstream.atomic_write import is_hidden, is_unwritable_disk, write_text
 from motionbeat_upstream.errors import AudioWarning
-from motionbeat_upstream.file_name import fit_name, printable
-from motionbeat_upstream.processes import in_processes, use_one_thread
+from motionbeat_upstream.file_name import printable, safe_file_name
+from motionbeat_upstream.processes import parallel_map, use_one_thread
 from motionbeat_upstream.tracking.grid import Grid
 from motionbeat_upstream.version import __version__
 
@@ -97,7 +97,7 @@ def prepare_pairs(
     outcomes = run_jobs(Path(out), corpus, options, jobs)
     pairs = [pair for outcome in outcomes for pair in outcome.pairs]
     left_out = {
-        fit_name(job.name): outcome.left_out
+        safe_file_name(job.name): outcome.left_out
         for job, outcome in zip(jobs, outcomes, strict=True)
         if outcome.left_out
     }
@@ -116,7 +116,7 @@ def run_jobs(
         OSError: the disk is full or read-only.
     """
     there = {path.stem for path in (out / "pairs").glob("*.json") if not is_hidden(path)}
-    if there and there.isdisjoint(fit_name(job.name) for job in jobs):
+    if there and there.isdisjoint(safe_file_name(job.name) for job in jobs):
         raise DataError(
             f"{out}: holds {len(there)} other pairs ({min(there)}, …) and none of these; give another "
             f"folder as OUT, or delete it"
@@ -128,13 +128,13 @@ def run_jobs(
     ]
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
     workers = min(workers, len(left))
-    done = in_processes(
+    done = parallel_map(
         partial(_run_job, out),
         [(jobs[number], fingerprints[number]) for number in left],
         workers,
         # A forked process would inherit torch's threads, and hang.
         method="spawn",
-        begin=use_one_thread if workers > 1 else None,
+        initializer=use_one_thread if workers > 1 else None,
     )
     with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=f"prepare {corpus}", unit="item") as bar:
         for number, outcome in zip(left, done, strict=True):
@@ -188,7 +188,7 @@ def _run_job(out: Path, task: tuple[Job, str]) -> Outcome:
     try:
         outcome = Outcome(_write_pairs(out, job))
     except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and stops_writing(error):
+        if isinstance(error, OSError) and is_unwritable_disk(error):
             raise
         outcome = Outcome(left_out=str(error))
         if not job.remember_failure:
@@ -204,7 +204,7 @@ def _write_pairs(out: Path, job: Job) -> tuple[MotionPair, ...]:
         made = job.make()
     pairs: list[MotionPair] = []
     for pair, motion, grid, *labels in made:
-        name = fit_name(pair.name)
+        name = safe_file_name(pair.name)
         notes = [*pair.provenance.get("notes", ()), *(() if pairs else warned)]
         pair = replace(
             pair,
@@ -265,7 +265,7 @@ def _previous_outcome(out: Path, job: Job, fingerprint: str) -> Outcome | None:
 
 
 def _record_path(out: Path, job: Job) -> Path:
-    return out / "pairs" / f"{fit_name(job.name)}.json"
+    return out / "pairs" / f"{safe_file_name(job.name)}.json"
 
 
 def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from motion_data.manifest import MANIFEST, MARK, Corpus, write_manifest
 from motion_data.pair import SPLITS, MotionPair, ShardSpan, to_record
 from motion_data.shards import ShardContent, to_members
 from motionbeat_upstream.atomic_write import atomic_path, is_hidden
-from motionbeat_upstream.processes import in_processes, use_one_thread
+from motionbeat_upstream.processes import parallel_map, use_one_thread
 from motionbeat_upstream.version import __version__
 
 MEMBERS_PER_PAIR = 3
@@ -68,13 +68,13 @@ def write_shards(
             tars.append(_Tar(out / f"{split}-{number:06}.tar", pairs[first : first + pairs_per_tar]))
     _check_output(out, tars, made_by)
     workers = min(workers, len(tars))
-    written = in_processes(
+    written = parallel_map(
         partial(_write_tar, corpus.folder, made_by),
         tars,
         workers,
         # A forked process would inherit torch's threads and hang.
         method="spawn",
-        begin=use_one_thread if workers > 1 else None,
+        initializer=use_one_thread if workers > 1 else None,
     )
     rows = [pair for pairs in tqdm(written, "shards", len(tars), unit="tar") for pair in pairs]
     options = {**corpus.info.get("options", {}), "shards": made_by}

@@ -1,9 +1,9 @@
-"""MotionBeat as an upstream: audio in, features and beats out.
+"""MotionBeat as an upstream: features and beats of audio.
 
 :func:`load`, :func:`features`, :func:`beats`, :func:`iter_features` and :func:`iter_beats` are those of
-:mod:`motionbeat_upstream.api`. They are imported when they are first used, so that importing this package
-costs nothing. The package needs torch, numpy, av, soxr, safetensors and tqdm only. ``MotionBeatModel`` of
-:mod:`motionbeat_upstream.hub_model` needs huggingface_hub as well.
+:mod:`motionbeat_upstream.api`. They are imported on first use, so that importing this package is fast. The
+package needs torch, numpy, av, soxr, safetensors and tqdm only. ``MotionBeatModel`` of
+:mod:`motionbeat_upstream.hub_model` also needs huggingface_hub.
 """
 
 from typing import TYPE_CHECKING, Any

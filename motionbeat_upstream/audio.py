@@ -1,4 +1,4 @@
-"""Audio from files and tensors, made fit for the tower: mono, float32, 16 kHz."""
+"""Reading and checking of audio for the tower: mono, float32, 16 kHz."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from motionbeat_upstream.errors import AudioError as AudioError
 
 
 def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) -> Tensor:
-    """Read a file or a part of it, of any rate and number of channels, in any format that FFmpeg knows.
+    """Read an audio file or a part of it, in any format that FFmpeg reads, as 16 kHz mono.
 
     Args:
         path: the file.
-        start: seconds; for the clock and for damaged files see :mod:`motionbeat_upstream.decoding`.
-        stop: likewise; None for the end.
+        start: seconds; see :mod:`motionbeat_upstream.decoding` for the clock and for damaged files.
+        stop: seconds; None for the end.
 
     Returns:
-        (T,) float32 at 16 kHz, the mean of the channels; T is at least 1 where ``start`` is 0, and less than
-        16,000 · (stop - start) where the file ends before ``stop``.
+        (T,) float32, the mean of the channels; T is at least 1 if ``start`` is 0, and less than
+        16,000 · (stop - start) if the file ends before ``stop``.
 
     Raises:
-        AudioError: the file is missing, empty, no audio, or holds no or non-finite samples.
+        AudioError: the file is missing or empty, is not audio, or has no samples or non-finite ones.
     """
     resampler: soxr.ResampleStream | None = None
     parts = []
-    count = size = bad = 0
+    count = size = invalid = 0
     for samples, rate in decode(Path(path), start, stop):
         count += samples.shape[1]
         size += samples.size
-        bad += int((~np.isfinite(samples)).sum())
+        invalid += int((~np.isfinite(samples)).sum())
         mono = samples.mean(axis=0)
         if rate != SAMPLE_RATE:
             resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32", "HQ")
             mono = resampler.resample_chunk(mono)
         parts.append(mono)
-    if bad:
-        raise AudioError(f"{path}: {bad} of {size} samples are NaN or infinite; export it again")
+    if invalid:
+        raise AudioError(f"{path}: {invalid} of {size} samples are NaN or infinite; export it again")
     if not parts:
         if start:
             return torch.zeros(0)
-        raise AudioError(f"{path}: the file holds no samples; fetch or export it again")
+        raise AudioError(f"{path}: the file has no samples; download or export it again")
     if resampler is not None:
         parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         count = -(-count * SAMPLE_RATE // rate)
@@ -55,14 +55,14 @@ def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) 
 
 
 def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:
-    """Check one waveform and return it as float32 on its own device.
+    """Check a waveform and convert it to float32 on its device.
 
     Args:
         wav: (T,) at 16 kHz: floats in about [-1, 1], or int16 or int32 at full scale.
-        name: what to call it in a message.
+        name: of the waveform, for messages.
 
     Raises:
-        AudioError: another shape, type, no samples, or samples that are NaN or infinite.
+        AudioError: another shape or type, no samples, or samples that are NaN or infinite.
     """
     if not isinstance(wav, Tensor):
         raise AudioError(f"{name}: expected a torch tensor, got {type(wav).__name__}; use torch.as_tensor")
@@ -72,7 +72,7 @@ def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:
             f"for several channels take the mean, for a batch pass a list of 1-D tensors"
         )
     if wav.numel() == 0:
-        raise AudioError(f"{name}: holds no samples; leave it out")
+        raise AudioError(f"{name}: has no samples; leave it out")
     if wav.dtype in (torch.int16, torch.int32):
         return wav.float() / -float(torch.iinfo(wav.dtype).min)
     if not wav.is_floating_point():
@@ -81,6 +81,6 @@ def as_waveform(wav: Tensor, name: str = "wav") -> Tensor:
         )
     wav = wav.float()
     if not bool(torch.isfinite(wav).all()):
-        bad = int((~torch.isfinite(wav)).sum())
-        raise AudioError(f"{name}: {bad} of {wav.numel()} samples are NaN or infinite; clean or drop it")
+        invalid = int((~torch.isfinite(wav)).sum())
+        raise AudioError(f"{name}: {invalid} of {wav.numel()} samples are NaN or infinite; clean or drop it")
     return wav

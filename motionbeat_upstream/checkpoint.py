@@ -1,8 +1,8 @@
 """Checkpoints: safetensors files with weights, configuration, format version and provenance.
 
-The music tower alone is what listening tasks need. A second file beside it holds the motion tower and what
-else was trained with it, so that music and motion can be compared as they were in pretraining. safetensors
-holds numbers and text only, so reading a file from a stranger runs none of its code.
+Music tasks need the music tower alone. A second file contains the motion tower and everything else that was
+trained with it, to compare music and motion as in pretraining. safetensors files contain numbers and text
+only, so reading an untrusted file is safe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.config import LARGEST, MotionTowerConfig, MusicTowerConfig
+from motionbeat_upstream.config import MAX_SIZE, MotionTowerConfig, MusicTowerConfig
 from motionbeat_upstream.errors import CheckpointError as CheckpointError
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.motionbeat import MotionBeat
@@ -31,19 +31,19 @@ FORMAT, MOTION_FORMAT = "motionbeat.music_tower", "motionbeat.motion_side"
 FORMAT_VERSION = 2
 
 MUSIC = "music."
-"""Prefix of the music tower's own weights in a whole model."""
+"""Prefix of the music tower's weights in a whole model."""
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where weights come from, for model cards and tables."""
+    """Origin of weights, for model cards and tables."""
 
     training: str
-    """What they were trained on, or ``none``."""
+    """The training data, or ``none``."""
     details: Mapping[str, Any]
-    """Whatever else is known: step, seed, hash of the corpus, versions."""
+    """Further information: step, seed, hash of the corpus, versions."""
 
     @property
     def trained(self) -> bool:
@@ -52,39 +52,40 @@ class Provenance:
 
 
 def is_private(details: Mapping[str, Any]) -> bool:
-    """Whether weights with these details, or weights that they come from, are for private use."""
+    """Whether weights with these provenance details, or weights that they were derived from, are for private
+    use."""
     origins = [details["init"]] if details.get("init") else []
     origins += details.get("mean_of", ())
     return bool(details.get("private")) or any(is_private(origin["details"]) for origin in origins)
 
 
 def save_music_tower(tower: MusicTower, path: str | Path, provenance: Provenance) -> None:
-    """Write a tower to ``path``; the file appears there only when it is whole."""
+    """Write a tower to a file, atomically."""
     write_weights(tower.state_dict(), path, FORMAT, tower.config.to_dict(), provenance)
 
 
 def load_music_tower(path: str | Path) -> tuple[MusicTower, Provenance]:
-    """Read a tower, in eval mode and on the CPU.
+    """Load a tower in eval mode on the CPU.
 
     Raises:
-        CheckpointError: no such file, not a safetensors file, truncated, of another format or
-            version, or weights that do not fit the configuration beside them.
+        CheckpointError: the file is missing, truncated, not a safetensors file or of another format or
+            version, or the weights do not match the configuration.
     """
     path = Path(path)
     weights, values, provenance = read_weights(path, FORMAT)
     config = _config(path, values)
-    tower = fit(path, lambda: untrained_music_tower(config), weights)
+    tower = build_module(path, lambda: untrained_music_tower(config), weights)
     return tower.eval(), provenance
 
 
 def read_music_config(path: str | Path) -> MusicTowerConfig:
-    """The configuration of a tower, without reading its weights.
+    """Read the configuration of a tower without its weights.
 
     Raises:
         CheckpointError: as for :func:`load_music_tower`.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with _open(path) as file:
         values, _ = _read_metadata(path, FORMAT, file.metadata() or {})
     return _config(path, values)
 
@@ -97,7 +98,7 @@ def _config(path: Path, values: Mapping[str, Any]) -> MusicTowerConfig:
 
 
 def save_motion_side(model: MotionBeat, path: str | Path, provenance: Provenance) -> None:
-    """Write all of a model but its music tower; the file appears when it is whole."""
+    """Write a model without its music tower to a file, atomically."""
     spectrum = model.music_spectrum
     config = {
         "motion": model.motion.config.to_dict(),
@@ -110,49 +111,50 @@ def save_motion_side(model: MotionBeat, path: str | Path, provenance: Provenance
 
 
 def load_motionbeat(
-    music: str | Path, motion_side: str | Path, of_one_step: bool = True
+    music: str | Path, motion_side: str | Path, same_step: bool = True
 ) -> tuple[MotionBeat, Provenance]:
-    """A whole model from its two files, in eval mode and on the CPU.
+    """Load a whole model from its two files, in eval mode on the CPU.
 
     Args:
         music: checkpoint of the music tower.
-        motion_side: what was trained with it.
-        of_one_step: whether both must be exported from one step of one run. What is trained further may begin
-            with a music tower that changed since.
+        motion_side: checkpoint of the rest of the model.
+        same_step: whether both must be exported from one step of a run. For further training the music tower
+            may be another one.
 
     Raises:
-        CheckpointError: a file that cannot be used, or two that were not trained together but must be.
+        CheckpointError: a file cannot be used, or the files must be of one step and are not.
     """
     path = Path(motion_side)
     tower, _ = load_music_tower(music)
     weights, values, provenance = read_weights(path, MOTION_FORMAT)
-    if of_one_step and values.get("music_weights") != tensors_sha256(tower.state_dict()):
+    if same_step and values.get("music_weights") != tensors_sha256(tower.state_dict()):
         raise CheckpointError(
-            f"{path}: was trained with another music tower than {music}; export both from one step of one run"
+            f"{path}: was trained with another music tower than {music}; export both from one step of a run"
         )
     try:
         config = MotionTowerConfig.from_dict(values["motion"])
         projection, curves = _size(values, "projection", 1), _size(values, "curves", 0)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
-    own = {f"{MUSIC}{name}": value for name, value in tower.state_dict().items()}
-    model = fit(path, lambda: MotionBeat(tower.config, config, projection, curves), own | weights)
+    music_weights = {f"{MUSIC}{name}": value for name, value in tower.state_dict().items()}
+    weights = music_weights | weights
+    model = build_module(path, lambda: MotionBeat(tower.config, config, projection, curves), weights)
     return model.eval(), provenance
 
 
-def _size(values: Mapping[str, Any], name: str, least: int) -> int:
+def _size(values: Mapping[str, Any], name: str, minimum: int) -> int:
     value = values[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
-        raise ValueError(f"{name} must be at least {least} and at most {LARGEST}, got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= MAX_SIZE:
+        raise ValueError(f"{name} must be at least {minimum} and at most {MAX_SIZE}, got {value!r}")
     return value
 
 
 def tensors_sha256(tensors: Mapping[str, object]) -> str:
-    """Hash of tensors with their names, types and shapes; what is no tensor is left out."""
+    """Hash of tensors with their names, types and shapes; other values are ignored."""
     digest = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         if isinstance(value, Tensor):
-            # Files hold hashes of float32 weights that do not name the type.
+            # Stored hashes of float32 weights do not include the type.
             kind = "" if value.dtype == torch.float32 else f"{value.dtype} "
             digest.update(f"{name} {kind}{tuple(value.shape)} ".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
@@ -166,9 +168,14 @@ def write_weights(
     config: Mapping[str, Any],
     provenance: Provenance,
 ) -> None:
-    """Write weights by name, with plain values of their configuration, as the format ``kind``.
+    """Write weights to a file, atomically.
 
-    The file appears at ``path`` when it is whole.
+    Args:
+        weights: by name.
+        path: of the file.
+        kind: value of ``format`` in the metadata.
+        config: configuration in plain values.
+        provenance: origin of the weights.
     """
     metadata = {
         "format": kind,
@@ -176,30 +183,31 @@ def write_weights(
         "config": json.dumps(dict(config)),
         "provenance": json.dumps({"training": provenance.training, "details": dict(provenance.details)}),
     }
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic_path(path) as draft:
-        save_file(kept, draft, metadata)
+        save_file(tensors, draft, metadata)
 
 
 def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any], Provenance]:
-    """Weights by name, the values of their configuration, and where they come from.
+    """Read weights by name, the values of their configuration, and their provenance.
 
     Raises:
-        CheckpointError: no such file, not a safetensors file, truncated, or of another format or version.
+        CheckpointError: the file is missing, truncated, not a safetensors file, or of another format or
+            version.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         config, provenance = _read_metadata(path, kind, file.metadata() or {})
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return weights, config, provenance
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A safetensors file; what goes wrong in reading it is a CheckpointError."""
+def _open(path: Path) -> Iterator[Any]:
+    """Open a safetensors file; raises CheckpointError if it cannot be read."""
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
+        actual = "a folder" if path.is_dir() else "nothing"
         raise CheckpointError(
-            f"{path}: expected a MotionBeat checkpoint (one .safetensors file), found {found}; check the path"
+            f"{path}: expected a MotionBeat checkpoint (a .safetensors file), found {actual}; check the path"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -207,8 +215,8 @@ def _opened(path: Path) -> Iterator[Any]:
     except SafetensorError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({reason}); found {path.stat().st_size} bytes. "
-            f"Fetch it again, or export it again from the training run"
+            f"{path}: not a complete safetensors file ({reason}); it has {path.stat().st_size} bytes. "
+            f"Download it again, or export it again from the training run"
         ) from error
 
 
@@ -216,7 +224,7 @@ def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[
     if metadata.get("format") != kind:
         raise CheckpointError(
             f"{path}: expected format {kind!r} in the file's metadata, found {metadata.get('format')!r}; "
-            f"this is a safetensors file of another model"
+            f"use a file of this format"
         )
     if metadata.get("format_version") != str(FORMAT_VERSION):
         raise CheckpointError(
@@ -233,48 +241,48 @@ def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{path}: its configuration or provenance cannot be read ({error}); export the file again"
+        f"{path}: the configuration or provenance cannot be read ({error}); export the file again"
     )
 
 
-def fit(
+def build_module(
     path: Path, make: Callable[[], Module], weights: Mapping[str, Tensor], optional: str | None = None
 ) -> Module:
-    """A module with weights loaded into it.
+    """Create a module and load weights into it.
 
     Args:
-        path: that they were read from, for the message.
-        make: makes the module. Where the weights do not fit, only its shapes are made, for a damaged
-            configuration may ask for more than the memory holds.
-        weights: exactly those that it has.
-        optional: beginning of the names of those that may be missing, and keep their initial values.
+        path: of the weights, for messages.
+        make: creates the module. It is first called on the meta device to check the weights, since a damaged
+            configuration may need more than the memory.
+        weights: by name.
+        optional: prefix of the names of weights that may be missing, and keep their initial values.
 
     Raises:
-        CheckpointError: what is missing, unexpected, of another shape or not finite.
+        CheckpointError: weights are missing, unexpected, of another shape or not finite.
     """
     with torch.device("meta"):
         expected = make().state_dict()
-    faults = [
+    problems = [
         f"missing {name}"
         for name in expected
         if name not in weights and not (optional and name.startswith(optional))
     ]
-    faults += [f"unexpected {name}" for name in weights if name not in expected]
-    faults += [
+    problems += [f"unexpected {name}" for name in weights if name not in expected]
+    problems += [
         f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
         for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
-    faults += [
-        f"{name} holds values that are NaN or infinite"
+    problems += [
+        f"{name} contains NaN or infinite values"
         for name, tensor in weights.items()
         if name in expected and not bool(tensor.isfinite().all())
     ]
-    if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise CheckpointError(
-            f"{path}: its weights do not fit its configuration: {'; '.join(faults[:5])}{more}. Export the "
-            f"file again"
+            f"{path}: the weights do not match the configuration: {'; '.join(problems[:5])}{more}. Export "
+            f"the file again"
         )
     module = make()
     module.load_state_dict(dict(weights), strict=optional is None)

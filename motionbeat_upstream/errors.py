@@ -1,26 +1,26 @@
-"""The errors and warnings that users meet, in a module that does not import torch."""
+"""Errors and warnings for users, in a module that does not import torch."""
 
 from __future__ import annotations
 
 
 class MotionBeatError(ValueError):
-    """A user's mistake; the message names the object, what was found, what was expected and what to do.
+    """An error of the user. The message names the object, the actual and the expected value, and the remedy.
 
-    Commands print it as one line, without a traceback (``commands/command.py``). Any other ``ValueError``
-    is a fault of the program.
+    Commands print it in one line, without a traceback (``commands/command.py``). Any other ``ValueError`` is
+    a program error.
     """
 
 
 class AudioError(MotionBeatError):
-    """Audio that cannot be used; the message names the file or item."""
+    """Audio that cannot be read or used; the message names the file or item."""
 
 
 class AudioWarning(UserWarning):
-    """What whoever uses the times of a file should know."""
+    """A property of an audio file that affects its times."""
 
 
 class DamagedAudioWarning(AudioWarning, AudioError):
-    """A file holds less sound than it should; an error where ``warnings.filterwarnings`` makes it one."""
+    """An audio file with missing sound; an error if ``warnings.filterwarnings`` turns it into one."""
 
 
 class CheckpointError(MotionBeatError):
@@ -28,4 +28,4 @@ class CheckpointError(MotionBeatError):
 
 
 class ConfigError(MotionBeatError):
-    """A configuration that cannot be built; the message lists everything that is wrong."""
+    """An invalid configuration; the message lists all invalid settings."""

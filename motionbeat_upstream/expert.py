@@ -1,4 +1,4 @@
-"""The upstream experts: S3PRL's contract around the music tower, and around its front end alone."""
+"""Upstream experts with S3PRL's interface: the music tower, and its front end alone."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ DOWNSAMPLE_RATES = {
 
 
 class UpstreamExpert(nn.Module):
-    """MotionBeat's music tower as S3PRL and torch.hub know an upstream.
+    """MotionBeat's music tower with the interface of S3PRL and torch.hub.
 
-    Called with a list of waveforms, it returns
+    For a list of waveforms it returns
 
-    - ``hidden_states``: list of (B, ceil(T/320), D), the trunk's states and the token layers';
+    - ``hidden_states``: list of (B, ceil(T/320), D), states of the trunk, then of the token layers;
     - ``last_hidden_state``: the last of them;
-    - ``embedding``: (B, E), one vector a clip;
-    - ``beat_tokens``: (B, N, D), S tokens a beat, and ``token_times``: (B, N, 2), their start and
+    - ``embedding``: (B, E), one vector per clip;
+    - ``beat_tokens``: (B, N, D), S tokens per beat, and ``token_times``: (B, N, 2), their start and
       end in seconds (equal in padding);
     - ``onset_envelope``: (B, 2·ceil(T/320)), onset strength at 100 Hz;
-    - ``pulse_activation``: (B, ceil(T/320)) in [0, 1] at 50 Hz, how much each frame sounds like the
-      moment of a step; it means something once the tower is trained; 0 beyond a clip's end;
-    - ``beat_activation`` and ``downbeat_activation``: the same for beats and downbeats, where the tower has
+    - ``pulse_activation``: (B, ceil(T/320)) in [0, 1] at 50 Hz, the probability of a foot contact; meaningful
+      for a trained tower, 0 beyond a clip's end;
+    - ``beat_activation`` and ``downbeat_activation``: the same for beats and downbeats, if the tower has
       beat heads;
     - ``grids``: the estimated :class:`~motionbeat_upstream.tracking.grid.Grid` of each clip.
     """
@@ -51,26 +51,24 @@ class UpstreamExpert(nn.Module):
         self.provenance = provenance
 
     def get_downsample_rates(self, key: str) -> int:
-        """Samples from one feature to the next; ``ValueError`` for what has no fixed rate."""
+        """Hop of an output in samples; raises ``ValueError`` for outputs without a fixed rate."""
         if key not in DOWNSAMPLE_RATES:
-            raise ValueError(
-                f"{key!r} has no fixed frame rate; features per frame are {', '.join(DOWNSAMPLE_RATES)}"
-            )
+            raise ValueError(f"{key!r} has no fixed frame rate; use one of {', '.join(DOWNSAMPLE_RATES)}")
         return DOWNSAMPLE_RATES[key]
 
     @no_compile(recursive=False)
     def forward(self, wavs: Sequence[Tensor], grids: Sequence[Grid] | None = None) -> dict[str, Any]:
-        """Features of a list of waveforms.
+        """Compute the features of a list of waveforms.
 
         Args:
             wavs: (T_i,) tensors at 16 kHz, floats in about [-1, 1] or int16 or int32; or one (B, T).
-            grids: beats and bars where they are known; estimated otherwise, from what the tower's
-                ``grid_from`` says.
+            grids: known beats and bars; by default they are estimated from the source in the tower's
+                ``grid_from``.
 
         Raises:
-            AudioError: an item of another shape or type, without samples, or not finite.
+            AudioError: a waveform has another shape or type, no samples, or values that are not finite.
         """
-        features = self.tower(*_padded(wavs, next(self.tower.parameters()).device), grids)
+        features = self.tower(*_pad(wavs, next(self.tower.parameters()).device), grids)
         beats: dict[str, Tensor] = {}
         if features.beats is not None:
             inside = length_mask(features.frame_lengths, features.beats.beat.shape[1])
@@ -92,14 +90,13 @@ class UpstreamExpert(nn.Module):
 
 
 class LogMelExpert(nn.Module):
-    """The music tower's front end alone, the baseline that shows what the tower adds to it.
+    """The front end of the music tower, as a baseline for the tower.
 
-    S3PRL's own ``fbank`` and ``mfcc`` are normalised over each clip, so their mean over time is the same for
-    every clip; in tasks that average over time they are at chance by construction. This one is not normalised
-    over time.
+    S3PRL's ``fbank`` and ``mfcc`` are normalised over each clip, so their mean over time is the same for
+    every clip, and tasks that average over time are at chance. This log-mel is not normalised over time.
 
-    Called with a list of waveforms, it returns ``hidden_states``, one layer of log-mel at 50 Hz:
-    (B, ceil(T/320), 2·M), two log-mel frames of 10 ms side by side, at one loudness.
+    For a list of waveforms it returns ``hidden_states``, one layer of log-mel at 50 Hz:
+    (B, ceil(T/320), 2·M), two concatenated log-mel frames of 10 ms, at one loudness.
     """
 
     def __init__(self, n_mels: int = MusicTowerConfig.n_mels) -> None:
@@ -107,19 +104,19 @@ class LogMelExpert(nn.Module):
         self.n_mels = n_mels
 
     def get_downsample_rates(self, key: str) -> int:
-        """Samples from one feature to the next."""
+        """Hop of all outputs in samples."""
         return STRIDE
 
     def forward(self, wavs: Sequence[Tensor]) -> dict[str, Any]:
-        """Features of a list of (T_i,) waveforms at 16 kHz; raises as :class:`UpstreamExpert` does."""
-        mel, _ = log_mel(*_padded(wavs), self.n_mels)
+        """Compute the features of (T_i,) waveforms at 16 kHz; errors as in :class:`UpstreamExpert`."""
+        mel, _ = log_mel(*_pad(wavs), self.n_mels)
         frames = mel.unflatten(1, (-1, 2)).flatten(2)
         return {"hidden_states": [frames], "last_hidden_state": frames}
 
 
 @no_compile(recursive=True)
-def _padded(wavs: Sequence[Tensor], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """The (B, T) padded batch of waveforms, and their (B,) lengths; on the first one's device by default."""
+def _pad(wavs: Sequence[Tensor], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Pad waveforms to (B, T), with their (B,) lengths; by default on the device of the first."""
     if len(wavs) == 0:
         raise AudioError("wavs: expected at least one waveform, got an empty list")
     clips = [as_waveform(wav, f"wavs[{index}]").to(device) for index, wav in enumerate(wavs)]

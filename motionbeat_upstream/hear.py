@@ -3,9 +3,9 @@
     import motionbeat_upstream.hear as module
     model = module.load_model()
 
-HEAR's tools take the module's name: ``hear-validator motionbeat_upstream.hear``. Embeddings per time are the
-last layer of the frame trunk and the last token layer side by side; those of a scene are their mean over time
-with the pooled embedding after them [O].
+HEAR's tools take the name of the module: ``hear-validator motionbeat_upstream.hear``. Timestamp embeddings
+are the last layer of the frame trunk concatenated with the last token layer; scene embeddings are their mean
+over time concatenated with the pooled embedding [O].
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
 
 
 class HearModel(nn.Module):
-    """The music tower with the attributes that HEAR asks for.
+    """The music tower with the attributes that HEAR requires.
 
     Attributes:
-        sample_rate: of the audio that is given, 16,000 Hz.
-        timestamp_embedding_size: numbers per time.
-        scene_embedding_size: numbers per clip.
+        sample_rate: of the input, 16,000 Hz.
+        timestamp_embedding_size: E_t.
+        scene_embedding_size: E_s.
     """
 
     def __init__(self, model_file_path: str = "") -> None:
@@ -37,7 +37,7 @@ class HearModel(nn.Module):
 
     @torch.inference_mode()
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, F, E_t) embeddings per time and (B, E_s) of the clips, for (B, T) audio in [-1, 1]."""
+        """Compute (B, F, E_t) timestamp and (B, E_s) scene embeddings of (B, T) audio in [-1, 1]."""
         outputs = self.upstream(audio)
         states = outputs["hidden_states"]
         frames = torch.cat([states[self.trunk_layer], states[-1]], -1).float()
@@ -45,27 +45,27 @@ class HearModel(nn.Module):
 
 
 def load_model(model_file_path: str = "") -> HearModel:
-    """The model that ships, or the checkpoint in a file."""
+    """Load the shipped model, or a checkpoint from a file."""
     return HearModel(model_file_path).eval()
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
-    """Embeddings of all sounds over time.
+    """Compute embeddings of sounds over time.
 
     Args:
         audio: (n_sounds, n_samples) at the model's sample rate, in [-1, 1].
-        model: as :func:`load_model` gives it.
+        model: from :func:`load_model`.
 
     Returns:
-        (n_sounds, n_times, size) float32, and the (n_sounds, n_times) middles of their frames in
+        (n_sounds, n_times, size) float32, and the (n_sounds, n_times) centres of their frames in
         milliseconds, 20 ms apart.
     """
     frames, _ = model(audio)
-    middles = (torch.arange(frames.shape[1], device=frames.device) + 0.5) * STRIDE / SAMPLE_RATE * 1000
-    return frames, middles.expand(len(audio), -1)
+    centres = (torch.arange(frames.shape[1], device=frames.device) + 0.5) * STRIDE / SAMPLE_RATE * 1000
+    return frames, centres.expand(len(audio), -1)
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
-    """(n_sounds, size) float32, one embedding of each of the (n_sounds, n_samples) sounds."""
+    """Compute (n_sounds, size) float32 embeddings of (n_sounds, n_samples) sounds."""
     scenes: Tensor = model(audio)[1]
     return scenes

@@ -1,6 +1,7 @@
-"""The entries that torch.hub and S3PRL's hub list.
+"""Entries for torch.hub and S3PRL's hub.
 
-Every entry takes what S3PRL passes (``ckpt``, ``model_config``, ``refresh``) and ignores the rest.
+All entries accept the arguments that S3PRL passes (``ckpt``, ``model_config``, ``refresh``) and ignore
+others.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ dependencies = ["torch", "numpy", "av", "soxr", "safetensors"]
 
 
 def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
-    """The trained model that ships, a ``tiny``; with ``ckpt`` a checkpoint's path or URL instead."""
+    """The shipped model, of the architecture ``tiny``; with ``ckpt`` that of a checkpoint's path or URL."""
     if ckpt is None:
         return motionbeat_local(ckpt=SHIPPED)
     if urlparse(str(ckpt)).scheme in ("http", "https"):
@@ -41,39 +42,40 @@ def motionbeat(ckpt: str | Path | None = None, refresh: bool = False, **kwargs: 
 
 
 def motionbeat_v1(**kwargs: object) -> UpstreamExpert:
-    """The trained model of the first release: a trunk of depthwise convolutions, no beat heads."""
+    """The first trained model, with a trunk of depthwise convolutions and without beat heads."""
     return motionbeat_local(ckpt=SHIPPED_V1)
 
 
 def motionbeat_untrained(**kwargs: object) -> UpstreamExpert:
-    """The tower that ships at a fixed random initialisation: what training adds is the margin over it."""
+    """The architecture of the shipped model at a fixed random initialisation, as a baseline for its
+    training."""
     shipped = read_music_config(SHIPPED)
     return _untrained(replace(shipped, grid_from="onsets", grid_trust=MusicTowerConfig.grid_trust))
 
 
 def motionbeat_log_mel(**kwargs: object) -> LogMelExpert:
-    """The tower's front end alone: log-mel at 50 Hz."""
+    """The front end of the tower: log-mel at 50 Hz."""
     return LogMelExpert().eval()
 
 
 def motionbeat_base(**kwargs: object) -> UpstreamExpert:
-    """The architecture ``base``, which nobody has trained: a fixed random initialisation, to train from."""
+    """The architecture ``base`` at a fixed random initialisation; there are no trained weights."""
     return _untrained(architecture("base"))
 
 
 def motionbeat_local(ckpt: str | Path | None = None, **kwargs: object) -> UpstreamExpert:
-    """A checkpoint from a file (S3PRL's ``-k``)."""
+    """The model of a checkpoint file (S3PRL's ``-k``)."""
     if ckpt is None:
-        raise CheckpointError("motionbeat_local: expected a checkpoint's path (ckpt=…, or -k), got none")
+        raise CheckpointError("motionbeat_local: no checkpoint; give its path as ckpt=… or -k")
     return UpstreamExpert(*load_music_tower(ckpt)).eval()
 
 
 def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: object) -> UpstreamExpert:
-    """A checkpoint from a URL, kept in torch.hub's folder; ``refresh`` fetches it again."""
+    """The model of a checkpoint's URL, cached in torch.hub's folder; ``refresh`` downloads it again."""
     if ckpt is None:
-        raise CheckpointError("motionbeat_url: expected a checkpoint's address (ckpt=…, or -k), got none")
+        raise CheckpointError("motionbeat_url: no checkpoint; give its URL as ckpt=… or -k")
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    # The address goes into the name, so that two files of one name do not pass for each other.
+    # The hash of the URL distinguishes files of one name.
     target = folder / f"{hashlib.sha256(ckpt.encode()).hexdigest()[:12]}-{Path(urlparse(ckpt).path).name}"
     if refresh or not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +83,7 @@ def motionbeat_url(ckpt: str | None = None, refresh: bool = False, **kwargs: obj
             torch.hub.download_url_to_file(ckpt, str(target))
         except OSError as error:
             raise CheckpointError(
-                f"{ckpt}: could not be fetched ({error}); fetch it by hand and use its path"
+                f"{ckpt}: cannot be downloaded ({error}); download it manually and use its path"
             ) from error
     return motionbeat_local(ckpt=target)
 

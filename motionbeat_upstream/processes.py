@@ -1,4 +1,4 @@
-"""Work in several processes, which end with the one that began them."""
+"""Pools of worker processes that end with the process that started them."""
 
 from __future__ import annotations
 
@@ -20,82 +20,85 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Each(Protocol):
-    """What a function makes of each item, in order, as the built-in ``map`` gives it."""
+class ParallelMap(Protocol):
+    """A function like the built-in ``map``, for one sequence of items."""
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
-        """See the class."""
+        """Return the results of ``function`` for each item, in order."""
 
 
 @contextmanager
-def processes(
+def process_pool(
     workers: int,
     *,
     method: str | None = None,
-    begin: Callable[..., object] | None = None,
-    arguments: tuple[Any, ...] = (),
-) -> Iterator[Each]:
-    """Processes that share the items of the calls made in the ``with`` block; below two, this process itself.
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+) -> Iterator[ParallelMap]:
+    """Start worker processes for the ``with`` block; with fewer than two, the calling process does the work.
 
-    Ctrl-C reaches this process alone. When the block is left by an error, the processes end in the middle of
-    their items, after what their ``finally`` clauses do.
+    Workers ignore Ctrl-C. If an error leaves the block, they are terminated after their ``finally`` clauses.
+    Functions, arguments and items are pickled.
 
     Args:
-        workers: most processes; they start with the first items.
-        method: that starts them; by default the platform's.
-        begin: called with ``arguments`` in each process first. Functions, arguments and items are pickled.
-        arguments: of ``begin``.
+        workers: maximum number of processes; they start with the first items.
+        method: start method; None for the default of the platform.
+        initializer: called with ``initargs`` first in each process.
+        initargs: arguments of ``initializer``.
+
+    Yields:
+        A function that maps another one over items in the workers.
 
     Raises:
-        MotionBeatError: where results are awaited, when a process has ended by itself.
+        MotionBeatError: a worker has died; raised where its result is awaited.
     """
     if workers < 2:
-        if begin is not None:
-            begin(*arguments)
+        if initializer is not None:
+            initializer(*initargs)
         yield map
         return
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, context, _begin, (begin, arguments)) as pool:
+    with ProcessPoolExecutor(workers, context, _initialize_worker, (initializer, initargs)) as pool:
 
-        def each(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        def parallel(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
             with _ctrl_c_ignored():
-                # Here they start, and inherit it: the imports that they begin with would print a traceback.
+                # Workers start here and inherit this; otherwise their first imports would print a traceback.
                 futures = deque(pool.submit(_call, function, item) for item in items)
-            # Not pool.map: it cancels what is left, and the pool's thread fails over that when it is ended.
-            return _received(futures, workers)
+            # Not pool.map: it cancels pending items, on which the pool's thread fails when it is terminated.
+            return _results(futures, workers)
 
         try:
-            yield each
+            yield parallel
         except BaseException:
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
 
 
-def in_processes(
+def parallel_map(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int,
     *,
     method: str | None = None,
-    begin: Callable[..., object] | None = None,
-    arguments: tuple[Any, ...] = (),
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
 ) -> Iterator[Result]:
-    """What a function makes of each item, in order; arguments and errors as for :func:`processes`."""
-    with processes(workers, method=method, begin=begin, arguments=arguments) as each:
-        yield from each(function, items)
+    """Yield the results of a function for each item, in order; see :func:`process_pool`."""
+    with process_pool(workers, method=method, initializer=initializer, initargs=initargs) as parallel:
+        yield from parallel(function, items)
 
 
 def use_one_thread() -> None:
-    """Of torch: what each process begins with where several share the cores."""
+    """Let torch use one thread, in worker processes that share the cores."""
     import torch
 
     torch.set_num_threads(1)
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it ends, in whatever way: nobody takes its results."""
+    """End this process when its parent process ends in any way."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -107,10 +110,10 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
-def _begin(begin: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+def _initialize_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
     end_with_parent()
-    if begin is not None:
-        begin(*arguments)
+    if initializer is not None:
+        initializer(*initargs)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
@@ -118,18 +121,18 @@ def _call(function: Callable[[Item], Result], item: Item) -> Result:
     try:
         return function(item)
     except SystemExit:
-        # The executor's loop would catch it and go on with the next item.
+        # The executor's loop would catch it and continue with the next item.
         os._exit(1)
 
 
-def _received(futures: deque[Future[Result]], workers: int) -> Iterator[Result]:
+def _results(futures: deque[Future[Result]], workers: int) -> Iterator[Result]:
     try:
         while futures:
             yield futures.popleft().result()
     except BrokenProcessPool as error:
         raise MotionBeatError(
-            f"one of {workers} processes was ended from outside, perhaps for want of memory; give fewer, or "
-            f"call the same command again"
+            f"one of {workers} processes was killed, perhaps for lack of memory; use fewer, or run the "
+            f"same command again"
         ) from error
 
 
@@ -138,8 +141,8 @@ def _ctrl_c_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(signal.SIGINT, handler)

@@ -1,6 +1,6 @@
-"""Makes MotionBeat known to an installed S3PRL, by import or by calling :func:`register`.
+"""Registration of MotionBeat with an installed S3PRL, on import or by :func:`register`.
 
-S3PRL's files are not touched: the entries become attributes of its hub, for this process.
+The entries become attributes of S3PRL's hub in this process; its files do not change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ ENTRIES = tuple(hubconf.__all__)
 
 
 def register() -> None:
-    """Add MotionBeat's entries to ``s3prl.hub``; calling it again changes nothing."""
+    """Add MotionBeat's entries to ``s3prl.hub``; further calls have no effect."""
     from s3prl import hub
 
     for entry in ENTRIES:

@@ -1,4 +1,4 @@
-"""How many cores this process may use, and how many threads torch takes of them."""
+"""The number of cores for this process, and of torch's threads."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ import os
 
 
 def cores() -> int:
-    """Cores this process may run on; where the system cannot tell (macOS, Windows), all of the machine's.
+    """Number of cores that this process may use; all cores on macOS and Windows, which do not report it.
 
-    Of those, SLURM may have given the job a share without confining it to certain ones.
+    A share that SLURM gives to the job is respected, even if the job is not confined to certain cores.
     """
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(own, int(os.environ.get("SLURM_CPUS_PER_TASK", own)))
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, int(os.environ.get("SLURM_CPUS_PER_TASK", usable)))
 
 
 @functools.cache
 def idle_cores(processes: int = 1) -> int:
-    """Cores of this process that were idle when it first asked, at least one.
+    """Number of this process's cores that were idle at the first call, at least one.
 
-    Measured once: later on the load is the process's own. Other work is taken to run, as far as it fits, on
-    the cores that this process may not use. Windows does not tell its load: there all cores count as idle.
+    It is measured once, because the process itself is part of the load later. Other work is assumed to run,
+    as far as possible, on cores that this process may not use. On Windows, which does not report its load,
+    all cores count as idle.
 
     Args:
-        processes: that begin at the same time on this machine and share its cores evenly.
+        processes: number of processes that start at the same time on this machine and share its cores evenly.
     """
     machine = max(cores(), os.cpu_count() or 1)
-    own = max(1, min(cores(), machine // processes))
+    share = max(1, min(cores(), machine // processes))
     load = round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
-    return max(1, own - max(0, load - (machine - own)))
+    return max(1, share - max(0, load - (machine - share)))
 
 
 def use_idle_cores(processes: int = 1) -> None:
-    """Give torch as many threads as cores are idle, at least one; ``OMP_NUM_THREADS`` has its way.
+    """Limit torch's threads to the number of idle cores, unless ``OMP_NUM_THREADS`` is set.
 
-    torch's threads wait for each other: with other work on a core, the small operations of a probe or a
-    grid were measured up to a hundred times slower than with one thread less. It never gets more threads
-    than it has already: of two threads of one physical core, torch takes one.
+    torch's threads wait for each other: with other work on a core, the small operations of a probe or a grid
+    were measured up to a hundred times slower than with one thread less. The number of threads is never
+    increased: torch uses one of the two threads of a physical core.
 
     Args:
-        processes: as for :func:`idle_cores`.
+        processes: as in :func:`idle_cores`.
     """
     import torch
 

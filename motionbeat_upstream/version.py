@@ -1,3 +1,3 @@
-"""The version, in a file of its own so that it can be read without importing torch."""
+"""The version, in a module that can be read without importing torch."""
 
 __version__ = "0.1.0"

@@ -28,7 +28,7 @@ from motion_data.s3prl_adapter import main as export_command
 from motionbeat_upstream.atomic_write import atomic_path, write_text
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
-from motionbeat_upstream.file_name import fit_name, printable
+from motionbeat_upstream.file_name import printable, safe_file_name
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.file_names import bytes_in_names
 from tests.made_corpus import Made, write_corpus
@@ -61,23 +61,23 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_names_as_text() -> None:
     assert printable("花 é") == "花 é"
     assert printable(FLOWER) == r"\x89\xd4"
-    assert fit_name("花 é") == "花 é"
+    assert safe_file_name("花 é") == "花 é"
     assert len(LONG.encode()) == 251
 
 
 @given(any_name)
 def test_a_name_made_from_another_is_text_and_short(name: str) -> None:
-    fitted = fit_name(name)
+    fitted = safe_file_name(name)
     assert len(fitted.encode()) <= 200
-    assert fit_name(fitted) == fitted
+    assert safe_file_name(fitted) == fitted
     if len(os.fsencode(name)) <= 200 and printable(name) == name:
         assert fitted == name
 
 
 @given(any_name, any_name)
 def test_different_names_stay_different(one: str, other: str) -> None:
-    assert (fit_name(one) == fit_name(other)) == (one == other)
-    assert fit_name(LONG + one) != fit_name(LONG + one + "x")
+    assert (safe_file_name(one) == safe_file_name(other)) == (one == other)
+    assert safe_file_name(LONG + one) != safe_file_name(LONG + one + "x")
 
 
 @pytest.mark.parametrize("name", [LONG + ".npz", "a." + "x" * 253, "x" * 255])
@@ -123,7 +123,7 @@ def test_pairs_of_any_name_are_prepared_and_found_again(tmp_path: Path) -> None:
     names = ["plain", LONG, FLOWER]
     jobs = [job(name, f"/raw/{name}.wav") for name in names]
     corpus = prepare_pairs(tmp_path, "folder", {}, jobs)
-    assert {pair.name for pair in corpus.pairs} == {fit_name(name) for name in names}
+    assert {pair.name for pair in corpus.pairs} == {safe_file_name(name) for name in names}
     assert {pair.piece for pair in corpus.pairs} == {"plain", LONG, r"\x89\xd4"}
     read = read_corpus(tmp_path)
     assert read.pairs == corpus.pairs
@@ -148,7 +148,7 @@ def test_a_fault_of_one_pair_does_not_affect_the_others(tmp_path: Path, fault: E
     jobs = [job("a", "/a.wav"), job(FLOWER, "/b.wav", fault), job("c", "/c.wav")]
     corpus = prepare_pairs(tmp_path, "folder", {}, jobs)
     assert [pair.name for pair in corpus.pairs] == ["a", "c"]
-    assert corpus.info["left_out"] == {fit_name(FLOWER): str(fault)}
+    assert corpus.info["left_out"] == {safe_file_name(FLOWER): str(fault)}
 
 
 def test_a_full_disk_ends_the_preparation(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_bvh_and_tables_of_any_name(run: Run, tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "pairs.csv").write_bytes(os.fsencode("\n".join(["audio,motion,piece", *lines])))
     assert run("data", "prepare", "folder", tmp_path / "pairs.csv", tmp_path / "out") == 1
     corpus = read_corpus(tmp_path / "out")
-    assert {pair.name for pair in corpus.pairs} == {fit_name(FLOWER), fit_name(LONG)}
+    assert {pair.name for pair in corpus.pairs} == {safe_file_name(FLOWER), safe_file_name(LONG)}
     assert {pair.provenance["motion"] for pair in corpus.pairs} == {
         str(raw / f"{name}.bvh") for name in (FLOWER, LONG)
     }
@@ -179,8 +179,8 @@ def test_bvh_and_tables_of_any_name(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert "expected a file, none is at" in why
     assert why.endswith("save the CSV as UTF-8")
     assert "left out: " in capsys.readouterr().err
-    assert run("data", "inspect", tmp_path / "out", fit_name(FLOWER), "-o", raw / "a.html") == 0
-    assert run("data", "inspect", tmp_path / "out", fit_name(FLOWER), "-o", raw / "a.png") == 0
+    assert run("data", "inspect", tmp_path / "out", safe_file_name(FLOWER), "-o", raw / "a.html") == 0
+    assert run("data", "inspect", tmp_path / "out", safe_file_name(FLOWER), "-o", raw / "a.png") == 0
 
 
 def test_no_two_videos_share_a_name() -> None:

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from motion_data.corpora.folder import _name
-from motionbeat_upstream.file_name import print_any_name
+from motionbeat_upstream.file_name import escape_unprintable
 from recipes.downstream.beat_tracking.made_clips import made_splits
 from recipes.downstream.beat_tracking.windows import AudioCache, TrainCrops
 from recipes.downstream.clip_probing.clip_expert import Slices
@@ -99,7 +99,9 @@ def test_recordings_can_be_handed_to_a_process_that_is_not_forked() -> None:
 
 
 def test_text_that_the_output_cannot_encode_is_printed_as_escapes() -> None:
-    script = "from motionbeat_upstream.file_name import print_any_name; print_any_name(); print('a → é')"
+    script = (
+        "from motionbeat_upstream.file_name import escape_unprintable; escape_unprintable(); print('a → é')"
+    )
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=True)
     assert done.stdout.split() == [b"a", b"\\u2192", b"\xe9"]
@@ -108,7 +110,7 @@ def test_text_that_the_output_cannot_encode_is_printed_as_escapes() -> None:
 def test_an_output_of_another_kind_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A notebook's has no encoding."""
     monkeypatch.setattr(sys, "stdout", object())
-    print_any_name()
+    escape_unprintable()
 
 
 def test_the_name_of_a_pair_fits_a_file_on_every_system() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from motion_data.commands.prepare import summary
 from motion_data.errors import DataError
 from motion_data.manifest import read_corpus
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 
 DESCRIPTION = """\
 Write a corpus once as tars in WebDataset's layout, for trainers that are faster than the rendering or
@@ -25,7 +25,7 @@ where FLAC of 24 bits would not give back each sample, as for rendered sound. Th
 an interrupted writing."""
 
 
-@command("motionbeat data shards", interrupted=RESUMES, extra="data")
+@command("motionbeat data shards", interrupted=INTERRUPTED_RESUMABLE, extra="data")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when all is written."""
     parser = argparse.ArgumentParser(

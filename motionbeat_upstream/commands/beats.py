@@ -19,7 +19,12 @@ from motionbeat_upstream.beat_files import WRITERS, format_beats, save_beats
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import RECORDS, made_by
-from motionbeat_upstream.commands.many_files import Make, add_many_files_options, find_audio, make_outputs
+from motionbeat_upstream.commands.many_files import (
+    OutputWriter,
+    add_many_files_options,
+    find_audio,
+    make_outputs,
+)
 from motionbeat_upstream.commands.model_option import (
     add_hint_options,
     add_model_options,
@@ -89,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     output = _checked(parser, "-o", output_folder, options.output)
     audio = find_audio([Path(name) for name in options.files])
     return make_outputs(
-        "beats", audio, beats_files(options, output), partial(load_maker, options, output), options
+        "beats", audio, beats_files(options, output), partial(load_writer, options, output), options
     )
 
 
@@ -179,7 +184,7 @@ def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], BeatEstim
     return partial(api.beats, model=expert, **hints), made_by(expert, hints=hints)
 
 
-def load_maker(options: argparse.Namespace, output: Path) -> tuple[Make, str]:
+def load_writer(options: argparse.Namespace, output: Path) -> tuple[OutputWriter, str]:
     """What writes the beats of a file into a folder, and what they are found by; see :func:`load_finder`."""
     find, made_by = load_finder(options)
     files = beats_files(options, output)

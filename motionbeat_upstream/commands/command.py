@@ -18,22 +18,27 @@ from typing import NoReturn
 
 from motionbeat_upstream.commands.audio_warnings import print_audio_warnings
 from motionbeat_upstream.errors import MotionBeatError
-from motionbeat_upstream.file_name import print_any_name
+from motionbeat_upstream.file_name import escape_unprintable
 
-RESUMES = "interrupted; the same command goes on from here"
+INTERRUPTED_RESUMABLE = "interrupted; the same command goes on from here"
 """What is printed after Ctrl-C by a command that keeps what is finished."""
 
 OUR_PACKAGES = ("motionbeat_upstream", "motion_data", "recipes")
 
 
 def command(
-    program: str, *, interrupted: str = "interrupted", label: str = "", mistake: int = 2, extra: str = "all"
+    program: str,
+    *,
+    interrupted: str = "interrupted",
+    label: str = "",
+    error_code: int = 2,
+    extra: str = "all",
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Make the ``main`` of a command out of a function of its arguments that returns an exit code.
 
     The ``main`` is given the arguments, or takes the process's. A user's mistake (:class:`MotionBeatError`, a
     file that is missing or cannot be written, a package that is not installed) becomes one line on the
-    standard error and the code ``mistake``. Ctrl-C becomes a line and 130; a reader of the output that has
+    standard error and the code ``error_code``. Ctrl-C becomes a line and 130; a reader of the output that has
     enough (``| head``) ends the command with 0. Warnings about audio are a line each. Any other error is a
     fault of the program, and is raised.
 
@@ -41,14 +46,14 @@ def command(
         program: what the lines begin with.
         interrupted: what is printed after Ctrl-C.
         label: printed before the message of a mistake.
-        mistake: exit code of a mistake.
+        error_code: exit code of a mistake.
         extra: the extra of the package ``motionbeat`` that installs all that the command imports.
     """
 
     def decorate(main: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(main)
         def run(arguments: Sequence[str] | None = None, *others: object) -> int:
-            print_any_name()
+            escape_unprintable()
             try:
                 with warnings.catch_warnings():
                     print_audio_warnings(program)
@@ -72,11 +77,11 @@ def command(
                     f"in MotionBeat's folder: pip install '.[{extra}]'"
                 )
             except (MotionBeatError, OSError) as error:
-                if isinstance(error, OSError) and not is_of_the_surroundings(error):
+                if isinstance(error, OSError) and not is_environment_error(error):
                     raise
                 message = one_line(error)
             print(f"{program}: {label}{message}", file=sys.stderr)
-            return mistake
+            return error_code
 
         return run
 
@@ -91,7 +96,7 @@ def _output_is_read() -> bool:
     return True
 
 
-def is_of_the_surroundings(error: OSError) -> bool:
+def is_environment_error(error: OSError) -> bool:
     """Whether the user can mend it: missing files, files in the way, permissions, no room, no network."""
     kinds = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
@@ -109,7 +114,7 @@ def one_line(error: Exception) -> str:
     return " ".join(lines) or type(error).__name__
 
 
-class Parser(argparse.ArgumentParser):
+class RaisingParser(argparse.ArgumentParser):
     """Raises :class:`MotionBeatError` for a typing error, so that a launch can refuse it in its own words."""
 
     def error(self, message: str) -> NoReturn:

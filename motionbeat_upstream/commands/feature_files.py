@@ -188,7 +188,7 @@ def slice_features(layers: Iterable[Tensor], start: float) -> Tensor:
     return torch.cat([resample_frames(layer, step / 2, step, times) for layer in layers], -1)
 
 
-def refuse_one_name(paths: Iterable[Path]) -> None:
+def check_unique_stems(paths: Iterable[Path]) -> None:
     """Check that no two inputs would be written to the same slices.
 
     Raises:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 from motionbeat_upstream.commands.audio_warnings import add_strict_option
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.made_by import made_by as made_by_model
-from motionbeat_upstream.commands.many_files import Make, add_many_files_options, find_audio, make_outputs
+from motionbeat_upstream.commands.many_files import (
+    OutputWriter,
+    add_many_files_options,
+    find_audio,
+    make_outputs,
+)
 from motionbeat_upstream.commands.model_option import add_model_options, load_model
 from motionbeat_upstream.commands.paths import output_folder
 from motionbeat_upstream.errors import ConfigError
@@ -54,10 +59,10 @@ def main(arguments: Sequence[str]) -> int:
     form = output_format(options, options.output)
     audio = find_audio(options.files)
     if options.format == "edge":
-        from motionbeat_upstream.commands.feature_files import refuse_one_name
+        from motionbeat_upstream.commands.feature_files import check_unique_stems
 
-        refuse_one_name([path for path, _ in audio])
-    return make_outputs("features", audio, form, partial(load_maker, options, options.output), options)
+        check_unique_stems([path for path, _ in audio])
+    return make_outputs("features", audio, form, partial(load_writer, options, options.output), options)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +93,7 @@ def output_format(options: argparse.Namespace, output: Path) -> NpzFormat | Edge
     return NpzFormat(output, options.layers, options.half)
 
 
-def load_maker(options: argparse.Namespace, output: Path) -> tuple[Make, str]:
+def load_writer(options: argparse.Namespace, output: Path) -> tuple[OutputWriter, str]:
     """What writes the features of a file into a folder as the options say, and what they are made by.
 
     Raises:

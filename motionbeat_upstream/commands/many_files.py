@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from motionbeat_upstream.atomic_write import is_hidden, stops_writing
+from motionbeat_upstream.atomic_write import is_hidden, is_unwritable_disk
 from motionbeat_upstream.commands.audio_warnings import refuse_damaged
 from motionbeat_upstream.errors import AudioError, ConfigError, MotionBeatError
-from motionbeat_upstream.processes import processes, use_one_thread
+from motionbeat_upstream.processes import process_pool, use_one_thread
 from motionbeat_upstream.threads import idle_cores
 
-Make = Callable[[Path, Path], None]
+OutputWriter = Callable[[Path, Path], None]
 """Makes the outputs of a file, given it and their relative path; raises AudioError where it cannot."""
 
-Load = Callable[[], tuple[Make, str]]
+Load = Callable[[], tuple[OutputWriter, str]]
 """Loads a model; gives what makes outputs, and what says that they are made by it."""
 
 MOST_PROCESSES = 8
@@ -124,11 +124,11 @@ def make_outputs(
     failed: list[str] = []
     done = skipped = 0
     # A forked process would inherit torch's threads, and hang.
-    begin = load, options.strict, jobs > 1
-    with processes(jobs, method="spawn", begin=_begin, arguments=begin) as each:
+    initargs = load, options.strict, jobs > 1
+    with process_pool(jobs, method="spawn", initializer=_load, initargs=initargs) as parallel_map:
         # An item for each process, so that all load their models at once.
-        made_by, said = next(each(_loaded_by, range(jobs)))
-        print(said, end="", file=sys.stderr)
+        made_by, notes = next(parallel_map(_loaded_by, range(jobs)))
+        print(notes, end="", file=sys.stderr)
         others = [relative for relative, by in found.items() if by not in (None, made_by)]
         if others:
             raise ConfigError(
@@ -136,7 +136,7 @@ def make_outputs(
                 f"options ({len(others)} of {len(audio)} outputs were); give another -o, or --overwrite to "
                 f"replace them"
             )
-        results = each(_make, [pair for pair in audio if found[pair[1]] != made_by])
+        results = parallel_map(_make, [pair for pair in audio if found[pair[1]] != made_by])
         for path, relative in tqdm(audio, unit="file", desc=command, disable=None):
             if found[relative] == made_by:
                 skipped += 1
@@ -148,7 +148,7 @@ def make_outputs(
                 done += 1
             elif isinstance(error, AudioError):
                 failed.append(str(error))
-            elif stops_writing(error) or error.errno == errno.EACCES:
+            elif is_unwritable_disk(error) or error.errno == errno.EACCES:
                 # The next file would fare no better.
                 raise OSError(
                     error.errno,
@@ -174,7 +174,7 @@ def _idle_processes(options: argparse.Namespace, files: int) -> int:
 class _Loaded:
     """What this process has loaded: what makes outputs, by what, and what was said; or why it could not."""
 
-    make: Make | None = None
+    make: OutputWriter | None = None
     made_by: str = ""
     said: str = ""
     error: MotionBeatError | OSError | None = None
@@ -185,7 +185,7 @@ _loaded = _Loaded()
 _Warned = tuple[Warning | str, type[Warning], str, int]
 
 
-def _begin(load: Load, strict: bool, own_process: bool) -> None:
+def _load(load: Load, strict: bool, own_process: bool) -> None:
     """Load the model; in a process of its own nothing is printed, since each would print the same."""
     global _loaded
     _loaded = _Loaded()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from recipes.benchmark.beat_tracking_table import BeatPlan
 from recipes.benchmark.plan import RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import read_upstreams
@@ -43,7 +43,7 @@ MEASURES = {
 OWN_SONGS_HINT = "or use your own songs: --data FOLDER, audio files with .beats files of the same names"
 
 
-@command("recipes.benchmark first", interrupted=RESUMES, extra="s3prl")
+@command("recipes.benchmark first", interrupted=INTERRUPTED_RESUMABLE, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run missing trainings and print the table."""
     parser = argparse.ArgumentParser(

@@ -20,7 +20,7 @@ from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motion_data.files import file_sha256
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from recipes.benchmark.plan import CommandPlan, Job, RunFailed, run_jobs
 from recipes.benchmark.upstream_choice import UpstreamChoice, read_upstreams
 from recipes.downstream.beat_tracking.scores import SCORES
@@ -118,7 +118,7 @@ class BeatPlan(CommandPlan):
         return [self.table(upstreams, out, decoder, title.format(decoder)) for decoder in DECODERS]
 
 
-@command("beat_tracking_table", interrupted=RESUMES, extra="s3prl")
+@command("beat_tracking_table", interrupted=INTERRUPTED_RESUMABLE, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run missing trainings and print the table; return the exit code of a run that fails."""
     parser = argparse.ArgumentParser(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motionbeat_upstream.commands.command import Parser, command
+from motionbeat_upstream.commands.command import RaisingParser, command
 
 if TYPE_CHECKING:
     from motion_data.corpora.constructed.music_cues import MusicCues
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @command("recipes.benchmark dance-response")
 def main(arguments: Sequence[str]) -> int:
     """Print the table."""
-    parser = Parser(
+    parser = RaisingParser(
         "python -m recipes.benchmark dance-response",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

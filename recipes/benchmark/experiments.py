@@ -37,7 +37,7 @@ import numpy as np
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 
 if TYPE_CHECKING:
     from recipes.results.record import Results
@@ -84,7 +84,7 @@ class ArmRun:
         return self.folder / "music.safetensors"
 
 
-@command("recipes.benchmark experiments", interrupted=RESUMES, extra="all")
+@command("recipes.benchmark experiments", interrupted=INTERRUPTED_RESUMABLE, extra="all")
 def main(arguments: Sequence[str]) -> int:
     """Run missing trainings and print the table; return the exit code of a command that fails."""
     parser = argparse.ArgumentParser(

@@ -161,7 +161,7 @@ def _matches(track: str, midis: Mapping[str, Path], package: str) -> bool:
     return Path(track).stem in midis and (not package or Path(track).parts[0] == package)
 
 
-@command("labelling_error", mistake=1)
+@command("labelling_error", error_code=1)
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import Parser, command
+from motionbeat_upstream.commands.command import RaisingParser, command
 from motionbeat_upstream.commands.paths import refuse_to_replace
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
-    made = Parser(
+    made = RaisingParser(
         "python -m recipes.benchmark dance-metrics",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

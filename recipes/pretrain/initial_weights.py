@@ -30,7 +30,7 @@ def load_initial_weights(model: PretrainedModel, init: InitSection) -> None:
         if init.motion is None:
             model.motionbeat.music.load_state_dict(load_music_tower(init.music)[0].state_dict())
         else:
-            source = load_motionbeat(init.music, init.motion, of_one_step=False)[0]
+            source = load_motionbeat(init.music, init.motion, same_step=False)[0]
             model.motionbeat.load_state_dict(source.state_dict())
     except CheckpointError as error:
         raise MotionBeatError(f"init: {error}") from error

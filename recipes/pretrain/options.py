@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from motionbeat_upstream.commands.command import Parser
+from motionbeat_upstream.commands.command import RaisingParser
 from motionbeat_upstream.errors import MotionBeatError
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -31,7 +31,7 @@ class _Overrides(argparse.Action):
 def build_parser() -> argparse.ArgumentParser:
     """Create the parser of the command line."""
     names = sorted(str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml"))
-    parser = Parser("python -m recipes.pretrain", description="Pretrain MotionBeat, or resume a run.")
+    parser = RaisingParser("python -m recipes.pretrain", description="Pretrain MotionBeat, or resume a run.")
     parser.add_argument(
         "folder", type=Path, metavar="OUT", help="folder of the run; an existing run is resumed"
     )

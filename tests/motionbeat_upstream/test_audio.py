@@ -81,7 +81,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"text\.mp3: not audio"):
         read_audio(tmp_path / "text.mp3")
     soundfile.write(tmp_path / "none.wav", np.zeros(0, np.float32), 16000)
-    with pytest.raises(AudioError, match=r"none\.wav: the file holds no samples"):
+    with pytest.raises(AudioError, match=r"none\.wav: the file has no samples"):
         read_audio(tmp_path / "none.wav")
     bad = tone(16000)
     bad[10], bad[20] = np.nan, np.inf
@@ -113,7 +113,7 @@ def test_integers_are_taken_at_full_scale(dtype: torch.dtype) -> None:
         ([0.0, 1.0], "expected a torch tensor, got list"),
         (torch.zeros(2, 100), r"expected one dimension \(samples\), got shape \(2, 100\)"),
         (torch.zeros(()), "expected one dimension"),
-        (torch.zeros(0), "holds no samples"),
+        (torch.zeros(0), "has no samples"),
         (torch.zeros(5, dtype=torch.uint8), "got torch.uint8"),
         (torch.zeros(5, dtype=torch.complex64), "got torch.complex64"),
         (torch.tensor([0.0, torch.nan, torch.inf]), "2 of 3 samples are NaN or infinite"),

@@ -74,7 +74,7 @@ def test_unknown_and_missing_keys_are_named() -> None:
 
 
 def test_an_unknown_architecture_is_answered_with_the_known() -> None:
-    with pytest.raises(ConfigError, match="'huge'; there are tiny, base"):
+    with pytest.raises(ConfigError, match="'huge'; expected one of tiny, base"):
         architecture("huge")
 
 

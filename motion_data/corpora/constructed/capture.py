@@ -41,7 +41,7 @@ from motion_data.motion import Motion
 from motion_data.motion_file import read_motion
 from motion_data.pair import SPLITS
 from motion_data.skeleton import JOINTS
-from motionbeat_upstream.file_name import fit_name
+from motionbeat_upstream.file_name import safe_file_name
 from motionbeat_upstream.tracking.grid import Grid
 
 Array = NDArray[np.float64]
@@ -106,7 +106,7 @@ def read_takes(folder: str | Path) -> list[Take]:
     takes: list[Take] = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() == ".bvh":
-            takes.append(_make_take(read_bvh(path), fit_name(path.stem)))
+            takes.append(_make_take(read_bvh(path), safe_file_name(path.stem)))
         elif path.suffix.lower() == ".npz":
             takes += _read_npz_takes(path)
     if not takes:
@@ -292,7 +292,7 @@ def _smooth_warp(ticks: Array, met: Array) -> tuple[Array, Array]:
 def _read_npz_takes(path: Path) -> list[Take]:
     arrays = read_npz(path)
     if {"joints", "names", "fps", "start"} <= arrays.keys():
-        return [_make_take(read_motion(path)[0], fit_name(path.stem))]
+        return [_make_take(read_motion(path)[0], safe_file_name(path.stem))]
     if not {"names", "fps"} <= arrays.keys():
         raise DataError(
             f"{path}: holds {', '.join(arrays)}; expected names, fps and an array (T, J, 3) a take"
@@ -307,7 +307,7 @@ def _read_npz_takes(path: Path) -> list[Take]:
                 f"{path}: {name} has shape {joints.shape}; expected (T, {len(names)}, 3), T at least 2"
             )
         body = normalise(names, joints[rest_frames(joints, fps) :], fps)
-        takes.append(_make_take(Motion(body.fps, JOINTS, body.joints), fit_name(f"{path.stem}-{name}")))
+        takes.append(_make_take(Motion(body.fps, JOINTS, body.joints), safe_file_name(f"{path.stem}-{name}")))
     return takes
 
 

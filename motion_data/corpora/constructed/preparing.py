@@ -46,7 +46,7 @@ from motion_data.pair import NO_BEATS, MotionPair
 from motion_data.preparation import check_option, motion_fields
 from motion_data.skeleton import JOINTS
 from motion_data.soundfont import check_soundfont, default_soundfont, make_synthesiser
-from motionbeat_upstream.processes import in_processes
+from motionbeat_upstream.processes import parallel_map
 from motionbeat_upstream.threads import cores
 
 MIN_SECONDS, MAX_SECONDS = 4.0, 120.0
@@ -160,8 +160,12 @@ def prepare_corpus(out: Path, settings: Settings) -> Corpus:
         settings.played(),
         settings.follows,
     )
-    outcomes = in_processes(
-        _make_indexed_pair, range(settings.pairs), min(cores(), 8), begin=_set_planner, arguments=(planner,)
+    outcomes = parallel_map(
+        _make_indexed_pair,
+        range(settings.pairs),
+        min(cores(), 8),
+        initializer=_set_planner,
+        initargs=(planner,),
     )
     pairs = []
     for pair, reason in tqdm(outcomes, desc="prepare constructed", total=settings.pairs, unit="pair"):
@@ -197,7 +201,7 @@ def source_shares(settings: Settings) -> dict[str, float]:
 def prepare_grooves(program: mma.Program, out: Path) -> tuple[list[ScoreEntry], dict[str, str]]:
     """Write the scores of MMA's grooves into the corpus; also the reasons for grooves that are left out."""
     grooves = mma.find_grooves(program)
-    scores = in_processes(
+    scores = parallel_map(
         partial(mma.load_or_play_groove, program, out / SCORES_FOLDER), grooves, min(cores(), 8)
     )
     scores = tqdm(scores, desc="play MMA's grooves", total=len(grooves), unit="groove")

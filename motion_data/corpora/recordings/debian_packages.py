@@ -113,7 +113,7 @@ def run_program(command: Sequence[str], folder: Path, remedy: str) -> None:
         )
 
 
-@command("debian_packages", mistake=1)
+@command("debian_packages", error_code=1)
 def main(arguments: Sequence[str]) -> int:
     """The command; 1 when packages could not be had."""
     parser = argparse.ArgumentParser(

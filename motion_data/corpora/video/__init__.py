@@ -40,9 +40,9 @@ from motion_data.preparation import (
     split_by_hash,
 )
 from motion_data.skeleton import FEET, INDEX, JOINTS
-from motionbeat_upstream.atomic_write import stops_writing
+from motionbeat_upstream.atomic_write import is_unwritable_disk
 from motionbeat_upstream.config import SAMPLE_RATE
-from motionbeat_upstream.file_name import fit_name, printable
+from motionbeat_upstream.file_name import printable, safe_file_name
 from motionbeat_upstream.tracking.grid import Grid as Grid
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
             split = splits.get(piece) or split_by_hash(piece)
             jobs += _video_jobs(path, label, name, piece, split, out, options)
         except (ValueError, OSError) as error:
-            if isinstance(error, OSError) and stops_writing(error):
+            if isinstance(error, OSError) and is_unwritable_disk(error):
                 raise
             jobs.append(failed_job(name, (path,), error))
     told = {
@@ -136,7 +136,7 @@ def video_names(labels: Sequence[str]) -> list[str]:
     count = Counter(name.casefold() for name in plain)
     digests = [hashlib.sha256(os.fsencode(label)).hexdigest()[:8] for label in labels]
     return [
-        fit_name(name if name and count[name.casefold()] == 1 else f"{name}_{digest}")
+        safe_file_name(name if name and count[name.casefold()] == 1 else f"{name}_{digest}")
         for name, digest in zip(plain, digests, strict=True)
     ]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from motion_data.errors import DataError
 from motion_data.files import write_sound
-from motionbeat_upstream.decoding import clock_start, open_container, pictures
+from motionbeat_upstream.decoding import clock_start, open_container, video_stream
 from motionbeat_upstream.errors import AudioError
 
 LONGEST_SIDE = 960
@@ -48,7 +48,7 @@ def probe(path: Path) -> Container:
     """
     try:
         with open_container(path) as container:
-            video, audio = pictures(container), container.streams.best("audio")
+            video, audio = video_stream(container), container.streams.best("audio")
             if video is None or audio is None:
                 lacking = "pictures" if video is None else "sound"
                 raise DataError(f"{path}: has no {lacking}; a pair needs both: leave it out")
@@ -77,7 +77,7 @@ def read_frames(path: Path, seconds: float | None = None) -> Iterator[tuple[floa
     """
     number = 0
     with open_container(path) as container:
-        video = pictures(container)
+        video = video_stream(container)
         if video is None or video.time_base is None:
             raise DataError(f"{path}: has no pictures; leave it out")
         # A decoder that is freed before the end may wait for ever for its own threads.

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from recipes.benchmark import beats
 
 RESERVED = ("rules", "shipped", "librosa", "madmom")
 """Names of trackers that are not allowed for checkpoints."""
 
 
-@command("recipes.benchmark beats", interrupted=RESUMES, extra="s3prl")
+@command("recipes.benchmark beats", interrupted=INTERRUPTED_RESUMABLE, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Compute missing estimates and print the table."""
     options = build_parser().parse_args(arguments)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from recipes.benchmark.run.request import parse, parse_options
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recipes.benchmark.upstream_choice import UpstreamChoice
 
 
-@command("recipes.benchmark run", interrupted=RESUMES, extra="s3prl")
+@command("recipes.benchmark run", interrupted=INTERRUPTED_RESUMABLE, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run missing trainings and print the table; return the exit code of a run that fails."""
     parse_options(arguments)  # before slow imports

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motion_data.errors import DataError
-from motionbeat_upstream.commands.command import Parser
+from motionbeat_upstream.commands.command import RaisingParser
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.benchmark import run
 
@@ -121,7 +121,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     """Create the parser of the command line."""
-    parser = Parser(
+    parser = RaisingParser(
         "python -m recipes.benchmark run",
         description=run.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -25,7 +25,7 @@ from motion_data.pair import SPLITS
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.decoding import AUDIO_SUFFIXES, audio_length
 from motionbeat_upstream.errors import AudioError
-from motionbeat_upstream.file_name import fit_name
+from motionbeat_upstream.file_name import safe_file_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -270,7 +270,7 @@ def _unique_names(rows: Sequence[Row], folder: Path) -> list[str]:
         seen[row.audio] = row.location
     stems = Counter(row.audio.stem for row in rows)
     return [
-        fit_name(
+        safe_file_name(
             row.audio.stem
             if stems[row.audio.stem] == 1
             else "_".join(Path(os.path.relpath(row.audio, folder)).parts)

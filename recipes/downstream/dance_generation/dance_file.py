@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionbeat_upstream.checkpoint import Provenance, fit, read_weights, write_weights
-from motionbeat_upstream.config import LARGEST
+from motionbeat_upstream.checkpoint import Provenance, build_module, read_weights, write_weights
+from motionbeat_upstream.config import MAX_SIZE
 from motionbeat_upstream.errors import CheckpointError
 from recipes.downstream.dance_generation.body_numbers import JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.model import DanceModel
@@ -121,7 +121,7 @@ def read_dance_model(path: Path) -> DanceFile:
         numbers = RotationNumbers(weights["numbers.rest"]) if rotated else JointNumbers()
         fits = (
             isinstance(music_dim, int)
-            and 1 <= music_dim <= LARGEST
+            and 1 <= music_dim <= MAX_SIZE
             and (only is None or (isinstance(only, int) and only >= 0))
             and (sha256 is None or isinstance(sha256, str))
             and layers.dim() == 1
@@ -134,7 +134,9 @@ def read_dance_model(path: Path) -> DanceFile:
                 f"layer weights {tuple(layers.shape)}"
             )
         # The denoiser's own weights are still trained; what dances is their average.
-        model = fit(path, lambda: DanceModel(numbers, music_dim, settings), weights, optional="denoiser.")
+        model = build_module(
+            path, lambda: DanceModel(numbers, music_dim, settings), weights, optional="denoiser."
+        )
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from motion_data.settings import CONFIG, Bool, Count, Integer, Natural, NotNegative, Number, Positive, Share
-from motionbeat_upstream.config import LARGEST
+from motionbeat_upstream.config import MAX_SIZE
 from recipes.downstream.s3prl_runner.task_settings import read_section
 
-Size = Annotated[Integer, Field(ge=1, le=LARGEST)]
+Size = Annotated[Integer, Field(ge=1, le=MAX_SIZE)]
 LessThanOne = Annotated[Number, Field(ge=0, lt=1)]
 
 

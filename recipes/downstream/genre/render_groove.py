@@ -21,11 +21,13 @@ from tqdm import tqdm
 from motion_data.csv_file import read_csv
 from motion_data.errors import DataError
 from motionbeat_upstream.atomic_write import atomic_path
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from motionbeat_upstream.config import SAMPLE_RATE
 
 
-@command("recipes.downstream.genre.render_groove", interrupted=RESUMES, mistake=1, extra="s3prl")
+@command(
+    "recipes.downstream.genre.render_groove", interrupted=INTERRUPTED_RESUMABLE, error_code=1, extra="s3prl"
+)
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns 1 if nothing could be rendered."""
     parser = argparse.ArgumentParser(

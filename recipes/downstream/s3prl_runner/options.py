@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from motionbeat_upstream.commands.command import Parser
+from motionbeat_upstream.commands.command import RaisingParser
 from recipes.downstream.s3prl_runner.registration import own_tasks, upstreams
 
 CACHE_VARIABLE = "MOTIONBEAT_FEATURE_CACHE"
@@ -93,7 +93,7 @@ def _user_cache() -> Path:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    parser = Parser(
+    parser = RaisingParser(
         prog="run_downstream.py",
         epilog=EPILOG.format(tasks=", ".join(own_tasks()) or "TASK"),
         formatter_class=argparse.RawDescriptionHelpFormatter,

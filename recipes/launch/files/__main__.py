@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from motionbeat_upstream.commands.command import RESUMES, Parser, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, RaisingParser, command
 from recipes.launch.files.file_list import read_file_list
 
 
-@command("recipes.launch.files", interrupted=RESUMES)
+@command("recipes.launch.files", interrupted=INTERRUPTED_RESUMABLE)
 def main(arguments: Sequence[str]) -> int:
     """Process the files of a task; continue after a file that fails."""
-    parser = Parser("python -m recipes.launch.files", description=__doc__)
+    parser = RaisingParser("python -m recipes.launch.files", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="TASK_FOLDER", help="folder for the task's journal")
     parser.add_argument("out", type=Path, metavar="OUT", help="the --folder of the launch")
     parser.add_argument("task", type=int, metavar="TASK", help="number of the task, from 0")

@@ -11,8 +11,8 @@ from typing import Literal
 from motion_data.looking import SUFFIXES as VIDEO_SUFFIXES
 from motion_data.writing import SUFFIXES as MOTION_SUFFIXES
 from motionbeat_upstream.commands import beats, features
-from motionbeat_upstream.commands.command import Parser
-from motionbeat_upstream.commands.many_files import Make
+from motionbeat_upstream.commands.command import RaisingParser
+from motionbeat_upstream.commands.many_files import OutputWriter
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.downstream.dance_generation import command as dance
 from recipes.launch.files.outcomes import Status
@@ -38,7 +38,7 @@ class FileCommand(ABC):
         """Outputs of a file; of EDGE's slices only the first."""
 
     @abstractmethod
-    def load(self) -> tuple[Make, str]:
+    def load(self) -> tuple[OutputWriter, str]:
         """Load the model; return a function that processes a file, and the identification of its outputs.
 
         Raises:
@@ -91,16 +91,16 @@ class Features(FileCommand):
             return "missing"
         return "complete" if stored == made_by else "foreign"
 
-    def load(self) -> tuple[Make, str]:
+    def load(self) -> tuple[OutputWriter, str]:
         """See :class:`FileCommand`."""
-        return features.load_maker(self.options, self.out)
+        return features.load_writer(self.options, self.out)
 
     def check_distinct_outputs(self, files: Sequence[tuple[str, str]]) -> None:
         """See :class:`FileCommand`."""
         if self.options.format == "edge":
-            from motionbeat_upstream.commands.feature_files import refuse_one_name
+            from motionbeat_upstream.commands.feature_files import check_unique_stems
 
-            refuse_one_name(Path(file) for file, _ in files)
+            check_unique_stems(Path(file) for file, _ in files)
         else:
             super().check_distinct_outputs(files)
 
@@ -123,9 +123,9 @@ class Beats(FileCommand):
             return "complete"
         return super().output_state(relative, made_by, status)
 
-    def load(self) -> tuple[Make, str]:
+    def load(self) -> tuple[OutputWriter, str]:
         """See :class:`FileCommand`."""
-        return beats.load_maker(self.options, self.out)
+        return beats.load_writer(self.options, self.out)
 
 
 class Dance(FileCommand):
@@ -142,7 +142,7 @@ class Dance(FileCommand):
         suffixes = dict.fromkeys(self.options.suffix or [".npz"])
         return [self.out / f"{relative}{suffix}" for suffix in suffixes]
 
-    def load(self) -> tuple[Make, str]:
+    def load(self) -> tuple[OutputWriter, str]:
         """See :class:`FileCommand`."""
         load_pair, made_by = dance.load_dancer(self.options)
 
@@ -159,4 +159,4 @@ COMMANDS: dict[str, type[FileCommand]] = {"features": Features, "beats": Beats, 
 
 def file_command(name: str, options: Sequence[str], out: Path) -> FileCommand:
     """Create a command by its name; raise MotionBeatError for unknown options."""
-    return COMMANDS[name](Parser(f"motionbeat {name}"), options, out)
+    return COMMANDS[name](RaisingParser(f"motionbeat {name}"), options, out)

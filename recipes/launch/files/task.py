@@ -7,9 +7,9 @@ import time
 import traceback
 from pathlib import Path
 
-from motionbeat_upstream.atomic_write import stops_writing
+from motionbeat_upstream.atomic_write import is_unwritable_disk
 from motionbeat_upstream.commands.command import one_line
-from motionbeat_upstream.commands.many_files import Make
+from motionbeat_upstream.commands.many_files import OutputWriter
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.threads import use_idle_cores
 from recipes.launch.files.commands import file_command
@@ -68,7 +68,7 @@ def process_files(file_list: FileList, out: Path, folder: Path, task: int) -> in
     return journal.failed
 
 
-def _failure(process: Make, path: Path, relative: Path) -> str:
+def _failure(process: OutputWriter, path: Path, relative: Path) -> str:
     """Process a file; return the reason of a failure in one line, or an empty text.
 
     Raises:
@@ -77,7 +77,7 @@ def _failure(process: Make, path: Path, relative: Path) -> str:
     try:
         process(path, relative)
     except OSError as error:
-        if stops_writing(error) or error.errno == errno.EACCES:
+        if is_unwritable_disk(error) or error.errno == errno.EACCES:
             raise
         if error.errno == errno.ENAMETOOLONG:
             return f"{path}: the name of its output is too long for the file system; shorten it"

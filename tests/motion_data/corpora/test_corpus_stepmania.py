@@ -536,7 +536,7 @@ class TestPrepare:
         ]
         why = corpus.info["left_out"]
         assert "MUSIC is 'gone.ogg', which is not there" in why["Pack_Silent_song"]
-        assert "not audio that" in why["Pack_Broken_song_dance_single_Hard"]
+        assert "not audio: " in why["Pack_Broken_song_dance_single_Hard"]
         assert "lies outside" in why["Pack_Wild_song"]
         assert "beats lie within the 8.00 s" in why["Pack_Elsewhere_song_dance_single_Hard"]
         assert len(why) == 4

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
-from motionbeat_upstream.commands.feature_files import EdgeFormat, refuse_one_name, slice_starts
+from motionbeat_upstream.commands.feature_files import EdgeFormat, check_unique_stems, slice_starts
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from tests.small import SMALL, music
@@ -237,5 +237,5 @@ def test_mistakes_are_told(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_two_inputs_of_one_name_are_refused(other: str) -> None:
     for paths in ([Path("a.wav"), Path(other)], [Path(other), Path("a.wav")]):
         with pytest.raises(ValueError, match="slices of one name, and EDGE reads one folder"):
-            refuse_one_name(paths)
-    refuse_one_name([Path("a_slice0.wav"), Path("a_slice1.wav"), Path("b.wav")])
+            check_unique_stems(paths)
+    check_unique_stems([Path("a_slice0.wav"), Path("a_slice1.wav"), Path("b.wav")])

@@ -402,7 +402,7 @@ class TestErrors:
         Path("weights.safetensors").write_bytes(b"no weights")
         train[train.index("fbank")] = "motionbeat_local"
         assert main(["-k", "weights.safetensors", *train]) == 2
-        assert "weights.safetensors: not a whole safetensors file" in error_line(capsys)
+        assert "weights.safetensors: not a complete safetensors file" in error_line(capsys)
 
     @pytest.mark.parametrize("place", ["clips/loud-1.wav", "clips/loud-1.wav/exp", "/proc/exp"])
     def test_a_folder_that_cannot_be_created(

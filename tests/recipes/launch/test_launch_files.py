@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.features import main as extract
-from motionbeat_upstream.commands.many_files import Make
+from motionbeat_upstream.commands.many_files import OutputWriter
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from recipes.launch.__main__ import main
@@ -63,7 +63,7 @@ class Copy(FileCommand):
     def outputs(self, relative: Path) -> list[Path]:
         return [self.out / f"{relative}.copy"]
 
-    def load(self) -> tuple[Make, str]:
+    def load(self) -> tuple[OutputWriter, str]:
         def make(path: Path, relative: Path) -> None:
             text = path.read_text()
             self.process_counts[path.name] += 1

@@ -230,7 +230,7 @@ def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] 
     say(f"{out}: {len(SONGS)} songs, of which {len(SONGS) - len(missing)} were there already")
 
 
-@command("debian_songs", mistake=1)
+@command("debian_songs", error_code=1)
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(

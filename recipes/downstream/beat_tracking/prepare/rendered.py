@@ -28,7 +28,7 @@ from motion_data.midi_file import read_score
 from motion_data.pair import SPLITS
 from motion_data.soundfont import check_soundfont, default_soundfont, make_synthesiser, render_score
 from motionbeat_upstream.atomic_write import write_text
-from motionbeat_upstream.commands.command import RESUMES, command
+from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import deal, load_recordings, write_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
@@ -206,7 +206,7 @@ def _write_readme(
     write_text(out / "README.md", readme)
 
 
-@command("rendered", interrupted=RESUMES, mistake=1, extra="s3prl")
+@command("rendered", interrupted=INTERRUPTED_RESUMABLE, error_code=1, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 when nothing could be made."""
     parser = argparse.ArgumentParser(

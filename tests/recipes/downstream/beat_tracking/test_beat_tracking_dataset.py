@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from motion_data.errors import DataError
 from motion_data.pair import SPLITS
 from motionbeat_upstream.audio import AudioError
-from motionbeat_upstream.file_name import fit_name
+from motionbeat_upstream.file_name import safe_file_name
 from recipes.downstream.beat_tracking.dataset import (
     Recording,
     deal,
@@ -118,7 +118,7 @@ def test_folds_of_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert deal_folds([str(tmp_path), "--folds", "3"]) == 0
     found = names(load_splits(tmp_path, test_fold=0))
     assert sorted(name for of in found.values() for name in of) == sorted(
-        ["a", "b", fit_name(os.fsdecode(b"\x89\xd4"))]
+        ["a", "b", safe_file_name(os.fsdecode(b"\x89\xd4"))]
     )
 
 

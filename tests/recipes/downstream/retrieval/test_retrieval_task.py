@@ -279,7 +279,7 @@ def test_towers_from_different_trainings_are_refused(
         load_motionbeat(SHIPPED, tmp_path / "b.safetensors")
     changed = untrained_music_tower(SMALL, seed=1)
     save_music_tower(changed, tmp_path / "c.safetensors", Provenance("none", {}))
-    both, _ = load_motionbeat(tmp_path / "c.safetensors", tmp_path / "b.safetensors", of_one_step=False)
+    both, _ = load_motionbeat(tmp_path / "c.safetensors", tmp_path / "b.safetensors", same_step=False)
     for name, value in {**model.state_dict(), **changed.state_dict(prefix="music.")}.items():
         torch.testing.assert_close(value, both.state_dict()[name], rtol=0, atol=0)
     with pytest.raises(CheckpointError, match=r"expected format 'motionbeat.motion_side'"):
