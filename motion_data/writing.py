@@ -1,4 +1,4 @@
-"""Export of motions: BVH for animation programs, pickles of AIST++ for dance generation."""
+"""Export of motions: BVH and glTF for animation programs, pickles of AIST++ for dance generation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from motion_data.corpora.aistpp_annotations import FPS
 from motion_data.errors import DataError
+from motion_data.glb_file import write_glb
 from motion_data.motion import Motion
 from motion_data.skeleton import INDEX, JOINTS, PARENTS, SMPL_JOINTS
 from motionbeat_upstream.atomic_write import atomic_path
 
-SUFFIXES = (".bvh", ".pkl")
+SUFFIXES = (".bvh", ".glb", ".pkl")
 
 UNITS_PER_METRE = 100.0
 """Units of BVH files per metre: centimetres, as in most mocap files and Mixamo's rigs. BVH files do not name
@@ -33,7 +34,7 @@ LEG_JOINTS = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in 
 
 def export_motion(output: Path, motion: Motion) -> None:
     """Write a motion in the format of the suffix of ``output``, one of ``SUFFIXES``."""
-    write = {".bvh": write_bvh, ".pkl": write_aistpp_pickle}[output.suffix.lower()]
+    write = {".bvh": write_bvh, ".glb": write_glb, ".pkl": write_aistpp_pickle}[output.suffix.lower()]
     write(output, motion)
 
 

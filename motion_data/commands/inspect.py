@@ -26,9 +26,10 @@ Look at a pair of a prepared corpus. The suffix of -o says as what:
   .mp4            a stick figure with the sound
   .html           one page that plays in a browser, without a network: the skeleton can be turned
   .bvh            its motion for animation programs: centimetres, y up, the motion's own frame rate
+  .glb            its motion on a stick body, for Blender, three.js and game engines: metres, y up
   .pkl            its motion as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
-Rotations in .bvh and .pkl are the motion's own where it has them, else fitted to its joints, without twist
-about the bones. Neither has a place for the sound's clock: where frame 0 stands in it is printed.
+Rotations in .bvh, .glb and .pkl are the motion's own where it has them, else fitted to its joints, without
+twist about the bones. None has a place for the sound's clock: where frame 0 stands in it is printed.
 Without -o, what the manifest says of the pair."""
 
 

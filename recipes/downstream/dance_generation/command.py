@@ -40,6 +40,7 @@ Dance to a song. The suffix of -o says as what the dance is written; -o may be g
   .png   music and touch-downs of the first 16 s on one time axis (.pdf, .svg alike)
   .html  one page that plays in a browser, without a network: the dancer can be turned
   .bvh   for animation programs: centimetres, y up, 30 frames a second
+  .glb   a stick body for Blender, three.js and game engines: metres, y up, 30 frames a second
   .pkl   as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
   .npz   joints in metres with touch-downs and estimated beats, as this project keeps motions
 The model that ships is small, and has learned from constructed dances alone; no download is needed. To train
