@@ -1,4 +1,4 @@
-"""What a training makes of corpora, losses, disks and folders that are not as they should be."""
+"""Trainings with degenerate corpora, infinite losses, full disks and invalid folders."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_trains(out: Path, config: Path, *overrides: str) -> None:
 # Corpora.
 
 
-def test_a_batch_whose_pairs_are_all_of_one_piece(tmp_path: Path) -> None:
+def test_a_batch_of_one_piece(tmp_path: Path) -> None:
     config = prepare(tmp_path, [replace(made, piece=made.split) for made in PAIRS])
     assert_trains(tmp_path / "out", config)
     assert metrics(tmp_path / "out")[-1]["negative_cosine"] == 0
@@ -70,18 +70,18 @@ def test_a_batch_whose_pairs_are_all_of_one_piece(tmp_path: Path) -> None:
 def test_a_single_pair_trains_against_its_own_hard_negatives_or_is_refused(tmp_path: Path) -> None:
     config = prepare(tmp_path, [Made("alone", bpm=90.0, seconds=7.0)])
     assert_trains(tmp_path / "out", config, "validation.clips=0")
-    # One clip is no batch.
+    # One clip does not form a batch.
     attempt = run(tmp_path / "none", config, *SHORT, "validation.clips=0", "data.clips_per_pair=1")
     assert attempt.code() == 2
     assert "least_clips" in error_line(attempt.read_output())
-    # And nothing is there to validate on.
+    # There is no dev split.
     attempt = run(tmp_path / "none", config, *SHORT)
     assert attempt.code() == 2
     assert "no corpus has a dev split" in error_line(attempt.read_output())
 
 
-def test_pairs_that_make_a_batch_in_some_epochs_only(tmp_path: Path) -> None:
-    # Two tempos that the moving borders of the buckets part in every other epoch, not in the first.
+def test_pairs_that_form_a_batch_only_in_some_epochs(tmp_path: Path) -> None:
+    # Two tempi that the moving borders of the buckets separate in every other epoch, but not in the first.
     pairs = [Made("slow", bpm=88.0, seconds=7.0), Made("fast", bpm=96.0, seconds=7.0)]
     config = prepare(tmp_path, pairs)
     overrides = ("validation.clips=0", "data.clips_per_pair=1", "regime.num_steps=6", "common.seed=1")
@@ -95,18 +95,18 @@ def test_motion_without_any_contact(tmp_path: Path) -> None:
     config = prepare(tmp_path)
     folder = tmp_path / "corpus"
 
-    def without(pair: MotionPair) -> MotionPair:
+    def remove_contacts(pair: MotionPair) -> MotionPair:
         assert pair.motion is not None
         motion, grid = read_motion(folder / pair.motion)
         motion = replace(motion, pulses={limb: np.empty(0) for limb in motion.pulses})
         write_motion(folder / pair.motion, motion, grid)
         return replace(pair, pulses=dict.fromkeys(pair.pulses, 0))
 
-    write_manifest(folder, [without(pair) for pair in read_corpus(folder).pairs], "folder", {})
+    write_manifest(folder, [remove_contacts(pair) for pair in read_corpus(folder).pairs], "folder", {})
     assert_trains(tmp_path / "out", config)
 
 
-def test_music_whose_beats_were_not_found(tmp_path: Path) -> None:
+def test_music_without_beats(tmp_path: Path) -> None:
     config = prepare(tmp_path, [replace(made, bpm=None) for made in PAIRS])
     assert_trains(tmp_path / "out", config)
     assert_trains(tmp_path / "beats", config, "criterion.settings.frames.pulse_target=beats")
@@ -116,14 +116,14 @@ def test_silence(tmp_path: Path) -> None:
     config = prepare(tmp_path)
     folder = tmp_path / "corpus"
 
-    def silenced(number: int, pair: MotionPair) -> MotionPair:
+    def silence(number: int, pair: MotionPair) -> MotionPair:
         assert pair.audio is not None
         file = folder / pair.audio.path
         # Of different lengths: two splits must not share a recording.
         soundfile.write(file, np.zeros(7 * 16_000 + number), 16_000, subtype="PCM_24")
         return replace(pair, audio=replace(pair.audio, sha256=file_sha256(file)))
 
-    pairs = [silenced(number, pair) for number, pair in enumerate(read_corpus(folder).pairs)]
+    pairs = [silence(number, pair) for number, pair in enumerate(read_corpus(folder).pairs)]
     write_manifest(folder, pairs, "folder", {})
     assert_trains(tmp_path / "out", config)
 
@@ -131,26 +131,28 @@ def test_silence(tmp_path: Path) -> None:
 # Losses.
 
 
-def spoil_losses(*calls: int) -> None:
-    """Make the loss infinite at some of its computations, counted from 1."""
+def make_losses_infinite(*calls: int) -> None:
+    """Make the loss infinite in some of its calls, counted from 1."""
     original = pretraining_loss
     count = 0
 
-    def spoiled(*given: Any, **named: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def infinite_loss(*arguments: Any, **keywords: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         nonlocal count
         count += 1
-        loss, parts = original(*given, **named)
+        loss, parts = original(*arguments, **keywords)
         if count in calls:
             loss = loss * torch.inf
             parts |= {"loss": loss.detach()}
         return loss, parts
 
-    pytest.MonkeyPatch().setattr(model, "pretraining_loss", spoiled)
+    pytest.MonkeyPatch().setattr(model, "pretraining_loss", infinite_loss)
 
 
 def test_steps_without_a_finite_loss_are_skipped_and_counted(tmp_path: Path, config: Path) -> None:
     overrides = ("criterion.stop_after=3", "validation.clips=4")
-    attempt = start(tmp_path / "out", config, *overrides, before=functools.partial(spoil_losses, 2, 3, 5))
+    attempt = start(
+        tmp_path / "out", config, *overrides, before=functools.partial(make_losses_infinite, 2, 3, 5)
+    )
     assert attempt.code() == 0, attempt.read_output()
     records = metrics(tmp_path / "out")
     assert [record["total_skipped_steps"] for record in records] == [0, 1, 2, 2, 3, 3, 3, 3]
@@ -162,24 +164,22 @@ def test_steps_without_a_finite_loss_are_skipped_and_counted(tmp_path: Path, con
     assert not (tmp_path / "out/bad_batches.json").exists()
 
 
-def test_the_count_of_skipped_steps_goes_on_with_the_run(tmp_path: Path, config: Path) -> None:
+def test_the_count_of_skipped_steps_is_resumed(tmp_path: Path, config: Path) -> None:
     out = tmp_path / "out"
-    spoil = functools.partial(spoil_losses, 2)
-    assert start(out, config, "regime.num_steps=2", "validation.clips=4", before=spoil).code() == 0
+    make_infinite = functools.partial(make_losses_infinite, 2)
+    assert start(out, config, "regime.num_steps=2", "validation.clips=4", before=make_infinite).code() == 0
     assert run(out, config, "regime.num_steps=4", "validation.clips=4").code() == 0
     assert [record["total_skipped_steps"] for record in metrics(out)] == [0, 1, 1, 1]
 
 
-def test_too_many_in_a_row_stop_the_run_and_their_clips_are_written_down(
-    tmp_path: Path, config: Path
-) -> None:
+def test_too_many_skipped_steps_stop_the_run_and_list_their_clips(tmp_path: Path, config: Path) -> None:
     out = tmp_path / "out"
-    spoil = functools.partial(spoil_losses, 2, 4, 5, 6)
-    attempt = start(out, config, "criterion.stop_after=3", "validation.clips=4", before=spoil)
+    make_infinite = functools.partial(make_losses_infinite, 2, 4, 5, 6)
+    attempt = start(out, config, "criterion.stop_after=3", "validation.clips=4", before=make_infinite)
     assert attempt.code() == 1
-    said = error_line(attempt.read_output())
-    assert "3 steps in a row without a finite gradient" in said
-    assert str(out / "bad_batches.json") in said
+    error = error_line(attempt.read_output())
+    assert "3 steps in a row without a finite gradient" in error
+    assert str(out / "bad_batches.json") in error
     batches = json.loads((out / "bad_batches.json").read_text())
     assert [batch["step"] for batch in batches] == [4, 5, 6]
     names = {made.name for made in PAIRS if made.split == "train"}
@@ -188,7 +188,7 @@ def test_too_many_in_a_row_stop_the_run_and_their_clips_are_written_down(
         for clip in batch["clips"]:
             assert clip["pair"] in names
             assert 0 <= clip["start"] < 7
-    # With what was at fault mended, the run goes on.
+    # Without the infinite losses, the run is resumed.
     assert run(out, config, "criterion.stop_after=3", "validation.clips=4").code() == 0
 
 
@@ -209,7 +209,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("free", [0, 20_000, 300_000])
-def test_a_full_disk_is_told_in_one_line_and_leaves_the_checkpoint_before(
+def test_a_full_disk_has_one_error_line_and_keeps_the_last_checkpoint(
     config: Path, small_disk: Path, free: int
 ) -> None:
     out = small_disk / "out"
@@ -230,7 +230,7 @@ def limit_files(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def test_a_file_that_may_not_grow_is_told_in_one_line(tmp_path: Path, config: Path) -> None:
+def test_a_file_size_limit_has_one_error_line(tmp_path: Path, config: Path) -> None:
     attempt = start(
         tmp_path / "out",
         config,
@@ -256,10 +256,10 @@ def test_a_checkpoint_of_another_configuration(tmp_path: Path, config: Path, fin
         out, config, "optimizer.config.lr=0.1", "criterion.settings.sral_weight=0.7", "common.seed=3"
     )
     assert attempt.code() == 2
-    said = error_line(attempt.read_output())
+    error = error_line(attempt.read_output())
     for part in ("optimizer.config.lr is 0.1, was 0.0005", "sral_weight is 0.7, was 0.1", "seed is 3, was 0"):
-        assert part in said
-    # What does not decide the result may change, also when config.yaml was cut short by a kill.
+        assert part in error
+    # Other keys may change, also if config.yaml is incomplete after a kill.
     (out / "config.yaml").write_text("model: {arch")
     assert run(out, config, "regime.num_steps=6", "validation.clips=4", "data.workers=2").code() == 0
 
@@ -279,16 +279,16 @@ def test_two_jobs_in_one_folder(tmp_path: Path, config: Path) -> None:
         first.process.join()
 
 
-def test_a_corpus_that_changed_since(tmp_path: Path, config: Path, finished: Path) -> None:
+def test_a_changed_corpus_is_refused(tmp_path: Path, config: Path, finished: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     other = prepare(tmp_path, [*PAIRS, Made("another", bpm=90.0, seconds=7.0)])
     attempt = run(out, other)
     assert attempt.code() == 2
-    said = error_line(attempt.read_output())
-    then, now = (read_corpus(file.parent / "corpus").sha256 for file in (config, other))
-    assert f"corpus is {now!r}, was {then!r}" in said
-    # The same corpus elsewhere is the same.
+    error = error_line(attempt.read_output())
+    old_hash, new_hash = (read_corpus(file.parent / "corpus").sha256 for file in (config, other))
+    assert f"corpus is {new_hash!r}, was {old_hash!r}" in error
+    # A copy of the corpus is accepted.
     write_corpus(tmp_path / "copy", PAIRS)
     assert run(out, config, f"data.corpora=[{tmp_path / 'copy'}]", "regime.num_steps=4").code() == 0
 
@@ -310,12 +310,12 @@ def test_a_damaged_checkpoint_is_named(
         )
     attempt = run(out, config)
     assert attempt.code() in (1, 2)
-    said = error_line(attempt.read_output())
-    assert str(file) in said
-    assert "checkpoints/step_4" in said
+    error = error_line(attempt.read_output())
+    assert str(file) in error
+    assert "checkpoints/step_4" in error
 
 
-def test_from_the_checkpoint_before_a_damaged_one_the_run_goes_on(
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
     tmp_path: Path, config: Path, finished: Path
 ) -> None:
     out = tmp_path / "out"

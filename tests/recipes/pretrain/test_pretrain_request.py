@@ -92,14 +92,14 @@ def test_what_cannot_be_is_refused_by_its_name(override: str, message: str, corp
         ("data: 3\n", "data"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "itself.yaml"
     file.write_text(text)
     with pytest.raises(MotionBeatError, match=message):
         read_config(file)
 
 
-def test_a_users_mistake_is_one_line_and_exit_code_2(
+def test_user_errors_have_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments in (
@@ -109,28 +109,28 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
         [str(tmp_path / "out"), "--config-file", "quickstart", "--config", "data.corpora=[nowhere]"],
     ):
         assert main(arguments) == 2
-        said = capsys.readouterr().err.strip()
-        assert said.startswith("recipes.pretrain: ")
-        assert "\n" not in said
-        assert "Traceback" not in said
+        error = capsys.readouterr().err.strip()
+        assert error.startswith("recipes.pretrain: ")
+        assert "\n" not in error
+        assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
 
 
-def test_the_defaults_are_a_run_but_for_the_corpora() -> None:
+def test_the_defaults_are_valid_except_for_the_corpora() -> None:
     message = r"^data\.corpora = \[\]: no corpora; name at least one prepared folder$"
     with pytest.raises(MotionBeatError, match=message):
         read_config(None)
-    given = [{"data": {"corpora": ["corpus"]}}]
-    config = read_config(None, given)
+    overrides = [{"data": {"corpora": ["corpus"]}}]
+    config = read_config(None, overrides)
     defaults = PretrainConfig()
     assert replace(config, data=defaults.data) == defaults
     assert config.data == replace(defaults.data, corpora=["corpus"])
-    # As fairseq2 reads it once more, and as a run records it.
+    # It survives the conversion of fairseq2, which records it.
     converter = StandardValueConverter()
     assert converter.structure(converter.unstructure(config), PretrainConfig).data == config.data
 
 
-def test_all_that_is_wrong_is_told_at_once_before_anything_is_read() -> None:
+def test_all_errors_are_listed_together() -> None:
     wrong = {
         "model": {"config_overrides": {"musik": {}, "projection": 0}},
         "data": {"corpora": ["nowhere"], "batch_size": True, "seconds": "5", "fps": 50},
@@ -144,7 +144,7 @@ def test_all_that_is_wrong_is_told_at_once_before_anything_is_read() -> None:
     }
     with pytest.raises(MotionBeatError) as error:
         read_config("tiny", [wrong])
-    for fault in (
+    for message in (
         "unknown key model.config_overrides.musik; there are arch, music, motion,",
         "model.config_overrides.projection = 0: must be greater than or equal to 1",
         "data.batch_size = True: must be a number",
@@ -162,13 +162,13 @@ def test_all_that_is_wrong_is_told_at_once_before_anything_is_read() -> None:
         "common = 3: must be a dictionary",
         "unknown key nothing; there are model, init, data,",
     ):
-        assert fault in str(error.value)
+        assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert "num_steps =" not in str(error.value)
 
 
 def test_a_recorded_configuration_without_the_newest_keys_still_opens(tmp_path: Path) -> None:
-    """Recorded by an earlier version: keys that came later take their defaults."""
+    """Keys that are missing in the record of an earlier version have their defaults."""
     values = StandardValueConverter().unstructure(read_config("tiny"))
     assert isinstance(values, dict)
     del values["data"]["speed_octaves"], values["criterion"]["settings"]["heads"], values["validation"]
