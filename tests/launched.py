@@ -1,4 +1,4 @@
-"""Launching the small recipe in tests, and what became of it."""
+"""Launch the small recipe in tests, and check its results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def record(folder: Path) -> Record:
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The whole lines of a run's metrics."""
+    """Complete lines of the metrics of a run."""
     path = run / "metrics" / "train.jsonl"
     if not path.exists():
         return []
@@ -42,16 +42,16 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def last_step(run: Path) -> int:
-    """The last step told."""
+    """The last recorded step."""
     lines = read_metrics(run)
     return int(lines[-1]["Step"]) if lines else 0
 
 
-def wait(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait(condition: Callable[[], bool], description: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds} s for {what}")
+            pytest.fail(f"waited {seconds} s for {description}")
         time.sleep(0.1)
 
 
@@ -61,7 +61,7 @@ def wait_until_over(folder: Path, run: str = "run") -> str:
 
 
 def assert_undisturbed(run: Path, request: Request, world: int) -> None:
-    """Every step was done; those done twice gave the same twice, and all what an undisturbed run gives."""
+    """Check that all steps have the losses of an undisturbed run, also those that were repeated."""
     expected = undisturbed(request, world)
     lines = read_metrics(run)
     assert {line["Step"] for line in lines} == set(range(1, request.steps + 1))
@@ -70,7 +70,7 @@ def assert_undisturbed(run: Path, request: Request, world: int) -> None:
 
 
 def assert_resumed(run: Path, request: Request) -> None:
-    """There were two attempts, and the second went on from a checkpoint of the first, not from scratch."""
+    """Check that there were two attempts, and that the second resumed from a checkpoint of the first."""
     lines = read_metrics(run)
     processes = list(dict.fromkeys(line["Pid"] for line in lines))
     assert len(processes) == 2
@@ -80,11 +80,11 @@ def assert_resumed(run: Path, request: Request) -> None:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Processes that name the folder on their command line."""
-    found = []
+    """Numbers of the processes with the folder in their command line."""
+    pids = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         if process.info["status"] != psutil.STATUS_ZOMBIE and any(
             str(folder) in part for part in process.info["cmdline"] or ()
         ):
-            found.append(int(process.info["pid"]))
-    return found
+            pids.append(int(process.info["pid"]))
+    return pids

@@ -1,4 +1,4 @@
-"""The first job: where its songs come from, and what its table says of them."""
+"""The first experiment: its songs and its table."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def songs(tmp_path: Path) -> Path:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Options of each run; motionbeat scores .7 and .4, fbank .5 and .4, in peaks and with the decoder."""
-    made: list[dict[str, str]] = []
+    calls: list[dict[str, str]] = []
 
     def run(argv: Sequence[str]) -> int:
         value = dict(itertools.pairwise(argv))
-        made.append(value)
+        calls.append(value)
         print("what S3PRL prints")
-        overrides = dict(one.split("=") for one in value["-o"].split(",,"))
+        overrides = dict(override.split("=") for override in value["-o"].split(",,"))
         data = Path(overrides["config.downstream_expert.datarc.root"])
         lines = [line.split(",") for line in data.read_text().splitlines()[1:]]
         fold = overrides["config.downstream_expert.datarc.test_fold"]
@@ -43,8 +43,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         rows = [
             (audio, audio, f"{decoder} {target} F", f[decoder] + 0.01 * number)
             for decoder in f
-            for number, (audio, _, of) in enumerate(lines)
-            if of == fold
+            for number, (audio, _, song_fold) in enumerate(lines)
+            if song_fold == fold
             for target in ("beat", "downbeat")
         ]
         results = Results(Run("beat_tracking", "d", value["-u"], fold=fold, step=50), rows)
@@ -52,7 +52,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         return 0
 
     monkeypatch.setattr(run_downstream, "main", run)
-    return made
+    return calls
 
 
 def test_own_songs_are_each_tested_once_and_the_last_lines_say_what_was_reached(
@@ -60,28 +60,28 @@ def test_own_songs_are_each_tested_once_and_the_last_lines_say_what_was_reached(
 ) -> None:
     before = sorted(songs.iterdir())
     out = tmp_path / "out"
-    given = ["first", "-o", str(out), "--data", str(songs), "-u", "motionbeat", "fbank"]
-    assert main(given) == 0
-    told = capsys.readouterr().out
-    assert (out / "table.md").read_text() == told.lstrip("\n")
-    assert "what S3PRL prints" not in told
+    arguments = ["first", "-o", str(out), "--data", str(songs), "-u", "motionbeat", "fbank"]
+    assert main(arguments) == 0
+    output = capsys.readouterr().out
+    assert (out / "table.md").read_text() == output.lstrip("\n")
+    assert "what S3PRL prints" not in output
     assert (out / "fbank-linear-seed0-fold0" / "log.txt").read_text() == "what S3PRL prints\n"
     assert sorted(songs.iterdir()) == before, "the user's folder is left as it was"
     count = len(list(songs.glob("*.wav")))
-    assert f"{count} songs, each tested by a probe" in told
-    assert "| motionbeat − fbank | +0.200 [+0.200, +0.200] | +0.000" in told
+    assert f"{count} songs, each tested by a probe" in output
+    assert "| motionbeat − fbank | +0.200 [+0.200, +0.200] | +0.000" in output
     assert (
         "motionbeat − fbank: higher in beat F (peak picking), downbeat F (peak picking); "
         "not told apart in beat F (Bayesian decoder), downbeat F (Bayesian decoder)."
-    ) in told
-    *_, trained, kept, results = told.splitlines()
+    ) in output
+    *_, trained, selected, results = output.splitlines()
     assert trained == "Trained: linear probes on frozen features, 100 steps, 4 fold(s)."
-    assert "at steps 50, 50, 50, 50 (motionbeat); 50, 50, 50, 50 (fbank)" in kept
+    assert "at steps 50, 50, 50, 50 (motionbeat); 50, 50, 50, 50 (fbank)" in selected
     assert str(out / "table.md") in results
     assert {run["-u"] for run in runs} == {"motionbeat", "fbank"}
     assert all("config.runner.total_steps=100" in run["-o"] for run in runs)
     # The same command finds all of it done.
-    assert main(given) == 0
+    assert main(arguments) == 0
     assert len(runs) == 8
 
 

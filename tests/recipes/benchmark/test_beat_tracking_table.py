@@ -35,13 +35,13 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
-    """Upstream, seed and fold of each run that was made; a run scores as ``BEAT_F`` says."""
-    made: list[tuple[str, str, str]] = []
+    """Upstream, seed and fold of each run; a run scores as ``BEAT_F`` says."""
+    calls: list[tuple[str, str, str]] = []
 
     def run(argv: Sequence[str]) -> int:
         value = dict(itertools.pairwise(argv))
         fold = value["-o"].split("test_fold=")[1].split(",,")[0]
-        made.append((value["-u"], value["--seed"], fold))
+        calls.append((value["-u"], value["--seed"], fold))
         f = BEAT_F[value["-u"]] + 0.02 * int(value["--seed"])
         rows = [
             row
@@ -56,7 +56,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         return 0
 
     monkeypatch.setattr(run_downstream, "main", run)
-    return made
+    return calls
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -67,8 +67,8 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_every_fold_is_run_with_every_seed_and_the_margin_is_paired(
     data: Path, runs: list[tuple[str, str, str]], tmp_path: Path
 ) -> None:
-    given = [str(data), str(tmp_path / "out"), "-u", "fbank", "mfcc", "--seeds", "0", "1"]
-    assert main(given) == 0
+    arguments = [str(data), str(tmp_path / "out"), "-u", "fbank", "mfcc", "--seeds", "0", "1"]
+    assert main(arguments) == 0
     assert sorted(runs) == sorted((u, s, f) for u in ("fbank", "mfcc") for s in "01" for f in "012")
     table = rows((tmp_path / "out/table_dbn.md").read_text())
     # Seeds 0 and 1 differ by .02, pieces by .01 from one to the next.
@@ -79,7 +79,7 @@ def test_every_fold_is_run_with_every_seed_and_the_margin_is_paired(
     assert table["fbank − mfcc"][0] == "+0.100 [+0.100, +0.100]"
     assert table["fbank"][3].startswith("0.200")
     before = list(runs)
-    assert main([*given, "--decoder", "peaks"]) == 0
+    assert main([*arguments, "--decoder", "peaks"]) == 0
     assert runs == before
     assert rows((tmp_path / "out/table_peaks.md").read_text())["fbank"][0].startswith("0.435 [")
 
@@ -88,14 +88,14 @@ def test_other_weights_under_the_same_name_are_run_anew(
     data: Path, runs: list[tuple[str, str, str]], tmp_path: Path
 ) -> None:
     file = tmp_path / "tower.safetensors"
-    given = [str(data), str(tmp_path / "out"), "-u", f"mine={file}", "--seeds", "0"]
-    assert main(given) == 2
+    arguments = [str(data), str(tmp_path / "out"), "-u", f"mine={file}", "--seeds", "0"]
+    assert main(arguments) == 2
     for seed in (0, 1):
         save_music_tower(untrained_music_tower(SMALL, seed), file, Provenance("made", {}))
         # What is there is replaced on demand only.
-        assert main(given) == (2 if seed else 0)
+        assert main(arguments) == (2 if seed else 0)
         for _ in range(2):
-            assert main([*given, "--overwrite"]) == 0
+            assert main([*arguments, "--overwrite"]) == 0
     assert len(runs) == 6
     assert {upstream for upstream, _, _ in runs} == {"motionbeat_local"}
 
@@ -103,19 +103,19 @@ def test_other_weights_under_the_same_name_are_run_anew(
 def test_runs_of_an_earlier_version_are_not_taken_for_results(
     data: Path, runs: list[tuple[str, str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(data), str(tmp_path / "out"), "-u", "fbank", "--seeds", "0"]
-    assert main(given) == 0
+    arguments = [str(data), str(tmp_path / "out"), "-u", "fbank", "--seeds", "0"]
+    assert main(arguments) == 0
     text = (tmp_path / "out/table_dbn.md").read_text()
     folder = tmp_path / "out" / "fbank-linear-seed0-fold1"
     for name in ("begun", "done"):
         (folder / name).write_text("0.1 data")
     (folder / "scores-test.json").write_text("{}")
     results_path(folder).unlink()
-    assert main(given) == 2
+    assert main(arguments) == 2
     assert f"{folder}: contains a run of other data, weights or settings, or of another version" in (
         capsys.readouterr().err
     )
-    assert main([*given, "--overwrite"]) == 0
+    assert main([*arguments, "--overwrite"]) == 0
     assert not (folder / "scores-test.json").exists()
     assert len(runs) == 4
     assert (tmp_path / "out/table_dbn.md").read_text() == text

@@ -75,7 +75,7 @@ def a_tracker(name: str, track: Counting, fingerprint: str = "", has_downbeats: 
     return Tracker(name, fingerprint or name, SAMPLE_RATE, track, has_downbeats)
 
 
-def measured(annotated: Beats, estimated: Beats, has_downbeats: bool = True) -> dict[str, float]:
+def scores_of(annotated: Beats, estimated: Beats, has_downbeats: bool = True) -> dict[str, float]:
     tracker = a_tracker("a", Counting(estimated), has_downbeats=has_downbeats)
     return measures(a_sound("s", annotated), tracker, TimedEstimate(Estimate(estimated), 0.1, 1))
 
@@ -87,23 +87,23 @@ class TestMeasures:
     @settings(max_examples=20, deadline=None)
     @given(TEMPI, st.integers(2, 7))
     def test_perfect_beats(self, bpm: float, metre: int) -> None:
-        found = measured(steady(bpm, metre=metre), steady(bpm, metre=metre))
-        assert [found[name] for name in SCORES] == [1.0] * len(SCORES)
-        assert found["tempo ratio"] == 1.0
-        assert found["octave error"] == 0.0
+        scores = scores_of(steady(bpm, metre=metre), steady(bpm, metre=metre))
+        assert [scores[name] for name in SCORES] == [1.0] * len(SCORES)
+        assert scores["tempo ratio"] == 1.0
+        assert scores["octave error"] == 0.0
 
     @settings(max_examples=20, deadline=None)
     @given(TEMPI, st.sampled_from([name for name in TEMPO_RATIOS if name != "same"]))
     def test_beats_at_another_level(self, bpm: float, level: str) -> None:
-        found = measured(steady(bpm), steady(bpm * TEMPO_RATIOS[level]))
-        assert tempo_class(found["tempo ratio"]) == level
-        assert found["octave error"] == 1.0
-        assert found["beat F"] < 1.0
+        scores = scores_of(steady(bpm), steady(bpm * TEMPO_RATIOS[level]))
+        assert tempo_class(scores["tempo ratio"]) == level
+        assert scores["octave error"] == 1.0
+        assert scores["beat F"] < 1.0
 
     def test_doubled_beats_are_right_at_an_allowed_level(self) -> None:
-        found = measured(steady(80), steady(160))
-        assert found["beat AMLt"] > 0.95
-        assert found["beat CMLt"] == 0.0
+        scores = scores_of(steady(80), steady(160))
+        assert scores["beat AMLt"] > 0.95
+        assert scores["beat CMLt"] == 0.0
 
     @settings(max_examples=50, deadline=None)
     @given(st.sampled_from(list(TEMPO_RATIOS)), st.floats(0.9, 1.1))
@@ -112,27 +112,27 @@ class TestMeasures:
         assert tempo_class(TEMPO_RATIOS[level] * factor) == (level if near else "other")
 
     def test_no_beats(self) -> None:
-        found = measured(steady(100), Beats(np.empty(0), np.empty(0, dtype=np.int64)))
-        assert [found[name] for name in SCORES] == [0.0] * len(SCORES)
-        assert "tempo ratio" not in found
-        assert found["octave error"] == 0.0
+        scores = scores_of(steady(100), Beats(np.empty(0), np.empty(0, dtype=np.int64)))
+        assert [scores[name] for name in SCORES] == [0.0] * len(SCORES)
+        assert "tempo ratio" not in scores
+        assert scores["octave error"] == 0.0
 
     def test_a_tracker_without_downbeats_has_no_score_of_them(self) -> None:
-        found = measured(steady(100), steady(100), has_downbeats=False)
-        assert found["beat F"] == 1.0
-        assert not [name for name in found if name.startswith("downbeat")]
+        scores = scores_of(steady(100), steady(100), has_downbeats=False)
+        assert scores["beat F"] == 1.0
+        assert not [name for name in scores if name.startswith("downbeat")]
 
     def test_unknown_downbeats_are_not_scored(self) -> None:
         known = steady(100)
-        found = measured(Beats(known.times, np.full(len(known.times), UNKNOWN)), known)
-        assert not [name for name in found if name.startswith("downbeat")]
+        scores = scores_of(Beats(known.times, np.full(len(known.times), UNKNOWN)), known)
+        assert not [name for name in scores if name.startswith("downbeat")]
 
     def test_beats_outside_of_what_is_annotated_do_not_count(self) -> None:
-        whole = steady(120, 60.0)
-        inside = (whole.times >= 20) & (whole.times <= 40)
-        part = Beats(whole.times[inside], whole.positions[inside])
-        timed = TimedEstimate(Estimate(whole), 0.1, 1)
-        tracker = a_tracker("a", Counting(whole))
+        all_beats = steady(120, 60.0)
+        inside = (all_beats.times >= 20) & (all_beats.times <= 40)
+        part = Beats(all_beats.times[inside], all_beats.positions[inside])
+        timed = TimedEstimate(Estimate(all_beats), 0.1, 1)
+        tracker = a_tracker("a", Counting(all_beats))
         assert measures(a_sound("s", part, ((20.0, 30.0), (30.0, 40.0))), tracker, timed)["beat F"] == 1.0
         assert measures(a_sound("s", part), tracker, timed)["beat F"] < 0.6
 
@@ -148,14 +148,14 @@ def run(
 class TestKeptEstimates:
     SOUNDS = (a_sound("x", steady(100)), a_sound("y", steady(90)))
 
-    def kept(self, tmp_path: Path) -> tuple[Counting, Tracker, MusicSet, int]:
+    def run_once_cached(self, tmp_path: Path) -> tuple[Counting, Tracker, MusicSet, int]:
         track = Counting(steady(100), 0.7)
         tracker, music_set = a_tracker("a", track), a_set("set", *self.SOUNDS)
         run([music_set], [tracker], tmp_path)
         return track, tracker, music_set, track.calls
 
     def test_nothing_is_estimated_twice_and_the_rows_are_the_same(self, tmp_path: Path) -> None:
-        track, tracker, music_set, calls = self.kept(tmp_path)
+        track, tracker, music_set, calls = self.run_once_cached(tmp_path)
         first = run([music_set], [tracker], tmp_path)
         other = Counting(steady(50))
         both = run([music_set], [tracker, a_tracker("b", other)], tmp_path)
@@ -164,7 +164,7 @@ class TestKeptEstimates:
         pd.testing.assert_frame_equal(first, both[both["upstream"] == "a"].reset_index(drop=True))
 
     def test_what_was_kept_is_what_was_estimated(self, tmp_path: Path) -> None:
-        track, tracker, _, _ = self.kept(tmp_path)
+        track, tracker, _, _ = self.run_once_cached(tmp_path)
         timed = read_estimate(estimate_path(tmp_path, tracker, self.SOUNDS[0]))
         assert timed is not None
         np.testing.assert_array_equal(timed.estimate.beats.times, track.estimate.beats.times)
@@ -172,24 +172,24 @@ class TestKeptEstimates:
         assert timed.estimate.confidence == timed.estimate.downbeat_confidence == 0.7
 
     def test_other_weights_or_code(self, tmp_path: Path) -> None:
-        track, tracker, music_set, calls = self.kept(tmp_path)
+        track, tracker, music_set, calls = self.run_once_cached(tmp_path)
         run([music_set], [replace(tracker, fingerprint="other")], tmp_path)
         assert track.calls == 2 * calls
 
     def test_other_audio(self, tmp_path: Path) -> None:
-        track, tracker, _, calls = self.kept(tmp_path)
+        track, tracker, _, calls = self.run_once_cached(tmp_path)
         run([a_set("set", replace(self.SOUNDS[0], sha256="other"), self.SOUNDS[1])], [tracker], tmp_path)
         assert track.calls == calls + 2
 
     def test_a_damaged_file(self, tmp_path: Path) -> None:
-        track, tracker, music_set, calls = self.kept(tmp_path)
+        track, tracker, music_set, calls = self.run_once_cached(tmp_path)
         path = estimate_path(tmp_path, tracker, self.SOUNDS[1])
         path.write_text(path.read_text()[:40])
         run([music_set], [tracker], tmp_path)
         assert track.calls == calls + 2
 
     def test_overwrite_and_more_repeats(self, tmp_path: Path) -> None:
-        track, tracker, music_set, calls = self.kept(tmp_path)
+        track, tracker, music_set, calls = self.run_once_cached(tmp_path)
         run([music_set], [tracker], tmp_path, overwrite=True)
         assert track.calls == 2 * calls
         run([music_set], [tracker], tmp_path, repeats=3)
@@ -236,10 +236,10 @@ class TestTables:
     def test_means_and_intervals_are_those_over_pieces(self, rows: pd.DataFrame) -> None:
         table = score_table(rows, "set", ["a", "b"], "a")
         for number, measure in enumerate(SCORES):
-            one = rows[(rows["upstream"] == "a") & (rows["measure"] == measure)]
-            values = [one.loc[one["group"] == f"p{n}", "value"].mean() for n in range(5)]
-            expected, found = mean_estimate(values), table.rows["a"][number]
-            assert (found.value, found.low, found.high) == pytest.approx(
+            tracker_rows = rows[(rows["upstream"] == "a") & (rows["measure"] == measure)]
+            values = [tracker_rows.loc[tracker_rows["group"] == f"p{n}", "value"].mean() for n in range(5)]
+            expected, scores = mean_estimate(values), table.rows["a"][number]
+            assert (scores.value, scores.low, scores.high) == pytest.approx(
                 (expected.value, expected.low, expected.high)
             )
 
@@ -247,8 +247,8 @@ class TestTables:
         table = score_table(rows, "set", ["a", "b"], "a")
         assert list(table.margins) == ["b − a"]
         beat_f = rows[rows["measure"] == "beat F"].pivot_table("value", "group", "upstream", "mean")
-        expected, found = mean_estimate((beat_f["b"] - beat_f["a"]).to_numpy()), table.margins["b − a"][0]
-        assert (found.value, found.low, found.high) == pytest.approx(
+        expected, scores = mean_estimate((beat_f["b"] - beat_f["a"]).to_numpy()), table.margins["b − a"][0]
+        assert (scores.value, scores.low, scores.high) == pytest.approx(
             (expected.value, expected.low, expected.high)
         )
 
@@ -284,21 +284,21 @@ class TestReliability:
             inside = (confidence >= number / 10) & (confidence < (number + 1) / 10)
             if inside.any():
                 expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-        found = reliability(confidence.tolist(), right.tolist())
-        assert found.error == pytest.approx(expected)
-        assert found.count.sum() == size
+        scores = reliability(confidence.tolist(), right.tolist())
+        assert scores.error == pytest.approx(expected)
+        assert scores.count.sum() == size
 
     def test_a_confidence_of_one_is_in_the_last_bin(self) -> None:
-        found = reliability([1.0, 0.95], [True, False])
-        assert found.count.tolist() == [2]
-        assert found.error == pytest.approx(0.475)
+        scores = reliability([1.0, 0.95], [True, False])
+        assert scores.count.tolist() == [2]
+        assert scores.error == pytest.approx(0.475)
 
     def test_right_is_an_f_of_nine_tenths(self, tmp_path: Path) -> None:
         sounds = [a_sound("s", steady(100)), a_sound("t", steady(50))]
         rows = run([a_set("set", *sounds)], [a_tracker("a", Counting(steady(100), 0.5))], tmp_path)
-        found = tracker_reliability(rows, "a")
-        assert found["beat"].correct.tolist() == [0.5]
-        assert found["beat"].error == found["downbeat"].error == 0.0
+        scores = tracker_reliability(rows, "a")
+        assert scores["beat"].correct.tolist() == [0.5]
+        assert scores["beat"].error == scores["downbeat"].error == 0.0
 
     def test_a_tracker_without_confidence(self, tmp_path: Path) -> None:
         rows = run([a_set("set", a_sound("s", steady(100)))], [a_tracker("a", Counting(steady(9)))], tmp_path)
@@ -313,11 +313,11 @@ class TestPlayedAt:
         beats = steady(bpm, 8.0)
         wav = np.zeros(8 * SAMPLE_RATE, np.float32)
         wav[(beats.times * SAMPLE_RATE).astype(int)] = 1.0
-        one = MusicSet("set", (lambda: AnnotatedSound("s", "s", beats, ((1.0, 7.0),), wav, ""),))
+        music_set = MusicSet("set", (lambda: AnnotatedSound("s", "s", beats, ((1.0, 7.0),), wav, ""),))
         reachable = bpm / MAX_SPEED_FACTOR <= slowest and slowest + width <= MAX_SPEED_FACTOR * bpm
         if not reachable:
             return
-        (load,) = change_tempo(one, slowest, slowest + width).sounds
+        (load,) = change_tempo(music_set, slowest, slowest + width).sounds
         played = load()
         tempo = 60 / float(np.diff(played.annotated.times).mean())
         assert slowest - 1e-6 <= tempo <= slowest + width + 1e-6
@@ -340,17 +340,17 @@ class TestPlayedAt:
             loaded.append(path)
             return AnnotatedSound("s", "s", steady(120, 8.0), None, path, "")
 
-        (again,) = change_tempo(MusicSet("set", (load,)), 150, 160).sounds
-        assert len(again().samples(SAMPLE_RATE)) < 8 * SAMPLE_RATE
+        (loader,) = change_tempo(MusicSet("set", (load,)), 150, 160).sounds
+        assert len(loader().samples(SAMPLE_RATE)) < 8 * SAMPLE_RATE
         assert len(loaded) == 1
 
     def test_what_is_too_far_away_is_left_out(self) -> None:
-        one = a_set(
+        music_set = a_set(
             "set", a_sound("slow", steady(70)), a_sound("near", steady(120)), a_sound("none", steady(1))
         )
-        assert [load().name for load in change_tempo(one, 150, 160).sounds] == ["near"]
+        assert [load().name for load in change_tempo(music_set, 150, 160).sounds] == ["near"]
         with pytest.raises(DataError, match=r"no recording of set is within a factor of 1\.9"):
-            change_tempo(one, 390, 400)
+            change_tempo(music_set, 390, 400)
 
 
 def save_small(path: Path, beat_heads: bool) -> Path:
@@ -458,11 +458,11 @@ class TestCommand:
         message: str,
     ) -> None:
         plain = save_small(tmp_path / "plain.safetensors", False)
-        given = [text.replace("CLICKS", str(clicks)).replace("PLAIN", str(plain)) for text in options]
-        assert main([str(tmp_path / "out"), *given]) == 2
-        said = capsys.readouterr().err
-        assert message in said
-        assert len(said.splitlines()) == 1
+        arguments = [text.replace("CLICKS", str(clicks)).replace("PLAIN", str(plain)) for text in options]
+        assert main([str(tmp_path / "out"), *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) == 1
         assert not (tmp_path / "out").exists()
 
     def test_a_madmom_that_ends_early(

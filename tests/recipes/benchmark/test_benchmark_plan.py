@@ -1,4 +1,4 @@
-"""Runs of the benchmark: made once, gone on with where they were interrupted, made anew where they differ."""
+"""Runs of the benchmark: done once, resumed after an interruption, and repeated if they differ."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ OPTIONS = ("-u", "mfcc", "-d", "dance_generation")
 
 
 class Training:
-    """Stands for ``run_downstream.py``: leaves a checkpoint, and ends with the code it is told."""
+    """Fake ``run_downstream.py`` that writes a checkpoint and returns a given exit code."""
 
     def __init__(self) -> None:
-        self.asked: list[list[str]] = []
-        self.seen: list[list[str]] = []
+        self.calls: list[list[str]] = []
+        self.checkpoints: list[list[str]] = []
         self.code: int | BaseException = 0
 
     def __call__(self, argv: Sequence[str]) -> int:
         value = dict(itertools.pairwise(argv))
         folder = Path(value["-p"])
-        self.asked.append(list(argv))
-        self.seen.append(sorted(path.name for path in folder.glob("states-*.ckpt")))
+        self.calls.append(list(argv))
+        self.checkpoints.append(sorted(path.name for path in folder.glob("states-*.ckpt")))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "states-500.ckpt").touch()
         if isinstance(self.code, BaseException):
@@ -42,9 +42,9 @@ class Training:
 
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
-    made = Training()
-    monkeypatch.setattr(run_downstream, "main", made)
-    return made
+    training = Training()
+    monkeypatch.setattr(run_downstream, "main", training)
+    return training
 
 
 def run(folder: Path, fingerprint: str = "data", overwrite: bool = False) -> None:
@@ -55,7 +55,7 @@ def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) ->
     folder = tmp_path / "mfcc-seed0"
     run(folder)
     run(folder)
-    assert training.asked == [
+    assert training.calls == [
         [
             *("-m", "train", "-p", str(folder), "-a", *OPTIONS, "--feature_cache", "none"),
             *("-o", "config.a=1,,config.b=2"),
@@ -70,8 +70,8 @@ def test_runs_of_a_plan_share_their_features(training: Training, tmp_path: Path,
     songs.write_text("audio,beats,fold\n" + "".join(f"{name}.wav,{name}.beats,{name}\n" for name in "abc"))
     kept = None if cache is None else tmp_path / cache
     BeatPlan(songs.parent, (0, 1)).run(UpstreamChoice("mfcc", "mfcc", None), tmp_path / "out", kept)
-    places = [asked[asked.index("--feature_cache") + 1] for asked in training.asked]
-    assert places == ["none" if kept is None else str(kept)] * 6
+    caches = [call[call.index("--feature_cache") + 1] for call in training.calls]
+    assert caches == ["none" if kept is None else str(kept)] * 6
 
 
 @pytest.mark.parametrize("ended", [KeyboardInterrupt(), 1, 130])
@@ -83,10 +83,10 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(
         run(tmp_path)
     training.code = 0
     run(tmp_path)
-    assert training.asked[1] == training.asked[0]
-    assert training.seen == [[], ["states-500.ckpt"]]
+    assert training.calls[1] == training.calls[0]
+    assert training.checkpoints == [[], ["states-500.ckpt"]]
     run(tmp_path)
-    assert len(training.asked) == 2
+    assert len(training.calls) == 2
 
 
 def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_before(
@@ -100,18 +100,18 @@ def test_a_run_of_other_data_is_replaced_on_demand_without_the_checkpoints_of_be
     training.code = 1
     with pytest.raises(RunFailed, match="ended with code 1"):
         run(tmp_path, "other data", overwrite=True)
-    assert training.asked[1][2:] == training.asked[0][2:]
-    assert training.seen == [[], []]
+    assert training.calls[1][2:] == training.calls[0][2:]
+    assert training.checkpoints == [[], []]
     # What was done before no longer stands: its folder was written over.
     training.code = 0
     run(tmp_path, overwrite=True)
-    assert len(training.asked) == 3
+    assert len(training.calls) == 3
 
 
 def test_a_run_whose_results_are_gone_is_made_anew(training: Training, tmp_path: Path) -> None:
     run(tmp_path)
     results_path(tmp_path).unlink()
     run(tmp_path)
-    assert training.seen == [[], []]
+    assert training.checkpoints == [[], []]
     run(tmp_path)
-    assert len(training.asked) == 2
+    assert len(training.calls) == 2

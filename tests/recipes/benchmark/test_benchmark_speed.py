@@ -17,9 +17,9 @@ from recipes.benchmark.speed.measurement import Measurement, min_times, music
 def test_the_fastest_turn_counts_but_the_first_does_not() -> None:
     waits = iter([0.0, 0.05, 0.02, 0.05])
     calls = {"one": lambda: time.sleep(next(waits)), "other": lambda: None}
-    found = min_times(calls, 3)
-    assert 0.02 <= found["one"] < 0.05
-    assert found["other"] < 0.02
+    result = min_times(calls, 3)
+    assert 0.02 <= result["one"] < 0.05
+    assert result["other"] < 0.02
 
 
 def test_music_is_always_the_same_and_as_long_as_asked() -> None:

@@ -41,8 +41,8 @@ from tests.small import SMALL, music
 SECONDS = 10.0
 
 
-def made(number: int, of_set: str = "made", piece: str | None = None) -> Activations:
-    """A recording with activations made from its beats."""
+def recording_from_beats(number: int, of_set: str = "made", piece: str | None = None) -> Activations:
+    """A recording with activations that are derived from its beats."""
     draw = np.random.default_rng(number)
     beats = random_beats(float(draw.uniform(70, 180)), SECONDS, draw)
     positions = positions_of(len(beats), 4)
@@ -57,20 +57,20 @@ BAD = current_values() | {"tempo_centre": 180.0, "tempo_spread": 0.2, "beat": 0.
 
 
 def test_a_search_improves_bad_values_on_other_recordings_too() -> None:
-    recordings = [made(number) for number in range(5)]
-    found, tried = search(recordings, BAD, seed=0, seconds=60, proposals=50)
+    recordings = [recording_from_beats(number) for number in range(5)]
+    result, tried = search(recordings, BAD, seed=0, seconds=60, proposals=50)
     assert tried == 50
-    others = [made(number) for number in range(6, 12)]
+    others = [recording_from_beats(number) for number in range(6, 12)]
     for some, gain in ((recordings, 0.15), (others, 0.05)):
-        sets = [one.set for one in some]
-        assert objective(scores(some, found), sets) > objective(scores(some, BAD), sets) + gain
+        sets = [recording.set for recording in some]
+        assert objective(scores(some, result), sets) > objective(scores(some, BAD), sets) + gain
 
 
 def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
     present = current_values()
     start = present | {"tempo": 4.0}
-    found, _ = search([made(0)], start, seed=0, seconds=60, proposals=40)
-    assert distance(found, present) < 0.6 * distance(start, present)
+    result, _ = search([recording_from_beats(0)], start, seed=0, seconds=60, proposals=40)
+    assert distance(result, present) < 0.6 * distance(start, present)
     far = present | {
         "beat_bias": present["beat_bias"] + 3.5,
         "tempo_jump": present["tempo_jump"] * 20**0.25,
@@ -80,24 +80,24 @@ def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
 
 def test_present_values_are_the_weights() -> None:
     assert bar_pointer_weights(current_values()) == DEFAULT_WEIGHTS
-    one = made(3)
-    (path,) = decode_bars(one.evidence)
-    np.testing.assert_array_equal(decode(one, current_values()).frames, path.frames)
+    recording = recording_from_beats(3)
+    (path,) = decode_bars(recording.evidence)
+    np.testing.assert_array_equal(decode(recording, current_values()).frames, path.frames)
 
 
 def test_sets_count_the_same_and_downbeats_half_where_they_are_known() -> None:
-    found = np.array([[1.0, 0.4], [0.5, np.nan], [0.6, 0.0]])
+    result = np.array([[1.0, 0.4], [0.5, np.nan], [0.6, 0.0]])
     sets = ["a", "a", "b"]
-    assert objective(found, sets) == pytest.approx(((0.75 + 0.2) + 0.6) / 2)
-    assert shares(found, sets).sum() == pytest.approx(objective(found, sets))
+    assert objective(result, sets) == pytest.approx(((0.75 + 0.2) + 0.6) / 2)
+    assert shares(result, sets).sum() == pytest.approx(objective(result, sets))
 
 
 def test_folds_halve_the_pieces_of_each_set() -> None:
-    recordings = [made(n, of_set, f"{n // 3}") for of_set in ("a", "b") for n in range(12)]
+    recordings = [recording_from_beats(n, of_set, f"{n // 3}") for of_set in ("a", "b") for n in range(12)]
     fold = folds(recordings, 0)
     by_piece: dict[tuple[str, str], set[int]] = {}
-    for one, number in zip(recordings, fold.tolist(), strict=True):
-        by_piece.setdefault((one.set, one.piece), set()).add(number)
+    for recording, number in zip(recordings, fold.tolist(), strict=True):
+        by_piece.setdefault((recording.set, recording.piece), set()).add(number)
     assert all(len(numbers) == 1 for numbers in by_piece.values())
     for of_set in ("a", "b"):
         numbers = [next(iter(n)) for (name, _), n in by_piece.items() if name == of_set]
@@ -109,10 +109,10 @@ def test_a_calibration_is_the_curve_that_outcomes_were_drawn_by() -> None:
     draw = np.random.default_rng(0)
     true, margin = Calibration(scale=2.0, midpoint=3.0), draw.uniform(-2, 9, 4000)
     right = draw.random(4000) < [true.confidence(value, 1) for value in margin]
-    found = fit_calibration(margin, right)
-    assert found is not None
-    assert found.scale == pytest.approx(2.0, rel=0.1)
-    assert found.midpoint == pytest.approx(3.0, rel=0.1)
+    result = fit_calibration(margin, right)
+    assert result is not None
+    assert result.scale == pytest.approx(2.0, rel=0.1)
+    assert result.midpoint == pytest.approx(3.0, rel=0.1)
     assert fit_calibration(margin, np.ones(4000, dtype=np.bool_)) is None
     assert fit_calibration(margin, ~right) is None
 
@@ -145,18 +145,18 @@ def test_activations_are_kept_by_checkpoint_and_are_those_of_the_grid(
 ) -> None:
     first = save_small(tmp_path / "first.safetensors", grid_from="heads")
     second = save_small(tmp_path / "second.safetensors", seed=1)
-    one, folder = MusicSet("set", (lambda: sound(8.0),)), tmp_path / "kept"
-    (fresh,) = read_activations([one], first, folder, 60.0)
-    (other,) = read_activations([one], second, folder, 60.0)
+    music_set, folder = MusicSet("set", (lambda: sound(8.0),)), tmp_path / "kept"
+    (fresh,) = read_activations([music_set], first, folder, 60.0)
+    (other,) = read_activations([music_set], second, folder, 60.0)
     assert len(list(folder.iterdir())) == 2
     assert not torch.equal(fresh.evidence.beat, other.evidence.beat)
     monkeypatch.setattr(kept_activations, "compute_activations", lambda *_: pytest.fail("computed again"))
-    (again,) = read_activations([one], first, folder, 60.0)
+    (cached,) = read_activations([music_set], first, folder, 60.0)
     for name, value in vars(fresh.evidence).items():
-        assert torch.equal(value, getattr(again.evidence, name))
+        assert torch.equal(value, getattr(cached.evidence, name))
     wav = torch.from_numpy(sound(8.0).source)
     grid = load_music_tower(first)[0].estimate_grid(wav)
-    np.testing.assert_allclose(path_beats(again, decode(again, current_values())).times, grid.beats)
+    np.testing.assert_allclose(path_beats(cached, decode(cached, current_values())).times, grid.beats)
 
 
 def test_long_recordings_are_cut_to_their_middle(tmp_path: Path) -> None:

@@ -29,11 +29,11 @@ def random_windows(seed: int, weights: NDArray[np.float64], count: int = 400) ->
 
 def test_a_fit_finds_the_weights_that_tempi_were_drawn_by() -> None:
     true = np.array([3.0, -2.0, 0.0, 1.0])
-    found = fit(random_windows(0, true, 3000))
-    np.testing.assert_allclose(found, true, atol=0.35)
+    fitted = fit(random_windows(0, true, 3000))
+    np.testing.assert_allclose(fitted, true, atol=0.35)
     held_out = random_windows(1, true)
-    assert score(held_out, found)[0] == pytest.approx(score(held_out, true)[0], abs=0.03)
-    assert score(held_out, found)[0] > score(held_out, -true)[0] + 0.3
+    assert score(held_out, fitted)[0] == pytest.approx(score(held_out, true)[0], abs=0.03)
+    assert score(held_out, fitted)[0] > score(held_out, -true)[0] + 0.3
 
 
 def test_weights_of_windows_add_up_and_rare_tempi_count_more() -> None:
@@ -62,16 +62,16 @@ def test_evidence_times_weights_is_the_score_by_which_tempi_are_chosen() -> None
 def test_the_command_fits_a_corpus_and_scores_it_on_the_dev_split(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = [
+    pairs = [
         Made(f"{split}{n}", bpm=80.0 + 9 * n, seconds=10.0, split=split)
         for split in ("train", "dev")
         for n in range(4)
     ]
-    write_corpus(tmp_path / "corpus", made)
+    write_corpus(tmp_path / "corpus", pairs)
     assert main([str(tmp_path / "corpus")]) == 0
-    said = capsys.readouterr().out
-    assert said.count("windows  right") == 6
-    assert said.count("PERIODICITY_WEIGHTS = [[") == said.count("PRIOR_WEIGHTS = [") == 1
+    output = capsys.readouterr().out
+    assert output.count("windows  right") == 6
+    assert output.count("PERIODICITY_WEIGHTS = [[") == output.count("PRIOR_WEIGHTS = [") == 1
     assert main([str(tmp_path / "none")]) == 2
     write_corpus(tmp_path / "loose", [Made("a", bpm=None)])
     assert main([str(tmp_path / "loose")]) == 2

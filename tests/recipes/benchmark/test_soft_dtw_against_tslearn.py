@@ -49,10 +49,10 @@ def test_without_tslearn_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "tslearn", None)
     monkeypatch.setitem(sys.modules, "tslearn.metrics", None)
     assert main([]) == 2
-    said = capsys.readouterr()
-    assert "pip install tslearn==0.10.0" in said.err
-    assert len(said.err.splitlines()) == 1
-    assert not said.out
+    output = capsys.readouterr()
+    assert "pip install tslearn==0.10.0" in output.err
+    assert len(output.err.splitlines()) == 1
+    assert not output.out
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.slurm]
 def test_a_task_that_is_requeued_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     runner = {"total_steps": 200, "eval_step": 200, "save_step": 5, "log_step": 50}
     overrides = ",,".join(f"config.runner.{key}={value}" for key, value in runner.items())
-    asked = [
+    arguments = [
         "downstream",
         "--cluster",
         "slurm",
@@ -31,7 +31,7 @@ def test_a_task_that_is_requeued_goes_on_from_its_checkpoint(tmp_path: Path) -> 
         "0:10:00",
     ]
     task = ["-u", "motionbeat_log_mel", "-d", "beat_tracking", "-o", overrides, "--seed", "3"]
-    assert main([*asked, "--", *task]) == 0
+    assert main([*arguments, "--", *task]) == 0
 
     def saved() -> list[int]:
         return sorted(int(path.stem[7:]) for path in tmp_path.glob("states-*.ckpt"))

@@ -144,10 +144,10 @@ def test_stop_cancels_what_is_queued_and_what_runs(
     assert launch(waiting, *TWO_TASKS, "--seeds", "0,1") == 0
     wait(lambda: last_step(running) > 0, "a first step")
     assert state(waiting, "seed0").startswith("PENDING")
-    for folder, said in ((waiting, "stopped: seed0, seed1"), (running, "stopped: run")):
+    for folder, output in ((waiting, "stopped: seed0, seed1"), (running, "stopped: run")):
         capsys.readouterr()
         assert main(["stop", str(folder)]) == 0
-        assert said in capsys.readouterr().out
+        assert output in capsys.readouterr().out
     assert wait_until_over(waiting, "seed1") == "CANCELLED"
     assert wait_until_over(running) == "CANCELLED"
     assert processes_of(tmp_path) == []
@@ -157,9 +157,9 @@ def test_stop_cancels_what_is_queued_and_what_runs(
 
 def test_what_sbatch_refuses_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert launch(tmp_path, "--cluster", "slurm", "--partition", "nowhere") == 2
-    said = capsys.readouterr().err.strip()
-    assert "\n" not in said
-    assert "invalid partition" in said
+    output = capsys.readouterr().err.strip()
+    assert "\n" not in output
+    assert "invalid partition" in output
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert main(["watch", str(tmp_path), "--once"]) == 2
 

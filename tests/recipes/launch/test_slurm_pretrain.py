@@ -74,11 +74,11 @@ def test_a_job_preempted_twice_ends_as_the_undisturbed_run(
     assert 0 < first < second < STEPS
     for name in ("train", "valid"):
         assert without_times(metrics(tmp_path, name)) == without_times(metrics(undisturbed, name))
-    ours, theirs = (checkpoint(folder, STEPS) for folder in (tmp_path, undisturbed))
-    for folder in (ours, theirs):
+    ours, reference = (checkpoint(folder, STEPS) for folder in (tmp_path, undisturbed))
+    for folder in (ours, reference):
         for rank in range(2):
             del folder[f"trainer/rank_{rank:02d}.pt"]["_base_wall_time"]
-    assert differing(ours, theirs) == []
+    assert differing(ours, reference) == []
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 

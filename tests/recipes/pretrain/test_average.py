@@ -22,10 +22,10 @@ def saved(file: Path, seed: int, config: MusicTowerConfig = SMALL) -> Path:
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_every_weight_lies_at_its_share_between_both(tmp_path: Path, share: float) -> None:
-    one, other = saved(tmp_path / "1.safetensors", 1), saved(tmp_path / "2.safetensors", 2)
+    first, second = saved(tmp_path / "1.safetensors", 1), saved(tmp_path / "2.safetensors", 2)
     out = tmp_path / "out.safetensors"
-    assert main([str(one), str(other), str(out), "--share", str(share)]) == 0
-    a, b, mean = (load_music_tower(file)[0].state_dict() for file in (one, other, out))
+    assert main([str(first), str(second), str(out), "--share", str(share)]) == 0
+    a, b, mean = (load_music_tower(file)[0].state_dict() for file in (first, second, out))
     for name, value in mean.items():
         torch.testing.assert_close(value, (1 - share) * a[name] + share * b[name])
     provenance = load_music_tower(out)[1]
@@ -34,17 +34,17 @@ def test_every_weight_lies_at_its_share_between_both(tmp_path: Path, share: floa
 
 
 def test_towers_of_different_sizes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = saved(tmp_path / "1.safetensors", 1)
-    other = saved(tmp_path / "2.safetensors", 2, replace(SMALL, token_layers=SMALL.token_layers + 1))
+    first = saved(tmp_path / "1.safetensors", 1)
+    second = saved(tmp_path / "2.safetensors", 2, replace(SMALL, token_layers=SMALL.token_layers + 1))
     out = tmp_path / "out.safetensors"
-    assert main([str(one), str(other), str(out)]) == 2
+    assert main([str(first), str(second), str(out)]) == 2
     assert "different sizes" in capsys.readouterr().err
     assert not out.exists()
 
 
 @pytest.mark.parametrize("share", ["-0.1", "1.1", "nan"])
 def test_a_share_outside_its_range_is_refused(tmp_path: Path, share: str) -> None:
-    one = saved(tmp_path / "1.safetensors", 1)
+    first = saved(tmp_path / "1.safetensors", 1)
     with pytest.raises(SystemExit) as end:
-        main([str(one), str(one), str(tmp_path / "out.safetensors"), f"--share={share}"])
+        main([str(first), str(first), str(tmp_path / "out.safetensors"), f"--share={share}"])
     assert end.value.code == 2

@@ -63,19 +63,19 @@ def reader(corpora: list[Corpus], own_process: bool = False, accumulate: int = 1
 
 
 def epoch(read: PretrainReader) -> list[Batch]:
-    found = [batch for batches in read for batch in batches]
+    batches = [batch for batches in read for batch in batches]
     read.reset()
-    return found
+    return batches
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same(first: Batch, second: Batch) -> bool:
     return (
-        one.names == other.names
-        and one.starts == other.starts
-        and torch.equal(one.wav, other.wav)
-        and torch.equal(one.joints, other.joints)
-        and torch.equal(one.pulses, other.pulses)
-        and all((a.beats == b.beats).all() for a, b in zip(one.grids, other.grids, strict=True))
+        first.names == second.names
+        and first.starts == second.starts
+        and torch.equal(first.wav, second.wav)
+        and torch.equal(first.joints, second.joints)
+        and torch.equal(first.pulses, second.pulses)
+        and all((a.beats == b.beats).all() for a, b in zip(first.grids, second.grids, strict=True))
     )
 
 
@@ -142,9 +142,9 @@ def test_data_that_cannot_be_used_is_told_as_itself(tmp_path: Path, own_process:
     corpus = write_corpus(tmp_path, [Made(f"p{i}", bpm=100.0, seconds=7.0) for i in range(4)])
     for file in (tmp_path / "audio").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match="clips in a row could not be used") as told:
+    with pytest.raises(DataError, match="clips in a row could not be used") as error:
         next(reader([corpus], own_process))
-    assert "Traceback" not in str(told.value)
+    assert "Traceback" not in str(error.value)
 
 
 def test_other_corpora_are_refused(corpora: list[Corpus]) -> None:

@@ -36,7 +36,7 @@ def listening(corpus: Corpus, late: float, monkeypatch: pytest.MonkeyPatch) -> M
     clips = [load_pair(pair, corpus.folder) for pair in corpus.split("dev")]
     frames = tower._frames
 
-    def heard(mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:
+    def fake_frames(mel: Tensor, mel_lengths: Tensor, onset: Tensor) -> FrameFeatures:
         features = frames(mel, mel_lengths, onset)
         middles = (torch.arange(features.pulses.shape[1]) + 0.5) / 50
         rows = []
@@ -46,12 +46,12 @@ def listening(corpus: Corpus, late: float, monkeypatch: pytest.MonkeyPatch) -> M
             rows.append(6 * torch.exp(-0.5 * (away / 0.03) ** 2) - 3)
         return replace(features, pulses=torch.stack(rows))
 
-    monkeypatch.setattr(tower, "_frames", heard)
+    monkeypatch.setattr(tower, "_frames", fake_frames)
     return tower
 
 
-def mean(choice: GridChoice, way: GridMethod) -> float:
-    return choice.scores[way]["corpus"].value
+def mean(choice: GridChoice, method: GridMethod) -> float:
+    return choice.scores[method]["corpus"].value
 
 
 def test_pulses_on_the_beats_are_taken(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_songs_are_a_set_of_their_own(corpus: Corpus, tmp_path: Path) -> None:
     tower = untrained_music_tower(SMALL).eval()
     choice = choose_grid_source(tower, [corpus], [songs], sources=("onsets",))
     sets = choice.scores["onsets", 0.3]
-    assert {name: found.groups for name, found in sets.items()} == {"corpus": len(DEV), "songs": 3}
+    assert {name: scores.groups for name, scores in sets.items()} == {"corpus": len(DEV), "songs": 3}
     assert (
         sets["corpus"]
         == choose_grid_source(tower, [corpus], sources=("onsets",)).scores["onsets", 0.3]["corpus"]

@@ -95,11 +95,11 @@ def on_a_cpu(computes: bool) -> None:
     precision.supports_dtype = lambda dtype, device: computes
     forward = PretrainedModel.forward
 
-    def told(self: PretrainedModel, *arguments: Any) -> Any:
+    def check_precision(self: PretrainedModel, *arguments: Any) -> Any:
         print(f"autocast {torch.is_autocast_enabled('cpu')}", flush=True)
         return forward(self, *arguments)
 
-    PretrainedModel.forward = told  # type: ignore[assignment, method-assign]
+    PretrainedModel.forward = check_precision  # type: ignore[assignment, method-assign]
 
 
 @pytest.mark.slow

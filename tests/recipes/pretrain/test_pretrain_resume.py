@@ -56,14 +56,14 @@ def test_a_run_killed_at_twelve_moments_is_the_undisturbed_run(tmp_path: Path, c
 def assert_same(disturbed: Path, undisturbed: Path) -> None:
     for name in ("train", "valid"):
         assert without_times(metrics(disturbed, name)) == without_times(metrics(undisturbed, name))
-    ours, theirs = checkpoint(disturbed, STEPS), checkpoint(undisturbed, STEPS)
-    for state in (ours, theirs):
+    resumed, expected = checkpoint(disturbed, STEPS), checkpoint(undisturbed, STEPS)
+    for state in (resumed, expected):
         del state["trainer/rank_00.pt"]["_base_wall_time"]
-    assert differing(ours, theirs) == []
+    assert differing(resumed, expected) == []
     scores = Path("checkpoints/scores")
-    kept = sorted(file.name for file in (undisturbed / scores).iterdir())
-    assert kept == [f"step_{STEPS - 2}.txt", f"step_{STEPS}.txt"]
-    for name in kept:
+    names = sorted(file.name for file in (undisturbed / scores).iterdir())
+    assert names == [f"step_{STEPS - 2}.txt", f"step_{STEPS}.txt"]
+    for name in names:
         assert (disturbed / scores / name).read_text() == (undisturbed / scores / name).read_text()
 
 
@@ -85,21 +85,21 @@ def kill_after(attempt: Attempt, out: Path, line: str, count: int, seconds: floa
     assert attempt.code() == -signal.SIGKILL, f"over {seconds:.3f} s after {line!r}"
 
 
-def differing(x: Any, y: Any, place: str = "") -> list[str]:
+def differing(x: Any, y: Any, path: str = "") -> list[str]:
     """Where two states differ, to the bit."""
     if isinstance(x, torch.Tensor):
         same = isinstance(y, torch.Tensor) and x.dtype == y.dtype and torch.equal(x, y)
-        return [] if same else [place]
+        return [] if same else [path]
     if isinstance(x, Mapping):
         if not isinstance(y, Mapping) or x.keys() != y.keys():
-            return [place]
-        return [found for key in x for found in differing(x[key], y[key], f"{place}/{key}")]
+            return [path]
+        return [difference for key in x for difference in differing(x[key], y[key], f"{path}/{key}")]
     if isinstance(x, Sequence) and not isinstance(x, str):
         if len(x) != len(y):
-            return [place]
+            return [path]
         return [
-            found
+            difference
             for i, (a, b) in enumerate(zip(x, y, strict=True))
-            for found in differing(a, b, f"{place}/{i}")
+            for difference in differing(a, b, f"{path}/{i}")
         ]
-    return [] if x == y else [f"{place}: {x!r}, {y!r}"]
+    return [] if x == y else [f"{path}: {x!r}, {y!r}"]

@@ -11,7 +11,7 @@ from recipes.pretrain.validation.beat_probe import _in_context, _ridge, _sums, b
 Clips = tuple[list[NDArray[np.float32]], list[NDArray[np.float64]], NDArray[np.int64]]
 
 
-def made(strength: float, count: int = 24, dim: int = 12, seed: int = 0) -> Clips:
+def random_clips(strength: float, count: int = 24, dim: int = 12, seed: int = 0) -> Clips:
     """Noise, with a bump at each beat in some mixture of features."""
     rng = np.random.default_rng(seed)
     features, beats = [], []
@@ -28,36 +28,36 @@ def made(strength: float, count: int = 24, dim: int = 12, seed: int = 0) -> Clip
 
 
 def test_finds_beats_where_they_are_and_not_in_noise() -> None:
-    plain, absent = beat_probe(*made(2.0)), beat_probe(*made(0.0))
+    plain, absent = beat_probe(*random_clips(2.0)), beat_probe(*random_clips(0.0))
     assert plain.f.value > 0.93
     # Peaks at random, as many as are best, hit some: beats are 375 to 750 ms apart, windows 140 ms wide.
     assert 0.15 < absent.f.value < 0.48
-    assert absent.f.value < beat_probe(*made(0.5)).f.value < plain.f.value
+    assert absent.f.value < beat_probe(*random_clips(0.5)).f.value < plain.f.value
 
 
 def test_is_the_same_every_time_and_another_division_gives_about_the_same() -> None:
-    clips = made(1.0)
+    clips = random_clips(1.0)
     first = beat_probe(*clips)
     assert beat_probe(*clips) == first
-    other = beat_probe(*clips, seed=1)
-    assert other.test_pieces != first.test_pieces
-    assert other.f.value == pytest.approx(first.f.value, abs=0.1)
+    y = beat_probe(*clips, seed=1)
+    assert y.test_pieces != first.test_pieces
+    assert y.f.value == pytest.approx(first.f.value, abs=0.1)
 
 
 def test_beats_of_test_pieces_are_not_fitted_on() -> None:
-    features, beats, pieces = made(2.0)
+    features, beats, pieces = random_clips(2.0)
     right = beat_probe(features, beats, pieces)
     wrong = [
         times + 0.15 if piece in right.test_pieces else times
         for times, piece in zip(beats, pieces, strict=True)
     ]
-    found = beat_probe(features, wrong, pieces)
-    assert (found.penalty, found.threshold) == (right.penalty, right.threshold)
-    assert found.f.value < 0.1
+    result = beat_probe(features, wrong, pieces)
+    assert (result.penalty, result.threshold) == (right.penalty, right.threshold)
+    assert result.f.value < 0.1
 
 
 def test_the_order_of_clips_and_the_units_of_features_do_not_matter() -> None:
-    features, beats, pieces = made(1.0)
+    features, beats, pieces = random_clips(1.0)
     plain = beat_probe(features, beats, pieces)
     order = np.random.default_rng(2).permutation(len(pieces))
     scale = np.linspace(0.1, 100, features[0].shape[1]).astype(np.float32)
@@ -67,12 +67,12 @@ def test_the_order_of_clips_and_the_units_of_features_do_not_matter() -> None:
 
 
 def test_constant_features_and_beats_outside_a_clip_do_no_harm() -> None:
-    features, beats, pieces = made(2.0)
+    features, beats, pieces = random_clips(2.0)
     plain = beat_probe(features, beats, pieces)
     more = [np.concatenate([clip, np.full((len(clip), 1), 5.0, np.float32)], 1) for clip in features]
     beyond = [np.concatenate([[-0.3], times, [1000.0]]) for times in beats]
-    found = beat_probe(more, beyond, pieces)
-    assert found.f.value == pytest.approx(plain.f.value, abs=0.02)
+    result = beat_probe(more, beyond, pieces)
+    assert result.f.value == pytest.approx(plain.f.value, abs=0.02)
     without = beat_probe([*features, features[0]], [*beats, np.empty(0)], [*pieces, 99])
     assert without.skipped == 1
     assert without.f == plain.f
@@ -80,15 +80,15 @@ def test_constant_features_and_beats_outside_a_clip_do_no_harm() -> None:
 
 def test_ridge_is_least_squares_with_a_penalty_and_parts_add_up() -> None:
     rng = np.random.default_rng(0)
-    seen = [_in_context(rng.standard_normal((50, 3))) for _ in range(3)]
-    wanted = [rng.random(50).astype(np.float32) for _ in seen]
-    rows, target = np.concatenate(seen), np.concatenate(wanted)
+    inputs = [_in_context(rng.standard_normal((50, 3))) for _ in range(3)]
+    targets = [rng.random(50).astype(np.float32) for _ in inputs]
+    rows, target = np.concatenate(inputs), np.concatenate(targets)
     # The penalty on all weights but the constant's, as further equations.
-    held = np.sqrt(0.1 * len(rows)) * np.eye(rows.shape[1])[:-1]
+    ridge = np.sqrt(0.1 * len(rows)) * np.eye(rows.shape[1])[:-1]
     expected = np.linalg.lstsq(
-        np.concatenate([rows, held]), np.concatenate([target, np.zeros(len(held))]), rcond=None
+        np.concatenate([rows, ridge]), np.concatenate([target, np.zeros(len(ridge))]), rcond=None
     )[0]
-    parts = [_sums([one], [other]) for one, other in zip(seen, wanted, strict=True)]
+    parts = [_sums([x], [y]) for x, y in zip(inputs, targets, strict=True)]
     assert _ridge(parts, 0.1) == pytest.approx(expected, abs=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_context_is_the_neighbours_and_stays_inside_the_clip() -> None:
 
 
 def test_what_cannot_be_probed_is_refused() -> None:
-    features, beats, pieces = made(1.0, 4)
+    features, beats, pieces = random_clips(1.0, 4)
     with pytest.raises(ValueError, match="has 2 pieces with beats"):
         beat_probe(features, beats, pieces)
     with pytest.raises(ValueError, match="beats of 3"):

@@ -20,10 +20,10 @@ def test_is_pearson_over_a_clips_own_frames_whatever_lies_beyond(seed: int, more
     predicted, target = rng.standard_normal((2, 4, 30 + more)).astype(np.float32)
     for curve in (predicted, target):
         curve[np.arange(30 + more) >= lengths[:, None]] = np.nan
-    found = clip_correlations(*(torch.from_numpy(x) for x in (predicted, target, lengths)))
+    result = clip_correlations(*(torch.from_numpy(x) for x in (predicted, target, lengths)))
     for row, length in enumerate(lengths):
         expected = np.corrcoef(predicted[row, :length], target[row, :length])[0, 1]
-        assert float(found[row]) == pytest.approx(expected, abs=1e-6)
+        assert float(result[row]) == pytest.approx(expected, abs=1e-6)
 
 
 @given(SEEDS, st.floats(0.01, 100), st.floats(-10, 10))
@@ -39,11 +39,11 @@ def test_a_constant_target_is_left_out_and_a_constant_prediction_knows_nothing()
     target[1] = 0.1
     predicted = torch.rand(3, 40)
     predicted[2] = 0.7
-    found = clip_correlations(predicted, target, torch.tensor([40, 40, 40]))
-    assert torch.isnan(found).tolist() == [False, True, False]
-    assert float(found[2]) == 0
-    figures = head_correlation("onset", found.numpy(), [0, 1, 2])
-    assert figures["onset"] == pytest.approx(float(found[0]) / 2)
+    result = clip_correlations(predicted, target, torch.tensor([40, 40, 40]))
+    assert torch.isnan(result).tolist() == [False, True, False]
+    assert float(result[2]) == 0
+    figures = head_correlation("onset", result.numpy(), [0, 1, 2])
+    assert figures["onset"] == pytest.approx(float(result[0]) / 2)
     assert figures["onset_left_out"] == 1
 
 
