@@ -121,9 +121,7 @@ class BeatPlan(CommandPlan):
 @command("beat_tracking_table", interrupted=INTERRUPTED_RESUMABLE, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
     """Run missing trainings and print the table; return the exit code of a run that fails."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0] if __doc__ else None,
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="CSV file of a beat tracking data set, with folds or splits")
     parser.add_argument("out", type=Path, help="folder for the runs and table_DECODER.md")
     parser.add_argument(

@@ -19,11 +19,7 @@ from recipes.benchmark.upstream_choice import UpstreamChoice
 from recipes.downstream.clip_probing.clip_expert import ClipTask
 from recipes.downstream.clip_probing.clips import Clip, ClipData
 from recipes.downstream.clip_probing.features import ClipFeatures, clip_features
-from recipes.downstream.clip_probing.predictions import (
-    Predictions,
-    compare_predictions,
-    read_predictions,
-)
+from recipes.downstream.clip_probing.predictions import Predictions, compare_predictions, read_predictions
 from recipes.downstream.clip_probing.probing import TrainedProbe, predict, train
 from recipes.downstream.clip_probing.report import report
 from recipes.downstream.clip_probing.settings import DataSettings, ModelSettings, TaskSettings

@@ -165,10 +165,7 @@ def _select_rows(table: ResultTable, names: Sequence[str] | None) -> ResultTable
         return {name: part[name] for name in names if name in part}
 
     return replace(
-        table,
-        rows=select(table.rows),
-        margins=select(table.margins),
-        references=select(table.references),
+        table, rows=select(table.rows), margins=select(table.margins), references=select(table.references)
     )
 
 

@@ -204,16 +204,8 @@ def train(run: ArmRun, clips: int) -> int:
         if code:
             return code
     if not read_metrics(run):
-        return run_module(
-            "recipes.pretrain.validate",
-            str(training),
-            "--step",
-            "last",
-            "--split",
-            "dev",
-            "--clips",
-            str(clips),
-        )
+        options = ["--step", "last", "--split", "dev", "--clips", str(clips)]
+        return run_module("recipes.pretrain.validate", str(training), *options)
     return 0
 
 

@@ -69,10 +69,7 @@ class TrackResult:
 
 
 def compare(
-    beats: Array,
-    downbeats: Array | None,
-    reference_beats: Array,
-    reference_downbeats: Array,
+    beats: Array, downbeats: Array | None, reference_beats: Array, reference_downbeats: Array
 ) -> tuple[float, float, bool, bool, bool | None]:
     """Return the tempo ratio, the share of matched beats, and whether level, phase and bars are right.
 
@@ -83,28 +80,23 @@ def compare(
         reference_downbeats: (L,) reference downbeats.
     """
     ratio = float(np.median(np.diff(reference_beats)) / np.median(np.diff(beats)))
-    inside = beats[
-        (beats > reference_beats[0] - TOLERANCE_SECONDS) & (beats < reference_beats[-1] + TOLERANCE_SECONDS)
-    ]
-    matched_share = _matched_share(inside, reference_beats)
+    matched_share = _matched_share(_within(beats, reference_beats), reference_beats)
     level = abs(ratio - 1) <= MAX_PERIOD_DEVIATION
     phase = level and matched_share >= MIN_MATCHED_SHARE
     if downbeats is None:
         return ratio, matched_share, level, phase, None
-    labelled = downbeats[
-        (downbeats > reference_beats[0] - TOLERANCE_SECONDS)
-        & (downbeats < reference_beats[-1] + TOLERANCE_SECONDS)
-    ]
-    expected = reference_downbeats[
-        (reference_downbeats > beats[0] - TOLERANCE_SECONDS)
-        & (reference_downbeats < beats[-1] + TOLERANCE_SECONDS)
-    ]
+    labelled, expected = _within(downbeats, reference_beats), _within(reference_downbeats, beats)
     bars = (
         phase
         and _matched_share(labelled, reference_downbeats) >= MIN_MATCHED_SHARE
         and _matched_share(expected, downbeats) >= MIN_MATCHED_SHARE
     )
     return ratio, matched_share, level, phase, bars
+
+
+def _within(times: Array, span: Array) -> Array:
+    """Times between the first and last time of ``span``, or within the tolerance."""
+    return times[(times > span[0] - TOLERANCE_SECONDS) & (times < span[-1] + TOLERANCE_SECONDS)]
 
 
 def _matched_share(times: Array, others: Array) -> float:

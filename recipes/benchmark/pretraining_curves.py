@@ -6,7 +6,6 @@ python -m recipes.benchmark.pretraining_curves runs/tiny -o curves.png
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file
 from motionbeat_upstream.errors import MotionBeatError
+from recipes.pretrain.export import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,22 +66,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("-o", "--output", type=output_file(".png"), required=True, metavar="FILE.png")
     options = parser.parse_args(arguments)
+    for name in ("train", "valid"):
+        if not (file := options.run / f"metrics/{name}.jsonl").is_file():
+            raise MotionBeatError(f"{file}: no such file; give the folder of a run that was validated")
     figure = draw(read_metrics(options.run, "train"), read_metrics(options.run, "valid"))
     with atomic_path(options.output) as draft:
         figure.savefig(draft, format="png", dpi=110)
     return 0
-
-
-def read_metrics(run: Path, metric: str) -> list[dict[str, Any]]:
-    """Read the metrics of a run, one record per step.
-
-    Raises:
-        MotionBeatError: there are none.
-    """
-    file = run / f"metrics/{metric}.jsonl"
-    if not file.is_file():
-        raise MotionBeatError(f"{file}: no such file; give the folder of a run that was validated")
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def draw(train: Records, valid: Records) -> Figure:

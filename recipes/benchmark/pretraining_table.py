@@ -21,6 +21,7 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file
 from motionbeat_upstream.errors import MotionBeatError
+from recipes.pretrain.export import read_metrics
 from recipes.pretrain.validate import validation_path
 from recipes.results.estimates import Estimate
 from recipes.results.tables import markdown_table
@@ -71,14 +72,14 @@ def main(arguments: Sequence[str]) -> int:
         "-o", "--output", type=output_file(".md"), metavar="FILE.md", help="also write the table to this file"
     )
     options = parser.parse_args(arguments)
-    text = table_text({run.name: read_metrics(run, options.split) for run in options.runs})
+    text = table_text({run.name: split_metrics(run, options.split) for run in options.runs})
     if options.output is not None:
         write_text(options.output, text)
     print(text)
     return 0
 
 
-def read_metrics(run: Path, split: str) -> dict[str, Any]:
+def split_metrics(run: Path, split: str) -> dict[str, Any]:
     """Read the metrics of the last validation of a run, or those of the test split.
 
     Raises:
@@ -90,12 +91,10 @@ def read_metrics(run: Path, split: str) -> dict[str, Any]:
             raise MotionBeatError(f"{file}: no such file; run `python -m recipes.pretrain.validate {run}`")
         metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return metrics
-    file = run / "metrics/valid.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    if not lines:
+    records = read_metrics(run, "valid")
+    if not records:
         raise MotionBeatError(f"{run}: contains no validation (metrics/valid.jsonl); give folders of runs")
-    record: dict[str, Any] = json.loads(lines[-1])
-    return record
+    return records[-1]
 
 
 def table_text(runs_metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -108,7 +107,8 @@ def table_text(runs_metrics: Mapping[str, Mapping[str, Any]]) -> str:
     if len(set(steps.values())) > 1:
         steps_text = ", ".join(f"{name} at {step}" for name, step in steps.items())
         raise MotionBeatError(
-            f"the runs were validated last at different steps ({steps_text}); let all get as far"
+            f"the runs were validated last at different steps ({steps_text}); continue the others to the "
+            f"same step"
         )
     rows = [
         [name, *(_pair(record, *keys) for keys in COLUMNS.values())] for name, record in runs_metrics.items()
@@ -123,12 +123,8 @@ def table_text(runs_metrics: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _pair(record: Mapping[str, Any], metric: str, silent_metric: str | None) -> str:
     """Format a metric with its interval, and its value with blanked audio."""
-    cell = _cell(record, metric)
-    return (
-        cell
-        if silent_metric is None or silent_metric not in record
-        else f"{cell}; silent {record[silent_metric]:.3f}"
-    )
+    silent = f"; silent {record[silent_metric]:.3f}" if silent_metric in record else ""
+    return _cell(record, metric) + silent
 
 
 def _cell(record: Mapping[str, Any], metric: str) -> str:

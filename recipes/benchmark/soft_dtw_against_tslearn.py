@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.errors import MotionBeatError
+from recipes.results.tables import markdown_table
 
 if TYPE_CHECKING:
     import torch
@@ -137,27 +138,24 @@ def compare(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Table of medians with the range in brackets, in milliseconds."""
+    """Markdown table of medians with the range in brackets, in milliseconds."""
 
     def spread(times: Sequence[float]) -> str:
         median, low, high = (1e3 * t for t in (statistics.median(times), min(times), max(times)))
         return f"{median:.1f} [{low:.1f}, {high:.1f}]"
 
-    heads = "", "pairs x steps", "ours (ms)", "tslearn (ms)", "faster", "by minima"
-    cells = [heads] + [
-        (
-            row.kind,
-            f"{row.pairs} x {row.steps}",
+    cells = [
+        [
+            f"{row.kind}, {row.pairs} x {row.steps}",
             spread(row.ours),
             spread(row.theirs),
             f"{row.speed_up:.1f}x",
             f"{min(row.theirs) / min(row.ours):.1f}x",
-        )
+        ]
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(str.rjust, line, widths)) for line in cells]
-    return "\n".join(lines)
+    heading = ["pairs x steps", "ours (ms)", "tslearn (ms)", "faster", "faster, by minima"]
+    return "\n".join(markdown_table(heading, cells))
 
 
 @command("soft_dtw_against_tslearn", extra="pretrain")

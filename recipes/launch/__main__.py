@@ -52,7 +52,9 @@ def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
         if recipe_options and options.command not in (*recipes, *FILE_COMMANDS):
             raise MotionBeatError("takes no options after --")
         if options.command == "report":
-            return _report(options.folder)
+            from recipes.launch.files.report import write_report
+
+            return write_report(options.folder.resolve())
         if options.command == "watch":
             return watch(options.folder, options.once, options.every)
         if options.command == "stop":
@@ -139,12 +141,6 @@ def _start(
     return 0
 
 
-def _report(folder: Path) -> int:
-    from recipes.launch.files.report import write_report
-
-    return write_report(folder.resolve())
-
-
 def _stop(folder: Path) -> int:
     stopped = stop(folder, read_record(folder))
     print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
@@ -220,9 +216,7 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         help="a SLURM job; processes in the background on this machine; one process in the foreground",
     )
     add(
-        "--folder",
-        required=True,
-        help="folder for runs, record and logs; on SLURM accessible from all nodes",
+        "--folder", required=True, help="folder for runs, record and logs; on SLURM accessible from all nodes"
     )
     add("--cpus", type=int, help="CPUs per process (for lists of files: 1)")
     add("--mem", help="memory per node, such as 64G")

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,7 @@ def resolve_step(run: Path, step: str) -> int:
     Raises:
         MotionBeatError: there is no such checkpoint.
     """
-    steps = _checkpoint_steps(run)
+    steps = checkpoint_steps(run)
     if not steps:
         raise MotionBeatError(f"{run}: contains no checkpoint; train first, or give the folder of a run")
     if step == "last":
@@ -202,16 +203,17 @@ def checkpoint_scores(run: Path) -> dict[int, float]:
     """Scores of the checkpoints of a run by step; the highest is the best checkpoint."""
     return {
         step: float(score.read_text(encoding="utf-8"))
-        for step in _checkpoint_steps(run)
+        for step in checkpoint_steps(run)
         if (score := run / "checkpoints/scores" / f"step_{step}.txt").is_file()
     }
 
 
-def _checkpoint_steps(run: Path) -> list[int]:
+def checkpoint_steps(run: Path, part: str = "model") -> list[int]:
+    """Steps of the checkpoints of a run that contain a part (``model``, ``trainer``, …), in order."""
     return sorted(
         int(path.name[5:])
         for path in (run / "checkpoints").glob("step_*")
-        if path.name[5:].isdecimal() and (path / "model").is_dir()
+        if path.name[5:].isdecimal() and (path / part).is_dir()
     )
 
 
@@ -250,14 +252,20 @@ def load_model(run: Path, step: int) -> tuple[PretrainedModel, dict[str, Any]]:
 
 def read_validation(run: Path, step: int) -> dict[str, float]:
     """Metrics of the validation at a step; empty if there was none."""
-    file = run / "metrics/valid.jsonl"
-    if not file.is_file():
-        return {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    for record in read_metrics(run, "valid"):
         if record.get("Step") == step:
             return {name: value for name, value in record.items() if "." in name}
     return {}
+
+
+def read_metrics(run: Path, name: str) -> list[dict[str, Any]]:
+    """Read the records of ``metrics/NAME.jsonl`` of a run, without incomplete lines of killed processes."""
+    file = run / f"metrics/{name}.jsonl"
+    records: list[dict[str, Any]] = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        with suppress(json.JSONDecodeError):
+            records.append(json.loads(line))
+    return records
 
 
 if __name__ == "__main__":

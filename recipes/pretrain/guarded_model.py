@@ -17,10 +17,7 @@ from motion_data.pipeline.batch import Batch
 from motionbeat_upstream.atomic_write import atomic_path
 from recipes.pretrain.metrics import SKIPPED_STEPS
 
-GRADIENT_PARTS = {
-    "music": "motionbeat.music.",
-    "motion": "motionbeat.motion.",
-}
+GRADIENT_PARTS = {"music": "motionbeat.music.", "motion": "motionbeat.motion."}
 """Parts with a gradient norm of their own, and the prefixes of their parameters."""
 
 BAD_BATCHES = "bad_batches.json"

@@ -36,9 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         "folder", type=Path, metavar="OUT", help="folder of the run; an existing run is resumed"
     )
     parser.add_argument(
-        "--config-file",
-        metavar="FILE",
-        help=f"YAML file, or the name of a packaged one: {', '.join(names)}",
+        "--config-file", metavar="FILE", help=f"YAML file, or the name of a packaged one: {', '.join(names)}"
     )
     parser.add_argument(
         "--config",

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.errors import MotionBeatError
 from recipes.pretrain.config import PretrainConfig
+from recipes.pretrain.export import checkpoint_steps
 
 CHECKED_SECTIONS = ("model", "data", "criterion", "trainer", "optimizer", "lr_scheduler")
 """Sections that must not change when a run is resumed."""
@@ -78,12 +79,7 @@ def rank_and_size(cluster: str) -> tuple[int, int]:
 
 def last_step(folder: Path) -> int | None:
     """The last step from which a run can be resumed, or None."""
-    steps = [
-        int(path.name[5:])
-        for path in (folder / "checkpoints").glob("step_*")
-        if path.name[5:].isdecimal() and (path / "trainer").is_dir()
-    ]
-    return max(steps, default=None)
+    return max(checkpoint_steps(folder, "trainer"), default=None)
 
 
 def check_same_config(folder: Path, config: PretrainConfig) -> None:

@@ -62,16 +62,12 @@ def calibration_samples(
 
     Bars are included only if the beats are correct and downbeats are known.
     """
-    valid = [
-        recording
-        for recording in outcomes
-        if np.isfinite(recording.margins[target]) and not np.isnan(recording.f[target])
-    ]
+    margins = np.array([result.margins[target] for result in outcomes])
+    f = np.array([result.f for result in outcomes]).reshape(-1, 2)
+    valid = np.isfinite(margins) & ~np.isnan(f[:, target])
     if target:
-        valid = [recording for recording in valid if recording.f[0] >= MIN_CORRECT_F]
-    return np.array([recording.margins[target] for recording in valid]), np.array(
-        [recording.f[target] >= MIN_CORRECT_F for recording in valid]
-    )
+        valid &= f[:, 0] >= MIN_CORRECT_F
+    return margins[valid], f[valid, target] >= MIN_CORRECT_F
 
 
 def fit_calibration(margin: NDArray[np.float64], correct: NDArray[np.bool_]) -> Calibration | None:

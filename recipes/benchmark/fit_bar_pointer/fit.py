@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Fitted:
 def fit(recordings: Sequence[Activations], fold: NDArray[np.int64], seed: int, seconds: float) -> Fitted:
     """Run three searches of a third of ``seconds`` each; the last starts from the better of the others."""
     searches = [
-        search(_select(recordings, fold == number), current_values(), seed + number, seconds / 3)
+        search(list(compress(recordings, fold == number)), current_values(), seed + number, seconds / 3)
         for number in FOLDS
     ]
     sets = [recording.set for recording in recordings]
@@ -69,7 +70,7 @@ def held_out_scores(
     """(N, 2) scores of each recording with the values fitted to the other fold."""
     result = np.empty((len(recordings), 2))
     for number in FOLDS:
-        result[fold == number] = scores(_select(recordings, fold == number), by_fold[1 - number])
+        result[fold == number] = scores(list(compress(recordings, fold == number)), by_fold[1 - number])
     return result
 
 
@@ -83,25 +84,22 @@ def variants(
 
 
 def table(
-    variant_scores: Mapping[str, NDArray[np.float64]], sets: Sequence[str], fold: NDArray[np.int64]
+    variant_scores: Mapping[str, NDArray[np.float64]], sets: NDArray[np.str_], fold: NDArray[np.int64]
 ) -> str:
     """Table of objectives, differences from ``fitted`` with standard errors, and means of each set.
 
     Args:
         variant_scores: (N, 2) scores by variant, one of them ``fitted``.
-        sets: N names.
+        sets: (N,) names of sets.
         fold: (N,) 0 or 1.
     """
     names = sorted(set(sets))
     heading = ["", "objective", "fold 0", "fold 1", "lead over fitted", *(f"{name} F" for name in names)]
     rows = []
-    member = np.asarray(sets)
     for variant, values in variant_scores.items():
-        fold_objectives = [
-            objective(values[fold == number], member[fold == number].tolist()) for number in FOLDS
-        ]
+        fold_objectives = [objective(values[fold == number], sets[fold == number]) for number in FOLDS]
         difference, error = lead(values, variant_scores["fitted"], sets)
-        means = [np.nanmean(values[member == name], axis=0) for name in names]
+        means = [np.nanmean(values[sets == name], axis=0) for name in names]
         cells = [
             variant,
             f"{objective(values, sets):.4f}",
@@ -121,23 +119,13 @@ def run(options: argparse.Namespace) -> int:
     sets = [read_set(text, options.limit) for text in options.sets]
     recordings = read_activations(sets, options.checkpoint, options.out / "activations", options.seconds)
     fold = folds(recordings, options.seed)
+    set_names = np.array([recording.set for recording in recordings])
     for music_set in sets:
-        if (
-            len(
-                {
-                    number
-                    for recording, number in zip(recordings, fold, strict=True)
-                    if recording.set == music_set.name
-                }
-            )
-            < 2
-        ):
+        if len(np.unique(fold[set_names == music_set.name])) < 2:
             raise DataError(
-                f"--sets: {music_set.name} has fewer than two pieces with beats; each fold needs one, give "
-                f"more"
+                f"--sets: {music_set.name} has fewer than two pieces with beats; each fold needs one"
             )
     fitted = fit(recordings, fold, options.seed, 60 * options.minutes)
-    set_names = [recording.set for recording in recordings]
     variant_scores = variants(recordings, fold, fitted.by_fold)
     outcomes = [
         outcome(recording, fitted.by_fold[1 - number])
@@ -148,16 +136,13 @@ def run(options: argparse.Namespace) -> int:
         "BAR_CALIBRATION": _curve(outcomes, 1, BAR_CALIBRATION),
     }
     noise = noise_pulses(load_music_tower(options.checkpoint)[0], fitted.on_all, options.seed)
-    music = [
-        0.0 if np.isnan(recording.mean_beat_probability) else recording.mean_beat_probability
-        for recording in outcomes
-    ]
+    music = np.nan_to_num([result.mean_beat_probability for result in outcomes]).tolist()
     no_pulse = fit_pulse_threshold(music, [value for values in noise.values() for value in values])
     text = table(variant_scores, set_names, fold) + constants(fitted.on_all, curves, no_pulse)
     record = {
         "checkpoint": file_sha256(options.checkpoint),
         **{name: getattr(options, name) for name in ("sets", "limit", "seconds", "minutes", "seed")},
-        "recordings": Counter(set_names),
+        "recordings": Counter(set_names.tolist()),
         "proposals": fitted.proposals,
         "values": fitted.on_all,
         "values by fold": fitted.by_fold,
@@ -165,13 +150,10 @@ def run(options: argparse.Namespace) -> int:
             name: {
                 "objective": objective(values, set_names),
                 "objective by fold": [
-                    objective(values[fold == number], np.asarray(set_names)[fold == number].tolist())
-                    for number in FOLDS
+                    objective(values[fold == number], set_names[fold == number]) for number in FOLDS
                 ],
                 "beat F and downbeat F": {
-                    music_set.name: np.nanmean(
-                        values[np.asarray(set_names) == music_set.name], axis=0
-                    ).tolist()
+                    music_set.name: np.nanmean(values[set_names == music_set.name], axis=0).tolist()
                     for music_set in sets
                 },
             }
@@ -219,7 +201,3 @@ def _literal(value: float | tuple[float, ...]) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(_literal(number) for number in value)})"
     return repr(rounded(value))
-
-
-def _select(recordings: Sequence[Activations], selected: NDArray[np.bool_]) -> list[Activations]:
-    return [recording for recording, is_selected in zip(recordings, selected, strict=True) if is_selected]

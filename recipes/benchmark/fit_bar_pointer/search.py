@@ -20,6 +20,8 @@ from recipes.downstream.beat_tracking.scores import F_WINDOW, f_measure
 Values = dict[str, float]
 """Values by the names of ``RANGES``."""
 
+Names = Sequence[str] | NDArray[np.str_]
+
 RANGES = {
     "beat": (0.2, 3.0, True),
     "beat_bias": (-3.0, 4.0, False),
@@ -92,9 +94,12 @@ def path_beats(recording: Activations, path: BarPath) -> Beats:
 
 def scores(recordings: Sequence[Activations], values: Values) -> NDArray[np.float64]:
     """(N, 2) beat F and downbeat F of each recording; see :func:`score`."""
-    return np.array(
-        [score(recording, path_beats(recording, decode(recording, values))) for recording in recordings]
-    ).reshape(-1, 2)
+    paths = [decode(recording, values) for recording in recordings]
+    results = [
+        score(recording, path_beats(recording, path))
+        for recording, path in zip(recordings, paths, strict=True)
+    ]
+    return np.array(results).reshape(-1, 2)
 
 
 def score(recording: Activations, beats: Beats) -> tuple[float, float]:
@@ -106,7 +111,7 @@ def score(recording: Activations, beats: Beats) -> tuple[float, float]:
     )
 
 
-def objective(recording_scores: NDArray[np.float64], sets: Sequence[str]) -> float:
+def objective(recording_scores: NDArray[np.float64], sets: Names) -> float:
     """Mean over sets of beat F + 0.5 · downbeat F.
 
     Args:
@@ -116,7 +121,7 @@ def objective(recording_scores: NDArray[np.float64], sets: Sequence[str]) -> flo
     return float(shares(recording_scores, sets).sum())
 
 
-def shares(recording_scores: NDArray[np.float64], sets: Sequence[str]) -> NDArray[np.float64]:
+def shares(recording_scores: NDArray[np.float64], sets: Names) -> NDArray[np.float64]:
     """(N,) contribution of each recording to the objective."""
     names, member = np.unique(np.asarray(sets), return_inverse=True)
     known = ~np.isnan(recording_scores)
@@ -128,7 +133,7 @@ def shares(recording_scores: NDArray[np.float64], sets: Sequence[str]) -> NDArra
 
 
 def lead(
-    recording_scores: NDArray[np.float64], reference: NDArray[np.float64], sets: Sequence[str]
+    recording_scores: NDArray[np.float64], reference: NDArray[np.float64], sets: Names
 ) -> tuple[float, float]:
     """Difference of the objectives of two (N, 2) scores, and its standard error over recordings."""
     differences, member = shares(recording_scores, sets) - shares(reference, sets), np.asarray(sets)
@@ -138,11 +143,7 @@ def lead(
 
 
 def search(
-    recordings: Sequence[Activations],
-    start: Values,
-    seed: int,
-    seconds: float,
-    proposals: int | None = None,
+    recordings: Sequence[Activations], start: Values, seed: int, seconds: float, proposals: int | None = None
 ) -> tuple[Values, int]:
     """Maximise the objective by random search; return the best values and the number of proposals.
 

@@ -37,9 +37,7 @@ def check(arguments: Sequence[str]) -> None:
     parse(arguments)
 
 
-def parse(
-    arguments: Sequence[str],
-) -> tuple[argparse.Namespace, list[UpstreamChoice], list[Plan], list[str]]:
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[UpstreamChoice], list[Plan], list[str]]:
     """Parse the options, the upstreams, the available data sets, and the sources of the missing ones.
 
     Raises:

@@ -72,10 +72,7 @@ def read_files(path: Path, root: Path | None) -> list[tuple[str, str]]:
         )
     files = list(dict.fromkeys(os.path.abspath(name) for _, name in lines))
     if len(files) < len(lines):
-        print(
-            f"--files {path}: {len(lines) - len(files)} duplicate lines are ignored",
-            file=sys.stderr,
-        )
+        print(f"--files {path}: {len(lines) - len(files)} duplicate lines are ignored", file=sys.stderr)
     if root is None:
         return [(file, os.path.basename(file)) for file in files]
     prefix = os.path.join(os.path.abspath(root), "")

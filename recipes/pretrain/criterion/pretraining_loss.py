@@ -144,13 +144,7 @@ def align_rhythm(
         batch.grids, (batch.frame_lengths / FRAME_RATE).tolist(), mask.shape[1], STEPS_PER_BEAT, mask.device
     )
     return structural_rhythm_alignment_loss(
-        music.onsets,
-        motion.contacts[: len(batch)],
-        onsets,
-        batch.contacts,
-        mask,
-        windows,
-        settings.sral,
+        music.onsets, motion.contacts[: len(batch)], onsets, batch.contacts, mask, windows, settings.sral
     )
 
 

@@ -59,7 +59,7 @@ def test_a_finished_run_is_not_made_again(training: Training, tmp_path: Path) ->
         [
             *("-m", "train", "-p", str(folder), "-a", *OPTIONS, "--feature_cache", "none"),
             *("-o", "config.a=1,,config.b=2"),
-        ],
+        ]
     ]
 
 

@@ -71,10 +71,7 @@ def test_values_that_make_no_difference_go_back_to_the_present_ones() -> None:
     start = present | {"tempo": 4.0}
     result, _ = search([recording_from_beats(0)], start, seed=0, seconds=60, proposals=40)
     assert distance(result, present) < 0.6 * distance(start, present)
-    far = present | {
-        "beat_bias": present["beat_bias"] + 3.5,
-        "tempo_jump": present["tempo_jump"] * 20**0.25,
-    }
+    far = present | {"beat_bias": present["beat_bias"] + 3.5, "tempo_jump": present["tempo_jump"] * 20**0.25}
     assert distance(present, far) == pytest.approx(0.25 + 0.0625)
 
 

@@ -157,9 +157,7 @@ def test_exponential_and_logarithm_are_exact_to_a_few_units_in_the_last_place() 
     assert np.abs(logarithms - np.log2(x.astype(np.float64))).max() < 3e-7
 
 
-def test_compiles_without_a_writable_cache(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_compiles_without_a_writable_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     real = numba.njit
 
     def njit(*, cache: bool, **options: Any) -> Any:
