@@ -42,7 +42,7 @@ class BeatEstimate:
     """Beats, bars and tempo of a recording."""
 
     times: NDArray[np.float64]
-    """(N,) seconds; empty where nothing has a pulse."""
+    """(N,) seconds; empty without a pulse."""
     positions: NDArray[np.int64]
     """(N,) position of each beat in its bar, from 1; 1 is a downbeat."""
     bpm: float | None
@@ -50,30 +50,30 @@ class BeatEstimate:
     metre: int | None
     """Beats per bar; 6/8 counts as two. None without a pulse."""
     confidence: float
-    """Of the beats, in [0, 1]."""
+    """Confidence of the beats, in [0, 1]."""
     downbeat_confidence: float
-    """Of downbeats and metre, in [0, 1]."""
+    """Confidence of downbeats and metre, in [0, 1]."""
     duration: float
-    """Of the recording, in seconds."""
+    """Duration of the recording in seconds."""
     rate: float
     """Sampling rate of the recording in Hz."""
     file: Path | None
-    """The recording; None for samples."""
+    """Path of the recording; None for samples."""
 
     @property
     def downbeats(self) -> NDArray[np.float64]:
         """(M,) seconds of the downbeats."""
-        chosen: NDArray[np.float64] = self.times[self.positions == 1]
-        return chosen
+        downbeats: NDArray[np.float64] = self.times[self.positions == 1]
+        return downbeats
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the beats in the format that the suffix names: see :ref:`formats-of-beats`.
+        """Write the beats in the format of the suffix, see :ref:`formats-of-beats`.
 
-        The file appears when it is complete, and replaces one of the same name.
+        An existing file is replaced, atomically.
 
         Raises:
-            ConfigError: the suffix is unknown; or .xml, and the beats are those of samples.
-            AudioError: .mid, and two beats are more than 16.7 s apart.
+            ConfigError: the suffix is unknown, or it is .xml and the beats are those of samples.
+            AudioError: the suffix is .mid and two beats are more than 16.7 s apart.
             OSError: the file cannot be written.
         """
         save_beats(self, Path(path))
@@ -93,26 +93,26 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> UpstreamExpert:
-    """A model in eval mode; ``model([wav, …])`` takes waveforms at 16 kHz.
+    """Load a model in eval mode; ``model([wav, …])`` takes waveforms at 16 kHz.
 
     See :class:`~motionbeat_upstream.expert.UpstreamExpert`.
 
     Args:
         name_or_path: ``motionbeat``, ``motionbeat_v1``, ``motionbeat_untrained``, ``motionbeat_base``, or a
             checkpoint (.safetensors).
-        device: None for CUDA where there is one, else the CPU.
-        dtype: of the weights and of what is computed by them. Spectra and beats are float32 always.
+        device: by default CUDA if it is available, otherwise the CPU.
+        dtype: of the weights and features. Spectra and beats are always computed in float32.
 
     Raises:
-        CheckpointError: no such model, or the file is not a checkpoint.
+        CheckpointError: unknown model, or the file is not a checkpoint.
         ConfigError: the device is not available.
     """
-    named = {
+    models = {
         name: getattr(hubconf, name)
         for name in ("motionbeat", "motionbeat_v1", "motionbeat_untrained", "motionbeat_base")
     }
-    make = named.get(str(name_or_path))
-    model = make() if make is not None else hubconf.motionbeat_local(ckpt=Path(name_or_path))
+    create = models.get(str(name_or_path))
+    model = create() if create is not None else hubconf.motionbeat_local(ckpt=Path(name_or_path))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -126,12 +126,12 @@ def load(
 def features(
     audio: Audio, rate: float | None = None, *, model: UpstreamExpert | None = None
 ) -> dict[str, Any]:
-    """All outputs of a model for one recording.
+    """Compute all outputs of a model for one recording.
 
     Args:
         audio: a file or samples.
-        rate: sampling rate of samples in Hz; not given for a file.
-        model: what :func:`load` gave; None for the weights that ship.
+        rate: sampling rate of samples in Hz; None for a file.
+        model: from :func:`load`; None for the shipped weights.
 
     Returns:
         The outputs of :class:`~motionbeat_upstream.expert.UpstreamExpert` without the batch dimension:
@@ -139,7 +139,7 @@ def features(
         (F,) and so on, with F = ceil(T / 320) frames of 20 ms, and ``grid``.
 
     Raises:
-        AudioError: the file cannot be read, or samples of another shape or type, or without their rate.
+        AudioError: the file cannot be read, or samples have another shape or type, or no rate.
     """
     model = model or _shipped()
     outputs = model([_waveform(audio, rate).to(next(model.parameters()).device)])
@@ -160,19 +160,19 @@ def beats(
     max_bpm: float = Hints.max_bpm,
     metres: Iterable[int] = Hints.metres,
 ) -> BeatEstimate:
-    """Beats, bars and tempo of one recording, as ``motionbeat beats`` writes them.
+    """Estimate beats, bars and tempo of one recording, as ``motionbeat beats`` does.
 
     Args:
         audio: a file or samples.
-        rate: sampling rate of samples in Hz; not given for a file.
-        model: what :func:`load` gave; None for the weights that ship.
-        min_bpm: slowest tempo, where it is known.
-        max_bpm: fastest tempo.
+        rate: sampling rate of samples in Hz; None for a file.
+        model: from :func:`load`; None for the shipped weights.
+        min_bpm: lowest tempo.
+        max_bpm: highest tempo.
         metres: possible numbers of beats per bar.
 
     Raises:
-        AudioError: as :func:`features`.
-        ConfigError: no tempo or no metre is left.
+        AudioError: as in :func:`features`.
+        ConfigError: no tempo or no metre remains.
     """
     model = model or _shipped()
     try:
@@ -201,7 +201,7 @@ def beats(
 def iter_features(
     files: Iterable[str | PathLike[str]], *, model: UpstreamExpert | None = None
 ) -> Iterator[dict[str, Any]]:
-    """:func:`features` of each file in turn; one file is in memory at a time."""
+    """Yield :func:`features` of each file; one file at a time is in memory."""
     for file in files:
         yield features(file, model=model)
 
@@ -209,7 +209,7 @@ def iter_features(
 def iter_beats(
     files: Iterable[str | PathLike[str]], *, model: UpstreamExpert | None = None, **hints: Any
 ) -> Iterator[BeatEstimate]:
-    """:func:`beats` of each file in turn; ``hints`` are its other arguments."""
+    """Yield :func:`beats` of each file; ``hints`` are its other arguments."""
     for file in files:
         yield beats(file, model=model, **hints)
 
@@ -220,17 +220,17 @@ def _shipped() -> UpstreamExpert:
 
 
 def _waveform(audio: Audio, rate: float | None) -> Tensor:
-    """(T,) float32 at 16 kHz, the mean of the channels.
+    """Read or convert audio to (T,) float32 at 16 kHz, the mean of the channels.
 
     Raises:
-        AudioError: see :func:`features`.
+        AudioError: as in :func:`features`.
     """
     if isinstance(audio, str | PathLike):
         if rate is not None:
-            raise AudioError(f"{audio}: rate is for samples; a file has its own, leave it out")
+            raise AudioError(f"{audio}: rate {rate} was given for a file, which has its own; leave it out")
         return read_audio(Path(audio))
     if rate is None or not 0 < rate < float("inf"):
-        raise AudioError(f"samples need their rate in Hz, got {rate}; for example beats(samples, 44_100)")
+        raise AudioError(f"samples need their rate in Hz, got {rate}; give it, as in beats(samples, 44_100)")
     samples = torch.as_tensor(audio).cpu()
     if samples.dim() == 2 and 0 < samples.shape[0] <= samples.shape[1]:
         wav = torch.stack([as_waveform(channel, "samples") for channel in samples]).mean(0)

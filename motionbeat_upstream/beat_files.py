@@ -1,4 +1,4 @@
-"""Files of beats: one writer for each format, chosen by the suffix.
+"""Writers of beat files, one for each format.
 
 Times are written to 1 ms or finer. Bars are counted from 1 at the first downbeat; beats before it are in bar
 0, and silences without beats count as the bars that fit into them.
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from motionbeat_upstream.api import BeatEstimate
 
 JAMS_VERSION = "0.3.5"
-"""Of the schema that .jams files follow."""
+"""Version of the JAMS schema."""
 
-TICKS = 480
-"""Of a .mid file for each beat, which is a quarter note."""
+TICKS_PER_BEAT = 480
+"""Ticks of a .mid file per beat, which is a quarter note."""
 
-LONGEST_QUARTER = 0xFFFFFF
-"""Microseconds; MIDI has no slower tempo."""
+MAX_QUARTER_MICROSECONDS = 0xFFFFFF
+"""Longest quarter note of a MIDI tempo."""
 
 
 def save_beats(estimate: BeatEstimate, path: str | Path) -> None:
-    """Write a file in the format that its suffix names; it appears when it is complete.
+    """Write beats in the format of the suffix, atomically.
 
     Raises:
-        ConfigError: the suffix is unknown; or .xml, and the beats are those of samples.
-        AudioError: .mid, and two beats are more than 16.7 s apart.
+        ConfigError: the suffix is unknown, or it is .xml and the beats are those of samples.
+        AudioError: the suffix is .mid and two beats are more than 16.7 s apart.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -58,10 +58,10 @@ def save_beats(estimate: BeatEstimate, path: str | Path) -> None:
 
 
 def format_beats(estimate: BeatEstimate, suffix: str) -> str | bytes:
-    """The content of a file: bytes of .mid, text of the other formats.
+    """Return the content of a file: bytes for .mid, text for other formats.
 
     Raises:
-        ConfigError, AudioError: as :func:`save_beats`.
+        ConfigError, AudioError: as in :func:`save_beats`.
     """
     return WRITERS[suffix](estimate)
 
@@ -98,7 +98,7 @@ def _json(estimate: BeatEstimate) -> str:
 
 def _jams(estimate: BeatEstimate) -> str:
     def annotation(namespace: str, data: list[dict[str, Any]]) -> dict[str, Any]:
-        about = {
+        metadata = {
             "curator": {"name": "", "email": ""},
             "annotator": {},
             "version": __version__,
@@ -108,13 +108,13 @@ def _jams(estimate: BeatEstimate) -> str:
             "validation": "",
             "data_source": "program",
         }
-        extent = {"time": 0, "duration": estimate.duration}
         return {
-            "annotation_metadata": about,
+            "annotation_metadata": metadata,
             "namespace": namespace,
             "data": data,
             "sandbox": {},
-            **extent,
+            "time": 0,
+            "duration": estimate.duration,
         }
 
     columns = estimate.times.tolist(), estimate.positions.tolist(), _bars(estimate).tolist()
@@ -167,29 +167,41 @@ def _audacity(estimate: BeatEstimate) -> str:
 def _sonic_visualiser(estimate: BeatEstimate) -> str:
     root = ET.Element("sv")
     data = ET.SubElement(root, "data")
-    # Sonic Visualiser counts frames at the rate of the recording, whatever is written here.
+    # Sonic Visualiser uses the rate of the recording, whatever is written here.
     frames = np.round(estimate.times * estimate.rate).astype(np.int64)
     model = {
-        **{"id": "0", "name": "MotionBeat", "sampleRate": f"{estimate.rate:.10g}", "type": "sparse"},
-        **{"dimensions": "1", "resolution": "1", "notifyOnAdd": "true", "dataset": "1"},
+        "id": "0",
+        "name": "MotionBeat",
+        "sampleRate": f"{estimate.rate:.10g}",
+        "type": "sparse",
+        "dimensions": "1",
+        "resolution": "1",
+        "notifyOnAdd": "true",
+        "dataset": "1",
     }
     ET.SubElement(data, "model", model)
     dataset = ET.SubElement(data, "dataset", {"id": "1", "dimensions": "1"})
     for frame, label in zip(frames, _labels(estimate), strict=True):
         ET.SubElement(dataset, "point", {"frame": str(frame), "label": label})
     layer = {
-        **{"id": "2", "type": "timeinstants", "name": "MotionBeat", "model": "0", "plotStyle": "0"},
-        **{"colourName": "Purple", "colour": "#c832ff", "darkBackground": "false"},
+        "id": "2",
+        "type": "timeinstants",
+        "name": "MotionBeat",
+        "model": "0",
+        "plotStyle": "0",
+        "colourName": "Purple",
+        "colour": "#c832ff",
+        "darkBackground": "false",
     }
     ET.SubElement(ET.SubElement(root, "display"), "layer", layer)
     return _xml(root, "<!DOCTYPE sonic-visualiser>\n")
 
 
 def _midi(estimate: BeatEstimate) -> bytes:
-    """A tempo map: a quarter for each beat, and a time signature wherever the length of bars changes.
+    """A tempo map: a quarter note per beat, and a time signature wherever the length of bars changes.
 
-    As time 0 is where a MIDI file begins, beats are put before the first one; the first bar is a short one
-    where they are not whole bars.
+    MIDI files begin at time 0, so beats are added before the first one; the first bar is shorter if they are
+    not whole bars.
     """
     events: list[tuple[int, bytes]] = []
     quarters: list[int] = []
@@ -199,17 +211,18 @@ def _midi(estimate: BeatEstimate) -> bytes:
         lead = max(1, round(first * grid.bpm / 60)) if round(1e6 * first) > 0 else 0
         before = np.linspace(0.0, first, lead, endpoint=False)
         end = 2 * grid.beats[-1] - grid.beats[-2]
-        # Differences of rounded times, so that errors do not add up.
+        # Differences of rounded times, so that rounding errors do not accumulate.
         quarters = np.diff(np.round(1e6 * np.concatenate([before, grid.beats, [end]]))).astype(int).tolist()
-        if max(quarters) > LONGEST_QUARTER:
+        if max(quarters) > MAX_QUARTER_MICROSECONDS:
             raise AudioError(
                 f"{estimate.file or 'samples'}: {max(quarters) / 1e6:.1f} s from one beat to the next; MIDI "
-                f"allows {LONGEST_QUARTER / 1e6:.1f} s, write another format"
+                f"allows {MAX_QUARTER_MICROSECONDS / 1e6:.1f} s, use another format"
             )
-        starts = lead + np.flatnonzero(_begins_bar(grid.positions))
+        starts = lead + np.flatnonzero(_is_bar_start(grid.positions))
         metre = grid.metre
-        until = int(starts[0]) if len(starts) else len(quarters)
-        bars = [until % metre] * (until % metre > 0) + [metre] * (until // metre)
+        before_bars = int(starts[0]) if len(starts) else len(quarters)
+        upbeat = before_bars % metre
+        bars = ([upbeat] if upbeat else []) + [metre] * (before_bars // metre)
         if len(starts):
             # The last bar may be longer than the metre.
             last = max(metre, len(quarters) - int(starts[-1]))
@@ -219,31 +232,38 @@ def _midi(estimate: BeatEstimate) -> bytes:
             if length != previous:
                 # A quarter is 24 MIDI clocks and 8 notated 32nds.
                 events.append((tick, _meta(0x58, bytes([length, 2, 24, 8]))))
-            tick += length * TICKS
+            tick += length * TICKS_PER_BEAT
     for number, (quarter, previous) in enumerate(zip(quarters, [0, *quarters], strict=False)):
         if quarter != previous:
-            events.append((number * TICKS, _meta(0x51, quarter.to_bytes(3, "big"))))
-    events = [event for event in events if event[0] < len(quarters) * TICKS]
-    events.append((len(quarters) * TICKS, _meta(0x2F, b"")))
+            events.append((number * TICKS_PER_BEAT, _meta(0x51, quarter.to_bytes(3, "big"))))
+    events = [event for event in events if event[0] < len(quarters) * TICKS_PER_BEAT]
+    events.append((len(quarters) * TICKS_PER_BEAT, _meta(0x2F, b"")))
     track, now = b"", 0
     for tick, event in sorted(events, key=lambda event: event[0]):
         track += _variable_length(tick - now) + event
         now = tick
-    return struct.pack(">4sLHHH", b"MThd", 6, 0, 1, TICKS) + struct.pack(">4sL", b"MTrk", len(track)) + track
+    return (
+        struct.pack(">4sLHHH", b"MThd", 6, 0, 1, TICKS_PER_BEAT)
+        + struct.pack(">4sL", b"MTrk", len(track))
+        + track
+    )
 
 
 def _rekordbox(estimate: BeatEstimate) -> str:
     if estimate.file is None:
         raise ConfigError(
-            "rekordbox finds a recording by its file, and these are beats of samples; estimate the beats of "
-            "the file, or write another format"
+            "rekordbox identifies a recording by its file, and these are beats of samples; estimate those of "
+            "the file, or use another format"
         )
     root = ET.Element("DJ_PLAYLISTS", {"Version": "1.0.0"})
     ET.SubElement(root, "PRODUCT", {"Name": "MotionBeat", "Version": __version__, "Company": ""})
     collection = ET.SubElement(root, "COLLECTION", {"Entries": "1"})
     track = {
-        **{"TrackID": "1", "Name": _name(estimate), "TotalTime": str(round(estimate.duration))},
-        **{"AverageBpm": f"{estimate.bpm or 0.0:.2f}", "SampleRate": f"{estimate.rate:.0f}"},
+        "TrackID": "1",
+        "Name": _name(estimate),
+        "TotalTime": str(round(estimate.duration)),
+        "AverageBpm": f"{estimate.bpm or 0.0:.2f}",
+        "SampleRate": f"{estimate.rate:.0f}",
         "Location": estimate.file.absolute().as_uri().replace("file://", "file://localhost", 1),
     }
     song = ET.SubElement(collection, "TRACK", track)
@@ -253,8 +273,10 @@ def _rekordbox(estimate: BeatEstimate) -> str:
         tempi = 60.0 / np.append(steps, steps[-1])[np.searchsorted(grid.beats, estimate.times)]
         for time, position, bpm in zip(estimate.times, estimate.positions, tempi, strict=True):
             tempo = {
-                **{"Inizio": f"{time:.3f}", "Bpm": f"{bpm:.2f}"},
-                **{"Metro": f"{grid.metre}/4", "Battito": str(position)},
+                "Inizio": f"{time:.3f}",
+                "Bpm": f"{bpm:.2f}",
+                "Metro": f"{grid.metre}/4",
+                "Battito": str(position),
             }
             ET.SubElement(song, "TEMPO", tempo)
     for downbeat in estimate.downbeats[:1]:
@@ -277,7 +299,7 @@ WRITERS: dict[str, Callable[[BeatEstimate], str | bytes]] = {
     ".mid": _midi,
     ".xml": _rekordbox,
 }
-"""By suffix."""
+"""Writers by suffix."""
 
 
 def _metre(estimate: BeatEstimate) -> int:
@@ -285,7 +307,7 @@ def _metre(estimate: BeatEstimate) -> int:
 
 
 def _filled_grid(estimate: BeatEstimate) -> Grid:
-    """The beats and those that fit into silences; a single beat is followed by another one."""
+    """The grid with beats in silences; a second beat is added to a single one."""
     times, positions, metre = estimate.times, estimate.positions, _metre(estimate)
     if len(times) == 1:
         times = np.append(times, times + 60.0 / (estimate.bpm or FALLBACK_BPM))
@@ -293,22 +315,22 @@ def _filled_grid(estimate: BeatEstimate) -> Grid:
     return fill_gaps(Grid(times, positions, metre))
 
 
-def _begins_bar(positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(N,) whether a bar begins with each beat; of the first only where it is a downbeat."""
+def _is_bar_start(positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) true for beats at the start of a bar; for the first one only if it is a downbeat."""
     return np.concatenate([positions[:1] == 1, np.diff(positions) <= 0])
 
 
 def _bars(estimate: BeatEstimate) -> NDArray[np.int64]:
-    """(N,) number of the bar of each beat; see the module's docstring."""
+    """(N,) bar number of each beat, see the docstring of the module."""
     if not len(estimate.times):
         return np.zeros(0, np.int64)
     grid = _filled_grid(estimate)
-    numbers: NDArray[np.int64] = np.cumsum(_begins_bar(grid.positions))
+    numbers: NDArray[np.int64] = np.cumsum(_is_bar_start(grid.positions))
     return numbers[np.searchsorted(grid.beats, estimate.times)]
 
 
 def _labels(estimate: BeatEstimate) -> list[str]:
-    """Bar and position, as 12.3."""
+    """Bar and position, such as 12.3."""
     return [f"{bar}.{position}" for bar, position in zip(_bars(estimate), estimate.positions, strict=True)]
 
 
@@ -319,7 +341,7 @@ def _name(estimate: BeatEstimate) -> str:
 def _xml(root: ET.Element, doctype: str = "") -> str:
     for element in root.iter():
         for key, value in element.items():
-            # Control characters, which names of files may have, are not allowed in XML.
+            # File names may contain control characters, which XML does not allow.
             element.set(key, re.sub(r"[\x00-\x1f\x7f\ufffe\uffff]", "?", value))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{doctype}{ET.tostring(root, encoding="unicode")}\n'
@@ -330,7 +352,7 @@ def _meta(kind: int, data: bytes) -> bytes:
 
 
 def _variable_length(number: int) -> bytes:
-    """A whole number in groups of 7 bits, the first ones marked by their high bit."""
+    """Encode an integer in groups of 7 bits; the high bit marks all groups but the last."""
     groups = [number & 0x7F]
     while number := number >> 7:
         groups.append(number & 0x7F | 0x80)

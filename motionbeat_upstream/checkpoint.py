@@ -224,7 +224,7 @@ def _read_metadata(path: Path, kind: str, metadata: Mapping[str, str]) -> tuple[
     if metadata.get("format") != kind:
         raise CheckpointError(
             f"{path}: expected format {kind!r} in the file's metadata, found {metadata.get('format')!r}; "
-            f"use a file of this format"
+            f"this is a file of another model"
         )
     if metadata.get("format_version") != str(FORMAT_VERSION):
         raise CheckpointError(

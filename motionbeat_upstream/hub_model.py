@@ -8,7 +8,7 @@
     model.push_to_hub("OWNER/NAME")
     model = MotionBeatModel.from_pretrained("OWNER/NAME")     # or a folder
 
-``model.safetensors`` is a MotionBeat checkpoint, with provenance, that
+``model.safetensors`` is a MotionBeat checkpoint with provenance, which
 :func:`motionbeat_upstream.load <motionbeat_upstream.api.load>` and ``motionbeat_local`` also read. Pickles
 are never read, and no code is loaded from a folder or the Hub.
 """
@@ -40,10 +40,10 @@ except ModuleNotFoundError as error:
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 MODEL_TYPE = "motionbeat"
-"""Value of ``model_type`` in config.json, by which models of the Hub tell each other apart."""
+"""Value of ``model_type`` in config.json, which identifies the kind of a model."""
 
 CARDS = {SHIPPED: SHIPPED.with_name("README.md"), SHIPPED_V1: SHIPPED_V1.with_suffix(".md")}
-"""Model cards of the weights in the package."""
+"""Model cards of the shipped weights."""
 
 USE = """
 ## Use
@@ -66,36 +66,36 @@ class MotionBeatModel(
     tags=["music", "audio", "audio-feature-extraction", "beat-tracking"],
     paper_url="https://arxiv.org/abs/2510.13244",
 ):
-    """An :class:`~motionbeat_upstream.expert.UpstreamExpert` that can be shared on the Hugging Face Hub.
+    """An :class:`~motionbeat_upstream.expert.UpstreamExpert` for the Hugging Face Hub.
 
-    ``save_pretrained(folder)`` writes ``config.json``, ``model.safetensors`` and, unless there is one, the
+    ``save_pretrained(folder)`` writes ``config.json``, ``model.safetensors`` and, if it does not exist, the
     model card ``README.md``. Its ``model_card_kwargs`` are fields of the card's header, such as ``license``.
     """
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **download: Any) -> Self:
-        """A model in eval mode, float32, on the CPU.
+        """Load a model in eval mode, float32, on the CPU.
 
         Args:
             pretrained_model_name_or_path: a folder that ``save_pretrained`` wrote, or the id ``OWNER/NAME``
                 of a model on the Hub.
             download: ``revision``, ``cache_dir``, ``token``, ``local_files_only`` and ``force_download`` of
-                ``huggingface_hub.hf_hub_download``. A folder does not use them.
+                ``huggingface_hub.hf_hub_download``; ignored for a folder.
 
         Raises:
-            CheckpointError: no such folder or model, a file that is missing or damaged, a model of another
-                architecture, or a config.json that does not belong to the weights.
+            CheckpointError: the folder or model does not exist, a file is missing or damaged, the model has
+                another architecture, or config.json does not belong to the weights.
         """
         name = str(pretrained_model_name_or_path)
-        # Another model's weights, which may be large, are not fetched.
+        # The configuration is checked before the weights, which may be large, are downloaded.
         file = _fetch(name, CONFIG, download)
         config = read_config(file)
         tower, provenance = load_music_tower(_fetch(name, WEIGHTS, download))
         expected = asdict(tower.config)
         if differing := [key for key, value in asdict(config).items() if value != expected[key]]:
             raise CheckpointError(
-                f"{file}: {', '.join(differing)} differ from the configuration in {WEIGHTS}; fetch or save "
-                f"both files again"
+                f"{file}: {', '.join(differing)} differ from the configuration in {WEIGHTS}; download or "
+                f"save both files again"
             )
         return cls(tower, provenance).eval()
 
@@ -103,27 +103,27 @@ class MotionBeatModel(
         """Upload the files of ``save_pretrained`` in one commit.
 
         Args:
-            repo_id: ``OWNER/NAME``; created where it does not exist.
+            repo_id: ``OWNER/NAME``; created if it does not exist.
             options: of ``huggingface_hub.PyTorchModelHubMixin.push_to_hub``, such as ``token``.
 
         Returns:
-            The commit's address.
+            The URL of the commit.
 
         Raises:
             MotionBeatError: the weights were exported for private use.
         """
         if is_private(self.provenance.details):
             raise MotionBeatError(
-                f"{repo_id}: the weights are for private use, by the licences of what they were trained on; "
+                f"{repo_id}: the licences of the training data allow private use of the weights only; "
                 f"keep them in a folder with save_pretrained"
             )
         return super().push_to_hub(repo_id, **options)
 
     def generate_model_card(self, *args: Any, **fields: Any) -> ModelCard:
-        """The model card: of shipped weights their own, of others what their provenance says.
+        """Return the model card: that of shipped weights, or for others a summary of their provenance.
 
         Args:
-            args: none.
+            args: ignored.
             fields: of the header, such as ``license``.
         """
         header = self._hub_mixin_info.model_card_data.to_dict()
@@ -140,10 +140,10 @@ class MotionBeatModel(
         write_text(save_directory / CONFIG, json.dumps(values, indent=2) + "\n")
 
     def _shipped_card(self) -> str | None:
-        own = tensors_sha256(self.tower.state_dict())
+        sha256 = tensors_sha256(self.tower.state_dict())
         for weights, card in CARDS.items():
-            if own == tensors_sha256(load_music_tower(weights)[0].state_dict()):
-                # Links to the project's other files lead nowhere on the Hub.
+            if sha256 == tensors_sha256(load_music_tower(weights)[0].state_dict()):
+                # Links to other files of the project do not work on the Hub.
                 return re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", card.read_text(encoding="utf-8"))
         return None
 
@@ -151,7 +151,7 @@ class MotionBeatModel(
         config = self.tower.config
         trained = f"Trained on {self.provenance.training}." if self.provenance.trained else "Not trained."
         private = (
-            " For private use alone, by the licences of what it was trained on."
+            " The licences of the training data allow private use only."
             if is_private(self.provenance.details)
             else ""
         )
@@ -159,21 +159,23 @@ class MotionBeatModel(
             f"# MotionBeat, `{config.arch}`\n\n"
             f"A music tower of MotionBeat: 16 kHz audio in; features at 50 Hz ({config.layers} layers of "
             f"width {config.dim}), beats and bars out.\n\n"
-            f"{trained}{private} The metadata of `{WEIGHTS}` hold the provenance: data, licences, "
+            f"{trained}{private} The metadata of `{WEIGHTS}` contain the provenance: data, licences, "
             f"configuration, step, versions.\n"
         )
 
 
 def read_config(file: Path) -> MusicTowerConfig:
-    """The configuration in a config.json.
+    """Read the configuration from a config.json.
 
     Raises:
-        CheckpointError: not a configuration of a MotionBeat model.
+        CheckpointError: the file is not a configuration of a MotionBeat model.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file}: cannot be read as JSON ({error}); fetch or save it again") from error
+        raise CheckpointError(
+            f"{file}: cannot be read as JSON ({error}); download or save it again"
+        ) from error
     kind = values.pop("model_type", None) if isinstance(values, dict) else None
     if kind != MODEL_TYPE:
         raise CheckpointError(
@@ -183,18 +185,18 @@ def read_config(file: Path) -> MusicTowerConfig:
     try:
         return MusicTowerConfig.from_dict(values)
     except ConfigError as error:
-        raise CheckpointError(f"{file}: {error}; fetch or save it again") from error
+        raise CheckpointError(f"{file}: {error}; download or save it again") from error
 
 
 def _fetch(name: str, file: str, download: Mapping[str, Any]) -> Path:
-    """A file of a folder, or of a model on the Hub."""
+    """Path of a file of a folder, or of a model on the Hub, which is downloaded."""
     folder = Path(name)
     if folder.is_file():
-        raise CheckpointError(f"{name}: expected a folder, found a file; motionbeat_upstream.load reads it")
+        raise CheckpointError(f"{name}: expected a folder, found a file; use motionbeat_upstream.load")
     if folder.is_dir():
         if not (folder / file).is_file():
             raise CheckpointError(
-                f"{folder}: holds no {file}; expected {CONFIG} and {WEIGHTS}, as save_pretrained writes them"
+                f"{folder}: contains no {file}; expected {CONFIG} and {WEIGHTS} of save_pretrained"
             )
         return folder / file
     try:
@@ -202,6 +204,6 @@ def _fetch(name: str, file: str, download: Mapping[str, Any]) -> Path:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{name}: no such folder, and {file} cannot be fetched from the Hub ({reason[:300]}); give a "
+            f"{name}: no such folder, and {file} cannot be downloaded from the Hub ({reason[:300]}); give a "
             f"folder that save_pretrained wrote, or a model's id OWNER/NAME, and check network and token"
         ) from error

@@ -231,10 +231,10 @@ def test_features_of_long_names(
     made = {path.name for path in (tmp_path / "out").iterdir()}
     assert made == {f"{name}.npz" for name in names if name[0] != "y"}
     said = capsys.readouterr().err
-    assert "4 extracted, 0 there already, 1 failed" in said
+    assert "4 extracted, 0 already present, 1 failed" in said
     assert f"{'y' * 251}.wav: the name of its output is too long for the file system; shorten it" in said
     assert run(*arguments) == 1
-    assert "0 extracted, 4 there already, 1 failed" in capsys.readouterr().err
+    assert "0 extracted, 4 already present, 1 failed" in capsys.readouterr().err
 
 
 @bytes_in_names

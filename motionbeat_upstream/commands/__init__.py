@@ -1,1 +1,1 @@
-"""The subcommands of `motionbeat` that need the upstream alone."""
+"""Subcommands of `motionbeat` that need only the upstream."""

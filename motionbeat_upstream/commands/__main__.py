@@ -1,4 +1,4 @@
-"""The command ``motionbeat``: gathers the subcommands of every part, and imports one when it is called."""
+"""The command ``motionbeat``: runs one of the registered subcommands, and imports no other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUP = "motionbeat.commands"
 
 @command("motionbeat")
 def main(arguments: Sequence[str]) -> int:
-    """Run the subcommand that is named first."""
+    """Run the subcommand of the first argument."""
     if arguments in (["--version"], ["-V"]):
         print(f"motionbeat {__version__}")
         return 0

@@ -1,4 +1,4 @@
-"""Warnings about audio files on the command line: one line each, or errors with ``--strict``."""
+"""Warnings about audio files on the command line: in one line, or errors with ``--strict``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from motionbeat_upstream.errors import AudioWarning, DamagedAudioWarning
 
 
 def print_audio_warnings(program: str) -> None:
-    """Print each :class:`~motionbeat_upstream.errors.AudioWarning` as one line; others stay as they are."""
-    usual = warnings.showwarning
+    """Print each :class:`~motionbeat_upstream.errors.AudioWarning` in one line; other warnings are
+    unchanged."""
+    original = warnings.showwarning
 
     def show(
         message: Warning | str,
@@ -26,7 +27,7 @@ def print_audio_warnings(program: str) -> None:
         if issubclass(category, AudioWarning):
             print(f"{program}: warning: {message}", file=sys.stderr)
         else:
-            usual(message, category, filename, lineno, file, line)
+            original(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 
@@ -38,7 +39,7 @@ def add_strict_option(parser: argparse.ArgumentParser) -> None:
         action=_Strict,
         nargs=0,
         default=False,
-        help="refuse damaged audio files; without it, silence replaces what is missing, with a warning",
+        help="refuse damaged audio files; by default missing sound is replaced by silence, with a warning",
     )
 
 
@@ -55,5 +56,5 @@ class _Strict(argparse.Action):
 
 
 def refuse_damaged() -> None:
-    """Make errors of what a process is warned of damaged audio files."""
+    """Turn warnings about damaged audio files into errors, in this process."""
     warnings.filterwarnings("error", category=DamagedAudioWarning)

@@ -1,4 +1,4 @@
-"""``motionbeat beats``: find the beats and downbeats of audio files."""
+"""``motionbeat beats``: estimate beats and downbeats of audio files."""
 
 from __future__ import annotations
 
@@ -39,49 +39,50 @@ if TYPE_CHECKING:
     from motionbeat_upstream.api import BeatEstimate
 
 DESCRIPTION = """\
-Estimate beats, downbeats and metre, with a model's beat heads where it has them and otherwise by rules over
-the onsets. Printed, or written with -o, as a .beats file: a line a beat,
-its time in seconds and its position in the bar, 1 being the downbeat. Silences of several bars have no
-beats. Tempo, metre and how sure beats and downbeats are, from 0 to 1, go to the standard error.
+Estimate beats, downbeats and metre, with the beat heads of a model or, without heads, by rules over the
+onsets. They are printed, or written with -o, as a .beats file: one line per beat, with its time in seconds
+and its position in the bar, 1 for downbeats. Silences of several bars have no beats. Tempo, metre and the
+confidences of beats and downbeats, from 0 to 1, are printed on standard error.
 
 Other formats, by the suffix of -o or by --format: .txt (as .beats), .csv (time, position, bar), .json, .jams,
 .lab (labels of Audacity), .svl (a layer of Sonic Visualiser), .mid (a tempo map), .xml (beat grid of
 rekordbox).
 
-Of several files, or of a folder, FILE.beats is written into the folder -o for each, or FILE with the suffix
---format. Those that are there already and were found by the same model and hints are skipped, so an
-interrupted run is taken up by calling it again; other files of beats are not replaced without --overwrite."""
+For several files or a folder, FILE.beats is written into the folder -o for each, or FILE with the suffix
+--format. Existing files of the same model and hints are skipped, so the same command continues an interrupted
+run; other files of beats are not replaced without --overwrite."""
 
-DEFAULT = ".beats"
-"""Format where none is asked for."""
+DEFAULT_FORMAT = ".beats"
+"""Format without ``--format`` and a suffix."""
 
 CLICK_SECONDS = 0.05
 
 CLICK_LEVEL = 0.6
-"""Peak of a click, relative to the sound's."""
+"""Peak of a click, relative to that of the sound."""
 
 
 @command("motionbeat beats", interrupted="interrupted; what is finished is kept")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when beats were found, 1 when a file has no pulse or cannot be read among others."""
+    """Run the command; 0 if all files have beats, 1 if a file has no pulse or one of several cannot be
+    read."""
     parser = argparse.ArgumentParser("motionbeat beats", description=DESCRIPTION)
     parser.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="audio of any format and rate, or folders that are searched for audio",
+        help="audio files of any format and rate, or folders with audio files",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE.beats|DIR",
-        help="write the beats here, in the format of the suffix; of several files into this folder",
+        help="file of the beats, in the format of the suffix; for several files their folder",
     )
     parser.add_argument(
         "--click",
         type=output_file(".wav"),
         metavar="FILE.wav",
-        help="of one file, write the sound, its rate and channels kept, with a click on each beat, higher on "
+        help="for one file, write the sound, with its rate and channels, and a click on each beat, higher on "
         "downbeats",
     )
     add_options(parser)
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(options.files) == 1 and not Path(options.files[0]).is_dir():
         return _beats_of_one(parser, options)
     if options.output is None or Path(options.output).suffix.lower() in WRITERS or options.click is not None:
-        parser.error("of several files or a folder, give the folder of their beats as -o DIR, and no --click")
+        parser.error("for several files or a folder, give the folder of the beats as -o DIR, and no --click")
     output = _checked(parser, "-o", output_folder, options.output)
     audio = find_audio([Path(name) for name in options.files])
     return make_outputs(
@@ -102,16 +103,16 @@ def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) 
     path = _checked(parser, "FILE", audio_file, options.files[0])
     output = options.output and _checked(parser, "-o", output_file(*WRITERS), options.output)
     if output and options.format not in (None, output.suffix.lower()):
-        parser.error(f"--format {options.format}: {output} names another format; leave one of them out")
+        parser.error(f"--format {options.format}: {output} has another format; leave one of them out")
     refuse_inputs([output, options.click], [path])
 
-    find, _ = load_finder(options)
-    estimate = find(path)
+    estimate_beats, _ = load_estimator(options)
+    estimate = estimate_beats(path)
     if estimate.bpm is None:
-        print(f"motionbeat beats: {path}: no pulse was heard; nothing is written", file=sys.stderr)
+        print(f"motionbeat beats: {path}: no pulse; nothing is written", file=sys.stderr)
         return 1
     print(
-        f"{path.name}: {estimate.bpm:.1f} bpm, {estimate.metre} beats a bar, {len(estimate.times)} beats, "
+        f"{path.name}: {estimate.bpm:.1f} bpm, {estimate.metre} beats per bar, {len(estimate.times)} beats, "
         f"{confidence_text(estimate.confidence, estimate.downbeat_confidence)}",
         file=sys.stderr,
     )
@@ -122,7 +123,7 @@ def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) 
             raise OSError(
                 error.errno, f"cannot be written ({error.strerror}); give another -o", str(output)
             ) from error
-    elif isinstance(content := format_beats(estimate, options.format or DEFAULT), str):
+    elif isinstance(content := format_beats(estimate, options.format or DEFAULT_FORMAT), str):
         sys.stdout.write(content)
     else:
         sys.stdout.buffer.write(content)
@@ -132,14 +133,14 @@ def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         from motionbeat_upstream.decoding import read_sound
 
         sound, rate = read_sound(path)
-        # An open file, because soundfile takes no names that are not UTF-8.
+        # An open file, because soundfile does not accept names that are not UTF-8.
         with atomic_path(options.click) as draft, draft.open("wb") as file:
             soundfile.write(file, with_clicks(sound, rate, estimate), rate, format="WAV")
     return 0
 
 
 def _checked(parser: argparse.ArgumentParser, name: str, kind: Callable[[str], Path], value: str) -> Path:
-    """What argparse would make of an argument whose type depends on the others."""
+    """Convert an argument whose type depends on others, with argparse's error."""
     try:
         return kind(value)
     except argparse.ArgumentTypeError as error:
@@ -147,12 +148,12 @@ def _checked(parser: argparse.ArgumentParser, name: str, kind: Callable[[str], P
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what beats depend on, whichever the file is."""
+    """Add the options that beats depend on."""
     parser.add_argument(
         "--format",
         type=_suffix,
         metavar="SUFFIX",
-        help=f"{', '.join(suffix[1:] for suffix in WRITERS)}; default: {DEFAULT[1:]}, or that of -o",
+        help=f"{', '.join(suffix[1:] for suffix in WRITERS)}; default: {DEFAULT_FORMAT[1:]}, or that of -o",
     )
     add_model_options(parser)
     add_hint_options(parser)
@@ -166,15 +167,15 @@ def _suffix(text: str) -> str:
     return suffix
 
 
-def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], BeatEstimate], str]:
-    """What finds the beats of files as the options say, and what says that beats were found by it.
+def load_estimator(options: argparse.Namespace) -> tuple[Callable[[Path], BeatEstimate], str]:
+    """Load a model for the estimation of beats.
 
     Returns:
-        A function that gives the beats of a file; it raises AudioError for a file that cannot be read. And
-        the text of ``made_by``.
+        A function that estimates the beats of a file, and raises AudioError if it cannot be read; and the
+        text of ``made_by``.
 
     Raises:
-        ConfigError: the hints leave no tempo or metre, or the device is not there.
+        ConfigError: the hints leave no tempo or metre, or the device is not available.
         CheckpointError: the checkpoint cannot be used.
     """
     from motionbeat_upstream import api
@@ -185,37 +186,37 @@ def load_finder(options: argparse.Namespace) -> tuple[Callable[[Path], BeatEstim
 
 
 def load_writer(options: argparse.Namespace, output: Path) -> tuple[OutputWriter, str]:
-    """What writes the beats of a file into a folder, and what they are found by; see :func:`load_finder`."""
-    find, made_by = load_finder(options)
+    """Load a model, and return the function that writes beats into a folder, and its ``made_by``."""
+    estimate_beats, made_by = load_estimator(options)
     files = beats_files(options, output)
 
     def make(path: Path, relative: Path) -> None:
-        estimate = find(path)
+        estimate = estimate_beats(path)
         if estimate.bpm is None:
-            raise AudioError(f"{path}: no pulse was heard; nothing is written")
+            raise AudioError(f"{path}: no pulse; nothing is written")
         files.write(relative, estimate, made_by)
 
     return make, made_by
 
 
 def beats_files(options: argparse.Namespace, output: Path) -> BeatsFiles:
-    """The files that the options ask for, in the folder ``output``."""
-    return BeatsFiles(output, options.format or DEFAULT)
+    """Return the output files of the options, in the folder ``output``."""
+    return BeatsFiles(output, options.format or DEFAULT_FORMAT)
 
 
 @dataclass(frozen=True)
 class BeatsFiles:
-    """A file of beats for each input, where it lies under its folder, and a record of what found them."""
+    """A file of beats for each input, at its relative path, and a record of its ``made_by``."""
 
     output: Path
     suffix: str
 
     def target(self, relative: Path) -> Path:
-        """What is written for an input."""
+        """Path of the output of an input."""
         return self.output / f"{relative}{self.suffix}"
 
     def made_by(self, relative: Path) -> str | None:
-        """What found the beats of an input: empty for another program, None where there are none."""
+        """Text of ``made_by`` of an output: empty for another program, None if it is missing."""
         if not self.target(relative).is_file():
             return None
         try:
@@ -227,9 +228,9 @@ class BeatsFiles:
         """Write the beats of an input.
 
         Raises:
-            AudioError: the format cannot hold them.
+            AudioError: the format cannot contain them.
         """
-        # They are gone before the record changes, so that they never pass for another model's.
+        # Removed before the record changes, so that old beats are never taken for those of this model.
         self.target(relative).unlink(missing_ok=True)
         write_text(self._record(relative), json.dumps({"made_by": made_by}))
         save_beats(estimate, self.target(relative))
@@ -239,9 +240,10 @@ class BeatsFiles:
 
 
 def with_clicks(sound: NDArray[np.float32], rate: int, estimate: BeatEstimate) -> NDArray[np.float32]:
-    """The sound (N, C) at ``rate`` Hz with a click on each beat, 1 kHz, and on each downbeat, 1.5 kHz.
+    """Add clicks to a sound (N, C) at ``rate`` Hz: of 1.5 kHz on downbeats, and of 1 kHz on other beats.
 
-    Clicks are as loud in all channels, relative to the sound's peak; all is scaled down where it would clip.
+    Clicks are equally loud in all channels, relative to the peak of the sound; the sum is scaled down if it
+    would clip.
     """
     clicks = np.zeros(len(sound) + round(CLICK_SECONDS * rate), dtype=np.float32)
     seconds = np.arange(round(CLICK_SECONDS * rate)) / rate

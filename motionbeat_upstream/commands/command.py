@@ -1,4 +1,4 @@
-"""What every command does around its own work: its arguments, errors in one line, exit codes, subcommands."""
+"""The parts that all commands share: arguments, errors in one line, exit codes and subcommands."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from motionbeat_upstream.commands.audio_warnings import print_audio_warnings
 from motionbeat_upstream.errors import MotionBeatError
 from motionbeat_upstream.file_name import escape_unprintable
 
-INTERRUPTED_RESUMABLE = "interrupted; the same command goes on from here"
-"""What is printed after Ctrl-C by a command that keeps what is finished."""
+INTERRUPTED_RESUMABLE = "interrupted; the same command continues from here"
+"""Message after Ctrl-C of a command that continues an earlier run."""
 
 OUR_PACKAGES = ("motionbeat_upstream", "motion_data", "recipes")
 
@@ -34,20 +34,21 @@ def command(
     error_code: int = 2,
     extra: str = "all",
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Make the ``main`` of a command out of a function of its arguments that returns an exit code.
+    """Return a decorator that turns a function of arguments, which returns an exit code, into the ``main`` of
+    a command.
 
-    The ``main`` is given the arguments, or takes the process's. A user's mistake (:class:`MotionBeatError`, a
-    file that is missing or cannot be written, a package that is not installed) becomes one line on the
-    standard error and the code ``error_code``. Ctrl-C becomes a line and 130; a reader of the output that has
-    enough (``| head``) ends the command with 0. Warnings about audio are a line each. Any other error is a
-    fault of the program, and is raised.
+    ``main`` takes arguments, or those of the process. An error of the user (:class:`MotionBeatError`, a file
+    that is missing or cannot be written, a package that is not installed) is printed in one line on standard
+    error, with exit code ``error_code``. Ctrl-C is printed in one line, with exit code 130. If the reader of
+    the output ends (``| head``), the command ends with 0. Warnings about audio are printed in one line each.
+    Other errors are program errors and are raised.
 
     Args:
-        program: what the lines begin with.
-        interrupted: what is printed after Ctrl-C.
-        label: printed before the message of a mistake.
-        error_code: exit code of a mistake.
-        extra: the extra of the package ``motionbeat`` that installs all that the command imports.
+        program: name of the command, printed at the start of the lines.
+        interrupted: message after Ctrl-C.
+        label: printed before the message of an error of the user.
+        error_code: exit code of an error of the user.
+        extra: extra of the package ``motionbeat`` with everything that the command imports.
     """
 
     def decorate(main: Callable[..., int]) -> Callable[..., int]:
@@ -65,8 +66,8 @@ def command(
                 return 130
             except BrokenPipeError:
                 if _output_is_read():
-                    raise  # another process's pipe
-                # The interpreter must not flush into it at its end.
+                    raise  # the pipe of another process
+                # Otherwise the interpreter would flush into the closed pipe at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
             except ModuleNotFoundError as error:
@@ -97,62 +98,65 @@ def _output_is_read() -> bool:
 
 
 def is_environment_error(error: OSError) -> bool:
-    """Whether the user can mend it: missing files, files in the way, permissions, no room, no network."""
+    """Whether the user can correct the cause: missing or existing files, permissions, a full disk, no
+    network."""
     kinds = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
     return isinstance(error, (*kinds, urllib.error.URLError)) or error.errno in numbers
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, on one line."""
+    """Return the message of an error in one line."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith("Caught "):
-        # From a worker of torch's DataLoader, whose message is a whole traceback: keep its last line.
+        # The message of a worker of torch's DataLoader is a traceback; its last line is the message of the
+        # error.
         return lines[-1].partition(": ")[2]
     return " ".join(lines) or type(error).__name__
 
 
 class RaisingParser(argparse.ArgumentParser):
-    """Raises :class:`MotionBeatError` for a typing error, so that a launch can refuse it in its own words."""
+    """A parser that raises :class:`MotionBeatError` for invalid arguments and does not exit."""
 
     def error(self, message: str) -> NoReturn:
-        """See the class."""
+        """Raise the error."""
         raise MotionBeatError(f"{message}; see {self.prog} --help")
 
 
 def dispatch(program: str, commands: Mapping[str, str], arguments: Sequence[str]) -> int:
-    """Run the subcommand that the first argument names, and import no other.
+    """Run the subcommand of the first argument, and import no other.
 
     Args:
-        program: as it is called.
-        commands: ``module:main`` of each; the first line of the module's docstring says what it does.
+        program: name of the command.
+        commands: ``module:main`` of each subcommand; the first line of the module's docstring is its help.
         arguments: of the program.
 
     Raises:
-        MotionBeatError: there is no such subcommand.
+        MotionBeatError: unknown subcommand.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         width = max(map(len, commands), default=0)
         lines = [
-            f"  {name:{width}}  {first_line(where.partition(':')[0])}" for name, where in commands.items()
+            f"  {name:{width}}  {first_line(target.partition(':')[0])}" for name, target in commands.items()
         ]
-        listed = "\n".join(lines) or "  (none: install the project with pip first)"
+        listing = "\n".join(lines) or "  (none: install the project with pip first)"
         print(
-            f"usage: {program} COMMAND ...\n\ncommands:\n{listed}\n\n"
+            f"usage: {program} COMMAND ...\n\ncommands:\n{listing}\n\n"
             f"`{program} COMMAND --help` lists the options of a command.",
             file=sys.stdout if arguments else sys.stderr,
         )
         return 0 if arguments else 2
     name, *rest = arguments
     if name not in commands:
-        raise MotionBeatError(f"unknown command {name!r}; there are {', '.join(commands)}")
+        raise MotionBeatError(f"unknown command {name!r}; expected one of {', '.join(commands)}")
     return int(pkgutil.resolve_name(commands[name])(rest))
 
 
 def first_line(module: str) -> str:
-    """The first line of a module's docstring, without the ``name:`` at its beginning; nothing is imported."""
+    """Return the first line of a module's docstring, without ``name:`` at its beginning, without importing
+    the module."""
     package, *rest = module.split(".")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:

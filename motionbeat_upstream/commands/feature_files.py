@@ -1,11 +1,10 @@
-"""The files of ``motionbeat features``: one .npz a file, or what EDGE's data loader reads.
+"""The output files of ``motionbeat features``: one .npz per file, or slices for EDGE.
 
 EDGE (Tseng, Castellon and Liu, "EDGE: Editable Dance Generation From Music", CVPR 2023; Stanford-TML/EDGE)
-cuts songs and motions into slices of 5 s, 0.5 s apart: slice k of a file of n samples a second is 5·n samples
-from k times int(0.5·n) on, as long as the file lasts, and is called SONG_slicek. Its loader sorts the .npy
-files of one folder and the motions of another, expects as many of one as of the other with the same stems,
-and stacks arrays of (150, D): 30 frames a second, frame j of a slice j/30 s after its beginning. It reads
-them in place of its Jukebox features.
+cuts songs and motions into slices of 5 s, 0.5 s apart: slice k of a file with sampling rate n is 5·n samples
+from k times int(0.5·n) on, and is called SONG_slicek. Its loader sorts the .npy files of one folder and the
+motions of another, expects equal numbers with the same stems, and stacks arrays of (150, D): 30 frames per
+second, frame j of a slice j/30 s after its beginning. These slices replace those of its Jukebox features.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ if TYPE_CHECKING:
 Layers = str | list[int]
 """``last``, ``all``, or indices of hidden states."""
 
-SECONDS, STRIDE_SECONDS, FPS = 5.0, 0.5, 30.0
-"""Of a slice, from one slice to the next, and frames a second."""
+SLICE_SECONDS, STRIDE_SECONDS, FPS = 5.0, 0.5, 30.0
+"""Length of a slice, distance of slices, and frames per second."""
 
-FRAMES = round(SECONDS * FPS)
+SLICE_FRAMES = round(SLICE_SECONDS * FPS)
 
-SLICED = re.compile(r"(?P<song>.+)_slice\d+")
-"""Stem of a file that is a slice already."""
+SLICE_NAME = re.compile(r"(?P<song>.+)_slice\d+")
+"""Stem of an input that is a slice."""
 
 
-def chosen(states: list[Tensor], layers: Layers) -> list[Tensor]:
-    """(T, D) of each chosen layer, from the (1, T, D) of all."""
+def select_layers(states: list[Tensor], layers: Layers) -> list[Tensor]:
+    """Return (T, D) states of the selected layers, from (1, T, D) states of all."""
     if isinstance(layers, list):
         return [states[index][0] for index in layers]
     return [state[0] for state in (states[-1:] if layers == "last" else states)]
@@ -54,18 +53,19 @@ def chosen(states: list[Tensor], layers: Layers) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class NpzFormat:
-    """One .npz a file, where the file lies under its input folder."""
+    """One .npz per input, at its relative path."""
 
     output: Path
     layers: Layers
     half: bool
 
     def target(self, relative: Path) -> Path:
-        """What is written for an input."""
+        """Path of the output of an input."""
         return self.output / relative.with_name(relative.name + ".npz")
 
     def made_by(self, relative: Path) -> str | None:
-        """What made the features of an input: empty for another program, None without a whole file."""
+        """Text of ``made_by`` of an output: empty for another program, None if it is missing or
+        incomplete."""
         try:
             with np.load(self.target(relative), allow_pickle=False) as stored:
                 return str(stored["made_by"]) if "made_by" in stored else ""
@@ -84,11 +84,11 @@ class NpzFormat:
 
         with torch.inference_mode():
             outputs = expert([read_audio(path)])
-        layers = chosen(outputs["hidden_states"], self.layers)
+        layers = select_layers(outputs["hidden_states"], self.layers)
         features = layers[-1] if self.layers == "last" else torch.stack(layers)
         grid = outputs["grids"][0]
         names = "embedding", "beat_tokens", "token_times", "onset_envelope", "pulse_activation"
-        # An archive that Ctrl-C cuts off is closed once more when it is collected: a file would complain.
+        # In memory, because an archive in a file would print an error when it is collected after Ctrl-C.
         archive = io.BytesIO()
         np.savez(
             archive,
@@ -114,23 +114,23 @@ class EdgeFormat:
     layers: Layers
 
     def target(self, relative: Path) -> Path:
-        """The first slice of an input."""
+        """Path of the first slice of an input."""
         return self._slice(relative, 0)
 
     def made_by(self, relative: Path) -> str | None:
-        """What made the slices of an input: empty for another program, None where not all are there."""
+        """Text of ``made_by`` of the slices: empty for another program, None if some are missing."""
         record = self._read_record(relative)
         if record is None:
             return "" if os.path.exists(self.target(relative)) else None
-        whole = all(self._slice(relative, index).is_file() for index in range(record[1]))
-        return record[0] if whole else None
+        complete = all(self._slice(relative, index).is_file() for index in range(record[1]))
+        return record[0] if complete else None
 
     def write(self, expert: UpstreamExpert, path: Path, relative: Path, made_by: str) -> None:
-        """Extract the features of a file once and write its slices, one after the other.
+        """Extract the features of a file and write its slices.
 
         Raises:
-            AudioError: the file cannot be read, or is shorter than a slice; or is called a slice and does not
-                last 5 s.
+            AudioError: the file cannot be read, is shorter than a slice, or has the name of a slice and does
+                not last 5 s.
         """
         import torch
 
@@ -140,9 +140,9 @@ class EdgeFormat:
         wav = read_audio(path)
         starts = _starts(path, wav)
         with torch.inference_mode():
-            layers = chosen(expert([wav])["hidden_states"], self.layers)
-        # What is there from another model goes before the record changes: a slice is never taken for
-        # another model's, wherever this is interrupted.
+            layers = select_layers(expert([wav])["hidden_states"], self.layers)
+        # Slices of another model are removed before the record changes, so that they are never taken for
+        # those of this model after an interruption.
         for index in range(max(len(starts), record[1] if record else 0)):
             self._slice(relative, index).unlink(missing_ok=True)
         write_text(self._record(relative), json.dumps({"made_by": made_by, "slices": len(starts)}))
@@ -151,11 +151,11 @@ class EdgeFormat:
                 np.save(file, slice_features(layers, start).float().cpu().numpy(), allow_pickle=False)
 
     def _slice(self, relative: Path, index: int) -> Path:
-        stem = relative.stem if SLICED.fullmatch(relative.stem) else f"{relative.stem}_slice{index}"
+        stem = relative.stem if SLICE_NAME.fullmatch(relative.stem) else f"{relative.stem}_slice{index}"
         return self.output / f"{stem}.npy"
 
     def _record(self, relative: Path) -> Path:
-        """It says what made the slices of an input, and how many there are."""
+        """Path of the record of the ``made_by`` and the number of slices of an input."""
         return self.output / RECORDS / f"{relative.stem}.json"
 
     def _read_record(self, relative: Path) -> tuple[str, int] | None:
@@ -167,56 +167,56 @@ class EdgeFormat:
 
 
 def slice_starts(samples: int, rate: int) -> list[float]:
-    """Seconds at which EDGE's slices of a file begin; none where it is shorter than a slice.
+    """Start times of EDGE's slices of a file in seconds; empty if it is shorter than a slice.
 
     Args:
-        samples: of the file, at its own rate.
-        rate: samples a second.
+        samples: number of samples of the file.
+        rate: sampling rate in Hz.
     """
-    length, stride = int(SECONDS * rate), int(STRIDE_SECONDS * rate)
+    length, stride = int(SLICE_SECONDS * rate), int(STRIDE_SECONDS * rate)
     return [first / rate for first in range(0, samples - length + 1, stride)]
 
 
 def slice_features(layers: Iterable[Tensor], start: float) -> Tensor:
-    """(150, D): layers (T, D_i) side by side, at the frames of a motion that begins at ``start`` seconds."""
+    """Concatenate (T, D_i) layers at the frames of a slice from ``start`` seconds on, (150, D)."""
     import torch
 
     from motionbeat_upstream.frame_resampling import resample_frames
 
-    times = start + torch.arange(FRAMES, dtype=torch.float64) / FPS
+    times = start + torch.arange(SLICE_FRAMES, dtype=torch.float64) / FPS
     step = STRIDE / SAMPLE_RATE
     return torch.cat([resample_frames(layer, step / 2, step, times) for layer in layers], -1)
 
 
 def check_unique_stems(paths: Iterable[Path]) -> None:
-    """Check that no two inputs would be written to the same slices.
+    """Check that no two inputs have slices of the same name.
 
     Raises:
-        AudioError: two of one stem, or a song whole and in slices.
+        AudioError: two inputs have the same stem, or one is a slice of another.
     """
-    taken: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: SLICED.fullmatch(path.stem) is not None):
-        match = SLICED.fullmatch(path.stem)
-        for name in {path.stem, match["song"] if match else path.stem} & taken.keys():
+    paths_by_stem: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: SLICE_NAME.fullmatch(path.stem) is not None):
+        match = SLICE_NAME.fullmatch(path.stem)
+        for name in {path.stem, match["song"] if match else path.stem} & paths_by_stem.keys():
             raise AudioError(
-                f"{path} and {taken[name]} would be written to slices of one name, and EDGE reads one "
-                f"folder; rename one, or run them into two output folders"
+                f"{path} and {paths_by_stem[name]} would be written to slices of one name, but EDGE "
+                f"reads one folder; rename one, or run them into two output folders"
             )
-        taken[path.stem] = path
+        paths_by_stem[path.stem] = path
 
 
 def _starts(path: Path, wav: Tensor) -> list[float]:
-    """Seconds at which the slices of a file begin: at 0 where it is one already."""
+    """Start times of the slices of a file in seconds; 0 if it is a slice."""
     seconds = len(wav) / SAMPLE_RATE
-    if SLICED.fullmatch(path.stem):
-        if abs(seconds - SECONDS) > 0.5 / FPS:
+    if SLICE_NAME.fullmatch(path.stem):
+        if abs(seconds - SLICE_SECONDS) > 0.5 / FPS:
             raise AudioError(
-                f"{path}: lasts {seconds:.2f} s; expected {SECONDS:g} s of what is called a slice: cut it "
-                f"anew, or rename it if it is a song"
+                f"{path}: lasts {seconds:.2f} s; expected {SLICE_SECONDS:g} s for a slice; cut it "
+                f"again, or rename it if it is a song"
             )
         return [0.0]
-    # Counted at the file's own rate, as EDGE does: a sample decides whether there is one slice more.
+    # At the sampling rate of the file, as in EDGE, since one sample may decide on the number of slices.
     starts = slice_starts(*audio_length(path))
     if not starts:
-        raise AudioError(f"{path}: lasts {seconds:g} s; a slice takes {SECONDS:g} s: leave it out")
+        raise AudioError(f"{path}: lasts {seconds:g} s; a slice takes {SLICE_SECONDS:g} s; leave it out")
     return starts

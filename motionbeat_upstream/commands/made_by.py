@@ -1,4 +1,4 @@
-"""What made an output, as text that is kept with it: the same text, the same output."""
+"""The origin of an output, as a text stored with it: equal texts mean equal outputs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from motionbeat_upstream.expert import UpstreamExpert
 
 RECORDS = ".made_by"
-"""Folder beside outputs that have no room for the text: a file for each input."""
+"""Folder beside outputs that cannot contain the text: a file for each input."""
 
 
 def made_by(expert: UpstreamExpert, **options: object) -> str:
-    """JSON of the version, the model, a hash of its weights, and the options that the output depends on."""
+    """Return JSON of the version, the model, a hash of its weights, and the options that the output depends
+    on."""
     from motionbeat_upstream.checkpoint import tensors_sha256
 
     return json.dumps(

@@ -1,4 +1,4 @@
-"""The options by which a subcommand is told which model to use, and where."""
+"""Options of subcommands for the model, the device and hints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add ``-k`` and ``--device``."""
     add_checkpoint_option(parser)
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; cuda is taken where there is one")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; default: cuda if it is available")
 
 
 def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
@@ -27,29 +27,29 @@ def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=_checkpoint,
         metavar="FILE",
-        help="a checkpoint instead of the model that ships",
+        help="a checkpoint instead of the shipped model",
     )
 
 
 def add_hint_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--min-bpm``, ``--max-bpm`` and ``--metre``."""
-    hints = parser.add_argument_group("hints", "what is known of the music; for models with beat heads")
-    hints.add_argument("--min-bpm", type=float, metavar="BPM", help="slowest tempo; default: 50")
-    hints.add_argument("--max-bpm", type=float, metavar="BPM", help="fastest tempo; default: 215")
+    hints = parser.add_argument_group("hints", "known properties of the music, for models with beat heads")
+    hints.add_argument("--min-bpm", type=float, metavar="BPM", help="lowest tempo; default: 50")
+    hints.add_argument("--max-bpm", type=float, metavar="BPM", help="highest tempo; default: 215")
     hints.add_argument(
-        "--metre", type=int, action="append", metavar="N", help="beats a bar, 2 to 7; may be given again"
+        "--metre", type=int, action="append", metavar="N", help="beats per bar, 2 to 7; may be repeated"
     )
 
 
 def read_hints(options: argparse.Namespace, expert: UpstreamExpert) -> Hints:
-    """The hints that the options give; prints a line where the model cannot use them.
+    """Read the hints from options; prints a note if the model cannot use them.
 
     Raises:
-        ConfigError: no tempo or no metre is left.
+        ConfigError: no tempo or no metre remains.
     """
     from motionbeat_upstream.tracking.bar_pointer import Hints
 
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: value
         for name, value in (
             ("min_bpm", options.min_bpm),
@@ -59,24 +59,24 @@ def read_hints(options: argparse.Namespace, expert: UpstreamExpert) -> Hints:
         if value is not None
     }
     try:
-        hints = Hints(**given)
+        hints = Hints(**values)
     except ValueError as error:
         raise ConfigError(f"--min-bpm, --max-bpm, --metre: {error}") from error
-    if given and expert.tower.config.grid_from != "heads":
+    if values and expert.tower.config.grid_from != "heads":
         print(
-            "note: hints are not used: the grid of this checkpoint is not estimated from beat heads",
+            "note: hints are not used, because this checkpoint does not estimate its grid from beat heads",
             file=sys.stderr,
         )
     return hints
 
 
 def load_model(options: argparse.Namespace, uses_weights: bool = True) -> UpstreamExpert:
-    """The upstream that the options name, in eval mode; says so when its weights are not trained.
+    """Load the upstream of the options in eval mode; prints a note if its weights are not trained.
 
-    ``uses_weights`` is false for a command that may need none, which then keeps quiet about it.
+    ``uses_weights`` is false for a command that may not need weights; then there is no note.
 
     Raises:
-        ConfigError: the device is unknown or not there.
+        ConfigError: the device is unknown or not available.
         CheckpointError: the checkpoint cannot be used.
     """
     import torch
@@ -90,9 +90,7 @@ def load_model(options: argparse.Namespace, uses_weights: bool = True) -> Upstre
         device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"--device {name}: not to be had here ({reason}); leave it out for the CPU"
-        ) from error
+        raise ConfigError(f"--device {name}: not available ({reason}); leave it out for the CPU") from error
     expert = hubconf.motionbeat(ckpt=options.checkpoint).to(device).eval()
     if uses_weights and not expert.provenance.trained:
         print(

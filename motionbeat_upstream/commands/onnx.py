@@ -33,7 +33,7 @@ come from."""
 FORMAT = "motionbeat.frame_path"
 
 OPSET = 18
-"""The default, and the first that torch's exporter writes."""
+"""The default, and the oldest that torch's exporter supports."""
 
 
 @command("motionbeat onnx", extra="onnx")
@@ -51,14 +51,14 @@ def main(arguments: Sequence[str]) -> int:
     refuse_inputs([options.file], [options.checkpoint and Path(options.checkpoint)])
     refuse_to_replace([options.file], options.overwrite)
 
-    # Missing packages are reported before the work begins.
+    # Report missing packages first.
     import onnx
     import onnxscript  # noqa: F401
 
     newest = onnx.defs.onnx_opset_version()
     if not OPSET <= options.opset <= newest:
         raise ConfigError(
-            f"--opset {options.opset}: cannot hold the graph, or is unknown; expected {OPSET} to {newest}"
+            f"--opset {options.opset}: unknown or too old for the graph; expected {OPSET} to {newest}"
         )
     model = onnx_model(load_model(options), options.opset)
     with atomic_path(options.file) as draft:
@@ -69,9 +69,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def onnx_model(expert: UpstreamExpert, opset: int = OPSET) -> ModelProto:
-    """The frame path of an upstream on the CPU, see :class:`~motionbeat_upstream.nn.frame_path.FramePath`.
+    """Export the frame path of an upstream on the CPU, see
+    :class:`~motionbeat_upstream.nn.frame_path.FramePath`.
 
-    Inputs and outputs have the names of its arguments and outputs. The metadata are texts: ``format``,
+    Inputs and outputs have the names of its arguments and outputs. The metadata are strings: ``format``,
     ``version`` of MotionBeat, ``sample_rate`` and ``frame_rate`` in Hz, and ``config``, ``training`` and
     ``provenance`` of the checkpoint, the first and the last in JSON.
 
@@ -84,7 +85,7 @@ def onnx_model(expert: UpstreamExpert, opset: int = OPSET) -> ModelProto:
     from motionbeat_upstream.nn.frame_path import FramePath, export_frame_path
 
     path = FramePath(expert.tower)
-    # It prints a traceback where it cannot convert the graph to an opset; the result is checked instead.
+    # It prints a traceback if it cannot convert the graph to an opset; the opset is checked below instead.
     logging.getLogger("onnxscript").setLevel(logging.CRITICAL)
     program: Any = torch.onnx.export(
         export_frame_path(path),
@@ -95,9 +96,9 @@ def onnx_model(expert: UpstreamExpert, opset: int = OPSET) -> ModelProto:
         output_names=path.output_names,
     )
     model: ModelProto = program.model_proto
-    written = next(of.version for of in model.opset_import if not of.domain)
-    if written != opset:
-        raise ConfigError(f"--opset {opset}: cannot be written by the installed onnxscript; leave it out")
+    exported_opset = next(entry.version for entry in model.opset_import if not entry.domain)
+    if exported_opset != opset:
+        raise ConfigError(f"--opset {opset}: not supported by the installed onnxscript; leave it out")
     _name_dimensions(model)
     values = {
         "format": FORMAT,
@@ -120,5 +121,5 @@ def _name_dimensions(model: ModelProto) -> None:
         for value in values:
             for dimension, name in zip(value.type.tensor_type.shape.dim, dimensions, strict=False):
                 dimension.dim_param = name
-    # Shapes of what is between, in the exporter's names; runtimes infer them.
+    # Intermediate shapes have the exporter's names; runtimes infer them.
     del model.graph.value_info[:]

@@ -1,4 +1,4 @@
-"""Files on the command line: types for argparse that refuse what a command could only refuse later."""
+"""Types for argparse that check files and folders of the command line."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 
 def input_file(text: str) -> Path:
-    """A file to read.
+    """Path of a file to read.
 
     Raises:
-        argparse.ArgumentTypeError: there is no such file.
+        argparse.ArgumentTypeError: the file does not exist.
     """
     path = Path(text)
     if not path.is_file():
-        found = "is a folder, expected a file" if path.is_dir() else "no such file"
-        raise argparse.ArgumentTypeError(f"{path}: {found}")
+        problem = "is a folder, expected a file" if path.is_dir() else "no such file"
+        raise argparse.ArgumentTypeError(f"{path}: {problem}")
     return path
 
 
 def audio_file(text: str) -> Path:
-    """One audio file to read.
+    """Path of an audio file to read.
 
     Raises:
-        argparse.ArgumentTypeError: there is no such file, or it is a folder.
+        argparse.ArgumentTypeError: the file does not exist, or is a folder.
     """
     if Path(text).is_dir():
         raise argparse.ArgumentTypeError(
@@ -36,7 +36,7 @@ def audio_file(text: str) -> Path:
 
 
 def output_file(*suffixes: str) -> Callable[[str], Path]:
-    """The type of a file to write whose name ends in one of ``suffixes``, in a folder that can be written."""
+    """Return the type of a file to write with one of ``suffixes``, in a writable folder."""
 
     def parse(text: str) -> Path:
         path = Path(text)
@@ -59,10 +59,10 @@ def output_file(*suffixes: str) -> Callable[[str], Path]:
 
 
 def output_folder(text: str) -> Path:
-    """A folder to write into, which need not be there.
+    """Path of a folder to write into, which need not exist.
 
     Raises:
-        argparse.ArgumentTypeError: it is a file.
+        argparse.ArgumentTypeError: the path is a file.
     """
     path = Path(text)
     if path.exists() and not path.is_dir():
@@ -71,23 +71,23 @@ def output_folder(text: str) -> Path:
 
 
 def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
-    """Check that no output would replace an input, and that no two outputs are one file.
+    """Check that no output would replace an input, and that no two outputs are the same file.
 
     Raises:
-        FileExistsError: an output is an input, or is given twice.
+        FileExistsError: an output is an input or another output.
     """
-    taken = {path.resolve(): "is an input" for path in inputs if path is not None}
+    uses = {path.resolve(): "is an input" for path in inputs if path is not None}
     for output in outputs:
         if output is None:
             continue
-        reason = taken.setdefault(output.resolve(), "")
+        reason = uses.setdefault(output.resolve(), "")
         if reason:
             raise FileExistsError(f"{output}: {reason}, and would be overwritten; give another name")
-        taken[output.resolve()] = "is another output"
+        uses[output.resolve()] = "is another output"
 
 
 def refuse_to_replace(outputs: Iterable[Path | None], overwrite: bool) -> None:
-    """Check that trained weights and the like are not replaced unasked.
+    """Check that no output exists, unless ``overwrite`` is true.
 
     Raises:
         FileExistsError: an output exists, and ``overwrite`` is false.

@@ -1,4 +1,4 @@
-"""``motionbeat plot``: draw a picture of a song's beats, bars and form."""
+"""``motionbeat plot``: plot beats, bars and form of a song."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from motionbeat_upstream.commands.model_option import (
     read_hints,
 )
 from motionbeat_upstream.commands.paths import audio_file, output_file
-from motionbeat_upstream.config import SAMPLE_RATE, STRIDE
+from motionbeat_upstream.config import ENVELOPE_RATE, FRAME_RATE, SAMPLE_RATE
 from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.tracking.bar_profile import bar_numbers, bar_profile
 from motionbeat_upstream.tracking.grid import Grid, confidence_text
@@ -37,16 +37,14 @@ if TYPE_CHECKING:
     from motionbeat_upstream.tracking.bar_pointer import Hints
 
 DESCRIPTION = """\
-Draw a song: its waveform and onset envelope with beats and bars, and the activations
-of a trained model; the bar as a wheel of accent mass, downbeat at the top, clockwise; every bar as one row;
-and how alike its bars are by the model's features, which shows the song's sections."""
+Plot a song: waveform and onset envelope with beats and bars, and the activations of a trained model; onset
+strength over the bar as a wheel, clockwise from the downbeat at the top; every bar as one row; and the
+similarity of bars by the model's features, which shows the sections."""
 
-ONSET_RATE = 100.0
-FRAME_RATE = SAMPLE_RATE / STRIDE
 BINS_PER_BEAT = 12
 
 SIMILARITY_SCALE = 0.5
-"""Squared distance of two bars, in variances of a frame, at which their similarity falls to 1/e [O]."""
+"""Squared distance of two bars, in variances of a frame, with a similarity of 1/e [O]."""
 
 INK = "#1d2433"
 SOFT = "#8a93a6"
@@ -59,7 +57,7 @@ BAR = "#c2364b"
 
 @dataclass(frozen=True)
 class Song:
-    """What is drawn of a song."""
+    """Data of the plot of a song."""
 
     name: str
     wav: NDArray[np.float32]
@@ -67,17 +65,17 @@ class Song:
     onset: NDArray[np.float32]
     """(F,) at 100 Hz."""
     activations: Mapping[str, NDArray[np.float32]]
-    """(F / 2,) in [0, 1] at 50 Hz: outputs of the model's heads, by the names they have in the picture."""
+    """(F / 2,) in [0, 1] at 50 Hz: outputs of the model's heads, by name."""
     grid: Grid
     similarity: NDArray[np.float32]
-    """(bars, bars) in (0, 1], as :func:`bar_similarity` gives it."""
+    """(bars, bars) in (0, 1], from :func:`bar_similarity`."""
     trained: bool
-    """Whether the model that was asked is trained."""
+    """Whether the model is trained."""
 
 
 @command("motionbeat plot", extra="plot")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when the picture is written."""
+    """Run the command; 0 if the plot is written."""
     parser = argparse.ArgumentParser("motionbeat plot", description=DESCRIPTION)
     parser.add_argument("file", metavar="FILE", type=audio_file, help="audio of any format and rate")
     parser.add_argument(
@@ -89,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
         help="also .pdf or .svg",
     )
     parser.add_argument(
-        "--start", type=float, default=None, metavar="S", help="first second of the excerpt on top"
+        "--start", type=float, default=None, metavar="S", help="start of the excerpt at the top in seconds"
     )
     parser.add_argument("--length", type=float, default=16.0, metavar="S", help="its length; default: 16")
     add_model_options(parser)
@@ -103,12 +101,11 @@ def main(arguments: Sequence[str]) -> int:
 
     wav = read_audio(options.file)
     expert = load_model(options)
-    song = listen(printable(options.file.name), wav, expert, read_hints(options, expert))
+    song = analyse(printable(options.file.name), wav, expert, read_hints(options, expert))
     duration = len(wav) / SAMPLE_RATE
-    # A third into the song the band is usually playing.
     start = options.start
     if start is None:
-        # A third of the way through what has beats: there may be a long silence before it.
+        # A third of the way through the beats, since the song may begin with silence.
         beats = song.grid.beats if song.grid.confidence else np.array([0.0, duration])
         start = float(beats[0] + (beats[-1] - beats[0]) / 3)
     start = max(0.0, min(start, duration - options.length))
@@ -119,8 +116,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | None = None) -> Song:
-    """Ask the model about a waveform (T,) at 16 kHz."""
+def analyse(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | None = None) -> Song:
+    """Compute features and grid of a waveform (T,) at 16 kHz."""
     import torch
 
     from motionbeat_upstream.tracking.bar_pointer import NO_HINTS
@@ -129,7 +126,7 @@ def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | 
     with torch.inference_mode():
         lengths = torch.tensor([len(wav)], device=device)
         features = expert.tower(wav[None].to(device), lengths, hints=hints or NO_HINTS)
-    # The token layers know the beat's number in 16 bars and draw it over any music; the trunk sees no grid.
+    # Without the token layers, whose features depend on the position in 16 bars in any music.
     trunk = features.hidden_states[: len(expert.tower.config.trunk_dilations) + 1]
     return Song(
         name=name,
@@ -137,13 +134,13 @@ def listen(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints | 
         onset=features.onset_envelope[0].float().cpu().numpy(),
         activations=_activations(features) if expert.provenance.trained else {},
         grid=features.grids[0],
-        similarity=bar_similarity([of[0].float().cpu().numpy() for of in trunk], features.grids[0]),
+        similarity=bar_similarity([state[0].float().cpu().numpy() for state in trunk], features.grids[0]),
         trained=expert.provenance.trained,
     )
 
 
 def _activations(features: MusicFeatures) -> dict[str, NDArray[np.float32]]:
-    """Of beats and downbeats where the tower has heads for them, else of contact pulses."""
+    """Activations of beats and downbeats if the tower has beat heads, otherwise of contact pulses."""
     if features.beats is None:
         return {"contact pulses": features.pulse_activation[0].cpu().numpy()}
     return {
@@ -153,17 +150,18 @@ def _activations(features: MusicFeatures) -> dict[str, NDArray[np.float32]]:
 
 
 def bar_similarity(states: Sequence[NDArray[np.float32]], grid: Grid) -> NDArray[np.float32]:
-    """(bars, bars) similarity of the bars in (0, 1], 1 for equal bars.
+    """Compute the (bars, bars) similarity of bars in (0, 1], 1 for equal bars.
 
-    exp(-d²/s): d² is the mean squared distance of two bars' mean features, in units of the frames' own
-    variance over the song, and s = ``SIMILARITY_SCALE``. The scale does not depend on how much the bars
-    differ, so one bar repeated is 1 everywhere, and noise is not enlarged to a pattern.
+    It is exp(-d²/s): d² is the mean squared distance of the mean features of two bars, in units of the
+    variance of the frames over the song, and s = ``SIMILARITY_SCALE``. The scale does not depend on how much
+    the bars differ, so that repetitions of one bar have 1, and noise is not amplified to a pattern.
 
     Args:
         states: layers, each (F, D) at 50 Hz.
         grid: beats and bars of the clip.
     """
-    frames = np.concatenate([(of - of.mean(0)) / np.maximum(of.std(0), 1e-6) for of in states], axis=1)
+    standardised = [(state - state.mean(0)) / np.maximum(state.std(0), 1e-6) for state in states]
+    frames = np.concatenate(standardised, axis=1)
     times = (np.arange(len(frames)) + 0.5) / FRAME_RATE
     bar = bar_numbers(grid, times, BINS_PER_BEAT * grid.metre) - 1
     sums = np.zeros((bar.max() + 1, frames.shape[1]))
@@ -176,7 +174,7 @@ def bar_similarity(states: Sequence[NDArray[np.float32]], grid: Grid) -> NDArray
 
 
 def draw(song: Song, start: float, length: float) -> Figure:
-    """The picture; ``start`` and ``length`` in seconds choose the excerpt of its upper half."""
+    """Draw the figure; ``start`` and ``length`` in seconds are those of the excerpt in its upper half."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.projections.polar import PolarAxes
@@ -189,7 +187,7 @@ def draw(song: Song, start: float, length: float) -> Figure:
         wave = figure.add_subplot(rows[0])
         onset = figure.add_subplot(rows[1], sharex=wave)
         lower = rows[2].subgridspec(1, 3, width_ratios=[1, 1, 1])
-        profile = bar_profile(song.onset, ONSET_RATE, song.grid, BINS_PER_BEAT * song.grid.metre)
+        profile = bar_profile(song.onset, ENVELOPE_RATE, song.grid, BINS_PER_BEAT * song.grid.metre)
         _draw_title(figure, song)
         _draw_wave(wave, song, start, length)
         _draw_onset(onset, song, start, length)
@@ -205,38 +203,38 @@ def _draw_title(figure: Figure, song: Song) -> None:
     grid = song.grid
     minutes, seconds = divmod(round(len(song.wav) / SAMPLE_RATE), 60)
     if grid.confidence == 0:
-        pulse = f"no pulse was heard; drawn on the fixed grid of {grid.bpm:.0f} bpm"
+        text = f"no pulse; drawn on a fixed grid of {grid.bpm:.0f} bpm"
     else:
-        sure = confidence_text(grid.confidence, grid.downbeat_confidence)
-        pulse = f"{grid.bpm:.1f} bpm · {grid.metre} beats a bar · {sure}"
-    figure.suptitle(f"{song.name}   {minutes}:{seconds:02d} · {pulse}", fontsize=12, x=0.01, ha="left")
+        confidence = confidence_text(grid.confidence, grid.downbeat_confidence)
+        text = f"{grid.bpm:.1f} bpm · {grid.metre} beats per bar · {confidence}"
+    figure.suptitle(f"{song.name}   {minutes}:{seconds:02d} · {text}", fontsize=12, x=0.01, ha="left")
 
 
 def _draw_wave(axes: Axes, song: Song, start: float, length: float) -> None:
     first, last = int(start * SAMPLE_RATE), int((start + length) * SAMPLE_RATE)
-    piece = song.wav[first:last]
-    # Highest and lowest sample of each of about 1,600 columns: what an audio editor shows.
-    size = max(1, len(piece) // 1600)
-    columns = piece[: len(piece) // size * size].reshape(-1, size)
+    excerpt = song.wav[first:last]
+    # Minimum and maximum of each of about 1,600 columns, as in audio editors.
+    size = max(1, len(excerpt) // 1600)
+    columns = excerpt[: len(excerpt) // size * size].reshape(-1, size)
     times = start + (np.arange(len(columns)) + 0.5) * size / SAMPLE_RATE
     axes.fill_between(times, columns.min(1), columns.max(1), color=WAVE, linewidth=0)
-    peak = max(float(np.abs(piece).max()), 1e-3)
+    peak = max(float(np.abs(excerpt).max()), 1e-3)
     axes.set(xlim=(start, start + length), ylim=(-1.05 * peak, 1.05 * peak), yticks=[], ylabel="waveform")
     axes.tick_params(labelbottom=False)
     _draw_beats(axes, song.grid, start, length, numbers=True)
 
 
 def _draw_onset(axes: Axes, song: Song, start: float, length: float) -> None:
-    first, last = int(start * ONSET_RATE), int((start + length) * ONSET_RATE) + 1
-    piece = song.onset[first:last]
-    times = (first + np.arange(len(piece)) + 0.5) / ONSET_RATE
-    axes.fill_between(times, 0, piece, color=ONSET, linewidth=0)
-    peak = max(float(piece.max(initial=0)), 1e-3)
+    first, last = int(start * ENVELOPE_RATE), int((start + length) * ENVELOPE_RATE) + 1
+    excerpt = song.onset[first:last]
+    times = (first + np.arange(len(excerpt)) + 0.5) / ENVELOPE_RATE
+    axes.fill_between(times, 0, excerpt, color=ONSET, linewidth=0)
+    peak = max(float(excerpt.max(initial=0)), 1e-3)
     axes.set(ylim=(0, 1.08 * peak), yticks=[], ylabel="onset envelope", xlabel="time (s)")
     for (name, activation), colour in zip(song.activations.items(), (PULSE, BAR), strict=False):
-        shown = activation[first // 2 : last // 2]
-        middles = (first // 2 + np.arange(len(shown)) + 0.5) / FRAME_RATE
-        axes.plot(middles, peak * shown, color=colour, linewidth=1, label=f"{name} activation of the model")
+        values = activation[first // 2 : last // 2]
+        centres = (first // 2 + np.arange(len(values)) + 0.5) / FRAME_RATE
+        axes.plot(centres, peak * values, color=colour, linewidth=1, label=f"{name} activation of the model")
     if song.activations:
         axes.legend(loc="upper right", fontsize=8, framealpha=0.9, edgecolor="none")
     _draw_beats(axes, song.grid, start, length, numbers=False)
@@ -270,9 +268,9 @@ def number_bar(axes: Axes, time: float, number: int) -> None:
 
 
 def _draw_wheel(axes: PolarAxes, profile: NDArray[np.float64], metre: int) -> None:
-    # A clip shorter than a bar leaves phases without a single frame.
-    heard = np.isfinite(profile).sum(axis=0)
-    mass = np.nansum(profile, axis=0) / np.maximum(heard, 1)
+    # A clip shorter than a bar has phases without frames.
+    count = np.isfinite(profile).sum(axis=0)
+    mass = np.nansum(profile, axis=0) / np.maximum(count, 1)
     mass = mass / max(mass.max(), 1e-9)
     angle = np.arange(len(mass)) / len(mass) * 2 * np.pi
     on_beat = np.arange(len(mass)) % BINS_PER_BEAT == 0
@@ -285,7 +283,7 @@ def _draw_wheel(axes: PolarAxes, profile: NDArray[np.float64], metre: int) -> No
     axes.set_xticks(np.arange(metre) / metre * 2 * np.pi, [str(i + 1) for i in range(metre)], fontsize=12)
     axes.xaxis.grid(color=BEAT, linewidth=0.8)
     axes.spines["polar"].set_visible(False)
-    axes.set_title("the bar: accent mass by beat", fontsize=10)
+    axes.set_title("onset strength over the bar", fontsize=10)
 
 
 def _draw_bars(axes: Axes, profile: NDArray[np.float64], metre: int) -> None:
@@ -302,7 +300,7 @@ def _draw_bars(axes: Axes, profile: NDArray[np.float64], metre: int) -> None:
     )
     axes.set_xticks(range(1, metre + 1))
     axes.set(xlabel="beat", ylabel="bar")
-    axes.set_title("every bar: onset strength", fontsize=10)
+    axes.set_title("onset strength of each bar", fontsize=10)
 
 
 def _draw_similarity(axes: Axes, song: Song) -> None:
@@ -317,4 +315,4 @@ def _draw_similarity(axes: Axes, song: Song) -> None:
     )
     axes.set(xlabel="bar", ylabel="bar")
     model = "" if song.trained else ", tower untrained"
-    axes.set_title(f"self-similarity of the bars (bright: alike){model}", fontsize=10)
+    axes.set_title(f"self-similarity of the bars (bright: similar){model}", fontsize=10)

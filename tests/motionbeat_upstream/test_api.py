@@ -1,4 +1,4 @@
-"""The functions of the package itself: load, features, beats."""
+"""The functions of the package: load, features, beats."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_samples_of_any_kind(
     np.testing.assert_allclose(got.times, expected.times, atol=0.011)
 
 
-def test_features_are_those_of_the_upstream(model: UpstreamExpert, song: Samples) -> None:
+def test_features_equal_those_of_the_upstream(model: UpstreamExpert, song: Samples) -> None:
     with torch.inference_mode():
         batch = model([torch.from_numpy(song)])
     alone = motionbeat.features(song, 16_000, model=model)
@@ -85,7 +85,7 @@ def test_hints_bound_the_tempo(model: UpstreamExpert, song: Samples) -> None:
     assert estimate.metre == 3
 
 
-def test_what_cannot_be_is_refused(model: UpstreamExpert, song: Samples, tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(model: UpstreamExpert, song: Samples, tmp_path: Path) -> None:
     for fault, error in (
         (lambda: motionbeat.beats(song, model=model), "need their rate"),
         (lambda: motionbeat.beats(song.reshape(-1, 2), 16_000, model=model), "transpose"),

@@ -1,4 +1,4 @@
-"""Reading audio: any format, any rate; and every kind of bad input."""
+"""Reading audio of any format and rate, and invalid input."""
 
 import shutil
 import subprocess
@@ -54,7 +54,7 @@ def test_any_format(tmp_path: Path, name: str, subtype: str | None) -> None:
     assert 0.4 < float(wav[2000:6000].abs().max()) < 0.6
 
 
-def test_formats_only_ffmpeg_reads(tmp_path: Path) -> None:
+def test_formats_that_only_ffmpeg_reads(tmp_path: Path) -> None:
     if shutil.which("ffmpeg") is None:
         skip_or_fail("ffmpeg is not installed")
     soundfile.write(tmp_path / "a.wav", tone(44100, 2.0, 2), 44100)
@@ -65,13 +65,13 @@ def test_formats_only_ffmpeg_reads(tmp_path: Path) -> None:
     assert 0.4 < float(wav[4000:20000].abs().max()) < 0.6
 
 
-def test_opposite_channels_cancel_and_are_not_an_error(tmp_path: Path) -> None:
+def test_opposite_channels_cancel(tmp_path: Path) -> None:
     stereo = np.concatenate([tone(16000), -tone(16000)], 1)
     soundfile.write(tmp_path / "a.wav", stereo, 16000)
     assert float(read_audio(tmp_path / "a.wav").abs().max()) < 1e-3
 
 
-def test_bad_files_are_named(tmp_path: Path) -> None:
+def test_invalid_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
         read_audio(tmp_path / "gone.wav")
     (tmp_path / "empty.wav").touch()
@@ -90,7 +90,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         read_audio(tmp_path / "nan.wav")
 
 
-def test_a_truncated_file_gives_what_it_holds_or_an_error(tmp_path: Path) -> None:
+def test_a_truncated_file_is_read_to_its_end_or_an_error(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
     data = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(data[: len(data) // 2])
@@ -102,7 +102,7 @@ def test_a_truncated_file_gives_what_it_holds_or_an_error(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("dtype", [torch.int16, torch.int32])
-def test_integers_are_taken_at_full_scale(dtype: torch.dtype) -> None:
+def test_integers_are_scaled_by_full_scale(dtype: torch.dtype) -> None:
     wav = torch.tensor([torch.iinfo(dtype).min, 0, torch.iinfo(dtype).max // 2], dtype=dtype)
     torch.testing.assert_close(as_waveform(wav), torch.tensor([-1.0, 0.0, 0.5]), rtol=0, atol=1e-4)
 
@@ -119,6 +119,6 @@ def test_integers_are_taken_at_full_scale(dtype: torch.dtype) -> None:
         (torch.tensor([0.0, torch.nan, torch.inf]), "2 of 3 samples are NaN or infinite"),
     ],
 )
-def test_bad_tensors_are_named(wav: torch.Tensor, message: str) -> None:
+def test_invalid_tensors_are_named(wav: torch.Tensor, message: str) -> None:
     with pytest.raises(AudioError, match=rf"^wavs\[3\]: .*{message}"):
         as_waveform(wav, "wavs[3]")

@@ -1,4 +1,4 @@
-"""Files of beats, read back with the libraries that define their formats."""
+"""Beat files, read with the libraries of their formats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = ("song.mp3", "a b&c<d>'\"#%é.flac", "new\nline\x01.wav", os.fsdecode(b"
 
 @st.composite
 def estimates(draw: st.DrawFn, fewest: int = 0) -> BeatEstimate:
-    """Beats of a changing tempo that begin anywhere in a bar, with some broken bars, at most one silence."""
+    """Beats of a varying tempo, with an upbeat, some incomplete bars and at most one silence."""
     metre = draw(st.integers(2, 7))
     count = draw(st.integers(fewest, 40))
     draws = np.random.default_rng(draw(st.integers(0, 10_000)))
@@ -72,7 +72,7 @@ def save(estimate: BeatEstimate, path: Path) -> Path:
 
 
 def bars_of(estimate: BeatEstimate) -> NDArray[np.int64]:
-    """Numbers of bars by a loop; those after a silence follow from the period and the position."""
+    """Bar numbers by a loop; those after a silence follow from the period and the position."""
     bars: list[int] = []
     period = np.median(np.diff(estimate.times)) if len(estimate.times) > 1 else 1.0
     for index, position in enumerate(estimate.positions.tolist()):
@@ -263,13 +263,13 @@ def test_beat_grid_of_rekordbox(folder: Path, estimate: BeatEstimate) -> None:
     np.testing.assert_allclose(marks, estimate.downbeats[:1], atol=0.000_501)
 
 
-def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_beats_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     two = BeatEstimate(np.array([0.5, 20.0]), np.array([1, 2]), 3.1, 2, 1.0, 1.0, 21.0, 16_000.0, None)
     (tmp_path / "file").write_text("")
     for name, error, message in (
         ("a.mp4", ConfigError, r"a\.mp4: unknown format; expected a name that ends in \.beats, .*\.xml"),
         ("a", ConfigError, "a: unknown format"),
-        ("a.xml", ConfigError, "rekordbox finds a recording by its file"),
+        ("a.xml", ConfigError, "rekordbox identifies a recording by its file"),
         ("a.mid", AudioError, "samples: 19.5 s from one beat to the next; MIDI allows 16.8 s"),
         ("file/a.csv", OSError, "file"),
     ):
@@ -278,7 +278,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_suffixes_in_capitals(tmp_path: Path) -> None:
+def test_upper_case_suffixes(tmp_path: Path) -> None:
     one = BeatEstimate(np.array([0.5]), np.array([1]), 120.0, 4, 1.0, 1.0, 2.0, 16_000.0, Path("a.wav"))
     for suffix in WRITERS:
         one.save(tmp_path / f"a{suffix}")

@@ -43,7 +43,7 @@ def resave(path: Path, changes: dict[str, str | None], weights: dict[str, Any] |
     return path
 
 
-def test_what_is_saved_is_loaded(saved: Path) -> None:
+def test_round_trip(saved: Path) -> None:
     tower, provenance = load_music_tower(saved)
     assert tower.config == SMALL
     assert provenance == Provenance("made clips", {"step": 7, "seed": 3})
@@ -54,7 +54,7 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
     assert [p.name for p in saved.parent.iterdir()] == ["small.safetensors"]
 
 
-def test_the_way_to_the_grid_is_kept(tmp_path: Path) -> None:
+def test_grid_source_is_stored(tmp_path: Path) -> None:
     config = replace(SMALL, grid_from="pulses", grid_trust=0.75)
     save_music_tower(untrained_music_tower(config), tmp_path / "a.safetensors", Provenance("made", {}))
     assert load_music_tower(tmp_path / "a.safetensors")[0].config == config
@@ -75,7 +75,7 @@ def test_a_truncated_file(saved: Path, keep: float) -> None:
         load_music_tower(saved)
 
 
-def test_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
+def test_a_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
 
     class Harmful:
@@ -100,7 +100,7 @@ def test_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": None}, "found None; use a file of this format"),
+        ({"format": None}, "found None; this is a file of another model"),
         ({"format_version": "99"}, "format version '99', but this release reads version 2"),
         ({"format_version": "1"}, "format version '1', but this release reads version 2"),
         ({"config": None}, "configuration or provenance cannot be read"),
@@ -115,12 +115,12 @@ def test_wrong_metadata(saved: Path, changes: dict[str, str | None], message: st
         load_music_tower(resave(saved, changes))
 
 
-def test_weights_that_do_not_fit(saved: Path) -> None:
+def test_weights_that_do_not_match(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=r"stem.bias has shape \(3,\), expected \(16,\)"):
         load_music_tower(resave(saved, {}, {"trunk.stem.bias": torch.zeros(3)}))
 
 
-def test_weights_that_are_unknown_or_not_numbers(saved: Path) -> None:
+def test_unexpected_and_non_finite_weights(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=r"unexpected extra.*stem.bias contains NaN"):
         load_music_tower(
             resave(saved, {}, {"extra": torch.zeros(1), "trunk.stem.bias": torch.full((16,), torch.nan)})
@@ -139,7 +139,7 @@ def test_weights_that_are_unknown_or_not_numbers(saved: Path) -> None:
         ("arch", ["small"], "arch must be a name"),
     ],
 )
-def test_a_configuration_that_would_fill_the_memory_is_refused(
+def test_a_configuration_larger_than_the_memory_is_refused(
     saved: Path, name: str, value: object, message: str
 ) -> None:
     config = {**SMALL.to_dict(), name: value}
@@ -147,7 +147,7 @@ def test_a_configuration_that_would_fill_the_memory_is_refused(
         load_music_tower(resave(saved, {"config": json.dumps(config)}))
 
 
-def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_does_not_change_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
     def full_disk(weights: object, path: Path, metadata: object) -> None:
@@ -173,7 +173,7 @@ def test_the_configuration_is_read_without_the_weights(
         read_music_config(path)
 
 
-def test_the_hash_tells_tensors_apart_by_all_that_they_are() -> None:
+def test_the_hash_depends_on_names_types_shapes_and_values() -> None:
     zeros = torch.zeros(2, 3)
     others = [
         {"b": zeros},

@@ -17,14 +17,14 @@ from motionbeat_upstream.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_named_architectures_are_valid_and_survive_a_checkpoint(name: str) -> None:
+def test_named_architectures_are_valid_and_round_trip(name: str) -> None:
     config = architecture(name)
     config.validate()
     assert config.arch == name
     assert MusicTowerConfig.from_dict(config.to_dict()) == config
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_invalid_settings_are_listed() -> None:
     faulty = replace(
         architecture("tiny"),
         dim=190,
@@ -44,7 +44,7 @@ def test_all_faults_are_told_at_once() -> None:
     "field", ["n_mels", "dim", "heads", "token_layers", "expansion", "subdivisions", "embedding_dim"]
 )
 @pytest.mark.parametrize("value", [0, -1, 1.5, "4", None, True])
-def test_a_size_must_be_a_whole_number(field: str, value: Any) -> None:
+def test_sizes_must_be_integers(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         replace(architecture("tiny"), **{field: value}).validate()
 
@@ -61,7 +61,7 @@ def test_a_size_must_be_a_whole_number(field: str, value: Any) -> None:
         ({"grid_trust": True}, "grid_trust must lie"),
     ],
 )
-def test_where_the_grid_comes_from_is_checked(change: dict[str, Any], message: str) -> None:
+def test_grid_source_is_checked(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MusicTowerConfig.from_dict({**architecture("tiny").to_dict(), **change})
 
@@ -73,13 +73,13 @@ def test_unknown_and_missing_keys_are_named() -> None:
         MusicTowerConfig.from_dict({**values, "width": 3})
 
 
-def test_an_unknown_architecture_is_answered_with_the_known() -> None:
+def test_an_unknown_architecture_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="'huge'; expected one of tiny, base"):
         architecture("huge")
 
 
 @pytest.mark.parametrize("kind", [MusicTowerConfig, MotionTowerConfig])
-def test_every_field_is_explained(kind: type[TowerConfig]) -> None:
+def test_every_field_has_a_docstring(kind: type[TowerConfig]) -> None:
     explained = set()
     for part in kind.__mro__[:-1]:
         (tree,) = ast.parse(inspect.getsource(part)).body

@@ -59,7 +59,7 @@ def clicks_in(wav: NDArray[np.float32], rate: int = 16000) -> NDArray[np.float64
 
 
 def check(path: Path, clicks: tuple[float, ...] = CLICKS) -> None:
-    """Length as ffmpeg decodes it, clicks at their times, nothing to warn of."""
+    """Check length and click times against ffmpeg, without warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         wav = read_audio(path).numpy()
@@ -85,13 +85,13 @@ def check(path: Path, clicks: tuple[float, ...] = CLICKS) -> None:
         ("Artist: Title.m4a", ("-c:a", "aac")),
     ],
 )
-def test_lengths_are_those_that_ffmpeg_decodes(folder: Path, name: str, options: tuple[str, ...]) -> None:
+def test_lengths_equal_those_of_ffmpeg(folder: Path, name: str, options: tuple[str, ...]) -> None:
     encode(folder, name.replace(":", "_"), *options)
     (folder / name.replace(":", "_")).rename(folder / name)
     check(folder / name)
 
 
-def test_a_relative_path_with_a_colon_is_a_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_with_a_colon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(folder / "clicks.wav", folder / "Artist: Title.wav")
     monkeypatch.chdir(folder)
     assert len(read_audio("Artist: Title.wav")) == 12 * 16000
@@ -138,7 +138,7 @@ def test_chained_ogg_is_read_to_the_end(folder: Path, serials: tuple[int, int]) 
     check(chained, (*CLICKS, *(12 + second for second in CLICKS)))
 
 
-def test_streamed_flac_states_no_length(folder: Path) -> None:
+def test_streamed_flac_without_a_length(folder: Path) -> None:
     path = folder / "streamed.flac"
     with path.open("wb") as file:
         command = ["ffmpeg", "-v", "error", "-i", str(folder / "clicks.wav"), "-f", "flac", "-"]
@@ -156,7 +156,7 @@ def test_a_streamed_wav_is_read_to_the_end(folder: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["gap.flac", "gap.ogg", "gap.mp3"])
-def test_damage_does_not_shift_what_follows(folder: Path, name: str) -> None:
+def test_damage_does_not_shift_later_sound(folder: Path, name: str) -> None:
     data = bytearray(encode(folder, f"whole.{name[4:]}").read_bytes())
     middle = len(data) // 2
     data[middle : middle + 3000] = np.random.default_rng(1).bytes(3000)
@@ -172,7 +172,7 @@ def test_damage_does_not_shift_what_follows(folder: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.aiff", "a.au", "a.mka"])
-def test_a_file_cut_off_warns_of_both_lengths(folder: Path, name: str) -> None:
+def test_a_truncated_file_warns_with_both_lengths(folder: Path, name: str) -> None:
     path = encode(folder, name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.warns(DamagedAudioWarning, match=r"the sound ends at [56]\.\d+ s, expected 1[12]\.\d+ s"):
@@ -196,7 +196,7 @@ def test_times_of_a_video_count_from_its_picture(folder: Path, name: str) -> Non
     np.testing.assert_allclose(clicks_in(wav), [2 + second for second in CLICKS], atol=0.01)
 
 
-def test_the_cover_of_an_album_is_no_picture(folder: Path) -> None:
+def test_cover_pictures_are_no_video(folder: Path) -> None:
     cover = ["-f", "lavfi", "-i", "color=s=64x64:d=0.04", "-map", "0:a", "-map", "1:v"]
     path = encode(folder, "cover.mp3", *cover, "-disposition:v", "attached_pic", "-frames:v", "1")
     check(path)
@@ -245,8 +245,8 @@ def test_a_part_equals_the_same_part_of_the_whole(
 
 
 @pytest.mark.parametrize("rate", [0x7F000000, 3])
-def test_an_absurd_rate_is_refused_at_once(folder: Path, rate: int) -> None:
-    """Otherwise a sample would be stretched to hours, or a minute squeezed into nothing."""
+def test_invalid_sampling_rates_are_refused(folder: Path, rate: int) -> None:
+    """Otherwise resampling would stretch a sample to hours, or shorten a minute to nothing."""
     data = (folder / "clicks.wav").read_bytes()
     start = data.index(b"fmt ") + 12
     (folder / "rate.wav").write_bytes(data[:start] + struct.pack("<I", rate) + data[start + 4 :])
@@ -254,7 +254,7 @@ def test_an_absurd_rate_is_refused_at_once(folder: Path, rate: int) -> None:
         read_audio(folder / "rate.wav")
 
 
-def test_no_other_file_is_reached_through_a_playlist(folder: Path) -> None:
+def test_playlists_are_refused(folder: Path) -> None:
     encode(folder, "segment.ts", "-c:a", "aac")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:12", "#EXTINF:12,", "segment.ts", "#EXT-X-ENDLIST"]
     (folder / "list.m4a").write_text("\n".join(lines))

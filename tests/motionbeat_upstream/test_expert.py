@@ -1,4 +1,4 @@
-"""The upstream's contract, on good and on bad input."""
+"""The interface of the upstream, for valid and invalid input."""
 
 import math
 import subprocess
@@ -33,7 +33,7 @@ def ask(expert: UpstreamExpert, wavs: Any) -> dict[str, Any]:
     return said
 
 
-def test_what_is_returned(expert: UpstreamExpert) -> None:
+def test_outputs(expert: UpstreamExpert) -> None:
     said = ask(expert, [0.1 * torch.randn(32_000), 0.1 * torch.randn(10_000)])
     assert len(said["hidden_states"]) == SMALL.layers
     assert all(state.shape == (2, 100, 32) for state in said["hidden_states"])
@@ -53,13 +53,13 @@ def test_what_is_returned(expert: UpstreamExpert) -> None:
 
 
 @pytest.mark.parametrize("key", ["embedding", "beat_tokens", "nonsense"])
-def test_what_has_no_frame_rate_says_so(expert: UpstreamExpert, key: str) -> None:
+def test_outputs_without_a_frame_rate_raise_an_error(expert: UpstreamExpert, key: str) -> None:
     with pytest.raises(ValueError, match=f"'{key}' has no fixed frame rate; .* hidden_states"):
         expert.get_downsample_rates(key)
 
 
 @pytest.mark.parametrize("seconds", [0.0000625, 0.01, 0.05, 0.0501, 0.31, 1.0, 7.77, 61.3])
-def test_s3prls_length_rule(expert: UpstreamExpert, seconds: float) -> None:
+def test_lengths_follow_s3prls_rule(expert: UpstreamExpert, seconds: float) -> None:
     count = max(1, round(seconds * 16_000))
     said = ask(expert, [0.1 * torch.randn(count)])
     assert said["last_hidden_state"].shape[1] == math.ceil(count / 320)
@@ -103,13 +103,13 @@ NOISE = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
         pytest.param(NOISE[:1], id="one sample"),
     ],
 )
-def test_odd_but_usable_input(expert: UpstreamExpert, wav: torch.Tensor) -> None:
+def test_unusual_valid_input(expert: UpstreamExpert, wav: torch.Tensor) -> None:
     said = ask(expert, [wav])
     for key in ("last_hidden_state", "embedding", "beat_tokens", "onset_envelope", "pulse_activation"):
         assert said[key].isfinite().all(), key
 
 
-def test_silence_and_short_clips_say_that_no_pulse_was_heard(expert: UpstreamExpert) -> None:
+def test_silence_and_short_clips_have_confidence_zero(expert: UpstreamExpert) -> None:
     said = ask(expert, [torch.zeros(48_000), NOISE[:800]])
     assert [grid.confidence for grid in said["grids"]] == [0.0, 0.0]
     assert said["grids"][0].beats.tolist() == fallback_grid(3.0).beats.tolist()
@@ -131,7 +131,7 @@ def test_a_batch_as_one_tensor(expert: UpstreamExpert) -> None:
         ("song.wav", r"wavs\[1\]: expected a torch tensor, got str"),
     ],
 )
-def test_one_bad_item_is_named(expert: UpstreamExpert, bad: Any, message: str) -> None:
+def test_an_invalid_item_is_named(expert: UpstreamExpert, bad: Any, message: str) -> None:
     with pytest.raises(AudioError, match=message):
         ask(expert, [NOISE, bad, NOISE])
 
@@ -141,7 +141,7 @@ def test_an_empty_list(expert: UpstreamExpert) -> None:
         ask(expert, [])
 
 
-def test_everything_follows_the_tower_to_a_second_device() -> None:
+def test_outputs_are_on_the_device_of_the_tower() -> None:
     # No second device here. Tensors on "meta" hold no numbers but know where they are, and an
     # operation that mixes two devices raises; only reading beats off a device cannot be shown so.
     device = torch.device("meta")
@@ -174,7 +174,7 @@ def test_hub_entries(tmp_path: Path) -> None:
             getattr(hubconf, entry)()
 
 
-def test_a_url_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import functools
     import http.server
     import threading
@@ -203,7 +203,7 @@ def test_a_url_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_the_light_dependencies_are_enough(tmp_path: Path) -> None:
+def test_the_base_dependencies_are_sufficient(tmp_path: Path) -> None:
     # Run from a foreign folder through torch.hub, with everything heavier made unimportable.
     script = f"""
 import sys

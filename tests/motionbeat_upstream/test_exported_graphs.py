@@ -1,4 +1,4 @@
-"""What leaves Python: the frame path as ONNX and by torch.export, and compiled models."""
+"""Exported and compiled models: the frame path as ONNX and by torch.export."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def made(config: MusicTowerConfig) -> MusicTower:
 
 
 def batch(samples: int, count: int) -> tuple[Tensor, Tensor]:
-    """Music of several lengths, the first the longest."""
+    """Music of several lengths, the first being the longest."""
     lengths = [max(1, samples - 731 * index) for index in range(count)]
     wav = torch.zeros(count, samples)
     for row, length in enumerate(lengths):
@@ -45,7 +45,7 @@ def batch(samples: int, count: int) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def check(tower: MusicTower, run: Callable[[Tensor, Tensor], Outputs], samples: int, count: int) -> None:
-    """The outputs are those of the tower within 1e-4."""
+    """Check that the outputs equal those of the tower within 1e-4."""
     wav, lengths = batch(samples, count)
     expected, found = tower.encode_frames(wav, lengths), run(wav, lengths)
     for layer, state in enumerate(expected.hidden_states):
@@ -62,7 +62,7 @@ SIZES = [(1, 1), (320, 2), (321, 1), (4_999, 4), (16_000, 1), (40_001, 2)]
 
 
 @pytest.mark.parametrize(("samples", "count"), SIZES)
-def test_the_frame_path_of_the_shipped_weights_is_the_towers(samples: int, count: int) -> None:
+def test_the_frame_path_equals_the_tower_for_shipped_weights(samples: int, count: int) -> None:
     tower = hubconf.motionbeat().tower
     check(tower, FramePath(tower), samples, count)
 
@@ -106,7 +106,7 @@ def test_onnxruntime(exported: tuple[Path, MusicTower], samples: int, count: int
     check(exported[1], run, samples, count)
 
 
-def test_the_file_tells_what_it_is(exported: tuple[Path, MusicTower]) -> None:
+def test_metadata(exported: tuple[Path, MusicTower]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(exported[0])
     found = session.get_modelmeta().custom_metadata_map
@@ -123,7 +123,7 @@ def test_the_file_tells_what_it_is(exported: tuple[Path, MusicTower]) -> None:
     assert sorted(exported[0].parent.iterdir()) == [exported[0], exported[0].with_suffix(".safetensors")]
 
 
-def test_what_is_refused_leaves_no_file(
+def test_a_refused_export_leaves_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headless, file = tmp_path / "headless.safetensors", tmp_path / "out.onnx"
@@ -146,7 +146,7 @@ def test_what_is_refused_leaves_no_file(
     )
 
 
-def test_an_existing_file_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_file_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "out.onnx"
     file.write_text("mine")
     assert command.main([str(file)]) == 2
@@ -154,7 +154,7 @@ def test_an_existing_file_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert file.read_text() == "mine"
 
 
-def test_an_opset_that_the_exporter_did_not_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_opset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.helper.make_model(
         onnx.helper.make_graph([], "empty", [], []), opset_imports=[onnx.helper.make_opsetid("", 18)]
@@ -166,7 +166,7 @@ def test_an_opset_that_the_exporter_did_not_write_is_refused(monkeypatch: pytest
         command.onnx_model(expert, 24)
 
 
-def test_a_compiled_model_gives_the_same() -> None:
+def test_a_compiled_model_has_equal_outputs() -> None:
     expert = UpstreamExpert(made(HEADS), Provenance("none", {})).eval()
     # The back end that generates code takes a minute; what the project decides is where graphs end.
     compiled = torch.compile(expert, backend="eager")

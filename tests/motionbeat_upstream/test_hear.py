@@ -19,7 +19,7 @@ def model() -> hear.HearModel:
     return hear.load_model()
 
 
-def test_the_model_says_what_it_takes_and_gives(model: hear.HearModel) -> None:
+def test_attributes_of_the_model(model: hear.HearModel) -> None:
     assert isinstance(model, torch.nn.Module)
     assert model.sample_rate in (16_000, 22_050, 44_100, 48_000)
     assert type(model.scene_embedding_size) is int
@@ -40,7 +40,7 @@ def test_embeddings_over_time(model: hear.HearModel) -> None:
     assert timestamps.max() < 2000
 
 
-def test_a_timestamp_is_where_its_frame_is_heard(model: hear.HearModel) -> None:
+def test_timestamps_are_the_centres_of_frames(model: hear.HearModel) -> None:
     # A click moves what lies near it most; beyond the trunk's view nothing of the trunk changes.
     audio = torch.zeros(2, 16 * model.sample_rate)
     audio[:, ::4000] = 0.1
@@ -63,7 +63,7 @@ def test_embeddings_of_scenes(model: hear.HearModel) -> None:
     torch.testing.assert_close(embeddings[0, -len(pooled) :], pooled, rtol=1e-3, atol=1e-4)
 
 
-def test_weights_come_from_the_given_file(model: hear.HearModel, tmp_path: Path) -> None:
+def test_weights_of_a_given_file(model: hear.HearModel, tmp_path: Path) -> None:
     audio = torch.rand(1, 16_000)
     named = hear.load_model(str(SHIPPED))
     torch.testing.assert_close(

@@ -68,7 +68,7 @@ def test_a_round_trip_gives_bit_equal_features(weights: Path, tmp_path: Path) ->
     heads=st.booleans(),
     trust=st.floats(0, 1),
 )
-def test_every_configuration_comes_back(
+def test_configurations_round_trip(
     tmp_path_factory: pytest.TempPathFactory,
     dim: int,
     layers: int,
@@ -125,7 +125,7 @@ def test_weights_for_private_use_are_not_pushed(details: dict[str, Any], tmp_pat
 
 
 @pytest.mark.parametrize("weights", [SHIPPED, SHIPPED_V1], ids=["shipped", "v1"])
-def test_the_card_of_shipped_weights_is_their_own(weights: Path) -> None:
+def test_model_card_of_shipped_weights(weights: Path) -> None:
     card = MotionBeatModel(*load_music_tower(weights)).generate_model_card()
     header = card.data.to_dict()
     assert (header["library_name"], header["license"]) == ("motionbeat", "apache-2.0")
@@ -135,7 +135,7 @@ def test_the_card_of_shipped_weights_is_their_own(weights: Path) -> None:
     assert "](motionbeat" not in card.text
 
 
-def test_the_card_of_other_weights_says_what_is_known_of_them(tmp_path: Path) -> None:
+def test_model_card_of_other_weights(tmp_path: Path) -> None:
     trained = motionbeat.load(device="cpu")
     with torch.no_grad():
         next(trained.tower.parameters()).mul_(1.5)
@@ -183,9 +183,9 @@ def of_another_run(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (without("config.json"), r"holds no config\.json"),
-        (without("model.safetensors"), r"holds no model\.safetensors"),
-        (pickled, r"holds no model\.safetensors"),
+        (without("config.json"), r"contains no config\.json"),
+        (without("model.safetensors"), r"contains no model\.safetensors"),
+        (pickled, r"contains no model\.safetensors"),
         (with_text('{"model_type": "wav2vec2"}'), "'motionbeat', found 'wav2vec2'"),
         (with_text('{"hidden_size": 768}'), "'motionbeat', found None"),
         (with_text("[1, 2]"), "'motionbeat', found None"),
@@ -197,7 +197,7 @@ def of_another_run(folder: Path) -> None:
         (foreign, "of another model"),
     ],
 )
-def test_what_cannot_be_used_is_named_in_one_line(
+def test_invalid_folders_are_named_in_one_line(
     damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     small().save_pretrained(tmp_path / "model")
@@ -216,11 +216,11 @@ def test_a_name_that_is_neither_a_folder_nor_an_id(name: str) -> None:
 
 
 def test_a_checkpoint_file_is_not_a_folder() -> None:
-    with pytest.raises(CheckpointError, match=r"motionbeat_upstream\.load reads it"):
+    with pytest.raises(CheckpointError, match=r"use motionbeat_upstream\.load"):
         MotionBeatModel.from_pretrained(SHIPPED)
 
 
-def test_without_huggingface_hub_all_else_is_imported() -> None:
+def test_the_package_works_without_huggingface_hub() -> None:
     code = """
 import sys
 sys.modules["huggingface_hub"] = None

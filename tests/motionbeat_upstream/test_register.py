@@ -1,4 +1,4 @@
-"""MotionBeat inside an installed S3PRL, nothing of S3PRL's changed."""
+"""MotionBeat with an unchanged, installed S3PRL."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def test_s3prl_can_fine_tune_it() -> None:
     assert stem.grad.abs().sum() > 0
 
 
-def test_the_checkpoint_argument_is_handed_on(tmp_path: Path) -> None:
+def test_the_checkpoint_argument_is_passed_on(tmp_path: Path) -> None:
     from s3prl.nn import S3PRLUpstream
 
     from motionbeat_upstream.checkpoint import Provenance, save_music_tower
@@ -64,7 +64,7 @@ def test_the_checkpoint_argument_is_handed_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_importing_is_registering_from_any_folder(tmp_path: Path) -> None:
+def test_importing_registers_from_any_folder(tmp_path: Path) -> None:
     script = (
         "import motionbeat_upstream.register; from s3prl import hub; print('motionbeat' in hub.options())"
     )

@@ -1,4 +1,4 @@
-"""The trained weights in the package: what they say of themselves, and that they hear what was danced to."""
+"""The trained weights in the package: provenance, beats and pulses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shipped() -> UpstreamExpert:
     return motionbeat()
 
 
-def test_they_are_trained_and_the_baseline_is_not(shipped: UpstreamExpert) -> None:
+def test_shipped_weights_are_trained_and_the_baseline_is_not(shipped: UpstreamExpert) -> None:
     assert shipped.provenance.trained
     untrained = motionbeat_untrained()
     assert not untrained.provenance.trained
@@ -36,7 +36,7 @@ def test_they_are_trained_and_the_baseline_is_not(shipped: UpstreamExpert) -> No
     assert shipped.tower.config.dim == ARCHITECTURES["tiny"].dim
 
 
-def test_they_say_where_they_come_from() -> None:
+def test_shipped_weights_have_a_provenance() -> None:
     with safe_open(SHIPPED, "pt") as file:
         details = json.loads(file.metadata()["provenance"])["details"]
     assert {"step", "seed", "manifest_sha256", "config", "versions", "validation", "grid"} <= details.keys()
@@ -45,7 +45,7 @@ def test_they_say_where_they_come_from() -> None:
     assert SHIPPED.stat().st_size < 20 * 2**20
 
 
-def test_the_model_card_says_what_is_in_the_file() -> None:
+def test_the_model_card_agrees_with_the_file() -> None:
     with safe_open(SHIPPED, "pt") as file:
         details = json.loads(file.metadata()["provenance"])["details"]
     card = CARD.read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def test_the_model_card_says_what_is_in_the_file() -> None:
 
 
 @pytest.mark.parametrize("bpm", [84.0, 101.0, 127.0, 152.0])
-def test_beats_and_pulses_lie_on_the_beats_of_a_made_piece(shipped: UpstreamExpert, bpm: float) -> None:
+def test_beats_and_pulses_of_a_synthetic_piece(shipped: UpstreamExpert, bpm: float) -> None:
     seconds = 16.0
     beats = beat_times(bpm, seconds)
     wav = piece(beats, 4, seconds)
@@ -81,6 +81,6 @@ def test_silence_and_noise_have_no_pulse(shipped: UpstreamExpert, seconds: int, 
     assert all(state.isfinite().all() for state in said["hidden_states"])
 
 
-def test_the_package_brings_them_along() -> None:
+def test_the_package_contains_the_weights() -> None:
     assert "weights/*" in (Path(__file__).parents[2] / "setup.cfg").read_text(encoding="utf-8")
     assert SHIPPED.is_relative_to(Path(motionbeat_upstream.__file__).parent)

@@ -19,7 +19,7 @@ def _keep_threads() -> Iterator[None]:
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, total: int, own: int, load: float) -> None:
-    """A machine with so many cores, of which this process may use some, under a load."""
+    """Simulate a machine with ``total`` cores, of which this process may use ``own``, under a load."""
     for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: total)
@@ -28,7 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, total: int, own: int, load: float) 
 
 
 @pytest.mark.parametrize(("load", "threads"), [(0.0, 4), (0.4, 4), (1.1, 3), (3.6, 1), (50.0, 1)])
-def test_busy_cores_are_left_alone(monkeypatch: pytest.MonkeyPatch, load: float, threads: int) -> None:
+def test_busy_cores_are_not_used(monkeypatch: pytest.MonkeyPatch, load: float, threads: int) -> None:
     machine(monkeypatch, 4, 4, load)
     torch.set_num_threads(4)
     use_idle_cores()
@@ -36,7 +36,7 @@ def test_busy_cores_are_left_alone(monkeypatch: pytest.MonkeyPatch, load: float,
 
 
 @pytest.mark.parametrize(("load", "idle"), [(0, 8), (56, 8), (58, 6), (64, 1)])
-def test_the_load_of_a_shared_node_is_first_that_of_the_cores_of_others(
+def test_load_is_attributed_to_the_cores_of_others_first(
     monkeypatch: pytest.MonkeyPatch, load: float, idle: int
 ) -> None:
     machine(monkeypatch, 64, 8, load)
@@ -58,21 +58,21 @@ def test_slurm_grants_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> N
         assert cores() == expected
 
 
-def test_the_own_load_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_load_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 4, 4, 0)
     assert idle_cores() == 4
     monkeypatch.setattr(os, "getloadavg", lambda: (4.0, 0.0, 0.0), raising=False)
     assert idle_cores() == 4
 
 
-def test_torch_gets_no_more_threads_than_it_takes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_is_never_increased(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 16, 16, 0)
     torch.set_num_threads(2)
     use_idle_cores()
     assert torch.get_num_threads() == 2
 
 
-def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_omp_num_threads_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 4, 4, 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     torch.set_num_threads(3)
@@ -80,7 +80,7 @@ def test_what_the_user_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.get_num_threads() == 3
 
 
-def test_where_the_system_tells_neither_cores_nor_load_all_cores_count(
+def test_all_cores_count_without_information_on_cores_and_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """macOS has no sched_getaffinity, Windows no getloadavg either."""

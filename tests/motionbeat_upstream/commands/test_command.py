@@ -1,4 +1,4 @@
-"""What every command does around its own work, and the dispatcher `motionbeat`."""
+"""The parts that all commands share, and the dispatcher `motionbeat`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("line", MISTAKES)
-def test_a_users_mistake_is_one_line_and_code_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_the_user_is_one_line_and_code_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(MISTAKES[line])([]) == 2
     assert capsys.readouterr().err == f"program: {line}\n"
 
@@ -71,7 +71,7 @@ def test_a_users_mistake_is_one_line_and_code_2(line: str, capsys: pytest.Captur
     ],
     ids=repr,
 )
-def test_a_fault_of_the_program_is_raised(error: BaseException) -> None:
+def test_program_errors_are_raised(error: BaseException) -> None:
     with pytest.raises(type(error)) as raised:
         failing(error)([])
     assert raised.value is error
@@ -82,7 +82,7 @@ def test_every_error_for_users_is_a_motionbeat_error(kind: type[Exception]) -> N
     assert issubclass(kind, MotionBeatError)
 
 
-def test_arguments_are_those_given_or_the_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_default_to_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Sequence[str]] = []
 
     @command("program")
@@ -100,7 +100,7 @@ def test_an_interrupt_is_one_line_and_130(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err.strip() == "program: interrupted"
 
 
-def test_audio_warnings_are_one_line_and_others_stay(capsys: pytest.CaptureFixture[str]) -> None:
+def test_audio_warnings_are_one_line_and_others_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     @command("program")
     def main(arguments: Sequence[str]) -> int:
         warnings.simplefilter("always")
@@ -115,7 +115,7 @@ def test_audio_warnings_are_one_line_and_others_stay(capsys: pytest.CaptureFixtu
         failing(AudioWarning("no error of a user's"))([])
 
 
-def test_output_that_nobody_reads_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     code = (
         "from motionbeat_upstream.commands.command import command\n"
         "@command('program')\n"
@@ -142,14 +142,14 @@ def test_the_errors_do_not_import_torch() -> None:
 
 
 @pytest.mark.parametrize("where", [*COMMANDS.values(), *(entry.value for entry in motionbeat_commands())])
-def test_every_subcommand_is_there_and_says_what_it_does(where: str) -> None:
+def test_every_subcommand_exists_and_has_a_help_line(where: str) -> None:
     module, _, name = where.partition(":")
     assert name == "main"
     assert len(first_line(module).split()) > 4
     assert "``" not in first_line(module).removesuffix("``")
 
 
-def test_what_the_package_lacks_is_not_installed() -> None:
+def test_missing_modules_are_reported_as_not_installed() -> None:
     assert first_line("recipes.gone") == first_line("gone") == "(not installed)"
 
 
@@ -166,7 +166,7 @@ def test_a_subcommand_is_imported_when_it_is_called(
     assert "  one  Does one\n  two  Does two\n" in capsys.readouterr().out
     assert dispatch("program", commands, []) == 2
     assert "usage: program COMMAND" in capsys.readouterr().err
-    with pytest.raises(MotionBeatError, match="unknown command 'three'; there are one, two"):
+    with pytest.raises(MotionBeatError, match="unknown command 'three'; expected one of one, two"):
         dispatch("program", commands, ["three"])
     assert not {"one_of_two", "two_of_two"} & set(sys.modules)
     assert dispatch("program", commands, ["two", "-x", "y"]) == 3

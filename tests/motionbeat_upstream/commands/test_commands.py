@@ -1,4 +1,4 @@
-"""The command `motionbeat`: features, beats and plot, on good days and on bad ones."""
+"""The command `motionbeat`: features, beats and plot, for valid and invalid input."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from motionbeat_upstream.beat_files import WRITERS
 from motionbeat_upstream.checkpoint import Provenance, save_music_tower
 from motionbeat_upstream.commands.__main__ import main
 from motionbeat_upstream.commands.many_files import find_audio
-from motionbeat_upstream.commands.plot import BINS_PER_BEAT, SIMILARITY_SCALE, bar_similarity, listen
+from motionbeat_upstream.commands.plot import BINS_PER_BEAT, SIMILARITY_SCALE, analyse, bar_similarity
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.tracking.bar_profile import bar_numbers
 from motionbeat_upstream.tracking.grid import regular_grid
@@ -91,7 +91,7 @@ def test_layers_and_half(run: Run, small: Path, tmp_path: Path, layers: str, sha
         assert stored["features"].dtype == np.float16
 
 
-def test_features_are_taken_up_where_they_stopped(
+def test_interrupted_features_are_continued(
     run: Run, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in "abc":
@@ -124,7 +124,7 @@ def test_an_npz_of_another_program_is_not_replaced(
 
 
 @pytest.mark.slow
-def test_one_missing_among_many(
+def test_a_missing_file_among_many(
     run: Run, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [write(tmp_path / f"{index:03d}.wav", 0.05) for index in range(60)]
@@ -133,7 +133,7 @@ def test_one_missing_among_many(
     assert run("features", *files, "-o", "out", "-k", small) == 1
     assert len(list(Path("out").glob("*.npz"))) == 58
     said = capsys.readouterr().err
-    assert "58 extracted, 0 there already, 2 failed" in said
+    assert "58 extracted, 0 already present, 2 failed" in said
     assert "020.wav: no such file" in said
     assert "040.wav: not audio" in said
     assert "Traceback" not in said
@@ -161,7 +161,7 @@ def test_a_full_disk_stops_the_run(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_interrupting_leaves_nothing_half_written(small: Path, tmp_path: Path, jobs: int) -> None:
+def test_an_interruption_leaves_no_partial_files(small: Path, tmp_path: Path, jobs: int) -> None:
     for index in range(400):
         write(tmp_path / "in" / f"{index:03d}.wav", 2.0)
     command = [
@@ -225,7 +225,7 @@ def test_beats_are_printed_and_clicks_written(
     assert Path("a.beats").read_text() == out
 
 
-def test_clicks_are_mixed_into_the_song_as_it_is(
+def test_clicks_are_mixed_into_the_unchanged_song(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rate, seconds = 44_100, 12
@@ -284,7 +284,7 @@ def test_an_output_that_cannot_be_written_is_named(
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
-def test_beats_are_those_the_model_cuts_its_tokens_on(
+def test_beats_equal_the_grid_of_the_model(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tower = untrained_music_tower(replace(SMALL, grid_from="pulses", grid_trust=1.0)).eval()
@@ -319,7 +319,7 @@ def test_hints_restrict_tempo_and_metre_of_a_model_with_beat_heads(
     assert run("plot", path, "-o", "a.png", "-k", "heads.safetensors", "--metre", 3) == 0
 
 
-def test_hints_that_exclude_everything_are_refused_and_those_without_use_are_named(
+def test_impossible_hints_are_refused_and_unused_ones_reported(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "a.wav", 8.0, 120.0)
@@ -336,7 +336,7 @@ def test_hints_that_exclude_everything_are_refused_and_those_without_use_are_nam
     assert "hints are not used" in capsys.readouterr().err
 
 
-def test_beats_of_plain_clicks_in_silence_say_that_downbeats_are_uncertain(
+def test_downbeats_of_plain_clicks_are_reported_as_uncertain(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clicks = np.zeros(30 * 16_000)
@@ -372,10 +372,10 @@ def test_damaged_audio_is_a_warning_or_an_error(
     assert not any((tmp_path / "again").rglob("*.*"))
 
 
-def test_no_beats_are_made_up(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_beats_without_a_pulse(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(64_000), 16_000)
     assert run("beats", "silence.wav", "-o", "a.beats", "--click", "c.wav") == 1
-    assert "no pulse was heard; nothing is written" in capsys.readouterr().err
+    assert "no pulse; nothing is written" in capsys.readouterr().err
     assert not Path("a.beats").exists()
     assert not Path("c.wav").exists()
 
@@ -391,7 +391,7 @@ def test_plot_draws_clips_of_any_length(run: Run, small: Path, tmp_path: Path, s
 
 
 def bursts(seed: int) -> torch.Tensor:
-    """A bar of 2 s: eight bursts of noise, each of its own strength and colour."""
+    """A bar of 2 s: eight bursts of noise with random level and colour."""
     generator = torch.Generator().manual_seed(seed)
     bar = 0.01 * torch.randn(32_000, generator=generator)
     for eighth in range(8):
@@ -403,9 +403,9 @@ def bursts(seed: int) -> torch.Tensor:
 
 
 @pytest.mark.slow
-def test_a_bar_repeated_gives_a_uniform_similarity_and_two_sections_two_blocks() -> None:
+def test_similarity_of_a_repeated_bar_and_of_two_sections() -> None:
     expert = hubconf.motionbeat()
-    tiled = listen("tiled", bursts(0).repeat(48), expert).similarity
+    tiled = analyse("tiled", bursts(0).repeat(48), expert).similarity
     # At either end the trunk, which sees 3.8 s ahead and back, sees the silence.
     inner = tiled[4:-4, 4:-4]
     assert len(inner) >= 8
@@ -413,16 +413,17 @@ def test_a_bar_repeated_gives_a_uniform_similarity_and_two_sections_two_blocks()
     time = torch.arange(32_000) / 16_000
     chord = sum(0.1 * torch.sin(2 * torch.pi * pitch * time) for pitch in (110.0, 220.0, 277.2, 329.6))
     song = torch.cat([bursts(0).repeat(12), (chord * torch.exp(-2 * (time % 1.0))).repeat(12)])
-    listened = listen("two sections", song, expert)
+    song_data = analyse("two sections", song, expert)
     bars = (
-        bar_numbers(listened.grid, np.array([8.0, 16.0, 32.0, 40.0]), BINS_PER_BEAT * listened.grid.metre) - 1
+        bar_numbers(song_data.grid, np.array([8.0, 16.0, 32.0, 40.0]), BINS_PER_BEAT * song_data.grid.metre)
+        - 1
     )
-    of = listened.similarity[np.ix_(bars, bars)]
+    of = song_data.similarity[np.ix_(bars, bars)]
     assert min(of[0, 1], of[2, 3]) > 0.9
     assert of[:2, 2:].max() < 0.5
 
 
-def test_similarity_is_that_of_mean_features_in_units_of_the_frames_variance() -> None:
+def test_similarity_is_in_units_of_the_variance_of_frames() -> None:
     grid = regular_grid(8.0, 120.0, 4)
     frames = np.random.default_rng(0).normal(3.0, 5.0, (400, 2)).astype(np.float32)
     found = bar_similarity([frames[:, :1], frames[:, 1:]], grid)
@@ -449,17 +450,17 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
         (["features", "a.wav"], 2, "required: -o"),
         (["features", "gone", "-o", "out"], 2, "gone: no such file"),
         (["features", "a.wav", "-o", "out", "--layers", "x"], 2, "expected last, all, or numbers"),
-        (["features", "a.wav", "-o", "out", "--layers", "99"], 2, "has layers 0 to 12"),
+        (["features", "a.wav", "-o", "out", "--layers", "99"], 2, "expected layers from 0 to 12"),
         (
             ["features", "a.wav", "-o", "out", "-k", "gone.safetensors"],
             2,
             "gone.safetensors: no such file",
         ),
-        (["features", "a.wav", "-o", "out", "--device", "abacus"], 2, "--device abacus: not to be had here"),
+        (["features", "a.wav", "-o", "out", "--device", "abacus"], 2, "--device abacus: not available"),
         (["features", "a.wav", "-o", "a.wav"], 2, "-o/--output: a.wav: is a file, expected a folder"),
         (["beats", "gone.wav"], 2, "gone.wav: no such file"),
-        (["beats", "."], 2, "of several files or a folder, give the folder of their beats as -o DIR"),
-        (["beats", "a.wav", "a.wav", "-o", "a.beats"], 2, "give the folder of their beats as -o DIR"),
+        (["beats", "."], 2, "for several files or a folder, give the folder of the beats as -o DIR"),
+        (["beats", "a.wav", "a.wav", "-o", "a.beats"], 2, "give the folder of the beats as -o DIR"),
         (["beats", ".", "-o", "out", "--click", "c.wav"], 2, "and no --click"),
         (["beats", ".", "-o", "a.wav"], 2, "argument -o: a.wav: is a file, expected a folder"),
         (["beats", "gone.wav", "lost.wav", "-o", "out"], 2, "gone.wav: no such file"),
@@ -478,9 +479,9 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
         (
             ["beats", "a.wav", "-o", "a.csv", "--format", "mid"],
             2,
-            "--format .mid: a.csv names another format",
+            "--format .mid: a.csv has another format",
         ),
-        (["beats", ".", "-o", "a.MID", "--format", "mid"], 2, "give the folder of their beats as -o DIR"),
+        (["beats", ".", "-o", "a.MID", "--format", "mid"], 2, "give the folder of the beats as -o DIR"),
         (["beats", "a.wav", "-o", "a.wav/b.mid"], 2, "a.wav/b.mid: a.wav is a file, expected a folder"),
         (
             ["beats", "a.wav", "--click", "a.mp3"],
@@ -505,7 +506,7 @@ def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
         (["plot", "a.wav", "-o", "a.png", "--length", "-1"], 2, "--length must be above 0"),
     ],
 )
-def test_mistakes_get_one_clear_line(
+def test_errors_of_the_user_are_one_line(
     run: Run,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -535,8 +536,8 @@ def test_help_says_what_each_command_does(run: Run, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
-    """The command's own process: `motionbeat beats FILE | head` with a pipe that is closed at once."""
+def test_a_reader_that_closes_the_pipe_is_no_error(tmp_path: Path) -> None:
+    """As in `motionbeat beats FILE | head`, with a pipe that is closed immediately."""
     soundfile.write(tmp_path / "a.wav", music(12.0, 120.0, 0).numpy(), 16_000)
     reader, writer = os.pipe()
     os.close(reader)

@@ -1,4 +1,4 @@
-"""``motionbeat features --format edge``: what EDGE's loader asserts, rebuilt here from its definitions."""
+"""``motionbeat features --format edge``: the assertions of EDGE's loader."""
 
 import errno
 import glob
@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
 
 class Energy:
-    """An upstream whose one feature is each frame's energy."""
+    """An upstream with the energy of each frame as its feature."""
 
     def __call__(self, wavs: Sequence[Tensor]) -> dict[str, list[Tensor]]:
         frames = torch.nn.functional.pad(wavs[0], (0, -len(wavs[0]) % 320)).reshape(1, -1, 320)
@@ -53,7 +53,7 @@ def write(path: Path, samples: int, rate: int = 16_000, bpm: float = 120.0) -> P
 
 
 def slices_by_definition(path: Path, folder: Path) -> int:
-    """Cut a song as EDGE does, at its own rate: 5 s every half second, as long as 5 s are left."""
+    """Cut a song as EDGE does, at its sampling rate: 5 s every half second."""
     wav, rate = soundfile.read(path)
     count = 0
     while count * int(0.5 * rate) + 5 * rate <= len(wav):
@@ -66,7 +66,7 @@ def slices_by_definition(path: Path, folder: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sliced", [False, True], ids=["songs", "slices"])
-def test_what_edge_asserts_of_a_folder(run: Run, tmp_path: Path, sliced: bool) -> None:
+def test_outputs_satisfy_the_assertions_of_edge(run: Run, tmp_path: Path, sliced: bool) -> None:
     split = tmp_path / "data" / "train"
     # One sample decides whether there is a slice more; names of which one begins as another; over ten slices.
     lengths = {"gBR_a": (8_000 * 21, 16_000), "gBR": (22_050 * 6, 22_050), "x": (11_025 * 6 - 1, 11_025)}
@@ -89,7 +89,7 @@ def test_what_edge_asserts_of_a_folder(run: Run, tmp_path: Path, sliced: bool) -
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("spare", [-1, 0, 1])
-def test_slices_are_counted_as_edge_counts_them(tmp_path: Path, rate: int, spare: int) -> None:
+def test_the_number_of_slices_is_that_of_edge(tmp_path: Path, rate: int, spare: int) -> None:
     path = write(tmp_path / "a.wav", 5 * rate + 2 * int(0.5 * rate) + spare, rate)
     starts = slice_starts(soundfile.info(path).frames, rate)
     assert len(starts) == slices_by_definition(path, tmp_path / "out")
@@ -97,8 +97,8 @@ def test_slices_are_counted_as_edge_counts_them(tmp_path: Path, rate: int, spare
 
 
 @pytest.mark.slow
-def test_a_click_arrives_at_its_own_motion_frame(tmp_path: Path) -> None:
-    """In every slice that holds it, and in slices that come cut."""
+def test_a_click_is_in_the_motion_frame_of_its_time(tmp_path: Path) -> None:
+    """Both in slices of a song and in an input that is a slice."""
     form = EdgeFormat(tmp_path / "out", "last")
     expert = cast(UpstreamExpert, Energy())
     for frame in (0, 1, 75, 98, 99, 100, 101, 149, 200, 269):
@@ -121,7 +121,7 @@ def test_a_click_arrives_at_its_own_motion_frame(tmp_path: Path) -> None:
             np.testing.assert_allclose(alone[1:-1], response[1:-1], atol=1e-6)
 
 
-def test_songs_are_heard_whole_and_slices_alone(run: Run, tmp_path: Path) -> None:
+def test_songs_are_processed_whole_and_slices_alone(run: Run, tmp_path: Path) -> None:
     song = write(tmp_path / "a.wav", 16_000 * 8)
     slices_by_definition(song, tmp_path / "cut")
     assert run("a.wav", "-o", "whole") == run("cut", "-o", "alone") == 0
@@ -149,7 +149,7 @@ def test_the_layout_of_edges_test_with_cached_features(run: Run, tmp_path: Path)
     assert stacked.shape == (3, 150, SMALL.dim)
 
 
-def test_layers_stand_side_by_side(run: Run, tmp_path: Path) -> None:
+def test_layers_are_concatenated(run: Run, tmp_path: Path) -> None:
     write(tmp_path / "a.wav", 80_000)
     for layers, width in (("0,2", 2), ("all", SMALL.layers), ("1", 1)):
         assert run("a.wav", "-o", layers, "-l", layers) == 0
@@ -162,7 +162,7 @@ def changed() -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in sorted(Path("out").glob("*.npy"))}
 
 
-def test_slices_are_taken_up_where_they_stopped(
+def test_interrupted_slices_are_continued(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in "ab":
@@ -183,7 +183,7 @@ def test_slices_are_taken_up_where_they_stopped(
     before = changed()
     assert len(before) == 7
     assert run("in", "-o", "out") == 0
-    assert "1 extracted, 1 there already, 0 failed" in capsys.readouterr().err
+    assert "1 extracted, 1 already present, 0 failed" in capsys.readouterr().err
     whole = changed()
     assert len(whole) == 10
     assert {name: whole[name] for name in whole if name[0] == "a"} == {
@@ -207,7 +207,7 @@ def test_slices_are_taken_up_where_they_stopped(
     assert json.loads(Path("out/.made_by/a.json").read_text())["slices"] == 3
 
 
-def test_features_of_others_are_not_replaced_unasked(
+def test_features_of_others_are_replaced_only_with_overwrite(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "a.wav", 80_000)
@@ -220,22 +220,22 @@ def test_features_of_others_are_not_replaced_unasked(
     assert np.load("out/a_slice0.npy").shape == (150, SMALL.dim)
 
 
-def test_mistakes_are_told(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_the_user(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "in" / "short.wav", 79_999)
     write(tmp_path / "in" / "a_slice3.wav", 82_000)
     write(tmp_path / "in" / "good.wav", 80_000)
     assert run("in", "-o", "out") == 1
     said = capsys.readouterr().err
-    assert "short.wav: lasts 4.99994 s; a slice takes 5 s: leave it out" in said
-    assert "a_slice3.wav: lasts 5.12 s; expected 5 s of what is called a slice" in said
+    assert "short.wav: lasts 4.99994 s; a slice takes 5 s; leave it out" in said
+    assert "a_slice3.wav: lasts 5.12 s; expected 5 s for a slice" in said
     assert [path.name for path in Path("out").glob("*.npy")] == ["good_slice0.npy"]
     assert run("in/good.wav", "-o", "out", "--half") == 2
-    assert "--half: EDGE computes in float32" in capsys.readouterr().err
+    assert "--half: EDGE reads float32" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("other", ["deep/a.wav", "a.flac", "a_slice0.wav", "cut/a_slice7.wav"])
-def test_two_inputs_of_one_name_are_refused(other: str) -> None:
+def test_two_inputs_with_one_name_are_refused(other: str) -> None:
     for paths in ([Path("a.wav"), Path(other)], [Path(other), Path("a.wav")]):
-        with pytest.raises(ValueError, match="slices of one name, and EDGE reads one folder"):
+        with pytest.raises(ValueError, match="slices of one name, but EDGE reads one folder"):
             check_unique_stems(paths)
     check_unique_stems([Path("a_slice0.wav"), Path("a_slice1.wav"), Path("b.wav")])

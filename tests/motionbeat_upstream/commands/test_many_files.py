@@ -1,4 +1,4 @@
-"""`motionbeat features` and `beats` on many files: by several processes as by one, and taken up again."""
+"""`motionbeat features` and `beats` for many files: several processes, and continued runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def songs(tmp_path: Path) -> Path:
-    """Six files: good ones, one of them in a folder below; a damaged, a silent and an unreadable one."""
+    """Six files: valid ones, one of them in a subfolder; a damaged, a silent and an unreadable one."""
     folder = tmp_path / "songs"
     for number, name in enumerate(("a.wav", "deep/b.flac", "c.wav", "damaged.wav")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,13 +39,13 @@ def songs(tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """Each file below a folder."""
+    """Contents of all files of a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strict", [[], ["--strict"]], ids=["warn", "strict"])
-def test_two_processes_do_as_one_does(
+def test_two_processes_have_the_results_of_one(
     songs: Path, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], strict: list[str]
 ) -> None:
     found = []
@@ -63,7 +63,7 @@ def test_two_processes_do_as_one_does(
     assert (code, said) == (code_of_two, said_of_two)
     assert code == 1
     assert sum("tower is not trained" in line for line in said) == 1
-    assert f"{5 - len(strict)} extracted, 0 there already, {2 + len(strict)} failed" in said
+    assert f"{5 - len(strict)} extracted, 0 already present, {2 + len(strict)} failed" in said
     failed = [line for line in said if line.startswith("failed: ")]
     expected = [*(["damaged.wav"] if strict else []), "text.wav", "gone.wav"]
     assert [Path(line.split(": ")[1]).name for line in failed] == expected
@@ -84,8 +84,8 @@ def test_beats_of_a_folder_are_those_of_each_file(
     command = [str(songs), "-o", str(out)]
     assert beats([*command, "--jobs", "2"]) == 1
     said = capsys.readouterr().err
-    assert "4 extracted, 0 there already, 2 failed" in said
-    assert f"failed: {songs}/silent.wav: no pulse was heard; nothing is written" in said
+    assert "4 extracted, 0 already present, 2 failed" in said
+    assert f"failed: {songs}/silent.wav: no pulse; nothing is written" in said
     written = {name: text for name, text in read(out).items() if name.endswith(".beats")}
     assert sorted(written) == [f"{name}.beats" for name in ("a.wav", "c.wav", "damaged.wav", "deep/b.flac")]
     for name, text in written.items():
@@ -95,7 +95,7 @@ def test_beats_of_a_folder_are_those_of_each_file(
     (out / "c.wav.beats").unlink()
     stamp = (out / "a.wav.beats").stat().st_mtime_ns
     assert beats(command) == 1
-    assert "1 extracted, 3 there already, 2 failed" in capsys.readouterr().err
+    assert "1 extracted, 3 already present, 2 failed" in capsys.readouterr().err
     assert (out / "a.wav.beats").stat().st_mtime_ns == stamp
     assert {name: text for name, text in read(out).items() if name in written} == written
 
@@ -113,12 +113,12 @@ def test_beats_of_a_folder_in_another_format(
     capsys.readouterr()
     for more in (["--format", ".mid"], ["--metre", "3"]):
         assert beats([*command, *more]) == 0
-        assert "0 extracted, 2 there already, 0 failed" in capsys.readouterr().err
+        assert "0 extracted, 2 already present, 0 failed" in capsys.readouterr().err
     assert beats([*command, "--format", "mid", "--metre", "3"]) == 2
     assert "a.wav.mid: was made by another model, version or program" in capsys.readouterr().err
 
 
-def test_beats_of_others_are_replaced_when_asked_to(
+def test_beats_of_others_are_replaced_with_overwrite(
     songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -132,7 +132,7 @@ def test_beats_of_others_are_replaced_when_asked_to(
     before = read(out)
     assert len(before["c.wav.beats"]) > 20
     assert beats(command) == 0
-    assert "0 extracted, 2 there already" in capsys.readouterr().err
+    assert "0 extracted, 2 already present" in capsys.readouterr().err
     assert beats([*command, "--metre", "3"]) == 2
     assert "2 of 2 outputs were" in capsys.readouterr().err
     assert read(out) == before
@@ -149,7 +149,7 @@ def test_beats_of_others_are_replaced_when_asked_to(
         (4, 100, "cuda", 1),
     ],
 )
-def test_idle_cores_are_used_where_it_pays(
+def test_default_number_of_processes(
     monkeypatch: pytest.MonkeyPatch, idle: int, files: int, device: str | None, expected: int
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
