@@ -1,4 +1,4 @@
-"""Preparing a corpus: item by item, so that an interrupted preparation goes on where it was."""
+"""Preparation of corpora item by item, so that an interrupted preparation can be continued."""
 
 from __future__ import annotations
 
@@ -32,39 +32,40 @@ from motionbeat_upstream.tracking.grid import Grid
 from motionbeat_upstream.version import __version__
 
 LENGTH_TOLERANCE = 0.05
-"""Share by which a motion may be longer or shorter than its audio."""
+"""Maximum relative difference between the lengths of a motion and its audio."""
 
 PreparedPair = tuple[MotionPair, Motion, Grid | None] | tuple[MotionPair, Motion, Grid | None, Labels]
-"""A pair, whose ``motion`` is filled in when that is written; its motion; its grid; labels, if it has any."""
+"""A pair, whose ``motion`` is set when its file is written, its motion, its grid, and optionally its
+labels."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one or several pairs are made of, such as a recording."""
+    """An item of a preparation, such as a recording, which gives one or several pairs."""
 
     name: str
-    """Of its record; shortened where it does not fit a file."""
+    """Name of its record; shortened if it does not fit a file name."""
     sources: tuple[Path, ...]
-    """Files it is made of: when one of them changes, it is done again."""
+    """Source files; the job is repeated when one of them changes."""
     make: Callable[[], Sequence[PreparedPair]]
-    """Raises ValueError, of which DataError and AudioError are kinds, or OSError where the sources cannot be
-    used."""
+    """Creates the pairs. Raises ValueError, including DataError and AudioError, or OSError if the sources
+    cannot be used."""
     facts: tuple[Any, ...] = ()
-    """What else it depends on that other files may change, such as its piece and split; as JSON holds it."""
+    """Further JSON values that the job depends on, such as its piece and split."""
     remember_failure: bool = False
-    """Whether it stays left out until something changes; otherwise it is tried again each time."""
+    """Whether a failed job is left out until something changes; otherwise it is tried again each time."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: pairs, or why there are none."""
+    """Pairs of a job, or the reason why there are none."""
 
     pairs: tuple[MotionPair, ...] = ()
     left_out: str = ""
 
 
 def failed_job(name: str, sources: tuple[Path, ...], error: ValueError | OSError) -> Job:
-    """A job for sources that are known to be of no use: it is left out, for the reason given."""
+    """Create a job that fails with ``error``, for sources that are known to be unusable."""
 
     def make() -> Sequence[PreparedPair]:
         raise error
@@ -79,20 +80,20 @@ def prepare_pairs(
     jobs: Sequence[Job],
     notes: Mapping[str, int] | None = None,
 ) -> Corpus:
-    """Do every job that is not done yet, then write the manifest.
+    """Run all jobs that are not done yet, then write the manifest.
 
-    What cannot be made is left out and listed in ``prepared.json``. What readers warn of, and what was passed
-    over in a job's sources, is the list ``notes`` in the provenance of its first pair.
+    Failed jobs are left out and listed in ``prepared.json``. Warnings of readers are the list ``notes`` in
+    the provenance of a job's first pair.
 
     Args:
         out: folder of the corpus.
-        corpus: its name.
-        options: what the preparation depends on; with other options every job is done again.
-        jobs: what is prepared.
-        notes: what was passed over on purpose, and how often; told in ``prepared.json``.
+        corpus: name of the corpus.
+        options: options of the preparation; if they change, all jobs are repeated.
+        jobs: the items to prepare.
+        notes: number of items that were skipped on purpose, by reason; written to ``prepared.json``.
 
     Raises:
-        DataError: not one pair could be made, the splits share something, or ``out`` holds other pairs only.
+        DataError: all jobs failed, the splits share something, or ``out`` contains only other pairs.
     """
     outcomes = run_jobs(Path(out), corpus, options, jobs)
     pairs = [pair for outcome in outcomes for pair in outcome.pairs]
@@ -107,18 +108,19 @@ def prepare_pairs(
 def run_jobs(
     out: Path, corpus: str, options: Mapping[str, Any], jobs: Sequence[Job], workers: int = 1
 ) -> list[Outcome]:
-    """The outcome of each job, of an earlier preparation where nothing has changed and it is whole.
+    """Return the outcome of each job. Complete outcomes of an earlier preparation are reused.
 
-    Arguments as for :func:`prepare_pairs`; with several ``workers``, which are processes, jobs are pickled.
+    Arguments as for :func:`prepare_pairs`. ``workers`` is a number of processes; with several, jobs are
+    pickled.
 
     Raises:
-        DataError: ``out`` holds other pairs only.
+        DataError: ``out`` contains only other pairs.
         OSError: the disk is full or read-only.
     """
-    there = {path.stem for path in (out / "pairs").glob("*.json") if not is_hidden(path)}
-    if there and there.isdisjoint(safe_file_name(job.name) for job in jobs):
+    existing = {path.stem for path in (out / "pairs").glob("*.json") if not is_hidden(path)}
+    if existing and existing.isdisjoint(safe_file_name(job.name) for job in jobs):
         raise DataError(
-            f"{out}: holds {len(there)} other pairs ({min(there)}, …) and none of these; give another "
+            f"{out}: holds {len(existing)} other pairs ({min(existing)}, …) and none of these; give another "
             f"folder as OUT, or delete it"
         )
     (out / MARK).unlink(missing_ok=True)
@@ -126,51 +128,53 @@ def run_jobs(
     outcomes = [
         _previous_outcome(out, job, fingerprint) for job, fingerprint in zip(jobs, fingerprints, strict=True)
     ]
-    left = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    workers = min(workers, len(left))
-    done = parallel_map(
+    remaining = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    workers = min(workers, len(remaining))
+    results = parallel_map(
         partial(_run_job, out),
-        [(jobs[number], fingerprints[number]) for number in left],
+        [(jobs[number], fingerprints[number]) for number in remaining],
         workers,
-        # A forked process would inherit torch's threads, and hang.
+        # A forked process would inherit torch's threads and hang.
         method="spawn",
         initializer=use_one_thread if workers > 1 else None,
     )
-    with tqdm(total=len(jobs), initial=len(jobs) - len(left), desc=f"prepare {corpus}", unit="item") as bar:
-        for number, outcome in zip(left, done, strict=True):
+    done = len(jobs) - len(remaining)
+    with tqdm(total=len(jobs), initial=done, desc=f"prepare {corpus}", unit="item") as bar:
+        for number, outcome in zip(remaining, results, strict=True):
             outcomes[number] = outcome
             bar.update()
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def check_option(name: str, value: float | None, least: float, most: float = math.inf) -> None:
-    """Refuse a number of the command line that is not finite or outside [least, most]; None is none.
+def check_option(name: str, value: float | None, minimum: float, maximum: float = math.inf) -> None:
+    """Check that a number of the command line is finite and in [minimum, maximum]; None is allowed.
 
     Raises:
-        DataError: naming the option and what is allowed.
+        DataError: names the option and the allowed range.
     """
-    if value is not None and not (least <= value <= most and math.isfinite(value)):
-        allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+    if value is not None and not (minimum <= value <= maximum and math.isfinite(value)):
+        allowed = f"{minimum:g} or more" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
         raise DataError(f"{name} {value:g}: expected {allowed}")
 
 
 def check_lengths(location: str, motion_seconds: float, audio_seconds: float) -> None:
-    """Refuse a motion that is longer or shorter than its audio by more than 5 %.
+    """Check that the lengths of a motion and its audio differ by at most 5 %.
 
     Raises:
-        DataError: with both lengths.
+        DataError: contains both lengths.
     """
     if abs(motion_seconds - audio_seconds) > LENGTH_TOLERANCE * audio_seconds:
         raise DataError(
-            f"{location}: {motion_seconds:.2f} s of motion beside {audio_seconds:.2f} s of audio; expected "
+            f"{location}: {motion_seconds:.2f} s of motion and {audio_seconds:.2f} s of audio; expected "
             f"lengths within {100 * LENGTH_TOLERANCE:g} %: cut one of them, or check the frame rate"
         )
 
 
 def motion_fields(motion: Motion, grid: Grid | None, source: str) -> dict[str, Any]:
-    """What a pair's record says of its motion and grid: fps, joints, pulses, grid, metre and bpm.
+    """Return the fields of a pair that describe its motion and grid: fps, joints, pulses, grid, metre and
+    bpm.
 
-    ``grid`` is None where no beats are known; ``source`` says where it comes from, one of ``GRID_SOURCES``.
+    ``source`` is the source of the grid, one of ``GRID_SOURCES``.
     """
     return {
         "fps": motion.fps if motion.names else 0.0,
@@ -183,7 +187,7 @@ def motion_fields(motion: Motion, grid: Grid | None, source: str) -> dict[str, A
 
 
 def _run_job(out: Path, task: tuple[Job, str]) -> Outcome:
-    """Do a job, write its motions, and then its record."""
+    """Run a job, write its motions, and then its record."""
     job, fingerprint = task
     try:
         outcome = Outcome(_write_pairs(out, job))
@@ -200,12 +204,14 @@ def _run_job(out: Path, task: tuple[Job, str]) -> Outcome:
 
 
 def _write_pairs(out: Path, job: Job) -> tuple[MotionPair, ...]:
-    with _collect_warnings() as warned:
-        made = job.make()
+    with _collect_warnings() as messages:
+        prepared = job.make()
     pairs: list[MotionPair] = []
-    for pair, motion, grid, *labels in made:
+    for pair, motion, grid, *labels in prepared:
         name = safe_file_name(pair.name)
-        notes = [*pair.provenance.get("notes", ()), *(() if pairs else warned)]
+        notes = list(pair.provenance.get("notes", ()))
+        if not pairs:
+            notes += messages
         pair = replace(
             pair,
             name=name,
@@ -230,14 +236,14 @@ class _MessageCollector(logging.Handler):
 
 @contextmanager
 def _collect_warnings() -> Iterator[list[str]]:
-    """What readers log or warn of, to be recorded with the pair instead of printed into the progress bar."""
+    """Collect warnings and log messages of readers, instead of printing them into the progress bar."""
     handler = _MessageCollector()
     loggers = [logging.getLogger(package) for package in ("motion_data", "motionbeat_upstream")]
     for logger in loggers:
         logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
-            # Behind other filters, of which one may make errors of damaged files.
+            # Appended, because an earlier filter may turn warnings about damaged files into errors.
             warnings.filterwarnings("always", category=AudioWarning, append=True)
             warnings.showwarning = lambda message, *_: handler.lines.append(str(message))
             yield handler.lines
@@ -247,7 +253,7 @@ def _collect_warnings() -> Iterator[list[str]]:
 
 
 def _previous_outcome(out: Path, job: Job, fingerprint: str) -> Outcome | None:
-    """What an earlier preparation made of a job, if its sources are the same and all of it is whole."""
+    """Outcome of a job in an earlier preparation, if its sources have not changed and it is complete."""
     path = _record_path(out, job)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -260,8 +266,8 @@ def _previous_outcome(out: Path, job: Job, fingerprint: str) -> Outcome | None:
     except (OSError, json.JSONDecodeError, KeyError, TypeError, DataError):
         return None
     sounds = {Path(pair.audio.path) for pair in pairs if pair.audio is not None}
-    lost = any(not sound.is_absolute() and not (out / sound).is_file() for sound in sounds)
-    return None if lost else Outcome(pairs, left_out)
+    missing = any(not sound.is_absolute() and not (out / sound).is_file() for sound in sounds)
+    return None if missing else Outcome(pairs, left_out)
 
 
 def _record_path(out: Path, job: Job) -> Path:
@@ -274,28 +280,28 @@ def _fingerprint(job: Job, options: Mapping[str, Any]) -> str:
         try:
             state = source.stat()
             states.append([str(source), state.st_size, state.st_mtime_ns])
-        except (OSError, ValueError):  # a name from a table may be no name at all
+        except (OSError, ValueError):  # a name from a table may not be a valid path
             states.append([str(source), 0, 0])
-    told = json.dumps([__version__, states, job.facts, dict(options)], sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()
+    text = json.dumps([__version__, states, job.facts, dict(options)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_fraction(name: str) -> float:
-    """A number in [0, 1), always the same for a name."""
+    """Map a name to a number in [0, 1) by a hash."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
 
 
 def split_by_hash(piece: str) -> str:
-    """train, dev or test, 80/10/10, always the same for a piece."""
+    """Map a piece to train, dev or test by a hash, 80/10/10."""
     share = hash_fraction(piece)
     return SPLITS[0] if share < 0.8 else SPLITS[1] if share < 0.9 else SPLITS[2]
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """Split by piece from a CSV with the columns piece and split.
+    """Read the split of each piece from a CSV file with the columns piece and split.
 
     Raises:
-        DataError: no such file, other columns, a split that is none, or a piece in two.
+        DataError: the file is missing or has other columns, a split is unknown, or a piece has two.
     """
     splits: dict[str, str] = {}
     for row in read_csv(path, ("piece", "split")):

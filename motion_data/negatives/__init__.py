@@ -1,2 +1,1 @@
-"""Hard negatives of the Embodied Contrastive Loss, as recipes: motion that is almost right for a piece of
-music, and is not."""
+"""Hard negatives of the Embodied Contrastive Loss, as recipes: motions that almost fit a piece of music."""

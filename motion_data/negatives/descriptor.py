@@ -1,8 +1,8 @@
-"""What has to be known of a clip to choose its negatives, and whether a bent motion still is the same [O].
+"""Descriptors of clips for drawing negatives, and tests whether a time-warped motion differs from it [O].
 
-A motion that repeats exactly after some time, moved by that time, is the same motion; so is one that stands
-still, whatever is done to it. Such would-be negatives are left out. What is compared is what music can tell:
-the pulses of all limbs, and the speed of the whole body.
+A periodic motion, shifted by its period, is unchanged, and so is a motion at rest. Such candidates are no
+negatives. The features that are compared are those related to the music: the pulses of all limbs, and the
+speed of the whole body.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from motion_data.rhythm.speed import smoothed_speed
 from motionbeat_upstream.tracking.grid import Grid, time_to_beats
 
 RATE = 60.0
-"""Samples a second of the rhythm."""
+"""Sample rate of the rhythm in Hz."""
 
 PULSE_WIDTH_SECONDS = 0.04
-"""Standard deviation in seconds of the bump that stands for a pulse: wide enough for human timing."""
+"""Standard deviation of the Gaussian that represents a pulse: wide enough for human timing."""
 
 BINS_PER_BEAT = 4
 """Phase bins of the accents."""
@@ -30,36 +30,37 @@ BINS_PER_BEAT = 4
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A clip's music and motion in outline; times are seconds from its start."""
+    """Outline of a clip's music and motion; times are seconds from its start."""
 
     piece: str
     take: str
     grid: Grid
     duration: float
     rhythm: NDArray[np.float64]
-    """(2, Q) at ``RATE``: strength of the pulses of all limbs, 1 at a mean pulse, and mean speed of the
-    joints in m/s; 0 without pulses or joints. Left and right are not told apart: music does not."""
+    """(2, Q) at ``RATE``: strength of the pulses of all limbs, relative to their mean, and mean speed of the
+    joints in m/s; 0 without pulses or joints. Left and right are added, since music does not distinguish
+    them."""
     motion_span: tuple[float, float]
-    """Seconds from which on, and until which, the motion is known."""
+    """Start and end of the known motion in seconds."""
     accents: NDArray[np.float64]
-    """(4 · metre,) share of the pulses' weight at each phase of the bar; 0 without a pulse."""
+    """(4 · metre,) share of the pulses' weight at each bar phase; 0 without pulses."""
 
     @property
     def beats(self) -> tuple[float, float]:
-        """Beats of the grid at the clip's two ends."""
+        """Fractional beat indices of the grid at the clip's start and end."""
         first, last = time_to_beats(self.grid, np.array([0.0, self.duration]))
         return float(first), float(last)
 
 
 def describe(piece: str, take: str, motion: Motion, grid: Grid, duration: float) -> Descriptor:
-    """Outline a clip.
+    """Compute the descriptor of a clip.
 
     Args:
-        piece: the music's name.
-        take: the performance's.
-        motion: on the clip's clock; it may reach beyond the clip.
-        grid: of the music.
-        duration: of the clip in seconds.
+        piece: name of the music.
+        take: name of the performance.
+        motion: on the clip's clock; it may be longer than the clip.
+        grid: grid of the music.
+        duration: length of the clip in seconds.
     """
     weights = pulse_weights(motion)
     times = np.concatenate([np.empty(0), *motion.pulses.values()])
@@ -80,60 +81,61 @@ def describe(piece: str, take: str, motion: Motion, grid: Grid, duration: float)
 
 
 MIN_RHYTHM_DIFFERENCE = 0.2
-"""Two rhythms that differ by less are one: 0 is a copy, 1 are two that have nothing to do with each other.
-A human who repeats a step with 15 ms of jitter differs by about 0.1."""
+"""Rhythms with a smaller difference count as the same. A copy has 0, independent rhythms have 1. Steps that a
+human repeats with 15 ms of jitter have about 0.1."""
 
 MIN_ACCENT_DIFFERENCE_BEATS = 0.15
-"""Beats that mass has to move, on average, below which two spreads of accents over the bar are one."""
+"""Two distributions of accents with a smaller earth mover's distance count as the same."""
 
 FLAT_DEVIATIONS = (0.01, 0.02)
-"""Standard deviation of pulses (1 at a mean pulse) and of speed (m/s) below which there is no rhythm."""
+"""Standard deviations of pulses (relative to their mean) and speed (m/s) below which there is no rhythm."""
 
 EDGE_SECONDS = 0.15
-"""Seconds at either end of a clip that are not compared: a pulse just outside would reach into them."""
+"""Both ends of a clip are excluded from comparison, because pulses just outside affect them."""
 
 MIN_OVERLAP_BEATS = 2.0
-"""Beats that two rhythms must have in common; with less, nobody knows that they differ."""
+"""Two rhythms must overlap by at least this many beats to be compared."""
 
 
-def rhythm_difference(descriptor: Descriptor, seen: NDArray[np.float64]) -> float:
-    """How much the rhythm changes when at each sample another moment of it is seen.
+def rhythm_difference(descriptor: Descriptor, source_times: NDArray[np.float64]) -> float:
+    """Compute the difference between a rhythm and its time-warped version.
 
     Args:
-        descriptor: of the motion.
-        seen: (Q,) seconds seen at the samples of ``descriptor.rhythm``; those outside do not count.
+        descriptor: descriptor of the motion.
+        source_times: (Q,) times that the samples of ``descriptor.rhythm`` are taken from; times outside of
+            the clip are ignored.
 
     Returns:
-        The larger of the two, for pulses and for speed: the mean squared difference over the sum
-        of both variances. 0 where there is no rhythm at all, and so nothing to change, and where less than
-        ``MIN_OVERLAP_BEATS`` can be compared.
+        The mean squared difference, divided by the sum of both variances: the maximum of those of pulses and
+        speed. 0 if there is no rhythm, or if the overlap is shorter than ``MIN_OVERLAP_BEATS``.
     """
     samples = descriptor.rhythm.shape[1]
     last = (samples - 1) / RATE - EDGE_SECONDS
     clock = np.arange(samples) / RATE
-    inside = (np.minimum(seen, clock) >= EDGE_SECONDS) & (np.maximum(seen, clock) <= last)
+    inside = (np.minimum(source_times, clock) >= EDGE_SECONDS) & (np.maximum(source_times, clock) <= last)
     if inside.sum() < MIN_OVERLAP_BEATS * 60 / descriptor.grid.bpm * RATE:
         return 0.0
-    # What is seen faster or slower than it was, has its speed changed by as much.
-    pace = np.stack([np.ones(samples), np.gradient(seen) * RATE])[:, inside]
+    # Warping time scales the speed of the body by the slope of the warp.
+    scales = np.stack([np.ones(samples), np.gradient(source_times) * RATE])[:, inside]
     differences = [0.0]
-    for row, scale, flat in zip(descriptor.rhythm, pace, FLAT_DEVIATIONS, strict=True):
-        here, there = row[inside], scale * np.interp(seen[inside] * RATE, np.arange(samples), row)
-        if here.std() < flat:
+    for row, scale, flat in zip(descriptor.rhythm, scales, FLAT_DEVIATIONS, strict=True):
+        original = row[inside]
+        warped = scale * np.interp(source_times[inside] * RATE, np.arange(samples), row)
+        if original.std() < flat:
             continue
-        middle = (here.mean() + there.mean()) / 2
-        spread = np.square(here - middle).mean() + np.square(there - middle).mean()
-        differences.append(float(np.square(here - there).mean() / max(spread, flat**2)))
+        mean = (original.mean() + warped.mean()) / 2
+        variances = np.square(original - mean).mean() + np.square(warped - mean).mean()
+        differences.append(float(np.square(original - warped).mean() / max(variances, flat**2)))
     return max(differences)
 
 
-def accent_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Beats that the accents' mass has to move for one bar to become the other; 0 if one has none.
+def accent_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return the circular earth mover's distance of two accent distributions in beats; 0 if one is empty.
 
     Args:
-        one, other: (4 · metre,) as in :class:`~motion_data.negatives.descriptor.Descriptor`.
+        first, second: (4 · metre,) as in :class:`~motion_data.negatives.descriptor.Descriptor`.
     """
-    if not one.sum() or not other.sum():
+    if not first.sum() or not second.sum():
         return 0.0
-    bars = circular_emd(torch.from_numpy(one), torch.from_numpy(other)).item()
-    return bars * len(one) / BINS_PER_BEAT
+    bars = circular_emd(torch.from_numpy(first), torch.from_numpy(second)).item()
+    return bars * len(first) / BINS_PER_BEAT

@@ -254,7 +254,7 @@ class TestPreparation:
         if abs(ratio - 1) <= 0.0499:
             check_lengths("a", audio * ratio, audio)
         elif abs(ratio - 1) >= 0.0501:
-            with pytest.raises(DataError, match="s of motion beside"):
+            with pytest.raises(DataError, match="s of motion and"):
                 check_lengths("a", audio * ratio, audio)
 
 

@@ -368,7 +368,7 @@ BAD: dict[str, tuple[dict[str, Any] | list[int], str]] = {
         "smpl_scaling is 0; expected one number above 0",
     ),
     "no metres": (motion(240) | {"smpl_scaling": np.array([1.0])}, "m from the origin; expected"),
-    "longer than its music": (motion(480), "8.00 s of motion beside 7.00 s of audio"),
+    "longer than its music": (motion(480), "8.00 s of motion and 7.00 s of audio"),
 }
 
 

@@ -501,7 +501,7 @@ def test_what_was_put_right_is_told_by_each_preparation_and_recorded(
     assert (pair.fps, pair.seconds) == (30.0, 2.0)
     # 60 frames at 60 a second are too short for the audio, at 30 they fit.
     assert data.main([*arguments, "--fps", "60"]) == 2
-    assert "1.00 s of motion beside 2.00 s of audio" in capsys.readouterr().err
+    assert "1.00 s of motion and 2.00 s of audio" in capsys.readouterr().err
     assert data.main([*arguments, "--fps", "30"]) == 0
     assert "too few digits" not in capsys.readouterr().err
 
@@ -534,7 +534,7 @@ def test_lengths_that_differ_by_more_than_five_percent_are_refused(tmp_path: Pat
     assert [pair.name for pair in corpus.pairs] == ["fits"]
     assert corpus.pairs[0].seconds == pytest.approx(3.0)
     for name in ("short", "long"):
-        assert "3.00 s of motion beside" in corpus.info["left_out"][name]
+        assert "3.00 s of motion and" in corpus.info["left_out"][name]
 
 
 @pytest.mark.parametrize("offset", [0.5, -0.5, 0.013, -0.2071])

@@ -145,7 +145,7 @@ def test_two_lines_of_one_motion_have_two_names(raw: Path) -> None:
         ("audio,motion,offset", "a.wav,a.npz,nan", "offset is 'nan'; expected a number"),
         ("audio,motion,fps", "a.wav,a.npz,1e6", "1e+06 frames a second given; expected 5 to 1000"),
         ("audio,motion,fps", "a.wav,a.npz,0", "0 frames a second given"),
-        ("audio,motion,fps", "a.wav,a.npz,60", "1.00 s of motion beside 2.00 s of audio"),
+        ("audio,motion,fps", "a.wav,a.npz,60", "1.00 s of motion and 2.00 s of audio"),
         ("audio,motion,split", "a.wav,a.npz,val", "split is 'val'; expected train, dev, test"),
         ("audio,motion,unit", "a.wav,a.npz,cm", "tall in the unit given (cm)"),
         ("audio,motion,unit", "a.wav,a.npz,yards", "unit 'yards' is not known"),

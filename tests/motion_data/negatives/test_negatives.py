@@ -142,7 +142,7 @@ def test_a_negative_is_a_negative(seed: int) -> None:
             if negative.kind == "other":
                 assert source.piece != clip.piece
                 assert source.take != clip.take
-                assert abs(np.log2(source.grid.bpm / clip.grid.bpm)) <= ALL.similar
+                assert abs(np.log2(source.grid.bpm / clip.grid.bpm)) <= ALL.tempo_octaves
             else:
                 assert negative.source == row
             if negative.kind == "stretched":
@@ -235,9 +235,11 @@ def test_a_stretch_is_the_same_dance_at_another_speed(seed: int) -> None:
     )
     assert len(drawn) == 3
     for negative in drawn:
-        np.testing.assert_allclose(np.diff(negative.clip), negative.amount * np.diff(negative.seen))
+        np.testing.assert_allclose(
+            np.diff(negative.clip_times), negative.amount * np.diff(negative.source_times)
+        )
         pulses = motion.pulses["left_foot"]
-        expected = negative.clip[0] + (pulses - negative.seen[0]) * negative.amount
+        expected = negative.clip_times[0] + (pulses - negative.source_times[0]) * negative.amount
         expected = expected[(expected >= 0) & (expected < 6.0)]
         found = bent(negative, motion).pulses["left_foot"]
         assert np.abs(expected[:, None] - found).min(axis=1).max() < 1e-6
