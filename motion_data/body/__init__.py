@@ -1,1 +1,1 @@
-"""What a body is made of and how it moves: rotations, kinematics, SMPL, resampling, gaps, retargeting."""
+"""Bodies: rotations, kinematics, SMPL, resampling, gap filling, retargeting."""

@@ -1,10 +1,9 @@
-"""From rotations of joints against their parents to where the joints are.
+"""Forward kinematics: joint positions from rotations relative to the parents.
 
-:data:`REST` is an approximate neutral body [O] for those who have no SMPL file: a standing
-figure of about 1.7 m in SMPL's rest pose (arms stretched to the sides, y up, facing +z, the
-origin at the chest), with bones as long as an average adult's, in half centimetres and the same on both
-sides. Its joints lie some centimetres off those of the licensed model's mean shape, so use
-:mod:`motion_data.body.smpl` where you have that file.
+:data:`REST` is an approximate neutral body [O] that needs no SMPL file: a standing figure of about 1.7 m in
+SMPL's rest pose (arms stretched to the sides, y up, facing +z, the origin at the chest), with the bone
+lengths of an average adult, rounded to half centimetres and symmetric. Its joints differ by some centimetres
+from those of the licensed model's mean shape; use :mod:`motion_data.body.smpl` if you have that file.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ _LEFT: Mapping[str, tuple[float, float, float]] = {
 
 
 def _rest() -> NDArray[np.float64]:
-    places = dict(_MIDDLE)
+    positions = dict(_MIDDLE)
     for name, (x, y, z) in _LEFT.items():
-        places |= {f"left_{name}": (x, y, z), f"right_{name}": (-x, y, z)}
-    rest = np.array([places[name] for name in JOINTS])
+        positions |= {f"left_{name}": (x, y, z), f"right_{name}": (-x, y, z)}
+    rest = np.array([positions[name] for name in JOINTS])
     rest.flags.writeable = False
     return rest
 
@@ -57,17 +56,17 @@ REST = _rest()
 
 
 def axis_angle_to_matrix(axis_angle: Floats) -> NDArray[np.float64]:
-    """(..., 3) axis times angle in radians to (..., 3, 3), which acts on columns: ``matrix @ point``."""
+    """Convert (..., 3), axis times angle in radians, to (..., 3, 3), applied as ``matrix @ point``."""
     flat = np.asarray(axis_angle, dtype=np.float64).reshape(-1, 3)
     matrix: NDArray[np.float64] = Rotation.from_rotvec(flat).as_matrix()
     return matrix.reshape(*np.shape(axis_angle)[:-1], 3, 3)
 
 
 def matrix_to_axis_angle(matrix: Floats) -> NDArray[np.float64]:
-    """(..., 3, 3) to (..., 3), angles in [0, π]; a matrix that is no rotation counts as the nearest one.
+    """Convert (..., 3, 3) to (..., 3) with angles in [0, π]; other matrices give the nearest rotation.
 
     Raises:
-        ValueError: a determinant that is not above 0.
+        ValueError: a determinant is not positive.
     """
     axis_angle: NDArray[np.float64] = Rotation.from_matrix(np.reshape(matrix, (-1, 3, 3))).as_rotvec()
     return axis_angle.reshape(*np.shape(matrix)[:-2], 3)
@@ -76,22 +75,22 @@ def matrix_to_axis_angle(matrix: Floats) -> NDArray[np.float64]:
 def forward_kinematics(
     rotations: Floats, root: Floats, rest: Floats = REST, parents: Sequence[int] = PARENTS
 ) -> NDArray[np.float64]:
-    """Joints of a body from its rest pose and the rotation of each joint against its parent.
+    """Compute joint positions from a rest pose and the rotation of each joint relative to its parent.
 
-    As SMPL has it, the root joint turns where it is in the rest pose, and ``root`` is added to all
-    joints: with rotations of 0 they stand at ``rest + root``.
+    As in SMPL, the root joint rotates around its position in the rest pose, and ``root`` is added to all
+    joints: without rotations they are at ``rest + root``.
 
     Args:
-        rotations: (T, J, 3), T at least 1: axis times angle in radians; the root's is against the world.
+        rotations: (T, J, 3), T at least 1: axis times angle in radians; that of the root is global.
         root: (T, 3) metres.
         rest: (J, 3) metres.
-        parents: J parents, each before its children; the first is -1.
+        parents: parent of each joint, before its children; the first is -1.
 
     Returns:
         (T, J, 3) metres.
 
     Raises:
-        DataError: shapes that do not fit each other.
+        DataError: the shapes do not fit each other.
     """
     rotations, root, rest = (np.asarray(part, dtype=np.float64) for part in (rotations, root, rest))
     if rotations.shape[1:] != (len(parents), 3) or not len(rotations) or rest.shape != (len(parents), 3):

@@ -1,4 +1,4 @@
-"""A motion from anywhere made fit: common skeleton, metres, y up, no gaps, 60 frames a second at most."""
+"""Normalisation of motions: common skeleton, metres, y up, no gaps, at most 60 frames per second."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from motion_data.errors import DataError
 from motion_data.skeleton import JOINTS
 
 MAX_GAP_SECONDS = 0.2
-"""Seconds of a gap, where a tracker lost a joint, that may be filled: under half a beat at 140 bpm, so that
-no step is made up [O]."""
+"""Maximum length of a gap that is filled, where a tracker lost a joint: less than half a beat at 140 bpm, so
+that no steps are invented [O]."""
 
 
 def fill_gaps(
     joints: NDArray[np.floating[Any]], fps: float, names: Sequence[str] = ()
 ) -> tuple[NDArray[np.floating[Any]], int]:
-    """Fill short gaps, joint by joint, and count what was filled.
+    """Fill short gaps joint by joint.
 
-    A joint is missing in a frame when one of its coordinates is NaN or infinite. Gaps between known
-    frames are filled by monotone cubics (PCHIP), which do not leave the range of the gap's two ends;
-    gaps at the beginning or the end hold the nearest known position.
+    A joint is missing in a frame if one of its coordinates is NaN or infinite. Gaps between known frames are
+    filled with monotone cubics (PCHIP), which remain between the two ends of the gap. Gaps at the beginning
+    or end are filled with the nearest known position.
 
     Args:
         joints: (T, J, 3), any unit.
-        fps: frames a second.
-        names: (J,) for messages.
+        fps: frames per second.
+        names: (J,) joint names for messages.
 
     Returns:
-        (T, J, 3) with finite numbers only (the array itself if it had no gap), and the number of
-        joints times frames that were filled.
+        (T, J, 3) finite positions (the same array if it has no gaps), and the number of filled joints times
+        frames.
 
     Raises:
-        DataError: a joint missing for longer than ``MAX_GAP_SECONDS``, by index (and name) and frames.
+        DataError: a joint is missing for longer than ``MAX_GAP_SECONDS``; names the joint and frames.
     """
     missing = ~np.isfinite(joints).all(axis=2)
     if not missing.any():
@@ -70,22 +70,22 @@ def _check_gaps(missing: NDArray[np.bool_], joint: str, fps: float) -> None:
 
 
 MAX_OUTPUT_FPS = 60.0
-"""Frames a second that are kept; footfalls are 15 Hz at most, and AIST++ has as many."""
+"""Maximum frame rate of the result: that of AIST++. Footfalls have at most 15 Hz."""
 
 MAX_COORDINATE = 1e9
-"""Units from the origin, whatever they are, beyond which a joint is taken for lost."""
+"""Joints with larger coordinates, in any unit, count as missing."""
 
 
 @dataclass(frozen=True)
 class NormalisedMotion:
-    """A motion made fit, and what was done to it."""
+    """A normalised motion, and a description of the changes."""
 
     joints: NDArray[np.floating[Any]]
     """(T, 22, 3) in metres, y up, the floor at y = 0."""
     fps: float
     facts: Mapping[str, Any]
-    """For a pair's provenance: the source's rate, unit and axes; the joints that it does not have, inferred
-    from their neighbours; the number of joints times frames that were missing and are interpolated."""
+    """For the provenance of a pair: the source's frame rate, unit and axes, the inferred joints
+    (``missed_joints``), and the number of interpolated joints times frames (``filled``)."""
 
 
 def normalise(
@@ -95,29 +95,29 @@ def normalise(
     unit: str | None = None,
     up: str | None = None,
 ) -> NormalisedMotion:
-    """Map to the common skeleton, fill short gaps, find unit and axes, and lower the rate to 60 at most.
+    """Map to the common skeleton, fill short gaps, convert unit and axes, and limit the frame rate to 60.
 
     Args:
-        names: (J,) as the source has them.
-        joints: (T, J, 3) in the source's unit and axes; NaN where a joint was lost.
-        fps: frames a second of the source.
-        unit: overrides what is detected: m, dm, cm, mm, in, asf, or metres a unit as a number.
-        up: overrides what is detected: x, y, z, -x, -y or -z.
+        names: (J,) joint names of the source.
+        joints: (T, J, 3) in the source's unit and axes; NaN for missing joints.
+        fps: frames per second of the source.
+        unit: m, dm, cm, mm, in, asf, or metres per unit as a number; None detects it.
+        up: x, y, z, -x, -y or -z; None detects it.
 
     Raises:
-        DataError: joints that cannot be mapped, long gaps, no human size, no clear up axis.
+        DataError: joints cannot be mapped, gaps are long, or size or up axis are implausible.
     """
     # NaN spreads through arithmetic without a warning.
     common = map_to_common(names, np.where(np.abs(joints) < MAX_COORDINATE, joints, np.nan))
-    whole, filled = fill_gaps(common.joints, fps, JOINTS)
-    oriented, orientation = orient(whole, unit, up)
-    kept = min(fps, MAX_OUTPUT_FPS)
-    if kept < fps:
-        oriented = resample_positions(oriented, fps, kept)
+    joints, filled = fill_gaps(common.joints, fps, JOINTS)
+    joints, orientation = orient(joints, unit, up)
+    output_fps = min(fps, MAX_OUTPUT_FPS)
+    if output_fps < fps:
+        joints = resample_positions(joints, fps, output_fps)
     facts = {
         "source_fps": round(fps, 6),
         **orientation,
         "missed_joints": list(common.inferred),
         "filled": filled,
     }
-    return NormalisedMotion(oriented, kept, facts)
+    return NormalisedMotion(joints, output_fps, facts)

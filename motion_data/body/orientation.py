@@ -1,4 +1,4 @@
-"""The unit and the up axis of a motion, found from the body itself, and the way to metres, y up."""
+"""Detection of the unit and up axis of a motion from its body, and conversion to metres with y up."""
 
 from __future__ import annotations
 
@@ -22,59 +22,60 @@ UNITS: Mapping[str, float] = {
     "in": 0.0254,
     "asf": 0.0254 / 0.45,
 }
-"""Metres in each unit; ``asf`` is that of CMU's files, 0.45 of which are an inch."""
+"""Metres per unit; ``asf`` is the unit of CMU's files, with 0.45 units per inch."""
 
 HUMAN_STATURE_METRES = (1.2, 2.1)
-"""Metres a body may stand tall for its unit to be believed. No two units share a height."""
+"""Range of stature for the detection of the unit. No stature is in the range for two units."""
 
 ALLOWED_STATURE_METRES = (0.5, 3.0)
-"""The same where the user gives the unit: children, giants and cartoon figures pass."""
+"""Range of stature if the user specifies the unit: allows children and cartoon figures."""
 
 BONES_PER_STATURE = 0.491 + 0.288
-"""Hip to ankle and hip to shoulder as shares of stature (Winter, Biomechanics and Motor Control of Human
+"""Hip to ankle plus hip to shoulder, relative to stature (Winter, Biomechanics and Motor Control of Human
 Movement, after Drillis and Contini: hip .530, ankle .039, shoulder .818)."""
 
 AXES = {sign + axis: (k, -1.0 if sign else 1.0) for k, axis in enumerate("xyz") for sign in ("", "-")}
 
 MIN_UP_SHARE = 0.8
-"""Least share of the mean head-above-feet direction along one axis: about 37 degrees off."""
+"""Minimum component of the mean direction from feet to head along the up axis: an angle of about 37
+degrees."""
 
 FLOOR_PERCENTILE = 2.0
 """The floor is this percentile of the lower foot's height over the frames."""
 
 MIN_MIRRORED_SHARE = 0.7
-"""Share of frames that must show toes and knees behind a body for it to count as mirrored."""
+"""A body is mirrored if toes and knees are behind it in at least this share of the frames."""
 
 
 def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tuple[Floats, dict[str, Any]]:
-    """Bring a motion on the common skeleton to metres, y up, right-handed, the floor at y = 0.
+    """Convert a motion on the common skeleton to metres, y up, right-handed, with the floor at y = 0.
 
-    The up axis is the one that the mean direction from the feet to the head points along. The unit is
-    the one in which the body is as tall as a human. Axes are left-handed when toes and knees lie behind
-    the body.
+    The up axis is closest to the mean direction from feet to head. The unit is the one in which the body has
+    a human stature. Axes are left-handed if toes and knees are behind the body.
 
     Args:
         joints: (T, 22, 3) in any unit and axes, finite.
-        unit: overrides: a name of ``UNITS``, or metres a unit as a number.
-        up: overrides: x, y, z, -x, -y or -z.
+        unit: a name of ``UNITS``, or metres per unit as a number; None detects it.
+        up: x, y, z, -x, -y or -z; None detects it.
 
     Returns:
-        (T, 22, 3), and for a pair's provenance what was found and why: unit, stature, up axis, whether the
-        axes were left-handed (or the sides' names swapped) and z was turned round, and where the floor was.
+        (T, 22, 3), and for the provenance of a pair the results with reasons: unit, stature, up axis, whether
+        z was inverted because the axes were left-handed (or left and right swapped), and the original floor
+        height.
 
     Raises:
-        DataError: no human size, no clear up axis, or an override that cannot be.
+        DataError: no unit gives a human stature, no axis is clearly up, or an override is invalid.
     """
     joints = np.asarray(joints, dtype=np.float64)
     scale, unit, stature, unit_reason = _determine_unit(joints, unit)
     up, up_reason = _determine_up(joints, up)
-    turned = joints @ _rotation_to_y_up(up).T * scale
-    mirrored, mirrored_reason = _is_mirrored(turned)
+    oriented = joints @ _rotation_to_y_up(up).T * scale
+    mirrored, mirrored_reason = _is_mirrored(oriented)
     if mirrored:
-        turned = turned * np.array([1.0, 1.0, -1.0])
-    floor = floor_height(turned)
-    turned = turned - np.array([0.0, floor, 0.0])
-    return turned, {
+        oriented = oriented * np.array([1.0, 1.0, -1.0])
+    floor = floor_height(oriented)
+    oriented = oriented - np.array([0.0, floor, 0.0])
+    return oriented, {
         "unit": f"{unit} ({unit_reason})",
         "stature_m": round(stature, 3),
         "up": f"{up} ({up_reason})",
@@ -84,13 +85,14 @@ def orient(joints: Floats, unit: str | None = None, up: str | None = None) -> tu
 
 
 def floor_height(joints: Floats, share: float = FLOOR_PERCENTILE) -> float:
-    """Where the floor is under (T, 22, 3) joints, y up: a percentile of the lower foot's height."""
+    """Estimate the height of the floor under (T, 22, 3) joints, y up: a percentile of the lower foot's
+    height."""
     feet = [INDEX[name] for names in FEET.values() for name in names]
     return float(np.percentile(joints[:, feet, 1].min(axis=1), share))
 
 
 def estimate_stature(joints: Floats) -> float:
-    """Height of the body when it stands, in the joints' unit: from the median lengths of legs and trunk."""
+    """Estimate the stature of a body in the unit of the joints, from the lengths of legs and trunk."""
     legs = [
         _bone_length(joints, f"{side}_hip", f"{side}_knee")
         + _bone_length(joints, f"{side}_knee", f"{side}_ankle")
@@ -98,7 +100,7 @@ def estimate_stature(joints: Floats) -> float:
     ]
     hips = (joints[:, INDEX["left_hip"]] + joints[:, INDEX["right_hip"]]) / 2
     shoulders = (joints[:, INDEX["left_shoulder"]] + joints[:, INDEX["right_shoulder"]]) / 2
-    # The trunk bends: its length is that of its straighter frames.
+    # The trunk bends, so a high percentile is used instead of the median.
     trunk = float(np.percentile(np.linalg.norm(shoulders - hips, axis=1), 75))
     return (sum(legs) / 2 + trunk) / BONES_PER_STATURE
 
@@ -108,7 +110,7 @@ def _bone_length(joints: Floats, one: str, other: str) -> float:
 
 
 def _determine_unit(joints: Floats, given: str | None) -> tuple[float, str, float, str]:
-    """Metres a unit, the unit, the stature in metres, and why."""
+    """Return metres per unit, the unit, the stature in metres, and the reason."""
     stature = estimate_stature(joints)
     if given is not None:
         scale = _parse_unit(given)
@@ -168,9 +170,9 @@ def _determine_up(joints: Floats, given: str | None) -> tuple[str, str]:
 
 
 def _rotation_to_y_up(up: str) -> NDArray[np.float64]:
-    """The rotation, no mirroring, that takes an axis to y; a turn of 90 or 180 degrees about x or z."""
+    """Rotation matrix that maps an axis to y: 90 or 180 degrees about x or z."""
     axis, sign = AXES[up]
-    turn = {
+    about, degrees = {
         (0, 1.0): ("z", 90),
         (0, -1.0): ("z", -90),
         (1, 1.0): ("x", 0),
@@ -178,26 +180,26 @@ def _rotation_to_y_up(up: str) -> NDArray[np.float64]:
         (2, 1.0): ("x", -90),
         (2, -1.0): ("x", 90),
     }[axis, sign]
-    matrix: NDArray[np.float64] = np.round(Rotation.from_euler(turn[0], turn[1], degrees=True).as_matrix())
+    matrix: NDArray[np.float64] = np.round(Rotation.from_euler(about, degrees, degrees=True).as_matrix())
     return matrix
 
 
 def _is_mirrored(joints: Floats) -> tuple[bool, str]:
-    """Whether left, up and forward make a left-handed frame: in a right-handed one, left × up is ahead.
+    """Whether the axes are left-handed; in right-handed axes, left × up is forward.
 
-    Ahead is where the toes point from the ankles and the knees from the line between hip and ankle.
+    Forward is the direction from ankles to toes, and from the line between hip and ankle to the knee.
     """
     left = joints[:, INDEX["left_hip"]] - joints[:, INDEX["right_hip"]]
-    ahead = np.cross(left, [0.0, 1.0, 0.0])
-    length = np.linalg.norm(ahead, axis=1, keepdims=True)
-    ahead = ahead / np.where(length > 0, length, 1.0)
-    seen = np.zeros(len(joints))
+    forward = np.cross(left, [0.0, 1.0, 0.0])
+    length = np.linalg.norm(forward, axis=1, keepdims=True)
+    forward = forward / np.where(length > 0, length, 1.0)
+    offset = np.zeros(len(joints))
     for side in ("left", "right"):
         hip, knee, ankle, foot = (
             joints[:, INDEX[f"{side}_{part}"]] for part in ("hip", "knee", "ankle", "foot")
         )
-        seen += np.einsum("ti,ti->t", foot - ankle, ahead)
-        seen += np.einsum("ti,ti->t", knee - (hip + ankle) / 2, ahead)
-    behind = float((seen < 0).mean())
+        offset += np.einsum("ti,ti->t", foot - ankle, forward)
+        offset += np.einsum("ti,ti->t", knee - (hip + ankle) / 2, forward)
+    behind = float((offset < 0).mean())
     reason = f"toes and knees behind the hips in {100 * behind:.0f} % of the frames"
     return behind > MIN_MIRRORED_SHARE, reason

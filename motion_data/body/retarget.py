@@ -1,13 +1,12 @@
-"""From any skeleton to the common one, by the names of its joints.
+"""Mapping of skeletons to the common skeleton by joint names.
 
-Names come in a dozen fashions: CMU's LeftUpLeg, DAZ's lThigh, Bandai Namco's UpperLeg_L, Mixamo's
-mixamorig:LeftUpLeg, Biped's Bip01 L Thigh, MediaPipe's LEFT_HIP. They agree in what they name once case,
-prefix, separators and side are taken off. Only positions are mapped; bones keep their lengths.
+Naming conventions differ: LeftUpLeg (CMU), lThigh (DAZ), UpperLeg_L (Bandai Namco), mixamorig:LeftUpLeg
+(Mixamo), Bip01 L Thigh (Biped), LEFT_HIP (MediaPipe). They are compared without case, prefix, separators and
+side. Only positions are mapped; bones keep their lengths.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ PREFIX_WORDS = {
     *("bip", "joint", "jnt", "bone", "def", "org", "rig", "mixamorig", "armature", "skeleton"),
     *("character", "cc", "base", "valvebiped"),
 }
-"""Words that programs put before a joint's name."""
+"""Words that programs prepend to joint names."""
 
 LIMBS: Mapping[str, tuple[str, ...]] = {
     "knee": ("knee", "shin", "calf", "lowerleg", "lowleg", "leg"),
@@ -42,8 +41,8 @@ LIMBS: Mapping[str, tuple[str, ...]] = {
     "elbow": ("elbow", "forearm", "forearmbend", "lowerarm", "lowarm"),
     "wrist": ("wrist", "hand"),
 }
-"""What a joint of a side is called, the surest name first; a name serves one joint only, in this order,
-so that LeftShoulder is the collar where there is a LeftArm and the shoulder where there is none."""
+"""Names of each joint of a side, most specific first. Joints are assigned in this order and each name once,
+so LeftShoulder is the collar if there is a LeftArm, and the shoulder otherwise."""
 
 MIDDLE: Mapping[str, tuple[str, ...]] = {
     "pelvis": ("hips", "hip", "pelvis"),
@@ -55,23 +54,24 @@ TRUNK_PATTERN = re.compile(
     r"(spine\d*|lowerback|abdomen\d*|abdomen(lower|upper)|chest\d*|chest(lower|upper)|upperchest|torso"
     r"|upperbody\d*|(lower|mid|upper)spine|l[35]|t(8|12))"
 )
-"""Joints between pelvis and neck, whatever their number."""
+"""Joints between pelvis and neck; their number varies."""
 
 SPINE_HEIGHTS = {"spine1": 0.25, "spine2": 0.5, "spine3": 0.6}
-"""Where SMPL's spine joints lie on the way from pelvis to neck, roughly."""
+"""Approximate relative height of SMPL's spine joints between pelvis and neck."""
 
 REQUIRED_JOINTS = tuple(
     f"{side}_{part}"
     for part in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
     for side in ("left", "right")
 )
-"""What nothing can stand in for; head or neck must be there as well."""
+"""Joints that cannot be inferred; head or neck is required as well."""
 
 MAX_ROOT_DISTANCE = 0.35
-"""Share of a thigh's length within which a joint called root counts as the pelvis."""
+"""A joint called root is the pelvis if it is closer to the hips than this, relative to the length of a
+thigh."""
 
 HEAD_ABOVE_NECK = 0.2
-"""Where there is no head: how far it lies beyond the neck, as a share of the way from the hips to it [O]."""
+"""Distance of an inferred head from the neck, relative to the distance between hips and neck [O]."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -83,24 +83,24 @@ class RetargetedMotion:
     joints: Floats
     """(T, 22, 3) in the order of :data:`~motion_data.skeleton.JOINTS`, in the source's unit and axes."""
     inferred: tuple[str, ...]
-    """Joints the source does not have, inferred from their neighbours."""
+    """Joints that are missing in the source and inferred from their neighbours."""
 
 
 def map_to_common(names: Sequence[str], joints: Floats) -> RetargetedMotion:
     """Map a motion to the common skeleton.
 
-    What is missing within the body lies between its neighbours: spine joints on the line from pelvis to
-    neck, collars between upper spine and shoulder, the pelvis amid the hips, the neck amid the shoulders,
-    the head amid the ears (or at the nose, or beyond the neck), the ball of a foot at its ankle. All of it
-    is linear in the source's positions, so unit and axes do not matter, and NaN stays NaN.
+    Missing joints are inferred: spine joints on the line from pelvis to neck, collars between upper spine and
+    shoulder, the pelvis between the hips, the neck between the shoulders, the head between the ears (or at
+    the nose, or above the neck), the ball of a foot at its ankle. All of them are linear functions of the
+    source's positions, so unit and axes do not matter, and NaN is preserved.
 
     Args:
         names: (J,) in any case, with or without a common prefix.
         joints: (T, J, 3).
 
     Raises:
-        DataError: hips, knees, ankles, shoulders, elbows, wrists, or both head and neck are not there; the
-            message lists them and the names that were found.
+        DataError: hips, knees, ankles, shoulders, elbows, wrists, or both head and neck are missing; the
+            message lists them and the existing names.
     """
     if joints.ndim != 3 or joints.shape[1:] != (len(names), 3):
         raise DataError(
@@ -108,15 +108,14 @@ def map_to_common(names: Sequence[str], joints: Floats) -> RetargetedMotion:
         )
     keys = _columns_by_name(names)
     columns = _assign_columns(keys)
-    lacking = [name for name in REQUIRED_JOINTS if name not in columns]
-    # Ears or a nose tell where the head is.
+    missing = [name for name in REQUIRED_JOINTS if name not in columns]
     face = _head_columns(keys)
     if not {"head", "neck"} & columns.keys() and not face:
-        lacking.append("head or neck")
-    if lacking:
+        missing.append("head or neck")
+    if missing:
         shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
         raise DataError(
-            f"the skeleton lacks {', '.join(lacking)}; found the joints {shown}: rename them as CMU, DAZ, "
+            f"the skeleton lacks {', '.join(missing)}; found the joints {shown}: rename them as CMU, DAZ, "
             f"Mixamo or SMPL do, or leave this motion out"
         )
     body = {name: joints[:, column] for name, column in columns.items()}
@@ -131,12 +130,13 @@ def map_to_common(names: Sequence[str], joints: Floats) -> RetargetedMotion:
 
 
 def _columns_by_name(names: Sequence[str]) -> dict[str, int]:
-    """Column by name without case, prefix and separators; sided ones begin with ``left`` or ``right``."""
+    """Column by name without case, prefix and separators; names with a side begin with ``left`` or
+    ``right``."""
     stems = [re.split(r"[:|]", name)[-1] for name in names]
     cut = len(_common_prefix(stems))
     keys: dict[str, int] = {}
     for column, stem in enumerate(stems):
-        # Digits keep their value, not their zeros: spine_01 is spine1.
+        # Leading zeros are removed: spine_01 is spine1.
         words = [word.lower().lstrip("0") or "0" for word in WORD_PATTERN.findall(stem[cut:])]
         while len(words) > 1 and (words[0] in PREFIX_WORDS or words[0].isdigit()):
             words = words[1:]
@@ -146,55 +146,57 @@ def _columns_by_name(names: Sequence[str]) -> dict[str, int]:
 
 
 def _common_prefix(stems: Sequence[str]) -> str:
-    """What all names begin with, up to a separator: m_avg_, Actor1_."""
+    """Common prefix of all names, up to a separator: m_avg_, Actor1_."""
     first, last = min(stems, default=""), max(stems, default="")
-    same = sum(
-        1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    )
-    prefix = first[:same] if len(stems) > 1 else ""
+    length = 0
+    while len(stems) > 1 and length < len(first) and first[length] == last[length]:
+        length += 1
+    prefix = first[:length]
     return prefix[: max(prefix.rfind("_"), prefix.rfind(" ")) + 1]
 
 
 def _name_variants(words: list[str]) -> Iterator[str]:
-    """The ways a name can be meant: the side in front, at the end, or grown together with the part."""
-    for place in (0, len(words) - 1):
-        part = "".join(words[:place] + words[place + 1 :])
+    """Interpretations of a name: with the side first, last, or as its first letter."""
+    for index in (0, len(words) - 1):
+        part = "".join(words[:index] + words[index + 1 :])
         # L5 is a vertebra.
-        if words and words[place] in SIDES and part and not part.isdigit():
-            yield SIDES[words[place]] + part
+        if words and words[index] in SIDES and part and not part.isdigit():
+            yield SIDES[words[index]] + part
             return
     joined = "".join(words)
     yield joined
-    if joined[:1] in SIDES and any(joined[1:] in called for called in LIMBS.values()):
+    if joined[:1] in SIDES and any(joined[1:] in names for names in LIMBS.values()):
         yield SIDES[joined[0]] + joined[1:]
 
 
 def _assign_columns(keys: Mapping[str, int]) -> dict[str, int]:
-    """Column of each joint of the common skeleton that the source has; the trunk is not among them."""
+    """Column of each joint of the common skeleton that the source has, without the trunk."""
     columns: dict[str, int] = {}
     for side in ("left", "right"):
-        for part, called in LIMBS.items():
-            for name in called:
+        for part, names in LIMBS.items():
+            for name in names:
                 column = keys.get(side + name)
                 if column is not None and column not in columns.values():
                     columns[f"{side}_{part}"] = column
                     break
-    for part, called in MIDDLE.items():
-        found = [keys[name] for name in called if name in keys]
-        if found:
-            columns[part] = found[0]
+    for part, names in MIDDLE.items():
+        for name in names:
+            if name in keys:
+                columns[part] = keys[name]
+                break
     return columns
 
 
 def _head_columns(keys: Mapping[str, int]) -> list[int]:
-    """Columns whose mean stands for the head."""
+    """Columns of ears or nose, whose mean is the position of the head; may be empty."""
     ears = [keys[name] for name in ("leftear", "rightear") if name in keys]
-    nose = [keys[name] for name in ("nose",) if name in keys]
-    return ears if len(ears) == 2 else nose
+    if len(ears) == 2:
+        return ears
+    return [keys["nose"]] if "nose" in keys else []
 
 
 def _infer_ends(body: dict[str, Floats], joints: Floats, face: list[int]) -> None:
-    """Pelvis, neck, head and the balls of the feet, where the source has none."""
+    """Add pelvis, neck, head and the balls of the feet if they are missing."""
     hips = (body["left_hip"] + body["right_hip"]) / 2
     body.setdefault("pelvis", hips)
     if "neck" not in body:
@@ -209,10 +211,10 @@ def _infer_ends(body: dict[str, Floats], joints: Floats, face: list[int]) -> Non
 def _infer_trunk(
     body: dict[str, Floats], joints: Floats, keys: Mapping[str, int], taken: set[int]
 ) -> dict[str, int]:
-    """Spine and collars; returns the columns of those the source has.
+    """Add spine and collars; return the columns of those that the source has.
 
-    Of the source's joints between pelvis and neck, in order of their height on that line, the lowest, the
-    middle and the highest become spine1 to spine3; two become spine1 and spine3, one the nearest.
+    The source's joints between pelvis and neck are sorted along that line. The lowest, middle and highest
+    become spine1 to spine3; two become spine1 and spine3, one becomes the nearest.
     """
     trunk = sorted({column for name, column in keys.items() if TRUNK_PATTERN.fullmatch(name)} - taken)
     line = body["neck"] - body["pelvis"]
@@ -220,36 +222,36 @@ def _infer_trunk(
     trunk.sort(key=order.__getitem__)
     match len(trunk):
         case 0:
-            found = {}
+            columns = {}
         case 1:
-            share = order[trunk[0]] / max(_mean_dot(line, line), 1e-12)
-            found = {min(SPINE_HEIGHTS, key=lambda name: abs(SPINE_HEIGHTS[name] - share)): trunk[0]}
+            height = order[trunk[0]] / max(_mean_dot(line, line), 1e-12)
+            columns = {min(SPINE_HEIGHTS, key=lambda name: abs(SPINE_HEIGHTS[name] - height)): trunk[0]}
         case 2:
-            found = {"spine1": trunk[0], "spine3": trunk[1]}
+            columns = {"spine1": trunk[0], "spine3": trunk[1]}
         case count:
-            found = {"spine1": trunk[0], "spine2": trunk[(count - 1) // 2], "spine3": trunk[-1]}
-    body |= {name: joints[:, column] for name, column in found.items()}
+            columns = {"spine1": trunk[0], "spine2": trunk[(count - 1) // 2], "spine3": trunk[-1]}
+    body |= {name: joints[:, column] for name, column in columns.items()}
     chain = ("pelvis", *SPINE_HEIGHTS, "neck")
-    known = [place for place, name in enumerate(chain) if name in body]
-    for place, name in enumerate(chain):
+    known = [index for index, name in enumerate(chain) if name in body]
+    for index, name in enumerate(chain):
         if name not in body:
-            below, above = max(k for k in known if k < place), min(k for k in known if k > place)
-            share = (place - below) / (above - below)
+            below, above = max(k for k in known if k < index), min(k for k in known if k > index)
+            share = (index - below) / (above - below)
             body[name] = (1 - share) * body[chain[below]] + share * body[chain[above]]
     for side in ("left", "right"):
         body.setdefault(f"{side}_collar", (body["spine3"] + body["neck"] + 2 * body[f"{side}_shoulder"]) / 4)
-    return found
+    return columns
 
 
 def _is_pelvis(root: int | None, joints: Floats, body: Mapping[str, Floats]) -> bool:
-    """Whether a joint called root is the pelvis, and no mark on the floor."""
+    """Whether a joint called root is the pelvis and not a reference point on the floor."""
     if root is None:
         return False
     hips = (body["left_hip"] + body["right_hip"]) / 2
     thigh = np.linalg.norm(body["left_knee"] - body["left_hip"], axis=1)
-    away = np.linalg.norm(joints[:, root] - hips, axis=1)
-    known = np.isfinite(away) & np.isfinite(thigh)
-    return bool(known.any() and np.median(away[known]) < MAX_ROOT_DISTANCE * np.median(thigh[known]))
+    distance = np.linalg.norm(joints[:, root] - hips, axis=1)
+    known = np.isfinite(distance) & np.isfinite(thigh)
+    return bool(known.any() and np.median(distance[known]) < MAX_ROOT_DISTANCE * np.median(thigh[known]))
 
 
 def _mean_dot(a: Floats, b: Floats) -> float:

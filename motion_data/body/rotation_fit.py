@@ -1,11 +1,11 @@
-"""From where the joints are to rotations of a rest pose: what animation files want of a motion of positions.
+"""Rotations of a rest pose fitted to joint positions, for animation files.
 
-Positions leave open how a bone turns about itself. Where a joint has several children (pelvis, spine3) they
-tell its rotation, and the best one in the sense of least squares is taken (Kabsch, "A solution for the best
-rotation to relate two sets of vectors", Acta Crystallographica A32, 1976). A joint with one child turns the
-shortest way from its parent's frame to where the bone points: no twist about the bone [O]. That is smooth
-but where a bone points nearly against its direction of rest: there it may turn about itself within a few
-frames, while the joints stay right. Ends (head, wrists, balls of the feet) keep their parent's frame.
+Positions do not determine the rotation of a bone about its axis. For a joint with several children (pelvis,
+spine3), the least-squares rotation is used (Kabsch, "A solution for the best rotation to relate two sets of
+vectors", Acta Crystallographica A32, 1976). A joint with one child has the shortest rotation from its
+parent's frame to the direction of the bone, without twist [O]. It is smooth except where a bone is nearly
+opposite to its direction at rest: there it may twist within a few frames, although joint positions are
+correct. Ends (head, wrists, balls of the feet) have the frame of their parent.
 """
 
 from __future__ import annotations
@@ -29,27 +29,31 @@ CHILDREN = tuple(
 """Children of each joint."""
 
 MIN_LENGTH = 1e-9
-"""Metres or sine below which a direction is noise."""
+"""Length in metres, or sine, below which a direction is undefined."""
 
 
 @dataclass(frozen=True)
 class PosedBody:
-    """A motion as animation files hold it: :func:`~motion_data.body.kinematics.forward_kinematics` of the
-    three parts gives the joints, as nearly as a body of rigid bones can."""
+    """A motion as in animation files: rest pose, rotations and root.
+
+    :func:`~motion_data.body.kinematics.forward_kinematics` of the three gives the joints, as far as bones are
+    rigid.
+    """
 
     rest: Array
-    """(22, 3) metres: the body at rest, arms to the sides, y up, facing +z, the pelvis at 0."""
+    """(22, 3) metres: the rest pose, arms to the sides, y up, facing +z, the pelvis at 0."""
     rotations: Array
-    """(T, 22, 3) of each joint against its parent, axis times angle in radians."""
+    """(T, 22, 3) rotation of each joint relative to its parent, axis times angle in radians."""
     root: Array
-    """(T, 3) metres, where the pelvis is."""
+    """(T, 3) position of the pelvis in metres."""
 
 
 def posed_body(motion: Motion) -> PosedBody:
-    """A motion of the common skeleton as a rest pose and rotations: its own where it has all 22, else fitted.
+    """Convert a motion of the common skeleton to rest pose and rotations, which are fitted if not all are
+    known.
 
     Raises:
-        DataError: a motion without a body, such as a step chart's, or of another skeleton.
+        DataError: the motion has no body, as a step chart, or another skeleton.
     """
     if motion.names != JOINTS:
         found = f"{len(motion.names)} joints ({', '.join(motion.names)})" if motion.names else "no joints"
@@ -63,18 +67,18 @@ def posed_body(motion: Motion) -> PosedBody:
 
 
 def fit_rotations(joints: NDArray[np.floating[Any]]) -> PosedBody:
-    """Find rotations that bring a rest pose of this dancer's own proportions to the joints.
+    """Fit a rest pose with this dancer's proportions, and rotations, to joint positions.
 
-    Bones point as in :data:`~motion_data.body.kinematics.REST` and have their median length over the frames;
-    what branches from pelvis and spine3 has this dancer's own shape, its mean over the frames after each is
-    turned onto REST. So the joints come back exactly where bones keep their length and branches their
-    shape, up to what lies beyond a bone or branch that does not.
+    Bones have the directions of :data:`~motion_data.body.kinematics.REST` and their median length over the
+    frames. The children of pelvis and spine3 have their mean shape over the frames, after alignment with
+    REST. The joints are reproduced exactly as far as the lengths of bones and the shapes of these branches
+    are constant.
 
     Args:
         joints: (T, 22, 3) metres, y up, T at least 1, no NaN.
 
     Raises:
-        DataError: another shape.
+        DataError: the shape is different.
     """
     joints = np.asarray(joints, dtype=np.float64)
     if joints.shape[1:] != (len(JOINTS), 3) or not len(joints):
@@ -99,62 +103,62 @@ def fit_rotations(joints: NDArray[np.floating[Any]]) -> PosedBody:
     )
 
 
-def kabsch_rotation(shape: Array, seen: Array) -> Array:
-    """(T, 3, 3) rotations R that make the sum over k of (R · shape_k - seen_k)² least (Kabsch 1976).
+def kabsch_rotation(shape: Array, vectors: Array) -> Array:
+    """Return the (T, 3, 3) rotations R that minimise the sum over k of (R · shape_k - vectors_k)² (Kabsch
+    1976).
 
     Args:
         shape: (K, 3).
-        seen: (T, K, 3). Where all K lie on one line, the turn about it is arbitrary.
+        vectors: (T, K, 3). If all K are on one line, the rotation about it is arbitrary.
     """
-    u, _, vt = np.linalg.svd(np.einsum("tki,kj->tij", seen, shape))
-    # A reflection may fit better still: the axis that matters least is turned round.
+    u, _, vt = np.linalg.svd(np.einsum("tki,kj->tij", vectors, shape))
+    # Exclude reflections by inverting the axis with the smallest singular value.
     u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
     rotations: Array = u @ vt
     return rotations
 
 
 def _bones(joints: Array) -> Array:
-    """(T, 22, 3) from each joint's parent to it; 0 for the root."""
+    """(T, 22, 3) vectors from the parent to each joint; 0 for the root."""
     return joints - joints[:, [max(parent, 0) for parent in PARENTS]]
 
 
 def _offsets_at_rest(bones: Array) -> Array:
-    """(22, 3) of this dancer's rest pose."""
-    usual = _bones(REST[None])[0]
+    """(22, 3) vectors from the parent to each joint in this dancer's rest pose."""
     lengths = np.median(np.linalg.norm(bones, axis=2), axis=0)
-    offsets = _scale_to_length(usual, lengths)
-    for children in CHILDREN:
+    offsets = _scale_to_length(_bones(REST[None])[0], lengths)
+    for children in map(list, CHILDREN):
         if len(children) > 1:
-            among = list(children)
-            turned = _to_local(kabsch_rotation(offsets[among], bones[:, among])[:, None], bones[:, among])
-            offsets[among] = _scale_to_length(turned.mean(axis=0), lengths[among])
+            rotations = kabsch_rotation(offsets[children], bones[:, children])
+            aligned = _to_local(rotations[:, None], bones[:, children])
+            offsets[children] = _scale_to_length(aligned.mean(axis=0), lengths[children])
     return offsets
 
 
 def _scale_to_length(vectors: Array, lengths: Array) -> Array:
-    """(K, 3) in the same directions, of (K,) lengths."""
-    own = np.linalg.norm(vectors, axis=1)
-    scaled: Array = vectors * (lengths / np.maximum(own, MIN_LENGTH))[:, None]
+    """Scale (K, 3) vectors to (K,) lengths."""
+    norms = np.linalg.norm(vectors, axis=1)
+    scaled: Array = vectors * (lengths / np.maximum(norms, MIN_LENGTH))[:, None]
     return scaled
 
 
-def _shortest_rotation(rest: Array, seen: Array) -> Array:
-    """(T, 3, 3) least rotations that turn direction (3,) to directions (T, 3); none where one has no length.
+def _shortest_rotation(rest: Array, directions: Array) -> Array:
+    """(T, 3, 3) smallest rotations from a direction (3,) to directions (T, 3); identity if one has no length.
 
-    Against the direction of rest the axis is open: any that stands upright on it.
+    For opposite directions, any perpendicular axis is used.
     """
-    lengths = np.linalg.norm(rest) * np.linalg.norm(seen, axis=1)
-    cross, dot = np.cross(rest, seen), seen @ rest
+    lengths = np.linalg.norm(rest) * np.linalg.norm(directions, axis=1)
+    cross, dot = np.cross(rest, directions), directions @ rest
     sine = np.linalg.norm(cross, axis=1)
-    upright = np.cross(rest, np.eye(3)[np.abs(rest).argmin()])
-    straight = sine <= MIN_LENGTH * lengths
-    axis = np.where((straight & (dot < 0))[:, None], upright, np.where(straight[:, None], 0.0, cross))
+    perpendicular = np.cross(rest, np.eye(3)[np.abs(rest).argmin()])
+    parallel = sine <= MIN_LENGTH * lengths
+    axis = np.where((parallel & (dot < 0))[:, None], perpendicular, np.where(parallel[:, None], 0.0, cross))
     axis /= np.maximum(np.linalg.norm(axis, axis=1), 1e-300)[:, None]
     return axis_angle_to_matrix(axis * np.arctan2(sine, dot)[:, None])
 
 
 def _implied_rest(joints: Array, rotations: NDArray[np.floating[Any]]) -> Array:
-    """(22, 3) rest pose that rotations bring to the joints: the median over frames, the pelvis at 0."""
+    """(22, 3) rest pose implied by joints and rotations: the median over frames, with the pelvis at 0."""
     local = axis_angle_to_matrix(rotations)
     bones = _bones(joints)
     facing = [local[:, 0]]
@@ -167,12 +171,12 @@ def _implied_rest(joints: Array, rotations: NDArray[np.floating[Any]]) -> Array:
 
 
 def _to_local(frames: Array, vectors: Array) -> Array:
-    """(..., 3) vectors as the turned frames (..., 3, 3) see them."""
+    """(..., 3) vectors in the coordinates of rotated frames (..., 3, 3)."""
     return (frames.swapaxes(-1, -2) @ vectors[..., None])[..., 0]
 
 
 def _accumulate_offsets(offsets: Array) -> Array:
-    """(22, 3) joints from the offsets from their parents, the root at 0."""
+    """(22, 3) joint positions from the offsets to their parents, with the root at 0."""
     joints = np.zeros_like(offsets)
     for joint, parent in enumerate(PARENTS[1:], 1):
         joints[joint] = joints[parent] + offsets[joint]

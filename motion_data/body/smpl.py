@@ -1,14 +1,13 @@
-"""Joints of an SMPL body from the user's own, licensed model file.
+"""Joints of an SMPL body from the user's licensed model file.
 
-The model is not in this package and may not be: https://smpl.is.tue.mpg.de (SMPL),
-https://mano.is.tue.mpg.de (SMPL+H), https://smpl-x.is.tue.mpg.de (SMPL-X). Of the three the first 22
-joints are the same. Only joints are computed, of the mean shape: they need neither vertices nor blend
-shapes once the joints at rest are known, so a second of motion takes milliseconds.
+The licence does not allow to distribute the model: https://smpl.is.tue.mpg.de (SMPL),
+https://mano.is.tue.mpg.de (SMPL+H), https://smpl-x.is.tue.mpg.de (SMPL-X). The first 22 joints of the three
+are the same. Only the joints of the mean shape are computed, without vertices and blend shapes, so a second
+of motion takes milliseconds.
 
-The official pickles hold arrays in objects of chumpy, which no present Python can import, and the regressor
-as a sparse matrix. A stand-in takes the place of every such object and keeps its state; nothing that the
-pickle names is imported or called but numpy's arrays. Tried on files made after their pattern: the licensed
-ones cannot be had here.
+The official pickles contain arrays in objects of chumpy, which current Python versions cannot import, and the
+regressor as a sparse matrix. Placeholders keep the state of these objects; nothing except numpy's arrays is
+imported or called. Tested on files of the same structure, because the licensed files were not available.
 """
 
 from __future__ import annotations
@@ -31,28 +30,28 @@ REQUIRED_ARRAYS = ("v_template", "J_regressor", "kintree_table")
 
 
 def smpl_joints(rest: Floats, poses: Floats, translation: Floats) -> NDArray[np.float64]:
-    """The 22 common joints of a posed body; of SMPL's 24 the two hands are left away.
+    """Compute the 22 common joints of a posed body; the two hands of SMPL are dropped.
 
     Args:
         rest: (J, 3) from :func:`read_rest_joints`.
-        poses: (T, 72) as SMPL has them, or (T, K, 3) with K at least 22: axis times angle of each
-            joint against its parent, radians.
+        poses: (T, 72) as in SMPL, or (T, K, 3) with K at least 22: axis times angle of each joint relative to
+            its parent in radians.
         translation: (T, 3) metres.
 
     Returns:
         (T, 22, 3) metres.
 
     Raises:
-        DataError: shapes that do not fit.
+        DataError: the shapes do not fit each other.
     """
     return forward_kinematics(body_rotations(poses), translation, rest[: len(JOINTS)])
 
 
 def body_rotations(poses: Floats) -> NDArray[np.float64]:
-    """(T, 72) or (T, K, 3) of SMPL as (T, 22, 3): without its hands.
+    """Convert poses of SMPL, (T, 72) or (T, K, 3), to (T, 22, 3) without hands.
 
     Raises:
-        DataError: another shape.
+        DataError: the shape is different.
     """
     poses = np.asarray(poses, dtype=np.float64)
     if poses.ndim == 2 and poses.shape[1] % 3 == 0:
@@ -63,12 +62,13 @@ def body_rotations(poses: Floats) -> NDArray[np.float64]:
 
 
 def read_rest_joints(path: str | Path) -> NDArray[np.float64]:
-    """(J, 3) metres, y up: joints of the mean shape at rest, J at least 22.
+    """Read the joints of the mean shape at rest: (J, 3) metres, y up, J at least 22.
 
-    ``path`` is the .npz or .pkl of SMPL, SMPL+H or SMPL-X.
+    Args:
+        path: the .npz or .pkl file of SMPL, SMPL+H or SMPL-X.
 
     Raises:
-        DataError: no such file, a pickle with code in it, or arrays that are no body model.
+        DataError: the file is missing, a pickle contains code, or the arrays are not a body model.
     """
     path = Path(path)
     if not path.is_file():
@@ -82,15 +82,15 @@ def read_rest_joints(path: str | Path) -> NDArray[np.float64]:
         raise DataError(f"{path}: kintree_table has shape {table.shape}; expected (2, J) of joint numbers")
     parents = table[0].astype(np.int64)
     vertices = len(template) if template.ndim else 0
-    fit = template.shape == (vertices, 3) and regressor.shape == (len(parents), vertices)
-    if not (fit and np.isfinite(template).all() and np.isfinite(regressor).all()):
+    shapes_match = template.shape == (vertices, 3) and regressor.shape == (len(parents), vertices)
+    if not (shapes_match and np.isfinite(template).all() and np.isfinite(regressor).all()):
         raise DataError(
             f"{path}: v_template {template.shape} and J_regressor {regressor.shape} for {len(parents)} "
             f"joints do not fit each other, or hold NaN"
         )
     if tuple(parents[1 : len(PARENTS)]) != PARENTS[1:]:
         raise DataError(
-            f"{path}: its joints hang together otherwise than SMPL's first 22 (parents "
+            f"{path}: the parents of its joints are not those of SMPL's first 22 (parents "
             f"{', '.join(map(str, parents[: len(PARENTS)]))}); expected SMPL, SMPL+H or SMPL-X"
         )
     rest: NDArray[np.float64] = regressor @ template
@@ -98,31 +98,31 @@ def read_rest_joints(path: str | Path) -> NDArray[np.float64]:
 
 
 REPLACED_PACKAGES = ("chumpy", "scipy.sparse")
-"""Packages whose objects are replaced."""
+"""Packages whose objects are replaced with placeholders."""
 
 MAX_MATRIX_SIZE = 10_000_000
-"""Numbers in the largest sparse matrix that is made dense; SMPL-X's regressor has 55 times 10,475."""
+"""Maximum size of a sparse matrix that is converted to a dense one; SMPL-X's regressor has 55 times
+10,475."""
 
 
 class Placeholder:
-    """What is left of an object: the state it was pickled with, and in a subclass its class's name."""
+    """Replaces an object: keeps its pickled state, and in a subclass the name of its class."""
 
     kind = ""
     state: Any = None
 
     def __init__(self, *arguments: Any) -> None:
-        """Whatever the object was made of is dropped."""
+        """Ignore the arguments of the object."""
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
 
 def read_smpl_pickle(path: Path) -> dict[str, Any]:
-    """The arrays of an SMPL pickle, chumpy's and sparse ones as numpy's; what cannot be read as one is
-    left away.
+    """Read the arrays of an SMPL pickle, including those of chumpy and sparse ones; other values are dropped.
 
     Raises:
-        DataError: no such file, truncated, no dictionary, or a pickle that names anything else.
+        DataError: the file is missing or truncated, not a dictionary, or refers to other classes.
     """
     model = _SmplUnpickler(read_bytes(path), str(path)).load()
     if not isinstance(model, dict):
@@ -144,14 +144,14 @@ class _SmplUnpickler(ArrayUnpickler):
 
 
 def _reconstruct(kind: Any, base: Any, state: Any) -> Placeholder:
-    """What an old pickle makes an object with."""
+    """Replaces ``copyreg._reconstructor`` of old pickles."""
     if not (isinstance(kind, type) and issubclass(kind, Placeholder)):
-        raise TypeError(f"it makes a {kind!r}; expected objects of chumpy and scipy alone")
+        raise TypeError(f"it creates a {kind!r}; expected only objects of chumpy and scipy")
     return kind()
 
 
 def _to_array(value: Any, location: str) -> Any:
-    """The value itself, the array of a stand-in, or None where a stand-in has none."""
+    """Return the value itself, the array of a placeholder, or None if a placeholder has none."""
     if not isinstance(value, Placeholder):
         return value
     state = value.state if isinstance(value.state, dict) else {}
@@ -161,7 +161,7 @@ def _to_array(value: Any, location: str) -> Any:
 
 
 def _to_dense(state: dict[str, Any], location: str) -> NDArray[np.float64]:
-    """A matrix in compressed columns, as scipy has it: column j holds ``data[indptr[j]:indptr[j + 1]]``."""
+    """Convert a scipy matrix in CSC format: column j contains ``data[indptr[j]:indptr[j + 1]]``."""
     try:
         rows, columns = (int(size) for size in state["_shape"])
         if rows * columns > MAX_MATRIX_SIZE:

@@ -1,4 +1,4 @@
-"""A motion as SMPL's parameters, which AIST++ and EDGE write into pickles."""
+"""Motions as parameters of SMPL, as in the pickles of AIST++ and EDGE."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from motion_data.safe_pickle import to_float_array
 from motion_data.skeleton import JOINTS
 
 EDGE_POSES_KEY = "full_pose"
-"""Positions (T, 24, 3), z up, 30 frames a second, which EDGE writes beside AIST++'s keys."""
+"""Key of positions (T, 24, 3), z up, 30 frames per second, which EDGE writes in addition to AIST++'s keys."""
 
 SMPL_KEYS = ("smpl_poses", "smpl_trans", "smpl_scaling")
-"""What AIST++ and EDGE call the parameters of a motion."""
+"""Keys of the parameters of a motion in files of AIST++ and EDGE."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,23 @@ class SmplMotion:
     """A motion as SMPL's parameters."""
 
     poses: NDArray[np.float64]
-    """(T, K, 3) axis times angle of each joint against its parent in radians, T at least 2, K at least 22."""
+    """(T, K, 3) axis times angle of each joint relative to its parent in radians, T at least 2, K at least
+    22."""
     translation: NDArray[np.float64]
-    """(T, 3) metres: ``smpl_trans`` over ``smpl_scaling``."""
+    """(T, 3) metres: ``smpl_trans`` divided by ``smpl_scaling``."""
     scaling: float
 
 
 def parse_smpl_motion(content: Mapping[Any, Any], location: str, joints: int | None = None) -> SmplMotion:
-    """The motion of a pickle's dictionary with ``SMPL_KEYS``; without ``smpl_scaling`` it is in metres.
+    """Check and convert the dictionary of a pickle with ``SMPL_KEYS``.
 
-    ``place`` names the file in messages; ``joints`` is their number, where only one will do.
+    Args:
+        content: the dictionary; without ``smpl_scaling`` it is in metres.
+        location: name of the file for messages.
+        joints: required number of joints; None allows any number from 22 on.
 
     Raises:
-        DataError: what is no such motion, is not finite, or has a scaling that cannot be.
+        DataError: keys are missing, shapes are wrong, values are not finite, or the scaling is not positive.
     """
     poses, translation, scaling = (
         to_float_array(content.get(key, 1.0), f"{location}: {key}") for key in SMPL_KEYS

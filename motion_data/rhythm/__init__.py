@@ -1,1 +1,1 @@
-"""The rhythm of a motion: contacts, beats, tempo, accents, and how they lock to music."""
+"""The rhythm of motions: contacts, beats, tempo, accents."""

@@ -1,9 +1,8 @@
-"""When feet stand on the floor, and when they touch down: the contact pulses of a motion.
+"""Detection of foot contacts and touch-downs.
 
-That contacts guide the motion tower is the paper's [P]; how they are found is ours [O]: from speed
-in m/s and height in m, each with two thresholds, so that a foot near one of them does not flicker.
-Everything is reckoned at one internal rate, after smoothing that is wider than a frame at 30
-frames a second, so that the same motion has the same contacts at any frame rate.
+Guiding the motion tower by contacts is from the paper [P]; their detection is ours [O]. It is based on speed
+and height, each with two thresholds (hysteresis). It works at one internal sample rate, after smoothing over
+more than a frame at 30 frames per second, so contacts do not depend on the frame rate.
 """
 
 from __future__ import annotations
@@ -23,40 +22,41 @@ from motion_data.rhythm.speed import resample_track, smooth_track, smoothed_spee
 from motion_data.skeleton import FEET, HANDS
 
 RATE = 120.0
-"""Samples a second that contacts are looked for at, whatever the motion's frame rate."""
+"""Internal sample rate in Hz."""
 
 REST_SPEED, MOVING_SPEED = 0.35, 0.60
-"""m/s: a joint comes to rest below the first, and is in motion again above the second."""
+"""Hysteresis in m/s: a joint comes to rest below the first, and moves again above the second."""
 
 LOW_HEIGHT, HIGH_HEIGHT = 0.04, 0.08
-"""Metres above its own floor: a joint is down below the first, and up again above the second."""
+"""Hysteresis in metres above the joint's floor: it is down below the first, and up again above the second."""
 
 MIN_CONTACT_SECONDS, MIN_GAP_SECONDS = 0.060, 0.060
-"""Seconds. A shorter gap is no step: it is closed first. A shorter contact then is none."""
+"""Shorter gaps are closed first, then shorter contacts are removed."""
 
 FLOOR_PERCENTILE = 5.0
-"""A joint's floor is this percentile of its height: robust where a foot dips below the floor."""
+"""A joint's floor is this percentile of its height, which is robust against feet that sink into the floor."""
 
 FLOOR_WINDOW_SECONDS, MAX_FLOOR_DRIFT = 6.0, 0.05
-"""The floor is followed over windows of so many seconds, within so many metres of the whole clip's."""
+"""The floor is estimated in windows of this length, and limited to this distance in metres from that of the
+whole clip."""
 
 MIN_STROKE_DEPTH, MIN_STROKE_GAP_SECONDS = 0.01, 0.10
-"""Metres that a hand falls and rises around a stroke; seconds between two strokes of a hand."""
+"""Minimum fall and rise of a hand around a stroke in metres; minimum interval between strokes of a hand."""
 
 
 @dataclass(frozen=True)
 class Contacts:
-    """The contacts of one limb with the floor: it is down while at least one of its joints rests."""
+    """The contacts of one limb with the floor, during which at least one of its joints rests."""
 
     intervals: NDArray[np.float64]
-    """(N, 2) seconds from and until, in order, apart from each other. One that is under way at the first
-    frame begins there, one that goes on after the last ends there."""
+    """(N, 2) start and end in seconds, increasing and disjoint, limited to ``span``."""
     span: tuple[float, float]
-    """Seconds of the first and the last frame."""
+    """Times of the first and last frame in seconds."""
 
     @property
     def onsets(self) -> NDArray[np.float64]:
-        """(M,) seconds of the touch-downs: where contacts begin, but for one that the clip begins in."""
+        """(M,) touch-downs in seconds: the starts of contacts, except of one that exists at the first
+        frame."""
         begins: NDArray[np.float64] = self.intervals[:, 0]
         return begins[begins > self.span[0]]
 
@@ -64,27 +64,27 @@ class Contacts:
 def foot_contacts(
     joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float, start: float = 0.0
 ) -> dict[str, Contacts]:
-    """The contacts of both feet with the floor.
+    """Detect the contacts of both feet with the floor.
 
     Args:
         joints: (T, J, 3) in metres, y up; T at least 2.
-        names: of the J joints; those of :data:`~motion_data.skeleton.FEET` are looked at.
-        fps: frames a second.
-        start: seconds at which frame 0 stands.
+        names: (J,) joint names; those of :data:`~motion_data.skeleton.FEET` are used.
+        fps: frames per second.
+        start: time of frame 0 in seconds.
 
     Returns:
-        ``left_foot`` and ``right_foot``, as far as one of their joints is named.
+        ``left_foot`` and ``right_foot``, if at least one of their joints is named.
 
     Raises:
-        DataError: shapes that do not fit, numbers that are none, a frame rate that cannot be.
+        DataError: shapes do not fit, values are not finite, or the frame rate is out of range.
     """
     _check(joints, names, fps)
     contacts = {}
-    for limb, candidates in FEET.items():
-        seen = tuple(name for name in candidates if name in names)
-        if not seen:
+    for limb, limb_joints in FEET.items():
+        columns = [names.index(name) for name in limb_joints if name in names]
+        if not columns:
             continue
-        runs = [_rest_intervals(resample_track(joints[:, names.index(name)], fps, RATE)) for name in seen]
+        runs = [_rest_intervals(resample_track(joints[:, column], fps, RATE)) for column in columns]
         intervals = _debounce(np.concatenate(runs))
         span = (start, start + (len(joints) - 1) / fps)
         contacts[limb] = Contacts(np.clip(start + intervals / RATE, *span), span)
@@ -94,21 +94,21 @@ def foot_contacts(
 def hand_strokes(
     joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float, start: float = 0.0
 ) -> dict[str, NDArray[np.float64]]:
-    """Where each hand ends its way down and turns up again, as at a key or on a drum.
+    """Detect the lowest points of each hand's movement, as in strokes on a key or drum.
 
     Arguments and errors as for :func:`foot_contacts`; the joints are those of
     :data:`~motion_data.skeleton.HANDS`.
 
     Returns:
-        (N,) seconds for ``left_hand`` and ``right_hand``, as far as named.
+        (N,) seconds for ``left_hand`` and ``right_hand``, if named.
     """
     _check(joints, names, fps)
     strokes = {}
-    for limb, candidates in HANDS.items():
-        seen = [names.index(name) for name in candidates if name in names]
-        if not seen:
+    for limb, limb_joints in HANDS.items():
+        columns = [names.index(name) for name in limb_joints if name in names]
+        if not columns:
             continue
-        track = resample_track(joints[:, seen].mean(axis=1), fps, RATE)
+        track = resample_track(joints[:, columns].mean(axis=1), fps, RATE)
         height = smooth_track(track[:, 1], RATE)
         lowest, _ = find_peaks(
             -height, prominence=MIN_STROKE_DEPTH, distance=max(1, round(MIN_STROKE_GAP_SECONDS * RATE))
@@ -120,14 +120,13 @@ def hand_strokes(
 def contact_pulses(
     joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float, start: float = 0.0
 ) -> dict[str, NDArray[np.float64]]:
-    """The touch-downs of each foot; where no joint of a foot is named, the strokes of each hand.
+    """Detect the touch-downs of each foot, or the strokes of each hand if no foot joints are named.
 
-    Leave the names of joints that are out of view out. Arguments and errors as for
-    :func:`foot_contacts`.
+    Omit joints that are out of view. Arguments and errors as for :func:`foot_contacts`.
 
     Returns:
-        (N,) increasing seconds for ``left_foot`` and ``right_foot``, or for ``left_hand`` and
-        ``right_hand``; nothing where neither is named.
+        (N,) increasing seconds for ``left_foot`` and ``right_foot``, or for ``left_hand`` and ``right_hand``;
+        empty if neither is named.
     """
     feet = foot_contacts(joints, names, fps, start)
     if feet:
@@ -149,42 +148,41 @@ def _check(joints: NDArray[np.floating[Any]], names: Sequence[str], fps: float) 
 
 
 def _rest_intervals(track: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 2) samples, not whole, from and until which one joint rests on its floor."""
+    """(N, 2) start and end, in fractional samples, of the intervals in which a joint rests on its floor."""
     speed = smoothed_speed(track, RATE)
     height = smooth_track(track[:, 1], RATE)
     height = height - _floor_height(height)
-    # How far inside (above 0) or outside the tighter and the wider pair of thresholds a sample is.
+    # Margins of the tighter and the wider pair of thresholds, positive inside.
     enter = np.minimum(1 - speed / REST_SPEED, 1 - height / LOW_HEIGHT)
     leave = np.minimum(1 - speed / MOVING_SPEED, 1 - height / HIGH_HEIGHT)
     begins = np.flatnonzero((enter > 0) & ~np.concatenate([[False], enter[:-1] > 0]))
-    runs, free = [], 0
+    intervals, last_end = [], 0
     for begin in begins:
-        if begin < free:
+        if begin < last_end:
             continue
-        away = np.flatnonzero(leave[begin:] <= 0)
-        end = begin + int(away[0]) if len(away) else len(track)
-        runs.append((_crossing(enter, begin), _crossing(leave, end) if end < len(track) else end - 1.0))
-        free = end
-    return np.array(runs, dtype=np.float64).reshape(-1, 2)
+        outside = np.flatnonzero(leave[begin:] <= 0)
+        end = begin + int(outside[0]) if len(outside) else len(track)
+        intervals.append((_crossing(enter, begin), _crossing(leave, end) if end < len(track) else end - 1.0))
+        last_end = end
+    return np.array(intervals, dtype=np.float64).reshape(-1, 2)
 
 
 def _floor_height(height: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(S,) height of the floor under a joint: slowly drifting, as a capture's floor does."""
-    whole = np.percentile(height, FLOOR_PERCENTILE)
-    # Every sixth sample will do for what changes over seconds.
-    step = 6
+    """(S,) height of the floor under a joint, which may drift slowly in motion capture."""
+    mean_floor = np.percentile(height, FLOOR_PERCENTILE)
+    step = 6  # the floor changes slowly
     size = max(1, round(FLOOR_WINDOW_SECONDS * RATE / step))
     local = percentile_filter(height[::step], FLOOR_PERCENTILE, size=size, mode="nearest")
     local = gaussian_filter1d(local, size / 6, mode="nearest")
-    drift = np.clip(local - whole, -MAX_FLOOR_DRIFT, MAX_FLOOR_DRIFT)
-    floor: NDArray[np.float64] = whole + np.interp(
+    drift = np.clip(local - mean_floor, -MAX_FLOOR_DRIFT, MAX_FLOOR_DRIFT)
+    floor: NDArray[np.float64] = mean_floor + np.interp(
         np.arange(len(height)), np.arange(len(local)) * step, drift
     )
     return floor
 
 
 def _crossing(margin: NDArray[np.float64], after: int) -> float:
-    """Where between the samples before and at ``after`` a margin passes 0."""
+    """Fractional sample between ``after - 1`` and ``after`` at which a margin crosses 0."""
     if after == 0:
         return 0.0
     before, now = margin[after - 1], margin[after]
@@ -192,19 +190,19 @@ def _crossing(margin: NDArray[np.float64], after: int) -> float:
 
 
 def _debounce(runs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Runs of several joints as one limb's: joined where they overlap or nearly touch, short ones dropped."""
+    """Merge the intervals of a limb's joints: join those closer than a gap, then drop short ones."""
     joined: list[list[float]] = []
     for begin, end in runs[np.argsort(runs[:, 0], kind="stable")]:
         if joined and begin - joined[-1][1] < MIN_GAP_SECONDS * RATE:
             joined[-1][1] = max(joined[-1][1], end)
         else:
             joined.append([begin, end])
-    kept = [run for run in joined if run[1] - run[0] >= MIN_CONTACT_SECONDS * RATE]
-    return np.array(kept, dtype=np.float64).reshape(-1, 2)
+    contacts = [run for run in joined if run[1] - run[0] >= MIN_CONTACT_SECONDS * RATE]
+    return np.array(contacts, dtype=np.float64).reshape(-1, 2)
 
 
 def _parabola_vertex(curve: NDArray[np.float64], lowest: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Where between the samples a curve is lowest: the vertex of a parabola, in ±0.5 samples."""
+    """Offset of a minimum from its sample, in ±0.5 samples, by parabolic interpolation."""
     before, now, after = curve[lowest - 1], curve[lowest], curve[lowest + 1]
     bend = before - 2 * now + after
     offset = np.divide(0.5 * (before - after), bend, out=np.zeros(len(lowest)), where=bend > 1e-12)

@@ -1,9 +1,9 @@
-"""A motion's own tempo and grid, without any music [O].
+"""Estimation of tempo and grid from a motion without its music [O].
 
-Retrieval is reported also with each side on a grid of its own: then the grid tells the motion tower
-nothing of the music. The tempo comes from how a motion's touch-downs and halts repeat themselves;
-beats from the decoder that finds them in audio. Which beat opens a bar is a guess from where the
-weight lies: the phase rotation does not depend on it.
+Retrieval is also reported with each side on its own grid, so that the grid reveals nothing of the music to
+the motion tower. The tempo is estimated from the autocorrelation of touch-downs and halts, and beats are
+decoded as in audio. Downbeats are a guess from the distribution of weights; the phase rotation does not
+depend on them.
 """
 
 from __future__ import annotations
@@ -22,42 +22,41 @@ from motionbeat_upstream.tracking.beat_decoding import decode_beats
 from motionbeat_upstream.tracking.grid import Grid, fallback_grid
 
 RATE = 100.0
-"""Samples a second of the activation."""
+"""Sample rate of the activation in Hz."""
 
 PULSE_WIDTH_SECONDS = 0.04
-"""Standard deviation in seconds of the bump that stands for a touch-down."""
+"""Standard deviation of the Gaussian that represents a touch-down."""
 
 MIN_BPM, MAX_BPM, TEMPI_PER_OCTAVE = 50.0, 200.0, 48
-"""Range of tempi in beats a minute, and how many are tried in an octave."""
+"""Range of candidate tempi, and their number per octave."""
 
 PREFERRED_BPM, PREFERENCE_OCTAVES = 115.0, 0.7
-"""The tempo that bodies take to, in beats a minute, and the standard deviation around it in octaves: which
-of several pulses is called the beat."""
+"""Mean and standard deviation of the tempo prior, which selects the metrical level of the beat."""
 
 LAG_WEIGHTS = ((1, 1.0), (2, 1.0), (4, 0.5))
-"""Beats after which the motion is compared with itself, and how much each counts."""
+"""Lags of the autocorrelation in beats, and their weights."""
 
 NOISE_CORRELATION = 1.1
-"""b in b / √seconds, below which the likeness to itself stays in 95 of 100 motions with steps at random
-intervals, 4 s to 60 s long."""
+"""b in b / √seconds, the 95 % quantile of the autocorrelation of steps at random intervals, for motions of 4
+s to 60 s."""
 
 CERTAIN_CORRELATION = 0.6
-"""Likeness to itself from which on confidence is 1."""
+"""Autocorrelation from which on the confidence is 1."""
 
 TRIPLE_METRE_MARGIN = 1.0
-"""By how many standard errors bars of three have to stand out more than bars of four."""
+"""Bars of three must be better than bars of four by this many standard errors."""
 
 
 def motion_grid(motion: Motion, duration: float) -> Grid:
-    """Beats and bars as the motion itself has them.
+    """Estimate beats and bars of a motion.
 
     Args:
         motion: on the clip's clock.
-        duration: of the clip in seconds, above 0; it begins at 0.
+        duration: length of the clip in seconds, above 0; it begins at 0.
 
     Returns:
-        A grid whose confidence says how well the motion repeats itself; its downbeats have confidence 0.
-        Where it does no better than steps at random,
+        A grid whose confidence depends on the autocorrelation of the motion; the downbeat confidence is 0. If
+        the autocorrelation is not above that of random steps,
         :func:`~motionbeat_upstream.tracking.grid.fallback_grid`, with confidence 0.
     """
     activation = _activation(motion, duration)
@@ -76,14 +75,14 @@ def motion_grid(motion: Motion, duration: float) -> Grid:
     if len(frames) < 2:
         return fallback_grid(duration)
     beats = frames / RATE
-    near = np.array([activation[max(0, frame - 5) : frame + 6].max() for frame in frames])
-    metre, place = _estimate_metre(near)
-    positions = (np.arange(len(beats)) - place) % metre + 1
+    accents = np.array([activation[max(0, frame - 5) : frame + 6].max() for frame in frames])
+    metre, downbeat = _estimate_metre(accents)
+    positions = (np.arange(len(beats)) - downbeat) % metre + 1
     return Grid(beats, positions, metre, confidence, downbeat_confidence=0.0)
 
 
 def _activation(motion: Motion, duration: float) -> NDArray[np.float64]:
-    """(F,) at ``RATE`` of mean 0 and standard deviation 1: touch-downs and halts; 0 where there are none."""
+    """(F,) activation of touch-downs and halts at ``RATE``, standardised; 0 if there are none."""
     frames = max(2, round(duration * RATE))
     clock = np.arange(frames) / RATE
     weights = pulse_weights(motion)
@@ -104,34 +103,34 @@ def _activation(motion: Motion, duration: float) -> NDArray[np.float64]:
 
 
 def _estimate_period(activation: NDArray[np.float64]) -> tuple[float, float]:
-    """The beat period in seconds, and the autocorrelation at one or two of them, in [-1, 1]."""
+    """Return the beat period in seconds, and the maximum autocorrelation at one and two beats, in [-1, 1]."""
     size = len(activation)
     spectrum = np.fft.rfft(activation, 2 * size)
     correlation = np.fft.irfft(np.square(np.abs(spectrum)))[:size]
-    # Of a lag of most of the clip little is known: it is not blown up all the way.
+    # The correction for overlap is limited, because long lags are unreliable.
     overlap = np.maximum(1 - np.arange(size) / size, 0.3)
     correlation = correlation / (correlation[0] + 1e-9) / overlap
     count = round(math.log2(MAX_BPM / MIN_BPM) * TEMPI_PER_OCTAVE)
     tempi = MIN_BPM * np.exp2(np.arange(count + 1) / TEMPI_PER_OCTAVE)
     lags = 60.0 / tempi * RATE
 
-    def at(multiple: int) -> NDArray[np.float64]:
-        return np.interp(multiple * lags, np.arange(size), correlation, right=0.0)
+    def correlation_at(beats: int) -> NDArray[np.float64]:
+        return np.interp(beats * lags, np.arange(size), correlation, right=0.0)
 
-    likeness = sum(weight * at(multiple) for multiple, weight in LAG_WEIGHTS)
+    score = sum(weight * correlation_at(beats) for beats, weight in LAG_WEIGHTS)
     prior = -0.5 * (np.log2(tempi / PREFERRED_BPM) / PREFERENCE_OCTAVES) ** 2
-    best = int(np.argmax(likeness + 0.5 * prior))
-    return float(lags[best] / RATE), float(max(at(1)[best], at(2)[best]))
+    best = int(np.argmax(score + 0.5 * prior))
+    return float(lags[best] / RATE), float(max(correlation_at(1)[best], correlation_at(2)[best]))
 
 
 def _estimate_metre(accents: NDArray[np.float64]) -> tuple[int, int]:
-    """Beats a bar, 3 or 4, and which beat is the first downbeat, from (N,) weights of the beats."""
+    """Estimate the metre, 3 or 4, and the index of the first downbeat from (N,) accents of the beats."""
     standard = (accents - accents.mean()) / (accents.std() + 1e-9)
     best = {}
     for metre in (3, 4):
         scores = [
-            standard[place::metre].sum() / math.sqrt(len(standard[place::metre]) or 1)
-            for place in range(metre)
+            standard[first::metre].sum() / math.sqrt(len(standard[first::metre]) or 1)
+            for first in range(metre)
         ]
         best[metre] = (max(scores), int(np.argmax(scores)))
     metre = 3 if best[3][0] > best[4][0] + TRIPLE_METRE_MARGIN else 4

@@ -1,4 +1,4 @@
-"""How fast the parts of a body move, in m/s, the same at any frame rate."""
+"""Speed of joints in m/s, independent of the frame rate."""
 
 from __future__ import annotations
 
@@ -11,32 +11,30 @@ from scipy.ndimage import gaussian_filter1d
 from motion_data.body.resampling import resample_positions
 
 SMOOTHING_SECONDS = 0.025
-"""Standard deviation in seconds of the Gaussian that positions are smoothed by. It passes 6 % at
-15 Hz, all that 30 frames a second can hold, so that more frames a second add nothing."""
+"""Standard deviation of the Gaussian that smooths positions. It passes 6 % at 15 Hz, the Nyquist frequency of
+30 frames per second, so higher frame rates give the same result."""
 
 
 def resample_track(track: NDArray[np.floating[Any]], fps: float, rate: float) -> NDArray[np.float64]:
-    """Positions (T, ...) at ``fps`` frames a second, at ``rate`` a second.
+    """Resample positions (T, ...) from ``fps`` to ``rate`` frames per second.
 
-    Sample j stands at j / ``rate`` seconds after the first frame; none lies after the last.
+    Sample j is at j / ``rate`` seconds after the first frame; there are no samples after the last frame.
     """
     last = (len(track) - 1) / fps
     return resample_positions(track, fps, rate)[: int(np.floor(last * rate + 1e-6)) + 1]
 
 
 def smooth_track(track: NDArray[np.floating[Any]], rate: float) -> NDArray[np.float64]:
-    """(T, ...) sampled ``rate`` times a second, smoothed over time by a Gaussian."""
-    calm: NDArray[np.float64] = gaussian_filter1d(
+    """Smooth (T, ...), sampled at ``rate`` Hz, over time with a Gaussian."""
+    smooth: NDArray[np.float64] = gaussian_filter1d(
         np.asarray(track, dtype=np.float64), SMOOTHING_SECONDS * rate, axis=0, mode="nearest"
     )
-    return calm
+    return smooth
 
 
 def smoothed_speed(track: NDArray[np.floating[Any]], rate: float) -> NDArray[np.float64]:
-    """(T, ...) speed in m/s of positions (T, ..., 3) in metres, smoothed.
-
-    ``rate`` is in samples a second.
-    """
+    """Return the (T, ...) speed in m/s of smoothed positions (T, ..., 3) in metres, sampled at ``rate``
+    Hz."""
     velocity = np.gradient(smooth_track(track, rate), 1 / rate, axis=0)
     speed: NDArray[np.float64] = np.linalg.norm(velocity, axis=-1)
     return speed

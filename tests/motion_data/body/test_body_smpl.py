@@ -155,7 +155,7 @@ class TestFile:
             ({"J_regressor": None}, "lacks J_regressor"),
             ({"v_template": np.zeros((59, 3))}, "do not fit each other"),
             ({"v_template": np.full((60, 3), np.nan)}, "hold NaN"),
-            ({"kintree_table": np.zeros((2, 24), dtype=np.uint32)}, "otherwise than SMPL's first 22"),
+            ({"kintree_table": np.zeros((2, 24), dtype=np.uint32)}, "not those of SMPL's first 22"),
             ({"kintree_table": np.array("none")}, "not an array of numbers"),
             ({"J_regressor": np.array(["a", "b"])}, "not an array of numbers"),
         ],
