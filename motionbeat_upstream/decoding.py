@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -212,6 +213,35 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise AudioError(
             f"{path}: not audio: FFmpeg cannot read it ({error.strerror}); check that it plays, or convert "
             f"it to WAV or FLAC"
+        ) from error
+
+
+def decode_stream(file: BinaryIO, name: str) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Decode audio while it arrives, for example from a pipe; missing sound is not replaced.
+
+    Args:
+        file: need not be seekable.
+        name: for messages.
+
+    Yields:
+        (C, n) samples and their rate in Hz, which stays the same.
+
+    Raises:
+        AudioError: FFmpeg cannot read it, or it has no audio.
+    """
+    try:
+        with av.open(file, "r", options=OPTIONS, buffer_size=4096, **UNREADABLE_TAGS) as container:
+            stream = container.streams.best("audio")
+            if not isinstance(stream, AudioStream):
+                raise AudioError(f"{name}: no audio in it")
+            converter = _Converter()
+            for frame in container.decode(stream):
+                yield converter(frame), converter.rate
+            if converter.rate:
+                yield converter(None), converter.rate
+    except av.FFmpegError as error:
+        raise AudioError(
+            f"{name}: not audio: FFmpeg cannot read it ({error.strerror}); send WAV, FLAC, Ogg or MP3"
         ) from error
 
 

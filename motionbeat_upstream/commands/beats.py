@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -50,10 +51,15 @@ rekordbox).
 
 For several files or a folder, FILE.beats is written into the folder -o for each, or FILE with the suffix
 --format. Existing files of the same model and hints are skipped, so the same command continues an interrupted
-run; other files of beats are not replaced without --overwrite."""
+run; other files of beats are not replaced without --overwrite.
+
+--follow prints beats while audio arrives, for example from `ffmpeg -i URL -f wav -`."""
 
 DEFAULT_FORMAT = ".beats"
 """Format without ``--format`` and a suffix."""
+
+DEFAULT_LATENCY = 4.0
+"""Seconds; that of :class:`~motionbeat_upstream.beat_stream.BeatStream`."""
 
 CLICK_SECONDS = 0.05
 
@@ -85,9 +91,25 @@ def main(arguments: Sequence[str]) -> int:
         help="for one file, write the sound, with its rate and channels, and a click on each beat, higher on "
         "downbeats",
     )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="print the beats of one file, or of standard input if FILE is -, while it is read",
+    )
+    parser.add_argument(
+        "--latency",
+        type=float,
+        metavar="S",
+        help="with --follow, seconds of audio after a beat before it is printed; more gives better beats; "
+        f"default: {DEFAULT_LATENCY:g}",
+    )
     add_options(parser)
     add_many_files_options(parser)
     options = parser.parse_args(arguments)
+    if options.follow:
+        return _follow(parser, options)
+    if options.latency is not None:
+        parser.error("--latency needs --follow")
     if len(options.files) == 1 and not Path(options.files[0]).is_dir():
         return _beats_of_one(parser, options)
     if options.output is None or Path(options.output).suffix.lower() in WRITERS or options.click is not None:
@@ -97,6 +119,39 @@ def main(arguments: Sequence[str]) -> int:
     return make_outputs(
         "beats", audio, beats_files(options, output), partial(load_writer, options, output), options
     )
+
+
+def _follow(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Print the beats of a stream, each as soon as it is final."""
+    if len(options.files) > 1 or options.output or options.click or options.format:
+        parser.error("--follow prints the beats of one FILE; leave out -o, --click, --format and other files")
+    name = options.files[0]
+    source = "standard input" if name == "-" else str(_checked(parser, "FILE", audio_file, name))
+
+    from motionbeat_upstream.beat_stream import BeatStream
+    from motionbeat_upstream.decoding import decode_stream
+
+    model = load_model(options, uses_weights=False)
+    hints = read_hints(options, model)
+    stream: BeatStream | None = None
+    count = 0
+
+    def write(beats: Sequence[tuple[float, int]]) -> int:
+        for time, position in beats:
+            print(f"{time:.3f}\t{position}", flush=True)
+        return len(beats)
+
+    with nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as file:
+        for samples, rate in decode_stream(file, source):
+            if stream is None:
+                latency = DEFAULT_LATENCY if options.latency is None else options.latency
+                stream = BeatStream(model, rate, latency, hints)
+            count += write(stream.feed(samples.mean(0)))
+    if stream is not None:
+        count += write(stream.finish())
+    if not count:
+        print(f"motionbeat beats: {source}: no pulse", file=sys.stderr)
+    return 0 if count else 1
 
 
 def _beats_of_one(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
