@@ -58,7 +58,9 @@ def main(arguments: Sequence[str], recipes: Mapping[str, str] = RECIPES) -> int:
         if options.command == "watch":
             return watch(options.folder, options.once, options.every)
         if options.command == "stop":
-            return _stop(options.folder)
+            stopped = stop(options.folder, read_record(options.folder))
+            print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+            return 0
         if options.command in FILE_COMMANDS:
             return _launch_files(options, recipe_options)
         return _launch(options, recipes[options.command], recipe_options)
@@ -138,12 +140,6 @@ def _start(
     print(f"logs: {launch_folder(folder) / 'jobs'}")
     for name in ("watch", "stop"):
         print(f"{name}: python -m recipes.launch {name} {shlex.quote(options.folder)}")
-    return 0
-
-
-def _stop(folder: Path) -> int:
-    stopped = stop(folder, read_record(folder))
-    print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
     return 0
 
 

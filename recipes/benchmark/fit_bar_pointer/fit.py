@@ -64,23 +64,21 @@ def fit(recordings: Sequence[Activations], fold: NDArray[np.int64], seed: int, s
     return Fitted((searches[0][0], searches[1][0]), on_all, (searches[0][1], searches[1][1], proposals))
 
 
-def held_out_scores(
-    recordings: Sequence[Activations], fold: NDArray[np.int64], by_fold: Sequence[Values]
-) -> NDArray[np.float64]:
-    """(N, 2) scores of each recording with the values fitted to the other fold."""
-    result = np.empty((len(recordings), 2))
-    for number in FOLDS:
-        result[fold == number] = scores(list(compress(recordings, fold == number)), by_fold[1 - number])
-    return result
-
-
 def variants(
     recordings: Sequence[Activations], fold: NDArray[np.int64], by_fold: tuple[Values, Values]
 ) -> dict[str, NDArray[np.float64]]:
-    """(N, 2) held-out scores of the current weights, the fitted ones, and these without the tempo head."""
+    """(N, 2) held-out scores of the current weights, the fitted ones, and these without the tempo head.
+
+    Each recording is scored with the values fitted to the other fold.
+    """
     without = tuple(values | {"tempo": 0.0} for values in by_fold)
     values_by_variant = {"present": (current_values(),) * 2, "fitted": by_fold, "no tempo head": without}
-    return {name: held_out_scores(recordings, fold, values) for name, values in values_by_variant.items()}
+    result = {name: np.empty((len(recordings), 2)) for name in values_by_variant}
+    for name, values in values_by_variant.items():
+        for number in FOLDS:
+            members = list(compress(recordings, fold == number))
+            result[name][fold == number] = scores(members, values[1 - number])
+    return result
 
 
 def table(

@@ -42,7 +42,13 @@ def main(arguments: Sequence[str]) -> int:
         for table in plan.tables(upstreams, options.out / plan.name, options.resamples)
     ]
     lines = [line for table in tables for line in (f"## {table.title}", "", *table.lines(), "")]
-    text = "\n".join([*lines, *_missing_lines(missing)]) + "\n"
+    if missing:
+        lines += [
+            "Missing data sets, which are not part of the table:",
+            "",
+            *(f"- {line}" for line in missing),
+        ]
+    text = "\n".join(lines) + "\n"
     draw_tables(options.out / "table.png", tables)
     write_text(options.out / "table.md", text)
     write_tables(options.out / "tables.json", tables)
@@ -69,10 +75,6 @@ def run(
                 bar.set_description(f"{choice.label}, {plan.name}")
                 plan.run(upstream, out / plan.name, cache, overwrite)
                 bar.update()
-
-
-def _missing_lines(missing: Sequence[str]) -> list[str]:
-    return ["Missing, and no part of the table:", "", *(f"- {line}" for line in missing)] if missing else []
 
 
 if __name__ == "__main__":

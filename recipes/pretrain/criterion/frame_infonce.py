@@ -88,9 +88,8 @@ def frame_infonce(
         music_windows = _windows(music, first, window)
         # (B, W, 1 + S, E · window): the motion unshifted, then shifted.
         motion_windows = _windows(motion, first[..., None] + offsets, window)
-        is_repetition = (
-            _cosine(_windows(motion_input, first[..., None] + offsets, window))[..., 1:] > SAME_MOTION_COSINE
-        )
+        inputs = _windows(motion_input, first[..., None] + offsets, window)
+        is_repetition = (inputs * inputs[..., :1, :]).sum(-1)[..., 1:] > SAME_MOTION_COSINE
         own = torch.einsum("bwe,bwse->bws", music_windows, motion_windows) / temperature
         others = torch.einsum("iwe,jwe->wij", music_windows, motion_windows[:, :, 0]) / temperature
         comparable = is_negative & fits
@@ -115,8 +114,3 @@ def _windows(x: Tensor, first: Tensor, window: int) -> Tensor:
     index = index.clamp(0, x.shape[1] - 1)
     row = torch.arange(len(x), device=x.device).view(-1, *[1] * (index.dim() - 1))
     return F.normalize(x[row, index].flatten(-2), dim=-1)
-
-
-def _cosine(windows: Tensor) -> Tensor:
-    """Cosines of (..., S, E) unit vectors with the first of them."""
-    return (windows * windows[..., :1, :]).sum(-1)
