@@ -1,7 +1,8 @@
 """The base of the benchmark's tasks: a data set and its runs for each upstream, each done once.
 
-A run's folder holds two marks, ``begun`` and ``done``, each with what the run depends on: data, weights,
-settings, versions. A run is complete when ``done`` says what is asked for and its results are there.
+The folder of a run contains two files, ``begun`` and ``done``, with the fingerprint of all that the run
+depends on: data, weights, settings, versions. A run is complete if ``done`` has the current fingerprint and
+its results exist.
 """
 
 from __future__ import annotations
