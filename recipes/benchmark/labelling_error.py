@@ -96,7 +96,8 @@ def compare(
 
 def _within(times: Array, span: Array) -> Array:
     """Times between the first and last time of ``span``, or within the tolerance."""
-    return times[(times > span[0] - TOLERANCE_SECONDS) & (times < span[-1] + TOLERANCE_SECONDS)]
+    inside: Array = times[(times > span[0] - TOLERANCE_SECONDS) & (times < span[-1] + TOLERANCE_SECONDS)]
+    return inside
 
 
 def _matched_share(times: Array, others: Array) -> float:

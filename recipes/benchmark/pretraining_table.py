@@ -123,7 +123,7 @@ def table_text(runs_metrics: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _pair(record: Mapping[str, Any], metric: str, silent_metric: str | None) -> str:
     """Format a metric with its interval, and its value with blanked audio."""
-    silent = f"; silent {record[silent_metric]:.3f}" if silent_metric in record else ""
+    silent = f"; silent {record[silent_metric]:.3f}" if silent_metric and silent_metric in record else ""
     return _cell(record, metric) + silent
 
 
