@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -42,10 +42,8 @@ OPTIONS = {
 }
 """Options of FFmpeg: no network, and no playlists, which read other files."""
 
-# PyAV 19 replaces what is not UTF-8 in tags; before, it is told to.
-UNREADABLE_TAGS: dict[str, str] = (
-    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-)
+# Replaces bytes in tags that are not UTF-8; PyAV 19 does so by default.
+TAG_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 MAX_JITTER_SECONDS = 0.06
 """Maximum error of timestamps; those of Vorbis are off by up to half a block of up to 4,096 samples."""
@@ -207,7 +205,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise AudioError(f"{path}: the file is empty (0 bytes); download or export it again")
     try:
         # Without `file:` FFmpeg would take the path `Artist: Title.m4a` for a protocol.
-        with av.open(f"file:{path}", "r", options=OPTIONS, **UNREADABLE_TAGS) as container:
+        with av.open(f"file:{path}", "r", options=OPTIONS, **TAG_OPTIONS) as container:
             yield container
     except av.FFmpegError as error:
         raise AudioError(
@@ -230,7 +228,7 @@ def decode_stream(file: BinaryIO, name: str) -> Iterator[tuple[NDArray[np.float3
         AudioError: FFmpeg cannot read it, or it has no audio.
     """
     try:
-        with av.open(file, "r", options=OPTIONS, buffer_size=4096, **UNREADABLE_TAGS) as container:
+        with av.open(file, "r", options=OPTIONS, buffer_size=4096, **TAG_OPTIONS) as container:
             stream = container.streams.best("audio")
             if not isinstance(stream, AudioStream):
                 raise AudioError(f"{name}: no audio in it")

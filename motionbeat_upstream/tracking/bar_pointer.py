@@ -531,16 +531,16 @@ def _beat_score(
 
 
 def _matching_states(
-    beats: NDArray[np.int64], chosen: NDArray[np.int64], periods: NDArray[np.float64], size: int
+    beats: NDArray[np.int64], chosen_tempi: NDArray[np.int64], periods: NDArray[np.float64], size: int
 ) -> NDArray[np.bool_]:
     """(S, F) true for states about equal to one of (N,) beats with their periods."""
     if len(beats) == 0:
         return np.zeros((len(periods), size), dtype=np.bool_)
     frame = np.arange(size)
     nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, frame)
-    same_phase = np.abs(frame - beats[nearest]) <= SAME_PHASE_PERIODS * periods[chosen[nearest]]
+    same_phase = np.abs(frame - beats[nearest]) <= SAME_PHASE_PERIODS * periods[chosen_tempi[nearest]]
     same_tempo = np.abs(np.log2(periods[:, None] / periods)) <= SAME_TEMPO_OCTAVES
-    matching: NDArray[np.bool_] = same_tempo[:, chosen[nearest]] & same_phase
+    matching: NDArray[np.bool_] = same_tempo[:, chosen_tempi[nearest]] & same_phase
     return matching
 
 

@@ -199,14 +199,9 @@ def _standardise(x: Tensor, inside: Tensor, constant: float = 0.0) -> Tensor:
 def _cues(
     activation: Tensor, bass: Tensor, band_sums: Tensor, frames: Tensor, count: Tensor, inner: Tensor
 ) -> Tensor:
-    """Compute the cues of a downbeat at each beat.
+    """Compute the cues of a downbeat at each beat; the arguments are as in :func:`bar_positions`.
 
     Args:
-        activation: (B, F) of unit variance.
-        bass: (B, F) onsets in the bass, of unit variance.
-        band_sums: (B, C, F + 1) as in :class:`~motionbeat_upstream.tracking.accents.Accents`.
-        frames: (B, N) frame of each beat, increasing; those beyond ``count`` are ignored.
-        count: (B,) beats of each clip, at least 2.
         inner: (B, N) true for the beats that are compared.
 
     Returns:
@@ -228,10 +223,5 @@ def _cues(
     peak = F.max_pool1d(torch.stack([activation, bass], 1), 7, stride=1, padding=3)
     at_beat = peak.gather(2, frames.clamp(max=activation.shape[1] - 1)[:, None].expand(-1, 2, -1))
     cues = torch.stack([at_beat[:, 0], at_beat[:, 1], change(1), change(2)], 2)
-    return torch.stack(
-        [
-            _standardise(cue, inner, constant)
-            for cue, constant in zip(cues.unbind(2), MIN_CUE_DEVIATION, strict=True)
-        ],
-        2,
-    )
+    pairs = zip(cues.unbind(2), MIN_CUE_DEVIATION, strict=True)
+    return torch.stack([_standardise(cue, inner, constant) for cue, constant in pairs], 2)

@@ -34,12 +34,15 @@ def test_a_file_and_its_samples_have_the_same_beats(
 ) -> None:
     path = tmp_path / "song.wav"
     soundfile.write(path, song, 16_000, subtype="FLOAT")
-    of_file, of_samples = motionbeat.beats(path, model=model), motionbeat.beats(song, 16_000, model=model)
-    np.testing.assert_array_equal(of_file.times, of_samples.times)
-    assert of_file.bpm == pytest.approx(120, rel=0.02)
-    assert set(np.diff(of_file.positions)) <= {1, 1 - (of_file.metre or 0)}
-    assert f"{of_file.bpm:.1f} bpm" in str(of_file)
-    assert [str(one) for one in motionbeat.iter_beats([path, path], model=model)] == [str(of_file)] * 2
+    file_estimate = motionbeat.beats(path, model=model)
+    samples_estimate = motionbeat.beats(song, 16_000, model=model)
+    np.testing.assert_array_equal(file_estimate.times, samples_estimate.times)
+    assert file_estimate.bpm == pytest.approx(120, rel=0.02)
+    assert set(np.diff(file_estimate.positions)) <= {1, 1 - (file_estimate.metre or 0)}
+    assert f"{file_estimate.bpm:.1f} bpm" in str(file_estimate)
+    assert [str(estimate) for estimate in motionbeat.iter_beats([path, path], model=model)] == [
+        str(file_estimate)
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -86,14 +89,14 @@ def test_hints_bound_the_tempo(model: UpstreamExpert, song: Samples) -> None:
 
 
 def test_invalid_arguments_are_refused(model: UpstreamExpert, song: Samples, tmp_path: Path) -> None:
-    for fault, error in (
+    for call, error in (
         (lambda: motionbeat.beats(song, model=model), "need their rate"),
         (lambda: motionbeat.beats(song.reshape(-1, 2), 16_000, model=model), "transpose"),
         (lambda: motionbeat.beats(tmp_path / "a.wav", 16_000, model=model), "leave it out"),
         (lambda: motionbeat.features(np.full(16_000, np.nan), 16_000, model=model), "NaN"),
     ):
         with pytest.raises(AudioError, match=error):
-            fault()
+            call()
     with pytest.raises(ConfigError, match="no tempo lies between"):
         motionbeat.beats(song, 16_000, model=model, min_bpm=100, max_bpm=90)
     with pytest.raises(ConfigError, match="not available"):

@@ -152,7 +152,7 @@ def test_jams(folder: Path, estimate: BeatEstimate) -> None:
     assert [value["position"] for value in values] == estimate.positions.tolist()
     assert all(value["num_beats"] == estimate.metre for value in values)
     assert [value["measure"] for value in values] == _bars_of_csv(estimate, folder)
-    assert [one.value for one in tempo.data] == [estimate.bpm] * (estimate.bpm is not None)
+    assert [entry.value for entry in tempo.data] == [estimate.bpm] * (estimate.bpm is not None)
 
 
 def _bars_of_csv(estimate: BeatEstimate, folder: Path) -> list[int]:
@@ -279,8 +279,8 @@ def test_beats_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
 
 
 def test_upper_case_suffixes(tmp_path: Path) -> None:
-    one = BeatEstimate(np.array([0.5]), np.array([1]), 120.0, 4, 1.0, 1.0, 2.0, 16_000.0, Path("a.wav"))
+    estimate = BeatEstimate(np.array([0.5]), np.array([1]), 120.0, 4, 1.0, 1.0, 2.0, 16_000.0, Path("a.wav"))
     for suffix in WRITERS:
-        one.save(tmp_path / f"a{suffix}")
-        one.save(str(tmp_path / f"b{suffix.upper()}"))
+        estimate.save(tmp_path / f"a{suffix}")
+        estimate.save(str(tmp_path / f"b{suffix.upper()}"))
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix.upper()}").read_bytes() != b""

@@ -38,8 +38,8 @@ def resave(path: Path, changes: dict[str, str | None], weights: dict[str, Any] |
 
     with safe_open(path, framework="pt") as file:
         metadata = {**file.metadata(), **changes}
-    kept = {key: value for key, value in metadata.items() if value is not None}
-    save_file({**load_file(path), **(weights or {})}, path, kept)
+    remaining = {key: value for key, value in metadata.items() if value is not None}
+    save_file({**load_file(path), **(weights or {})}, path, remaining)
     return path
 
 

@@ -122,10 +122,10 @@ def test_a_stream_recording_starts_anywhere(folder: Path, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("quality", ["2", "9"])
 def test_joined_mp3s_are_read_to_the_end(folder: Path, quality: str) -> None:
-    one = encode(folder, "one.mp3", "-c:a", "libmp3lame", "-q:a", "2")
+    first = encode(folder, "one.mp3", "-c:a", "libmp3lame", "-q:a", "2")
     other = encode(folder, "other.mp3", "-c:a", "libmp3lame", "-q:a", quality)
     joined = folder / f"joined{quality}.mp3"
-    joined.write_bytes(one.read_bytes() + other.read_bytes())
+    joined.write_bytes(first.read_bytes() + other.read_bytes())
     check(joined, (*CLICKS, *(12 + second for second in CLICKS)))
 
 
@@ -203,9 +203,9 @@ def test_cover_pictures_are_no_video(folder: Path) -> None:
 
 
 def test_the_rate_may_change_in_a_joined_file(folder: Path) -> None:
-    one = encode(folder, "one.mp3", "-write_xing", "0", "-id3v2_version", "0")
+    first = encode(folder, "one.mp3", "-write_xing", "0", "-id3v2_version", "0")
     other = encode(folder, "mono.mp3", "-write_xing", "0", "-id3v2_version", "0", "-ar", "32000", "-ac", "1")
-    (folder / "rates.mp3").write_bytes(one.read_bytes() + other.read_bytes())
+    (folder / "rates.mp3").write_bytes(first.read_bytes() + other.read_bytes())
     wav = read_audio(folder / "rates.mp3").numpy()
     np.testing.assert_allclose(clicks_in(wav), (*CLICKS, *(12 + second for second in CLICKS)), atol=0.15)
     sound, rate = read_sound(folder / "rates.mp3")

@@ -29,27 +29,27 @@ def expert() -> UpstreamExpert:
 
 def ask(expert: UpstreamExpert, wavs: Any) -> dict[str, Any]:
     with torch.no_grad():
-        said: dict[str, Any] = expert(wavs)
-    return said
+        outputs: dict[str, Any] = expert(wavs)
+    return outputs
 
 
 def test_outputs(expert: UpstreamExpert) -> None:
-    said = ask(expert, [0.1 * torch.randn(32_000), 0.1 * torch.randn(10_000)])
-    assert len(said["hidden_states"]) == SMALL.layers
-    assert all(state.shape == (2, 100, 32) for state in said["hidden_states"])
-    assert said["last_hidden_state"] is said["hidden_states"][-1]
-    assert said["embedding"].shape == (2, 8)
-    assert said["onset_envelope"].shape == (2, 200)
-    tokens = said["beat_tokens"].shape[1]
-    assert said["beat_tokens"].shape == (2, tokens, 32)
-    assert said["token_times"].shape == (2, tokens, 2)
-    assert len(said["grids"]) == 2
+    outputs = ask(expert, [0.1 * torch.randn(32_000), 0.1 * torch.randn(10_000)])
+    assert len(outputs["hidden_states"]) == SMALL.layers
+    assert all(state.shape == (2, 100, 32) for state in outputs["hidden_states"])
+    assert outputs["last_hidden_state"] is outputs["hidden_states"][-1]
+    assert outputs["embedding"].shape == (2, 8)
+    assert outputs["onset_envelope"].shape == (2, 200)
+    tokens = outputs["beat_tokens"].shape[1]
+    assert outputs["beat_tokens"].shape == (2, tokens, 32)
+    assert outputs["token_times"].shape == (2, tokens, 2)
+    assert len(outputs["grids"]) == 2
     rates = {"hidden_states": 320, "pulse_activation": 320, "onset_envelope": 160}
     assert {key: expert.get_downsample_rates(key) for key in rates} == rates
-    assert said["pulse_activation"].shape == (2, 100)
-    assert (said["pulse_activation"][0] > 0).all()
-    assert said["pulse_activation"].max() <= 1
-    assert (said["pulse_activation"][1, 32:] == 0).all()
+    assert outputs["pulse_activation"].shape == (2, 100)
+    assert (outputs["pulse_activation"][0] > 0).all()
+    assert outputs["pulse_activation"].max() <= 1
+    assert (outputs["pulse_activation"][1, 32:] == 0).all()
 
 
 @pytest.mark.parametrize("key", ["embedding", "beat_tokens", "nonsense"])
@@ -61,9 +61,9 @@ def test_outputs_without_a_frame_rate_raise_an_error(expert: UpstreamExpert, key
 @pytest.mark.parametrize("seconds", [0.0000625, 0.01, 0.05, 0.0501, 0.31, 1.0, 7.77, 61.3])
 def test_lengths_follow_s3prls_rule(expert: UpstreamExpert, seconds: float) -> None:
     count = max(1, round(seconds * 16_000))
-    said = ask(expert, [0.1 * torch.randn(count)])
-    assert said["last_hidden_state"].shape[1] == math.ceil(count / 320)
-    assert said["last_hidden_state"].isfinite().all()
+    outputs = ask(expert, [0.1 * torch.randn(count)])
+    assert outputs["last_hidden_state"].shape[1] == math.ceil(count / 320)
+    assert outputs["last_hidden_state"].isfinite().all()
 
 
 @pytest.mark.slow
@@ -104,15 +104,15 @@ NOISE = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
     ],
 )
 def test_unusual_valid_input(expert: UpstreamExpert, wav: torch.Tensor) -> None:
-    said = ask(expert, [wav])
+    outputs = ask(expert, [wav])
     for key in ("last_hidden_state", "embedding", "beat_tokens", "onset_envelope", "pulse_activation"):
-        assert said[key].isfinite().all(), key
+        assert outputs[key].isfinite().all(), key
 
 
 def test_silence_and_short_clips_have_confidence_zero(expert: UpstreamExpert) -> None:
-    said = ask(expert, [torch.zeros(48_000), NOISE[:800]])
-    assert [grid.confidence for grid in said["grids"]] == [0.0, 0.0]
-    assert said["grids"][0].beats.tolist() == fallback_grid(3.0).beats.tolist()
+    outputs = ask(expert, [torch.zeros(48_000), NOISE[:800]])
+    assert [grid.confidence for grid in outputs["grids"]] == [0.0, 0.0]
+    assert outputs["grids"][0].beats.tolist() == fallback_grid(3.0).beats.tolist()
 
 
 def test_a_batch_as_one_tensor(expert: UpstreamExpert) -> None:

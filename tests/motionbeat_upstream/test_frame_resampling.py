@@ -19,8 +19,8 @@ def test_interpolation_equals_numpys(seed: int, frames: int, count: int, first: 
     centres = first + step * np.arange(frames)
     times = generator.uniform(first - 2 * step, centres[-1] + 2 * step, count)
     expected = np.stack([np.interp(times, centres, features[:, k]) for k in range(3)], -1)
-    found = resample_frames(torch.from_numpy(features), first, step, torch.from_numpy(times))
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
+    actual = resample_frames(torch.from_numpy(features), first, step, torch.from_numpy(times))
+    np.testing.assert_allclose(actual.numpy(), expected, atol=1e-9)
     batch = torch.from_numpy(features).float().expand(2, 4, -1, -1)
     many = resample_frames(batch, first, step, torch.from_numpy(times))
     assert many.shape == (2, 4, count, 3)
@@ -31,8 +31,8 @@ def test_interpolation_equals_numpys(seed: int, frames: int, count: int, first: 
 def test_features_are_constant_beyond_the_ends() -> None:
     features = torch.tensor([[1.0], [2.0], [4.0]])
     times = torch.tensor([-9.0, 0.0, 0.01, 0.02, 0.04, 0.05, 9.0])
-    found = resample_frames(features, 0.01, 0.02, times)
-    assert found[:, 0].tolist() == pytest.approx([1, 1, 1, 1.5, 3, 4, 4])
+    actual = resample_frames(features, 0.01, 0.02, times)
+    assert actual[:, 0].tolist() == pytest.approx([1, 1, 1, 1.5, 3, 4, 4])
 
 
 def test_frames_are_exact_after_ten_hours() -> None:

@@ -44,12 +44,12 @@ def test_timestamps_are_the_centres_of_frames(model: hear.HearModel) -> None:
     # A click moves what lies near it most; beyond the trunk's view nothing of the trunk changes.
     audio = torch.zeros(2, 16 * model.sample_rate)
     audio[:, ::4000] = 0.1
-    place = 8.0
-    audio[1, round(place * model.sample_rate)] = 1.0
+    centre = 8.0
+    audio[1, round(centre * model.sample_rate)] = 1.0
     embeddings, timestamps = hear.get_timestamp_embeddings(audio, model)
     trunk = embeddings[..., : model.timestamp_embedding_size // 2]
     moved = (trunk[1] - trunk[0]).norm(dim=1)
-    assert abs(float(timestamps[0, moved.argmax()]) / 1000 - place) < 0.1
+    assert abs(float(timestamps[0, moved.argmax()]) / 1000 - centre) < 0.1
 
 
 def test_embeddings_of_scenes(model: hear.HearModel) -> None:
@@ -65,9 +65,9 @@ def test_embeddings_of_scenes(model: hear.HearModel) -> None:
 
 def test_weights_of_a_given_file(model: hear.HearModel, tmp_path: Path) -> None:
     audio = torch.rand(1, 16_000)
-    named = hear.load_model(str(SHIPPED))
+    loaded = hear.load_model(str(SHIPPED))
     torch.testing.assert_close(
-        hear.get_scene_embeddings(audio, named), hear.get_scene_embeddings(audio, model)
+        hear.get_scene_embeddings(audio, loaded), hear.get_scene_embeddings(audio, model)
     )
     with pytest.raises(CheckpointError, match=r"lost\.safetensors"):
         hear.load_model(str(tmp_path / "lost.safetensors"))

@@ -40,9 +40,9 @@ def small(details: dict[str, Any] | None = None, **changes: Any) -> MotionBeatMo
     return MotionBeatModel(tower, Provenance("made pairs", details or {"seed": 0})).eval()
 
 
-def assert_equal_features(one: torch.nn.Module, other: torch.nn.Module) -> None:
+def assert_equal_features(first: torch.nn.Module, second: torch.nn.Module) -> None:
     with torch.inference_mode():
-        first, second = one(WAVS), other(WAVS)
+        first, second = first(WAVS), second(WAVS)
     for name in ("hidden_states", "embedding", "beat_tokens", "pulse_activation"):
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
 

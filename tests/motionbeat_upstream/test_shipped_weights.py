@@ -61,14 +61,14 @@ def test_beats_and_pulses_of_a_synthetic_piece(shipped: UpstreamExpert, bpm: flo
     beats = beat_times(bpm, seconds)
     wav = piece(beats, 4, seconds)
     with torch.inference_mode():
-        said = shipped([wav])
+        outputs = shipped([wav])
     for name in ("beat_activation", "pulse_activation"):
-        activation = said[name][0].numpy()
+        activation = outputs[name][0].numpy()
         middles = (np.arange(len(activation)) + 0.5) / 50
         away = np.abs(middles[:, None] - beats).min(1)
         assert activation[away < 0.03].mean() > 10 * activation[away > 0.1].mean()
     # A sanity check, no figure: those are in the README.
-    assert mir_eval.beat.f_measure(beats, said["grids"][0].beats) > 0.9
+    assert mir_eval.beat.f_measure(beats, outputs["grids"][0].beats) > 0.9
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-3, 0.1])
@@ -76,9 +76,9 @@ def test_beats_and_pulses_of_a_synthetic_piece(shipped: UpstreamExpert, bpm: flo
 def test_silence_and_noise_have_no_pulse(shipped: UpstreamExpert, seconds: int, level: float) -> None:
     wav = level * torch.randn(seconds * SAMPLE_RATE, generator=torch.Generator().manual_seed(seconds))
     with torch.inference_mode():
-        said = shipped([wav])
-    assert said["grids"][0].confidence == 0
-    assert all(state.isfinite().all() for state in said["hidden_states"])
+        outputs = shipped([wav])
+    assert outputs["grids"][0].confidence == 0
+    assert all(state.isfinite().all() for state in outputs["hidden_states"])
 
 
 def test_the_package_contains_the_weights() -> None:

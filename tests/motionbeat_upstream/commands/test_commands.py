@@ -63,8 +63,8 @@ def test_features_of_a_folder(run: Run, small: Path, tmp_path: Path) -> None:
     write(tmp_path / "in" / "deep" / "b.flac", 2.0)
     (tmp_path / "in" / "notes.txt").write_text("no audio")
     assert run("features", tmp_path / "in", "-o", tmp_path / "out", "-k", small) == 0
-    found = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    assert found == {"a.wav.npz", "deep/b.flac.npz"}
+    actual = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert actual == {"a.wav.npz", "deep/b.flac.npz"}
     with np.load(tmp_path / "out" / "a.wav.npz") as stored:
         assert set(stored.files) == {
             *("features", "times", "embedding", "beats", "positions", "metre", "confidence", "beat_tokens"),
@@ -132,11 +132,11 @@ def test_a_missing_file_among_many(
     files[40].write_text("not audio")
     assert run("features", *files, "-o", "out", "-k", small) == 1
     assert len(list(Path("out").glob("*.npz"))) == 58
-    said = capsys.readouterr().err
-    assert "58 extracted, 0 already present, 2 failed" in said
-    assert "020.wav: no such file" in said
-    assert "040.wav: not audio" in said
-    assert "Traceback" not in said
+    captured = capsys.readouterr().err
+    assert "58 extracted, 0 already present, 2 failed" in captured
+    assert "020.wav: no such file" in captured
+    assert "040.wav: not audio" in captured
+    assert "Traceback" not in captured
 
 
 def test_a_full_disk_stops_the_run(
@@ -185,10 +185,10 @@ def test_an_interruption_leaves_no_partial_files(small: Path, tmp_path: Path, jo
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "interrupted; what is finished is kept" in said
-    assert "Traceback" not in said
+    _, captured = process.communicate(timeout=60)
+    assert process.returncode == 130, captured
+    assert "interrupted; what is finished is kept" in captured
+    assert "Traceback" not in captured
     left = list((tmp_path / "out").iterdir())
     assert 3 <= len(left) < 400
     for path in left:
@@ -197,10 +197,10 @@ def test_an_interruption_leaves_no_partial_files(small: Path, tmp_path: Path, jo
 
 
 def test_find_audio_refuses_two_files_of_one_name(tmp_path: Path) -> None:
-    one, other = write(tmp_path / "x" / "a.wav", 0.1), write(tmp_path / "y" / "a.wav", 0.1)
-    assert find_audio([one, one]) == [(one, Path("a.wav"))]
+    first, other = write(tmp_path / "x" / "a.wav", 0.1), write(tmp_path / "y" / "a.wav", 0.1)
+    assert find_audio([first, first]) == [(first, Path("a.wav"))]
     with pytest.raises(ValueError, match="would both be written"):
-        find_audio([one, other])
+        find_audio([first, other])
     # The draft of a process that was killed is no input.
     write(tmp_path / "z" / ".part-x.wav", 0.1)
     with pytest.raises(ValueError, match="no audio in this folder"):
@@ -362,13 +362,13 @@ def test_damaged_audio_is_a_warning_or_an_error(
     path.write_bytes(path.read_bytes()[: 44 + 4 * 16_000 * 2])
     name = {"plot": "a.png", "beats": "a.beats"}.get(command, "out")
     assert run(command, path, "-k", small, "-o", tmp_path / name) == 0
-    told = capsys.readouterr().err
-    fault = "the file is damaged: the sound ends at 4.000 s, expected 6.000 s"
-    assert f"motionbeat {command}: warning: {path}: {fault}" in told
+    printed = capsys.readouterr().err
+    error = "the file is damaged: the sound ends at 4.000 s, expected 6.000 s"
+    assert f"motionbeat {command}: warning: {path}: {error}" in printed
     (tmp_path / "again").mkdir()
     refused = run(command, path, "-k", small, "-o", tmp_path / "again" / name, "--strict")
     assert refused == (1 if command == "features" else 2)
-    assert fault in capsys.readouterr().err
+    assert error in capsys.readouterr().err
     assert not any((tmp_path / "again").rglob("*.*"))
 
 
@@ -426,16 +426,16 @@ def test_similarity_of_a_repeated_bar_and_of_two_sections() -> None:
 def test_similarity_is_in_units_of_the_variance_of_frames() -> None:
     grid = regular_grid(8.0, 120.0, 4)
     frames = np.random.default_rng(0).normal(3.0, 5.0, (400, 2)).astype(np.float32)
-    found = bar_similarity([frames[:, :1], frames[:, 1:]], grid)
-    assert found.shape == (5, 5)
+    actual = bar_similarity([frames[:, :1], frames[:, 1:]], grid)
+    assert actual.shape == (5, 5)
     scaled = (frames - frames.mean(0)) / frames.std(0)
     # A bar is 2 s, 100 frames; a frame within a 24th of a beat before a downbeat is counted to its bar.
     early = 1
     bars = [scaled[max(0, 100 * k - early) : 100 * (k + 1) - early].mean(0) for k in range(4)]
-    for one in range(4):
+    for first in range(4):
         for other in range(4):
-            distance = ((bars[one] - bars[other]) ** 2).mean()
-            assert found[one, other] == pytest.approx(np.exp(-distance / SIMILARITY_SCALE), abs=2e-3)
+            distance = ((bars[first] - bars[other]) ** 2).mean()
+            assert actual[first, other] == pytest.approx(np.exp(-distance / SIMILARITY_SCALE), abs=2e-3)
 
 
 def test_plot_of_silence(run: Run, small: Path, tmp_path: Path) -> None:
@@ -521,9 +521,9 @@ def test_errors_of_the_user_are_one_line(
     (tmp_path / "film.mp4").write_bytes((tmp_path / "a.wav").read_bytes())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert run(*arguments) == code
-    said = capsys.readouterr().err
-    assert message in said
-    assert "Traceback" not in said
+    captured = capsys.readouterr().err
+    assert message in captured
+    assert "Traceback" not in captured
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

@@ -129,10 +129,10 @@ def test_songs_are_processed_whole_and_slices_alone(run: Run, tmp_path: Path) ->
     centres = 0.01 + 0.02 * np.arange(400)
     with torch.inference_mode():
         for index, (folder, file) in enumerate((("whole", "a.wav"), ("alone", "cut/a_slice3.wav"))):
-            heard = torch.from_numpy(soundfile.read(file, dtype="float32")[0])
-            said = expert([heard])["last_hidden_state"][0].numpy()
+            whole = torch.from_numpy(soundfile.read(file, dtype="float32")[0])
+            features = expert([whole])["last_hidden_state"][0].numpy()
             times = (1 - index) * 1.5 + np.arange(150) / 30
-            expected = np.stack([np.interp(times, centres[: len(said)], row) for row in said.T], -1)
+            expected = np.stack([np.interp(times, centres[: len(features)], row) for row in features.T], -1)
             np.testing.assert_allclose(np.load(f"{folder}/a_slice3.npy"), expected, atol=1e-4)
     assert np.abs(np.load("whole/a_slice3.npy") - np.load("alone/a_slice3.npy")).max() > 1e-3
 
@@ -178,8 +178,8 @@ def test_interrupted_slices_are_continued(
     with monkeypatch.context() as full:
         full.setattr(np, "save", save)
         assert run("in", "-o", "out") == 2
-    said = capsys.readouterr().err
-    assert "No space left on device while writing out/b_slice0.npy; 1 finished before it" in said
+    captured = capsys.readouterr().err
+    assert "No space left on device while writing out/b_slice0.npy; 1 finished before it" in captured
     before = changed()
     assert len(before) == 7
     assert run("in", "-o", "out") == 0
@@ -225,9 +225,9 @@ def test_errors_of_the_user(run: Run, tmp_path: Path, capsys: pytest.CaptureFixt
     write(tmp_path / "in" / "a_slice3.wav", 82_000)
     write(tmp_path / "in" / "good.wav", 80_000)
     assert run("in", "-o", "out") == 1
-    said = capsys.readouterr().err
-    assert "short.wav: lasts 4.99994 s; a slice takes 5 s; leave it out" in said
-    assert "a_slice3.wav: lasts 5.12 s; expected 5 s for a slice" in said
+    captured = capsys.readouterr().err
+    assert "short.wav: lasts 4.99994 s; a slice takes 5 s; leave it out" in captured
+    assert "a_slice3.wav: lasts 5.12 s; expected 5 s for a slice" in captured
     assert [path.name for path in Path("out").glob("*.npy")] == ["good_slice0.npy"]
     assert run("in/good.wav", "-o", "out", "--half") == 2
     assert "--half: EDGE reads float32" in capsys.readouterr().err

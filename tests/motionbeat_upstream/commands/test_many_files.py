@@ -48,32 +48,32 @@ def read(folder: Path) -> dict[str, bytes]:
 def test_two_processes_have_the_results_of_one(
     songs: Path, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], strict: list[str]
 ) -> None:
-    found = []
+    results = []
     for jobs in ("1", "2"):
         out = tmp_path / jobs
         more = [str(tmp_path / "gone.wav"), "-o", str(out), "-k", str(small), "--jobs", jobs, *strict]
         code = features([str(songs), *more])
-        said = [line for line in capsys.readouterr().err.splitlines() if "file/s" not in line]
+        captured = [line for line in capsys.readouterr().err.splitlines() if "file/s" not in line]
         arrays = {}
         for name in read(out):
             with np.load(out / name) as stored:
                 arrays[name] = {key: stored[key] for key in stored.files}
-        found.append((code, said, arrays))
-    (code, said, one), (code_of_two, said_of_two, two) = found
-    assert (code, said) == (code_of_two, said_of_two)
+        results.append((code, captured, arrays))
+    (code, captured, first), (second_code, second_captured, second) = results
+    assert (code, captured) == (second_code, second_captured)
     assert code == 1
-    assert sum("tower is not trained" in line for line in said) == 1
-    assert f"{5 - len(strict)} extracted, 0 already present, {2 + len(strict)} failed" in said
-    failed = [line for line in said if line.startswith("failed: ")]
+    assert sum("tower is not trained" in line for line in captured) == 1
+    assert f"{5 - len(strict)} extracted, 0 already present, {2 + len(strict)} failed" in captured
+    failed = [line for line in captured if line.startswith("failed: ")]
     expected = [*(["damaged.wav"] if strict else []), "text.wav", "gone.wav"]
     assert [Path(line.split(": ")[1]).name for line in failed] == expected
-    assert any("motionbeat features: warning" in line and "damaged.wav" in line for line in said) != bool(
+    assert any("motionbeat features: warning" in line and "damaged.wav" in line for line in captured) != bool(
         strict
     )
-    assert one.keys() == two.keys()
-    for name in one:
-        for key in one[name]:
-            np.testing.assert_array_equal(one[name][key], two[name][key])
+    assert first.keys() == second.keys()
+    for name in first:
+        for key in first[name]:
+            np.testing.assert_array_equal(first[name][key], second[name][key])
 
 
 @pytest.mark.slow
@@ -83,9 +83,9 @@ def test_beats_of_a_folder_are_those_of_each_file(
     out = tmp_path / "out"
     command = [str(songs), "-o", str(out)]
     assert beats([*command, "--jobs", "2"]) == 1
-    said = capsys.readouterr().err
-    assert "4 extracted, 0 already present, 2 failed" in said
-    assert f"failed: {songs}/silent.wav: no pulse; nothing is written" in said
+    captured = capsys.readouterr().err
+    assert "4 extracted, 0 already present, 2 failed" in captured
+    assert f"failed: {songs}/silent.wav: no pulse; nothing is written" in captured
     written = {name: text for name, text in read(out).items() if name.endswith(".beats")}
     assert sorted(written) == [f"{name}.beats" for name in ("a.wav", "c.wav", "damaged.wav", "deep/b.flac")]
     for name, text in written.items():

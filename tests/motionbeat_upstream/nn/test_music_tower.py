@@ -66,9 +66,9 @@ def check_batch_independence(clips: list[tuple[float, float]], seed: int) -> Non
         alone = run(tower, [wav])
         frames = int(alone.frame_lengths[0])
         np.testing.assert_array_equal(alone.grids[0].beats, together.grids[row].beats)
-        for one, many in zip(alone.hidden_states, together.hidden_states, strict=True):
-            torch.testing.assert_close(many[row, :frames], one[0], rtol=0, atol=1e-4)
-            assert (many[row, frames:] == 0).all()
+        for first, second in zip(alone.hidden_states, together.hidden_states, strict=True):
+            torch.testing.assert_close(second[row, :frames], first[0], rtol=0, atol=1e-4)
+            assert (second[row, frames:] == 0).all()
         torch.testing.assert_close(together.embedding[row], alone.embedding[0], rtol=0, atol=1e-4)
 
 
@@ -133,10 +133,10 @@ def test_grids_from_onsets_use_the_onset_envelope_alone(tower: MusicTower) -> No
     lengths = torch.tensor([len(w) for w in wavs])
     mel, frames = log_mel(wav, lengths, SMALL.n_mels)
     expected = estimate_grids(onset_envelope(mel, frames), mel, frames, (lengths / 16_000).tolist())
-    for one, other in zip(expected, run(tower, wavs).grids, strict=True):
-        assert one.beats.tolist() == other.beats.tolist()
-        assert one.positions.tolist() == other.positions.tolist()
-        assert (one.metre, one.confidence) == (other.metre, other.confidence)
+    for first, second in zip(expected, run(tower, wavs).grids, strict=True):
+        assert first.beats.tolist() == second.beats.tolist()
+        assert first.positions.tolist() == second.positions.tolist()
+        assert (first.metre, first.confidence) == (second.metre, second.confidence)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -31,10 +31,10 @@ def test_frames_do_not_depend_on_the_batch(kind: str) -> None:
     padded[1] = torch.randn(90, SMALL.n_mels)
     together = network(padded, torch.tensor([60, 90]))
     assert len(alone) == len(together) == 1 + len(SMALL.trunk_dilations)
-    for one, both in zip(alone, together, strict=True):
-        assert one.shape == (1, 30, SMALL.dim)
-        assert torch.allclose(one[0], both[0, :30], atol=1e-5)
-        assert not both[0, 30:].any()
+    for first, second in zip(alone, together, strict=True):
+        assert first.shape == (1, 30, SMALL.dim)
+        assert torch.allclose(first[0], second[0, :30], atol=1e-5)
+        assert not second[0, 30:].any()
 
 
 @pytest.mark.parametrize("kind", TRUNKS)

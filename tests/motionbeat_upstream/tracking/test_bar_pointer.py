@@ -221,8 +221,8 @@ def test_paths_do_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     for blocks in (1, 7):
         monkeypatch.setattr(bar_pointer, "CHUNK_BLOCKS", blocks)
         chunked = decode(*logits)
-        for one, other in zip(astuple(chunked), astuple(whole), strict=True):
-            np.testing.assert_array_equal(one, other)
+        for first, second in zip(astuple(chunked), astuple(whole), strict=True):
+            np.testing.assert_array_equal(first, second)
 
 
 def scores_of(beats: NDArray[np.float64], positions: NDArray[np.int64], path: BarPath) -> tuple[float, float]:
@@ -405,8 +405,8 @@ def test_paths_do_not_depend_on_the_batch() -> None:
     for row, pair in enumerate(clips):
         batch[:, row, : lengths[row]] = torch.stack(pair)
     for alone, together in zip(clips, decode_bars(DecoderInput(batch[0], batch[1], lengths)), strict=True):
-        for one, other in zip(astuple(decode(*alone)), astuple(together), strict=True):
-            np.testing.assert_array_equal(one, other)
+        for first, second in zip(astuple(decode(*alone)), astuple(together), strict=True):
+            np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.slow
