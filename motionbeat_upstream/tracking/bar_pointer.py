@@ -471,14 +471,14 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
     frame = np.arange(block) * positions
     at_first, after_last = frame + model.first[:, None], frame + model.last[:, None] + 1
     to_other = model.other_metre[:, None]
-    at = needed
+    cursor = needed
     for number in range(first, stop):
-        if at + block > leaving.shape[1]:
-            leaving[:, :needed] = leaving[:, at - needed : at]
-            at = needed
+        if cursor + block > leaving.shape[1]:
+            leaving[:, :needed] = leaving[:, cursor - needed : cursor]
+            cursor = needed
         now = scores[before + number - first]
         here = slice(number * block, (number + 1) * block)
-        arriving = runs[origin + at * positions]
+        arriving = runs[origin + cursor * positions]
         if positions > 1:
             ended = arriving[:, after_last]
             if len(to_other) > 1:
@@ -493,9 +493,9 @@ def _forward(model: _Model, head: Scores, first: int, evidence: _Evidence) -> Sc
         if blocked is not None:
             np.copyto(now, IMPOSSIBLE, where=blocked[:, here, None])
         _spread(model, now, onward[:, 2:])
-        _over_deviations(model, onward, leaving[:, at - 1 : at + block - 1])
+        _over_deviations(model, onward, leaving[:, cursor - 1 : cursor + block - 1])
         onward[:, :2] = onward[:, -2:]
-        at += block
+        cursor += block
     return scores
 
 
