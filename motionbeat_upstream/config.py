@@ -167,10 +167,18 @@ class MusicTowerConfig(TowerConfig):
 
     KIND = "music tower"
     MINIMA: ClassVar[Mapping[str, int]] = {"n_mels": 8, **TowerConfig.MINIMA}
-    LEGACY_VALUES: ClassVar[Mapping[str, Any]] = {"beat_heads": False, **TowerConfig.LEGACY_VALUES}
+    LEGACY_VALUES: ClassVar[Mapping[str, Any]] = {
+        "beat_heads": False,
+        "front_end_layer": False,
+        **TowerConfig.LEGACY_VALUES,
+    }
 
     n_mels: int = 96
     """Mel bands between 30 Hz and 8 kHz."""
+
+    front_end_layer: bool = False
+    """Whether the first hidden state is the input of the trunk: two frames of log-mel, padded with zeros to
+    ``dim``. A probe that weights the layers can then use the log-mel [O]."""
 
     trunk_dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
     """Dilations of the convolutions of the frame trunk."""
@@ -186,8 +194,26 @@ class MusicTowerConfig(TowerConfig):
     """Weight in [0, 1] of the onsets or pulses for the phase of the beats; the rest goes to accents in the
     log-mel. The default is for onsets; use more for trained pulses."""
 
+    @property
+    def layers(self) -> int:
+        """Number of hidden states: the front end's, if there is one, the stem's, the trunk's and the token
+        layers'."""
+        return super().layers + self.front_end_layer
+
+    @property
+    def trunk_layers(self) -> range:
+        """Indices of the trunk's hidden states: the stem's and those of the layers."""
+        return range(self.front_end_layer, self.front_end_layer + 1 + len(self.trunk_dilations))
+
     def _errors(self) -> list[str]:
         errors = super()._errors()
+        if not isinstance(self.front_end_layer, bool):
+            errors.append(f"front_end_layer must be true or false, got {self.front_end_layer!r}")
+        elif self.front_end_layer and not errors and self.dim < 2 * self.n_mels:
+            errors.append(
+                f"front_end_layer needs dim of at least 2 * n_mels, got dim {self.dim} and n_mels "
+                f"{self.n_mels}"
+            )
         if self.grid_from not in GRID_SOURCES:
             errors.append(f"grid_from must be one of {', '.join(GRID_SOURCES)}, got {self.grid_from!r}")
         if not isinstance(self.beat_heads, bool):
@@ -230,8 +256,10 @@ def _are_ints(values: object, minimum: int) -> bool:
 
 
 ARCHITECTURES: Mapping[str, MusicTowerConfig] = {
-    "tiny": MusicTowerConfig(),
-    "base": MusicTowerConfig(arch="base", dim=768, token_layers=12, heads=12, embedding_dim=512),
+    "tiny": MusicTowerConfig(front_end_layer=True),
+    "base": MusicTowerConfig(
+        arch="base", front_end_layer=True, dim=768, token_layers=12, heads=12, embedding_dim=512
+    ),
 }
 """``tiny``, that of the shipped weights, and ``base``, about the size of HuBERT base."""
 

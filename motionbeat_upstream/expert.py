@@ -32,7 +32,7 @@ class UpstreamExpert(nn.Module):
 
     For a list of waveforms it returns
 
-    - ``hidden_states``: list of (B, ceil(T/320), D), states of the trunk, then of the token layers;
+    - ``hidden_states``: list of (B, ceil(T/320), D), states of the front end, the trunk and the token layers;
     - ``last_hidden_state``: the last of them;
     - ``embedding``: (B, E), one vector per clip;
     - ``beat_tokens``: (B, N, D), S tokens per beat, and ``token_times``: (B, N, 2), their start and

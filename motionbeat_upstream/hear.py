@@ -30,7 +30,7 @@ class HearModel(nn.Module):
         super().__init__()
         self.upstream = hubconf.motionbeat(ckpt=model_file_path or None)
         config = self.upstream.tower.config
-        self.trunk_layer = len(config.trunk_dilations)
+        self.trunk_layer = config.trunk_layers[-1]
         self.sample_rate = SAMPLE_RATE
         self.timestamp_embedding_size = 2 * config.dim
         self.scene_embedding_size = self.timestamp_embedding_size + config.embedding_dim

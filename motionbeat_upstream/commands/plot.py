@@ -127,7 +127,7 @@ def analyse(name: str, wav: torch.Tensor, expert: UpstreamExpert, hints: Hints |
         lengths = torch.tensor([len(wav)], device=device)
         features = expert.tower(wav[None].to(device), lengths, hints=hints or NO_HINTS)
     # Without the token layers, whose features depend on the position in 16 bars in any music.
-    trunk = features.hidden_states[: len(expert.tower.config.trunk_dilations) + 1]
+    trunk = [features.hidden_states[layer] for layer in expert.tower.config.trunk_layers]
     return Song(
         name=name,
         wav=wav.numpy(),

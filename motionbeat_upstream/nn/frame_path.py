@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.errors import ConfigError
+from motionbeat_upstream.nn.frame_trunk import front_end_layer
 from motionbeat_upstream.nn.music_tower import BeatLogits, MusicTower
 from motionbeat_upstream.tracking.frontend import UNIT_POWER, fourier_basis, log_mel_unblocked, mel_filters
 
@@ -34,7 +35,7 @@ class FramePath(nn.Module):
             raise ConfigError(
                 f"the {tower.config.arch} tower has no beat heads; use a checkpoint trained with them"
             )
-        self.trunk, self.beat_heads = tower.trunk, tower.beat_heads
+        self.config, self.trunk, self.beat_heads = tower.config, tower.trunk, tower.beat_heads
         self.register_buffer("fourier", fourier_basis(), persistent=False)
         self.register_buffer("filters", mel_filters(tower.config.n_mels) / UNIT_POWER, persistent=False)
 
@@ -46,11 +47,14 @@ class FramePath(nn.Module):
             lengths: (B,) samples of each clip, int64, at least 1.
 
         Returns:
-            ``hidden_state_0``, …: the trunk's states, each (B, F, D) and 0 beyond a clip's end, where
-            F = ceil(T / 320) frames at 50 Hz. Then the logits of
+            ``hidden_state_0``, …: the states of the front end and the trunk, each (B, F, D) and 0 beyond a
+            clip's end, where F = ceil(T / 320) frames at 50 Hz. Then the logits of
             :class:`~motionbeat_upstream.nn.music_tower.BeatLogits` by name.
         """
-        states = self.trunk(*log_mel_unblocked(wav, lengths, self.fourier, self.filters))
+        log_mel, mel_lengths = log_mel_unblocked(wav, lengths, self.fourier, self.filters)
+        states = self.trunk(log_mel, mel_lengths)
+        if self.config.front_end_layer:
+            states = [front_end_layer(log_mel, self.config.dim), *states]
         logits = self.beat_heads(states[-1])
         outputs = *states, *(getattr(logits, head.name) for head in fields(BeatLogits))
         return dict(zip(self.output_names, outputs, strict=True))
@@ -58,7 +62,7 @@ class FramePath(nn.Module):
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs in order."""
-        layers = range(len(self.trunk.layers) + 1)
+        layers = range(self.config.trunk_layers.stop)
         return [*(f"hidden_state_{layer}" for layer in layers), *(head.name for head in fields(BeatLogits))]
 
 

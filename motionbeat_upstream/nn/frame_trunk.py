@@ -62,6 +62,12 @@ class BottleneckLayer(nn.Module):
         return x + convolve(self.widen, F.gelu(convolve(self.narrow, x)))
 
 
+def front_end_layer(log_mel: Tensor, dim: int) -> Tensor:
+    """View (B, 2F, n_mels) log-mel at 100 Hz as (B, F, dim) frames at 50 Hz: two frames each, then zeros."""
+    pairs = log_mel.unflatten(1, (-1, 2)).flatten(2)
+    return F.pad(pairs, (0, dim - pairs.shape[-1]))
+
+
 def to_channels_first(x: Tensor) -> Tensor:
     """View (B, F, D) frames as (B, D, 1, F), the input of :func:`convolve`."""
     return x.transpose(1, 2)[:, :, None]

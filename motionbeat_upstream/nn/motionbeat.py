@@ -117,7 +117,7 @@ class MotionBeat(nn.Module):
                 not over bars.
         """
         features = self.music(wav, lengths, grids, augment)
-        trunk = features.hidden_states[len(self.music.config.trunk_dilations)]
+        trunk = features.hidden_states[self.music.config.trunk_layers[-1]]
         both = torch.cat([trunk, features.hidden_states[-1]], -1)
         spectrum = self.music_spectrum
         return MusicSide(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_pooling import Overlaps, overlaps, pool, spread
-from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk
+from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk, front_end_layer
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 from motionbeat_upstream.no_compile import no_compile
 from motionbeat_upstream.tracking.bar_pointer import NO_HINTS, Hints
@@ -71,7 +71,8 @@ class FrameFeatures:
     """Outputs of the tower without a grid; all are 0 beyond a clip's end."""
 
     hidden_states: list[Tensor]
-    """States of the trunk, each (B, F, D); empty if only the heads' outputs were computed."""
+    """States of the front end, if the configuration has it, and the trunk, each (B, F, D); empty if only the
+    heads' outputs were computed."""
     frame_lengths: Tensor
     """(B,) frames of each clip: ceil(samples / 320)."""
     onset_envelope: Tensor
@@ -91,7 +92,8 @@ class FrameFeatures:
 class MusicFeatures(FrameFeatures):
     """Outputs of the tower for a batch; all are 0 beyond a clip's end.
 
-    ``hidden_states`` are the states of the trunk, then those of the token layers, spread over frames.
+    ``hidden_states`` are the states of the front end and the trunk, then those of the token layers, spread
+    over frames.
     """
 
     embedding: Tensor
@@ -274,7 +276,10 @@ class MusicTower(nn.Module):
         """Compute the states of the trunk and the outputs of its heads."""
         if augment is not None:
             mel = augment(mel) * length_mask(mel_lengths, mel.shape[1])[..., None]
-        states = self.trunk(mel.to(next(self.trunk.parameters()).dtype), mel_lengths)
+        mel = mel.to(next(self.trunk.parameters()).dtype)
+        states = self.trunk(mel, mel_lengths)
+        if self.config.front_end_layer:
+            states = [front_end_layer(mel, self.config.dim), *states]
         lengths = torch.div(mel_lengths, 2, rounding_mode="floor")
         pulses = self.pulse_head(states[-1])[..., 0] * length_mask(lengths, states[-1].shape[1])
         beats = None if self.beat_heads is None else self.beat_heads(states[-1])

@@ -67,6 +67,11 @@ def test_the_frame_path_equals_the_tower_for_shipped_weights(samples: int, count
     check(tower, FramePath(tower), samples, count)
 
 
+def test_the_frame_path_has_the_front_end_layer() -> None:
+    tower = made(replace(SMALL, n_mels=16, front_end_layer=True))
+    check(tower, FramePath(tower), 9_000, 2)
+
+
 def test_silence_and_a_loud_pure_tone() -> None:
     tower = hubconf.motionbeat().tower
     wav = torch.stack([torch.zeros(32_000), torch.sin(torch.arange(32_000) * 0.17)])

@@ -606,7 +606,10 @@ def _task_config(task: str) -> Parser:
 PRETRAINING = {
     "model": {
         "arch": "tiny",
-        "config_overrides": {"music": {"dropout": 0.0, "dim": 64}, "motion": {"dim": 48, "token_layers": 1}},
+        "config_overrides": {
+            "music": {"dropout": 0.0, "dim": 64, "n_mels": 32},
+            "motion": {"dim": 48, "token_layers": 1},
+        },
     },
     "data": {"corpora": ["data/a"], "batch_size": 16, "bars": 4, "seconds": 6.0, "workers": 1},
     "criterion": {"settings": {"ecl": {"jittered": 3}}, "stop_after": 20},

@@ -127,8 +127,8 @@ def beat_probe(
 
 def probed_layers(config: MusicTowerConfig) -> dict[str, int]:
     """Probed hidden states: the middle and last layer of the trunk, and the last layer of the tower."""
-    trunk = len(config.trunk_dilations)
-    return {"middle": (trunk + 1) // 2, "trunk": trunk, "last": -1}
+    trunk = config.trunk_layers
+    return {"middle": trunk[len(trunk) // 2], "trunk": trunk[-1], "last": -1}
 
 
 def annotated_beats(batch: Batch, row: int) -> NDArray[np.float64]:

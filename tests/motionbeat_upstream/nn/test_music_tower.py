@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motionbeat_upstream.config import architecture
+from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn import music_tower, token_encoder
 from motionbeat_upstream.nn.music_tower import MusicFeatures, MusicTower, untrained_music_tower
 from motionbeat_upstream.tracking.accents import DEFAULT_TRUST
@@ -38,6 +39,26 @@ def test_sizes_of_the_architectures() -> None:
     tiny, base = (MusicTower(architecture(name)) for name in ("tiny", "base"))
     assert sum(p.numel() for p in tiny.parameters()) <= 4_000_000
     assert 90e6 <= sum(p.numel() for p in base.parameters()) <= 100e6
+
+
+def test_the_front_end_layer_is_the_log_mel_and_changes_nothing_else() -> None:
+    config = replace(SMALL, n_mels=12)
+    plain = untrained_music_tower(config).eval()
+    tower = untrained_music_tower(replace(config, front_end_layer=True)).eval()
+    clips = [music(2.0, 100, 0), music(1.3, 120, 1)]
+    features, expected = run(tower, clips), run(plain, clips)
+    first, *others = features.hidden_states
+    assert len(features.hidden_states) == tower.config.layers == plain.config.layers + 1
+    torch.testing.assert_close(others, expected.hidden_states, rtol=0, atol=0)
+    assert list(tower.config.trunk_layers) == [1, 2, 3]
+    for row, clip in enumerate(clips):
+        mel, _ = log_mel(clip[None], torch.tensor([len(clip)]), 12)
+        frames = mel.shape[1] // 2
+        torch.testing.assert_close(first[row, :frames, :24], mel.view(frames, 24), rtol=0, atol=1e-5)
+        assert not first[row, frames:].any()
+    assert not first[..., 24:].any()
+    with pytest.raises(ConfigError, match="front_end_layer needs dim of at least"):
+        replace(SMALL, front_end_layer=True).validate()
 
 
 @settings(deadline=None, max_examples=8)

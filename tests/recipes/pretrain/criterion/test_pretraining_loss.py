@@ -26,7 +26,7 @@ from tests.made_corpus import Made, write_corpus
 
 SIZES = {"dim": 16, "trunk_dilations": [1, 2], "token_layers": 1, "heads": 2, "dropout": 0.0}
 CONFIG = PretrainedModelConfig(
-    music={**SIZES, "n_mels": 16, "embedding_dim": 12}, motion={**SIZES, "embedding_dim": 12}, projection=8
+    music={**SIZES, "n_mels": 8, "embedding_dim": 12}, motion={**SIZES, "embedding_dim": 12}, projection=8
 )
 SETTINGS = CriterionSettings(frames=FrameSettings(window=1.0, windows=1, shifts=2))
 
