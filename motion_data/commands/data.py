@@ -1,6 +1,6 @@
-"""``motionbeat data``: prepare a corpus, look at a pair, list licences, time the pipeline, write shards.
+"""``motionbeat data``: prepare a corpus, show a pair, list licences, time the pipeline, write shards.
 
-``soundfonts`` measures the sounds that constructed pairs may be played through.
+``soundfonts`` measures the sounds that constructed pairs are rendered with.
 """
 
 from __future__ import annotations

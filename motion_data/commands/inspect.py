@@ -1,4 +1,4 @@
-"""``motionbeat data inspect``: a pair as a picture, a film, a page that plays, or its motion as a file."""
+"""``motionbeat data inspect``: show a pair as a picture, video or web page, or export its motion."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.commands.paths import output_file, refuse_inputs
 
 DESCRIPTION = """\
-Look at a pair of a prepared corpus. The suffix of -o says as what:
-  .png .pdf .svg  beats, bars, onset envelope, poses, contacts, speed and accent mass on one time axis; where
-                  they are known, sections, chords, drums, and notes over the spectrogram too
+Show a pair of a prepared corpus. The suffix of -o selects the format:
+  .png .pdf .svg  beats, bars, onset envelope, poses, contacts, speed and accent mass on one time axis; if
+                  they are known, also sections, chords, drums, and notes over the spectrogram
   .mp4            a stick figure with the sound
-  .html           one page that plays in a browser, without a network: the skeleton can be turned
-  .bvh            its motion for animation programs: centimetres, y up, the motion's own frame rate
-  .glb            its motion on a stick body, for Blender, three.js and game engines: metres, y up
-  .pkl            its motion as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
-Rotations in .bvh, .glb and .pkl are the motion's own where it has them, else fitted to its joints, without
-twist about the bones. None has a place for the sound's clock: where frame 0 stands in it is printed.
-Without -o, what the manifest says of the pair."""
+  .html           a page that plays in a browser, without a network; the skeleton can be rotated
+  .bvh            the motion for animation programs: centimetres, y up, original frame rate
+  .glb            the motion on a stick body, for Blender, three.js and game engines: metres, y up
+  .pkl            the motion in the format of AIST++: smpl_poses, smpl_trans, smpl_scaling, 60 fps
+Rotations in .bvh, .glb and .pkl are those of the motion if it has any, otherwise fitted to its joints,
+without twist about the bones. These formats do not store the offset to the sound: the time of frame 0 is
+printed. Without -o, the manifest entry of the pair is printed."""
 
 
 @command("motionbeat data inspect", extra="data")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when all is written."""
+    """Run the command; returns 0 if everything is written."""
     parser = argparse.ArgumentParser(
         "motionbeat data inspect",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", metavar="CORPUS", help="folder of a prepared corpus, or a URL of shards")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of the pair; default: the first")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of the pair; default: the first")
     parser.add_argument(
         "-o",
         "--output",
@@ -50,17 +50,12 @@ def main(arguments: Sequence[str]) -> int:
         default=[],
         type=output_file(*DRAWN, *MOTIONS),
         metavar="FILE",
-        help="may be given again",
+        help="output file; may be repeated",
     )
     parser.add_argument("--list", action="store_true", help="list the pairs instead")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="start in seconds; default: 0")
     parser.add_argument(
-        "--start", type=float, default=0.0, metavar="S", help="first second that is shown; default: 0"
-    )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        metavar="S",
-        help="how much is shown; default: 16 in a picture, else all",
+        "--seconds", type=float, metavar="S", help="length; default: 16 in a picture, otherwise all"
     )
     options = parser.parse_args(arguments)
     corpus = read_corpus(options.corpus)
@@ -70,9 +65,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     pair = find_pair(corpus, options.name)
     if not options.output:
-        told = facts(pair)
-        width = max(len(key) for key in told)
-        print("\n".join(f"{key:{width}}  {value}" for key, value in told.items()))
+        entries = facts(pair)
+        width = max(len(key) for key in entries)
+        print("\n".join(f"{key:{width}}  {value}" for key, value in entries.items()))
         return 0
     file = pair.audio_file
     refuse_inputs(options.output, [corpus.folder / file.path] if file is not None else [])
@@ -104,17 +99,17 @@ def _write_motion(output: Path, name: str, motion: Motion, start: float, seconds
 
 
 def cut_motion(motion: Motion, start: float = 0.0, seconds: float | None = None) -> Motion:
-    """The motion from the frame nearest to ``start`` on, on the clock that it has.
+    """Cut a motion from the frame nearest to ``start``, without changing its clock.
 
     Args:
-        motion: any.
+        motion: any motion.
         start: seconds of the audio.
-        seconds: how long; to the end where it is None or reaches beyond it.
+        seconds: length; None, or a length beyond the end, cuts to the end.
 
     Raises:
-        DataError: under two frames stand in the stretch.
+        DataError: the span contains fewer than two frames.
     """
-    # Ends that lie between frames are moved to the nearest ones.
+    # Both ends are moved to the nearest frames.
     first, last = (
         motion.start + math.ceil((time - motion.start) * motion.fps - 0.5) / motion.fps
         for time in (start, motion.start + motion.seconds if seconds is None else start + seconds)
@@ -123,16 +118,16 @@ def cut_motion(motion: Motion, start: float = 0.0, seconds: float | None = None)
 
 
 def find_pair(corpus: Corpus, name: str | None) -> MotionPair:
-    """The pair of that name, or the first.
+    """Find a pair by name; None gives the first.
 
     Raises:
-        DataError: there is none; the message names those that come close.
+        DataError: there is no such pair; the message suggests similar names.
     """
     if name is None:
         return corpus.pairs[0]
     for pair in corpus.pairs:
         if pair.name == name:
             return pair
-    near = [pair.name for pair in corpus.pairs if name.lower() in pair.name.lower()][:5]
-    hint = f"; did you mean {', '.join(near)}?" if near else "; --list names them all"
+    similar = [pair.name for pair in corpus.pairs if name.lower() in pair.name.lower()][:5]
+    hint = f"; did you mean {', '.join(similar)}?" if similar else "; --list names them all"
     raise DataError(f"{corpus.folder}: no pair {name!r} among {len(corpus.pairs)}{hint}")

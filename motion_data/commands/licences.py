@@ -1,4 +1,4 @@
-"""``motionbeat data licences CORPUS...``: the licence of every source of prepared corpora, as one table."""
+"""``motionbeat data licences CORPUS...``: list the licence of every source of prepared corpora."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser("motionbeat data licences", description=__doc__)
     parser.add_argument("corpora", type=Path, nargs="+", metavar="CORPUS", help="prepared corpora")
-    parser.add_argument("--split", choices=SPLITS, help="pairs of this split alone")
+    parser.add_argument("--split", choices=SPLITS, help="only pairs of this split")
     options = parser.parse_args(arguments)
 
     from motion_data.corpora.recordings.licence import is_restricted

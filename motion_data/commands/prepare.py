@@ -1,4 +1,4 @@
-"""``motionbeat data prepare NAME RAW OUT``: make a corpus ready; a second call goes on or finds it whole."""
+"""``motionbeat data prepare NAME RAW OUT``: prepare a corpus, or continue an interrupted preparation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from motionbeat_upstream.commands.command import command, first_line
 
 @command("motionbeat data prepare", interrupted="interrupted; what is finished is kept", extra="data")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 1 when pairs had to be left out."""
+    """Run the command; returns 1 if pairs were left out."""
     chooser = argparse.ArgumentParser("motionbeat data prepare", add_help=False)
     chooser.add_argument("name", choices=CORPORA, metavar="NAME")
     if not arguments or arguments[0] in ("-h", "--help"):
         listed = "\n".join(f"  {name:12} {first_line(f'motion_data.corpora.{name}')}" for name in CORPORA)
         print(f"usage: motionbeat data prepare NAME [RAW] OUT\n\nNAME:\n{listed}\n")
-        print("`motionbeat data prepare NAME --help` says what RAW must look like.")
+        print("`motionbeat data prepare NAME --help` describes the layout of RAW.")
         return 0
     name = chooser.parse_args(arguments[:1]).name
     module = corpus_module(name)
@@ -55,29 +55,29 @@ def main(arguments: Sequence[str]) -> int:
         for note in pair.provenance.get("notes", ()):
             print(f"note: {pair.name}: {note}", file=sys.stderr)
     left_out = corpus.info["left_out"]
-    for name, why in left_out.items():
-        print(f"left out: {name}: {why}", file=sys.stderr)
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
     return 1 if left_out else 0
 
 
 def _check_out(out: Path, name: str, raw: Path | None) -> None:
-    """Refuse to write into RAW, or into another corpus."""
+    """Refuse RAW, or a folder with another corpus, as OUT."""
     if raw is not None and out.resolve() == raw.resolve():
         raise DataError(f"{out}: is RAW; give another folder as OUT")
     mark = out / MARK
     if mark.is_file():
         try:
-            found = json.loads(mark.read_text(encoding="utf-8"))["corpus"]
+            existing = json.loads(mark.read_text(encoding="utf-8"))["corpus"]
         except (ValueError, KeyError, TypeError):
             return
-        if found != name:
+        if existing != name:
             raise DataError(
-                f"{out}: holds the corpus {found!r}, expected {name!r}; give another folder as OUT"
+                f"{out}: holds the corpus {existing!r}, expected {name!r}; give another folder as OUT"
             )
 
 
 def summary(corpus: Corpus) -> str:
-    """Pairs, pieces and hours of each split, and what was passed over, a line each."""
+    """Summarise pairs, pieces and hours of each split, and notes, one per line."""
     lines = [f"{corpus.folder}: {len(corpus.pairs)} pairs"]
     for split in SPLITS:
         pairs = corpus.split(split)
@@ -85,13 +85,13 @@ def summary(corpus: Corpus) -> str:
         hours = sum(pair.seconds for pair in pairs) / 3600
         lines.append(f"  {split:5}  {len(pairs):6} pairs  {pieces:5} pieces  {takes:5} takes  {hours:7.2f} h")
     estimated = sum(pair.grid == "estimated" for pair in corpus.pairs)
-    without = sum(pair.grid == "none" for pair in corpus.pairs)
+    unknown = sum(pair.grid == "none" for pair in corpus.pairs)
     if estimated:
         lines.append(f"  {estimated:5}  pairs came without beats: estimated from the sound")
     beatless = sum(pair.grid == NO_BEATS for pair in corpus.pairs)
     if beatless:
         lines.append(f"  {beatless:5}  pairs have no beats on purpose, such as applause")
-    if without:
-        lines.append(f"  {without:5}  pairs have no beats: none were given, and none can be heard")
+    if unknown:
+        lines.append(f"  {unknown:5}  pairs have no beats: none were given, and none can be heard")
     lines += [f"  {count:5}  {note}" for note, count in corpus.info.get("notes", {}).items()]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``motionbeat data profile CORPUS``: how fast the pipeline gives batches, in all and by stage."""
+"""``motionbeat data profile CORPUS``: measure the speed of the data pipeline, in total and by stage."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from motion_data.pipeline.config import PipelineConfig
 
 
-NEGATIVES_MARGIN = 2.0
-"""Seconds of motion on either side of a clip where hard negatives are drawn."""
+NEGATIVES_MARGIN_SECONDS = 2.0
+"""Margin of motion around clips if hard negatives are drawn."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What was measured."""
+    """Result of a measurement."""
 
     batches: int
     clips: int
     pairs: int
-    """Different pairs among the clips."""
+    """Number of different pairs among the clips."""
     audio_seconds: float
-    """Of the clips."""
+    """Total length of the clips."""
     wall_seconds: float
     skipped: int
     stages: StageTimes
@@ -68,15 +68,15 @@ def main(arguments: Sequence[str]) -> int:
     from motion_data.pipeline.config import PipelineConfig
     from motion_data.settings import read_values
 
-    given = {f.name: getattr(options, f.name) for f in fields(PipelineConfig) if hasattr(options, f.name)}
-    if "seconds" in given:
-        given |= {"bars": None, "longest_seconds": max(PipelineConfig.longest_seconds, given["seconds"])}
-    if options.negatives:  # they are drawn from the motion around a clip, as pretraining draws them
-        given["margin_seconds"] = NEGATIVES_MARGIN
-    faults: list[str] = []
-    config = read_values(PipelineConfig, given, faults)
+    values = {f.name: getattr(options, f.name) for f in fields(PipelineConfig) if hasattr(options, f.name)}
+    if "seconds" in values:
+        values |= {"bars": None, "longest_seconds": max(PipelineConfig.longest_seconds, values["seconds"])}
+    if options.negatives:
+        values["margin_seconds"] = NEGATIVES_MARGIN_SECONDS
+    errors: list[str] = []
+    config = read_values(PipelineConfig, values, errors)
     if config is None:
-        raise DataError("; ".join(faults))
+        raise DataError("; ".join(errors))
     corpus = read_corpus(options.corpus)
 
     from motionbeat_upstream.threads import use_idle_cores
@@ -90,12 +90,12 @@ def main(arguments: Sequence[str]) -> int:
 def read_batches(
     corpus: Corpus, split: str, config: PipelineConfig, batches: int, with_negatives: bool = False
 ) -> Profile:
-    """Read so many batches, at least 1, through several epochs if need be.
+    """Read and time ``batches`` batches, at least 1, over several epochs if necessary.
 
     Raises:
-        DataError: as the reader does.
+        DataError: as :class:`~motion_data.pipeline.reader.ClipReader`.
     """
-    # fairseq2 takes a second to import, which `--help` need not wait for.
+    # Imported here because fairseq2 takes a second to import.
     import numpy as np
 
     from motion_data.negatives.drawing import NegativeCounts
@@ -122,15 +122,15 @@ def read_batches(
 
 
 def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile) -> str:
-    """The measurement in lines of text.
+    """Format a measurement.
 
-    A stage's rate is what one thread would reach that did nothing else; batches made ahead are in it.
+    The rate of a stage is that of one thread that does nothing else, including batches prepared in advance.
     """
     loaded = max(1, profile.stages.calls["cut"])
     seconds_a_clip = profile.audio_seconds / profile.clips
     rate = profile.clips / profile.wall_seconds
     cut = f"{config.seconds:g} s" if config.bars is None else f"{config.bars} bars"
-    made = profile.stages.decoded_seconds
+    decoded_seconds = profile.stages.decoded_seconds
     lines = [
         f"{corpus.folder}: {len(corpus.split(split))} pairs of {split}; {profile.batches} batches, "
         f"{profile.clips} clips of {cut} ({seconds_a_clip:.1f} s on average) of {profile.pairs} pairs, "
@@ -138,16 +138,16 @@ def report(corpus: Corpus, split: str, config: PipelineConfig, profile: Profile)
         f"{'':10}{'pairs/s':>10}{'clips/s':>10}{'h of audio/min':>16}{'x real time':>13}{'ms/clip':>10}",
         _line("in all", rate, config.clips_per_pair, seconds_a_clip),
     ]
-    if made:
-        speed = made / profile.wall_seconds
+    if decoded_seconds:
+        speed = decoded_seconds / profile.wall_seconds
         lines.append(
             f"{'made':30}{speed / 60:16.2f}{speed:13.0f}{'':10}   whole pairs decoded or rendered for it"
         )
-    for stage, meaning in STAGES.items():
-        spent = profile.stages.seconds.get(stage, 0.0)
-        if spent:
-            text = _line(stage, loaded / spent, config.clips_per_pair, seconds_a_clip)
-            lines.append(f"{text}   {meaning}")
+    for stage, description in STAGES.items():
+        seconds = profile.stages.seconds.get(stage, 0.0)
+        if seconds:
+            text = _line(stage, loaded / seconds, config.clips_per_pair, seconds_a_clip)
+            lines.append(f"{text}   {description}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""``motionbeat data shards CORPUS OUT``: write a corpus once as WebDataset tars, read without rendering."""
+"""``motionbeat data shards CORPUS OUT``: write a corpus as WebDataset tars, with all sound rendered."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from motion_data.manifest import read_corpus
 from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 
 DESCRIPTION = """\
-Write a corpus once as tars in WebDataset's layout, for trainers that are faster than the rendering or
-decoding of its sound. OUT is a prepared corpus itself: commands that read CORPUS read OUT, and find the same
-pairs in the same order, bit by bit.
+Write a corpus as tars in WebDataset's layout, if rendering or decoding its sound is slower than training. OUT
+is itself a prepared corpus with the same pairs in the same order, bit by bit, for all commands that read
+CORPUS.
 
-OUT may be copied to an object store. `data.corpora` of a pretraining, and commands that say so, read
-s3://..., gs://..., https://... and every other URL that fsspec opens, with the package that it needs for them
-(s3fs, gcsfs, aiohttp). filecache::s3://... copies a tar to this machine when it is first read from.
+OUT can be copied to an object store. `data.corpora` of pretraining, and commands that mention it, read
+s3://..., gs://..., https://... and every other URL that fsspec opens, with the package that fsspec needs
+(s3fs, gcsfs, aiohttp). filecache::s3://... copies a tar to this machine when it is first read.
 
-A pair is the members NUMBER.json, NUMBER.npz (motion, grid, labels) and NUMBER.flac; or NUMBER.wav in float32
-where FLAC of 24 bits would not give back each sample, as for rendered sound. The same command goes on with
-an interrupted writing."""
+A pair has the members NUMBER.json, NUMBER.npz (motion, grid, labels) and NUMBER.flac; or NUMBER.wav in
+float32 if 24-bit FLAC would change samples, as for rendered sound. Repeat the command to continue an
+interrupted one."""
 
 
 @command("motionbeat data shards", interrupted=INTERRUPTED_RESUMABLE, extra="data")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 0 when all is written."""
+    """Run the command; returns 0 if everything is written."""
     parser = argparse.ArgumentParser(
         "motionbeat data shards",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", metavar="CORPUS", help="folder of a prepared corpus, or a URL of shards")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into")
+    parser.add_argument("out", type=Path, metavar="OUT", help="output folder")
     parser.add_argument(
-        "--pairs", type=int, default=256, metavar="N", help="of a tar, at most; default: %(default)s"
+        "--pairs", type=int, default=256, metavar="N", help="maximum per tar; default: %(default)s"
     )
     parser.add_argument(
         "--flac",
         action="store_true",
-        help="use FLAC also where it moves samples by up to 2^-23: rendered pairs take a third less room "
-        "and are not the same bit by bit",
+        help="use FLAC even if it changes samples by up to 2^-23: rendered pairs take a third less space, "
+        "but are not identical",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; default: %(default)s")
     options = parser.parse_args(arguments)

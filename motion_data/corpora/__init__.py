@@ -1,7 +1,7 @@
-"""The corpora that people have, each with a reader, its layout, its licence, and a preparation.
+"""Supported corpora, each with its layout, licence, reader and preparation.
 
-A corpus is a module of this package with ``LAYOUT`` and ``LICENCE`` (text for the user),
-``add_options(parser)`` for what it needs beyond RAW and OUT, and ``prepare(raw, out, options) -> Corpus``.
+A corpus is a module of this package with ``LAYOUT`` and ``LICENCE`` (texts for users),
+``add_options(parser)`` for its options, and ``prepare(raw, out, options) -> Corpus``.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ CORPORA = ("aistpp", "bvh", "constructed", "folder", "modules", "recordings", "s
 
 
 class CorpusModule(Protocol):
-    """What each module of this package offers."""
+    """Interface of the modules of this package."""
 
     LAYOUT: str
-    """What RAW must look like, and where it is obtained."""
+    """Layout of RAW, and where to obtain it."""
     LICENCE: str
-    """What may be done with the corpus."""
+    """Terms of use."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the corpus's own options."""
+        """Add the options of the corpus."""
 
     def prepare(self, raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
-        """Prepare the corpus; raises DataError where RAW is not what LAYOUT says."""
+        """Prepare the corpus; raises DataError if RAW does not have the layout."""
 
 
 def corpus_module(name: str) -> CorpusModule:
-    """The module of a corpus, imported only now: some need libraries that others do not.
+    """Import the module of a corpus.
 
     Raises:
-        DataError: a library that it needs is not installed.
+        DataError: a required library is not installed.
     """
     try:
         return cast(CorpusModule, importlib.import_module(f"motion_data.corpora.{name}"))

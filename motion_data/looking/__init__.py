@@ -1,4 +1,4 @@
-"""Looking at a pair: what its manifest says, as a picture, as a film, and as a page that plays."""
+"""Visualisation of pairs: their manifest entries, pictures, videos and interactive pages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PICTURES, FILM, PAGE = (".png", ".pdf", ".svg"), ".mp4", ".html"
 SUFFIXES = (*PICTURES, FILM, PAGE)
 
 PICTURE_SECONDS = 16.0
-"""What can still be read on one line."""
+"""Default length of pictures."""
 
 
 def draw(output: Path, excerpt: Excerpt) -> None:
-    """Draw music and motion together, as the suffix of ``output`` says."""
+    """Draw music and motion in the format of the suffix of ``output``."""
     from motion_data.looking import figure, film, page
 
     suffix = output.suffix.lower()
@@ -30,30 +30,30 @@ def draw(output: Path, excerpt: Excerpt) -> None:
 
 
 def seconds_shown(suffix: str) -> float | None:
-    """How much is shown where no stretch is asked for; None is all."""
+    """Return the default length for a suffix; None is the whole pair."""
     return PICTURE_SECONDS if suffix in PICTURES else None
 
 
-LONGEST_FACT = 300
-"""Letters of a fact that are shown: the provenance of a constructed pair holds all its notes."""
+MAX_VALUE_CHARACTERS = 300
+"""Longer values are truncated: the provenance of a constructed pair contains all its notes."""
 
 
 def caption(pair: MotionPair) -> str:
-    """Tempo, metre and motion, in one line."""
-    return f"{_beat(pair)} · {_body(pair)}"
+    """Describe tempo, metre and motion of a pair in one line."""
+    return f"{_describe_grid(pair)} · {_describe_motion(pair)}"
 
 
 def facts(pair: MotionPair) -> dict[str, str]:
-    """Everything that is known, by the name of what it is; provenance comes last, in its own words."""
-    told = {
+    """Return the manifest entry of a pair as texts by name; the provenance is last."""
+    texts = {
         "name": pair.name,
         "corpus": f"{pair.corpus}, split {pair.split}",
         "piece": pair.piece,
         "take": pair.take,
         "licence": pair.licence,
         "length": f"{pair.seconds:.2f} s",
-        "grid": _beat(pair),
-        "motion": _body(pair),
+        "grid": _describe_grid(pair),
+        "motion": _describe_motion(pair),
         "touch-downs": ", ".join(f"{limb.replace('_', ' ')} {n}" for limb, n in pair.pulses.items())
         or "none",
         "audio": "played from notes" if pair.audio is None else Path(pair.audio.path).name,
@@ -61,18 +61,18 @@ def facts(pair: MotionPair) -> dict[str, str]:
     for key, value in pair.provenance.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if text and value is not None:
-            told[f"{key} (source)" if key in told else key] = text
+            texts[f"{key} (source)" if key in texts else key] = text
     return {
-        key: printable(text if len(text) <= LONGEST_FACT else text[:LONGEST_FACT] + " …")
-        for key, text in told.items()
+        key: printable(text if len(text) <= MAX_VALUE_CHARACTERS else text[:MAX_VALUE_CHARACTERS] + " …")
+        for key, text in texts.items()
     }
 
 
-def _beat(pair: MotionPair) -> str:
+def _describe_grid(pair: MotionPair) -> str:
     if pair.bpm is None:
         return "no beats" if pair.grid == NO_BEATS else "no grid"
     return f"{pair.bpm:.1f} bpm · {pair.metre} beats a bar · grid {pair.grid}"
 
 
-def _body(pair: MotionPair) -> str:
+def _describe_motion(pair: MotionPair) -> str:
     return f"{len(pair.joints)} joints at {pair.fps:g} fps" if pair.joints else "steps without joints"

@@ -1,4 +1,4 @@
-"""A stretch of a pair with all that is drawn of it, on a clock that starts with the stretch."""
+"""Excerpts of pairs with all the data that are drawn, on the excerpt's clock."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ from motionbeat_upstream.tracking.frontend import HOP
 from motionbeat_upstream.tracking.grid import Grid, time_to_bars
 
 ONSET_RATE = SAMPLE_RATE / HOP
-"""Frames of the onset envelope a second."""
+"""Frame rate of the onset envelope in Hz."""
 
 ACCENT_BINS = 4
-"""Accent bins a beat, each centred on its share of the beat."""
+"""Accent bins per beat; the first is centred on the beat."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What is drawn of a stretch; all times are seconds from its start."""
+    """The data of an excerpt that are drawn; all times are seconds from its start."""
 
     pair: MotionPair
     start: float
-    """Seconds from the start of the pair to the stretch's."""
+    """Start in seconds of the pair."""
     seconds: float
-    """Length of the stretch."""
+    """Length of the excerpt."""
     sound: NDArray[np.float32]
-    """(N, C) samples of the stretch."""
+    """(N, C) samples of the excerpt."""
     rate: int
-    """Samples a second."""
+    """Sample rate in Hz."""
     onset: NDArray[np.float32]
     """(F,) onset envelope at 100 Hz; frame j is centred at (j + 0.5) · 10 ms."""
     beats: NDArray[np.float64]
-    """(B,) times; none where the pair has no grid."""
+    """(B,) times; empty without a grid."""
     positions: NDArray[np.int64]
     """(B,) position of each beat in its bar, from 1."""
     bars: NDArray[np.int64]
-    """(B,) number of each beat's bar, the bar that the pair begins in being 1."""
+    """(B,) bar number of each beat; the bar in which the pair begins is 1."""
     opening: tuple[int, int] | None
-    """Bar and position of the beat that is under way where the stretch begins; None before the first."""
+    """Bar and position of the last beat before the excerpt begins; None if there is none."""
     metre: int
-    """Beats a bar, most of the time; 0 without a grid."""
+    """Most common number of beats per bar; 0 without a grid."""
     fps: float
-    """Frames of motion a second."""
+    """Frame rate of the motion."""
     names: tuple[str, ...]
     joints: NDArray[np.float32]
     """(T, J, 3) metres, y up; J = 0 for a step chart."""
     times: NDArray[np.float64]
-    """(T,) of the frames of motion."""
+    """(T,) times of the frames of the motion."""
     foot_speed: Mapping[str, NDArray[np.float64]]
     """(T,) m/s of the fastest joint of each foot."""
     body_speed: NDArray[np.float64]
@@ -70,52 +70,53 @@ class Excerpt:
     pulses: Mapping[str, NDArray[np.float64]]
     """(P,) touch-downs of each limb."""
     contacts: Mapping[str, NDArray[np.float64]]
-    """(C, 2) from and until, of each foot that joints are known of."""
+    """(C, 2) start and end of contacts of each foot with joints."""
     music_accents: NDArray[np.float64]
-    """(F,) share of its bar's onset strength that each frame's phase bin holds; (0,) without a grid."""
+    """(F,) share of the bar's onset strength in the phase bin of each frame; (0,) without a grid."""
     motion_accents: NDArray[np.float64]
-    """(F,) likewise of its bar's touch-downs, by their weight; 0 in a bar without."""
+    """(F,) share of the weight of the bar's touch-downs in the phase bin of each frame; 0 without
+    touch-downs."""
     labels: Labels = field(default_factory=Labels)
-    """Notes, drums, chords, key and sections that begin or last in the stretch, whole."""
+    """Notes, drums, chords, key and sections that overlap the excerpt, uncut."""
 
     @property
     def stop(self) -> float:
-        """Seconds from the start of the pair to the end of the stretch."""
+        """End in seconds of the pair."""
         return self.start + self.seconds
 
 
 def cut_excerpt(
     loaded: LoadedPair, folder: Path, start: float = 0.0, seconds: float | None = None
 ) -> Excerpt:
-    """Cut a stretch of a pair.
+    """Cut an excerpt of a pair.
 
-    What is derived (onsets, contacts, speed, accents) is derived from the whole pair and then cut,
-    so it is the same in every stretch.
+    Onsets, contacts, speed and accents are computed from the whole pair and then cut, so they do not depend
+    on the excerpt.
 
     Args:
-        loaded: the pair at the rates that it has.
-        folder: of its corpus, where the sound is read from at its own rate.
+        loaded: the pair at its original frame rate and speed.
+        folder: folder of its corpus, where the sound is read at its original sample rate.
         start: seconds from the start of the pair; rounded to 10 ms, a frame of the onset envelope.
-        seconds: how long; to the end where it is None or reaches beyond it.
+        seconds: length; None, or a length beyond the end, cuts to the end.
 
     Raises:
-        DataError: the stretch begins before the pair or at its end, or has no length.
+        DataError: the excerpt begins outside of the pair, or has no length.
     """
-    whole = len(loaded.wav) / SAMPLE_RATE
+    duration = len(loaded.wav) / SAMPLE_RATE
     start = round(start * ONSET_RATE) / ONSET_RATE
-    if not 0 <= start < whole or (seconds is not None and not seconds > 0):
+    if not 0 <= start < duration or (seconds is not None and not seconds > 0):
         raise DataError(
             f"pair {loaded.pair.name!r}: a stretch from {start:g} s"
             + ("" if seconds is None else f" of {seconds:g} s")
-            + f" was asked for; expected more than 0 s, from within the {whole:.2f} s of the pair"
+            + f" was asked for; expected more than 0 s, from within the {duration:.2f} s of the pair"
         )
-    length = whole - start if seconds is None else min(seconds, whole - start)
+    length = duration - start if seconds is None else min(seconds, duration - start)
     stop = start + length
     onset = audio_onset_envelope(loaded.wav).astype(np.float32)
     motion = loaded.motion
     shown = slice(*motion.frames_between(start, stop + 1 / motion.fps))
     if shown.start == shown.stop:
-        # Music that goes on after the motion, or begins before it: the body stands still.
+        # Outside of the motion, the first or last pose is shown.
         nearest = int(np.abs(motion.times - start).argmin())
         shown = slice(nearest, nearest + 1)
     foot_speed, body_speed = _speeds(motion)
@@ -152,10 +153,9 @@ def cut_excerpt(
 
 
 def read_sound_of(loaded: LoadedPair, folder: Path) -> tuple[NDArray[np.float32], int]:
-    """(N, C) samples of the whole pair, C at most 2, and their rate.
+    """Read the sound of the whole pair: (N, C) samples, C at most 2, and the sample rate.
 
-    A recording keeps its own rate and channels; what is played from notes, or lies in a shard, is mono at
-    16 kHz.
+    Recordings have their original rate and channels; rendered sound and sound in shards is mono at 16 kHz.
     """
     span = loaded.pair.audio_file
     if span is None:
@@ -181,8 +181,8 @@ def _speeds(motion: Motion) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.
 def _contacts(motion: Motion) -> dict[str, NDArray[np.float64]]:
     if not motion.names:
         return {}
-    found = foot_contacts(motion.joints, motion.names, motion.fps, motion.start)
-    return {foot: contacts.intervals for foot, contacts in found.items()}
+    contacts_by_foot = foot_contacts(motion.joints, motion.names, motion.fps, motion.start)
+    return {foot: contacts.intervals for foot, contacts in contacts_by_foot.items()}
 
 
 def _clipped(spans: NDArray[np.float64], start: float, stop: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A pair as a picture: what is heard and what the body does, on one time axis."""
+"""Pictures of pairs: music and motion on one time axis."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from motion_data.pair import MotionPair
 from motionbeat_upstream.atomic_write import atomic_path
 from motionbeat_upstream.commands.plot import BAR, BEAT, INK, ONSET, SOFT, number_bar
 
-MOST_BEATS = 120
-"""Lines beyond which only downbeats are drawn."""
+MAX_BEATS = 120
+"""With more beats, only downbeats are drawn."""
 
-MOST_HEADS = 60
-"""Touch-downs of a limb beyond which they are strokes without arrowheads."""
+MAX_ARROWHEADS = 60
+"""With more touch-downs of a limb, arrowheads are omitted."""
 
-MOST_NUMBERS = 24
-"""Bar numbers beyond which only every 2nd, 4th, 8th ... is written."""
+MAX_BAR_NUMBERS = 24
+"""With more bars, only every 2nd, 4th, 8th ... number is written."""
 
 
 def write_figure(path: Path, excerpt: Excerpt) -> None:
-    """Write the picture, whole or not at all; the suffix chooses its format."""
+    """Write a picture atomically, in the format of the suffix."""
     figure = draw(excerpt)
     with atomic_path(path) as draft:
         figure.savefig(draft, dpi=150)
 
 
 def draw(excerpt: Excerpt) -> Figure:
-    """Labels, onset envelope, poses, contacts, speed and accent mass, a row each, as far as known."""
+    """Draw rows with the known ones of labels, onset envelope, poses, contacts, speed and accent mass."""
     rows: list[tuple[float, Callable[[Axes, Excerpt], None]]] = []
     known = excerpt.labels.events
     if "sections" in known or "chords" in known:
@@ -81,15 +81,15 @@ def draw(excerpt: Excerpt) -> Figure:
 
 
 def headline(pair: MotionPair) -> str:
-    """Name, length, tempo and motion of a pair, in one line."""
+    """Describe name, length, tempo and motion of a pair in one line."""
     minutes, seconds = divmod(round(pair.seconds), 60)
     name = pair.name if len(pair.name) <= 60 else pair.name[:59] + "…"
-    # A name may hold what matplotlib would read as a formula.
+    # matplotlib would interpret $ as the start of a formula.
     return f"{name}   {minutes}:{seconds:02d} · {caption(pair)}".replace("$", r"\$")
 
 
 def _limbs(excerpt: Excerpt) -> list[str]:
-    """All that touches down; left above right."""
+    """Limbs with touch-downs or contacts, left before right."""
     return sorted({*excerpt.pulses, *excerpt.contacts})
 
 
@@ -113,9 +113,13 @@ def _draw_contacts(axes: Axes, excerpt: Excerpt) -> None:
                          color=colour, alpha=0.28, linewidth=0)  # fmt: skip
         pulses = excerpt.start + excerpt.pulses.get(limb, np.empty(0))
         axes.vlines(
-            pulses, row - 0.38, row + 0.38, color=colour, linewidth=1.8 if len(pulses) <= MOST_HEADS else 1.0
+            pulses,
+            row - 0.38,
+            row + 0.38,
+            color=colour,
+            linewidth=1.8 if len(pulses) <= MAX_ARROWHEADS else 1.0,
         )
-        if len(pulses) <= MOST_HEADS:
+        if len(pulses) <= MAX_ARROWHEADS:
             axes.plot(pulses, np.full(len(pulses), row + 0.38), "v", color=colour, markersize=5)
     axes.set_yticks(range(len(limbs)), [limb.replace("_", " ") for limb in reversed(limbs)])
     axes.tick_params(axis="y", length=0)
@@ -150,10 +154,10 @@ def _draw_accents(axes: Axes, excerpt: Excerpt) -> None:
         (1.0, excerpt.music_accents, ONSET),
         (-1.0, excerpt.motion_accents, MOTION),
     ):
-        # Each half has its own scale: a few steps hold all the mass of a bar, onsets spread it. The
-        # broken bars at either end, whose mass lies on what little is heard of them, do not set it.
-        whole = accents[_whole_bars(excerpt)]
-        peak = float(whole.max(initial=0)) or float(accents.max(initial=0))
+        # Each half has its own scale, because the mass of motion is concentrated on few steps. Incomplete
+        # bars at either end are ignored, because their mass is concentrated on few frames.
+        complete = accents[_whole_bars(excerpt)]
+        peak = float(complete.max(initial=0)) or float(accents.max(initial=0))
         shares = np.minimum(accents / max(peak, 1e-9), 1)
         axes.fill_between(times, 0, sign * shares, color=colour, linewidth=0, step="mid")
     axes.axhline(0, color=SOFT, linewidth=0.8)
@@ -163,7 +167,7 @@ def _draw_accents(axes: Axes, excerpt: Excerpt) -> None:
 
 
 def _whole_bars(excerpt: Excerpt) -> slice:
-    """Frames of the onset envelope in bars that are shown whole; a bar's first bin is about its downbeat."""
+    """Frames of the onset envelope in complete bars; the first bin of a bar is centred on its downbeat."""
     downbeats = excerpt.beats[excerpt.positions == 1]
     if len(downbeats) < 2:
         return slice(None)
@@ -174,10 +178,10 @@ def _whole_bars(excerpt: Excerpt) -> slice:
 
 def _draw_beats(axes: Axes, excerpt: Excerpt) -> None:
     down = excerpt.positions == 1
-    if len(excerpt.beats) <= MOST_BEATS:
+    if len(excerpt.beats) <= MAX_BEATS:
         for beat in excerpt.beats[~down]:
             axes.axvline(excerpt.start + beat, color=BEAT, linewidth=0.8, zorder=0.5)
-    width, alpha = (1.4, 1.0) if len(excerpt.beats) <= MOST_BEATS else (0.6, 0.5)
+    width, alpha = (1.4, 1.0) if len(excerpt.beats) <= MAX_BEATS else (0.6, 0.5)
     for beat in excerpt.beats[down]:
         axes.axvline(excerpt.start + beat, color=BAR, linewidth=width, alpha=alpha, zorder=0.5)
 
@@ -190,9 +194,9 @@ def _number_bars(axes: Axes, excerpt: Excerpt) -> None:
 
 
 def _thinned(beats: NDArray[np.float64], numbers: NDArray[np.int64]) -> Sequence[tuple[float, int]]:
-    """Downbeats with their bar's number; of many, those of every 2nd, 4th, 8th ... bar, from the first."""
+    """Downbeats and bar numbers to write: all, or every 2nd, 4th, 8th ... bar from the first."""
     every = 1
-    while len(beats) / every > MOST_NUMBERS:
+    while len(beats) / every > MAX_BAR_NUMBERS:
         every *= 2
     return [
         (float(beat), int(number))
@@ -201,47 +205,50 @@ def _thinned(beats: NDArray[np.float64], numbers: NDArray[np.int64]) -> Sequence
     ]
 
 
-MOST = 16
-"""Bodies that stand beside each other without touching."""
+MAX_POSES = 16
+"""Maximum number of bodies that do not overlap."""
 
 WIDTH, HEIGHT = 480, 480
-"""Pixels that a body is drawn on."""
+"""Size of the image of a body in pixels."""
 
-INCHES = 1.9
-"""Height of these pixels in the picture; the body takes about two thirds of it."""
+POSE_HEIGHT_INCHES = 1.9
+"""Height of the image in the picture; the body fills about two thirds of it."""
 
 
 def draw_poses(axes: Axes, excerpt: Excerpt) -> None:
-    """Draw the body as it is at its moments."""
+    """Draw the body at the times of :func:`pose_times`."""
     stage = BodyStage(excerpt)
-    for time in moments(excerpt):
+    for time in pose_times(excerpt):
         pen = Pen(WIDTH, HEIGHT)
         stage.draw_pose(pen, time)
         pixels = pen.pixels.copy()
-        # The beat's line is seen where there is nothing but paper.
+        # The background is transparent, so that beat lines remain visible.
         pixels[(pixels == 255).all(-1), 3] = 0
-        image = OffsetImage(pixels, zoom=72 * INCHES / HEIGHT)
-        place = (excerpt.start + time, 0.5)
-        box = AnnotationBbox(image, place, xycoords=("data", "axes fraction"), frameon=False, pad=0)
+        image = OffsetImage(pixels, zoom=72 * POSE_HEIGHT_INCHES / HEIGHT)
+        position = (excerpt.start + time, 0.5)
+        box = AnnotationBbox(image, position, xycoords=("data", "axes fraction"), frameon=False, pad=0)
         box.set_clip_on(False)
-        # What sticks out of the row must not push the rows apart.
+        # Parts outside of the row must not affect the layout.
         box.set_in_layout(False)
         axes.add_artist(box)
     axes.set(ylim=(0, 1), yticks=[], ylabel="poses")
 
 
-def moments(excerpt: Excerpt) -> NDArray[np.float64]:
-    """Seconds of the excerpt: its beats, of many every 2nd, 3rd ... so that places in the bar come back,
-    the downbeat among them; without a grid moments at equal distances."""
-    seen = (excerpt.beats >= excerpt.times[0]) & (excerpt.beats <= excerpt.times[-1])
-    inside, down = excerpt.beats[seen], np.flatnonzero(excerpt.positions[seen] == 1)
-    if not len(inside):
-        count = int(np.clip(np.ceil(excerpt.seconds), 1, MOST))
+def pose_times(excerpt: Excerpt) -> NDArray[np.float64]:
+    """Choose the times at which poses are drawn, in seconds of the excerpt.
+
+    They are the beats, or every 2nd, 3rd ... beat with the same positions in each bar, including the
+    downbeat. Without a grid they are equidistant.
+    """
+    inside = (excerpt.beats >= excerpt.times[0]) & (excerpt.beats <= excerpt.times[-1])
+    beats, downbeats = excerpt.beats[inside], np.flatnonzero(excerpt.positions[inside] == 1)
+    if not len(beats):
+        count = int(np.clip(np.ceil(excerpt.seconds), 1, MAX_POSES))
         return (np.arange(count) + 0.5) * excerpt.seconds / count
     metre = max(1, excerpt.metre)
-    every = max(1, -(-len(inside) // MOST))
-    while metre % every and every % metre:
-        every += 1
-    first = int(down[0]) % every if len(down) else 0
-    chosen: NDArray[np.float64] = inside[first::every]
-    return chosen
+    step = max(1, -(-len(beats) // MAX_POSES))
+    while metre % step and step % metre:
+        step += 1
+    first = int(downbeats[0]) % step if len(downbeats) else 0
+    times: NDArray[np.float64] = beats[first::step]
+    return times

@@ -17,7 +17,7 @@ from PIL import Image
 
 from motion_data.loading import load_pair
 from motion_data.looking.excerpt import Excerpt, cut_excerpt
-from motion_data.looking.figure import MOST, draw, moments, write_figure
+from motion_data.looking.figure import MAX_POSES, draw, pose_times, write_figure
 from motionbeat_upstream.commands.plot import ONSET
 from tests.looking_pairs import make_corpus
 
@@ -52,8 +52,8 @@ def test_poses_stand_on_downbeats_and_never_too_close(
     seconds = max(1.0, count * 60 / bpm)
     times = np.arange(round(30 * seconds)) / 30
     excerpt = replace(pair, beats=beats, positions=positions, metre=metre, seconds=seconds, times=times)
-    found = moments(excerpt)
-    assert 1 <= len(found) <= MOST
+    found = pose_times(excerpt)
+    assert 1 <= len(found) <= MAX_POSES
     assert found[0] >= 0
     assert found[-1] < seconds
     if len(beats) > 1 and len(found) > 1:

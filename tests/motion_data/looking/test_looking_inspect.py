@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from motion_data.commands.data import main
-from motion_data.looking import LONGEST_FACT, facts
+from motion_data.looking import MAX_VALUE_CHARACTERS, facts
 from motion_data.manifest import Corpus
 from tests.conftest import skip_or_fail
 from tests.looking_pairs import make_corpus
@@ -75,7 +75,7 @@ def test_facts_of_a_source_do_not_hide_those_of_the_pair(corpus: Corpus) -> None
     told = facts(pair)
     assert (told["take"], told["take (source)"]) == ("made", "reel 7")
     assert "note" not in told
-    assert len(told["notes"]) <= LONGEST_FACT + 2
+    assert len(told["notes"]) <= MAX_VALUE_CHARACTERS + 2
     assert told["notes"].endswith(" …")
 
 
