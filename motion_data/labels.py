@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -146,6 +148,15 @@ class Labels:
             if kind in PITCHED_KINDS:
                 events[kind][:, 2] += 12 * np.log2(speed)
         return Labels(events)
+
+
+def __getattr__(name: str) -> Any:
+    """Old names, for one version."""
+    new = {"quality_of": "chord_quality", "mode_of": "scale_mode"}.get(name)
+    if new is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"{name} is called {new}", DeprecationWarning, stacklevel=2)
+    return globals()[new]
 
 
 def drum_classes(keys: ArrayLike) -> NDArray[np.int64]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import soxr
 import torch
@@ -53,6 +55,12 @@ class LoadedPair:
         """Start and end in seconds of the span that has both sound and motion."""
         seconds = self.motion.seconds if self.motion_seconds is None else self.motion_seconds
         return max(0.0, self.motion.start), min(self.seconds, self.motion.start + seconds)
+
+    @property
+    def shared(self) -> tuple[float, float]:
+        """Old name of :attr:`overlap`."""
+        warnings.warn("shared is called overlap", DeprecationWarning, stacklevel=2)
+        return self.overlap
 
     @property
     def wav(self) -> Tensor:
@@ -115,6 +123,15 @@ class LoadedPair:
                 f"{self.pair.name}: the sound contains samples that are NaN or infinite; export it again"
             )
         return wav
+
+
+def __getattr__(name: str) -> Any:
+    """Old names, for one version."""
+    new = {"on_common_skeleton": "to_common_skeleton"}.get(name)
+    if new is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"{name} is called {new}", DeprecationWarning, stacklevel=2)
+    return globals()[new]
 
 
 def load_pair(pair: MotionPair, folder: str | Path, sound: Tensor | AudioSpan | None = None) -> LoadedPair:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,6 +73,17 @@ class Corpus:
     def group_ids(self, pair: MotionPair) -> tuple[int, int]:
         """Return the ids of the pair's piece and take, in the order of their names in all splits."""
         return self._piece_ids[pair.piece], self._take_ids[pair.take]
+
+    @property
+    def made(self) -> Mapping[str, Any]:
+        """Old name of :attr:`info`."""
+        warnings.warn("made is called info", DeprecationWarning, stacklevel=2)
+        return self.info
+
+    def numbers(self, pair: MotionPair) -> tuple[int, int]:
+        """Old name of :meth:`group_ids`."""
+        warnings.warn("numbers is called group_ids", DeprecationWarning, stacklevel=2)
+        return self.group_ids(pair)
 
     @cached_property
     def _piece_ids(self) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -179,6 +180,11 @@ class Motion:
         """Delay the motion; a negative number of seconds makes it earlier."""
         pulses = {limb: times + seconds for limb, times in self.pulses.items()}
         return replace(self, start=self.start + seconds, pulses=pulses)
+
+    def later(self, seconds: float) -> Motion:
+        """Old name of :meth:`shift`."""
+        warnings.warn("later is called shift", DeprecationWarning, stacklevel=2)
+        return self.shift(seconds)
 
     def _frame_index(self, time: float) -> float:
         """Fractional index of the frame at a time, rounded if it is within the tolerance of a frame."""

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from motion_data import labels as label_module
+from motion_data import loading
 from motion_data.errors import DataError
 from motion_data.label_targets import NO_CHORD, TARGETS, UNKNOWN, chord_roots, drum_onsets, pitch_roll
 from motion_data.labels import (
@@ -161,3 +163,12 @@ def test_targets_of_a_batch_are_those_of_its_clips(clips: list[tuple[Labels, int
 
 def test_every_kind_has_a_target() -> None:
     assert {target.kind for target in TARGETS.values()} == set(KINDS)
+
+
+def test_old_names_work_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="quality_of is called chord_quality"):
+        assert label_module.quality_of is label_module.chord_quality
+    with pytest.warns(DeprecationWarning, match="on_common_skeleton is called to_common_skeleton"):
+        assert loading.on_common_skeleton is loading.to_common_skeleton
+    with pytest.raises(AttributeError):
+        _ = label_module.nothing
