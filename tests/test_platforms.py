@@ -16,7 +16,7 @@ import torch
 
 from motion_data.corpora.folder import _name
 from motionbeat_upstream.file_name import escape_unprintable
-from recipes.downstream.beat_tracking.made_clips import made_splits
+from recipes.downstream.beat_tracking.synthetic_clips import synthetic_splits
 from recipes.downstream.beat_tracking.windows import AudioCache, TrainCrops
 from recipes.downstream.clip_probing.clip_expert import Slices
 from recipes.downstream.clip_probing.clips import ClipData
@@ -92,7 +92,7 @@ def test_clips_can_be_handed_to_a_process_that_is_not_forked(made: Callable[[], 
 
 
 def test_recordings_can_be_handed_to_a_process_that_is_not_forked() -> None:
-    recordings = made_splits()["test"]
+    recordings = synthetic_splits()["test"]
     dataset = TrainCrops(recordings, AudioCache(recordings, 100), 2.0, 0, 0)
     (sound, _), (expected, _) = pickle.loads(pickle.dumps(dataset))[0], dataset[0]
     assert torch.equal(sound, expected)

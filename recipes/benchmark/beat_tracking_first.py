@@ -104,9 +104,9 @@ def find_song_list(path: Path | None, out: Path) -> Path:
         return path
     if (path / "splits.csv").is_file():
         return path / "splits.csv"
-    from recipes.downstream.beat_tracking.dataset import listed_in
+    from recipes.downstream.beat_tracking.dataset import list_rows
 
-    count = len(listed_in(path))
+    count = len(list_rows(path))
     if count < 3:
         raise DataError(f"{path}: {count} songs; expected at least 3, for train, dev and test")
     target = out / "splits.csv"

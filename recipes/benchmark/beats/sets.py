@@ -23,7 +23,7 @@ from motion_data.pair import NO_BEATS, SPLITS, MotionPair
 from motionbeat_upstream.audio import read_audio
 from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.decoding import read_sound
-from recipes.downstream.beat_tracking.dataset import Recording, listed_in, load_recordings
+from recipes.downstream.beat_tracking.dataset import Recording, list_rows, load_recordings
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ def evenly_spaced(items: Sequence[T], limit: int | None) -> list[T]:
 def _data_set_loaders(
     root: Path, split: str | None, limit: int | None
 ) -> tuple[Callable[[], AnnotatedSound], ...]:
-    rows = listed_in(root)
+    rows = list_rows(root)
     if split is not None:
         splits_found = sorted({row.split for row in rows if row.split})
         rows = [row for row in rows if row.split == split]

@@ -1,4 +1,4 @@
-"""Probes: what turns the features of a frame into a beat and a downbeat logit."""
+"""Probes: maps from features to logits of beat and downbeat."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ OUTPUTS = 2
 
 
 class Probe(nn.Module):
-    """Normalised features, then a linear, MLP or convolutional map to logits.
+    """Normalisation of the features and a linear, MLP or convolutional head.
 
-    The normalisation is one mean and deviation per feature, without a gain of its own: with it the
-    linear probe stays one affine map a frame, and one learning rate suits features of any scale.
+    The normalisation has no learned gain, so the linear probe is one affine map per frame, and the learning
+    rate does not depend on the scale of the features.
 
     Args:
-        dim: D, numbers per frame.
-        frame_rate: frames a second.
-        settings: kind and sizes.
+        dim: width of the features, D.
+        frame_rate: frames per second.
+        settings: kind and size of the head.
     """
 
     def __init__(self, dim: int, frame_rate: float, settings: ModelSettings) -> None:
@@ -32,13 +32,13 @@ class Probe(nn.Module):
         self.normalisation = nn.BatchNorm1d(dim, affine=False) if settings.normalise else nn.Identity()
         self.head: nn.Module
         if settings.probe == "conv":
-            taps = 2 * round(settings.conv_seconds * frame_rate / 2) + 1
-            self.head = ConvHead(dim, settings.conv_channels, taps, settings.dropout)
+            kernel_size = 2 * round(settings.conv_seconds * frame_rate / 2) + 1
+            self.head = ConvHead(dim, settings.conv_channels, kernel_size, settings.dropout)
         else:
             self.head = probe_head(settings.probe, dim, OUTPUTS, settings.hidden, settings.dropout)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Features of clips, (T_i, D) each, to logits, (T_i, 2) each; no clip touches another."""
+        """(T_i, 2) logits of clips from their (T_i, D) features."""
         lengths = [len(feature) for feature in features]
         frames = self.normalisation(torch.cat(list(features)).float())
         if isinstance(self.head, ConvHead):
@@ -47,16 +47,16 @@ class Probe(nn.Module):
 
 
 class ConvHead(nn.Module):
-    """Two convolutions in time over one clip, (T, D) to (T, 2)."""
+    """Two convolutions over time."""
 
-    def __init__(self, dim: int, channels: int, taps: int, dropout: float) -> None:
+    def __init__(self, dim: int, channels: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
-        self.first = nn.Conv1d(dim, channels, taps, padding=taps // 2)
-        self.second = nn.Conv1d(channels, OUTPUTS, taps, padding=taps // 2)
+        self.first = nn.Conv1d(dim, channels, kernel_size, padding=kernel_size // 2)
+        self.second = nn.Conv1d(channels, OUTPUTS, kernel_size, padding=kernel_size // 2)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, clip: Tensor) -> Tensor:
-        """(T, D) to (T, 2)."""
+        """(T, 2) logits of a clip from its (T, D) features."""
         hidden = self.dropout(F.relu(self.first(clip.T[None])))
         logits: Tensor = self.second(hidden)
         return logits[0].T

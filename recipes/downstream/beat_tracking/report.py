@@ -1,4 +1,4 @@
-"""The report of an evaluation, a plot of each piece, and the last lines of a training."""
+"""The report of an evaluation, plots of pieces, and the summary of a training."""
 
 from __future__ import annotations
 
@@ -22,44 +22,43 @@ from recipes.results.tables import markdown_table, run_estimates
 if TYPE_CHECKING:
     import pandas as pd
 
-PIECES_IN_TABLE = 40
-"""With more recordings than these, single ones are in the results file only."""
+MAX_PIECES_IN_TABLE = 40
+"""With more recordings, the report has no table of recordings."""
 
-PIECES_FOR_INTERVAL = 5
-"""With fewer, a bootstrap interval is hardly more than the range of the pieces [O]."""
+MIN_PIECES_FOR_INTERVAL = 5
+"""With fewer pieces, a bootstrap interval is hardly meaningful [O]."""
 
 DECODER_NAMES = {"dbn": "the Bayesian decoder", "peaks": "peak picking"}
 
 
 def report(folder: Path, results: Results) -> str:
-    """Write the results and a report; returns the means, without the table of recordings.
+    """Write results and their report; returns the report without the table of recordings.
 
-    Measures are named ``decoder measure``, see :func:`~recipes.downstream.beat_tracking.scores.score_piece`.
+    Measures are named ``DECODER MEASURE``, see :func:`~recipes.downstream.beat_tracking.scores.score_piece`.
     """
     text = _means_text(results)
     table = item_table(results)
-    pieces = _piece_lines(table, _decoders(results)) if len(table) <= PIECES_IN_TABLE else []
+    pieces = _piece_lines(table, _decoders(results)) if len(table) <= MAX_PIECES_IN_TABLE else []
     write_report(folder, [results], "\n".join([text, *pieces]))
     return text
 
 
-def reached(folder: Path, criterion: str) -> list[str]:
-    """The weights that a training has kept and their test scores, read from its results."""
-    file = results_path(folder)
-    (results,) = read_results(file)
+def result_lines(folder: Path, criterion: str) -> list[str]:
+    """Lines with the best step of a training and its test scores."""
+    path = results_path(folder)
+    (results,) = read_results(path)
     estimates = _estimates(results)
-    lines = [f"kept: the weights of step {results.run.step}, {criterion}"]
+    lines = [f"best on dev: the weights of step {results.run.step}, {criterion}"]
     for target in TARGETS:
-        found = {
-            decoder: estimates[name]
-            for decoder in _decoders(results)
-            if (name := f"{decoder} {target} F") in estimates
-        }
-        figures = [f"{one.text()} by {DECODER_NAMES[decoder]}" for decoder, one in found.items()]
-        if found:
-            pieces = next(iter(found.values())).groups
-            lines.append(f"test {target} F, {pieces} piece(s): {', '.join(figures)}")
-    return [*lines, f"{folder}: dev-best.ckpt, {file.stem}.md (every piece), {file.name}"]
+        scores, pieces = [], 0
+        for decoder in _decoders(results):
+            estimate = estimates.get(f"{decoder} {target} F")
+            if estimate is not None:
+                scores.append(f"{estimate.text()} with {DECODER_NAMES[decoder]}")
+                pieces = estimate.groups
+        if scores:
+            lines.append(f"test {target} F, {pieces} piece(s): {', '.join(scores)}")
+    return [*lines, f"{folder}: dev-best.ckpt, {path.stem}.md, {path.name}"]
 
 
 def _decoders(results: Results) -> Sequence[str]:
@@ -74,43 +73,43 @@ def _estimates(results: Results) -> dict[str, Estimate]:
 
 
 def _means_text(results: Results) -> str:
-    """The means as markdown, with what must be known about them."""
+    """The report without the table of recordings, as markdown."""
     run, estimates = results.run, _estimates(results)
     sizes = ", ".join(f"{split} {size}" for split, size in run.details["sizes"].items())
     fold = f", test fold {run.fold}" if run.fold else ""
-    rows = [
-        [decoder, target, str(of[0].groups), *(one.text() for one in of)]
-        for decoder in _decoders(results)
-        for target in TARGETS
-        if (of := [estimates[name] for m in MEASURES if (name := f"{decoder} {target} {m}") in estimates])
-    ]
+    rows = []
+    for decoder in _decoders(results):
+        for target in TARGETS:
+            if f"{decoder} {target} F" in estimates:
+                scores = [estimates[f"{decoder} {target} {measure}"] for measure in MEASURES]
+                rows.append([decoder, target, str(scores[0].groups), *(score.text() for score in scores)])
     lines = [
         run.title(f", {run.details['settings']['modelrc']['probe']} probe"),
         "",
         f"Data: {run.data}{fold}; {sizes}. Seed {run.seed}.",
         "",
-        *markdown_table(["decoder", "of", "pieces", *MEASURES], rows),
+        *markdown_table(["decoder", "target", "pieces", *MEASURES], rows),
     ]
     return "\n".join([*lines, "", *_notes(results), ""])
 
 
 def _notes(results: Results) -> list[str]:
-    table, first = item_table(results), _decoders(results)[0]
-    table = table.reindex(columns=[f"{first} {name}" for name in ("downbeat F", TRIMMED, LATENESS)])
+    table, decoder = item_table(results), _decoders(results)[0]
+    table = table.reindex(columns=[f"{decoder} {name}" for name in ("downbeat F", TRIMMED, LATENESS)])
     table = table.set_axis(["downbeat", "trimmed", "lateness"], axis="columns").droplevel("group")
     pieces = len({group for item, group, _, _ in results.rows if item})
     notes = ["Means over pieces, 95 % bootstrap intervals over pieces in brackets; F at ±70 ms."]
-    if pieces < PIECES_FOR_INTERVAL:
-        notes.append(f"{pieces} piece(s) are too few for an interval to mean much.")
+    if pieces < MIN_PIECES_FOR_INTERVAL:
+        notes.append(f"{pieces} piece(s) are too few for a meaningful interval.")
     trim = results.run.details["settings"]["scoringrc"]["trim_seconds"]
-    whole = list(table.index[table["trimmed"] == 0])
-    if trim > 0 and len(whole) < len(table):
+    untrimmed = list(table.index[table["trimmed"] == 0])
+    if trim > 0 and len(untrimmed) < len(table):
         notes.append(f"Beats in the first {trim:g} s of a piece are not scored.")
-    if trim > 0 and whole:
-        notes.append(f"Too short to leave out the first {trim:g} s, so scored whole: {_names(whole)}.")
+    if trim > 0 and untrimmed:
+        notes.append(f"Too short to leave out the first {trim:g} s: {_names(untrimmed)}.")
     without = list(table.index[table["downbeat"].isna()])
     if without:
-        notes.append(f"No downbeats marked, so not scored for them: {_names(without)}.")
+        notes.append(f"Without annotated downbeats: {_names(without)}.")
     late = np.sort(table["lateness"].dropna() * 1000)
     if len(late):
         notes.append(f"Matched beats are {_lateness(late[len(late) // 2])}, the median over pieces.")
@@ -118,8 +117,8 @@ def _notes(results: Results) -> list[str]:
 
 
 def _lateness(milliseconds: float) -> str:
-    whole = round(milliseconds)
-    return "on time" if whole == 0 else f"{abs(whole)} ms {'late' if whole > 0 else 'early'}"
+    rounded = round(milliseconds)
+    return "on time" if rounded == 0 else f"{abs(rounded)} ms {'late' if rounded > 0 else 'early'}"
 
 
 def _piece_lines(table: pd.DataFrame, decoders: Sequence[str]) -> list[str]:
@@ -137,8 +136,8 @@ def _names(names: Sequence[str]) -> str:
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more (see the results file)"
 
 
-STRETCH = 20.0
-"""Seconds shown."""
+PLOT_SECONDS = 20.0
+"""Length of the plotted excerpt."""
 
 ANNOTATED, HIT, MISS, BEAT, DOWNBEAT = "#222222", "#007a5e", "#c1272d", "#0072b2", "#d55e00"
 
@@ -152,18 +151,18 @@ def plot_piece(
     scores: Mapping[str, float],
     title: str,
 ) -> None:
-    """Draw a stretch from the middle of a piece, bar lines grey behind it, and write it as PNG.
+    """Plot activations and beats of an excerpt from the middle of a piece.
 
     Args:
-        path: of the PNG.
-        logits: (T, 2), beat and downbeat, at ``frame_rate`` frames a second.
-        frame_rate: of the logits.
-        annotated: the true beats.
-        estimated: the decoded beats.
-        scores: of the whole piece, shown above the plot beside the title.
-        title: of the piece and the decoder.
+        path: path of the PNG.
+        logits: (T, 2) logits of beat and downbeat.
+        frame_rate: frames per second of the logits.
+        annotated: annotated beats.
+        estimated: decoded beats.
+        scores: scores of the piece, for the title.
+        title: piece and decoder.
     """
-    start, stop = _stretch(annotated, len(logits) / frame_rate)
+    start, stop = _excerpt(annotated, len(logits) / frame_rate)
     times = (np.arange(len(logits)) + 0.5) / frame_rate
     shown = (times >= start) & (times <= stop)
     activations = logits.sigmoid().numpy()
@@ -172,8 +171,8 @@ def plot_piece(
     rows = figure.subplots(3, 1, sharex=True, height_ratios=[1.1, 1.6, 1.6])
     _draw_beats(rows[0], annotated, estimated, start, stop)
     for axes, column, color, name in ((rows[1], 0, BEAT, "beat"), (rows[2], 1, DOWNBEAT, "downbeat")):
-        truth = annotated.times if name == "beat" else annotated.downbeats
-        axes.vlines(truth, 0, 1, color=ANNOTATED, lw=0.8, alpha=0.35)
+        reference = annotated.times if name == "beat" else annotated.downbeats
+        axes.vlines(reference, 0, 1, color=ANNOTATED, lw=0.8, alpha=0.35)
         axes.fill_between(times[shown], activations[shown, column], color=color, alpha=0.25, lw=0)
         axes.plot(times[shown], activations[shown, column], color=color, lw=1.1)
         axes.set(ylim=(0, 1.02), yticks=[0, 0.5, 1], ylabel=f"P({name})")
@@ -186,21 +185,24 @@ def plot_piece(
         figure.savefig(draft, dpi=110, format="png")
 
 
-def _stretch(annotated: Beats, duration: float) -> tuple[float, float]:
-    """Start and end in seconds: from just before a downbeat near the middle, if there is one."""
-    start = max(0.0, (duration - STRETCH) / 2)
+def _excerpt(annotated: Beats, duration: float) -> tuple[float, float]:
+    """Start and end in seconds: from a downbeat near the middle, if there is one."""
+    start = max(0.0, (duration - PLOT_SECONDS) / 2)
     bars = annotated.downbeats[annotated.downbeats <= start]
-    if len(bars) and start - bars[-1] < STRETCH / 2:
+    if len(bars) and start - bars[-1] < PLOT_SECONDS / 2:
         start = max(0.0, bars[-1] - 0.1)
-    return start, min(start + STRETCH, duration)
+    return start, min(start + PLOT_SECONDS, duration)
 
 
 def _draw_beats(axes: Axes, annotated: Beats, estimated: Beats, start: float, stop: float) -> None:
-    """Two rows of strokes, tall on downbeats, with the position in the bar as a number above."""
-    hits = {found for _, found in match_events(annotated.times, estimated.times, F_WINDOW)}
+    """Plot annotated and decoded beats as lines, with their positions as numbers."""
+    hits = {index for _, index in match_events(annotated.times, estimated.times, F_WINDOW)}
     colors = [HIT if index in hits else MISS for index in range(len(estimated.times))]
-    for row, beats, of in ((1.0, annotated, [ANNOTATED] * len(annotated.times)), (0.0, estimated, colors)):
-        for time, position, color in zip(beats.times, beats.positions, of, strict=True):
+    for row, beats, row_colors in (
+        (1.0, annotated, [ANNOTATED] * len(annotated.times)),
+        (0.0, estimated, colors),
+    ):
+        for time, position, color in zip(beats.times, beats.positions, row_colors, strict=True):
             if not start <= time <= stop:
                 continue
             downbeat = position == 1
@@ -214,4 +216,4 @@ def _draw_beats(axes: Axes, annotated: Beats, estimated: Beats, start: float, st
                 )
     axes.set(ylim=(-0.1, 2.0), yticks=[0.25, 1.25], yticklabels=["decoded", "annotated"])
     axes.tick_params(axis="y", length=0)
-    axes.set_title("decoded: green within 70 ms of an annotated beat, red not", loc="right", fontsize=8)
+    axes.set_title("decoded: green within 70 ms of an annotated beat, otherwise red", loc="right", fontsize=8)

@@ -1,8 +1,7 @@
-"""How well estimated beats agree with the annotated ones, piece by piece.
+"""Scores of the estimated beats of a piece.
 
-The measures are mir_eval's (Davies, Degara and Plumbley 2009): F with ±70 ms, CMLt (correct at the
-annotated metrical level, in total) and AMLt (also at twice or half the level, or off-beat), each
-for beats and for downbeats, against annotated times that are not rounded to frames.
+The measures are mir_eval's (Davies, Degara and Plumbley 2009): F at ±70 ms, CMLt (correct metrical level,
+total) and AMLt (also double or half the tempo, or off-beat), each for beats and for downbeats.
 """
 
 from __future__ import annotations
@@ -19,31 +18,31 @@ MEASURES = ("F", "CMLt", "AMLt")
 SCORES = tuple(f"{target} {measure}" for target in TARGETS for measure in MEASURES)
 
 LATENESS = "beat lateness"
-"""Median seconds by which matched beats are late."""
+"""Median lateness of matched beats in seconds."""
 
 TRIMMED = "start trimmed"
-"""1 where the start of a piece was left out, 0 where too few annotated beats would be left."""
+"""1 if the start of the piece is not scored, 0 if too few annotated beats would remain."""
 
 F_WINDOW = 0.07
-"""Seconds to either side within which a beat counts for F."""
+"""Tolerance of F in seconds."""
 
-LEFT_AFTER_TRIM = {"beat": 4, "downbeat": 2}
-"""Annotated beats and downbeats that must be left for a piece's start to be trimmed."""
+MIN_BEATS_AFTER_TRIM = {"beat": 4, "downbeat": 2}
+"""Annotated beats and downbeats that must remain if the start of a piece is not scored."""
 
 
 def score_piece(annotated: Beats, estimated: Beats, trim_seconds: float = 5.0) -> dict[str, float]:
     """Score one piece.
 
-    Beats before ``trim_seconds`` are left out of both sides, as the field does; but not where
-    fewer than 4 annotated beats, or of marked downbeats fewer than 2, would be left.
+    Beats before ``trim_seconds`` are not scored, as is common, unless fewer than 4 annotated beats or fewer
+    than 2 annotated downbeats would remain.
 
     Returns:
-        :data:`SCORES` in [0, 1], without those of downbeats where the annotation marks none; :data:`TRIMMED`;
-        and :data:`LATENESS`, which is missing where no beat is matched.
+        :data:`SCORES` in [0, 1], without those of downbeats if none are annotated; :data:`TRIMMED`; and
+        :data:`LATENESS` if any beat is matched.
     """
     downbeats = annotated.downbeats if annotated.downbeats_known else None
-    trimmed = int((annotated.times >= trim_seconds).sum()) >= LEFT_AFTER_TRIM["beat"] and (
-        downbeats is None or int((downbeats >= trim_seconds).sum()) >= LEFT_AFTER_TRIM["downbeat"]
+    trimmed = int((annotated.times >= trim_seconds).sum()) >= MIN_BEATS_AFTER_TRIM["beat"] and (
+        downbeats is None or int((downbeats >= trim_seconds).sum()) >= MIN_BEATS_AFTER_TRIM["downbeat"]
     )
     start = trim_seconds if trimmed else 0.0
     scores = _measures("beat", annotated.times, estimated.times, start)
@@ -54,11 +53,11 @@ def score_piece(annotated: Beats, estimated: Beats, trim_seconds: float = 5.0) -
 
 
 def f_measure(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) -> float:
-    """F with ±70 ms over everything given; 0 without estimates."""
+    """F at ±70 ms; 0 without estimates."""
     from mir_eval import beat as mir_beat
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # An empty estimate is a score of 0, not a fault.
+        warnings.simplefilter("ignore")  # mir_eval warns of empty estimates.
         return float(mir_beat.f_measure(annotated, estimated, f_measure_threshold=F_WINDOW))
 
 
@@ -82,4 +81,4 @@ def _lateness(annotated: NDArray[np.float64], estimated: NDArray[np.float64]) ->
     pairs = match_events(annotated, estimated, F_WINDOW)
     if not pairs:
         return {}
-    return {LATENESS: float(np.median([estimated[index] - annotated[true] for true, index in pairs]))}
+    return {LATENESS: float(np.median([estimated[j] - annotated[i] for i, j in pairs]))}

@@ -1,4 +1,4 @@
-"""What the task hands to the upstream: random crops to train on, chunks of whole pieces to evaluate."""
+"""Excerpts for the upstream: random crops for training, chunks of whole pieces for evaluation."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.beat_tracking.dataset import Recording
 
 Crop = tuple[Beats, bool]
-"""The beats inside a training crop, in seconds from its start; whether its piece's downbeats are known."""
+"""Beats in a training crop, in seconds from its start, and whether its downbeats are known."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of one recording, and which of its frames count."""
+    """A chunk of a recording, and the frames that are kept of it."""
 
     recording: int
     """Index of the recording in its split."""
     samples: tuple[int, int]
-    """Start and end in samples of what is heard."""
+    """Start and end in samples."""
     keep: tuple[int, int | None]
-    """First and end frame, counted from the start of the chunk, that no neighbour gives; None: all."""
-    of: int
-    """Chunks that the recording is cut into."""
+    """First and end of the kept frames, counted from the start of the chunk; None for its end."""
+    count: int
+    """Number of chunks of the recording."""
 
 
 class AudioCache:
-    """Decoded audio of the recordings used last, as much as fits into a set size."""
+    """A least-recently-used cache of decoded audio."""
 
     def __init__(self, recordings: Sequence[Recording], megabytes: float) -> None:
         self._recordings = recordings
         self._limit = megabytes * 1e6
-        self._held: OrderedDict[int, Tensor] = OrderedDict()
+        self._audio: OrderedDict[int, Tensor] = OrderedDict()
         self._bytes = 0
 
     def load(self, index: int) -> Tensor:
-        """Audio of one recording, (T,) float32 at 16 kHz; do not write to it."""
-        if index in self._held:
-            self._held.move_to_end(index)
-            return self._held[index]
+        """Audio of one recording, (T,) float32 at 16 kHz; read-only."""
+        if index in self._audio:
+            self._audio.move_to_end(index)
+            return self._audio[index]
         audio = self._recordings[index].load()
-        self._held[index] = audio
+        self._audio[index] = audio
         self._bytes += audio.nbytes
-        while self._bytes > self._limit and len(self._held) > 1:
-            _, dropped = self._held.popitem(last=False)
+        while self._bytes > self._limit and len(self._audio) > 1:
+            _, dropped = self._audio.popitem(last=False)
             self._bytes -= dropped.nbytes
         return audio
 
@@ -61,8 +61,8 @@ class AudioCache:
 class TrainCrops(Dataset[tuple[Tensor, Crop]]):
     """Random crops; an epoch has as many of a recording as fit into it, at least one.
 
-    The crops are set by ``seed``, the epoch and the index alone, so a resumed run hears the same. They begin
-    at multiples of ``step_seconds`` and at the last place where one fits; at any sample with 0.
+    The crops depend only on the seed, the epoch and the index, also in a resumed run. They start at multiples
+    of ``step_seconds`` and at the last possible start, or at any sample with 0.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class TrainCrops(Dataset[tuple[Tensor, Crop]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Crop]:
         owner = self._owners[index]
         audio = self._cache.load(owner)
-        draw = np.random.default_rng((*self._key, index))
+        rng = np.random.default_rng((*self._key, index))
         last = max(len(audio) - self._size, 0)
-        start = min(last, self._step * int(draw.integers(0, math.ceil(last / self._step) + 1)))
-        # A copy: some upstreams normalise in place.
+        start = min(last, self._step * int(rng.integers(0, math.ceil(last / self._step) + 1)))
+        # A copy, because some upstreams normalise in place.
         audio = audio[start : start + self._size].clone()
         beats = self._recordings[owner].beats
         times = beats.times - start / SAMPLE_RATE
@@ -103,7 +103,7 @@ class TrainCrops(Dataset[tuple[Tensor, Crop]]):
 
 
 class Chunks(Dataset[tuple[Tensor, Chunk]]):
-    """Whole recordings, those that are longer than a chunk in overlapping pieces, in order."""
+    """Whole recordings in overlapping chunks, in order."""
 
     def __init__(
         self,
@@ -132,26 +132,25 @@ class Chunks(Dataset[tuple[Tensor, Chunk]]):
 def plan_chunks(
     recording: int, duration: float, seconds: float, overlap: float, stride: float
 ) -> list[Chunk]:
-    """Cut one recording into chunks that start on whole frames; each frame is kept exactly once.
+    """Divide a recording into chunks that start on whole frames; each frame is kept exactly once.
 
-    Neighbours share at least ``overlap`` seconds, and the border lies in the middle of what they share, so no
-    kept frame is nearer than half the overlap to a cut.
+    Adjacent chunks overlap by at least ``overlap`` seconds. Frames are kept up to the middle of the overlap.
 
     Args:
-        recording: its index, handed on.
-        duration: its length in seconds.
-        seconds: of the longest chunk, more than ``overlap``.
-        overlap: seconds.
-        stride: samples per frame; where it is no whole number, chunks start within half a sample of a frame.
+        recording: index of the recording.
+        duration: length of the recording in seconds.
+        seconds: maximum length of a chunk, more than ``overlap``.
+        overlap: minimum overlap in seconds.
+        stride: samples per frame; if it is not an integer, chunks start within half a sample of a frame.
     """
-    total = math.ceil(duration * SAMPLE_RATE - 1e-6)  # 8015 / 16000 * 16000 is more than 8015
+    total = math.ceil(duration * SAMPLE_RATE - 1e-6)  # 8015 / 16000 * 16000 > 8015
     size = max(int(seconds * SAMPLE_RATE / stride), 1)
     if total <= size * stride:
         return [Chunk(recording, (0, total), (0, None), 1)]
     hop = max(size - math.ceil(overlap * SAMPLE_RATE / stride), 1)
     frames = math.ceil(total / stride)
     count = math.ceil((frames - size) / hop) + 1
-    # Spread evenly, so that the last chunk is as long as the others.
+    # Spread evenly, so that all chunks have the same length.
     starts = [round(k * (frames - size) / (count - 1)) for k in range(count)]
     borders = [0, *((before + size + after) // 2 for before, after in itertools.pairwise(starts))]
     chunks = []
@@ -164,25 +163,24 @@ def plan_chunks(
 
 
 def stitch(chunks: Iterable[tuple[Chunk, Tensor]]) -> dict[int, Tensor]:
-    """(T, ...) of whole recordings, by their index, from (T_i, ...) of their chunks in any order.
+    """(T, ...) frames of whole recordings, by index, from (T_i, ...) frames of their chunks in any order.
 
-    Recordings that lack a chunk are left out.
+    Incomplete recordings are left out.
     """
     parts: dict[int, list[tuple[Chunk, Tensor]]] = {}
     for chunk, frames in chunks:
         parts.setdefault(chunk.recording, []).append((chunk, frames))
-    return {
-        recording: torch.cat(
-            [frames[slice(*chunk.keep)] for chunk, frames in sorted(of, key=lambda part: part[0].samples)]
-        )
-        for recording, of in sorted(parts.items())
-        if len(of) == of[0][0].of
-    }
+    recordings = {}
+    for recording, pairs in sorted(parts.items()):
+        if len(pairs) == pairs[0][0].count:
+            pairs.sort(key=lambda pair: pair[0].samples)
+            recordings[recording] = torch.cat([frames[slice(*chunk.keep)] for chunk, frames in pairs])
+    return recordings
 
 
 def collate(
     items: Sequence[tuple[Tensor, Crop]] | Sequence[tuple[Tensor, Chunk]],
 ) -> tuple[list[object], ...]:
-    """A batch as S3PRL's runner wants it: the list of waveforms, then the list of the rest."""
-    wavs, rest = zip(*items, strict=True)
-    return list(wavs), list(rest)
+    """A batch for S3PRL's runner: the list of waveforms, then the list of labels."""
+    wavs, labels = zip(*items, strict=True)
+    return list(wavs), list(labels)

@@ -1,1 +1,1 @@
-"""Dances to music by a diffusion model of EDGE's kind, from any upstream's features."""
+"""Dance generation: a diffusion model in the manner of EDGE, from the features of any upstream."""

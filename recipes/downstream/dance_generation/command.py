@@ -1,4 +1,4 @@
-"""``motionbeat dance``: dance to a song: a film, a page that plays, or a motion for other programs."""
+"""Generate a dance to a song, as a video, a web page or a motion file."""
 
 from __future__ import annotations
 
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
     from recipes.downstream.dance_generation.dance_file import DanceFile
 
 DESCRIPTION = """\
-Dance to a song. The suffix of -o says as what the dance is written; -o may be given again:
-  .mp4   a stick figure with the sound
-  .png   music and touch-downs of the first 16 s on one time axis (.pdf, .svg alike)
-  .html  one page that plays in a browser, without a network: the dancer can be turned
-  .bvh   for animation programs: centimetres, y up, 30 frames a second
-  .glb   a stick body for Blender, three.js and game engines: metres, y up, 30 frames a second
-  .pkl   as AIST++ has it: smpl_poses, smpl_trans, smpl_scaling, 60 frames a second
-  .npz   joints in metres with touch-downs and estimated beats, as this project keeps motions
-The model that ships is small, and has learned from constructed dances alone; no download is needed. To train
-one: run_downstream.py -m train -d dance_generation, then
-python -m recipes.downstream.dance_generation.export RUN FILE makes the file for -k."""
+Generate a dance to a song. The suffix of -o determines the format; -o may be repeated:
+  .mp4   video of a stick figure with the sound
+  .png   music and touch-downs of the first 16 s on one time axis (also .pdf, .svg)
+  .html  a self-contained page with an interactive player
+  .bvh   for animation programs: centimetres, y up, 30 frames per second
+  .glb   stick figure for Blender, three.js and game engines: metres, y up, 30 frames per second
+  .pkl   as in AIST++: smpl_poses, smpl_trans, smpl_scaling, 60 frames per second
+  .npz   a motion of this project: joints in metres, touch-downs, estimated beats
+The shipped model is small and trained on constructed dances only. To train another one: run_downstream.py
+-m train -d dance_generation, then python -m recipes.downstream.dance_generation.export RUN FILE for -k."""
 
 
 @command("motionbeat dance", extra="s3prl")
@@ -67,55 +66,58 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     refuse_inputs(options.output, [options.song, options.begin_with])
     dance, _ = load_dancer(options)
-    danced = dance(options.song)
+    pair = dance(options.song)
     for output in options.output:
-        write_dance(output, danced)
+        write_dance(output, pair)
         print(f"wrote {output}", file=sys.stderr)
     return 0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what a dance depends on, whichever the song is."""
-    parser.add_argument("--seed", type=int, default=0, help="another one gives another dance (%(default)s)")
+    """Add the options that a dance depends on."""
+    parser.add_argument("--seed", type=int, default=0, help="seed of the dance (%(default)s)")
     parser.add_argument(
-        "--guidance", type=float, help="how strongly music counts; 1: as learned, 0: not at all (the model's)"
+        "--guidance", type=float, help="influence of the music; 1: as learned, 0: none (the model's)"
     )
-    parser.add_argument("--steps", type=int, help="of the diffusion; fewer are faster (the model's)")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="dance from this second on")
-    parser.add_argument("--seconds", type=float, metavar="S", help="dance so much of the song (all)")
+    parser.add_argument("--steps", type=int, help="diffusion steps; fewer are faster (the model's)")
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="start at this second of the song"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="length of the dance (the whole song)")
     parser.add_argument(
         "--begin-with",
         type=input_file,
         metavar="FILE.npz",
-        help="go on from where this motion ends, up to 2 s of it",
+        help="continue this motion, from its last 2 s",
     )
     parser.add_argument(
         "-k",
         "--checkpoint",
         type=input_file,
         metavar="FILE",
-        help="the dance model (the small one that ships)",
+        help="dance model (the shipped one)",
     )
     parser.add_argument(
         "--upstream-weights",
         type=Path,
         metavar="FILE",
-        help="-k of the upstream that the model was trained on",
+        help="weights of the upstream (-k) that the model was trained on",
     )
     add_strict_option(parser)
 
 
 def load_dancer(options: argparse.Namespace) -> tuple[Callable[[Path], LoadedPair], str]:
-    """What dances to songs as the options say, and what says that dances were made by it.
+    """Load the dance model of the options.
 
     Returns:
-        A function that gives a song with its dance, or the stretch that is asked for. It raises AudioError
-        for a file that cannot be read, DataError for one without that stretch. And the text of ``made_by``.
+        A function that maps the path of a song to the song with its dance, and the text of ``made_by``. The
+        function raises AudioError for a file that cannot be read, DataError for one without the requested
+        span.
 
     Raises:
-        ConfigError: numbers that are not allowed.
-        CheckpointError: the model or the upstream's weights cannot be used.
-        DataError: the motion to begin with cannot be used.
+        ConfigError: invalid numbers.
+        CheckpointError: the model or the weights of the upstream cannot be used.
+        DataError: the motion of --begin-with cannot be used.
     """
     if (options.guidance is not None and options.guidance < 0) or (
         options.steps is not None and options.steps < 1
@@ -135,43 +137,43 @@ def load_dancer(options: argparse.Namespace) -> tuple[Callable[[Path], LoadedPai
     use_idle_cores()
     file = options.checkpoint or SHIPPED
     dancer = read_dance_model(file)
-    encode = encoder_of(dancer, options.upstream_weights)
+    encode = load_song_encoder(dancer, options.upstream_weights)
     begin = None
     if options.begin_with is not None:
         begin = start_numbers(dancer.model, read_motion(options.begin_with)[0], str(options.begin_with))
-    # Its grid is what `motionbeat beats` and `plot` give the song, whatever upstream the dancer has.
-    listener = motionbeat()
+    # Estimates the same grid as `motionbeat beats` and `plot`, whatever upstream the dance model uses.
+    beat_tracker = motionbeat()
 
     def dance(song: Path) -> LoadedPair:
-        whole = read_audio(song)
-        length = len(whole) / SAMPLE_RATE
+        audio = read_audio(song)
+        length = len(audio) / SAMPLE_RATE
         seconds = length - options.start if options.seconds is None else options.seconds
         if not 0 <= options.start < length or seconds <= 0:
             raise DataError(f"--start {options.start:g} --seconds {seconds:g}: {song} lasts {length:.2f} s")
         stop = min(length, options.start + seconds)
-        wav = whole[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
+        wav = audio[round(options.start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
         frames = int(len(wav) / SAMPLE_RATE * FPS)
         with tqdm(total=frames, unit=" frames", desc="dancing", disable=None) as bar:
             motion = dance_song(
                 wav, encode, dancer, options.seed, options.guidance, options.steps, begin, bar.update
             )
-        return _as_pair(song, options, wav, motion, listener.tower.estimate_grid(whole), stop)
+        return _as_pair(song, options, wav, motion, beat_tracker.tower.estimate_grid(audio), stop)
 
-    chosen = ("seed", "guidance", "steps", "start", "seconds")
+    names = ("seed", "guidance", "steps", "start", "seconds")
     return dance, made_by(
-        listener,
+        beat_tracker,
         dancer=file_sha256(file),
         upstream=weights_sha256(dancer.upstream, options.upstream_weights),
         begin_with=options.begin_with and file_sha256(options.begin_with),
-        **{name: getattr(options, name) for name in chosen},
+        **{name: getattr(options, name) for name in names},
     )
 
 
-def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
-    """What gives (1, F, D) of samples, as the dancer was trained to hear them.
+def load_song_encoder(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Tensor]:
+    """A function that computes the (1, F, D) features that the dance model was trained on from samples.
 
     Raises:
-        CheckpointError: the upstream's weights are others, or its features of another width.
+        CheckpointError: other weights of the upstream, or features of another width.
         MotionBeatError: there is no such upstream.
     """
     import torch
@@ -190,11 +192,11 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
     @torch.inference_mode()
     def encode(wav: Tensor) -> Tensor:
         mixed = dancer.mix(model([wav.clone()])["hidden_states"])
-        wanted = dancer.model.music_scale.num_features
-        if mixed.shape[-1] != wanted:
+        expected = dancer.model.music_scale.num_features
+        if mixed.shape[-1] != expected:
             raise CheckpointError(
-                f"{dancer.upstream}: features of {mixed.shape[-1]} numbers, the dance model was trained on "
-                f"{wanted}; give the weights that it was trained with (--upstream-weights)"
+                f"{dancer.upstream}: features of width {mixed.shape[-1]}; the dance model was trained on "
+                f"width {expected}; give the weights that it was trained with (--upstream-weights)"
             )
         return mixed
 
@@ -204,12 +206,12 @@ def encoder_of(dancer: DanceFile, weights: Path | None) -> Callable[[Tensor], Te
 def _as_pair(
     song: Path, options: argparse.Namespace, wav: Tensor, motion: Motion, grid: Grid, stop: float
 ) -> LoadedPair:
-    """The dance as a pair, for what draws and writes pairs; ``grid`` and its tempo are the whole song's."""
+    """The song and its dance as a pair; ``grid`` is the grid of the whole song."""
     from motion_data.loading import LoadedPair
 
     digest = file_sha256(song)
     inside = (grid.beats >= options.start) & (grid.beats < stop)
-    heard = grid.confidence > 0 and inside.sum() >= 2
+    has_grid = grid.confidence > 0 and inside.sum() >= 2
     pair = MotionPair(
         name=printable(song.stem),
         corpus="generated",
@@ -221,27 +223,27 @@ def _as_pair(
         fps=motion.fps,
         joints=JOINTS,
         pulses={limb: len(times) for limb, times in motion.pulses.items()},
-        grid="estimated" if heard else "none",
-        metre=grid.metre if heard else None,
-        bpm=grid.bpm if heard else None,
+        grid="estimated" if has_grid else "none",
+        metre=grid.metre if has_grid else None,
+        bpm=grid.bpm if has_grid else None,
         audio=AudioSpan(str(song.resolve()), options.start, stop, digest),
         motion="",
     )
-    shown = None
-    if heard:
+    excerpt_grid = None
+    if has_grid:
         beats = grid.beats[inside] - options.start
-        shown = replace(grid, beats=beats, positions=grid.positions[inside])
-    return LoadedPair(pair, wav, motion, shown)
+        excerpt_grid = replace(grid, beats=beats, positions=grid.positions[inside])
+    return LoadedPair(pair, wav, motion, excerpt_grid)
 
 
-def write_dance(output: Path, danced: LoadedPair) -> None:
-    """Write a dance as the suffix of ``output`` says."""
+def write_dance(output: Path, pair: LoadedPair) -> None:
+    """Write a dance in the format of the suffix of ``output``."""
     from motion_data.looking.excerpt import cut_excerpt
 
     suffix = output.suffix.lower()
     if suffix in DRAWN:
-        draw(output, cut_excerpt(danced, Path(), seconds=seconds_shown(suffix)))
+        draw(output, cut_excerpt(pair, Path(), seconds=seconds_shown(suffix)))
     elif suffix in MOTIONS:
-        export_motion(output, danced.motion)
+        export_motion(output, pair.motion)
     else:
-        write_motion(output, danced.motion, danced.grid)
+        write_motion(output, pair.motion, pair.grid)

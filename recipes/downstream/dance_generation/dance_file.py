@@ -1,4 +1,4 @@
-"""A model that dances as one safetensors file: averaged weights, layer weights, settings, provenance."""
+"""Files of dance models: averaged weights, layer weights, settings and provenance in safetensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHIPPED = Path(__file__).parent / "weights" / "dance_tiny.safetensors"
 FORMAT = "motionbeat.dance_model"
 
 LAYER_WEIGHTS = "layer_weights"
-"""Name of the (L,) weights of the upstream's layers in the file."""
+"""Key of the (L,) layer weights in the file."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,25 @@ class DanceFile:
     upstream: str
     """Name of the upstream in S3PRL's hub."""
     sha256: str | None
-    """Of the upstream's weights; None where it has none, or where it is not known."""
+    """SHA-256 of the upstream's weights; None if it has none or they are unknown."""
     rate: float
-    """Samples at 16 kHz from one feature to the next."""
+    """Samples at 16 kHz per feature."""
     layer_weights: Tensor
-    """(L,) of sum 1, by which the upstream's layers are added."""
+    """(L,) weights of the upstream's layers, of sum 1."""
     only_layer: int | None
-    """The one layer that is taken instead of the sum."""
+    """A single layer instead of the weighted sum."""
     provenance: Provenance
 
     def mix(self, states: Sequence[Tensor]) -> Tensor:
-        """(B, T, D) features of L layers' (B, T, D).
+        """(B, T, D) weighted sum of L layers of (B, T, D), or the single layer.
 
         Raises:
-            CheckpointError: another number of layers than the weights are of, or no such layer.
+            CheckpointError: another number of layers than in training, or no such layer.
         """
         layers, only = len(self.layer_weights), self.only_layer
         if len(states) != layers if only is None else only >= len(states):
             raise CheckpointError(
-                f"the upstream has {len(states)} layers, the dance model was trained on "
+                f"the upstream has {len(states)} layers; the dance model was trained on "
                 f"{f'{layers} layers' if only is None else f'layer {only}'}; give the upstream that it was "
                 f"trained with"
             )
@@ -67,31 +67,32 @@ class DanceFile:
         weighted: Tensor = torch.einsum("l,lbtd->btd", weights, torch.stack(list(states)))
         return weighted
 
-    def weights_file(self, given: Path | None) -> Path | None:
-        """The upstream's weights: those given, or the ones in the package that the model was trained with.
+    def weights_file(self, checkpoint: Path | None) -> Path | None:
+        """The weights of the upstream: ``checkpoint``, or those in the package that the model was trained
+        with.
 
         Raises:
-            CheckpointError: the model was trained with other weights, or there is no such file.
+            CheckpointError: no such file, or the model was trained with other weights.
         """
-        file = weights_file(self.upstream, given)
+        file = weights_file(self.upstream, checkpoint)
         if file is None or self.sha256 is None:
             return file
         if not file.exists():
             raise CheckpointError(f"{file}: no such file")
-        # The name may stand for newer weights than it did when the model was trained.
-        known = [file] if given is not None else [file, *PACKAGED_WEIGHTS.values()]
-        for one in known:
-            if weights_sha256(self.upstream, one) == self.sha256:
-                return one
+        # The package may have newer weights of this name than at the time of the training.
+        candidates = [file] if checkpoint is not None else [file, *PACKAGED_WEIGHTS.values()]
+        for candidate in candidates:
+            if weights_sha256(self.upstream, candidate) == self.sha256:
+                return candidate
         raise CheckpointError(
-            f"{file}: weights {weights_sha256(self.upstream, file)[:12]}…, the dance model was trained on "
-            f"{self.sha256[:12]}… of {self.upstream}; give those (--upstream-weights), or train a dance "
+            f"{file}: weights {weights_sha256(self.upstream, file)[:12]}…; the dance model was trained on "
+            f"{self.sha256[:12]}… of {self.upstream}: give those (--upstream-weights), or train a dance "
             f"model on these"
         )
 
 
 def write_dance_model(path: Path, dance: DanceFile) -> None:
-    """Write a model, with its averaged weights alone; the file appears when it is whole."""
+    """Write a model atomically, with its averaged weights only."""
     model, settings = dance.model, dance.settings
     config = {
         "body": "rotations" if isinstance(model.numbers, RotationNumbers) else "joints",
@@ -107,10 +108,10 @@ def write_dance_model(path: Path, dance: DanceFile) -> None:
 
 
 def read_dance_model(path: Path) -> DanceFile:
-    """Read what :func:`write_dance_model` wrote.
+    """Read a file of :func:`write_dance_model`.
 
     Raises:
-        CheckpointError: no such file, not one of these, or weights that do not fit what it says.
+        CheckpointError: no such file, another kind of file, or weights that do not match its settings.
     """
     weights, config, provenance = read_weights(path, FORMAT)
     try:
@@ -119,7 +120,7 @@ def read_dance_model(path: Path) -> DanceFile:
         layers, rate = weights.pop(LAYER_WEIGHTS).float(), float(config["rate"])
         rotated = config["body"] == "rotations"
         numbers = RotationNumbers(weights["numbers.rest"]) if rotated else JointNumbers()
-        fits = (
+        is_valid = (
             isinstance(music_dim, int)
             and 1 <= music_dim <= MAX_SIZE
             and (only is None or (isinstance(only, int) and only >= 0))
@@ -128,12 +129,12 @@ def read_dance_model(path: Path) -> DanceFile:
             and bool(layers.isfinite().all())
             and 0 < rate < math.inf
         )
-        if not fits:
+        if not is_valid:
             raise ValueError(
                 f"music_dim {music_dim!r}, only_layer {only!r}, upstream_sha256 {sha256!r}, rate {rate}, "
                 f"layer weights {tuple(layers.shape)}"
             )
-        # The denoiser's own weights are still trained; what dances is their average.
+        # The file contains the averaged denoiser only.
         model = build_module(
             path, lambda: DanceModel(numbers, music_dim, settings), weights, optional="denoiser."
         )

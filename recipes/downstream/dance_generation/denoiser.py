@@ -1,10 +1,9 @@
-"""The denoiser: a transformer decoder over the frames of a slice, which hears the music by cross-attention.
+"""The denoiser: a transformer decoder over the frames of a slice, with cross-attention to the music.
 
-After EDGE (Tseng et al., CVPR 2023): what is left of the noise level and of the whole music scales and shifts
-every block's output (FiLM); frames of music and the noise level are what cross-attention looks at. [O] is
-what lets a small model learn from few steps: the music's frames may also be added to the motion's own, so
-that it need not learn first which frame is danced to which; a convolution may stand beside self-attention;
-filters may pass on what is not noise. And [O] is that the model learns to go on from frames that it is given.
+As in EDGE (Tseng et al., CVPR 2023), the noise level and the mean of the music scale and shift the output of
+every block (FiLM), and cross-attention is to frames of music and the noise level. Options for small models
+[O]: frames of music are added to those of the motion, which gives their alignment; a convolution beside
+self-attention; filters of the noisy slice. The model also learns to continue given frames [O].
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from torch import Tensor, nn
 
 from recipes.downstream.dance_generation.settings import ModelSettings
 
-SPREADS = (1.0, 2.5, 6.0, 15.0)
-"""Standard deviations of the filters in frames."""
+FILTER_DEVIATIONS = (1.0, 2.5, 6.0, 15.0)
+"""Standard deviations of the smoothing filters in frames."""
 
-REACH = 45
-"""Frames to either side that a filter sees."""
+FILTER_RADIUS = 45
+"""Radius of the filters in frames."""
 
 
-class Filters(nn.Module):
-    """What smoothing alone makes of a noisy slice of dance.
+class SmoothingFilters(nn.Module):
+    """A weighted sum of smoothed versions of a noisy slice, added to the output of the decoder [O].
 
-    Means over ever more frames, each with a weight for every number that the noise level decides on; and what
-    the mean of all frames says of the body. A small decoder cannot pass on so many numbers to the digit: told
-    a slice without any noise it still missed joints by 11 cm, and its dances trembled. Filters need only
-    learn to change nothing, and leave to the decoder what they cannot know [O].
+    The weights depend on the noise level; a further term depends on the mean of all frames. A small decoder
+    alone does not reproduce its input: without noise its joints were off by 11 cm, and its dances trembled.
 
     Args:
-        width: of the noise level's sinusoids.
-        numbers: N, of a frame of motion.
+        width: width of the sinusoids of the noise level.
+        numbers: numbers per frame of motion, N.
     """
 
     kernels: Tensor
 
     def __init__(self, width: int, numbers: int) -> None:
         super().__init__()
-        place = torch.arange(-REACH, REACH + 1)
-        bells = torch.stack([torch.exp(-0.5 * (place / spread) ** 2) for spread in SPREADS])
-        self.register_buffer("kernels", bells / bells.sum(1, keepdim=True), persistent=False)
-        weights = nn.Linear(width, (len(bells) + 1) * numbers)
+        offset = torch.arange(-FILTER_RADIUS, FILTER_RADIUS + 1)
+        gaussians = torch.stack(
+            [torch.exp(-0.5 * (offset / deviation) ** 2) for deviation in FILTER_DEVIATIONS]
+        )
+        self.register_buffer("kernels", gaussians / gaussians.sum(1, keepdim=True), persistent=False)
+        weights = nn.Linear(width, (len(gaussians) + 1) * numbers)
         body = nn.Linear(width, numbers)
         for last in (weights, body):
             nn.init.zeros_(last.weight)
@@ -52,50 +51,50 @@ class Filters(nn.Module):
         self.whole = nn.Sequential(nn.Linear(numbers + width, width), nn.Mish(), body)
 
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
-        """(B, T, N) of (B, T, N); nothing before training.
+        """(B, T, N) filtered slices; 0 before training.
 
         Args:
-            noisy: the slices.
+            noisy: (B, T, N) noisy slices.
             level: (B, W) sinusoids of the noise level.
         """
         count, frames, numbers = noisy.shape
         rows = noisy.transpose(1, 2).reshape(count * numbers, 1, frames)
-        rows = nn.functional.pad(rows, (REACH, REACH), mode="replicate")
+        rows = nn.functional.pad(rows, (FILTER_RADIUS, FILTER_RADIUS), mode="replicate")
         smooth = nn.functional.conv1d(rows, self.kernels[:, None]).unflatten(0, (count, numbers))
-        every = torch.cat([noisy.transpose(1, 2)[:, :, None], smooth], 2)
+        signals = torch.cat([noisy.transpose(1, 2)[:, :, None], smooth], 2)
         weights = self.weigh(level).unflatten(-1, (numbers, -1))
         whole = self.whole(torch.cat([noisy.mean(1), level], -1))
-        filtered: Tensor = torch.einsum("bnkt,bnk->btn", every, weights) + whole[:, None]
+        filtered: Tensor = torch.einsum("bnkt,bnk->btn", signals, weights) + whole[:, None]
         return filtered
 
 
-def sinusoids(places: Tensor, width: int) -> Tensor:
-    """(..., W) sines and cosines of numbers, with periods from 2π to 10,000 · 2π (Vaswani et al. 2017)."""
-    rates = torch.exp(-torch.arange(0, width, 2, device=places.device) * (math.log(10_000) / width))
-    angles = places[..., None] * rates
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """(..., W) sines and cosines of positions, with periods from 2π to 10,000 · 2π (Vaswani et al. 2017)."""
+    rates = torch.exp(-torch.arange(0, width, 2, device=positions.device) * (math.log(10_000) / width))
+    angles = positions[..., None] * rates
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
 LEVEL_TOKENS = 2
-"""Tokens of the noise level beside the music's frames."""
+"""Number of tokens of the noise level."""
 
 
 class Film(nn.Module):
-    """(B, T, W) scaled and shifted by what (B, W) says."""
+    """FiLM: scales and shifts (B, T, W) depending on a (B, W) condition."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.say = nn.Sequential(nn.Mish(), nn.Linear(width, 2 * width))
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        """See above."""
-        scale, shift = self.say(told)[:, None].chunk(2, -1)
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, T, W) from (B, T, W) and (B, W)."""
+        scale, shift = self.say(condition)[:, None].chunk(2, -1)
         filmed: Tensor = (1 + scale) * x + shift
         return filmed
 
 
-class Neighbours(nn.Module):
-    """(B, T, W) of what is nearby: a convolution of every number over ``reach`` frames, then a mixture."""
+class LocalConvolution(nn.Module):
+    """A depthwise convolution over ``reach`` frames, then a linear layer."""
 
     def __init__(self, width: int, reach: int) -> None:
         super().__init__()
@@ -103,18 +102,19 @@ class Neighbours(nn.Module):
         self.mix = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See above."""
+        """(B, T, W) from (B, T, W)."""
         mixed: Tensor = self.mix(nn.functional.gelu(self.near(x.transpose(1, 2)).transpose(1, 2)))
         return mixed
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, cross-attention, feed-forward; each after a norm, and told by :class:`Film`."""
+    """Self-attention, cross-attention and feed-forward block, each with a norm before and :class:`Film`
+    after."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         width, heads, dropout = settings.width, settings.heads, settings.dropout
-        self.neighbours = Neighbours(width, settings.reach) if settings.reach else None
+        self.neighbours = LocalConvolution(width, settings.reach) if settings.reach else None
         self.itself = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.across = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.forth = nn.Sequential(
@@ -127,28 +127,28 @@ class DecoderLayer(nn.Module):
         self.films = nn.ModuleList(Film(width) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, told: Tensor) -> Tensor:
-        """(B, T, W) after a look at itself and at (B, M, W); ``told`` is (B, W)."""
+    def forward(self, x: Tensor, memory: Tensor, condition: Tensor) -> Tensor:
+        """(B, T, W) from (B, T, W), memory (B, M, W) and condition (B, W)."""
         y = self.norms[0](x)
-        seen = self.itself(y, y, y, need_weights=False)[0]
+        attended = self.itself(y, y, y, need_weights=False)[0]
         if self.neighbours is not None:
-            seen = seen + self.neighbours(y)
-        x = x + self.films[0](self.dropout(seen), told)
+            attended = attended + self.neighbours(y)
+        x = x + self.films[0](self.dropout(attended), condition)
         y = self.norms[1](x)
-        x = x + self.films[1](self.dropout(self.across(y, memory, memory, need_weights=False)[0]), told)
+        x = x + self.films[1](self.dropout(self.across(y, memory, memory, need_weights=False)[0]), condition)
         y = self.dropout(self.forth(self.norms[2](x)))
-        out: Tensor = x + self.films[2](y, told)
+        out: Tensor = x + self.films[2](y, condition)
         return out
 
 
 class Denoiser(nn.Module):
-    """What a noisy slice was before the noise.
+    """Predicts the clean slice from a noisy one.
 
     Args:
-        numbers: N, of a frame of motion.
-        music_dim: D, of a frame of music.
-        frames: T, of a slice.
-        settings: W and all else.
+        numbers: numbers per frame of motion, N.
+        music_dim: width of the music features, D.
+        frames: frames of a slice, T.
+        settings: width W and other sizes.
     """
 
     def __init__(self, numbers: int, music_dim: int, frames: int, settings: ModelSettings) -> None:
@@ -179,28 +179,28 @@ class Denoiser(nn.Module):
         self.unheard = nn.Parameter(torch.randn(frames, width) * 0.02)
         self.unheard_whole = nn.Parameter(torch.randn(width) * 0.02)
         self.guess = nn.Linear(width, numbers)
-        """What the sound alone says of the dance; it is trained, and nothing is danced by it."""
+        """Predicts the dance from the music alone; used in training only."""
         self.memory_norm = nn.LayerNorm(width)
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.layers))
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, numbers))
-        self.filters = Filters(width, numbers) if settings.filtered else None
+        self.filters = SmoothingFilters(width, numbers) if settings.filtered else None
         self.frame_sum = settings.frame_sum
         self.width = width
 
-    def listen(self, music: Tensor) -> Tensor:
-        """(B, T, W) that is heard in (B, T, D) frames of music, on the motion's clock."""
+    def encode_music(self, music: Tensor) -> Tensor:
+        """(B, T, W) encodings of (B, T, D) music features at the frames of the motion."""
         sound: Tensor = self.music_encoder(self.music_in(music) + self.places)
         return sound
 
     def forward(self, noisy: Tensor, level: Tensor, sound: Tensor, heard: Tensor, given: Tensor) -> Tensor:
-        """(B, T, N) without the noise.
+        """(B, T, N) predictions of the clean slices.
 
         Args:
-            noisy: (B, T, N); frames that are given are without noise.
-            level: (B,) int64 steps of noise.
-            sound: (B, T, W) of :meth:`listen`.
-            heard: (B,) bool; where False the music is as if there were none.
-            given: (B, T) bool, the frames to go on from or to arrive at.
+            noisy: (B, T, N) noisy slices; given frames are without noise.
+            level: (B,) int64 noise levels.
+            sound: (B, T, W) encodings of the music, see :meth:`encode_music`.
+            heard: (B,) bool; where False the music is masked.
+            given: (B, T) bool, frames whose clean values are given.
         """
         whole = self.music_whole(sound.mean(1))
         sound = torch.where(heard[:, None, None], sound, self.unheard)
@@ -214,5 +214,5 @@ class Denoiser(nn.Module):
             x = x + sound
         for layer in self.decoder:
             x = layer(x, memory, hidden + whole)
-        said: Tensor = self.out(x)
-        return said if self.filters is None else said + self.filters(noisy, noise)
+        predicted: Tensor = self.out(x)
+        return predicted if self.filters is None else predicted + self.filters(noisy, noise)

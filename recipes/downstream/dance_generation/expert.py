@@ -1,8 +1,7 @@
-"""The task dance_generation: dances to held-out music, from any upstream's features.
+"""The task dance_generation: dances to held-out music.
 
-A diffusion model of EDGE's kind is trained on slices of the train split, the music of each slice told by
-frozen or fine-tuned features of the whole piece. Pieces of the test split are danced from beginning to end
-and scored beside the true dances.
+A diffusion model in the manner of EDGE is trained on slices of the train split, with features of the whole
+piece as the condition. Dances to whole pieces of the test split are scored together with the true dances.
 """
 
 from __future__ import annotations
@@ -27,153 +26,155 @@ from recipes.dance_metrics.dance import Dance, with_hands
 from recipes.dance_metrics.scores import dance_results, markdown
 from recipes.downstream.dance_generation.body_numbers import FPS
 from recipes.downstream.dance_generation.model import DanceModel
-from recipes.downstream.dance_generation.rigid import on_rigid_body
+from recipes.downstream.dance_generation.rigid import fix_bone_lengths
 from recipes.downstream.dance_generation.settings import TaskSettings, read_settings
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
     Slices,
     TrainSlices,
     cut_slices,
+    danceable_pairs,
     join,
-    numbers_for,
-    with_joints,
+    select_layout,
 )
-from recipes.downstream.dance_generation.song_dance import as_motion, at_frames, dance_along
+from recipes.downstream.dance_generation.song_dance import as_motion, features_at, generate_dance
 from recipes.downstream.s3prl_runner.task_expert import EMPTY_DATASET, TaskExpert, check_finite, mean_losses
 from recipes.results.record import Run, write_report
 
-SEEN_FIRST = 200
-"""Pairs whose slices say what the body's numbers are on average."""
+STANDARDISATION_PAIRS = 200
+"""Number of pairs for mean and deviation of the body numbers."""
 
 
 class DownstreamExpert(TaskExpert):
     """Dances from features of music.
 
-    ``dev-best.ckpt`` is chosen by the loss of the averaged weights on slices of dev.
+    ``dev-best.ckpt`` is selected by the loss of the averaged weights on slices of dev.
     """
 
     task_name = "dance_generation"
     settings: TaskSettings
     rate: Tensor
-    """Samples at 16 kHz a feature."""
+    """Samples at 16 kHz per feature."""
     heard: Tensor
-    """(32,) uint8, the SHA-256 of the upstream's weights; zeros where it has none on this machine."""
+    """(32,) uint8 SHA-256 of the upstream's weights; zeros if it has no local ones."""
 
     read_settings = staticmethod(read_settings)
 
     def build(self, dim: int, rate: float) -> None:
         """See :class:`~recipes.downstream.s3prl_runner.task_expert.TaskExpert`."""
-        # Buffers, so that every checkpoint carries them.
+        # Buffers, which checkpoints contain.
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64))
         digest = bytes.fromhex(self.upstream_sha256()) or bytes(32)
         self.register_buffer("heard", torch.tensor(list(digest), dtype=torch.uint8))
         data = self.settings.datarc
         self.corpus = read_corpus(Path(data.root))
         self.pairs: dict[str, list[MotionPair]] = {
-            split: with_joints(self.corpus, split, data.slice_seconds) for split in SPLITS
+            split: danceable_pairs(self.corpus, split, data.slice_seconds) for split in SPLITS
         }
         self.caches = caches_by_split(self.corpus.folder, self.pairs, FPS, data.memory_megabytes)
-        numbers = numbers_for(self.caches["train"], self.pairs["train"], data.body)
+        numbers = select_layout(self.caches["train"], self.pairs["train"], data.body)
         self.model = DanceModel(numbers, dim, self.settings)
 
     def get_dataloader(self, split: str, epoch: int | None = None) -> DataLoader[Any]:
-        """The steps of an epoch, as in training; or without one: slices of dev, whole pieces of test."""
+        """The training batches of an epoch; without an epoch slices of dev, or whole pieces of test."""
         data = self.settings.datarc
         pairs, cache, numbers = self.pairs[split], self.caches[split], self.model.numbers
         if epoch is not None:
             if not self.model.is_standardised:
-                rng, first = np.random.default_rng(0), pairs[:SEEN_FIRST]
-                cut = [cut_slices(cache.load(pair), numbers, data, rng, 0)[1] for pair in first]
-                self.model.standardise(join(cut).numbers)
+                rng, first = np.random.default_rng(0), pairs[:STANDARDISATION_PAIRS]
+                slices = [cut_slices(cache.load(pair), numbers, data, rng, 0)[1] for pair in first]
+                self.model.standardise(join(slices).numbers)
             steps = TrainSlices(cache, pairs, numbers, data, self.seed, epoch)
             return DataLoader(steps, batch_size=None)
-        few = pairs[: data.eval_pairs]
+        pairs = pairs[: data.eval_pairs]
         if split == "dev":
-            return DataLoader(TrainSlices(cache, few, numbers, data, 0, 0), batch_size=None)
+            return DataLoader(TrainSlices(cache, pairs, numbers, data, 0, 0), batch_size=None)
         if self.is_skipped(split):
             return DataLoader(EMPTY_DATASET)
-        return DataLoader(EvalPieces(cache, few, data.longest_seconds, data.eval_batch_size), batch_size=None)
+        return DataLoader(
+            EvalPieces(cache, pairs, data.longest_seconds, data.eval_batch_size), batch_size=None
+        )
 
     def losses(self, features: Sequence[Tensor], labels: Sequence[Slices]) -> dict[str, Tensor]:
-        """The parts of the loss of a batch of slices."""
+        """The losses of a batch of slices."""
         self.model.average()  # the weights of the last step
         return self._losses(features, labels[0], None)
 
     def collect(
         self, features: Sequence[Tensor], labels: Sequence[Slices | LoadedPair], records: dict[str, list[Any]]
     ) -> None:
-        """The losses of slices of dev, or the dances to pieces."""
+        """Append the losses of slices of dev, or the dances to pieces."""
         if isinstance(labels[0], Slices):
             generator = torch.Generator().manual_seed(len(records["losses"]))
             losses = self._losses(features, labels[0], generator)
             records["losses"].append({name: part.item() for name, part in losses.items()})
         else:
             pieces = [piece for piece in labels if isinstance(piece, LoadedPair)]
-            records["danced"] += zip(pieces, self.dance(features, pieces), strict=True)
+            records["dances"] += zip(pieces, self.dance(features, pieces), strict=True)
 
     def evaluate(self, split: str, records: dict[str, list[Any]], logger: Any, step: int) -> list[str]:
-        """Choose by the loss on dev; score and report the dances of test."""
+        """Select the checkpoint on dev; score and report the dances of test."""
         if records["losses"]:
             means = mean_losses(records["losses"])
             self.log(logger, split, step, means)
             return self.select_checkpoint(-means["loss"], f"loss {means['loss']:.4f}", step) if step else []
-        if not records["danced"]:
+        if not records["dances"]:
             return []
         run = self.evaluation_run(split, step, self.corpus.folder.name)
-        print("\n" + report(self.expdir, run, records["danced"]), flush=True)
+        print("\n" + report(self.expdir, run, records["dances"]), flush=True)
         return []
 
     def dance(self, features: Sequence[Tensor], pieces: Sequence[LoadedPair]) -> list[NDArray[np.float32]]:
         """(F, 22, 3) joints for each piece, as long as its true dance."""
         device = features[0].device
 
-        def listen(begin: int, end: int) -> Tensor:
-            heard = []
-            for one, piece in zip(features, pieces, strict=True):
+        def music(begin: int, end: int) -> Tensor:
+            parts = []
+            for clip, piece in zip(features, pieces, strict=True):
                 times = piece.motion.start + torch.arange(begin, end, dtype=torch.float64) / FPS
-                heard.append(at_frames(one, self.upstream, self.rate.item(), times))
-            return torch.stack(heard).float()
+                parts.append(features_at(clip, self.upstream, self.rate.item(), times))
+            return torch.stack(parts).float()
 
         longest = max(len(piece.motion.joints) for piece in pieces)
         generator = torch.Generator().manual_seed(self.seed)
-        parts = list(dance_along(self.model.to(device), listen, longest, generator))
+        parts = list(generate_dance(self.model.to(device), music, longest, generator))
         joints = torch.cat([self.model.numbers.joints(part) for part in parts], 1).float().cpu()
         check_finite([joints])
         lengths = [len(piece.motion.joints) for piece in pieces]
-        return [on_rigid_body(of[:length].numpy()) for of, length in zip(joints, lengths, strict=True)]
+        return [fix_bone_lengths(body[:length].numpy()) for body, length in zip(joints, lengths, strict=True)]
 
     def _losses(
         self, features: Sequence[Tensor], slices: Slices, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
-        heard = torch.stack(
+        music = torch.stack(
             [
-                at_frames(features[owner], self.upstream, self.rate.item(), times)
+                features_at(features[owner], self.upstream, self.rate.item(), times)
                 for owner, times in zip(slices.owner.tolist(), slices.times, strict=True)
             ]
         )
-        numbers = slices.numbers.to(heard.device)
-        return self.model.losses(numbers, heard.float(), generator, averaged=not self.training)
+        numbers = slices.numbers.to(music.device)
+        return self.model.losses(numbers, music.float(), generator, averaged=not self.training)
 
 
-Danced = tuple[LoadedPair, NDArray[np.float32]]
-"""A piece and (F, 22, 3) joints of the dance that was made to it."""
+PieceDance = tuple[LoadedPair, NDArray[np.float32]]
+"""A piece and the (F, 22, 3) joints of the dance to it."""
 
 
-def report(folder: Path, run: Run, danced: Sequence[Danced]) -> str:
-    """Write the results, the report and ``dances-SPLIT/NAME.npz``; returns the report.
+def report(folder: Path, run: Run, dances: Sequence[PieceDance]) -> str:
+    """Write the results, their report and ``dances-SPLIT/NAME.npz``; returns the report.
 
     Raises:
         DataError: fewer than two dances.
     """
-    grids = sorted({piece.pair.grid for piece, _ in danced})
+    grids = sorted({piece.pair.grid for piece, _ in dances})
     beats = f"{' and '.join(grids)}, of {run.data}"
     results = dance_results(
         replace(run, details={"beats": beats, **run.details}),
-        [_as_dance(piece, joints) for piece, joints in danced],
-        [_as_dance(piece, piece.motion.joints) for piece, _ in danced],
+        [_as_dance(piece, joints) for piece, joints in dances],
+        [_as_dance(piece, piece.motion.joints) for piece, _ in dances],
     )
     text = f"{run.title()}\n\nData: {run.data}. Seed {run.seed}.\n\n{markdown(results)}"
-    for piece, joints in danced:
+    for piece, joints in dances:
         path = folder / f"dances-{run.split}" / f"{piece.pair.name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_motion(path, as_motion(joints, piece.motion.start), piece.grid)
@@ -185,7 +186,7 @@ def _as_dance(piece: LoadedPair, joints: NDArray[np.float32]) -> Dance:
     start, pulses = piece.motion.start, list(piece.motion.pulses.values())
     beats = None if piece.grid is None else piece.grid.beats - start
     steps = None
-    # Step times of a corpus are true only where they come with the score that was danced to.
+    # Step times are exact only in corpora with exact grids.
     if piece.pair.grid == "exact" and any(map(len, pulses)):
         steps = np.sort(np.concatenate(pulses)) - start
     return Dance(piece.pair.name, with_hands(joints), FPS, beats, steps)

@@ -1,8 +1,8 @@
-"""A trained run as one file that ``motionbeat dance -k`` takes.
+"""Exports a trained run as a file for ``motionbeat dance -k``.
 
     python -m recipes.downstream.dance_generation.export result/dance dance.safetensors
 
-Taken is ``dev-best.ckpt`` of the run's folder, or the checkpoint that is named. The file holds no pickle.
+The source is ``dev-best.ckpt`` in the folder of the run, or a checkpoint. The file contains no pickle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recipes.downstream.s3prl_runner.run_files import BEST, checkpoint_classes, 
 
 @command("recipes.downstream.dance_generation.export", extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Write the file."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,26 +40,28 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def export(checkpoint: Path, target: Path) -> str:
-    """Write the file and say what it holds.
+    """Write the file; returns a description of it.
 
     Raises:
-        MotionBeatError: no checkpoint of this task, or one of features that are more than a sum of layers.
+        MotionBeatError: no checkpoint of this task, or one whose features are not a weighted sum of layers.
     """
     if not checkpoint.is_file():
         raise MotionBeatError(
             f"{checkpoint}: no such file; train first: run_downstream.py -d dance_generation"
         )
-    given, config = read_checkpoint_options(checkpoint)
-    if given.downstream != "dance_generation":
-        raise MotionBeatError(f"{checkpoint}: is of the task {given.downstream}, expected dance_generation")
-    if given.upstream_trainable:
+    options, config = read_checkpoint_options(checkpoint)
+    if options.downstream != "dance_generation":
         raise MotionBeatError(
-            f"{checkpoint}: was trained with -f, so its upstream is no longer the one that the dance would "
-            f"hear by; train without -f to export"
+            f"{checkpoint}: belongs to the task {options.downstream}; expected dance_generation"
         )
-    if given.upstream_feature_normalize or given.upstream_feature_selection != "hidden_states":
+    if options.upstream_trainable:
         raise MotionBeatError(
-            f"{checkpoint}: was trained with -n or -s {given.upstream_feature_selection}; expected a "
+            f"{checkpoint}: was trained with -f, and a fine-tuned upstream cannot be exported; train "
+            f"without -f"
+        )
+    if options.upstream_feature_normalize or options.upstream_feature_selection != "hidden_states":
+        raise MotionBeatError(
+            f"{checkpoint}: was trained with -n or -s {options.upstream_feature_selection}; expected a "
             f"weighted sum of hidden_states, or one layer of them (-l)"
         )
     import torch
@@ -71,10 +73,10 @@ def export(checkpoint: Path, target: Path) -> str:
     from recipes.downstream.dance_generation.settings import read_settings
 
     with checkpoint_classes():
-        held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        states: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     weights = {
         name.removeprefix("model."): value
-        for name, value in held["Downstream"].items()
+        for name, value in states["Downstream"].items()
         if name.startswith("model.")
     }
     section = config["downstream_expert"]
@@ -84,23 +86,23 @@ def export(checkpoint: Path, target: Path) -> str:
     dim = len(weights["music_scale.running_mean"])
     model = DanceModel(numbers, dim, settings)
     model.load_state_dict(weights)
-    only = given.upstream_layer_selection
-    summed = held.get("Featurizer", {}).get("weights")
-    layers = torch.ones(1) if only is not None or summed is None else torch.softmax(summed, -1)
+    only = options.upstream_layer_selection
+    layer_weights = states.get("Featurizer", {}).get("weights")
+    layers = torch.ones(1) if only is not None or layer_weights is None else torch.softmax(layer_weights, -1)
     details = {
-        "step": held.get("Step"),
-        "seed": given.seed,
+        "step": states.get("Step"),
+        "seed": options.seed,
         "version": __version__,
-        "upstream": given.upstream,
+        "upstream": options.upstream,
     }
     corpus = Path(settings.datarc.root).name
     provenance = Provenance(f"dance_generation on {corpus}", details)
-    heard, rate = held["Downstream"]["heard"], float(held["Downstream"]["rate"])
-    sha256 = bytes(heard.tolist()).hex() if heard.any() else None
+    digest, rate = states["Downstream"]["heard"], float(states["Downstream"]["rate"])
+    sha256 = bytes(digest.tolist()).hex() if digest.any() else None
     write_dance_model(
-        target, DanceFile(model, section, given.upstream, sha256, rate, layers, only, provenance)
+        target, DanceFile(model, section, options.upstream, sha256, rate, layers, only, provenance)
     )
-    return f"{target}: step {details['step']}, features of {given.upstream}"
+    return f"{target}: step {details['step']}, features of {options.upstream}"
 
 
 if __name__ == "__main__":

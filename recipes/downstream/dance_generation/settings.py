@@ -1,4 +1,4 @@
-"""The settings of dance_generation, as ``config.yaml`` gives them under ``downstream_expert``."""
+"""Settings of dance_generation: the section ``downstream_expert`` of ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def _check_odd(frames: int) -> int:
 
 @dataclass(config=CONFIG, frozen=True)
 class DataSettings:
-    """``datarc``: the corpus and how it is cut."""
+    """``datarc``: the corpus and its slices."""
 
     root: str = ""
     """Folder of a corpus of motion_data."""
     body: Literal["auto", "joints", "rotations"] = "auto"
-    """rotations (EDGE's 151 numbers), joints, or auto: rotations where the motions have them."""
+    """rotations (EDGE's 151 numbers), joints, or auto: rotations if the motions have them."""
     slice_seconds: Annotated[Number, Field(ge=1)] = 5.0
     """Length of a slice."""
     stride_seconds: Positive = 0.5
-    """Slices begin at multiples of it."""
+    """Slices start at multiples of it."""
     longest_seconds: Annotated[Number, Field(ge=1, le=3600)] = 20.0
-    """The upstream hears so much of a pair at once, at most."""
+    """Maximum length of a pair for the upstream."""
     pairs_a_step: Count = 4
-    """Pairs of a training step, each heard whole once."""
+    """Pairs per training step."""
     slices_a_pair: Count = 4
-    """Slices cut from each."""
+    """Slices of each pair in a step."""
     eval_pairs: Count = 40
-    """Pairs danced in an evaluation, at most."""
+    """Maximum number of pairs in an evaluation."""
     eval_batch_size: Count = 20
-    """Pairs danced at once."""
+    """Pairs per batch of an evaluation."""
     memory_megabytes: NotNegative = 4096.0
-    """Decoded pairs kept in memory; an hour is 260 MB."""
+    """Cache of decoded pairs; an hour takes 260 MB."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -63,51 +63,51 @@ class ModelSettings:
     layers: Size = 3
     heads: Size = 4
     hidden: Size = 384
-    """Of each feed-forward part."""
+    """Width of the feed-forward blocks."""
     dropout: LessThanOne = 0.0
     frame_sum: Bool = True
-    """Whether frames of music are also added to the motion's own; EDGE has cross-attention alone."""
+    """Whether frames of music are added to those of the motion; EDGE has cross-attention only."""
     reach: Annotated[Natural, AfterValidator(_check_odd)] = 9
-    """Frames of a convolution beside self-attention, odd; 0 for none, as EDGE has it."""
+    """Kernel size of a convolution beside self-attention in frames, odd; 0 for none, as in EDGE."""
     filtered: Bool = True
-    """Whether filters of the noisy slice are added to what the decoder says; EDGE has none."""
+    """Whether filters of the noisy slice are added to the output of the decoder; EDGE has none."""
     average_decay: LessThanOne = 0.995
-    """Of the moving average of the weights, a step; dances are made with the average."""
+    """Decay of the moving average of the weights per step; the average generates the dances."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
         if self.width % self.heads or self.width % 2:
-            raise ValueError("heads must divide width, and width be even")
+            raise ValueError("width must be even and a multiple of heads")
         return self
 
 
 @dataclass(config=CONFIG, frozen=True)
 class DiffusionSettings:
-    """``diffusionrc``: noise, losses and how a dance is drawn."""
+    """``diffusionrc``: noise, losses and sampling."""
 
     levels: Annotated[Integer, Field(ge=1, le=100_000)] = 1000
-    """Steps of noise in training, on the cosine schedule."""
+    """Noise levels in training, on the cosine schedule."""
     level_draws: Count = 2
-    """The step of noise is the largest of so many draws: with 2 high noise, where the music decides, is
-    learned more often [O]; with 1 all alike, as in EDGE."""
+    """The noise level is the maximum of this many draws: with 2, high levels, at which the music matters, are
+    more frequent [O]; with 1, levels are uniform, as in EDGE."""
     steps: Count = 50
-    """Steps of DDIM when a dance is drawn."""
+    """Steps of DDIM in sampling."""
     guidance: NotNegative = 2.0
-    """1 follows the music as learned; more exaggerates what it changes; 0 does not listen."""
+    """Classifier-free guidance: 1 is the learned condition, more amplifies it, 0 ignores the music."""
     unheard: Share = 0.25
-    """Share of training slices without music, which guidance needs."""
+    """Share of training slices without music, for guidance."""
     given: Share = 0.5
-    """Share of training slices with frames that are given, from which a dance goes on [O]."""
+    """Share of training slices with given frames, for continuing a dance [O]."""
     clean: NotNegative = 0.636
-    """Weight of the loss on the body's numbers, as EDGE has it."""
+    """Weight of the loss on body numbers, as in EDGE."""
     velocity: NotNegative = 6.0
-    """Of their change from frame to frame."""
+    """Weight of the loss on their differences between frames."""
     joints: NotNegative = 0.646
-    """Of the joints' places in metres."""
+    """Weight of the loss on joint positions in metres."""
     contact: NotNegative = 100.0
-    """Of the feet's movement while they are said to stand, in metres a frame."""
+    """Weight of the loss on the movement of feet in contact, in metres per frame."""
     guess: NotNegative = 1.0
-    """Of what the music alone says of the dance, without the noisy motion [O]; EDGE has no such loss."""
+    """Weight of the loss on predictions from music alone [O]; EDGE has no such loss."""
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
@@ -118,7 +118,7 @@ class DiffusionSettings:
 
 @dataclass(config=CONFIG, frozen=True)
 class TaskSettings:
-    """Everything under ``downstream_expert``."""
+    """The section ``downstream_expert``."""
 
     datarc: DataSettings = field(default_factory=DataSettings)
     modelrc: ModelSettings = field(default_factory=ModelSettings)
@@ -126,5 +126,5 @@ class TaskSettings:
 
 
 def read_settings(values: Mapping[str, Any], inference: bool = False) -> TaskSettings:
-    """The task's settings; for inference no corpus is needed."""
+    """Read the settings of the task; inference needs no corpus."""
     return read_section("dance_generation", TaskSettings, values, needs_root=not inference)

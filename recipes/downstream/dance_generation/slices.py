@@ -1,4 +1,4 @@
-"""Pairs as they are danced: the sound of each heard whole, and slices of its motion on the same clock."""
+"""Training and test data: the audio of pairs, and slices of their motions on the same time axis."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from recipes.downstream.dance_generation.body_numbers import FPS, BodyNumbers, JointNumbers, RotationNumbers
 from recipes.downstream.dance_generation.settings import DataSettings
 
-BODIES_LOOKED_AT = 16
-"""Motions whose mean body is the one that rotations turn."""
+LAYOUT_PAIRS = 16
+"""Number of motions for the layout and the mean body."""
 
 
 class Slices(NamedTuple):
-    """Of P pairs whose sound is heard, S slices of T frames."""
+    """S slices of T frames of the motions of P pairs."""
 
     owner: Tensor
-    """(S,) int64: of the P pairs."""
+    """(S,) int64 index of the pair."""
     times: Tensor
-    """(S, T) float64 seconds of the pair's sound at which the frames stand."""
+    """(S, T) float64 times of the frames in seconds of the pair's audio."""
     numbers: Tensor
-    """(S, T, N) each beginning at the origin, facing +z."""
+    """(S, T, N) body numbers; each slice starts at the origin, facing +z."""
 
 
-def with_joints(corpus: Corpus, split: str, least_seconds: float) -> list[MotionPair]:
-    """The pairs of a split that a body dances in, and that are long enough.
+def danceable_pairs(corpus: Corpus, split: str, min_seconds: float) -> list[MotionPair]:
+    """The pairs of a split with joints that last at least ``min_seconds``.
 
     Raises:
-        DataError: there is none.
+        DataError: there are none.
     """
-    found = corpus.split(split)
-    kept = [pair for pair in found if pair.joints and pair.seconds >= least_seconds + 1 / FPS]
-    if not kept:
-        bodiless = sum(not pair.joints for pair in found)
+    all_pairs = corpus.split(split)
+    pairs = [pair for pair in all_pairs if pair.joints and pair.seconds >= min_seconds + 1 / FPS]
+    if not pairs:
+        without_joints = sum(not pair.joints for pair in all_pairs)
         raise DataError(
-            f"{corpus.folder}: {len(found)} pairs of {split}, of which {bodiless} have no joints (step "
-            f"charts) and {len(found) - bodiless} last less than {least_seconds:g} s; a dance needs both"
+            f"{corpus.folder}: {len(all_pairs)} pairs of {split}, of which {without_joints} have no joints "
+            f"(step charts) and {len(all_pairs) - without_joints} last less than {min_seconds:g} s"
         )
-    return kept
+    return pairs
 
 
-def numbers_for(cache: PairCache, pairs: Sequence[MotionPair], body: str) -> BodyNumbers:
-    """The layout of bodies: rotations where all of some pairs have them, or what is asked for.
+def select_layout(cache: PairCache, pairs: Sequence[MotionPair], body: str) -> BodyNumbers:
+    """The representation of bodies: ``body``, or rotations if the first pairs have them.
 
     Raises:
-        DataError: rotations are asked for, and a pair has none.
+        DataError: ``body`` is rotations, and a pair has none.
     """
-    motions = [cache.load(pair).motion for pair in pairs[:BODIES_LOOKED_AT]]
-    lacking = [pair.name for pair, of in zip(pairs, motions, strict=False) if of.rotations is None]
+    motions = [cache.load(pair).motion for pair in pairs[:LAYOUT_PAIRS]]
+    lacking = [pair.name for pair, motion in zip(pairs, motions, strict=False) if motion.rotations is None]
     if body == "joints" or (body == "auto" and lacking):
         return JointNumbers()
     if lacking:
@@ -74,7 +74,7 @@ def numbers_for(cache: PairCache, pairs: Sequence[MotionPair], body: str) -> Bod
 
 
 class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
-    """The steps of an epoch; pairs, at 30 frames a second, are dealt anew in each."""
+    """The batches of an epoch, in random order of the pairs, which have 30 frames per second."""
 
     def __init__(
         self,
@@ -96,15 +96,15 @@ class TrainSlices(Dataset[tuple[list[Tensor], list[Slices]]]):
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], list[Slices]]:
         rng = np.random.default_rng([*self._key, index])
-        pairs = [self._cache.load(self._pairs[place]) for place in self._steps[index]]
-        cut = [
+        pairs = [self._cache.load(self._pairs[number]) for number in self._steps[index]]
+        parts = [
             cut_slices(pair, self._numbers, self._settings, rng, owner) for owner, pair in enumerate(pairs)
         ]
-        return [wav for wav, _ in cut], [join([slices for _, slices in cut])]
+        return [wav for wav, _ in parts], [join([slices for _, slices in parts])]
 
 
 class EvalPieces(Dataset[tuple[list[Tensor], list[LoadedPair]]]):
-    """Pairs, at 30 frames a second, from their beginning; ``batch_size`` at a time."""
+    """Batches of whole pairs at 30 frames per second."""
 
     def __init__(
         self, cache: PairCache, pairs: Sequence[MotionPair], longest_seconds: float, batch_size: int
@@ -123,10 +123,10 @@ class EvalPieces(Dataset[tuple[list[Tensor], list[LoadedPair]]]):
 def cut_slices(
     loaded: LoadedPair, numbers: BodyNumbers, settings: DataSettings, rng: np.random.Generator, owner: int
 ) -> tuple[Tensor, Slices]:
-    """The sound of a pair, at 30 frames a second, and random slices of its motion, marked with ``owner``.
+    """The audio of a pair at 30 frames per second, and random slices of its motion with index ``owner``.
 
     Raises:
-        DataError, AudioError: what is wrong with the pair.
+        DataError, AudioError: the pair cannot be used.
     """
     low, high = loaded.overlap
     begin = loaded.motion.start
@@ -135,7 +135,7 @@ def cut_slices(
         high = low + settings.longest_seconds
     if isinstance(numbers, RotationNumbers) and loaded.motion.rotations is None:
         raise DataError(
-            f"{loaded.pair.name}: its motion has no rotations, as the first {BODIES_LOOKED_AT} of the corpus "
+            f"{loaded.pair.name}: its motion has no rotations, as the first {LAYOUT_PAIRS} of the corpus "
             f"have; set datarc.body to joints"
         )
     first = max(0, int(np.ceil((low - begin) * FPS - 1e-6)))
@@ -143,14 +143,14 @@ def cut_slices(
     last = int((high - begin) * FPS + 1e-6) - frames
     if last < first:
         raise DataError(
-            f"{loaded.pair.name}: sound and motion share {max(0.0, high - low):.2f} s; a slice takes "
-            f"{settings.slice_seconds:g} s (datarc.slice_seconds)"
+            f"{loaded.pair.name}: audio and motion overlap by {max(0.0, high - low):.2f} s; expected at "
+            f"least {settings.slice_seconds:g} s (datarc.slice_seconds)"
         )
     firsts = first + stride * rng.integers((last - first) // stride + 1, size=settings.slices_a_pair)
-    sound = round(low * SAMPLE_RATE)
-    wav = loaded.samples(sound, round(high * SAMPLE_RATE))
+    first_sample = round(low * SAMPLE_RATE)
+    wav = loaded.samples(first_sample, round(high * SAMPLE_RATE))
     index = firsts[:, None] + np.arange(frames)
-    times = begin + index / FPS - sound / SAMPLE_RATE
+    times = begin + index / FPS - first_sample / SAMPLE_RATE
     return wav, Slices(
         torch.full((len(firsts),), owner),
         torch.from_numpy(times),
@@ -159,25 +159,25 @@ def cut_slices(
 
 
 def encode_motion(motion: Motion, numbers: BodyNumbers, index: NDArray[np.int64]) -> Tensor:
-    """(S, T, N) of the (S, T) frames of a motion, each slice beginning at the origin."""
+    """(S, T, N) body numbers of (S, T) frames of a motion; each slice starts at the origin."""
     rotations = None
     if motion.rotations is not None and isinstance(numbers, RotationNumbers):
         rotations = torch.from_numpy(axis_angle_to_matrix(motion.rotations[index])).float()
-    whole = numbers.encode(torch.from_numpy(motion.joints[index]), rotations)
-    return numbers.moved(whole, numbers.place(whole), to_origin=True)
+    encoded = numbers.encode(torch.from_numpy(motion.joints[index]), rotations)
+    return numbers.move(encoded, numbers.placement(encoded), to_origin=True)
 
 
 def cut_piece(loaded: LoadedPair, longest_seconds: float) -> LoadedPair:
-    """A pair, at 30 frames a second, from where both sound and motion are there, to be danced whole.
+    """The overlap of audio and motion of a pair at 30 frames per second, at most ``longest_seconds``.
 
     Raises:
-        DataError, AudioError: what is wrong with the pair.
+        DataError, AudioError: the pair cannot be used.
     """
     low, high = loaded.overlap
     high = min(high, low + longest_seconds)
     wav = loaded.samples(round(low * SAMPLE_RATE), round(high * SAMPLE_RATE))
     motion = loaded.motion.between(low, high)
-    # Frames from the first one within the sound to the last one that ends within it.
+    # Frames within the audio.
     first = max(0, int(np.ceil(-motion.start * FPS - 1e-6)))
     last = int((high - low - motion.start) * FPS + 1e-6)
     inside = replace(
@@ -188,5 +188,5 @@ def cut_piece(loaded: LoadedPair, longest_seconds: float) -> LoadedPair:
 
 
 def join(parts: Sequence[Slices]) -> Slices:
-    """Slices of several pairs as one."""
+    """Concatenate slices."""
     return Slices(*map(torch.cat, zip(*parts, strict=True)))

@@ -1,1 +1,1 @@
-"""Scripts that make data set folders for beat tracking: audio, ``.beats`` files, ``splits.csv``."""
+"""Commands that create data sets for beat tracking: audio, ``.beats`` files, ``splits.csv``."""

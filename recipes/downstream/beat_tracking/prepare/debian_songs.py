@@ -1,12 +1,12 @@
-"""Eight real metal songs with their beats, out of two Debian packages.
+"""Eight metal songs with beats from two Debian packages.
 
-The songs were made for the game Frets on Fire: each comes as a backing track, a guitar track and
-a ``notes.mid`` whose tempo map is the grid that the song was recorded to. No root is needed.
+The songs were recorded for the game Frets on Fire. Each consists of a backing track, a guitar track and
+``notes.mid``, whose tempo map is the click track of the recording. No root is needed.
 
     python -m recipes.downstream.beat_tracking.prepare.debian_songs OUT
 
-writes ``OUT/audio/<piece>.flac``, ``OUT/beats/<piece>.beats`` (time in seconds, tab, position in
-the bar), ``OUT/splits.csv`` and ``OUT/README.md``. A second run keeps what is already whole.
+writes ``OUT/audio/<piece>.flac``, ``OUT/beats/<piece>.beats`` (time in seconds, tab, position in the bar),
+``OUT/splits.csv`` and ``OUT/README.md``. A second run keeps complete files.
 """
 
 from __future__ import annotations
@@ -37,27 +37,26 @@ BEATS_PER_BAR = 4
 
 @dataclass(frozen=True)
 class Song:
-    """One song, where it lies in its package, and what listening to it corrected in its map."""
+    """A song, its folder in the package, and corrections of its tempo map."""
 
     piece: str
     """Name in the data set."""
     package: str
-    """Debian package that holds it."""
+    """Debian package of the song."""
     folder: str
-    """Folder inside the package's ``songs`` folder."""
+    """Folder in the ``songs`` folder of the package."""
     lag: float
-    """Seconds by which the recording runs behind the map in notes.mid. Measured: the delay at which
-    the onset strength (1 ms steps) folded over half a beat peaks. It is the same within 1 ms in each
-    quarter of a song, so it is a constant of the recording and no drift."""
+    """Seconds by which the recording lags behind the tempo map of notes.mid, measured as the delay at which
+    the onset strength (1 ms steps) folded over half a beat peaks. It is constant within 1 ms over a song."""
     first_downbeat: int
-    """Index of the map's beat that opens a bar."""
+    """Index of the first downbeat in the tempo map."""
     bar_phase: str
-    """"sure" where the harmony changes at this beat of the bar far more than at any other (at least
-    1.3 times), "likely" where a half-bar or a shifted bar cannot be ruled out from the audio."""
+    """"sure" if the harmony changes at this beat of the bar at least 1.3 times as much as at any other,
+    "likely" if the audio does not rule out a bar shifted by two beats."""
     split: str
     """train, dev or test."""
     fold: int
-    """Fold for cross-validation; each holds one song by either band."""
+    """Fold for cross-validation; each has one song of either band."""
 
 
 MULDJORD, SECTOID = "fretsonfire-songs-muldjord", "fretsonfire-songs-sectoid"
@@ -65,7 +64,7 @@ SONGS = (
     Song("armygeddon", MULDJORD, "muldjord/armygeddon", 0.0, 0, "likely", "train", 0),
     Song("chaos_god", MULDJORD, "muldjord/chaos_god", 0.0, 0, "likely", "test", 3),
     Song("internal_degeneration", MULDJORD, "muldjord/internal_degeneration", 0.0, 0, "likely", "train", 1),
-    # Chart, first guitar note and the changes of section all start one beat into the map.
+    # Chart, first guitar note and section changes start one beat after the tempo map.
     Song("mutilated_mime", MULDJORD, "muldjord/mutilated_mime", 0.0, 1, "likely", "dev", 2),
     Song("escape_from_chaosland", SECTOID, "sectoid/Escape from chaosland", 0.022, 0, "sure", "train", 0),
     Song("feelings", SECTOID, "sectoid/Feelings", 0.024, 0, "sure", "train", 1),
@@ -76,29 +75,28 @@ SONGS = (
 README = """\
 # Eight songs from Debian's Frets on Fire packages
 
-27 minutes of real metal. `audio/` holds the mix of backing and guitar track (mono FLAC, 44.1 kHz),
-`beats/` one line a beat: time in seconds, tab, position in the bar. `splits.csv` lists them with
-the split and a fold for cross-validation, both by piece.
+27 minutes of metal. `audio/` contains the mixes of backing and guitar track (mono FLAC, 44.1 kHz), `beats/`
+one line per beat: time in seconds, tab, position in the bar. `splits.csv` lists the songs with their split
+and a fold for cross-validation, both by piece.
 
-| piece | package | tempo (bpm) | recording behind the map (ms) | bar phase |
+| piece | package | tempo (bpm) | lag behind the tempo map (ms) | bar phase |
 |---|---|---|---|---|
 {rows}
 
 **Origin and licences.** `fretsonfire-songs-muldjord`: composed and played by El Senator of the band
-Muldjord (www.muldjord.com), CC BY-SA 3.0; so are these mixes, and so must be what is made of them.
-`fretsonfire-songs-sectoid`: Carlos Viola Iborra, under the terms of the MIT licence. The packages'
-own copyright files lie beside this one, as both licences ask.
+Muldjord (www.muldjord.com), CC BY-SA 3.0, which also applies to these mixes and to derived works.
+`fretsonfire-songs-sectoid`: Carlos Viola Iborra, under the terms of the MIT licence. The
+copyright files of the packages are in this folder, as both licences require.
 
-**Beats.** The constant tempo in each song's notes.mid, from the start to the end of the sound. The
-Sectoid recordings run behind their maps by a constant 22 to 39 ms, measured from the onsets; the
-beats here have that added, so subtract it to get the bare map back.
+**Beats.** The constant tempo of each song's notes.mid, from the start to the end of the sound. The Sectoid
+recordings lag behind their tempo maps by a constant 22 to 39 ms, measured from onsets; it is added to the
+beats.
 
-**Caveats.** The metre is 4/4 throughout by the map; no human checked each bar. The bar phase is
-sure for four songs only (see the table): at the others the audio does not rule out a bar that
-starts two beats later. mutilated_mime's bars are counted from the map's second beat, where its
-chart and its sections start. Some passages have no drums or stress the off-beat, and at 170 to 190
-bpm a tracker may prefer half the tempo. Eight songs of one genre by two bands: differences of mean
-F under about .05 are noise.
+**Caveats.** The metre is 4/4 throughout by the tempo map; not every bar was checked by ear. The bar phase is
+sure for four songs only (see the table): for the others the audio does not rule out bars shifted by two
+beats. The bars of mutilated_mime are counted from the second beat of the tempo map, where its chart and its
+sections start. Some passages have no drums or stress the off-beat, and at 170 to 190 bpm a tracker may prefer
+half the tempo. With eight songs of one genre by two bands, differences of mean F below about .05 are noise.
 """
 
 
@@ -106,19 +104,19 @@ def tempo_map_beats(midi: Path, duration: float) -> NDArray[np.float64]:
     """Times in seconds of all beats of a MIDI file's tempo map within ``[0, duration]`` seconds.
 
     Raises:
-        DataError: the file is no MIDI file.
+        DataError: the file is not a MIDI file.
     """
     score = read_score(midi)
     fastest = min([DEFAULT_MICROSECONDS_PER_QUARTER, *(mark.mspq for mark in score.tempos)]) / 1e6
     if not fastest > 0:
-        raise DataError(f"{midi}: a tempo of 0 s a beat; download the package again")
-    # The map goes on beyond its last note, at its last tempo.
+        raise DataError(f"{midi}: a tempo of 0 s per beat; download the package again")
+    # Beyond its last note the tempo map continues with its last tempo.
     times = ticks_to_seconds(score, score.ticks_per_quarter * np.arange(int(duration / fastest) + 1))
     return times[times <= duration]
 
 
 def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:
-    """The sum of two tracks, mono, scaled down where it would clip.
+    """Mix two tracks to mono, scaled down if it would clip.
 
     Returns:
         (T,) float32 in [-1, 1], and the sample rate in Hz.
@@ -137,7 +135,7 @@ def mix(backing: Path, guitar: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
-    """Write one song's audio and, once that is whole, its beats."""
+    """Write the audio of a song, then its beats."""
     import soundfile
 
     from motion_data.corpora.recordings.tracks import sounding_span
@@ -145,7 +143,9 @@ def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
     folder = unpacked / "usr/share/games/fretsonfire/data/songs" / song.folder
     for name in ("song.ogg", "guitar.ogg", "notes.mid"):
         if not (folder / name).is_file():
-            raise DataError(f"{song.package} holds no {song.folder}/{name}; is it another version?")
+            raise DataError(
+                f"{song.package} contains no {song.folder}/{name}; expected the version of Debian 12"
+            )
     audio, rate = mix(folder / "song.ogg", folder / "guitar.ogg")
     start, stop = sounding_span(audio, rate)
     times = tempo_map_beats(folder / "notes.mid", len(audio) / rate)
@@ -159,34 +159,34 @@ def prepare_song(song: Song, unpacked: Path, out: Path) -> None:
 
 
 def song_paths(song: Song, out: Path) -> tuple[Path, Path]:
-    """Where a song's audio and beats lie in the data set."""
+    """Paths of the audio and beats of a song in the data set."""
     return out / "audio" / f"{song.piece}.flac", out / "beats" / f"{song.piece}.beats"
 
 
 def unpack(package: str, packages: Path | None, work: Path) -> Path:
-    """A folder with the package's files, downloaded into ``work`` unless ``packages`` has it.
+    """A folder with the files of a package, which is downloaded to ``work`` unless it is in ``packages``.
 
-    ``packages`` may hold ``PACKAGE_*.deb``, or a folder ``PACKAGE`` with the files unpacked.
+    ``packages`` contains ``PACKAGE_*.deb``, or a folder ``PACKAGE`` with the unpacked files.
     """
     if packages is not None:
         if (packages / package / "usr").is_dir():
             return packages / package
-        found = sorted(packages.glob(f"{package}_*.deb"))
-        if not found:
+        debs = sorted(packages.glob(f"{package}_*.deb"))
+        if not debs:
             raise DataError(
-                f"{packages}: holds neither {package}_*.deb nor an unpacked folder {package}; "
+                f"{packages}: contains neither {package}_*.deb nor an unpacked folder {package}; "
                 f"get one with `apt-get download {package}`, or leave --packages out"
             )
     else:
         print(f"downloading {package} (29 MB)", flush=True)
         remedy = (
-            f"if there is no network, fetch {package} elsewhere and pass its folder with --packages; "
+            f"without a network, download {package} elsewhere and give its folder with --packages; "
             f"if the package is unknown, run `apt-get update` first (Debian and Ubuntu have it)"
         )
         run_program(["apt-get", "download", package], work, remedy)
-        found = sorted(work.glob(f"{package}_*.deb"))
+        debs = sorted(work.glob(f"{package}_*.deb"))
     target = work / package
-    run_program(["dpkg", "-x", str(found[-1].resolve()), str(target)], work, "download the file again")
+    run_program(["dpkg", "-x", str(debs[-1].resolve()), str(target)], work, "download the file again")
     return target
 
 
@@ -205,10 +205,10 @@ def write_index(out: Path, tempi: dict[str, float]) -> None:
 
 
 def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] = print) -> None:
-    """Write the data set to ``out``; songs that are already whole are kept.
+    """Write the data set to ``out``; complete songs are kept.
 
     Raises:
-        DataError: a package cannot be had, or is not what was expected.
+        DataError: a package cannot be downloaded, or has other files than expected.
     """
     missing = [song for song in SONGS if not all(path.is_file() for path in song_paths(song, out))]
     out.mkdir(parents=True, exist_ok=True)
@@ -227,12 +227,12 @@ def prepare(out: Path, packages: Path | None = None, say: Callable[[str], None] 
         times = np.loadtxt(song_paths(song, out)[1], usecols=0)
         tempi[song.piece] = 60.0 * (len(times) - 1) / (times[-1] - times[0])
     write_index(out, tempi)
-    say(f"{out}: {len(SONGS)} songs, of which {len(SONGS) - len(missing)} were there already")
+    say(f"{out}: {len(SONGS)} songs, {len(SONGS) - len(missing)} of them from an earlier run")
 
 
 @command("debian_songs", error_code=1)
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 1 when nothing could be made."""
+    """Run the command; returns 1 if nothing could be written."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.downstream.beat_tracking.prepare.debian_songs",
         description="Get eight real songs with beats from two Debian packages; no root needed.",
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str]) -> int:
         "--packages",
         type=Path,
         metavar="DIR",
-        help="folder with the two .deb files, or with both unpacked; nothing is downloaded then",
+        help="folder with the two .deb files, or with both unpacked; without it they are downloaded",
     )
     options = parser.parse_args(arguments)
     prepare(options.out, options.packages)

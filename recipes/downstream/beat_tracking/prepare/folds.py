@@ -1,10 +1,10 @@
-"""Folds for a folder of recordings that has none: GTZAN with GTZAN-Rhythm, Ballroom, one's own.
+"""Writes folds for a folder of recordings, such as GTZAN with GTZAN-Rhythm or Ballroom.
 
     python -m recipes.downstream.beat_tracking.prepare.folds FOLDER --folds 8
 
-FOLDER holds audio, each with a ``.beats`` file of its stem beside it or in a folder ``beats`` beside its own.
-``FOLDER/splits.csv`` is written, by which each recording is tested once. Folds are dealt by a hash of the
-file's name; they are ours, and no published split.
+FOLDER contains audio files, each with a ``.beats`` file of the same stem beside it or in a folder ``beats``
+beside its own folder. The command writes ``FOLDER/splits.csv``. Folds are assigned by a hash of the file name
+[O]; they are not a published split.
 """
 
 from __future__ import annotations
@@ -21,36 +21,38 @@ from motionbeat_upstream.commands.command import command
 
 
 def write_folds(folder: Path, folds: int, target: Path | None = None) -> Path:
-    """Write ``splits.csv``, or ``target``; returns the file.
+    """Write ``splits.csv`` or ``target``; returns its path.
 
-    ``folds`` is at least 3: one to test on, one to choose by, the rest to train on.
+    Args:
+        folder: folder of the recordings.
+        folds: number of folds, at least 3 (test, dev and train).
+        target: path of the file; None for ``splits.csv`` in the folder.
 
     Raises:
-        DataError: no recordings, or fewer than folds, annotations that are missing or wrong, a file that is
-            there already.
+        DataError: fewer recordings than folds, missing or invalid annotations, or an existing file.
         AudioError: audio that cannot be read.
     """
-    from recipes.downstream.beat_tracking.dataset import listed_in, load_recordings, write_splits
+    from recipes.downstream.beat_tracking.dataset import list_rows, load_recordings, write_splits
 
     target = target or folder / "splits.csv"
     if folds < 3:
         raise DataError(f"--folds {folds}: expected at least 3 (train, dev, test)")
     if target.exists():
-        raise DataError(f"{target}: is there already; remove it to deal anew")
-    rows = listed_in(folder)
+        raise DataError(f"{target}: exists already; remove it to write new folds")
+    rows = list_rows(folder)
     if len(rows) < folds:
-        raise DataError(f"{folder}: {len(rows)} recordings cannot make {folds} folds")
-    load_recordings(folder)  # all that is wrong with them is told now
-    dealt = sorted(rows, key=lambda row: hashlib.sha256(os.fsencode(row.audio.stem)).digest())
+        raise DataError(f"{folder}: {len(rows)} recordings; expected at least {folds} for as many folds")
+    load_recordings(folder)  # reports their errors
+    rows = sorted(rows, key=lambda row: hashlib.sha256(os.fsencode(row.audio.stem)).digest())
     write_splits(
-        target, [(row.audio, row.beats, {"fold": number % folds}) for number, row in enumerate(dealt)]
+        target, [(row.audio, row.beats, {"fold": number % folds}) for number, row in enumerate(rows)]
     )
     return target
 
 
 @command("folds")
 def main(arguments: Sequence[str]) -> int:
-    """Write them."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

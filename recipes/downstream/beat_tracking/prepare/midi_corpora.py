@@ -1,4 +1,4 @@
-"""Corpora of MIDI with beats, as they lie on a user's disk: Groove, ASAP, POP909."""
+"""Readers of MIDI corpora with beats: Groove, ASAP, POP909."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from motion_data.midi_beats import check_increasing, midi_beats, pop909_beats
 from recipes.downstream.beat_tracking.dataset import SPLIT_NAMES, split_by_ratio
 
 RATIOS = (0.8, 0.1, 0.1)
-"""Shares of train, dev and test, by piece, where a corpus has no split of its own."""
+"""Shares of train, dev and test, by piece, for a corpus without splits."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """One MIDI file and how to get its beats."""
+    """A MIDI file with its beats."""
 
     name: str
     piece: str
     midi: Path
     split: str
     beats: Callable[[], Beats]
-    """Reads the annotation; raises ``DataError``."""
+    """Reads the beats; raises ``DataError``."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,11 @@ class Corpus:
     find: Callable[[Path], list[Take]]
     """The takes in a folder; raises ``DataError`` if it is not the corpus."""
     about: str
-    """Origin, licence and what the beats are, for the README."""
+    """Source, licence and kind of beats, for the README."""
 
 
 def find_groove(source: Path) -> list[Take]:
-    """Groove's takes of whole beats, no fills, in the official split; metres in quarters, or 6/8."""
-
+    """Groove's takes without fills, in the official splits; metres in quarters, or 6/8."""
     index = source / "info.csv"
     if not index.is_file():
         raise DataError(
@@ -67,7 +66,7 @@ def find_groove(source: Path) -> list[Take]:
 
 
 def find_asap(source: Path) -> list[Take]:
-    """ASAP's performances; those of one score are one piece, and stay in one split."""
+    """ASAP's performances; those of one score are one piece."""
     annotations = sorted(source.rglob("*_annotations.txt"))
     annotations = [path for path in annotations if not path.name.startswith("midi_score")]
     if not annotations:
@@ -106,17 +105,17 @@ def find_pop909(source: Path) -> list[Take]:
 
 
 def asap_beats(path: Path) -> Beats:
-    """The beats of an ASAP annotation: lines of time, time and ``b``, ``bR`` or ``db,METRE,…``.
+    """The beats of an ASAP annotation, whose lines are time, time and ``b``, ``bR`` or ``db,METRE,…``.
 
-    Beats before the first downbeat are counted back from it by the metre written there.
+    Positions before the first downbeat are counted back from it in the metre of the first bar.
     """
     times: list[float] = []
     positions: list[int] = []
-    opening: int | None = None
+    first_downbeat: int | None = None
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a text that can be read ({error}); fetch it again") from error
+        raise DataError(f"{path}: not a UTF-8 text file ({error}); download it again") from error
     for number, line in enumerate(lines, 1):
         fields = line.split("\t")
         label = fields[-1].split(",")[0]
@@ -127,16 +126,17 @@ def asap_beats(path: Path) -> Beats:
         if len(fields) != 3 or label not in ("b", "bR", "db") or not np.isfinite(time):
             raise DataError(f"{path}:{number}: expected time, time and b, bR or db, got {line[:60]!r}")
         times.append(time)
-        if label == "db" and opening is None:
-            opening = len(times) - 1
-        positions.append(1 if label == "db" else positions[-1] + 1 if opening is not None else 0)
-    if opening is None:
-        raise DataError(f"{path}: marks no downbeat")
-    following = next(
-        (k for k, position in enumerate(positions) if k > opening and position == 1), len(positions)
-    )
-    metre = max(following - opening, opening + 1)
-    positions[:opening] = range(metre - opening + 1, metre + 1)
+        if label == "db" and first_downbeat is None:
+            first_downbeat = len(times) - 1
+        positions.append(1 if label == "db" else positions[-1] + 1 if first_downbeat is not None else 0)
+    if first_downbeat is None:
+        raise DataError(f"{path}: has no downbeat (db)")
+    try:
+        second_downbeat = positions.index(1, first_downbeat + 1)
+    except ValueError:
+        second_downbeat = len(positions)
+    metre = max(second_downbeat - first_downbeat, first_downbeat + 1)
+    positions[:first_downbeat] = range(metre - first_downbeat + 1, metre + 1)
     return check_increasing(Beats(np.array(times), np.array(positions)), path)
 
 
@@ -144,20 +144,20 @@ CORPORA = {
     "groove": Corpus(
         find_groove,
         "Groove MIDI Dataset, Google LLC, CC BY 4.0 (Gillick et al., ICML 2019). Human drumming to a "
-        "metronome. The beats are the metronome's: the grid of tempo and time signature, while there is "
-        "drumming; 6/8 counts as two beats. The drums are ahead of it by 15 ms in the median take, by more "
-        "than 40 ms in 13 of 471. The split is the official one. Fills, 5/8 and the like are left out.",
+        "metronome. The beats are those of the metronome, from the grid of tempo and time signature, while "
+        "there is drumming; 6/8 has two beats. The drums are ahead of it by 15 ms in the median take, by "
+        "more than 40 ms in 13 of 471. The splits are the official ones. Fills, 5/8 etc. are left out.",
     ),
     "asap": Corpus(
         find_asap,
-        "ASAP, Foscarin et al., ISMIR 2020, CC BY-NC-SA 4.0: not for commercial use, and what is made of it "
-        "under the same terms. Human piano performances with human beats and downbeats. Splits by score. The "
-        "performances are played anew by a soundfont: this is not the audio of MAESTRO.",
+        "ASAP, Foscarin et al., ISMIR 2020, CC BY-NC-SA 4.0: not for commercial use, derived works under "
+        "the same terms. Human piano performances with human beats and downbeats. Splits by score. The "
+        "performances are rendered with a soundfont: this is not the audio of MAESTRO.",
     ),
     "pop909": Corpus(
         find_pop909,
         "POP909, Wang et al., ISMIR 2020, repository under the MIT licence; the songs are arrangements of "
-        "commercial pop songs, whose authors keep their rights. Beats of beat_midi.txt, with its downbeats, "
-        "while there are notes. (beat_audio.txt fits the original recordings, and not these notes.)",
+        "commercial pop songs, whose authors keep their rights. Beats and downbeats of beat_midi.txt, while "
+        "there are notes. (beat_audio.txt belongs to the original recordings.)",
     ),
 }

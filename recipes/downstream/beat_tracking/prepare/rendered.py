@@ -2,9 +2,9 @@
 
     python -m recipes.downstream.beat_tracking.prepare.rendered groove|asap|pop909 SOURCE OUT
 
-plays each MIDI file of a corpus on disk through a soundfont and writes ``OUT/audio/<name>.flac``
-(mono, 16 kHz), ``OUT/beats/<name>.beats``, ``OUT/splits.csv`` and ``OUT/README.md``. A second run
-keeps what is already whole. The licences of the corpora hold for what is made of them.
+renders each MIDI file of a corpus with a soundfont and writes ``OUT/audio/<name>.flac`` (mono, 16 kHz),
+``OUT/beats/<name>.beats``, ``OUT/splits.csv`` and ``OUT/README.md``. A second run keeps complete files. The
+licences of the corpora apply to the files.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from motion_data.soundfont import check_soundfont, default_soundfont, make_synth
 from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.commands.command import INTERRUPTED_RESUMABLE, command
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.dataset import deal, load_recordings, write_splits
+from recipes.downstream.beat_tracking.dataset import apportion, load_recordings, write_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import CORPORA, Take
 
-FEWEST_BEATS = 8
+MIN_BEATS = 8
 """Files with fewer beats are left out."""
 
 
 def render(midi: Path, soundfont: Path | Soundfont) -> NDArray[np.float32]:
-    """Play a MIDI file; mono at 16 kHz.
+    """Render a MIDI file; (T,) mono at 16 kHz.
 
-    Through a measured soundfont each note is heard when it is written, as loud as its velocity says; symusic
-    alone plays all notes equally loud, and as late as the soundfont makes them.
+    With a measured soundfont, notes sound at their written times and as loud as their velocities. symusic
+    alone renders all notes equally loud, with the attack times of the soundfont.
 
     Raises:
-        DataError: not a MIDI file, or nothing sounds.
+        DataError: not a MIDI file, or a silent one.
     """
     score = read_score(midi)
     try:
@@ -58,10 +58,10 @@ def render(midi: Path, soundfont: Path | Soundfont) -> NDArray[np.float32]:
 
 
 def render_take(take: Take, out: Path, soundfont: Path | Soundfont, seconds: float | None) -> None:
-    """Write one take's audio and, once that is whole, its beats.
+    """Write the audio of a take, then its beats.
 
     Raises:
-        DataError: the take cannot be used; the message says why.
+        DataError: the take cannot be used.
     """
     import torch
 
@@ -70,24 +70,26 @@ def render_take(take: Take, out: Path, soundfont: Path | Soundfont, seconds: flo
     if seconds is not None:
         audio = audio[: round(seconds * SAMPLE_RATE)]
     inside = (beats.times >= 0) & (beats.times < len(audio) / SAMPLE_RATE)
-    if inside.sum() < FEWEST_BEATS:
-        raise DataError(f"{take.midi}: {inside.sum()} beats in what is rendered, fewer than {FEWEST_BEATS}")
+    if inside.sum() < MIN_BEATS:
+        raise DataError(
+            f"{take.midi}: {inside.sum()} beats in the rendered audio; expected at least {MIN_BEATS}"
+        )
     audio_path, beats_path = take_paths(take, out)
     write_sound(audio_path, torch.from_numpy(audio))
     write_beats(beats_path, Beats(beats.times[inside], beats.positions[inside]))
 
 
 def take_paths(take: Take, out: Path) -> tuple[Path, Path]:
-    """Where a take's audio and beats lie in the data set."""
+    """Paths of the audio and beats of a take in the data set."""
     return out / "audio" / f"{take.name}.flac", out / "beats" / f"{take.name}.beats"
 
 
-def choose(takes: Sequence[Take], limit: int | None) -> list[Take]:
-    """At most ``limit`` takes, spread over the corpus, of every split in its share."""
+def select_takes(takes: Sequence[Take], limit: int | None) -> list[Take]:
+    """At most ``limit`` takes, spread over the corpus, with every split in proportion."""
     if limit is None or limit >= len(takes):
         return list(takes)
     by_split = {split: [take for take in takes if take.split == split] for split in SPLITS}
-    counts = deal(limit, {split: len(of) for split, of in by_split.items() if of})
+    counts = apportion(limit, {split: len(group) for split, group in by_split.items() if group})
     return [
         by_split[split][index * len(by_split[split]) // count]
         for split, count in counts.items()
@@ -106,75 +108,76 @@ def prepare(
     without: Sequence[Path] = (),
     soundfonts: Path | None = None,
 ) -> list[str]:
-    """Write the data set to ``out``; takes that are already whole are kept.
+    """Write the data set to ``out``; complete takes are kept.
 
     The arguments are the options of the command.
 
     Returns:
-        Why takes are left out, a line each.
+        A line for each take that is left out.
 
     Raises:
-        DataError: ``source`` is not the corpus or has nothing else, a data set of ``without`` cannot be
-            read, the soundfont cannot be used, or ``out`` holds another rendering.
+        DataError: ``source`` is not the corpus or has no other pieces than ``without``, a data set of
+            ``without`` cannot be read, the soundfont cannot be used, or ``out`` contains another rendering.
     """
-    held = {recording.piece for other in without for recording in load_recordings(other)}
-    takes = choose([take for take in CORPORA[corpus].find(source) if take.piece not in held], limit)
+    excluded = {recording.piece for other in without for recording in load_recordings(other)}
+    takes = select_takes([take for take in CORPORA[corpus].find(source) if take.piece not in excluded], limit)
     if not takes:
-        raise DataError(f"{source}: holds no piece beside those of {', '.join(map(str, without))}")
+        raise DataError(f"{source}: contains no other pieces than {', '.join(map(str, without))}")
     settings = {"corpus": corpus, "seconds": seconds}
-    played: Path | Soundfont
+    instrument: Path | Soundfont
     if soundfonts is not None:
-        name, played = _measured(soundfonts, soundfont)
-        settings |= {"soundfont": name, "sha256": played.sha256}
+        name, instrument = _measured(soundfonts, soundfont)
+        settings |= {"soundfont": name, "sha256": instrument.sha256}
     elif soundfont is None:
-        played, name = default_soundfont(), default_soundfont().name
-        make_synthesiser(played)
+        instrument = default_soundfont()
+        name = instrument.name
+        make_synthesiser(instrument)
         settings |= {"soundfont": name}
     else:
         check_soundfont(soundfont, _programs(takes))
-        played, name = soundfont, soundfont.name
+        instrument, name = soundfont, soundfont.name
         settings |= {"soundfont": name}
-    _same_rendering(out, settings)
+    _check_rendering(out, settings)
     left_out = []
-    done = []
+    complete = []
     for take in tqdm(takes, desc=corpus, unit="file"):
         if not all(path.is_file() for path in take_paths(take, out)):
             try:
-                render_take(take, out, played, seconds)
+                render_take(take, out, instrument, seconds)
             except DataError as error:
                 left_out.append(str(error))
                 continue
-        done.append(take)
-    if not done:
+        complete.append(take)
+    if not complete:
         raise DataError(f"{source}: none of {len(takes)} files could be used; the first: {left_out[0]}")
-    # In the order of the takes, so that neighbours in a corpus, which are often alike, are dealt apart.
-    number = {piece: index for index, piece in enumerate(dict.fromkeys(take.piece for take in done))}
+    # In the order of the takes, because adjacent takes of a corpus are often similar.
+    number = {piece: index for index, piece in enumerate(dict.fromkeys(take.piece for take in complete))}
     rows = []
-    for take in done:
+    for take in complete:
         fold = {} if folds is None else {"fold": number[take.piece] % folds}
         rows.append((*take_paths(take, out), {"piece": take.piece, "split": take.split, **fold}))
     write_splits(out / "splits.csv", rows)
-    _write_readme(out, done, CORPORA[corpus].about, name, seconds)
+    _write_readme(out, complete, CORPORA[corpus].about, name, seconds)
     return left_out
 
 
 def _measured(folder: Path, name: Path | None) -> tuple[str, Soundfont]:
-    """A soundfont of a folder of measured sounds and its name; without a name the one kept out of training.
+    """A soundfont of a folder of measured sounds, with its name; by default the one kept out of training.
 
     Raises:
-        DataError: it has none of that name.
+        DataError: the folder has no such soundfont.
     """
     fonts = {key: font for key, font in read_measured_sounds(folder).soundfonts.items() if not font.kit}
     unseen = [key for key, font in fonts.items() if font.unseen]
-    chosen = unseen[0] if name is None and unseen else str(name)
-    if chosen not in fonts:
-        found = "none that is kept out of training" if name is None else f"none named {name}"
-        raise DataError(f"{folder}: {found}; give --soundfont one of {', '.join(fonts)}")
-    return chosen, fonts[chosen]
+    key = unseen[0] if name is None and unseen else str(name)
+    if key not in fonts:
+        missing = "no soundfont kept out of training" if name is None else f"no soundfont named {name}"
+        raise DataError(f"{folder}: {missing}; give --soundfont one of {', '.join(fonts)}")
+    return key, fonts[key]
 
 
 def _programs(takes: Sequence[Take]) -> set[int]:
-    """The General MIDI programs of the takes, but for their drums; files that are no MIDI have none."""
+    """The General MIDI programs of the takes, except drums; invalid files are skipped."""
     programs: set[int] = set()
     for take in takes:
         with suppress(DataError):
@@ -182,12 +185,16 @@ def _programs(takes: Sequence[Take]) -> set[int]:
     return programs
 
 
-def _same_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
-    """Refuse to mix two renderings in one folder; leave a note of this one."""
-    note = out / "rendering.json"
-    if note.is_file() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
-        raise DataError(f"{out}: holds a rendering with {found}, not {settings}; give another folder as OUT")
-    write_text(note, json.dumps(settings) + "\n")
+def _check_rendering(out: Path, settings: dict[str, str | float | None]) -> None:
+    """Check that ``out`` contains no other rendering, and record the settings of this one."""
+    record = out / "rendering.json"
+    if record.is_file():
+        earlier = json.loads(record.read_text(encoding="utf-8"))
+        if earlier != settings:
+            raise DataError(
+                f"{out}: contains a rendering with {earlier}, not {settings}; give another folder as OUT"
+            )
+    write_text(record, json.dumps(settings) + "\n")
 
 
 def _write_readme(
@@ -200,46 +207,41 @@ def _write_readme(
     cut = "" if seconds is None else f", the first {seconds:g} s of each"
     readme = (
         f"# Rendered MIDI with beats\n\n{about}\n\n{len(takes)} files{cut}, {minutes:.0f} minutes, "
-        f"{beats} beats. Rendered through {soundfont}; mono FLAC at 16 kHz. The licence above holds for "
-        f"these files too.\n"
+        f"{beats} beats. Rendered with {soundfont}; mono FLAC at 16 kHz. The licence above also applies to "
+        f"these files.\n"
     )
     write_text(out / "README.md", readme)
 
 
 @command("rendered", interrupted=INTERRUPTED_RESUMABLE, error_code=1, extra="s3prl")
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; 1 when nothing could be made."""
+    """Run the command; returns 1 if nothing could be rendered."""
     parser = argparse.ArgumentParser(
         prog="python -m recipes.downstream.beat_tracking.prepare.rendered",
         description="Render a corpus of MIDI with beats to a data set for the task beat_tracking.",
     )
     parser.add_argument("corpus", choices=sorted(CORPORA))
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the corpus's folder")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to (1 MB a minute)")
-    parser.add_argument("--limit", type=int, metavar="N", help="render at most N files, of every split some")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the corpus")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to (1 MB per minute)")
+    parser.add_argument("--limit", type=int, metavar="N", help="render at most N files, of all splits")
     parser.add_argument(
         "--without",
         type=Path,
         nargs="+",
         default=[],
         metavar="DIR",
-        help="leave out the pieces of these data sets, e.g. of one to test on",
+        help="leave out the pieces of these data sets, such as test sets",
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="render the first S seconds of each")
-    parser.add_argument(
-        "--soundfont", type=Path, metavar="SF2", help="default: the one that pretty_midi brings along"
-    )
+    parser.add_argument("--soundfont", type=Path, metavar="SF2", help="default: the soundfont of pretty_midi")
     parser.add_argument(
         "--soundfonts",
         type=Path,
         metavar="DIR",
-        help="folder that `motionbeat data soundfonts` wrote; --soundfont is then a name in it, by default "
-        "that of the soundfont kept out of training; notes are heard when they are written, as loud as their "
-        "velocities say",
+        help="folder of `motionbeat data soundfonts`; --soundfont is then a name in it, by default that kept "
+        "out of training; notes sound at their written times and as loud as their velocities",
     )
-    parser.add_argument(
-        "--folds", type=int, metavar="N", help="deal the pieces out in N folds, to test on each in turn"
-    )
+    parser.add_argument("--folds", type=int, metavar="N", help="assign the pieces to N folds")
     options = parser.parse_args(arguments)
     if options.folds is not None and options.folds < 3:
         parser.error("--folds must be at least 3: train, dev and test need one each")

@@ -16,7 +16,7 @@ from motionbeat_upstream.audio import AudioError
 from motionbeat_upstream.file_name import safe_file_name
 from recipes.downstream.beat_tracking.dataset import (
     Recording,
-    deal,
+    apportion,
     load_recordings,
     load_splits,
     split_by_ratio,
@@ -138,15 +138,15 @@ def test_a_folder_without_folds_is_dealt_into_some(
 ) -> None:
     for index in range(7):
         add(tmp_path, f"audio/p{index}.wav")
-    for folds, said in (("2", "expected at least 3"), ("8", "7 recordings cannot make 8 folds")):
+    for folds, message in (("2", "expected at least 3"), ("8", "7 recordings; expected at least 8")):
         assert deal_folds([str(tmp_path), "--folds", folds]) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert deal_folds([str(tmp_path), "--folds", "3"]) == 0
     tested = [names(load_splits(tmp_path, test_fold=fold))["test"] for fold in range(3)]
     assert sorted(name for fold in tested for name in fold) == [f"p{index}" for index in range(7)]
     assert sorted(map(len, tested)) == [2, 2, 3]
     assert deal_folds([str(tmp_path), "--folds", "3"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_recordings_of_one_stem_keep_names_apart(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_dealing_keeps_every_piece_once_whatever_the_order(
 @settings(deadline=None)
 @given(st.integers(1, 200), st.dictionaries(st.text(max_size=3), st.floats(0.01, 10), min_size=1, max_size=4))
 def test_dealt_numbers_add_up(count: int, shares: dict[str, float]) -> None:
-    dealt = deal(count, shares)
+    dealt = apportion(count, shares)
     assert sum(dealt.values()) == max(count, len(shares))
     assert min(dealt.values()) >= 1
 
@@ -199,7 +199,7 @@ def test_dealt_numbers_add_up(count: int, shares: dict[str, float]) -> None:
 def test_what_is_missing_is_named_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such folder or CSV file.*GTZAN-Rhythm.*Ballroom.*debian_songs"):
         load_splits(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"holds no audio files; get GTZAN"):
+    with pytest.raises(DataError, match=r"contains no audio files; get GTZAN"):
         load_splits(tmp_path)
     for index in range(2):
         add(tmp_path, f"p{index}.wav")
@@ -210,7 +210,7 @@ def test_what_is_missing_is_named_with_a_remedy(tmp_path: Path) -> None:
         load_splits(tmp_path)
     add(tmp_path, "p2.wav", beats="0.5\t1\n2.2\t1\n")
     with pytest.raises(
-        DataError, match=r"p2.beats: the beat at 2.200 s lies beyond the end of .*p2.wav at 2.000 s"
+        DataError, match=r"p2.beats: the beat at 2.200 s is beyond the end of .*p2.wav at 2.000 s"
     ):
         load_splits(tmp_path)
     add(tmp_path, "p2.wav", beats="0.5\t1\n2.05\t1\n")  # rounding
@@ -233,7 +233,7 @@ def test_one_run_names_every_faulty_recording(tmp_path: Path, load: Callable[[Pa
         load(tmp_path)
     first, *lines = str(error.value).splitlines()
     assert first == f"{tmp_path}: 4 of 6 recordings cannot be used:"
-    for line, said in zip(
+    for line, message in zip(
         lines,
         (
             "p1.beats:2: expected a time",
@@ -243,7 +243,7 @@ def test_one_run_names_every_faulty_recording(tmp_path: Path, load: Callable[[Pa
         ),
         strict=True,
     ):
-        assert said in line
+        assert message in line
 
 
 def test_a_beat_before_the_audio_does_not_stop_a_data_set(
@@ -256,7 +256,7 @@ def test_a_beat_before_the_audio_does_not_stop_a_data_set(
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (["a.wav,a.beats,a,train,", "b.wav,b.beats,b,test,"], "the split dev is empty"),
         (["a.wav,a.beats,a,learn,"], "splits.csv:2: unknown split 'learn'"),
@@ -264,14 +264,14 @@ def test_a_beat_before_the_audio_does_not_stop_a_data_set(
         ([",a.beats,a,train,"], "splits.csv:2: the column audio is empty"),
         (["a.wav,a.beats,a,train,", "a.wav,b.beats,a,train,"], "splits.csv:3: .*a.wav is listed twice"),
         (["c.wav,a.beats,a,train,"], "splits.csv:2: no audio file .*c.wav"),
-        ([], "lists no recordings"),
+        ([], "contains no recordings"),
     ],
 )
-def test_a_wrong_table_is_refused_by_line(tmp_path: Path, rows: list[str], said: str) -> None:
+def test_a_wrong_table_is_refused_by_line(tmp_path: Path, rows: list[str], message: str) -> None:
     for name in "ab":
         add(tmp_path, f"{name}.wav")
     table(tmp_path, rows)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         load_splits(tmp_path)
 
 
@@ -283,5 +283,5 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column audio .* in UTF-8; found \\xff\\xfea"):
         load_splits(tmp_path / "b.csv")
     table(tmp_path, ["a.wav,a.beats,a,train,"])
-    with pytest.raises(DataError, match=r"splits.csv:2: datarc.test_fold is 0 but the line names no fold"):
+    with pytest.raises(DataError, match=r"splits.csv:2: datarc.test_fold is 0 but the line has no fold"):
         load_splits(tmp_path, test_fold=0)

@@ -13,10 +13,10 @@ from motion_data.beats_file import Beats
 from recipes.downstream.beat_tracking.decoding import (
     DEFAULT_THRESHOLD,
     THRESHOLDS,
-    choose_thresholds,
     decode_dbn,
     decode_peaks,
     pick_peaks,
+    select_thresholds,
 )
 
 RATES = [50.0, 62.5, 100.0]
@@ -111,7 +111,7 @@ def test_thresholds_are_those_that_score_best() -> None:
     logits = activations(times, 4, 20.5, 50.0, noise=0.3)
     false = np.floor((times + 0.25) * 50).astype(int)
     logits[false, 0] = torch.logit(torch.tensor(0.6))  # a false beat between any two, of probability 0.6
-    beat, downbeat = choose_thresholds([logits], [truth], 50.0)
+    beat, downbeat = select_thresholds([logits], [truth], 50.0)
     assert 0.6 <= beat < 1
     assert f_measure(times, decode_peaks(logits, (beat, downbeat), 50.0).times) == 1.0
     assert f_measure(truth.downbeats, decode_peaks(logits, (beat, downbeat), 50.0).downbeats) == 1.0
@@ -121,5 +121,5 @@ def test_thresholds_are_those_that_score_best() -> None:
 def test_where_dev_cannot_tell_the_threshold_stays() -> None:
     silent = torch.full((500, 2), -20.0)
     truth = Beats(np.arange(0.5, 9, 0.5), np.zeros(17, dtype=np.int64))
-    assert choose_thresholds([silent], [truth], 50.0) == (DEFAULT_THRESHOLD, DEFAULT_THRESHOLD)
+    assert select_thresholds([silent], [truth], 50.0) == (DEFAULT_THRESHOLD, DEFAULT_THRESHOLD)
     assert DEFAULT_THRESHOLD in THRESHOLDS

@@ -195,7 +195,7 @@ def test_inference_writes_beats_and_needs_no_data(clicks: Path, tmp_path: Path) 
 def test_no_downbeats_and_no_beats_in_a_crop_train_without_fault(tmp_path: Path) -> None:
     folder = write_clicks(tmp_path / "data")
     for path in folder.glob("*.beats"):
-        # No downbeats marked, and nothing annotated in the first 20 s: some crops have no beat.
+        # No annotated downbeats, and nothing annotated in the first 20 s: some crops have no beat.
         times = [line.split()[0] for line in path.read_text().splitlines()]
         path.write_text("".join(f"{time}\n" for time in times if float(time) > 20))
     task = expert(folder, tmp_path)
@@ -204,7 +204,7 @@ def test_no_downbeats_and_no_beats_in_a_crop_train_without_fault(tmp_path: Path)
     assert all(0 <= loss < 1e4 for loss in losses)
     evaluate(task, "dev", 10)
     evaluate(task, "test", 10)
-    assert "No downbeats marked, so not scored for them: p4." in (tmp_path / "scores-test.md").read_text()
+    assert "Without annotated downbeats: p4." in (tmp_path / "scores-test.md").read_text()
 
 
 def test_features_may_be_a_few_frames_more_or_less_than_the_audio(clicks: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from motion_data.errors import DataError
 from motion_data.soundfont import default_soundfont
 from recipes.downstream.beat_tracking.dataset import load_recordings, load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import Take, asap_beats
-from recipes.downstream.beat_tracking.prepare.rendered import choose, main, prepare
+from recipes.downstream.beat_tracking.prepare.rendered import main, prepare, select_takes
 from tests.shared_data import shared
 
 FOLDERS = {"groove": "groove_midi", "asap": "asap", "pop909": "pop909"}
@@ -192,7 +192,7 @@ def test_pieces_of_another_data_set_are_left_out(
     assert main([name, str(source), str(tmp_path / "rest"), "--without", str(held)]) == 0
     assert [song.piece for song in load_recordings(tmp_path / "rest")] == [rows[2]["piece"]]
     assert main([name, str(source), str(tmp_path / "none"), "--without", str(out)]) == 1
-    assert "holds no piece beside those of" in capsys.readouterr().err
+    assert "contains no other pieces than" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("corpus", ["groove"], indirect=True)
@@ -223,7 +223,7 @@ def test_a_soundfont_of_the_users_own_is_checked_first(
     assert not out.exists()
     monkeypatch.undo()
     assert main(arguments) == 0
-    assert "through own.sf2" in (out / "README.md").read_text()
+    assert "with own.sf2" in (out / "README.md").read_text()
 
 
 def test_mistakes_are_told_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,8 +260,8 @@ def test_a_limit_takes_of_every_split() -> None:
 
     splits = ["dev" if index == 7 else "test" if index % 10 == 3 else "train" for index in range(50)]
     takes = [Take(f"t{index}", f"t{index}", Path(), split, nothing) for index, split in enumerate(splits)]
-    assert choose(takes, None) == takes == choose(takes, 50)
-    chosen = choose(takes, 10)
+    assert select_takes(takes, None) == takes == select_takes(takes, 50)
+    chosen = select_takes(takes, 10)
     assert len({take.name for take in chosen}) == 10
     assert [take.split for take in chosen].count("train") >= 7
     assert {take.split for take in chosen} == {"train", "dev", "test"}

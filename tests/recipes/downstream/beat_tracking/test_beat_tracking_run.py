@@ -92,16 +92,16 @@ def test_training_goes_on_where_it_stopped_and_ends_with_what_was_reached(
     assert step == "[beat_tracking] trained to step 120"
     loss = -float(states["Downstream"]["best"])
     assert kept == (
-        f"[beat_tracking] kept: the weights of step {results.run.step}, least dev loss, {loss:.4f}"
+        f"[beat_tracking] best on dev: the weights of step {results.run.step}, lowest dev loss, {loss:.4f}"
     )
     f = {decoder: mean(results, f"{decoder} beat F") for decoder in ("dbn", "peaks")}
-    assert f"test beat F, 1 piece(s): {f['dbn']:.3f} by the Bayesian decoder, {f['peaks']:.3f}" in beats
+    assert f"test beat F, 1 piece(s): {f['dbn']:.3f} with the Bayesian decoder, {f['peaks']:.3f}" in beats
     assert place.startswith(f"[beat_tracking] {trained / 'exp'}: dev-best.ckpt, scores-test.md")
 
 
 def test_a_split_that_is_not_there_is_one_line(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", "evaluate", "-e", str(trained / "exp" / "dev-best.ckpt"), "-t", "tset"]) == 2
-    assert "no split 'tset'; there are train, dev, test" in capsys.readouterr().err.splitlines()[-1]
+    assert "no split 'tset'; expected one of train, dev, test" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -135,10 +135,10 @@ def test_the_report_holds_what_it_takes_to_repeat_it(tmp_path: Path) -> None:
     assert "| one |" not in text
     assert "| dbn | beat | 2 | 0.650 [0.500, 0.800] |" in text
     assert "| dbn | downbeat | 1 | 0.800 |" in text
-    assert "No downbeats marked, so not scored for them: bare." in text
-    assert "scored whole: bare." in text
+    assert "Without annotated downbeats: bare." in text
+    assert "Too short to leave out the first 5 s: bare." in text
     assert "Matched beats are 10 ms late, the median over pieces." in text
-    assert "2 piece(s) are too few for an interval to mean much." in text
+    assert "2 piece(s) are too few for a meaningful interval." in text
     for late, expected in ((-0.006, "6 ms early"), (-0.0004, "on time")):
         again = results_of(item_rows("one", "piece", scores_of("dbn", 0.8, late=late)))
         assert f"Matched beats are {expected}, " in report(tmp_path / expected, again)

@@ -40,8 +40,8 @@ def test_every_frame_is_kept_once_and_far_from_a_cut(
     samples: int, seconds: float, share: float, stride: float
 ) -> None:
     chunks = plan_chunks(0, samples / RATE, seconds, share * seconds, stride)
-    assert len({chunk.of for chunk in chunks}) == 1
-    assert chunks[0].of == len(chunks)
+    assert len({chunk.count for chunk in chunks}) == 1
+    assert chunks[0].count == len(chunks)
     frames = math.ceil(samples / stride)
     margin = share * seconds * RATE / stride / 2 - 1
     kept: list[int] = []

@@ -15,15 +15,15 @@ from motion_data.skeleton import INDEX, JOINTS, PARENTS
 from recipes.downstream.dance_generation.body_numbers import (
     CONTACT_JOINTS,
     CONTACTS,
-    STILL,
+    MAX_CONTACT_STEP,
     BodyNumbers,
     JointNumbers,
-    Place,
+    Placement,
     RotationNumbers,
     contacts,
-    place_of,
+    placement_of,
 )
-from recipes.downstream.dance_generation.rigid import AT_ONCE, on_rigid_body
+from recipes.downstream.dance_generation.rigid import BLOCK_FRAMES, fix_bone_lengths
 from recipes.downstream.dance_generation.song_dance import start_numbers
 from tests.dances import constructed, small_model
 
@@ -61,35 +61,35 @@ def test_a_body_comes_back_from_its_numbers(seed: int) -> None:
 @settings(max_examples=20, deadline=None)
 def test_a_body_is_moved_to_the_origin_and_back(seed: int, x: float, angle: float) -> None:
     joints, matrices = bodies(seed)
-    elsewhere = Place(torch.tensor([[x, 1.0], [0.5, x]]), torch.tensor([angle, 0.3]))
+    elsewhere = Placement(torch.tensor([[x, 1.0], [0.5, x]]), torch.tensor([angle, 0.3]))
     for layout in layouts():
-        numbers = layout.moved(layout.encode(joints, matrices), elsewhere, to_origin=False)
-        place = layout.place(numbers)
-        at_origin = layout.moved(numbers, place, to_origin=True)
-        found = layout.place(at_origin)
+        numbers = layout.move(layout.encode(joints, matrices), elsewhere, to_origin=False)
+        place = layout.placement(numbers)
+        at_origin = layout.move(numbers, place, to_origin=True)
+        found = layout.placement(at_origin)
         torch.testing.assert_close(found.ground, torch.zeros(2, 2), atol=1e-4, rtol=0)
         torch.testing.assert_close(found.heading, torch.zeros(2), atol=1e-4, rtol=0)
         # Wherever it was, it is the same slice.
         whole = layout.encode(joints, matrices)
-        same = layout.moved(whole, layout.place(whole), to_origin=True)
+        same = layout.move(whole, layout.placement(whole), to_origin=True)
         torch.testing.assert_close(layout.joints(at_origin), layout.joints(same), atol=2e-3, rtol=0)
-        back = layout.joints(layout.moved(at_origin, place, to_origin=False))
+        back = layout.joints(layout.move(at_origin, place, to_origin=False))
         torch.testing.assert_close(back, layout.joints(numbers), atol=2e-3, rtol=0)
 
 
 def test_the_resting_body_faces_ahead_and_a_turned_one_where_it_was_turned() -> None:
     rest = torch.tensor(REST).float()[None]
-    assert place_of(rest).heading.item() == pytest.approx(0.0, abs=1e-6)
+    assert placement_of(rest).heading.item() == pytest.approx(0.0, abs=1e-6)
     # A quarter to the left of +z is +x.
     to_the_left = rest[..., [2, 1, 0]] * torch.tensor([1.0, 1.0, -1.0])
-    assert place_of(to_the_left).heading.item() == pytest.approx(np.pi / 2, abs=1e-6)
+    assert placement_of(to_the_left).heading.item() == pytest.approx(np.pi / 2, abs=1e-6)
 
 
 def test_contacts_are_edges_rule_on_a_constructed_dance() -> None:
     joints = torch.from_numpy(constructed())[None]
     found = contacts(joints)[0].numpy()
     speed = np.linalg.norm(np.diff(joints[0].numpy()[:, CONTACT_JOINTS], axis=0), axis=-1)
-    np.testing.assert_array_equal(found[:-1], speed < STILL)
+    np.testing.assert_array_equal(found[:-1], speed < MAX_CONTACT_STEP)
     # Feet stand some of the time, and not all of it; seldom neither of them.
     assert 0.3 < found.mean() < 0.9
     assert (found.max(1) > 0).mean() > 0.6
@@ -102,10 +102,10 @@ def test_a_motion_without_rotations_cannot_be_written_as_rotations() -> None:
 
 def test_bones_keep_their_length_on_a_rigid_body() -> None:
     joints = constructed()
-    np.testing.assert_allclose(on_rigid_body(joints), joints, atol=1e-4)
+    np.testing.assert_allclose(fix_bone_lengths(joints), joints, atol=1e-4)
     # Longer than what is worked on at once, and the bones still have one length.
-    joints = np.tile(joints, (1 + AT_ONCE // len(joints), 1, 1))
-    bent = on_rigid_body(joints + np.random.default_rng(0).normal(0, 0.01, joints.shape))
+    joints = np.tile(joints, (1 + BLOCK_FRAMES // len(joints), 1, 1))
+    bent = fix_bone_lengths(joints + np.random.default_rng(0).normal(0, 0.01, joints.shape))
     for child, parent in enumerate(PARENTS[1:], 1):
         assert np.ptp(np.linalg.norm(bent[:, child] - bent[:, parent], axis=1)) < 1e-4, JOINTS[child]
     assert np.linalg.norm(bent - joints, axis=-1).mean() < 0.05
@@ -145,7 +145,7 @@ def test_feet_that_rest_stay_at_rest_on_a_rigid_body(seed: int) -> None:
     rest = [joint for joint in range(len(JOINTS)) if joint not in feet]
     joints[:, rest] += np.random.default_rng(seed).normal(0, 0.02, (60, len(rest), 3)).astype(np.float32)
     joints[:, rest, 1] -= 0.08
-    found = on_rigid_body(joints)
+    found = fix_bone_lengths(joints)
     ankles = feet[::2]
     np.testing.assert_allclose(found[:, ankles], joints[:, ankles], atol=1e-3)
 
@@ -157,7 +157,7 @@ def test_a_dance_begins_with_the_last_frames_of_a_motion() -> None:
         numbers = start_numbers(model, Motion(30.0, JOINTS, joints), "before")
         assert numbers.shape == (1, 60, layout.size)
         assert numbers[..., CONTACTS].unique().tolist() == [0, 1]
-        place = layout.place(numbers)
+        place = layout.placement(numbers)
         assert place.ground.abs().max() < 1e-4
         # The same body, seen from where it stands; rotations turn a body of other proportions.
         seen = layout.joints(numbers)[0, :, INDEX["head"], 1].detach().numpy()

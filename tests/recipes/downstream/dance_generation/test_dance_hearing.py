@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.dance_generation.song_dance import BLOCK, KEPT, Hearing, at_frames
+from recipes.downstream.dance_generation.song_dance import (
+    BLOCK_SECONDS,
+    CACHED_BLOCKS,
+    SongFeatures,
+    features_at,
+)
 from recipes.downstream.encoder import load_encoder
 from recipes.encoders.edge_librosa import N_FEATURES, EdgeLibrosa
 from tests.small import music
@@ -27,7 +32,7 @@ def test_a_click_arrives_at_its_own_frame_of_the_motion(upstream: str) -> None:
         loud[first : first + 48] += 0.8 * torch.hann_window(48) * (-1.0) ** torch.arange(48)
         # The first state of a tower has heard no more than its own frame.
         apart = (encoder.layers(loud)[0] - encoder.layers(quiet)[0])[None]
-        heard = at_frames(apart, upstream, encoder.rate, times)[0].norm(dim=-1)
+        heard = features_at(apart, upstream, encoder.rate, times)[0].norm(dim=-1)
         # What a normalisation over the clip does to all frames is no arrival.
         heard = (heard - heard.quantile(0.8)).clamp(min=0).double() ** 2
         arrived = float((heard * torch.arange(len(heard))).sum() / heard.sum())
@@ -54,25 +59,25 @@ def energies(wav: Tensor) -> Tensor:
 
 
 def test_a_long_song_is_heard_in_blocks_as_if_it_were_whole() -> None:
-    wav = torch.randn(round((2.4 * BLOCK) * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
+    wav = torch.randn(round((2.4 * BLOCK_SECONDS) * SAMPLE_RATE), generator=torch.Generator().manual_seed(0))
     lengths: list[int] = []
 
     def encode(part: Tensor) -> Tensor:
         lengths.append(len(part))
         return energies(part)
 
-    hear = Hearing(wav, encode, "motionbeat", 320.0)
-    times = torch.arange(round(2.4 * BLOCK * 30) + 90, dtype=torch.float64) / 30
-    whole = at_frames(energies(wav), "motionbeat", 320.0, times)
+    hear = SongFeatures(wav, encode, "motionbeat", 320.0)
+    times = torch.arange(round(2.4 * BLOCK_SECONDS * 30) + 90, dtype=torch.float64) / 30
+    whole = features_at(energies(wav), "motionbeat", 320.0, times)
     found = [hear(begin, begin + 150) for begin in range(0, len(times) - 150, 75)]
     for number, part in enumerate(found):
         torch.testing.assert_close(part, whole[:, 75 * number : 75 * number + 150].float(), atol=1e-6, rtol=0)
     # Each block is encoded once, and no more of the song at once than it and its surroundings.
     assert len(lengths) == 3
     assert max(lengths) <= 80 * SAMPLE_RATE
-    assert hear._block.cache_info().currsize <= KEPT
+    assert hear._block.cache_info().currsize <= CACHED_BLOCKS
 
 
 def test_a_short_song_is_held_beyond_its_end() -> None:
-    hear = Hearing(torch.ones(SAMPLE_RATE), energies, "motionbeat", 320.0)
+    hear = SongFeatures(torch.ones(SAMPLE_RATE), energies, "motionbeat", 320.0)
     torch.testing.assert_close(hear(0, 150), torch.ones(1, 150, 1))

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from motion_data.skeleton import INDEX
-from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers, Place
-from recipes.downstream.dance_generation.denoiser import Filters, sinusoids
-from recipes.downstream.dance_generation.model import FARTHEST, DanceModel, eased, given_frames
+from recipes.downstream.dance_generation.body_numbers import CONTACT_JOINTS, CONTACTS, JointNumbers, Placement
+from recipes.downstream.dance_generation.denoiser import SmoothingFilters, sinusoids
+from recipes.downstream.dance_generation.model import (
+    MAX_DEVIATIONS,
+    DanceModel,
+    ease_to_given,
+    random_given_frames,
+)
 from recipes.downstream.dance_generation.slices import Slices, join
-from recipes.downstream.dance_generation.song_dance import dance_along
+from recipes.downstream.dance_generation.song_dance import generate_dance
 from tests.dances import FRAMES, constructed, music_like, small_model, small_settings
 
 
@@ -25,7 +30,7 @@ def slices_of(seconds: float = 4.0, count: int = 4) -> Tensor:
     joints = torch.from_numpy(constructed(seconds))
     starts = range(0, len(joints) - FRAMES, max(1, (len(joints) - FRAMES) // count))
     whole = numbers.encode(torch.stack([joints[start : start + FRAMES] for start in starts]), None)
-    return numbers.moved(whole, numbers.place(whole), to_origin=True)
+    return numbers.move(whole, numbers.placement(whole), to_origin=True)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -37,7 +42,7 @@ def test_what_is_not_heard_changes_nothing_and_what_is_heard_does() -> None:
     noisy, level = torch.randn(2, FRAMES, 70, generator=seeded()), torch.tensor([3, 700])
     deaf, heard = torch.tensor([False, False]), torch.tensor([True, True])
     with torch.no_grad():
-        one, other = (model.denoiser.listen(music_like(model, seed=seed)) for seed in (0, 1))
+        one, other = (model.denoiser.encode_music(music_like(model, seed=seed)) for seed in (0, 1))
     free = torch.zeros(2, FRAMES, dtype=torch.bool)
     with torch.no_grad():
         silent = [model.denoiser(noisy, level, sound, deaf, free) for sound in (one, other)]
@@ -54,7 +59,7 @@ def test_what_is_not_heard_changes_nothing_and_what_is_heard_does() -> None:
 @settings(max_examples=20, deadline=None)
 def test_filters_say_nothing_at_first_and_leave_what_never_changes_as_steady(seed: int, frames: int) -> None:
     torch.manual_seed(seed)
-    filters = Filters(8, 5)
+    filters = SmoothingFilters(8, 5)
     level, noisy = sinusoids(torch.tensor([3, 700]), 8), torch.randn(2, frames, 5)
     assert not filters(noisy, level).any()
     for value in filters.parameters():
@@ -88,12 +93,12 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
     kept = kept[:, None, None]  # the cosine schedule, to a step
     noisy = kept.sqrt() * clean + (1 - kept).sqrt() * noise
     torch.testing.assert_close(model.schedule.add_noise(clean, noise, level), noisy, atol=0.02, rtol=0)
-    given = given_frames(len(slices), FRAMES, model.settings.given, generator)
+    given = random_given_frames(len(slices), FRAMES, model.settings.given, generator)
     seen = torch.where(given[..., None], clean, model.schedule.add_noise(clean, noise, level))
     assert 0 < given.sum() < given.numel()
     with torch.no_grad():
         heard = torch.ones(len(slices), dtype=torch.bool)
-        sound = model.denoiser.listen(model._scaled(music))
+        sound = model.denoiser.encode_music(model._scaled(music))
         said = model.denoiser(seen, level, sound, heard, given)
         guess = model.denoiser.guess(sound)
     bodies = (said * model.spread + model.mean).numpy()
@@ -120,7 +125,7 @@ def test_the_parts_of_the_loss_are_those_of_their_definitions() -> None:
 
 
 def test_what_is_given_in_training_is_a_beginning_and_sometimes_an_end() -> None:
-    given = given_frames(4000, FRAMES, 0.5, seeded())
+    given = random_given_frames(4000, FRAMES, 0.5, seeded())
     begun, ended = given[:, 0], given[:, -1]
     assert begun.float().mean() == pytest.approx(0.5, abs=0.03)
     assert ended.float().mean() == pytest.approx(0.125, abs=0.02)
@@ -129,7 +134,7 @@ def test_what_is_given_in_training_is_a_beginning_and_sometimes_an_end() -> None
     assert lengths.min() == 1
     assert lengths.max() == FRAMES // 2
     assert (given.long().diff(dim=1) == 1).sum(1).max() == 1
-    assert not given_frames(9, FRAMES, 0.0).any()
+    assert not random_given_frames(9, FRAMES, 0.0).any()
 
 
 def test_the_model_learns_and_its_average_follows() -> None:
@@ -161,7 +166,7 @@ def test_what_is_said_is_led_to_what_is_given(seed: int, first: int, last: int) 
     given = torch.zeros(2, FRAMES, dtype=torch.bool)
     given[0, :first] = True
     given[0, FRAMES - last :] = True
-    moved = eased(said, values, given)
+    moved = ease_to_given(said, values, given)
     torch.testing.assert_close(moved[1], said[1], atol=0, rtol=0)
     torch.testing.assert_close(moved[0, given[0]], values[0, given[0]], atol=1e-6, rtol=0)
     for frame in range(FRAMES):
@@ -174,7 +179,7 @@ def test_what_is_said_is_led_to_what_is_given(seed: int, first: int, last: int) 
 def test_a_seed_is_a_dance() -> None:
     model = small_model()
     music = music_like(model)
-    one, same, other = (model.draw(music, seeded(seed)) for seed in (0, 0, 1))
+    one, same, other = (model.sample(music, seeded(seed)) for seed in (0, 0, 1))
     torch.testing.assert_close(one, same, atol=0, rtol=0)
     assert (one - other).abs().max() > 0.01
 
@@ -186,17 +191,17 @@ def test_a_dance_stays_within_what_bodies_do_however_wildly_it_is_guided() -> No
         for value in model.averaged.parameters():
             value.mul_(30)
     music = music_like(model, frames=FRAMES)
-    drawn = model.draw(music, seeded(), guidance=50.0)
-    assert (((drawn - model.mean) / model.spread).abs() <= FARTHEST + 1e-3).all()
+    drawn = model.sample(music, seeded(), guidance=50.0)
+    assert (((drawn - model.mean) / model.spread).abs() <= MAX_DEVIATIONS + 1e-3).all()
 
 
 def test_without_guidance_nobody_listens() -> None:
     model = small_model()
-    deaf = [model.draw(music_like(model, seed=seed), seeded(), guidance=0.0) for seed in (0, 1)]
+    deaf = [model.sample(music_like(model, seed=seed), seeded(), guidance=0.0) for seed in (0, 1)]
     torch.testing.assert_close(deaf[0], deaf[1], atol=0, rtol=0)
     music = music_like(model)
-    plain = model.draw(music, seeded(), guidance=1.0)
-    twice = model.draw(music, seeded(), guidance=2.0)
+    plain = model.sample(music, seeded(), guidance=1.0)
+    twice = model.sample(music, seeded(), guidance=2.0)
     assert (plain - twice).abs().max() > 1e-4
 
 
@@ -209,10 +214,10 @@ def test_what_is_given_stands_in_the_result_to_the_digit(seed: int) -> None:
     frames[:, [0, 1, FRAMES - 1]] = True
     numbers[..., 4:10] = True
     for known in (frames, numbers, frames | numbers):
-        drawn = model.draw(music_like(model), seeded(), torch.where(known, values, torch.nan))
+        drawn = model.sample(music_like(model), seeded(), torch.where(known, values, torch.nan))
         assert drawn.isfinite().all()
         assert torch.equal(drawn[known], values[known])
-        free = model.draw(music_like(model), seeded())
+        free = model.sample(music_like(model), seeded())
         assert (drawn[~known] - free[~known]).abs().max() > 0
 
 
@@ -223,7 +228,7 @@ class ByRule(DanceModel, ABC):
     def danced(self, size: int, given: Tensor | None) -> Tensor:
         """(size, T, N)."""
 
-    def draw(
+    def sample(
         self,
         music: Tensor,
         generator: torch.Generator,
@@ -237,7 +242,7 @@ class ByRule(DanceModel, ABC):
         """(size, T, N) of one pose at the origin, so many times as tall."""
         joints = torch.from_numpy(constructed(1.0))[0].expand(size, self.frames, -1, -1)
         whole = self.numbers.encode(height * joints, None)
-        return self.numbers.moved(whole, self.numbers.place(whole), to_origin=True)
+        return self.numbers.move(whole, self.numbers.placement(whole), to_origin=True)
 
 
 class Walker(ByRule):
@@ -245,13 +250,13 @@ class Walker(ByRule):
 
     def danced(self, size: int, given: Tensor | None) -> Tensor:
         whole = self.standing(size)
-        turned = []
+        parts = []
         for frame in range(self.frames):
             angle = torch.full((size,), 0.02 * frame)
             ground = torch.stack([torch.sin(angle), 1 - torch.cos(angle)], 1) * 2.0
-            place = Place(ground[:, [1, 0]], angle)
-            turned.append(self.numbers.moved(whole[:, frame : frame + 1], place, to_origin=False))
-        slices = torch.cat(turned, 1)
+            place = Placement(ground[:, [1, 0]], angle)
+            parts.append(self.numbers.move(whole[:, frame : frame + 1], place, to_origin=False))
+        slices = torch.cat(parts, 1)
         if given is not None:
             # What it would do is what it is asked to go on from: half a second.
             assert given.isfinite().all(-1).tolist() == [[frame < 15 for frame in range(FRAMES)]] * size
@@ -264,11 +269,11 @@ def test_slices_are_joined_where_the_dancer_stands() -> None:
     model = Walker(plain.numbers, 3, small_settings())
     heard: list[tuple[int, int]] = []
 
-    def listen(begin: int, end: int) -> Tensor:
+    def music(begin: int, end: int) -> Tensor:
         heard.append((begin, end))
         return torch.zeros(2, end - begin, 3)
 
-    parts = list(dance_along(model, listen, 72, seeded()))
+    parts = list(generate_dance(model, music, 72, seeded()))
     assert heard == [(0, 30), (15, 45), (30, 60), (45, 75)]
     assert [part.shape[1] for part in parts] == [30, 15, 15, 12]
     pelvis = model.numbers.joints(torch.cat(parts, 1))[:, :, 0].numpy()
@@ -295,7 +300,7 @@ class Grower(ByRule):
 def test_a_dancer_keeps_the_body_of_the_first_slice() -> None:
     plain = small_model()
     model = Grower(plain.numbers, 3, small_settings())
-    parts = list(dance_along(model, lambda begin, end: torch.zeros(1, end - begin, 3), 300, seeded()))
+    parts = list(generate_dance(model, lambda begin, end: torch.zeros(1, end - begin, 3), 300, seeded()))
     heads = [model.numbers.joints(part)[0, -1, INDEX["head"], 1].item() for part in parts]
     # One slice may be taller than what it was given; it is not handed on, or the last were 1.1 ** 19 as tall.
     assert len(parts) == 19

@@ -31,7 +31,7 @@ from recipes.benchmark.upstream_choice import read_upstreams
 from recipes.dance_metrics.scores import dance_scores
 from recipes.downstream import run_downstream
 from recipes.downstream.dance_generation.body_numbers import FPS, JointNumbers, RotationNumbers
-from recipes.downstream.dance_generation.command import encoder_of
+from recipes.downstream.dance_generation.command import load_song_encoder
 from recipes.downstream.dance_generation.command import main as dance_command
 from recipes.downstream.dance_generation.dance_file import (
     FORMAT,
@@ -47,9 +47,9 @@ from recipes.downstream.dance_generation.settings import read_settings
 from recipes.downstream.dance_generation.slices import (
     EvalPieces,
     TrainSlices,
+    danceable_pairs,
     encode_motion,
-    numbers_for,
-    with_joints,
+    select_layout,
 )
 from recipes.results.record import item_table, read_results, results_path, write_results
 from tests.made_corpus import Made, write_corpus
@@ -107,10 +107,10 @@ def test_slices_stand_on_the_clock_of_their_sound(tmp_path: Path) -> None:
     # The pelvis of these bodies is at z metres z seconds after the sound has begun.
     made = [Made(f"p{index}", seconds=9.0, motion_start=0.35 * index) for index in range(3)]
     corpus = write_corpus(tmp_path, made)
-    pairs = with_joints(corpus, "train", 5.0)
+    pairs = danceable_pairs(corpus, "train", 5.0)
     cache = PairCache(corpus.folder, pairs, FPS, 1000)
     settings = read_settings({"datarc": {"root": "x", "pairs_a_step": 3, "slices_a_pair": 5}}).datarc
-    numbers = numbers_for(cache, pairs, "auto")
+    numbers = select_layout(cache, pairs, "auto")
     assert isinstance(numbers, JointNumbers)
     steps = TrainSlices(cache, pairs, numbers, settings, 0, 0)
     wavs, (slices,) = steps[0]
@@ -155,7 +155,7 @@ def test_a_corpus_of_rotations_is_told_in_edges_numbers(tmp_path: Path) -> None:
         joints = forward_kinematics(swing, root)
         write_motion(path, Motion(motion.fps, JOINTS, joints, 0.0, swing, motion.pulses), grid)
     cache = PairCache(corpus.folder, corpus.pairs, FPS, 100)
-    numbers = numbers_for(cache, corpus.pairs, "auto")
+    numbers = select_layout(cache, corpus.pairs, "auto")
     assert isinstance(numbers, RotationNumbers)
     np.testing.assert_allclose(numbers.rest - numbers.rest[0], REST - REST[0], atol=2e-3)
     settings = read_settings({"datarc": {"root": "x"}}).datarc
@@ -165,9 +165,9 @@ def test_a_corpus_of_rotations_is_told_in_edges_numbers(tmp_path: Path) -> None:
     seen = JointNumbers()
     one = cache.load(corpus.pairs[0])
     index = np.arange(30, 180)[None]
-    told = numbers.joints(encode_motion(one.motion, numbers, index))
+    joints = numbers.joints(encode_motion(one.motion, numbers, index))
     shown = seen.joints(encode_motion(one.motion, seen, index))
-    torch.testing.assert_close(told, shown, atol=0.01, rtol=0)
+    torch.testing.assert_close(joints, shown, atol=0.01, rtol=0)
 
 
 def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
@@ -176,13 +176,13 @@ def test_what_cannot_be_danced_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"2 pairs of train, of which 1 have no joints .* and 1 last less than 5"
     ):
-        with_joints(corpus, "train", 5.0)
+        danceable_pairs(corpus, "train", 5.0)
     with pytest.raises(DataError, match="0 pairs of dev"):
-        with_joints(corpus, "dev", 5.0)
+        danceable_pairs(corpus, "dev", 5.0)
     corpus = write_corpus(tmp_path / "b", [Made("a", seconds=9.0)])
     cache = PairCache(corpus.folder, corpus.pairs, FPS, 100)
     with pytest.raises(DataError, match=r"its motion has no rotations; set datarc\.body to joints"):
-        numbers_for(cache, corpus.pairs, "rotations")
+        select_layout(cache, corpus.pairs, "rotations")
 
 
 @pytest.mark.slow
@@ -298,8 +298,8 @@ def test_the_benchmarks_table_stands_beside_the_truth(
 @pytest.mark.slow
 def test_too_few_dances_are_said(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(corpus, tmp_path, pairs=1) == 2
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert told.startswith("run_downstream.py: error: 1 generated dance(s); expected at least 2")
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("run_downstream.py: error: 1 generated dance(s); expected at least 2")
 
 
 @pytest.mark.slow
@@ -398,17 +398,17 @@ def test_a_model_of_another_upstreams_features_is_refused(tmp_path: Path) -> Non
     model, made = DanceModel(JointNumbers(), 5, settings), Provenance("made", {})
     file = tmp_path / "other.safetensors"
     for only, said in (
-        (None, "has 13 layers, the dance model was trained on 1 layers"),
+        (None, "has 13 layers; the dance model was trained on 1 layers"),
         (30, "trained on layer 30"),
-        (2, "features of 192 numbers, the dance model was trained on 5"),
+        (2, "features of width 192; the dance model was trained on width 5"),
     ):
         dance = DanceFile(model, values, "motionbeat", None, 320.0, torch.ones(1), only, made)
         write_dance_model(file, dance)
         with pytest.raises(CheckpointError, match=said):
-            encoder_of(read_dance_model(file), None)(torch.zeros(16_000))
+            load_song_encoder(read_dance_model(file), None)(torch.zeros(16_000))
     # The same shape, and other weights.
     write_dance_model(
         file, DanceFile(model, values, "motionbeat", 64 * "0", 320.0, torch.ones(11) / 11, None, made)
     )
-    with pytest.raises(CheckpointError, match=r"trained on 000000000000… of motionbeat; give those"):
-        encoder_of(read_dance_model(file), None)
+    with pytest.raises(CheckpointError, match=r"trained on 000000000000… of motionbeat: give those"):
+        load_song_encoder(read_dance_model(file), None)

@@ -6,25 +6,25 @@ import torch
 from numpy.typing import NDArray
 
 from motionbeat_upstream.config import SAMPLE_RATE
-from recipes.downstream.beat_tracking.made_clips import (
+from recipes.downstream.beat_tracking.synthetic_clips import (
     CLIPS,
-    FASTEST,
+    MAX_BPM,
+    MIN_BPM,
     SECONDS,
-    SLOWEST,
-    made_splits,
     make_audio,
+    synthetic_splits,
 )
 
 
 def test_the_splits_share_no_tempo_and_no_clip() -> None:
-    splits = made_splits()
+    splits = synthetic_splits()
     assert {split: len(of) for split, of in splits.items()} == CLIPS
     tempi = {
         split: {round(60 / float(np.median(np.diff(clip.beats.times)))) for clip in of}
         for split, of in splits.items()
     }
     for split, of in tempi.items():
-        assert all(SLOWEST <= bpm <= FASTEST for bpm in of)
+        assert all(MIN_BPM <= bpm <= MAX_BPM for bpm in of)
         assert not any(of & others for other, others in tempi.items() if other != split)
     assert max(map(max, tempi.values())) - min(map(min, tempi.values())) > 80
     assert {int(clip.beats.positions.max()) for clip in splits["train"]} == {2, 3, 4}
@@ -34,7 +34,7 @@ def test_the_splits_share_no_tempo_and_no_clip() -> None:
 
 @pytest.mark.parametrize("index", range(8))
 def test_a_clip_is_the_same_each_time_and_sounds_on_its_beats(index: int) -> None:
-    clip = made_splits()["train"][index]
+    clip = synthetic_splits()["train"][index]
     audio = clip.load()
     torch.testing.assert_close(audio, make_audio("train", index), rtol=0, atol=0)
     assert audio.shape == (int(SECONDS * SAMPLE_RATE),)
