@@ -224,7 +224,7 @@ read_genre = partial(read_section, "genre", clip_probing.TaskSettings, layouts=(
             },
             r"datarc: chunk_seconds must be above twice overlap_seconds; modelrc\.probe = 'deep': must be "
             r"'linear', 'mlp' or 'conv'; lossrc\.positive_weight = -1: must be greater than 0 or must be "
-            r"'auto'; decodingrc\.decoders = .*: must be one or more, none twice; "
+            r"'auto'; decodingrc\.decoders = .*: must be one or more different decoders; "
             r"scoringrc\.select_by = 'luck'",
         ),
         (
@@ -250,7 +250,7 @@ read_genre = partial(read_section, "genre", clip_probing.TaskSettings, layouts=(
         (
             dance_generation.read_settings,
             {"modelrc": {"heads": 5}, "diffusionrc": {"steps": 2000}},
-            r"datarc\.root must name.*heads must divide width.*steps must be at most levels",
+            r"datarc\.root must name.*width must be even and a multiple of heads.*steps must be at most levels",
         ),
         (
             beat_tracking.read_settings,

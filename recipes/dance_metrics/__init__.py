@@ -1,9 +1,9 @@
-"""How good generated dances are: the measures of music-to-dance generation, beside those of the true ones.
+"""Measures of generated dances, compared with those of true dances.
 
-FID and diversity of kinetic and geometric features, beat alignment both ways round, physical foot contact,
-foot skating, and contacts against exact beats and steps. :func:`~recipes.dance_metrics.scores.dance_scores`
-gives them all. Published codes count in frames; here everything is counted in seconds and metres, at the
-published code's own rate, so that a dance scores the same at any frame rate.
+FID and diversity of kinetic and geometric features, two beat alignment scores, physical foot contact, foot
+skating, and contacts at exact beats and steps; :func:`~recipes.dance_metrics.scores.dance_scores` computes
+them all. Published code uses frames as units; here dances are resampled to the frame rate of the published
+code, so that scores do not depend on their frame rate.
 
     python -m recipes.benchmark dance-metrics GENERATED TRUTH --music DIR -o OUT
 """

@@ -2,11 +2,11 @@
 
     python -m recipes.benchmark dance-metrics GENERATED TRUTH --music DIR -o OUT
 
-GENERATED and TRUTH are folders with a file a dance: AIST++'s .pkl (smpl_poses, smpl_trans, smpl_scaling;
+GENERATED and TRUTH are folders with a file per dance: AIST++'s .pkl (smpl_poses, smpl_trans, smpl_scaling;
 these need --smpl), EDGE's .pkl (full_pose), Bailando's or any .npy of positions (T, 24, 3) or (T, 72), or
-this project's motions in .npz. Beats of the music are tracked in the audio of --music, or read from the
-files of --beats; without either, those that an .npz brings count. OUT/metrics.jsonl holds every dance's
-scores, OUT/metrics.md the table.
+.npz of this project. Beats of the music are estimated from the audio of --music or read from the files of
+--beats; by default they are those in .npz files. OUT/metrics.jsonl contains the scores of every dance,
+OUT/metrics.md the table.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 @command("recipes.benchmark dance-metrics")
 def main(arguments: Sequence[str]) -> int:
-    """Score, print the table and write it."""
-    options = parser().parse_args(arguments)
+    """Run the command."""
+    options = build_parser().parse_args(arguments)
     if options.output is not None:
         refuse_to_replace([options.output / "metrics.jsonl"], options.overwrite)
 
@@ -50,66 +50,68 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    made = RaisingParser(
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = RaisingParser(
         "python -m recipes.benchmark dance-metrics",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("generated", type=Path, metavar="GENERATED", help="folder of generated dances")
-    made.add_argument("truth", type=Path, metavar="TRUTH", help="folder of true dances")
-    made.add_argument(
+    parser.add_argument("generated", type=Path, metavar="GENERATED", help="folder of generated dances")
+    parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of true dances")
+    parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="folder of metrics.jsonl and metrics.md"
     )
-    made.add_argument("--overwrite", action="store_true", help="replace the metrics that OUT holds")
-    for option, what in (("", "GENERATED"), ("truth-", "TRUTH")):
-        made.add_argument(
+    parser.add_argument("--overwrite", action="store_true", help="replace existing metrics in OUT")
+    for option, folder in (("", "GENERATED"), ("truth-", "TRUTH")):
+        parser.add_argument(
             f"--{option}fps",
             type=float,
             metavar="RATE",
-            help=f"frames a second of {what}: if not given 60 for AIST++'s .pkl, 30 for EDGE's",
+            help=f"frames per second of {folder}; default: 60 for AIST++'s .pkl, 30 for EDGE's",
         )
-        made.add_argument(
+        parser.add_argument(
             f"--{option}up",
             choices=("y", "z"),
-            help=f"axis of {what} that is up; without it z for EDGE's, y for others",
+            help=f"vertical axis of {folder}; default: z for EDGE's, y for others",
         )
-    made.add_argument("--smpl", type=Path, metavar="MODEL", help="SMPL's .pkl or .npz, for rotations")
-    music = made.add_mutually_exclusive_group()
+    parser.add_argument("--smpl", type=Path, metavar="MODEL", help="SMPL's .pkl or .npz, for rotations")
+    music = parser.add_mutually_exclusive_group()
     music.add_argument(
         "--music",
         type=Path,
         metavar="DIR",
-        help="audio, called as the dances are, or as AIST++'s pieces in their names",
+        help="audio files, named like the dances or like the AIST++ pieces in their names",
     )
-    music.add_argument("--beats", type=Path, metavar="DIR", help=".beats files, called likewise")
-    made.add_argument(
+    music.add_argument("--beats", type=Path, metavar="DIR", help=".beats files, named likewise")
+    parser.add_argument(
         "--tracker",
         choices=("librosa", "motionbeat"),
         default="librosa",
-        help="of --music; published scores take librosa's (%(default)s)",
+        help="beat tracker for --music; published scores use librosa (%(default)s)",
     )
-    made.add_argument(
+    parser.add_argument(
         "--exact-steps",
         action="store_true",
-        help="touch-downs in .npz files are the true ones, as a constructed dancer's: score contacts on them",
+        help="the touch-downs in .npz files are exact, as in constructed dances: score contacts on them",
     )
-    made.add_argument("--seed", type=int, default=0, help="of the halves of the truth (%(default)s)")
-    return made
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the halves of the true dances (%(default)s)"
+    )
+    return parser
 
 
 def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
-    """The generated and the true dances with the beats of their music.
+    """Read the generated and the true dances with the beats of their music.
 
     Raises:
-        DataError, AudioError: what cannot be used, with its file.
+        DataError, AudioError: a file that cannot be used.
     """
     from tqdm import tqdm
 
     from motion_data.body.smpl import read_rest_joints
-    from recipes.dance_metrics.dance_files import Reading, dance_paths, read_dance
-    from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, own_beats, with_beats
+    from recipes.dance_metrics.dance_files import ReadOptions, dance_paths, read_dance
+    from recipes.dance_metrics.music_beats import annotated_beats, librosa_beats, motionbeat_beats, with_beats
 
     folders = [dance_paths(options.generated), dance_paths(options.truth)]
     rest = read_rest_joints(options.smpl) if options.smpl else None
@@ -117,14 +119,14 @@ def read_both(options: argparse.Namespace) -> tuple[list[Dance], list[Dance]]:
     for paths, fps, up in zip(
         folders, (options.fps, options.truth_fps), (options.up, options.truth_up), strict=True
     ):
-        reading = Reading(fps, up, rest, options.exact_steps)
+        read_options = ReadOptions(fps, up, rest, options.exact_steps)
         bar = tqdm(paths, desc=f"reading {paths[0].parent.name}", unit=" files", disable=None)
-        both.append([read_dance(path, reading) for path in bar])
+        both.append([read_dance(path, read_options) for path in bar])
     if options.music or options.beats:
-        trackers = {"librosa": librosa_beats, "motionbeat": own_beats}
+        trackers = {"librosa": librosa_beats, "motionbeat": motionbeat_beats}
         track: Callable[[Path], Any] = annotated_beats if options.beats else trackers[options.tracker]
-        every = with_beats([*both[0], *both[1]], options.beats or options.music, track)
-        both = [every[: len(both[0])], every[len(both[0]) :]]
+        dances = with_beats([*both[0], *both[1]], options.beats or options.music, track)
+        both = [dances[: len(both[0])], dances[len(both[0]) :]]
     return both[0], both[1]
 
 
@@ -134,7 +136,7 @@ def _run(options: argparse.Namespace) -> Run:
     if options.music:
         beats = f"{options.tracker} on {options.music.name}"
     else:
-        beats = f"files of {options.beats.name}" if options.beats else "what the dances' files bring"
+        beats = f"files of {options.beats.name}" if options.beats else "the files of the dances"
     settings = {
         key: None if value is None else str(value)
         for key, value in vars(options).items()

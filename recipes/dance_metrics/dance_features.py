@@ -1,7 +1,7 @@
-"""Features of dances, which FID and diversity compare, as AIST++ has them: 72 kinetic, 32 geometric ones.
+"""Features of dances for FID and diversity, as in AIST++: 72 kinetic and 32 geometric ones.
 
-Published codes hard-wire the frame time, whatever the motion's rate. Here every dance is brought to 60 frames
-a second first, which makes windows and seconds those of AIST++ at any rate [O].
+Published code assumes a fixed frame rate. Here every dance is first resampled to 60 frames per second, the
+rate of AIST++ [O].
 """
 
 from __future__ import annotations
@@ -16,50 +16,49 @@ from motion_data.rhythm.speed import resample_track
 from recipes.dance_metrics.dance import SMPL_INDEX
 
 RATE = 60.0
-"""Frames a second of AIST++, at which the published codes count."""
+"""Frames per second of AIST++ and of the published code."""
 
 REACH = 2
-"""Frames to either side in a window of the kinetic features."""
+"""Radius of the windows of kinetic features in frames."""
 
 UP, ALONG = 1, [0, 2]
-"""Axes: y is up."""
+"""Vertical axis and horizontal axes."""
 
 CODE_RATE = 120.0
-"""Frames a second that the published code of the geometric features believes them to be."""
+"""Frames per second that the published code of the geometric features assumes."""
 
 HUMERUS, SHOULDERS, HIPS = 0.256838, 0.390848, 0.119247
-"""Metres, of the SMPL body that the published code measures everything by."""
+"""Lengths in metres of the SMPL body that the published code uses as units."""
 
 Floats = NDArray[np.float64]
-Truths = NDArray[np.bool_]
+Flags = NDArray[np.bool_]
 
 
 def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
     """Squared horizontal and vertical speed in (m/s)² and acceleration in m/s² of each joint, over time.
 
     Source: Onuma, Faloutsos and Hodgins, "FMDistance: a fast and effective distance function for motion
-    capture data", Eurographics 2008, as facebookresearch/fairmotion and google/aistplusplus_api
-    (features/kinetic.py and utils.py) compute it. The published code differs from what the names say, and is
-    followed: the "kinetic energies" are squared speeds without mass or ½, and "energy expenditure" is the
-    size of the mean acceleration, which is no energy. Velocity and acceleration are means over windows of
-    five frames, cut off at both ends of the dance. fairmotion counts positions from the root, the others in
-    the world, as here.
+    capture data", Eurographics 2008, as implemented in facebookresearch/fairmotion and
+    google/aistplusplus_api (features/kinetic.py and utils.py). As in this code, "kinetic energies" are
+    squared speeds without mass or ½, and "energy expenditure" is the norm of the mean acceleration. Velocity
+    and acceleration are means over windows of five frames, which are cut at both ends. Positions are in the
+    world frame; those of fairmotion are relative to the root.
 
     Args:
         joints: (T, 24, 3) in metres, y up.
-        fps: frames a second.
+        fps: frames per second.
 
     Returns:
-        (72,): the three of the first joint, those of the second, ...
+        (72,) three values for each joint.
     """
     track = resample_track(joints, fps, RATE)
     last = len(track) - 1
     frame = np.arange(1, last + 1)
     first = np.maximum(frame - REACH, 1)
-    # The steps of a window add up to the way from its first frame's predecessor to its last frame.
+    # The steps of a window add up to the displacement from the frame before it to its last frame.
     stop = np.minimum(frame + REACH, last)
     velocity = (track[stop] - track[first - 1]) * RATE / (stop - first + 1)[:, None, None]
-    # Likewise the changes of step; the last frame has none.
+    # The same for the differences of steps; the last frame has none.
     step = np.diff(track, axis=0)
     stop = np.minimum(frame + REACH, last - 1)
     acceleration = (step[stop] - step[first - 1]) * RATE**2 / (stop - first + 1)[:, None, None]
@@ -75,38 +74,37 @@ def kinetic_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[n
 
 
 def geometric_features(joints: NDArray[np.floating[Any]], fps: float) -> NDArray[np.float64]:
-    """How much of the time the body is in each of 32 relations, shares in [0, 1].
+    """Share of frames in which the body is in each of 32 relations, in [0, 1].
 
     Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data", SIGGRAPH
-    2005, as facebookresearch/fairmotion and google/aistplusplus_api (features/manual.py and utils.py) compute
-    it. AIST++'s version is followed, with its lengths of one SMPL body for every dancer. Where it differs
-    from Müller's definitions:
+    2005, as implemented in facebookresearch/fairmotion and google/aistplusplus_api (features/manual.py and
+    utils.py). This is AIST++'s version, with the lengths of one SMPL body for all dancers. It differs from
+    Müller's definitions:
 
-    - A movement is that of a point against the point where the direction begins. In features 4 and 5 that is
-      the chest against the belly, and the wrists which they are named for do not come in: the two are equal,
-      and near 0.
-    - Speeds are divided by 1/120 s, though AIST++ has 60 frames a second: they are twice too large, or the
-      thresholds half as high. ``CODE_RATE`` keeps that, for figures that compare.
+    - Movements are relative to the origin of the direction. In features 4 and 5 this is the chest relative to
+      the belly instead of the wrists, so the two are equal, and near 0.
+    - Speeds are computed with 1/120 s per frame, although AIST++ has 60 frames per second, so they are twice
+    too
+      large. ``CODE_RATE`` keeps this, for comparable scores.
 
-    Bailando's features/manual.py takes the lengths between other joints; its evaluation imports a
-    manual_new.py, which in LinghaoChan/Motion2Motion_codes is AIST++'s. mint's code says that FIDg of the
-    FACT paper came from a faulty version in fairmotion and is not what the code gives now. A relation that is
-    not defined, for points that coincide, counts as not given.
+    Bailando's features/manual.py uses lengths between other joints; its evaluation imports a manual_new.py,
+    which in LinghaoChan/Motion2Motion_codes is AIST++'s. According to mint's code, FIDg in the FACT paper was
+    computed with a faulty version in fairmotion. Undefined relations, of coinciding points, count as false.
 
     Args:
         joints: (T, 24, 3) in metres, y up.
-        fps: frames a second.
+        fps: frames per second.
 
     Returns:
         (32,) in the order of the published code.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        given = _relations(_Frames(resample_track(joints, fps, RATE)))
-    return np.asarray(np.stack(given).mean(axis=1))
+        relations = _relations(_Frames(resample_track(joints, fps, RATE)))
+    return np.asarray(np.stack(relations).mean(axis=1))
 
 
-def _relations(frames: _Frames) -> list[Truths]:
-    """32 of (T - 1,), over the frames from the second on; of two alike, the right side comes first."""
+def _relations(frames: _Frames) -> list[Flags]:
+    """32 relations (T - 1,), from the second frame on; of symmetric ones the right side is first."""
     sides = (("right", "left"), ("left", "right"))
     return [
         # Arms and trunk.
@@ -149,17 +147,17 @@ def _relations(frames: _Frames) -> list[Truths]:
     ]
 
 
-def _between(degrees: Floats, low: float, high: float) -> Truths:
+def _between(degrees: Floats, low: float, high: float) -> Flags:
     return np.asarray((degrees > low) & (degrees < high))
 
 
-def _bent(frames: _Frames, joint: str, upper: str, lower: str) -> Truths:
+def _bent(frames: _Frames, joint: str, upper: str, lower: str) -> Flags:
     return _between(frames.angle(frames.bone(joint, upper), frames.bone(joint, lower)), 0, 110)
 
 
 @dataclass(frozen=True)
 class _Frames:
-    """What can be measured at every frame but the first: (T - 1,) in metres, the code's m/s, degrees."""
+    """Measurements at every frame except the first: (T - 1,) in metres, m/s (at ``CODE_RATE``) or degrees."""
 
     joints: Floats
     """(T, 24, 3)."""
@@ -185,30 +183,31 @@ class _Frames:
         return np.asarray(np.linalg.norm(self.step(name), axis=1) * CODE_RATE)
 
     def speed_towards(self, origin: str, goal: str, point: str) -> Floats:
-        """Of a point against the origin, along the way from there to the goal."""
+        """Speed of a point relative to the origin, in the direction from origin to goal."""
         return _along(self.step(point) - self.step(origin), self.bone(origin, goal)) * CODE_RATE
 
     def speed_off_plane(self, origin: str, second: str, third: str, point: str) -> Floats:
-        """Of a point against the origin, across the plane of three joints."""
+        """Speed of a point relative to the origin, normal to the plane of three joints."""
         across = np.cross(self.bone(origin, third), self.bone(origin, second))
         return _along(self.step(point) - self.step(origin), across) * CODE_RATE
 
     def off_plane(self, origin: str, second: str, third: str, point: str) -> Floats:
-        """How far a point is from the plane of three joints, on the side of third × second."""
+        """Signed distance of a point from the plane of three joints; positive on the side of third ×
+        second."""
         across = np.cross(self.bone(origin, third), self.bone(origin, second))
         return _along(self.bone(origin, point), across)
 
     def beyond(self, begin: str, end: str, base: str, point: str) -> Floats:
-        """How far a point is from the base, in the direction of a bone."""
+        """Distance of a point from the base in the direction of a bone."""
         return _along(self.bone(base, point), self.bone(begin, end))
 
     def height(self, name: str) -> Floats:
-        """Above the body's lowest joint."""
+        """Height above the lowest joint of the body."""
         return np.asarray(self.at(name)[:, 1] - self.joints[1:, :, 1].min(axis=1))
 
-    def angle(self, one: Floats, other: Floats) -> Floats:
-        """Between two directions, in [0, 180]."""
-        cosine = _along(one, np.broadcast_to(other, one.shape)) / np.linalg.norm(one, axis=1)
+    def angle(self, first: Floats, second: Floats) -> Floats:
+        """Angle between two directions, in [0, 180]."""
+        cosine = _along(first, np.broadcast_to(second, first.shape)) / np.linalg.norm(first, axis=1)
         return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 

@@ -1,17 +1,17 @@
-"""Dances from the files that works on dance generation write.
+"""Readers of dances in the file formats of published work.
 
 =========================  =================================================  ===========  ======
-file                       holds                                              frames/s     up
+file                       content                                            frames/s     up
 =========================  =================================================  ===========  ======
-AIST++ ``.pkl``            smpl_poses (T, 72), smpl_trans (T, 3) and perhaps  60           y
+AIST++ ``.pkl``            smpl_poses (T, 72), smpl_trans (T, 3), optionally  60           y
                            smpl_scaling (1,); needs the SMPL model
 EDGE ``.pkl``              full_pose (T, 24, 3), positions                    30           z
-Bailando ``.npy``          pred_position (T, 72), positions, in a dictionary  to be given  y
-any ``.npy``               positions (T, 24, 3) or (T, 72)                    to be given  y
-this project's ``.npz``    a motion with the 22 joints, perhaps its grid      in the file  y
+Bailando ``.npy``          pred_position (T, 72), positions, in a dictionary  option       y
+any ``.npy``               positions (T, 24, 3) or (T, 72)                    option       y
+this project's ``.npz``    a motion with the 22 joints, optionally its grid   in the file  y
 =========================  =================================================  ===========  ======
 
-Pickles are read by an unpickler that knows arrays alone; nothing in them is run.
+Pickles are read by an unpickler that is restricted to arrays.
 """
 
 from __future__ import annotations
@@ -42,55 +42,56 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the files do not say."""
+class ReadOptions:
+    """Information that is not in the files."""
 
     fps: float | None = None
-    """Frames a second, instead of a format's own; .npz files know better."""
+    """Frames per second instead of the default of the format; ignored for .npz."""
     up: str | None = None
-    """``y`` or ``z``, instead of a format's own; .npz files are y up."""
+    """Vertical axis, ``y`` or ``z``, instead of the default of the format; ignored for .npz."""
     rest: Floats | None = None
-    """(J, 3) joints at rest of the SMPL model that rotations are of."""
+    """(J, 3) rest joints of the SMPL model, for rotations."""
     exact_steps: bool = False
-    """Whether the touch-downs in .npz files are the true ones, as a constructed dancer's are."""
+    """Whether the touch-downs in .npz files are exact, as in constructed dances."""
 
 
 def dance_paths(folder: Path) -> list[Path]:
-    """The files of a folder that may be dances, by name.
+    """Paths of the dances in a folder, sorted.
 
     Raises:
-        DataError: no such folder, or none in it.
+        DataError: no such folder, or no dances in it.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one of dances, {', '.join(SUFFIXES)}")
+        raise DataError(f"{folder}: no such folder; expected a folder of dances, {', '.join(SUFFIXES)}")
     paths = sorted(
         path
         for path in folder.iterdir()
         if path.suffix in SUFFIXES and path.is_file() and not is_hidden(path)
     )
     if not paths:
-        raise DataError(f"{folder}: no dance in it; expected {', '.join(SUFFIXES)} files, one a dance")
+        raise DataError(f"{folder}: no dance in it; expected {', '.join(SUFFIXES)} files, one per dance")
     return paths
 
 
-def read_dance(path: Path, reading: Reading) -> Dance:
-    """Read one dance, called as its file is.
+def read_dance(path: Path, options: ReadOptions) -> Dance:
+    """Read a dance; its name is the stem of its file.
 
     Raises:
-        DataError: damaged, code in a pickle, another content, or an option that is missing.
+        DataError: a damaged file, a pickle with other classes than arrays, other content, or a missing
+            option.
     """
     if path.suffix == ".npz":
-        return _from_motion(path, reading.exact_steps)
+        return _from_motion(path, options.exact_steps)
     if path.suffix == ".npy":
-        joints, fps, up = _positions(_npy(path), str(path)), reading.fps, "y"
+        joints, fps, up = _positions(_npy(path), str(path)), options.fps, "y"
     else:
-        joints, fps, up = _from_pickle(path, reading.rest, reading.fps)
+        joints, fps, up = _from_pickle(path, options.rest, options.fps)
     if fps is None:
         raise DataError(
             f"{path}: says no frame rate; give it (--fps, --truth-fps), such as 60 for Bailando's"
         )
-    if (reading.up or up) == "z":
-        # A quarter turn about x: z goes up, and nothing is mirrored.
+    if (options.up or up) == "z":
+        # A rotation about x by 90 degrees.
         joints = joints[..., [0, 2, 1]] * [1.0, 1.0, -1.0]
     return _dance(path, joints, fps)
 
@@ -116,69 +117,70 @@ def _from_motion(path: Path, exact_steps: bool) -> Dance:
 
 
 def _npy(path: Path) -> Any:
-    """The array of a .npy file, or what its pickle holds."""
+    """The array or pickled object of a .npy file."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    # By the format's definition: magic and version in 8 bytes, then the header's length in 2 or 4.
+    # Magic and version take 8 bytes, then the length of the header 2 or 4.
     size = 2 if data[6:7] == b"\x01" else 4
     start = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
     if b"'descr': '|O'" in data[:start]:
-        held = load_arrays_from_bytes(data[start:], str(path))
-        return held.item() if isinstance(held, np.ndarray) and held.size == 1 else held
+        content = load_arrays_from_bytes(data[start:], str(path))
+        return content.item() if isinstance(content, np.ndarray) and content.size == 1 else content
     try:
         return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)  # type: ignore[no-untyped-call]
     except Exception as error:  # a damaged file raises errors of many kinds
-        fault = " ".join(str(error).split())
-        raise DataError(f"{path}: not a whole .npy file ({fault}); write it again") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a complete .npy file ({reason}); write it again") from error
 
 
-def _positions(held: Any, place: str) -> Floats:
-    """(T, 24, 3) of an array, or of a dictionary with pred_position."""
-    if isinstance(held, dict):
-        if "pred_position" not in held:
-            raise DataError(f"{place}: holds {_told(held)}; expected pred_position, as Bailando writes it")
-        held = held["pred_position"]
-    joints = to_float_array(held, place)
+def _positions(content: Any, source: str) -> Floats:
+    """(T, 24, 3) positions from an array, or from a dictionary with pred_position."""
+    if isinstance(content, dict):
+        if "pred_position" not in content:
+            raise DataError(
+                f"{source}: contains {_describe(content)}; expected pred_position, as in Bailando's files"
+            )
+        content = content["pred_position"]
+    joints = to_float_array(content, source)
     if joints.ndim == 2 and joints.shape[1] == 72:
         joints = joints.reshape(len(joints), 24, 3)
     if joints.ndim != 3 or joints.shape[1:] != (24, 3):
         raise DataError(
-            f"{place}: an array of shape {joints.shape}; expected positions (T, 24, 3) or (T, 72)"
+            f"{source}: an array of shape {joints.shape}; expected positions (T, 24, 3) or (T, 72)"
         )
     return joints
 
 
 def _from_pickle(path: Path, rest: Floats | None, fps: float | None) -> tuple[Floats, float, str]:
-    """Joints (T, 24, 3), ``fps`` or else the format's rate, and what is up in it."""
-    held = load_arrays(path)
-    if isinstance(held, dict) and EDGE_POSES_KEY in held:
-        positions = _positions(held[EDGE_POSES_KEY], f"{path}: {EDGE_POSES_KEY}")
-        return positions, pickled_rate(held, path) if fps is None else fps, "z"
-    if not isinstance(held, dict) or not {"smpl_poses", "smpl_trans"} <= held.keys():
+    """(T, 24, 3) joints, ``fps`` or the rate of the format, and the vertical axis of the format."""
+    content = load_arrays(path)
+    if isinstance(content, dict) and EDGE_POSES_KEY in content:
+        positions = _positions(content[EDGE_POSES_KEY], f"{path}: {EDGE_POSES_KEY}")
+        return positions, pickled_rate(content, path) if fps is None else fps, "z"
+    if not isinstance(content, dict) or not {"smpl_poses", "smpl_trans"} <= content.keys():
         raise DataError(
-            f"{path}: holds {_told(held)}; expected smpl_poses and smpl_trans as in AIST++, or full_pose as "
-            f"from EDGE"
+            f"{path}: contains {_describe(content)}; expected smpl_poses and smpl_trans as in AIST++, "
+            "or full_pose as in EDGE"
         )
     if rest is None:
-        raise DataError(f"{path}: holds rotations; give the SMPL model that makes joints of them (--smpl)")
-    motion = parse_smpl_motion(held, str(path), joints=24)
+        raise DataError(f"{path}: contains rotations; give the SMPL model (--smpl)")
+    motion = parse_smpl_motion(content, str(path), joints=24)
     joints = _posed_joints(rest, motion.poses.reshape(len(motion.poses), 72), motion.translation)
-    return joints, pickled_rate(held, path) if fps is None else fps, "y"
+    return joints, pickled_rate(content, path) if fps is None else fps, "y"
 
 
-def _told(held: Any) -> str:
-    if isinstance(held, dict):
-        return " ".join(", ".join(map(str, held)).split())[:200]
-    return f"a {type(held).__name__}"
+def _describe(content: Any) -> str:
+    if isinstance(content, dict):
+        return " ".join(", ".join(map(str, content)).split())[:200]
+    return f"a {type(content).__name__}"
 
 
 def _posed_joints(rest: Floats, poses: Floats, translation: Floats) -> Floats:
-    """(T, 24, 3) metres of (T, 72) poses in the mean shape, as the published evaluations take them.
+    """(T, 24, 3) joints in metres of (T, 72) poses of the mean shape, as in published evaluations.
 
-    SMPL's own hands where the model has SMPL's 24 joints; SMPL+H and SMPL-X have fingers in their place,
-    and get hands that continue the forearms.
+    SMPL+H and SMPL-X have fingers instead of hand joints; for them the hands continue the forearms.
     """
     if len(rest) != len(SMPL_JOINTS):
         return with_hands(smpl_joints(rest, poses, translation))

@@ -1,8 +1,8 @@
-"""The beats of each dance's music, from audio or from .beats files, found by the dance's name.
+"""The beats of the music of dances, from audio or .beats files, which are matched by name.
 
-A file belongs to a dance if it is called as the dance is, or as the dance without a first part of its name
-(EDGE puts numbers before it: ``0_3_gBR_sBM_cAll_d04_mBR0_ch02``), or as the AIST++ piece in the name
-(``mBR0``). Frame 0 of a dance stands at the file's beginning, as it does in AIST++.
+A file belongs to a dance if its stem is the name of the dance, or its end (EDGE adds numbers at the start:
+``0_3_gBR_sBM_cAll_d04_mBR0_ch02``), or the AIST++ piece in it (``mBR0``). Frame 0 of a dance is at the start
+of the file, as in AIST++.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from motionbeat_upstream.tracking.beat_estimation import estimate_grid
 from recipes.dance_metrics.dance import Dance
 
 HOP, RATE = 512, 60 * 512
-"""Samples a frame and a second of FACT's beat tracking: 60 frames a second."""
+"""Hop length and sample rate of FACT's beat tracking: 60 frames per second."""
 
 BPM = 120.0
-"""Tempo that librosa looks around first, where the name holds no AIST++ piece."""
+"""Initial tempo for librosa if the name contains no AIST++ piece."""
 
 _PIECE = re.compile(rf"(?:^|_)({PIECE})(?=_|$)")
 _SLICE = re.compile(r"_slice\d+$")
@@ -41,15 +41,15 @@ _SLICE = re.compile(r"_slice\d+$")
 def with_beats(
     dances: Sequence[Dance], folder: Path, track: Callable[[Path], NDArray[np.float64]]
 ) -> list[Dance]:
-    """The dances with the beats of their music, each file of which is looked at once.
+    """The dances with the beats of their music; each file is read once.
 
     Args:
-        dances: whatever beats they have are replaced.
-        folder: of audio or .beats files.
-        track: :func:`librosa_beats`, :func:`own_beats` or :func:`annotated_beats`.
+        dances: dances; existing beats are replaced.
+        folder: folder of audio or .beats files.
+        track: :func:`librosa_beats`, :func:`motionbeat_beats` or :func:`annotated_beats`.
 
     Raises:
-        DataError: no such folder, a dance without a file, or a file that cannot be used.
+        DataError: no such folder, a dance without a file, or an invalid file.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the music of the dances, or its beats")
@@ -60,16 +60,16 @@ def with_beats(
     files = {printable(path.stem): path for path in paths}
     once = lru_cache(maxsize=None)(track)
     return [
-        dataclasses.replace(dance, beats=once(music_of(dance.name, files, folder)))
+        dataclasses.replace(dance, beats=once(find_music(dance.name, files, folder)))
         for dance in tqdm(dances, desc="beats of the music", unit=" dances", disable=None)
     ]
 
 
-def music_of(name: str, files: dict[str, Path], folder: Path) -> Path:
-    """The file of a dance's music.
+def find_music(name: str, files: dict[str, Path], folder: Path) -> Path:
+    """The file of the music of a dance.
 
     Raises:
-        DataError: there is none, or only the whole piece of what is a slice of it.
+        DataError: no file, or the file of a whole piece for a slice.
     """
     endings = [stem for stem in files if name == stem or name.endswith("_" + stem)]
     if endings:
@@ -77,19 +77,20 @@ def music_of(name: str, files: dict[str, Path], folder: Path) -> Path:
     piece = _PIECE.search(name)
     if piece is None or piece[1] not in files:
         also = f" or {piece[1]}" if piece else ""
-        raise DataError(f"{folder}: no music for the dance {name}; expected a file called {name}{also}")
+        raise DataError(f"{folder}: no music for the dance {name}; expected a file named {name}{also}")
     if _SLICE.search(name):
         raise DataError(
-            f"{folder}: {piece[1]} is a whole piece and {name} a slice; give the slice's own music, called so"
+            f"{folder}: {piece[1]} is a whole piece and {name} a slice; give the music of the slice "
+            "under its name"
         )
     return files[piece[1]]
 
 
 def librosa_beats(path: Path) -> NDArray[np.float64]:
-    """Beats by librosa's tracker as google-research/mint has it (tools/preprocessing.py): 60 frames a
-    second, around the tempo that an AIST++ name says.
+    """Beats of librosa's tracker as in google-research/mint (tools/preprocessing.py): at 60 frames per
+    second, with the tempo of the AIST++ piece in the name.
 
-    Published scores rest on it; Bailando tracks the percussive part of the sound instead.
+    Published scores use it; Bailando tracks the percussive component instead.
 
     Raises:
         AudioError: a file that cannot be decoded.
@@ -98,19 +99,19 @@ def librosa_beats(path: Path) -> NDArray[np.float64]:
     wav = librosa.resample(sound.mean(axis=1), orig_sr=rate, target_sr=RATE)
     onsets = librosa.onset.onset_strength(y=wav, sr=RATE, hop_length=HOP)
     _, frames = librosa.beat.beat_track(
-        onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=known_bpm(path.stem), tightness=100
+        onset_envelope=onsets, sr=RATE, hop_length=HOP, start_bpm=piece_tempo(path.stem), tightness=100
     )
     return np.asarray(np.asarray(frames, dtype=np.float64) * HOP / RATE)
 
 
-def known_bpm(name: str) -> float:
-    """Beats a minute of the AIST++ piece that a name holds, or 120."""
+def piece_tempo(name: str) -> float:
+    """Tempo in bpm of the AIST++ piece in a name, or 120."""
     piece = _PIECE.search(name)
     return BPM if piece is None else piece_bpm(piece[1])
 
 
-def own_beats(path: Path) -> NDArray[np.float64]:
-    """Beats by this project's estimator from onsets; none where no pulse is heard.
+def motionbeat_beats(path: Path) -> NDArray[np.float64]:
+    """Beats of this project's estimator from onsets; none without a regular beat.
 
     Raises:
         AudioError: a file that cannot be read.
@@ -123,6 +124,6 @@ def annotated_beats(path: Path) -> NDArray[np.float64]:
     """Beats of a .beats file.
 
     Raises:
-        DataError: not such a file.
+        DataError: an invalid file.
     """
     return read_beats(path).times

@@ -1,11 +1,10 @@
-"""What a dance tells of the sound beyond beats and bars: conditional mutual information, with its chance [O].
+"""Conditional mutual information of dance and sound beyond beats and bars, with its chance level [O].
 
-A take of steady tempo is cut into half beats. In each there is, or is not: a touch-down, a kick, a snare, an
-accent of the melody; and a hand stops more than usual, the body is faster, or the music louder.
-I(motion; sound | take and position in the bar) is then 0 for a
-dancer who knows the grid alone. Its estimate from counts is not, for few bars: chance is what remains when
-the sound of each take is rotated by a random number of whole bars against its motion, which keeps all that is
-periodic or slow in either.
+A take of steady tempo is divided into half beats with binary events: touch-down, kick, snare or melody
+accent; a hand stops more than usual, the body is faster, the music louder. I(motion; sound | take and
+position in the bar) is 0 for a dancer who follows the grid only. Its estimate from counts is biased for few
+bars; the chance level is the estimate with the sound of each take rotated by a random number of bars, which
+keeps periodic and slow variation.
 """
 
 from __future__ import annotations
@@ -32,55 +31,54 @@ PAIRS = (
     ("hands", "accents"),
     ("body", "loudness"),
 )
-"""What of the motion is compared with what of the sound."""
+"""Pairs of an event of the motion and one of the sound."""
 
-LEAST_BARS = 4
-"""Bars a take has at least to be counted."""
+MIN_BARS = 4
+"""Minimum number of bars of a take."""
 
-STEADY = 0.03
-"""Spread of the beats' periods over their median, at most: on faster beats any dancer is faster and music
-louder."""
+MAX_TEMPO_SPREAD = 0.03
+"""Maximum standard deviation of beat periods relative to their median; with changing tempo, speed and
+loudness would correlate."""
 
-STEPS = 2
-"""Cells a beat."""
+CELLS_PER_BEAT = 2
+
 
 APPROACH, STOP = 0.2, 0.1
-"""Seconds before and after the middle of a cell in which a hand is fast and then slow where it has an
-accent."""
+"""Seconds before and after the centre of a cell in which an accented hand is fast and then slow."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """Mutual information of one thing of the motion and one of the sound, over many takes."""
+    """Mutual information of an event of the motion and one of the sound over many takes."""
 
     bits: float
-    """Estimate from counts, bits a half beat."""
+    """Estimate from counts in bits per half beat."""
     chance: float
-    """Mean of the same when rotated."""
+    """Mean over rotations."""
     spread: float
-    """Its standard deviation."""
+    """Standard deviation over rotations."""
     p: float
-    """Share of the rotations with as much or more."""
+    """Share of rotations with at least this value."""
     takes: int
 
     @property
     def excess(self) -> float:
-        """Bits a half beat above chance."""
+        """Bits per half beat above chance."""
         return self.bits - self.chance
 
 
 @dataclass(frozen=True)
 class TakeCells:
-    """(bars, cells a bar) of what happens in each half beat, by name."""
+    """(bars, cells per bar) events of each half beat, by name."""
 
     motion: Mapping[str, Flags]
     sound: Mapping[str, Flags]
 
 
 def cells_of(motion: Motion, grid: Grid, cues: MusicCues) -> TakeCells | None:
-    """A take in half beats; None where its tempo moves or it has under :data:`LEAST_BARS` whole bars."""
+    """Events of a take; None if its tempo varies or it has fewer than :data:`MIN_BARS` whole bars."""
     periods = np.diff(grid.beats)
-    if len(periods) < 2 or np.std(periods) > STEADY * np.median(periods):
+    if len(periods) < 2 or np.std(periods) > MAX_TEMPO_SPREAD * np.median(periods):
         return None
     downs = np.flatnonzero(grid.positions == 1)
     whole = np.flatnonzero(np.diff(downs) == grid.metre)
@@ -88,15 +86,17 @@ def cells_of(motion: Motion, grid: Grid, cues: MusicCues) -> TakeCells | None:
     bars = [
         downs[k] for k in whole if grid.beats[downs[k]] >= 0.25 and grid.beats[downs[k + 1]] < stop - 0.25
     ]
-    if len(bars) < LEAST_BARS:
+    if len(bars) < MIN_BARS:
         return None
-    places = np.array(bars)[:, None] + np.arange(grid.metre * STEPS) / STEPS
+    positions = np.array(bars)[:, None] + np.arange(grid.metre * CELLS_PER_BEAT) / CELLS_PER_BEAT
     numbers = np.arange(len(grid.beats))
-    middles = np.interp(places, numbers, grid.beats)
-    lasting = np.interp(places + 1 / STEPS, numbers, grid.beats) - middles
+    middles = np.interp(positions, numbers, grid.beats)
+    durations = np.interp(positions + 1 / CELLS_PER_BEAT, numbers, grid.beats) - middles
 
     def happens(times: Array) -> Flags:
-        before, after = (np.searchsorted(np.sort(times), middles + share * lasting) for share in (-0.5, 0.5))
+        before, after = (
+            np.searchsorted(np.sort(times), middles + share * durations) for share in (-0.5, 0.5)
+        )
         flags: Flags = after > before
         return flags
 
@@ -114,9 +114,9 @@ def cells_of(motion: Motion, grid: Grid, cues: MusicCues) -> TakeCells | None:
         return np.asarray((upper - lower) / (seconds * motion.fps))
 
     moving = {
-        # A hand that has an accent was fast, and stops.
+        # An accented hand was fast and stops.
         "hands": mean(hands, middles, APPROACH) - mean(hands, middles + STOP, STOP),
-        "body": mean(body, middles + lasting / 2, lasting),
+        "body": mean(body, middles + durations / 2, durations),
     }
     melody = cues.onsets["melody"] if len(cues.onsets["melody"]) else cues.onsets["chords"]
     strong = melody[melody[:, 1] >= np.percentile(melody[:, 1], ACCENT_PERCENTILE)] if len(melody) else melody
@@ -131,7 +131,7 @@ def cells_of(motion: Motion, grid: Grid, cues: MusicCues) -> TakeCells | None:
 
 
 def _unusual(values: Array) -> Flags:
-    """Whether a (bars, N) value is above the median of its position in the bar."""
+    """Whether (bars, N) values exceed the median of their position in the bar."""
     flags: Flags = values > np.median(values, axis=0)
     return flags
 
@@ -139,20 +139,20 @@ def _unusual(values: Array) -> Flags:
 def response(
     takes: Sequence[TakeCells], motion: str, sound: str, rng: np.random.Generator, rotations: int = 2000
 ) -> Response:
-    """How much one thing of the motions tells of one of the sounds, given the grid.
+    """Mutual information of an event of the motion and one of the sound, given the grid.
 
     Args:
-        takes: of :func:`cells_of`.
+        takes: takes from :func:`cells_of`.
         motion: a name in ``TakeCells.motion``.
         sound: a name in ``TakeCells.sound``.
-        rng: draws the rotations.
-        rotations: how many.
+        rng: random generator of the rotations.
+        rotations: number of rotations.
     """
     cells = sum(take.motion[motion].size for take in takes)
     own, drawn = 0.0, np.zeros(rotations)
     for take in takes:
-        moved, heard = take.motion[motion], take.sound[sound]
-        bits = np.array([_bits(moved, np.roll(heard, shift, axis=0)) for shift in range(len(heard))])
+        x, y = take.motion[motion], take.sound[sound]
+        bits = np.array([_bits(x, np.roll(y, shift, axis=0)) for shift in range(len(y))])
         own += bits[0]
         drawn += bits[rng.integers(len(bits), size=rotations)]
     p = (1 + np.sum(drawn >= own - 1e-9)) / (1 + rotations)
@@ -162,12 +162,12 @@ def response(
 
 
 def _bits(x: Flags, y: Flags) -> float:
-    """Sum over columns of rows times the mutual information of two (rows, columns) flags."""
+    """Mutual information of two (rows, columns) flags, summed over columns, times the number of rows."""
     rows = len(x)
     total = 0.0
     for a in (x, ~x):
         for b in (y, ~y):
-            joint, alone = (a & b).mean(axis=0), a.mean(axis=0) * b.mean(axis=0)
-            some = joint > 0
-            total += float((joint[some] * np.log2(joint[some] / alone[some])).sum())
+            joint, product = (a & b).mean(axis=0), a.mean(axis=0) * b.mean(axis=0)
+            positive = joint > 0
+            total += float((joint[positive] * np.log2(joint[positive] / product[positive])).sum())
     return rows * total

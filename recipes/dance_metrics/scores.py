@@ -1,4 +1,4 @@
-"""Every measure of generated dances and the true dances' own beside them, as results and as a table."""
+"""All measures of generated and true dances, as results and as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recipes.dance_metrics.dance import Dance
 from recipes.dance_metrics.dance_features import geometric_features, kinetic_features
 from recipes.dance_metrics.feature_distances import diversity, gaussian_distance, truth_scale
 from recipes.dance_metrics.feet import foot_skating, physical_foot_contact
-from recipes.dance_metrics.music_alignment import Movement, movement, music_scores, to_others_music
+from recipes.dance_metrics.music_alignment import Movement, movement, music_scores, scores_on_others_music
 from recipes.results.estimates import Estimate, jackknife_estimate
 from recipes.results.record import Results, Row, Run, item_rows, item_table
 from recipes.results.tables import markdown_table, run_estimates
@@ -27,7 +27,7 @@ FEATURES = {
     kind: tuple(f"{kind} {number}" for number in range(count))
     for kind, count in (("kinetic", 72), ("geometric", 32))
 }
-"""Names of the features of single dances, which are not normalised."""
+"""Measures of the features of single dances, which are not standardised."""
 
 HEADINGS: Mapping[str, str] = {
     "fid_kinetic": "FIDk ↓",
@@ -42,10 +42,10 @@ HEADINGS: Mapping[str, str] = {
     "contacts_on_beats": "contacts on beats, F ↑",
     "contacts_on_steps": "contacts on true steps, F ↑",
 }
-"""Every measure, in the order of tables."""
+"""Headings of all measures, in the order of tables."""
 
 SET_MEASURES = tuple(HEADINGS)[:4]
-"""Measures of all dances together."""
+"""Measures of sets of dances."""
 
 ITEM_MEASURES = tuple(HEADINGS)[4:]
 """Measures of single dances."""
@@ -54,29 +54,29 @@ TRUTH = "the true dances"
 """Name of their reference run."""
 
 OTHERS_MUSIC = ", others' music"
-"""Follows the name of a measure in what the same dance reaches on the music of other dances."""
+"""Suffix of measures of a dance on the music of other dances."""
 
 ABOVE_OTHERS = " above others' music"
-"""Follows it in what is left of it without that, which is chance."""
+"""Suffix of measures minus those on the music of other dances."""
 
 HALVINGS = 20
-"""How often the truth is cut in two, for its distance from itself."""
+"""Number of random halvings of the true dances, for the distance between halves."""
 
 
 @dataclass(frozen=True)
 class DanceScores:
-    """Generated dances against true ones, by the measures of :data:`HEADINGS`.
+    """The measures of :data:`HEADINGS` of generated and true dances.
 
-    NaN where no dance has a score. Intervals are over dances, the true ones held fixed: the bootstrap's for
-    means, the jackknife's for FID and diversity.
+    NaN if no dance has a value. Intervals are over dances, with fixed true dances: bootstrap intervals of
+    means, jackknife intervals of FID and diversity.
     """
 
     generated: dict[str, Estimate]
     truth: dict[str, Estimate]
-    """The true dances' own. Its FID, without an interval, is the mean distance between halves of them: what
-    so few dances from the same source are apart; NaN for fewer than four."""
+    """FID is the mean distance between halves of the true dances, without an interval; NaN for fewer than
+    four."""
     warnings: tuple[str, ...]
-    """Sentences to stand beside the figures."""
+    """Warnings about the scores."""
 
 
 def dance_results(
@@ -89,8 +89,8 @@ def dance_results(
 
     Args:
         run: of the generated dances.
-        generated: at minimum two, of different names.
-        truth: at minimum two, of different names.
+        generated: at least two, of different names.
+        truth: at least two, of different names.
         progress: wraps the dances as they are measured, such as ``tqdm``.
 
     Returns:
@@ -102,48 +102,46 @@ def dance_results(
     for kind, dances in (("generated", generated), ("true", truth)):
         names = [dance.name for dance in dances]
         if len(dances) < 2:
-            raise DataError(
-                f"{len(dances)} {kind} dance(s); expected at minimum 2, as FID and diversity need"
-            )
+            raise DataError(f"{len(dances)} {kind} dance(s); expected at least 2, as FID and diversity need")
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(f"two {kind} dances are called {twice}; give each a name of its own")
-    of_truth = replace(run, upstream=TRUTH, checkpoint="", details={})
-    return [Results(run, _rows(generated, progress)), Results(of_truth, _rows(truth, progress))]
+            duplicate = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"two {kind} dances are named {duplicate}; give each another name")
+    truth_run = replace(run, upstream=TRUTH, checkpoint="", details={})
+    return [Results(run, _rows(generated, progress)), Results(truth_run, _rows(truth, progress))]
 
 
 def dance_scores(results: Sequence[Results]) -> DanceScores:
-    """The measures of what :func:`dance_results` gave.
+    """The measures of the results of :func:`dance_results`.
 
     Raises:
-        DataError: true dances that are all alike.
+        DataError: identical true dances.
     """
-    made, true = results
+    generated, truth = results
     undefined = Estimate(math.nan)
-    scores = [dict.fromkeys(HEADINGS, undefined) | run_estimates(one, ITEM_MEASURES) for one in results]
+    scores = [dict.fromkeys(HEADINGS, undefined) | run_estimates(each, ITEM_MEASURES) for each in results]
     warnings: list[str] = []
     for kind, names in FEATURES.items():
-        made_features, true_features = (item_table(one)[list(names)].to_numpy() for one in (made, true))
-        scale = truth_scale(true_features)
-        own, other = scale.normalised(made_features), scale.normalised(true_features)
-        warnings += [f"FID {kind}: {warning}" for warning in scale.warnings(len(own), len(other))]
-        scores[0][f"fid_{kind}"] = _distance(own, other)
-        scores[1][f"fid_{kind}"] = Estimate(_halves_apart(other, made.run.seed))
-        scores[0][f"div_{kind}"] = diversity(own)
-        scores[1][f"div_{kind}"] = diversity(other)
+        features = [item_table(each)[list(names)].to_numpy() for each in (generated, truth)]
+        scale = truth_scale(features[1])
+        x, y = (scale.normalised(each) for each in features)
+        warnings += [f"FID {kind}: {warning}" for warning in scale.warnings(len(x), len(y))]
+        scores[0][f"fid_{kind}"] = _distance(x, y)
+        scores[1][f"fid_{kind}"] = Estimate(_distance_of_halves(y, generated.run.seed))
+        scores[0][f"div_{kind}"] = diversity(x)
+        scores[1][f"div_{kind}"] = diversity(y)
     return DanceScores(scores[0], scores[1], tuple(warnings))
 
 
 def item_scores(dance: Dance, moves: Movement) -> dict[str, float]:
-    """Measure one dance: :data:`ITEM_MEASURES`, NaN where one is not defined, and :data:`FEATURES`."""
+    """The :data:`ITEM_MEASURES` of a dance, NaN if undefined, and its :data:`FEATURES`."""
     skating_ratio, skating_speed = foot_skating(dance.joints, dance.fps)
-    found = {
+    values = {
         "pfc": physical_foot_contact(dance.joints, dance.fps),
         "skating_ratio": skating_ratio,
         "skating_speed": skating_speed,
         **music_scores(dance, moves),
     }
-    scores = {measure: found[measure] for measure in ITEM_MEASURES}
+    scores = {measure: values[measure] for measure in ITEM_MEASURES}
     scores |= zip(FEATURES["kinetic"], kinetic_features(dance.joints, dance.fps), strict=True)
     scores |= zip(FEATURES["geometric"], geometric_features(dance.joints, dance.fps), strict=True)
     return scores
@@ -151,7 +149,7 @@ def item_scores(dance: Dance, moves: Movement) -> dict[str, float]:
 
 def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterable[Dance]]) -> list[Row]:
     moves = [movement(dance) for dance in dances]
-    others = to_others_music(dances, moves)
+    others = scores_on_others_music(dances, moves)
     rows: list[Row] = []
     for dance, own, on_others in zip(progress(dances), moves, others, strict=True):
         scores = item_scores(dance, own)
@@ -162,32 +160,33 @@ def _rows(dances: Sequence[Dance], progress: Callable[[Sequence[Dance]], Iterabl
     return rows
 
 
-def _distance(own: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:
-    """FID of normalised features, which cannot be below 0."""
-    return jackknife_estimate(lambda chosen: gaussian_distance(own[chosen], other), len(own), minimum=0.0)
+def _distance(generated: NDArray[np.float64], truth: NDArray[np.float64]) -> Estimate:
+    """FID of standardised features with its interval."""
+    return jackknife_estimate(
+        lambda items: gaussian_distance(generated[items], truth), len(generated), minimum=0.0
+    )
 
 
-def _halves_apart(truth: NDArray[np.float64], seed: int) -> float:
-    """Mean FID between two halves of normalised features; NaN for fewer than four dances."""
+def _distance_of_halves(truth: NDArray[np.float64], seed: int) -> float:
+    """Mean FID between random halves of standardised features; NaN for fewer than four dances."""
     if len(truth) < 4:
         return float("nan")
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     half = len(truth) // 2
-    orders = [draw.permutation(len(truth)) for _ in range(HALVINGS)]
+    orders = [rng.permutation(len(truth)) for _ in range(HALVINGS)]
     return float(
         np.mean([gaussian_distance(truth[order[:half]], truth[order[half : 2 * half]]) for order in orders])
     )
 
 
 def markdown(results: Sequence[Results]) -> str:
-    """A row a measure, generated beside true; measures that neither has are left out.
+    """A table with a row per measure, for generated and true dances; undefined measures are left out.
 
     Args:
-        results: of :func:`~recipes.dance_metrics.scores.dance_results`, with the source of the music's beats
-            in the run's details.
+        results: results of :func:`dance_results`, with the source of the beats in the details of the run.
     """
     scores = dance_scores(results)
-    made, true = (item_table(one) for one in results)
+    generated, truth = (item_table(each) for each in results)
 
     def on_others_music(values: pd.DataFrame, measure: str) -> Estimate:
         name = f"{measure}{OTHERS_MUSIC}"
@@ -197,20 +196,26 @@ def markdown(results: Sequence[Results]) -> str:
         [
             heading,
             scores.generated[measure].text(),
-            on_others_music(made, measure).text(),
+            on_others_music(generated, measure).text(),
             scores.truth[measure].text(),
-            on_others_music(true, measure).text(),
+            on_others_music(truth, measure).text(),
         ]
         for measure, heading in HEADINGS.items()
         if not math.isnan(scores.generated[measure].value) or not math.isnan(scores.truth[measure].value)
     ]
-    heading = ["", f"generated ({len(made)})", "to others' music", f"truth ({len(true)})", "to others' music"]
+    heading = [
+        "",
+        f"generated ({len(generated)})",
+        "to others' music",
+        f"truth ({len(truth)})",
+        "to others' music",
+    ]
     lines = [
         *markdown_table(heading, rows),
         "",
         f"Beats of the music: {results[0].run.details['beats']}. In brackets: 95 % intervals over dances, "
-        "the truth held fixed. FID of the truth: between halves of it, which are fewer dances. To others' "
-        "music: the same dances by the beats of other pieces, as they would score who do not listen.",
+        "with fixed true dances. FID of the truth: between halves of it. To others' music: the same dances "
+        "with the beats of other pieces, as an estimate of chance.",
         *(f"- {warning}." for warning in scores.warnings),
     ]
     return "\n".join(lines) + "\n"

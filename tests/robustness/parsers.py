@@ -60,7 +60,7 @@ from motionbeat_upstream.nn.motionbeat import MotionBeat
 from motionbeat_upstream.nn.music_tower import untrained_music_tower
 from motionbeat_upstream.tracking.grid import Grid, regular_grid
 from recipes.dance_metrics.dance import with_hands
-from recipes.dance_metrics.dance_files import Reading, read_dance
+from recipes.dance_metrics.dance_files import ReadOptions, read_dance
 from recipes.downstream.beat_tracking.dataset import load_splits
 from recipes.downstream.beat_tracking.prepare.midi_corpora import asap_beats
 from recipes.downstream.beat_tracking.settings import read_settings as beat_settings
@@ -716,13 +716,13 @@ PARSERS = {
             ".pkl",
             # EDGE's dances are z up.
             lambda: [{"full_pose": _smpl_joints()[..., [0, 2, 1]] * [1.0, -1.0, 1.0]}, _smpl(spread=0.05)],
-            lambda path: read_dance(path, Reading(fps=30.0, rest=_fixed_body_model())).joints,
+            lambda path: read_dance(path, ReadOptions(fps=30.0, rest=_fixed_body_model())).joints,
         ),
         Parser(
             ".npy, dances",
             ".npy",
             lambda: [_smpl_joints().reshape(24, 72), {"pred_position": _smpl_joints()}],
-            lambda path: read_dance(path, Reading(fps=30.0, rest=_fixed_body_model())).joints,
+            lambda path: read_dance(path, ReadOptions(fps=30.0, rest=_fixed_body_model())).joints,
         ),
         Parser(".npz, joints", ".npz", lambda: [NPZ_SOURCE], read_source),
         Parser(".npz, motion", ".npz", _motion_samples, _read_motion),

@@ -61,7 +61,8 @@ def export(checkpoint: Path, target: Path) -> str:
         )
     if options.upstream_feature_normalize or options.upstream_feature_selection != "hidden_states":
         raise MotionBeatError(
-            f"{checkpoint}: was trained with -n or -s {options.upstream_feature_selection}; expected a "
+            f"{checkpoint}: was trained with --upstream_feature_normalize or "
+            f"-s {options.upstream_feature_selection}; expected a "
             f"weighted sum of hidden_states, or one layer of them (-l)"
         )
     import torch

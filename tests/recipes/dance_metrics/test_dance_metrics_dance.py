@@ -13,7 +13,7 @@ import pytest
 from motion_data.errors import DataError
 from recipes.dance_metrics.dance import SMPL_INDEX, Dance
 from recipes.dance_metrics.feet import TOES, foot_skating, physical_foot_contact
-from recipes.dance_metrics.music_alignment import movement, music_scores, one_step
+from recipes.dance_metrics.music_alignment import merge_touch_downs, movement, music_scores
 from tests.dancing import constructed, swaying
 
 
@@ -106,15 +106,17 @@ def test_contacts_are_scored_as_mir_eval_does() -> None:
     shifted = dataclasses.replace(dance, steps=dance.steps + 0.04)
     assert scored(shifted)["contacts_on_steps"] > 0.9
     assert scored(dataclasses.replace(dance, steps=dance.steps + 0.12))["contacts_on_steps"] < 0.1
-    assert mir_eval.beat.f_measure(one_step(dance.steps), one_step(dance.steps + 0.0699)) == 1
+    assert (
+        mir_eval.beat.f_measure(merge_touch_downs(dance.steps), merge_touch_downs(dance.steps + 0.0699)) == 1
+    )
     unknown = scored(dataclasses.replace(dance, beats=None, steps=None))
     assert math.isnan(unknown["contacts_on_beats"])
     assert math.isnan(unknown["contacts_on_steps"])
 
 
 def test_both_feet_at_once_are_one_step() -> None:
-    np.testing.assert_allclose(one_step(np.array([1.0, 0.0, 0.02, 1.06, 1.2])), [0.0, 1.0, 1.2])
-    assert one_step(np.empty(0)).shape == (0,)
+    np.testing.assert_allclose(merge_touch_downs(np.array([1.0, 0.0, 0.02, 1.06, 1.2])), [0.0, 1.0, 1.2])
+    assert merge_touch_downs(np.empty(0)).shape == (0,)
 
 
 def test_a_dance_that_cannot_be_is_refused_by_name() -> None:
@@ -123,5 +125,5 @@ def test_a_dance_that_cannot_be_is_refused_by_name() -> None:
         Dance("mine", joints, 60.0, np.array([1.0, 0.5]))
     with pytest.raises(DataError, match=r"mine: joints of shape \(60, 72\)"):
         Dance("mine", joints.reshape(60, 72), 60.0)
-    with pytest.raises(DataError, match="mine: 5000 frames a second"):
+    with pytest.raises(DataError, match="mine: 5000 frames per second"):
         Dance("mine", joints, 5000.0)

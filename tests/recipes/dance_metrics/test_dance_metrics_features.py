@@ -10,7 +10,7 @@ import pytest
 
 from motion_data.errors import DataError
 from motion_data.skeleton import INDEX, SMPL_JOINTS, SMPL_PARENTS
-from recipes.dance_metrics.dance import HAND, SMPL_INDEX, Dance, with_hands
+from recipes.dance_metrics.dance import HAND_LENGTH, SMPL_INDEX, Dance, with_hands
 from recipes.dance_metrics.dance_features import geometric_features, kinetic_features
 from tests.dancing import constructed, swaying
 from tests.fabricated_smpl import SMPL_PARENTS as PUBLISHED_PARENTS
@@ -60,7 +60,7 @@ def test_kinetic_features_of_a_steady_glide() -> None:
 
 
 def test_features_are_the_same_at_any_frame_rate() -> None:
-    # The constructed dancer's feet are faster than 30 frames a second show; sums of sines are not.
+    # The constructed dancer's feet are faster than 30 frames per second show; sums of sines are not.
     for rate in (30.0, 50.0, 120.0):
         other = swaying(0, round(5 * rate) + 1, rate)
         np.testing.assert_allclose(
@@ -98,7 +98,7 @@ def test_hands_continue_the_forearms() -> None:
     np.testing.assert_array_equal(body[:, :22], joints)
     forearm = body[:, SMPL_INDEX["right_wrist"]] - body[:, SMPL_INDEX["right_elbow"]]
     hand = body[:, SMPL_INDEX["right_hand"]] - body[:, SMPL_INDEX["right_wrist"]]
-    np.testing.assert_allclose(np.linalg.norm(hand, axis=1), HAND)
+    np.testing.assert_allclose(np.linalg.norm(hand, axis=1), HAND_LENGTH)
     np.testing.assert_allclose(np.cross(forearm, hand), 0, atol=1e-12)
     assert ((forearm * hand).sum(axis=1) > 0).all()
     np.testing.assert_array_equal(body[0, SMPL_INDEX["left_hand"]], joints[0, INDEX["left_wrist"]])
@@ -115,8 +115,8 @@ def test_what_is_no_dance_is_refused() -> None:
     joints = swaying(0, 60, 60.0)
     for wrong, fps, message in (
         (joints[:, :22], 60.0, r"\(60, 22, 3\); expected \(T, 24, 3\)"),
-        (joints[:20], 60.0, "20 frames at 60 a second; expected at least 0.5 s"),
-        (joints, 0.0, "0 frames a second"),
+        (joints[:20], 60.0, "20 frames at 60 per second; expected at least 0.5 s"),
+        (joints, 0.0, "0 frames per second"),
         (joints * 100, 60.0, "left thigh is .* long; expected 0.1 to 1 m"),
     ):
         with pytest.raises(DataError, match=message):

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from recipes.dance_metrics.dance import Dance
-from recipes.dance_metrics.music_alignment import OF_MUSIC, OTHERS, movement, music_scores, to_others_music
+from recipes.dance_metrics.music_alignment import (
+    MAX_OTHERS,
+    MUSIC_MEASURES,
+    movement,
+    music_scores,
+    scores_on_others_music,
+)
 from recipes.dance_metrics.scores import OTHERS_MUSIC, dance_results
 from recipes.results.record import Run, item_table
 from tests.dancing import constructed
@@ -20,15 +26,15 @@ def on(dance: Dance, other: Dance, key: str) -> float:
 
 
 def to_others(dances: list[Dance]) -> list[dict[str, float]]:
-    return to_others_music(dances, [movement(dance) for dance in dances])
+    return scores_on_others_music(dances, [movement(dance) for dance in dances])
 
 
 def test_each_dance_is_laid_on_the_next_ones_of_a_circle() -> None:
     found = to_others(DANCES)
     for place, (dance, scores) in enumerate(zip(DANCES, found, strict=True)):
-        next_ones = [DANCES[(place + shift) % len(DANCES)] for shift in range(1, OTHERS + 1)]
-        assert tuple(scores) == OF_MUSIC
-        for key in OF_MUSIC:
+        next_ones = [DANCES[(place + shift) % len(DANCES)] for shift in range(1, MAX_OTHERS + 1)]
+        assert tuple(scores) == MUSIC_MEASURES
+        for key in MUSIC_MEASURES:
             assert scores[key] == pytest.approx(np.mean([on(dance, other, key) for other in next_ones]))
 
 
@@ -61,6 +67,6 @@ def test_results_have_it_of_both_sets() -> None:
     made, true = dance_results(Run("dance", "d", "u"), DANCES[:4], DANCES)
     for results, dances in ((made, DANCES[:4]), (true, DANCES)):
         table = item_table(results)
-        for key in OF_MUSIC:
+        for key in MUSIC_MEASURES:
             expected = [scores[key] for scores in to_others(dances)]
             np.testing.assert_array_equal(table[f"{key}{OTHERS_MUSIC}"], expected)

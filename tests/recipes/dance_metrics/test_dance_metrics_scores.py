@@ -131,5 +131,5 @@ def test_too_few_or_equal_names_are_refused() -> None:
         measured(TRUTH[:1], TRUTH)
     with pytest.raises(DataError, match=r"0 true dance\(s\)"):
         measured(TRUTH, [])
-    with pytest.raises(DataError, match=f"two generated dances are called {TRUTH[0].name}"):
+    with pytest.raises(DataError, match=f"two generated dances are named {TRUTH[0].name}"):
         measured([TRUTH[0], TRUTH[0]], TRUTH)
