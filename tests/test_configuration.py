@@ -250,7 +250,8 @@ read_genre = partial(read_section, "genre", clip_probing.TaskSettings, layouts=(
         (
             dance_generation.read_settings,
             {"modelrc": {"heads": 5}, "diffusionrc": {"steps": 2000}},
-            r"datarc\.root must name.*width must be even and a multiple of heads.*steps must be at most levels",
+            r"datarc\.root must name.*width must be even and a multiple of heads.*steps must be at most "
+            r"levels",
         ),
         (
             beat_tracking.read_settings,

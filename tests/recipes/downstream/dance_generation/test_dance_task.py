@@ -382,6 +382,11 @@ def test_mistakes_are_one_line(
     torch.save(held, tmp_path / "tuned.ckpt")
     assert export([str(tmp_path / "tuned.ckpt"), file]) == 2
     assert "was trained with -f" in capsys.readouterr().err
+    held["Args"].upstream_trainable = False
+    held["Args"].upstream_feature_normalize = True
+    torch.save(held, tmp_path / "normalised.ckpt")
+    assert export([str(tmp_path / "normalised.ckpt"), file]) == 2
+    assert "was trained with --upstream_feature_normalize" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         dance_command([str(song), "-k", str(dancer), "-o", "d.gif"])
     capsys.readouterr()
