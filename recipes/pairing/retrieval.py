@@ -111,7 +111,9 @@ def retrieval(
     triples, inverse = np.unique(
         np.stack([counts, better, equal], 1)[queries].reshape(-1, 3), axis=0, return_inverse=True
     )
-    probabilities = np.array([_rank_probabilities(*triple, pool) for triple in triples.tolist()])
+    probabilities = np.array(
+        [_rank_probabilities(count, better, equal, pool) for count, better, equal in triples.tolist()]
+    )
     return Retrieval(
         pool=pool,
         sizes=np.minimum(counts + 1, pool)[queries],

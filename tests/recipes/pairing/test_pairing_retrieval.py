@@ -113,7 +113,7 @@ def test_the_similarity_of_excluded_motions_has_no_effect(seed: int, column: str
     numbers[column][3] = 1 if column == "group" else 0
 
     def ranks(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        return retrieval(matrix, *numbers.values(), 4).rank_probabilities
+        return retrieval(matrix, numbers["piece"], numbers["take"], numbers["group"], 4).rank_probabilities
 
     better = similarity.copy()
     better[0, 3], better[3, 0] = 99.0, 99.0
