@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,7 @@ def write_glb(path: str | Path, motion: Motion) -> None:
         draft.write_bytes(b"".join(file.save_to_bytes()))
 
 
-def quaternions(rotations: NDArray[np.floating]) -> NDArray[np.float64]:
+def quaternions(rotations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """(T, 4) quaternions x, y, z, w of (T, 3) rotations, axis times angle.
 
     Their signs follow one another, since viewers interpolate between frames.

@@ -31,7 +31,7 @@ def read_glb(path: Path) -> tuple[dict[str, Any], bytes]:
     return json.loads(data[20 : 20 + length]), data[28 + length :]
 
 
-def array(file: dict[str, Any], content: bytes, number: int) -> NDArray[np.floating]:
+def array(file: dict[str, Any], content: bytes, number: int) -> NDArray[np.floating[Any]]:
     accessor = file["accessors"][number]
     width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor["type"]]
     dtype = {5126: np.float32, 5121: np.uint8}[accessor["componentType"]]
@@ -79,7 +79,7 @@ def test_the_skin_is_the_body_at_rest(tmp_path: Path) -> None:
     motion = dancer()
     rest = posed_body(motion).rest
     write_glb(tmp_path / "a.glb", motion)
-    scene = trimesh.load(tmp_path / "a.glb")
+    scene: Any = trimesh.load(tmp_path / "a.glb")
     assert set(JOINTS) <= set(scene.graph.nodes)
     for joint, name in enumerate(JOINTS):
         np.testing.assert_allclose(scene.graph.get(name)[0][:3, 3], rest[joint], atol=1e-6)

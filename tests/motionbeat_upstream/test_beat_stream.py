@@ -8,6 +8,7 @@ import soxr
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from motionbeat_upstream.beat_stream import BeatStream
 from motionbeat_upstream.config import SAMPLE_RATE
@@ -15,6 +16,8 @@ from motionbeat_upstream.errors import AudioError, ConfigError
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.hubconf import motionbeat
 from tests.drum_patterns import beat_times, piece
+
+Wav = NDArray[np.float32]
 
 SECONDS = 12.0
 
@@ -25,12 +28,13 @@ def model() -> UpstreamExpert:
 
 
 @pytest.fixture(scope="module")
-def wav() -> np.ndarray:
-    return piece(beat_times(126, SECONDS), 4, SECONDS).numpy()
+def wav() -> Wav:
+    wav: Wav = piece(beat_times(126, SECONDS), 4, SECONDS).numpy()
+    return wav
 
 
 def streamed(
-    model: UpstreamExpert, wav: np.ndarray, sizes: list[int], rate: float = SAMPLE_RATE, latency: float = 4.0
+    model: UpstreamExpert, wav: Wav, sizes: list[int], rate: float = SAMPLE_RATE, latency: float = 4.0
 ) -> list[tuple[float, int]]:
     stream = BeatStream(model, rate, latency)
     beats, start, number = [], 0, 0
@@ -44,14 +48,12 @@ def streamed(
 @pytest.mark.slow
 @settings(max_examples=4)
 @given(st.lists(st.integers(1000, 60_000), min_size=1, max_size=4))
-def test_blocks_of_any_size_give_the_same_beats(
-    model: UpstreamExpert, wav: np.ndarray, sizes: list[int]
-) -> None:
+def test_blocks_of_any_size_give_the_same_beats(model: UpstreamExpert, wav: Wav, sizes: list[int]) -> None:
     assert streamed(model, wav, sizes) == streamed(model, wav, [4000])
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
-def test_beats_are_those_of_the_recording(model: UpstreamExpert, wav: np.ndarray, rate: int) -> None:
+def test_beats_are_those_of_the_recording(model: UpstreamExpert, wav: Wav, rate: int) -> None:
     beats = streamed(model, soxr.resample(wav, SAMPLE_RATE, rate), [rate // 10], rate)
     times = np.array([time for time, _ in beats])
     np.testing.assert_allclose(times, beat_times(126, SECONDS), atol=0.03)
@@ -59,7 +61,7 @@ def test_beats_are_those_of_the_recording(model: UpstreamExpert, wav: np.ndarray
     assert [position for _, position in beats] == whole.positions.tolist()
 
 
-def test_a_beat_is_final_after_the_latency(model: UpstreamExpert, wav: np.ndarray) -> None:
+def test_a_beat_is_final_after_the_latency(model: UpstreamExpert, wav: Wav) -> None:
     stream, latency = BeatStream(model, SAMPLE_RATE, 2.0), 2.0
     for second in range(int(SECONDS)):
         beats = stream.feed(wav[second * SAMPLE_RATE : (second + 1) * SAMPLE_RATE])
