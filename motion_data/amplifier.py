@@ -1,4 +1,4 @@
-"""A guitar amplifier: a clean guitar overdriven, and heard through a cabinet."""
+"""Guitar amplifier: overdrive and the impulse response of a cabinet."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from motion_data.errors import DataError
 from motionbeat_upstream.config import SAMPLE_RATE
 
 MAX_RESPONSE_SECONDS = 0.2
-"""Seconds that are kept of an impulse response."""
+"""Impulse responses are cut to this length."""
 
 
 def amplify(
     guitar: NDArray[np.float32], rate: float, cabinet: NDArray[np.float32], drive: float
 ) -> NDArray[np.float32]:
-    """Play a clean guitar through an amplifier and a cabinet; no onset is moved.
+    """Play a clean guitar through an amplifier and a cabinet; onsets keep their times.
 
     Args:
-        guitar: (T,) at ``rate`` Hz; more than twice 16 kHz, because overdriving adds frequencies.
-        rate: of ``guitar``.
+        guitar: (T,) at ``rate`` Hz.
+        rate: more than 32 kHz, because overdrive adds high frequencies.
         cabinet: (K,) impulse response at 16 kHz, its direct sound at sample 0.
-        drive: by which the loudest sample is multiplied before it is bent by tanh; 12 is that of metal.
+        drive: amplitude of the peak before soft clipping by tanh; 12 is typical of metal.
 
     Returns:
         (T · 16000 / rate,) at 16 kHz.
@@ -33,15 +33,15 @@ def amplify(
     loudest = max(float(np.abs(guitar).max(initial=0.0)), 1e-9)
     driven = np.tanh(guitar * np.float32(drive / loudest))
     driven = soxr.resample(driven, rate, SAMPLE_RATE, quality=soxr.HQ)
-    heard: NDArray[np.float32] = oaconvolve(driven, cabinet)[: len(driven)].astype(np.float32)
-    return heard
+    amplified: NDArray[np.float32] = oaconvolve(driven, cabinet)[: len(driven)].astype(np.float32)
+    return amplified
 
 
 def read_cabinet(path: Path) -> NDArray[np.float32]:
-    """(K,) an impulse response at 16 kHz, mono, of energy 1; its loudest sample is within the first 1 ms.
+    """Read an impulse response: (K,) at 16 kHz, mono, with energy 1 and its peak within the first 1 ms.
 
     Raises:
-        DataError: not readable, or silent.
+        DataError: the file is not readable or is silent.
     """
     import soundfile
 
@@ -53,7 +53,7 @@ def read_cabinet(path: Path) -> NDArray[np.float32]:
     energy = float(np.sqrt(np.sum(np.square(sound))))
     if not energy > 0:
         raise DataError(f"{path}: silent; leave it out")
-    # What comes before the direct sound would make every note late.
+    # Samples before the direct sound would delay every note.
     loudest = int(np.abs(sound).argmax())
     response: NDArray[np.float32] = sound[max(0, loudest - SAMPLE_RATE // 1000) :][
         : round(MAX_RESPONSE_SECONDS * SAMPLE_RATE)

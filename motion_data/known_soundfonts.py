@@ -1,4 +1,4 @@
-"""The soundfonts and recordings that pairs may be played through, and Debian's packages of them."""
+"""Known soundfonts and recordings for rendering pairs, and their Debian packages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class KnownSource:
     """A soundfont, or a folder of recordings."""
 
     package: str
-    """Debian's."""
+    """Debian package."""
     pattern: str
-    """Of its files, below any folder."""
+    """Glob of its files, below any folder."""
     licence: str
     kit: bool = False
-    """Whether it is an acoustic drum kit, played as program 0 of the melodic bank."""
+    """Whether it is an acoustic drum kit, which is program 0 of the melodic bank."""
     unseen: bool = False
-    """Whether it is kept out of training: its pairs are those of the sources that are not seen."""
+    """Whether it is excluded from training."""
 
 
 SOUNDFONTS: Mapping[str, KnownSource] = {
@@ -44,27 +44,27 @@ CABINETS = KnownSource("guitarix-common", "gx_head/sounds/amps/*.wav", "GPL-2+")
 """Impulse responses of guitar amplifiers and their cabinets."""
 
 SPEECH = KnownSource("asterisk-core-sounds-en-g722", "en_US_f_Allison/*.g722", "CC BY-SA 3.0")
-"""Sentences of one speaker, 16 kHz."""
+"""Sentences of one speaker at 16 kHz."""
 
 
 def find_source_files(folder: Path, known: KnownSource) -> list[Path]:
-    """The files of ``known`` anywhere below a folder, by name; of several with one name the first."""
-    found = {path.name: path for path in sorted(folder.rglob(known.pattern), reverse=True) if path.is_file()}
-    return [found[name].resolve() for name in sorted(found)]
+    """Files of a source anywhere below a folder, sorted by name; the first of several with equal names."""
+    paths = {path.name: path for path in sorted(folder.rglob(known.pattern), reverse=True) if path.is_file()}
+    return [paths[name].resolve() for name in sorted(paths)]
 
 
 def find_all_files(folder: Path, skip_missing: bool) -> dict[KnownSource, list[Path]]:
-    """The files of every known source.
+    """Files of every known source.
 
     Args:
-        folder: where packages are unpacked or installed, e.g. ``/usr/share``; searched with its subfolders.
-        skip_missing: whether a source may be missing; it then has no files.
+        folder: with unpacked or installed packages, e.g. ``/usr/share``; searched recursively.
+        skip_missing: whether sources may be missing.
 
     Raises:
-        DataError: no such folder, or a source is missing: with the command that gets it.
+        DataError: the folder or a source is missing; the message has the command that downloads the source.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give the one where the soundfonts' packages are unpacked")
+        raise DataError(f"{folder}: no such folder; give a folder with the unpacked soundfont packages")
     sources = (*SOUNDFONTS.values(), CABINETS, SPEECH)
     files = {known: find_source_files(folder, known) for known in sources}
     missing = [known for known in sources if not files[known]]
@@ -73,7 +73,7 @@ def find_all_files(folder: Path, skip_missing: bool) -> dict[KnownSource, list[P
         packages = " ".join(dict.fromkeys(known.package for known in missing))
         raise DataError(
             f"{folder}: without {names}; get them with `apt-get download {packages}` and unpack each with "
-            f"`dpkg -x PACKAGE.deb {folder}`, or do without them with --skip-missing"
+            f"`dpkg -x PACKAGE.deb {folder}`, or skip them with --skip-missing"
         )
     if not any(files[known] for known in SOUNDFONTS.values() if not known.kit):
         raise DataError(f"{folder}: no soundfont with melodic programs in it")

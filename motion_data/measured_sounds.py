@@ -1,4 +1,4 @@
-"""The folder that ``motionbeat data soundfonts`` writes: the programs to use, and how late each is heard."""
+"""The folder written by ``motionbeat data soundfonts``: usable programs and their latencies."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from motionbeat_upstream.atomic_write import write_text
 from motionbeat_upstream.config import SAMPLE_RATE
 
 MEASURED_FILE, CABINETS_FILE, SYLLABLES_FILE = "soundfonts.json", "cabinets.npz", "syllables.npz"
-"""Files of the folder; the last two are absent where their source is."""
+"""Files of the folder; the last two are optional."""
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Soundfont:
-    """A soundfont and the programs of it that can be used."""
+    """A soundfont and its usable programs."""
 
     path: str
     sha256: str
@@ -38,36 +38,36 @@ class Soundfont:
     kit: bool
     """Whether its program 0 is a drum kit."""
     unseen: bool
-    """Whether it is kept out of training."""
+    """Whether it is excluded from training."""
     programs: Mapping[int, tuple[Latencies, ...]]
     """By General MIDI program: for each of LAYERS, seconds by which a note of a pitch is heard late."""
     kits: Mapping[int, tuple[Latencies, ...]]
-    """The same of drum kits."""
+    """As ``programs``, for drum kits."""
     excluded: Mapping[str, str]
-    """Programs and kits that are left out, and why."""
+    """Programs and kits that are excluded, and the reasons."""
 
     def voice(self, program: int, drums: bool) -> Voice:
-        """A program or, where ``drums``, a kit of it."""
+        """Voice of a program or, if ``drums``, of a kit."""
         return Voice(self.path, program, drums and not self.kit)
 
     def sounding(self, program: int, drums: bool) -> frozenset[int]:
-        """Measured pitches at which something sounds."""
+        """Measured pitches that are not silent."""
         return frozenset(self._of(program, drums)[-1])
 
     def latency(self, program: int, drums: bool, notes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) seconds by which notes are heard after their start.
+        """(N,) latencies of notes in seconds.
 
         Args:
             program: one of ``programs``, or of ``kits``.
             drums: whether it is a kit.
-            notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
+            notes: (N, 4) onset and duration in seconds, MIDI pitch, MIDI velocity.
         """
         pitch = notes[:, 2] if drums else fold_pitches(notes[:, 2])
         late = np.zeros(len(notes))
         for layer, table in zip(LAYER_VELOCITIES, self._of(program, drums), strict=True):
             chosen = (notes[:, 3] < SOFT_VELOCITY) == (layer < SOFT_VELOCITY)
             if table:
-                # Between measured pitches a sample is stretched a little more or less.
+                # Between measured pitches a sample is stretched slightly more or less.
                 late[chosen] = np.interp(
                     pitch[chosen], sorted(table), [table[each] for each in sorted(table)]
                 )
@@ -76,13 +76,13 @@ class Soundfont:
     def play(
         self, program: int, drums: bool, notes: NDArray[np.float64], later: float, seconds: float
     ) -> NDArray[np.float32]:
-        """Play notes so that they are heard when they are written.
+        """Play notes with their latencies compensated.
 
         Args:
             program: one of ``programs``, or of ``kits``.
             drums: whether it is a kit.
-            notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
-            later: seconds by which all is played later; notes cannot start before 0 s.
+            notes: (N, 4) onset and duration in seconds, MIDI pitch, MIDI velocity.
+            later: delay of all notes in seconds, because notes cannot start before 0 s.
             seconds: length of the result.
 
         Returns:
@@ -92,7 +92,7 @@ class Soundfont:
         if len(notes):
             notes[:, 0] = np.maximum(notes[:, 0] + later - self.latency(program, drums, notes), 0.0)
         soft, loud = self._of(program, drums)
-        # Layers that are heard at the same times at all pitches are one.
+        # Layers with equal latencies at all pitches count as one.
         return play_voice(self.voice(program, drums), notes, seconds, layered=soft != loud)
 
     def _of(self, program: int, drums: bool) -> tuple[Latencies, ...]:
@@ -101,41 +101,43 @@ class Soundfont:
 
 @dataclass(frozen=True)
 class MeasuredSounds:
-    """All that was measured."""
+    """Measured sounds of a folder."""
 
     folder: Path
     soundfonts: Mapping[str, Soundfont]
 
     def select(self, unseen: bool) -> dict[str, Soundfont]:
-        """The soundfonts of training, or those kept out of it."""
+        """Soundfonts for training, or those excluded from it."""
         return {name: font for name, font in self.soundfonts.items() if font.unseen == unseen}
 
 
 LEAD_SECONDS = 0.25
-"""Seconds before a score that its first notes may start, to be heard in time."""
+"""Time before a score in which its first notes may start, to compensate their latency."""
 
 RELEASE_SECONDS = 1.0
-"""Seconds that a score's last notes sound on."""
+"""Time for the release of a score's last notes."""
 
 
 def render_measured(score: Any, font: Soundfont) -> NDArray[np.float32]:
-    """Play a score so that each note is heard when it is written, as loud as its velocity says.
+    """Render a score with compensated latencies and loudness according to velocity.
 
     Args:
-        score: of symusic, in any of its units of time.
-        font: what plays it.
+        score: symusic score in any unit of time.
+        font: measured soundfont.
 
     Returns:
-        (T,) mono at 16 kHz, its loudest sample at :data:`~motion_data.soundfont.PEAK_AMPLITUDE`.
+        (T,) mono at 16 kHz, with a peak of :data:`~motion_data.soundfont.PEAK_AMPLITUDE`.
 
     Raises:
-        DataError: a program that was excluded or is not there, nothing sounds, or the score lasts too long.
+        DataError: a program is missing or excluded, the result is silent, or the score is too long.
     """
     score = score.to("second")
     seconds = float(score.end()) + LEAD_SECONDS + RELEASE_SECONDS
     if not (score.note_num() and seconds <= MAX_SCORE_SECONDS):
-        found = f"{score.note_num()} notes in {seconds:.0f} s"
-        raise DataError(f"the score has {found}; expected one or more in at most {MAX_SCORE_SECONDS:.0f} s")
+        raise DataError(
+            f"the score has {score.note_num()} notes in {seconds:.0f} s; expected at least one in at most "
+            f"{MAX_SCORE_SECONDS:.0f} s"
+        )
     mix = np.zeros(round(seconds * VOICE_RATE), dtype=np.float32)
     for track in score.tracks:
         if not len(track.notes):
@@ -150,14 +152,14 @@ def render_measured(score: Any, font: Soundfont) -> NDArray[np.float32]:
     audio = soxr.resample(mix, VOICE_RATE, SAMPLE_RATE, quality=soxr.HQ)[round(LEAD_SECONDS * SAMPLE_RATE) :]
     peak = float(np.abs(audio).max(initial=0.0))
     if not MIN_PEAK < peak < math.inf:
-        fault = "nothing sounds" if peak <= MIN_PEAK else "NaN or infinity in its sound"
-        raise DataError(f"{font.path}: {fault}")
+        problem = "the result is silent" if peak <= MIN_PEAK else "NaN or infinity in its sound"
+        raise DataError(f"{font.path}: {problem}")
     scaled: NDArray[np.float32] = (audio * np.float32(PEAK_AMPLITUDE / peak)).astype(np.float32)
     return scaled
 
 
 def write_measured_sounds(sounds: MeasuredSounds) -> None:
-    """Write the folder's table."""
+    """Write the table of the folder."""
     fonts = {name: asdict(font) for name, font in sounds.soundfonts.items()}
     write_text(
         sounds.folder / MEASURED_FILE, json.dumps({"format": FORMAT, "soundfonts": fonts}, indent=1) + "\n"
@@ -166,10 +168,10 @@ def write_measured_sounds(sounds: MeasuredSounds) -> None:
 
 @lru_cache(maxsize=2)
 def read_measured_sounds(folder: Path) -> MeasuredSounds:
-    """Read the folder; its soundfonts must be the ones that were measured.
+    """Read a folder of measured sounds and check that its soundfonts have not changed.
 
     Raises:
-        DataError: no such folder, a damaged table, or a soundfont that is gone or another one.
+        DataError: the folder is missing, its table is damaged, or a soundfont is missing or has changed.
     """
     path = folder / MEASURED_FILE
     try:
@@ -181,20 +183,21 @@ def read_measured_sounds(folder: Path) -> MeasuredSounds:
         )
     except OSError as error:
         raise DataError(
-            f"{path}: not readable ({error.strerror}); make it with `motionbeat data soundfonts DIR {folder}`"
+            f"{path}: not readable ({error.strerror}); create it with `motionbeat data soundfonts DIR "
+            f"{folder}`"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: no table of soundfonts ({error}); make it again with `motionbeat data soundfonts`"
+            f"{path}: not a table of soundfonts ({error}); create it again with `motionbeat data soundfonts`"
         ) from None
     for font in sounds.soundfonts.values():
         try:
-            found = file_sha256(font.path)
+            digest = file_sha256(font.path)
         except OSError as error:
-            raise DataError(f"{font.path}: {error.strerror}; {path} names it: put it back") from None
-        if found != font.sha256:
+            raise DataError(f"{font.path}: {error.strerror}; {path} refers to it: restore it") from None
+        if digest != font.sha256:
             raise DataError(
-                f"{font.path}: another soundfont than the one measured in {path} (sha256 {found[:12]}, "
+                f"{font.path}: not the soundfont that {path} was measured with (sha256 {digest[:12]}, "
                 f"expected {font.sha256[:12]}); run `motionbeat data soundfonts` again"
             )
     return sounds
@@ -224,9 +227,9 @@ def _soundfont(record: Mapping[str, Any]) -> Soundfont:
 
 @lru_cache(maxsize=2)
 def read_cabinets(folder: Path) -> Mapping[str, NDArray[np.float32]]:
-    """Impulse responses by name, (T,) at 16 kHz; none where the folder has none.
+    """Impulse responses of a folder by name, (T,) at 16 kHz, if any.
 
     Raises:
-        DataError: a damaged file.
+        DataError: the file is damaged.
     """
     return read_npz(folder / CABINETS_FILE) if (folder / CABINETS_FILE).is_file() else {}

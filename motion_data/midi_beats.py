@@ -1,4 +1,4 @@
-"""The beats of a MIDI file: by its own tempi and time signatures, or by POP909's annotation beside it."""
+"""Beats of a MIDI file, from its tempi and time signatures, or from POP909's annotation beside it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from motion_data.errors import DataError
 from motion_data.midi_file import read_score, ticks_to_seconds
 
 MAX_BEATS = 100_000
-"""Beats of one file; with more its times are taken for damage."""
+"""Files with more beats count as damaged."""
 
 
 def midi_beats(midi: Path) -> Beats:
-    """The grid of a MIDI file's tempi and time signatures, from its first note to its last.
+    """Beats of a MIDI file's tempi and time signatures, from its first note to its last.
 
-    Where the numerator is a multiple of 3 above 3, as in 6/8, three of its units make a beat. A time
-    signature begins a bar; before the first it is 4/4.
+    If the numerator is a multiple of 3 above 3, as in 6/8, a beat has three of its units. A time signature
+    begins a bar; the default is 4/4.
 
     Raises:
-        DataError: not MIDI, no notes, or a time signature or length that cannot be.
+        DataError: the file is not MIDI, has no notes, or has an invalid time signature or length.
     """
     score = read_score(midi)
     starts = note_starts(score, midi)
@@ -35,7 +35,7 @@ def midi_beats(midi: Path) -> Beats:
                 f"{midi}: a time signature of {mark.numerator}/{mark.denominator}; leave the file out"
             )
         marks[mark.time] = (mark.numerator, mark.denominator)
-    # A beat beyond the last note may still be within its reach.
+    # A beat shortly after the last note may belong to it.
     end = int(starts.max()) + 4 * score.ticks_per_quarter
     bounds = sorted([*(tick for tick in marks if tick < end), end])
     ticks, positions = [], []
@@ -52,7 +52,7 @@ def midi_beats(midi: Path) -> Beats:
 
 
 def pop909_beats(path: Path) -> Beats:
-    """The beats of POP909's beat_midi.txt (time, half-bar mark, downbeat mark) while there are notes."""
+    """Beats of POP909's beat_midi.txt (time, half-bar and downbeat mark), from the first to the last note."""
     try:
         table = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as error:
@@ -60,8 +60,8 @@ def pop909_beats(path: Path) -> Beats:
     if table.shape[1] != 3 or not np.isfinite(table).all():
         raise DataError(f"{path}: expected three columns of finite numbers, got {table.shape[1]} columns")
     downbeat = table[:, 2] == 1
-    since = np.maximum.accumulate(np.where(downbeat, np.arange(len(table)), -1))
-    positions = np.where(since >= 0, np.arange(len(table)) - since + 1, 0)
+    last_downbeat = np.maximum.accumulate(np.where(downbeat, np.arange(len(table)), -1))
+    positions = np.where(last_downbeat >= 0, np.arange(len(table)) - last_downbeat + 1, 0)
     midi = path.with_name(f"{path.parent.name}.mid")
     score = read_score(midi)
     return _crop_to_notes(
@@ -72,10 +72,10 @@ def pop909_beats(path: Path) -> Beats:
 
 
 def note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
-    """(N,) ticks at which the notes of a score begin, N at least 1.
+    """(N,) onsets of the notes of a score in ticks, N at least 1.
 
     Raises:
-        DataError: it has no notes.
+        DataError: the score has no notes.
     """
     starts = [track.notes.numpy()["time"] for track in score.tracks if len(track.notes)]
     if not starts:
@@ -84,14 +84,18 @@ def note_starts(score: Any, midi: Path) -> NDArray[np.int64]:
 
 
 def _crop_to_notes(beats: Beats, starts: NDArray[np.float64], midi: Path) -> Beats:
-    """The beats from the first note's start to the last one's: before and after there is nothing to hear."""
-    # A beat may be played a little early or late.
+    """Remove beats before the first note's onset and after the last one's."""
+    # Notes may be slightly early or late.
     inside = (beats.times >= starts.min() - 0.07) & (beats.times <= starts.max() + 0.07)
     return check_increasing(Beats(beats.times[inside], beats.positions[inside]), midi)
 
 
 def check_increasing(beats: Beats, path: Path) -> Beats:
-    """The beats, of which each must come after the one before; ``path`` is theirs, for the message."""
+    """Return beats whose times increase; ``path`` names the file in the message.
+
+    Raises:
+        DataError: the times do not increase.
+    """
     if not (np.diff(beats.times) > 0).all():
         raise DataError(f"{path}: its beats do not increase in time; the file is damaged, leave it out")
     return beats

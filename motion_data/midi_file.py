@@ -1,4 +1,4 @@
-"""A MIDI file, read by symusic: the library that plays it decides its tempi and time signatures too."""
+"""MIDI files, read by symusic, which also renders them."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from numpy.typing import NDArray
 from motion_data.errors import DataError
 
 DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
-"""Microseconds a quarter note before the first tempo, by the standard."""
+"""Default tempo of the MIDI standard."""
 
 
 def read_score(path: Path) -> Any:
-    """A symusic score in ticks.
+    """Read a MIDI file as a symusic score in ticks.
 
     Raises:
-        DataError: not a MIDI file, a division of 0, or a key signature that cannot be.
+        DataError: the file is not MIDI, has a division of 0, or an invalid key signature.
     """
     import mido
     import symusic
 
     try:
         data = path.read_bytes()
-        # symusic 0.5.8 crashes on some damaged files; mido refuses them, and key signatures that cannot be.
+        # symusic 0.5.8 crashes on some damaged files; mido refuses them and invalid key signatures.
         mido.MidiFile(file=io.BytesIO(data))
         score = symusic.Score.from_midi(data)
-    except Exception as error:  # both raise exceptions of several kinds
-        fault = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not readable as MIDI ({fault}); export it again or leave it out") from error
+    except Exception as error:  # both raise several kinds of exceptions
+        message = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path}: not readable as MIDI ({message}); export it again or leave it out"
+        ) from error
     if score.ticks_per_quarter < 1:
         raise DataError(
-            f"{path}: a division of {score.ticks_per_quarter} ticks a quarter note; expected at least 1: "
+            f"{path}: a division of {score.ticks_per_quarter} ticks per quarter note; expected at least 1: "
             f"export it again or leave it out"
         )
-    # Of several tempi at one tick symusic plays now the one, now the other.
+    # With several tempi at one tick symusic's choice is random, so that the last one is kept.
     score.tempos = list({mark.time: mark for mark in score.tempos}.values())
     return score
 
 
 def ticks_to_seconds(score: Any, ticks: NDArray[Any]) -> NDArray[np.float64]:
-    """Where ticks of a score are in time, by the tempi of all its tracks, as symusic plays them.
+    """Convert ticks of a score to seconds by the tempi of all its tracks, as symusic renders them.
 
     Args:
         score: from :func:`read_score`.

@@ -1,9 +1,8 @@
-"""A melody sung with syllables of recorded speech: each is stretched to its note and moved to its pitch.
+"""Singing synthesis from syllables of recorded speech, stretched and shifted to the notes of a melody.
 
-Pitch-synchronous overlap and add (PSOLA; Moulines and Charpentier, 1990): a voiced sound is taken apart into
-grains of two periods, one for each pulse of the voice, and these are put together again at other distances.
-Vowels, formants and the speaker's voice remain. The first pulse of a syllable falls on the onset of its note;
-consonants before it come before the note.
+Pitch-synchronous overlap and add (PSOLA; Moulines and Charpentier, 1990): a voiced sound is divided into
+grains of two periods, one per glottal pulse, which are added at other distances. Formants and timbre do not
+change. The first pulse of a syllable is at the onset of its note; consonants come before it.
 """
 
 from __future__ import annotations
@@ -23,36 +22,36 @@ from motionbeat_upstream.config import SAMPLE_RATE
 HOP_SAMPLES = SAMPLE_RATE // 200
 
 SPEECH_PITCH_HZ = (110.0, 380.0)
-"""Between which the pitch of speech is looked for."""
+"""Range of the pitch of speech."""
 
 MIN_PERIODICITY = 0.72
-"""Autocorrelation from which a frame is voiced."""
+"""Minimum autocorrelation of a voiced frame."""
 
 MIN_SYLLABLE_SECONDS = 0.16
-"""Seconds of the shortest voiced syllable that is kept."""
+"""Minimum length of a voiced syllable."""
 
 CONSONANT_SECONDS = 0.09
-"""Seconds before the first pulse that are kept with a syllable."""
+"""Time before the first pulse that belongs to a syllable."""
 
 SUNG_PITCHES = (55, 79)
-"""Lowest and highest pitch that is sung; notes are moved by octaves."""
+"""Lowest and highest sung MIDI pitch; other notes are transposed by octaves."""
 
 EDGE_SECONDS = 0.05
-"""Seconds at either end of a syllable that are not stretched."""
+"""Time at either end of a syllable that is not stretched."""
 
 
 @dataclass(frozen=True)
 class Syllable:
-    """One voiced stretch of speech."""
+    """A voiced syllable of speech."""
 
     audio: NDArray[np.float32]
-    """(T,) at 16 kHz; its consonants included."""
+    """(T,) at 16 kHz, including consonants."""
     pulses: NDArray[np.int64]
-    """(P,) samples at which the voice pulses, increasing."""
+    """(P,) increasing sample indices of the glottal pulses."""
 
 
 def extract_syllables(speech: NDArray[np.float32]) -> list[Syllable]:
-    """The voiced syllables of a recording of speech, (T,) at 16 kHz."""
+    """Extract the voiced syllables of speech, (T,) at 16 kHz."""
     period, voiced = _estimate_periods(speech)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(int), [0]])))
     low = (
@@ -60,23 +59,23 @@ def extract_syllables(speech: NDArray[np.float32]) -> list[Syllable]:
         if len(speech) > 64
         else speech.astype(np.float64)
     )
-    found = []
+    syllables = []
     for first, last in edges.reshape(-1, 2):
         if (last - first) * HOP_SAMPLES < MIN_SYLLABLE_SECONDS * SAMPLE_RATE:
             continue
         pulses = _find_pulses(low, period, first * HOP_SAMPLES, last * HOP_SAMPLES)
-        # A jump of the pitch by an octave is an error of the analysis.
+        # Jumps of the pitch by an octave are errors of the analysis.
         if len(pulses) < 8 or np.ptp(np.log2(np.diff(pulses))) > 0.7:
             continue
         begin = max(0, int(pulses[0]) - round(CONSONANT_SECONDS * SAMPLE_RATE))
         end = min(len(speech), int(pulses[-1]) + int(pulses[-1] - pulses[-2]))
         audio = speech[begin:end] / max(float(np.sqrt(np.mean(np.square(speech[pulses[0] : end])))), 1e-6)
-        found.append(Syllable(audio.astype(np.float32), pulses - begin))
-    return found
+        syllables.append(Syllable(audio.astype(np.float32), pulses - begin))
+    return syllables
 
 
 def _estimate_periods(speech: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(F,) period in samples, and whether voiced, of frames :data:`HOP_SAMPLES` apart."""
+    """(F,) period in samples, and (F,) whether voiced, of frames :data:`HOP_SAMPLES` apart."""
     size = SAMPLE_RATE // 25
     count = max(0, (len(speech) - size) // HOP_SAMPLES + 1)
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(speech, (0, size)), size)[::HOP_SAMPLES][:count]
@@ -96,7 +95,7 @@ def _estimate_periods(speech: NDArray[np.float32]) -> tuple[NDArray[np.float64],
 def _find_pulses(
     low: NDArray[np.float64], period: NDArray[np.float64], begin: int, end: int
 ) -> NDArray[np.int64]:
-    """Samples of a voiced stretch at which the voice pulses, one to a period."""
+    """Sample indices of the glottal pulses of a voiced stretch, one per period."""
     size = SAMPLE_RATE // 50
     begin, end = begin + size, min(end + size, len(low))
     place = begin + int(
@@ -117,10 +116,10 @@ def _find_pulses(
 def sing(
     notes: NDArray[np.float64], syllables: list[Syllable], seconds: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Sing notes, each with a syllable drawn at random.
+    """Sing notes, each with a random syllable.
 
     Args:
-        notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
+        notes: (N, 4) onset and duration in seconds, MIDI pitch, MIDI velocity.
         syllables: to draw from.
         seconds: length of the result.
         rng: for syllables and vibrato.
@@ -134,7 +133,7 @@ def sing(
     shift = 12 * round((0.5 * sum(SUNG_PITCHES) - float(np.median(notes[:, 2]))) / 12) if len(notes) else 0
     following = np.append(notes[1:, 0], np.inf)
     for (start, length, pitch, velocity), number, until in zip(notes, choice, following, strict=True):
-        # One voice sings: a note ends where the next one begins, and of a chord only its last is sung.
+        # The voice is monophonic: a note ends at the next onset, and only the last note of a chord is sung.
         length = min(length, until - start)
         if length < 0.05 or start < 0:
             continue
@@ -142,11 +141,12 @@ def sing(
         pitch += 12 * max(0, -((pitch - SUNG_PITCHES[0]) // 12)) - 12 * max(
             0, -((SUNG_PITCHES[1] - pitch) // 12)
         )
-        grain = _sing_syllable(syllables[number], length, pitch, depth, rate)
-        begin = round(start * SAMPLE_RATE) - grain[1]
-        source = max(0, -begin)
-        part = grain[0][source : len(out) - max(begin, 0) + source]
-        out[max(begin, 0) : max(begin, 0) + len(part)] += part * (velocity / 100) ** 2
+        audio, onset = _sing_syllable(syllables[number], length, pitch, depth, rate)
+        begin = round(start * SAMPLE_RATE) - onset
+        audio = audio[max(0, -begin) :]
+        begin = max(begin, 0)
+        audio = audio[: len(out) - begin]
+        out[begin : begin + len(audio)] += audio * (velocity / 100) ** 2
     sung: NDArray[np.float32] = out[: round(seconds * SAMPLE_RATE)].astype(np.float32)
     return sung
 
@@ -154,33 +154,34 @@ def sing(
 def _sing_syllable(
     syllable: Syllable, length: float, pitch: float, depth: float, rate: float
 ) -> tuple[NDArray[np.float64], int]:
-    """A syllable sung for ``length`` seconds, and the sample of it at which its note begins."""
+    """A syllable sung for ``length`` seconds, and the sample index of the note's onset."""
     pulses, audio = syllable.pulses, syllable.audio
     times = np.arange(0, length, 0.002)
-    # Vibrato sets in after a while, and the voice slides up into the note.
+    # Vibrato begins after a delay, and the voice slides up to the note.
     cents = 100 * depth * np.clip(times / 0.3 - 0.7, 0, 1) * np.sin(2 * np.pi * rate * times)
     cents -= 120 * np.exp(-times / 0.03)
     hertz = 440 * 2 ** ((pitch - 69 + cents / 100) / 12)
     phase = np.concatenate([[0], np.cumsum(hertz[:-1] * 0.002)])
-    places = np.interp(np.arange(0, int(phase[-1]) + 1), phase, times)
-    spoken = (pulses - pulses[0]) / SAMPLE_RATE
-    edge = min(EDGE_SECONDS, spoken[-1] / 3, length / 3)
-    source = np.interp(
-        places, [0, edge, max(length - edge, 2 * edge), length], [0, edge, spoken[-1] - edge, spoken[-1]]
+    sung_times = np.interp(np.arange(0, int(phase[-1]) + 1), phase, times)
+    spoken_times = (pulses - pulses[0]) / SAMPLE_RATE
+    end = spoken_times[-1]
+    edge = min(EDGE_SECONDS, end / 3, length / 3)
+    source_times = np.interp(
+        sung_times, [0, edge, max(length - edge, 2 * edge), length], [0, edge, end - edge, end]
     )
-    taken = np.abs(source[:, None] - spoken[None, :]).argmin(axis=1)
+    source = np.abs(source_times[:, None] - spoken_times[None, :]).argmin(axis=1)
     periods = np.diff(pulses, append=2 * pulses[-1] - pulses[-2])
     reach = int(periods.max())
     offsets = np.arange(-reach, reach + 1)
-    period = periods[taken][:, None]
+    period = periods[source][:, None]
     weight = np.where(np.abs(offsets) < period, 0.5 + 0.5 * np.cos(np.pi * offsets / period), 0.0)
-    samples = pulses[taken][:, None] + offsets
+    samples = pulses[source][:, None] + offsets
     inside = (samples >= 0) & (samples < len(audio))
     grains = np.where(inside, audio[np.clip(samples, 0, len(audio) - 1)], 0.0) * weight
     lead = int(pulses[0])
-    at = lead + np.round(places * SAMPLE_RATE).astype(np.int64)[:, None] + offsets
-    keep = at >= 0
-    sung = np.bincount(at[keep], grains[keep], minlength=lead + 1).astype(np.float64)
+    targets = lead + np.round(sung_times * SAMPLE_RATE).astype(np.int64)[:, None] + offsets
+    valid = targets >= 0
+    sung = np.bincount(targets[valid], grains[valid], minlength=lead + 1).astype(np.float64)
     consonant = (
         audio[:lead] * np.clip((lead - np.arange(lead)) / 64, 0, 1) * np.clip(np.arange(lead) / 160, 0, 1)
     )
@@ -191,42 +192,39 @@ def _sing_syllable(
 
 
 def read_syllables(path: Path) -> list[Syllable]:
-    """The syllables that :func:`write_syllables` wrote."""
-    kept = read_npz(path)
-    sound, pulses = kept["audio"].astype(np.float32) / 2048, kept["pulses"]
-    ends, last = np.cumsum(kept["lengths"]), np.cumsum(kept["counts"])
-    return [
-        Syllable(sound[end - length : end], pulses[stop - count : stop].astype(np.int64))
-        for end, length, stop, count in zip(ends, kept["lengths"], last, kept["counts"], strict=True)
-    ]
+    """Read syllables written by :func:`write_syllables`."""
+    arrays = read_npz(path)
+    audio = np.split(arrays["audio"].astype(np.float32) / 2048, np.cumsum(arrays["lengths"])[:-1])
+    pulses = np.split(arrays["pulses"].astype(np.int64), np.cumsum(arrays["counts"])[:-1])
+    return [Syllable(*parts) for parts in zip(audio, pulses, strict=True)]
 
 
 def write_syllables(path: Path, syllables: list[Syllable]) -> None:
-    """Write syllables as one .npz, their sound as 16-bit numbers."""
+    """Write syllables to one .npz file, their sound in 16 bits."""
     with atomic_path(path) as draft, draft.open("wb") as file:
         np.savez(
             file,
             audio=np.concatenate(
-                [np.clip(np.round(one.audio * 2048), -32768, 32767).astype(np.int16) for one in syllables]
+                [np.clip(np.round(s.audio * 2048), -32768, 32767).astype(np.int16) for s in syllables]
             ),
-            lengths=np.array([len(one.audio) for one in syllables]),
-            pulses=np.concatenate([one.pulses for one in syllables]).astype(np.int32),
-            counts=np.array([len(one.pulses) for one in syllables]),
+            lengths=np.array([len(syllable.audio) for syllable in syllables]),
+            pulses=np.concatenate([syllable.pulses for syllable in syllables]).astype(np.int32),
+            counts=np.array([len(syllable.pulses) for syllable in syllables]),
         )
 
 
 def read_speech(path: Path) -> NDArray[np.float32]:
-    """(T,) a recording of G.722, mono at 16 kHz in [-1, 1].
+    """Read a G.722 recording: (T,) mono at 16 kHz in [-1, 1].
 
     Raises:
-        DataError: not readable.
+        DataError: the file is not readable.
     """
     import av
 
     try:
-        # Bare G.722 has no header that would tell its format.
+        # Raw G.722 has no header.
         with av.open(str(path), format="g722") as container:
             frames = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
-    except (OSError, ValueError) as error:  # those of PyAV are kinds of them
+    except (OSError, ValueError) as error:  # including the errors of PyAV
         raise DataError(f"{path}: not readable as G.722 ({error}); fetch it again") from None
     return (np.concatenate(frames) / 32768).astype(np.float32) if frames else np.zeros(0, np.float32)

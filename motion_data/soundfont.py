@@ -1,4 +1,4 @@
-"""Notes played through a soundfont by symusic's synthesiser, kept to what it plays rightly."""
+"""Rendering of notes through a soundfont by symusic's synthesiser, with checks for its defects."""
 
 from __future__ import annotations
 
@@ -18,28 +18,26 @@ from motion_data.errors import DataError
 from motionbeat_upstream.config import SAMPLE_RATE
 
 RENDER_RATE = 48_000
-"""Hz at which the synthesiser plays; three times the result's, so that what aliases is filtered out."""
+"""Sampling rate of the synthesiser, three times that of the result, so that aliasing is filtered out."""
 
 MIN_PITCH, MAX_PITCH = 28, 96
-"""MIDI pitches that are played; others, but for drums, are moved by octaves.
+"""Range of MIDI pitches; other notes, except drums, are transposed by octaves.
 
-symusic 0.5.8 never returns from some programs of TimGM6mb.sf2 at some high pitches: at 48 kHz 80 pairs of
-program and pitch, all from 102 upwards; at 16 kHz already inside the range of melodies."""
+symusic 0.5.8 hangs in some programs of TimGM6mb.sf2 at some high pitches: at 48 kHz for 80 pairs of program
+and pitch, all at 102 or higher; at 16 kHz also within the range of melodies."""
 
 MIN_PEAK, MAX_PEAK = 1e-4, 100.0
-"""Peaks between which a rendering is believed."""
+"""Range of valid peaks of a rendering."""
 
 MAX_SCORE_SECONDS = 4 * 3600.0
-"""Seconds of the longest score that is played; a damaged one may last for years."""
+"""Maximum length of a score; a damaged one may last for years."""
 
 PEAK_AMPLITUDE = 0.9
-"""Loudest sample of what is played."""
+"""Peak of the result."""
 
 
 def default_soundfont() -> Path:
-    """The soundfont that pretty_midi brings along.
-
-    Its notes sound some 3 ms after their time, which is left as it is.
+    """Path of pretty_midi's soundfont, whose latency of about 3 ms is not compensated.
 
     Raises:
         DataError: pretty_midi is not installed.
@@ -48,23 +46,23 @@ def default_soundfont() -> Path:
         import pretty_midi
     except ImportError:
         raise DataError(
-            "pretty_midi is not installed, and it brings the default soundfont; "
-            "in MotionBeat's folder `pip install '.[data]'`, or give one with --soundfont"
+            "pretty_midi, which contains the default soundfont, is not installed; run `pip install "
+            "'.[data]'` in MotionBeat's folder, or give a soundfont with --soundfont"
         ) from None
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
 
 def make_synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
-    """A synthesiser with a soundfont loaded that plays at ``rate`` Hz; some 1 ms for TimGM6mb.sf2.
+    """Make a synthesiser at ``rate`` Hz with a soundfont; this takes about 1 ms for TimGM6mb.sf2.
 
-    Not to be kept from piece to piece: symusic 0.5.8 keeps a drum's sample as the first kit that struck it
-    had it, so that other kits sound otherwise after it.
+    A synthesiser must not be reused for another piece: symusic 0.5.8 caches the drum samples of the first kit
+    and uses them for other kits.
 
     Raises:
-        DataError: no such file, no soundfont, or symusic is not installed.
+        DataError: the file is missing or not a soundfont, or symusic is not installed.
     """
     symusic = _import_symusic()
-    # The synthesiser takes any file without a word and plays nothing, so the mark of the format is read here.
+    # The synthesiser accepts any file and renders silence, so that the header is checked here.
     try:
         with soundfont.open("rb") as file:
             head = file.read(12)
@@ -78,18 +76,18 @@ def make_synthesiser(soundfont: Path, rate: int = RENDER_RATE) -> Any:
         )
     try:
         return symusic.Synthesizer(sf_path=str(soundfont), sample_rate=rate)
-    except Exception as error:  # symusic raises plain exceptions of several kinds
+    except Exception as error:  # symusic raises several kinds of exceptions
         raise DataError(
             f"{soundfont}: a damaged soundfont ({error}); fetch it again, or give another with --soundfont"
         ) from None
 
 
 def make_score(tracks: Iterable[tuple[str, int, bool, NDArray[np.float64]]]) -> Any:
-    """A symusic score in seconds.
+    """Make a symusic score in seconds.
 
     Args:
-        tracks: of each its name, its General MIDI program (of drums their kit), whether its pitches
-            are drums, and its notes: (N, 4) start and duration in seconds, MIDI pitch, MIDI velocity.
+        tracks: name, General MIDI program (for drums the kit), whether drums, and (N, 4) notes of each track:
+            onset and duration in seconds, MIDI pitch, MIDI velocity.
 
     Raises:
         DataError: symusic is not installed.
@@ -113,22 +111,22 @@ def make_score(tracks: Iterable[tuple[str, int, bool, NDArray[np.float64]]]) -> 
 def render_score(
     score: Any, soundfont: Path, begin: float = 0.0, end: float | None = None
 ) -> NDArray[np.float32]:
-    """Play a score.
+    """Render a score through a soundfont.
 
     Args:
-        score: of symusic, in any of its units of time; it is left as it is.
+        score: symusic score in any unit of time; it is not changed.
         soundfont: a .sf2 or .sf3 file.
-        begin: second from which on it is heard; what was struck before sounds on.
-        end: second until which it is heard; None until the last note has died away.
+        begin: start of the result in seconds; earlier notes may sound across it.
+        end: end of the result in seconds; None for the end of the last note.
 
     Returns:
-        (T,) mono at 16 kHz, its loudest sample at :data:`PEAK_AMPLITUDE`.
+        (T,) mono at 16 kHz, with a peak of :data:`PEAK_AMPLITUDE`.
 
     Raises:
-        DataError: the soundfont cannot be used, nothing sounds, or the score lasts too long.
+        DataError: the soundfont cannot be used, the result is silent, or the score is too long.
     """
     if not score.note_num():
-        raise DataError(f"{soundfont}: nothing sounds, for the score has no notes")
+        raise DataError(f"{soundfont}: the score has no notes")
     seconds = float(score.to("second").end())
     if not seconds <= MAX_SCORE_SECONDS:
         raise DataError(
@@ -144,15 +142,15 @@ def render_score(
         audio = audio[: round((end - begin) * SAMPLE_RATE)]
     peak = float(np.abs(audio).max(initial=0.0))
     if not MIN_PEAK < peak < MAX_PEAK:
-        fault = "nothing sounds" if peak <= MIN_PEAK else "what sounds is no sound that can be"
+        problem = "the result is silent" if peak <= MIN_PEAK else f"the result has a peak of {peak:g}"
         instruments = ", ".join(f"{track.name} {track.program}".strip() for track in score.tracks)
-        raise DataError(f"{soundfont}: {fault} (programs: {instruments}); use another soundfont")
+        raise DataError(f"{soundfont}: {problem} (programs: {instruments}); use another soundfont")
     scaled: NDArray[np.float32] = (audio * (PEAK_AMPLITUDE / peak)).astype(np.float32)
     return scaled
 
 
 def _fold_score_pitches(score: Any) -> Any:
-    """A copy whose notes, but for drums, are moved by octaves to the pitches that can be played."""
+    """Copy of a score with notes, except drums, transposed by octaves into the range of pitches."""
     symusic = _import_symusic()
     copy = score.copy()
     for track in copy.tracks:
@@ -165,11 +163,11 @@ def _fold_score_pitches(score: Any) -> Any:
 
 
 def fold_pitches(pitch: ArrayLike) -> NDArray[np.int64]:
-    """The MIDI pitches that are played where notes of these pitches are given."""
-    moved: NDArray[np.int64] = np.round(np.asarray(pitch)).astype(np.int64)
-    moved += 12 * np.maximum(0, -((moved - MIN_PITCH) // 12))
-    moved -= 12 * np.maximum(0, -((MAX_PITCH - moved) // 12))
-    return moved
+    """Round pitches, and transpose them by octaves into ``MIN_PITCH`` to ``MAX_PITCH``."""
+    folded: NDArray[np.int64] = np.round(np.asarray(pitch)).astype(np.int64)
+    folded += 12 * np.maximum(0, -((folded - MIN_PITCH) // 12))
+    folded -= 12 * np.maximum(0, -((MAX_PITCH - folded) // 12))
+    return folded
 
 
 def _import_symusic() -> Any:
@@ -177,30 +175,31 @@ def _import_symusic() -> Any:
         import symusic
     except ImportError:
         raise DataError(
-            "symusic is not installed, and it plays the notes; in MotionBeat's folder `pip install '.[data]'`"
+            "symusic, which renders notes, is not installed; run `pip install '.[data]'` in MotionBeat's "
+            "folder"
         ) from None
     return symusic
 
 
 TIMEOUT_SECONDS = 30.0
-"""Seconds after which a program is believed to hang; it takes some 0.02 s."""
+"""Time after which a program counts as hanging; it usually takes about 0.02 s."""
 
 NOTE_SECONDS = 2.0
-"""Seconds that a note is held: long enough for a sample's loop to come round."""
+"""Duration of test notes, long enough for a sample's loop to repeat."""
 
 
 def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = TIMEOUT_SECONDS) -> None:
-    """Play each program at every second pitch, twice, in a process of its own.
+    """Check programs by playing each at every second pitch, twice, in a separate process.
 
-    symusic may hang on a program, or read past a sample, and says nothing.
+    symusic may hang in a program or read past a sample without an error.
 
     Args:
         soundfont: a .sf2 or .sf3 file.
-        programs: General MIDI programs that are going to be played.
-        patience: seconds to wait for one.
+        programs: General MIDI programs to check.
+        patience: time limit per program in seconds.
 
     Raises:
-        DataError: no soundfont, or a program that hangs, is silent, or sounds differently each time.
+        DataError: the file is not a soundfont, or a program hangs, is silent, or sounds different each time.
     """
     make_synthesiser(soundfont)
     playing: Synchronized[int] = multiprocessing.Value(c_int, -1)
@@ -209,7 +208,7 @@ def check_soundfont(soundfont: Path, programs: Iterable[int], patience: float = 
         target=_check_programs, args=(soundfont, sorted(set(programs)), playing, teller), daemon=True
     )
     process.start()
-    # The child holds the only open end now, so that its death is noticed.
+    # The child process has the only open end, so that its death is noticed.
     teller.close()
     while not wait([listener], patience):
         before = playing.value
@@ -240,14 +239,14 @@ def _check_programs(
 
 
 def find_program_error(soundfont: Path, program: int) -> str:
-    """What is wrong with a program; empty where nothing is."""
+    """Defect of a program; empty if there is none."""
     pitches = np.arange(MIN_PITCH, MAX_PITCH + 1.0, 2)
     starts = np.linspace(0, 4, len(pitches))
     notes = np.stack([starts, 0 * pitches + NOTE_SECONDS, pitches, 0 * pitches + 90], axis=1)
     score = make_score([("", program, False, notes)])
     try:
         first = render_score(score, soundfont)
-        # What a read past a sample finds depends on what the memory held before.
+        # Change the contents of free memory, which a read past a sample returns.
         waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
         del waste
         again = render_score(score, soundfont)

@@ -1,9 +1,9 @@
-"""How late each note of a soundfont's programs is heard, and which programs to leave out.
+"""Latency of the notes of a soundfont's programs, and programs to exclude.
 
-The onset of a note is the first sample at which its amplitude reaches a quarter (12 dB less) of the largest
-amplitude of its first 0.25 s. This lies within the 6 to 15 dB that Vos and Rasch (1981, The perceptual onset
-of musical tones) found for the moment at which listeners hear a tone begin. For struck and plucked sounds it
-is the attack; for strings and pads it is where the rise of the tone is heard, not its first vibration.
+The onset of a note is the first sample whose amplitude reaches a quarter (-12 dB) of the maximum of its first
+0.25 s. This is within the perceptual onset threshold of 6 to 15 dB of Vos and Rasch (1981, The perceptual
+onset of musical tones). For percussive and plucked sounds it is the attack; for strings and pads it is during
+the rise of the tone.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ from motion_data.soundfont import MAX_PITCH, MIN_PEAK, MIN_PITCH, TIMEOUT_SECOND
 from motion_data.voices import LAYER_VELOCITIES, VOICE_RATE, Voice, play_with
 
 ATTACK_SECONDS = 0.25
-"""Seconds from a note's start within which its loudest sample is looked for."""
+"""The maximum of a note is searched within this time from its start."""
 
 ONSET_RATIO = 0.25
-"""Share of that amplitude which an onset reaches."""
+"""Amplitude of an onset relative to this maximum."""
 
 MAX_LATENCY_SECONDS = 0.1
-"""Seconds: a program whose median onset is later marks no beat and is left out."""
+"""Programs with a larger median latency have no clear onset and are excluded."""
 
 NOTE_SECONDS = 2.0
-"""Seconds that a note is held."""
+"""Duration of the measured notes."""
 
 DRUM_PITCHES = (27, 87)
 """Lowest and highest pitch of General MIDI percussion."""
 
 Latencies = dict[int, float]
-"""Seconds by which a note of each pitch is heard after its start; a pitch that is silent is not there."""
+"""Latency in seconds by pitch, without silent pitches."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found of a program or kit."""
+    """Measurement of a program or kit."""
 
     voice: Voice
     fault: str
-    """Why it is left out; empty for a good one."""
+    """Reason to exclude it; empty for a usable one."""
     latencies: tuple[Latencies, ...] = ()
     """One for each of :data:`~motion_data.voices.LAYER_VELOCITIES`."""
 
 
 def find_onset(audio: NDArray[np.float32], rate: int) -> float | None:
-    """Seconds at which a note that is alone in a sound is heard; None where nothing sounds."""
+    """Onset in seconds of the only note in a sound; None for silence."""
     attack = np.abs(audio[: round(ATTACK_SECONDS * rate)])
     loudest = float(attack.max(initial=0.0))
     return int(np.argmax(attack >= ONSET_RATIO * loudest)) / rate if loudest > MIN_PEAK else None
 
 
 def measured_pitches(voice: Voice, percussion: bool) -> range:
-    """The MIDI pitches that are measured: every drum where ``percussion``, otherwise every second pitch."""
+    """MIDI pitches to measure: all drums if ``percussion``, otherwise every second pitch."""
     return range(DRUM_PITCHES[0], DRUM_PITCHES[1] + 1) if percussion else range(MIN_PITCH, MAX_PITCH + 1, 2)
 
 
@@ -67,17 +67,17 @@ def survey_voice(voice: Voice, percussion: bool) -> Survey:
     """Measure a program in this process.
 
     Args:
-        voice: what is played.
-        percussion: whether its pitches are drums, as those of an acoustic kit that is a program too.
+        voice: the program.
+        percussion: whether its pitches are drums; true also for an acoustic kit that is a program.
     """
     latencies: list[Latencies] = []
     pitches = measured_pitches(voice, percussion)
     try:
         for layer in LAYER_VELOCITIES:
             up = _render_notes(voice, layer, pitches)
-            found = {pitch: find_onset(audio, VOICE_RATE) for pitch, audio in up.items()}
-            latencies.append({pitch: round(late, 4) for pitch, late in found.items() if late is not None})
-        # What a read past a sample finds depends on what the memory held before.
+            onsets = {pitch: find_onset(audio, VOICE_RATE) for pitch, audio in up.items()}
+            latencies.append({pitch: round(late, 4) for pitch, late in onsets.items() if late is not None})
+        # Change the contents of free memory, which a read past a sample returns.
         waste = [np.full(count, 1e30, np.float32) for count in (1000, 30_000, 100_000, 300_000)]
         del waste
         down = _render_notes(voice, LAYER_VELOCITIES[-1], pitches[::-1])
@@ -89,17 +89,16 @@ def survey_voice(voice: Voice, percussion: bool) -> Survey:
     if not latencies[-1]:
         return Survey(voice, "silent")
     if not percussion and (late := float(np.median(list(latencies[-1].values())))) > MAX_LATENCY_SECONDS:
-        return Survey(
-            voice, f"has no attack: heard {1000 * late:.0f} ms after a note's start", tuple(latencies)
-        )
+        return Survey(voice, f"has no attack: latency of {1000 * late:.0f} ms", tuple(latencies))
     return Survey(voice, "", tuple(latencies))
 
 
 def _render_notes(voice: Voice, layer: int, pitches: Sequence[int]) -> dict[int, NDArray[np.float32]]:
-    """One note at each pitch, in this order, by one synthesiser."""
-    opened = make_synthesiser(Path(voice.soundfont), VOICE_RATE)
+    """Render one note at each pitch, in this order, by one synthesiser."""
+    synthesiser = make_synthesiser(Path(voice.soundfont), VOICE_RATE)
     return {
-        pitch: play_with(opened, voice, np.array([[0.0, NOTE_SECONDS, pitch, layer]])) for pitch in pitches
+        pitch: play_with(synthesiser, voice, np.array([[0.0, NOTE_SECONDS, pitch, layer]]))
+        for pitch in pitches
     }
 
 
@@ -108,12 +107,12 @@ def survey_voices(
     patience: float = TIMEOUT_SECONDS,
     measured: Callable[[Voice, bool], Survey] = survey_voice,
 ) -> Iterator[Survey]:
-    """Measure programs in a process of its own, which is started again after a program that hangs or crashes.
+    """Measure programs in a separate process, which is restarted after a program that hangs or crashes.
 
     Args:
-        voices: what is played, and whether its pitches are drums.
-        patience: seconds to wait for one program.
-        measured: what measures one.
+        voices: programs, and whether their pitches are drums.
+        patience: time limit per program in seconds.
+        measured: function that measures one program.
     """
     begin = 0
     while begin < len(voices):
@@ -122,7 +121,7 @@ def survey_voices(
             target=_survey_from, args=(voices, begin, teller, measured), daemon=True
         )
         process.start()
-        # The child holds the only open end now, so that its death is noticed.
+        # The child process has the only open end, so that its death is noticed.
         teller.close()
         while begin < len(voices):
             fault = f"symusic does not return from it within {patience:g} s"

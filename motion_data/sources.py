@@ -1,4 +1,4 @@
-"""Where the pairs of corpora come from, by licence; what may be done with weights trained on them."""
+"""Sources of the pairs of corpora by licence, and the licence terms for weights trained on them."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class LicenceRow:
     """The pairs under one licence, or under one set of licences."""
 
     licence: str
-    """Names as SPDX has them; all count that are joined by commas, one is enough of those joined by "or"."""
+    """SPDX names; all of those joined by commas apply, and one of those joined by "or"."""
     sources: tuple[str, ...]
-    """Packages; corpora where pairs belong to none."""
+    """Packages, or corpora of pairs without a package."""
     pieces: int
     hours: float
-    """Of sound and motion; variants of a piece count each."""
+    """Length of the pairs, including variants of a piece."""
 
 
 def source_of(pair: MotionPair) -> str:
-    """The package that a pair's music comes from, or the pair's corpus."""
+    """Package of a pair's music, or the pair's corpus."""
     return str(pair.provenance.get("package", pair.corpus))
 
 
 def licence_rows(pairs: Iterable[MotionPair]) -> list[LicenceRow]:
-    """The sources by licence, by the alphabet."""
+    """Sources by licence, in alphabetical order."""
     groups: dict[str, list[MotionPair]] = {}
     for pair in pairs:
         groups.setdefault(licence_label(pair.licence), []).append(pair)
@@ -66,9 +66,9 @@ def licence_table(pairs: Iterable[MotionPair]) -> list[str]:
 
 
 def package_table(corpus: Corpus) -> list[str]:
-    """What a corpus of packages keeps of each: tracks, hours, tempi; lines of a Markdown table, and a sum.
+    """Lines of a Markdown table of the tracks, hours and tempi of each package of a corpus, with a total.
 
-    Hours are those of the pairs, where a track's variants count each.
+    Hours are those of the pairs, including variants of a track.
     """
     groups: dict[tuple[str, str], list[MotionPair]] = {}
     for pair in corpus.pairs:
@@ -76,7 +76,7 @@ def package_table(corpus: Corpus) -> list[str]:
     refused = Counter(name.partition("/")[0] for name in corpus.info["left_out"])
     lines = ["| package | licence | tracks kept | refused | hours | with bars | bpm |", "|" + "---|" * 7]
     for (package, licence), pairs in sorted(groups.items()):
-        # A package's refused tracks have no licence here: they stand in its first line.
+        # Refused tracks have no licence; they are counted in the first line of their package.
         tracks = len({pair.piece for pair in pairs})
         lines.append(
             f"| {package} | {licence} | {tracks} | {refused.pop(package, 0)} | {_hours_and_tempi(pairs)} |"
@@ -91,9 +91,9 @@ def package_table(corpus: Corpus) -> list[str]:
 
 
 def _hours_and_tempi(pairs: Sequence[MotionPair]) -> str:
-    """Hours, hours with bars, and 5, 50 and 95 % of the tempi: three cells of a table."""
+    """Three cells of a table: hours, hours with bars, and 5th, 50th and 95th percentile of the tempi."""
     hours = sum(pair.seconds for pair in pairs) / 3600
-    # Where bars are not known, the dance is steps without joints.
+    # Pairs with unknown bars have no joints.
     barred = sum(pair.seconds for pair in pairs if pair.joints) / 3600
     tempi = [pair.bpm for pair in pairs if pair.bpm is not None]
     low, middle, high = np.percentile(tempi, (5, 50, 95)) if tempi else (0.0, 0.0, 0.0)
@@ -101,27 +101,27 @@ def _hours_and_tempi(pairs: Sequence[MotionPair]) -> str:
 
 
 def training_pairs(corpora: Sequence[Corpus]) -> list[MotionPair]:
-    """The pairs that weights learn from or are chosen by: train and dev."""
+    """Pairs used for training or model selection: train and dev."""
     return [pair for corpus in corpora for pair in corpus.pairs if pair.split != "test"]
 
 
 def check_licences(corpora: Sequence[Corpus]) -> None:
-    """Refuse corpora whose train or dev pairs must not be used commercially, or not be changed.
+    """Refuse corpora with train or dev pairs that forbid commercial use or changed versions.
 
     Raises:
-        DataError: naming the pairs.
+        DataError: there are such pairs; the message names them.
     """
     for corpus in corpora:
-        found = [pair for pair in training_pairs([corpus]) if is_restricted(pair.licence)]
-        if found:
-            named = ", ".join(pair.name for pair in found[:5]) + (", …" if len(found) > 5 else "")
-            licences = sorted({licence_label(pair.licence) for pair in found})
+        pairs = [pair for pair in training_pairs([corpus]) if is_restricted(pair.licence)]
+        if pairs:
+            names = ", ".join(pair.name for pair in pairs[:5]) + (", …" if len(pairs) > 5 else "")
+            licences = sorted({licence_label(pair.licence) for pair in pairs})
             raise DataError(
-                f"{corpus.folder}: {len(found)} pairs of train and dev are under licences that forbid "
-                f"commercial use or changed versions ({named}: {'; '.join(licences)}); train without them"
+                f"{corpus.folder}: {len(pairs)} pairs of train and dev are under licences that forbid "
+                f"commercial use or changed versions ({names}: {'; '.join(licences)}); train without them"
             )
 
 
 def has_copyleft(pairs: Iterable[MotionPair]) -> bool:
-    """Whether one of the pairs is under CC BY-SA, the GPL or the like."""
+    """Whether a pair is under a copyleft licence such as CC BY-SA or the GPL."""
     return any(is_copyleft(licence) for licence in {pair.licence for pair in pairs})

@@ -181,9 +181,12 @@ def test_another_soundfont_and_a_damaged_table_are_refused(sounds: MeasuredSound
     (tmp_path / "soundfonts.json").write_text(json.dumps(table))
     assert read_measured_sounds(tmp_path) == replace(sounds, folder=tmp_path)
     damages: tuple[tuple[Callable[[Any], Any], str], ...] = (
-        (lambda font: font.update(sha256="0" * 64), "another soundfont than the one measured"),
-        (lambda font: font.pop("kits"), "no table of soundfonts"),
-        (lambda font: font["programs"].update({"0": [{"60": float("nan")}] * 2}), "no table of soundfonts"),
+        (lambda font: font.update(sha256="0" * 64), "not the soundfont that .* was measured with"),
+        (lambda font: font.pop("kits"), "not a table of soundfonts"),
+        (
+            lambda font: font["programs"].update({"0": [{"60": float("nan")}] * 2}),
+            "not a table of soundfonts",
+        ),
         (lambda font: font.update(path="gone.sf2"), "gone.sf2"),
     )
     for number, (damage, message) in enumerate(damages):

@@ -112,7 +112,7 @@ def test_what_was_played_before_changes_nothing(kits: tuple[int, int], pitch: in
 def test_nothing_to_hear_is_refused() -> None:
     with pytest.raises(DataError, match="the score has no notes"):
         render_score(in_ticks([]), default_soundfont())
-    with pytest.raises(DataError, match=r"nothing sounds \(programs: flute 73\)"):
+    with pytest.raises(DataError, match=r"the result is silent \(programs: flute 73\)"):
         render_score(
             make_score([("flute", 73, False, notes_at([0.0], [60]))]), default_soundfont(), 20.0, 21.0
         )

@@ -1,9 +1,9 @@
-"""A parametric dancer: a body whose feet come down on a grid, and which knows the bar. No capture needed [O].
+"""Parametric dancer: procedural motion whose footfalls follow the beats and bars of a grid [O].
 
-Phrases begin on downbeats; how far, how high and how hard a step, a bounce and an arm go depends on
-the position in the bar. Footfalls carry human error, and a take has its own body, habits and accents,
-all drawn from its random generator: the same generator gives the same dance. So a take is a seed
-with a style, named by :func:`take_name`, and takes are kept apart by keeping seeds apart.
+Phrases begin on downbeats; sizes of steps, bounce and arm movements depend on the position in the bar.
+Footfalls have human timing errors. Body, habits and accents of a take are drawn from its random generator, so
+that the same generator gives the same dance. A take is therefore a seed and a style, named by
+:func:`take_name`; splits with different seeds share no takes.
 """
 
 from __future__ import annotations
@@ -40,21 +40,18 @@ from motionbeat_upstream.tracking.grid import Grid
 Array = NDArray[np.float64]
 
 STYLES: dict[int, tuple[str, ...]] = {metre: tuple(patterns) for metre, patterns in sorted(PATTERNS.items())}
-"""Styles by metre in beats a bar; 2 is 6/8, felt in two."""
+"""Styles by metre (beats per bar); 2 includes 6/8."""
 
 Follows = Literal["beats", "music"]
-"""What a parametric dancer follows: beats and bars alone, by :func:`dance`, or all that sounds, by
-:func:`~motion_data.corpora.constructed.responsive.dance_to_music`."""
+"""What a parametric dancer follows: only beats and bars (:func:`dance`), or also notes or sound
+(:func:`~motion_data.corpora.constructed.responsive.dance_to_music`)."""
 
 LEAD_SECONDS, MARGIN_SECONDS = 6.0, 0.5
-"""Seconds danced before the span, so that it begins in the middle of a dance, and computed around it."""
+"""Dance before the span, so that it does not begin with the dance, and margin computed around it."""
 
 
 def take_name(style: str, seed: int, follows: Follows = "beats") -> str:
-    """Name of what a parametric dancer makes of a style with ``numpy.random.default_rng(seed)``.
-
-    The body, the habits and every error come from the seed: give each split seeds of its own.
-    """
+    """Name of the take that a style and ``numpy.random.default_rng(seed)`` give."""
     return f"{'dancer' if follows == 'beats' else 'responsive'}-{style}-{seed}"
 
 
@@ -64,21 +61,21 @@ def dance(
     """Dance to a grid.
 
     Args:
-        grid: beats and bars; continued at its outer tempo where it does not cover the span.
+        grid: beats and bars; extrapolated with its first and last period where it does not cover the span.
         style: one of ``STYLES[grid.metre]``. Too fast music is danced at half time, slow music with
-            much energy at double time.
+            high energy at double time.
         seconds: length of the span, from 0.
         energy: 0 (calm) to 1 (wild): size of steps, bounce and arms.
-        rng: body, habits, variation and human error.
-        fps: frames a second.
+        rng: for body, habits, variation and human error.
+        fps: frames per second.
 
     Returns:
-        22 joints in metres, y up, floor at 0; bones keep their length; a standing foot keeps its place.
-        ``pulses``: the touch-downs of the dance's steps between 0 and ``seconds``, between frames as
-        they fall; scuffs and extra taps off the beat are in the joints, and not in the pulses.
+        22 joints in metres, y up, floor at 0; bones keep their lengths, standing feet keep their positions.
+        ``pulses`` are the touch-downs of steps between 0 and ``seconds``, not rounded to frames; scuffs and
+        extra taps off the beat are in the joints, but not in the pulses.
 
     Raises:
-        DataError: no such style in this metre; a span or an energy that cannot be.
+        DataError: the style is unknown in this metre, or the span or energy is out of range.
     """
     check_dance(grid, style, seconds, energy, fps)
     pattern = PATTERNS[grid.metre][style]
@@ -98,32 +95,27 @@ def dance(
 
 
 def check_dance(grid: Grid, style: str, seconds: float, energy: float, fps: float) -> None:
-    """Refuse what cannot be danced; arguments and errors are those of :func:`dance`."""
+    """Check the arguments of :func:`dance`, with the same errors."""
     if style not in PATTERNS.get(grid.metre, {}):
-        known = ", ".join(STYLES.get(grid.metre, ())) or f"none (metres: {', '.join(map(str, STYLES))})"
-        raise DataError(f"style {style!r} in a metre of {grid.metre} beats; the dancer knows: {known}")
+        styles = ", ".join(STYLES.get(grid.metre, ())) or f"none (metres: {', '.join(map(str, STYLES))})"
+        raise DataError(f"style {style!r} in a metre of {grid.metre} beats; expected one of: {styles}")
     if not (np.isfinite(seconds) and seconds * fps >= 2):
-        raise DataError(f"a dance of {seconds:g} s at {fps:g} frames a second; expected two frames or more")
+        raise DataError(f"a dance of {seconds:g} s at {fps:g} fps; expected at least two frames")
     if not 0 <= energy <= 1:
         raise DataError(f"energy {energy:g}; expected 0 (calm) to 1 (wild)")
 
 
 def touch_downs(plan: Choreography, seconds: float) -> dict[str, Array]:
     """(N,) touch-downs of each foot from 0 to ``seconds``, without scuffs."""
+    falls = [fall for fall in plan.footfalls if fall.is_step and fall.lift > 0 and 0 <= fall.time < seconds]
     return {
-        limb: np.array(
-            [
-                f.time
-                for f in plan.footfalls
-                if f.foot == foot and f.is_step and f.lift > 0 and 0 <= f.time < seconds
-            ]
-        )
+        limb: np.array([fall.time for fall in falls if fall.foot == foot])
         for foot, limb in enumerate(("left_foot", "right_foot"))
     }
 
 
 def foot_tracks(plan: Choreography, body: Body, energy: float, times: Array) -> tuple[Foot, Foot]:
-    """Each foot stands, and swings from one place to the next."""
+    """Motion of both feet, which stand or swing between the positions of their footfalls."""
     seconds = swing_durations(plan.footfalls, energy)
     plants = [np.zeros(2), np.zeros(2)]
     rows: list[list[tuple[float, ...]]] = [[], []]
@@ -131,50 +123,50 @@ def foot_tracks(plan: Choreography, body: Body, energy: float, times: Array) -> 
         if fall.lift == 0:
             continue
         begin, end = plants[fall.foot], np.array(fall.location)
-        aside = _detour(begin, end, plants[1 - fall.foot], fall, 1.1 * MIN_FOOT_DISTANCE * body.height / 1.70)
-        rows[fall.foot].append((fall.time, swing, *begin, *end, *aside, fall.yaw, fall.lift))
+        clearance = 1.1 * MIN_FOOT_DISTANCE * body.height / 1.70
+        detour = _detour(begin, end, plants[1 - fall.foot], fall, clearance)
+        rows[fall.foot].append((fall.time, swing, *begin, *end, *detour, fall.yaw, fall.lift))
         plants[fall.foot] = end
     left, right = (_foot_track(np.array(foot_rows), body, times) for foot_rows in rows)
     return left, right
 
 
 def _detour(begin: Array, end: Array, other: Array, fall: Footfall, clearance: float) -> Array:
-    """How far the middle of a foot's way bends away from the other foot that stands there."""
-    way = end - begin
-    share = np.clip((other - begin) @ way / max(float(way @ way), 1e-6), 0.2, 0.8)
-    apart = begin + share * way - other
-    distance = float(np.hypot(*apart))
+    """(2,) offset of the middle of a foot's path that avoids the other foot."""
+    path = end - begin
+    share = np.clip((other - begin) @ path / max(float(path @ path), 1e-6), 0.2, 0.8)
+    offset = begin + share * path - other
+    distance = float(np.hypot(*offset))
     if distance >= clearance:
         return np.zeros(2)
     if distance < 0.02:
-        own = 1.0 if fall.foot == 0 else -1.0
-        apart, distance = own * np.array([np.cos(fall.heading), -np.sin(fall.heading)]), 1.0
-        return clearance * apart
-    bend: Array = (clearance - distance) / distance * apart
-    return bend
+        side = 1.0 if fall.foot == 0 else -1.0
+        return clearance * (side * np.array([np.cos(fall.heading), -np.sin(fall.heading)]))
+    detour: Array = (clearance - distance) / distance * offset
+    return detour
 
 
 def _foot_track(rows: Array, body: Body, times: Array) -> Foot:
     landing, swing, x0, z0, x1, z1, bend_x, bend_z, yaw, lift = rows.T
-    coming = np.minimum(np.searchsorted(landing, times), len(landing) - 1)
-    share = np.clip(1 - (landing[coming] - times) / swing[coming], 0.0, 1.0)
-    # The foot is over its place a little before it comes down on it.
-    way = np.minimum(share / 0.94, 1.0)
-    way = way**3 * (10 - 15 * way + 6 * way**2)
-    around = 16 * share**2 * (1 - share) ** 2
-    height = lift[coming] * (4 * share * (1 - share)) ** 1.25
+    following = np.minimum(np.searchsorted(landing, times), len(landing) - 1)
+    phase = np.clip(1 - (landing[following] - times) / swing[following], 0.0, 1.0)
+    # The foot reaches its position shortly before it comes down.
+    path = np.minimum(phase / 0.94, 1.0)
+    path = path**3 * (10 - 15 * path + 6 * path**2)
+    detour = 16 * phase**2 * (1 - phase) ** 2
+    height = lift[following] * (4 * phase * (1 - phase)) ** 1.25
     before = np.concatenate([yaw[:1], yaw[:-1]])
     ball = np.stack(
         [
-            x0[coming] + way * (x1 - x0)[coming] + around * bend_x[coming],
+            x0[following] + path * (x1 - x0)[following] + detour * bend_x[following],
             body.ball + height,
-            z0[coming] + way * (z1 - z0)[coming] + around * bend_z[coming],
+            z0[following] + path * (z1 - z0)[following] + detour * bend_z[following],
         ],
         -1,
     )
-    # The heel leaves first: it is highest a third of the way.
-    pitch = 6.75 * share * (1 - share) ** 2 * np.minimum(0.55, 3.0 * lift[coming])
-    return Foot(ball, before[coming] + way * (yaw - before)[coming], pitch)
+    # The heel leaves the floor first and is highest after a third of the swing.
+    pitch = 6.75 * phase * (1 - phase) ** 2 * np.minimum(0.55, 3.0 * lift[following])
+    return Foot(ball, before[following] + path * (yaw - before)[following], pitch)
 
 
 def _posture(
@@ -186,15 +178,14 @@ def _posture(
     fps: float,
     rng: np.random.Generator,
 ) -> Posture:
-    """The body over its feet: weight, bounce, turn, and arms that tell the bar."""
+    """Posture above the feet: weight shifts, bounce, turns, and arms with accents of the bar."""
     scale = body.height / 1.70
     smooth = partial(smooth_track, fps=fps)
     x, z, heading, weight = body_path(plan, times, fps)
 
     beat = float(np.median(np.diff(plan.beat_times)))
     depth = pattern.bounce * scale * (0.35 + 0.9 * energy) * (0.3 + 1.4 * plan.beat_accents)
-    low = plan.beat_times + rng.normal(0.02, 0.006)
-    bounce = _bumps(times, low, -depth, beat)
+    bounce = _bumps(times, plan.beat_times + rng.normal(0.02, 0.006), -depth, beat)
     rise = np.interp(times, plan.beat_times + 0.3 * beat, plan.beat_rises * scale)
     hops = hop_heights(plan, energy, times)
     height = body.ankle + 0.98 * body.leg + body.hip_drop - (0.012 + 0.02 * energy) * scale
@@ -220,52 +211,51 @@ def _posture(
 
 
 def smooth_track(values: Array, seconds: float, fps: float) -> Array:
-    """(T, ...) values after a Gaussian filter of a standard deviation in seconds."""
-    softened: Array = gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
-    return softened
+    """Smooth (T, ...) values by a Gaussian filter with a standard deviation in seconds."""
+    smooth: Array = gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
+    return smooth
 
 
 def body_path(
-    plan: Choreography, times: Array, fps: float, moving: float = np.inf
+    plan: Choreography, times: Array, fps: float, max_move: float = np.inf
 ) -> tuple[Array, Array, Array, Array]:
-    """(T,) x, z and heading of the body, and its weight: from 1 on the left foot to -1 on the right.
+    """(T,) x, z and heading of the body, and its weight, from 1 on the left foot to -1 on the right.
 
-    It moves evenly from step to step, but for no longer than ``moving`` seconds.
+    The body moves evenly from step to step, in the last ``max_move`` seconds before each step.
     """
     smooth = partial(smooth_track, fps=fps)
     falls = [fall for fall in plan.footfalls if fall.weight]
     stand = np.array([fall.time for fall in falls])
-    # The weight arrives on a foot after the foot has come down.
+    # The weight shifts to a foot after its touch-down.
     gap = np.diff(stand, append=stand[-1] + 0.5)
     arrival = stand + np.minimum(0.15, 0.4 * gap)
-    waits = np.flatnonzero(np.diff(arrival) > moving)
+    waits = np.flatnonzero(np.diff(arrival) > max_move)
     falls = [fall for index, fall in enumerate(falls) for _ in range(1 + (index in waits))]
-    arrival = np.insert(arrival, waits + 1, arrival[waits + 1] - moving)
-    place = np.array([fall.location for fall in falls])
-    middle = np.array([fall.centre for fall in falls])
-    goal = middle + 0.45 * (place - middle)
-    x, z = (smooth(np.interp(times, arrival, axis), 0.09) for axis in goal.T)
+    arrival = np.insert(arrival, waits + 1, arrival[waits + 1] - max_move)
+    foot = np.array([fall.location for fall in falls])
+    centre = np.array([fall.centre for fall in falls])
+    target = centre + 0.45 * (foot - centre)
+    x, z = (smooth(np.interp(times, arrival, axis), 0.09) for axis in target.T)
     heading = smooth(np.interp(times, arrival, np.array([fall.heading for fall in falls])), 0.10)
     weight = smooth(np.interp(times, arrival, np.array([1.0 - 2.0 * fall.foot for fall in falls])), 0.07)
     return x, z, heading, weight
 
 
 def _bumps(times: Array, peaks: Array, heights: Array, width: float) -> Array:
-    """A raised cosine of a height at each peak, 0 half a width away; the nearest peak counts."""
-    middles = (peaks[1:] + peaks[:-1]) / 2
-    nearest = np.searchsorted(middles, times)
-    away = np.clip(np.abs(times - peaks[nearest]) / (width / 2), 0.0, 1.0)
-    bumps: Array = heights[nearest] * 0.5 * (1 + np.cos(np.pi * away))
+    """(T,) raised cosines of given heights and width around the peaks; the nearest peak counts."""
+    nearest = np.searchsorted((peaks[1:] + peaks[:-1]) / 2, times)
+    distance = np.clip(np.abs(times - peaks[nearest]) / (width / 2), 0.0, 1.0)
+    bumps: Array = heights[nearest] * 0.5 * (1 + np.cos(np.pi * distance))
     return bumps
 
 
 def hop_heights(plan: Choreography, energy: float, times: Array) -> Array:
-    """Metres that hops raise the body."""
+    """(T,) height of the body in hops, in metres."""
     rise = np.zeros(len(times))
     for fall in plan.footfalls:
         if fall.hop:
-            share = np.clip((times - fall.time + 0.24) / 0.24, 0.0, 1.0)
-            rise += 4 * share * (1 - share) * (0.02 + 0.03 * energy)
+            phase = np.clip((times - fall.time + 0.24) / 0.24, 0.0, 1.0)
+            rise += 4 * phase * (1 - phase) * (0.02 + 0.03 * energy)
     return rise
 
 
@@ -279,12 +269,12 @@ def _arms(
     rng: np.random.Generator,
     fps: float,
 ) -> tuple[Array, Array]:
-    """Arms swing against the feet and go to the phrase's accent on strong beats."""
+    """Angles of both arms, which swing opposite to the feet and move to an accent on strong beats."""
     choice = rng.integers(len(arms.accents), size=len(plan.phrase_times))
     one_sided = rng.random((len(plan.phrase_times), 2)) < 0.3
     phrase = np.clip(np.searchsorted(plan.phrase_times, times, side="right") - 1, 0, None)
     habit = rng.normal(0.0, 5.0, (2, 4))
-    # On fast beats there is no time for wide gestures.
+    # Gestures are smaller at fast tempi.
     wide = min(1.0, float(np.median(np.diff(plan.beat_times))) / 0.5)
     both = []
     for side, sign in ((0, 1.0), (1, -1.0)):
@@ -294,7 +284,7 @@ def _arms(
         strength = gaussian_filter1d(strength, 0.12 * fps, mode="nearest")
         rest = np.array(arms.rest) + habit[side]
         swing = np.array(arms.swing) * (0.6 + 0.7 * energy) * wide
-        # The left arm comes forward while the right foot carries.
+        # The left arm is forward while the weight is on the right foot.
         base = rest - sign * weight[:, None] * swing
         share = (np.clip(accent, 0, 1) * strength)[:, None]
         both.append(np.radians(base + share * (accents - base)))

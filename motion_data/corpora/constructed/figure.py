@@ -1,4 +1,4 @@
-"""A body of rigid bones: its proportions, and its 22 joints from feet, pelvis and the angles above."""
+"""Body of rigid bones: proportions, and its 22 joints from feet, pelvis and angles of the upper body."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from motion_data.skeleton import INDEX, JOINTS
 Array = NDArray[np.float64]
 
 MAX_LEG_EXTENSION = 0.985
-"""Share of a leg's length that it may stretch to; a knee is never quite straight."""
+"""Maximum extension of a leg relative to its length; a knee is never fully straight."""
 
 SIDES = (("left", 1.0), ("right", -1.0))
-"""A body that looks along +z has its left at +x."""
+"""Direction of x of each side of a body that faces +z."""
 
 
 @dataclass(frozen=True)
@@ -25,52 +25,55 @@ class Body:
     height: float = 1.70
     hip_width: float = 0.18
     hip_drop: float = 0.07
-    """From the pelvis joint down to the hips."""
+    """Height of the pelvis joint over the hips."""
     thigh: float = 0.41
     shin: float = 0.40
     ankle: float = 0.08
-    """Height of the ankle over the floor when the foot is flat."""
+    """Height of the ankle over the floor with a flat foot."""
     ball: float = 0.02
-    """Height of the ball's joint over the floor."""
+    """Height of the joint of the ball over the floor."""
     foot: float = 0.13
-    """From below the ankle to the ball."""
+    """Horizontal distance from ankle to ball."""
     spine: tuple[float, float, float, float, float] = (0.11, 0.13, 0.06, 0.22, 0.11)
-    """Pelvis to spine1, spine2, spine3, neck, head."""
+    """Bones from pelvis to spine1, spine2, spine3, neck and head."""
     shoulder_width: float = 0.35
     upper_arm: float = 0.27
     forearm: float = 0.25
 
     @property
     def leg(self) -> float:
-        """Hip to ankle, stretched."""
+        """Length from hip to ankle."""
         return self.thigh + self.shin
 
 
 def draw_body(rng: np.random.Generator) -> Body:
-    """A body of 1.52 to 1.92 m, each part by itself some per cent off the usual proportions."""
+    """Draw a body of 1.52 to 1.92 m; each part deviates from the default proportions by up to 7 %."""
     scale = rng.uniform(1.52, 1.92) / 1.70
-    own = scale * (1 + np.clip(rng.normal(0, 0.03, 14), -0.07, 0.07))
-    usual = Body()
-    a, b, c, d, e = (float(length * f) for length, f in zip(usual.spine, own[9:], strict=True))
+    factors = scale * (1 + np.clip(rng.normal(0, 0.03, 14), -0.07, 0.07))
+    default = Body()
+    a, b, c, d, e = (float(length * f) for length, f in zip(default.spine, factors[9:], strict=True))
     return Body(
         1.70 * scale,
-        usual.hip_width * own[0],
-        usual.hip_drop * own[1],
-        usual.thigh * own[2],
-        usual.shin * own[3],
-        usual.ankle * scale,
-        usual.ball * scale,
-        usual.foot * own[4],
+        default.hip_width * factors[0],
+        default.hip_drop * factors[1],
+        default.thigh * factors[2],
+        default.shin * factors[3],
+        default.ankle * scale,
+        default.ball * scale,
+        default.foot * factors[4],
         (a, b, c, d, e),
-        usual.shoulder_width * own[5],
-        usual.upper_arm * own[6],
-        usual.forearm * own[7],
+        default.shoulder_width * factors[5],
+        default.upper_arm * factors[6],
+        default.forearm * factors[7],
     )
 
 
 def rotation_matrices(yaw: Array, pitch: Array, roll: Array) -> Array:
-    """(T, 3, 3) rotations: roll about z (positive lifts the left), then pitch about x (positive bows),
-    then yaw about y (positive turns to the left); all in radians."""
+    """(T, 3, 3) rotations by angles in radians.
+
+    Roll about z (positive lifts the left side), then pitch about x (positive bows forward), then yaw about y
+    (positive turns to the left).
+    """
     cy, sy, cp, sp, cr, sr = (f(angle) for angle in (yaw, pitch, roll) for f in (np.cos, np.sin))
     rows = (
         (cy * cr + sy * sp * sr, -cy * sr + sy * sp * cr, sy * cp),
@@ -85,15 +88,15 @@ class Foot:
     """A foot over T frames."""
 
     ball: Array
-    """(T, 3) the ball's joint."""
+    """(T, 3) joint of the ball."""
     yaw: Array
-    """(T,) where the toes point."""
+    """(T,) direction of the toes, radians."""
     pitch: Array
-    """(T,) how far the heel is raised about the ball, radians."""
+    """(T,) rotation of the heel upwards about the ball, radians."""
 
 
 def ankle_positions(body: Body, foot: Foot) -> Array:
-    """(T, 3) ankle: a rigid foot about its ball."""
+    """(T, 3) ankle of a rigid foot."""
     up, back = body.ankle - body.ball, body.foot
     rise = up * np.cos(foot.pitch) + back * np.sin(foot.pitch)
     forward = up * np.sin(foot.pitch) - back * np.cos(foot.pitch)
@@ -104,27 +107,27 @@ def ankle_positions(body: Body, foot: Foot) -> Array:
 
 @dataclass(frozen=True)
 class Posture:
-    """What the body does above its feet, over T frames."""
+    """Posture above the feet, over T frames."""
 
     pelvis: Array
-    """(T, 3) where the pelvis would be; it comes down where the legs do not reach."""
+    """(T, 3) desired position of the pelvis; it is lowered where the legs are too short."""
     pelvis_turn: Array
-    """(T, 3, 3) rotation of the pelvis, and so on."""
+    """(T, 3, 3) rotation of the pelvis; the following likewise."""
     waist_turn: Array
     chest_turn: Array
     head_turn: Array
     arms: tuple[Array, Array]
-    """Left and right: (T, 4) upper azimuth and elevation, fore azimuth and elevation in radians, as
-    :class:`~motion_data.corpora.constructed.step_patterns.Arms` has them, in the chest's frame."""
+    """Left and right: (T, 4) angles in radians in the frame of the chest, in the order of
+    :class:`~motion_data.corpora.constructed.step_patterns.Arms`."""
 
 
 def pose_joints(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
-    """(T, 22, 3) joints. Every bone keeps its length, and each foot is where it is said to be."""
+    """(T, 22, 3) joints. Every bone keeps its length, and the feet have the given positions."""
     joints = np.empty((len(posture.pelvis), len(JOINTS), 3))
 
-    def put(name: str, at: Array) -> Array:
-        joints[:, INDEX[name]] = at
-        return at
+    def put(name: str, positions: Array) -> Array:
+        joints[:, INDEX[name]] = positions
+        return positions
 
     half = body.hip_width / 2
     hips = [posture.pelvis_turn @ np.array([side * half, -body.hip_drop, 0]) for _, side in SIDES]
@@ -144,7 +147,7 @@ def pose_joints(body: Body, feet: tuple[Foot, Foot], posture: Posture) -> Array:
         put(f"{name}_ankle", ankle)
         put(f"{name}_foot", foot.ball)
         toes = np.stack([np.sin(foot.yaw), np.zeros(len(foot.yaw)), np.cos(foot.yaw)], -1)
-        # Knees point between hips and toes, a little outwards.
+        # Knees point between the directions of hips and toes, slightly outwards.
         pole = posture.pelvis_turn @ np.array([side * 0.15, 0.0, 1.0]) + toes
         put(f"{name}_knee", solve_middle_joint(hip, ankle, pole, body.thigh, body.shin))
 
@@ -175,24 +178,22 @@ def _bone_vectors(frame: Array, angles: Array, side: float, length: float) -> Ar
 
 
 def _soft_minimum(values: Array) -> Array:
-    """(T,) just under the least of (K, T), without its corners."""
+    """(T,) smooth lower bound of the minimum of (K, T) values."""
     sharpness = 60.0
-    least = values.min(axis=0)
-    smooth: Array = least - np.log(np.exp(-sharpness * (values - least)).sum(axis=0)) / sharpness
+    minimum = values.min(axis=0)
+    smooth: Array = minimum - np.log(np.exp(-sharpness * (values - minimum)).sum(axis=0)) / sharpness
     return smooth
 
 
 def solve_middle_joint(root: Array, end: Array, pole: Array, upper: float, lower: float) -> Array:
-    """The middle joint of a limb of two bones.
+    """Middle joint of a limb of two bones (two-bone inverse kinematics).
 
     Args:
         root: (T, 3) hip.
-        end: (T, 3) ankle, nowhere further from the hip than ``upper + lower``, nor nearer than
-            ``|upper - lower|``; a distance outside is read as the nearest within.
-        pole: (T, 3) direction the joint bends to; need be neither of unit length nor at a right angle
-            to the limb, but not along it.
+        end: (T, 3) ankle; its distance from the hip is clipped to [``|upper - lower|``, ``upper + lower``].
+        pole: (T, 3) direction in which the joint bends, of any length and not parallel to the limb.
         upper: length of the first bone in metres.
-        lower: of the second.
+        lower: length of the second bone in metres.
 
     Returns:
         (T, 3) knee, ``upper`` from the hip, ``lower`` from the ankle, on the side of the pole.

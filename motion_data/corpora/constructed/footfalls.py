@@ -1,4 +1,4 @@
-"""Where and when the feet of a dance come down: a step pattern laid on a grid, by a human [O]."""
+"""Footfalls of a dance: a step pattern on a grid, with human errors [O]."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from motionbeat_upstream.tracking.grid import Grid
 Array = NDArray[np.float64]
 
 STANCE_METRES = 0.10
-"""Metres from the middle to each foot."""
+"""Distance of each foot from the centre."""
 
 MIN_FOOT_DISTANCE, MAX_FOOT_DISTANCE = 0.16, 0.60
-"""Metres that two standing feet are apart, at least and at most."""
+"""Range of the distance between standing feet in metres."""
 
 MAX_FOOT_SPEED = 4.2
-"""m/s that a foot reaches in the middle of its way, at most."""
+"""Maximum speed of a foot in the middle of its swing in m/s."""
 
 
 def extend_grid(grid: Grid, begin: float, end: float) -> Grid:
-    """The grid from at least ``begin`` to ``end`` seconds, as its own tokens continue it."""
+    """Extrapolate a grid with its first and last period to cover ``begin`` to ``end`` seconds."""
     first, last = grid.beats[1] - grid.beats[0], grid.beats[-1] - grid.beats[-2]
     head = np.arange(max(0, int(np.ceil((grid.beats[0] - begin) / first))), 0, -1)
     tail = np.arange(1, max(0, int(np.ceil((end - grid.beats[-1]) / last))) + 1)
@@ -35,7 +35,7 @@ def extend_grid(grid: Grid, begin: float, end: float) -> Grid:
 
 @dataclass(frozen=True)
 class Footfall:
-    """One touch-down, or a shift of weight without one."""
+    """A touch-down, or a shift of weight without one."""
 
     time: float
     foot: int
@@ -43,38 +43,38 @@ class Footfall:
     location: tuple[float, float]
     """x and z of the ball."""
     yaw: float
-    """Where the toes point, radians."""
+    """Direction of the toes, radians."""
     lift: float
-    """Metres; 0 where the foot stays where it is and only takes the weight."""
+    """Metres; 0 for a shift of weight onto a foot that does not move."""
     weight: bool
-    """Whether the body comes to stand on it."""
+    """Whether the foot takes the weight."""
     hop: bool
     is_step: bool
-    """False for a scuff or an extra tap off the beat: no contact target."""
+    """False for a scuff or an extra tap off the beat, which is not a contact target."""
     centre: tuple[float, float]
-    """x and z of the place the dancer holds from here on."""
+    """x and z of the dancer's centre from here on."""
     heading: float
-    """Where the dancer faces from here on, radians."""
+    """Direction in which the dancer faces from here on, radians."""
 
 
 @dataclass(frozen=True)
 class Choreography:
-    """A choreography danced by a human."""
+    """Footfalls of a dance, and the beats of its body movement."""
 
     footfalls: tuple[Footfall, ...]
-    """In order of time."""
+    """Sorted by time."""
     beat_times: Array
-    """(B,) seconds of the beats the body moves to: those of the pattern."""
+    """(B,) times of the pattern's beats."""
     beat_accents: Array
-    """(B,) weight of each, by its position in the bar and the phrase's energy."""
+    """(B,) accent of each beat, from its position in the bar and the energy of the phrase."""
     beat_rises: Array
-    """(B,) metres the body rises."""
+    """(B,) metres by which the body rises."""
     phrase_times: Array
-    """(P,) seconds at which phrases begin."""
+    """(P,) times at which phrases begin."""
 
 
 def beat_stretch(pattern: Pattern, metre: int, period: float, energy: float) -> float:
-    """Beats of the music to a beat of the pattern: 2 where the music is too fast, 1/2 where it is slow."""
+    """Beats of the music per beat of the pattern: 2 for too fast music, 1/2 for slow music at high energy."""
     if period < pattern.quickest:
         return 2.0
     doubled = pattern.beats // 2
@@ -96,15 +96,15 @@ def choreograph(
     scale: float,
     rng: np.random.Generator,
 ) -> Choreography:
-    """Lay a pattern on the bars, with phrases of 4 or 8 bars, and dance it with human error.
+    """Repeat a pattern over the bars of a grid, in phrases of 4 or 8 bars, with human errors.
 
     Args:
         grid: at least two whole bars.
         pattern: for the same metre.
         accents: weight of each beat of the bar.
         energy: 0 to 1.
-        scale: size of the body over 1.70 m.
-        rng: everything that varies.
+        scale: height of the body relative to 1.70 m.
+        rng: for all variations.
     """
     period = float(np.median(np.diff(grid.beats)))
     stretch = beat_stretch(pattern, grid.metre, period, energy)
@@ -127,22 +127,21 @@ def choreograph(
         turning = dancer.turn_at_end if last else 0.0
         dancer.new_figure()
         for step in pattern.steps:
-            place = beat_index(step.beat * stretch, bar, starts, lengths, grid.metre)
-            if place is None:
+            index = beat_index(step.beat * stretch, bar, starts, lengths, grid.metre)
+            if index is None:
                 continue
-            accent = (
-                accents[(int(grid.positions[int(place)]) - 1) % len(accents)] if place == int(place) else 0.1
-            )
-            dancer.add_step(step, seconds_at(place), accent, turning / len(pattern.steps), stretch * period)
+            position = (int(grid.positions[int(index)]) - 1) % len(accents)
+            accent = accents[position] if index == int(index) else 0.1
+            dancer.add_step(step, seconds_at(index), accent, turning / len(pattern.steps), stretch * period)
         for beat in np.arange(0, pattern.beats):
-            place = beat_index(beat * stretch, bar, starts, lengths, grid.metre)
-            if place is None:
+            index = beat_index(beat * stretch, bar, starts, lengths, grid.metre)
+            if index is None:
                 continue
-            position = (int(grid.positions[int(place)]) - 1) % len(accents)
-            whole = place == int(place)
-            times.append(seconds_at(place))
-            weights.append((accents[position] if whole else 0.1) * dancer.force * rng.uniform(0.85, 1.15))
-            rises.append(pattern.rise[position] if pattern.rise and whole else 0.0)
+            position = (int(grid.positions[int(index)]) - 1) % len(accents)
+            on_beat = index == int(index)
+            times.append(seconds_at(index))
+            weights.append((accents[position] if on_beat else 0.1) * dancer.force * rng.uniform(0.85, 1.15))
+            rises.append(pattern.rise[position] if pattern.rise and on_beat else 0.0)
     return Choreography(
         tuple(sort_footfalls(dancer.footfalls)),
         np.array(times),
@@ -153,28 +152,28 @@ def choreograph(
 
 
 def swing_durations(footfalls: tuple[Footfall, ...], energy: float) -> Array:
-    """(N,) how long each foot is on its way to its footfall."""
+    """(N,) seconds of the swing before each footfall."""
     seconds = np.empty(len(footfalls))
     landed: list[tuple[float, tuple[float, float]] | None] = [None, None]
     for index, fall in enumerate(footfalls):
-        own, other = landed[fall.foot], landed[1 - fall.foot]
-        since = fall.time - own[0] if own else 1.0
+        previous, other = landed[fall.foot], landed[1 - fall.foot]
+        elapsed = fall.time - previous[0] if previous else 1.0
         free = fall.time - other[0] if other else 0.5
-        wanted = min(0.42, 0.9 * free) if not fall.hop else 0.22
+        duration = min(0.42, 0.9 * free) if not fall.hop else 0.22
         if not fall.is_step:
-            wanted = 0.22
-        wanted *= 1.1 - 0.25 * energy
-        way = float(np.hypot(fall.location[0] - own[1][0], fall.location[1] - own[1][1])) if own else 0.0
-        # A small step is a quick one: nobody hovers.
-        wanted = min(wanted, (way + 2 * fall.lift) / 0.6)
-        seconds[index] = min(max(wanted, 0.20, 1.9 * way / MAX_FOOT_SPEED), 0.8 * since)
+            duration = 0.22
+        duration *= 1.1 - 0.25 * energy
+        distance = float(np.hypot(*np.subtract(fall.location, previous[1]))) if previous else 0.0
+        # Small steps are quick.
+        duration = min(duration, (distance + 2 * fall.lift) / 0.6)
+        seconds[index] = min(max(duration, 0.20, 1.9 * distance / MAX_FOOT_SPEED), 0.8 * elapsed)
         if fall.lift > 0:
             landed[fall.foot] = (fall.time, fall.location)
     return seconds
 
 
 class Stepper:
-    """Where the dancer is and which foot is free, from footfall to footfall."""
+    """State of a dancer (position, heading, free foot, errors), which appends footfalls."""
 
     def __init__(
         self, pattern: Pattern, energy: float, scale: float, sigma: float, rng: np.random.Generator
@@ -194,7 +193,7 @@ class Stepper:
         self.turn_at_end = 0.0
 
     def new_phrase(self) -> None:
-        """Each phrase has its size, direction and turn."""
+        """Draw size, direction and turn of a phrase."""
         self.force = float(self.rng.uniform(0.8, 1.2))
         self.size = (0.65 + 0.55 * self.energy) * self.scale * float(self.rng.uniform(0.85, 1.1))
         self.forward = float(self.rng.choice([1.0, 1.0, -1.0]))
@@ -206,56 +205,53 @@ class Stepper:
             self.spin = -self.spin
 
     def new_figure(self) -> None:
-        """The pattern begins with the foot that is free, and its x points to that side."""
+        """Begin the pattern with the free foot; its x points to that side."""
         self.side = 1.0 if self.free == 0 else -1.0
-        # Nobody leaves the floor: drift back to the middle of it.
+        # The centre drifts back to the origin.
         self.centre = self.centre + np.clip(-0.15 * self.centre, -0.06, 0.06)
 
     def add_step(self, step: Step, time: float, accent: float, turning: float, beat: float) -> None:
-        """One step of the pattern, at ``time`` but for human error."""
+        """Add a step of the pattern at ``time`` plus a human error."""
         rng = self.rng
         size = self.size * (0.72 + 0.55 * accent) * (1 + float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)))
         self.heading += turning + self.spin * np.radians(self.pattern.turn) * self.pattern.beats / len(
             self.pattern.steps
         )
         foot = self.free if step.kind != "hop" else 1 - self.free
-        own = 1.0 if foot == 0 else -1.0
+        foot_side = 1.0 if foot == 0 else -1.0
         self.centre = self.centre + self._turned(self.side * step.dx * size, self.forward * step.dz * size)
-        across = self.side * step.ox * size + own * STANCE_METRES * self.scale
-        crosses = self.side * own * step.ox < -0.12
-        place = self._clear(foot, self._local(across, self.forward * step.oz * size), crosses)
+        across = self.side * step.ox * size + foot_side * STANCE_METRES * self.scale
+        crosses = self.side * foot_side * step.ox < -0.12
+        location = self._clear(foot, self._local(across, self.forward * step.oz * size), crosses)
         self.error = 0.35 * self.error + 0.94 * float(rng.normal(0, self.sigma))
         time += self.lag + float(np.clip(self.error, -2.2 * self.sigma, 2.2 * self.sigma))
-        moved = float(np.hypot(*(place - self.plants[foot])))
+        moved = float(np.hypot(*(location - self.plants[foot])))
         takes_weight = step.kind != "touch"
         missed = rng.random() < self.miss_rate and moved < 0.15 and step.kind != "hop"
         if missed and not takes_weight:
             return
-        # A foot that hardly moves still has to leave the floor to be a step.
-        lift = (
-            0.0 if missed else max(step.lift, 0.095 - 0.1 * moved) * (0.8 + 0.3 * self.energy + 0.25 * accent)
-        )
-        self._fall(
-            time, foot, self.plants[foot] if missed else place, lift, takes_weight, step.kind == "hop", True
-        )
+        if missed:
+            location, lift = self.plants[foot], 0.0
+        else:
+            # A foot that hardly moves must still leave the floor.
+            lift = max(step.lift, 0.095 - 0.1 * moved) * (0.8 + 0.3 * self.energy + 0.25 * accent)
+        self._fall(time, foot, location, lift, takes_weight, step.kind == "hop", True)
         if step.kind == "step":
             self.free = 1 - foot
         if rng.random() < self.scuff_rate and beat > 0.40 and step.kind == "step":
-            nudge = self.plants[self.free] + rng.normal(0, 0.02, 2)
-            place = self._clear(self.free, nudge, crossing=True)
-            extra = rng.random() < 0.4
-            off = time + (0.5 if len(self.pattern.steps) <= self.pattern.beats else 0.25) * beat
-            self._fall(off, self.free, place, 0.06 if extra else 0.025, False, False, False)
+            location = self._clear(self.free, self.plants[self.free] + rng.normal(0, 0.02, 2), crossing=True)
+            lift = 0.06 if rng.random() < 0.4 else 0.025
+            off_beat = time + (0.5 if len(self.pattern.steps) <= self.pattern.beats else 0.25) * beat
+            self._fall(off_beat, self.free, location, lift, False, False, False)
 
     def _fall(
-        self, time: float, foot: int, place: Array, lift: float, weight: bool, hop: bool, main: bool
+        self, time: float, foot: int, location: Array, lift: float, weight: bool, hop: bool, is_step: bool
     ) -> None:
-        own = 1.0 if foot == 0 else -1.0
-        x, z = float(place[0]), float(place[1])
-        middle = (float(self.centre[0]), float(self.centre[1]))
-        yaw = self.heading + own * self.turnout
+        x, z = float(location[0]), float(location[1])
+        centre = (float(self.centre[0]), float(self.centre[1]))
+        yaw = self.heading + (1.0 if foot == 0 else -1.0) * self.turnout
         self.footfalls.append(
-            Footfall(time, foot, (x, z), yaw, lift, weight, hop, main, middle, self.heading)
+            Footfall(time, foot, (x, z), yaw, lift, weight, hop, is_step, centre, self.heading)
         )
         self.plants[foot] = np.array([x, z])
 
@@ -266,28 +262,27 @@ class Stepper:
     def _local(self, x: float, z: float) -> Array:
         return self.centre + self._turned(x, z)
 
-    def _clear(self, foot: int, place: Array, crossing: bool) -> Array:
-        """The place, moved so that the foot is neither on the other nor out of reach of it."""
+    def _clear(self, foot: int, location: Array, crossing: bool) -> Array:
+        """Move a location so that the feet are neither too close nor too far apart."""
         other = self.plants[1 - foot]
-        own = 1.0 if foot == 0 else -1.0
-        apart = place - other
+        outwards = self._turned(1.0 if foot == 0 else -1.0, 0.0)
+        offset = location - other
         if not crossing:
-            outwards = self._turned(own, 0.0)
-            short = MIN_FOOT_DISTANCE * self.scale - float(apart @ outwards)
-            if short > 0:
-                apart = apart + short * outwards
-        distance = float(np.hypot(*apart))
+            missing = MIN_FOOT_DISTANCE * self.scale - float(offset @ outwards)
+            if missing > 0:
+                offset = offset + missing * outwards
+        distance = float(np.hypot(*offset))
         if distance < MIN_FOOT_DISTANCE * self.scale:
-            apart = apart + (MIN_FOOT_DISTANCE * self.scale - distance) * self._turned(own, 0.0)
+            offset = offset + (MIN_FOOT_DISTANCE * self.scale - distance) * outwards
         if distance > MAX_FOOT_DISTANCE * self.scale:
-            apart = apart * (MAX_FOOT_DISTANCE * self.scale / distance)
-        return other + apart
+            offset = offset * (MAX_FOOT_DISTANCE * self.scale / distance)
+        return other + offset
 
 
 def beat_index(
     beat: float, bar: int, starts: NDArray[np.int64], lengths: NDArray[np.int64], metre: int
 ) -> float | None:
-    """Where among all beats a beat of a figure stands that begins with ``bar``; None in no such bar."""
+    """Index among all beats of a beat counted from ``bar``; None if the bar is missing or too short."""
     offset, within = divmod(beat, metre)
     index = bar + int(offset)
     if index >= len(starts) or within >= lengths[index]:
@@ -296,15 +291,16 @@ def beat_index(
 
 
 def sort_footfalls(footfalls: list[Footfall]) -> list[Footfall]:
-    """In order, without the scuffs that would leave their foot too little time for its steps."""
+    """Sort footfalls by time, and drop scuffs that leave their foot too little time for its steps."""
     ordered = sorted(footfalls, key=lambda fall: fall.time)
-    main = [[fall for fall in ordered if fall.is_step and fall.foot == foot] for foot in (0, 1)]
+    steps = [fall for fall in ordered if fall.is_step]
 
-    def in_the_way(scuff: Footfall) -> bool:
-        ways = [
-            (abs(step.time - scuff.time), np.subtract(step.location, scuff.location))
-            for step in main[scuff.foot]
-        ]
-        return any(time < max(0.3, 1.25 * 1.9 * np.hypot(*way) / MAX_FOOT_SPEED) for time, way in ways)
+    def is_feasible(scuff: Footfall) -> bool:
+        for step in steps:
+            distance = np.hypot(*np.subtract(step.location, scuff.location))
+            min_seconds = max(0.3, 1.25 * 1.9 * distance / MAX_FOOT_SPEED)
+            if step.foot == scuff.foot and abs(step.time - scuff.time) < min_seconds:
+                return False
+        return True
 
-    return [fall for fall in ordered if fall.is_step or not in_the_way(fall)]
+    return [fall for fall in ordered if fall.is_step or is_feasible(fall)]

@@ -140,8 +140,8 @@ def arrangement_labels(arrangement: Arrangement) -> Labels:
         events[kind] = notes_of_kind[gains.reshape(-1, 2).max(axis=1) >= MIN_AUDIBLE_GAIN]
     # The chord of the last downbeat lasts as long as its notes.
     chords_stop = max([around.stop, *(float(rows[:, 1].max()) for rows in notes if np.isfinite(around.stop))])
-    for kind, rows in arrangement.form.events.items():
-        events[kind] = _crop_to_music(rows, around, chords_stop if kind == "chords" else around.stop)
+    for kind, form_rows in arrangement.form.events.items():
+        events[kind] = _crop_to_music(form_rows, around, chords_stop if kind == "chords" else around.stop)
     if "sections" in events:
         silent, after = SECTIONS.index("silence"), "applause" if around.applause else "silence"
         before = [(0.0, around.start, silent)] if around.start > 0 else []

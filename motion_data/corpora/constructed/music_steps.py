@@ -1,14 +1,14 @@
-"""Which figure a dancer of the music dances in each section, and when the feet come down [O].
+"""Figures and footfalls of a dancer that follows music [O].
 
-Rules, with the numbers of a take in :class:`Habits`:
+Rules, with the parameters of a take in :class:`Habits`:
 
-- Each section of the music has a figure of its own, more often one that :data:`SUITS` its character.
-- A step is made where kick or bass sound near its beat, and is the wider the stronger they are. Where they do
-  not, it is made less often, and the foot that would have made it makes the next one. Where neither plays for
-  a bar, any stroke counts for them.
-- A step comes between its beat and the stroke that it answers.
-- A strong stroke of kick or bass off the figure may be answered with a tap of the free foot.
-- In breaks nobody steps.
+- Each section of the music has its own figure, preferably one that :data:`SUITS` its character.
+- A step is made if kick or bass have an onset near its beat; the stronger the onset, the larger the step.
+  Other steps are made less often, and the foot of a skipped step makes the next one. Where neither kick nor
+  bass play for a bar, onsets of all voices count.
+- The time of a step lies between its beat and its onset.
+- The free foot may tap to a strong onset of kick or bass between the steps.
+- There are no steps in breaks.
 """
 
 from __future__ import annotations
@@ -36,47 +36,47 @@ from motionbeat_upstream.tracking.grid import Grid
 Array = NDArray[np.float64]
 
 FAVOURITE_WEIGHT, SUITABLE_WEIGHT = 2.0, 4.0
-"""How much rather a dancer takes the own favourite figure, and one that suits the music."""
+"""Weights of the dancer's favourite figure and of figures that suit the music, against 1 of the others."""
 
 ON_BEAT_WINDOW, OFF_BEAT_WINDOW, MAX_WINDOW_SECONDS = 0.12, 0.2, 0.09
-"""A stroke belongs to a step within such a share of a beat, on and off the beats, and within such seconds."""
+"""Windows of onsets around steps on and off the beat, in beats, and their maximum in seconds."""
 
 HALF_TIME_FACTOR = 1.3
-"""A half-time section is danced at half time where beats last less than so many times the quickest."""
+"""Half-time sections are danced at half time if beats are shorter than this multiple of the quickest."""
 
 MIN_TAP_STRENGTH, MIN_TAP_GAP_SECONDS, TAP_LIFT_METRES = 0.6, 0.32, 0.06
-"""Strokes that are tapped to; seconds between two touch-downs of a foot; metres."""
+"""Minimum strength of an onset for a tap, minimum time between touch-downs of a foot, and lift of a tap."""
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How one dancer follows the music."""
+    """Parameters of a dancer that follows music."""
 
     late: float
-    """Seconds that all the dancer does comes after the music; less than 0 where it comes before."""
+    """Lag of the dancer behind the music in seconds; may be negative."""
     left_handed: bool
     tiring: float
     """Share of the energy that is lost from the beginning to the end."""
     steadiness: float
-    """Share of the steps that are made although neither kick nor bass sounds there."""
+    """Share of steps that are made without an onset of kick or bass."""
     attention: float
-    """How much steps and bounce follow strokes, not the bar."""
+    """Weight of onsets against metrical accents for steps and bounce, in [0, 1]."""
     pull: float
-    """Share of the way from the beat to the stroke at which a step comes."""
+    """Time of a step between its beat (0) and its onset (1)."""
     tapping: float
-    """Share of the strong strokes off the figure that are tapped to."""
+    """Share of strong onsets between steps that get a tap."""
     dynamics: float
-    """How much amplitude follows loudness: 1 gives a third of it at 12 dB less."""
+    """How much amplitude follows loudness; 1 gives a third of it at 12 dB less."""
     answering: float
-    """Share of the snare's strokes that the arms answer."""
+    """Share of the snare's onsets that the arms answer."""
     gesturing: float
-    """Share of the melody's accents that the hands show."""
+    """Share of the melody's accents that get a gesture."""
     clapping: float
-    """Share of the sections in which the snare is clapped to."""
+    """Share of the sections in which the snare is answered by clapping."""
 
 
 def draw_habits(rng: np.random.Generator) -> Habits:
-    """One dancer in four is 20 to 80 ms late, one in seven left-handed, one in five tires."""
+    """Draw habits: one of four dancers is 20 to 80 ms late, one of seven left-handed, one of five tires."""
     late = rng.uniform(0.020, 0.080) if rng.random() < 0.25 else np.clip(rng.normal(0.0, 0.004), -0.01, 0.01)
     return Habits(
         late=float(late),
@@ -95,42 +95,41 @@ def draw_habits(rng: np.random.Generator) -> Habits:
 
 @dataclass(frozen=True)
 class Figure:
-    """What is danced in a section."""
+    """Figure of a section."""
 
     pattern: Pattern
     character: frozenset[str]
     first_bar: int
-    """The bar of the grid at which it begins."""
+    """First bar of the grid."""
     until: int
-    """The first one of the next figure."""
+    """First bar of the next figure."""
     stretch: float
-    """Beats of the music to a beat of the pattern."""
+    """Beats of the music per beat of the pattern."""
 
 
-def nearest_onset(strokes: Array, times: Array, within: Array | float) -> tuple[Array, Array]:
-    """(N,) strength and seconds of the stroke nearest to each time; strength 0 where none is near enough.
+def nearest_onset(onsets: Array, times: Array, window: Array | float) -> tuple[Array, Array]:
+    """(N,) strength and time of the onset nearest to each time; strength 0 without one in the window.
 
     Args:
-        strokes: (M, 2) seconds, increasing, and strength.
+        onsets: (M, 2) increasing seconds, and strength.
         times: (N,) seconds.
-        within: seconds, of all or of each.
+        window: maximum distance in seconds, scalar or (N,).
     """
-    if not len(strokes):
+    if not len(onsets):
         return np.zeros(len(times)), times
-    middles = (strokes[1:, 0] + strokes[:-1, 0]) / 2
-    place = np.searchsorted(middles, times)
-    near = np.abs(strokes[place, 0] - times) <= within
-    return np.where(near, strokes[place, 1], 0.0), np.where(near, strokes[place, 0], times)
+    index = np.searchsorted((onsets[1:, 0] + onsets[:-1, 0]) / 2, times)
+    near = np.abs(onsets[index, 0] - times) <= window
+    return np.where(near, onsets[index, 1], 0.0), np.where(near, onsets[index, 0], times)
 
 
 def section_character(cues: MusicCues, grid: Grid, begin: float, end: float) -> frozenset[str]:
-    """Habits of movement that a section asks for; names are the keys of :data:`SUITS`.
+    """Character of a section; names are the keys of :data:`SUITS`.
 
-    ``half-time``: in a bar of four the snare is on the third beat and hardly on the others.
+    ``half-time``: in 4/4 the snare plays mainly on the third beat.
     ``off-beat``: hat, chords and melody are stronger half way between beats than on them.
-    ``driving``: a kick on nearly every beat. ``syncopated``: kick and bass as often off the beats as on them.
-    ``two-beat``: bass on the odd beats, chords on the even ones (of three: bass on the first alone).
-    ``calm``: quiet, or few strokes.
+    ``driving``: kick on nearly every beat. ``syncopated``: kick and bass as often off the beats as on them.
+    ``two-beat``: bass on odd beats, chords on even ones (in triple metre: bass on the first only).
+    ``calm``: quiet, or few onsets.
     """
     inside = (grid.beats >= begin) & (grid.beats < end)
     beats, positions = grid.beats[inside], grid.positions[inside]
@@ -145,34 +144,34 @@ def section_character(cues: MusicCues, grid: Grid, begin: float, end: float) -> 
     def mean(values: Array) -> float:
         return float(values.mean()) if len(values) else 0.0
 
-    found = set()
+    character = set()
     snare, kick, bass, chords = (on(voice) for voice in ("snare", "kick", "bass", "chords"))
     odd, even = positions % 2 == 1, positions % 2 == 0
     third = mean(snare[positions == 3])
     if grid.metre == 4 and third > max(0.3, 3 * mean(snare[even]), 2 * mean(snare[positions == 1])):
-        found.add("half-time")
+        character.add("half-time")
     between = np.concatenate([cues.onsets[voice] for voice in ("hat", "chords", "melody")])
     between = between[np.argsort(between[:, 0], kind="stable")]
     half = beats + 0.5 * period
     if mean(nearest_onset(between, half, OFF_BEAT_WINDOW * period)[0]) > 1.15 * mean(
         nearest_onset(between, beats, within)[0]
     ):
-        found.add("off-beat")
+        character.add("off-beat")
     if mean((kick > 0.3).astype(float)) > 0.85:
-        found.add("driving")
+        character.add("driving")
     low = cues.low[(cues.low[:, 0] >= begin) & (cues.low[:, 0] < end), 0]
     off = nearest_onset(np.stack([beats, np.ones(len(beats))], 1), low, within)[0] == 0
     if len(low) > len(beats) / 3 and mean(off.astype(float)) > 0.5:
-        found.add("syncopated")
+        character.add("syncopated")
     if grid.metre == 3:
         odd, even = positions == 1, positions > 1
     if mean(np.maximum(bass, kick)[odd]) > 0.4 and mean(bass[even]) < 0.2 < mean(chords[even]):
-        found.add("two-beat")
-    strokes = sum(int(((s[:, 0] >= begin) & (s[:, 0] < end)).sum()) for s in cues.onsets.values())
+        character.add("two-beat")
+    count = sum(int(((rows[:, 0] >= begin) & (rows[:, 0] < end)).sum()) for rows in cues.onsets.values())
     frames = np.linspace(begin, end, 16)
-    if strokes < 1.5 * len(beats) or mean(cues.at(cues.loudness, frames)) < 0.45:
-        found.add("calm")
-    return frozenset(found)
+    if count < 1.5 * len(beats) or mean(cues.at(cues.loudness, frames)) < 0.45:
+        character.add("calm")
+    return frozenset(character)
 
 
 def choose_figures(
@@ -183,9 +182,9 @@ def choose_figures(
     energy: float,
     rng: np.random.Generator,
 ) -> list[Figure]:
-    """A figure for each section, in order and without gaps over the bars of the grid.
+    """Choose a figure for each section; together they cover the bars of the grid.
 
-    ``styles`` are those to choose from, None for all of the metre.
+    ``styles`` are the styles to choose from, None for all of the metre.
     """
     starts = np.flatnonzero(grid.positions == 1)
     period = float(np.median(np.diff(grid.beats)))
@@ -203,7 +202,7 @@ def choose_figures(
             [
                 (SUITABLE_WEIGHT if style in suitable else 1.0)
                 * (FAVOURITE_WEIGHT if style == favourite else 1.0)
-                # A new section is seen to be one.
+                # Consecutive sections have different figures.
                 * (0.0 if figures and patterns[style] is figures[-1].pattern and len(patterns) > 1 else 1.0)
                 for style in patterns
             ]
@@ -218,16 +217,16 @@ def choose_figures(
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where a figure has a step."""
+    """A step of a figure on the grid."""
 
     step: Step
     figure: Figure
     first_bar: int
-    """At which the figure's round begins."""
+    """Bar at which this repetition of the figure begins."""
     beat: float
-    """Among all beats of the grid."""
+    """Index among all beats of the grid."""
     second_foot: bool
-    """Whether the foot that is free then is not the one that was when the round began."""
+    """Whether the free foot is another than at the beginning of the repetition."""
 
 
 def choreograph_to_music(
@@ -240,39 +239,39 @@ def choreograph_to_music(
     scale: float,
     rng: np.random.Generator,
 ) -> Choreography:
-    """Lay figures on the bars and dance them by the rules above, with human error.
+    """Choreograph figures by the rules above, with human errors.
 
     Args:
         grid: at least two whole bars.
-        cues: beyond their ends every step is made.
-        figures: of :func:`choose_figures`.
+        cues: before and after them every step is made.
+        figures: from :func:`choose_figures`.
         accents: weight of each beat of the bar.
-        energy_at: (N,) energy, 0 to 1, at (N,) seconds.
+        energy_at: function from (N,) seconds to (N,) energy in [0, 1].
         habits: of the dancer.
-        scale: size of the body over 1.70 m.
-        rng: everything that varies.
+        scale: height of the body relative to 1.70 m.
+        rng: for all variations.
     """
     period = float(np.median(np.diff(grid.beats)))
     slots = _slots(grid, figures)
-    numbers = np.arange(len(grid.beats))
-    places = np.array([slot.beat for slot in slots])
-    whole = places == np.floor(places)
-    times = np.interp(places, numbers, grid.beats)
-    metrical = np.array(accents)[(grid.positions[places.astype(int)] - 1) % len(accents)]
-    metrical = np.where(whole, metrical, 0.1)
-    window = np.minimum(np.where(whole, ON_BEAT_WINDOW, OFF_BEAT_WINDOW) * period, MAX_WINDOW_SECONDS)
-    strength, stroke = _answered_onsets(cues, times, window, period * grid.metre)
+    beats = np.array([slot.beat for slot in slots])
+    on_beat = beats == np.floor(beats)
+    times = np.interp(beats, np.arange(len(grid.beats)), grid.beats)
+    metrical = np.array(accents)[(grid.positions[beats.astype(int)] - 1) % len(accents)]
+    metrical = np.where(on_beat, metrical, 0.1)
+    window = np.minimum(np.where(on_beat, ON_BEAT_WINDOW, OFF_BEAT_WINDOW) * period, MAX_WINDOW_SECONDS)
+    strength, onset = _answered_onsets(cues, times, window, period * grid.metre)
     known = (times >= cues.start) & (times < cues.stop)
     follow = np.where(known, habits.attention, 0.0)
     accent = (1 - follow) * metrical + follow * strength
-    made = np.where(known, habits.steadiness + (1 - habits.steadiness) * np.minimum(1.3 * strength, 1), 1)
-    aim = times + habits.pull * (stroke - times)
+    probability = habits.steadiness + (1 - habits.steadiness) * np.minimum(1.3 * strength, 1)
+    probability = np.where(known, probability, 1)
+    step_times = times + habits.pull * (onset - times)
     energy = energy_at(times)
     rests = is_in_break(cues, times)
 
     dancer = Stepper(figures[0].pattern, float(energy[0]), scale, float(rng.uniform(0.010, 0.025)), rng)
     dancer.lag = habits.late
-    # Most begin with the foot of their better side.
+    # Most dancers begin with the foot of their dominant side.
     dancer.free = (0 if habits.left_handed else 1) if rng.random() < 0.8 else int(rng.integers(2))
     phrase_bars = int(rng.choice([4, 8])) if grid.metre > 2 else 8
     phrases: list[float] = []
@@ -283,25 +282,25 @@ def choreograph_to_music(
         if slot.first_bar != figure_bar:
             figure_bar = slot.first_bar
             dancer.pattern = slot.figure.pattern
-            own = slot.figure.first_bar, (slot.first_bar - slot.figure.first_bar) // phrase_bars
-            if own != phrase:
-                phrase, phrase_bar = own, slot.first_bar
+            slot_phrase = slot.figure.first_bar, (slot.first_bar - slot.figure.first_bar) // phrase_bars
+            if slot_phrase != phrase:
+                phrase, phrase_bar = slot_phrase, slot.first_bar
                 dancer.energy = 0.5
                 dancer.new_phrase()
                 size = dancer.size / (0.65 + 0.55 * 0.5)
                 phrases.append(float(grid.beats[int(slot.beat)]))
             dancer.new_figure()
         turning = dancer.turn_at_end if _is_phrase_end(slot, phrase_bar, phrase_bars, grid.metre) else 0.0
-        if rng.random() >= made[index] or rests[index]:
+        if rng.random() >= probability[index] or rests[index]:
             continue
-        # After steps left out, the figure goes on with the feet exchanged, and so mirrored.
+        # After a skipped step the feet are exchanged, so that the figure continues mirrored.
         dancer.side = (1.0 if dancer.free == 0 else -1.0) * (-1.0 if slot.second_foot else 1.0)
         dancer.energy = float(energy[index])
         dancer.size = size * (0.65 + 0.55 * dancer.energy)
         steps = len(slot.figure.pattern.steps)
         dancer.add_step(
             slot.step,
-            float(aim[index]),
+            float(step_times[index]),
             float(accent[index]),
             turning / steps,
             slot.figure.stretch * period,
@@ -313,11 +312,9 @@ def choreograph_to_music(
 
 
 def is_in_break(cues: MusicCues, times: Array) -> NDArray[np.bool_]:
-    """(N,) whether (N,) seconds lie in a break."""
-    breaks = cues.breaks
-    inside: NDArray[np.bool_] = ((times[:, None] >= breaks[:, 0]) & (times[:, None] < breaks[:, 1])).any(
-        axis=1
-    )
+    """(N,) whether (N,) times lie in a break."""
+    start, stop = cues.breaks.T
+    inside: NDArray[np.bool_] = ((times[:, None] >= start) & (times[:, None] < stop)).any(axis=1)
     return inside
 
 
@@ -338,7 +335,7 @@ def _slots(grid: Grid, figures: Sequence[Figure]) -> list[_Slot]:
 
 
 def _figure_bars(figure: Figure, metre: int) -> int:
-    """Bars that a figure lasts once."""
+    """Bars of one repetition of a figure."""
     return max(1, round(figure.pattern.beats * figure.stretch / metre))
 
 
@@ -347,11 +344,11 @@ def _is_phrase_end(slot: _Slot, phrase_bar: int, phrase_bars: int, metre: int) -
 
 
 def _answered_onsets(cues: MusicCues, times: Array, window: Array, bar: float) -> tuple[Array, Array]:
-    """Strength and seconds of the stroke that each step answers."""
-    strength, stroke = nearest_onset(cues.low, times, window)
-    other, other_stroke = nearest_onset(cues.any, times, window)
-    alone = nearest_onset(cues.low, times, bar)[0] == 0
-    return np.where(alone, other, strength), np.where(alone, other_stroke, stroke)
+    """Strength and time of the onset of each step; ``bar`` is the length of a bar in seconds."""
+    strength, onset = nearest_onset(cues.low, times, window)
+    any_strength, any_onset = nearest_onset(cues.any, times, window)
+    without_low = nearest_onset(cues.low, times, bar)[0] == 0
+    return np.where(without_low, any_strength, strength), np.where(without_low, any_onset, onset)
 
 
 def _add_taps(
@@ -363,31 +360,31 @@ def _add_taps(
     period: float,
     rng: np.random.Generator,
 ) -> list[Footfall]:
-    """Touch-downs added where a strong low stroke is on no step, and a foot is free for it."""
+    """Add taps to strong low onsets between steps, if a foot is free."""
     low = cues.low[cues.low[:, 1] >= MIN_TAP_STRENGTH]
     if not len(low) or len(steps) < 2:
         return falls
     off = np.abs(nearest_onset(np.stack([steps, np.ones(len(steps))], 1), low[:, 0], np.inf)[1] - low[:, 0])
-    wanted = (off > 0.2 * period) & (rng.random(len(low)) < habits.tapping)
+    tapped = (off > 0.2 * period) & (rng.random(len(low)) < habits.tapping)
     errors = np.clip(rng.normal(0, sigma, len(low)), -2 * sigma, 2 * sigma)
     result = list(falls)
-    for time in low[wanted, 0] + habits.late + errors[wanted]:
+    for time in low[tapped, 0] + habits.late + errors[tapped]:
         before = [fall for fall in result if fall.time < time]
-        carrying = next((fall for fall in reversed(before) if fall.weight), None)
-        if carrying is None:
+        standing = next((fall for fall in reversed(before) if fall.weight), None)
+        if standing is None:
             continue
-        foot = 1 - carrying.foot
-        own = [fall for fall in result if fall.foot == foot]
-        last = next((fall for fall in reversed(own) if fall.time < time and fall.lift > 0), None)
-        following = next((fall for fall in own if fall.time > time), None)
-        if last is None or time - last.time < MIN_TAP_GAP_SECONDS or time - carrying.time < 0.1:
+        foot = 1 - standing.foot
+        same_foot = [fall for fall in result if fall.foot == foot]
+        last = next((fall for fall in reversed(same_foot) if fall.time < time and fall.lift > 0), None)
+        following = next((fall for fall in same_foot if fall.time > time), None)
+        if last is None or time - last.time < MIN_TAP_GAP_SECONDS or time - standing.time < 0.1:
             continue
         if following is not None:
-            way = float(np.hypot(*np.subtract(following.location, last.location)))
-            if following.time - time < max(MIN_TAP_GAP_SECONDS, 1.25 * 1.9 * way / MAX_FOOT_SPEED):
+            distance = float(np.hypot(*np.subtract(following.location, last.location)))
+            if following.time - time < max(MIN_TAP_GAP_SECONDS, 1.25 * 1.9 * distance / MAX_FOOT_SPEED):
                 continue
         tap = replace(
-            carrying,
+            standing,
             time=float(time),
             foot=foot,
             location=last.location,
@@ -402,7 +399,7 @@ def _add_taps(
 
 
 def _beat_weights(grid: Grid, figures: Sequence[Figure], accents: tuple[float, ...]) -> tuple[Array, Array]:
-    """(B,) weight of the bar and metres of rise on each beat."""
+    """(B,) metrical weight and rise in metres of each beat."""
     starts = np.append(np.flatnonzero(grid.positions == 1), len(grid.beats))
     weights = np.array(accents)[(grid.positions - 1) % len(accents)]
     rises = np.zeros(len(grid.beats))

@@ -1,15 +1,15 @@
-"""The parametric dancer that answers what sounds: same body and figures, moved by the music's cues [O].
+"""Parametric dancer that follows music: the body and figures of :mod:`dancer`, driven by cues [O].
 
-The feet follow the rules of :mod:`music_steps`. Of the body above them:
+The feet follow the rules of :mod:`music_steps`. The upper body follows these:
 
-- The pelvis sinks with kick and bass, and a little with the beats of the bar; off-beat music lowers it
-  between the beats. Head and chest go with it.
-- The arms answer the snare: with a clap, with both arms or with the leading one, by section.
-- The leading hand shows accents of the melody.
-- All amplitudes follow loudness; movements are soft where notes are bound, and sharp where they are short.
-- In a break the body rests.
+- The pelvis sinks with kick and bass, and slightly with the beats of the bar; with off-beat music it sinks
+  between the beats. Head and chest move with it.
+- The arms answer the snare with a clap, with both arms or with the leading arm, depending on the section.
+- The leading hand makes gestures to accents of the melody.
+- All amplitudes follow loudness; movements are smooth for legato and sharp for staccato.
+- In breaks the body rests.
 
-Where cues end the dancer goes on with the bar alone.
+Outside the cues the dancer follows the bars only.
 """
 
 from __future__ import annotations
@@ -50,28 +50,28 @@ from motionbeat_upstream.tracking.grid import Grid
 Array = NDArray[np.float64]
 
 LOUDNESS_EXPONENT = 2.75
-"""Energy goes with exp(LOUDNESS_EXPONENT · loudness) at dynamics 1: at 12 dB less it is a third."""
+"""Energy is proportional to exp(LOUDNESS_EXPONENT · loudness) at dynamics 1: a third of it at 12 dB less."""
 
 REST_SECONDS = 0.15
-"""Seconds (standard deviation) over which the body comes to rest and begins again."""
+"""Standard deviation of the filter with which the body stops and starts at breaks."""
 
 ACCENT_PERCENTILE = 60.0
-"""Percentile of the melody's strokes from which on one is an accent."""
+"""Onsets of the melody above this percentile of strength are accents."""
 
 MIN_GESTURE_GAP_SECONDS = 0.45
-"""Seconds between two strokes that an arm answers, at least."""
+"""Minimum time between two gestures."""
 
 RISE_SECONDS, FALL_SECONDS = (0.30, 0.08), (0.34, 0.30)
-"""Seconds that an arm takes to a stroke and back: with short notes, and how much more with bound ones."""
+"""Time of an arm to an onset and back: with staccato, and the addition with legato."""
 
 MAX_MOVE_SECONDS = 0.5
-"""Seconds before the weight arrives on a foot in which the body moves there; before that it stands."""
+"""The body moves to a foot at most this long before the weight arrives there."""
 
 MELODY_PRIORITY = 0.7
-"""How much an accent of the melody counts against a stroke of the snare close to it."""
+"""Priority of an accent of the melody against a nearby onset of the snare."""
 
 CLAP_DISTANCE_METRES = 0.05
-"""Metres between the wrists in a clap."""
+"""Distance of the wrists in a clap."""
 
 
 def dance_to_music(
@@ -84,24 +84,23 @@ def dance_to_music(
     fps: float = 60.0,
     figures: Sequence[str] | None = None,
 ) -> Motion:
-    """Dance to what sounds.
+    """Dance to music.
 
     Args:
-        grid: beats and bars; continued at its outer tempo where it does not cover the span.
-        cues: what sounds, on the clock of the grid.
-        style: favourite figure, one of ``STYLES[grid.metre]``; sections have others as well.
+        grid: beats and bars; extrapolated with its first and last period where it does not cover the span.
+        cues: on the clock of the grid.
+        style: favourite figure, one of ``STYLES[grid.metre]``; sections may have others.
         seconds: length of the span, from 0.
-        energy: 0 (calm) to 1 (wild) at middling loudness.
-        rng: body, habits, variation and human error.
-        fps: frames a second.
+        energy: 0 (calm) to 1 (wild) at median loudness.
+        rng: for body, habits, variation and human error.
+        fps: frames per second.
         figures: styles that sections may have; None for all of the metre.
 
     Returns:
-        As of :func:`~motion_data.corpora.constructed.dancer.dance`; taps that answer kick and bass off the
-        beat are in the pulses as well.
+        As :func:`~motion_data.corpora.constructed.dancer.dance`; the pulses include taps to kick and bass.
 
     Raises:
-        DataError: no such style in this metre; a span or an energy that cannot be.
+        DataError: the style is unknown in this metre, or the span or energy is out of range.
     """
     check_dance(grid, style, seconds, energy, fps)
     body, habits = draw_body(rng), draw_habits(rng)
@@ -123,22 +122,22 @@ def dance_to_music(
 def _energy_function(
     cues: MusicCues, energy: float, seconds: float, habits: Habits
 ) -> Callable[[Array], Array]:
-    """(N,) energy at (N,) seconds: as loud as the music is there, and less where the dancer is tired."""
+    """Function from (N,) times to (N,) energy, which follows loudness and decreases as the dancer tires."""
     loudness = smooth_track(cues.loudness, 0.25, CUE_RATE)
-    louder = loudness - float(np.median(loudness))
-    amplitude = np.clip(energy * np.exp(habits.dynamics * LOUDNESS_EXPONENT * louder), 0.02, 1.0)
+    relative = loudness - float(np.median(loudness))
+    amplitude = np.clip(energy * np.exp(habits.dynamics * LOUDNESS_EXPONENT * relative), 0.02, 1.0)
 
-    def at(times: Array) -> Array:
-        tired = 1 - habits.tiring * np.clip(times / seconds, 0, 1)
-        now: Array = cues.at(amplitude, times - habits.late) * tired
-        return now
+    def energy_at(times: Array) -> Array:
+        tiring = 1 - habits.tiring * np.clip(times / seconds, 0, 1)
+        result: Array = cues.at(amplitude, times - habits.late) * tiring
+        return result
 
-    return at
+    return energy_at
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """A dance whose steps are known, over (T,) times."""
+    """A dance with known steps, at (T,) times."""
 
     plan: Choreography
     grid: Grid
@@ -153,33 +152,32 @@ class _Scene:
 
     @cached_property
     def beat(self) -> float:
-        """Seconds."""
+        """Median beat period."""
         return float(np.median(np.diff(self.grid.beats)))
 
     @cached_property
     def moves(self) -> Array:
-        """(T,) 0 in breaks, else 1."""
+        """(T,) 0 in breaks, otherwise 1, smoothed."""
         inside = is_in_break(self.cues, self.times - self.habits.late).astype(float)
         return 1 - smooth_track(inside, REST_SECONDS, self.fps)
 
     @cached_property
     def legato(self) -> Array:
-        """(T,)."""
+        """(T,) legato."""
         return self.cues.at(self.cues.legato, self.times - self.habits.late)
 
     def figure_at(self, times: Array) -> NDArray[np.int64]:
-        """(N,) index of the figure that is danced at (N,) seconds."""
+        """(N,) index of the figure at (N,) times."""
         downbeats = self.grid.downbeats
         return _last_index(np.array([downbeats[figure.first_bar] for figure in self.figures]), times)
 
     def by_figure(self, values: Sequence[float | Sequence[float]]) -> Array:
-        """(T, ...) a value of each figure, which changes softly from one to the next."""
+        """(T, ...) values of the figures, with smooth transitions."""
         return smooth_track(np.array(values, dtype=np.float64)[self.figure_at(self.times)], 0.2, self.fps)
 
-    def bumps(self, at: Array, heights: Array, before: float, after: float) -> Array:
-        """(T,) a raised cosine of a height at each of (N,) seconds, so many seconds wide before and after it;
-        they add up."""
-        frames = (at - self.times[0]) * self.fps
+    def bumps(self, peaks: Array, heights: Array, before: float, after: float) -> Array:
+        """(T,) sum of raised cosines at (N,) times, with widths in seconds before and after the peaks."""
+        frames = (peaks - self.times[0]) * self.fps
         inside = (frames >= 0) & (frames < len(self.times) - 1)
         frame, heights = frames[inside].astype(int), heights[inside]
         share = frames[inside] - frame
@@ -193,17 +191,17 @@ class _Scene:
                 0.5 + 0.5 * np.cos(np.pi * np.arange(fall + 1) / fall),
             ]
         )
-        added: Array = np.convolve(impulses, kernel)[rise : rise + len(self.times)]
-        return added
+        total: Array = np.convolve(impulses, kernel)[rise : rise + len(self.times)]
+        return total
 
 
-def _last_index(begins: Array, times: Array) -> NDArray[np.int64]:
-    """(N,) index of the last of (M,) seconds at or before each of (N,); the first where there is none."""
-    return np.clip(np.searchsorted(begins, times, side="right") - 1, 0, None)
+def _last_index(starts: Array, times: Array) -> NDArray[np.int64]:
+    """(N,) index of the last of (M,) starts at or before each of (N,) times, at least 0."""
+    return np.clip(np.searchsorted(starts, times, side="right") - 1, 0, None)
 
 
 def _posture(scene: _Scene, rng: np.random.Generator) -> Posture:
-    """All above the feet."""
+    """Posture above the feet."""
     body, energy, figures = scene.body, scene.energy, scene.figures
     scale = body.height / 1.70
     smooth = partial(smooth_track, fps=scene.fps)
@@ -233,7 +231,7 @@ def _posture(scene: _Scene, rng: np.random.Generator) -> Posture:
 
 
 def _dips(scene: _Scene) -> tuple[Array, Array]:
-    """(T,) how low the pelvis is and how far head and chest nod, 0 to 1."""
+    """(T,) depth of the pelvis, and of head and chest, in [0, 1]."""
     cues, habits, beats = scene.cues, scene.habits, scene.grid.beats
     between = np.array(["off-beat" in figure.character for figure in scene.figures])
     beats = beats + np.where(between[scene.figure_at(beats)], 0.5 * scene.beat, 0.0)
@@ -244,27 +242,27 @@ def _dips(scene: _Scene) -> tuple[Array, Array]:
     width = float(np.clip(scene.beat, 0.3, 0.7))
 
     def curve(low_share: float, snare_share: float) -> Array:
-        at = np.concatenate([beats, low[:, 0], snare[:, 0]]) + 0.02 + habits.late
+        peaks = np.concatenate([beats, low[:, 0], snare[:, 0]]) + 0.02 + habits.late
         follow = habits.attention
         heights = np.concatenate([bar, low_share * follow * low[:, 1], snare_share * follow * snare[:, 1]])
-        soft, sharp = (scene.bumps(at, heights, share * width, share * width) for share in (0.6, 0.4))
-        bent: Array = 1 - np.exp(-1.2 * (scene.legato * soft + (1 - scene.legato) * sharp))
-        return bent
+        soft, sharp = (scene.bumps(peaks, heights, share * width, share * width) for share in (0.6, 0.4))
+        depth: Array = 1 - np.exp(-1.2 * (scene.legato * soft + (1 - scene.legato) * sharp))
+        return depth
 
     return curve(1.0, 0.0), curve(0.7, 1.0)
 
 
 def _arms(scene: _Scene, weight: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Arms swing against the feet, show the melody's accents and answer the snare."""
+    """Angles of both arms, which swing opposite to the feet and make gestures to melody and snare."""
     cues, habits, energy, figures = scene.cues, scene.habits, scene.energy, scene.figures
-    # On fast beats there is no time for wide gestures.
+    # Gestures are smaller at fast tempi.
     wide = min(1.0, scene.beat / 0.5)
     snare, melody = _gesture_onsets(cues, habits, rng)
     figure_of = scene.figure_at(snare[:, 0])
     claps = (rng.random(len(figures)) < habits.clapping)[figure_of]
     one_sided = (rng.random(len(figures)) < 0.5)[figure_of] & ~claps
-    meeting = _gesture_curve(scene, snare[claps])
-    ways = [
+    clapping = _gesture_curve(scene, snare[claps])
+    gestures = [
         (_gesture_curve(scene, melody), True, _accent_poses(scene, rng)),
         (_gesture_curve(scene, snare[one_sided]), True, _accent_poses(scene, rng)),
         (_gesture_curve(scene, snare[~claps & ~one_sided]), False, _accent_poses(scene, rng)),
@@ -274,60 +272,62 @@ def _arms(scene: _Scene, weight: Array, rng: np.random.Generator) -> tuple[Array
     rest = scene.by_figure([figure.pattern.arms.rest for figure in figures])
     both = []
     for side, sign in ((0, 1.0), (1, -1.0)):
-        own = 1.0 if (side == 0) == habits.left_handed else 0.35
-        # The left arm comes forward while the right foot carries.
+        leading_size = 1.0 if (side == 0) == habits.left_handed else 0.35
+        # The left arm is forward while the weight is on the right foot.
         angles = rest + rng.normal(0.0, 5.0, 4) - sign * swing
-        for share, leading, poses in ways:
-            size = (own if leading else 1.0) * (0.4 + 0.6 * energy) * wide
+        for share, leading, poses in gestures:
+            size = (leading_size if leading else 1.0) * (0.4 + 0.6 * energy) * wide
             angles += (share * size)[:, None] * (poses - angles)
-        angles += meeting[:, None] * (_clap_pose(scene.body) - angles)
+        angles += clapping[:, None] * (_clap_pose(scene.body) - angles)
         both.append(np.radians(angles))
     return both[0], both[1]
 
 
-def keep_strongest(strokes: Array, gap: float) -> Array:
-    """(M, 2) of (N, 2) strokes: the strongest, and no other less than ``gap`` seconds from one of them."""
-    times = strokes[:, 0]
-    first, after = np.searchsorted(times, times - gap, "right"), np.searchsorted(times, times + gap)
-    left, kept = np.ones(len(times), dtype=bool), np.zeros(len(times), dtype=bool)
-    for stroke in np.argsort(-strokes[:, 1], kind="stable"):
-        if left[stroke]:
-            kept[stroke] = True
-            left[first[stroke] : after[stroke]] = False
-    chosen: Array = strokes[kept]
-    return chosen
+def keep_strongest(onsets: Array, gap: float) -> Array:
+    """(M, 2) strongest of (N, 2) onsets, at least ``gap`` seconds apart."""
+    times = onsets[:, 0]
+    first, end = np.searchsorted(times, times - gap, "right"), np.searchsorted(times, times + gap)
+    available, selected = np.ones(len(times), dtype=bool), np.zeros(len(times), dtype=bool)
+    for index in np.argsort(-onsets[:, 1], kind="stable"):
+        if available[index]:
+            selected[index] = True
+            available[first[index] : end[index]] = False
+    strongest: Array = onsets[selected]
+    return strongest
 
 
 def _gesture_onsets(cues: MusicCues, habits: Habits, rng: np.random.Generator) -> tuple[Array, Array]:
-    """(N, 2) strokes of the snare that the arms answer, and (M, 2) accents of the melody, else of the chords,
-    that the leading hand shows; between any two of them there is time for one."""
+    """(N, 2) onsets of the snare and (M, 2) accents of the melody (or chords) that get a gesture.
+
+    They are at least :data:`MIN_GESTURE_GAP_SECONDS` apart.
+    """
     snare = cues.onsets["snare"]
     snare = snare[(snare[:, 1] > 0.3) & (rng.random(len(snare)) < habits.answering)]
     melody = cues.onsets["melody"] if len(cues.onsets["melody"]) else cues.onsets["chords"]
     if len(melody):
         melody = melody[melody[:, 1] >= np.percentile(melody[:, 1], ACCENT_PERCENTILE)]
     melody = melody[rng.random(len(melody)) < habits.gesturing]
-    # Of a snare and an accent at once the snare is answered.
+    # The snare has priority over a simultaneous accent.
     both = np.concatenate([snare, melody * (1.0, MELODY_PRIORITY)])
     order = np.argsort(both[:, 0], kind="stable")
-    kept = keep_strongest(both[order], MIN_GESTURE_GAP_SECONDS)
-    of_snare = np.isin(kept[:, 0], snare[:, 0])
-    return kept[of_snare], kept[~of_snare] / (1.0, MELODY_PRIORITY)
+    selected = keep_strongest(both[order], MIN_GESTURE_GAP_SECONDS)
+    is_snare = np.isin(selected[:, 0], snare[:, 0])
+    return selected[is_snare], selected[~is_snare] / (1.0, MELODY_PRIORITY)
 
 
-def _gesture_curve(scene: _Scene, strokes: Array) -> Array:
-    """(T,) how far an arm is on its way to a pose that it reaches on each of (N, 2) strokes, 0 to 1."""
-    at = strokes[:, 0] + scene.habits.late
-    (before, more_before), (after, more_after) = RISE_SECONDS, FALL_SECONDS
-    sharp = scene.bumps(at, strokes[:, 1], before, after)
-    soft = scene.bumps(at, strokes[:, 1], before + more_before, after + more_after)
-    way = np.clip(scene.legato * soft + (1 - scene.legato) * sharp, 0, 1)
-    # Where gestures run into one another the arm stays, without a jerk.
-    return smooth_track(np.sin(np.pi / 2 * way), 0.03, scene.fps)
+def _gesture_curve(scene: _Scene, onsets: Array) -> Array:
+    """(T,) position of an arm between rest (0) and a pose (1), which it reaches at (N, 2) onsets."""
+    peaks = onsets[:, 0] + scene.habits.late
+    (rise, legato_rise), (fall, legato_fall) = RISE_SECONDS, FALL_SECONDS
+    sharp = scene.bumps(peaks, onsets[:, 1], rise, fall)
+    soft = scene.bumps(peaks, onsets[:, 1], rise + legato_rise, fall + legato_fall)
+    position = np.clip(scene.legato * soft + (1 - scene.legato) * sharp, 0, 1)
+    # The sine avoids a jerk where overlapping gestures are clipped.
+    return smooth_track(np.sin(np.pi / 2 * position), 0.03, scene.fps)
 
 
 def _accent_poses(scene: _Scene, rng: np.random.Generator) -> Array:
-    """(T, 4) the pose in degrees that gestures go to: one a phrase, of those of its figure."""
+    """(T, 4) pose of gestures in degrees; one per phrase, chosen from those of its figure."""
     phrases = scene.plan.phrase_times
     choices = rng.random(len(phrases))
     poses = [
@@ -340,7 +340,7 @@ def _accent_poses(scene: _Scene, rng: np.random.Generator) -> Array:
 
 
 def _clap_pose(body: Body) -> Array:
-    """(4,) degrees at which an arm's wrist is in the middle in front of the chest."""
+    """(4,) angles in degrees at which the wrists nearly meet in front of the chest."""
     upper, elevation, fore = 72.0, 42.0, 94.0
     elbow = body.shoulder_width / 2 + body.upper_arm * np.sin(np.radians(elevation)) * np.cos(
         np.radians(upper)

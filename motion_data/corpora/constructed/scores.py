@@ -279,7 +279,8 @@ def _perform_notes(
     begin = begin + np.clip(errors, -MAX_TIMING_ERROR_SECONDS, MAX_TIMING_ERROR_SECONDS)
     velocity = np.clip(velocity * rng.uniform(0.75, 1.15), 12, 127)
     rows = np.stack([begin, duration, np.clip(pitch + transposition, 12, 115), velocity], axis=1)
-    return rows[np.argsort(begin, kind="stable")]
+    performed: NDArray[np.float64] = rows[np.argsort(begin, kind="stable")]
+    return performed
 
 
 Scores = Mapping[tuple[str, str], Sequence[ScoreEntry]]

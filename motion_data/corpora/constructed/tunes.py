@@ -1,6 +1,6 @@
-"""The tunes that are played: public-domain dance tunes of music21's corpus, the user's MIDI, and made ones.
+"""Tunes: public-domain dance tunes of music21's corpus, melodies of MIDI files, and generated ones.
 
-A tune is a melody on a regular grid of bars; harmony, bass and drums are added by the arrangement.
+A tune is a melody on a regular grid of bars; the arrangement adds harmony, bass and drums.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from motionbeat_upstream.file_name import printable
 from motionbeat_upstream.threads import cores
 
 TICKS_PER_BEAT = 48
-"""Ticks a beat; sixteenths, triplets and the eighths of 6/8 are whole numbers of them."""
+"""Sixteenths, triplets and the eighths of 6/8 are whole numbers of ticks."""
 
 METRES: Mapping[str, tuple[int, int]] = {
     "4/4": (4, 2),
@@ -44,51 +44,51 @@ METRES: Mapping[str, tuple[int, int]] = {
     "5/4": (5, 2),
     "7/8": (7, 2),
 }
-"""Beats a bar, and equal parts of a beat, by time signature. 6/8 counts two beats and 12/8 four, of three
-eighths each; 7/8 counts seven."""
+"""Beats per bar and parts per beat, by time signature. 6/8 has two beats and 12/8 four, of three eighths
+each; 7/8 has seven."""
 
 MIN_BARS, MIN_NOTES = 8, 16
-"""A tune with less is left out."""
+"""Shorter tunes are left out."""
 
 MAX_NOTES_PER_BEAT = 2.6
-"""Notes a beat above which a 2/4 bar is in halved values: a reel of sixteenths has four beats a bar."""
+"""A tune in 2/4 with more notes has halved values, e.g. a reel in sixteenths, and is read as 4/4."""
 
 INDEX_FORMAT = 4
-"""Goes up when what is taken from the corpus changes, so that old caches are not read."""
+"""Version of the cache of music21's tunes."""
 
 BAR_QUARTERS = {name: Fraction(name) * 4 for name in METRES}
-"""Signatures that are read, and the length of their bars in quarters."""
+"""Length of a bar in quarters, by time signature."""
 
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 
 
 @dataclass(frozen=True)
 class Tune:
-    """A melody of whole bars, fit to be repeated."""
+    """A melody of whole bars that can be repeated."""
 
     title: str
     source: str
-    """Where it is from: ``music21:FILE#NUMBER``, ``midi:FILE`` or ``made:SIGNATURE-NUMBER``."""
+    """``music21:FILE#NUMBER``, ``midi:FILE`` or ``made:SIGNATURE-NUMBER``."""
     signature: str
     """One of :data:`METRES`."""
     scale: tuple[int, ...]
     """(7,) pitch classes from the tonic upwards."""
     bars: int
     notes: NDArray[np.int64]
-    """(N, 3) start and duration in ticks from the first downbeat, and MIDI pitch; starts increase from 0."""
+    """(N, 3) onset and duration in ticks from the first downbeat, and MIDI pitch; onsets increase from 0."""
 
     piece: str
-    """Name of the piece: the title without what differs from book to book, or the name of another tune
-    that :func:`unify_piece_names` found to be the same; of a made tune or a MIDI file the source."""
+    """Name of the piece: the plain title, or that of an equal tune (:func:`unify_piece_names`); for a
+    generated tune or a MIDI file the source."""
 
     @property
     def metre(self) -> int:
-        """Beats a bar."""
+        """Beats per bar."""
         return METRES[self.signature][0]
 
 
 def plain_title(title: str) -> str:
-    """A title without what differs from book to book; empty where nothing is left."""
+    """Title without accents, articles, dance names and comments, which differ between books; may be empty."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     # "Opera -- Reel", "The Opera" and "OPERA REEL. (Another setting)" are the same title.
     plain = re.sub(r"\(.*?\)|'s\b|\b(a|the|no|reel|jig|hornpipe|waltz|strathspey|clog)\b", "", plain)
@@ -96,17 +96,17 @@ def plain_title(title: str) -> str:
 
 
 OPENING_BARS = 4
-"""Bars by which two tunes are known to be one."""
+"""Bars that are compared to find equal tunes."""
 
 MIN_OPENING_CHANGES = 6
-"""Changes of pitch from beat to beat that an opening must have to be anyone's own."""
+"""Minimum number of pitch changes from beat to beat of an opening that is compared."""
 
 
 def unify_piece_names(tunes: Sequence[Tune]) -> list[Tune]:
-    """The tunes, with one name for those that are the same under several titles.
+    """Give tunes that are equal one name, so that a piece is in one split.
 
-    Folk tunes have many names. Tunes whose melodies move alike from beat to beat over the first
-    :data:`OPENING_BARS` bars, in whatever key, are taken for one piece, or one would be in two splits.
+    Folk tunes have many titles. Tunes with the same plain title, or with the same intervals from beat to beat
+    in the first :data:`OPENING_BARS` bars, in any key, count as one piece.
     """
     keys: dict[object, int] = {}
     edges = [
@@ -128,7 +128,7 @@ def unify_piece_names(tunes: Sequence[Tune]) -> list[Tune]:
 
 
 def _opening_key(tune: Tune) -> tuple[object, ...] | None:
-    """Signature and steps of pitch from beat to beat; None where there are too few to tell."""
+    """Signature and intervals from beat to beat; None with too few changes."""
     beats = np.arange(OPENING_BARS * tune.metre) * TICKS_PER_BEAT
     sounding = np.maximum(np.searchsorted(tune.notes[:, 0], beats, side="right") - 1, 0)
     steps = np.diff(tune.notes[sounding, 2])
@@ -136,17 +136,21 @@ def _opening_key(tune: Tune) -> tuple[object, ...] | None:
 
 
 def tune_to_record(tune: Tune) -> dict[str, Any]:
-    """The tune as JSON holds it."""
+    """Tune as a JSON object."""
     return {**vars(tune), "scale": list(tune.scale), "notes": tune.notes.ravel().tolist()}
 
 
 def tune_from_record(record: dict[str, Any]) -> Tune:
-    """What :func:`tune_to_record` gave; KeyError, TypeError or ValueError for anything else."""
+    """Tune from the result of :func:`tune_to_record`.
+
+    Raises:
+        KeyError, TypeError, ValueError: the record is invalid.
+    """
     notes = np.array(record["notes"], dtype=np.int64).reshape(-1, 3)
     scale = tuple(int(degree) for degree in record["scale"])
     title, source, piece, signature = (str(record[key]) for key in ("title", "source", "piece", "signature"))
     if signature not in METRES:
-        raise ValueError(f"a time signature of {signature}")
+        raise ValueError(f"time signature {signature}")
     return Tune(title, source, signature, scale, int(record["bars"]), notes, piece)
 
 
@@ -158,27 +162,27 @@ BOOKS = ("ryansMammoth", "oneills1850")
 
 
 def read_music21_tunes(cache: Path | None = None) -> list[Tune]:
-    """The usable tunes of :data:`BOOKS`, parsed once and then kept in the user's cache folder.
+    """Read the usable tunes of :data:`BOOKS`, which are cached after the first call.
 
     Args:
         cache: folder of the cache; by default ``$XDG_CACHE_HOME/motionbeat`` or ``~/.cache/motionbeat``.
 
     Raises:
-        DataError: music21 is not installed, or came without its corpus.
+        DataError: music21 or its corpus is not installed.
     """
     try:
         release = version("music21")
     except PackageNotFoundError:
         raise DataError(
-            "music21 is not installed, and it brings the tunes; "
-            "in MotionBeat's folder `pip install '.[data]'`, or prepare with --tunes 0 to use made tunes only"
+            "music21, which contains the tunes, is not installed; run `pip install '.[data]'` in "
+            "MotionBeat's folder, or prepare with --tunes 0 to use generated tunes only"
         ) from None
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motionbeat"
     path = cache / f"tunes-music21-{release}-{INDEX_FORMAT}.json"
     try:
         return [tune_from_record(record) for record in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there yet, or broken: made again below
+        pass  # missing or damaged: created below
     texts = _corpus_texts()
     with ProcessPoolExecutor(min(cores(), 8)) as pool:
         parsed = pool.map(read_abc, *zip(*texts, strict=True), chunksize=20)
@@ -188,12 +192,12 @@ def read_music21_tunes(cache: Path | None = None) -> list[Tune]:
         with atomic_path(path) as draft:
             draft.write_text(json.dumps([tune_to_record(tune) for tune in tunes]), encoding="utf-8")
     except OSError:
-        pass  # a home that cannot be written to only costs the time of parsing again
+        pass  # without a writable cache the tunes are parsed each time
     return tunes
 
 
 def _corpus_texts() -> list[tuple[str, str]]:
-    """ABC text of every tune and its source, ordered by source."""
+    """ABC text and source of every tune, sorted by source."""
     spec = find_spec("music21")
     corpus = Path(str(spec and spec.origin)).parent / "corpus"
     texts = []
@@ -205,17 +209,17 @@ def _corpus_texts() -> list[tuple[str, str]]:
                     texts.append((text, f"music21:{book}/{file.stem}#{number[1]}"))
     if not texts:
         raise DataError(
-            f"{corpus}: no tunes of {' or '.join(BOOKS)}; this music21 came without its corpus: "
+            f"{corpus}: no tunes of {' or '.join(BOOKS)}; music21 is installed without its corpus: "
             f"`pip install --force-reinstall music21`, or prepare with --tunes 0"
         )
     return texts
 
 
 def read_abc(text: str, source: str) -> Tune | None:
-    """A tune from ABC notation, read by music21 and its repeats played out.
+    """Read a tune from ABC notation by music21, with repeats expanded.
 
-    Where a bar is split by a pick-up or a repeat sign, its second part is counted on from the first.
-    None where bars are not all of one length, or it is in another metre than :data:`METRES`.
+    The parts of a bar that is split by a pick-up or repeat sign are joined. None if bars differ in length or
+    the metre is not in :data:`METRES`.
     """
     from music21 import abcFormat
     from music21.exceptions21 import Music21Exception
@@ -224,7 +228,7 @@ def read_abc(text: str, source: str) -> Tune | None:
     try:
         handler.process(text)
         return _tune_from_tokens(handler.tokens, source)
-    # music21 meets text that is no good ABC with errors of many kinds.
+    # music21 raises errors of many kinds for invalid ABC.
     except (Music21Exception, ValueError, TypeError, AttributeError, IndexError, KeyError):
         return None
 
@@ -241,12 +245,12 @@ def _tune_from_tokens(tokens: Sequence[Any], source: str) -> Tune | None:
         return None
     bar = BAR_QUARTERS[signature]
 
-    played: list[tuple[Fraction, Fraction, int]] = []
+    melody: list[tuple[Fraction, Fraction, int]] = []
     time, origin, tied = Fraction(0), None, False
     for token in _expand_repeats(tokens):
         if isinstance(token, ABCBar):
             if origin is None and time > 0:
-                origin = time if time < bar else Fraction(0)  # what comes before the first line is a pick-up
+                origin = time if time < bar else Fraction(0)  # notes before the first bar line are a pick-up
             inner = token.isRegular() and not token.isRepeatBracket()
             if inner and origin is not None and (time - origin) % bar:
                 return None
@@ -256,24 +260,24 @@ def _tune_from_tokens(tokens: Sequence[Any], source: str) -> Tune | None:
             length *= Fraction(token.activeTuplet.tupletMultiplier()).limit_denominator(96)
         if not token.isRest:
             pitch = _highest_pitch(token)
-            if tied and played and played[-1][2] == pitch and sum(played[-1][:2]) == time:
-                played[-1] = (played[-1][0], played[-1][1] + length, pitch)
+            if tied and melody and melody[-1][2] == pitch and sum(melody[-1][:2]) == time:
+                melody[-1] = (melody[-1][0], melody[-1][1] + length, pitch)
             else:
-                played.append((time, length, pitch))
+                melody.append((time, length, pitch))
         tied = not token.isRest and token.tie in ("start", "continue")
         time += length
-    if origin is None or not played:
+    if origin is None or not melody:
         return None
 
-    if signature == "2/4" and len(played) / float(time) > MAX_NOTES_PER_BEAT:
+    if signature == "2/4" and len(melody) / float(time) > MAX_NOTES_PER_BEAT:
         signature = "4/4"
     metre = METRES[signature][0]
     beat = bar / metre
     bars = -(-(time - origin) // (metre * beat))
     notes = np.array(
         [
-            [round(TICKS_PER_BEAT * (at - origin) / beat), round(TICKS_PER_BEAT * length / beat), pitch]
-            for at, length, pitch in played
+            [round(TICKS_PER_BEAT * (onset - origin) / beat), round(TICKS_PER_BEAT * length / beat), pitch]
+            for onset, length, pitch in melody
         ]
     )
     # The pick-up leads back to the beginning when the tune is repeated.
@@ -282,10 +286,10 @@ def _tune_from_tokens(tokens: Sequence[Any], source: str) -> Tune | None:
 
 
 def _expand_repeats(tokens: Iterable[Any]) -> list[Any]:
-    """Notes and bar lines in the order in which they are played, first and second endings included."""
+    """Notes and bar lines with repeats and first and second endings expanded."""
     from music21.abcFormat import ABCBar, ABCNote
 
-    played: list[Any] = []
+    expanded: list[Any] = []
     section: list[Any] = []
     ending: int | None = None
     for token in tokens:
@@ -296,12 +300,12 @@ def _expand_repeats(tokens: Iterable[Any]) -> list[Any]:
                 ending = len(section)
             section.append(token)
             if token.repeatForm in ("end", "bidirectional"):
-                played += section + section[:ending]
+                expanded += section + section[:ending]
                 section, ending = [], None
             elif token.repeatForm == "start" or token.barStyle == "light-light":
-                played += section
+                expanded += section
                 section, ending = [], None
-    return played + section
+    return expanded + section
 
 
 def _highest_pitch(token: Any) -> int:
@@ -313,7 +317,7 @@ def _highest_pitch(token: Any) -> int:
 
 
 def _key_scale(tokens: Iterable[Any]) -> tuple[int, ...]:
-    """The seven pitch classes of the first key, from its tonic; a bare signature is taken as major."""
+    """(7,) pitch classes of the first key, from its tonic; a signature without a tonic counts as major."""
     signature = next(
         key for token in tokens if (key := getattr(token, "activeKeySignature", None)) is not None
     )
@@ -328,7 +332,7 @@ def _key_scale(tokens: Iterable[Any]) -> tuple[int, ...]:
 def _make_tune(
     title: str, source: str, signature: str, scale: tuple[int, ...], bars: int, notes: NDArray[np.int64]
 ) -> Tune | None:
-    """The tune with its notes in order, none over another; None where too little is left."""
+    """Make a tune with sorted notes that do not overlap; None if it is too short."""
     notes = notes[np.lexsort((-notes[:, 2], notes[:, 0]))]
     notes = notes[np.concatenate([[True], np.diff(notes[:, 0]) > 0])]
     following = np.append(notes[1:, 0], bars * METRES[signature][0] * TICKS_PER_BEAT)
@@ -339,7 +343,7 @@ def _make_tune(
     return Tune(title, source, signature, scale, bars, notes.astype(np.int64), piece or source)
 
 
-# Tunes made from nothing
+# Generated tunes
 
 
 PROGRESSIONS = (
@@ -351,10 +355,10 @@ PROGRESSIONS = (
     (0, 6, 3, 0),
     (1, 4, 0, 5),
 )
-"""Degrees of the scale on which the chords of four bars stand."""
+"""Scale degrees of the chords of four bars."""
 
 MODES = (MAJOR, MAJOR, (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))
-"""Major twice, minor, Dorian, Mixolydian."""
+"""Major (twice), minor, Dorian, Mixolydian."""
 
 _EVEN = ((0,), (0, 24), (0, 12, 24, 36), (0, 24, 36), (0, 36), (24,), (12, 36), ())
 _FEW = ((0,), (0, 24), (0, 36), (24,), ())
@@ -370,14 +374,14 @@ BEAT_CELLS = {
     "5/4": _FEW,
     "7/8": _EIGHTHS,
 }
-"""Onsets within a beat, in ticks, that a made melody is put together of."""
+"""Rhythms of a beat of generated melodies, as onsets in ticks."""
 
 
 @lru_cache(maxsize=4096)
 def generate_tune(signature: str, number: int) -> Tune:
-    """A made tune: a walk over a scale around a chord progression, in phrases of four bars as A A' B A'.
+    """Generate a tune: a random walk on a scale around a chord progression, with phrases A A' B A'.
 
-    The same for the same ``signature``, one of :data:`METRES`, and ``number``, always.
+    The result depends only on ``signature``, one of :data:`METRES`, and ``number``.
     """
     metre, parts = METRES[signature]
     rng = np.random.default_rng([metre, parts, number])
@@ -389,21 +393,21 @@ def generate_tune(signature: str, number: int) -> Tune:
     closing = np.concatenate([cadence, [[3 * metre * TICKS_PER_BEAT, metre * TICKS_PER_BEAT, 0]]])
     order = (phrases[0], closing, phrases[1], closing)
     notes = np.concatenate(
-        [phrase + np.array([4 * metre * TICKS_PER_BEAT * place, 0, 0]) for place, phrase in enumerate(order)]
+        [phrase + np.array([4 * metre * TICKS_PER_BEAT * index, 0, 0]) for index, phrase in enumerate(order)]
     )
-    # Degrees to pitches, the lowest tonic between C4 and B4.
+    # Convert degrees to pitches; the lowest tonic is between C4 and B4.
     ladder = np.array([(step - tonic) % 12 for step in scale])
     notes[:, 2] = 60 + tonic + 12 * (notes[:, 2] // 7) + ladder[notes[:, 2] % 7]
     source = f"made:{signature}-{number}"
     tune = _make_tune(source, source, signature, scale, 16, notes)
-    # A walk of long rests may come out too short; the next number is as good.
+    # A walk with long rests may be too short.
     return tune if tune is not None else generate_tune(signature, number + 1_000_003)
 
 
 def _generate_phrase(
     signature: str, progression: Sequence[int], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """(N, 3) start, duration and degree of the scale of four bars; the rhythm of two is repeated."""
+    """(N, 3) onset, duration and scale degree of four bars; the rhythm repeats after two bars."""
     metre, cells = METRES[signature][0], BEAT_CELLS[signature]
     chosen = rng.choice(len(cells), size=(2, metre), p=rng.dirichlet(np.full(len(cells), 0.8)))
     chosen[0, 0] = 0
@@ -425,16 +429,16 @@ def _generate_phrase(
 
 
 def read_midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
-    """The melodies of a folder's MIDI files, moved onto the beats that the files' tempo maps give.
+    """Read the melodies of a folder's MIDI files, quantised to the files' beats.
 
     Args:
-        folder: searched with its subfolders for .mid and .midi.
+        folder: searched recursively for .mid and .midi.
 
     Returns:
-        The tunes, and for each file left out why.
+        The tunes, and the reason for each file that is left out.
 
     Raises:
-        DataError: no such folder, or no MIDI file in it.
+        DataError: the folder is missing or has no MIDI files.
     """
     files = find_files(folder, (".mid", ".midi"))
     if not files:
@@ -450,31 +454,31 @@ def read_midi_tunes(folder: Path) -> tuple[list[Tune], dict[str, str]]:
 
 
 def read_midi_tune(path: Path, source: str) -> Tune:
-    """The melody of a MIDI file, quantised: its track named so, or else the highest one.
+    """Read the quantised melody of a MIDI file: the track with a melody's name, otherwise the highest one.
 
-    The file should be a score: a performance that was not played to its own tempo map makes no tune.
+    The file should be a score, not a performance that ignores its tempo map.
 
     Raises:
-        DataError: not MIDI, another metre or a changing one, or no melody.
+        DataError: the file is not MIDI, has an unsupported or changing metre, or no melody.
     """
     score = read_score(path)
-    found = {f"{mark.numerator}/{mark.denominator}" for mark in score.time_signatures} or {"4/4"}
-    # Bars are counted anew, so 1/4 and 2/4 (POP909 has both in one file) make bars of four.
-    if found <= {"1/4", "2/4", "4/4", "2/2"}:
+    signatures = {f"{mark.numerator}/{mark.denominator}" for mark in score.time_signatures} or {"4/4"}
+    # Bars are recounted, so that 1/4 and 2/4 (both occur in files of POP909) become bars of four.
+    if signatures <= {"1/4", "2/4", "4/4", "2/2"}:
         signature = "4/4"
-    elif found <= {"6/8", "12/8"}:
-        signature = min(found, key=len)
-    elif len(found) == 1 and found <= METRES.keys():
-        signature = min(found)
+    elif signatures <= {"6/8", "12/8"}:
+        signature = min(signatures, key=len)
+    elif len(signatures) == 1 and signatures <= METRES.keys():
+        signature = min(signatures)
     else:
         raise DataError(
-            f"{path}: time signatures {', '.join(sorted(found))}; expected one of {', '.join(METRES)}"
+            f"{path}: time signatures {', '.join(sorted(signatures))}; expected one of {', '.join(METRES)}"
         )
     metre, parts = METRES[signature]
     beat = float(BAR_QUARTERS[signature]) / metre
     tracks = [track for track in score.tracks if not track.is_drum and len(track.notes) >= MIN_NOTES]
     if not tracks:
-        raise DataError(f"{path}: no track but drums has {MIN_NOTES} notes; a tune needs a melody")
+        raise DataError(f"{path}: no pitched track has {MIN_NOTES} notes; a tune needs a melody")
     named = [track for track in tracks if "melod" in track.name.lower() or "vocal" in track.name.lower()]
     arrays = [track.notes.numpy() for track in (named or tracks)]
     columns = max(arrays, key=lambda notes: float(np.mean(notes["pitch"])))
@@ -487,15 +491,17 @@ def read_midi_tune(path: Path, source: str) -> Tune:
     bars = int(-(-(notes[:, 0].max() + 1) // bar))
     tune = _make_tune(printable(path.stem), source, signature, _estimate_scale(notes), bars, notes)
     if tune is None:
-        raise DataError(f"{path}: fewer than {MIN_BARS} bars or {MIN_NOTES} notes of melody; leave it out")
+        raise DataError(
+            f"{path}: the melody has fewer than {MIN_BARS} bars or {MIN_NOTES} notes; leave it out"
+        )
     return tune
 
 
 def _estimate_scale(notes: NDArray[np.int64]) -> tuple[int, ...]:
-    """The major scale that holds most of the notes' time, from the pitch class of the last note."""
+    """(7,) pitch classes of the best-fitting major scale, from the class of the last note if possible."""
     weight = np.bincount(notes[:, 2] % 12, weights=notes[:, 1], minlength=12)
-    held = [sum(weight[(root + step) % 12] for step in MAJOR) for root in range(12)]
-    classes = sorted((int(np.argmax(held)) + step) % 12 for step in MAJOR)
+    root = int(np.argmax([sum(weight[(root + step) % 12] for step in MAJOR) for root in range(12)]))
+    classes = sorted((root + step) % 12 for step in MAJOR)
     last = int(notes[-1, 2] % 12)
-    first = classes.index(last) if last in classes else classes.index(int(np.argmax(held)))
+    first = classes.index(last if last in classes else root)
     return tuple(classes[first:] + classes[:first])

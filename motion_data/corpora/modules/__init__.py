@@ -1,8 +1,8 @@
-"""Tracker modules, whose rows have exact times; beats and bars where two independent estimates agree [O].
+"""Tracker modules: exact times of rows, and beats and bars where two independent estimates agree [O].
 
-A module is played by libopenmpt, which says when which row is played. Which rows are beats is labelled only
-where the module's own structure and a model's activations choose the same; elsewhere losses on beats are
-masked. The parametric dancer dances to the grid."""
+libopenmpt plays a module and gives the time of each row. Beats are labelled only if the module's structure
+and a model's activations select the same rows; otherwise losses on beats are masked. The parametric dancer
+follows the grid or the sound."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LAYOUT = """\
 RAW: a folder with a folder for each package (or album), or tracker modules themselves (.mod, .xm, .s3m, .it
 and others). `python -m motion_data.corpora.recordings.debian_packages LIST RAW` gets Debian's packages, where
 LIST has lines like {"package": "pingus-data"}. Needs libopenmpt (Debian: apt-get install libopenmpt0).
-Modules shorter than 20 s, modules whose rows differ in length and packages whose modules are of unclear
-origin are refused. A third of the packages is dev and test, always the same.
-Beats count as known where -k's activations and the module's structure (pattern lengths, notes, speed) choose
-the same rows and the sound's onsets fall on rows; bars, where patterns begin on downbeats as well. The grid
-of other modules is a guess, with a confidence below that from which beats are trained on."""
+Modules shorter than 20 s, modules whose rows differ in length, and packages with modules of unclear origin
+are left out. A fixed third of the packages is dev and test.
+Beats count as known if -k's activations and the module's structure (pattern lengths, notes, speed) give the
+same rows and the sound's onsets fall on rows; bars, if patterns also begin on downbeats. The grid of other
+modules is uncertain, and its confidence is too low for training on its beats."""
 
 LICENCE = (
     "of each module, from its package's copyright file, in the manifest; modules whose licence forbids "
@@ -36,14 +36,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="checkpoint with beat heads (default: the weights that are shipped)",
+        help="checkpoint with beat heads (default: the shipped weights)",
     )
     parser.add_argument(
         "--variants",
         type=int,
         default=2,
         metavar="N",
-        help="of each module of the train split, at other tempi and pitches; default: %(default)s",
+        help="variants of each module of the train split at other tempi and pitches; default: %(default)s",
     )
     parser.add_argument(
         "--seconds", type=float, default=16.0, metavar="S", help="length of a pair; default: %(default)s"
@@ -56,11 +56,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(raw: Path, out: Path, options: argparse.Namespace) -> Corpus:
-    """Play, label and dance to the modules under ``raw``.
+    """Play and label the modules under ``raw`` and add dances.
 
     Raises:
-        DataError: RAW is not what ``LAYOUT`` says, options that cannot be, no libopenmpt, or no module could
-            be used.
+        DataError: RAW does not have the layout of ``LAYOUT``, options are invalid, libopenmpt is missing, or
+            no module is usable.
         CheckpointError: the checkpoint cannot be used.
     """
     from motion_data.corpora.modules.preparing import Settings, prepare_modules

@@ -1,4 +1,4 @@
-"""Tracker modules played by libopenmpt: sound, and at which time which row of which pattern is played.
+"""Playback of tracker modules by libopenmpt: sound, and the times of the rows.
 
     python -m motion_data.corpora.modules.libopenmpt FILE OUT TEMPO PITCH
 
@@ -25,42 +25,42 @@ from motion_data.errors import DataError
 LIBRARIES = ("libopenmpt.so.0", "libopenmpt.0.dylib", "libopenmpt-0.dll", "libopenmpt.dll")
 
 RATE = 48_000
-"""Samples a second of the sound."""
+"""Sampling rate of the sound."""
 
 STEP_SAMPLES = RATE // 1000
-"""Samples that are played before the row is asked for again: rows are known to half a millisecond."""
+"""Samples between two queries of the row, so that times of rows have an error of at most 0.5 ms."""
 
 MAX_SECONDS = 900.0
-"""Seconds of sound from which on a module is refused."""
+"""Longer modules are refused."""
 
 SPARE_SECONDS = 5.0
-"""Seconds by which a module may be longer than libopenmpt states."""
+"""Time by which a module may exceed its duration according to libopenmpt."""
 
 TIMEOUT_SECONDS = 240.0
-"""Seconds that playing may take; a module of 5 minutes takes about 5."""
+"""Time limit of playback; a module of 5 minutes takes about 5 s."""
 
 MAX_NOTE_VALUE = 120
-"""Larger values in the column of notes end notes."""
+"""Larger values in the note column end notes."""
 
 
 @dataclass(frozen=True)
 class PlayedModule:
-    """A module as it was played, once from the start to where it ends or begins to repeat itself."""
+    """Playback of a module from its start to its end or first repetition."""
 
     wav: NDArray[np.float32]
     """(T,) mono at 48 kHz; may exceed 1."""
     times: NDArray[np.float64]
-    """(N,) seconds at which each row begins, to half a millisecond."""
+    """(N,) start of each row in seconds, to 0.5 ms."""
     orders: NDArray[np.int64]
-    """(N,) place of the row's pattern in the module's sequence."""
+    """(N,) index of the row's pattern in the module's sequence."""
     rows: NDArray[np.int64]
-    """(N,) number of the row in its pattern, from 0."""
+    """(N,) index of the row in its pattern."""
     speeds: NDArray[np.int64]
-    """(N,) ticks of the row."""
+    """(N,) ticks per row."""
     tempi: NDArray[np.int64]
-    """(N,) the module's tempo value: 2.5 / tempo seconds a tick in the classic way of counting."""
+    """(N,) the module's tempo value; a tick lasts 2.5 / tempo seconds in the classic mode."""
     notes: NDArray[np.int64]
-    """(N,) channels in which a note begins."""
+    """(N,) number of channels in which a note begins."""
 
     @property
     def seconds(self) -> float:
@@ -71,39 +71,38 @@ class PlayedModule:
 def play_module(
     path: Path, tempo: float = 1.0, pitch: float = 1.0, limit: float = TIMEOUT_SECONDS
 ) -> PlayedModule:
-    """Play a module in a process of its own.
+    """Play a module in a separate process.
 
     Args:
         path: the module.
-        tempo: how many times as fast; pitch is kept.
-        pitch: factor of all frequencies; tempo is kept.
-        limit: seconds that it may take.
+        tempo: factor of the tempo; the pitch does not change.
+        pitch: factor of all frequencies; the tempo does not change.
+        limit: time limit in seconds.
 
     Raises:
-        DataError: it is no module, has no sound or one that is not finite or too long, the library crashes or
-            takes too long, or there is no libopenmpt.
+        DataError: the file is not a module, its sound is silent, not finite or too long, the library crashes
+            or exceeds the time limit, or libopenmpt is missing.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "played.npz"
         command = [sys.executable, "-m", __name__, str(path.resolve()), str(out), repr(tempo), repr(pitch)]
-        # From here on a relative path to this package would be another one.
+        # The working directory makes this package importable.
         root = str(Path(__file__).resolve().parents[3])
         try:
-            done = subprocess.run(command, cwd=root, capture_output=True, timeout=limit, check=False)
+            process = subprocess.run(command, cwd=root, capture_output=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
-            raise DataError(
-                f"{path}: libopenmpt did not come to an end in {limit:g} s; leave it out"
-            ) from None
-        if done.returncode:
-            told = done.stderr.decode(errors="replace").strip().splitlines()
-            why = told[-1] if told and done.returncode == 1 else f"libopenmpt ended with {done.returncode}"
-            raise DataError(f"{path}: {why}; leave it out")
+            raise DataError(f"{path}: libopenmpt did not finish within {limit:g} s; leave it out") from None
+        if process.returncode:
+            lines = process.stderr.decode(errors="replace").strip().splitlines()
+            crashed = process.returncode != 1 or not lines
+            reason = f"libopenmpt ended with {process.returncode}" if crashed else lines[-1]
+            raise DataError(f"{path}: {reason}; leave it out")
         with np.load(out) as arrays:
             return PlayedModule(**{field.name: arrays[field.name] for field in fields(PlayedModule)})
 
 
 def check_library() -> None:
-    """Raises DataError where there is no libopenmpt."""
+    """Raise DataError if libopenmpt is missing."""
     _load_library()
 
 
@@ -117,8 +116,8 @@ def _load_library() -> Any:
         break
     else:
         raise DataError(
-            "there is no libopenmpt, which plays tracker modules; install it: `apt-get install libopenmpt0` "
-            "(Debian, Ubuntu), `brew install libopenmpt` (macOS)"
+            "libopenmpt, which plays tracker modules, is not installed; run `apt-get install libopenmpt0` "
+            "(Debian, Ubuntu) or `brew install libopenmpt` (macOS)"
         )
     module, number = ctypes.c_void_p, ctypes.c_int32
     library.openmpt_module_create_from_memory2.restype = module
@@ -142,10 +141,10 @@ _ROW_QUERIES = ("current_order", "current_row", "current_pattern", "current_spee
 
 
 def play_in_process(path: Path, tempo: float, pitch: float) -> PlayedModule:
-    """What :func:`play_module` returns, in this process, which a damaged module may end.
+    """Play a module in this process, which a damaged module may crash.
 
     Raises:
-        DataError: without the path, which :func:`play_module` adds.
+        DataError: as :func:`play_module`, without the path.
     """
     library = _load_library()
     data = path.read_bytes()
@@ -154,41 +153,41 @@ def play_in_process(path: Path, tempo: float, pitch: float) -> PlayedModule:
         data, len(data), None, None, None, None, ctypes.byref(error), None, None
     )
     if not module:
-        raise DataError(f"not a module that libopenmpt can read (error {error.value})")
+        raise DataError(f"libopenmpt cannot read it as a module (error {error.value})")
     for name, value in ((b"play.tempo_factor", tempo), (b"play.pitch_factor", pitch)):
         if not library.openmpt_module_ctl_set_floatingpoint(module, name, value):
             raise DataError(f"libopenmpt refuses {name.decode()} {value:g}")
-    # Otherwise it plays on for a tenth of a second, fading out.
+    # Otherwise it fades out for 0.1 s.
     library.openmpt_module_ctl_set_text(module, b"play.at_end", b"stop")
     stated = library.openmpt_module_get_duration_seconds(module) / tempo
     if not 0 < stated <= MAX_SECONDS:
         raise DataError(f"{stated:.0f} s of sound; expected more than 0 and at most {MAX_SECONDS:g}")
     channels = range(library.openmpt_module_get_num_channels(module))
-    ask = [getattr(library, f"openmpt_module_get_{what}") for what in _ROW_QUERIES]
+    queries = [getattr(library, f"openmpt_module_get_{name}") for name in _ROW_QUERIES]
     buffer = np.zeros(round((stated + SPARE_SECONDS) * RATE), np.float32)
     address, size, played = buffer.ctypes.data, 0, []
     last: tuple[int, int] | None = None
     counts: dict[tuple[int, int], int] = {}
     while True:
         if size + STEP_SAMPLES > len(buffer):
-            raise DataError(f"it goes on beyond the {stated:.0f} s that libopenmpt states")
-        got = library.openmpt_module_read_float_mono(module, RATE, STEP_SAMPLES, address + 4 * size)
-        if not got:
+            raise DataError(f"it is longer than the {stated:.0f} s that libopenmpt states")
+        samples = library.openmpt_module_read_float_mono(module, RATE, STEP_SAMPLES, address + 4 * size)
+        if not samples:
             break
-        order, row, pattern, speed, ticks = (one(module) for one in ask)
+        order, row, pattern, speed, ticks = (query(module) for query in queries)
         # At the end the library is in the row that it would repeat.
-        if got == STEP_SAMPLES and (order, row) != last:
+        if samples == STEP_SAMPLES and (order, row) != last:
             last = order, row
             if (pattern, row) not in counts:
                 command = library.openmpt_module_get_pattern_row_channel_command
                 values = [command(module, pattern, row, channel, 0) for channel in channels]
                 counts[pattern, row] = sum(1 <= value <= MAX_NOTE_VALUE for value in values)
-            # It began between the last time it was asked for and now.
+            # It began between the previous query and this one.
             begin = 0.0 if not size else (size + STEP_SAMPLES / 2) / RATE
             played.append((begin, order, row, speed, ticks, counts[pattern, row]))
-        size += got
+        size += samples
     if not np.isfinite(buffer[:size]).all():
-        raise DataError("its sound holds samples that are not finite")
+        raise DataError("its sound has samples that are not finite")
     if not buffer[:size].any():
         raise DataError("it is silent")
     times, *columns = (np.array(column) for column in zip(*played, strict=True))

@@ -1,4 +1,4 @@
-"""From tracker modules to a manifest: each is played, labelled, danced to and cut, on its own and once."""
+"""Preparation of tracker modules: each is played, labelled, given a dance, and cut into pairs."""
 
 from __future__ import annotations
 
@@ -66,39 +66,38 @@ SUFFIXES = frozenset(
         *(".mptm", ".mt2", ".mtm", ".okt", ".psm", ".ptm", ".s3m", ".stm", ".ult", ".umx", ".xm"),
     )
 )
-"""Endings of the names of modules."""
+"""File suffixes of modules."""
 
 DEV_UPPER_HASH, TEST_UPPER_HASH = 1 / 6, 1 / 3
-"""Shares of the hashes of packages' names where dev ends, and where test, which follows it, does: a third is
-never trained on. Of Debian's 146 that are kept, 20 are dev and 26 test: the number in the hash was
-chosen for that."""
+"""Upper limits of the hashes of packages in dev and test. Of Debian's 146 usable packages, 20 are dev and 26
+test; the number in the hashed text was chosen for this."""
 
 UNCLEAR_ORIGIN = frozenset({"freedroid-data", "gemdropx", "tuxmath-data", "tuxtype-data"})
-"""Packages with modules that others than the packages' authors wrote, and whose licence nobody states."""
+"""Packages with modules by other authors and without a stated licence."""
 
 MIN_BEAT_LEAD = 0.02
-"""Nats per tatum by which the model's choice of beats must lead; less than for recordings, where nothing
-else confirms it."""
+"""Minimum lead of the model's beats in nats per tatum; smaller than for recordings, because the structure
+confirms them."""
 
 UNCERTAIN_CONFIDENCE = 0.5
-"""Confidence of a grid on which the two estimates do not agree; too low for losses on beats."""
+"""Confidence of a grid if the two estimates differ; too low for losses on beats."""
 
 MAX_TEMPO_OCTAVES, MAX_PITCH_SEMITONES = 0.35, 4.0
-"""By how much variants may be faster or slower, higher or lower."""
+"""Maximum change of tempo and pitch of variants."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a preparation was asked for."""
+    """Settings of a preparation, which its options give."""
 
     checkpoint: Path
-    """Whose activations are the one estimate of beats and bars."""
+    """Checkpoint of the model that estimates beats and bars."""
     variants: int
-    """Of each module of the train split, beside itself."""
+    """Additional variants of each module of the train split."""
     seconds: float
-    """About the length of a pair."""
+    """Approximate length of a pair."""
     seed: int
-    """Of the dances and the variants."""
+    """Seed of the dances and the variants."""
     follows: Follows = "music"
     """What the dancer follows."""
 
@@ -116,30 +115,30 @@ class Module(Track):
 
 @dataclass(frozen=True)
 class BeatChoice:
-    """Which rows of a module are beats."""
+    """Beats of a module."""
 
     rows: NDArray[np.int64]
-    """(N,) which of the played rows are beats."""
+    """(N,) indices of the played rows that are beats."""
     positions: NDArray[np.int64]
-    """(N,) position in the bar from 1; arbitrary where bars are not known."""
+    """(N,) position in the bar from 1; arbitrary if bars are unknown."""
     metre: int
     beats_known: bool
     bars_known: bool
     facts: Mapping[str, Any]
-    """How they were found."""
+    """Provenance of the labels."""
 
     def grid(self, times: Array) -> Grid:
-        """The grid of a performance whose rows begin at (M,) seconds."""
+        """Grid of a playback whose rows begin at (M,) times."""
         known = 1.0 if self.beats_known else UNCERTAIN_CONFIDENCE
         return Grid(times[self.rows], self.positions, self.metre, known, 1.0 if self.bars_known else 0.0)
 
 
 def prepare_modules(raw: Path, out: Path, settings: Settings, workers: int = 2) -> Corpus:
-    """Prepare every module under ``raw`` that is not prepared yet, then write the manifest.
+    """Prepare every module under ``raw`` that is not prepared yet, and write the manifest.
 
     Raises:
-        DataError: settings that cannot be, no modules, no libopenmpt, a checkpoint without beat heads, or not
-            one module could be used.
+        DataError: settings are invalid, there are no modules, libopenmpt is missing, the checkpoint has no
+            beat heads, or no module is usable.
         CheckpointError: the checkpoint cannot be read.
     """
     check_option("--variants", settings.variants, 0)
@@ -176,10 +175,10 @@ def prepare_modules(raw: Path, out: Path, settings: Settings, workers: int = 2) 
 
 
 def find_modules(raw: Path) -> tuple[list[Module], dict[str, str]]:
-    """Every module under a folder, and what is refused for its origin or licence, and why.
+    """Every module under a folder, and the reason for each one that is refused for its origin or licence.
 
     Raises:
-        DataError: no such folder, or no module in it.
+        DataError: the folder is missing or has no modules.
     """
     modules, refused = [], {}
     licences = Licences(raw)
@@ -199,14 +198,14 @@ def find_modules(raw: Path) -> tuple[list[Module], dict[str, str]]:
 
 
 def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) -> list[PreparedPair]:
-    """The pairs of a module and its variants, whose sounds are written.
+    """Prepare the pairs of a module and its variants, and write their sounds.
 
     Raises:
-        DataError: why it has to be left out.
+        DataError: the reason to leave the module out.
     """
     played = play_module(module.path)
     if played.seconds < MIN_TRACK_SECONDS:
-        raise DataError(f"{played.seconds:.1f} s of sound; expected {MIN_TRACK_SECONDS:g} s or more")
+        raise DataError(f"{played.seconds:.1f} s of sound; expected at least {MIN_TRACK_SECONDS:g} s")
     share = steady_share(played.times)
     if share < MIN_STEADY_SHARE:
         raise DataError(
@@ -230,7 +229,7 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
             played = play_module(module.path, tempo, pitch)
         if choice.rows[-1] >= len(played.times):
             raise DataError(
-                f"at {tempo:.3f} times its tempo it has {len(played.times)} rows, and fewer than at its own; "
+                f"at {tempo:.3f} times its tempo it has {len(played.times)} rows, fewer than at its own; "
                 f"leave it out"
             )
         stem = track_file_name(module) + (f"_v{number}" if number else "")
@@ -248,9 +247,10 @@ def _module_pairs(module: Module, out: Path, settings: Settings, digest: str) ->
 
 
 def variant_factors(seed: int, name: str, number: int) -> tuple[float, float]:
-    """Factors of tempo and pitch of a module's variant; of number 0, the module itself, 1 and 1.
+    """Factors of tempo and pitch of a module's variant; both are 1 for number 0, the module itself.
 
-    Seed, name and number give them: even in log, by up to ``MAX_TEMPO_OCTAVES`` and ``MAX_PITCH_SEMITONES``.
+    They are log-uniform hashes of seed, name and number, up to ``MAX_TEMPO_OCTAVES`` and
+    ``MAX_PITCH_SEMITONES``.
     """
     if number == 0:
         return 1.0, 1.0
@@ -260,15 +260,15 @@ def variant_factors(seed: int, name: str, number: int) -> tuple[float, float]:
 
 
 def _resample(played: PlayedModule) -> torch.Tensor:
-    """(T,) at 16 kHz."""
+    """(T,) sound at 16 kHz."""
     return torch.from_numpy(np.asarray(soxr.resample(played.wav, RATE, SAMPLE_RATE), np.float32))
 
 
 def choose_beats(played: PlayedModule, checkpoint: Path) -> BeatChoice:
-    """Which rows are beats and which begin bars, and whether that is known.
+    """Estimate beats and bars of a module, and whether they are reliable.
 
     Raises:
-        DataError: neither estimate gives a grid.
+        DataError: the model gives no grid.
         CheckpointError: the checkpoint cannot be read.
     """
     wav = _resample(played)
@@ -310,7 +310,7 @@ def choose_beats(played: PlayedModule, checkpoint: Path) -> BeatChoice:
         "pattern_starts_on_downbeats": round(on_starts, 3),
     }
     if structure is not None and not agree:
-        # A guess either way: patterns begin on beats more surely than a model hears them.
+        # Both estimates are uncertain; pattern starts are more reliable than the model.
         level, first = structure
         first += -(-max(0, heard_from - first) // level) * level
     last = int(np.flatnonzero(sounding)[-1])
@@ -325,7 +325,7 @@ def choose_beats(played: PlayedModule, checkpoint: Path) -> BeatChoice:
 
 
 def row_strength(envelope: Array, tatums: Tatums) -> float:
-    """Vector strength of the onsets on the circle from one tatum to the next, in [0, 1].
+    """Vector strength of the onsets on the circle of one tatum, in [0, 1].
 
     Args:
         envelope: (F,) onset envelope at 100 Hz.
@@ -335,5 +335,5 @@ def row_strength(envelope: Array, tatums: Tatums) -> float:
     if not sharp.any():
         return 0.0
     frames = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE
-    turns = np.interp(frames, tatums.times, np.arange(len(tatums.times)))
-    return float(np.abs((sharp * np.exp(2j * np.pi * turns)).sum()) / sharp.sum())
+    phases = np.interp(frames, tatums.times, np.arange(len(tatums.times)))
+    return float(np.abs((sharp * np.exp(2j * np.pi * phases)).sum()) / sharp.sum())

@@ -1,12 +1,11 @@
-"""Gets Debian packages that hold music, unpacked and no more: no root is needed, and nothing is installed.
+"""Download and unpack Debian packages with music, without root and without installing them.
 
     python -m motion_data.corpora.recordings.debian_packages LIST RAW [--packages DIR]
 
 LIST is a tempo file, or any other file of JSON lines with ``package``, such as a list of tracker modules.
-Each package it names lies in ``RAW/PACKAGE`` afterwards, that with the MIDI files of its music too, and what
-is in an archive ``x.pk3`` in the folder ``x.pk3.unpacked`` beside it. A folder appears only when it
-is whole, so a second run goes on where the first one stopped. The packages of the project's test songs are
-refused."""
+Each package, and the package with its MIDI files if there is one, is unpacked to ``RAW/PACKAGE``; archives
+``x.pk3`` are unpacked to ``x.pk3.unpacked`` beside them. A folder appears only when it is complete, so that a
+second run continues an interrupted one. Packages of the project's test songs are refused."""
 
 from __future__ import annotations
 
@@ -26,19 +25,19 @@ from motion_data.errors import DataError
 from motionbeat_upstream.commands.command import command
 
 UNPACKED_SUFFIX = ".unpacked"
-"""Added to the name of an archive, the name of the folder that it is unpacked to."""
+"""Suffix of the folder to which an archive is unpacked."""
 
 
 def fetch_packages(names: Sequence[str], raw: Path, packages: Path | None = None) -> dict[str, str]:
-    """Download and unpack packages into ``raw``; those whose folder is there are kept.
+    """Download packages and unpack them into ``raw``; existing folders are not replaced.
 
-    Where ``packages`` is a folder with ``NAME_*.deb`` files, nothing is downloaded.
+    If ``packages`` is a folder with ``NAME_*.deb`` files, nothing is downloaded.
 
     Returns:
-        Packages that could not be had, and why.
+        The reason for each package that failed.
 
     Raises:
-        DataError: one of them holds the project's test songs; nothing is downloaded then.
+        DataError: one of them contains the project's test songs; nothing is downloaded then.
     """
     from motion_data.corpora.recordings.tracks import TEST_SONG_PREFIX
 
@@ -46,7 +45,7 @@ def fetch_packages(names: Sequence[str], raw: Path, packages: Path | None = None
     if banned:
         raise DataError(f"{', '.join(banned)}: these are the project's test songs; take them out of the list")
     raw.mkdir(parents=True, exist_ok=True)
-    faults = {}
+    errors = {}
     for name in tqdm(names, desc="get packages", unit="package"):
         try:
             if not (raw / name).is_dir():
@@ -55,13 +54,13 @@ def fetch_packages(names: Sequence[str], raw: Path, packages: Path | None = None
             for archive in sorted((raw / name).rglob("*.pk3")):
                 _unzip(archive)
         except DataError as error:
-            faults[name] = str(error)
-    return faults
+            errors[name] = str(error)
+    return errors
 
 
 @contextmanager
 def _atomic_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which is renamed to ``target`` when the block ends well, and deleted otherwise."""
+    """Yield a temporary folder that becomes ``target`` when the block succeeds, and is deleted otherwise."""
     with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as work:
         folder = Path(work) / "folder"
         folder.mkdir()
@@ -71,16 +70,14 @@ def _atomic_folder(target: Path) -> Iterator[Path]:
 
 def _unpack(name: str, packages: Path | None, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as work:
-        place = packages or Path(work)
+        source = packages or Path(work)
         if packages is None:
-            run_program(
-                ["apt-get", "download", name], place, "is there a network, and did `apt-get update` run?"
-            )
-        found = sorted(place.glob(f"{name}_*.deb"))
-        if not found:
-            raise DataError(f"{place}: holds no {name}_*.deb; get it with `apt-get download {name}`")
+            run_program(["apt-get", "download", name], source, "check the network and run `apt-get update`")
+        paths = sorted(source.glob(f"{name}_*.deb"))
+        if not paths:
+            raise DataError(f"{source}: no {name}_*.deb; get it with `apt-get download {name}`")
         run_program(
-            ["dpkg", "-x", str(found[-1].resolve()), str(folder.resolve())], place, "download it again"
+            ["dpkg", "-x", str(paths[-1].resolve()), str(folder.resolve())], source, "download it again"
         )
 
 
@@ -93,7 +90,7 @@ def _unzip(archive: Path) -> None:
             content.extractall(folder)
     except zipfile.BadZipFile as error:
         raise DataError(
-            f"{archive}: not a whole archive ({error}); delete the package and get it again"
+            f"{archive}: a damaged archive ({error}); delete the package and download it again"
         ) from error
 
 
@@ -101,24 +98,25 @@ def run_program(command: Sequence[str], folder: Path, remedy: str) -> None:
     """Run a program in a folder.
 
     Raises:
-        DataError: there is no such program, or it fails; with its last line and the remedy.
+        DataError: the program is missing or fails; the message has its last line and the remedy.
     """
     if shutil.which(command[0]) is None:
-        raise DataError(f"there is no program {command[0]}, which Debian and Ubuntu have; {remedy}")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()
+        raise DataError(f"{command[0]}: no such program; it is part of Debian and Ubuntu")
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if process.returncode:
+        lines = (process.stderr or process.stdout).strip().splitlines()
         raise DataError(
-            f"`{' '.join(command)}` ended with code {done.returncode}: {told[-1] if told else ''}; {remedy}"
+            f"`{' '.join(command)}` ended with code {process.returncode}: {lines[-1] if lines else ''}; "
+            f"{remedy}"
         )
 
 
 @command("debian_packages", error_code=1)
 def main(arguments: Sequence[str]) -> int:
-    """The command; 1 when packages could not be had."""
+    """The command; returns 1 if a package failed."""
     parser = argparse.ArgumentParser(
         prog="python -m motion_data.corpora.recordings.debian_packages",
-        description="Get the Debian packages that a list of music names, unpacked; no root needed.",
+        description="Download and unpack the Debian packages of a list of music; no root needed.",
     )
     parser.add_argument("list", type=Path, metavar="LIST", help="JSON lines with package")
     parser.add_argument("raw", type=Path, metavar="RAW", help="folder to put the packages into (about 4 GB)")
@@ -128,13 +126,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     from motion_data.corpora.recordings.tracks import MIDI_PACKAGES, read_json_lines
 
-    named = dict.fromkeys(package for _, (package,) in read_json_lines(options.list, ("package",)))
-    names = list(named | dict.fromkeys(MIDI_PACKAGES[name] for name in named if name in MIDI_PACKAGES))
-    faults = fetch_packages(names, options.raw, options.packages)
-    for name, why in faults.items():
-        print(f"left out: {name}: {why}", file=sys.stderr)
-    print(f"{options.raw}: {len(names) - len(faults)} of {len(names)} packages")
-    return 1 if faults else 0
+    listed = dict.fromkeys(package for _, (package,) in read_json_lines(options.list, ("package",)))
+    names = list(listed | dict.fromkeys(MIDI_PACKAGES[name] for name in listed if name in MIDI_PACKAGES))
+    errors = fetch_packages(names, options.raw, options.packages)
+    for name, reason in errors.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    print(f"{options.raw}: {len(names) - len(errors)} of {len(names)} packages")
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

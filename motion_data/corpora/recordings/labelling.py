@@ -1,11 +1,11 @@
-"""Beats and bars of a recording with a known tatum, chosen by a model's activations over the whole track [O].
+"""Beats and bars of a recording with known tatum, from a model's activations over the whole track [O].
 
-The tatum gives when beats can be, the activations say which tatums are beats. With logit l of a beat at a
-tatum, the log-likelihood of "a beat at these tatums and none at the others" is the sum of log σ(-l) over all
-tatums and of l over the beats; candidates differ by the second sum alone. The same holds for downbeats among
-the beats. A choice counts where it beats the next best by a margin per tatum, or per beat for bars.
-A model that is too unsure gives negative logits even at the beats it is right about; the sum then leans to
-slow tempi, which have fewer beats. ``Labels.beat_logit`` shows it."""
+Beats are a regular subset of the tatums. With logit l of a beat at a tatum, the log-likelihood of beats at
+some tatums and none at the others is the sum of log σ(-l) over all tatums plus the sum of l over the beats;
+candidates differ only in the second sum. The same holds for downbeats among the beats. The best candidate is
+accepted if it leads the second best by a margin per tatum, or per beat for bars. An uncertain model has
+negative logits even at correct beats, so that the sum favours slow tempi; ``TrackLabels.beat_logit`` shows
+this."""
 
 from __future__ import annotations
 
@@ -21,57 +21,56 @@ from motionbeat_upstream.tracking.grid import Grid
 Array = NDArray[np.float64]
 
 ACTIVATION_RATE = 50.0
-"""Frames of the activations a second; frame k stands for (k + .5) / ACTIVATION_RATE."""
+"""Frames of the activations per second; frame k is at (k + .5) / ACTIVATION_RATE seconds."""
 
 MIN_BPM, MAX_BPM = 62.0, 205.0
 
 BEAT_MARGIN = 0.04
-"""Nats per tatum by which the best beats must beat the second best."""
+"""Minimum lead of the best beats over the second best, in nats per tatum."""
 
 BAR_MARGIN = 0.04
-"""Nats per beat by which the best bars must beat the second best."""
+"""Minimum lead of the best bars over the second best, in nats per beat."""
 
 MAX_LOGIT = 5.0
-"""A tatum counts for a probability between .007 and .993: one frame cannot decide a track."""
+"""Logits are clipped to probabilities between .007 and .993, so that one frame cannot decide a track."""
 
 REACH_FRAMES = 1
-"""Frames to either side of a tatum's own whose largest activation counts. Heads trained with widened or
-shift-tolerant targets may peak a frame beside the beat; two frames would reach the next tatum at 12 a
-second."""
+"""Frames on either side of a tatum whose maximum activation counts. Heads trained with widened or
+shift-tolerant targets may peak a frame beside the beat; two frames would reach the next tatum at 12 Hz."""
 
 METRES = (3, 4)
-"""Beats a bar that are tried; where beats are made of three tatums, 2 (6/8) as well."""
+"""Candidates of beats per bar; also 2 (6/8) if a beat has three tatums."""
 
 UNKNOWN_METRE = 4
-"""Beats a bar that are counted where bars are not known."""
+"""Beats per bar if bars are unknown."""
 
 MIN_BARS = 4
-"""A shorter track has no bars to speak of."""
+"""Shorter tracks are left out."""
 
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
 class TrackLabels:
-    """What was chosen for a track."""
+    """Beats and bars of a track."""
 
     beats: Array
     """(N,) seconds."""
     positions: NDArray[np.int64]
-    """(N,) position in the bar from 1; arbitrary where ``bars_known`` is false."""
+    """(N,) position in the bar from 1; arbitrary if ``bars_known`` is false."""
     metre: int
     bars_known: bool
     tatums_a_beat: int
     beat_margin: float
-    """Nats per tatum to the second best."""
+    """Lead over the second best in nats per tatum."""
     bar_margin: float
-    """Nats per beat to the second best."""
+    """Lead over the second best in nats per beat."""
     beat_logit: float
     """Mean logit at the beats."""
 
     @property
     def grid(self) -> Grid:
-        """Beats with confidence 1, and bars with confidence 1 where they are known, else 0."""
+        """Beats with confidence 1, and bars with confidence 1 if they are known, otherwise 0."""
         return Grid(self.beats, self.positions, self.metre, 1.0, 1.0 if self.bars_known else 0.0)
 
 
@@ -85,17 +84,17 @@ def label_track(
     beat_margin: float = BEAT_MARGIN,
     bar_margin: float = BAR_MARGIN,
 ) -> TrackLabels | str:
-    """Choose beats and bars, or say why the track has to be left out.
+    """Label beats and bars, or return the reason to leave the track out.
 
     Args:
         beat_logits: (F,) at 50 Hz.
-        downbeat_logits: (F,) likewise.
-        rate: tatums a second.
-        phase: seconds of any tatum.
-        start: seconds at which the track begins to sound; nothing before it is asked for or labelled.
-        stop: seconds at which it ends.
-        beat_margin: nats per tatum by which beats must win.
-        bar_margin: nats per beat by which bars must win.
+        downbeat_logits: (F,) at 50 Hz.
+        rate: tatums per second.
+        phase: time of any tatum in seconds.
+        start: start of the sound in seconds; there are no labels before it.
+        stop: end of the sound in seconds.
+        beat_margin: minimum lead of beats in nats per tatum.
+        bar_margin: minimum lead of bars in nats per beat.
     """
     tatums = tatum_times(rate, phase, start, min(stop, len(beat_logits) / ACTIVATION_RATE))
     return label_tatums(beat_logits, downbeat_logits, tatums, rate, beat_margin, bar_margin)
@@ -109,15 +108,15 @@ def label_tatums(
     beat_margin: float = BEAT_MARGIN,
     bar_margin: float = BAR_MARGIN,
 ) -> TrackLabels | str:
-    """Choose which of some tatums are beats and downbeats, or say why the track has to be left out.
+    """Select beats and downbeats among tatums, or return the reason to leave the track out.
 
     Args:
         beat_logits: (F,) at 50 Hz.
-        downbeat_logits: (F,) likewise.
-        tatums: (N,) seconds, as far as there are logits.
-        rate: tatums a second, most of the time.
-        beat_margin: nats per tatum by which beats must win.
-        bar_margin: nats per beat by which bars must win.
+        downbeat_logits: (F,) at 50 Hz.
+        tatums: (N,) seconds, within the logits.
+        rate: typical number of tatums per second.
+        beat_margin: minimum lead of beats in nats per tatum.
+        bar_margin: minimum lead of bars in nats per beat.
     """
     levels = beat_levels(rate)
     if not levels:
@@ -144,26 +143,26 @@ def label_tatums(
 
 
 def tatum_times(rate: float, phase: float, start: float, stop: float) -> Array:
-    """(N,) seconds of the tatums from ``start`` to ``stop``."""
+    """(N,) times of the tatums from ``start`` to ``stop``."""
     first, last = np.ceil((start - phase) * rate - 1e-9), np.floor((stop - phase) * rate + 1e-9)
     return phase + np.arange(first, last + 1) / rate
 
 
 def beat_levels(rate: float) -> range:
-    """Tatums a beat that give a tempo in range."""
+    """Numbers of tatums per beat that give a tempo in range."""
     return range(int(np.ceil(60 * rate / MAX_BPM - 1e-9)), int(np.floor(60 * rate / MIN_BPM + 1e-9)) + 1)
 
 
 def _logits_at(logits: Array, times: Array) -> Array:
-    """(N,) the largest logit within ``REACH_FRAMES`` frames of each time, limited."""
+    """(N,) clipped maximum logit within ``REACH_FRAMES`` of each time."""
     frames = np.floor(times * ACTIVATION_RATE).astype(np.int64)
     around = np.clip(frames[:, None] + np.arange(-REACH_FRAMES, REACH_FRAMES + 1), 0, len(logits) - 1)
-    found: Array = np.clip(logits[around].max(1), -MAX_LOGIT, MAX_LOGIT)
-    return found
+    maximum: Array = np.clip(logits[around].max(1), -MAX_LOGIT, MAX_LOGIT)
+    return maximum
 
 
 def _period_scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[tuple[int, int], float]:
-    """Log-likelihood per place of every period and phase, less that of "none"."""
+    """Log-likelihood of every period and phase relative to no beats, divided by the number of logits."""
     return {
         (period, phase): float(logits[phase::period].sum() / max(len(logits), 1))
         for period in periods
@@ -172,6 +171,6 @@ def _period_scores(logits: Array, periods: range | tuple[int, ...]) -> Mapping[t
 
 
 def _best_and_lead(scores: Mapping[Key, float]) -> tuple[Key, float]:
-    """The key of the highest score, and its lead over the second; over 0 where there is no second."""
+    """Key of the highest score, and its lead over the second highest, or over 0 without a second."""
     ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     return ranked[0], scores[ranked[0]] - (scores[ranked[1]] if len(ranked) > 1 else 0.0)

@@ -1,9 +1,9 @@
-"""The licence of a recording in a Debian package, and whether it may be used: NC and ND are refused.
+"""Licence of a recording in a Debian package; licences with NC and ND terms are refused.
 
-Copyright files in Debian's machine-readable format (DEP-5) name a licence for each glob of files. The globs
-are of the source package, whose folders are called otherwise than where the files are installed: a glob
-counts for a track where its last part matches the track's name, or its last folder is one of the track's
-folders. As in the format itself, the last paragraph that matches counts; ``*`` alone matches everything."""
+Copyright files in Debian's machine-readable format (DEP-5) give a licence for each glob of files. Globs refer
+to the source package, whose folders may differ from those of the installed files. A glob therefore matches a
+track if its last part matches the track's name, or its last folder is a folder of the track. As in the format
+itself, the last matching paragraph counts; ``*`` matches everything."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ RESTRICTED = re.compile(
     r"|\bfor non-?commercial (?:use|purposes)\b|\bno commercial use|\bnot be (?:sold|used commercially)",
     re.IGNORECASE,
 )
-"""Of text that forbids commercial use or changed versions. The word "noncommercial" alone does not: the GPL
-uses it."""
+"""Texts that forbid commercial use or changed versions. The word "noncommercial" alone does not match: it
+occurs in the GPL."""
 
 LICENCE_PATTERNS = {
     r"creative commons attribution[- ]share-? ?alike|cc[- ]by-sa": "CC-BY-SA",
@@ -41,14 +41,14 @@ LICENCE_PATTERNS = {
     r"artistic licen[cs]e": "Artistic",
     r"this software is provided 'as-is'": "zlib",
 }
-"""Names of licences that texts in no format are searched for."""
+"""Patterns of licence names in copyright files without a format."""
 
 
 NON_COMMERCIAL_WORDS = re.compile(
     r"\bnon-?commercial(?:ly)?\b|\bnot (?:be )?commercial|\bresearch (?:use |purposes )?only\b", re.IGNORECASE
 )
-"""Of a licence's short name or summary that allows no commercial use without being Creative Commons NC. In
-whole texts it would find the GPL."""
+"""Short names or summaries of licences without commercial use other than Creative Commons NC. Full texts must
+not be searched, because the GPL matches."""
 
 _VERSION = r"(?:[- ]?v?(?P<version>[0-9](?:\.[0-9])?)(?P<later>\+|[- ]or[- ]later|\.0\+)?)?(?![A-Za-z])"
 
@@ -67,12 +67,12 @@ SPDX = {
     r"\bfree[- ]art\b(?:[- ]licen[cs]e)?(?:[- ]1\.[0-9])?": "LAL",
     r"\boal\b": "OAL",
 }
-"""Licences as pairs and packages name them, and the beginning of the name by SPDX, or like one."""
+"""Patterns of licence names in pairs and packages, and the corresponding SPDX (or similar) names."""
 
 _CHOICE = re.compile(r"\s+or\s+(?!later)")
 
 NOT_COMMERCIAL = "non-commercial"
-"""What a licence without a name is called that allows no commercial use."""
+"""Name of an unnamed licence without commercial use."""
 
 
 @dataclass(frozen=True)
@@ -86,76 +86,68 @@ def track_licence(copyright_text: str, track: str, package: str) -> str:
     """Name of the licence of a track.
 
     Args:
-        copyright_text: of the package's copyright file.
+        copyright_text: content of the package's copyright file.
         track: path in the package, such as ``usr/share/games/x/music/a.ogg``.
-        package: for the message, and for what is returned where the text is in no format.
+        package: name of the package, which is part of the result and of messages.
 
     Raises:
         DataError: the licence forbids commercial use or changed versions.
     """
     if not re.match(r"\s*format(?:-specification)?:", copyright_text, re.IGNORECASE):
-        found = RESTRICTED.search(" ".join(copyright_text.split()))
-        if found:
-            raise DataError(_refusal_message(package, f"its copyright file says {found[0]!r}"))
+        restriction = RESTRICTED.search(" ".join(copyright_text.split()))
+        if restriction:
+            raise DataError(_refusal_message(package, f"its copyright file says {restriction[0]!r}"))
         return f"{_find_licence_names(copyright_text)} (copyright file of {package})"
     paragraphs, texts = _parse_copyright(copyright_text)
     matching = [paragraph for paragraph in paragraphs if _glob_matches(paragraph.globs, track)]
-    if not matching:
-        # No paragraph is known to be the track's: each may be.
-        matching = paragraphs
-        chosen = paragraphs
-    else:
-        chosen = matching[-1:]
+    # Without a matching paragraph, any may apply to the track.
+    chosen = matching[-1:] or paragraphs
     for paragraph in chosen:
-        full = (
-            paragraph.text
-            + "\n"
-            + "\n".join(text for name, text in texts.items() if name.lower() in paragraph.licence.lower())
-        )
-        found = RESTRICTED.search(paragraph.licence) or RESTRICTED.search(" ".join(full.split()))
-        # "or" leaves the choice, and one of the two is enough.
-        if found and not _has_free_choice(paragraph.licence):
+        named_texts = [text for name, text in texts.items() if name.lower() in paragraph.licence.lower()]
+        full_text = " ".join("\n".join([paragraph.text, *named_texts]).split())
+        is_restrictive = RESTRICTED.search(paragraph.licence) or RESTRICTED.search(full_text)
+        # With "or", one permissive licence is enough.
+        if is_restrictive and not _has_free_choice(paragraph.licence):
             raise DataError(_refusal_message(package, f"{track} is under {paragraph.licence}"))
     names = dict.fromkeys(paragraph.licence or _find_licence_names(paragraph.text) for paragraph in chosen)
     return f"{' and '.join(names) or 'unknown'} (copyright file of {package})"
 
 
 def licence_names(licence: str) -> tuple[str, ...]:
-    """The licences that a pair's text names, called as SPDX does where it has a name for them.
+    """SPDX names of the licences in a pair's licence text.
 
     Args:
         licence: of a :class:`~motion_data.pair.MotionPair`, such as ``GPL-2+ (copyright file of x)``.
 
     Returns:
-        Such as ``("GPL-2.0-or-later",)``, each once, in the text's order; the text itself where it names none
-        that is known.
+        Distinct names such as ``("GPL-2.0-or-later",)`` in the order of the text; the text itself if it
+        contains no known name.
     """
     text = re.sub(r"\(copyright file of [^)]*\)", "", licence).strip()
-    found = []
+    names = []
     for pattern, name in SPDX.items():
         for match in re.finditer(pattern, text, re.IGNORECASE):
-            found.append((match.start(), _spdx_name(name, match.groupdict())))
+            names.append((match.start(), _spdx_name(name, match.groupdict())))
     unnamed = NON_COMMERCIAL_WORDS.search(text)
-    if unnamed is not None and not any("NC" in name for _, name in found):
-        found.append((unnamed.start(), NOT_COMMERCIAL))
-    return tuple(dict.fromkeys(name for _, name in sorted(found))) or (
-        " ".join(text.split()) or "not stated",
-    )
+    if unnamed is not None and not any("NC" in name for _, name in names):
+        names.append((unnamed.start(), NOT_COMMERCIAL))
+    distinct = tuple(dict.fromkeys(name for _, name in sorted(names)))
+    return distinct or (" ".join(text.split()) or "not stated",)
 
 
 def licence_label(licence: str) -> str:
-    """What :func:`licence_names` finds in one line: with "or" where a pair's licence leaves the choice."""
+    """Names from :func:`licence_names` in one line, joined by "or" if the licence leaves the choice."""
     return (" or " if _CHOICE.search(licence) else ", ").join(licence_names(licence))
 
 
 def is_restricted(licence: str) -> bool:
-    """Whether a pair's licence forbids commercial use or changed versions, and leaves no other choice."""
+    """Whether a pair's licence forbids commercial use or changed versions and has no alternative."""
     text = " ".join(licence.split())
     return bool(RESTRICTED.search(text) or NON_COMMERCIAL_WORDS.search(text)) and not _has_free_choice(text)
 
 
 def is_copyleft(licence: str) -> bool:
-    """Whether a pair's licence asks for its own terms for what is made of the work, in every choice."""
+    """Whether all alternatives of a pair's licence are copyleft."""
     choices = _CHOICE.split(" ".join(licence.split()))
     return all(
         any(part in name for name in licence_names(choice) for part in ("GPL", "-SA", "LAL"))
@@ -164,7 +156,7 @@ def is_copyleft(licence: str) -> bool:
 
 
 def _spdx_name(name: str, parts: Mapping[str, str | None]) -> str:
-    """A name of ``SPDX`` with the version, kind and number that were found."""
+    """Complete a name of ``SPDX`` by the matched version, kind and number."""
     version = parts.get("version")
     if name == "CC-BY":
         kind = (parts["kind"] or "").lower().replace("-", "").replace(" ", "")
@@ -172,11 +164,11 @@ def _spdx_name(name: str, parts: Mapping[str, str | None]) -> str:
         kinds = [mark for mark, words in marks.items() if any(word in kind for word in words)]
         return "-".join(["CC-BY", *kinds, *([version] if version else [])])
     if name == "GPL":
-        own = str(parts["name"]).upper()
+        gpl = str(parts["name"]).upper()
         if version is None:
-            return own
+            return gpl
         full = version if "." in version else f"{version}.0"
-        return f"{own}-{full}-{'or-later' if parts.get('later') else 'only'}"
+        return f"{gpl}-{full}-{'or-later' if parts.get('later') else 'only'}"
     if name == "BSD":
         return f"BSD-{parts['clauses']}-Clause" if parts.get("clauses") else "BSD"
     if name == "Artistic":

@@ -1,4 +1,4 @@
-"""The exact grid of a recording played from a MIDI file: the file's own, moved by one constant lag [O]."""
+"""Exact grid of a recording rendered from a MIDI file: the file's grid, shifted by a constant lag [O]."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from motionbeat_upstream.tracking.grid import Grid
 Array = NDArray[np.float64]
 
 MAX_LAG_SECONDS = 5.0
-"""Seconds from the MIDI file's clock to the recording's."""
+"""Maximum lag between recording and MIDI file."""
 
 MIN_PEAK_RATIO = 0.97
-"""Share of the highest correlation from which on another lag is as good: music that repeats itself correlates
-with itself a bar later. Of those the one nearest to 0 is taken."""
+"""Lags with this share of the maximum correlation count as equal, because repetitive music also correlates
+with itself a bar later. The smallest of them is used."""
 
 STRETCHES = 4
-"""Stretches with as many notes each, whose lags are measured one by one."""
+"""Number of stretches with equally many notes, whose lags are compared."""
 
 MAX_LAG_CHANGE_SECONDS = 0.02
-"""Seconds by which the lags of the stretches may differ: with more, file and recording are no one
-performance."""
+"""Maximum difference between the lags of the stretches."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,20 @@ class MidiGrid:
 
     grid: Grid
     lag: float
-    """Seconds that the recording is behind the MIDI file, to about a millisecond."""
+    """Lag of the recording behind the MIDI file in seconds, to about a millisecond."""
     change: float
-    """Seconds, the largest difference between the lags of stretches of the recording."""
+    """Largest difference between the lags of stretches in seconds."""
 
 
 def align_midi_grid(midi: Path, envelope: Array) -> MidiGrid:
-    """The grid of a MIDI file, from its first note to its last, on the clock of a recording.
+    """Align the grid of a MIDI file, from its first note to its last, with a recording.
 
     Args:
-        midi: the file that was played.
+        midi: file from which the recording was rendered.
         envelope: (F,) onset envelope of the recording at 100 Hz.
 
     Raises:
-        DataError: not a MIDI file, no notes, fewer than two beats, or not what is heard in the recording.
+        DataError: the file is not MIDI, has no notes, fewer than two beats, or does not match the recording.
     """
     score = read_score(midi)
     onsets = np.sort(ticks_to_seconds(score, note_starts(score, midi)))
@@ -76,14 +75,14 @@ def align_midi_grid(midi: Path, envelope: Array) -> MidiGrid:
 
 
 def estimate_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
-    """Seconds that a recording is behind note onsets, to a hundredth, and how clearly.
+    """Estimate the lag of a recording behind note onsets, to 10 ms.
 
     Args:
         envelope: (F,) onset envelope of the recording at 100 Hz.
-        onsets: (N,) seconds of the notes.
+        onsets: (N,) onsets of the notes in seconds.
 
     Returns:
-        The lag, and the correlation at it over the highest that is 100 ms or more away.
+        The lag in seconds, and its correlation divided by the highest one at least 100 ms away.
     """
     size = len(envelope)
     notes = np.bincount(np.maximum(0, np.floor(onsets * ENVELOPE_RATE)).astype(int), minlength=size)
@@ -94,7 +93,7 @@ def estimate_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
     offsets = np.arange(-reach, reach + 1)
     high = np.flatnonzero(curve >= MIN_PEAK_RATIO * curve.max())
     nearest = high[np.abs(offsets[high]).argmin()]
-    # The summit that the nearest one belongs to.
+    # The local maximum around the smallest lag.
     around = np.abs(offsets - offsets[nearest]) <= round(0.05 * ENVELOPE_RATE)
     best = int(np.where(around, curve, -np.inf).argmax())
     away = np.abs(offsets - offsets[best]) >= round(0.1 * ENVELOPE_RATE)
@@ -102,9 +101,8 @@ def estimate_lag(envelope: Array, onsets: Array) -> tuple[float, float]:
 
 
 def _refine_lag(envelope: Array, onsets: Array) -> float:
-    """Seconds, within ±60 ms and to a millisecond, by which onsets have to be moved to lie on the envelope's
-    peaks."""
-    moves = np.arange(-0.06, 0.0605, 0.001)
-    frames = (onsets[:, None] + moves) * ENVELOPE_RATE - 0.5
+    """Shift of onsets, within ±60 ms and to 1 ms, that maximises the envelope at the onsets."""
+    shifts = np.arange(-0.06, 0.0605, 0.001)
+    frames = (onsets[:, None] + shifts) * ENVELOPE_RATE - 0.5
     heights = np.interp(frames, np.arange(len(envelope)), envelope, left=0.0, right=0.0)
-    return float(moves[heights.sum(axis=0).argmax()])
+    return float(shifts[heights.sum(axis=0).argmax()])

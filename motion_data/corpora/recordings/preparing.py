@@ -1,4 +1,4 @@
-"""From recordings to a manifest: each track is measured, labelled, danced to and cut, on its own and once."""
+"""Preparation of recordings: each track is measured, labelled, given a dance, and cut into pairs."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ from motionbeat_upstream.config import SAMPLE_RATE
 from motionbeat_upstream.tracking.grid import Grid
 
 MIN_PAIR_SECONDS, MAX_PAIR_SECONDS = 4.0, 120.0
-"""Seconds that a pair may be asked to last."""
+"""Range of the requested length of a pair."""
 
 
 FPS = 60.0
-"""Frames of motion a second."""
+"""Frames of motion per second."""
 
 EDGE_SECONDS = 0.1
-"""Seconds that pairs begin and end on multiples of, outside their downbeats: whole frames and samples."""
+"""Pairs begin and end on multiples of this, which are whole frames and samples, outside their downbeats."""
 
 STEP_SPREAD_SECONDS = (0.010, 0.025)
-"""Seconds, least and most, of the standard deviation of a take's steps, as the dancer's footfalls have it."""
+"""Range of the standard deviation of a take's steps, as that of the parametric dancer."""
 
 STEP_LAG_SECONDS = 0.004
-"""Seconds (standard deviation) by which a whole take is early or late."""
+"""Standard deviation of the constant lag of a take."""
 
 
 class BeatModel(Protocol):
-    """What labels: a music tower with beat heads."""
+    """A music tower with beat heads, which labels tracks."""
 
     def beat_activations(self, wav: Tensor) -> tuple[Tensor, Tensor]:
         """(F,) logits of beats and of downbeats of a waveform (T,), frame k at (k + .5) · 20 ms."""
@@ -66,20 +66,20 @@ class BeatModel(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a preparation was asked for."""
+    """Settings of a preparation, which its options give."""
 
     checkpoints: tuple[Path, ...]
-    """One that labels everything, or two: trained on half 0 and on half 1 of the train split."""
+    """One that labels all tracks, or two, trained on half 0 and half 1 of the train split."""
     half: int | None
-    """Half of the train split to keep; None for both."""
+    """Half of the train split to use; None for both."""
     seconds: float
-    """About the length of a pair."""
+    """Approximate length of a pair."""
     seed: int
-    """Of the dances."""
+    """Seed of the dances."""
     beat_margin: float
     bar_margin: float
     midi: bool = True
-    """Whether tracks with their MIDI file beside them have its grid; else they are labelled as others."""
+    """Whether tracks with a MIDI file get its grid, instead of labels of the model."""
     follows: Follows = "music"
     """What the dancer follows."""
 
@@ -87,13 +87,13 @@ class Settings:
 def prepare_recordings(
     raw: Path, out: Path, tempo: Path | None, settings: Settings, workers: int = 2
 ) -> Corpus:
-    """Prepare every track under ``raw`` that is not prepared yet, then write the manifest.
+    """Prepare every track under ``raw`` that is not prepared yet, and write the manifest.
 
-    ``tempo`` is a file of known tempi, or None.
+    ``tempo`` is a tempo file or None.
 
     Raises:
-        DataError: settings that cannot be, no music, a tempo file that names missing tracks, a checkpoint
-            without beat heads, or not one track could be used.
+        DataError: settings are invalid, there is no music, the tempo file names missing tracks, a checkpoint
+            has no beat heads, or no track is usable.
         CheckpointError: a checkpoint cannot be read.
     """
     _check_settings(settings, workers)
@@ -134,7 +134,7 @@ def prepare_recordings(
 
 
 def drop_copies(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[list[MotionPair], dict[str, str]]:
-    """The pairs of tracks whose recording is that of no earlier one, and why the others are left out."""
+    """Pairs of tracks with distinct recordings, and the reason for each track that is left out."""
     pairs: list[MotionPair] = []
     left_out: dict[str, str] = {}
     first: dict[str, str] = {}
@@ -153,7 +153,7 @@ def drop_copies(names: Sequence[str], outcomes: Sequence[Outcome]) -> tuple[list
 
 
 def _labellers(track: Track, checkpoints: int) -> tuple[int, ...]:
-    """Which of the checkpoints label a track: those that were not trained on it."""
+    """Indices of the checkpoints that label a track, i.e. that were not trained on it."""
     if checkpoints == 1:
         return (0,)
     return (1 - package_half(track.package),) if track.split == "train" else (0, 1)
@@ -174,16 +174,16 @@ def _check_settings(settings: Settings, workers: int) -> None:
 def _track_pairs(
     track: Track, out: Path, settings: Settings, models: Mapping[str, Path]
 ) -> list[PreparedPair]:
-    """The pairs of a track, whose sound is written; ``models`` are checkpoints by their hash.
+    """Prepare the pairs of a track and write its sound; ``models`` are checkpoints by hash.
 
     Raises:
-        DataError: why it has to be left out.
+        DataError: the reason to leave the track out.
         AudioError: it cannot be decoded.
     """
     wav = read_audio(track.path)
     start, stop = sounding_span(wav.numpy(), SAMPLE_RATE)
     if stop - start < MIN_TRACK_SECONDS:
-        raise DataError(f"{stop - start:.1f} s of sound; expected {MIN_TRACK_SECONDS:g} s or more")
+        raise DataError(f"{stop - start:.1f} s of sound; expected at least {MIN_TRACK_SECONDS:g} s")
     provenance: dict[str, Any] = {
         "file": track.name,
         "package": track.package,
@@ -257,7 +257,7 @@ def _label_recording(
 
 
 def write_track(out: Path, stem: str, wav: Tensor, stop: float) -> AudioSpan:
-    """Write (T,) samples at 16 kHz into a corpus, softer where they would clip; sound ends at ``stop``."""
+    """Write (T,) samples at 16 kHz into a corpus, scaled if they would clip; the sound ends at ``stop``."""
     audio = f"audio/{stem}.flac"
     write_sound(out / audio, wav / max(1.0, float(wav.abs().max())))
     return AudioSpan(audio, 0.0, stop, file_sha256(out / audio))
@@ -275,22 +275,22 @@ def cut_pairs(
     seed: int,
     wav: Tensor | None,
 ) -> list[PreparedPair]:
-    """Dance to a labelled track from end to end, and cut the dance at downbeats.
+    """Dance to a whole labelled track, and cut the dance at downbeats.
 
-    Where bars are known, a parametric dancer dances to the sound or to the grid; where they are not, there
-    are no joints but the touch-downs of a step on every beat.
+    With known bars, the parametric dancer follows the sound or the grid. With unknown bars there are no
+    joints, only the touch-downs of a step on every beat.
 
     Args:
         corpus: name of the corpus.
-        track: what is danced to.
-        stem: beginning of the pairs' names; gives the take together with ``seed``.
-        grid: of the whole track; its ``downbeat_confidence`` is 0 where bars are not known.
+        track: the track.
+        stem: prefix of the pairs' names; determines the take together with ``seed``.
+        grid: of the whole track; its ``downbeat_confidence`` is 0 if bars are unknown.
         grid_source: one of ``GRID_SOURCES``.
         audio: the track's whole sound in the corpus.
         provenance: of each pair.
-        seconds: length asked for; a pair has as many whole bars as come nearest to it.
+        seconds: requested length; a pair has the number of whole bars that is nearest to it.
         seed: of the preparation.
-        wav: (T,) the whole sound at 16 kHz, which the dancer follows; None for beats and bars alone.
+        wav: (T,) whole sound at 16 kHz, which the dancer follows; None to follow beats and bars only.
     """
     own_seed = int.from_bytes(hashlib.sha256(f"{seed} {stem}".encode()).digest()[:6])
     rng = np.random.default_rng([own_seed, 1])
@@ -315,14 +315,14 @@ def cut_pairs(
         take_facts["follows"] = follows
     pairs: list[PreparedPair] = []
     for number, (first, last) in enumerate(_bar_spans(grid.downbeats, seconds)):
-        # The margin lets the last downbeat be in the pair, so that its last bar is whole.
+        # The rounded end includes the last downbeat, so that the last bar is complete.
         start, stop = (
             np.floor(first / EDGE_SECONDS + 1e-6) * EDGE_SECONDS,
             np.ceil(last / EDGE_SECONDS + 1e-6) * EDGE_SECONDS,
         )
         start, stop = max(0.0, float(start)), float(stop)
         inside = (grid.beats >= start) & (grid.beats <= stop)
-        own_grid = replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
+        pair_grid = replace(grid, beats=grid.beats[inside] - start, positions=grid.positions[inside])
         part = motion.between(start, stop)
         pair = MotionPair(
             name=f"{stem}-{number:03}",
@@ -332,16 +332,16 @@ def cut_pairs(
             split=track.split,
             licence=track.licence,
             seconds=round(stop - start, 3),
-            **motion_fields(part, own_grid, grid_source),
+            **motion_fields(part, pair_grid, grid_source),
             audio=replace(audio, start=round(start, 3), stop=round(stop, 3)),
             provenance={**provenance, **take_facts},
         )
-        pairs.append((pair, part, own_grid))
+        pairs.append((pair, part, pair_grid))
     return pairs
 
 
 def _bar_spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[float, float]]:
-    """From downbeat to downbeat, whole bars whose length comes nearest to ``seconds``."""
+    """Start and end of spans of whole bars whose length is nearest to ``seconds``."""
     bar = float(np.median(np.diff(downbeats)))
     bars = max(1, round(seconds / bar))
     spans = max(1, round((len(downbeats) - 1) / bars))
@@ -350,10 +350,10 @@ def _bar_spans(downbeats: NDArray[np.float64], seconds: float) -> list[tuple[flo
 
 
 def alternating_steps(beats: NDArray[np.float64], rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """A step on every beat, left and right in turn, as early and late as a human is [O].
+    """A step on every beat, left and right in turn, with human timing errors [O].
 
-    The errors are those of the dancer's footfalls: each take has its own lag and spread, and each error takes
-    over .35 of the one before.
+    Errors are as of the parametric dancer: each take has a lag and a spread, and each error includes .35 of
+    the previous one.
     """
     sigma = rng.uniform(*STEP_SPREAD_SECONDS)
     lag = float(np.clip(rng.normal(0.0, STEP_LAG_SECONDS), -0.01, 0.01))
@@ -367,11 +367,11 @@ def alternating_steps(beats: NDArray[np.float64], rng: np.random.Generator) -> d
 
 
 _models: dict[Path, BeatModel] = {}
-"""Of this process: read once and not with every track."""
+"""Models of this process, which are read once."""
 
 
 def load_beat_model(path: Path) -> BeatModel:
-    """The model of a checkpoint.
+    """Load the model of a checkpoint.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -390,4 +390,4 @@ def load_beat_model(path: Path) -> BeatModel:
 
 
 def _no_heads_message(path: Path) -> str:
-    return f"{path}: this checkpoint has no beat heads to label with; give one that has with -k"
+    return f"{path}: the checkpoint has no beat heads, which labelling needs; give another with -k"

@@ -1,8 +1,8 @@
-"""What a dancer hears of a recording whose notes are not known: the same cues, estimated from the sound [O].
+"""Music cues of a recording, estimated from its sound [O].
 
-Onsets in low, middle and high bands stand for the voices: a low one is a kick, one that fills middle and high
-bands at once a snare, one in high bands alone a hat, one in middle bands alone a note of the melody. There is
-no bass apart from the kick, and there are no chords.
+Onsets in low, middle and high bands stand for voices: low bands for the kick, middle and high bands together
+for the snare, high bands alone for the hat, and middle bands alone for the melody. Bass is not distinguished
+from the kick, and there are no chords.
 """
 
 from __future__ import annotations
@@ -33,38 +33,37 @@ LOW_BANDS, MIDDLE_BANDS, HIGH_BANDS = slice(0, 4), slice(10, 60), slice(70, 96)
 """Of 96 mel bands: below 160 Hz, 340 Hz to 2.5 kHz, above 3.5 kHz."""
 
 LAG_FRAMES = 4
-"""Frames between two spectra that are compared, as in
-:func:`~motionbeat_upstream.tracking.frontend.onset_envelope`."""
+"""Distance of compared spectra, as in :func:`~motionbeat_upstream.tracking.frontend.onset_envelope`."""
 
 MIN_PROMINENCE, MIN_STRENGTH, MIN_BROAD_STRENGTH = 0.2, 0.4, 0.6
-"""An onset rises by so much of the log-mel above what is around it, and reaches such a share of the band's
-strong onsets; one in middle and high bands at once a larger share."""
+"""Minimum prominence of an onset in the log-mel, and its minimum strength relative to the strong onsets of
+its bands; the last one is for middle and high bands together."""
 
 MIN_ONSET_SPACING_SECONDS = 0.09
-"""Seconds between two onsets of one band."""
+"""Minimum distance of onsets in one band."""
 
 STACCATO_DECIBELS = 12.0
-"""Decibels that sound falls between onsets where it counts as wholly short."""
+"""Decay of the level between onsets that counts as staccato."""
 
 MIN_SECTION_NOVELTY = 2.0
-"""Distance of two sections, in standard deviations of the bars of a recording."""
+"""Minimum distance of sections, in standard deviations of the bars of a recording."""
 
 
 @torch.no_grad()
 def cues_from_audio(wav: Tensor, grid: Grid) -> MusicCues:
-    """The cues of a recording.
+    """Estimate the cues of a recording.
 
     Args:
-        wav: (T,) at 16 kHz, at least a second.
-        grid: its beats and bars: sections begin on downbeats.
+        wav: (T,) at 16 kHz, at least one second.
+        grid: beats and bars; sections begin on downbeats.
     """
     mel = log_mel(wav[None], torch.tensor([len(wav)]), MusicTowerConfig.n_mels)[0]
     bands = mel[0].numpy()
     low, middle, high = (_band_rises(bands[:, band]) for band in (LOW_BANDS, MIDDLE_BANDS, HIGH_BANDS))
-    # A drum raises most bands at once, a note those of its harmonics.
+    # A drum excites most bands at once, a note only those of its harmonics.
     broad = np.minimum(np.median(middle, axis=1), np.median(high, axis=1))
     snare = _onsets(broad, MIN_BROAD_STRENGTH)
-    strokes = {
+    onsets = {
         **{voice: np.zeros((0, 2)) for voice in VOICES},
         "kick": _onsets(low.mean(axis=1), MIN_STRENGTH),
         "snare": snare,
@@ -78,7 +77,7 @@ def cues_from_audio(wav: Tensor, grid: Grid) -> MusicCues:
     activity = [rises.mean(axis=1) for rises in (low, middle, high)]
     features = _bar_means(np.stack([*levels, *activity], axis=1).astype(np.float64), grid.downbeats)
     return MusicCues(
-        strokes,
+        onsets,
         0.0,
         loudness,
         _legato(power),
@@ -88,14 +87,14 @@ def cues_from_audio(wav: Tensor, grid: Grid) -> MusicCues:
 
 
 def _band_rises(bands: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(F, K) how much each of (F, K) bands is above what it was :data:`LAG_FRAMES` frames before."""
+    """(F, K) rise of (F, K) bands over :data:`LAG_FRAMES`, at least 0."""
     rises = np.zeros_like(bands)
     np.maximum(bands[LAG_FRAMES:] - bands[:-LAG_FRAMES], 0, out=rises[LAG_FRAMES:])
     return rises
 
 
 def _onsets(envelope: NDArray[np.float32], weakest: float) -> Array:
-    """(N, 2) seconds and strength of the peaks of an envelope."""
+    """(N, 2) times and strengths of the peaks of an envelope."""
     peaks, _ = find_peaks(
         envelope, prominence=MIN_PROMINENCE, distance=round(MIN_ONSET_SPACING_SECONDS * ENVELOPE_RATE)
     )
@@ -107,22 +106,22 @@ def _onsets(envelope: NDArray[np.float32], weakest: float) -> Array:
 
 
 def _without_coincident(onsets: Array, others: Array) -> Array:
-    """The (N, 2) onsets at which there is none of the (M, 2) others."""
+    """Remove onsets that coincide with one of the others."""
     apart: Array = onsets[nearest_onset(others, onsets[:, 0], MIN_ONSET_SPACING_SECONDS / 2)[0] == 0]
     return apart
 
 
 def _legato(power: Array) -> Array:
-    """(F,) how little the level falls under its greatest within half a second."""
+    """(F,) legato in [0, 1], from the drop of the level below its maximum within half a second."""
     level = 10 * np.log10(power + 1e-9 * max(float(power.max()), 1e-9))
     fall = maximum_filter1d(level, round(CUE_RATE)) - level
-    bound = np.clip(1 - fall / STACCATO_DECIBELS, 0.0, 1.0)
-    legato: Array = gaussian_filter1d(bound, 0.5 * CUE_RATE, mode="nearest")
-    return legato
+    legato = np.clip(1 - fall / STACCATO_DECIBELS, 0.0, 1.0)
+    smooth: Array = gaussian_filter1d(legato, 0.5 * CUE_RATE, mode="nearest")
+    return smooth
 
 
 def _bar_means(features: Array, downbeats: Array) -> Array:
-    """(B - 1, K) mean of (F, K) features in each bar, in standard deviations of the bars."""
+    """(B - 1, K) mean of (F, K) features in each bar, divided by the standard deviation of the bars."""
     edges = np.clip((downbeats * ENVELOPE_RATE).astype(int), 0, len(features))
     sums = np.concatenate([np.zeros((1, features.shape[1])), features.cumsum(axis=0)])
     means = (sums[edges[1:]] - sums[edges[:-1]]) / np.maximum(np.diff(edges), 1)[:, None]

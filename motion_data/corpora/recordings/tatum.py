@@ -1,9 +1,9 @@
-"""The tatum of a recording whose tempo is constant: its rate, its phase, how clear it is, how it drifts [O].
+"""Tatum of a recording with constant tempo: rate, phase, vector strength and drift [O].
 
-The tatum is the fastest regular pulse that the onsets keep to. Its rate is where the onset envelope, taken as
-weights on the circle of one tatum, has the longest resultant vector (the vector strength of Goldberg and
-Brown, 1969). Short windows find the rate coarsely, then the phase of each window along the recording gives
-rate and phase by a straight line, to about a millisecond from end to end.
+The tatum is the smallest regular interval of the onsets. Its rate maximises the vector strength of the onset
+envelope on the circle of one tatum (Goldberg and Brown, 1969). The rate is estimated coarsely in short
+windows; a line through the phases of the windows then gives rate and phase, to about a millisecond over the
+recording.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from motionbeat_upstream.tracking.frontend import log_mel, onset_envelope
 Array = NDArray[np.float64]
 
 MIN_TATUM_RATE, MAX_TATUM_RATE = 2.0, 12.0
-"""Tatums a second."""
+"""Range of tatums per second."""
 
 WINDOW_SECONDS, HOP_SECONDS = 16.0, 4.0
-"""Seconds of a window whose phase is taken, and from one to the next."""
+"""Length and distance of the windows in which phases are measured."""
 
 MAX_CANDIDATES = 6
-"""Rates that are measured over the whole recording after the coarse search."""
+"""Rates from the coarse search that are refined."""
 
 MIN_RELATIVE_STRENGTH = 0.35
-"""A window whose vector strength is below this share of the median has no phase of its own to speak of."""
+"""Windows with a smaller vector strength, relative to the median, are ignored."""
 
 MAX_RATE_CORRECTION = 0.25 / WINDOW_SECONDS
-"""Tatums a second by which the phases may correct a rate: a quarter of a turn in a window. More comes of
-phases at random, of a rate that the sound does not keep."""
+"""Maximum correction of a rate by the phases in tatums per second: a quarter of a cycle per window. Larger
+corrections come from random phases."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Tatum:
     """The tatum of a recording."""
 
     rate: float
-    """Tatums a second."""
+    """Tatums per second."""
     phase: float
-    """Seconds of the first tatum at or after 0, in [0, 1 / rate)."""
+    """Time of the first tatum in seconds, in [0, 1 / rate)."""
     strength: float
     """Vector strength of the onset envelope at the rate, in [0, 1]."""
     drift: float
@@ -56,7 +56,7 @@ class Tatum:
 
     @property
     def rejection(self) -> str | None:
-        """Why the recording cannot be labelled on this tatum; None where it can."""
+        """Reason why the recording cannot be labelled with this tatum; None if it can."""
         if not self.drift <= MAX_DRIFT_SECONDS:
             return (
                 f"the tempo drifts: {1000 * self.drift:.0f} ms from a constant {60 * self.rate:.2f} tatums "
@@ -79,25 +79,23 @@ def audio_onset_envelope(wav: Tensor) -> Array:
 
 
 def measure_tatum(envelope: Array, rate: float | None = None) -> Tatum:
-    """Rate, phase, vector strength and drift of the tatum.
+    """Measure the tatum of an onset envelope.
 
     Args:
         envelope: (F,) onset envelope at 100 Hz, at least 0.
-        rate: tatums a second where they are known; phase, strength and drift are then measured at it, and it
-            is refined by the slope of the phase.
+        rate: approximate number of tatums per second, which is refined by the phases; None to estimate it.
     """
     sharp = sharpen_envelope(envelope)
     if not sharp.any():
         return Tatum(rate or MIN_TATUM_RATE, 0.0, 0.0, np.inf)
     rates = [rate] if rate is not None else _coarse_rates(sharp)
-    found = [_refine_tatum(sharp, candidate) for candidate in rates]
-    return max(found, key=lambda tatum: tatum.strength)
+    return max((_refine_tatum(sharp, rate) for rate in rates), key=lambda tatum: tatum.strength)
 
 
 def sharpen_envelope(envelope: Array) -> Array:
-    """The envelope's peaks alone: what exceeds its mean over a second [O].
+    """Subtract the moving average over one second and clip at 0 [O].
 
-    The part that is always there has no phase, and would only lower the vector strength.
+    A constant part has no phase and would lower the vector strength.
     """
     width = round(ENVELOPE_RATE)
     around = np.convolve(envelope, np.ones(width) / width, mode="same")
@@ -105,9 +103,9 @@ def sharpen_envelope(envelope: Array) -> Array:
 
 
 def _windows(sharp: Array) -> tuple[Array, Array]:
-    """(W, N) Hann-weighted windows of the envelope, and (W,) the seconds of their first frames.
+    """(W, N) Hann-weighted windows of the envelope, and (W,) times of their first frames.
 
-    A quarter of the first and last window lies outside the recording, so that its ends count as well.
+    A quarter of the first and last window lies outside the recording, so that its ends count.
     """
     size, hop, margin = (
         round(seconds * ENVELOPE_RATE) for seconds in (WINDOW_SECONDS, HOP_SECONDS, WINDOW_SECONDS / 4)
@@ -120,7 +118,7 @@ def _windows(sharp: Array) -> tuple[Array, Array]:
 
 
 def _coarse_rates(sharp: Array) -> list[float]:
-    """The rates with the highest mean vector strength of the windows, to a few millihertz."""
+    """Rates with the highest mean vector strength of the windows, to a few millihertz."""
     windows, _ = _windows(sharp)
     size = 8 * 2 ** int(np.ceil(np.log2(windows.shape[1])))
     spectrum = np.zeros(size // 2 + 1)
@@ -128,7 +126,7 @@ def _coarse_rates(sharp: Array) -> list[float]:
         spectrum += np.abs(np.fft.rfft(window, size))
     step = ENVELOPE_RATE / size
     first, last = int(np.ceil(MIN_TATUM_RATE / step)), int(MAX_TATUM_RATE / step)
-    # Peaks at the outer rates count as well.
+    # Zeros make peaks at the limits of the range possible.
     inside = np.concatenate([[0.0], spectrum[first : last + 1], [0.0]])
     peaks, _ = find_peaks(inside)
     peaks = peaks[np.argsort(inside[peaks])[::-1][:MAX_CANDIDATES]]
@@ -136,7 +134,7 @@ def _coarse_rates(sharp: Array) -> list[float]:
 
 
 def _refine_tatum(sharp: Array, rate: float) -> Tatum:
-    """The tatum near a rate: rate and phase by a straight line through the windows' phases."""
+    """Tatum near a rate; a line through the windows' phases gives rate and phase."""
     windows, starts = _windows(sharp)
     inner = (np.arange(windows.shape[1]) + 0.5) / ENVELOPE_RATE
     weights = windows.sum(1)
@@ -154,7 +152,7 @@ def _refine_tatum(sharp: Array, rate: float) -> Tatum:
             break
         slope, offset = np.polyfit(middles[clear], cycles, 1, w=np.abs(vectors[clear]))
         errors, times = cycles - (slope * middles[clear] + offset), middles[clear]
-        # A wave exp(2πi·f·t) seen from a rate r has the phase (f - r)·t.
+        # A wave exp(2πi·f·t) has the phase (f - r)·t relative to rate r.
         rate = float(np.clip(rate + slope, *limits))
     frames = (np.arange(len(sharp)) + 0.5) / ENVELOPE_RATE
     whole = (sharp * np.exp(-2j * np.pi * rate * frames)).sum()

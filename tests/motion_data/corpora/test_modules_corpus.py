@@ -125,7 +125,11 @@ class TestPlaying:
 
     @pytest.mark.parametrize(
         ("data", "fault"),
-        [(b"no module at all" * 99, "not a module"), (made_module([{}]), "silent"), (b"", "not a module")],
+        [
+            (b"no module at all" * 99, "cannot read it"),
+            (made_module([{}]), "silent"),
+            (b"", "cannot read it"),
+        ],
     )
     def test_what_is_no_module(self, tmp_path: Path, data: bytes, fault: str) -> None:
         path = tmp_path / "a.mod"
@@ -136,7 +140,7 @@ class TestPlaying:
     def test_a_time_limit_and_a_crash(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.mod"
         path.write_bytes(made_module([beat_rows(4)]))
-        with pytest.raises(DataError, match=r"a\.mod: libopenmpt did not come to an end in 0\.01 s"):
+        with pytest.raises(DataError, match=r"a\.mod: libopenmpt did not finish within 0\.01 s"):
             play_module(path, limit=0.01)
         monkeypatch.setattr(sys, "executable", "/bin/false")
         with pytest.raises(DataError, match=r"a\.mod: "):

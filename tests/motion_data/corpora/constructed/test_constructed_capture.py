@@ -196,7 +196,7 @@ class TestReading:
         with pytest.raises(DataError, match=r"neither \.bvh nor \.npz"):
             read_takes(tmp_path)
         np.savez(tmp_path / "a.npz", x=np.zeros(3))
-        with pytest.raises(DataError, match=r"a\.npz: holds x; expected names, fps"):
+        with pytest.raises(DataError, match=r"a\.npz: has the arrays x; expected names, fps"):
             read_takes(tmp_path)
         np.savez(tmp_path / "a.npz", names=np.array(["a", "b"]), fps=60.0, x=np.zeros((4, 3, 3)))
         with pytest.raises(DataError, match=r"x has shape \(4, 3, 3\); expected \(T, 2, 3\)"):

@@ -260,7 +260,7 @@ def test_options_that_cannot_be_are_refused(
 
 def test_other_sounds_than_were_planned_are_refused(folder: Path) -> None:
     each = replace(plan(folder, 0), sounds_sha256="0" * 48)
-    with pytest.raises(DataError, match="other sounds than the corpus was prepared with"):
+    with pytest.raises(DataError, match="not the sounds that the corpus was prepared with"):
         make_arrangement(each)
 
 
