@@ -108,7 +108,7 @@ def patched(path: Path, old: bytes, new: bytes) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"\x00\x01\x00\x02\x01\xe0", b"\x00\x01\x00\x02\x00\x00", "a division of 0 ticks a quarter note"),
+        (b"\x00\x01\x00\x02\x01\xe0", b"\x00\x01\x00\x02\x00\x00", "a division of 0 ticks per quarter note"),
         (b"\x00\x01\x00\x02\x01\xe0", b"\x00\x01\x00\x02\xe7\x28", "not readable as MIDI"),
         (b"\xff\x59\x02\x00\x00", b"\xff\x59\x02\x09\x00", "Could not decode key with 9 sharps"),
         (b"\xff\x59\x02\x00\x00", b"\xff\x59\x02\x00\x05", "Could not decode key"),

@@ -46,7 +46,7 @@ def drawn(source: EndlessPairs, config: PipelineConfig, epochs: Sequence[int], r
     """Indices of the pairs that each rank reads in some epochs."""
     return [
         [
-            clip.pair
+            clip.pair_index
             for epoch in epochs
             for batch in plan_epoch(source.epoch_pairs("train", epoch), config, epoch, rank, ranks)
             for clip in batch
