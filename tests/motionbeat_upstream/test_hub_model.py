@@ -42,9 +42,9 @@ def small(details: dict[str, Any] | None = None, **changes: Any) -> MotionBeatMo
 
 def assert_equal_features(first: torch.nn.Module, second: torch.nn.Module) -> None:
     with torch.inference_mode():
-        first, second = first(WAVS), second(WAVS)
+        outputs, expected = first(WAVS), second(WAVS)
     for name in ("hidden_states", "embedding", "beat_tokens", "pulse_activation"):
-        torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+        torch.testing.assert_close(outputs[name], expected[name], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("weights", [SHIPPED, SHIPPED_V1], ids=["shipped", "v1"])

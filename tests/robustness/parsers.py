@@ -688,7 +688,7 @@ def _run_checkpoint(path: Path) -> None:
 
 
 def _read_run_checkpoint(path: Path) -> None:
-    run_files.read_settings(path)
+    run_files.read_checkpoint_options(path)
 
 
 NPZ_SOURCE = {

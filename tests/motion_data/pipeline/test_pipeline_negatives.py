@@ -29,7 +29,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def described(batches: Iterable[Sequence[Example]]) -> list[object]:
     """Recipes as plain values, which can be compared."""
     return [
-        [(n.kind, n.source, n.amount, list(n.seen)) for n in example.negatives]
+        [(n.kind, n.source, n.amount, list(n.source_times)) for n in example.negatives]
         for examples in batches
         for example in examples
     ]
