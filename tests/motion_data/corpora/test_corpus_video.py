@@ -184,7 +184,7 @@ def test_what_is_no_video_is_said_in_one_line(tmp_path: Path) -> None:
     silent = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=s=64x64:r=5:d=1", *X264]
     subprocess.run([*silent, str(tmp_path / "silent.mp4")], check=True)
     for name, said in (
-        ("text.mp4", "not a video that FFmpeg can read"),
+        ("text.mp4", "not a video: FFmpeg cannot read it"),
         ("empty.mp4", "the file is empty"),
         ("sound.mkv", "has no pictures"),
         ("silent.mp4", "has no sound"),

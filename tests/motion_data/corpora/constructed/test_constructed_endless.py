@@ -212,5 +212,5 @@ def test_batches_of_a_run_have_the_targets_that_are_asked_for(corpus: Corpus) ->
     for target in batch.targets.values():
         assert target.known.all()
         assert target.values.shape[:2] == (len(batch), int(batch.frame_lengths.max()))
-    with pytest.raises(ValidationError, match="no target lyrics; there are pitch_roll"):
+    with pytest.raises(ValidationError, match="unknown target lyrics; choose from pitch_roll"):
         DataSection(corpora=["a"], targets=["lyrics"])
