@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from motion_data.errors import DataError
 from motion_data.motion import Motion
@@ -129,6 +128,8 @@ def quaternions(rotations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
     Their signs follow one another, since viewers interpolate between frames.
     """
+    from scipy.spatial.transform import Rotation
+
     values: NDArray[np.float64] = Rotation.from_rotvec(rotations).as_quat()
     flips = np.where((values[1:] * values[:-1]).sum(1) < 0, -1.0, 1.0)
     values[1:] *= np.cumprod(flips)[:, None]

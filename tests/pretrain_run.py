@@ -37,7 +37,13 @@ VALUES: Mapping[str, Mapping[str, object]] = {
         "arch": "tiny",
         "config_overrides": {
             # Dropout uses torch's generator, whose state a resumed run must restore.
-            "music": {**SMALL, "embedding_dim": 16, "n_mels": 8, "dropout": 0.1},
+            "music": {
+                **SMALL,
+                "embedding_dim": 16,
+                "n_mels": 16,
+                "front_end_layer": False,
+                "dropout": 0.1,
+            },
             "motion": {**SMALL, "embedding_dim": 16, "dropout": 0.1},
             "projection": 8,
         },

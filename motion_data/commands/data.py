@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from motionbeat_upstream.commands.command import command, dispatch
 
-NAMES = ("prepare", "inspect", "licences", "profile", "shards", "soundfonts")
+NAMES = ("prepare", "inspect", "licences", "profile", "shards", "soundfonts", "summary")
 
 COMMANDS = {name: f"motion_data.commands.{name}:main" for name in NAMES}
 

@@ -101,7 +101,7 @@ def run_program(command: Sequence[str], folder: Path, remedy: str) -> None:
         DataError: the program is missing or fails; the message has its last line and the remedy.
     """
     if shutil.which(command[0]) is None:
-        raise DataError(f"{command[0]}: no such program; it is part of Debian and Ubuntu")
+        raise DataError(f"{command[0]}: no such program; it is part of Debian and Ubuntu; {remedy}")
     process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if process.returncode:
         lines = (process.stderr or process.stdout).strip().splitlines()

@@ -260,7 +260,7 @@ class TestPairs:
             f"{good}/swing.mod": "rows differ in length",
             f"{good}/short.mod": "7.7 s of sound",
             f"{good}/copy.mod": "the same recording as",
-            f"{good}/noise.xm": "not a module",
+            f"{good}/noise.xm": "cannot read it as a module",
             "gemdropx/a.mod": "origin of its modules is unclear",
             "fretsonfire-songs-x/a.mod": "test songs",
         }

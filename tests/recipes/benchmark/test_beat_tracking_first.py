@@ -95,7 +95,7 @@ def test_without_apt_get_one_line_says_what_to_do_instead(
     monkeypatch.setattr("shutil.which", lambda program: None)
     assert main(["first"]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("downloading")]
-    assert "there is no program apt-get" in line
+    assert "apt-get: no such program" in line
     assert "--data FOLDER, audio files with .beats files of the same names" in line
     assert not runs
 

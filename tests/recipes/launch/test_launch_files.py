@@ -362,7 +362,7 @@ def test_dances_with_two_suffixes(tmp_path: Path) -> None:
         assert process_files(file_list, out, task_folder(out, 0), 0) == 1
         write_report(out)
     assert rows(out)["a.wav"]["output"] == "a.wav.npz a.wav.bvh"
-    assert "0.20 s of sound" in rows(out)["short.wav"]["reason"]
+    assert "0.20 s of audio" in rows(out)["short.wav"]["reason"]
     assert {path.name for path in out.iterdir()} == {"launch", "report.csv", "a.wav.npz", "a.wav.bvh"}
 
 
