@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from recipes.results.tables import ResultTable
 
 MEASURES = {
-    "heads.beat_f": "beat F, peaks",
-    "heads.downbeat_f": "downbeat F, peaks",
+    "heads.beat_f": "beat F by peaks",
+    "heads.downbeat_f": "downbeat F by peaks",
     "probe.trunk.beat_f": "linear beat probe F",
-    "shared.recall_at_1": "R@1, shared grid",
-    "own_grids.recall_at_1": "R@1, own grids",
-    "silence.recall_at_1": "R@1, silence",
+    "shared.recall_at_1": "R@1 on a shared grid",
+    "own_grids.recall_at_1": "R@1 on own grids",
+    "silence.recall_at_1": "R@1 with silence",
     "CPU minutes": "CPU minutes",
 }
 """Metrics of `recipes.pretrain.validate` in the table, and their headings."""
