@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,17 +58,17 @@ def summary_cells(pairs: Sequence[MotionPair]) -> list[str]:
 
     with_beats = [pair for pair in pairs if pair.bpm is not None]
     with_bars = [pair for pair in with_beats if pair.provenance.get("bars_known", True)]
-    metres: Counter[int] = Counter()
-    for pair in with_bars:
-        metres[pair.metre or 0] += pair.seconds
-    tempi = np.percentile([pair.bpm for pair in with_beats], (5, 50, 95)) if with_beats else []
+    metres = {metre: [pair for pair in with_bars if pair.metre == metre] for metre in range(1, 8)}
+    tempi = [pair.bpm for pair in with_beats if pair.bpm is not None]
     return [
         str(len({pair.piece for pair in pairs})),
         str(len(pairs)),
         *(f"{hours(selected):.1f}" for selected in (pairs, with_beats, with_bars)),
-        ", ".join(f"{tempo:.0f}" for tempo in tempi),
+        ", ".join(f"{tempo:.0f}" for tempo in np.percentile(tempi, (5, 50, 95))) if tempi else "",
         ", ".join(
-            f"{metre}: {100 * seconds / metres.total():.0f} %" for metre, seconds in sorted(metres.items())
+            f"{metre}: {100 * hours(group) / hours(with_bars):.0f} %"
+            for metre, group in metres.items()
+            if group
         ),
         ", ".join(sorted({licence_label(pair.licence) for pair in pairs})),
     ]
