@@ -50,6 +50,8 @@ MEASURES = {
     "shared.recall_at_1": "R@1 on a shared grid",
     "own_grids.recall_at_1": "R@1 on own grids",
     "silence.recall_at_1": "R@1 with silence",
+    "shared.chance_at_1": "R@1 by chance",
+    "no_learning.recall_at_1": "R@1 without learning",
     "CPU minutes": "CPU minutes",
 }
 """Metrics of `recipes.pretrain.validate` in the table, and their headings."""
