@@ -51,7 +51,7 @@ def licence_rows(pairs: Iterable[MotionPair]) -> list[LicenceRow]:
             name,
             tuple(sorted({source_of(pair) for pair in group})),
             len({pair.piece for pair in group}),
-            sum(pair.seconds for pair in group) / 3600,
+            total_hours(group),
         )
         for name, group in sorted(groups.items())
     ]
@@ -92,12 +92,20 @@ def package_table(corpus: Corpus) -> list[str]:
 
 def _hours_and_tempi(pairs: Sequence[MotionPair]) -> str:
     """Three cells of a table: hours, hours with bars, and 5th, 50th and 95th percentile of the tempi."""
-    hours = sum(pair.seconds for pair in pairs) / 3600
     # Pairs with unknown bars have no joints.
-    barred = sum(pair.seconds for pair in pairs if pair.joints) / 3600
+    barred = total_hours(pair for pair in pairs if pair.joints)
+    return f"{total_hours(pairs):.2f} | {barred:.2f} | {tempo_percentiles(pairs) or '0, 0, 0'}"
+
+
+def total_hours(pairs: Iterable[MotionPair]) -> float:
+    """Length of the pairs, including variants of a piece."""
+    return sum(pair.seconds for pair in pairs) / 3600
+
+
+def tempo_percentiles(pairs: Iterable[MotionPair]) -> str:
+    """5th, 50th and 95th percentile of the tempi in bpm, separated by commas; empty without tempi."""
     tempi = [pair.bpm for pair in pairs if pair.bpm is not None]
-    low, middle, high = np.percentile(tempi, (5, 50, 95)) if tempi else (0.0, 0.0, 0.0)
-    return f"{hours:.2f} | {barred:.2f} | {low:.0f}, {middle:.0f}, {high:.0f}"
+    return ", ".join(f"{bpm:.0f}" for bpm in np.percentile(tempi, (5, 50, 95))) if tempi else ""
 
 
 def training_pairs(corpora: Sequence[Corpus]) -> list[MotionPair]:

@@ -15,7 +15,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from motionbeat_upstream.config import SAMPLE_RATE
+from motionbeat_upstream.config import BEAT_STREAM_LATENCY, SAMPLE_RATE
 from motionbeat_upstream.errors import AudioError, ConfigError
 from motionbeat_upstream.expert import UpstreamExpert
 from motionbeat_upstream.tracking.bar_pointer import NO_HINTS, Hints
@@ -51,7 +51,11 @@ class BeatStream:
     """
 
     def __init__(
-        self, model: UpstreamExpert, rate: float, latency: float = 4.0, hints: Hints = NO_HINTS
+        self,
+        model: UpstreamExpert,
+        rate: float,
+        latency: float = BEAT_STREAM_LATENCY,
+        hints: Hints = NO_HINTS,
     ) -> None:
         if not 0 < rate < float("inf"):
             raise AudioError(f"the rate of a stream must be a positive number of Hz, got {rate}")
@@ -62,10 +66,12 @@ class BeatStream:
         self._hints = hints
         self._resampler: Any = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
         self._context: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._blocks: list[NDArray[np.float32]] = []
+        """Samples after the context. They are joined before an analysis, since a block may be short."""
         self._analysed = 0
         """Samples at 16 kHz up to the last analysis."""
         self._received = 0
-        """Samples at 16 kHz so far; the context is the last of them."""
+        """Samples at 16 kHz so far; the context and the blocks are the last of them."""
         self._last_beat = float("-inf")
 
     def feed(self, block: NDArray[np.float32]) -> list[tuple[float, int]]:
@@ -84,8 +90,11 @@ class BeatStream:
         if block.ndim != 1 or not np.isfinite(block).all():
             raise AudioError(f"a block of shape {block.shape}: expected (T,) finite samples")
         self._append(self._resampler.resample_chunk(block))
-        beats = []
+        beats: list[tuple[float, int]] = []
         hop = round(HOP_SECONDS * SAMPLE_RATE)
+        if self._received - self._analysed < hop:
+            return beats
+        self._join_blocks()
         while self._received - self._analysed >= hop:
             self._analysed += hop
             beats += self._analyse(self._analysed, self.latency)
@@ -96,11 +105,16 @@ class BeatStream:
     def finish(self) -> list[tuple[float, int]]:
         """End the stream, and return its last beats."""
         self._append(self._resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+        self._join_blocks()
         return self._analyse(self._received, 0.0)
 
     def _append(self, samples: NDArray[np.float32]) -> None:
-        self._context = np.concatenate([self._context, samples])
+        self._blocks.append(samples)
         self._received += len(samples)
+
+    def _join_blocks(self) -> None:
+        self._context = np.concatenate([self._context, *self._blocks])
+        self._blocks.clear()
 
     def _analyse(self, stop: int, latency: float) -> list[tuple[float, int]]:
         """New beats up to ``latency`` seconds before the sample ``stop``."""

@@ -17,6 +17,9 @@ STRIDE = 320
 FRAME_RATE = SAMPLE_RATE / STRIDE
 """Features per second, 50; frame k is centred at (k + 0.5) / FRAME_RATE seconds."""
 
+BEAT_STREAM_LATENCY = 4.0
+"""Default latency of beats of a stream in seconds."""
+
 ENVELOPE_RATE = 100.0
 """Frames of the onset envelope per second; frame j is centred at (j + 0.5) / ENVELOPE_RATE seconds."""
 

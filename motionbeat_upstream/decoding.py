@@ -203,15 +203,21 @@ def open_container(path: Path) -> Iterator[InputContainer]:
         raise AudioError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); download or export it again")
+    # Without `file:` FFmpeg would take the path `Artist: Title.m4a` for a protocol.
+    with _open(f"file:{path}", str(path), "check that it plays, or convert it to WAV or FLAC") as container:
+        yield container
+
+
+@contextmanager
+def _open(
+    source: str | BinaryIO, name: str, remedy: str, buffer_size: int = 32768
+) -> Iterator[InputContainer]:
+    """Open a URL or a file object with PyAV, with FFmpeg's errors as AudioError."""
     try:
-        # Without `file:` FFmpeg would take the path `Artist: Title.m4a` for a protocol.
-        with av.open(f"file:{path}", "r", options=OPTIONS, **TAG_OPTIONS) as container:
+        with av.open(source, "r", options=OPTIONS, buffer_size=buffer_size, **TAG_OPTIONS) as container:
             yield container
     except av.FFmpegError as error:
-        raise AudioError(
-            f"{path}: not audio: FFmpeg cannot read it ({error.strerror}); check that it plays, or convert "
-            f"it to WAV or FLAC"
-        ) from error
+        raise AudioError(f"{name}: not audio: FFmpeg cannot read it ({error.strerror}); {remedy}") from error
 
 
 def decode_stream(file: BinaryIO, name: str) -> Iterator[tuple[NDArray[np.float32], int]]:
@@ -227,20 +233,16 @@ def decode_stream(file: BinaryIO, name: str) -> Iterator[tuple[NDArray[np.float3
     Raises:
         AudioError: FFmpeg cannot read it, or it has no audio.
     """
-    try:
-        with av.open(file, "r", options=OPTIONS, buffer_size=4096, **TAG_OPTIONS) as container:
-            stream = container.streams.best("audio")
-            if not isinstance(stream, AudioStream):
-                raise AudioError(f"{name}: no audio in it")
-            converter = _Converter()
-            for frame in container.decode(stream):
-                yield converter(frame), converter.rate
-            if converter.rate:
-                yield converter(None), converter.rate
-    except av.FFmpegError as error:
-        raise AudioError(
-            f"{name}: not audio: FFmpeg cannot read it ({error.strerror}); send WAV, FLAC, Ogg or MP3"
-        ) from error
+    # A small buffer, so that what has arrived is decoded at once.
+    with _open(file, name, "send WAV, FLAC, Ogg or MP3", buffer_size=4096) as container:
+        stream = container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            raise AudioError(f"{name}: no audio in it")
+        converter = _Converter()
+        for frame in container.decode(stream):
+            yield converter(frame), converter.rate
+        if converter.rate:
+            yield converter(None), converter.rate
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:

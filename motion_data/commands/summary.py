@@ -49,24 +49,19 @@ def main(arguments: Sequence[str]) -> int:
 
 def summary_cells(pairs: Sequence[MotionPair]) -> list[str]:
     """Cells of a row of the table, from pieces to licences."""
-    import numpy as np
-
     from motion_data.corpora.recordings.licence import licence_label
-
-    def hours(selected: Sequence[MotionPair]) -> float:
-        return sum(pair.seconds for pair in selected) / 3600
+    from motion_data.sources import tempo_percentiles, total_hours
 
     with_beats = [pair for pair in pairs if pair.bpm is not None]
     with_bars = [pair for pair in with_beats if pair.provenance.get("bars_known", True)]
     metres = {metre: [pair for pair in with_bars if pair.metre == metre] for metre in range(1, 8)}
-    tempi = [pair.bpm for pair in with_beats if pair.bpm is not None]
     return [
         str(len({pair.piece for pair in pairs})),
         str(len(pairs)),
-        *(f"{hours(selected):.1f}" for selected in (pairs, with_beats, with_bars)),
-        ", ".join(f"{tempo:.0f}" for tempo in np.percentile(tempi, (5, 50, 95))) if tempi else "",
+        *(f"{total_hours(selected):.1f}" for selected in (pairs, with_beats, with_bars)),
+        tempo_percentiles(with_beats),
         ", ".join(
-            f"{metre}: {100 * hours(group) / hours(with_bars):.0f} %"
+            f"{metre}: {100 * total_hours(group) / total_hours(with_bars):.0f} %"
             for metre, group in metres.items()
             if group
         ),

@@ -33,6 +33,7 @@ from motionbeat_upstream.commands.model_option import (
     read_hints,
 )
 from motionbeat_upstream.commands.paths import audio_file, output_file, output_folder, refuse_inputs
+from motionbeat_upstream.config import BEAT_STREAM_LATENCY
 from motionbeat_upstream.errors import AudioError
 from motionbeat_upstream.tracking.grid import confidence_text
 
@@ -57,9 +58,6 @@ run; other files of beats are not replaced without --overwrite.
 
 DEFAULT_FORMAT = ".beats"
 """Format without ``--format`` and a suffix."""
-
-DEFAULT_LATENCY = 4.0
-"""Seconds; that of :class:`~motionbeat_upstream.beat_stream.BeatStream`."""
 
 CLICK_SECONDS = 0.05
 
@@ -101,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
         type=float,
         metavar="S",
         help="with --follow, seconds of audio after a beat before it is printed; more gives better beats; "
-        f"default: {DEFAULT_LATENCY:g}",
+        f"default: {BEAT_STREAM_LATENCY:g}",
     )
     add_options(parser)
     add_many_files_options(parser)
@@ -144,7 +142,7 @@ def _follow(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
     with nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as file:
         for samples, rate in decode_stream(file, source):
             if stream is None:
-                latency = DEFAULT_LATENCY if options.latency is None else options.latency
+                latency = BEAT_STREAM_LATENCY if options.latency is None else options.latency
                 stream = BeatStream(model, rate, latency, hints)
             count += write(stream.feed(samples.mean(0)))
     if stream is not None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from motionbeat_upstream.config import STRIDE
 from motionbeat_upstream.errors import ConfigError
-from motionbeat_upstream.nn.frame_trunk import front_end_layer
+from motionbeat_upstream.nn.frame_trunk import frame_states
 from motionbeat_upstream.nn.music_tower import BeatLogits, MusicTower
 from motionbeat_upstream.tracking.frontend import UNIT_POWER, fourier_basis, log_mel_unblocked, mel_filters
 
@@ -52,9 +52,7 @@ class FramePath(nn.Module):
             :class:`~motionbeat_upstream.nn.music_tower.BeatLogits` by name.
         """
         log_mel, mel_lengths = log_mel_unblocked(wav, lengths, self.fourier, self.filters)
-        states = self.trunk(log_mel, mel_lengths)
-        if self.config.front_end_layer:
-            states = [front_end_layer(log_mel, self.config.dim), *states]
+        states = frame_states(self.trunk, self.config, log_mel, mel_lengths)
         logits = self.beat_heads(states[-1])
         outputs = *states, *(getattr(logits, head.name) for head in fields(BeatLogits))
         return dict(zip(self.output_names, outputs, strict=True))

@@ -62,6 +62,14 @@ class BottleneckLayer(nn.Module):
         return x + convolve(self.widen, F.gelu(convolve(self.narrow, x)))
 
 
+def frame_states(
+    trunk: nn.Module, config: MusicTowerConfig, log_mel: Tensor, mel_lengths: Tensor
+) -> list[Tensor]:
+    """States of the front end, if the configuration has it, and of the trunk, each (B, F, D)."""
+    states: list[Tensor] = trunk(log_mel, mel_lengths)
+    return [front_end_layer(log_mel, config.dim), *states] if config.front_end_layer else states
+
+
 def front_end_layer(log_mel: Tensor, dim: int) -> Tensor:
     """View (B, 2F, n_mels) log-mel at 100 Hz as (B, F, dim) frames at 50 Hz: two frames each, then zeros."""
     pairs = log_mel.unflatten(1, (-1, 2)).flatten(2)

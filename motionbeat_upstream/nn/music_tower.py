@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from motionbeat_upstream.config import SAMPLE_RATE, MusicTowerConfig
 from motionbeat_upstream.errors import ConfigError
 from motionbeat_upstream.nn.beat_pooling import Overlaps, overlaps, pool, spread
-from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk, front_end_layer
+from motionbeat_upstream.nn.frame_trunk import BottleneckTrunk, FrameTrunk, frame_states
 from motionbeat_upstream.nn.token_encoder import TokenEncoder
 from motionbeat_upstream.no_compile import no_compile
 from motionbeat_upstream.tracking.bar_pointer import NO_HINTS, Hints
@@ -277,9 +277,7 @@ class MusicTower(nn.Module):
         if augment is not None:
             mel = augment(mel) * length_mask(mel_lengths, mel.shape[1])[..., None]
         mel = mel.to(next(self.trunk.parameters()).dtype)
-        states = self.trunk(mel, mel_lengths)
-        if self.config.front_end_layer:
-            states = [front_end_layer(mel, self.config.dim), *states]
+        states = frame_states(self.trunk, self.config, mel, mel_lengths)
         lengths = torch.div(mel_lengths, 2, rounding_mode="floor")
         pulses = self.pulse_head(states[-1])[..., 0] * length_mask(lengths, states[-1].shape[1])
         beats = None if self.beat_heads is None else self.beat_heads(states[-1])

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from motion_data.errors import DataError
+from motion_data.files import find_files
 from motionbeat_upstream.commands.command import command
 from motionbeat_upstream.decoding import AUDIO_SUFFIXES
 
@@ -101,11 +102,10 @@ def find_recordings(audio: Path, data_set: str) -> dict[str, Path]:
     if not audio.is_dir():
         raise DataError(f"{audio}: no such folder; expected the recordings of {data_set}")
     recordings: dict[str, Path] = {}
-    for path in sorted(audio.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file():
-            other = recordings.setdefault(normalised(path.stem, data_set), path)
-            if other != path:
-                raise DataError(f"{path}: has the same name as {other}; remove one of them")
+    for path in find_files(audio, AUDIO_SUFFIXES):
+        other = recordings.setdefault(normalised(path.stem, data_set), path)
+        if other != path:
+            raise DataError(f"{path}: has the same name as {other}; remove one of them")
     return recordings
 
 
